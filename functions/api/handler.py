@@ -1,0 +1,19 @@
+"""The HTTP API behind API Gateway: every route, no streams (those answer 303 to the function URL)."""
+
+from typing import TYPE_CHECKING, Any
+
+from mangum import Mangum
+
+from runyard.observability import logger
+from runyard.web.app import create_app
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_asgi = Mangum(create_app(), lifespan="off")
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Take an HTTP API event, payload version 2.0; give its response."""
+    return _asgi(event, context)

@@ -1,0 +1,20 @@
+"""Publishes a run's questions with the task token that an answer resumes it by.
+
+Invoked by the state machine, which then waits for the token and not for this function.
+"""
+
+from typing import TYPE_CHECKING
+
+from runyard.bootstrap import connect
+from runyard.engine.request_input import request_input
+from runyard.observability import logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, str], context: "LambdaContext") -> None:
+    """Take `{run_id, task_token}`. AlreadyAnsweredError sends the machine on without a wait."""
+    logger.append_keys(run_id=event["run_id"])
+    request_input(connect(), event["run_id"], event["task_token"])

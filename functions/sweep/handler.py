@@ -1,0 +1,24 @@
+"""Takes up the runs that nobody is at work on. Invoked every five minutes."""
+
+from typing import TYPE_CHECKING, Any
+
+from runyard.bootstrap import connect, orchestrator
+from runyard.engine.sweep_runs import sweep_runs
+from runyard.observability import logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
+    """Look at the runs whose time has come; with `{everything: true}` at all that have not ended."""
+    sweep = sweep_runs(connect(), orchestrator(), everything=bool(event.get("everything")))
+    counts = {
+        "checked": sweep.checked,
+        "restarted": sweep.restarted,
+        "resumed": sweep.resumed,
+        "unclear": len(sweep.unclear),
+    }
+    logger.info("swept", extra=counts)
+    return counts

@@ -1,0 +1,1 @@
+"""What an agent does. pydantic-ai is imported here and nowhere else."""

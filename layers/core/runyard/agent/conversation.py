@@ -1,0 +1,152 @@
+"""The conversation that the model sees, rebuilt from the log, and the answer that ends it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runyard.agent.conditions import fill
+from runyard.agent.definition import OUTPUT_TOOL, AgentDefinition
+from runyard.agent.dialogue import (
+    ModelRequest,
+    ModelTurn,
+    Reply,
+    Thinking,
+    ToolCall,
+    ToolOutcome,
+    ToolSpec,
+    Turn,
+    UserTurn,
+)
+from runyard.agent.schemas import faults_of
+from runyard.domain.errors import OutputInvalidError
+from runyard.domain.events import Draft
+from runyard.domain.history import Call, Exchange, History
+
+_ANSWER_BY_TOOL = UserTurn(f"Give your answer by calling the tool {OUTPUT_TOOL}.")
+
+
+def request_for(
+    definition: AgentDefinition, run_input: Mapping[str, Any], history: History
+) -> ModelRequest:
+    """The request for the run's next reply."""
+    turns: list[Turn] = [UserTurn(_first_message(definition, run_input))]
+    for exchange in history.exchanges:
+        turns.append(_model_turn(exchange))
+        turns.extend(map(_outcome, exchange.calls))
+        if not exchange.calls:
+            # A plain text where a structured answer was due: any other plain text ends the run.
+            turns.append(_ANSWER_BY_TOOL)
+    return ModelRequest(
+        instructions=definition.instructions,
+        turns=turns,
+        tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
+        output_tool=_output_tool(definition),
+        max_output_tokens=definition.max_output_tokens,
+        input=run_input,
+    )
+
+
+def _first_message(definition: AgentDefinition, run_input: Mapping[str, Any]) -> str:
+    if definition.prompt is not None:
+        return str(fill(definition.prompt, {"input": run_input}))
+    return json.dumps(run_input, ensure_ascii=False, indent=2)
+
+
+def _output_tool(definition: AgentDefinition) -> ToolSpec | None:
+    if definition.output_schema is None:
+        return None
+    return ToolSpec(OUTPUT_TOOL, "Gives the final answer.", definition.output_schema)
+
+
+def _model_turn(exchange: Exchange) -> ModelTurn:
+    reply = exchange.reply
+    return ModelTurn(
+        content=reply["content"],
+        tool_calls=tuple(ToolCall(call.id, call.name, call.input) for call in exchange.calls),
+        thinking=tuple(Thinking(**part) for part in reply.get("thinking", ())),
+    )
+
+
+def _outcome(call: Call) -> ToolOutcome:
+    if call.outcome is None:
+        raise ValueError(f"tool call {call.id} has no outcome yet")
+    data = call.outcome.data
+    error = data.get("error")
+    return ToolOutcome(
+        tool_call_id=call.id,
+        tool_name=call.name,
+        content=error["message"] if error else data["result"],
+        is_error=error is not None,
+    )
+
+
+def reply_draft(reply: Reply, iteration: int) -> Draft:
+    """The reply as the event that the conversation is later rebuilt from."""
+    data: dict[str, Any] = {
+        "object": "agent.message",
+        "content": reply.turn.content,
+        "iteration": iteration,
+        "usage": {
+            "input_tokens": reply.usage.input_tokens,
+            "output_tokens": reply.usage.output_tokens,
+            "cached_input_tokens": reply.usage.cached_input_tokens,
+        },
+        "model": reply.model,
+    }
+    if reply.cost_usd is not None:
+        data["usage"]["cost_usd"] = float(reply.cost_usd)
+    if reply.turn.tool_calls:
+        data["tool_calls"] = [
+            {"id": call.id, "name": call.name, "input": call.input}
+            for call in reply.turn.tool_calls
+        ]
+    if reply.turn.thinking:
+        data["thinking"] = [
+            {name: value for name, value in vars(part).items() if value is not None}
+            for part in reply.turn.thinking
+        ]
+    return Draft(type="agent.message.completed", data=data)
+
+
+def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any] | None:
+    """The run's output, where the newest reply gives it; None where the run must go on.
+
+    Raises OutputInvalidError where the model has missed `output_schema` too often.
+    """
+    exchange = history.current
+    if exchange is None:
+        return None
+    schema = definition.output_schema
+    if schema is None:
+        return None if exchange.calls else {"content": exchange.reply["content"]}
+    for candidate in _candidates(exchange):
+        if isinstance(candidate, Mapping) and not faults_of(schema, candidate):
+            return candidate
+    if _missed_answers(history) >= definition.limits.output_attempts:
+        raise OutputInvalidError("the model's answer does not fit the output schema")
+    return None
+
+
+def _candidates(exchange: Exchange) -> list[Any]:
+    if not exchange.calls:
+        return [_json_in(exchange.reply["content"])]
+    # An answer beside other calls was given before their results were known: it does not count.
+    if len(exchange.calls) == 1 and exchange.calls[0].name == OUTPUT_TOOL:
+        return [exchange.calls[0].input]
+    return []
+
+
+def _missed_answers(history: History) -> int:
+    return sum(
+        not exchange.calls or any(call.name == OUTPUT_TOOL for call in exchange.calls)
+        for exchange in history.exchanges
+    )
+
+
+def _json_in(text: str) -> Any:
+    """The JSON that a text is, with or without a code fence around it."""
+    inner = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        return json.loads(inner)
+    except ValueError:
+        return None

@@ -1,0 +1,210 @@
+"""An agent as configuration: what a YAML file in `agents/` may say, checked before anything runs.
+
+A run keeps the whole definition that it started with, so a changed file never changes a running run.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import jsonschema_rs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from runyard.agent.conditions import Condition
+
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+def _checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not jsonschema_rs.meta.is_valid(dict(schema)):
+        raise ValueError("is not a valid JSON Schema")
+    return schema
+
+
+JsonSchema = Annotated[Mapping[str, Any], AfterValidator(_checked_schema)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ApprovalRule(_Part):
+    """When a call of the tool waits for a person, and what that person may change.
+
+    `when` is a condition on the call's arguments; without it every call waits. `prompt` may name
+    arguments as `{{ input.name }}`. `editable` lists the arguments that the person may change.
+    """
+
+    prompt: str = Field(min_length=1)
+    when: Condition | None = None
+    editable: tuple[str, ...] = ()
+    expires_in: Seconds | None = None
+    on_expiry: Literal["fail", "deny", "keep_waiting"] = "keep_waiting"
+
+
+class _Tool(_Part):
+    """What every tool has.
+
+    `effect` says what an unfinished call means when a step is taken up again: a call without effect
+    or one that is idempotent is repeated (with the tool call's id as its key), an unsafe one becomes
+    a question to a person.
+    """
+
+    name: ToolName
+    description: str = Field(min_length=1)
+    parameters: JsonSchema = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    effect: Literal["none", "idempotent", "unsafe"] = "unsafe"
+    approval: ApprovalRule | None = None
+    timeout: Seconds = 30
+
+    @model_validator(mode="after")
+    def _editable_are_parameters(self) -> "_Tool":
+        known = set(self.parameters.get("properties", {}))
+        for name in self.approval.editable if self.approval else ():
+            if name not in known:
+                raise ValueError(f"approval.editable names {name!r}, which is not a parameter")
+        return self
+
+
+class HttpTool(_Tool):
+    """A call of an HTTP API.
+
+    `url`, `query`, `headers` and `body` may hold `{name}` for an argument (percent-encoded in the
+    URL) and `${NAME}` for a value of the installation (`AGENT_VARIABLES`). Arguments that neither of
+    them names go into the JSON body, or into the query for GET and DELETE.
+    """
+
+    kind: Literal["http"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    url: str = Field(min_length=1)
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    max_response_bytes: int = Field(256 * 1024, gt=0, le=5 * 1024 * 1024)
+
+
+class PythonTool(_Tool):
+    """A Python function, named `module:function`; called with the arguments as keywords."""
+
+    kind: Literal["python"]
+    function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+
+
+class LambdaTool(_Tool):
+    """Another Lambda function, invoked by name with the arguments as its event."""
+
+    kind: Literal["lambda"]
+    function: str = Field(min_length=1)
+
+
+class AskHuman(_Part):
+    """The built-in question to a person. The model gives the prompt; the answer goes back to it."""
+
+    kind: Literal["ask_human"]
+    name: ToolName = "ask_human"
+    description: str = "Ask the person who is responsible a question, and wait for the answer."
+    expires_in: Seconds | None = None
+    on_expiry: Literal["fail", "use_default", "keep_waiting"] = "keep_waiting"
+    default: str | None = None
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The JSON Schema of the question: a prompt, and optionally the choices to pick from."""
+        return {
+            "type": "object",
+            "properties": {
+                "prompt": {"type": "string", "minLength": 1},
+                "choices": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            },
+            "required": ["prompt"],
+            "additionalProperties": False,
+        }
+
+
+Tool = Annotated[HttpTool | PythonTool | LambdaTool | AskHuman, Field(discriminator="kind")]
+ExecutableTool = HttpTool | PythonTool | LambdaTool
+
+
+class Limits(_Part):
+    """Where a run is stopped. Steps are model calls; the wait for a person is not wall clock."""
+
+    steps: int = Field(50, ge=1, le=10_000)
+    tokens: int | None = Field(None, ge=1)
+    usd: Decimal | None = Field(None, gt=0)
+    output_attempts: int = Field(3, ge=1, le=10)
+    wait_seconds: int = Field(31_536_000, ge=1, le=31_536_000)
+
+
+class AgentDefinition(_Part):
+    """One version of one agent, as its YAML file says it."""
+
+    key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
+    description: str = ""
+    instructions: str = Field(min_length=1)
+    prompt: str | None = Field(
+        None, description="The first message, with `{{ input.name }}`; default: the input as JSON."
+    )
+    route: str = Field(min_length=1)
+    input_schema: JsonSchema
+    output_schema: JsonSchema | None = None
+    tools: tuple[Tool, ...] = ()
+    limits: Limits = Field(default_factory=Limits)
+    max_output_tokens: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "AgentDefinition":
+        names = [tool.name for tool in self.tools]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two tools are named {name!r}")
+        if OUTPUT_TOOL in names:
+            raise ValueError(f"{OUTPUT_TOOL!r} is the name of the built-in output tool")
+        return self
+
+    def tool(self, name: str) -> "HttpTool | PythonTool | LambdaTool | AskHuman | None":
+        """The tool of this name, or None where the model made the name up."""
+        return next((tool for tool in self.tools if tool.name == name), None)
+
+
+OUTPUT_TOOL = "final_output"
+
+
+class Route(_Part):
+    """Where the model is: `provider:model`, its address where that is not the provider's own.
+
+    `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
+    `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
+    Manager that holds the key. Prices are USD per million tokens and override the price table.
+    """
+
+    model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
+    base_url: str | None = None
+    region: str | None = None
+    api_key_variable: str | None = None
+    api_key_secret: str | None = None
+    input_usd_per_million: Decimal | None = Field(None, ge=0)
+    output_usd_per_million: Decimal | None = Field(None, ge=0)
+    timeout: Seconds = 300
+
+    @property
+    def provider(self) -> str:
+        """The part before the colon."""
+        return self.model.partition(":")[0]
+
+    @property
+    def model_name(self) -> str:
+        """The part after the colon."""
+        return self.model.partition(":")[2]
+
+
+class Snapshot(_Part):
+    """All that a run needs of its agent, as it was when the run started; `script` if it is played."""
+
+    definition: AgentDefinition
+    route: Route
+    script: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """`key@version`."""
+        return f"{self.definition.key}@{self.definition.version}"

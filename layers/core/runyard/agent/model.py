@@ -1,0 +1,28 @@
+"""The choice of the model for a route, made without loading a provider that is not wanted.
+
+A scripted run never imports pydantic-ai, which costs a second or more of cold start.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runyard.agent.definition import Route
+from runyard.agent.dialogue import Model
+from runyard.domain.errors import DefinitionError
+
+
+def model_for(route: Route, script: Mapping[str, Any] | None, api_key: str | None) -> Model:
+    """The model that `route` names; `script` is the dialogue of a `scripted:` route.
+
+    Raises DefinitionError where the route cannot be used as it is written.
+    """
+    if route.provider == "scripted":
+        from runyard.agent.scripted_model import ScriptedModel
+
+        if script is None:
+            raise DefinitionError(f"There is no script named {route.model_name!r}.")
+        return ScriptedModel(script)
+
+    from runyard.agent.provider_model import ProviderModel
+
+    return ProviderModel(route, api_key)

@@ -1,0 +1,123 @@
+"""The model behind a provider: one streamed request per step, by pydantic-ai's direct interface.
+
+`provider_messages.py` translates, `provider_clients.py` connects, `provider_errors.py` says what a
+failure means. These four modules are the only ones that import pydantic-ai.
+"""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+from genai_prices import calc_price
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.exceptions import ContentFilterError, ModelConnectionError
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.settings import ModelSettings
+
+from runyard.agent.definition import Route
+from runyard.agent.dialogue import ModelEvent, ModelRequest, Reply, TokenUsage
+from runyard.agent.provider_clients import open_model
+from runyard.agent.provider_errors import PROVIDER_ERRORS, translated
+from runyard.agent.provider_messages import to_delta, to_messages, to_parameters, to_turn
+
+MILLION = 1_000_000
+
+
+class ProviderModel:
+    """A model of OpenAI, Anthropic, Bedrock, or any server that speaks OpenAI's chat completions.
+
+    Holds no connection, so one instance may serve several threads and event loops at once.
+    """
+
+    def __init__(self, route: Route, api_key: str | None = None) -> None:
+        self._route = route
+        self._api_key = api_key
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        """Stream one reply: its deltas as they come, then the whole of it.
+
+        A caller that stops early closes the generator (`contextlib.aclosing`), which ends the
+        request. Raises as the port says; the provider's exception is not chained, because its text
+        may quote the prompt or the key, and a traceback would log it.
+        """
+        messages, parameters = to_messages(request), to_parameters(request)
+        try:
+            async with (
+                open_model(self._route, self._api_key) as model,
+                model_request_stream(
+                    model,
+                    messages,
+                    model_settings=self._settings(request),
+                    model_request_parameters=parameters,
+                ) as stream,
+            ):
+                async for event in stream:
+                    if (delta := to_delta(event)) is not None:
+                        yield delta
+                response = stream.get()
+            _check_whole(response)
+        except PROVIDER_ERRORS as error:
+            raise translated(error) from None
+        yield self._reply(response)
+
+    def _settings(self, request: ModelRequest) -> ModelSettings:
+        settings = ModelSettings(request_timeout=self._route.timeout)
+        if request.max_output_tokens is not None:
+            settings["max_tokens"] = request.max_output_tokens
+        return settings
+
+    def _reply(self, response: ModelResponse) -> Reply:
+        usage = TokenUsage(
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+            cached_input_tokens=response.usage.cache_read_tokens,
+        )
+        return Reply(
+            turn=to_turn(response.parts),
+            usage=usage,
+            cost_usd=self._cost(response, usage),
+            model=response.model_name or self._route.model_name,
+        )
+
+    def _cost(self, response: ModelResponse, usage: TokenUsage) -> str | None:
+        """The price of the reply; None where the provider counted nothing or no price is known.
+
+        The route's own prices go first. They know no discount, so cached input counts in full.
+        """
+        if response.usage.unmeasured_requests:
+            return None
+        input_price = self._route.input_usd_per_million
+        output_price = self._route.output_usd_per_million
+        if input_price is not None and output_price is not None:
+            total = usage.input_tokens * input_price + usage.output_tokens * output_price
+            return f"{total / MILLION:f}"
+        price = self._listed_price(response)
+        return None if price is None else f"{price:f}"
+
+    def _listed_price(self, response: ModelResponse) -> Decimal | None:
+        try:
+            if self._route.base_url is None or self._route.provider == "bedrock":
+                return response.cost().total_price
+            # At another address the same model's name says nothing about its price.
+            return calc_price(
+                response.usage,
+                response.model_name or self._route.model_name,
+                provider_api_url=self._route.base_url,
+                genai_request_timestamp=response.timestamp,
+            ).total_price
+        except (LookupError, ValueError):
+            return None
+
+
+def _check_whole(response: ModelResponse) -> None:
+    """Refuse a reply that was withheld, and one whose stream ended before it said why it stops.
+
+    pydantic-ai takes a stream without a stop reason for a finished one; to a journal it is half a
+    reply, because a cut connection may look like the end of the stream.
+    """
+    name = response.model_name or ""
+    if response.finish_reason == "content_filter":
+        raise ContentFilterError("content filter")
+    if response.finish_reason == "error" or "finish_reason" not in (
+        response.provider_details or {}
+    ):
+        raise ModelConnectionError(name, "the stream ended early", phase="read")

@@ -1,0 +1,60 @@
+"""JSON Schema checks whose faults are told in words of ours, by the path of the offending field."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import jsonschema_rs
+
+
+@lru_cache(maxsize=256)
+def _validator(schema_text: str) -> Any:
+    return jsonschema_rs.validator_for(json.loads(schema_text))
+
+
+def faults_of(schema: Mapping[str, Any], value: Any, under: str = "") -> dict[str, str]:
+    """Each offending field's dotted path, and what is wrong with it; empty where all is well.
+
+    `under` is the path of `value` itself, e.g. `input`.
+    """
+    faults: dict[str, str] = {}
+    for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(value):
+        path = [part for part in [under, *map(str, error.instance_path)] if part]
+        for name, fault in _described(error.kind, path):
+            faults.setdefault(".".join(name) or "value", fault)
+    return faults
+
+
+# Kinds whose fault names a limit, in the order of the words and the number.
+_LIMITS = {
+    "maxLength": "must be at most {} characters long",
+    "maxItems": "must have at most {} items",
+    "maxProperties": "must have at most {} fields",
+    "minItems": "must have at least {} items",
+    "minProperties": "must have at least {} fields",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be above {}",
+    "exclusiveMaximum": "must be below {}",
+}
+
+
+def _described(kind: Any, path: list[str]) -> list[tuple[list[str], str]]:
+    match kind.name:
+        case "required":
+            return [([*path, kind.property], "is required")]
+        case "additionalProperties":
+            return [([*path, name], "is not a known field") for name in kind.unexpected]
+        case "type":
+            return [(path, f"must be of type {' or '.join(kind.types)}")]
+        case "enum":
+            return [(path, f"must be one of {', '.join(map(json.dumps, kind.options))}")]
+        case "minLength" if kind.limit == 1:
+            return [(path, "cannot be blank")]
+        case "minLength":
+            return [(path, f"must be at least {kind.limit} characters long")]
+        case name if name in _LIMITS:
+            return [(path, _LIMITS[name].format(kind.limit))]
+        case name:
+            return [(path, f"does not fit the schema ({name})")]

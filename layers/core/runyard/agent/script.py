@@ -1,0 +1,68 @@
+"""What a scripted model plays: dialogues, chosen by the run's input, made of turns.
+
+The first dialogue whose `when` holds is played. Of its turns, each reply takes the next one whose
+`when` holds; conditions see
+
+    input.<field>                the run's input
+    results.<tool>.failed        whether the tool's last call failed or was refused
+    results.<tool>.content       what it gave back, as data where it is JSON
+
+and texts may name the same as `{{ input.field }}`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runyard.agent.conditions import Condition
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScriptedCall(_Part):
+    """One tool call that the model makes."""
+
+    tool: str
+    input: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class ScriptedFault(_Part):
+    """The provider fails: `unavailable` for the first `attempts` tries of a step, or for good."""
+
+    kind: Literal["unavailable", "refused"]
+    attempts: int | None = Field(None, ge=1)
+
+
+class ScriptedTurn(_Part):
+    """One reply. `think` and `say` are streamed word by word, each `repeat` times.
+
+    `output` is the structured answer that ends the run. `delay_ms` passes before the reply begins,
+    `pace_ms` between two words.
+    """
+
+    when: Condition = Field(default_factory=dict)
+    think: str = ""
+    say: str = ""
+    repeat: int = Field(1, ge=1)
+    call: tuple[ScriptedCall, ...] = ()
+    output: Any = None
+    fail: ScriptedFault | None = None
+    delay_ms: float = Field(0, ge=0)
+    pace_ms: float = Field(0, ge=0)
+
+
+class Dialogue(_Part):
+    """A conversation from its first reply to its last."""
+
+    name: str
+    when: Condition = Field(default_factory=dict)
+    turns: tuple[ScriptedTurn, ...] = Field(min_length=1)
+
+
+class Script(_Part):
+    """The dialogues of one `agents/scripts/*.yaml`."""
+
+    dialogues: tuple[Dialogue, ...] = Field(min_length=1)

@@ -1,0 +1,106 @@
+"""The model `scripted:…`: plays a written dialogue, so that everything runs with no model account.
+
+It keeps no state: which turn comes next follows from the conversation alone, so a step that is taken
+up again plays the same turn again.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from runyard.agent.conditions import fill, holds
+from runyard.agent.definition import OUTPUT_TOOL
+from runyard.agent.dialogue import (
+    ModelEvent,
+    ModelRequest,
+    ModelTurn,
+    ReasoningDelta,
+    Reply,
+    ResponseDelta,
+    TokenUsage,
+    ToolCall,
+    ToolOutcome,
+    Turn,
+)
+from runyard.agent.script import Script, ScriptedTurn
+from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard.domain.ids import new_id
+
+_WORDS = re.compile(r"\S+\s*|\s+")
+
+
+class ScriptedModel:
+    """A model that answers by its script."""
+
+    def __init__(self, script: Mapping[str, Any]) -> None:
+        self._script = Script.model_validate(script)
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        """Play the next turn. Raises ModelRefusedError where the script has none for this case."""
+        turn, scene = self._next_turn(request)
+        await asyncio.sleep(turn.delay_ms / 1000)
+        if turn.fail and (turn.fail.attempts is None or request.attempt <= turn.fail.attempts):
+            if turn.fail.kind == "refused":
+                raise ModelRefusedError("the script says that the model refuses")
+            raise ModelUnavailableError("the script says that the model is unavailable")
+        thoughts, text = str(fill(turn.think, scene)), str(fill(turn.say, scene))
+        for _ in range(turn.repeat):
+            for word in _WORDS.findall(thoughts):
+                yield ReasoningDelta(word)
+                await asyncio.sleep(turn.pace_ms / 1000)
+            for word in _WORDS.findall(text):
+                yield ResponseDelta(word)
+                await asyncio.sleep(turn.pace_ms / 1000)
+        calls = [ToolCall(new_id(), call.tool, fill(call.input, scene)) for call in turn.call]
+        if turn.output is not None:
+            calls.append(ToolCall(new_id(), OUTPUT_TOOL, fill(turn.output, scene)))
+        content = text * turn.repeat
+        yield Reply(
+            turn=ModelTurn(content=content, tool_calls=tuple(calls)),
+            usage=TokenUsage(
+                input_tokens=_count_words(json.dumps(scene, default=str)),
+                output_tokens=_count_words(thoughts) * turn.repeat + _count_words(content),
+            ),
+            model="scripted",
+        )
+
+    def _next_turn(self, request: ModelRequest) -> tuple[ScriptedTurn, Mapping[str, Any]]:
+        scene: dict[str, Any] = {"input": request.input, "results": {}}
+        dialogue = next((one for one in self._script.dialogues if holds(one.when, scene)), None)
+        if dialogue is None:
+            raise ModelRefusedError("the script has no dialogue for this input")
+        remaining = list(dialogue.turns)
+        # Walk over the replies given so far: each took the first turn that fitted at its time.
+        for results in _results_before_each_reply(request.turns):
+            scene["results"] = results
+            while remaining and not holds(remaining[0].when, scene):
+                remaining.pop(0)
+            if not remaining:
+                raise ModelRefusedError(f"the dialogue {dialogue.name!r} has no further turn")
+            turn = remaining.pop(0)
+        return turn, scene
+
+
+def _results_before_each_reply(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """What each reply, the present one last, knew of the tools' results."""
+    results: dict[str, Any] = {}
+    known: list[dict[str, Any]] = []
+    for turn in turns:
+        if isinstance(turn, ModelTurn):
+            known.append(dict(results))
+        elif isinstance(turn, ToolOutcome):
+            results[turn.tool_name] = {"failed": turn.is_error, "content": _data(turn.content)}
+    return [*known, results]
+
+
+def _data(content: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
+
+
+def _count_words(text: str) -> int:
+    return len(text.split())

@@ -1,0 +1,1 @@
+"""The kinds of tool that an agent can call."""

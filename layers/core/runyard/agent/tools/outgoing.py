@@ -1,0 +1,195 @@
+"""Outgoing HTTP for tools, kept away from addresses that are nobody's business but our own.
+
+A model, or a page that it read, may choose the address. So the name is resolved here, every
+address that it has is checked, and the connection goes to the checked address itself: a second
+look-up, which could give another answer, never happens. Each redirect follows the same rules.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import httpx2
+
+from runyard.agent.tools.port import ToolFailedError
+
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Everything else may hold a key of the installation, and stays with the host that it is meant for.
+HEADERS_FOR_ANY_HOST = frozenset({"accept", "content-type", "user-agent", "idempotency-key"})
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+@dataclass(frozen=True)
+class OutgoingRequest:
+    """One request to be made. `timeout` is in seconds and covers everything, redirects included."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeout: float
+    max_response_bytes: int
+
+
+@dataclass(frozen=True)
+class OutgoingResponse:
+    """What came back at the end of the redirects."""
+
+    status: int
+    text: str
+
+
+async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> OutgoingResponse:
+    """Make the request, and follow its redirects.
+
+    Raises ToolFailedError: `address_refused`, `unreachable`, `timeout`, `url_invalid`,
+    `too_many_redirects`, `response_too_large`.
+    """
+    client = httpx2.AsyncClient(
+        verify=_tls(),
+        timeout=request.timeout,
+        follow_redirects=False,
+        trust_env=False,  # a proxy from the environment would do its own look-up
+    )
+    try:
+        async with asyncio.timeout(request.timeout), client:
+            return await _follow(client, request, private_hosts)
+    except (TimeoutError, httpx2.TimeoutException) as error:
+        raise ToolFailedError("timeout", f"No answer within {request.timeout:g} s.") from error
+    except httpx2.HTTPError as error:
+        raise ToolFailedError(
+            "unreachable", f"The host cannot be reached: {error}"[:200]
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    # Loading the root certificates takes longer than the rest of a client.
+    return httpx2.create_ssl_context()
+
+
+async def _follow(
+    client: httpx2.AsyncClient, request: OutgoingRequest, private_hosts: tuple[str, ...]
+) -> OutgoingResponse:
+    for _ in range(MAX_REDIRECTS + 1):
+        url = _checked_url(request.url)
+        addresses = await _addresses(url, private_hosts)
+        response = await _send(client, request, url, addresses)
+        try:
+            location = response.headers.get("location")
+            if response.status_code not in REDIRECTS or location is None:
+                return OutgoingResponse(response.status_code, await _text(response, request))
+        finally:
+            await response.aclose()
+        request = _redirected(request, url, response.status_code, location)
+    raise ToolFailedError("too_many_redirects", f"More than {MAX_REDIRECTS} redirects.")
+
+
+def _checked_url(text: str) -> httpx2.URL:
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL as error:
+        raise ToolFailedError("url_invalid", "The address is not a valid URL.") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ToolFailedError("url_invalid", "The address must begin with http:// or https://.")
+    return url
+
+
+async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[str]:
+    """The addresses of the URL's host. One that may not be reached refuses them all."""
+    host = url.raw_host.decode("ascii")
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise ToolFailedError("unreachable", f"The name {host[:253]!r} is not known.") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if not _is_private_host(host, port, private_hosts):
+        for address in addresses:
+            if not is_public(address):
+                raise ToolFailedError(
+                    "address_refused", f"{host[:253]!r} is not at a public address."
+                )
+    return addresses
+
+
+def _is_private_host(host: str, port: int, private_hosts: tuple[str, ...]) -> bool:
+    named = {entry.lower().replace("[", "").replace("]", "") for entry in private_hosts}
+    return f"{host.lower()}:{port}" in named
+
+
+def is_public(text: str) -> bool:
+    """Whether an address belongs to the open internet, also where it is an IPv4 one in disguise."""
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+        if address.teredo is not None:
+            return False
+    # `is_global` leaves out private, loopback, link-local, shared and documentation ranges.
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified
+    )
+
+
+async def _send(
+    client: httpx2.AsyncClient, request: OutgoingRequest, url: httpx2.URL, addresses: list[str]
+) -> httpx2.Response:
+    """Send to the first of the addresses that takes the connection, under the host's own name."""
+    headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
+    headers.append((b"Host", url.netloc))
+    failure: httpx2.TransportError = httpx2.ConnectError("it has no address")
+    for address in addresses:
+        outgoing = client.build_request(
+            request.method,
+            url.copy_with(host=address),
+            headers=headers,
+            content=request.body,
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        )
+        try:
+            return await client.send(outgoing, stream=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            failure = error
+    raise failure
+
+
+async def _text(response: httpx2.Response, request: OutgoingRequest) -> str:
+    received = bytearray()
+    async for chunk in response.aiter_bytes():
+        received += chunk
+        if len(received) > request.max_response_bytes:
+            if response.status_code < 400:
+                raise ToolFailedError(
+                    "response_too_large", f"More than {request.max_response_bytes} bytes."
+                )
+            break  # of a failure only the beginning is told
+    try:
+        return received.decode(response.charset_encoding or "utf-8", "replace")
+    except LookupError:
+        return received.decode("utf-8", "replace")
+
+
+def _redirected(
+    request: OutgoingRequest, url: httpx2.URL, status: int, location: str
+) -> OutgoingRequest:
+    try:
+        target = url.join(location)
+    except httpx2.InvalidURL as error:
+        raise ToolFailedError("url_invalid", "The redirect leads to no valid URL.") from error
+    following = replace(request, url=str(target))
+    if status == 303 or (status in {301, 302} and request.method == "POST"):
+        kept = {k: v for k, v in request.headers.items() if k.lower() != "content-type"}
+        following = replace(following, method="GET", body=None, headers=kept)
+    if (target.scheme, target.netloc) != (url.scheme, url.netloc):
+        kept = {k: v for k, v in following.headers.items() if k.lower() in HEADERS_FOR_ANY_HOST}
+        following = replace(following, headers=kept)
+    return following

@@ -1,0 +1,130 @@
+"""The composition root: from settings and boto3 to stores, orchestrator, worker and web services.
+
+Each function asks for what it needs, once per process; the heavy parts are imported only by those
+that use them.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from runyard.engine.orchestrator import Orchestrator
+from runyard.settings import Settings, settings
+from runyard.store.stores import Stores
+
+if TYPE_CHECKING:
+    from runyard.agent.catalog import Catalog
+    from runyard.agent.definition import Snapshot
+    from runyard.agent.dialogue import Model
+    from runyard.engine.worker import Worker
+
+_Result = TypeVar("_Result")
+
+# Short timeouts and a few quick retries: a caller waits, and the state machine retries a step anyway.
+# The pool is for the local stack, where one process serves many invocations at once.
+_CLIENT_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    max_pool_connections=100,
+)
+
+
+@lru_cache(maxsize=1)
+def connect() -> Stores:
+    """The stores of this installation."""
+    configured = settings()
+    return Stores.create(
+        boto3.client("dynamodb", config=_CLIENT_CONFIG),
+        boto3.client("s3", config=_CLIENT_CONFIG),
+        events_table=configured.events_table,
+        records_table=configured.records_table,
+        bucket=configured.bucket,
+    )
+
+
+@lru_cache(maxsize=1)
+def orchestrator() -> Orchestrator:
+    """The state machine of this installation."""
+    client = boto3.client("stepfunctions", config=_CLIENT_CONFIG)
+    return Orchestrator(client, settings().run_machine_arn)
+
+
+@lru_cache(maxsize=32)
+def secret(secret_id: str) -> str:
+    """A secret's text, read once per process."""
+    client = boto3.client("secretsmanager", config=_CLIENT_CONFIG)
+    return client.get_secret_value(SecretId=secret_id)["SecretString"]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the web app stands on."""
+
+    settings: Settings
+    stores: Stores
+    orchestrator: Orchestrator
+    catalog: "Catalog"
+
+    def ticket_secret(self) -> str:
+        """What stream tickets are signed with."""
+        return secret(self.settings.ticket_secret_id)
+
+
+@lru_cache(maxsize=1)
+def services() -> Services:
+    """What the web app stands on, of this installation."""
+    from runyard.agent.catalog import Catalog
+
+    configured = settings()
+    return Services(configured, connect(), orchestrator(), Catalog(Path(configured.agents_dir)))
+
+
+@lru_cache(maxsize=1)
+def worker() -> "Worker":
+    """What carries runs, of this installation."""
+    from runyard.agent.tools.port import ToolEnvironment
+    from runyard.engine.worker import Worker
+
+    configured = settings()
+    return Worker(
+        stores=connect(),
+        model_for=_model_for,
+        tools=ToolEnvironment(configured.agent_variables, configured.http_private_hosts),
+        flush_seconds=configured.flush_ms / 1000,
+        reserve_seconds=configured.step_reserve_seconds,
+    )
+
+
+def _model_for(snapshot: "Snapshot") -> "Model":
+    from runyard.agent.model import model_for
+
+    route = snapshot.route
+    api_key = None
+    if route.api_key_secret:
+        api_key = secret(route.api_key_secret)
+    elif route.api_key_variable:
+        api_key = os.environ.get(route.api_key_variable)
+    return model_for(route, snapshot.script, api_key)
+
+
+_loops = threading.local()
+
+
+def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine on this thread's own event loop, which lives as long as the thread.
+
+    A Lambda process has one thread, and what a warm one keeps belongs to its loop.
+    """
+    if not hasattr(_loops, "runner"):
+        _loops.runner = asyncio.Runner()
+    result: _Result = _loops.runner.run(work)
+    return result

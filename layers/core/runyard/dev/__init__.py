@@ -1,0 +1,1 @@
+"""`make dev`: the local stack. Never deployed code's dependency."""

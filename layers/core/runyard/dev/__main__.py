@@ -1,0 +1,100 @@
+"""`python -m runyard.dev`: the local stack in the foreground, until Ctrl-C.
+
+Reads PORT (8080), DATA_DIR (.runyard), ACCESS_KEY, AGENTS_DIR (agents), SWEEP_EVERY_SECONDS (30),
+DYNAMODB_ENDPOINT; everything else in the environment goes on to the parts.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from runyard.dev.access_key import DEVELOPMENT_KEY
+from runyard.dev.supervisor import REPOSITORY, SWEEP_SECONDS, LocalStack, LocalStackError
+
+SAMPLE_TICKET = {
+    "ticket_subject": "Charged twice for June invoice",
+    "ticket_body": "Hi, my card was charged twice this month. Order #4812.",
+}
+
+
+class StopRequestedError(Exception):
+    """A signal asked for the stack's end."""
+
+
+def main() -> int:
+    """Run the stack; the exit code is 1 when it could not start or go on."""
+    parser = argparse.ArgumentParser(prog="runyard.dev", description=__doc__)
+    parser.add_argument("--with-parent", action="store_true", help="end when the parent ends")
+    _stop_on_signals()
+    if parser.parse_args().with_parent:
+        _end_with_parent()
+    try:
+        with _start() as stack:
+            _say(_ready_line(stack))
+            stack.wait()
+    except StopRequestedError:
+        return 0
+    except LocalStackError as exc:
+        print(f"runyard: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _start() -> LocalStack:
+    agents_dir = os.environ.get("AGENTS_DIR")
+    return LocalStack.start(
+        data_dir=Path(os.environ.get("DATA_DIR") or ".runyard"),
+        port=int(os.environ.get("PORT") or 8080),
+        agents_dir=Path(agents_dir) if agents_dir else REPOSITORY / "agents",
+        key=os.environ.get("ACCESS_KEY") or DEVELOPMENT_KEY,
+        sweep_seconds=float(os.environ.get("SWEEP_EVERY_SECONDS") or SWEEP_SECONDS),
+        report=_say,
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _ready_line(stack: LocalStack) -> str:
+    body = json.dumps({"input": SAMPLE_TICKET})
+    curl = (
+        f"curl -s {stack.base_url}/v1/runs -H 'Authorization: Bearer {stack.access_key}'"
+        f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    )
+    return f"ready     {stack.base_url}  key {stack.access_key}  try: {curl}"
+
+
+def _stop_on_signals() -> None:
+    def stop(_: int, __: FrameType | None) -> NoReturn:
+        # Once is enough: a second Ctrl-C must not cut off the stopping.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        raise StopRequestedError
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def _end_with_parent() -> None:
+    """Stop when the process that started this one is gone: `make` may be killed with -9."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""boto3 clients for the emulators, made from the stack's environment and not from this process's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_ENDPOINTS = {
+    "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
+    "stepfunctions": "AWS_ENDPOINT_URL_SFN",
+    "s3": "AWS_ENDPOINT_URL_S3",
+    "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "lambda": "AWS_ENDPOINT_URL_LAMBDA",
+}
+
+
+def client(service: str, environment: Mapping[str, str]) -> Any:
+    """A client of its own session: boto3's default session is not safe to share by threads."""
+    key = environment.get("AWS_ACCESS_KEY_ID")
+    session = boto3.Session(
+        aws_access_key_id=key,
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+        profile_name=None if key else environment.get("AWS_PROFILE"),
+        region_name=environment["AWS_REGION"],
+    )
+    create: Any = session.client
+    return create(
+        service,
+        endpoint_url=environment[_ENDPOINTS[service]],
+        config=Config(
+            proxies={},  # A proxy that the environment names would not find loopback.
+            connect_timeout=5,
+            max_pool_connections=64,
+            retries={"total_max_attempts": 3},
+        ),
+    )

@@ -1,0 +1,88 @@
+"""Speaks Lambda's Invoke API on loopback, for the state machine and for `boto3.client("lambda")`.
+
+`POST /2015-03-31/functions/{name or ARN}/invocations`, synchronous or with the invocation type
+`Event`. `GET /ready` tells the supervisor that the handlers are imported.
+"""
+
+import argparse
+import re
+import threading
+from pathlib import Path
+from urllib.parse import unquote
+
+from runyard.dev.lambda_runtime import Runtime
+from runyard.dev.loopback_http import JsonHandler, LoopbackServer
+from runyard.dev.template import read_template
+
+_INVOCATIONS = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations/?(?:\?.*)?$")
+
+
+class InvokeHandler(JsonHandler):
+    """The routes of one endpoint; `runtime` and `failures` are set by `make_server`."""
+
+    runtime: Runtime
+    failures: dict[str, str] | None = None
+    """Functions that could not be imported; None until all of them were tried."""
+
+    def do_GET(self) -> None:
+        """Answer 200 once every handler was imported or found broken."""
+        known = self.failures
+        self.reply(503 if known is None else 200, {"failed": known or {}})
+
+    def do_POST(self) -> None:
+        """Invoke a function."""
+        payload = self.body()
+        match = _INVOCATIONS.match(self.path)
+        name = unquote(match.group(1)) if match else self.path
+        function = self.runtime.find(name)
+        if function is None:
+            self.reply(
+                404,
+                {"Type": "User", "Message": f"Function not found: {name}"},
+                {"x-amzn-ErrorType": "ResourceNotFoundException"},
+            )
+            return
+        kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
+        if kind == "Event":
+            request_id = self.runtime.invoke_later(function, payload)
+            self.reply(202, b"", {"x-amzn-RequestId": request_id})
+            return
+        outcome = self.runtime.invoke(function, payload)
+        headers = {"x-amzn-RequestId": outcome.request_id, "X-Amz-Executed-Version": "$LATEST"}
+        if outcome.failed:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        self.reply(200, outcome.payload, headers)
+
+
+def make_server(port: int, runtime: Runtime) -> LoopbackServer:
+    """The endpoint on `port`; imports the handlers in the background."""
+
+    class BoundHandler(InvokeHandler):
+        pass
+
+    BoundHandler.runtime = runtime
+
+    def preload() -> None:
+        failures = runtime.preload()
+        for function, reason in failures.items():
+            print(f"{function} cannot be imported: {reason}", flush=True)
+        BoundHandler.failures = failures
+
+    server = LoopbackServer(port, BoundHandler)
+    threading.Thread(target=preload, name="preload", daemon=True).start()
+    return server
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--template", type=Path, required=True)
+    parser.add_argument("--region", required=True)
+    arguments = parser.parse_args()
+    template = read_template(arguments.template, region=arguments.region)
+    make_server(arguments.port, Runtime(template.functions.values())).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The environment of the local stack's processes.
+
+From weakest to strongest: what the template says, what is different on one machine, what the user
+has set. Only the endpoints are never the user's: they are what makes the stack local.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from runyard.dev.loopback_http import HOST
+from runyard.dev.template import LocalTemplate
+
+DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+# A connection to an emulator through a proxy would not find it.
+_NO_PROXY = "127.0.0.1,localhost"
+
+
+def compose(
+    template: LocalTemplate,
+    user: Mapping[str, str],
+    *,
+    dynamodb_endpoint: str,
+    aws_endpoint: str,
+    lambda_endpoint: str,
+    samples_port: int,
+    agents_dir: Path,
+) -> dict[str, str]:
+    """The whole environment of a process of the stack, for `boto3` clients and `Settings`."""
+    samples = f"{HOST}:{samples_port}"
+    different_here = {
+        # One machine: an empty query costs nothing and a write is seen in a few milliseconds.
+        "TAIL_MIN_MS": "10",
+        "TAIL_MAX_MS": "100",
+        "STREAM_URL": "",  # This one door can stream.
+        "AGENT_VARIABLES": json.dumps({"CRM_URL": f"http://{samples}"}),
+        "HTTP_PRIVATE_HOSTS": samples,
+        "PYTHONUNBUFFERED": "1",
+    }
+    environment = template.environment() | different_here | dict(user)
+    environment["AGENTS_DIR"] = str(agents_dir)
+    environment |= {
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_endpoint,
+        "AWS_ENDPOINT_URL_SFN": aws_endpoint,
+        "AWS_ENDPOINT_URL_S3": aws_endpoint,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws_endpoint,
+        "AWS_ENDPOINT_URL_EVENTBRIDGE": aws_endpoint,
+        "AWS_ENDPOINT_URL_LAMBDA": lambda_endpoint,
+        "AWS_REGION": template.region,
+        "AWS_DEFAULT_REGION": template.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if not user.get("AWS_ACCESS_KEY_ID") and not user.get("AWS_PROFILE"):
+        # The user's own are kept, if there are any: a Bedrock model is called with them.
+        environment |= DUMMY_CREDENTIALS
+    for name in ("NO_PROXY", "no_proxy"):
+        given = user.get(name)
+        environment[name] = f"{given},{_NO_PROXY}" if given else _NO_PROXY
+    return environment

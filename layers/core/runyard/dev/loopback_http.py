@@ -1,0 +1,55 @@
+"""The small HTTP/1.1 server on loopback that the Lambda endpoint and the sample services share.
+
+A thread per connection, connections kept alive, answers sent without delay.
+"""
+
+import json
+import socketserver
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HOST = "127.0.0.1"
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """Accepts hundreds of connections at once, on 127.0.0.1 only."""
+
+    # 200 runs started at once open 200 connections; with the usual queue of 5 most of them would
+    # wait a second for TCP's retry.
+    request_queue_size = 512
+    daemon_threads = True
+
+    def __init__(self, port: int, handler: type["JsonHandler"]) -> None:
+        """Bind `port` (0 takes a free one)."""
+        super().__init__((HOST, port), handler)
+
+    def server_bind(self) -> None:
+        """Bind without HTTPServer's reverse look-up of the host name, which may take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, int(self.server_address[1])
+
+
+class JsonHandler(BaseHTTPRequestHandler):
+    """One connection; `reply` sends JSON and keeps the connection open."""
+
+    protocol_version = "HTTP/1.1"
+    # Headers and body leave in two writes; Nagle would hold back the second one for 40 ms.
+    disable_nagle_algorithm = True
+
+    def body(self) -> bytes:
+        """The request's body, read to its end so that the next request on this connection is found."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def reply(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        """Send `value` as JSON (bytes go out as they are)."""
+        payload = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """No line per request: the log is for what went wrong."""

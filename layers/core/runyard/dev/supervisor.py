@@ -1,0 +1,237 @@
+"""The local stack as a whole: starts the parts, fills them, watches over them, stops them.
+
+`make dev` and the tests use this one class. Nothing that was acknowledged is lost when any part, or
+the supervisor itself, is killed.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from runyard.dev import access_key, blueprint, provisioning
+from runyard.dev.clients import client
+from runyard.dev.keeper import Keeper
+from runyard.dev.loopback_http import HOST
+from runyard.dev.part import Part, PartError, port_is_taken
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+SWEEP_FUNCTION = "SweepFunction"
+SWEEP_SECONDS = 30.0
+
+
+class LocalStackError(Exception):
+    """The stack cannot start, or cannot go on; the message says why in a line."""
+
+
+class LocalStack:
+    """A running stack. Use it as a context manager: leaving it stops everything."""
+
+    def __init__(
+        self, plan: blueprint.Blueprint, data_dir: Path, key: str, report: Callable[[str], None]
+    ) -> None:
+        """Take over a plan; `start` is the way to get a stack."""
+        self.environment: dict[str, str] = plan.environment
+        """Variables for boto3 clients and `Settings.from_environment`."""
+        self.base_url = f"http://{HOST}:{plan.port}"
+        self.access_key = key
+        self._plan = plan
+        self._data_dir = data_dir
+        self._report = report
+        self._lock_file: IO[str] | None = None
+        self._keeper = Keeper(list(plan.parts.values()), self._refill, report)
+        self._sweeper: threading.Thread | None = None
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        data_dir: Path,
+        port: int = 0,
+        agents_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        web: bool = True,
+        seed: bool = True,
+        key: str = access_key.DEVELOPMENT_KEY,
+        sweep_seconds: float = SWEEP_SECONDS,
+        repository: Path = REPOSITORY,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> "LocalStack":
+        """Start a stack and return when it is ready.
+
+        `environment` is added to this process's own. Port 0 takes a free one. Raises
+        `LocalStackError`.
+        """
+        data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
+        if web and port and port_is_taken(port):
+            raise LocalStackError(f"port {port} is taken; choose another with PORT=…")
+        lock_file = _lock(data_dir)
+        try:
+            plan = blueprint.draw(
+                repository=repository,
+                data_dir=data_dir,
+                agents_dir=Path(agents_dir or repository / "agents").absolute(),
+                port=port,
+                user={**os.environ, **(environment or {})},
+                web=web,
+                report=report,
+            )
+            stack = cls(plan, data_dir, key, report)
+        except BaseException:
+            lock_file.close()
+            raise
+        stack._lock_file = lock_file
+        try:
+            stack._bring_up(seed, sweep_seconds)
+        except BaseException as exc:
+            stack.stop()
+            if isinstance(exc, PartError | provisioning.TableChangedError):
+                raise LocalStackError(str(exc)) from exc
+            raise
+        return stack
+
+    def __enter__(self) -> "LocalStack":
+        """The stack itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop everything."""
+        self.stop()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this stack."""
+        return client(service, self.environment)
+
+    def pid(self, part: str) -> int:
+        """The process id of a part that runs."""
+        process = self._plan.parts[part].process
+        if process is None:
+            raise LocalStackError(f"{part} does not run")
+        return process.pid
+
+    def kill(self, part: str) -> None:
+        """`kill -9` a part and leave it down."""
+        self._keeper.down(self._plan.parts[part], Part.kill)
+
+    def restart(self, part: str) -> None:
+        """Start a part that is down (or stop and start it) and return when it is ready."""
+        self._keeper.down(self._plan.parts[part], Part.stop)
+        self._keeper.up(self._plan.parts[part])
+
+    def sweep(self, payload: Mapping[str, Any] | None = None) -> Any:
+        """Invoke the sweep, as EventBridge's schedule does on AWS; None where there is none."""
+        function = self._plan.template.functions.get(SWEEP_FUNCTION)
+        return function and provisioning.invoke(self.environment, function.name, payload or {})
+
+    def wait(self) -> None:
+        """Return only when the stack cannot go on: raises `LocalStackError` then."""
+        self._keeper.failed.wait()
+        raise LocalStackError(self._keeper.failure)
+
+    def stop(self) -> None:
+        """Stop all parts, the newest first. Safe to call twice."""
+        self._keeper.stop_all()
+        if self._sweeper:
+            self._sweeper.join(timeout=1)
+        if self._lock_file:
+            self._lock_file.close()
+
+    # --- start -------------------------------------------------------------------------------
+
+    def _bring_up(self, seed: bool, sweep_seconds: float) -> None:
+        parts = self._plan.parts
+        begun = time.monotonic()
+        for part in parts.values():
+            if part.name != blueprint.WEB:
+                self._keeper.spawn(part)
+        with ThreadPoolExecutor(len(parts), thread_name_prefix="start") as pool:
+            rest = [
+                pool.submit(self._await, parts[name], begun)
+                for name in (blueprint.LAMBDA, blueprint.SAMPLES)
+            ]
+            _all(
+                [pool.submit(self._fill_dynamodb, begun, seed), pool.submit(self._fill_aws, begun)]
+            )
+            # The door opens last: whoever finds it open finds tables, key and machine behind it.
+            if web := parts.get(blueprint.WEB):
+                self._keeper.spawn(web)
+                rest.append(pool.submit(self._await, web, begun))
+            _all(rest)
+        self._sweep_quietly({"grace_seconds": 0})
+        self._keeper.watch()
+        self._sweeper = threading.Thread(
+            target=self._sweep_now_and_then, args=(sweep_seconds,), name="sweeper", daemon=True
+        )
+        self._sweeper.start()
+
+    def _fill_dynamodb(self, begun: float, seed: bool) -> None:
+        if part := self._plan.parts.get(blueprint.DYNAMODB):
+            self._await(part, begun)
+        provisioning.create_tables(self._plan.template, self.environment)
+        if seed:
+            access_key.ensure(self.access_key, self.environment)
+
+    def _fill_aws(self, begun: float) -> None:
+        self._await(self._plan.parts[blueprint.AWS], begun)
+        self._provision_aws()
+
+    def _provision_aws(self) -> None:
+        template, environment = self._plan.template, self.environment
+        provisioning.create_buckets(template, environment)
+        provisioning.create_secrets(template, environment, self._data_dir / "secrets")
+        provisioning.create_state_machines(template, environment)
+
+    def _await(self, part: Part, begun: float) -> None:
+        part.wait_ready(self._keeper.stopping)
+        seconds = time.monotonic() - begun
+        self._report(f"{part.name:<10}{part.description} … ready in {seconds:.1f} s")
+
+    # --- while it runs -----------------------------------------------------------------------
+
+    def _refill(self, part: Part) -> None:
+        """Give a part that was started again what its end has cost it."""
+        if part.name == blueprint.AWS:
+            self._provision_aws()
+            # All executions are gone: the sweep starts those of the runs that are open.
+            self._sweep_quietly({"grace_seconds": 0})
+        if part.name == blueprint.DYNAMODB:
+            provisioning.create_tables(self._plan.template, self.environment)
+            access_key.ensure(self.access_key, self.environment)
+
+    def _sweep_now_and_then(self, seconds: float) -> None:
+        while not self._keeper.stopping.wait(seconds):
+            self._sweep_quietly({})
+
+    def _sweep_quietly(self, payload: Mapping[str, Any]) -> None:
+        try:
+            self.sweep(payload)
+        except (provisioning.InvocationFailedError, OSError) as exc:
+            if not self._keeper.stopping.is_set():
+                self._report(f"the sweep failed: {exc}")
+
+
+def _all(futures: list[Future[None]]) -> None:
+    for future in futures:
+        future.result()
+
+
+def _lock(data_dir: Path) -> IO[str]:
+    """Hold the data folder. The kernel gives it back when this process ends, however it ends."""
+    (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+    file = (data_dir / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise LocalStackError(f"{data_dir} is in use by another local stack") from None
+    return file

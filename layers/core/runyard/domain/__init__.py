@@ -1,0 +1,1 @@
+"""What is true about a run. Only pydantic and the standard library are imported here."""

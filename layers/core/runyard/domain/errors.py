@@ -1,0 +1,147 @@
+"""Every error that Runyard raises on purpose, sorted by who acts on it.
+
+    RunyardError
+    ├── RetryableError          nobody's fault: the state machine tries the step again, by this name
+    │   ├── StoreUnavailableError
+    │   ├── SupersededError
+    │   └── ModelUnavailableError
+    ├── StoreRefusedError       a mistake of ours: the run is closed as an internal error
+    ├── FinalError              trying again cannot help: the run is closed with `code`
+    │   ├── ModelRefusedError
+    │   ├── LimitExceededError
+    │   ├── OutputInvalidError
+    │   ├── ToolInDoubtError
+    │   ├── InputExpiredError
+    │   └── DefinitionError
+    ├── AppendConflictError     another writer was first: read on, then decide
+    ├── AlreadyAnsweredError    the pause is over before it was waited for: the machine goes on, by this name
+    └── RequestError            the caller's fault: one table per API turns it into a response
+
+This module is at the bottom of the import graph and imports nothing.
+"""
+
+from collections.abc import Mapping
+
+
+class RunyardError(Exception):
+    """Something went wrong that Runyard has a name for."""
+
+
+class RetryableError(RunyardError):
+    """The same attempt may succeed later."""
+
+
+class StoreUnavailableError(RetryableError):
+    """DynamoDB or S3 did not take the call, after the client's own retries."""
+
+
+class SupersededError(RetryableError):
+    """Another worker has taken the run up: this one must stop, and the next attempt reads on."""
+
+
+class ModelUnavailableError(RetryableError):
+    """The model's provider is overloaded, limits the rate, or cannot be reached.
+
+    `retry_after` is the provider's own wish in seconds, where it gave one.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StoreRefusedError(RunyardError):
+    """DynamoDB or S3 refused the call for what it is: a mistake of ours or of the deployment."""
+
+
+class FinalError(RunyardError):
+    """The run cannot go on; `code` becomes the code of its `run.failed` event."""
+
+    code = "internal_error"
+
+
+class ModelRefusedError(FinalError):
+    """The model's provider refused the request for what it is: credentials, model id, content."""
+
+    code = "model_refused"
+
+
+class LimitExceededError(FinalError):
+    """A limit of the agent's definition was met."""
+
+    code = "limit_exceeded"
+
+
+class OutputInvalidError(FinalError):
+    """The model's answer did not fit the agent's `output_schema`, also when it was told."""
+
+    code = "output_invalid"
+
+
+class ToolInDoubtError(FinalError):
+    """A call may or may not have been made, and a person decided that the run must not go on."""
+
+    code = "tool_call_in_doubt"
+
+
+class InputExpiredError(FinalError):
+    """Nobody answered in time, and the agent's definition says that the run fails then."""
+
+    code = "input_expired"
+
+
+class DefinitionError(FinalError):
+    """An agent's definition, route or script is missing or cannot be used as it is written."""
+
+    code = "definition_invalid"
+
+
+class AppendConflictError(RunyardError):
+    """Another writer holds the slot after the last event that this writer has seen."""
+
+
+class AlreadyAnsweredError(RunyardError):
+    """There is nothing left to wait for: every question of the pause is answered, or the run ended."""
+
+
+class RequestError(RunyardError):
+    """The caller asked for something that cannot be done.
+
+    `details` maps each offending field to what is wrong with it, in words fit for the caller.
+    """
+
+    def __init__(self, details: Mapping[str, str] | None = None) -> None:
+        super().__init__("; ".join(f"{field}: {fault}" for field, fault in (details or {}).items()))
+        self.details = dict(details or {})
+
+
+class InvalidRequestError(RequestError):
+    """The request is not one that could ever succeed as it is."""
+
+
+class UnauthorizedError(RequestError):
+    """The access key is missing, unknown, expired or revoked."""
+
+
+class ForbiddenError(RequestError):
+    """The access key lacks the scope that the route needs."""
+
+
+class NotFoundError(RequestError):
+    """There is no such thing, or it belongs to another project."""
+
+
+class ConflictError(RequestError):
+    """The request contradicts what is already recorded."""
+
+
+class PayloadTooLargeError(RequestError):
+    """The request is larger than this door can take."""
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The request's body is of a type that this route does not take."""
+
+
+class UnavailableError(RequestError):
+    """The service cannot do it now; the caller may try again."""

@@ -1,0 +1,120 @@
+"""The events of a run's log.
+
+Invariants: sequences start at 1 and have no gap and no repeat; exactly one terminal event ends a
+log, and nothing follows it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from runyard.domain.clock import stamp
+from runyard.domain.ids import new_id
+
+SCHEMA_VERSION = 1
+
+EventType = Literal[
+    "run.started",
+    "agent.reasoning.delta",
+    "agent.response.delta",
+    "agent.message.completed",
+    "agent.tool_call.started",
+    "agent.tool_call.completed",
+    "agent.tool_call.failed",
+    "agent.human_feedback.requested",
+    "agent.human_feedback.received",
+    "approval_request.created",
+    "approval_request.resolved",
+    "input_request.expired",
+    "run.paused",
+    "run.resumed",
+    "run.recovered",
+    "run.cancel_requested",
+    "run.completed",
+    "run.failed",
+    "run.canceled",
+]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
+
+
+class Event(BaseModel):
+    """One fact, at its place in the log."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    type: str
+    sequence: int
+    timestamp: str
+    data: Mapping[str, Any]
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the log ends here."""
+        return self.type in TERMINAL_TYPES
+
+
+class Draft(BaseModel):
+    """An event that has no place in the log yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: EventType
+    data: Mapping[str, Any]
+
+
+def placed(drafts: Iterable[Draft], after: int) -> list[Event]:
+    """Give each draft the next sequence after `after`, an id and the present time."""
+    timestamp = stamp()
+    return [
+        Event(
+            id=new_id(), type=draft.type, sequence=sequence, timestamp=timestamp, data=draft.data
+        )
+        for sequence, draft in enumerate(drafts, start=after + 1)
+    ]
+
+
+def to_line(event: Event, data: Mapping[str, Any] | None = None) -> str:
+    """The event as one line of JSON, as it goes on the wire; `data` replaces the event's own.
+
+    `id` and `type` come first, in this order: `line_type` relies on it.
+    """
+    line = json.dumps(
+        {
+            "id": event.id,
+            "type": event.type,
+            "sequence": event.sequence,
+            "timestamp": event.timestamp,
+            "data": event.data if data is None else data,
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+    return line if line.isascii() else _well_formed(line)
+
+
+def _well_formed(text: str) -> str:
+    # A model or a tool can give half of a surrogate pair, which UTF-8 cannot hold.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+# The length of `{"id":"<36 characters>","type":"`.
+_TYPE_START = 53
+
+
+def line_type(line: str) -> str:
+    """The event's type, cut out of its line without parsing it."""
+    return line[_TYPE_START : line.index('"', _TYPE_START)]
+
+
+def from_line(line: str) -> Event:
+    """The event of a line. Fields that this release does not know are left out."""
+    return Event.model_validate_json(line)
+
+
+def terminal_of(events: Sequence[Event]) -> Event | None:
+    """The event that ended the run, where it has ended."""
+    return events[-1] if events and events[-1].is_terminal else None

@@ -1,0 +1,179 @@
+"""What a log says: the fold over its events that every decision is taken from.
+
+A tool call goes through these phases, each reached by one event:
+
+    requested ──started──▶ started ──(no person needed)──▶ done
+                              │                             ▲
+                              └─asked─▶ asked ─answer─▶ answered ─run.resumed─▶ resumed
+
+Whoever finds a call `started` or `resumed` in a log that it did not write itself cannot know
+whether the call was made: only its tool's declared effect tells what to do.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+from runyard.domain.events import Event
+from runyard.domain.runs import RunStatus, Usage
+
+CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
+
+
+@dataclass
+class Call:
+    """One tool call of a reply and how far it has come.
+
+    `questions` counts those asked about it; `question` and `answer` are the newest of each.
+    """
+
+    id: str
+    name: str
+    input: Mapping[str, Any]
+    iteration: int
+    phase: CallPhase = "requested"
+    questions: int = 0
+    question: Event | None = None
+    answer: Event | None = None
+    outcome: Event | None = None
+
+
+@dataclass
+class Exchange:
+    """One reply of the model and the calls that it asked for, in its order."""
+
+    reply: Mapping[str, Any]
+    calls: list[Call] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> list[Call]:
+        """The calls whose result the model is still waiting for."""
+        return [call for call in self.calls if call.phase != "done"]
+
+
+class History:
+    """A run as its log tells it, up to and including event `last`."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.last_type = ""
+        self.status: RunStatus = "created"
+        self.exchanges: list[Exchange] = []
+        self.usage = Usage()
+        self.recoveries = 0
+        self.partial_reply = False
+        self.terminal: Event | None = None
+        self._calls: dict[str, Call] = {}
+        self._calls_by_request: dict[str, Call] = {}
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "History":
+        """The history that these events, from the first on, add up to."""
+        history = cls()
+        for event in events:
+            history.apply(event)
+        return history
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the terminal event is there."""
+        return self.terminal is not None
+
+    @property
+    def current(self) -> Exchange | None:
+        """The newest reply with its calls."""
+        return self.exchanges[-1] if self.exchanges else None
+
+    @property
+    def unfinished(self) -> list[Call]:
+        """The calls of the newest reply that have no result yet, in their order."""
+        return self.current.unfinished if self.current else []
+
+    @property
+    def asked(self) -> list[Call]:
+        """The calls that wait for a person's answer."""
+        return [call for call in self.unfinished if call.phase == "asked"]
+
+    @property
+    def mid_step(self) -> bool:
+        """Whether something was begun and not finished: the mark that a crashed worker leaves."""
+        return self.partial_reply or any(
+            call.phase in ("started", "resumed") for call in self.unfinished
+        )
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event."""
+        if event.sequence != self.last + 1:
+            raise ValueError(f"event {event.sequence} cannot follow event {self.last}")
+        self.last = event.sequence
+        self.last_type = event.type
+        data = event.data
+        match event.type:
+            case "agent.response.delta" | "agent.reasoning.delta":
+                self.partial_reply = True
+            case "agent.message.completed":
+                self._take_reply(data)
+            case "agent.tool_call.started":
+                self._calls[data["id"]].phase = "started"
+            case "agent.tool_call.completed" | "agent.tool_call.failed":
+                call = self._calls[data["id"]]
+                call.phase, call.outcome = "done", event
+            case "agent.human_feedback.requested" | "approval_request.created":
+                call = self._calls[data["tool_call_id"]]
+                call.phase, call.questions = "asked", call.questions + 1
+                call.question, call.answer = event, None
+                self._calls_by_request[data["id"]] = call
+            case (
+                "agent.human_feedback.received"
+                | "approval_request.resolved"
+                | "input_request.expired"
+            ):
+                call = self._calls_by_request[data["id"]]
+                call.phase, call.answer = "answered", event
+            case _:
+                self._take_life_event(event)
+
+    def _take_reply(self, data: Mapping[str, Any]) -> None:
+        exchange = Exchange(reply=data)
+        for call in data.get("tool_calls", ()):
+            known = Call(call["id"], call["name"], call["input"], data["iteration"])
+            exchange.calls.append(known)
+            self._calls[known.id] = known
+        self.exchanges.append(exchange)
+        self.partial_reply = False
+        usage = data.get("usage", {})
+        cost = usage.get("cost_usd")
+        self.usage = self.usage.plus(
+            Usage(
+                input_tokens=usage.get("input_tokens", 0),
+                output_tokens=usage.get("output_tokens", 0),
+                cached_input_tokens=usage.get("cached_input_tokens", 0),
+                # By way of text: a price has few enough digits to come back exactly.
+                cost_usd=None if cost is None else Decimal(str(cost)),
+                steps=1,
+            )
+        )
+
+    def _take_life_event(self, event: Event) -> None:
+        match event.type:
+            case "run.started":
+                self.status = "started"
+            case "run.paused":
+                self.status = "paused"
+            case "run.resumed":
+                self.status = "started"
+                for call in self.unfinished:
+                    if call.phase == "answered":
+                        call.phase = "resumed"
+            case "run.recovered":
+                self.recoveries += 1
+                self.partial_reply = False
+            case "run.completed":
+                self.status, self.terminal = "completed", event
+            case "run.failed":
+                self.status, self.terminal = "failed", event
+            case "run.canceled":
+                self.status, self.terminal = "canceled", event
+            case _:
+                pass  # Events that change nothing here, also those of a later release.

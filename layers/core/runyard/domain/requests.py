@@ -1,0 +1,57 @@
+"""What a run asks a person, and what the person answers.
+
+An input request is open until it is answered, expired, or voided by the end of its run.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+RequestType = Literal["human_feedback", "approval_request"]
+RequestState = Literal["open", "answered", "expired", "void"]
+
+
+class InputRequest(BaseModel):
+    """One question of a run. `tool_call_id` is the call that cannot go on without the answer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    run_id: str
+    project_id: str
+    type: RequestType
+    tool_call_id: str
+    tool: Mapping[str, str]
+    prompt: str
+    params: Mapping[str, Any]
+    editable_params: tuple[str, ...] = ()
+    created_at: str
+    expires_at: str | None = None
+    on_expiry: str = "keep_waiting"
+    state: RequestState = "open"
+    answer: Mapping[str, Any] | None = None
+
+
+class Answer(BaseModel):
+    """What a person said to one request. `feedback` alone answers a question; `is_approved` decides.
+
+    `params` are the changed arguments of an approved call, not the whole of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: RequestType
+    request_id: str
+    feedback: Any = None
+    is_approved: bool | None = None
+    params: Mapping[str, Any] | None = None
+
+    def content(self) -> Mapping[str, Any]:
+        """The answer as it is kept and compared: what was said, without who said it."""
+        said = {
+            "feedback": self.feedback,
+            "is_approved": self.is_approved,
+            "params": dict(self.params) if self.params is not None else None,
+        }
+        return {name: value for name, value in said.items() if value is not None}

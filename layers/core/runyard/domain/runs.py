@@ -1,0 +1,75 @@
+"""A run as it is reported: a record beside the log that changes only together with it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RunStatus = Literal["created", "started", "paused", "completed", "failed", "canceled"]
+ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
+
+
+class Usage(BaseModel):
+    """What a run has used. `cost_usd` is exact; None as long as no price was known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cost_usd: Decimal | None = None
+    steps: int = 0
+
+    def plus(self, step: "Usage") -> "Usage":
+        """The sum; a known price is kept beside an unknown one."""
+        costs = [cost for cost in (self.cost_usd, step.cost_usd) if cost is not None]
+        return Usage(
+            input_tokens=self.input_tokens + step.input_tokens,
+            output_tokens=self.output_tokens + step.output_tokens,
+            cached_input_tokens=self.cached_input_tokens + step.cached_input_tokens,
+            cost_usd=sum(costs, Decimal(0)) if costs else None,
+            steps=self.steps + step.steps,
+        )
+
+
+class Run(BaseModel):
+    """One run. `execution` counts the state machine's executions that have carried it.
+
+    `definition_digest` names the snapshot of the agent that the run started with, and keeps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    project_id: str
+    org_id: str
+    app_id: str
+    agent: str
+    definition_digest: str
+    status: RunStatus = "created"
+    input: Mapping[str, Any]
+    output: Mapping[str, Any] | None = None
+    error: Mapping[str, str] | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    started_at: str
+    ended_at: str | None = None
+    usage: Usage = Field(default_factory=Usage)
+    open_requests: int = 0
+    execution: int = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the terminal event is in the log."""
+        return self.status in ENDED
+
+    @property
+    def awaits_input(self) -> bool:
+        """Whether a person is asked and has not answered."""
+        return self.open_requests > 0 and not self.has_ended
+
+    @property
+    def execution_name(self) -> str:
+        """The name of the execution that carries the run now: its id, later `{id}-{n}`."""
+        return self.id if self.execution == 0 else f"{self.id}-{self.execution}"

@@ -1,0 +1,40 @@
+"""Cancel a run: its end is written first, then the execution is stopped.
+
+A worker that is still at work loses its next append, sees the end, and stops.
+"""
+
+import logging
+
+from runyard.domain.errors import AppendConflictError, RetryableError, UnavailableError
+from runyard.engine.journal import Journal
+from runyard.engine.orchestrator import Orchestrator
+from runyard.store.stores import Stores
+
+_log = logging.getLogger(__name__)
+
+# A worker that streams appends every few tens of milliseconds: the cancel has to hit a gap.
+_ATTEMPTS = 50
+
+
+def cancel_run(
+    stores: Stores, orchestrator: Orchestrator, run_id: str, requested_by: str
+) -> None:
+    """End the run as canceled; does nothing to a run that has ended.
+
+    Raises NotFoundError where there is no such run.
+    """
+    journal = Journal.open(stores, run_id)
+    for _ in range(_ATTEMPTS):
+        if journal.history.has_ended:
+            break
+        try:
+            journal.cancel(requested_by)
+        except AppendConflictError:
+            continue
+    if not journal.history.has_ended:
+        raise UnavailableError({"run": "too much is happening to it at this moment"})
+    try:
+        orchestrator.stop(journal.run)
+    except RetryableError:
+        # Harmless: whatever the execution does next finds the end in the log.
+        _log.exception("execution not stopped", extra={"run_id": run_id})

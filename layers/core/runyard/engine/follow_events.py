@@ -1,0 +1,47 @@
+"""Follow a log: what is there, then what is appended, until the end.
+
+The tail reads at once after it found something, and backs off while nothing happens.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from runyard.store.event_log import Batch, EventLog
+
+
+@dataclass(frozen=True)
+class TailPace:
+    """How a tail reads: the first and the longest pause after an empty read, in seconds."""
+
+    first_pause: float = 0.05
+    longest_pause: float = 0.5
+
+
+async def follow_events(
+    log: EventLog, run_id: str, after: int, pace: TailPace, until: float
+) -> AsyncIterator[Batch | None]:
+    """The batches behind `after` as they come; None after each read that found nothing.
+
+    Ends behind the terminal event, or when the monotonic clock reaches `until`.
+    """
+    pause = pace.first_pause
+    while True:
+        found = False
+        pages = log.read(run_id, after, consistent=False)
+        while (batch := await asyncio.to_thread(next, pages, None)) is not None:
+            found = True
+            after = batch.last
+            yield batch
+            if batch.is_end:
+                return
+        if found:
+            pause = pace.first_pause
+            continue
+        yield None
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, pace.longest_pause)

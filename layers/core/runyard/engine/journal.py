@@ -1,0 +1,131 @@
+"""One writer's view of one run: the history that it has read, and the right to append behind it.
+
+Losing an append means that somebody else wrote what this writer has not seen. The journal then reads
+on, and its owner decides anew from the longer history.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runyard.domain.clock import now, parse
+from runyard.domain.errors import AppendConflictError, NotFoundError
+from runyard.domain.events import Draft, Event
+from runyard.domain.history import History
+from runyard.domain.runs import Run, RunStatus
+from runyard.store.dynamo import Change
+from runyard.store.stores import Stores
+
+
+class Journal:
+    """A run, its history, and the pen."""
+
+    def __init__(self, stores: Stores, run: Run) -> None:
+        self.stores = stores
+        self.run = run
+        self.history = History()
+
+    @classmethod
+    def open(cls, stores: Stores, run_id: str) -> "Journal":
+        """Read the run's whole log. Raises NotFoundError where there is no such run."""
+        run = stores.runs.get(run_id)
+        if run is None:
+            raise NotFoundError
+        journal = cls(stores, run)
+        journal.catch_up()
+        return journal
+
+    def catch_up(self) -> None:
+        """Read what was appended since."""
+        for event in self.stores.log.events(self.run.id, after=self.history.last):
+            self.history.apply(event)
+
+    def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> list[Event]:
+        """Append behind all that was read, together with changes of records.
+
+        Raises AppendConflictError where somebody was first; what he wrote has then been read.
+        """
+        try:
+            events = self.stores.log.append(self.run.id, self.history.last, drafts, changes)
+        except AppendConflictError:
+            self.catch_up()
+            raise
+        for event in events:
+            self.history.apply(event)
+        return events
+
+    def start(self) -> None:
+        """A worker begins with the run."""
+        self.append(
+            [Draft(type="run.started", data=_life(self.run, "started"))],
+            [self.stores.runs.status_change(self.run.id, "started")],
+        )
+
+    def resume(self) -> None:
+        """The last answer has come, and the run goes on."""
+        self.append(
+            [Draft(type="run.resumed", data=_life(self.run, "started"))],
+            [self.stores.runs.status_change(self.run.id, "started")],
+        )
+
+    def complete(self, output: Mapping[str, Any]) -> None:
+        """The run has its answer."""
+        data = {**_life(self.run, "completed"), "output": output, "usage": self.usage()}
+        self._end("completed", [Draft(type="run.completed", data=data)], output=output)
+
+    def fail(self, code: str, message: str) -> None:
+        """The run cannot go on."""
+        error = {"code": code, "message": message}
+        data = {**_life(self.run, "failed"), "error": error, "usage": self.usage()}
+        self._end("failed", [Draft(type="run.failed", data=data)], error=error)
+
+    def cancel(self, requested_by: str) -> None:
+        """Somebody wants the run to stop."""
+        asked = {"id": self.run.id, "requested_by": requested_by}
+        drafts = [
+            Draft(type="run.cancel_requested", data=asked),
+            Draft(type="run.canceled", data=_life(self.run, "canceled")),
+        ]
+        self._end("canceled", drafts)
+
+    def _end(
+        self,
+        status: RunStatus,
+        drafts: Sequence[Draft],
+        *,
+        output: Mapping[str, Any] | None = None,
+        error: Mapping[str, str] | None = None,
+    ) -> None:
+        stores, run_id = self.stores, self.run.id
+        changes = [
+            stores.runs.end_change(
+                run_id, status, self.history.usage, output=output, error=error
+            )
+        ]
+        if self.history.asked:
+            changes += [
+                stores.input_requests.settle_change(request, "void")
+                for request in stores.input_requests.open_of_run(run_id)
+            ]
+        self.append(drafts, changes)
+
+    def usage(self) -> Mapping[str, Any]:
+        """What the run has used until now, as events and responses show it."""
+        return shown_usage(self.run, self.history)
+
+
+def shown_usage(run: Run, history: History) -> Mapping[str, Any]:
+    """Tokens, USD (left out as long as no price is known), steps, and milliseconds since the start."""
+    usage = history.usage
+    shown: dict[str, Any] = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+    if usage.cost_usd is not None:
+        shown["cost_usd"] = float(usage.cost_usd)
+    shown["steps"] = usage.steps
+    shown["duration_ms"] = round((now() - parse(run.started_at)).total_seconds() * 1000)
+    return shown
+
+
+def _life(run: Run, status: RunStatus) -> Mapping[str, Any]:
+    return {"id": run.id, "object": "run", "status": status}

@@ -1,0 +1,120 @@
+"""One reply of the model: streamed into the log as it arrives, then recorded whole.
+
+Deltas are gathered for a moment before they are put, so a fast model costs a few dozen writes and not
+one per token; the first one goes out at once. At most one put is under way.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+
+from runyard.agent.conversation import reply_draft, request_for
+from runyard.agent.dialogue import Model, ModelEvent, ReasoningDelta, Reply
+from runyard.domain.errors import ModelUnavailableError
+from runyard.domain.events import Draft
+from runyard.engine.worker import Step
+
+_ATTEMPTS = 3
+_FIRST_DELAY_SECONDS = 0.5
+
+
+async def add_reply(step: Step) -> None:
+    """Ask the model for its next reply.
+
+    A provider that is busy is asked again, as long as there is time. Raises ModelUnavailableError
+    where it stays busy, ModelRefusedError where asking again cannot help.
+    """
+    model = step.worker.model_for(step.snapshot)
+    request = request_for(step.snapshot.definition, step.journal.run.input, step.history)
+    attempt = 1
+    while True:
+        try:
+            return await _stream_reply(step, model.stream(replace(request, attempt=attempt)))
+        except ModelUnavailableError as error:
+            delay = error.retry_after or _FIRST_DELAY_SECONDS * 2**attempt * random.random()
+            if attempt == _ATTEMPTS or step.seconds_left() < delay + step.worker.reserve_seconds:
+                raise
+            if step.history.partial_reply:
+                # What was shown of this reply is void: watchers must hear of it.
+                await step.append([recovered(step, "model_interrupted")])
+            await asyncio.sleep(delay)
+            attempt += 1
+
+
+def recovered(step: Step, reason: str) -> Draft:
+    """What says that the step is taken up again: what it had published of its reply is void."""
+    return Draft(
+        type="run.recovered",
+        data={
+            "id": step.journal.run.id,
+            "reason": reason,
+            "attempt": step.history.recoveries + 1,
+        },
+    )
+
+
+async def _stream_reply(step: Step, stream: AsyncIterator[ModelEvent]) -> None:
+    iteration = len(step.history.exchanges) + 1
+    writer = _DeltaWriter(step)
+    try:
+        async for event in stream:
+            if isinstance(event, Reply):
+                await writer.close(reply_draft(event, iteration))
+                return
+            await writer.add(_delta_draft(event, iteration))
+        raise ModelUnavailableError("the model's stream ended without a reply")
+    finally:
+        await writer.stop()
+
+
+def _delta_draft(event: ModelEvent, iteration: int) -> Draft:
+    assert not isinstance(event, Reply)
+    if isinstance(event, ReasoningDelta):
+        data = {"object": "agent.reasoning", "delta": event.delta, "iteration": iteration}
+        return Draft(type="agent.reasoning.delta", data=data)
+    data = {"object": "agent.response", "delta": event.delta, "iteration": iteration}
+    return Draft(type="agent.response.delta", data=data)
+
+
+class _DeltaWriter:
+    """Puts deltas in batches, in the background of the stream that brings them."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._waiting: list[Draft] = []
+        self._closing = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def add(self, draft: Draft) -> None:
+        """Take a delta. Raises what the last put raised."""
+        self._waiting.append(draft)
+        if self._flusher is None or self._flusher.done():
+            await self._settle()
+            self._flusher = asyncio.create_task(self._flush())
+
+    async def close(self, last: Draft) -> None:
+        """Put what still waits, and the whole reply behind it."""
+        await self.stop()
+        await self._settle()
+        drafts, self._waiting = [*self._waiting, last], []
+        await self._step.append(drafts)
+
+    async def stop(self) -> None:
+        """Wait for the put that is under way, and put nothing further."""
+        self._closing.set()
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher])
+
+    async def _settle(self) -> None:
+        if self._flusher is not None:
+            flusher, self._flusher = self._flusher, None
+            await flusher
+
+    async def _flush(self) -> None:
+        while self._waiting and not self._closing.is_set():
+            drafts, self._waiting = self._waiting, []
+            await self._step.append(drafts)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._step.worker.flush_seconds)

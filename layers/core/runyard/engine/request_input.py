@@ -1,0 +1,123 @@
+"""Publish what the run asks a person, together with the task token that an answer resumes it by.
+
+One transaction writes questions, `run.paused` and token, so no question is ever visible before it
+can be answered.
+"""
+
+from runyard.agent.approval import Ask, next_action, tool_label
+from runyard.agent.definition import AgentDefinition, Snapshot
+from runyard.domain.clock import stamp, stamp_in
+from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
+from runyard.domain.events import Draft
+from runyard.domain.history import Call
+from runyard.domain.ids import derived_id
+from runyard.domain.requests import InputRequest
+from runyard.engine.journal import Journal
+from runyard.store.stores import Stores
+
+
+def request_input(stores: Stores, run_id: str, task_token: str) -> None:
+    """Begin the wait that `task_token` ends.
+
+    Raises AlreadyAnsweredError where there is nothing to wait for, SupersededError where another
+    writer was first.
+    """
+    journal = Journal.open(stores, run_id)
+    if journal.history.has_ended:
+        raise AlreadyAnsweredError(run_id)
+    requests = _questions(journal)
+    if requests:
+        _publish(journal, requests, task_token)
+    elif journal.history.asked:
+        _wait_again(journal, task_token)
+    else:
+        raise AlreadyAnsweredError(run_id)
+
+
+def _publish(journal: Journal, requests: list[InputRequest], task_token: str) -> None:
+    stores, run_id = journal.stores, journal.run.id
+    paused = {"id": run_id, "object": "run", "status": "paused"}
+    drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
+    changes = [
+        stores.runs.status_change(run_id, "paused", open_requests=len(requests)),
+        stores.input_requests.token_change(run_id, task_token),
+        *map(stores.input_requests.put_change, requests),
+    ]
+    try:
+        journal.append(drafts, changes)
+    except AppendConflictError as error:
+        if journal.history.has_ended:
+            raise AlreadyAnsweredError(run_id) from error
+        raise SupersededError(run_id) from error
+
+
+def _wait_again(journal: Journal, task_token: str) -> None:
+    """The questions were asked before, by an execution that is gone or by an attempt of this call.
+
+    An answer may come at any moment:
+
+        submit_input    record answer ─────────▶ read token ─▶ resume
+        request_input   keep token ──▶ read answers
+
+    Whichever of the two reads second sees what the other wrote, so the answer is never lost.
+    """
+    journal.stores.input_requests.keep_token(journal.run.id, task_token)
+    journal.catch_up()
+    if not journal.history.asked or journal.history.has_ended:
+        raise AlreadyAnsweredError(journal.run.id)
+
+
+def _questions(journal: Journal) -> list[InputRequest]:
+    snapshot = Snapshot.model_validate(
+        journal.stores.definitions.get(journal.run.definition_digest)
+    )
+    definition = snapshot.definition
+    decided = [
+        (call, next_action(definition, call, begun_here=False))
+        for call in journal.history.unfinished
+    ]
+    return [
+        _request(journal, definition, call, action)
+        for call, action in decided
+        if isinstance(action, Ask)
+    ]
+
+
+def _request(
+    journal: Journal, definition: AgentDefinition, call: Call, ask: Ask
+) -> InputRequest:
+    return InputRequest(
+        # Derived, so that asking again after a crash asks the same question and not another one.
+        id=derived_id(call.id, str(call.questions)),
+        run_id=journal.run.id,
+        project_id=journal.run.project_id,
+        type=ask.type,
+        tool_call_id=call.id,
+        tool=tool_label(definition, call.name),
+        prompt=ask.prompt,
+        params=ask.params,
+        editable_params=ask.editable_params,
+        created_at=stamp(),
+        expires_at=None if ask.expires_in is None else stamp_in(ask.expires_in),
+        on_expiry=ask.on_expiry,
+    )
+
+
+def _draft(request: InputRequest) -> Draft:
+    data = {
+        "id": request.id,
+        "prompt": request.prompt,
+        "params": request.params,
+        "tool_call_id": request.tool_call_id,
+    }
+    if request.expires_at is not None:
+        data["expires_at"] = request.expires_at
+    if request.type == "human_feedback":
+        data["object"] = "agent.human_feedback"
+        return Draft(type="agent.human_feedback.requested", data=data)
+    data |= {
+        "object": "approval_request",
+        "editable_params": list(request.editable_params),
+        "tool": request.tool,
+    }
+    return Draft(type="approval_request.created", data=data)

@@ -1,0 +1,156 @@
+"""Take a person's answer: recorded first, then the run is resumed from the record.
+
+Once this returns, the answer is never lost: should resuming fail, the same answer sent again or the
+sweep resumes the run.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from runyard.agent.definition import Snapshot
+from runyard.agent.schemas import faults_of
+from runyard.domain.clock import stamp
+from runyard.domain.errors import (
+    AppendConflictError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    RetryableError,
+    UnavailableError,
+)
+from runyard.domain.events import Draft
+from runyard.domain.requests import Answer, InputRequest
+from runyard.domain.runs import Run
+from runyard.engine.orchestrator import Orchestrator
+from runyard.store.stores import Stores
+
+_log = logging.getLogger(__name__)
+
+# Answers to several questions of one run may come at the same moment; each retry loses to one.
+_ATTEMPTS = 40
+
+
+def submit_input(
+    stores: Stores, orchestrator: Orchestrator, run_id: str, answer: Answer, answered_by: str
+) -> None:
+    """Record the answer and resume the run if it was the last one open.
+
+    Raises InvalidRequestError for an answer that does not fit, ConflictError where another answer
+    was recorded before. The same answer again is welcome and changes nothing.
+    """
+    for _ in range(_ATTEMPTS):
+        run = stores.runs.get(run_id)
+        if run is None:
+            raise NotFoundError
+        request = stores.input_requests.get(run_id, answer.request_id)
+        if request is None:
+            raise InvalidRequestError({"request_id": "is not a request of this run"})
+        if request.type != answer.type:
+            raise InvalidRequestError({"type": f"the request is of type {request.type}"})
+        if request.state == "answered" and request.answer == answer.content():
+            return _resume(stores, orchestrator, run)
+        if run.has_ended:
+            raise InvalidRequestError({"run": f"has ended: {run.status}"})
+        if request.state != "open" or _is_overdue(request):
+            state = "expired" if request.state == "open" else request.state
+            raise ConflictError({"request_id": f"is {state} already"})
+        draft = _draft(stores, run, request, answer, answered_by)
+        try:
+            return _record(stores, orchestrator, run, request, answer, draft)
+        except AppendConflictError:
+            continue
+    raise UnavailableError({"run": "too much is happening to it at this moment"})
+
+
+def _record(
+    stores: Stores,
+    orchestrator: Orchestrator,
+    run: Run,
+    request: InputRequest,
+    answer: Answer,
+    draft: Draft,
+) -> None:
+    last, has_ended = stores.log.last(run.id)
+    if has_ended:
+        raise AppendConflictError(run.id)
+    open_requests = stores.input_requests.open_of_run(run.id)
+    changes = [
+        stores.input_requests.settle_change(request, "answered", answer.content()),
+        stores.runs.answered_change(run.id, len(open_requests) - 1),
+    ]
+    stores.log.append(run.id, last, [draft], changes)
+    _resume(stores, orchestrator, run)
+
+
+def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
+    if stores.input_requests.open_of_run(run.id):
+        return
+    token = stores.input_requests.token(run.id)
+    try:
+        if token is not None:
+            orchestrator.resume(token)
+    except RetryableError:
+        _log.exception("run not resumed; the sweep will resume it", extra={"run_id": run.id})
+
+
+def _is_overdue(request: InputRequest) -> bool:
+    """Whether the time to answer is over, though the state machine's timer has not told yet."""
+    if request.expires_at is None or request.on_expiry == "keep_waiting":
+        return False
+    return request.expires_at <= stamp()
+
+
+def _draft(
+    stores: Stores, run: Run, request: InputRequest, answer: Answer, answered_by: str
+) -> Draft:
+    if request.type == "human_feedback":
+        feedback = _feedback(request, answer)
+        data: dict[str, Any] = {"id": request.id, "feedback": feedback}
+        return Draft(
+            type="agent.human_feedback.received", data=data | {"answered_by": answered_by}
+        )
+    if answer.is_approved is None:
+        raise InvalidRequestError({"is_approved": "is required"})
+    data = {"id": request.id, "is_approved": answer.is_approved}
+    if answer.feedback is not None:
+        data["feedback"] = answer.feedback
+    data |= {
+        "proposed_params": request.params,
+        "effective_params": _effective(stores, run, request, answer.params or {}),
+        "answered_by": answered_by,
+    }
+    return Draft(type="approval_request.resolved", data=data)
+
+
+def _feedback(request: InputRequest, answer: Answer) -> Any:
+    feedback = answer.feedback
+    if feedback is None or (isinstance(feedback, str) and not feedback.strip()):
+        raise InvalidRequestError({"feedback": "cannot be blank"})
+    for name in ("is_approved", "params"):
+        if getattr(answer, name) is not None:
+            raise InvalidRequestError({name: "belongs to an approval, not to a question"})
+    choices = request.params.get("choices")
+    if choices and feedback not in choices:
+        raise InvalidRequestError({"feedback": f"must be one of: {', '.join(choices)}"})
+    return feedback
+
+
+def _effective(
+    stores: Stores, run: Run, request: InputRequest, edits: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The proposed arguments with the person's changes, checked as the model's own were."""
+    faults = {
+        f"params.{name}": "cannot be changed"
+        for name in edits
+        if name not in request.editable_params
+    }
+    effective = {**request.params, **edits}
+    if edits and not faults:
+        snapshot = Snapshot.model_validate(stores.definitions.get(run.definition_digest))
+        tool = snapshot.definition.tool(request.tool["name"])
+        if tool is not None:
+            faults = faults_of(tool.parameters, effective, under="params")
+    if faults:
+        raise InvalidRequestError(faults)
+    return effective

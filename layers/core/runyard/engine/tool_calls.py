@@ -1,0 +1,105 @@
+"""The tool calls of one reply: journaled before they are made, made in parallel, journaled again.
+
+Each result is recorded as soon as it is there, so that a lost worker leaves as few calls in doubt as
+can be; the conversation puts them back into the order of the calls.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from runyard.agent.approval import Ask, Execute, Settle, Stop, next_action, tool_label
+from runyard.agent.tools.port import ToolFailedError, ToolInvocation
+from runyard.domain.events import Draft
+from runyard.domain.history import Call
+from runyard.engine.worker import Step
+
+# A reply with more calls than this is answered with a failure for each one too many. Also keeps a
+# pause with all its questions inside one transaction (100 items).
+MAX_CALLS = 32
+
+
+async def perform_calls(step: Step) -> list[Ask]:
+    """Make the unfinished calls that need no person; gives what has to be asked about the others.
+
+    Raises FinalError where a person decided that the run must not go on.
+    """
+    await _announce(step)
+    actions = [
+        (call, next_action(step.snapshot.definition, call, call.id in step.begun))
+        for call in step.history.unfinished
+    ]
+    for _, action in actions:
+        if isinstance(action, Stop):
+            raise action.error
+    settled = [
+        _settled(step, call, action) for call, action in actions if isinstance(action, Settle)
+    ]
+    if settled:
+        await step.append(settled)
+    await _all(step, [(call, action) for call, action in actions if isinstance(action, Execute)])
+    return [action for _, action in actions if isinstance(action, Ask)]
+
+
+async def _announce(step: Step) -> None:
+    """Record that the calls of a new reply begin, before any of them does."""
+    new = [call for call in step.history.unfinished if call.phase == "requested"]
+    if not new:
+        return
+    step.begun.update(call.id for call in new)
+    drafts = [Draft(type="agent.tool_call.started", data=_data(step, call)) for call in new]
+    too_many = [
+        _settled(step, call, Settle("Too many calls in one reply.", "too_many_calls"))
+        for call in new[MAX_CALLS:]
+    ]
+    await step.append([*drafts, *too_many])
+
+
+async def _all(step: Step, calls: list[tuple[Call, Execute]]) -> None:
+    # Imported here: the tools bring an HTTP client, which only a worker that calls one needs.
+    from runyard.agent.tools.call import call_tool
+
+    async def make(call: Call, action: Execute) -> None:
+        invocation = ToolInvocation(step.journal.run.id, call.id, action.input)
+        try:
+            result = await call_tool(action.tool, invocation, step.worker.tools)
+            draft = _completed(step, call, action.input, result)
+        except ToolFailedError as error:
+            draft = _failed(step, call, action.input, error.code, error.message)
+        await step.append([draft])
+
+    # Waits for all of them also when one cannot be recorded: a call under way is not torn off.
+    outcomes = await asyncio.gather(*(make(*one) for one in calls), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _settled(step: Step, call: Call, action: Settle) -> Draft:
+    if action.error_code is None:
+        return _completed(step, call, call.input, action.content)
+    return _failed(step, call, call.input, action.error_code, action.content)
+
+
+def _completed(step: Step, call: Call, call_input: Mapping[str, Any], result: str) -> Draft:
+    data = _data(step, call, call_input) | {"result": result}
+    return Draft(type="agent.tool_call.completed", data=data)
+
+
+def _failed(
+    step: Step, call: Call, call_input: Mapping[str, Any], code: str, message: str
+) -> Draft:
+    data = _data(step, call, call_input) | {"error": {"code": code, "message": message}}
+    return Draft(type="agent.tool_call.failed", data=data)
+
+
+def _data(
+    step: Step, call: Call, call_input: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "object": "agent.tool_call",
+        "input": call.input if call_input is None else call_input,
+        "iteration": call.iteration,
+        "tool": tool_label(step.snapshot.definition, call.name),
+    }

@@ -1,0 +1,43 @@
+"""Prove of a log that it is whole: dense from 1, at most one terminal event and that one last.
+
+And of its run that record and log agree.
+"""
+
+from runyard.domain.events import TERMINAL_TYPES, Event
+from runyard.domain.history import History
+from runyard.store.stores import Stores
+
+
+def faults_of_run(stores: Stores, run_id: str) -> list[str]:
+    """What is wrong with the run's log and record; empty where all is well."""
+    events = list(stores.log.events(run_id))
+    faults = _faults_of_log(events)
+    run = stores.runs.get(run_id)
+    if run is None:
+        return [*faults, "there are events and no run"]
+    if faults:
+        return faults
+    history = History.of(events)
+    if run.status != history.status:
+        faults.append(f"the record says {run.status}, the log says {history.status}")
+    open_requests = len(stores.input_requests.open_of_run(run_id))
+    if open_requests != run.open_requests:
+        faults.append(f"{open_requests} requests are open, the record says {run.open_requests}")
+    if not history.has_ended and open_requests != len(history.asked):
+        faults.append(f"{open_requests} requests are open, the log says {len(history.asked)}")
+    return faults
+
+
+def _faults_of_log(events: list[Event]) -> list[str]:
+    faults = []
+    sequences = [event.sequence for event in events]
+    if sequences != list(range(1, len(events) + 1)):
+        faults.append(f"sequences are not dense from 1: {sequences[:200]}")
+    if len({event.id for event in events}) != len(events):
+        faults.append("an event id stands twice")
+    ends = [event.sequence for event in events if event.type in TERMINAL_TYPES]
+    if len(ends) > 1:
+        faults.append(f"there are {len(ends)} terminal events")
+    if ends and ends[0] != len(events):
+        faults.append(f"events follow the terminal event {ends[0]}")
+    return faults

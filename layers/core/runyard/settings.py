@@ -1,0 +1,69 @@
+"""Every environment variable that Runyard reads, with its unit. Nothing is read at import.
+
+The names are the fields' names in capitals. Each function's `template.yaml` environment is compared
+with this model by a test.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
+
+
+def _comma_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+
+class Settings(BaseModel):
+    """The whole configuration of one function or of the local stack."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stage: str = "dev"
+    events_table: str = "runyard-events"
+    records_table: str = "runyard-records"
+    bucket: str = "runyard-bucket"
+    run_machine_arn: str = ""
+    ticket_secret_id: str = ""
+
+    agents_dir: str = Field("agents", description="Folder of agent definitions and routes.yaml.")
+    default_agent: str = Field("support_triage", description="Agent of a key that names none.")
+    agent_variables: Json[dict[str, str]] = Field(
+        default_factory=dict, description='Values for `${NAME}` in tool URLs and headers, as JSON.'
+    )
+    http_private_hosts: CommaList = Field(
+        (), description="host:port that http tools may reach though the address is private."
+    )
+
+    stream_url: str = Field(
+        "", description="Base URL of the streaming door; empty where this door itself can stream."
+    )
+    sync_wait_seconds: float = Field(840, description="How long a synchronous create waits.")
+    stream_max_seconds: float = Field(840, description="Longest life of one stream connection.")
+    stream_heartbeat_seconds: float = Field(15, description="Silence before `: heartbeat`.")
+    tail_min_ms: int = Field(50, description="First pause of a tail after it found nothing.")
+    tail_max_ms: int = Field(500, description="Longest pause of a tail while nothing happens.")
+    flush_ms: int = Field(50, description="How long deltas are gathered before they are put.")
+    step_reserve_seconds: float = Field(
+        60, description="A step is not begun with less time than this left before the deadline."
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the variables that are set and not empty; everything else keeps its default."""
+        source = os.environ if environment is None else environment
+        found = {name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())}
+        return cls.model_validate(found)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """This process's settings, read once at first use."""
+    return Settings.from_environment()

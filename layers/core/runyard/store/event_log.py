@@ -1,0 +1,195 @@
+"""The log: every fact about a run, in order, and the rule by which it grows.
+
+An item holds a batch of consecutive events and is keyed by the first one's sequence. **Append is one
+conditional put at last + 1**:
+
+    writer A   saw 5 ──────────────put at 6 ✗  (6 is taken: A reads on from 5 and decides anew)
+    writer B   saw 5 ── put at 6 ✓
+
+so a batch is there whole or not at all, sequences have no gap and no repeat, and a writer can claim
+only the slot after the last event that it has seen.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runyard.domain.errors import AppendConflictError, StoreUnavailableError
+from runyard.domain.events import (
+    SCHEMA_VERSION,
+    TERMINAL_TYPES,
+    Draft,
+    Event,
+    from_line,
+    line_type,
+    placed,
+    to_line,
+)
+from runyard.store.dynamo import Change, ConditionFailedError, Item, Table, transact
+from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
+
+MAX_BATCH_EVENTS = 100
+# One event may be larger than this, up to MAX_INLINE_BYTES; it then is a batch of its own.
+MAX_BATCH_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive events as lines of JSON; the first has sequence `first`."""
+
+    first: int
+    lines: tuple[str, ...]
+
+    @property
+    def last(self) -> int:
+        """The sequence of the last line."""
+        return self.first + len(self.lines) - 1
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the last line ends the log."""
+        return line_type(self.lines[-1]) in TERMINAL_TYPES
+
+    def events(self) -> Iterator[Event]:
+        """The lines as events."""
+        return map(from_line, self.lines)
+
+    def after(self, sequence: int) -> "Batch":
+        """The part of the batch behind `sequence`."""
+        done = max(0, sequence + 1 - self.first)
+        return Batch(self.first + done, self.lines[done:])
+
+
+@dataclass
+class _Building:
+    """A batch on its way into the table. `payloads` maps a line's place to its data's key in S3."""
+
+    first: int
+    event_id: str
+    lines: list[str] = field(default_factory=list)
+    size: int = 0
+    payloads: dict[str, str] = field(default_factory=dict)
+
+
+class EventLog:
+    """The events table."""
+
+    def __init__(self, table: Table, payloads: Payloads) -> None:
+        self._table = table
+        self._payloads = payloads
+
+    def append(
+        self, run_id: str, last: int, drafts: Sequence[Draft], changes: Sequence[Change] = ()
+    ) -> list[Event]:
+        """Append the drafts behind event `last`, together with `changes` to records.
+
+        Only the last batch of a long append is joined with the changes; the ones before it hold no
+        event that changes what the run is, because such events come last in their drafts.
+
+        Raises AppendConflictError where another writer was first, or where a change's own condition
+        did not hold.
+        """
+        events = placed(drafts, after=last)
+        *early, final = self._batches(run_id, events)
+        for batch in early:
+            self._put(run_id, batch, ())
+        self._put(run_id, final, changes)
+        return events
+
+    def _put(self, run_id: str, batch: _Building, changes: Sequence[Change]) -> None:
+        item = _to_item(run_id, batch)
+        try:
+            if changes:
+                put = self._table.put_change(item, if_absent=True)
+                transact(self._table.client, [put, *changes])
+            else:
+                self._table.put(item, if_absent=True)
+        except ConditionFailedError as error:
+            # A call whose answer was lost is sent again by boto3 and then meets its own item.
+            found = error.items.get(0) or self._item(run_id, batch.first)
+            if found is None or found.get("event_id") != batch.event_id:
+                raise AppendConflictError(f"{run_id} at {batch.first}") from error
+
+    def _item(self, run_id: str, sequence: int) -> Item | None:
+        return self._table.get({"run_id": run_id, "sequence": sequence})
+
+    def _batches(self, run_id: str, events: Sequence[Event]) -> list[_Building]:
+        batches: list[_Building] = []
+        for event in events:
+            line = to_line(event)
+            payload = None
+            if len(line) * 4 > MAX_INLINE_BYTES and len(line.encode()) > MAX_INLINE_BYTES:
+                payload = self._payloads.keep(run_id, event.data)
+                line = to_line(event, data={})
+            size = len(line.encode())
+            batch = batches[-1] if batches else None
+            if (
+                batch is None
+                or len(batch.lines) == MAX_BATCH_EVENTS
+                or batch.size + size > MAX_BATCH_BYTES
+            ):
+                batch = _Building(event.sequence, event.id)
+                batches.append(batch)
+            if payload is not None:
+                batch.payloads[str(len(batch.lines))] = payload
+            batch.lines.append(line)
+            batch.size += size
+        return batches
+
+    def read(
+        self, run_id: str, after: int = 0, *, until: int | None = None, consistent: bool = True
+    ) -> Iterator[Batch]:
+        """The batches behind event `after`, up to event `until`, page by page as they are taken."""
+        condition, values = "#run_id = :run_id AND #sequence > :from", {
+            "run_id": run_id,
+            # A batch has at most 100 events, so the one that holds `after` + 1 starts behind this.
+            "from": after - MAX_BATCH_EVENTS,
+        }
+        if until is not None:
+            condition = "#run_id = :run_id AND #sequence BETWEEN :from AND :until"
+            values |= {"from": after - MAX_BATCH_EVENTS + 1, "until": until}
+        values = {f":{name}": value for name, value in values.items()}
+        for item in self._table.query(condition, values, consistent=consistent):
+            batch = self._to_batch(item).after(after)
+            if until is not None and batch.last > until:
+                batch = Batch(batch.first, batch.lines[: until + 1 - batch.first])
+            if batch.lines:
+                yield batch
+
+    def events(self, run_id: str, after: int = 0) -> Iterator[Event]:
+        """The events behind `after`, with large payloads put back."""
+        for batch in self.read(run_id, after):
+            yield from batch.events()
+
+    def last(self, run_id: str) -> tuple[int, bool]:
+        """The sequence of the newest event (0 where there is none), and whether it ends the log."""
+        newest = self._table.query(
+            "#run_id = :run_id", {":run_id": run_id}, descending=True, limit=1
+        )
+        for item in newest:
+            lines = item["lines"].split("\n")
+            return int(item["sequence"]) + len(lines) - 1, line_type(lines[-1]) in TERMINAL_TYPES
+        return 0, False
+
+    def _to_batch(self, item: Item) -> Batch:
+        if int(item["v"]) > SCHEMA_VERSION:
+            raise StoreUnavailableError("the log was written by a newer release")
+        lines = item["lines"].split("\n")
+        for place, key in item.get("payloads", {}).items():
+            event = from_line(lines[int(place)])
+            lines[int(place)] = to_line(event, data=self._payloads.fetch(key))
+        return Batch(int(item["sequence"]), tuple(lines))
+
+
+def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "sequence": batch.first,
+        "v": SCHEMA_VERSION,
+        "event_id": batch.event_id,
+        "lines": "\n".join(batch.lines),
+        "payloads": batch.payloads or None,
+    }
+
+

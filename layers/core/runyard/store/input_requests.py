@@ -1,0 +1,80 @@
+"""The questions of runs, and the task token of a run's present wait.
+
+The token is read by nobody but the code that resumes the run: it never leaves this table in an
+event, a log line or a response.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runyard.domain.requests import InputRequest, RequestState
+from runyard.store import keys
+from runyard.store.dynamo import Change, Item, Table
+
+_JSON_FIELDS = ("params", "answer")
+
+
+class InputRequests:
+    """The request and pause items of the records table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, run_id: str, request_id: str) -> InputRequest | None:
+        """One question of the run, or None."""
+        item = self._table.get(keys.input_request(run_id, request_id))
+        return _from_item(item) if item else None
+
+    def of_run(self, run_id: str) -> list[InputRequest]:
+        """Every question that the run ever asked, oldest first."""
+        start = keys.input_request(run_id, "")
+        items = self._table.query(
+            "#pk = :pk AND begins_with(#sk, :prefix)",
+            {":pk": start["pk"], ":prefix": start["sk"]},
+        )
+        return sorted(map(_from_item, items), key=lambda request: request.created_at)
+
+    def open_of_run(self, run_id: str) -> list[InputRequest]:
+        """The questions that wait for an answer."""
+        return [request for request in self.of_run(run_id) if request.state == "open"]
+
+    def put_change(self, request: InputRequest) -> Change:
+        """A new question."""
+        item: Item = {
+            **keys.input_request(request.run_id, request.id),
+            **request.model_dump(exclude=set(_JSON_FIELDS)),
+            "params": json.dumps(request.params),
+        }
+        return self._table.put_change(item, if_absent=True)
+
+    def settle_change(
+        self, request: InputRequest, state: RequestState, answer: Mapping[str, Any] | None = None
+    ) -> Change:
+        """The question is open no more: answered, expired, or void as its run has ended."""
+        fields = {"state": state, "answer": None if answer is None else json.dumps(answer)}
+        fields = {name: value for name, value in fields.items() if value is not None}
+        return self._table.update_change(
+            keys.input_request(request.run_id, request.id), fields, state=("open",)
+        )
+
+    def token_change(self, run_id: str, token: str) -> Change:
+        """The wait that begins now."""
+        return self._table.put_change({**keys.pause(run_id), "task_token": token})
+
+    def keep_token(self, run_id: str, token: str) -> None:
+        """The wait was begun anew, with another token; the questions are the same."""
+        self._table.put({**keys.pause(run_id), "task_token": token})
+
+    def token(self, run_id: str) -> str | None:
+        """The token of the run's newest wait, also when that wait is over."""
+        item = self._table.get(keys.pause(run_id))
+        return item["task_token"] if item else None
+
+
+def _from_item(item: Item) -> InputRequest:
+    fields = keys.without_keys(item)
+    for name in _JSON_FIELDS:
+        if name in fields:
+            fields[name] = json.loads(fields[name])
+    return InputRequest.model_validate(fields)

@@ -1,0 +1,43 @@
+"""Large payloads: kept in S3, with only their key in DynamoDB, and put back when they are read.
+
+The key is random, so an upload whose write is then lost to another writer harms nobody.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from runyard.domain.ids import new_id
+from runyard.store.dynamo import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# An item holds at most 400 KB; a payload above this size would also make every read of its
+# neighbours dear.
+MAX_INLINE_BYTES = 100 * 1024
+
+
+class Payloads:
+    """The bucket's `runs/<run id>/payloads/`."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def keep(self, run_id: str, value: Any) -> str:
+        """Store the value as JSON; gives the key to find it by."""
+        key = f"runs/{run_id}/payloads/{new_id()}.json"
+        with translated():
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=json.dumps(value, ensure_ascii=False).encode(),
+                ContentType="application/json",
+            )
+        return key
+
+    def fetch(self, key: str) -> Any:
+        """The value that was kept under this key."""
+        with translated():
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        return json.loads(body)

@@ -1,0 +1,139 @@
+"""The records of runs. A record changes only in the transaction that appends the event that says so."""
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from runyard.domain.clock import stamp, stamp_in
+from runyard.domain.errors import ConflictError
+from runyard.domain.runs import Run, RunStatus, Usage
+from runyard.store import keys
+from runyard.store.dynamo import Change, ConditionFailedError, Item, Table
+from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
+
+# When the sweep should look at a run that nothing was heard of: a created one should have been
+# started long since; a worker's invocation ends after 15 minutes at the latest; a waiting one is
+# looked at once a day.
+_CHECK_AFTER_SECONDS: Mapping[str, float] = {"created": 120, "started": 960, "paused": 86_400}
+
+_JSON_FIELDS = ("input", "output", "error")
+_LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
+
+
+class Runs:
+    """The run items of the records table."""
+
+    def __init__(self, table: Table, payloads: Payloads) -> None:
+        self._table = table
+        self._payloads = payloads
+
+    def create(self, run: Run) -> None:
+        """Keep a new run. Raises ConflictError where a run has this id."""
+        item: Item = {
+            **keys.run(run.id),
+            **run.model_dump(exclude={*_JSON_FIELDS, "usage"}),
+            **self._encoded(run.id, {"input": run.input}),
+            "open_shard": keys.open_shard(run.id),
+            "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"]),
+        }
+        try:
+            self._table.put(item, if_absent=True)
+        except ConditionFailedError as error:
+            raise ConflictError({"id": "is taken"}) from error
+
+    def get(self, run_id: str) -> Run | None:
+        """The run's record, or None."""
+        item = self._table.get(keys.run(run_id))
+        return self._from_item(item) if item else None
+
+    def status_change(self, run_id: str, status: RunStatus, *, open_requests: int = 0) -> Change:
+        """The run goes on living in another status."""
+        fields = {
+            "status": status,
+            "open_requests": open_requests,
+            "check_at": stamp_in(_CHECK_AFTER_SECONDS[status]),
+        }
+        return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
+
+    def answered_change(self, run_id: str, open_requests: int) -> Change:
+        """One question fewer is open; with none left, the sweep soon looks whether the run goes on."""
+        waits = "paused" if open_requests else "created"
+        fields = {
+            "open_requests": open_requests,
+            "check_at": stamp_in(_CHECK_AFTER_SECONDS[waits]),
+        }
+        return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
+
+    def end_change(
+        self,
+        run_id: str,
+        status: RunStatus,
+        usage: Usage,
+        *,
+        output: Mapping[str, Any] | None = None,
+        error: Mapping[str, str] | None = None,
+    ) -> Change:
+        """The run ends; the sweep never looks at it again."""
+        fields = {
+            "status": status,
+            "ended_at": stamp(),
+            "open_requests": 0,
+            "open_shard": None,
+            "check_at": None,
+            "usage": usage.model_dump(mode="json"),
+            **self._encoded(run_id, {"output": output, "error": error}),
+        }
+        return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
+
+    def execution_change(self, run: Run, execution: int) -> Change:
+        """Another execution carries the run from now on."""
+        fields = {"execution": execution, "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
+        return self._table.update_change(
+            keys.run(run.id), fields, status=_LIVE, execution=(run.execution,)
+        )
+
+    def checked(self, run: Run) -> None:
+        """The sweep found the run well; it looks again later."""
+        fields = {"check_at": stamp_in(_CHECK_AFTER_SECONDS[run.status])}
+        try:
+            self._table.update(keys.run(run.id), fields, status=_LIVE)
+        except ConditionFailedError:
+            pass  # It has ended meanwhile.
+
+    def to_be_checked(self, until: str | None) -> Iterator[str]:
+        """Ids of the live runs whose time to be checked has come by `until`; None: of all of them."""
+        for shard in range(keys.OPEN_RUN_SHARDS):
+            values = {":open_shard": keys.shard_name(shard), ":until": until or "9"}
+            found = self._table.query(
+                "#open_shard = :open_shard AND #check_at < :until",
+                values,
+                index=keys.OPEN_RUNS_INDEX,
+            )
+            for item in found:
+                yield item["pk"].partition("#")[2]
+
+    def _encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | None]:
+        """JSON texts (DynamoDB's own numbers do not hold every JSON number), large ones in S3."""
+        fields: dict[str, str | None] = {}
+        for name, value in values.items():
+            if value is None:
+                continue
+            text = json.dumps(value)
+            if len(text) > MAX_INLINE_BYTES:
+                fields[f"{name}_key"] = self._payloads.keep(run_id, value)
+            else:
+                fields[name] = text
+        return fields
+
+    def _from_item(self, item: Item) -> Run:
+        fields = keys.without_keys(item)
+        for name in _JSON_FIELDS:
+            if name in fields:
+                fields[name] = json.loads(fields[name])
+            elif f"{name}_key" in fields:
+                fields[name] = self._payloads.fetch(fields[f"{name}_key"])
+        if usage := fields.get("usage"):
+            cost = usage.get("cost_usd")
+            fields["usage"] = {**usage, "cost_usd": None if cost is None else Decimal(cost)}
+        return Run.model_validate(fields)

@@ -1,0 +1,1 @@
+"""The HTTP face: FastAPI is imported here and nowhere else."""

@@ -1,0 +1,1 @@
+"""The Runs API, served under `/v1`."""

@@ -1,0 +1,134 @@
+"""The Runs API's shapes: what comes in, refused where it has anything unknown, and what goes out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from runyard.domain.clock import parse
+from runyard.domain.requests import Answer, InputRequest
+from runyard.domain.runs import Run
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CreateRun(_Body):
+    """`POST /v1/runs`."""
+
+    input: Mapping[str, Any] = Field(default_factory=dict, validate_default=True)
+    user_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    session_id: Annotated[UUID, Field(strict=False)] | None = None
+    background: bool = False
+    stream: bool = False
+    file_ids: tuple[()] = Field((), strict=False)
+
+    @field_validator("input")
+    @classmethod
+    def _is_not_blank(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not value:
+            raise ValueError("cannot be blank")
+        return value
+
+    @field_validator("stream")
+    @classmethod
+    def _one_mode(cls, stream: bool, checked: ValidationInfo) -> bool:
+        if stream and checked.data.get("background"):
+            raise ValueError("cannot be true together with background")
+        return stream
+
+
+class Feedback(_Body):
+    """The answer to a question."""
+
+    request_id: str
+    feedback: Any = None
+
+
+class Approval(_Body):
+    """The answer to an approval request."""
+
+    request_id: str
+    is_approved: bool
+    feedback: str | None = None
+    params: Mapping[str, Any] | None = None
+
+
+class FeedbackInput(_Body):
+    """`POST …/input` for a question."""
+
+    type: Literal["human_feedback"]
+    data: Feedback
+
+    def answer(self) -> Answer:
+        """The answer as the engine takes it."""
+        return Answer(type=self.type, **self.data.model_dump())
+
+
+class ApprovalInput(_Body):
+    """`POST …/input` for an approval request."""
+
+    type: Literal["approval_request"]
+    data: Approval
+
+    def answer(self) -> Answer:
+        """The answer as the engine takes it."""
+        return Answer(type=self.type, **self.data.model_dump())
+
+
+class RunInput(_Body):
+    """`POST /v1/runs/{run_id}/input`, before its type is known."""
+
+    type: Literal["human_feedback", "approval_request"]
+    data: Mapping[str, Any]
+
+
+def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
+    """The run as the API shows it; a field without a value is left out."""
+    view: dict[str, Any] = {
+        "id": run.id,
+        "app_id": run.app_id,
+        "status": "awaiting_input" if run.awaits_input else run.status,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "input": run.input,
+        "output": run.output,
+        "user_id": run.user_id,
+        "session_id": run.session_id,
+        "input_requests": [_request_view(request) for request in requests] or None,
+        "error": run.error,
+        "usage": _usage_view(run),
+    }
+    return {name: value for name, value in view.items() if value is not None}
+
+
+def _request_view(request: InputRequest) -> dict[str, Any]:
+    view: dict[str, Any] = {
+        "id": request.id,
+        "type": request.type,
+        "prompt": request.prompt,
+        "params": request.params,
+        "editable_params": list(request.editable_params),
+    }
+    if request.expires_at is not None:
+        view["expires_at"] = request.expires_at
+    return view
+
+
+def _usage_view(run: Run) -> dict[str, Any] | None:
+    """Known when the run has ended."""
+    if run.ended_at is None:
+        return None
+    duration = parse(run.ended_at) - parse(run.started_at)
+    view: dict[str, Any] = {
+        "input_tokens": run.usage.input_tokens,
+        "output_tokens": run.usage.output_tokens,
+    }
+    if run.usage.cost_usd is not None:
+        view["cost_usd"] = float(run.usage.cost_usd)
+    return view | {
+        "steps": run.usage.steps,
+        "duration_ms": round(duration.total_seconds() * 1000),
+    }

@@ -1,0 +1,421 @@
+"""The local stack, end to end: a small product of its own runs on it, and its parts are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from runyard.dev.part import free_ports
+from runyard.dev.supervisor import LocalStack, LocalStackError
+
+TEMPLATE = """
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function:
+    Handler: handler.lambda_handler
+    Timeout: 20
+    Environment: { Variables: { EVENTS_TABLE: !Ref EventsTable, RECORDS_TABLE: !Ref EventsTable } }
+Resources:
+  EventsTable:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{ AttributeName: pk, AttributeType: S }]
+      KeySchema: [{ AttributeName: pk, KeyType: HASH }]
+      TimeToLiveSpecification: { AttributeName: expires_at, Enabled: true }
+  Bucket: { Type: AWS::S3::Bucket }
+  TicketSecret:
+    Type: AWS::SecretsManager::Secret
+    Properties: { GenerateSecretString: { PasswordLength: 40, ExcludePunctuation: true } }
+  RunMachine:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionUri: machine.asl.json
+      DefinitionSubstitutions:
+        StepArn: !GetAtt StepFunction.Arn
+        AskArn: !GetAtt AskFunction.Arn
+  StepFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: functions/step } }
+  AskFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: functions/ask } }
+  SlowFunction:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: functions/slow, Timeout: 1 }
+  SweepFunction: { Type: AWS::Serverless::Function, Properties: { CodeUri: functions/sweep } }
+  DeathFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/death
+      Events:
+        Died:
+          Type: EventBridgeRule
+          Properties:
+            Pattern:
+              source: [aws.states]
+              detail: { stateMachineArn: [!Ref RunMachine], status: [FAILED, ABORTED] }
+"""
+
+MACHINE = {
+    "StartAt": "Step",
+    "States": {
+        "Step": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "${StepArn}", "Payload.$": "$"},
+            "OutputPath": "$.Payload",
+            "Retry": [
+                {
+                    "ErrorEquals": ["Lambda.SdkClientException"],
+                    "IntervalSeconds": 1,
+                    "MaxAttempts": 8,
+                    "BackoffRate": 1.0,
+                }
+            ],
+            "Catch": [
+                {"ErrorEquals": ["RefusedError"], "ResultPath": "$.error", "Next": "Caught"}
+            ],
+            "Next": "Ask",
+        },
+        "Ask": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+            "Parameters": {
+                "FunctionName": "${AskArn}",
+                "Payload": {"id.$": "$.id", "token.$": "$$.Task.Token"},
+            },
+            "TimeoutSeconds": 600,
+            "ResultPath": "$.answer",
+            "End": True,
+        },
+        "Caught": {"Type": "Succeed"},
+    },
+}
+
+PUT = """
+import os, boto3
+table = boto3.client("dynamodb")
+def put(pk, **fields):
+    item = {name: {"S": str(value)} for name, value in {"pk": pk, **fields}.items()}
+    table.put_item(TableName=os.environ["EVENTS_TABLE"], Item=item)
+"""
+
+HANDLERS = {
+    "step": """
+class RefusedError(Exception): pass
+class BrokenError(Exception): pass
+def lambda_handler(event, context):
+    if event.get("refuse"):
+        raise RefusedError("no")
+    if event.get("break"):
+        raise BrokenError("oh")
+    return {"id": event["id"], "left": context.get_remaining_time_in_millis()}
+""",
+    "ask": PUT
+    + """
+def lambda_handler(event, context):
+    put("token#" + event["id"], token=event["token"])
+""",
+    "slow": """
+import time
+def lambda_handler(event, context):
+    time.sleep(3)
+""",
+    "sweep": PUT
+    + """
+def lambda_handler(event, context):
+    put("sweep", grace=event.get("grace_seconds"))
+""",
+    "death": PUT
+    + """
+def lambda_handler(event, context):
+    put("death#" + event["detail"]["name"], status=event["detail"]["status"])
+""",
+}
+
+
+def write_repository(folder: Path) -> Path:
+    """A product in a folder whose name holds a space."""
+    repository = folder / "a repository"
+    for name, code in HANDLERS.items():
+        path = repository / "functions" / name / "handler.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(code)
+    (repository / "template.yaml").write_text(TEMPLATE)
+    (repository / "machine.asl.json").write_text(json.dumps(MACHINE))
+    (repository / "agents").mkdir()
+    return repository
+
+
+def start(repository: Path, **arguments: Any) -> LocalStack:
+    """A stack of the repository, without the web server that it does not have."""
+    defaults = {"data_dir": repository / ".runyard", "web": False, "seed": False}
+    return LocalStack.start(repository=repository, **{**defaults, **arguments})
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A fresh repository."""
+    return write_repository(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """One stack for the tests that do no harm to it."""
+    with start(write_repository(tmp_path_factory.mktemp("shared"))) as running:
+        yield running
+
+
+def eventually(look: Callable[[], Any], seconds: float = 15) -> Any:
+    """The first result that is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not so after {seconds} s")
+
+
+def item(stack: LocalStack, pk: str) -> dict[str, str] | None:
+    """An item of the table, its values as text."""
+    found = stack.client("dynamodb").get_item(
+        TableName=stack.environment["EVENTS_TABLE"], Key={"pk": {"S": pk}}, ConsistentRead=True
+    )
+    return {key: value["S"] for key, value in found["Item"].items()} if "Item" in found else None
+
+
+def machine_arn(stack: LocalStack) -> str:
+    """The one state machine."""
+    machines = stack.client("stepfunctions").list_state_machines()["stateMachines"]
+    return str(machines[0]["stateMachineArn"])
+
+
+def run(stack: LocalStack, name: str, **fields: Any) -> str:
+    """Start an execution; its ARN."""
+    started = stack.client("stepfunctions").start_execution(
+        stateMachineArn=machine_arn(stack), name=name, input=json.dumps({"id": name, **fields})
+    )
+    return str(started["executionArn"])
+
+
+def status(stack: LocalStack, arn: str) -> str:
+    """An execution's status."""
+    return str(stack.client("stepfunctions").describe_execution(executionArn=arn)["status"])
+
+
+def test_an_execution_waits_for_its_answer_and_ends(stack: LocalStack) -> None:
+    arn = run(stack, "waits")
+    token = eventually(lambda: item(stack, "token#waits"))["token"]
+    assert status(stack, arn) == "RUNNING"
+    stack.client("stepfunctions").send_task_success(taskToken=token, output='{"ok": true}')
+    eventually(lambda: status(stack, arn) == "SUCCEEDED")
+
+
+def test_a_hundred_executions_at_once_are_all_answered(stack: LocalStack) -> None:
+    names = [f"many-{number}" for number in range(100)]
+    states = stack.client("stepfunctions")
+    machine = machine_arn(stack)
+
+    def start_one(name: str) -> str:
+        started = states.start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps({"id": name})
+        )
+        return str(started["executionArn"])
+
+    def answer(name: str) -> None:
+        token = eventually(lambda: item(stack, f"token#{name}"), 60)["token"]
+        states.send_task_success(taskToken=token, output="{}")
+
+    with ThreadPoolExecutor(100) as pool:
+        arns = list(pool.map(start_one, names))
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(answer, names))
+    for arn in arns:
+        eventually(lambda arn=arn: status(stack, arn) == "SUCCEEDED", 30)
+
+
+def test_one_name_started_many_times_at_once_runs_once(stack: LocalStack) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        arns = set(pool.map(lambda _: run(stack, "twice"), range(16)))
+    assert len(arns) == 1
+    listed = stack.client("stepfunctions").list_executions(stateMachineArn=machine_arn(stack))
+    assert [each["name"] for each in listed["executions"]].count("twice") == 1
+
+
+def test_a_raised_error_is_caught_by_its_class_name(stack: LocalStack) -> None:
+    arn = run(stack, "refused", refuse=True)
+    eventually(lambda: status(stack, arn) == "SUCCEEDED")
+    output = stack.client("stepfunctions").describe_execution(executionArn=arn)["output"]
+    assert json.loads(output)["error"]["Error"] == "RefusedError"
+
+
+def test_a_failed_execution_is_told_to_the_function_of_the_rule(stack: LocalStack) -> None:
+    arn = run(stack, "breaks", **{"break": True})
+    eventually(lambda: status(stack, arn) == "FAILED")
+    assert eventually(lambda: item(stack, "death#breaks"))["status"] == "FAILED"
+
+
+def test_stopping_a_waiting_execution_aborts_it_at_once(stack: LocalStack) -> None:
+    arn = run(stack, "stopped")
+    token = eventually(lambda: item(stack, "token#stopped"))["token"]
+    states = stack.client("stepfunctions")
+    states.stop_execution(executionArn=arn, error="Canceled", cause="by a person")
+    assert status(stack, arn) == "ABORTED"
+    assert eventually(lambda: item(stack, "death#stopped"))["status"] == "ABORTED"
+    with pytest.raises(ClientError):
+        states.send_task_success(taskToken=token, output="{}")
+    time.sleep(0.5)
+    assert status(stack, arn) == "ABORTED"
+
+
+def test_stopping_an_execution_at_its_first_moment_aborts_it(stack: LocalStack) -> None:
+    for number in range(10):
+        arn = run(stack, f"hasty-{number}")
+        stack.client("stepfunctions").stop_execution(executionArn=arn)
+        assert status(stack, arn) == "ABORTED"
+
+
+def test_lambda_reports_errors_timeouts_and_unknown_functions(stack: LocalStack) -> None:
+    invoke = stack.client("lambda").invoke
+    failed = invoke(FunctionName="runyard-step-function", Payload=b'{"break": 1}')
+    assert failed["FunctionError"] == "Unhandled"
+    assert json.load(failed["Payload"])["errorType"] == "BrokenError"
+    late = invoke(FunctionName="runyard-slow-function", Payload=b"{}")
+    assert json.load(late["Payload"])["errorType"] == "Sandbox.Timedout"
+    accepted = invoke(
+        FunctionName="runyard-step-function", InvocationType="Event", Payload=b'{"id": 1}'
+    )
+    assert accepted["StatusCode"] == 202
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        invoke(FunctionName="nobody", Payload=b"{}")
+
+
+def test_the_sample_services_answer(stack: LocalStack) -> None:
+    base = json.loads(stack.environment["AGENT_VARIABLES"])["CRM_URL"]
+    with urllib.request.urlopen(f"{base}/customers/customer-1") as answer:
+        assert set(json.load(answer)) == {"customer_tier", "open_tickets"}
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(f"{base}/customers/customer-503")
+    order = json.dumps({"order_id": "4812", "amount": 5}).encode()
+    request = urllib.request.Request(f"{base}/refunds", order, {"Idempotency-Key": "call-1"})
+    first, second = (json.load(urllib.request.urlopen(request)) for _ in range(2))
+    assert first == second == {"refund_id": "refund-1", "status": "refunded"}
+
+
+def test_everything_acknowledged_survives_kill_9(repository: Path) -> None:
+    key = "a key/with ünicode & 'quotes'/" + "long" * 200
+    with start(repository) as stack:
+        bucket = stack.client("s3").list_buckets()["Buckets"][0]["Name"]
+        s3 = stack.client("s3")
+        s3.put_object(Bucket=bucket, Key=key, Body=b"kept", ContentType="text/plain")
+        s3.put_object(Bucket=bucket, Key="gone", Body=b"x")
+        s3.delete_object(Bucket=bucket, Key="gone")
+        secret = stack.client("secretsmanager").get_secret_value(SecretId="runyard-ticket-secret")
+        run(stack, "kept")
+        token = eventually(lambda: item(stack, "token#kept"))["token"]
+        for part in ("dynamodb", "aws", "lambda"):
+            stack.kill(part)
+        for part in ("dynamodb", "lambda", "aws"):
+            stack.restart(part)
+        found = stack.client("s3").get_object(Bucket=bucket, Key=key)
+        assert (found["Body"].read(), found["ContentType"]) == (b"kept", "text/plain")
+        assert stack.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+        again = stack.client("secretsmanager").get_secret_value(SecretId="runyard-ticket-secret")
+        assert again["SecretString"] == secret["SecretString"]
+        assert (item(stack, "token#kept") or {})["token"] == token
+    with start(repository) as stack:
+        assert stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == b"kept"
+
+
+def test_a_part_that_dies_is_started_again_and_filled(repository: Path) -> None:
+    lines: list[str] = []
+    with start(repository, report=lines.append) as stack:
+        before = stack.pid("aws")
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: any("is back" in line for line in lines))
+        assert stack.pid("aws") != before
+        arn = run(stack, "after")
+        eventually(lambda: item(stack, "token#after"))
+        os.kill(stack.pid("lambda"), signal.SIGKILL)
+        second = run(stack, "meanwhile")  # Its first attempt finds nobody; the retry does.
+        eventually(lambda: item(stack, "token#meanwhile"))
+        assert status(stack, arn) == status(stack, second) == "RUNNING"
+
+
+def test_a_part_that_dies_again_and_again_stops_the_stack(repository: Path) -> None:
+    with start(repository) as stack:
+        for _ in range(3):
+            pid = stack.pid("samples")
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda pid=pid: stack.pid("samples") != pid or stack._keeper.failure)
+        with pytest.raises(LocalStackError, match="samples ended 3 times"):
+            stack.wait()
+
+
+def test_a_second_stack_on_the_same_folder_is_refused(repository: Path) -> None:
+    with start(repository), pytest.raises(LocalStackError, match="in use by another"):
+        start(repository)
+
+
+def test_the_sweep_runs_at_the_start_with_no_grace(stack: LocalStack) -> None:
+    assert (item(stack, "sweep") or {})["grace"] == "0"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_kill_9_of_the_supervisor_leaves_no_orphans(repository: Path) -> None:
+    code = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[2]);"
+        "import test_dev_stack as t; s = t.start(pathlib.Path(sys.argv[1]));"
+        "print(*[s.pid(p) for p in ('dynamodb', 'aws', 'lambda', 'samples')], flush=True); s.wait()"
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", code, str(repository), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert supervisor.stdout is not None
+    pids = [int(pid) for pid in supervisor.stdout.readline().split()]
+    assert len(pids) == 4
+    supervisor.kill()
+    supervisor.wait()
+    supervisor.stdout.close()
+    eventually(lambda: not any(_is_alive(pid) for pid in pids), 5)
+    with start(repository) as stack:  # The folder is free again, its tables are there.
+        assert item(stack, "sweep")
+
+
+def test_a_taken_port_is_said_in_one_line_before_anything_starts(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "runyard.dev"],
+            env={**os.environ, "PORT": str(port), "DATA_DIR": str(tmp_path / "data")},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == f"runyard: port {port} is taken; choose another with PORT=…\n"
+    assert not (tmp_path / "data" / "logs").exists()
+    assert free_ports(1)

@@ -1,0 +1,253 @@
+"""The model behind an OpenAI-compatible server, over real HTTP."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from runyard.agent.definition import Route
+from runyard.agent.dialogue import (
+    ModelEvent,
+    ModelRequest,
+    ModelTurn,
+    ReasoningDelta,
+    ResponseDelta,
+    Thinking,
+    TokenUsage,
+    ToolCall,
+    UserTurn,
+)
+from runyard.agent.model import model_for
+from runyard.agent.provider_messages import INVALID_ARGUMENTS
+from runyard.agent.provider_model import ProviderModel
+from runyard.domain.errors import DefinitionError, ModelUnavailableError
+from tests.servers.asking import FINAL_OUTPUT, FOLLOW_UP, LOOKUP, QUESTION, events_of, reply_of
+from tests.servers.loopback import Received
+from tests.servers.openai_server import (
+    ChatReply,
+    ChatToolCall,
+    ChatUsage,
+    OpenAIServer,
+)
+
+
+def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
+    """The model of a route to the server."""
+    return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
+
+
+def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:
+    with OpenAIServer(ChatReply(reasoning=["Think", "ing."], text=["Hel", "", "lo"])) as server:
+        *deltas, reply = events_of(model_at(server))
+    assert deltas == [
+        ReasoningDelta("Think"),
+        ReasoningDelta("ing."),
+        ResponseDelta("Hel"),
+        ResponseDelta("lo"),
+    ]
+    assert reply.turn == ModelTurn(
+        "Hello",
+        thinking=(Thinking("Thinking.", id="reasoning_content", provider_name="openai"),),
+    )
+    assert reply.model == "some-model"
+
+
+def test_a_piece_is_passed_on_before_the_next_one_is_sent() -> None:
+    async def seconds_to_first(model: ProviderModel) -> float:
+        begun = time.monotonic()
+        stream = cast("AsyncGenerator[ModelEvent]", model.stream(QUESTION))
+        async with aclosing(stream):
+            await anext(stream)
+            return time.monotonic() - begun
+
+    with OpenAIServer(*[ChatReply(text=["a"] * 20, pause=0.1)] * 2) as server:
+        asyncio.run(seconds_to_first(model_at(server)))
+        assert asyncio.run(seconds_to_first(model_at(server))) < 1
+
+
+def test_tool_calls_are_put_together_and_get_ids_of_ours() -> None:
+    calls = [ChatToolCall("lookup", ['{"wo', 'rd": "a"}'], id=""), ChatToolCall("lookup", id="")]
+    with OpenAIServer(ChatReply(text=["One moment."], tool_calls=calls)) as server:
+        turn = reply_of(model_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
+    assert turn.content == "One moment."
+    assert [(call.name, call.input) for call in turn.tool_calls] == [
+        ("lookup", {"word": "a"}),
+        ("lookup", {}),
+    ]
+    first, second = (uuid.UUID(call.id) for call in turn.tool_calls)
+    assert first.version == 4
+    assert first != second
+
+
+@pytest.mark.parametrize("arguments", ['{"word": ', "[1]", '"text"', '{"n": NaN}', '"\\ud83d"'])
+def test_arguments_that_are_no_json_object_are_kept_as_the_model_wrote_them(arguments: str) -> None:
+    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+        turn = reply_of(model_at(server)).turn
+    assert turn.tool_calls[0].input == {INVALID_ARGUMENTS: arguments}
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "{}"])
+def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+        assert reply_of(model_at(server)).turn.tool_calls[0].input == {}
+
+
+def test_text_that_no_store_could_take_is_made_fit_for_one() -> None:
+    with OpenAIServer(ChatReply(text=["\ud83d", "!"])) as server:
+        *deltas, reply = events_of(model_at(server))
+    assert deltas == [ResponseDelta("?"), ResponseDelta("!")]
+    assert reply.turn.content == "?!"
+
+
+def test_usage_and_the_routes_own_prices() -> None:
+    usage = ChatUsage(prompt=1000, completion=20, cached=300)
+    with OpenAIServer(ChatReply(text=["a"], usage=usage)) as server:
+        model = model_at(server, input_usd_per_million="0.15", output_usd_per_million="0.6")
+        reply = reply_of(model)
+    assert reply.usage == TokenUsage(1000, 20, 300)
+    assert reply.cost_usd == "0.000162"
+
+
+def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        route = Route(model="openai:gpt-4o", base_url=server.base_url)
+        assert reply_of(ProviderModel(route)).cost_usd is None
+
+
+def test_tokens_that_were_not_counted_have_no_price() -> None:
+    with OpenAIServer(ChatReply(text=["a"], usage=None)) as server:
+        reply = reply_of(model_at(server, input_usd_per_million=1, output_usd_per_million=1))
+    assert (reply.usage, reply.cost_usd) == (TokenUsage(), None)
+
+
+def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() -> None:
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server), FOLLOW_UP)
+        messages = server.received[0].json["messages"]
+    assert [message["role"] for message in messages] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "user",
+    ]
+    assert messages[0]["content"] == "Be brief."
+    assert [call["id"] for call in messages[2]["tool_calls"]] == ["id-1", "id-2"]
+    assert [(m["tool_call_id"], m["content"]) for m in messages[3:5]] == [
+        ("id-1", "three feet"),
+        ("id-2", '{"error":"no word given"}'),
+    ]
+    assert messages[5]["content"] == "Hurry."
+
+
+def test_a_reply_can_be_sent_back_with_its_reasoning_where_the_server_sent_it() -> None:
+    call = ChatToolCall("lookup", ['{"word": "a"}'])
+    replies = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
+    with OpenAIServer(*replies) as server:
+        first = reply_of(model_at(server)).turn
+        reply_of(model_at(server), replace(QUESTION, turns=[UserTurn("Hello?"), first]))
+        assistant = server.received[1].json["messages"][2]
+    assert assistant["reasoning_content"] == "Hm."
+    assert assistant["tool_calls"][0]["id"] == first.tool_calls[0].id
+
+
+def test_what_is_asked_of_the_server() -> None:
+    with OpenAIServer(*[ChatReply(text=["a"])] * 3) as server:
+        model = model_at(server)
+        reply_of(model, replace(QUESTION, tools=(LOOKUP,), max_output_tokens=99))
+        reply_of(model, replace(QUESTION, tools=(LOOKUP,), output_tool=FINAL_OUTPUT))
+        reply_of(ProviderModel(Route(model="openai:m", base_url=server.base_url), "a-key"))
+        plain, structured, keyed = server.received
+    assert plain.json["tool_choice"] == "auto"
+    assert plain.json["max_tokens"] == 99
+    assert plain.json["tools"][0]["function"] == {
+        "name": "lookup",
+        "description": "Looks a word up.",
+        "parameters": LOOKUP.parameters,
+    }
+    assert structured.json["tool_choice"] == "required"
+    assert [tool["function"]["name"] for tool in structured.json["tools"]] == [
+        "lookup",
+        "final_output",
+    ]
+    assert structured.json["tools"][1]["function"]["parameters"] == FINAL_OUTPUT.parameters
+    assert keyed.headers["authorization"] == "Bearer a-key"
+
+
+def test_a_key_from_the_environment_is_not_sent_to_another_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-of-openai")
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server))
+        assert "secret-of-openai" not in server.received[0].headers["authorization"]
+
+
+def test_a_route_to_openai_itself_needs_a_key() -> None:
+    with pytest.raises(DefinitionError):
+        events_of(model_for(Route(model="openai:gpt-4o"), None, None))
+
+
+def test_several_threads_with_loops_of_their_own_share_one_model() -> None:
+    def echo(received: Received) -> ChatReply:
+        word = received.json["messages"][-1]["content"]
+        return ChatReply(text=[word, "!"], pause=0.005)
+
+    with OpenAIServer(answer=echo) as server:
+        model = model_at(server)
+
+        def ask(number: int) -> str:
+            request = ModelRequest("Echo.", [UserTurn(f"word-{number}")])
+            return reply_of(model, request).turn.content
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(ask, range(40)))
+    assert answers == [f"word-{number}!" for number in range(40)]
+
+
+def test_several_requests_at_once_in_one_loop() -> None:
+    def echo(received: Received) -> ChatReply:
+        return ChatReply(text=[received.json["messages"][-1]["content"]], pause=0.02)
+
+    async def ask(model: ProviderModel, word: str) -> list[ModelEvent]:
+        request = ModelRequest("Echo.", [UserTurn(word)])
+        return [event async for event in model.stream(request)]
+
+    async def ask_all(model: ProviderModel) -> list[list[ModelEvent]]:
+        return await asyncio.gather(*(ask(model, f"word-{n}") for n in range(10)))
+
+    with OpenAIServer(answer=echo) as server:
+        answers = asyncio.run(ask_all(model_at(server)))
+    assert [events[0] for events in answers] == [ResponseDelta(f"word-{n}") for n in range(10)]
+
+
+def test_a_reply_that_takes_too_long_is_given_up() -> None:
+    with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.1)) as server:
+        begun = time.monotonic()
+        with pytest.raises(ModelUnavailableError, match="timeout"):
+            events_of(model_at(server, timeout=0.5))
+    assert time.monotonic() - begun < 3
+
+
+def test_a_turn_without_anything_in_it_is_left_out() -> None:
+    turns = [UserTurn("Hello?"), ModelTurn(""), UserTurn("Are you there?")]
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server), replace(QUESTION, turns=turns))
+        roles = [message["role"] for message in server.received[0].json["messages"]]
+    assert roles == ["system", "user", "user"]
+
+
+def test_a_call_with_arguments_that_were_refused_can_be_sent_back() -> None:
+    call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
+    turns = [UserTurn("Hello?"), ModelTurn("", (call,))]
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server), replace(QUESTION, turns=turns))
+        sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]
+    assert sent["arguments"] == '{"__invalid_arguments__":"{"}'

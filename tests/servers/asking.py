@@ -1,0 +1,62 @@
+"""How the tests put a question to a model: one event loop per question, all events in a list."""
+
+import asyncio
+
+from runyard.agent.dialogue import (
+    Model,
+    ModelEvent,
+    ModelRequest,
+    ModelTurn,
+    Reply,
+    Thinking,
+    ToolCall,
+    ToolOutcome,
+    ToolSpec,
+    UserTurn,
+)
+
+LOOKUP = ToolSpec(
+    "lookup",
+    "Looks a word up.",
+    {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
+)
+FINAL_OUTPUT = ToolSpec(
+    "final_output",
+    "Gives the final answer.",
+    {"type": "object", "properties": {"answer": {"type": "object"}}},
+)
+QUESTION = ModelRequest("Be brief.", [UserTurn("Hello?")])
+# A second step: two calls of one reply are answered, one of them by a failure, and a person spoke
+# while they were at work.
+FOLLOW_UP = ModelRequest(
+    "Be brief.",
+    [
+        UserTurn("What is a yard?"),
+        ModelTurn(
+            "Let me see.",
+            (ToolCall("id-1", "lookup", {"word": "yard"}), ToolCall("id-2", "lookup", {})),
+            (Thinking("Look it up.", "signed", provider_name="anthropic"),),
+        ),
+        UserTurn("Hurry."),
+        ToolOutcome("id-1", "lookup", "three feet"),
+        ToolOutcome("id-2", "lookup", "no word given", is_error=True),
+    ],
+    tools=(LOOKUP,),
+)
+
+
+def events_of(model: Model, request: ModelRequest = QUESTION) -> list[ModelEvent]:
+    """Everything that the model streams."""
+
+    async def ask() -> list[ModelEvent]:
+        return [event async for event in model.stream(request)]
+
+    return asyncio.run(ask())
+
+
+def reply_of(model: Model, request: ModelRequest = QUESTION) -> Reply:
+    """The one reply, which must be the last event."""
+    *before, last = events_of(model, request)
+    assert isinstance(last, Reply)
+    assert not any(isinstance(event, Reply) for event in before)
+    return last
