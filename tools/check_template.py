@@ -72,7 +72,9 @@ def _check_cloudformation(template: Path) -> str:
     except InvalidSamDocumentException as error:
         return str(error)
     matches = cfnlint.api.lint(translated, regions=[REGION])
-    return "\n".join(f"{match.rule.id} {match.message} (line {match.linenumber})" for match in matches)
+    return "\n".join(
+        f"{match.rule.id} {match.message} (line {match.linenumber})" for match in matches
+    )
 
 
 def _check_states(template: Path) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
-    """Look at the runs whose time has come; with `{everything: true}` at all that have not ended."""
+    """Look at the runs whose time has come; `{everything: true}` means all live ones."""
     sweep = sweep_runs(connect(), orchestrator(), everything=bool(event.get("everything")))
     counts = {
         "checked": sweep.checked,

@@ -81,9 +81,7 @@ MACHINE = {
                     "BackoffRate": 1.0,
                 }
             ],
-            "Catch": [
-                {"ErrorEquals": ["RefusedError"], "ResultPath": "$.error", "Next": "Caught"}
-            ],
+            "Catch": [{"ErrorEquals": ["RefusedError"], "ResultPath": "$.error", "Next": "Caught"}],
             "Next": "Ask",
         },
         "Ask": {
@@ -159,6 +157,7 @@ def write_repository(folder: Path) -> Path:
 def start(repository: Path, **arguments: Any) -> LocalStack:
     """A stack of the repository, without the web server that it does not have."""
     defaults = {"data_dir": repository / ".runyard", "web": False, "seed": False}
+    defaults["sweep_seconds"] = 1000
     return LocalStack.start(repository=repository, **{**defaults, **arguments})
 
 

@@ -1,13 +1,12 @@
 """The model behind an OpenAI-compatible server, over real HTTP."""
 
 import asyncio
+import gc
 import time
 import uuid
-from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -21,13 +20,22 @@ from runyard.agent.dialogue import (
     Thinking,
     TokenUsage,
     ToolCall,
+    Turn,
     UserTurn,
 )
 from runyard.agent.model import model_for
 from runyard.agent.provider_messages import INVALID_ARGUMENTS
 from runyard.agent.provider_model import ProviderModel
 from runyard.domain.errors import DefinitionError, ModelUnavailableError
-from tests.servers.asking import FINAL_OUTPUT, FOLLOW_UP, LOOKUP, QUESTION, events_of, reply_of
+from tests.servers.asking import (
+    FINAL_OUTPUT,
+    FOLLOW_UP,
+    LOOKUP,
+    QUESTION,
+    events_of,
+    parts_of,
+    reply_of,
+)
 from tests.servers.loopback import Received
 from tests.servers.openai_server import (
     ChatReply,
@@ -44,7 +52,7 @@ def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
 
 def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:
     with OpenAIServer(ChatReply(reasoning=["Think", "ing."], text=["Hel", "", "lo"])) as server:
-        *deltas, reply = events_of(model_at(server))
+        deltas, reply = parts_of(model_at(server))
     assert deltas == [
         ReasoningDelta("Think"),
         ReasoningDelta("ing."),
@@ -59,16 +67,14 @@ def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:
 
 
 def test_a_piece_is_passed_on_before_the_next_one_is_sent() -> None:
-    async def seconds_to_first(model: ProviderModel) -> float:
-        begun = time.monotonic()
-        stream = cast("AsyncGenerator[ModelEvent]", model.stream(QUESTION))
-        async with aclosing(stream):
-            await anext(stream)
-            return time.monotonic() - begun
+    with OpenAIServer(ChatReply(text=["a", "b"], pause=0.3)) as server:
+        model = model_at(server)
 
-    with OpenAIServer(*[ChatReply(text=["a"] * 20, pause=0.1)] * 2) as server:
-        asyncio.run(seconds_to_first(model_at(server)))
-        assert asyncio.run(seconds_to_first(model_at(server))) < 1
+        async def arrivals() -> list[float]:
+            return [time.monotonic() async for _ in model.stream(QUESTION)]
+
+        first, second, *_ = asyncio.run(arrivals())
+    assert second - first > 0.2
 
 
 def test_tool_calls_are_put_together_and_get_ids_of_ours() -> None:
@@ -100,7 +106,7 @@ def test_no_arguments_are_an_empty_object(arguments: str) -> None:
 
 def test_text_that_no_store_could_take_is_made_fit_for_one() -> None:
     with OpenAIServer(ChatReply(text=["\ud83d", "!"])) as server:
-        *deltas, reply = events_of(model_at(server))
+        deltas, reply = parts_of(model_at(server))
     assert deltas == [ResponseDelta("?"), ResponseDelta("!")]
     assert reply.turn.content == "?!"
 
@@ -229,15 +235,29 @@ def test_several_requests_at_once_in_one_loop() -> None:
 
 
 def test_a_reply_that_takes_too_long_is_given_up() -> None:
-    with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.1)) as server:
+    with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.3)) as server:
         begun = time.monotonic()
         with pytest.raises(ModelUnavailableError, match="timeout"):
             events_of(model_at(server, timeout=0.5))
-    assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 20  # of 30 for the whole
+
+
+def test_a_stream_that_nobody_reads_further_is_cut_off() -> None:
+    pieces = ["a"] * 1000
+
+    async def read_one(model: ProviderModel) -> None:
+        async for _ in model.stream(QUESTION):
+            break
+
+    with OpenAIServer(ChatReply(text=pieces, pause=0.02)) as server:
+        begun = time.monotonic()
+        asyncio.run(read_one(model_at(server)))
+        assert time.monotonic() - begun < 15  # of 20 for the whole
+    gc.collect()  # would bring to light what was left open
 
 
 def test_a_turn_without_anything_in_it_is_left_out() -> None:
-    turns = [UserTurn("Hello?"), ModelTurn(""), UserTurn("Are you there?")]
+    turns: list[Turn] = [UserTurn("Hello?"), ModelTurn(""), UserTurn("Are you there?")]
     with OpenAIServer(ChatReply(text=["a"])) as server:
         reply_of(model_at(server), replace(QUESTION, turns=turns))
         roles = [message["role"] for message in server.received[0].json["messages"]]
@@ -246,7 +266,7 @@ def test_a_turn_without_anything_in_it_is_left_out() -> None:
 
 def test_a_call_with_arguments_that_were_refused_can_be_sent_back() -> None:
     call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
-    turns = [UserTurn("Hello?"), ModelTurn("", (call,))]
+    turns: list[Turn] = [UserTurn("Hello?"), ModelTurn("", (call,))]
     with OpenAIServer(ChatReply(text=["a"])) as server:
         reply_of(model_at(server), replace(QUESTION, turns=turns))
         sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]

@@ -7,7 +7,9 @@ from runyard.agent.dialogue import (
     ModelEvent,
     ModelRequest,
     ModelTurn,
+    ReasoningDelta,
     Reply,
+    ResponseDelta,
     Thinking,
     ToolCall,
     ToolOutcome,
@@ -54,9 +56,17 @@ def events_of(model: Model, request: ModelRequest = QUESTION) -> list[ModelEvent
     return asyncio.run(ask())
 
 
-def reply_of(model: Model, request: ModelRequest = QUESTION) -> Reply:
-    """The one reply, which must be the last event."""
+def parts_of(
+    model: Model, request: ModelRequest = QUESTION
+) -> tuple[list[ReasoningDelta | ResponseDelta], Reply]:
+    """The deltas, and the one reply behind the last of them."""
     *before, last = events_of(model, request)
     assert isinstance(last, Reply)
-    assert not any(isinstance(event, Reply) for event in before)
-    return last
+    deltas = [event for event in before if not isinstance(event, Reply)]
+    assert len(deltas) == len(before)
+    return deltas, last
+
+
+def reply_of(model: Model, request: ModelRequest = QUESTION) -> Reply:
+    """The whole reply only."""
+    return parts_of(model, request)[1]

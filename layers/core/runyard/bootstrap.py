@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-# Short timeouts and a few quick retries: a caller waits, and the state machine retries a step anyway.
-# The pool is for the local stack, where one process serves many invocations at once.
+# Short timeouts and a few quick retries: a caller waits, and the state machine retries a step
+# anyway. The pool is for the local stack, where one process serves many invocations at once.
 _CLIENT_CONFIG = Config(
     connect_timeout=2,
     read_timeout=10,

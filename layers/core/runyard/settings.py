@@ -36,7 +36,7 @@ class Settings(BaseModel):
     agents_dir: str = Field("agents", description="Folder of agent definitions and routes.yaml.")
     default_agent: str = Field("support_triage", description="Agent of a key that names none.")
     agent_variables: Json[dict[str, str]] = Field(
-        default_factory=dict, description='Values for `${NAME}` in tool URLs and headers, as JSON.'
+        default_factory=dict, description="Values for `${NAME}` in tool URLs and headers, as JSON."
     )
     http_private_hosts: CommaList = Field(
         (), description="host:port that http tools may reach though the address is private."
@@ -59,7 +59,9 @@ class Settings(BaseModel):
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the variables that are set and not empty; everything else keeps its default."""
         source = os.environ if environment is None else environment
-        found = {name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())}
+        found = {
+            name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())
+        }
         return cls.model_validate(found)
 
 

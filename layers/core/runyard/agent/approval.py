@@ -102,9 +102,7 @@ def next_action(definition: AgentDefinition, call: Call, begun_here: bool) -> Ac
     return Execute(tool, call.input)
 
 
-def _unusable(
-    definition: AgentDefinition, call: Call, faults: Mapping[str, str]
-) -> Settle:
+def _unusable(definition: AgentDefinition, call: Call, faults: Mapping[str, str]) -> Settle:
     if call.name == OUTPUT_TOOL and definition.output_schema is not None:
         faults = faults_of(definition.output_schema, call.input) or {
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
@@ -170,7 +168,9 @@ def _after_answer(tool: Tool, call: Call, begun_here: bool) -> Action:
         case "repeat":
             return _make(tool, _last_input(call), begun_here)
         case "skip":
-            return Settle("It is not known whether this call was made; it was not repeated.", "skipped")
+            return Settle(
+                "It is not known whether this call was made; it was not repeated.", "skipped"
+            )
         case _:
             return Stop(ToolInDoubtError(f"the call of {tool.name} was interrupted"))
 

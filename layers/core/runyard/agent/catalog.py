@@ -1,7 +1,7 @@
 """The agents of this installation, read from a folder: one YAML file each, and `routes.yaml`.
 
-Scripts for `scripted:` routes lie in `scripts/`. Files are read again when they change; one that has
-become unreadable leaves the agents as they were.
+Scripts for `scripted:` routes lie in `scripts/`. Files are read again when they change; one that
+has become unreadable leaves the agents as they were.
 """
 
 import logging

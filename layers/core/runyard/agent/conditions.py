@@ -68,7 +68,9 @@ Condition = Mapping[str, Test | Scalar]
 def holds(condition: Condition, data: Any) -> bool:
     """Whether every path of `condition` leads to what it asks for in `data`."""
     return all(
-        test.holds(look_up(data, path)) if isinstance(test, Test) else _same(look_up(data, path), test)
+        test.holds(look_up(data, path))
+        if isinstance(test, Test)
+        else _same(look_up(data, path), test)
         for path, test in condition.items()
     )
 

@@ -1,6 +1,7 @@
 """An agent as configuration: what a YAML file in `agents/` may say, checked before anything runs.
 
-A run keeps the whole definition that it started with, so a changed file never changes a running run.
+A run keeps the whole definition that it started with, so a changed file never changes a running
+run.
 """
 
 from collections.abc import Mapping
@@ -47,8 +48,8 @@ class _Tool(_Part):
     """What every tool has.
 
     `effect` says what an unfinished call means when a step is taken up again: a call without effect
-    or one that is idempotent is repeated (with the tool call's id as its key), an unsafe one becomes
-    a question to a person.
+    or one that is idempotent is repeated (with the tool call's id as its key), an unsafe one
+    becomes a question to a person.
     """
 
     name: ToolName
@@ -71,8 +72,8 @@ class HttpTool(_Tool):
     """A call of an HTTP API.
 
     `url`, `query`, `headers` and `body` may hold `{name}` for an argument (percent-encoded in the
-    URL) and `${NAME}` for a value of the installation (`AGENT_VARIABLES`). Arguments that neither of
-    them names go into the JSON body, or into the query for GET and DELETE.
+    URL) and `${NAME}` for a value of the installation (`AGENT_VARIABLES`). Arguments that neither
+    of them names go into the JSON body, or into the query for GET and DELETE.
     """
 
     kind: Literal["http"]
@@ -198,7 +199,7 @@ class Route(_Part):
 
 
 class Snapshot(_Part):
-    """All that a run needs of its agent, as it was when the run started; `script` if it is played."""
+    """All that a run needs of its agent, as it was when the run started."""
 
     definition: AgentDefinition
     route: Route

@@ -5,7 +5,6 @@ come back as a `ModelTurn`. Nothing here does any I/O.
 """
 
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,6 +40,7 @@ from runyard.agent.dialogue import (
     ToolSpec,
     UserTurn,
 )
+from runyard.domain.ids import new_id
 
 # The only key of the input of a call whose arguments were no JSON object. The run goes on: whoever
 # runs the call refuses it and tells the model, which sees what it wrote under this key.
@@ -157,7 +157,7 @@ def to_turn(parts: Iterable[ModelResponsePart]) -> ModelTurn:
             case ThinkingPart():
                 thinking.append(_thinking(part))
             case ToolCallPart():
-                calls.append(ToolCall(str(uuid.uuid4()), part.tool_name, to_input(part.args)))
+                calls.append(ToolCall(new_id(), part.tool_name, to_input(part.args)))
             case _:
                 # Files, and the provider's own tools: this service asks for neither.
                 pass

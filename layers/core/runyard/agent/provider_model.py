@@ -4,6 +4,7 @@
 failure means. These four modules are the only ones that import pydantic-ai.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -35,10 +36,25 @@ class ProviderModel:
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
         """Stream one reply: its deltas as they come, then the whole of it.
 
-        A caller that stops early closes the generator (`contextlib.aclosing`), which ends the
-        request. Raises as the port says; the provider's exception is not chained, because its text
-        may quote the prompt or the key, and a traceback would log it.
+        Raises as the port says; the provider's exception is not chained, because its text may quote
+        the prompt or the key, and a traceback would log it.
         """
+        # The connection lives in a task of its own, which alone may close it: a generator that is
+        # left unfinished is closed by the event loop, in whatever task that happens to be.
+        events: asyncio.Queue[ModelEvent | None] = asyncio.Queue()
+        reader = asyncio.create_task(self._read(request, events))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await reader
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def _read(
+        self, request: ModelRequest, events: "asyncio.Queue[ModelEvent | None]"
+    ) -> None:
+        """Put what the provider sends into `events`, and None behind the last."""
         messages, parameters = to_messages(request), to_parameters(request)
         try:
             async with (
@@ -52,12 +68,14 @@ class ProviderModel:
             ):
                 async for event in stream:
                     if (delta := to_delta(event)) is not None:
-                        yield delta
+                        events.put_nowait(delta)
                 response = stream.get()
             _check_whole(response)
+            events.put_nowait(self._reply(response))
         except PROVIDER_ERRORS as error:
             raise translated(error) from None
-        yield self._reply(response)
+        finally:
+            events.put_nowait(None)
 
     def _settings(self, request: ModelRequest) -> ModelSettings:
         settings = ModelSettings(request_timeout=self._route.timeout)

@@ -1,7 +1,7 @@
 """The model `scripted:…`: plays a written dialogue, so that everything runs with no model account.
 
-It keeps no state: which turn comes next follows from the conversation alone, so a step that is taken
-up again plays the same turn again.
+It keeps no state: which turn comes next follows from the conversation alone, so a step that is
+taken up again plays the same turn again.
 """
 
 import asyncio
@@ -72,6 +72,7 @@ class ScriptedModel:
         if dialogue is None:
             raise ModelRefusedError("the script has no dialogue for this input")
         remaining = list(dialogue.turns)
+        turn: ScriptedTurn | None = None
         # Walk over the replies given so far: each took the first turn that fitted at its time.
         for results in _results_before_each_reply(request.turns):
             scene["results"] = results
@@ -80,6 +81,7 @@ class ScriptedModel:
             if not remaining:
                 raise ModelRefusedError(f"the dialogue {dialogue.name!r} has no further turn")
             turn = remaining.pop(0)
+        assert turn is not None, "there is always the present reply"
         return turn, scene
 
 

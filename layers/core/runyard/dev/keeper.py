@@ -60,8 +60,6 @@ class Keeper:
         """End all parts, the newest first, and this thread. Safe to call twice."""
         self.stopping.set()
         self._thread.join()
-        for part in reversed(self._parts):
-            part.stop()
 
     def _do(self, action: Callable[[], None]) -> None:
         done: Future[None] = Future()
@@ -74,6 +72,14 @@ class Keeper:
         raise PartError("the stack is being stopped")
 
     def _work(self) -> None:
+        try:
+            self._work_until_stopped()
+        finally:
+            # In this thread: when it ends, the kernel kills what it has started.
+            for part in reversed(self._parts):
+                part.stop()
+
+    def _work_until_stopped(self) -> None:
         while not self.stopping.is_set():
             try:
                 action, done = self._actions.get(timeout=_WATCH_SECONDS)

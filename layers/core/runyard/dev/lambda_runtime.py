@@ -1,4 +1,5 @@
-"""Runs the real handlers as Lambda would: by file, with a context, errors told as Lambda tells them.
+"""Runs the real handlers as Lambda would: by file, with a context, errors told as Lambda tells
+them.
 
 All functions share this process and its environment; in the cloud each has its own.
 """

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.api import ExecutionStatus
@@ -72,7 +72,7 @@ class LambdaTasks:
         """Invoke; a lost connection fails as Step Functions names it, so that it is retried."""
         try:
             return self._client.invoke(**arguments)
-        except HTTPClientError as exc:
+        except BotoCoreError as exc:
             error = {"Code": "SdkClientException", "Message": str(exc)}
             metadata = {"HTTPStatusCode": 0, "RequestId": ""}
             raise ClientError(
@@ -214,7 +214,15 @@ def _tell(client: LambdaTasks, watchers: Watchers, execution: Execution) -> None
             "InvocationType": "Event",
             "Payload": json.dumps(_status_change(execution)).encode(),
         }
-        threading.Thread(target=client.invoke, kwargs=arguments, daemon=True).start()
+        threading.Thread(target=_invoke_once, args=(client, arguments), daemon=True).start()
+
+
+def _invoke_once(client: LambdaTasks, arguments: dict[str, Any]) -> None:
+    try:
+        client.invoke(**arguments)
+    except ClientError as exc:
+        # EventBridge would try again for a day; here the next sweep finds what was missed.
+        print(f"{arguments['FunctionName']} was not told of a dead execution: {exc}", flush=True)
 
 
 def _status_change(execution: Execution) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class LocalStack:
         self._plan = plan
         self._data_dir = data_dir
         self._report = report
+        self._clients: dict[str, Any] = {}
         self._lock_file: IO[str] | None = None
         self._keeper = Keeper(list(plan.parts.values()), self._refill, report)
         self._sweeper: threading.Thread | None = None
@@ -109,8 +110,10 @@ class LocalStack:
         self.stop()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this stack."""
-        return client(service, self.environment)
+        """A boto3 client of this stack; safe to share between threads."""
+        if service not in self._clients:
+            self._clients[service] = client(service, self.environment)
+        return self._clients[service]
 
     def pid(self, part: str) -> int:
         """The process id of a part that runs."""

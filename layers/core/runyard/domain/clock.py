@@ -9,7 +9,7 @@ def now() -> datetime:
 
 
 def stamp(moment: datetime | None = None) -> str:
-    """A moment (default: this one) as text that sorts as it happened: `2026-06-10T09:15:21.042Z`."""
+    """A moment (default: this one) as text that sorts by time: `2026-06-10T09:15:21.042Z`."""
     moment = (moment or now()).astimezone(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 

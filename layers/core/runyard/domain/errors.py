@@ -14,7 +14,7 @@
     │   ├── InputExpiredError
     │   └── DefinitionError
     ├── AppendConflictError     another writer was first: read on, then decide
-    ├── AlreadyAnsweredError    the pause is over before it was waited for: the machine goes on, by this name
+    ├── AlreadyAnsweredError    nothing to wait for: the machine goes on, by this name
     └── RequestError            the caller's fault: one table per API turns it into a response
 
 This module is at the bottom of the import graph and imports nothing.
@@ -101,7 +101,7 @@ class AppendConflictError(RunyardError):
 
 
 class AlreadyAnsweredError(RunyardError):
-    """There is nothing left to wait for: every question of the pause is answered, or the run ended."""
+    """Nothing is left to wait for: every question is answered, or the run has ended."""
 
 
 class RequestError(RunyardError):

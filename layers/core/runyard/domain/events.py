@@ -70,9 +70,7 @@ def placed(drafts: Iterable[Draft], after: int) -> list[Event]:
     """Give each draft the next sequence after `after`, an id and the present time."""
     timestamp = stamp()
     return [
-        Event(
-            id=new_id(), type=draft.type, sequence=sequence, timestamp=timestamp, data=draft.data
-        )
+        Event(id=new_id(), type=draft.type, sequence=sequence, timestamp=timestamp, data=draft.data)
         for sequence, draft in enumerate(drafts, start=after + 1)
     ]
 

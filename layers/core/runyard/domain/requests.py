@@ -34,7 +34,8 @@ class InputRequest(BaseModel):
 
 
 class Answer(BaseModel):
-    """What a person said to one request. `feedback` alone answers a question; `is_approved` decides.
+    """What a person said to one request. `feedback` alone answers a question; `is_approved`
+    decides.
 
     `params` are the changed arguments of an approved call, not the whole of them.
     """

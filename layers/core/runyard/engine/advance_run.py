@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Literal
 
@@ -41,49 +42,56 @@ async def advance_run(worker: Worker, run_id: str, seconds: float) -> Advance:
     """
     deadline = time.monotonic() + seconds
     journal = await asyncio.to_thread(Journal.open, worker.stores, run_id)
-    if journal.history.has_ended:
-        return Advance("finished")
     step = Step(worker, journal, deadline)
     try:
-        try:
-            return await _advance(step)
-        except FinalError as error:
-            code, message = error.code, str(error)
-            await step.write(lambda: journal.fail(code, message))
-            return Advance("finished")
+        return await _advance_or_fail(step)
     except SupersededError:
-        if journal.history.has_ended:
+        if step.history.has_ended:
             return Advance("finished")
         raise
 
 
+async def _advance_or_fail(step: Step) -> Advance:
+    try:
+        return await _advance(step)
+    except FinalError as error:
+        code, message = error.code, str(error)
+        await step.write(lambda: step.journal.fail(code, message))
+        return Advance("finished")
+
+
 async def _advance(step: Step) -> Advance:
+    if step.history.has_ended:
+        return Advance("finished")
     if step.history.status == "created":
         await step.write(step.journal.start)
     if step.history.mid_step and step.history.last_type != "run.recovered":
         # Also the fence: a worker that was thought dead loses its next append to this event.
         await step.append([recovered(step, "step_interrupted")])
-    while True:
-        if step.history.asked:
-            await _expire(step)
+    if step.history.status == "paused":
+        await _expire(step)
         if step.history.asked:
             return Advance("needs_input", _wait_seconds(step, _times_left(step)))
-        if step.history.status == "paused":
-            resumed = {call.id for call in step.history.unfinished if call.phase == "answered"}
-            await step.write(step.journal.resume)
-            step.begun |= resumed
+        await _resume(step)
+    while True:
         answer = answer_of(step.snapshot.definition, step.history)
         if answer is not None:
-            await step.write(lambda: step.journal.complete(answer))
+            await step.write(partial(step.journal.complete, answer))
             return Advance("finished")
         if not step.has_time():
             return Advance("more")
-        if step.history.unfinished:
-            if questions := await perform_calls(step):
-                return Advance("needs_input", _wait_seconds(step, _times_given(questions)))
-            continue
-        _check_limits(step)
-        await add_reply(step)
+        if not step.history.unfinished:
+            _check_limits(step)
+            await add_reply(step)
+        elif questions := await perform_calls(step):
+            return Advance("needs_input", _wait_seconds(step, _times_given(questions)))
+
+
+async def _resume(step: Step) -> None:
+    """Every question is answered: go on, knowing that what they were about was not done yet."""
+    answered = {call.id for call in step.history.unfinished if call.phase == "answered"}
+    await step.write(step.journal.resume)
+    step.begun |= answered
 
 
 def _check_limits(step: Step) -> None:
@@ -130,11 +138,7 @@ async def _expire(step: Step) -> None:
         assert request is not None, "a question and its record are written together"
         still_open = len(step.history.asked) - 1
         await step.append(
-            [
-                Draft(
-                    type="input_request.expired", data={"id": request_id, "on_expiry": on_expiry}
-                )
-            ],
+            [Draft(type="input_request.expired", data={"id": request_id, "on_expiry": on_expiry})],
             [
                 stores.input_requests.settle_change(request, "expired"),
                 stores.runs.answered_change(run_id, still_open),

@@ -16,9 +16,7 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS = 50
 
 
-def cancel_run(
-    stores: Stores, orchestrator: Orchestrator, run_id: str, requested_by: str
-) -> None:
+def cancel_run(stores: Stores, orchestrator: Orchestrator, run_id: str, requested_by: str) -> None:
     """End the run as canceled; does nothing to a run that has ended.
 
     Raises NotFoundError where there is no such run.

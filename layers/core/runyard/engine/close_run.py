@@ -27,7 +27,8 @@ def close_run(stores: Stores, run_id: str, error_name: str) -> None:
         if journal.history.has_ended:
             return
         try:
-            return journal.fail(code, message)
+            journal.fail(code, message)
+            return
         except AppendConflictError:
             continue
     raise SupersededError(run_id)

@@ -1,7 +1,7 @@
 """One writer's view of one run: the history that it has read, and the right to append behind it.
 
-Losing an append means that somebody else wrote what this writer has not seen. The journal then reads
-on, and its owner decides anew from the longer history.
+Losing an append means that somebody else wrote what this writer has not seen. The journal then
+reads on, and its owner decides anew from the longer history.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,9 +97,7 @@ class Journal:
     ) -> None:
         stores, run_id = self.stores, self.run.id
         changes = [
-            stores.runs.end_change(
-                run_id, status, self.history.usage, output=output, error=error
-            )
+            stores.runs.end_change(run_id, status, self.history.usage, output=output, error=error)
         ]
         if self.history.asked:
             changes += [
@@ -114,7 +112,7 @@ class Journal:
 
 
 def shown_usage(run: Run, history: History) -> Mapping[str, Any]:
-    """Tokens, USD (left out as long as no price is known), steps, and milliseconds since the start."""
+    """Tokens, USD (left out while no price is known), steps, and milliseconds since the start."""
     usage = history.usage
     shown: dict[str, Any] = {
         "input_tokens": usage.input_tokens,

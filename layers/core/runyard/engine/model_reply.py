@@ -1,7 +1,7 @@
 """One reply of the model: streamed into the log as it arrives, then recorded whole.
 
-Deltas are gathered for a moment before they are put, so a fast model costs a few dozen writes and not
-one per token; the first one goes out at once. At most one put is under way.
+Deltas are gathered for a moment before they are put, so a fast model costs a few dozen writes and
+not one per token; the first one goes out at once. At most one put is under way.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from runyard.agent.conversation import reply_draft, request_for
-from runyard.agent.dialogue import Model, ModelEvent, ReasoningDelta, Reply
+from runyard.agent.dialogue import ModelEvent, ReasoningDelta, Reply
 from runyard.domain.errors import ModelUnavailableError
 from runyard.domain.events import Draft
 from runyard.engine.worker import Step

@@ -83,9 +83,7 @@ def _questions(journal: Journal) -> list[InputRequest]:
     ]
 
 
-def _request(
-    journal: Journal, definition: AgentDefinition, call: Call, ask: Ask
-) -> InputRequest:
+def _request(journal: Journal, definition: AgentDefinition, call: Call, ask: Ask) -> InputRequest:
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
         id=derived_id(call.id, str(call.questions)),

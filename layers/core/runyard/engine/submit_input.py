@@ -107,9 +107,7 @@ def _draft(
     if request.type == "human_feedback":
         feedback = _feedback(request, answer)
         data: dict[str, Any] = {"id": request.id, "feedback": feedback}
-        return Draft(
-            type="agent.human_feedback.received", data=data | {"answered_by": answered_by}
-        )
+        return Draft(type="agent.human_feedback.received", data=data | {"answered_by": answered_by})
     if answer.is_approved is None:
         raise InvalidRequestError({"is_approved": "is required"})
     data = {"id": request.id, "is_approved": answer.is_approved}

@@ -1,7 +1,7 @@
 """The tool calls of one reply: journaled before they are made, made in parallel, journaled again.
 
-Each result is recorded as soon as it is there, so that a lost worker leaves as few calls in doubt as
-can be; the conversation puts them back into the order of the calls.
+Each result is recorded as soon as it is there, so that a lost worker leaves as few calls in doubt
+as can be; the conversation puts them back into the order of the calls.
 """
 
 import asyncio
@@ -93,9 +93,7 @@ def _failed(
     return Draft(type="agent.tool_call.failed", data=data)
 
 
-def _data(
-    step: Step, call: Call, call_input: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def _data(step: Step, call: Call, call_input: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "id": call.id,
         "object": "agent.tool_call",

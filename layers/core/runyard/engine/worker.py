@@ -1,4 +1,4 @@
-"""What a step needs besides the stores: a clock to keep to, models, tools, and one pen for many hands."""
+"""What a step has in hand: stores, models, tools, a deadline, and one pen for many tasks."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from runyard.store.stores import Stores
 
 @dataclass(frozen=True)
 class Worker:
-    """How this installation carries runs. `reserve_seconds`: no step is begun with less time left."""
+    """How runs are carried here. No step is begun with less than `reserve_seconds` left."""
 
     stores: Stores
     model_for: Callable[[Snapshot], Model]

@@ -6,6 +6,7 @@ Many runs share one snapshot, and none ever changes, so a process needs each onl
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from runyard.domain.errors import DefinitionError
@@ -33,10 +34,9 @@ class Definitions:
             raise DefinitionError(f"the agent's definition is over {MAX_SNAPSHOT_BYTES} bytes")
         digest = hashlib.sha256(text.encode()).hexdigest()
         if digest not in self._known:
-            try:
+            # Where it is there already, another process was first, with the same content.
+            with suppress(ConditionFailedError):
                 self._table.put({**keys.definition(digest), "snapshot": text}, if_absent=True)
-            except ConditionFailedError:
-                pass  # Another process was first, with the same content.
             self._known[digest] = snapshot
         return digest
 

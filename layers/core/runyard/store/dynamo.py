@@ -31,7 +31,12 @@ _TRANSACTION_ATTEMPTS = 6
 # What no second attempt can mend: our own mistake, or the deployment's.
 _REFUSALS = frozenset(
     {"ValidationException", "ResourceNotFoundException", "AccessDeniedException", "AccessDenied"}
-    | {"NoSuchBucket", "NoSuchKey", "UnrecognizedClientException", "ItemCollectionSizeLimitExceeded"}
+    | {
+        "NoSuchBucket",
+        "NoSuchKey",
+        "UnrecognizedClientException",
+        "ItemCollectionSizeLimitExceeded",
+    }
 )
 _NAME = re.compile(r"#(\w+)")
 
@@ -40,7 +45,7 @@ _deserializer = TypeDeserializer()
 
 
 class ConditionFailedError(RunyardError):
-    """A write's condition did not hold. `items` are what stood there, by their place in the call."""
+    """A write's condition did not hold; `items` stood there, by their place in the call."""
 
     def __init__(self, items: Mapping[int, Item | None]) -> None:
         super().__init__("condition failed")
@@ -88,7 +93,7 @@ def _translate(error: ClientError) -> RunyardError:
     if code == "ConditionalCheckFailedException":
         return ConditionFailedError({0: _old_item(error.response)})
     if code == "TransactionCanceledException":
-        reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
+        reasons: Any = error.response.get("CancellationReasons", [])
         failed = {
             place: _old_item(reason)
             for place, reason in enumerate(reasons)

@@ -1,7 +1,7 @@
 """The log: every fact about a run, in order, and the rule by which it grows.
 
-An item holds a batch of consecutive events and is keyed by the first one's sequence. **Append is one
-conditional put at last + 1**:
+An item holds a batch of consecutive events and is keyed by the first one's sequence. **Append is
+one conditional put at last + 1**:
 
     writer A   saw 5 ──────────────put at 6 ✗  (6 is taken: A reads on from 5 and decides anew)
     writer B   saw 5 ── put at 6 ✓
@@ -10,7 +10,6 @@ so a batch is there whole or not at all, sequences have no gap and no repeat, an
 only the slot after the last event that it has seen.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,11 +140,15 @@ class EventLog:
         self, run_id: str, after: int = 0, *, until: int | None = None, consistent: bool = True
     ) -> Iterator[Batch]:
         """The batches behind event `after`, up to event `until`, page by page as they are taken."""
-        condition, values = "#run_id = :run_id AND #sequence > :from", {
-            "run_id": run_id,
-            # A batch has at most 100 events, so the one that holds `after` + 1 starts behind this.
-            "from": after - MAX_BATCH_EVENTS,
-        }
+        condition, values = (
+            "#run_id = :run_id AND #sequence > :from",
+            {
+                "run_id": run_id,
+                # A batch has at most 100 events, so the one that holds `after` + 1 starts behind
+                # this.
+                "from": after - MAX_BATCH_EVENTS,
+            },
+        )
         if until is not None:
             condition = "#run_id = :run_id AND #sequence BETWEEN :from AND :until"
             values |= {"from": after - MAX_BATCH_EVENTS + 1, "until": until}
@@ -191,5 +194,3 @@ def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
         "lines": "\n".join(batch.lines),
         "payloads": batch.payloads or None,
     }
-
-

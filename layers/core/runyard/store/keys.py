@@ -8,7 +8,8 @@
 | definition snapshot | DEFINITION#<hash> | DEFINITION         |
 | access key          | KEY#<hash>        | KEY                |
 
-Index `open-runs` (sparse): runs that have not ended, by the time when the sweep should look at them.
+Index `open-runs` (sparse): runs that have not ended, by the time when the sweep should look at
+them.
 """
 
 from typing import Any

@@ -1,7 +1,8 @@
-"""The records of runs. A record changes only in the transaction that appends the event that says so."""
+"""The records of runs: each changes only together with the event that says so."""
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -57,7 +58,7 @@ class Runs:
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
     def answered_change(self, run_id: str, open_requests: int) -> Change:
-        """One question fewer is open; with none left, the sweep soon looks whether the run goes on."""
+        """One question fewer is open; with none left, the sweep soon looks if the run goes on."""
         waits = "paused" if open_requests else "created"
         fields = {
             "open_requests": open_requests,
@@ -96,13 +97,11 @@ class Runs:
     def checked(self, run: Run) -> None:
         """The sweep found the run well; it looks again later."""
         fields = {"check_at": stamp_in(_CHECK_AFTER_SECONDS[run.status])}
-        try:
+        with suppress(ConditionFailedError):  # It may have ended meanwhile.
             self._table.update(keys.run(run.id), fields, status=_LIVE)
-        except ConditionFailedError:
-            pass  # It has ended meanwhile.
 
     def to_be_checked(self, until: str | None) -> Iterator[str]:
-        """Ids of the live runs whose time to be checked has come by `until`; None: of all of them."""
+        """Ids of the live runs that are to be checked by `until`; None: of all of them."""
         for shard in range(keys.OPEN_RUN_SHARDS):
             values = {":open_shard": keys.shard_name(shard), ":until": until or "9"}
             found = self._table.query(

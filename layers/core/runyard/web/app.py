@@ -36,23 +36,23 @@ def create_app(services: bootstrap.Services | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         yield
 
 
-async def _request_error(request: Request, error: Exception) -> Response:
+async def _request_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
     return problem_of(error)
 
 
-async def _unavailable(request: Request, error: Exception) -> Response:
+async def _unavailable(_: Request, error: Exception) -> Response:
     _log.error("store unavailable", exc_info=error)
     return problem(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def _http_exception(request: Request, error: Exception) -> Response:
+async def _http_exception(_: Request, error: Exception) -> Response:
     # Starlette's own: no such route, or no such method on it.
     assert isinstance(error, HTTPException)
     return problem(HTTPStatus(error.status_code), headers=error.headers)

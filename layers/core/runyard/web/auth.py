@@ -12,7 +12,7 @@ from runyard.web import tickets
 
 
 async def authorized(request: Request, services: Services, scope: Scope) -> AccessKey:
-    """The caller's key. Raises UnauthorizedError, or ForbiddenError where the key lacks the scope."""
+    """The caller's key. Raises UnauthorizedError, or ForbiddenError without the scope."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise UnauthorizedError

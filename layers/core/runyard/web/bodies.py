@@ -1,4 +1,4 @@
-"""Request bodies: read with a bound, parsed strictly, checked by a model, refused in our own words."""
+"""Request bodies: read with a bound, parsed strictly, checked, refused in our own words."""
 
 import json
 from math import isfinite

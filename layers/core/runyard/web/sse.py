@@ -33,7 +33,7 @@ def event_stream(
     headers: dict[str, str] | None = None,
     frames: Callable[[Batch], bytes] = runs_api_frames,
 ) -> StreamingResponse:
-    """The run's events behind `after`, live, until the terminal one or the connection's time is up."""
+    """The run's events behind `after`, live, until the end or the connection's age."""
     return StreamingResponse(
         _body(log, settings, run_id, after, frames),
         media_type="text/event-stream",

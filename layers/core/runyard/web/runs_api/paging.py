@@ -1,4 +1,4 @@
-"""Pages of lists: `page`, `page_size` and `sort` from the query, and the `pagination` of the answer."""
+"""Pages of lists: `page`, `page_size` and `sort` in, `pagination` out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

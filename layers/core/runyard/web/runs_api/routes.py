@@ -119,9 +119,7 @@ def _read_view(services: Services, run_id: str) -> dict[str, Any]:
 
 
 @router.get("/runs/{run_id}/events")
-async def list_events(
-    run_id: str, request: Request, services: Uses, key: Reader
-) -> dict[str, Any]:
+async def list_events(run_id: str, request: Request, services: Uses, key: Reader) -> dict[str, Any]:
     """The run's events, a page at a time, in sequence order or against it."""
     run = await run_of(services, key, run_id)
     page = page_of(request.query_params, sortable=("sequence",), default_sort="sequence")
@@ -176,13 +174,13 @@ def _cursor(request: Request) -> int:
 
 
 @router.post("/runs/{run_id}/input")
-async def send_input(
-    run_id: str, request: Request, services: Uses, key: Writer
-) -> dict[str, str]:
+async def send_input(run_id: str, request: Request, services: Uses, key: Writer) -> dict[str, str]:
     """Answer a question or an approval request of the run."""
     run = await run_of(services, key, run_id)
     body = await parsed_body(request, RunInput)
-    shape = FeedbackInput if body.type == "human_feedback" else ApprovalInput
+    shape: type[FeedbackInput | ApprovalInput] = (
+        FeedbackInput if body.type == "human_feedback" else ApprovalInput
+    )
     answer = validated(body.model_dump(), shape).answer()
     await asyncio.to_thread(
         submit_input, services.stores, services.orchestrator, run.id, answer, key.id

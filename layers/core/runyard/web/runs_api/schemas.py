@@ -1,4 +1,4 @@
-"""The Runs API's shapes: what comes in, refused where it has anything unknown, and what goes out."""
+"""The Runs API's shapes: what comes in, with nothing unknown in it, and what goes out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal

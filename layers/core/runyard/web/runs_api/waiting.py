@@ -1,4 +1,4 @@
-"""The wait of a synchronous create: until the run ends or asks a person, or the door's time is up."""
+"""The wait of a synchronous create: until the run ends or asks, or the time is up."""
 
 import time
 

@@ -1,0 +1,77 @@
+# The one door: everything a developer or CI runs is a target here. `make help` lists them.
+# All paths are relative, so that the folder may lie anywhere, also where names have spaces.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help dev test check gates fmt build lock verify-log clean
+
+PYTHON := .venv/bin/python
+SAM_PYTHON := .venv-sam/bin/python
+
+# SAM wants a region even where it asks nobody, and reports its use unless told not to.
+export AWS_DEFAULT_REGION ?= us-east-1
+export SAM_CLI_TELEMETRY := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
+	@exec $(PYTHON) -m runyard.dev --with-parent
+
+test: .venv/.installed .venv-sam/.installed ## Run the tests; ARGS="-k cancel" chooses
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) .venv/bin/lint-imports --no-logo
+	@$(MAKE) --no-print-directory gates
+
+gates: .venv-sam/.installed ## The template's four gates alone
+	$(SAM_PYTHON) tools/check_template.py
+
+fmt: .venv/.installed ## Format the code and mend what can be mended
+	$(PYTHON) -m ruff check --fix-only .
+	$(PYTHON) -m ruff format .
+
+# SAM runs `python3.13` from PATH: the real one goes first, before any shim that would fail.
+build: .venv-sam/.installed ## Build the functions and layers into .aws-sam/ (needs Python 3.13)
+	@python=$$(tools/find-python 3.13) && PATH="$$(dirname "$$python"):$$PATH" \
+	  $(SAM_PYTHON) -m samcli build
+
+# The layer takes its versions from dev.txt, so that what is tested is what is shipped.
+UV_LOCK = uv pip compile pyproject.toml --quiet --universal --generate-hashes --strip-extras \
+  --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE=1 takes the newest
+	@command -v uv >/dev/null || { echo "make lock needs uv on PATH (pip install uv)." >&2; exit 1; }
+	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.11 --group dev -o requirements/dev.txt
+	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.13 --constraint requirements/dev.txt \
+	  -o layers/dependencies/requirements.txt
+	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
+	  --python-version 3.11 --group sam -o requirements/sam.txt
+
+verify-log: .venv/.installed ## Check the invariants of every run's log: make verify-log ARGS="…"
+	@$(PYTHON) -m runyard.verify_log $(ARGS)
+
+clean: ## Remove what the targets made: environments, builds, caches
+	rm -rf .venv .venv-sam .aws-sam build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .import_linter_cache .hypothesis layers/core/runyard.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- Environments: made once, and again only when their requirements have changed -----------------
+
+# The lock files are complete, so pip has nothing to resolve: --no-deps.
+.venv/.installed: requirements/dev.txt
+	@echo "Installing the development environment into .venv (once, about a minute) ..."
+	@python=$$(tools/find-python 3.11+) && rm -rf .venv && "$$python" -m venv .venv
+	@$(PYTHON) -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-sam/.installed: requirements/sam.txt
+	@echo "Installing the SAM command line into .venv-sam (once, about a minute) ..."
+	@python=$$(tools/find-python 3.11+) && rm -rf .venv-sam && "$$python" -m venv .venv-sam
+	@$(SAM_PYTHON) -m pip install --quiet --no-deps --require-hashes -r requirements/sam.txt
+	@touch $@

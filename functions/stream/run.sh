@@ -1,0 +1,8 @@
+#!/bin/sh
+# Starts the application under the Lambda Web Adapter, which waits for it on AWS_LWA_PORT.
+# The runtime puts the layers on sys.path only for its own bootstrap, which this script replaces.
+set -eu
+export PYTHONPATH="$LAMBDA_TASK_ROOT:/opt/python:$LAMBDA_RUNTIME_DIR${PYTHONPATH:+:$PYTHONPATH}"
+exec python -m uvicorn --factory runyard.web.app:create_app \
+  --host 127.0.0.1 --port "$AWS_LWA_PORT" \
+  --no-access-log --no-server-header --timeout-keep-alive 905

@@ -1,0 +1,151 @@
+"""What happens to a tool call next, decided from its phase, its tool and what is known of it."""
+
+from typing import Any
+
+import pytest
+
+from runyard.agent.approval import Ask, Execute, Settle, Stop, Wait, next_action
+from runyard.agent.definition import AgentDefinition
+from runyard.domain.events import Draft, Event, placed
+from runyard.domain.history import Call, CallPhase
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {"amount": {"type": "number"}},
+    "required": ["amount"],
+}
+
+
+def definition(**tool: Any) -> AgentDefinition:
+    pay = {
+        "kind": "http",
+        "name": "pay",
+        "description": "Pays.",
+        "url": "https://x",
+        "parameters": PARAMETERS,
+    }
+    return AgentDefinition.model_validate(
+        {
+            "key": "a",
+            "version": "1",
+            "instructions": "x",
+            "route": "r",
+            "input_schema": {"type": "object"},
+            "output_schema": {"type": "object", "required": ["ok"]},
+            "tools": [pay | tool, {"kind": "ask_human"}],
+        }
+    )
+
+
+APPROVAL = {"prompt": "Pay {{ input.amount }}?", "editable": ["amount"]}
+
+
+def call(phase: CallPhase, name: str = "pay", **fields: Any) -> Call:
+    return Call("c1", name, fields.pop("input", {"amount": 5}), 1, phase, **fields)
+
+
+def event(kind: Any, **data: Any) -> Event:
+    return placed([Draft(type=kind, data=data)], after=0)[0]
+
+
+def test_a_call_that_needs_nobody_is_made() -> None:
+    action = next_action(definition(), call("started"), begun_here=True)
+    assert isinstance(action, Execute)
+    assert action.input == {"amount": 5}
+
+
+@pytest.mark.parametrize("effect", ["none", "idempotent"])
+def test_an_interrupted_call_without_harm_is_repeated(effect: str) -> None:
+    action = next_action(definition(effect=effect), call("started"), begun_here=False)
+    assert isinstance(action, Execute)
+
+
+def test_an_interrupted_unsafe_call_becomes_a_question() -> None:
+    action = next_action(definition(effect="unsafe"), call("started"), begun_here=False)
+    assert isinstance(action, Ask)
+    assert action.params["choices"] == ["repeat", "skip", "fail"]
+
+
+def test_an_approval_is_asked_for_also_after_an_interruption() -> None:
+    for begun_here in (True, False):
+        action = next_action(definition(approval=APPROVAL), call("started"), begun_here)
+        assert isinstance(action, Ask)
+        assert (action.type, action.prompt) == ("approval_request", "Pay 5?")
+        assert action.editable_params == ("amount",)
+
+
+@pytest.mark.parametrize(("amount", "asked"), [(5, False), (50, True)])
+def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> None:
+    rule = APPROVAL | {"when": {"amount": {"above": 10}}}
+    action = next_action(
+        definition(approval=rule), call("started", input={"amount": amount}), begun_here=True
+    )
+    assert isinstance(action, Ask) is asked
+
+
+def test_what_runs_is_exactly_what_was_approved() -> None:
+    answer = event("approval_request.resolved", is_approved=True, effective_params={"amount": 3})
+    resumed = call("resumed", answer=answer)
+    action = next_action(definition(approval=APPROVAL), resumed, begun_here=True)
+    assert isinstance(action, Execute)
+    assert action.input == {"amount": 3}
+
+
+def test_an_approved_unsafe_call_that_was_interrupted_is_in_doubt() -> None:
+    answer = event("approval_request.resolved", is_approved=True, effective_params={"amount": 3})
+    doubt = next_action(
+        definition(approval=APPROVAL), call("resumed", answer=answer), begun_here=False
+    )
+    assert isinstance(doubt, Ask)
+    # ... and when a person says `repeat`, it is the approved arguments that are repeated.
+    question = event("agent.human_feedback.requested", id="r2", params=doubt.params)
+    again = call(
+        "resumed",
+        question=question,
+        answer=event("agent.human_feedback.received", id="r2", feedback="repeat"),
+    )
+    action = next_action(definition(approval=APPROVAL), again, begun_here=True)
+    assert isinstance(action, Execute)
+    assert action.input == {"amount": 3}
+
+
+def test_a_refusal_is_told_to_the_model_and_not_made() -> None:
+    answer = event("approval_request.resolved", is_approved=False, feedback="too much")
+    action = next_action(
+        definition(approval=APPROVAL), call("resumed", answer=answer), begun_here=True
+    )
+    assert action == Settle("A person refused this call: too much", "denied")
+
+
+@pytest.mark.parametrize(("choice", "kind"), [("skip", Settle), ("fail", Stop)])
+def test_a_doubt_can_be_skipped_or_fail_the_run(choice: str, kind: type) -> None:
+    answer = event("agent.human_feedback.received", feedback=choice)
+    assert isinstance(next_action(definition(), call("resumed", answer=answer), True), kind)
+
+
+def test_an_answer_to_a_question_is_the_calls_result() -> None:
+    answer = event("agent.human_feedback.received", feedback={"a": 1})
+    asked = call("resumed", "ask_human", input={"prompt": "?"}, answer=answer)
+    assert next_action(definition(), asked, begun_here=False) == Settle('{"a": 1}')
+
+
+@pytest.mark.parametrize("phase", ["asked", "answered"])
+def test_a_call_that_a_person_decides_on_waits(phase: CallPhase) -> None:
+    assert next_action(definition(), call(phase), begun_here=False) == Wait()
+
+
+@pytest.mark.parametrize(
+    ("name", "call_input", "code"),
+    [
+        ("nothing", {}, "unknown_tool"),
+        ("pay", {"amount": "five"}, "invalid_arguments"),
+        ("final_output", {}, "output_invalid"),
+        ("ask_human", {}, "invalid_arguments"),
+    ],
+)
+def test_a_call_that_cannot_be_made_is_told_to_the_model(
+    name: str, call_input: dict[str, Any], code: str
+) -> None:
+    action = next_action(definition(), call("started", name, input=call_input), begun_here=True)
+    assert isinstance(action, Settle)
+    assert action.error_code == code

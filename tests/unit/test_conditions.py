@@ -1,0 +1,48 @@
+"""Conditions and placeholders on plain data."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from runyard.agent.conditions import Condition, fill, holds
+
+DATA = {"amount": 120, "reason": "Refund please", "tags": ["a", "b"], "deep": {"flag": True}}
+CONDITION = TypeAdapter(Condition)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({}, True),
+        ({"amount": 120}, True),
+        ({"amount": "120"}, False),
+        ({"amount": {"above": 100}}, True),
+        ({"amount": {"above": 100, "below": 110}}, False),
+        ({"reason": "refund PLEASE"}, True),
+        ({"reason": {"contains": "refund"}}, True),
+        ({"reason": {"matches": "^refund$"}}, False),
+        ({"reason": {"one_of": ["x", "Refund please"]}}, True),
+        ({"deep.flag": True}, True),
+        ({"deep.flag": 1}, False),
+        ({"tags.1": "b"}, True),
+        ({"missing": {"exists": False}}, True),
+        ({"missing": {"contains": "x"}}, False),
+        ({"missing": None}, True),
+        ({"reason": {"above": 3}}, False),
+        ({"amount": 120, "reason": "no"}, False),
+    ],
+)
+def test_a_condition_holds_or_not(condition: Any, expected: bool) -> None:
+    assert holds(CONDITION.validate_python(condition), DATA) is expected
+
+
+@pytest.mark.parametrize("wrong", [{"a": {"matches": "("}}, {"a": {"bigger": 1}}, {"a": [1]}])
+def test_a_condition_that_makes_no_sense_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValidationError):
+        CONDITION.validate_python(wrong)
+
+
+def test_placeholders_are_filled() -> None:
+    assert fill("Pay {{ amount }} for {{deep.flag}}{{ nothing }}", DATA) == "Pay 120 for True"
+    assert fill({"n": "{{ amount }}", "l": ["{{ tags }}"]}, DATA) == {"n": 120, "l": [["a", "b"]]}

@@ -1,0 +1,88 @@
+"""The fold over a log: phases of calls, status, and the marks that a lost worker leaves."""
+
+from typing import Any
+
+import pytest
+
+from runyard.domain.events import Draft, EventType, placed
+from runyard.domain.history import History
+
+CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
+
+
+def history_of(*drafts: tuple[EventType, dict[str, Any]]) -> History:
+    events = placed([Draft(type=kind, data=data) for kind, data in drafts], after=0)
+    return History.of(events)
+
+
+def reply(*calls: dict[str, Any], cost: float | None = None) -> tuple[EventType, dict[str, Any]]:
+    usage = {"input_tokens": 10, "output_tokens": 2}
+    if cost is not None:
+        usage["cost_usd"] = cost  # type: ignore[assignment]
+    return "agent.message.completed", {
+        "content": "",
+        "iteration": 1,
+        "usage": usage,
+        "tool_calls": list(calls),
+    }
+
+
+ASKED: tuple[EventType, dict[str, Any]] = (
+    "approval_request.created",
+    {"id": "r1", "tool_call_id": "c1"},
+)
+RESOLVED: tuple[EventType, dict[str, Any]] = (
+    "approval_request.resolved",
+    {"id": "r1", "is_approved": True},
+)
+STARTED: tuple[EventType, dict[str, Any]] = ("agent.tool_call.started", {"id": "c1"})
+
+
+def test_a_call_walks_through_its_phases() -> None:
+    walk = [
+        (reply(CALL), "requested"),
+        (STARTED, "started"),
+        (ASKED, "asked"),
+        (("run.paused", {}), "asked"),
+        (RESOLVED, "answered"),
+        (("run.resumed", {}), "resumed"),
+        (("agent.tool_call.completed", {"id": "c1", "result": "ok"}), "done"),
+    ]
+    drafts = []
+    for draft, phase in walk:
+        drafts.append(draft)
+        assert history_of(*drafts).current.calls[0].phase == phase  # type: ignore[union-attr]
+
+
+def test_an_event_out_of_order_is_refused() -> None:
+    first, second = placed([Draft(type="run.started", data={})] * 2, after=0)
+    with pytest.raises(ValueError, match="event 2 cannot follow event 0"):
+        History.of([second, first])
+
+
+def test_a_started_call_without_result_marks_a_lost_worker() -> None:
+    assert history_of(reply(CALL), STARTED).mid_step
+    assert not history_of(reply(CALL)).mid_step
+    assert not history_of(reply(CALL), STARTED, ASKED).mid_step
+
+
+def test_a_partial_reply_marks_a_lost_worker_until_it_is_taken_up() -> None:
+    delta: tuple[EventType, dict[str, Any]] = ("agent.response.delta", {"delta": "x"})
+    recovered: tuple[EventType, dict[str, Any]] = ("run.recovered", {})
+    assert history_of(delta).mid_step
+    assert not history_of(delta, recovered).mid_step
+    assert not history_of(delta, reply()).mid_step
+
+
+def test_costs_add_up_exactly() -> None:
+    history = history_of(*[reply(cost=0.1)] * 3)
+    assert str(history.usage.cost_usd) == "0.3"
+    assert history.usage.steps == 3
+    assert history.usage.input_tokens == 30
+
+
+def test_an_unknown_event_changes_nothing_but_the_place() -> None:
+    history = history_of(("run.started", {}))
+    later = placed([Draft(type="run.started", data={})], after=1)[0]
+    history.apply(later.model_copy(update={"type": "run.teleported"}))
+    assert (history.last, history.status) == (2, "started")

@@ -1,0 +1,39 @@
+"""Faults of data against a JSON Schema, in words of ours."""
+
+from typing import Any
+
+import pytest
+
+from runyard.agent.schemas import faults_of
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 5},
+        "kind": {"enum": ["a", "b"]},
+        "sizes": {"type": "array", "items": {"type": "integer", "minimum": 3}},
+    },
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "faults"),
+    [
+        ({"name": "x", "kind": "a", "sizes": [3, 4]}, {}),
+        ({}, {"input.name": "is required"}),
+        ({"name": ""}, {"input.name": "cannot be blank"}),
+        ({"name": "123456"}, {"input.name": "must be at most 5 characters long"}),
+        ({"name": 1}, {"input.name": "must be of type string"}),
+        ({"name": "x", "more": 1}, {"input.more": "is not a known field"}),
+        ({"name": "x", "kind": "c"}, {"input.kind": 'must be one of "a", "b"'}),
+        (
+            {"name": "x", "sizes": [3, 1, "y"]},
+            {"input.sizes.1": "must be at least 3", "input.sizes.2": "must be of type integer"},
+        ),
+        ("text", {"input": "must be of type object"}),
+    ],
+)
+def test_each_fault_is_named_by_its_path(value: Any, faults: dict[str, str]) -> None:
+    assert faults_of(SCHEMA, value, under="input") == faults

@@ -1,0 +1,97 @@
+"""The scripted model: which turn it plays follows from the conversation alone."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runyard.agent.dialogue import (
+    ModelRequest,
+    ModelTurn,
+    Reply,
+    ResponseDelta,
+    ToolCall,
+    ToolOutcome,
+    Turn,
+    UserTurn,
+)
+from runyard.agent.scripted_model import ScriptedModel
+from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
+
+SCRIPT = {
+    "dialogues": [
+        {
+            "name": "pay",
+            "when": {"input.topic": "pay"},
+            "turns": [
+                {
+                    "say": "Let me pay.",
+                    "call": [{"tool": "pay", "input": {"to": "{{ input.who }}"}}],
+                },
+                {"when": {"results.pay.failed": True}, "output": {"paid": False}},
+                {"output": {"paid": True, "id": "{{ results.pay.content.id }}"}},
+            ],
+        },
+        {
+            "name": "busy",
+            "when": {"input.topic": "busy"},
+            "turns": [{"fail": {"kind": "unavailable", "attempts": 1}, "say": "ok"}],
+        },
+        {
+            "name": "refused",
+            "when": {"input.topic": "no"},
+            "turns": [{"fail": {"kind": "refused"}}],
+        },
+    ]
+}
+
+
+def play(topic: str, *turns: Turn, attempt: int = 1) -> list[Any]:
+    request = ModelRequest(
+        instructions="",
+        turns=[UserTurn(""), *turns],
+        input={"topic": topic, "who": "Ada"},
+        attempt=attempt,
+    )
+
+    async def collect() -> list[Any]:
+        return [event async for event in ScriptedModel(SCRIPT).stream(request)]
+
+    return asyncio.run(collect())
+
+
+def outcome(content: str, is_error: bool = False) -> tuple[Turn, ...]:
+    reply = ModelTurn("", (ToolCall("c1", "pay", {}),))
+    return reply, ToolOutcome("c1", "pay", content, is_error)
+
+
+def test_a_turn_is_streamed_word_by_word_and_ends_with_its_reply() -> None:
+    *deltas, reply = play("pay")
+    assert deltas == [ResponseDelta("Let "), ResponseDelta("me "), ResponseDelta("pay.")]
+    assert isinstance(reply, Reply)
+    assert reply.turn.content == "Let me pay."
+    assert reply.turn.tool_calls[0].input == {"to": "Ada"}
+
+
+def test_the_next_turn_depends_on_what_the_tool_gave() -> None:
+    paid = play("pay", *outcome('{"id": 7}'))[-1]
+    assert paid.turn.tool_calls[0].input == {"paid": True, "id": 7}
+    not_paid = play("pay", *outcome("no money", is_error=True))[-1]
+    assert not_paid.turn.tool_calls[0].input == {"paid": False}
+
+
+def test_a_fault_can_pass_with_the_next_attempt() -> None:
+    with pytest.raises(ModelUnavailableError):
+        play("busy")
+    assert play("busy", attempt=2)[-1].turn.content == "ok"
+
+
+@pytest.mark.parametrize("topic", ["no", "nothing in the script"])
+def test_a_refusal_is_final(topic: str) -> None:
+    with pytest.raises(ModelRefusedError):
+        play(topic)
+
+
+def test_a_dialogue_that_is_over_is_refused() -> None:
+    with pytest.raises(ModelRefusedError, match="no further turn"):
+        play("pay", *outcome("{}"), *outcome("{}"))
