@@ -1,8 +1,10 @@
 """The local stack, end to end: a small product of its own runs on it, and its parts are killed."""
 
+import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -238,8 +240,7 @@ def test_a_hundred_executions_at_once_are_all_answered(stack: LocalStack) -> Non
         arns = list(pool.map(start_one, names))
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(answer, names))
-    for arn in arns:
-        eventually(lambda arn=arn: status(stack, arn) == "SUCCEEDED", 30)
+    eventually(lambda: all(status(stack, arn) == "SUCCEEDED" for arn in arns), 30)
 
 
 def test_one_name_started_many_times_at_once_runs_once(stack: LocalStack) -> None:
@@ -355,9 +356,13 @@ def test_a_part_that_dies_again_and_again_stops_the_stack(repository: Path) -> N
         for _ in range(3):
             pid = stack.pid("samples")
             os.kill(pid, signal.SIGKILL)
-            eventually(lambda pid=pid: stack.pid("samples") != pid or stack._keeper.failure)
+            eventually(functools.partial(_has_reacted, stack, pid))
         with pytest.raises(LocalStackError, match="samples ended 3 times"):
             stack.wait()
+
+
+def _has_reacted(stack: LocalStack, pid: int) -> bool:
+    return stack.pid("samples") != pid or stack._keeper.failed.is_set()
 
 
 def test_a_second_stack_on_the_same_folder_is_refused(repository: Path) -> None:
@@ -401,8 +406,6 @@ def test_kill_9_of_the_supervisor_leaves_no_orphans(repository: Path) -> None:
 
 
 def test_a_taken_port_is_said_in_one_line_before_anything_starts(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

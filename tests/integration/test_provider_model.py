@@ -1,19 +1,28 @@
 """The model behind an OpenAI-compatible server, over real HTTP."""
 
-import asyncio
-import gc
-import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.servers.asking import (
+    FINAL_OUTPUT,
+    FOLLOW_UP,
+    LOOKUP,
+    QUESTION,
+    events_of,
+    parts_of,
+    reply_of,
+)
+from tests.servers.openai_server import (
+    ChatReply,
+    ChatToolCall,
+    ChatUsage,
+    OpenAIServer,
+)
 
 from runyard.agent.definition import Route
 from runyard.agent.dialogue import (
-    ModelEvent,
-    ModelRequest,
     ModelTurn,
     ReasoningDelta,
     ResponseDelta,
@@ -26,23 +35,7 @@ from runyard.agent.dialogue import (
 from runyard.agent.model import model_for
 from runyard.agent.provider_messages import INVALID_ARGUMENTS
 from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import DefinitionError, ModelUnavailableError
-from tests.servers.asking import (
-    FINAL_OUTPUT,
-    FOLLOW_UP,
-    LOOKUP,
-    QUESTION,
-    events_of,
-    parts_of,
-    reply_of,
-)
-from tests.servers.loopback import Received
-from tests.servers.openai_server import (
-    ChatReply,
-    ChatToolCall,
-    ChatUsage,
-    OpenAIServer,
-)
+from runyard.domain.errors import DefinitionError
 
 
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
@@ -64,17 +57,6 @@ def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:
         thinking=(Thinking("Thinking.", id="reasoning_content", provider_name="openai"),),
     )
     assert reply.model == "some-model"
-
-
-def test_a_piece_is_passed_on_before_the_next_one_is_sent() -> None:
-    with OpenAIServer(ChatReply(text=["a", "b"], pause=0.3)) as server:
-        model = model_at(server)
-
-        async def arrivals() -> list[float]:
-            return [time.monotonic() async for _ in model.stream(QUESTION)]
-
-        first, second, *_ = asyncio.run(arrivals())
-    assert second - first > 0.2
 
 
 def test_tool_calls_are_put_together_and_get_ids_of_ours() -> None:
@@ -199,61 +181,6 @@ def test_a_key_from_the_environment_is_not_sent_to_another_address(
 def test_a_route_to_openai_itself_needs_a_key() -> None:
     with pytest.raises(DefinitionError):
         events_of(model_for(Route(model="openai:gpt-4o"), None, None))
-
-
-def test_several_threads_with_loops_of_their_own_share_one_model() -> None:
-    def echo(received: Received) -> ChatReply:
-        word = received.json["messages"][-1]["content"]
-        return ChatReply(text=[word, "!"], pause=0.005)
-
-    with OpenAIServer(answer=echo) as server:
-        model = model_at(server)
-
-        def ask(number: int) -> str:
-            request = ModelRequest("Echo.", [UserTurn(f"word-{number}")])
-            return reply_of(model, request).turn.content
-
-        with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(ask, range(40)))
-    assert answers == [f"word-{number}!" for number in range(40)]
-
-
-def test_several_requests_at_once_in_one_loop() -> None:
-    def echo(received: Received) -> ChatReply:
-        return ChatReply(text=[received.json["messages"][-1]["content"]], pause=0.02)
-
-    async def ask(model: ProviderModel, word: str) -> list[ModelEvent]:
-        request = ModelRequest("Echo.", [UserTurn(word)])
-        return [event async for event in model.stream(request)]
-
-    async def ask_all(model: ProviderModel) -> list[list[ModelEvent]]:
-        return await asyncio.gather(*(ask(model, f"word-{n}") for n in range(10)))
-
-    with OpenAIServer(answer=echo) as server:
-        answers = asyncio.run(ask_all(model_at(server)))
-    assert [events[0] for events in answers] == [ResponseDelta(f"word-{n}") for n in range(10)]
-
-
-def test_a_reply_that_takes_too_long_is_given_up() -> None:
-    with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.3)) as server:
-        begun = time.monotonic()
-        with pytest.raises(ModelUnavailableError, match="timeout"):
-            events_of(model_at(server, timeout=0.5))
-        assert time.monotonic() - begun < 20  # of 30 for the whole
-
-
-def test_a_stream_that_nobody_reads_further_is_cut_off() -> None:
-    pieces = ["a"] * 1000
-
-    async def read_one(model: ProviderModel) -> None:
-        async for _ in model.stream(QUESTION):
-            break
-
-    with OpenAIServer(ChatReply(text=pieces, pause=0.02)) as server:
-        begun = time.monotonic()
-        asyncio.run(read_one(model_at(server)))
-        assert time.monotonic() - begun < 15  # of 20 for the whole
-    gc.collect()  # would bring to light what was left open
 
 
 def test_a_turn_without_anything_in_it_is_left_out() -> None:

@@ -131,8 +131,9 @@ def _response_parts(turn: ModelTurn) -> list[ModelResponsePart]:
     ]
     if turn.content:
         parts.append(TextPart(turn.content))
-    for call in turn.tool_calls:
-        parts.append(ToolCallPart(call.name, dict(call.input), tool_call_id=call.id))
+    parts.extend(
+        ToolCallPart(call.name, dict(call.input), tool_call_id=call.id) for call in turn.tool_calls
+    )
     return parts
 
 

@@ -1,4 +1,4 @@
-"""boto3 clients for the emulators, made from the stack's environment and not from this process's."""
+"""boto3 clients for the emulators, made from the stack's environment, not this process's."""
 
 from collections.abc import Mapping
 from typing import Any

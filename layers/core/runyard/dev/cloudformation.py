@@ -93,7 +93,7 @@ class Resolver:
             "AWS::Partition": "aws",
             "AWS::URLSuffix": "amazonaws.com",
             "AWS::StackName": stack_name,
-            "AWS::StackId": f"arn:aws:cloudformation:{region}:{ACCOUNT_ID}:stack/{stack_name}/local",
+            "AWS::StackId": f"arn:aws:cloudformation:{region}:{ACCOUNT_ID}:stack/{stack_name}/0",
             "AWS::NoValue": _ABSENT,
         }
         for name, declaration in document.get("Parameters", {}).items():
@@ -132,7 +132,7 @@ class Resolver:
         return value
 
     def name_of(self, logical_id: str) -> str:
-        """The local physical name: the template's own, or the stack's name and the id in kebab case."""
+        """The local name: the template's own, or the stack's name and the id in kebab case."""
         resource = self._resources.get(logical_id, {})
         own = _NAME_PROPERTIES.get(resource.get("Type", ""))
         given = self.resolve(resource.get("Properties", {}).get(own, _ABSENT)) if own else _ABSENT

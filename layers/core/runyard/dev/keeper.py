@@ -90,7 +90,7 @@ class Keeper:
             try:
                 action()
                 done.set_result(None)
-            except BaseException as exc:  # It belongs to whoever asked for the action.
+            except BaseException as exc:  # noqa: BLE001 - it belongs to whoever asked
                 done.set_exception(exc)
 
     def _look_after_all(self) -> None:
@@ -112,7 +112,7 @@ class Keeper:
         except PartError:
             # It ended while it started: the next look finds it so and counts it.
             return
-        except Exception as exc:  # An entry point: the thread must outlive any fault of a refill.
+        except Exception as exc:  # noqa: BLE001 - this thread must outlive any fault
             self._report(f"{part.name:<10}was started again but not filled: {exc}")
             return
         self._report(f"{part.name:<10}is back")

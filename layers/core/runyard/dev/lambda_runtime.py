@@ -87,7 +87,7 @@ class Runtime:
                 continue
             try:
                 self._handler(function)
-            except Exception as exc:  # An entry point: user code may fail in any way.
+            except Exception as exc:  # noqa: BLE001 - an entry point
                 failures[logical_id] = f"{type(exc).__name__}: {exc}"
         return failures
 
@@ -120,7 +120,7 @@ class Runtime:
         started.set()
         try:
             handler = self._handler(function)
-        except Exception as exc:  # An entry point: user code may fail in any way.
+        except Exception as exc:  # noqa: BLE001 - an entry point
             return _failure_of(request_id, exc, "Runtime.ImportModuleError")
         context = LambdaContext(
             function_name=function.name,
@@ -131,7 +131,7 @@ class Runtime:
         )
         try:
             result = handler(json.loads(payload or b"{}"), context)
-        except Exception as exc:  # An entry point: Lambda reports whatever the handler raises.
+        except Exception as exc:  # noqa: BLE001 - Lambda reports whatever is raised
             return _failure_of(request_id, exc)
         try:
             return Outcome(request_id, json.dumps(result).encode())

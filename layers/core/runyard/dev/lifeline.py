@@ -12,18 +12,19 @@ import subprocess
 import sys
 import time
 from types import FrameType
+from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     """Become the command, or stay with it."""
     supervisor, command = int(arguments[0]), arguments[1:]
     if not sys.platform.startswith("linux"):
-        return _stay_with(supervisor, command)
+        sys.exit(_stay_with(supervisor, command))
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:  # It died before the kernel knew that we care.
-        return 1
+        sys.exit(1)
     os.execvp(command[0], command)
 
 
@@ -43,4 +44,4 @@ def _stay_with(supervisor: int, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

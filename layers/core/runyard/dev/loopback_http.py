@@ -37,7 +37,7 @@ class JsonHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def body(self) -> bytes:
-        """The request's body, read to its end so that the next request on this connection is found."""
+        """The request's body, all of it: behind it the connection's next request begins."""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def reply(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
@@ -51,5 +51,5 @@ class JsonHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(payload)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """No line per request: the log is for what went wrong."""

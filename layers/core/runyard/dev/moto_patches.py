@@ -4,17 +4,11 @@ Each patch replaces the smallest thing there is and says what goes wrong without
 """
 
 import functools
-import json
 import threading
 import time
-import uuid
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.api import ExecutionStatus
@@ -28,8 +22,8 @@ from moto.stepfunctions.parser.backend.execution import (
 )
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-# Status of a dead execution → names of the functions that an EventBridge rule tells about it.
-Watchers = Mapping[str, Mapping[str, tuple[str, ...]]]
+from runyard.dev.execution_events import Watchers, tell
+from runyard.dev.lambda_tasks import LambdaTasks
 
 
 def install(lambda_endpoint: str, region: str, watchers: Watchers) -> None:
@@ -42,43 +36,9 @@ def install(lambda_endpoint: str, region: str, watchers: Watchers) -> None:
     _parse_once()
     _start_once()
     _look_at_started_executions_only()
-    tell = functools.partial(_tell, client, watchers)
-    _stop_at_once(tell)
-    _tell_of_failed_executions(tell)
-
-
-class LambdaTasks:
-    """The Lambda client of all executions: many connections, no retries of its own."""
-
-    def __init__(self, endpoint: str, region: str) -> None:
-        """Connect lazily; any credentials do."""
-        self._client = boto3.client(
-            "lambda",
-            endpoint_url=endpoint,
-            region_name=region,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=Config(
-                max_pool_connections=512,
-                retries={"total_max_attempts": 1},  # The state machine's retry list decides.
-                connect_timeout=5,
-                read_timeout=905,  # Lambda's longest timeout, and a little for the reply.
-                proxies={},
-                parameter_validation=False,
-            ),
-        )
-
-    def invoke(self, **arguments: Any) -> Any:
-        """Invoke; a lost connection fails as Step Functions names it, so that it is retried."""
-        try:
-            return self._client.invoke(**arguments)
-        except BotoCoreError as exc:
-            error = {"Code": "SdkClientException", "Message": str(exc)}
-            metadata = {"HTTPStatusCode": 0, "RequestId": ""}
-            raise ClientError(
-                {"Error": error, "ResponseMetadata": metadata},  # type: ignore[typeddict-item]
-                "Invoke",
-            ) from exc
+    tell_watchers = functools.partial(tell, client, watchers)
+    _stop_at_once(tell_watchers)
+    _tell_of_failed_executions(tell_watchers)
 
 
 def _replace(owner: Any, name: str, replacement: Any) -> None:
@@ -151,14 +111,14 @@ def _look_at_started_executions_only() -> None:
     _replace(StepFunctionsParserBackend, "_get_executions", executions)
 
 
-def _stop_at_once(tell: Callable[[Execution], None]) -> None:
+def _stop_at_once(tell_watchers: Callable[[Execution], None]) -> None:
     """Make StopExecution end an execution, whatever it is doing.
 
     In moto one that waits on a token stays RUNNING, and one in the middle of a task turns FAILED
     when the task's end finds the program stopped; error and cause are dropped.
     """
     set_error = Environment.set_error
-    reflect = BaseExecutionWorkerCommunication._reflect_execution_status
+    reflect: Any = BaseExecutionWorkerCommunication._reflect_execution_status
 
     def set_error_unless_stopped(self: Environment, error: Any) -> None:
         if not isinstance(self._program_state, ProgramStopped):
@@ -175,7 +135,7 @@ def _stop_at_once(tell: Callable[[Execution], None]) -> None:
         self.stop_date, self.error, self.cause = stop_date, error, cause
         for callback in list(environment.callback_pool_manager._pool.values()):
             callback.interrupt_all()
-        tell(self)
+        tell_watchers(self)
 
     def reflect_unless_stopped(self: BaseExecutionWorkerCommunication) -> None:
         if self.execution.exec_status == ExecutionStatus.RUNNING:
@@ -187,69 +147,22 @@ def _stop_at_once(tell: Callable[[Execution], None]) -> None:
 
 
 def _environment(execution: Execution) -> Environment | None:
-    """The execution's environment; one that was started this moment gets its own very soon."""
+    """The environment of a program that has begun; one started this moment begins very soon."""
     for _ in range(200):
-        if execution.exec_worker is not None and execution.exec_worker.env is not None:
-            return execution.exec_worker.env
+        worker = execution.exec_worker
+        if worker is not None and worker.env is not None and worker.env._program_state is not None:
+            return worker.env
         time.sleep(0.01)
     return None
 
 
-def _tell_of_failed_executions(tell: Callable[[Execution], None]) -> None:
+def _tell_of_failed_executions(tell_watchers: Callable[[Execution], None]) -> None:
     """Do what EventBridge does for a rule on the execution's status: moto sends no such event."""
     terminated = BaseExecutionWorkerCommunication.terminated
 
     def terminated_and_told(self: BaseExecutionWorkerCommunication) -> None:
         terminated(self)
         if self.execution.exec_status != ExecutionStatus.ABORTED:  # That was told when it stopped.
-            tell(self.execution)
+            tell_watchers(self.execution)
 
     _replace(BaseExecutionWorkerCommunication, "terminated", terminated_and_told)
-
-
-def _tell(client: LambdaTasks, watchers: Watchers, execution: Execution) -> None:
-    for function in watchers.get(execution.state_machine.arn, {}).get(execution.status, ()):
-        arguments = {
-            "FunctionName": function,
-            "InvocationType": "Event",
-            "Payload": json.dumps(_status_change(execution)).encode(),
-        }
-        threading.Thread(target=_invoke_once, args=(client, arguments), daemon=True).start()
-
-
-def _invoke_once(client: LambdaTasks, arguments: dict[str, Any]) -> None:
-    try:
-        client.invoke(**arguments)
-    except ClientError as exc:
-        # EventBridge would try again for a day; here the next sweep finds what was missed.
-        print(f"{arguments['FunctionName']} was not told of a dead execution: {exc}", flush=True)
-
-
-def _status_change(execution: Execution) -> dict[str, Any]:
-    detail = {
-        "executionArn": execution.exec_arn,
-        "stateMachineArn": execution.state_machine.arn,
-        "name": execution.name,
-        "status": execution.status,
-        "startDate": _milliseconds(execution.start_date),
-        "stopDate": _milliseconds(execution.stop_date),
-        "input": json.dumps(execution.input_data),
-        "output": None,
-        "error": execution.error,
-        "cause": execution.cause,
-    }
-    return {
-        "version": "0",
-        "id": str(uuid.uuid4()),
-        "detail-type": "Step Functions Execution Status Change",
-        "source": "aws.states",
-        "account": execution.account_id,
-        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "region": execution.region_name,
-        "resources": [execution.exec_arn],
-        "detail": detail,
-    }
-
-
-def _milliseconds(moment: Any) -> int | None:
-    return int(moment.timestamp() * 1000) if isinstance(moment, datetime) else None

@@ -46,7 +46,7 @@ class KeepAliveHandler(MotoRequestHandler):
         environ["CONTENT_LENGTH"] = str(len(content))
         try:
             status, headers, body = self._call(environ)
-        except Exception:  # An entry point: a fault of moto's must not cost the connection.
+        except Exception:  # noqa: BLE001 - a fault of moto's must not cost the connection
             traceback.print_exc()
             status, headers, body = "500 Internal Server Error", [], b""
         self._send(status, headers, body)

@@ -19,6 +19,8 @@ def customer(customer_id: str) -> dict[str, Any] | None:
     """What the register knows of a customer: the same for the same id, at any time."""
     if not customer_id.startswith("customer-"):
         return None
+    if customer_id == "customer-7421":  # The one that the documentation shows.
+        return {"customer_tier": "pro", "open_tickets": 2}
     digest = hashlib.sha256(customer_id.encode()).digest()
     return {"customer_tier": _TIERS[digest[0] % 3], "open_tickets": digest[1] % 5}
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -18,28 +19,29 @@ from runyard.dev import access_key, blueprint, provisioning
 from runyard.dev.clients import client
 from runyard.dev.keeper import Keeper
 from runyard.dev.loopback_http import HOST
-from runyard.dev.part import Part, PartError, port_is_taken
+from runyard.dev.part import LocalStackError, Part, port_is_taken
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 SWEEP_FUNCTION = "SweepFunction"
 SWEEP_SECONDS = 30.0
 
 
-class LocalStackError(Exception):
-    """The stack cannot start, or cannot go on; the message says why in a line."""
-
-
 class LocalStack:
     """A running stack. Use it as a context manager: leaving it stops everything."""
 
     def __init__(
-        self, plan: blueprint.Blueprint, data_dir: Path, key: str, report: Callable[[str], None]
+        self,
+        plan: blueprint.Blueprint,
+        data_dir: Path,
+        key: str | None,
+        report: Callable[[str], None],
     ) -> None:
         """Take over a plan; `start` is the way to get a stack."""
         self.environment: dict[str, str] = plan.environment
         """Variables for boto3 clients and `Settings.from_environment`."""
         self.base_url = f"http://{HOST}:{plan.port}"
-        self.access_key = key
+        self.access_key = key or ""
+        """The key that is known to the stack; empty for one that was started without."""
         self._plan = plan
         self._data_dir = data_dir
         self._report = report
@@ -71,8 +73,8 @@ class LocalStack:
         data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
         if web and port and port_is_taken(port):
             raise LocalStackError(f"port {port} is taken; choose another with PORT=…")
-        lock_file = _lock(data_dir)
-        try:
+        with ExitStack() as undo:
+            lock_file = undo.enter_context(_lock(data_dir))
             plan = blueprint.draw(
                 repository=repository,
                 data_dir=data_dir,
@@ -82,18 +84,11 @@ class LocalStack:
                 web=web,
                 report=report,
             )
-            stack = cls(plan, data_dir, key, report)
-        except BaseException:
-            lock_file.close()
-            raise
-        stack._lock_file = lock_file
-        try:
-            stack._bring_up(seed, sweep_seconds)
-        except BaseException as exc:
-            stack.stop()
-            if isinstance(exc, PartError | provisioning.TableChangedError):
-                raise LocalStackError(str(exc)) from exc
-            raise
+            stack = cls(plan, data_dir, key if seed else None, report)
+            undo.callback(stack.stop)
+            stack._bring_up(sweep_seconds)
+            undo.pop_all()
+            stack._lock_file = lock_file
         return stack
 
     def __enter__(self) -> "LocalStack":
@@ -151,7 +146,7 @@ class LocalStack:
 
     # --- start -------------------------------------------------------------------------------
 
-    def _bring_up(self, seed: bool, sweep_seconds: float) -> None:
+    def _bring_up(self, sweep_seconds: float) -> None:
         parts = self._plan.parts
         begun = time.monotonic()
         for part in parts.values():
@@ -162,9 +157,7 @@ class LocalStack:
                 pool.submit(self._await, parts[name], begun)
                 for name in (blueprint.LAMBDA, blueprint.SAMPLES)
             ]
-            _all(
-                [pool.submit(self._fill_dynamodb, begun, seed), pool.submit(self._fill_aws, begun)]
-            )
+            _all([pool.submit(self._fill_dynamodb, begun), pool.submit(self._fill_aws, begun)])
             # The door opens last: whoever finds it open finds tables, key and machine behind it.
             if web := parts.get(blueprint.WEB):
                 self._keeper.spawn(web)
@@ -177,16 +170,19 @@ class LocalStack:
         )
         self._sweeper.start()
 
-    def _fill_dynamodb(self, begun: float, seed: bool) -> None:
+    def _fill_dynamodb(self, begun: float) -> None:
         if part := self._plan.parts.get(blueprint.DYNAMODB):
             self._await(part, begun)
-        provisioning.create_tables(self._plan.template, self.environment)
-        if seed:
-            access_key.ensure(self.access_key, self.environment)
+        self._provision_dynamodb()
 
     def _fill_aws(self, begun: float) -> None:
         self._await(self._plan.parts[blueprint.AWS], begun)
         self._provision_aws()
+
+    def _provision_dynamodb(self) -> None:
+        provisioning.create_tables(self._plan.template, self.environment)
+        if self.access_key:
+            access_key.ensure(self.access_key, self.environment)
 
     def _provision_aws(self) -> None:
         template, environment = self._plan.template, self.environment
@@ -208,8 +204,7 @@ class LocalStack:
             # All executions are gone: the sweep starts those of the runs that are open.
             self._sweep_quietly({"grace_seconds": 0})
         if part.name == blueprint.DYNAMODB:
-            provisioning.create_tables(self._plan.template, self.environment)
-            access_key.ensure(self.access_key, self.environment)
+            self._provision_dynamodb()
 
     def _sweep_now_and_then(self, seconds: float) -> None:
         while not self._keeper.stopping.wait(seconds):

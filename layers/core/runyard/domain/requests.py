@@ -13,13 +13,18 @@ RequestState = Literal["open", "answered", "expired", "void"]
 
 
 class InputRequest(BaseModel):
-    """One question of a run. `tool_call_id` is the call that cannot go on without the answer."""
+    """One question of a run.
+
+    `sequence` is the place of its event in the log; `tool_call_id` is the call that cannot go on
+    without the answer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     run_id: str
     project_id: str
+    sequence: int
     type: RequestType
     tool_call_id: str
     tool: Mapping[str, str]

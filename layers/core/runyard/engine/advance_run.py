@@ -63,11 +63,7 @@ async def _advance_or_fail(step: Step) -> Advance:
 async def _advance(step: Step) -> Advance:
     if step.history.has_ended:
         return Advance("finished")
-    if step.history.status == "created":
-        await step.write(step.journal.start)
-    if step.history.mid_step and step.history.last_type != "run.recovered":
-        # Also the fence: a worker that was thought dead loses its next append to this event.
-        await step.append([recovered(step, "step_interrupted")])
+    await _take_up(step)
     if step.history.status == "paused":
         await _expire(step)
         if step.history.asked:
@@ -85,6 +81,15 @@ async def _advance(step: Step) -> Advance:
             await add_reply(step)
         elif questions := await perform_calls(step):
             return Advance("needs_input", _wait_seconds(step, _times_given(questions)))
+
+
+async def _take_up(step: Step) -> None:
+    """Make the log say that this worker is at work on the run."""
+    if step.history.status == "created":
+        await step.write(step.journal.start)
+    if step.history.mid_step and step.history.last_type != "run.recovered":
+        # Also the fence: a worker that was thought dead loses its next append to this event.
+        await step.append([recovered(step, "step_interrupted")])
 
 
 async def _resume(step: Step) -> None:

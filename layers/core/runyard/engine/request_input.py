@@ -76,19 +76,22 @@ def _questions(journal: Journal) -> list[InputRequest]:
         (call, next_action(definition, call, begun_here=False))
         for call in journal.history.unfinished
     ]
+    asks = [(call, action) for call, action in decided if isinstance(action, Ask)]
     return [
-        _request(journal, definition, call, action)
-        for call, action in decided
-        if isinstance(action, Ask)
+        _request(journal, definition, call, ask, sequence)
+        for sequence, (call, ask) in enumerate(asks, start=journal.history.last + 1)
     ]
 
 
-def _request(journal: Journal, definition: AgentDefinition, call: Call, ask: Ask) -> InputRequest:
+def _request(
+    journal: Journal, definition: AgentDefinition, call: Call, ask: Ask, sequence: int
+) -> InputRequest:
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
         id=derived_id(call.id, str(call.questions)),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
+        sequence=sequence,
         type=ask.type,
         tool_call_id=call.id,
         tool=tool_label(definition, call.name),

@@ -33,7 +33,7 @@ class InputRequests:
             "#pk = :pk AND begins_with(#sk, :prefix)",
             {":pk": start["pk"], ":prefix": start["sk"]},
         )
-        return sorted(map(_from_item, items), key=lambda request: request.created_at)
+        return sorted(map(_from_item, items), key=lambda request: request.sequence)
 
     def open_of_run(self, run_id: str) -> list[InputRequest]:
         """The questions that wait for an answer."""

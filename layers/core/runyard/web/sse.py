@@ -49,7 +49,8 @@ def pace_of(settings: Settings) -> TailPace:
 async def _body(
     log: EventLog, settings: Settings, run_id: str, after: int, frames: Callable[[Batch], bytes]
 ) -> AsyncIterator[bytes]:
-    yield b"retry: 2000\n\n"
+    # Single lines and no blocks: some clients give a block without data to their caller as an event.
+    yield b"retry: 2000\n"
     started = last_sent = time.monotonic()
     until = started + settings.stream_max_seconds
     async for batch in follow_events(log, run_id, after, pace_of(settings), until):
@@ -59,6 +60,6 @@ async def _body(
                 return
             last_sent = time.monotonic()
         elif time.monotonic() - last_sent >= settings.stream_heartbeat_seconds:
-            yield b": heartbeat\n\n"
+            yield b": heartbeat\n"
             last_sent = time.monotonic()
-    yield b": this connection has reached its age; come back with Last-Event-ID\n\n"
+    yield b": this connection has reached its age; come back with Last-Event-ID\n"

@@ -1,0 +1,65 @@
+"""What the suites share: one local stack for the session, and the service that runs on it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runyard.dev.supervisor import LocalStack
+from runyard.settings import Settings
+from runyard.store.stores import Stores
+from tests.service import Service
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The whole local stack, with the sample agents and those of `tests/agents`."""
+    folder = tmp_path_factory.mktemp("stack")
+    with LocalStack.start(
+        data_dir=folder,
+        agents_dir=merged_agents(folder / "agents"),
+        environment={"STREAM_HEARTBEAT_SECONDS": "0.3"},
+    ) as running:
+        yield running
+
+
+def merged_agents(folder: Path) -> Path:
+    """The sample agents and the tests' own in one new folder."""
+    for source in (Path("agents"), Path("tests/agents")):
+        for file in source.rglob("*.yaml"):
+            target = folder / file.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("a", encoding="utf-8") as merged:
+                merged.write(file.read_text(encoding="utf-8") + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stores(stack: LocalStack) -> Stores:
+    """The stack's stores, spoken to without the service in between."""
+    return stores_of(stack)
+
+
+def stores_of(stack: LocalStack) -> Stores:
+    """The stores of a stack."""
+    settings = Settings.from_environment(stack.environment)
+    return Stores.create(
+        stack.client("dynamodb"),
+        stack.client("s3"),
+        events_table=settings.events_table,
+        records_table=settings.records_table,
+        bucket=settings.bucket,
+    )
+
+
+@pytest.fixture(scope="session")
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """The service under test: `BASE_URL` with `ACCESS_KEY`, or else the session's local stack."""
+    if base_url := os.environ.get("BASE_URL"):
+        running = Service(base_url, os.environ["ACCESS_KEY"])
+    else:
+        stack: LocalStack = request.getfixturevalue("stack")
+        running = Service(stack.base_url, stack.access_key)
+    yield running
+    running.close()

@@ -1,0 +1,132 @@
+"""The append rule, against a real store: dense, nothing lost, nothing after the end."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.httpsession import URLLib3Session
+
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.errors import AppendConflictError
+from runyard.domain.events import Draft
+from runyard.domain.ids import new_id
+from runyard.store.event_log import MAX_BATCH_EVENTS, EventLog
+from runyard.store.stores import Stores
+
+
+def delta(text: str) -> Draft:
+    return Draft(type="agent.response.delta", data={"delta": text})
+
+
+END = Draft(type="run.completed", data={"status": "completed"})
+
+
+def append_until_done(log: EventLog, run_id: str, drafts: list[Draft]) -> int:
+    """Append as the rule demands, reading on after each loss; gives the first sequence, or 0."""
+    last, ended = log.last(run_id)
+    while not ended:
+        try:
+            return log.append(run_id, last, drafts)[0].sequence
+        except AppendConflictError:
+            for batch in log.read(run_id, last):
+                last, ended = batch.last, batch.is_end
+    return 0
+
+
+def test_sixteen_writers_lose_nothing(stores: Stores) -> None:
+    run_id, log = new_id(), stores.log
+    start = threading.Barrier(16)
+
+    def write(writer: int) -> list[tuple[int, str]]:
+        start.wait()
+        written = []
+        for number in range(25):
+            text = f"{writer}:{number}"
+            count = 1 + (writer + number) % 3
+            first = append_until_done(log, run_id, [delta(f"{text}:{n}") for n in range(count)])
+            written += [(first + n, f"{text}:{n}") for n in range(count)]
+        return written
+
+    with ThreadPoolExecutor(16) as pool:
+        acknowledged = sorted(sum(pool.map(write, range(16)), []))
+    events = list(log.events(run_id))
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert [(event.sequence, event.data["delta"]) for event in events] == acknowledged
+
+
+def test_nothing_is_appended_after_the_end(stores: Stores) -> None:
+    run_id, log = new_id(), stores.log
+    start = threading.Barrier(16)
+
+    def write(writer: int) -> list[int]:
+        start.wait()
+        drafts = [END] if writer == 7 else [delta(str(writer))]
+        return [append_until_done(log, run_id, drafts) for _ in range(10)]
+
+    with ThreadPoolExecutor(16) as pool:
+        acknowledged = sorted(filter(None, sum(pool.map(write, range(16)), [])))
+    events = list(log.events(run_id))
+    assert acknowledged == [event.sequence for event in events]
+    assert [event.is_terminal for event in events].index(True) == len(events) - 1
+
+
+def test_a_writer_can_only_claim_the_slot_after_what_it_saw(stores: Stores) -> None:
+    run_id, log = new_id(), stores.log
+    log.append(run_id, 0, [delta("a")])
+    log.append(run_id, 1, [delta("b"), delta("c"), delta("d")])
+    with pytest.raises(AppendConflictError):
+        log.append(run_id, 1, [delta("late")])
+    assert log.last(run_id) == (4, False)
+
+
+def test_long_and_large_appends_are_split_and_read_back_whole(stores: Stores) -> None:
+    run_id, log = new_id(), stores.log
+    texts = [str(number) for number in range(250)] + ["x" * 30_000] * 5
+    log.append(run_id, 0, [delta(text) for text in texts])
+    batches = list(log.read(run_id))
+    assert max(len(batch.lines) for batch in batches) == MAX_BATCH_EVENTS
+    assert [event.data["delta"] for event in log.events(run_id)] == texts
+    for after in (0, 1, 99, 100, 101, 199, 254, 255):
+        assert [e.sequence for e in log.events(run_id, after)] == list(range(after + 1, 256))
+    middle = [e.sequence for batch in log.read(run_id, 98, until=102) for e in batch.events()]
+    assert middle == [99, 100, 101, 102]
+
+
+def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: LocalStack) -> None:
+    run_id, log = new_id(), stores.log
+    large = "é" * 150_000
+    log.append(run_id, 0, [delta("a"), delta(large), delta("b")])
+    assert [event.data["delta"] for event in log.events(run_id)] == ["a", large, "b"]
+    kept = stack.client("s3").list_objects_v2(
+        Bucket=stack.environment["BUCKET"], Prefix=f"runs/{run_id}/"
+    )
+    assert kept["KeyCount"] == 1
+
+
+@pytest.fixture
+def lossy(stack: LocalStack) -> Iterator[list[str]]:
+    """Every write of a log reaches the store, and its first answer is lost on the way back."""
+    client, lost, session = stack.client("dynamodb"), [], URLLib3Session()
+
+    def lose_first_answer(request: Any, **_: Any) -> None:
+        session.send(request)
+        lost.append(request.headers["X-Amz-Target"].decode())
+
+    names = [f"before-send.dynamodb.{name}" for name in ("PutItem", "TransactWriteItems")]
+    for name in names:
+        client.meta.events.register(name, lose_first_answer)
+    yield lost
+    for name in names:
+        client.meta.events.unregister(name, lose_first_answer)
+    session.close()
+
+
+def test_an_append_whose_answer_was_lost_is_not_doubled(stores: Stores, lossy: list[str]) -> None:
+    run_id, log = new_id(), stores.log
+    first = log.append(run_id, 0, [delta("a"), delta("b")])
+    with pytest.raises(AppendConflictError):
+        log.append(run_id, 0, [delta("another")])
+    assert list(log.events(run_id)) == first
+    assert len(lossy) == 2

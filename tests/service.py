@@ -1,0 +1,86 @@
+"""A Runyard service as its users see it: a base URL and an access key."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent, connect_sse
+
+TERMINAL = {"run.completed", "run.failed", "run.canceled"}
+
+
+@dataclass
+class Service:
+    """The Runs API over HTTP."""
+
+    base_url: str
+    access_key: str
+
+    def __post_init__(self) -> None:
+        """Open the connection pool."""
+        self.http = httpx.Client(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {self.access_key}"},
+            timeout=60,
+            limits=httpx.Limits(max_connections=300),
+        )
+
+    def close(self) -> None:
+        """Close the connection pool."""
+        self.http.close()
+
+    def create(self, run_input: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+        """Start a run and give what the service answers."""
+        response = self.http.post("/v1/runs", json={"input": run_input, **fields})
+        assert response.status_code in (200, 202), response.text
+        return response.json()["data"]  # type: ignore[no-any-return]
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The run as it stands."""
+        response = self.http.get(f"/v1/runs/{run_id}")
+        assert response.status_code == 200, response.text
+        return response.json()["data"]  # type: ignore[no-any-return]
+
+    def wait(self, run_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
+        """The run once it has one of the statuses."""
+        until = time.monotonic() + seconds
+        while (run := self.run(run_id))["status"] not in statuses:
+            assert time.monotonic() < until, f"still {run['status']}: {run}"
+            time.sleep(0.05)
+        return run
+
+    def answer(self, run: Mapping[str, Any], **data: Any) -> httpx.Response:
+        """Answer the run's first open question."""
+        request = run["input_requests"][0]
+        body = {"type": request["type"], "data": {"request_id": request["id"], **data}}
+        return self.http.post(f"/v1/runs/{run['id']}/input", json=body)
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """Every event of the run, page by page."""
+        events: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            response = self.http.get(
+                f"/v1/runs/{run_id}/events", params={"page": page, "page_size": 500}
+            )
+            assert response.status_code == 200, response.text
+            events += response.json()["data"]
+            if page >= response.json()["pagination"]["page_count"]:
+                return events
+            page += 1
+
+    def stream(self, run_id: str, after: int = 0) -> Iterator[ServerSentEvent]:
+        """The run's events as they come, to the end of the connection."""
+        path = f"/v1/runs/{run_id}/stream?after_sequence={after}"
+        with connect_sse(self.http, "GET", path) as source:
+            source.response.raise_for_status()
+            yield from source.iter_sse()
+
+
+def assert_whole(events: list[dict[str, Any]]) -> None:
+    """A finished run's log: dense from 1, one terminal event, and that one last."""
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert [event["type"] in TERMINAL for event in events].count(True) == 1
+    assert events[-1]["type"] in TERMINAL

@@ -1,0 +1,57 @@
+"""The template as CloudFormation would get it, and a way to spoil a copy of it."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.template.repository import ROOT, Translated
+
+SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def check_template() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs tools/check_template.py where aws-sam-cli is installed."""
+    if not SAM_PYTHON.exists():
+        pytest.fail("these tests need .venv-sam: run them by `make test`", pytrace=False)
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(SAM_PYTHON), str(ROOT / "tools" / "check_template.py"), *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def translated(check_template: Callable[..., "subprocess.CompletedProcess[str]"]) -> Translated:
+    """template.yaml after SAM's translation, with the state machine inline."""
+    done = check_template("--translated")
+    assert done.returncode == 0, done.stderr
+    return Translated(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="session")
+def states() -> dict[str, Any]:
+    """The states of the machine that carries the runs."""
+    machine = json.loads((ROOT / "statemachines" / "run.asl.json").read_text())
+    found: dict[str, Any] = machine["States"]
+    return found
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the template with all that it refers to; gives the copy's folder."""
+    shutil.copy(ROOT / "template.yaml", tmp_path)
+    for folder in ("statemachines", "functions", "layers", "agents"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return tmp_path

@@ -1,0 +1,78 @@
+"""Where the repository lies, and the questions that the tests ask of the translated template."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The functions that the machine calls; the machine refers to them, so they may not refer to it.
+CALLED_BY_THE_MACHINE = ("RunStepFunction", "RequestInputFunction", "CloseRunFunction")
+FUNCTIONS = ("ApiFunction", "StreamFunction", "SweepFunction", *CALLED_BY_THE_MACHINE)
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A CloudFormation template."""
+
+    document: dict[str, Any]
+
+    def properties(self, name: str) -> dict[str, Any]:
+        """What the resource of this logical id is."""
+        found: dict[str, Any] = self.document["Resources"][name]["Properties"]
+        return found
+
+    def of_type(self, wanted: str) -> dict[str, dict[str, Any]]:
+        """The properties of every resource of a type, by logical id."""
+        return {
+            name: resource.get("Properties", {})
+            for name, resource in self.document["Resources"].items()
+            if resource["Type"] == wanted
+        }
+
+    def variables(self, function: str) -> dict[str, Any]:
+        """The function's environment."""
+        found: dict[str, Any] = self.properties(function)["Environment"]["Variables"]
+        return found
+
+    def statements(self, role: str) -> Iterator[dict[str, Any]]:
+        """The role's own statements, each with its actions as a list."""
+        for policy in self.properties(role).get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                yield {**statement, "Action": [actions] if isinstance(actions, str) else actions}
+
+    def actions(self, function: str) -> set[str]:
+        """What the function may do, by its own statements."""
+        statements = self.statements(f"{function}Role")
+        return {action for statement in statements for action in statement["Action"]}
+
+    def needs(self, name: str) -> set[str]:
+        """The logical ids that a resource depends on, at any distance."""
+        found: set[str] = set()
+        open_names = [name]
+        while open_names:
+            resource = self.document["Resources"][open_names.pop()]
+            for other in _references(resource):
+                if other in self.document["Resources"] and other not in found:
+                    found.add(other)
+                    open_names.append(other)
+        return found
+
+
+def _references(node: Any) -> Iterator[str]:
+    """The logical ids that Ref, GetAtt, Sub and DependsOn name."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _references(each)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("Ref", "DependsOn"):
+                yield from [value] if isinstance(value, str) else value
+            elif key == "Fn::GetAtt":
+                yield value[0] if isinstance(value, list) else value.split(".")[0]
+            elif key == "Fn::Sub":
+                text = value if isinstance(value, str) else value[0]
+                yield from (part.split("}")[0].split(".")[0] for part in text.split("${")[1:])
+            yield from _references(value)

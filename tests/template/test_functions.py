@@ -1,0 +1,92 @@
+"""Every function gets what it reads, leaves its lines where they end, and stops in time."""
+
+import os
+
+import pytest
+
+from runyard.settings import Settings
+from tests.template.repository import FUNCTIONS, ROOT, Translated
+
+# Read by Powertools and by the Lambda Web Adapter, not by us.
+FOREIGN_VARIABLES = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
+ADAPTER_VARIABLES = {
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "AWS_LWA_INVOKE_MODE",
+    "AWS_LWA_PORT",
+    "AWS_LWA_READINESS_CHECK_PATH",
+}
+SETTINGS_VARIABLES = {name.upper() for name in Settings.model_fields}
+
+
+def test_the_template_has_exactly_the_functions_that_the_repository_has(
+    translated: Translated,
+) -> None:
+    folders = {path.name for path in (ROOT / "functions").iterdir() if any(path.iterdir())}
+    named = {
+        name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name) for name in FUNCTIONS
+    }
+    assert set(translated.of_type("AWS::Lambda::Function")) == set(FUNCTIONS)
+    assert {name.removesuffix("_function").lstrip("_") for name in named.values()} == folders
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_variable_of_a_function_is_a_setting(translated: Translated, function: str) -> None:
+    known = SETTINGS_VARIABLES | FOREIGN_VARIABLES
+    if function == "StreamFunction":
+        known |= ADAPTER_VARIABLES
+    assert set(translated.variables(function)) - known == set()
+
+
+def test_every_setting_is_given_to_some_function(translated: Translated) -> None:
+    given = {name for function in FUNCTIONS for name in translated.variables(function)}
+    assert SETTINGS_VARIABLES - given == set()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_values_that_are_written_out_are_valid_settings(
+    translated: Translated, function: str
+) -> None:
+    variables = translated.variables(function)
+    Settings.from_environment({k: v for k, v in variables.items() if isinstance(v, str)})
+
+
+def test_waits_end_before_their_function_does(translated: Translated) -> None:
+    api, stream = translated.variables("ApiFunction"), translated.variables("StreamFunction")
+    assert float(api["SYNC_WAIT_SECONDS"]) + 2 <= translated.properties("ApiFunction")["Timeout"]
+    for name in ("SYNC_WAIT_SECONDS", "STREAM_MAX_SECONDS"):
+        assert float(stream[name]) + 30 <= translated.properties("StreamFunction")["Timeout"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_logs_to_a_group_with_an_end(translated: Translated, function: str) -> None:
+    group = translated.properties(function)["LoggingConfig"]["LogGroup"]["Ref"]
+    assert group == f"{function}Logs"
+    assert "RetentionInDays" in translated.properties(group)
+
+
+def test_no_log_group_keeps_its_lines_for_ever(translated: Translated) -> None:
+    groups = translated.of_type("AWS::Logs::LogGroup")
+    assert groups
+    assert [name for name, group in groups.items() if "RetentionInDays" not in group] == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_is_traced_and_of_the_kind_that_the_layers_are_built_for(
+    translated: Translated, function: str
+) -> None:
+    properties = translated.properties(function)
+    assert properties["TracingConfig"] == {"Mode": "Active"}
+    assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"])
+
+
+def test_a_function_that_reads_agents_has_their_layer(translated: Translated) -> None:
+    for function in FUNCTIONS:
+        layers = {layer.get("Ref", "") for layer in translated.properties(function)["Layers"]}
+        has_agents = any(layer.startswith("AgentsLayer") for layer in layers)
+        assert has_agents == ("AGENTS_DIR" in translated.variables(function)), function
+
+
+def test_the_adapter_can_start_the_stream_function() -> None:
+    script = ROOT / "functions" / "stream" / "run.sh"
+    assert os.access(script, os.X_OK)
+    assert b"\r" not in script.read_bytes()
