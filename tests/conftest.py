@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
-from runyard.settings import Settings
 from runyard.store.stores import Stores
 from tests.service import Service
 
@@ -38,19 +38,7 @@ def merged_agents(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def stores(stack: LocalStack) -> Stores:
     """The stack's stores, spoken to without the service in between."""
-    return stores_of(stack)
-
-
-def stores_of(stack: LocalStack) -> Stores:
-    """The stores of a stack."""
-    settings = Settings.from_environment(stack.environment)
-    return Stores.create(
-        stack.client("dynamodb"),
-        stack.client("s3"),
-        events_table=settings.events_table,
-        records_table=settings.records_table,
-        bucket=settings.bucket,
-    )
+    return stores_of(stack.environment)
 
 
 @pytest.fixture(scope="session")

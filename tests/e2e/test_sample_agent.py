@@ -1,4 +1,4 @@
-"""The sample agent's paths, as its README session walks them: over HTTP, against a running stack."""
+"""The sample agent's paths, as README's session walks them: over HTTP, against a running stack."""
 
 import pytest
 

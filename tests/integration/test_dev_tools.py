@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runyard.dev import dynoxide
-from runyard.dev.tool_cache import ToolUnavailableError
+from runyard.dev.errors import ToolUnavailableError
 
 
 def test_an_endpoint_that_the_user_names_is_taken(

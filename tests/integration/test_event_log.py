@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def test_sixteen_writers_lose_nothing(stores: Stores) -> None:
         return written
 
     with ThreadPoolExecutor(16) as pool:
-        acknowledged = sorted(sum(pool.map(write, range(16)), []))
+        acknowledged = sorted(chain.from_iterable(pool.map(write, range(16))))
     events = list(log.events(run_id))
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert [(event.sequence, event.data["delta"]) for event in events] == acknowledged
@@ -66,7 +67,7 @@ def test_nothing_is_appended_after_the_end(stores: Stores) -> None:
         return [append_until_done(log, run_id, drafts) for _ in range(10)]
 
     with ThreadPoolExecutor(16) as pool:
-        acknowledged = sorted(filter(None, sum(pool.map(write, range(16)), [])))
+        acknowledged = sorted(filter(None, chain.from_iterable(pool.map(write, range(16)))))
     events = list(log.events(run_id))
     assert acknowledged == [event.sequence for event in events]
     assert [event.is_terminal for event in events].index(True) == len(events) - 1

@@ -4,6 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+
+from runyard.agent.definition import Route
+from runyard.agent.provider_model import ProviderModel
+from runyard.domain.errors import ModelRefusedError, ModelUnavailableError, RunyardError
 from tests.servers.anthropic_server import AnthropicServer, Message, MessageFailure
 from tests.servers.asking import QUESTION, events_of
 from tests.servers.bedrock_server import (
@@ -14,10 +18,6 @@ from tests.servers.bedrock_server import (
 )
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
-
-from runyard.agent.definition import Route
-from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import ModelRefusedError, ModelUnavailableError, RunyardError
 
 AGAIN = ModelUnavailableError
 NEVER = ModelRefusedError

@@ -5,6 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from runyard.agent.definition import Route
+from runyard.agent.dialogue import (
+    INVALID_ARGUMENTS,
+    ModelTurn,
+    ReasoningDelta,
+    ResponseDelta,
+    Thinking,
+    TokenUsage,
+    ToolCall,
+    Turn,
+    UserTurn,
+)
+from runyard.agent.model import model_for
+from runyard.agent.provider_model import ProviderModel
+from runyard.domain.errors import DefinitionError
 from tests.servers.asking import (
     FINAL_OUTPUT,
     FOLLOW_UP,
@@ -20,22 +36,6 @@ from tests.servers.openai_server import (
     ChatUsage,
     OpenAIServer,
 )
-
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import (
-    ModelTurn,
-    ReasoningDelta,
-    ResponseDelta,
-    Thinking,
-    TokenUsage,
-    ToolCall,
-    Turn,
-    UserTurn,
-)
-from runyard.agent.model import model_for
-from runyard.agent.provider_messages import INVALID_ARGUMENTS
-from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import DefinitionError
 
 
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:

@@ -8,6 +8,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
+from runyard.agent.definition import Route
+from runyard.agent.dialogue import (
+    INVALID_ARGUMENTS,
+    ReasoningDelta,
+    ResponseDelta,
+    Thinking,
+    TokenUsage,
+)
+from runyard.agent.provider_clients import _bedrock_client
+from runyard.agent.provider_model import ProviderModel
+from runyard.domain.errors import DefinitionError, ModelUnavailableError
 from tests.servers.anthropic_server import AnthropicServer, Message
 from tests.servers.asking import (
     FINAL_OUTPUT,
@@ -24,13 +36,6 @@ from tests.servers.bedrock_server import (
     ConverseToolUse,
     ConverseUsage,
 )
-
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import ReasoningDelta, ResponseDelta, Thinking, TokenUsage
-from runyard.agent.provider_clients import _bedrock_client
-from runyard.agent.provider_messages import INVALID_ARGUMENTS
-from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import DefinitionError, ModelUnavailableError
 
 CLAUDE_ON_BEDROCK = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 CLAUDE = "claude-haiku-4-5"

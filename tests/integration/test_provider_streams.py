@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.servers.asking import QUESTION, events_of, reply_of
-from tests.servers.bedrock_server import BedrockServer, ConverseReply
-from tests.servers.loopback import Received
-from tests.servers.openai_server import ChatReply, OpenAIServer
 
 from runyard.agent.definition import Route
 from runyard.agent.dialogue import Model, ModelEvent, ModelRequest, ResponseDelta, UserTurn
 from runyard.agent.provider_model import ProviderModel
 from runyard.domain.errors import ModelUnavailableError
+from tests.servers.asking import QUESTION, events_of, reply_of
+from tests.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.servers.loopback import Received
+from tests.servers.openai_server import ChatReply, OpenAIServer
 
 
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:

@@ -1,4 +1,4 @@
-"""Runs through the real state machine and the real handlers: what the sample agent does not show."""
+"""Runs through the real state machine and the real handlers: what the sample agent leaves out."""
 
 import time
 from collections.abc import Iterator

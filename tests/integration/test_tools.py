@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 from runyard.agent.definition import ExecutableTool, HttpTool, LambdaTool, PythonTool
 from runyard.agent.tools import aws_lambda
 from runyard.agent.tools.call import call_tool
 from runyard.agent.tools.port import ToolEnvironment, ToolFailedError, ToolInvocation
+from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 
 def called(

@@ -5,7 +5,6 @@ import socket
 import time
 
 import pytest
-from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 from runyard.agent.tools.outgoing import (
     OutgoingRequest,
@@ -14,6 +13,7 @@ from runyard.agent.tools.outgoing import (
     is_public,
 )
 from runyard.agent.tools.port import ToolFailedError
+from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 
 def fetched(

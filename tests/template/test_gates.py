@@ -68,11 +68,18 @@ FAULTS = {
         "cloudformation",
         "ircular",
     ),
+    "an attribute that a resource does not have": Fault(
+        "template.yaml",
+        "!GetAtt HttpApi.ApiEndpoint",
+        "!GetAtt HttpApi.ApiEndpiont",
+        "sam-lint",
+        "ApiEndpiont",
+    ),
     "a resource that is not there": Fault(
         "template.yaml",
         "          EVENTS_TABLE: !Ref EventsTable",
         "          EVENTS_TABLE: !Ref EventTable",
-        "sam-lint",
+        "cloudformation",  # Not sam-lint: in a SAM resource it does not look.
         "EventTable",
     ),
     "a property that SAM does not know": Fault(

@@ -1,4 +1,4 @@
-"""What the checkers of the states language do not ask: does every task end, and every error arrive?"""
+"""What no checker of the states language asks: does every task end, does every error arrive?"""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def test_every_task_but_the_last_resort_hands_what_fails_to_it(states: dict[str,
 
 
 def test_the_last_resort_finds_the_error_that_it_reads(states: dict[str, Any]) -> None:
-    """A path that is not there fails the execution, so every way to CloseRun has to leave $.error."""
+    """A path that is not there fails the execution, so every way there has to leave $.error."""
     assert states[LAST_RESORT]["Parameters"]["Payload"]["error.$"] == "$.error"
     without_error = [name for name, way in ways_to(states, LAST_RESORT) if not leaves_error(way)]
     assert without_error == []

@@ -16,6 +16,7 @@ from runyard.agent.definition import (
     ExecutableTool,
     Tool,
 )
+from runyard.agent.dialogue import INVALID_ARGUMENTS
 from runyard.agent.schemas import faults_of
 from runyard.domain.errors import FinalError, InputExpiredError, ToolInDoubtError
 from runyard.domain.history import Call
@@ -89,8 +90,10 @@ def next_action(definition: AgentDefinition, call: Call, begun_here: bool) -> Ac
     if call.phase in ("asked", "answered"):
         return Wait()
     tool = definition.tool(call.name)
-    if tool is None or (faults := faults_of(tool.parameters, call.input)):
-        return _unusable(definition, call, {} if tool is None else faults)
+    if tool is None or INVALID_ARGUMENTS in call.input:
+        return _unusable(definition, call, {})
+    if faults := faults_of(tool.parameters, call.input):
+        return _unusable(definition, call, faults)
     if call.phase == "resumed":
         return _after_answer(tool, call, begun_here)
     if isinstance(tool, AskHuman):
@@ -108,6 +111,8 @@ def _unusable(definition: AgentDefinition, call: Call, faults: Mapping[str, str]
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
         }
         return Settle(_listed("The answer was not accepted", faults), "output_invalid")
+    if INVALID_ARGUMENTS in call.input:
+        return Settle("The arguments are not a JSON object.", "invalid_arguments")
     if not faults:
         return Settle(f"There is no tool {call.name!r}.", "unknown_tool")
     return Settle(_listed("The arguments do not fit the tool", faults), "invalid_arguments")

@@ -44,6 +44,10 @@ class Catalog:
             return versions[version]
         raise DefinitionError(f"there is no agent {name!r} in {self._folder}")
 
+    def check(self) -> None:
+        """Read everything. Raises DefinitionError naming file, place and fault."""
+        self._refresh()
+
     def _refresh(self) -> None:
         files = sorted([*self._folder.glob("*.yaml"), *self._folder.glob("scripts/*.yaml")])
         read_at = tuple((str(file), file.stat().st_mtime_ns) for file in files)

@@ -71,7 +71,7 @@ class _Tool(_Part):
 class HttpTool(_Tool):
     """A call of an HTTP API.
 
-    `url`, `query`, `headers` and `body` may hold `{name}` for an argument (percent-encoded in the
+    `url` and `headers` may hold `{name}` for an argument (percent-encoded in the
     URL) and `${NAME}` for a value of the installation (`AGENT_VARIABLES`). Arguments that neither
     of them names go into the JSON body, or into the query for GET and DELETE.
     """
@@ -162,6 +162,13 @@ class AgentDefinition(_Part):
             raise ValueError(f"{OUTPUT_TOOL!r} is the name of the built-in output tool")
         return self
 
+    @model_validator(mode="after")
+    def _output_is_an_object(self) -> "AgentDefinition":
+        # It is given as the arguments of a tool, and providers take nothing else for those.
+        if self.output_schema is not None and self.output_schema.get("type") != "object":
+            raise ValueError("output_schema must be of type object")
+        return self
+
     def tool(self, name: str) -> "HttpTool | PythonTool | LambdaTool | AskHuman | None":
         """The tool of this name, or None where the model made the name up."""
         return next((tool for tool in self.tools if tool.name == name), None)
@@ -186,6 +193,12 @@ class Route(_Part):
     input_usd_per_million: Decimal | None = Field(None, ge=0)
     output_usd_per_million: Decimal | None = Field(None, ge=0)
     timeout: Seconds = 300
+
+    @model_validator(mode="after")
+    def _prices_go_together(self) -> "Route":
+        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
+            raise ValueError("give both prices, or neither")
+        return self
 
     @property
     def provider(self) -> str:

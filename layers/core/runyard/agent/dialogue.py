@@ -4,7 +4,7 @@
 translates them for pydantic-ai. Nothing here imports a provider, so it costs no cold start.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,6 +54,10 @@ class ToolOutcome:
     content: str
     is_error: bool = False
 
+
+# The only key of the input of a call whose arguments were no JSON object: what the model wrote. The
+# call is not made, and the model is told.
+INVALID_ARGUMENTS = "__invalid_arguments__"
 
 Turn = UserTurn | ModelTurn | ToolOutcome
 
@@ -126,7 +130,7 @@ ModelEvent = ReasoningDelta | ResponseDelta | Reply
 class Model(Protocol):
     """A model that answers one request by a stream that ends with exactly one `Reply`."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Stream one reply.
 
         Raises ModelUnavailableError where another attempt may succeed, ModelRefusedError where not.

@@ -30,6 +30,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
 from runyard.agent.dialogue import (
+    INVALID_ARGUMENTS,
     ModelRequest,
     ModelTurn,
     ReasoningDelta,
@@ -41,10 +42,6 @@ from runyard.agent.dialogue import (
     UserTurn,
 )
 from runyard.domain.ids import new_id
-
-# The only key of the input of a call whose arguments were no JSON object. The run goes on: whoever
-# runs the call refuses it and tells the model, which sees what it wrote under this key.
-INVALID_ARGUMENTS = "__invalid_arguments__"
 
 
 def to_parameters(request: ModelRequest) -> ModelRequestParameters:

@@ -5,7 +5,7 @@ failure means. These four modules are the only ones that import pydantic-ai.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 
 from genai_prices import calc_price
@@ -33,7 +33,7 @@ class ProviderModel:
         self._route = route
         self._api_key = api_key
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Stream one reply: its deltas as they come, then the whole of it.
 
         Raises as the port says; the provider's exception is not chained, because its text may quote

@@ -7,7 +7,7 @@ taken up again plays the same turn again.
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from runyard.agent.conditions import fill, holds
@@ -37,7 +37,7 @@ class ScriptedModel:
     def __init__(self, script: Mapping[str, Any]) -> None:
         self._script = Script.model_validate(script)
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Play the next turn. Raises ModelRefusedError where the script has none for this case."""
         turn, scene = self._next_turn(request)
         await asyncio.sleep(turn.delay_ms / 1000)

@@ -16,8 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from runyard.agent.catalog import Catalog
 from runyard.dev.access_key import DEVELOPMENT_KEY
-from runyard.dev.supervisor import REPOSITORY, SWEEP_SECONDS, LocalStack, LocalStackError
+from runyard.dev.errors import LocalStackError
+from runyard.dev.supervisor import REPOSITORY, SWEEP_SECONDS, LocalStack
+from runyard.domain.errors import DefinitionError
 
 SAMPLE_TICKET = {
     "ticket_subject": "Charged twice for June invoice",
@@ -42,22 +45,30 @@ def main() -> int:
             stack.wait()
     except StopRequestedError:
         return 0
-    except LocalStackError as exc:
+    except (LocalStackError, DefinitionError) as exc:
         print(f"runyard: {exc}", file=sys.stderr)
         return 1
     return 0
 
 
 def _start() -> LocalStack:
-    agents_dir = os.environ.get("AGENTS_DIR")
+    agents_dir = Path(os.environ.get("AGENTS_DIR") or REPOSITORY / "agents")
+    Catalog(agents_dir).check()
     return LocalStack.start(
         data_dir=Path(os.environ.get("DATA_DIR") or ".runyard"),
-        port=int(os.environ.get("PORT") or 8080),
-        agents_dir=Path(agents_dir) if agents_dir else REPOSITORY / "agents",
+        port=_port(),
+        agents_dir=agents_dir,
         key=os.environ.get("ACCESS_KEY") or DEVELOPMENT_KEY,
         sweep_seconds=float(os.environ.get("SWEEP_EVERY_SECONDS") or SWEEP_SECONDS),
         report=_say,
     )
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8080"
+    if not text.isdecimal() or int(text) > 65535:
+        raise LocalStackError(f"PORT is {text!r}, which is no port")
+    return int(text)
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,6 @@
 """Which parts the local stack has, by which commands they run, and on which ports.
 
-The order is the order of stopping, backwards: what others depend on starts first and ends last.
+They stop in the reverse order: what others depend on ends last.
 """
 
 import os
@@ -27,56 +27,47 @@ class Blueprint:
     port: int
 
 
-def draw(
-    *,
-    repository: Path,
-    data_dir: Path,
-    agents_dir: Path,
-    port: int,
-    user: Mapping[str, str],
-    web: bool,
-    report: Callable[[str], None],
-) -> Blueprint:
+@dataclass(frozen=True)
+class Site:
+    """Where a stack is to stand."""
+
+    repository: Path
+    data_dir: Path
+    agents_dir: Path
+    port: int
+    """The web server's; 0 takes a free one."""
+    user: Mapping[str, str]
+    """The environment of whoever starts it."""
+    web: bool
+
+
+def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
     """Choose ports, find the DynamoDB emulator, write down environment and commands."""
-    dynamodb_port, aws_port, lambda_port, samples_port, free = free_ports(5)
-    port = port or free
-    template_path = repository / "template.yaml"
-    template = read_template(template_path, region=user.get("AWS_REGION") or "us-east-1")
-    dynamodb = dynoxide.locate(dynamodb_port, data_dir, report)
+    *inner, free = free_ports(5)
+    ports = dict(zip((DYNAMODB, LAMBDA, AWS, SAMPLES), inner, strict=True))
+    ports[WEB] = site.port or free
+    template_path = site.repository / "template.yaml"
+    template = read_template(template_path, region=site.user.get("AWS_REGION") or "us-east-1")
+    dynamodb = dynoxide.locate(ports[DYNAMODB], site.data_dir, report)
     environment = local_environment.compose(
         template,
-        user,
-        dynamodb_endpoint=dynamodb.endpoint or _url(dynamodb_port),
-        aws_endpoint=_url(aws_port),
-        lambda_endpoint=_url(lambda_port),
-        samples_port=samples_port,
-        agents_dir=agents_dir,
+        site.user,
+        dynamodb_endpoint=dynamodb.endpoint or _url(ports[DYNAMODB]),
+        aws_endpoint=_url(ports[AWS]),
+        lambda_endpoint=_url(ports[LAMBDA]),
+        samples_port=ports[SAMPLES],
+        agents_dir=site.agents_dir,
     )
-    logs = data_dir / "logs"
-
-    def part(
-        name: str, description: str, port: int, command: tuple[str, ...], ready: str | None = None
-    ) -> Part:
-        return Part(name, description, command, port, logs / f"{name}.log", environment, ready)
-
-    common = ("--template", str(template_path), "--region", template.region)
-    parts = [
-        part(LAMBDA, "runs functions/*/handler.py", lambda_port,
-             _module("lambda_endpoint", lambda_port, *common), "/ready"),
-        part(AWS, "moto: Step Functions, S3, Secrets Manager", aws_port,
-             _module("aws_emulator", aws_port, *common, "--lambda-endpoint", _url(lambda_port),
-                     "--s3-dir", str(data_dir / "s3"))),
-        part(SAMPLES, "what the sample agent calls", samples_port,
-             _module("sample_services", samples_port)),
-    ]  # fmt: skip
+    parts = _own_parts(site, ports, environment, template.region)
     if dynamodb.endpoint is None:
-        text = f"{dynamodb.description}; {dynamodb.note}" if dynamodb.note else dynamodb.description
-        emulator = part(DYNAMODB, text, dynamodb_port, dynamodb.command)
-        emulator.environment = {**os.environ, **dynamodb.environment}
+        description = "; ".join(filter(None, (dynamodb.description, dynamodb.note)))
+        own = {**os.environ, **dynamodb.environment}
+        log = _log(site, DYNAMODB)
+        emulator = Part(DYNAMODB, description, dynamodb.command, ports[DYNAMODB], log, own)
         parts.insert(0, emulator)
-    if web:
-        parts.append(part(WEB, _url(port), port, web_command(port)))
-    return Blueprint(template, environment, {each.name: each for each in parts}, port)
+    if not site.web:
+        parts = [part for part in parts if part.name != WEB]
+    return Blueprint(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
 def web_command(port: int) -> tuple[str, ...]:
@@ -87,6 +78,43 @@ def web_command(port: int) -> tuple[str, ...]:
         # Open streams would otherwise hold up Ctrl-C for as long as their clients listen.
         *("--timeout-graceful-shutdown", "1"),
     )
+
+
+def _own_parts(
+    site: Site, ports: Mapping[str, int], environment: Mapping[str, str], region: str
+) -> list[Part]:
+    template = ("--template", str(site.repository / "template.yaml"), "--region", region)
+    s3 = ("--s3-dir", str(site.data_dir / "s3"))
+    commands = {
+        LAMBDA: _module("lambda_endpoint", ports[LAMBDA], *template),
+        AWS: _module(
+            "aws_emulator", ports[AWS], *template, *s3, "--lambda-endpoint", _url(ports[LAMBDA])
+        ),
+        SAMPLES: _module("sample_services", ports[SAMPLES]),
+        WEB: web_command(ports[WEB]),
+    }
+    descriptions = {
+        LAMBDA: "functions/*/handler.py",
+        AWS: "moto: Step Functions, S3, Secrets Manager",
+        SAMPLES: "what the sample agent calls",
+        WEB: _url(ports[WEB]),
+    }
+    return [
+        Part(
+            name,
+            descriptions[name],
+            command,
+            ports[name],
+            _log(site, name),
+            environment,
+            ready_path="/ready" if name == LAMBDA else None,
+        )
+        for name, command in commands.items()
+    ]
+
+
+def _log(site: Site, name: str) -> Path:
+    return site.data_dir / "logs" / f"{name}.log"
 
 
 def _module(name: str, port: int, *arguments: str) -> tuple[str, ...]:

@@ -71,6 +71,18 @@ def _is_policy_condition(key: str, argument: Any) -> bool:
     return key == "Condition" and isinstance(argument, dict)
 
 
+def _pseudo_parameters(stack_name: str, region: str) -> dict[str, Any]:
+    return {
+        "AWS::Region": region,
+        "AWS::AccountId": ACCOUNT_ID,
+        "AWS::Partition": "aws",
+        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::StackName": stack_name,
+        "AWS::StackId": f"arn:aws:cloudformation:{region}:{ACCOUNT_ID}:stack/{stack_name}/0",
+        "AWS::NoValue": _ABSENT,
+    }
+
+
 class Resolver:
     """Resolves values of one document with the parameters' defaults and the given overrides."""
 
@@ -87,15 +99,7 @@ class Resolver:
         self._resources: Mapping[str, Any] = document["Resources"]
         self._conditions: Mapping[str, Any] = document.get("Conditions", {})
         self._mappings: Mapping[str, Any] = document.get("Mappings", {})
-        self._values: dict[str, Any] = {
-            "AWS::Region": region,
-            "AWS::AccountId": ACCOUNT_ID,
-            "AWS::Partition": "aws",
-            "AWS::URLSuffix": "amazonaws.com",
-            "AWS::StackName": stack_name,
-            "AWS::StackId": f"arn:aws:cloudformation:{region}:{ACCOUNT_ID}:stack/{stack_name}/0",
-            "AWS::NoValue": _ABSENT,
-        }
+        self._values = _pseudo_parameters(stack_name, region)
         for name, declaration in document.get("Parameters", {}).items():
             self._values[name] = self._parameter(name, declaration, parameters or {})
         self._functions: dict[str, Callable[[Any], Any]] = {

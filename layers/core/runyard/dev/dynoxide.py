@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runyard.dev.tool_cache import ToolUnavailableError, cache_dir, npm_pack, pip_environment
+from runyard.dev.errors import ToolUnavailableError
+from runyard.dev.tool_cache import cache_dir, npm_pack, pip_environment
 
 VERSION = "1.2.1"
 MINISTACK = "ministack==1.5.33"

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from runyard.dev.part import CRASH_LIMIT, CRASH_WINDOW_SECONDS, Part, PartError
+from runyard.dev.errors import PartError
+from runyard.dev.part import CRASH_LIMIT, CRASH_WINDOW_SECONDS, Part
 
 _WATCH_SECONDS = 0.1
 

@@ -54,7 +54,9 @@ def compose(
     if not user.get("AWS_ACCESS_KEY_ID") and not user.get("AWS_PROFILE"):
         # The user's own are kept, if there are any: a Bedrock model is called with them.
         environment |= DUMMY_CREDENTIALS
-    for name in ("NO_PROXY", "no_proxy"):
-        given = user.get(name)
-        environment[name] = f"{given},{_NO_PROXY}" if given else _NO_PROXY
-    return environment
+    return environment | _without_proxy(user)
+
+
+def _without_proxy(user: Mapping[str, str]) -> dict[str, str]:
+    given = {name: user.get(name) for name in ("NO_PROXY", "no_proxy")}
+    return {name: f"{text},{_NO_PROXY}" if text else _NO_PROXY for name, text in given.items()}

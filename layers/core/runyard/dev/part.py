@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runyard.dev import lifeline
+from runyard.dev.errors import PartError
 from runyard.dev.loopback_http import HOST
 
 READY_SECONDS = 60  # A cold file cache on a busy machine; usually 0.1 to 3 s.
@@ -26,10 +27,6 @@ CRASH_WINDOW_SECONDS = 30
 
 # Requests to loopback never go through a proxy that the environment names.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class PartError(Exception):
-    """A part did not become ready, or ends again and again."""
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runyard.dev.clients import client
+from runyard.dev.errors import InvocationFailedError, TableChangedError
 from runyard.dev.secret_values import value_of
 from runyard.dev.template import LocalTemplate, StateMachine, Table
 
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class TableChangedError(Exception):
-    """A table in the data folder is not the one that the template declares."""
-
-
-class InvocationFailedError(Exception):
-    """A function that the stack invoked reported an error."""
 
 
 def create_tables(template: LocalTemplate, environment: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ the supervisor itself, is killed.
 """
 
 import fcntl
+import json
 import os
 import threading
 import time
@@ -17,13 +18,15 @@ from typing import IO, Any
 
 from runyard.dev import access_key, blueprint, provisioning
 from runyard.dev.clients import client
+from runyard.dev.errors import DataDirInUseError, InvocationFailedError, LocalStackError
 from runyard.dev.keeper import Keeper
 from runyard.dev.loopback_http import HOST
-from runyard.dev.part import LocalStackError, Part, port_is_taken
+from runyard.dev.part import Part, port_is_taken
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 SWEEP_FUNCTION = "SweepFunction"
 SWEEP_SECONDS = 30.0
+NOTES_FILE = "stack.json"
 
 
 class LocalStack:
@@ -61,29 +64,29 @@ class LocalStack:
         web: bool = True,
         seed: bool = True,
         key: str = access_key.DEVELOPMENT_KEY,
-        sweep_seconds: float = SWEEP_SECONDS,
+        sweep_seconds: float | None = SWEEP_SECONDS,
         repository: Path = REPOSITORY,
         report: Callable[[str], None] = lambda _: None,
     ) -> "LocalStack":
         """Start a stack and return when it is ready.
 
-        `environment` is added to this process's own. Port 0 takes a free one. Raises
-        `LocalStackError`.
+        `environment` is added to this process's own. Port 0 takes a free one. With no
+        `sweep_seconds`, open runs stay as they are. Raises `LocalStackError`.
         """
         data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
         if web and port and port_is_taken(port):
             raise LocalStackError(f"port {port} is taken; choose another with PORT=…")
+        site = blueprint.Site(
+            repository=repository,
+            data_dir=data_dir,
+            agents_dir=Path(agents_dir or repository / "agents").absolute(),
+            port=port,
+            user={**os.environ, **(environment or {})},
+            web=web,
+        )
         with ExitStack() as undo:
             lock_file = undo.enter_context(_lock(data_dir))
-            plan = blueprint.draw(
-                repository=repository,
-                data_dir=data_dir,
-                agents_dir=Path(agents_dir or repository / "agents").absolute(),
-                port=port,
-                user={**os.environ, **(environment or {})},
-                web=web,
-                report=report,
-            )
+            plan = blueprint.draw(site, report)
             stack = cls(plan, data_dir, key if seed else None, report)
             undo.callback(stack.stop)
             stack._bring_up(sweep_seconds)
@@ -146,7 +149,7 @@ class LocalStack:
 
     # --- start -------------------------------------------------------------------------------
 
-    def _bring_up(self, sweep_seconds: float) -> None:
+    def _bring_up(self, sweep_seconds: float | None) -> None:
         parts = self._plan.parts
         begun = time.monotonic()
         for part in parts.values():
@@ -163,12 +166,27 @@ class LocalStack:
                 self._keeper.spawn(web)
                 rest.append(pool.submit(self._await, web, begun))
             _all(rest)
-        self._sweep_quietly({"grace_seconds": 0})
         self._keeper.watch()
+        self._note_down()
+        if sweep_seconds is None:
+            return
+        self._sweep_quietly({"everything": True})
         self._sweeper = threading.Thread(
             target=self._sweep_now_and_then, args=(sweep_seconds,), name="sweeper", daemon=True
         )
         self._sweeper.start()
+
+    def _note_down(self) -> None:
+        """Leave what a command beside the stack needs to find it: `open_store` reads it."""
+        names = ("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET")
+        notes = {
+            name: value
+            for name, value in self.environment.items()
+            if name in names or name.startswith("AWS_")
+        }
+        file = self._data_dir / NOTES_FILE
+        file.touch(mode=0o600)  # The user's own AWS credentials may be among them.
+        file.write_text(json.dumps(notes), encoding="utf-8")
 
     def _fill_dynamodb(self, begun: float) -> None:
         if part := self._plan.parts.get(blueprint.DYNAMODB):
@@ -202,7 +220,7 @@ class LocalStack:
         if part.name == blueprint.AWS:
             self._provision_aws()
             # All executions are gone: the sweep starts those of the runs that are open.
-            self._sweep_quietly({"grace_seconds": 0})
+            self._sweep_quietly({"everything": True})
         if part.name == blueprint.DYNAMODB:
             self._provision_dynamodb()
 
@@ -213,7 +231,7 @@ class LocalStack:
     def _sweep_quietly(self, payload: Mapping[str, Any]) -> None:
         try:
             self.sweep(payload)
-        except (provisioning.InvocationFailedError, OSError) as exc:
+        except (InvocationFailedError, OSError) as exc:
             if not self._keeper.stopping.is_set():
                 self._report(f"the sweep failed: {exc}")
 
@@ -231,5 +249,5 @@ def _lock(data_dir: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise LocalStackError(f"{data_dir} is in use by another local stack") from None
+        raise DataDirInUseError(f"{data_dir} is in use by another local stack") from None
     return file

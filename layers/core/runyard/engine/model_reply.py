@@ -6,8 +6,8 @@ not one per token; the first one goes out at once. At most one put is under way.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from runyard.agent.conversation import reply_draft, request_for
@@ -55,15 +55,16 @@ def recovered(step: Step, reason: str) -> Draft:
     )
 
 
-async def _stream_reply(step: Step, stream: AsyncIterator[ModelEvent]) -> None:
+async def _stream_reply(step: Step, stream: AsyncGenerator[ModelEvent, None]) -> None:
     iteration = len(step.history.exchanges) + 1
     writer = _DeltaWriter(step)
     try:
-        async for event in stream:
-            if isinstance(event, Reply):
-                await writer.close(reply_draft(event, iteration))
-                return
-            await writer.add(_delta_draft(event, iteration))
+        async with aclosing(stream):
+            async for event in stream:
+                if isinstance(event, Reply):
+                    await writer.close(reply_draft(event, iteration))
+                    return
+                await writer.add(_delta_draft(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a reply")
     finally:
         await writer.stop()

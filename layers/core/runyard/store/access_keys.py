@@ -68,6 +68,7 @@ class AccessKeys:
         org_id: str,
         scopes: frozenset[Scope] = ALL_SCOPES,
         agent: str | None = None,
+        valid_until: str | None = None,
     ) -> AccessKey:
         """Keep a key under its hash; one that is there already is replaced."""
         key = AccessKey(
@@ -77,6 +78,7 @@ class AccessKeys:
             scopes=scopes,
             created_at=stamp(),
             agent=agent,
+            valid_until=valid_until,
         )
         item = {**keys.access_key(key.key_hash), **key.model_dump(exclude={"scopes"})}
         self._table.put({**item, "scopes": sorted(key.scopes)})

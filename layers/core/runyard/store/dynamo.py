@@ -180,6 +180,23 @@ class Table:
             update["ExpressionAttributeValues"] = to_attributes(values)
         return update
 
+    def scan(self, attribute: str) -> Iterator[Any]:
+        """One attribute of every item there is: for proofs over a store, never for a request."""
+        call: dict[str, Any] = {
+            "TableName": self.name,
+            "ProjectionExpression": "#attribute",
+            "ExpressionAttributeNames": {"#attribute": attribute},
+            "ConsistentRead": True,
+        }
+        while True:
+            with translated():
+                answer = self.client.scan(**call)
+            for attributes in answer["Items"]:
+                yield from from_attributes(attributes).values()
+            if "LastEvaluatedKey" not in answer:
+                return
+            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
     def query(
         self,
         condition: str,

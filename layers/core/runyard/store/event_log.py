@@ -175,6 +175,10 @@ class EventLog:
             return int(item["sequence"]) + len(lines) - 1, line_type(lines[-1]) in TERMINAL_TYPES
         return 0, False
 
+    def run_ids(self) -> set[str]:
+        """Every run that has events. Reads the whole table."""
+        return set(self._table.scan("run_id"))
+
     def _to_batch(self, item: Item) -> Batch:
         if int(item["v"]) > SCHEMA_VERSION:
             raise StoreUnavailableError("the log was written by a newer release")

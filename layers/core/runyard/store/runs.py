@@ -112,6 +112,10 @@ class Runs:
             for item in found:
                 yield item["pk"].partition("#")[2]
 
+    def ids(self) -> set[str]:
+        """Every run that there is. Reads the whole table."""
+        return {pk.removeprefix("RUN#") for pk in self._table.scan("pk") if pk.startswith("RUN#")}
+
     def _encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | None]:
         """JSON texts (DynamoDB's own numbers do not hold every JSON number), large ones in S3."""
         fields: dict[str, str | None] = {}

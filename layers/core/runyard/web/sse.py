@@ -49,7 +49,7 @@ def pace_of(settings: Settings) -> TailPace:
 async def _body(
     log: EventLog, settings: Settings, run_id: str, after: int, frames: Callable[[Batch], bytes]
 ) -> AsyncIterator[bytes]:
-    # Single lines and no blocks: some clients give a block without data to their caller as an event.
+    # Single lines and no blocks: some clients take a block without data for an event.
     yield b"retry: 2000\n"
     started = last_sent = time.monotonic()
     until = started + settings.stream_max_seconds

@@ -1,0 +1,47 @@
+"""`python -m runyard.verify_log`: prove the log of every run in the store, and print a count.
+
+Reads the store that the environment names, as the functions do; without `EVENTS_TABLE` in it, the
+local stack's in `DATA_DIR` (default `.runyard`), whether the stack is running or not.
+"""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from runyard.engine.verify_log import faults_of_run
+from runyard.store.stores import Stores
+
+
+def verify(stores: Stores) -> int:
+    """Check every run and print what is found; gives the number of runs with a fault."""
+    run_ids = sorted(stores.runs.ids() | stores.log.run_ids())
+    statuses: Counter[str] = Counter()
+    faulty = events = 0
+    for run_id in run_ids:
+        run = stores.runs.get(run_id)
+        statuses[run.status if run else "missing"] += 1
+        events += stores.log.last(run_id)[0]
+        faults = faults_of_run(stores, run_id)
+        faulty += bool(faults)
+        for fault in faults:
+            print(f"{run_id}: {fault}")
+    by_status = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+    print(f"{len(run_ids)} runs ({by_status or 'none'}), {events} events, {faulty} with faults")
+    return faulty
+
+
+def main() -> int:
+    """The exit code is 1 where a run has a fault."""
+    if os.environ.get("EVENTS_TABLE"):
+        from runyard.bootstrap import connect
+
+        return min(verify(connect()), 1)
+    from runyard.dev.open_store import open_store
+
+    with open_store(Path(os.environ.get("DATA_DIR") or ".runyard")) as stores:
+        return min(verify(stores), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""Bad input: the errors of the spec, word for word, and no run left behind."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from runyard.domain.ids import new_id
+from tests.service import Service
+
+TICKET = {"ticket_subject": "Export is broken"}
+
+
+def assert_error(
+    response: httpx.Response, status: int, code: str, details: dict[str, str] | None = None
+) -> None:
+    phrases = {
+        400: "Bad Request",
+        401: "Unauthorized",
+        404: "Not Found",
+        405: "Method Not Allowed",
+        409: "Conflict",
+        413: "Payload Too Large",
+        415: "Unsupported Media Type",
+    }
+    expected: dict[str, Any] = {"code": code, "message": phrases[status]}
+    if details is not None:
+        expected["details"] = details
+    assert (response.status_code, response.json()) == (status, {"error": expected})
+    assert response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "details"),
+    [
+        ({}, {"input": "cannot be blank"}),
+        ({"input": {}}, {"input": "cannot be blank"}),
+        ({"input": None}, {"input": "must be an object"}),
+        ({"input": "text"}, {"input": "must be an object"}),
+        ({"input": TICKET, "colour": 1}, {"colour": "is not a known field"}),
+        ({"input": {"ticket_body": "x"}}, {"input.ticket_subject": "is required"}),
+        ({"input": {"ticket_subject": ""}}, {"input.ticket_subject": "cannot be blank"}),
+        ({"input": TICKET | {"x": 1}}, {"input.x": "is not a known field"}),
+        ({"input": TICKET, "user_id": 7}, {"user_id": "must be a string"}),
+        (
+            {"input": TICKET, "user_id": "u" * 257},
+            {"user_id": "must be at most 256 characters long"},
+        ),
+        ({"input": TICKET, "session_id": "x"}, {"session_id": "must be a UUID"}),
+        ({"input": TICKET, "background": "yes"}, {"background": "must be true or false"}),
+        (
+            {"input": TICKET, "background": True, "stream": True},
+            {"stream": "cannot be true together with background"},
+        ),
+    ],
+)
+def test_a_create_that_does_not_fit_names_its_fields(
+    service: Service, body: Any, details: dict[str, str]
+) -> None:
+    assert_error(service.http.post("/v1/runs", json=body), 400, "bad_request", details)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
+        (b"[]", "must be a JSON object"),
+        (b'{"input": {"ticket_subject": NaN}}', "is not valid JSON"),
+        (b'{"input": {"n": 1e999}}', "has a number that is too large"),
+        (b'{"input": {"s": "\\ud800"}}', "has half of a surrogate pair"),
+        (b'{"input": ' + b'{"a":' * 70 + b"1" + b"}" * 71, "must be nested at most 64 deep"),
+        (b'{"a":' * 100_000, "is not valid JSON"),
+        (b"\xff\xfe", "is not valid JSON"),
+    ],
+)
+def test_a_body_that_is_no_sound_json_is_refused(
+    service: Service, content: bytes, fault: str
+) -> None:
+    response = service.http.post(
+        "/v1/runs", content=content, headers={"content-type": "application/json"}
+    )
+    assert_error(response, 400, "bad_request", {"body": fault})
+
+
+def test_other_media_types_are_refused(service: Service) -> None:
+    response = service.http.post("/v1/runs", content=b"x", headers={"content-type": "text/plain"})
+    details = {"content-type": "must be application/json"}
+    assert_error(response, 415, "unsupported_media_type", details)
+
+
+def test_a_body_over_the_platforms_limit_is_refused(service: Service) -> None:
+    headers = {"content-type": "application/json"}
+    body = b'{"input": {"ticket_subject": "' + b"x" * 7_000_000 + b'"}}'
+    response = service.http.post("/v1/runs", content=body, headers=headers)
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer wrong", "Basic eDp5"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/runs"),
+        ("GET", "/v1/runs/{id}"),
+        ("GET", "/v1/runs/{id}/events"),
+        ("GET", "/v1/runs/{id}/stream"),
+        ("POST", "/v1/runs/{id}/input"),
+        ("POST", "/v1/runs/{id}/cancel"),
+    ],
+)
+def test_every_route_wants_a_key(service: Service, method: str, path: str, key: str | None) -> None:
+    headers = {} if key is None else {"Authorization": key}
+    url = service.base_url + path.format(id=new_id())
+    assert_error(httpx.request(method, url, headers=headers), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("run_id", [new_id(), "nonsense", "%00", "a" * 300])
+@pytest.mark.parametrize("tail", ["", "/events", "/stream"])
+def test_an_unknown_run_is_not_found(service: Service, run_id: str, tail: str) -> None:
+    assert_error(service.http.get(f"/v1/runs/{run_id}{tail}"), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/", "/v2/runs", "/v1/run"])
+def test_an_unknown_route_is_not_found(service: Service, path: str) -> None:
+    assert_error(service.http.get(path), 404, "not_found")
+
+
+def test_a_wrong_method_is_said_to_be_one(service: Service) -> None:
+    assert_error(service.http.delete(f"/v1/runs/{new_id()}"), 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("query", "details"),
+    [
+        ("page=0", {"page": "must be an integer from 1 to 1000000000"}),
+        ("page_size=501", {"page_size": "must be an integer from 1 to 500"}),
+        ("sort=id", {"sort": "must name sequence"}),
+    ],
+)
+def test_a_page_out_of_range_is_refused(
+    service: Service, query: str, details: dict[str, str]
+) -> None:
+    run = service.create(TICKET)
+    response = service.http.get(f"/v1/runs/{run['id']}/events?{query}")
+    assert_error(response, 400, "bad_request", details)
+
+
+def test_pages_cover_the_log_in_both_directions(service: Service) -> None:
+    run = service.create(TICKET)
+    events = service.events(run["id"])
+    seen = []
+    for page in range(1, 100):
+        path = f"/v1/runs/{run['id']}/events?page={page}&page_size=3&sort=-sequence"
+        body = service.http.get(path).json()
+        assert body["pagination"]["total_count"] == len(events)
+        seen += body["data"]
+        if not body["data"]:
+            assert page == body["pagination"]["page_count"] + 1
+            break
+    assert seen == events[::-1]
+
+
+def test_cursors_of_a_stream(service: Service) -> None:
+    run = service.create(TICKET)
+    path, last = f"/v1/runs/{run['id']}/stream", len(service.events(run["id"]))
+
+    def ids(query: str, **headers: str) -> list[str]:
+        lines = service.http.get(path + query, headers=headers).text.splitlines()
+        return [line[4:] for line in lines if line.startswith("id: ")]
+
+    everything = [str(n) for n in range(1, last + 1)]
+    for query in ("", "?after_sequence=", "?after_sequence=-1", "?after_sequence=0"):
+        assert ids(query) == everything
+    assert ids("?after_sequence=3") == everything[3:]
+    assert ids("?after_sequence=1", **{"Last-Event-ID": "4"}) == everything[4:]
+    assert service.http.get(f"{path}?after_sequence={last}").status_code == 204
+    past = service.http.get(f"{path}?after_sequence={last + 1}")
+    fault = {"after_sequence": f"is past the last sequence, {last}"}
+    assert_error(past, 400, "bad_request", fault)
+    for wrong in ("x", "1.5", "-2", "9" * 40):
+        response = service.http.get(f"{path}?after_sequence={wrong}")
+        fault = {"after_sequence": "must be an integer of at least 0"}
+        assert_error(response, 400, "bad_request", fault)
+
+
+@pytest.mark.parametrize(
+    ("body", "details"),
+    [
+        ({}, {"type": "is required", "data": "is required"}),
+        (
+            {"type": "x", "data": {}},
+            {"type": "must be one of 'human_feedback' or 'approval_request'"},
+        ),
+        ({"type": "human_feedback", "data": {}}, {"data.request_id": "is required"}),
+        (
+            {"type": "human_feedback", "data": {"request_id": "x", "feedback": "y"}},
+            {"request_id": "is not a request of this run"},
+        ),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_refused(
+    service: Service, body: Any, details: dict[str, str]
+) -> None:
+    run = service.create({"ticket_subject": "Help!"})
+    response = service.http.post(f"/v1/runs/{run['id']}/input", json=body)
+    assert_error(response, 400, "bad_request", details)
+    assert service.run(run["id"])["status"] == "awaiting_input"
+
+
+def test_answers_that_contradict_the_request_are_refused(service: Service) -> None:
+    run = service.create({"ticket_subject": "Help!"})
+    assert_error(
+        service.answer(run, feedback="nonsense"),
+        400,
+        "bad_request",
+        {"feedback": "must be one of: billing, technical, account, other"},
+    )
+    assert_error(
+        service.answer(run, feedback="  "), 400, "bad_request", {"feedback": "cannot be blank"}
+    )
+    request = run["input_requests"][0]
+    wrong = {
+        "type": "approval_request",
+        "data": {"request_id": request["id"], "is_approved": True},
+    }
+    assert_error(
+        service.http.post(f"/v1/runs/{run['id']}/input", json=wrong),
+        400,
+        "bad_request",
+        {"type": "the request is of type human_feedback"},
+    )
+    assert service.answer(run, feedback="other").status_code == 200
+    assert service.answer(run, feedback="other").status_code == 200
+    again = service.answer(run, feedback="billing")
+    assert again.status_code in (400, 409)
+
+
+def test_an_edit_beyond_what_is_allowed_is_refused(service: Service) -> None:
+    run = service.create({"ticket_subject": "x", "ticket_body": "I was charged twice"})
+    for params, details in [
+        ({"order_id": "1"}, {"params.order_id": "cannot be changed"}),
+        ({"amount": 0}, {"params.amount": "must be above 0"}),
+        ({"amount": 5000}, {"params.amount": "must be at most 1000"}),
+        ({"amount": "x"}, {"params.amount": "must be of type number"}),
+    ]:
+        response = service.answer(run, is_approved=True, params=params)
+        assert_error(response, 400, "bad_request", details)
+    assert service.run(run["id"])["status"] == "awaiting_input"

@@ -1,0 +1,67 @@
+"""What the layers hold, and what a function loads of it before it answers."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.template.repository import ROOT
+
+LAYER_LOCK = ROOT / "layers" / "dependencies" / "requirements.txt"
+LOCKS = (LAYER_LOCK, ROOT / "requirements" / "dev.txt", ROOT / "requirements" / "sam.txt")
+
+FRAMEWORK = ["fastapi", "starlette"]  # Half a second of a cold start.
+MODELS = ["pydantic_ai", "anthropic", "openai"]  # Two seconds.
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+
+
+def test_what_is_shipped_is_what_is_tested() -> None:
+    tested = pins(LOCKS[1])
+    shipped = pins(LAYER_LOCK)
+    assert shipped
+    assert {name: tested.get(name) for name in shipped} == shipped
+
+
+def test_the_layer_leaves_to_the_runtime_what_the_runtime_brings() -> None:
+    """boto3 and botocore would be the largest part of the layer."""
+    assert pins(LAYER_LOCK).keys() & {"boto3", "botocore", "s3transfer", "awslambdaric"} == set()
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_a_lock_file_names_no_address_and_no_machine(lock: Path) -> None:
+    lines = [line.strip() for line in lock.read_text().splitlines()]
+    strange = [line for line in lines if not re.match(r"#|--hash=sha256:|[a-z0-9-]+==", line)]
+    assert strange == []
+    assert "://" not in lock.read_text()
+
+
+@pytest.mark.parametrize(
+    ("function", "unwanted"),
+    [
+        ("api", MODELS),
+        ("run_step", FRAMEWORK),
+        ("request_input", FRAMEWORK + MODELS),
+        ("close_run", FRAMEWORK + MODELS),
+        ("sweep", FRAMEWORK + MODELS),
+    ],
+)
+def test_a_cold_start_loads_nothing_in_vain(function: str, unwanted: list[str]) -> None:
+    """A new process, as in Lambda: the handler's folder and the layer on the path, no more."""
+    code = "import handler, json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "functions" / function,
+        env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(unwanted) & set(json.loads(done.stdout)) == set()
