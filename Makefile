@@ -66,12 +66,12 @@ clean: ## Remove what the targets made: environments, builds, caches
 .venv/.installed: requirements/dev.txt
 	@echo "Installing the development environment into .venv (once, about a minute) ..."
 	@python=$$(tools/find-python 3.11+) && rm -rf .venv && "$$python" -m venv .venv
-	@$(PYTHON) -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
-	@$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(PYTHON) -m pip install -qq --no-deps --require-hashes -r requirements/dev.txt
+	@$(PYTHON) -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv-sam/.installed: requirements/sam.txt
 	@echo "Installing the SAM command line into .venv-sam (once, about a minute) ..."
 	@python=$$(tools/find-python 3.11+) && rm -rf .venv-sam && "$$python" -m venv .venv-sam
-	@$(SAM_PYTHON) -m pip install --quiet --no-deps --require-hashes -r requirements/sam.txt
+	@$(SAM_PYTHON) -m pip install -qq --no-deps --require-hashes -r requirements/sam.txt
 	@touch $@
