@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runyard.domain.clock import parse
+
 RunStatus = Literal["created", "started", "paused", "completed", "failed", "canceled"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
 
@@ -73,3 +75,20 @@ class Run(BaseModel):
     def execution_name(self) -> str:
         """The name of the execution that carries the run now: its id, later `{id}-{n}`."""
         return self.id if self.execution == 0 else f"{self.id}-{self.execution}"
+
+
+def shown_usage(usage: Usage, started_at: str, ended_at: str) -> dict[str, Any]:
+    """A run's usage as its terminal event and its responses show it.
+
+    Tokens, USD (left out while no price is known), steps, and milliseconds from start to end.
+    """
+    shown: dict[str, Any] = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+    if usage.cost_usd is not None:
+        shown["cost_usd"] = float(usage.cost_usd)
+    shown["steps"] = usage.steps
+    duration = parse(ended_at) - parse(started_at)
+    shown["duration_ms"] = round(duration.total_seconds() * 1000)
+    return shown

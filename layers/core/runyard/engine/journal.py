@@ -7,11 +7,11 @@ reads on, and its owner decides anew from the longer history.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runyard.domain.clock import now, parse
+from runyard.domain.clock import stamp
 from runyard.domain.errors import AppendConflictError, NotFoundError
 from runyard.domain.events import Draft, Event
 from runyard.domain.history import History
-from runyard.domain.runs import Run, RunStatus
+from runyard.domain.runs import Run, RunStatus, shown_usage
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
 
@@ -69,14 +69,17 @@ class Journal:
 
     def complete(self, output: Mapping[str, Any]) -> None:
         """The run has its answer."""
-        data = {**_life(self.run, "completed"), "output": output, "usage": self.usage()}
-        self._end("completed", [Draft(type="run.completed", data=data)], output=output)
+        ended_at = stamp()
+        data = {"output": output, "usage": self._usage(ended_at)}
+        draft = Draft(type="run.completed", data=_life(self.run, "completed") | data)
+        self._end("completed", [draft], ended_at, output=output)
 
     def fail(self, code: str, message: str) -> None:
         """The run cannot go on."""
-        error = {"code": code, "message": message}
-        data = {**_life(self.run, "failed"), "error": error, "usage": self.usage()}
-        self._end("failed", [Draft(type="run.failed", data=data)], error=error)
+        ended_at, error = stamp(), {"code": code, "message": message}
+        data = {"error": error, "usage": self._usage(ended_at)}
+        draft = Draft(type="run.failed", data=_life(self.run, "failed") | data)
+        self._end("failed", [draft], ended_at, error=error)
 
     def cancel(self, requested_by: str) -> None:
         """Somebody wants the run to stop."""
@@ -85,20 +88,22 @@ class Journal:
             Draft(type="run.cancel_requested", data=asked),
             Draft(type="run.canceled", data=_life(self.run, "canceled")),
         ]
-        self._end("canceled", drafts)
+        self._end("canceled", drafts, stamp())
 
     def _end(
         self,
         status: RunStatus,
         drafts: Sequence[Draft],
+        ended_at: str,
         *,
         output: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> None:
         stores, run_id = self.stores, self.run.id
-        changes = [
-            stores.runs.end_change(run_id, status, self.history.usage, output=output, error=error)
-        ]
+        ended = stores.runs.end_change(
+            run_id, status, self.history.usage, ended_at=ended_at, output=output, error=error
+        )
+        changes = [ended]
         if self.history.asked:
             changes += [
                 stores.input_requests.settle_change(request, "void")
@@ -106,24 +111,10 @@ class Journal:
             ]
         self.append(drafts, changes)
 
-    def usage(self) -> Mapping[str, Any]:
-        """What the run has used until now, as events and responses show it."""
-        return shown_usage(self.run, self.history)
+    def _usage(self, ended_at: str) -> Mapping[str, Any]:
+        """Tokens, USD (left out while no price is known), steps, milliseconds from start to end."""
+        return shown_usage(self.history.usage, self.run.started_at, ended_at)
 
 
-def shown_usage(run: Run, history: History) -> Mapping[str, Any]:
-    """Tokens, USD (left out while no price is known), steps, and milliseconds since the start."""
-    usage = history.usage
-    shown: dict[str, Any] = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-    }
-    if usage.cost_usd is not None:
-        shown["cost_usd"] = float(usage.cost_usd)
-    shown["steps"] = usage.steps
-    shown["duration_ms"] = round((now() - parse(run.started_at)).total_seconds() * 1000)
-    return shown
-
-
-def _life(run: Run, status: RunStatus) -> Mapping[str, Any]:
+def _life(run: Run, status: RunStatus) -> dict[str, Any]:
     return {"id": run.id, "object": "run", "status": status}

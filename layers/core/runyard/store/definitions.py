@@ -29,10 +29,11 @@ class Definitions:
 
         Raises DefinitionError where it is larger than one item can hold.
         """
-        text = json.dumps(snapshot, sort_keys=True)
+        # The order of fields is kept (an agent's author sees it again), and says nothing.
+        text = json.dumps(snapshot)
         if len(text) > MAX_SNAPSHOT_BYTES:
             raise DefinitionError(f"the agent's definition is over {MAX_SNAPSHOT_BYTES} bytes")
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()
         if digest not in self._known:
             # Where it is there already, another process was first, with the same content.
             with suppress(ConditionFailedError):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from runyard.domain.clock import stamp, stamp_in
+from runyard.domain.clock import stamp_in
 from runyard.domain.errors import ConflictError
 from runyard.domain.runs import Run, RunStatus, Usage
 from runyard.store import keys
@@ -72,13 +72,14 @@ class Runs:
         status: RunStatus,
         usage: Usage,
         *,
+        ended_at: str,
         output: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Change:
         """The run ends; the sweep never looks at it again."""
         fields = {
             "status": status,
-            "ended_at": stamp(),
+            "ended_at": ended_at,
             "open_requests": 0,
             "open_shard": None,
             "check_at": None,

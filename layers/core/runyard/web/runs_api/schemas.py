@@ -6,9 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from runyard.domain.clock import parse
 from runyard.domain.requests import Answer, InputRequest
-from runyard.domain.runs import Run
+from runyard.domain.runs import Run, shown_usage
 
 
 class _Body(BaseModel):
@@ -87,6 +86,7 @@ class RunInput(_Body):
 
 def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
     """The run as the API shows it; a field without a value is left out."""
+    ended = run.ended_at
     view: dict[str, Any] = {
         "id": run.id,
         "app_id": run.app_id,
@@ -99,7 +99,7 @@ def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
         "session_id": run.session_id,
         "input_requests": [_request_view(request) for request in requests] or None,
         "error": run.error,
-        "usage": _usage_view(run),
+        "usage": ended and shown_usage(run.usage, run.started_at, ended),
     }
     return {name: value for name, value in view.items() if value is not None}
 
@@ -115,20 +115,3 @@ def _request_view(request: InputRequest) -> dict[str, Any]:
     if request.expires_at is not None:
         view["expires_at"] = request.expires_at
     return view
-
-
-def _usage_view(run: Run) -> dict[str, Any] | None:
-    """Known when the run has ended."""
-    if run.ended_at is None:
-        return None
-    duration = parse(run.ended_at) - parse(run.started_at)
-    view: dict[str, Any] = {
-        "input_tokens": run.usage.input_tokens,
-        "output_tokens": run.usage.output_tokens,
-    }
-    if run.usage.cost_usd is not None:
-        view["cost_usd"] = float(run.usage.cost_usd)
-    return view | {
-        "steps": run.usage.steps,
-        "duration_ms": round(duration.total_seconds() * 1000),
-    }
