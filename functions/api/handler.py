@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from mangum import Mangum
 
+from runyard.bootstrap import event_loop
 from runyard.observability import logger
 from runyard.web.app import create_app
 
@@ -16,5 +17,6 @@ _asgi = Mangum(create_app(), lifespan="off")
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take an HTTP API event, payload version 2.0; give its response."""
+    event_loop()  # Mangum takes the thread's, and does not make one.
     # Mangum's own idea of a context differs from Powertools' in nothing that is used.
     return _asgi(event, context)  # type: ignore[arg-type]

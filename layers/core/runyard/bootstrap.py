@@ -119,12 +119,18 @@ def _model_for(snapshot: "Snapshot") -> "Model":
 _loops = threading.local()
 
 
-def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine on this thread's own event loop, which lives as long as the thread.
+def event_loop() -> asyncio.AbstractEventLoop:
+    """This thread's own event loop, which lives as long as the thread.
 
     A Lambda process has one thread, and what a warm one keeps belongs to its loop.
     """
-    if not hasattr(_loops, "runner"):
-        _loops.runner = asyncio.Runner()
-    result: _Result = _loops.runner.run(work)
-    return result
+    if not hasattr(_loops, "loop"):
+        _loops.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(_loops.loop)
+    loop: asyncio.AbstractEventLoop = _loops.loop
+    return loop
+
+
+def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine to its end on this thread's event loop."""
+    return event_loop().run_until_complete(work)

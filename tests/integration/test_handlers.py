@@ -1,0 +1,104 @@
+"""Each function's handler, invoked with the payloads in `events/` as Lambda would."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import stamp
+from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
+from runyard.store.stores import Stores
+
+FUNCTIONS = {
+    "api": "runyard-api-function",
+    "run_step": "runyard-run-step-function",
+    "request_input": "runyard-request-input-function",
+    "close_run": "runyard-close-run-function",
+    "sweep": "runyard-sweep-function",
+}
+UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
+
+
+def invoke(stack: LocalStack, payload: str, run_id: str = UNKNOWN) -> Any:
+    """The function's answer to `events/<payload>.json`, about another run if one is given."""
+    text = Path("events", f"{payload}.json").read_text(encoding="utf-8").replace(UNKNOWN, run_id)
+    function = FUNCTIONS[payload.partition("/")[0]]
+    answer = stack.client("lambda").invoke(FunctionName=function, Payload=text.encode())
+    return json.loads(answer["Payload"].read())
+
+
+def test_every_payload_is_used() -> None:
+    known = {path.relative_to("events").parts[0] for path in Path("events").glob("*/*.json")}
+    assert known == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        ("api/health", 200),
+        ("api/create_run", 202),
+        ("api/create_run_blank", 400),
+        ("api/get_unknown_run", 404),
+    ],
+)
+def test_the_api_answers_as_behind_api_gateway(
+    stack: LocalStack, payload: str, status: int
+) -> None:
+    answer = invoke(stack, payload)
+    assert answer["statusCode"] == status
+    assert answer["headers"]["x-request-id"]
+    assert answer["headers"]["content-type"] == "application/json"
+    assert json.loads(answer["body"])
+
+
+@pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait", "close_run/caught"])
+def test_a_run_that_does_not_exist_is_an_error_by_name(stack: LocalStack, payload: str) -> None:
+    assert invoke(stack, payload)["errorType"] == "NotFoundError"
+
+
+def idle_run(stores: Stores) -> Run:
+    """A run that was recorded and never given an execution."""
+    run = Run(
+        id=new_id(),
+        project_id="p",
+        org_id="o",
+        app_id=new_id(),
+        agent="support_triage@1",
+        definition_digest="none",
+        input={"x": 1},
+        started_at=stamp(),
+    )
+    stores.runs.create(run)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [("close_run/caught", "timed_out"), ("close_run/execution_aborted", "aborted")],
+)
+def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, code: str) -> None:
+    run = idle_run(stores)
+    for _ in range(2):
+        assert invoke(stack, payload, run.id) is None
+    closed = stores.runs.get(run.id)
+    assert closed is not None
+    assert (closed.status, closed.error and closed.error["code"]) == ("failed", code)
+    assert stores.log.last(run.id) == (1, True)
+
+
+def test_there_is_nothing_to_wait_for_in_an_ended_run(stack: LocalStack, stores: Stores) -> None:
+    run = idle_run(stores)
+    invoke(stack, "close_run/caught", run.id)
+    assert invoke(stack, "request_input/wait", run.id)["errorType"] == "AlreadyAnsweredError"
+
+
+def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stores: Stores) -> None:
+    run = idle_run(stores)
+    counts = invoke(stack, "sweep/everything")
+    assert counts["restarted"] >= 1
+    taken_up = stores.runs.get(run.id)
+    assert taken_up is not None
+    assert next(iter(stores.log.events(run.id))).type == "run.recovered"
