@@ -13,7 +13,7 @@ def test_a_table_is_backed_up_and_protected(translated: Translated, table: str) 
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsProtected", True, False]}
-    assert properties["TimeToLiveSpecification"]["AttributeName"] == "expires_at"
+    assert properties["TimeToLiveSpecification"]["AttributeName"] == "ttl"
 
 
 @pytest.mark.parametrize("resource", [*TABLES, "Bucket"])
