@@ -15,6 +15,8 @@ from runyard.agent.conditions import Condition
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0)]
+# What must fit one invocation (900 s) with time to spare.
+StepSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
 def _checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,7 +59,7 @@ class _Tool(_Part):
     parameters: JsonSchema = Field(default_factory=lambda: {"type": "object", "properties": {}})
     effect: Literal["none", "idempotent", "unsafe"] = "unsafe"
     approval: ApprovalRule | None = None
-    timeout: Seconds = 30
+    timeout: StepSeconds = 30
 
     @model_validator(mode="after")
     def _editable_are_parameters(self) -> "_Tool":
@@ -192,7 +194,7 @@ class Route(_Part):
     api_key_secret: str | None = None
     input_usd_per_million: Decimal | None = Field(None, ge=0)
     output_usd_per_million: Decimal | None = Field(None, ge=0)
-    timeout: Seconds = 300
+    timeout: StepSeconds = 300
 
     @model_validator(mode="after")
     def _prices_go_together(self) -> "Route":

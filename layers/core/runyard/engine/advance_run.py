@@ -74,7 +74,7 @@ async def _advance(step: Step) -> Advance:
         if answer is not None:
             await step.write(partial(step.journal.complete, answer))
             return Advance("finished")
-        if not step.has_time():
+        if not step.has_time_for(_longest(step)):
             return Advance("more")
         if not step.history.unfinished:
             _check_limits(step)
@@ -97,6 +97,14 @@ async def _resume(step: Step) -> None:
     answered = {call.id for call in step.history.unfinished if call.phase == "answered"}
     await step.write(step.journal.resume)
     step.begun |= answered
+
+
+def _longest(step: Step) -> float:
+    """Seconds that the next thing to do may take: a reply, or the slowest of the calls."""
+    definition = step.snapshot.definition
+    tools = [definition.tool(call.name) for call in step.history.unfinished]
+    timeouts = [tool.timeout for tool in tools if tool and tool.kind != "ask_human"]
+    return max(timeouts, default=0) if tools else step.snapshot.route.timeout
 
 
 def _check_limits(step: Step) -> None:

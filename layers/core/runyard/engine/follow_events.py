@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from runyard.domain.errors import StoreRefusedError
 from runyard.store.event_log import Batch, EventLog
 
 
@@ -24,19 +25,26 @@ async def follow_events(
 ) -> AsyncIterator[Batch | None]:
     """The batches behind `after` as they come; None after each read that found nothing.
 
-    Ends behind the terminal event, or when the monotonic clock reaches `until`.
+    A batch is given only behind the one before it. Ends behind the terminal event, or when the monotonic clock reaches `until`.
     """
-    pause = pace.first_pause
+    pause, behind = pace.first_pause, False
     while True:
         found = False
-        pages = log.read(run_id, after, consistent=False)
+        consistent, behind = behind, False
+        pages = log.read(run_id, after, consistent=consistent)
         while (batch := await asyncio.to_thread(next, pages, None)) is not None:
+            if batch.first != after + 1:
+                # An eventually consistent read may lack a batch that it has a later one of.
+                if consistent:
+                    raise StoreRefusedError(f"the log has a gap behind {after}")
+                behind = True
+                break
             found = True
             after = batch.last
             yield batch
             if batch.is_end:
                 return
-        if found:
+        if found or behind:
             pause = pace.first_pause
             continue
         yield None

@@ -15,6 +15,9 @@ from runyard.engine.journal import Journal
 from runyard.engine.orchestrator import ExecutionState, Orchestrator
 from runyard.store.stores import Stores
 
+# Executions of one run that ended without ending it, before the run is given up.
+MAX_EXECUTIONS = 10
+
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +67,9 @@ def _restart(journal: Journal, orchestrator: Orchestrator, state: ExecutionState
     if journal.history.has_ended:
         return
     run, stores = journal.run, journal.stores
+    if run.execution >= MAX_EXECUTIONS:
+        journal.fail("worker_lost", "The run was taken up again and again, and never got further.")
+        return
     # A name is used up once its execution has ended; one that never came to be is still free.
     execution = run.execution + 1 if state == "ended" else run.execution
     data = {

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from runyard.agent.attachments import shown_bytes
 from runyard.agent.definition import Snapshot
-from runyard.agent.dialogue import Model
+from runyard.agent.dialogue import Attachment, Model
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.domain.errors import AppendConflictError, SupersededError
 from runyard.domain.events import Draft
 from runyard.domain.history import History
+from runyard.domain.runs import Run
 from runyard.engine.journal import Journal
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
@@ -18,13 +20,13 @@ from runyard.store.stores import Stores
 
 @dataclass(frozen=True)
 class Worker:
-    """How runs are carried here. No step is begun with less than `reserve_seconds` left."""
+    """How runs are carried here. `reserve_seconds` are kept to record results in."""
 
     stores: Stores
     model_for: Callable[[Snapshot], Model]
     tools: ToolEnvironment
     flush_seconds: float = 0.05
-    reserve_seconds: float = 60.0
+    reserve_seconds: float = 20.0
 
 
 class Step:
@@ -38,6 +40,7 @@ class Step:
         )
         # Calls that this worker brought to their phase itself: it knows that they were not made.
         self.begun: set[str] = set()
+        self._attachments: Sequence[Attachment] | None = None
         self._deadline = deadline
         self._pen = asyncio.Lock()
 
@@ -50,9 +53,17 @@ class Step:
         """Until the invocation is cut off."""
         return self._deadline - time.monotonic()
 
-    def has_time(self) -> bool:
-        """Whether another step may be begun."""
-        return self.seconds_left() > self.worker.reserve_seconds
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether something that may take so long can still be begun, and its result recorded."""
+        return self.seconds_left() > seconds + self.worker.reserve_seconds
+
+    async def attachments(self) -> Sequence[Attachment]:
+        """The run's files as far as the model is shown them; read at the first request for them."""
+        if self._attachments is None:
+            self._attachments = await asyncio.to_thread(
+                _attachments_of, self.worker.stores, self.journal.run
+            )
+        return self._attachments
 
     async def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> None:
         """Append without holding up the event loop.
@@ -69,3 +80,12 @@ class Step:
                 await asyncio.to_thread(append)
             except AppendConflictError as error:
                 raise SupersededError(self.journal.run.id) from error
+
+
+def _attachments_of(stores: Stores, run: Run) -> list[Attachment]:
+    files = [stores.files.ready(run.project_id, file_id) for file_id in run.file_ids]
+    lengths = shown_bytes([(file.mime_type, file.size) for file in files])
+    return [
+        Attachment(file.id, file.name, file.mime_type, file.size, stores.files.read(file, length))
+        for file, length in zip(files, lengths, strict=True)
+    ]

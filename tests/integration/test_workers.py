@@ -1,0 +1,263 @@
+"""Workers that are lost, late, or two at once: what the log's rule makes of them."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard.agent.catalog import Catalog
+from runyard.agent.definition import Snapshot
+from runyard.agent.model import model_for
+from runyard.agent.tools.port import ToolEnvironment
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
+from runyard.domain.requests import Answer
+from runyard.domain.runs import Run
+from runyard.engine.advance_run import Advance, advance_run
+from runyard.engine.cancel_run import cancel_run
+from runyard.engine.journal import Journal
+from runyard.engine.orchestrator import Orchestrator
+from runyard.engine.request_input import request_input
+from runyard.engine.start_run import NewRun, start_run
+from runyard.engine.submit_input import submit_input
+from runyard.engine.verify_log import faults_of_run
+from runyard.engine.worker import Worker
+from runyard.store.stores import Stores
+from tests.servers.loopback import Exchange, LoopbackServer, Received
+
+
+class ManualOrchestrator(Orchestrator):
+    """No state machine: the test itself does what it would do, and sees which tokens come back."""
+
+    def __init__(self) -> None:
+        self.resumed: list[str] = []
+
+    def start(self, run: Run) -> None:
+        """The test advances the run."""
+
+    def stop(self, run: Run) -> None:
+        """There is nothing to stop."""
+
+    def resume(self, token: str) -> None:
+        """Keep the token."""
+        self.resumed.append(token)
+
+
+class Till:
+    """The tool server: counts calls, and can hold one until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.arrived = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def __call__(self, request: Received, exchange: Exchange) -> None:
+        """Take the call."""
+        self.calls.append(request.headers.get("idempotency-key", ""))
+        self.arrived.set()
+        self.go_on.wait(20)
+        exchange.send_json(200, {"status": "charged"})
+
+
+@pytest.fixture
+def till() -> Iterator[tuple[Till, LoopbackServer]]:
+    """A tool server and where it listens."""
+    answer = Till()
+    with LoopbackServer(answer) as server:
+        yield answer, server
+        answer.go_on.set()
+
+
+class Bench:
+    """One agent's runs, carried by hand."""
+
+    def __init__(self, stores: Stores, snapshot: Snapshot, server: LoopbackServer) -> None:
+        self.stores = stores
+        self.snapshot = snapshot
+        self.orchestrator = ManualOrchestrator()
+        self.worker = Worker(
+            stores=stores,
+            model_for=lambda used: model_for(used.route, used.script, None),
+            tools=ToolEnvironment({"CRM_URL": server.url}, (server.host_and_port,)),
+            flush_seconds=0,
+            reserve_seconds=1,
+        )
+
+    def begin(self, case: str) -> Run:
+        """A new run, not advanced yet."""
+        wanted = NewRun(org_id="o", project_id="p", input={"case": case})
+        return start_run(self.stores, self.orchestrator, self.snapshot, wanted)
+
+    def advance(self, run: Run, seconds: float = 700) -> Advance:
+        """One invocation of run_step."""
+        return asyncio.run(advance_run(self.worker, run.id, seconds))
+
+    def ask(self, run: Run, token: str = "token") -> None:
+        """One invocation of request_input."""
+        request_input(self.stores, run.id, token)
+
+    def answer(self, run: Run, feedback: str) -> None:
+        """Answer the oldest open question."""
+        request = self.stores.input_requests.open_of_run(run.id)[0]
+        answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
+        submit_input(self.stores, self.orchestrator, run.id, answer, "somebody")
+
+    def types(self, run: Run) -> list[str]:
+        """The log's types, without deltas."""
+        types = [event.type for event in self.stores.log.events(run.id)]
+        return [kind for kind in types if not kind.endswith(".delta")]
+
+
+@pytest.fixture
+def bench(stack: LocalStack, stores: Stores, till: tuple[Till, LoopbackServer]) -> Iterator[Bench]:
+    """The agent of `tests/agents/tools.yaml`."""
+    snapshot = Catalog(Path(stack.environment["AGENTS_DIR"])).agent("tools")
+    return Bench(stores, snapshot, till[1])
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what another thread does."""
+    for _ in range(400):
+        if condition():
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError("it did not happen")
+
+
+def test_a_worker_without_time_hands_over_and_another_goes_on(bench: Bench) -> None:
+    run = bench.begin("endless")
+    assert bench.advance(run, seconds=5).outcome == "more"
+    assert bench.types(run) == ["run.started"]
+    assert bench.advance(run).outcome == "finished"
+    assert "run.recovered" not in bench.types(run)
+
+
+def lose_during_charge(bench: Bench, till: Till) -> Run:
+    """A run whose worker was lost while its unsafe call was under way."""
+    run = bench.begin("charge and ask")
+    till.go_on.clear()
+
+    async def cut_off() -> None:
+        work = asyncio.ensure_future(advance_run(bench.worker, run.id, 700))
+        await asyncio.to_thread(till.arrived.wait, 20)
+        work.cancel()
+        await asyncio.wait([work])
+
+    asyncio.run(cut_off())
+    till.go_on.set()
+    assert bench.types(run)[-1] == "agent.tool_call.started"
+    return run
+
+
+@pytest.mark.parametrize(
+    ("choice", "calls", "end"),
+    [
+        ("repeat", 2, "agent.tool_call.completed"),
+        ("skip", 1, "agent.tool_call.failed"),
+        ("fail", 1, "run.failed"),
+    ],
+)
+def test_an_unsafe_call_in_doubt_is_decided_by_a_person(
+    bench: Bench, till: tuple[Till, LoopbackServer], choice: str, calls: int, end: str
+) -> None:
+    run = lose_during_charge(bench, till[0])
+    assert bench.advance(run).outcome == "needs_input"
+    bench.ask(run)
+    assert bench.types(run)[-3:] == [
+        "run.recovered",
+        "agent.human_feedback.requested",
+        "run.paused",
+    ]
+    bench.answer(run, choice)
+    bench.advance(run)
+    types = bench.types(run)
+    assert types[types.index("run.resumed") + 1] == end
+    assert len(till[0].calls) == calls
+    assert faults_of_run(bench.stores, run.id) == []
+
+
+def test_of_two_workers_the_late_one_stops(bench: Bench, till: tuple[Till, LoopbackServer]) -> None:
+    run = bench.begin("charge and ask")
+    till[0].go_on.clear()
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(bench.advance, run)
+        till[0].arrived.wait(20)
+        # The state machine thinks that the first worker is dead, and sends another.
+        assert bench.advance(run).outcome == "needs_input"
+        till[0].go_on.set()
+        with pytest.raises(SupersededError):
+            late.result(20)
+    assert len(till[0].calls) == 1
+    assert bench.types(run)[-1] == "run.recovered"
+
+
+def test_a_cancel_stops_a_worker_in_the_middle_of_a_tool_call(
+    bench: Bench, till: tuple[Till, LoopbackServer]
+) -> None:
+    run = bench.begin("charge and ask")
+    till[0].go_on.clear()
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(bench.advance, run)
+        till[0].arrived.wait(20)
+        cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
+        till[0].go_on.set()
+        assert work.result(20).outcome == "finished"
+    assert bench.types(run)[-3:] == [
+        "agent.tool_call.started",
+        "run.cancel_requested",
+        "run.canceled",
+    ]
+    assert faults_of_run(bench.stores, run.id) == []
+
+
+def test_a_run_canceled_before_it_began_does_nothing(bench: Bench) -> None:
+    run = bench.begin("parallel")
+    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
+    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody else")
+    assert bench.advance(run).outcome == "finished"
+    assert bench.types(run) == ["run.cancel_requested", "run.canceled"]
+
+
+def test_an_answer_is_not_lost_when_the_wait_begins_anew(bench: Bench) -> None:
+    run = bench.begin("questions")
+    assert bench.advance(run).outcome == "needs_input"
+    bench.ask(run, "first")
+    # The execution vanished; its successor waits with another token.
+    assert bench.advance(run).outcome == "needs_input"
+    bench.ask(run, "second")
+    bench.answer(run, "1")
+    assert bench.orchestrator.resumed == []
+    bench.answer(run, "2")
+    assert bench.orchestrator.resumed == ["second"]
+    # Its successor comes too late to wait.
+    with pytest.raises(AlreadyAnsweredError):
+        bench.ask(run, "third")
+    assert bench.advance(run).outcome == "finished"
+    assert bench.types(run).count("run.paused") == 1
+    assert faults_of_run(bench.stores, run.id) == []
+
+
+def test_a_cancel_voids_open_questions(bench: Bench) -> None:
+    run = bench.begin("questions")
+    bench.advance(run)
+    bench.ask(run)
+    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
+    states = {request.state for request in bench.stores.input_requests.of_run(run.id)}
+    assert states == {"void"}
+    with pytest.raises(AlreadyAnsweredError):
+        bench.ask(run)
+    assert faults_of_run(bench.stores, run.id) == []
+
+
+def test_nothing_can_be_appended_to_an_ended_run(bench: Bench) -> None:
+    run = bench.begin("parallel")
+    journal = Journal.open(bench.stores, run.id)
+    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
+    with pytest.raises(AppendConflictError):
+        journal.start()
+    assert journal.history.has_ended
