@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates fmt build lock verify-log clean
+.PHONY: help dev test check gates fmt build lock openapi bench-lists verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -51,6 +51,12 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	  -o layers/dependencies/requirements.txt
 	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
 	  --python-version 3.11 --group sam -o requirements/sam.txt
+
+openapi: .venv/.installed ## Print the API's contract into openapi.json
+	@$(PYTHON) -m runyard.web.openapi > openapi.json
+
+bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
+	@$(PYTHON) -m benchmarks.run_lists $(ARGS)
 
 verify-log: .venv/.installed ## Check the invariants of every run's log: make verify-log ARGS="…"
 	@$(PYTHON) -m runyard.verify_log $(ARGS)

@@ -13,10 +13,10 @@ from runyard.dev.supervisor import LocalStack
 from runyard.domain.errors import AppendConflictError
 from runyard.domain.events import Draft
 from runyard.domain.ids import new_id
-from runyard.store.dynamo import Table
 from runyard.store.event_log import MAX_BATCH_EVENTS, EventLog
 from runyard.store.payloads import Payloads
 from runyard.store.stores import Stores
+from runyard.store.table import Table
 
 
 def delta(text: str) -> Draft:

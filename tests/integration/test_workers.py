@@ -114,7 +114,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(stack: LocalStack, stores: Stores, till: tuple[Till, LoopbackServer]) -> Iterator[Bench]:
+def bench(stack: LocalStack, stores: Stores, till: tuple[Till, LoopbackServer]) -> Bench:
     """The agent of `tests/agents/tools.yaml`."""
     snapshot = Catalog(Path(stack.environment["AGENTS_DIR"])).agent("tools")
     return Bench(stores, snapshot, till[1])

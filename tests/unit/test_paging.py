@@ -3,7 +3,7 @@
 import pytest
 
 from runyard.domain.errors import InvalidRequestError
-from runyard.web.runs_api.paging import page_of
+from runyard.web.runs_api.paging import faults_of_names, page_of
 
 
 def test_a_page_is_a_range() -> None:
@@ -34,3 +34,31 @@ def test_what_is_out_of_range_is_named(query: dict[str, str], field: str) -> Non
     with pytest.raises(InvalidRequestError) as caught:
         page_of(query, ("sequence",), "sequence")
     assert list(caught.value.details) == [field]
+
+
+def test_several_fields_can_be_sorted_by() -> None:
+    fields = ("started_at", "status")
+    assert page_of({"sort": "status, -started_at"}, fields, "status").sort == (
+        "status",
+        "-started_at",
+    )
+    assert page_of({"sort": "status,-started_at,-status"}, fields, "status").sort == (
+        "status",
+        "-started_at",
+    )
+    with pytest.raises(InvalidRequestError, match="must name started_at, status"):
+        page_of({"sort": "status,"}, fields, "status")
+
+
+def test_names_of_parameters_are_checked() -> None:
+    names = ["page", "status", "status", "colour", "page"]
+    assert faults_of_names(names, {"page", "status"}, {"status"}) == {
+        "colour": "is not a known parameter",
+        "page": "must be given once",
+    }
+
+
+def test_all_faults_are_named_at_once() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        page_of({"page": "0"}, ("id",), "id", known_faults={"colour": "is not a known parameter"})
+    assert list(caught.value.details) == ["page", "colour"]

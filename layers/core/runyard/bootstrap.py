@@ -7,9 +7,9 @@ that use them.
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +36,9 @@ _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     max_pool_connections=100,
 )
+# For the presigned posts: without these they are signed in the way that newer buckets refuse, and
+# name an address that redirects to the bucket's region.
+S3_CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +47,7 @@ def connect() -> Stores:
     configured = settings()
     return Stores.create(
         boto3.client("dynamodb", config=_CLIENT_CONFIG),
-        boto3.client("s3", config=_CLIENT_CONFIG),
+        boto3.client("s3", config=_CLIENT_CONFIG.merge(S3_CONFIG)),
         events_table=configured.events_table,
         records_table=configured.records_table,
         bucket=configured.bucket,
@@ -73,10 +76,8 @@ class Services:
     stores: Stores
     orchestrator: Orchestrator
     catalog: "Catalog"
-
-    def ticket_secret(self) -> str:
-        """What stream tickets are signed with."""
-        return secret(self.settings.ticket_secret_id)
+    ticket_secret: Callable[[], str]
+    """What stream tickets are signed with."""
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +86,13 @@ def services() -> Services:
     from runyard.agent.catalog import Catalog
 
     configured = settings()
-    return Services(configured, connect(), orchestrator(), Catalog(Path(configured.agents_dir)))
+    return Services(
+        settings=configured,
+        stores=connect(),
+        orchestrator=orchestrator(),
+        catalog=Catalog(Path(configured.agents_dir)),
+        ticket_secret=partial(secret, configured.ticket_secret_id),
+    )
 
 
 @lru_cache(maxsize=1)

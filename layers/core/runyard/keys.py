@@ -1,47 +1,165 @@
-"""`python -m runyard.keys create`: make an access key and print it, once.
+"""`python -m runyard.keys create | list | revoke | project`: the access keys of one installation.
 
-Reads the records table's name from `--table` or `RECORDS_TABLE`, and AWS credentials as boto3 does.
+Which one: `--table`, `--stack` (a deployed stack's name), or `RECORDS_TABLE`, with AWS credentials
+as boto3 finds them; with none of these, the local stack's in `DATA_DIR` (default `.runyard`),
+whether it is running or not.
 """
 
 import argparse
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import get_args
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard.domain.clock import now, stamp
-from runyard.store.access_keys import ALL_SCOPES, AccessKeys, Scope
-from runyard.store.dynamo import Table
+from runyard.domain.errors import RunyardError
+from runyard.store.access_keys import ALL_SCOPES, MAX_NAME_LENGTH, AccessKey, AccessKeys, Scope
+from runyard.store.table import Table
+
+RECORDS_TABLE_ID = "RecordsTable"
+_COLUMNS = (
+    *("ID", "ORG", "PROJECT", "AGENT", "SCOPES", "CREATED", "VALID UNTIL", "LAST USED", "REVOKED"),
+)
 
 
-def main() -> int:
-    """Run one command; the exit code is 2 where its words are off."""
+def main(words: list[str] | None = None) -> int:
+    """Run one command; the exit code is 1 where it failed, 2 where its words are off."""
+    arguments = _parser().parse_args(words)
+    try:
+        with _access_keys(arguments) as keys:
+            return {"create": _create, "list": _list, "revoke": _revoke, "project": _project}[
+                arguments.command
+            ](keys, arguments)
+    except (RunyardError, ClientError, BotoCoreError) as error:
+        print(f"runyard.keys: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    where = argparse.ArgumentParser(add_help=False)
+    place = where.add_mutually_exclusive_group()
+    place.add_argument("--table", help="the records table")
+    place.add_argument("--stack", help="the deployed stack that has the table")
     parser = argparse.ArgumentParser(prog="runyard.keys", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    create = commands.add_parser("create", help="make a key and print it; it is not shown again")
-    create.add_argument("--table", default=os.environ.get("RECORDS_TABLE"))
-    create.add_argument("--project", required=True, help="what the key's runs belong to")
-    create.add_argument("--org", default="default")
+
+    create = commands.add_parser("create", parents=[where], help="make a key and print it, once")
+    owner = create.add_mutually_exclusive_group(required=True)
+    owner.add_argument("--project", type=_name, help="what the key's runs belong to")
+    owner.add_argument(
+        "--organization",
+        action="store_true",
+        help="a key for all projects of --org; each request names one in X-Project-Id",
+    )
+    create.add_argument("--org", type=_name, default="default")
     create.add_argument("--agent", help="the agent that its runs start; default: DEFAULT_AGENT")
     create.add_argument("--scope", action="append", choices=get_args(Scope), help="default: all")
-    create.add_argument("--days", type=int, help="how long it is valid; default: until revoked")
-    arguments = parser.parse_args()
-    if not arguments.table:
-        parser.error("name the records table: --table, or RECORDS_TABLE in the environment")
+    create.add_argument("--days", type=_days, help="how long it is valid; default: until revoked")
+
+    listing = commands.add_parser("list", parents=[where], help="print every key, without secrets")
+    listing.add_argument("--org", help="only this organization's")
+
+    revoke = commands.add_parser("revoke", parents=[where], help="end a key, within a minute")
+    revoke.add_argument("id", help="as `list` prints it: key_…")
+
+    project = commands.add_parser(
+        "project", parents=[where], help="give a project to an organization; a project's key does"
+    )
+    project.add_argument("project", type=_name)
+    project.add_argument("--org", type=_name, default="default")
+    return parser
+
+
+def _name(text: str) -> str:
+    # It has to fit a header's value, as it is.
+    if text != text.strip() or not text.isascii() or not text.isprintable():
+        raise argparse.ArgumentTypeError("must be printable ASCII, without spaces around it")
+    if not 0 < len(text) <= MAX_NAME_LENGTH:
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_NAME_LENGTH} characters long")
+    return text
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 36_500:
+        raise argparse.ArgumentTypeError("must be a number of days from 1 to 36500")
+    return int(text)
+
+
+@contextmanager
+def _access_keys(arguments: argparse.Namespace) -> Iterator[AccessKeys]:
+    table = arguments.table or os.environ.get("RECORDS_TABLE")
+    if arguments.stack:
+        found = boto3.client("cloudformation").describe_stack_resource(
+            StackName=arguments.stack, LogicalResourceId=RECORDS_TABLE_ID
+        )
+        table = found["StackResourceDetail"]["PhysicalResourceId"]
+    if table:
+        yield AccessKeys(Table(boto3.client("dynamodb"), table))
+        return
+    from runyard.dev.open_store import open_store
+
+    with open_store(Path(os.environ.get("DATA_DIR") or ".runyard")) as stores:
+        yield stores.access_keys
+
+
+def _create(keys: AccessKeys, arguments: argparse.Namespace) -> int:
     secret = f"ry_{secrets.token_urlsafe(32)}"
-    keys = AccessKeys(Table(boto3.client("dynamodb"), arguments.table))
     keys.ensure(
         secret,
-        project_id=arguments.project,
+        project_id=arguments.project or "",
         org_id=arguments.org,
         scopes=frozenset(arguments.scope or ALL_SCOPES),
         agent=arguments.agent,
         valid_until=stamp(now() + timedelta(days=arguments.days)) if arguments.days else None,
     )
     print(secret)
+    return 0
+
+
+def _list(keys: AccessKeys, arguments: argparse.Namespace) -> int:
+    found = [key for key in keys.all() if arguments.org in (None, key.org_id)]
+    found.sort(key=lambda key: (key.org_id, key.project_id, key.created_at))
+    rows = [_COLUMNS, *map(_row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    return 0
+
+
+def _row(key: AccessKey) -> tuple[str, ...]:
+    return (
+        key.id,
+        key.org_id,
+        key.project_id or "(all)",
+        key.agent or "-",
+        ",".join(sorted(key.scopes)),
+        key.created_at,
+        key.valid_until or "-",
+        key.last_used_at or "-",
+        key.revoked_at or "-",
+    )
+
+
+def _revoke(keys: AccessKeys, arguments: argparse.Namespace) -> int:
+    key = keys.revoke(arguments.id)
+    if key is None:
+        print(f"runyard.keys: there is no key {arguments.id}", file=sys.stderr)
+        return 1
+    print(f"{key.id} revoked at {key.revoked_at}")
+    return 0
+
+
+def _project(keys: AccessKeys, arguments: argparse.Namespace) -> int:
+    keys.claim_project(arguments.project, arguments.org)
+    print(f"{arguments.project} belongs to {arguments.org}")
     return 0
 
 

@@ -45,6 +45,19 @@ class Settings(BaseModel):
     stream_url: str = Field(
         "", description="Base URL of the streaming door; empty where this door itself can stream."
     )
+    cors_origin: str = Field(
+        "", description="Origin whose pages may call, or *; empty where the platform answers CORS."
+    )
+    key_requests_per_second: float = Field(
+        50, ge=0, description="Requests per second of one access key in one process; 0: no limit."
+    )
+    max_body_bytes: int = Field(
+        6 * 1024 * 1024,
+        description="Largest request body here, in bytes; of JSON never over 6 MiB.",
+    )
+    project_max_live_runs: int = Field(
+        1000, ge=0, description="Runs of one project at work at once, roughly; 0: no limit."
+    )
     sync_wait_seconds: float = Field(840, description="How long a synchronous create waits.")
     stream_max_seconds: float = Field(840, description="Longest life of one stream connection.")
     stream_heartbeat_seconds: float = Field(15, description="Silence before `: heartbeat`.")
@@ -52,7 +65,7 @@ class Settings(BaseModel):
     tail_max_ms: int = Field(500, description="Longest pause of a tail while nothing happens.")
     flush_ms: int = Field(50, description="How long deltas are gathered before they are put.")
     step_reserve_seconds: float = Field(
-        60, description="A step is not begun with less time than this left before the deadline."
+        20, description="Time that is kept before the deadline to record results in."
     )
 
     @classmethod

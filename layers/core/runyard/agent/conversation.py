@@ -1,12 +1,13 @@
 """The conversation that the model sees, rebuilt from the log, and the answer that ends it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runyard.agent.conditions import fill
 from runyard.agent.definition import OUTPUT_TOOL, AgentDefinition
 from runyard.agent.dialogue import (
+    Attachment,
     ModelRequest,
     ModelTurn,
     Reply,
@@ -26,10 +27,13 @@ _ANSWER_BY_TOOL = UserTurn(f"Give your answer by calling the tool {OUTPUT_TOOL}.
 
 
 def request_for(
-    definition: AgentDefinition, run_input: Mapping[str, Any], history: History
+    definition: AgentDefinition,
+    run_input: Mapping[str, Any],
+    history: History,
+    attachments: Sequence[Attachment] = (),
 ) -> ModelRequest:
-    """The request for the run's next reply."""
-    turns: list[Turn] = [UserTurn(_first_message(definition, run_input))]
+    """The request for the run's next reply; the run's files are part of the first message."""
+    turns: list[Turn] = [UserTurn(_first_message(definition, run_input), attachments)]
     for exchange in history.exchanges:
         turns.append(_model_turn(exchange))
         turns.extend(map(_outcome, exchange.calls))

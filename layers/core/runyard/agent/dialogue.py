@@ -10,10 +10,22 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file that the model is given. `data` is as much of its `size` bytes as may be shown."""
+
+    id: str
+    name: str
+    mime_type: str
+    size: int
+    data: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
 class UserTurn:
     """What the model is told by a person or by Runyard itself."""
 
     content: str
+    attachments: Sequence[Attachment] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pydantic_core
 from pydantic_ai.messages import (
+    BinaryContent,
     ModelMessage,
     ModelRequestPart,
     ModelResponse,
@@ -23,12 +24,14 @@ from pydantic_ai.messages import (
     ThinkingPartDelta,
     ToolCallPart,
     ToolReturnPart,
+    UserContent,
     UserPromptPart,
 )
 from pydantic_ai.messages import ModelRequest as ProviderRequest
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
+from runyard.agent.attachments import contents_of
 from runyard.agent.dialogue import (
     INVALID_ARGUMENTS,
     ModelRequest,
@@ -96,10 +99,19 @@ def _requests(
     something while the tools were still at work.
     """
     outcomes = [_return_part(turn) for turn in turns if isinstance(turn, ToolOutcome)]
-    prompts = [UserPromptPart(turn.content) for turn in turns if isinstance(turn, UserTurn)]
+    prompts = [UserPromptPart(_prompt(turn)) for turn in turns if isinstance(turn, UserTurn)]
     parts: list[ModelRequestPart] = [*outcomes, *prompts]
     if parts:
         yield ProviderRequest(parts=parts, instructions=instructions)
+
+
+def _prompt(turn: UserTurn) -> str | list[UserContent]:
+    if not turn.attachments:
+        return turn.content
+    return [
+        piece if isinstance(piece, str) else BinaryContent(piece.data, media_type=piece.mime_type)
+        for piece in contents_of(turn)
+    ]
 
 
 def _return_part(outcome: ToolOutcome) -> ToolReturnPart:

@@ -4,6 +4,7 @@ The first dialogue whose `when` holds is played. Of its turns, each reply takes 
 `when` holds; conditions see
 
     input.<field>                the run's input
+    files.<n>.name               the run's files, from 0; also mime_type, size, text, shown (bytes)
     results.<tool>.failed        whether the tool's last call failed or was refused
     results.<tool>.content       what it gave back, as data where it is JSON
 

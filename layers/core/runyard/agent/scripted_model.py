@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
+from runyard.agent.attachments import text_of
 from runyard.agent.conditions import fill, holds
 from runyard.agent.definition import OUTPUT_TOOL
 from runyard.agent.dialogue import (
@@ -23,8 +24,10 @@ from runyard.agent.dialogue import (
     ToolCall,
     ToolOutcome,
     Turn,
+    UserTurn,
 )
 from runyard.agent.script import Script, ScriptedTurn
+from runyard.domain.content_types import is_text
 from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
 from runyard.domain.ids import new_id
 
@@ -68,6 +71,8 @@ class ScriptedModel:
 
     def _next_turn(self, request: ModelRequest) -> tuple[ScriptedTurn, Mapping[str, Any]]:
         scene: dict[str, Any] = {"input": request.input, "results": {}}
+        if files := _files(request.turns):
+            scene["files"] = files
         dialogue = next((one for one in self._script.dialogues if holds(one.when, scene)), None)
         if dialogue is None:
             raise ModelRefusedError("the script has no dialogue for this input")
@@ -95,6 +100,21 @@ def _results_before_each_reply(turns: Sequence[Turn]) -> list[dict[str, Any]]:
         elif isinstance(turn, ToolOutcome):
             results[turn.tool_name] = {"failed": turn.is_error, "content": _data(turn.content)}
     return [*known, results]
+
+
+def _files(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": attachment.name,
+            "mime_type": attachment.mime_type,
+            "size": attachment.size,
+            "text": text_of(attachment) if is_text(attachment.mime_type) else None,
+            "shown": len(attachment.data),
+        }
+        for turn in turns
+        if isinstance(turn, UserTurn)
+        for attachment in turn.attachments
+    ]
 
 
 def _data(content: str) -> Any:

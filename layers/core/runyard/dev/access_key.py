@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from runyard.dev.clients import client
 from runyard.store.access_keys import AccessKeys
-from runyard.store.dynamo import Table
+from runyard.store.table import Table
 
 DEVELOPMENT_KEY = "ry_dev_key"  # Obvious on purpose: it is worth nothing outside this machine.
 PROJECT_ID = "dev"

@@ -77,6 +77,8 @@ def web_command(port: int) -> tuple[str, ...]:
         *("--host", HOST, "--port", str(port), "--no-access-log"),
         # Open streams would otherwise hold up Ctrl-C for as long as their clients listen.
         *("--timeout-graceful-shutdown", "1"),
+        # Longer than clients keep an idle connection: else one is closed just as it is used again.
+        *("--timeout-keep-alive", "75"),
     )
 
 

@@ -34,6 +34,12 @@ def compose(
         "TAIL_MIN_MS": "10",
         "TAIL_MAX_MS": "100",
         "STREAM_URL": "",  # This one door can stream.
+        "CORS_ORIGIN": "*",  # On AWS the platform answers for it; here nobody stands in front.
+        # There is one user here, who may well be a load test.
+        "KEY_REQUESTS_PER_SECOND": "0",
+        "PROJECT_MAX_LIVE_RUNS": "0",
+        # No Lambda in front: 128 MiB of files in one request, and 1 MiB for what is around them.
+        "MAX_BODY_BYTES": str(129 * 1024 * 1024),
         "AGENT_VARIABLES": json.dumps({"CRM_URL": f"http://{samples}"}),
         "HTTP_PRIVATE_HOSTS": samples,
         "PYTHONUNBUFFERED": "1",

@@ -143,5 +143,13 @@ class UnsupportedMediaTypeError(RequestError):
     """The request's body is of a type that this route does not take."""
 
 
+class TooManyRequestsError(RequestError):
+    """A limit of the caller's is used up for now; `retry_after` seconds later there is room."""
+
+    def __init__(self, details: Mapping[str, str] | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(details)
+        self.retry_after = retry_after
+
+
 class UnavailableError(RequestError):
     """The service cannot do it now; the caller may try again."""

@@ -55,6 +55,7 @@ class Run(BaseModel):
     error: Mapping[str, str] | None = None
     user_id: str | None = None
     session_id: str | None = None
+    file_ids: tuple[str, ...] = ()
     started_at: str
     ended_at: str | None = None
     usage: Usage = Field(default_factory=Usage)

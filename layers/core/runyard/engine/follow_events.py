@@ -23,9 +23,10 @@ class TailPace:
 async def follow_events(
     log: EventLog, run_id: str, after: int, pace: TailPace, until: float
 ) -> AsyncIterator[Batch | None]:
-    """The batches behind `after` as they come; None after each read that found nothing.
+    """The batches behind `after` as they come, each only behind the one before it.
 
-    A batch is given only behind the one before it. Ends behind the terminal event, or when the monotonic clock reaches `until`.
+    None after each read that found nothing. Ends behind the terminal event, or when the monotonic
+    clock reaches `until`. Raises StoreRefusedError where the log itself has a gap.
     """
     pause, behind = pace.first_pause, False
     while True:

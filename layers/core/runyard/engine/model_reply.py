@@ -27,7 +27,12 @@ async def add_reply(step: Step) -> None:
     where it stays busy, ModelRefusedError where asking again cannot help.
     """
     model = step.worker.model_for(step.snapshot)
-    request = request_for(step.snapshot.definition, step.journal.run.input, step.history)
+    request = request_for(
+        step.snapshot.definition,
+        step.journal.run.input,
+        step.history,
+        await step.attachments(),
+    )
     attempt = 1
     while True:
         try:

@@ -1,19 +1,33 @@
-"""Access keys: what a bearer may do. Only the key's hash is kept."""
+"""Access keys: what a bearer may do. Only the key's hash is kept.
+
+A key belongs to one project, or to an organization. An organization's key has no project of its own
+(`project_id` is empty): each request names one, and it must be a project of that organization. A
+project belongs to the organization that claimed it first, for good.
+"""
 
 import hashlib
+import logging
 import time
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from runyard.domain.clock import stamp
+from runyard.domain.clock import stamp, stamp_in
+from runyard.domain.errors import ConflictError, RunyardError
 from runyard.store import keys
-from runyard.store.dynamo import Table
+from runyard.store.dynamo import ConditionFailedError, Item, transact
+from runyard.store.table import Table
+
+_log = logging.getLogger(__name__)
 
 Scope = Literal["runs:read", "runs:write", "files:write"]
 ALL_SCOPES: frozenset[Scope] = frozenset({"runs:read", "runs:write", "files:write"})
 # A revoked key works for no longer than this.
 CACHE_SECONDS = 60.0
+# How exact the last use is: a write for every request would cost as much as the request.
+USE_NOTED_EVERY_SECONDS = 3600.0
+MAX_NAME_LENGTH = 256
 
 
 class AccessKey(BaseModel):
@@ -23,17 +37,23 @@ class AccessKey(BaseModel):
 
     key_hash: str
     org_id: str
-    project_id: str
+    project_id: str = ""
     scopes: frozenset[Scope]
     created_at: str
     agent: str | None = None
     revoked_at: str | None = None
     valid_until: str | None = None
+    last_used_at: str = ""
 
     @property
     def id(self) -> str:
         """What the key is called where its use is put on record: not a secret."""
         return f"key_{self.key_hash[:12]}"
+
+    @property
+    def is_organizations(self) -> bool:
+        """Whether a request with this key has to name its project."""
+        return not self.project_id
 
     def is_valid(self) -> bool:
         """Whether the key may be used now."""
@@ -46,6 +66,7 @@ class AccessKeys:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._cache: dict[str, tuple[float, AccessKey]] = {}
+        self._projects: dict[str, str] = {}
 
     def find(self, secret: str) -> AccessKey | None:
         """The key of this secret, or None. Found by its hash, so no secret is ever compared."""
@@ -53,8 +74,7 @@ class AccessKeys:
         cached = self._cache.get(key_hash)
         if cached and cached[0] > time.monotonic():
             return cached[1]
-        item = self._table.get(keys.access_key(key_hash))
-        found = AccessKey.model_validate(item) if item else None
+        found = self._get(key_hash)
         if found is not None:
             # Misses are not cached: a key must work as soon as it is made.
             self._cache[key_hash] = (time.monotonic() + CACHE_SECONDS, found)
@@ -70,7 +90,11 @@ class AccessKeys:
         agent: str | None = None,
         valid_until: str | None = None,
     ) -> AccessKey:
-        """Keep a key under its hash; one that is there already is replaced."""
+        """Keep a key under its hash; one that is there already is replaced.
+
+        An empty `project_id` makes an organization's key. Raises ConflictError where the project
+        belongs to another organization.
+        """
         key = AccessKey(
             key_hash=_hash(secret),
             org_id=org_id,
@@ -80,10 +104,88 @@ class AccessKeys:
             agent=agent,
             valid_until=valid_until,
         )
-        item = {**keys.access_key(key.key_hash), **key.model_dump(exclude={"scopes"})}
-        self._table.put({**item, "scopes": sorted(key.scopes)})
+        if project_id:
+            self.claim_project(project_id, org_id)
+        item = {
+            **keys.access_key(key.key_hash),
+            **key.model_dump(),
+            "scopes": sorted(key.scopes),
+            # Runs are indexed by this attribute, so it cannot be an empty text.
+            "project_id": project_id or None,
+        }
+        listed = {**keys.listed_access_key(key.id), "key_hash": key.key_hash}
+        # Together, so that there is no key that cannot be listed and revoked.
+        changes = [self._table.put_change(item), self._table.put_change(listed)]
+        transact(self._table.client, changes)
         self._cache.pop(key.key_hash, None)
         return key
+
+    def all(self) -> Iterator[AccessKey]:
+        """Every key, by id. Keys are made by people: some thousands, all in one partition."""
+        for item in self._table.query("#pk = :pk", {":pk": keys.LISTED_ACCESS_KEYS}):
+            if (key := self._get(item["key_hash"])) is not None:
+                yield key
+
+    def revoke(self, key_id: str) -> AccessKey | None:
+        """End a key's validity; None where there is no such key.
+
+        A key revoked before keeps its date. Other processes notice within CACHE_SECONDS.
+        """
+        listed = self._table.get(keys.listed_access_key(key_id))
+        key = self._get(listed["key_hash"]) if listed else None
+        if key is None or key.revoked_at is not None:
+            return key
+        revoked_at = stamp()
+        self._table.update(keys.access_key(key.key_hash), {"revoked_at": revoked_at})
+        self._cache.pop(key.key_hash, None)
+        return key.model_copy(update={"revoked_at": revoked_at})
+
+    def is_use_due(self, key: AccessKey) -> bool:
+        """Whether the last use that is on record is more than an hour ago."""
+        return key.last_used_at < stamp_in(-USE_NOTED_EVERY_SECONDS)
+
+    def note_use(self, key: AccessKey) -> None:
+        """Keep when the key was used, to the hour. Never raises: no request fails for it."""
+        fields = {"last_used_at": stamp()}
+        cached = self._cache.get(key.key_hash)
+        if cached:
+            # First here, so that this process does not try again before the hour is over.
+            self._cache[key.key_hash] = (cached[0], cached[1].model_copy(update=fields))
+        # Of many processes that all see the old date, one writes.
+        unchanged = {"last_used_at": (key.last_used_at,)}
+        try:
+            self._table.update(keys.access_key(key.key_hash), fields, **unchanged)
+        except ConditionFailedError:
+            pass
+        except RunyardError:
+            _log.warning("last use not kept", extra={"key_id": key.id}, exc_info=True)
+
+    def claim_project(self, project_id: str, org_id: str) -> None:
+        """Make the project the organization's, which it stays.
+
+        Raises ConflictError where it belongs to another one.
+        """
+        try:
+            self._table.put({**keys.project(project_id), "org_id": org_id}, if_absent=True)
+        except ConditionFailedError as error:
+            if not self.is_project_of(project_id, org_id):
+                details = {"project": "belongs to another organization"}
+                raise ConflictError(details) from error
+
+    def is_project_of(self, project_id: str, org_id: str) -> bool:
+        """Whether the project belongs to the organization; one that nobody claimed does not."""
+        if not 0 < len(project_id) <= MAX_NAME_LENGTH:
+            return False
+        if project_id not in self._projects:
+            item: Item | None = self._table.get(keys.project(project_id))
+            if item is None:
+                return False
+            self._projects[project_id] = item["org_id"]  # It never changes.
+        return self._projects[project_id] == org_id
+
+    def _get(self, key_hash: str) -> AccessKey | None:
+        item = self._table.get(keys.access_key(key_hash))
+        return AccessKey.model_validate(item) if item else None
 
 
 def _hash(secret: str) -> str:

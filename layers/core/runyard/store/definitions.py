@@ -11,7 +11,8 @@ from typing import Any
 
 from runyard.domain.errors import DefinitionError
 from runyard.store import keys
-from runyard.store.dynamo import ConditionFailedError, Table
+from runyard.store.dynamo import ConditionFailedError
+from runyard.store.table import Table
 
 # Well below DynamoDB's 400 KB for one item.
 MAX_SNAPSHOT_BYTES = 350 * 1024

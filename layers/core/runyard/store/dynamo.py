@@ -1,10 +1,6 @@
-"""A thin face on boto3's DynamoDB client: plain Python values in and out, errors translated once.
-
-Every other module of `store/` speaks to DynamoDB through here.
-"""
+"""DynamoDB's values and errors as Runyard's own, translated once; and the transaction."""
 
 import random
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,7 +34,6 @@ _REFUSALS = frozenset(
         "ItemCollectionSizeLimitExceeded",
     }
 )
-_NAME = re.compile(r"#(\w+)")
 
 _serializer = TypeSerializer()
 _deserializer = TypeDeserializer()
@@ -107,133 +102,6 @@ def _translate(error: ClientError) -> RunyardError:
 def _old_item(holder: Mapping[str, Any]) -> Item | None:
     attributes = holder.get("Item")
     return from_attributes(attributes) if attributes else None
-
-
-class Table:
-    """One table. Reads are strongly consistent unless asked otherwise."""
-
-    def __init__(self, client: "DynamoDBClient", name: str) -> None:
-        self.client = client
-        self.name = name
-
-    def get(self, key: Key) -> Item | None:
-        """The item of this key, or None."""
-        with translated():
-            answer = self.client.get_item(
-                TableName=self.name, Key=to_attributes(key), ConsistentRead=True
-            )
-        return from_attributes(answer["Item"]) if "Item" in answer else None
-
-    def put(self, item: Mapping[str, Any], *, if_absent: bool = False) -> None:
-        """Put one item. Raises ConditionFailedError where `if_absent` and one is there."""
-        with translated():
-            self.client.put_item(**self._put(item, if_absent))
-
-    def put_change(self, item: Mapping[str, Any], *, if_absent: bool = False) -> Change:
-        """The same put as a part of a transaction."""
-        return {"Put": self._put(item, if_absent)}
-
-    def _put(self, item: Mapping[str, Any], if_absent: bool) -> Any:
-        put: dict[str, Any] = {"TableName": self.name, "Item": to_attributes(item)}
-        if if_absent:
-            # The first key attribute stands in every item of the table.
-            put["ConditionExpression"] = "attribute_not_exists(#key)"
-            put["ExpressionAttributeNames"] = {"#key": next(iter(item))}
-            put["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-        return put
-
-    def update(self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]) -> None:
-        """Set the fields (None removes one) where every condition's field has one of its values."""
-        with translated():
-            self.client.update_item(**self._update(key, fields, conditions))
-
-    def update_change(
-        self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]
-    ) -> Change:
-        """The same update as a part of a transaction."""
-        return {"Update": self._update(key, fields, conditions)}
-
-    def _update(
-        self, key: Key, fields: Mapping[str, Any], conditions: Mapping[str, Sequence[Any]]
-    ) -> Any:
-        names = {f"#{name}": name for name in (*fields, *conditions)}
-        values = {f":{name}": value for name, value in fields.items() if value is not None}
-        sets = ", ".join(f"#{name} = :{name}" for name in fields if fields[name] is not None)
-        removes = ", ".join(f"#{name}" for name in fields if fields[name] is None)
-        # An update would create a missing item: never meant here.
-        tests = ["attribute_exists(#pk)"]
-        names["#pk"] = next(iter(key))
-        for name, wanted in conditions.items():
-            places = [f":{name}_{number}" for number in range(len(wanted))]
-            values.update(zip(places, wanted, strict=True))
-            tests.append(f"#{name} IN ({', '.join(places)})")
-        update: dict[str, Any] = {
-            "TableName": self.name,
-            "Key": to_attributes(key),
-            "UpdateExpression": " ".join(
-                f"{verb} {what}" for verb, what in (("SET", sets), ("REMOVE", removes)) if what
-            ),
-            "ConditionExpression": " AND ".join(tests),
-            "ExpressionAttributeNames": names,
-        }
-        if values:
-            update["ExpressionAttributeValues"] = to_attributes(values)
-        return update
-
-    def scan(self, attribute: str) -> Iterator[Any]:
-        """One attribute of every item there is: for proofs over a store, never for a request."""
-        call: dict[str, Any] = {
-            "TableName": self.name,
-            "ProjectionExpression": "#attribute",
-            "ExpressionAttributeNames": {"#attribute": attribute},
-            "ConsistentRead": True,
-        }
-        while True:
-            with translated():
-                answer = self.client.scan(**call)
-            for attributes in answer["Items"]:
-                yield from from_attributes(attributes).values()
-            if "LastEvaluatedKey" not in answer:
-                return
-            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-    def query(
-        self,
-        condition: str,
-        values: Mapping[str, Any],
-        *,
-        index: str | None = None,
-        consistent: bool = True,
-        descending: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[Item]:
-        """The items that a key condition selects, page by page as they are taken.
-
-        Names in the condition are written `#name` and must be key attributes; `limit` ends it.
-        """
-        call: dict[str, Any] = {
-            "TableName": self.name,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": {f"#{name}": name for name in _NAME.findall(condition)},
-            "ExpressionAttributeValues": to_attributes(values),
-            "ScanIndexForward": not descending,
-            "ConsistentRead": consistent and index is None,
-        }
-        if index is not None:
-            call["IndexName"] = index
-        remaining = limit
-        while True:
-            if remaining is not None:
-                call["Limit"] = remaining
-            with translated():
-                answer = self.client.query(**call)
-            for attributes in answer["Items"]:
-                yield from_attributes(attributes)
-            if remaining is not None:
-                remaining -= len(answer["Items"])
-            if "LastEvaluatedKey" not in answer or remaining == 0:
-                return
-            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
 def transact(client: "DynamoDBClient", changes: Sequence[Change]) -> None:

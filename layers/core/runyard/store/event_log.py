@@ -25,8 +25,9 @@ from runyard.domain.events import (
     placed,
     to_line,
 )
-from runyard.store.dynamo import Change, ConditionFailedError, Item, Table, transact
+from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
 from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
+from runyard.store.table import Table
 
 MAX_BATCH_EVENTS = 100
 # One event may be larger than this, up to MAX_INLINE_BYTES; it then is a batch of its own.

@@ -6,11 +6,13 @@ event, a log line or a response.
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from runyard.domain.requests import InputRequest, RequestState
 from runyard.store import keys
-from runyard.store.dynamo import Change, Item, Table
+from runyard.store.dynamo import Change, Item
+from runyard.store.table import Table
 
 _JSON_FIELDS = ("params", "answer")
 
@@ -39,12 +41,35 @@ class InputRequests:
         """The questions that wait for an answer."""
         return [request for request in self.of_run(run_id) if request.state == "open"]
 
+    def count_open(self, project_id: str) -> int:
+        """How many questions of the project wait for an answer."""
+        return self._table.count(
+            "#project_id = :project_id", {":project_id": project_id}, keys.OPEN_REQUESTS_INDEX
+        )
+
+    def open_of_project(self, project_id: str, first: int, last: int) -> list[InputRequest]:
+        """The questions of the project that wait, oldest first: those at these places, from 1."""
+        if last < first:
+            return []
+        found = self._table.query(
+            "#project_id = :project_id",
+            {":project_id": project_id},
+            index=keys.OPEN_REQUESTS_INDEX,
+            limit=last,
+        )
+        places = [{"pk": item["pk"], "sk": item["sk"]} for item in islice(found, first - 1, last)]
+        items = {item["sk"]: _from_item(item) for item in self._table.batch_get(places)}
+        # One that was settled since the index was read is left out.
+        requests = [items[place["sk"]] for place in places if place["sk"] in items]
+        return [request for request in requests if request.state == "open"]
+
     def put_change(self, request: InputRequest) -> Change:
         """A new question."""
         item: Item = {
             **keys.input_request(request.run_id, request.id),
             **request.model_dump(exclude=set(_JSON_FIELDS)),
             "params": json.dumps(request.params),
+            "asked_key": f"{request.created_at}#{request.sequence:08d}#{request.id}",
         }
         return self._table.put_change(item, if_absent=True)
 
@@ -52,8 +77,10 @@ class InputRequests:
         self, request: InputRequest, state: RequestState, answer: Mapping[str, Any] | None = None
     ) -> Change:
         """The question is open no more: answered, expired, or void as its run has ended."""
-        fields = {"state": state, "answer": None if answer is None else json.dumps(answer)}
-        fields = {name: value for name, value in fields.items() if value is not None}
+        # Without its `asked_key` the question is in the inbox no more.
+        fields: dict[str, Any] = {"state": state, "asked_key": None}
+        if answer is not None:
+            fields["answer"] = json.dumps(answer)
         return self._table.update_change(
             keys.input_request(request.run_id, request.id), fields, state=("open",)
         )

@@ -7,16 +7,38 @@
 | input request       | RUN#<run id>      | REQUEST#<id>       |
 | definition snapshot | DEFINITION#<hash> | DEFINITION         |
 | access key          | KEY#<hash>        | KEY                |
+| access key, listed  | KEYS              | <key id>           |
+| project's owner     | PROJECT#<id>      | PROJECT            |
+| idempotency record  | ONCE#<digest>     | ONCE               |
+| file                | FILE#<project>#<id> | FILE             |
+| mark of a list      | MARKS#<list>      | <place>            |
 
-Index `open-runs` (sparse): runs that have not ended, by the time when the sweep should look at
-them.
+The indexes hold keys only, and an item without the index's sort key is not in it:
+
+| index           | partition key | sort key    | what is in it                                  |
+|-----------------|---------------|-------------|------------------------------------------------|
+| open-runs       | open_shard    | check_at    | runs that have not ended, for the sweep        |
+| runs-by-project | project_id    | started_key | every run                                      |
+| runs-by-user    | user_key      | started_key | runs with a user                               |
+| runs-by-session | session_key   | started_key | runs with a session                            |
+| runs-by-status  | status_key    | started_key | every run, under the status that the API shows |
+| runs-by-end     | status_key    | ended_key   | runs that have ended                           |
+| open-requests   | project_id    | asked_key   | questions that wait for an answer              |
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from runyard.store.dynamo import Key
 
+LISTED_ACCESS_KEYS = "KEYS"
 OPEN_RUNS_INDEX = "open-runs"
+RUNS_BY_PROJECT_INDEX = "runs-by-project"
+RUNS_BY_USER_INDEX = "runs-by-user"
+RUNS_BY_SESSION_INDEX = "runs-by-session"
+RUNS_BY_STATUS_INDEX = "runs-by-status"
+RUNS_BY_END_INDEX = "runs-by-end"
+OPEN_REQUESTS_INDEX = "open-requests"
 # The index is spread, so that starting many runs at once does not meet the 1,000 write units a
 # second that one partition key takes.
 OPEN_RUN_SHARDS = 8
@@ -45,6 +67,41 @@ def definition(digest: str) -> Key:
 def access_key(key_hash: str) -> Key:
     """What an access key may do."""
     return {"pk": f"KEY#{key_hash}", "sk": "KEY"}
+
+
+def listed_access_key(key_id: str) -> Key:
+    """The hash of the access key that has this id; all of them share one partition."""
+    return {"pk": LISTED_ACCESS_KEYS, "sk": key_id}
+
+
+def project(project_id: str) -> Key:
+    """The organization that the project belongs to."""
+    return {"pk": f"PROJECT#{project_id}", "sk": "PROJECT"}
+
+
+def idempotency(digest: str) -> Key:
+    """What was asked, and answered, under an Idempotency-Key."""
+    return {"pk": f"ONCE#{digest}", "sk": "ONCE"}
+
+
+def mark(index: str, partition: str, place: int, every: int) -> Key:
+    """The mark at this place of a list that is marked `every` so many places."""
+    return {"pk": f"MARKS#{every}#{index}#{partition}", "sk": f"{place:012d}"}
+
+
+def within(project_id: str, name: str) -> str:
+    """A partition inside a project: no two pairs have the same one."""
+    return f"{quote(project_id, safe='')}#{name}"
+
+
+def timed(at: str, run_id: str) -> str:
+    """A sort key that is in order of time, and total."""
+    return f"{at}#{run_id}"
+
+
+def file(project_id: str, file_id: str) -> Key:
+    """A file of the project: in no other one can its id be found."""
+    return {"pk": f"FILE#{project_id}#{file_id}", "sk": "FILE"}
 
 
 def open_shard(run_id: str) -> str:

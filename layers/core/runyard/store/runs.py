@@ -1,25 +1,33 @@
 """The records of runs: each changes only together with the event that says so."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 from runyard.domain.clock import stamp_in
-from runyard.domain.errors import ConflictError
-from runyard.domain.runs import Run, RunStatus, Usage
+from runyard.domain.errors import ConflictError, NotFoundError
+from runyard.domain.runs import ENDED, Run, RunStatus, Usage
 from runyard.store import keys
-from runyard.store.dynamo import Change, ConditionFailedError, Item, Table
+from runyard.store.dynamo import Change, ConditionFailedError, Item
 from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
+from runyard.store.table import Table
 
 # When the sweep should look at a run that nothing was heard of: a created one should have been
 # started long since; a worker's invocation ends after 15 minutes at the latest; a waiting one is
 # looked at once a day.
 _CHECK_AFTER_SECONDS: Mapping[str, float] = {"created": 120, "started": 960, "paused": 86_400}
 
+# A process works on few runs at a time.
+_REMEMBERED_RUNS = 10_000
 _JSON_FIELDS = ("input", "output", "error")
 _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
+
+
+def reported(status: str, open_requests: int) -> str:
+    """The status that the API shows: `awaiting_input` for a live run with an open question."""
+    return "awaiting_input" if open_requests and status not in ENDED else status
 
 
 class Runs:
@@ -28,42 +36,74 @@ class Runs:
     def __init__(self, table: Table, payloads: Payloads) -> None:
         self._table = table
         self._payloads = payloads
+        self._projects: dict[str, str] = {}
 
     def create(self, run: Run) -> None:
         """Keep a new run. Raises ConflictError where a run has this id."""
+        try:
+            self._table.put(self.to_item(run), if_absent=True)
+        except ConditionFailedError as error:
+            raise ConflictError({"id": "is taken"}) from error
+        self._remember(run)
+
+    def to_item(self, run: Run) -> Item:
+        """The record of a run in whatever state, with what its lists find it by."""
+        json_fields = {name: getattr(run, name) for name in _JSON_FIELDS}
         item: Item = {
             **keys.run(run.id),
             **run.model_dump(exclude={*_JSON_FIELDS, "usage"}),
-            **self._encoded(run.id, {"input": run.input}),
-            "open_shard": keys.open_shard(run.id),
-            "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"]),
+            **self._encoded(run.id, json_fields),
+            "started_key": keys.timed(run.started_at, run.id),
+            "status_key": keys.within(run.project_id, reported(run.status, run.open_requests)),
         }
-        try:
-            self._table.put(item, if_absent=True)
-        except ConditionFailedError as error:
-            raise ConflictError({"id": "is taken"}) from error
+        if run.user_id is not None:
+            item["user_key"] = keys.within(run.project_id, run.user_id)
+        if run.session_id is not None:
+            item["session_key"] = keys.within(run.project_id, run.session_id)
+        if run.ended_at is not None:
+            item["ended_key"] = keys.timed(run.ended_at, run.id)
+            item["usage"] = run.usage.model_dump(mode="json")
+        else:
+            item["open_shard"] = keys.open_shard(run.id)
+            item["check_at"] = stamp_in(_CHECK_AFTER_SECONDS[run.status])
+        return item
 
     def get(self, run_id: str) -> Run | None:
         """The run's record, or None."""
         item = self._table.get(keys.run(run_id))
-        return self._from_item(item) if item else None
+        if item is None:
+            return None
+        run = self._from_item(item)
+        self._remember(run)
+        return run
+
+    def many(self, run_ids: Sequence[str]) -> list[Run]:
+        """The records of these runs, in this order; an id that has none is passed over."""
+        found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
+        items = {item["id"]: item for item in found}
+        return [self._from_item(items[run_id]) for run_id in run_ids if run_id in items]
 
     def status_change(self, run_id: str, status: RunStatus, *, open_requests: int = 0) -> Change:
         """The run goes on living in another status."""
         fields = {
             "status": status,
             "open_requests": open_requests,
+            "status_key": self._status_key(run_id, reported(status, open_requests)),
             "check_at": stamp_in(_CHECK_AFTER_SECONDS[status]),
         }
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
     def answered_change(self, run_id: str, open_requests: int) -> Change:
-        """One question fewer is open; with none left, the sweep soon looks if the run goes on."""
-        waits = "paused" if open_requests else "created"
-        fields = {
-            "open_requests": open_requests,
-            "check_at": stamp_in(_CHECK_AFTER_SECONDS[waits]),
-        }
+        """One question fewer is open; with none left, the sweep soon looks if the run goes on.
+
+        The run stays paused until a worker takes it up.
+        """
+        fields: dict[str, Any] = {"open_requests": open_requests}
+        if open_requests:
+            fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["paused"])
+        else:
+            fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
+            fields["status_key"] = self._status_key(run_id, "paused")
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
     def end_change(
@@ -80,6 +120,8 @@ class Runs:
         fields = {
             "status": status,
             "ended_at": ended_at,
+            "ended_key": keys.timed(ended_at, run_id),
+            "status_key": self._status_key(run_id, status),
             "open_requests": 0,
             "open_shard": None,
             "check_at": None,
@@ -116,6 +158,22 @@ class Runs:
     def ids(self) -> set[str]:
         """Every run that there is. Reads the whole table."""
         return {pk.removeprefix("RUN#") for pk in self._table.scan("pk") if pk.startswith("RUN#")}
+
+    def _status_key(self, run_id: str, status: str) -> str:
+        # Whoever changes a run has read it before, in this process: hardly ever a read of its own.
+        project_id = self._projects.get(run_id)
+        if project_id is None:
+            run = self.get(run_id)
+            if run is None:
+                raise NotFoundError
+            project_id = run.project_id
+        return keys.within(project_id, status)
+
+    def _remember(self, run: Run) -> None:
+        """A run's project never changes, and every change of its status needs it."""
+        if len(self._projects) >= _REMEMBERED_RUNS:
+            self._projects.clear()
+        self._projects[run.id] = run.project_id
 
     def _encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | None]:
         """JSON texts (DynamoDB's own numbers do not hold every JSON number), large ones in S3."""

@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 
 from runyard.store.access_keys import AccessKeys
 from runyard.store.definitions import Definitions
-from runyard.store.dynamo import Table
 from runyard.store.event_log import EventLog
+from runyard.store.files import Files
+from runyard.store.idempotency import Idempotency
 from runyard.store.input_requests import InputRequests
+from runyard.store.live_runs import LiveRuns
 from runyard.store.payloads import Payloads
+from runyard.store.run_lists import RunLists
 from runyard.store.runs import Runs
+from runyard.store.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,9 +26,13 @@ class Stores:
 
     log: EventLog
     runs: Runs
+    run_lists: RunLists
+    live_runs: LiveRuns
     input_requests: InputRequests
     definitions: Definitions
     access_keys: AccessKeys
+    files: Files
+    idempotency: Idempotency
 
     @classmethod
     def create(
@@ -42,7 +50,11 @@ class Stores:
         return cls(
             log=EventLog(Table(dynamodb, events_table), payloads),
             runs=Runs(records, payloads),
+            run_lists=RunLists(records),
+            live_runs=LiveRuns(records),
             input_requests=InputRequests(records),
             definitions=Definitions(records),
             access_keys=AccessKeys(records),
+            files=Files(records, s3, bucket),
+            idempotency=Idempotency(records, payloads),
         )

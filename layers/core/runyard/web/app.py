@@ -5,14 +5,24 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from runyard import bootstrap
 from runyard.domain.errors import RequestError, RetryableError
+from runyard.settings import Settings, settings
+from runyard.web.auth import PROJECT_HEADER
+from runyard.web.idempotency import REPLAYED_HEADER
+from runyard.web.openapi import document_with
 from runyard.web.problems import problem, problem_of
+from runyard.web.rate_limits import RateLimits
 from runyard.web.request_ids import RequestIds
 from runyard.web.runs_api import routes as runs_api
 
@@ -22,17 +32,44 @@ _log = logging.getLogger(__name__)
 # many requests at once (uvicorn, not Lambda's API function) needs more than asyncio's default.
 _THREADS = 64
 
+CORS_REQUEST_HEADERS = [
+    *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", PROJECT_HEADER)
+]
+CORS_RESPONSE_HEADERS = ["Location", "Retry-After", "X-Request-Id", "X-Run-Id", REPLAYED_HEADER]
+
 
 def create_app(services: bootstrap.Services | None = None) -> FastAPI:
     """The app over these services; by default over this process's own, connected at first use."""
     app = FastAPI(title="Runyard", version="0.1.0", lifespan=_lifespan, redoc_url=None)
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services = services
+    app.state.rate_limits = RateLimits()
     app.add_middleware(RequestIds)
+    # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
+    app.add_middleware(_with_cors, configured=services.settings if services else None)
     app.include_router(runs_api.router)
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RetryableError, _unavailable)
     app.add_exception_handler(HTTPException, _http_exception)
     return app
+
+
+def _with_cors(app: ASGIApp, configured: Settings | None) -> ASGIApp:
+    """The app with CORS where it is this door's part; on AWS both doors are given it in front.
+
+    Called at the first request, so that nothing is read from the environment before.
+    """
+    origin = (configured or settings()).cors_origin
+    if not origin:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=CORS_REQUEST_HEADERS,
+        expose_headers=CORS_RESPONSE_HEADERS,
+        max_age=600,
+    )
 
 
 @asynccontextmanager
@@ -52,7 +89,26 @@ async def _unavailable(_: Request, error: Exception) -> Response:
     return problem(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def _http_exception(_: Request, error: Exception) -> Response:
+async def _http_exception(request: Request, error: Exception) -> Response:
     # Starlette's own: no such route, or no such method on it.
     assert isinstance(error, HTTPException)
-    return problem(HTTPStatus(error.status_code), headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
+    return problem(HTTPStatus(error.status_code), headers=headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """What the path takes: Starlette names the methods of its first route only."""
+    return {
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    services: bootstrap.Services = app.state.services or bootstrap.services()
+    agent = services.catalog.agent(services.settings.default_agent)
+    return document_with(agent.definition.input_schema)

@@ -1,27 +1,63 @@
-"""Who asks: the bearer of an access key, and what the key may do."""
+"""Who asks: the bearer of an access key, and what the key may do.
+
+Every request is about one project. A project's key need not name it; an organization's key names it
+in `X-Project-Id` and is, for this request, that project's key: it sees that project and no other.
+"""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from runyard.bootstrap import Services
-from runyard.domain.errors import ForbiddenError, NotFoundError, UnauthorizedError
+from runyard.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from runyard.domain.ids import is_id
 from runyard.domain.runs import Run
 from runyard.store.access_keys import AccessKey, Scope
 from runyard.web import tickets
+from runyard.web.rate_limits import RateLimits
+
+PROJECT_HEADER = "X-Project-Id"
 
 
 async def authorized(request: Request, services: Services, scope: Scope) -> AccessKey:
-    """The caller's key. Raises UnauthorizedError, or ForbiddenError without the scope."""
+    """The caller's key, with the project that the request is about.
+
+    Raises UnauthorizedError; TooManyRequestsError where the key asks too fast; ForbiddenError
+    without the scope; InvalidRequestError or NotFoundError where the named project is not the
+    key's.
+    """
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise UnauthorizedError
-    key = await run_in_threadpool(services.stores.access_keys.find, secret.strip())
+    access_keys = services.stores.access_keys
+    key = await run_in_threadpool(access_keys.find, secret.strip())
     if key is None or not key.is_valid():
         raise UnauthorizedError
+    limits: RateLimits = request.app.state.rate_limits
+    limits.take(key.id, services.settings.key_requests_per_second)
+    if access_keys.is_use_due(key):
+        await run_in_threadpool(access_keys.note_use, key)
     if scope not in key.scopes:
         raise ForbiddenError
-    return key
+    return await _in_project(request, services, key)
+
+
+async def _in_project(request: Request, services: Services, key: AccessKey) -> AccessKey:
+    named = request.headers.get(PROJECT_HEADER, "").strip()
+    if not key.is_organizations:
+        if named not in ("", key.project_id):
+            raise InvalidRequestError({PROJECT_HEADER: "is not the project of this key"})
+        return key
+    if not named:
+        raise InvalidRequestError({PROJECT_HEADER: "is required with an organization's key"})
+    # One answer for "there is none" and "it is somebody else's".
+    if not await run_in_threadpool(services.stores.access_keys.is_project_of, named, key.org_id):
+        raise NotFoundError({PROJECT_HEADER: "is not a project of this organization"})
+    return key.model_copy(update={"project_id": named})
 
 
 async def run_of(services: Services, key: AccessKey, run_id: str) -> Run:

@@ -1,6 +1,7 @@
 """Request bodies: read with a bound, parsed strictly, checked, refused in our own words."""
 
 import json
+from collections.abc import AsyncIterator
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -13,9 +14,12 @@ from runyard.domain.errors import (
     UnsupportedMediaTypeError,
 )
 
-# What Lambda takes for one request.
+# What Lambda takes for one request. JSON is held in memory, so it may never be larger.
 MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_DEPTH = 64
+# So much of a body that is too large is still read: a client that is cut off while it sends may
+# never see the answer.
+_MAX_DRAINED_BYTES = 256 * 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -37,12 +41,16 @@ _WORDS = {
     "string_too_short": "cannot be blank",
     "string_too_long": "must be at most {max_length} characters long",
     "too_long": "must have at most {max_length} items",
+    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge}",
     "literal_error": "must be one of {expected}",
     "value_error": "{error}",
 }
 
 
-async def parsed_body(request: Request, model: type[_Model]) -> _Model:
+async def parsed_body(
+    request: Request, model: type[_Model], max_bytes: int = MAX_BODY_BYTES
+) -> _Model:
     """The request's JSON object as `model`.
 
     Raises PayloadTooLargeError, UnsupportedMediaTypeError, or InvalidRequestError with each fault.
@@ -50,7 +58,11 @@ async def parsed_body(request: Request, model: type[_Model]) -> _Model:
     content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if content_type.lower() != "application/json":
         raise UnsupportedMediaTypeError({"content-type": "must be application/json"})
-    return validated(_parsed(await _read(request)), model)
+    body = await _read(request, min(max_bytes, MAX_BODY_BYTES))
+    value = parsed_json(body, "body")
+    if not isinstance(value, dict):
+        raise InvalidRequestError({"body": "must be a JSON object"})
+    return validated(value, model)
 
 
 def validated(value: Any, model: type[_Model]) -> _Model:
@@ -66,23 +78,33 @@ def validated(value: Any, model: type[_Model]) -> _Model:
         raise InvalidRequestError(details) from error
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, max_bytes: int) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
+    chunks = request.stream()
+    async for chunk in chunks:
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise PayloadTooLargeError({"body": f"must be at most {MAX_BODY_BYTES} bytes"})
+        if len(body) > max_bytes:
+            await drain(chunks)
+            raise PayloadTooLargeError({"body": f"must be at most {max_bytes} bytes"})
     return bytes(body)
 
 
-def _parsed(body: bytes) -> Any:
+async def drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read the rest of a body, and forget it."""
+    left = _MAX_DRAINED_BYTES
+    async for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            return
+
+
+def parsed_json(text: bytes | str, name: str) -> Any:
+    """The value that a JSON text is; InvalidRequestError, under this name, where it is unsound."""
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequestError({"body": "is not valid JSON"}) from error
-    if not isinstance(value, dict):
-        raise InvalidRequestError({"body": "must be a JSON object"})
-    _check(value)
+        raise InvalidRequestError({name: "is not valid JSON"}) from error
+    refuse_unsound(value, name)
     return value
 
 
@@ -90,22 +112,22 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check(value: Any, depth: int = 1) -> None:
+def refuse_unsound(value: Any, place: str, depth: int = 1) -> None:
     """Refuse what no store, no model and no reader behind us could take."""
     if depth > MAX_DEPTH:
-        raise InvalidRequestError({"body": f"must be nested at most {MAX_DEPTH} deep"})
+        raise InvalidRequestError({place: f"must be nested at most {MAX_DEPTH} deep"})
     if isinstance(value, dict):
         for name, inner in value.items():
-            _check(name, depth)
-            _check(inner, depth + 1)
+            refuse_unsound(name, place, depth)
+            refuse_unsound(inner, place, depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            _check(inner, depth + 1)
+            refuse_unsound(inner, place, depth + 1)
     elif isinstance(value, float):
         if not isfinite(value):
-            raise InvalidRequestError({"body": "has a number that is too large"})
+            raise InvalidRequestError({place: "has a number that is too large"})
     elif isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InvalidRequestError({"body": "has half of a surrogate pair"}) from error
+            raise InvalidRequestError({place: "has half of a surrogate pair"}) from error

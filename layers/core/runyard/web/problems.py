@@ -15,6 +15,7 @@ from runyard.domain.errors import (
     NotFoundError,
     PayloadTooLargeError,
     RequestError,
+    TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
     UnsupportedMediaTypeError,
@@ -28,6 +29,7 @@ _STATUS: Mapping[type[RequestError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     PayloadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _CODES: Mapping[HTTPStatus, str] = {
@@ -61,4 +63,7 @@ def problem(
 
 def problem_of(error: RequestError) -> JSONResponse:
     """The response to a request that cannot be served."""
-    return problem(_STATUS[type(error)], error.details)
+    headers = None
+    if isinstance(error, TooManyRequestsError):
+        headers = {"Retry-After": str(error.retry_after)}
+    return problem(_STATUS[type(error)], error.details, headers)

@@ -11,7 +11,7 @@ from runyard.domain.errors import InvalidRequestError
 from runyard.web.auth import run_of, run_to_stream
 from runyard.web.dependencies import Reader, Uses
 from runyard.web.runs_api.paging import Page, page_of
-from runyard.web.sse import event_stream
+from runyard.web.runs_api.streaming import stream_answer
 
 router = APIRouter()
 
@@ -56,13 +56,18 @@ async def stream_events(run_id: str, request: Request, services: Uses) -> Respon
             raise InvalidRequestError({"after_sequence": f"is past the last sequence, {last}"})
         if has_ended and after == last:
             return Response(status_code=HTTPStatus.NO_CONTENT)
-    return event_stream(services.stores.log, services.settings, run.id, after)
+    return await stream_answer(services, run.id, after)
 
 
 def _cursor(request: Request) -> int:
-    name, text = "after_sequence", request.query_params.get("after_sequence", "")
+    """Where the stream begins: the header wins, but both must make sense."""
+    after = _sequence("after_sequence", request.query_params.get("after_sequence", ""))
     if "last-event-id" in request.headers:
-        name, text = "Last-Event-ID", request.headers["last-event-id"]
+        after = _sequence("Last-Event-ID", request.headers["last-event-id"])
+    return after
+
+
+def _sequence(name: str, text: str) -> int:
     text = text.strip()
     if text in ("", "-1"):
         return 0

@@ -1,6 +1,6 @@
 """Pages of lists: `page`, `page_size` and `sort` in, `pagination` out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from runyard.domain.errors import InvalidRequestError
@@ -34,8 +34,31 @@ class Page:
         }
 
 
-def page_of(query: Mapping[str, str], sortable: tuple[str, ...], default_sort: str) -> Page:
-    """The page that a query asks for. Raises InvalidRequestError naming each parameter at fault."""
+def faults_of_names(
+    names: Iterable[str], known: Collection[str], repeatable: Collection[str] = ()
+) -> dict[str, str]:
+    """What is wrong with a query by the names of its parameters, repeated ones repeated."""
+    faults: dict[str, str] = {}
+    seen: set[str] = set()
+    for name in names:
+        if name not in known:
+            faults[name] = "is not a known parameter"
+        elif name in seen and name not in repeatable:
+            faults[name] = "must be given once"
+        seen.add(name)
+    return faults
+
+
+def page_of(
+    query: Mapping[str, str],
+    sortable: tuple[str, ...],
+    default_sort: str,
+    known_faults: Mapping[str, str] | None = None,
+) -> Page:
+    """The page that a query asks for.
+
+    Raises InvalidRequestError naming each parameter at fault, `known_faults` among them.
+    """
     faults: dict[str, str] = {}
 
     def number(name: str, default: int, highest: int) -> int:
@@ -49,10 +72,13 @@ def page_of(query: Mapping[str, str], sortable: tuple[str, ...], default_sort: s
 
     page = number("page", 1, _MAX_PAGE)
     size = number("page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-    sort = tuple(part.strip() for part in query.get("sort", default_sort).split(","))
-    for field in sort:
-        if field.removeprefix("-") not in sortable:
-            faults["sort"] = f"must name {', '.join(sortable)}"
+    sort: dict[str, str] = {}
+    for part in query.get("sort", default_sort).split(","):
+        # A field that comes again changes nothing: what it would decide is equal in it.
+        sort.setdefault(part.strip().removeprefix("-"), part.strip())
+    if not sort.keys() <= set(sortable):
+        faults["sort"] = f"must name {', '.join(sortable)}"
+    faults |= known_faults or {}
     if faults:
         raise InvalidRequestError(faults)
-    return Page(page, size, sort)
+    return Page(page, size, tuple(sort.values()))

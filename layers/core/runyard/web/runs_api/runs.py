@@ -1,11 +1,13 @@
 """`/v1/runs`: start a run, look at it, answer it, cancel it."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
@@ -14,10 +16,12 @@ from runyard.engine.cancel_run import cancel_run
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.store.access_keys import AccessKey
-from runyard.web import tickets
+from runyard.store.files import NewFile
 from runyard.web.auth import run_of
 from runyard.web.bodies import parsed_body, validated
 from runyard.web.dependencies import Reader, Uses, Writer
+from runyard.web.idempotency import once
+from runyard.web.runs_api.files import create_body, fingerprint_of
 from runyard.web.runs_api.schemas import (
     ApprovalInput,
     CreateRun,
@@ -25,30 +29,51 @@ from runyard.web.runs_api.schemas import (
     RunInput,
     run_view,
 )
+from runyard.web.runs_api.streaming import stream_answer
 from runyard.web.runs_api.waiting import has_settled
-from runyard.web.sse import event_stream
 
 router = APIRouter()
+
+_SETTLED = {"awaiting_input", "completed", "failed", "canceled"}
 
 
 @router.post("/runs")
 async def create_run(request: Request, services: Uses, key: Writer) -> Response:
     """Start a run: synchronous, in the background, or followed as a stream."""
-    body = await parsed_body(request, CreateRun)
-    run = await run_in_threadpool(_start, services, key, body)
+    async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
+        asked = await run_in_threadpool(fingerprint_of, body, uploads)
+        answer = partial(_create, services, key, body, uploads)
+        return await once(request, services, key, asked, answer)
+
+
+async def _create(
+    services: Services,
+    key: AccessKey,
+    body: CreateRun,
+    uploads: Sequence[NewFile],
+    run_id: str | None,
+) -> Response:
+    run = await run_in_threadpool(_start, services, key, body, uploads, run_id)
     location = {"Location": f"/v1/runs/{run.id}"}
     if body.background:
         return JSONResponse({"data": run_view(run)}, HTTPStatus.ACCEPTED, headers=location)
     if body.stream:
-        return await _stream_created(services, run)
-    settled = await has_settled(services, run.id)
+        headers = {"Location": f"/v1/runs/{run.id}/stream", "X-Run-Id": run.id}
+        return await stream_answer(services, run.id, 0, headers)
+    await has_settled(services, run.id)
     view = await _shown(services, run.id)
-    if settled:
+    if view["status"] in _SETTLED:
         return JSONResponse({"data": view})
     return JSONResponse({"data": view}, HTTPStatus.ACCEPTED, headers=location)
 
 
-def _start(services: Services, key: AccessKey, body: CreateRun) -> Run:
+def _start(
+    services: Services,
+    key: AccessKey,
+    body: CreateRun,
+    uploads: Sequence[NewFile],
+    run_id: str | None,
+) -> Run:
     snapshot = services.catalog.agent(key.agent or services.settings.default_agent)
     wanted = NewRun(
         org_id=key.org_id,
@@ -56,23 +81,12 @@ def _start(services: Services, key: AccessKey, body: CreateRun) -> Run:
         input=body.input,
         user_id=body.user_id,
         session_id=str(body.session_id) if body.session_id else None,
+        file_ids=body.file_ids,
+        uploads=uploads,
+        run_id=run_id,
+        max_live_runs=services.settings.project_max_live_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
-
-
-async def _stream_created(services: Services, run: Run) -> Response:
-    path = f"/v1/runs/{run.id}/stream"
-    if not services.settings.stream_url:
-        headers = {"Location": path, "X-Run-Id": run.id}
-        return event_stream(services.stores.log, services.settings, run.id, 0, headers)
-    # This door cannot stream: the other one can, and the ticket opens it for this run alone.
-    secret = await run_in_threadpool(services.ticket_secret)
-    address = f"{services.settings.stream_url.rstrip('/')}{path}"
-    return RedirectResponse(
-        f"{address}?ticket={tickets.issue(secret, run.id)}",
-        HTTPStatus.SEE_OTHER,
-        headers={"X-Run-Id": run.id},
-    )
 
 
 @router.get("/runs/{run_id}")
@@ -94,7 +108,7 @@ def _read_view(services: Services, run_id: str) -> dict[str, Any]:
 
 
 @router.post("/runs/{run_id}/input")
-async def send_input(run_id: str, request: Request, services: Uses, key: Writer) -> dict[str, str]:
+async def send_input(run_id: str, request: Request, services: Uses, key: Writer) -> Response:
     """Answer a question or an approval request of the run."""
     run = await run_of(services, key, run_id)
     body = await parsed_body(request, RunInput)
@@ -102,16 +116,26 @@ async def send_input(run_id: str, request: Request, services: Uses, key: Writer)
         FeedbackInput if body.type == "human_feedback" else ApprovalInput
     )
     answer = validated(body.model_dump(), shape).answer()
-    await asyncio.to_thread(
-        submit_input, services.stores, services.orchestrator, run.id, answer, key.id
-    )
-    return {"message": "ok"}
+
+    async def submit(_: str | None) -> Response:
+        await asyncio.to_thread(
+            submit_input, services.stores, services.orchestrator, run.id, answer, key.id
+        )
+        return JSONResponse({"message": "ok"})
+
+    return await once(request, services, key, body.model_dump(mode="json"), submit)
 
 
 @router.post("/runs/{run_id}/cancel")
-async def cancel(run_id: str, services: Uses, key: Writer) -> dict[str, str]:
+async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> Response:
     """End the run as canceled; a run that has ended stays as it is."""
     run = await run_of(services, key, run_id)
-    if not run.has_ended:
-        await asyncio.to_thread(cancel_run, services.stores, services.orchestrator, run.id, key.id)
-    return {"message": "canceled"}
+
+    async def end(_: str | None) -> Response:
+        if not run.has_ended:
+            await asyncio.to_thread(
+                cancel_run, services.stores, services.orchestrator, run.id, key.id
+            )
+        return JSONResponse({"message": "canceled"})
+
+    return await once(request, services, key, {}, end)

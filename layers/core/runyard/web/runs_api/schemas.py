@@ -6,12 +6,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from runyard.domain.content_types import clean_type
 from runyard.domain.requests import Answer, InputRequest
 from runyard.domain.runs import Run, shown_usage
+from runyard.store.files import MAX_FILE_BYTES
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+MAX_FILES = 20
 
 
 class CreateRun(_Body):
@@ -22,7 +27,7 @@ class CreateRun(_Body):
     session_id: Annotated[UUID, Field(strict=False)] | None = None
     background: bool = False
     stream: bool = False
-    file_ids: tuple[()] = Field((), strict=False)
+    file_ids: Annotated[tuple[str, ...], Field(max_length=MAX_FILES, strict=False)] = ()
 
     @field_validator("input")
     @classmethod
@@ -37,6 +42,28 @@ class CreateRun(_Body):
         if stream and checked.data.get("background"):
             raise ValueError("cannot be true together with background")
         return stream
+
+
+class CreateFile(_Body):
+    """`POST /v1/files` for a file that its owner uploads to S3; `size` is in bytes."""
+
+    name: Annotated[str, Field(min_length=1, max_length=1024)]
+    size: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
+    mime_type: Annotated[str, Field(min_length=1, max_length=255)]
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _is_whole(cls, value: object) -> object:
+        # To JSON, and to whoever writes numbers as JavaScript does, 5.0 is an integer.
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    @field_validator("mime_type")
+    @classmethod
+    def _is_mime_type(cls, value: str) -> str:
+        mime_type = clean_type(value)
+        if mime_type is None:
+            raise ValueError("must be a type like text/plain")
+        return mime_type
 
 
 class Feedback(_Body):
@@ -97,14 +124,14 @@ def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
         "output": run.output,
         "user_id": run.user_id,
         "session_id": run.session_id,
-        "input_requests": [_request_view(request) for request in requests] or None,
+        "input_requests": [request_view(request) for request in requests] or None,
         "error": run.error,
         "usage": ended and shown_usage(run.usage, run.started_at, ended),
     }
     return {name: value for name, value in view.items() if value is not None}
 
 
-def _request_view(request: InputRequest) -> dict[str, Any]:
+def request_view(request: InputRequest) -> dict[str, Any]:
     view: dict[str, Any] = {
         "id": request.id,
         "type": request.type,

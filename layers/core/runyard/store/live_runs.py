@@ -1,0 +1,62 @@
+"""How many runs of a project are at work: counted in an index, never in a counter of its own.
+
+A counter would be the one item that every start and every end of a project writes. The count is
+near the truth: the index is eventually consistent, and what was counted holds for a second, to
+which this process adds what it admits itself. A burst over many processes can pass the limit by
+what they start within that second.
+"""
+
+import time
+from dataclasses import dataclass
+from threading import Lock
+
+from runyard.store import keys
+from runyard.store.table import Table
+
+COUNTED_EVERY_SECONDS = 1.0
+# A run that waits for a person is not at work: it may wait for months, and costs nothing.
+_AT_WORK = ("created", "started")
+
+
+@dataclass
+class _Count:
+    runs: int
+    until: float
+
+
+class LiveRuns:
+    """The runs at work, by project."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._counts: dict[str, _Count] = {}
+        self._lock = Lock()
+
+    def admits(self, project_id: str, at_most: int) -> bool:
+        """Whether one more run may start, which is then counted; `at_most` 0 admits every run."""
+        if at_most <= 0:
+            return True
+        now = time.monotonic()
+        with self._lock:
+            count = self._counts.get(project_id)
+        if count is None or count.until <= now:
+            # Outside the lock: counting twice is harmless, waiting for others' reads is not.
+            count = _Count(self._count(project_id), now + COUNTED_EVERY_SECONDS)
+            with self._lock:
+                self._counts[project_id] = count
+        with self._lock:
+            if count.runs >= at_most:
+                return False
+            count.runs += 1
+        return True
+
+    def _count(self, project_id: str) -> int:
+        """Two queries of the index, together half a read unit for about 30 runs."""
+        return sum(
+            self._table.count(
+                "#status_key = :status_key",
+                {":status_key": keys.within(project_id, status)},
+                keys.RUNS_BY_STATUS_INDEX,
+            )
+            for status in _AT_WORK
+        )

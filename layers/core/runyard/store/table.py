@@ -1,0 +1,242 @@
+"""One DynamoDB table: plain Python values in and out.
+
+Every other module of `store/` reads and writes through here.
+"""
+
+import random
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runyard.domain.errors import StoreUnavailableError
+from runyard.store.dynamo import Change, Item, Key, from_attributes, to_attributes, translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# BatchGetItem takes so many keys, and may give back some of them unprocessed.
+_BATCH_GET_ITEMS = 100
+_BATCH_GET_ATTEMPTS = 8
+# Up to so many keys, sending them takes less time than another call that skips them.
+_SENT_ANYWAY = 300
+_NAME = re.compile(r"#(\w+)")
+
+
+class Table:
+    """One table. Reads are strongly consistent unless asked otherwise."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self.client = client
+        self.name = name
+
+    def get(self, key: Key) -> Item | None:
+        """The item of this key, or None."""
+        with translated():
+            answer = self.client.get_item(
+                TableName=self.name, Key=to_attributes(key), ConsistentRead=True
+            )
+        return from_attributes(answer["Item"]) if "Item" in answer else None
+
+    def put(self, item: Mapping[str, Any], *, if_absent: bool = False) -> None:
+        """Put one item. Raises ConditionFailedError where `if_absent` and one is there."""
+        with translated():
+            self.client.put_item(**self._put(item, if_absent))
+
+    def put_change(self, item: Mapping[str, Any], *, if_absent: bool = False) -> Change:
+        """The same put as a part of a transaction."""
+        return {"Put": self._put(item, if_absent)}
+
+    def _put(self, item: Mapping[str, Any], if_absent: bool) -> Any:
+        put: dict[str, Any] = {"TableName": self.name, "Item": to_attributes(item)}
+        if if_absent:
+            # The first key attribute stands in every item of the table.
+            put["ConditionExpression"] = "attribute_not_exists(#key)"
+            put["ExpressionAttributeNames"] = {"#key": next(iter(item))}
+            put["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        return put
+
+    def update(self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]) -> None:
+        """Set the fields (None removes one) where every condition's field has one of its values."""
+        with translated():
+            self.client.update_item(**self._update(key, fields, conditions))
+
+    def update_change(
+        self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]
+    ) -> Change:
+        """The same update as a part of a transaction."""
+        return {"Update": self._update(key, fields, conditions)}
+
+    def _update(
+        self, key: Key, fields: Mapping[str, Any], conditions: Mapping[str, Sequence[Any]]
+    ) -> Any:
+        names = {f"#{name}": name for name in (*fields, *conditions)}
+        values = {f":{name}": value for name, value in fields.items() if value is not None}
+        sets = ", ".join(f"#{name} = :{name}" for name in fields if fields[name] is not None)
+        removes = ", ".join(f"#{name}" for name in fields if fields[name] is None)
+        # An update would create a missing item: never meant here.
+        tests = ["attribute_exists(#pk)"]
+        names["#pk"] = next(iter(key))
+        for name, wanted in conditions.items():
+            places = [f":{name}_{number}" for number in range(len(wanted))]
+            values.update(zip(places, wanted, strict=True))
+            tests.append(f"#{name} IN ({', '.join(places)})")
+        update: dict[str, Any] = {
+            "TableName": self.name,
+            "Key": to_attributes(key),
+            "UpdateExpression": " ".join(
+                f"{verb} {what}" for verb, what in (("SET", sets), ("REMOVE", removes)) if what
+            ),
+            "ConditionExpression": " AND ".join(tests),
+            "ExpressionAttributeNames": names,
+        }
+        if values:
+            update["ExpressionAttributeValues"] = to_attributes(values)
+        return update
+
+    def scan(self, attribute: str) -> Iterator[Any]:
+        """One attribute of every item there is: for proofs over a store, never for a request."""
+        call: dict[str, Any] = {
+            "TableName": self.name,
+            "ProjectionExpression": "#attribute",
+            "ExpressionAttributeNames": {"#attribute": attribute},
+            "ConsistentRead": True,
+        }
+        while True:
+            with translated():
+                answer = self.client.scan(**call)
+            for attributes in answer["Items"]:
+                yield from from_attributes(attributes).values()
+            if "LastEvaluatedKey" not in answer:
+                return
+            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def query(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        *,
+        index: str | None = None,
+        consistent: bool = True,
+        descending: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Item]:
+        """The items that a key condition selects, page by page as they are taken.
+
+        Names in the condition are written `#name` and must be key attributes; `limit` ends it.
+        """
+        call: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in _NAME.findall(condition)},
+            "ExpressionAttributeValues": to_attributes(values),
+            "ScanIndexForward": not descending,
+            "ConsistentRead": consistent and index is None,
+        }
+        if index is not None:
+            call["IndexName"] = index
+        remaining = limit
+        while True:
+            if remaining is not None:
+                call["Limit"] = remaining
+            with translated():
+                answer = self.client.query(**call)
+            for attributes in answer["Items"]:
+                yield from_attributes(attributes)
+            if remaining is not None:
+                remaining -= len(answer["Items"])
+            if "LastEvaluatedKey" not in answer or remaining == 0:
+                return
+            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def count(self, condition: str, values: Mapping[str, Any], index: str) -> int:
+        """How many items a key condition selects in an index; none of them is sent."""
+        return sum(
+            answer["Count"]
+            for answer in self._index_pages(condition, values, index, Select="COUNT")
+        )
+
+    def sort_keys(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        index: str,
+        *,
+        descending: bool = False,
+        skip: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[str]:
+        """Sort keys of an index: those that the key condition selects, behind the first `skip`.
+
+        The last name of the condition is the sort key, a string. What is skipped is read, and paid
+        for; a long stretch of it is not sent.
+        """
+        name = _NAME.findall(condition)[-1]
+        options: dict[str, Any] = {"ScanIndexForward": not descending}
+        if skip > _SENT_ANYWAY:
+            pages = self._index_pages(
+                condition, values, index, remaining=skip, Select="COUNT", **options
+            )
+            start = [answer.get("LastEvaluatedKey") for answer in pages][-1]
+            if start is None:
+                return
+            options["ExclusiveStartKey"], skip = start, 0
+        remaining = None if limit is None else limit + skip
+        for answer in self._index_pages(condition, values, index, remaining=remaining, **options):
+            # Tens of thousands of keys may pass: no time for the deserializer.
+            yield from (attributes[name]["S"] for attributes in answer["Items"][skip:])
+            skip = max(0, skip - len(answer["Items"]))
+
+    def _index_pages(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        index: str,
+        *,
+        remaining: int | None = None,
+        **options: Any,
+    ) -> Iterator[Mapping[str, Any]]:
+        call: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in _NAME.findall(condition)},
+            "ExpressionAttributeValues": to_attributes(values),
+            **options,
+        }
+        while remaining is None or remaining > 0:
+            if remaining is not None:
+                call["Limit"] = remaining
+            with translated():
+                answer = self.client.query(**call)
+            yield answer
+            if remaining is not None:
+                remaining -= answer["Count"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def batch_get(self, places: Sequence[Key], fields: Sequence[str] = ()) -> Iterator[Item]:
+        """The items of these keys, in no order; with `fields`, only those of them.
+
+        Strongly consistent. Raises StoreUnavailableError where DynamoDB does not serve all of them
+        after several attempts.
+        """
+        options: dict[str, Any] = {"ConsistentRead": True}
+        if fields:
+            options["ProjectionExpression"] = ", ".join(f"#{name}" for name in fields)
+            options["ExpressionAttributeNames"] = {f"#{name}": name for name in fields}
+        for start in range(0, len(places), _BATCH_GET_ITEMS):
+            batch = [to_attributes(place) for place in places[start : start + _BATCH_GET_ITEMS]]
+            for attempt in range(_BATCH_GET_ATTEMPTS):
+                request: Any = {self.name: {**options, "Keys": batch}}
+                with translated():
+                    answer: Any = self.client.batch_get_item(RequestItems=request)
+                yield from map(from_attributes, answer["Responses"].get(self.name, ()))
+                batch = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+                if not batch:
+                    break
+                # What is left over is so for size (16 MB an answer) or for a hot partition.
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+            else:
+                raise StoreUnavailableError("keys of a batch were not processed")

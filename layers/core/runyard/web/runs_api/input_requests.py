@@ -1,0 +1,33 @@
+"""`GET /v1/input-requests`: the inbox, every question of the project that waits for an answer."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from runyard.bootstrap import Services
+from runyard.web.dependencies import Reader, Uses
+from runyard.web.runs_api.paging import Page, faults_of_names, page_of
+from runyard.web.runs_api.schemas import request_view
+
+router = APIRouter()
+
+
+@router.get("/input-requests")
+async def list_input_requests(request: Request, services: Uses, key: Reader) -> dict[str, Any]:
+    """The open questions of the project's runs, oldest first."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    faults = faults_of_names(names, {"page", "page_size"})
+    page = page_of(request.query_params, ("created_at",), "created_at", known_faults=faults)
+    return await run_in_threadpool(_read_page, services, key.project_id, page)
+
+
+def _read_page(services: Services, project_id: str, page: Page) -> dict[str, Any]:
+    requests = services.stores.input_requests
+    total = requests.count_open(project_id)
+    first, last = page.bounds(total)
+    data = [
+        {"run_id": request.run_id, **request_view(request)}
+        for request in requests.open_of_project(project_id, first, last)
+    ]
+    return {"data": data, "pagination": page.pagination(total)}

@@ -1,0 +1,68 @@
+"""`GET /v1/runs`: the runs of the key's project, filtered, sorted, page by page."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+
+from runyard.bootstrap import Services
+from runyard.domain.ids import is_id
+from runyard.domain.requests import InputRequest
+from runyard.domain.runs import Run
+from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
+from runyard.web.dependencies import Reader, Uses
+from runyard.web.runs_api.paging import Page, faults_of_names, page_of
+from runyard.web.runs_api.schemas import run_view
+
+router = APIRouter()
+
+_PARAMETERS = {"status", "user_id", "session_id", "page", "page_size", "sort"}
+# A page of waiting runs asks for the questions of each; a few at a time keep that short.
+_READERS = 8
+
+
+@router.get("/runs")
+async def list_runs(request: Request, services: Uses, key: Reader) -> dict[str, Any]:
+    """The project's runs, newest first unless asked otherwise."""
+    query = request.query_params
+    names = [name for name, _ in query.multi_items()]
+    faults = faults_of_names(names, _PARAMETERS, repeatable={"status"})
+    wanted = _filter(query, key.project_id, faults)
+    page = page_of(query, SORTABLE, "-started_at", known_faults=faults)
+    return await run_in_threadpool(_read_page, services, wanted, page)
+
+
+def _filter(query: QueryParams, project_id: str, faults: dict[str, str]) -> RunFilter:
+    statuses, user_id = frozenset(query.getlist("status")), query.get("user_id")
+    if not statuses <= set(SHOWN_STATUSES):
+        faults["status"] = f"must be one of: {', '.join(SHOWN_STATUSES)}"
+    if user_id is not None and not 1 <= len(user_id) <= 256:
+        faults["user_id"] = "must be 1 to 256 characters long"
+    session_id = query.get("session_id")
+    if session_id is not None:
+        if not is_id(session_id):
+            faults["session_id"] = "must be a UUID"
+        session_id = session_id.lower()
+    return RunFilter(project_id, statuses, user_id, session_id)
+
+
+def _read_page(services: Services, wanted: RunFilter, page: Page) -> dict[str, Any]:
+    stores = services.stores
+    first, _ = page.bounds(0)
+    found = stores.run_lists.page(wanted, page.sort, first, page.size)
+    runs = stores.runs.many(found.ids)
+    questions = _questions(services, [run for run in runs if run.awaits_input])
+    data = [run_view(run, questions.get(run.id, ())) for run in runs]
+    return {"data": data, "pagination": page.pagination(found.total)}
+
+
+def _questions(services: Services, waiting: list[Run]) -> dict[str, list[InputRequest]]:
+    if not waiting:
+        return {}
+    ids = [run.id for run in waiting]
+    with ThreadPoolExecutor(min(_READERS, len(ids))) as pool:
+        return dict(
+            zip(ids, pool.map(services.stores.input_requests.open_of_run, ids), strict=True)
+        )

@@ -1,0 +1,205 @@
+"""Who may do what: every route of the app, asked with no key, a weak one, and a stranger's."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from runyard.domain.clock import now, stamp
+from runyard.domain.ids import new_id
+from runyard.store.access_keys import AccessKeys, Scope
+from runyard.store.stores import Stores
+from runyard.web.app import create_app
+from tests.service import Service
+
+TICKET = {"ticket_subject": "Export is broken"}
+
+# A route that is not here wants a key.
+PUBLIC = {"/v1/health"}
+
+
+def _routes() -> Iterator[tuple[str, str]]:
+    for route in iter_route_contexts(create_app().routes):
+        if isinstance(route.original_route, APIRoute) and route.path not in PUBLIC:
+            for method in sorted(route.methods or ()):
+                yield method, str(route.path)
+
+
+ROUTES = sorted(_routes())
+OF_ONE_THING = [(method, path) for method, path in ROUTES if "{" in path]
+LISTS = [(method, path) for method, path in ROUTES if "{" not in path and method == "GET"]
+
+
+class Keys:
+    """Makes keys that nobody has used before, so that no process has them in its cache."""
+
+    def __init__(self, access_keys: AccessKeys, base_url: str) -> None:
+        self.access_keys = access_keys
+        self._base_url = base_url
+        self._opened: list[httpx.Client] = []
+
+    def client(self, secret: str, **headers: str) -> httpx.Client:
+        """HTTP with this key."""
+        headers["Authorization"] = f"Bearer {secret}"
+        self._opened.append(httpx.Client(base_url=self._base_url, headers=headers, timeout=60))
+        return self._opened[-1]
+
+    def secret(self, *, org_id: str = "", project_id: str | None = None, **terms: Any) -> str:
+        """A new key; by default of a project and an organization of its own."""
+        secret = f"ry_{new_id()}"
+        project_id = f"project-{new_id()}" if project_id is None else project_id
+        org_id = org_id or f"org-{new_id()}"
+        self.access_keys.ensure(secret, org_id=org_id, project_id=project_id, **terms)
+        return secret
+
+    def fresh(self, **terms: Any) -> httpx.Client:
+        """HTTP with a new key."""
+        return self.client(self.secret(**terms))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for client in self._opened:
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def keys(request: pytest.FixtureRequest, service: Service) -> Iterator[Keys]:
+    if os.environ.get("BASE_URL"):
+        pytest.skip("keys are made in the store, which a deployed service keeps to itself")
+    stores: Stores = request.getfixturevalue("stores")
+    made = Keys(stores.access_keys, service.base_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def things(service: Service) -> dict[str, str]:
+    """One of each thing that a path can name, all of them the service's own project's."""
+    return {"run_id": service.create({"ticket_subject": "Help!"})["id"]}
+
+
+def filled(path: str, things: dict[str, str]) -> str:
+    missing = {part.strip("{}") for part in path.split("/") if part.startswith("{")} - set(things)
+    assert not missing, f"`things` makes no {missing}, so {path} is not tested"
+    return path.format(**things)
+
+
+def error_of(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["code"]
+
+
+def test_the_walk_finds_the_routes() -> None:
+    assert ("POST", "/v1/runs") in ROUTES
+    assert ("GET", "/v1/runs/{run_id}/stream") in OF_ONE_THING
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("header", [None, "Bearer ry_nonsense"])
+def test_without_a_key_nothing_is_done(
+    service: Service, things: dict[str, str], method: str, path: str, header: str | None
+) -> None:
+    headers = {"Authorization": header} if header else {}
+    response = httpx.request(method, service.base_url + filled(path, things), headers=headers)
+    assert error_of(response) == (401, "unauthorized")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_key_that_is_over_is_none(
+    keys: Keys, things: dict[str, str], method: str, path: str
+) -> None:
+    expired = keys.fresh(valid_until=stamp(now() - timedelta(seconds=1)))
+    secret = keys.secret()
+    (revoked,) = [key for key in [keys.access_keys.find(secret)] if key]
+    keys.access_keys.revoke(revoked.id)
+    for client in (expired, keys.client(secret)):
+        assert error_of(client.request(method, filled(path, things))) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_key_without_the_scope_is_refused(
+    keys: Keys, things: dict[str, str], method: str, path: str
+) -> None:
+    weak = keys.fresh(scopes=frozenset())
+    assert error_of(weak.request(method, filled(path, things))) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_reading_and_writing_are_different_scopes(
+    keys: Keys, things: dict[str, str], method: str, path: str
+) -> None:
+    read: Scope = "runs:read"
+    other: frozenset[Scope] = (
+        frozenset({"runs:write", "files:write"}) if method == "GET" else frozenset({read})
+    )
+    response = keys.fresh(scopes=other).request(method, filled(path, things))
+    assert error_of(response) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(("method", "path"), OF_ONE_THING)
+def test_a_stranger_does_not_learn_what_there_is(
+    service: Service, keys: Keys, things: dict[str, str], method: str, path: str
+) -> None:
+    response = keys.fresh().request(method, filled(path, things), json={})
+    missing = keys.fresh().request(method, filled(path, {n: new_id() for n in things}), json={})
+    assert error_of(response) == (404, "not_found")
+    assert response.json() == missing.json()
+    assert service.run(things["run_id"])["status"] == "awaiting_input"
+
+
+@pytest.mark.parametrize(("method", "path"), LISTS)
+def test_a_strangers_lists_are_empty(
+    keys: Keys, things: dict[str, str], method: str, path: str
+) -> None:
+    response = keys.fresh().request(method, path)
+    assert (response.status_code, response.json()["data"]) == (200, [])
+    assert response.json()["pagination"]["total_count"] == 0
+
+
+def test_an_organizations_key_is_a_projects_key_once_it_names_one(keys: Keys) -> None:
+    org = f"org-{new_id()}"
+    first, second = (f"project-{new_id()}" for _ in range(2))
+    mine = keys.fresh(org_id=org, project_id=first)
+    keys.secret(org_id=org, project_id=second)
+    organizations = keys.secret(org_id=org, project_id="")
+
+    run = mine.post("/v1/runs", json={"input": TICKET}).json()["data"]
+    path = f"/v1/runs/{run['id']}"
+    named = keys.client(organizations, **{"X-Project-Id": first})
+    assert named.get(path).json()["data"] == run
+    assert keys.client(organizations, **{"X-Project-Id": second}).get(path).status_code == 404
+    theirs = named.post("/v1/runs", json={"input": TICKET}).json()["data"]
+    assert mine.get(f"/v1/runs/{theirs['id']}").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_an_organizations_key_has_to_name_a_project_of_its_own(
+    keys: Keys, things: dict[str, str], method: str, path: str
+) -> None:
+    secret = keys.secret(project_id="")
+    place = filled(path, things)
+    response = keys.client(secret).request(method, place)
+    assert error_of(response) == (400, "bad_request")
+    details = {"X-Project-Id": "is required with an organization's key"}
+    assert response.json()["error"]["details"] == details
+    # The service's own project, one that is nobody's, one that cannot be.
+    for project in ("dev", f"project-{new_id()}", "p" * 3000):
+        response = keys.client(secret, **{"X-Project-Id": project}).request(method, place)
+        assert error_of(response) == (404, "not_found")
+        details = {"X-Project-Id": "is not a project of this organization"}
+        assert response.json()["error"]["details"] == details
+
+
+def test_a_projects_key_may_name_only_its_own_project(keys: Keys) -> None:
+    project = f"project-{new_id()}"
+    secret = keys.secret(project_id=project)
+    body = {"input": TICKET, "background": True}
+    same = keys.client(secret, **{"X-Project-Id": project})
+    assert same.post("/v1/runs", json=body).status_code == 202
+    other = keys.client(secret, **{"X-Project-Id": "dev"}).post("/v1/runs", json=body)
+    assert error_of(other) == (400, "bad_request")
+    assert other.json()["error"]["details"] == {"X-Project-Id": "is not the project of this key"}

@@ -1,0 +1,26 @@
+"""Generated requests against the service: it keeps to its own OpenAPI document."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service import Service
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+EXAMPLES = 10
+
+
+@pytest.mark.timeout(400)
+def test_generated_requests_find_nothing(service: Service, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
+        *("run", f"{service.base_url}/openapi.json"),
+        *("--header", f"Authorization: Bearer {service.access_key}"),
+        *("--checks", "all", "--max-examples", str(EXAMPLES), "--workers", "1"),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--no-color"),
+        *("--request-timeout", "30", "--seed", "1", "--generation-database", "none"),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=380)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

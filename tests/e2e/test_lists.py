@@ -1,0 +1,252 @@
+"""`GET /v1/runs` and the inbox, as a client of the service sees them."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from runyard.domain.ids import new_id
+from runyard.store.stores import Stores
+from tests.service import Service
+
+CLEAR = {"ticket_subject": "Export is broken"}
+UNCLEAR = {"ticket_subject": "Help!"}
+TWICE = {"ticket_subject": "Charged twice", "ticket_body": "I was charged twice. Order #4812."}
+
+
+@pytest.fixture
+def own_stores(request: pytest.FixtureRequest) -> Stores:
+    """Where keys can be made; a service that was only named has none of ours."""
+    if "BASE_URL" in os.environ:
+        pytest.skip("needs the store of the service, to make keys in it")
+    stores: Stores = request.getfixturevalue("stores")
+    return stores
+
+
+@pytest.fixture
+def project(service: Service, own_stores: Stores) -> Iterator[Service]:
+    """The same service through a key of a project that nobody else uses."""
+    secret = f"ry_test_{new_id()}"
+    own_stores.access_keys.ensure(secret, project_id=f"project-{new_id()}", org_id="org")
+    running = Service(service.base_url, secret)
+    yield running
+    running.close()
+
+
+def listed(service: Service, **query: Any) -> dict[str, Any]:
+    response = service.http.get("/v1/runs", params=query)
+    assert response.status_code == 200, response.text
+    return response.json()  # type: ignore[no-any-return]
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [run["id"] for run in answer["data"]]
+
+
+def inbox(service: Service, **query: Any) -> dict[str, Any]:
+    response = service.http.get("/v1/input-requests", params=query)
+    assert response.status_code == 200, response.text
+    return response.json()  # type: ignore[no-any-return]
+
+
+def test_the_answer_has_the_shape_of_the_documentation(project: Service) -> None:
+    session = new_id()
+    run = project.create(CLEAR, user_id="customer-7421", session_id=session)
+    answer = listed(project)
+    assert answer == {
+        "data": [run],
+        "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1},
+    }
+    (shown,) = answer["data"]
+    assert set(shown) == {
+        *("id", "app_id", "status", "started_at", "ended_at", "input", "output"),
+        *("user_id", "session_id", "usage"),
+    }
+    assert (shown["status"], shown["session_id"]) == ("completed", session)
+
+
+def test_fields_without_a_value_are_left_out(project: Service) -> None:
+    project.create(UNCLEAR)
+    (run,) = listed(project)["data"]
+    assert set(run) == {"id", "app_id", "status", "started_at", "input", "input_requests"}
+    assert run["input_requests"][0]["type"] == "human_feedback"
+
+
+def test_an_empty_project_has_an_empty_page(project: Service) -> None:
+    assert listed(project) == {
+        "data": [],
+        "pagination": {"page": 1, "page_size": 25, "page_count": 0, "total_count": 0},
+    }
+
+
+def test_pages_go_from_the_newest_to_the_oldest(project: Service) -> None:
+    runs = [project.create(CLEAR)["id"] for _ in range(5)]
+    pages = [listed(project, page=page, page_size=2) for page in (1, 2, 3, 4)]
+    assert [ids(page) for page in pages] == [runs[:2:-1], runs[2:0:-1], runs[:1], []]
+    assert pages[3]["pagination"] == {
+        "page": 4,
+        "page_size": 2,
+        "page_count": 3,
+        "total_count": 5,
+    }
+    assert ids(listed(project, sort="started_at")) == runs
+    assert ids(listed(project, sort="-ended_at,started_at")) == runs[::-1]
+
+
+def test_a_run_is_found_under_the_status_that_it_shows(project: Service) -> None:
+    done = project.create(CLEAR)["id"]
+    asks = project.create(UNCLEAR)
+    stopped = project.create(UNCLEAR)["id"]
+    project.http.post(f"/v1/runs/{stopped}/cancel")
+    assert ids(listed(project, status="completed")) == [done]
+    assert ids(listed(project, status="awaiting_input")) == [asks["id"]]
+    assert ids(listed(project, status="canceled")) == [stopped]
+    assert ids(listed(project, status=["started", "paused", "created"])) == []
+    assert ids(listed(project, status=["canceled", "completed"])) == [stopped, done]
+    assert ids(listed(project, sort="status")) == [asks["id"], stopped, done]
+    assert ids(listed(project, sort="-status")) == [done, stopped, asks["id"]]
+    project.answer(asks, feedback="account")
+    project.wait(asks["id"], "completed")
+    assert ids(listed(project, status="awaiting_input")) == []
+    assert ids(listed(project, status="completed")) == [asks["id"], done]
+
+
+def test_filters_go_together(project: Service) -> None:
+    session = new_id()
+    first = project.create(CLEAR, user_id="ada", session_id=session)["id"]
+    second = project.create(UNCLEAR, user_id="ada", session_id=session)["id"]
+    third = project.create(CLEAR, user_id="ada")["id"]
+    project.create(CLEAR, user_id="bob", session_id=session)
+    assert ids(listed(project, user_id="ada")) == [third, second, first]
+    assert ids(listed(project, user_id="ada", session_id=session)) == [second, first]
+    assert ids(listed(project, user_id="ada", session_id=session.upper())) == [second, first]
+    assert ids(listed(project, user_id="ada", status="completed")) == [third, first]
+    assert ids(listed(project, user_id="nobody")) == []
+    found = listed(project, user_id="ada", session_id=session, status="awaiting_input")
+    assert ids(found) == [second]
+    assert found["pagination"]["total_count"] == 1
+
+
+def test_another_project_sees_nothing(project: Service, service: Service) -> None:
+    run = project.create(UNCLEAR, user_id="shared", session_id=new_id())
+    for query in ({}, {"user_id": "shared"}, {"session_id": run["session_id"]}):
+        assert run["id"] not in ids(listed(service, page_size=500, **query))
+    for query in ({"status": "awaiting_input"}, {"user_id": "shared", "status": "awaiting_input"}):
+        assert run["id"] not in ids(listed(service, page_size=500, **query))
+    asked = [request["run_id"] for request in inbox(service, page_size=500)["data"]]
+    assert run["id"] not in asked
+
+
+@pytest.mark.parametrize(
+    ("query", "details"),
+    [
+        (
+            "status=done",
+            {
+                "status": "must be one of: created, started, paused, awaiting_input, "
+                "canceled, completed, failed"
+            },
+        ),
+        (
+            "status=completed&status=",
+            {
+                "status": "must be one of: created, started, paused, "
+                "awaiting_input, canceled, completed, failed"
+            },
+        ),
+        ("user_id=", {"user_id": "must be 1 to 256 characters long"}),
+        ("user_id=" + "u" * 257, {"user_id": "must be 1 to 256 characters long"}),
+        ("session_id=x", {"session_id": "must be a UUID"}),
+        ("session_id=" + "0" * 32, {"session_id": "must be a UUID"}),
+        ("page=0", {"page": "must be an integer from 1 to 1000000000"}),
+        ("page=1.5", {"page": "must be an integer from 1 to 1000000000"}),
+        ("page_size=501", {"page_size": "must be an integer from 1 to 500"}),
+        ("page_size=-1", {"page_size": "must be an integer from 1 to 500"}),
+        ("sort=id", {"sort": "must name started_at, ended_at, status"}),
+        ("sort=", {"sort": "must name started_at, ended_at, status"}),
+        ("sort=status,--ended_at", {"sort": "must name started_at, ended_at, status"}),
+        ("colour=red", {"colour": "is not a known parameter"}),
+        ("page=1&page=2", {"page": "must be given once"}),
+        ("user_id=a&user_id=b", {"user_id": "must be given once"}),
+        (
+            "page=x&session_id=y&limit=3",
+            {
+                "page": "must be an integer from 1 to 1000000000",
+                "session_id": "must be a UUID",
+                "limit": "is not a known parameter",
+            },
+        ),
+    ],
+)
+def test_a_query_that_does_not_fit_is_refused(
+    service: Service, query: str, details: dict[str, str]
+) -> None:
+    response = service.http.get(f"/v1/runs?{query}")
+    assert response.status_code == 400
+    assert response.json() == {
+        "error": {"code": "bad_request", "message": "Bad Request", "details": details}
+    }
+
+
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/input-requests"])
+def test_lists_want_a_key_that_may_read(service: Service, own_stores: Stores, path: str) -> None:
+    assert httpx.get(service.base_url + path).status_code == 401
+    secret = f"ry_test_{new_id()}"
+    own_stores.access_keys.ensure(
+        secret, project_id="write-only", org_id="org", scopes=frozenset({"runs:write"})
+    )
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert httpx.get(service.base_url + path, headers=headers).status_code == 403
+
+
+def test_the_inbox_has_every_open_question_oldest_first(project: Service) -> None:
+    runs = [project.create(body) for body in (UNCLEAR, TWICE, UNCLEAR)]
+    answer = inbox(project)
+    assert answer == {
+        "data": [
+            {"run_id": run["id"], **request} for run in runs for request in run["input_requests"]
+        ],
+        "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 3},
+    }
+    assert [request["type"] for request in answer["data"]] == [
+        "human_feedback",
+        "approval_request",
+        "human_feedback",
+    ]
+    second = inbox(project, page=2, page_size=2)
+    assert [request["run_id"] for request in second["data"]] == [runs[2]["id"]]
+    assert second["pagination"]["page_count"] == 2
+    assert inbox(project, page=9)["data"] == []
+
+
+def test_a_question_leaves_the_inbox_when_it_is_settled(project: Service) -> None:
+    answered, canceled, refused = (project.create(body) for body in (UNCLEAR, UNCLEAR, TWICE))
+
+    def waiting() -> list[str]:
+        return [request["run_id"] for request in inbox(project)["data"]]
+
+    assert waiting() == [answered["id"], canceled["id"], refused["id"]]
+    project.answer(answered, feedback="account")
+    assert waiting() == [canceled["id"], refused["id"]]
+    project.http.post(f"/v1/runs/{canceled['id']}/cancel")
+    assert waiting() == [refused["id"]]
+    project.answer(refused, is_approved=False)
+    assert waiting() == []
+    assert inbox(project)["pagination"]["total_count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "details"),
+    [
+        ("page=0", {"page": "must be an integer from 1 to 1000000000"}),
+        ("status=open", {"status": "is not a known parameter"}),
+        ("sort=created_at", {"sort": "is not a known parameter"}),
+    ],
+)
+def test_a_query_of_the_inbox_that_does_not_fit_is_refused(
+    service: Service, query: str, details: dict[str, str]
+) -> None:
+    response = service.http.get(f"/v1/input-requests?{query}")
+    assert (response.status_code, response.json()["error"]["details"]) == (400, details)

@@ -1,0 +1,256 @@
+"""The store of access keys, and the command that makes, lists and ends them."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from runyard import keys as command
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.errors import ConflictError
+from runyard.domain.ids import new_id
+from runyard.store import access_keys as module
+from runyard.store import keys as places
+from runyard.store.access_keys import AccessKeys
+from runyard.store.stores import Stores
+from runyard.store.table import Table
+
+
+@pytest.fixture
+def table(stack: LocalStack) -> Table:
+    return Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
+
+
+@pytest.fixture
+def access_keys(table: Table) -> AccessKeys:
+    """With an empty cache, as in a process that has just begun."""
+    return AccessKeys(table)
+
+
+def test_only_the_hash_is_kept(stores: Stores, table: Table) -> None:
+    secret = f"ry_{new_id()}"
+    key = stores.access_keys.ensure(secret, project_id="p-hash", org_id="o-hash")
+    items = [
+        table.get(places.access_key(key.key_hash)),
+        table.get(places.listed_access_key(key.id)),
+    ]
+    assert all(items)
+    assert secret not in repr(items)
+    assert key.id == f"key_{key.key_hash[:12]}"
+
+
+def test_a_revoked_key_is_over_for_everyone_within_the_cache_time(
+    access_keys: AccessKeys, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CACHE_SECONDS", 1)
+    secret = f"ry_{new_id()}"
+    key = access_keys.ensure(secret, project_id="p-revoke", org_id="o-revoke")
+    elsewhere = AccessKeys(table)
+    seen = elsewhere.find(secret)
+    assert seen is not None
+    assert seen.is_valid()
+
+    revoked = access_keys.revoke(key.id)
+    again = access_keys.revoke(key.id)
+    assert revoked is not None
+    assert again == revoked
+    here = access_keys.find(secret)
+    assert here is not None
+    assert not here.is_valid()
+    time.sleep(module.CACHE_SECONDS)
+    there = elsewhere.find(secret)
+    assert there is not None
+    assert not there.is_valid()
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked(access_keys: AccessKeys) -> None:
+    assert access_keys.revoke("key_000000000000") is None
+
+
+def test_the_last_use_is_written_at_most_once_an_hour(
+    access_keys: AccessKeys, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = f"ry_{new_id()}"
+    made = access_keys.ensure(secret, project_id="p-use", org_id="o-use")
+    assert access_keys.is_use_due(made)
+    access_keys.note_use(made)
+    used = access_keys.find(secret)
+    assert used is not None
+    assert not access_keys.is_use_due(used)
+
+    # Another process, which saw the key before that: its write finds the date changed.
+    first = used.last_used_at
+    AccessKeys(table).note_use(made)
+    fresh = AccessKeys(table).find(secret)
+    assert fresh is not None
+    assert fresh.last_used_at == first
+
+    monkeypatch.setattr(module, "USE_NOTED_EVERY_SECONDS", -1)
+    assert access_keys.is_use_due(fresh)
+    access_keys.note_use(fresh)
+    later = AccessKeys(table).find(secret)
+    assert later is not None
+    assert later.last_used_at > first
+
+
+def test_a_store_that_fails_does_not_fail_the_request(stack: LocalStack) -> None:
+    elsewhere = AccessKeys(Table(stack.client("dynamodb"), "there-is-no-such-table"))
+    key = module.AccessKey(
+        key_hash="0" * 64, org_id="o", project_id="p", scopes=frozenset(), created_at=""
+    )
+    elsewhere.note_use(key)
+
+
+def test_a_project_stays_with_its_first_organization(access_keys: AccessKeys) -> None:
+    project = f"project-{new_id()}"
+    access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="first")
+    access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="first")
+    with pytest.raises(ConflictError):
+        access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="second")
+    assert access_keys.is_project_of(project, "first")
+    assert not access_keys.is_project_of(project, "second")
+    assert not access_keys.is_project_of("", "first")
+
+
+# --- python -m runyard.keys ----------------------------------------------------------------------
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert command.main(list(words)) == 0
+    return capsys.readouterr().out
+
+
+def rows(listing: str) -> dict[str, dict[str, str]]:
+    """The table that `list` prints: rows by id, cells by the heading that they stand under."""
+    head, *lines = listing.splitlines()
+    names = [name for name in command._COLUMNS if name in head]
+    starts = [head.index(name) for name in names]
+    cells = [
+        {
+            name: line[start:end].strip()
+            for name, start, end in zip(names, starts, [*starts[1:], None], strict=True)
+        }
+        for line in lines
+    ]
+    return {row["ID"]: row for row in cells}
+
+
+@pytest.fixture
+def in_environment(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process's environment leads to the stack, as a deployed function's does."""
+    for name, value in stack.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RECORDS_TABLE", stack.environment["RECORDS_TABLE"])
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_key_is_made_listed_and_ended(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    org = f"org-{new_id()}"
+    words = ("--org", org, "--project", f"project-{org}", "--scope", "runs:read", "--days", "7")
+    secret = run(capsys, "create", *words, "--agent", "tools").strip()
+    wide = run(capsys, "create", "--org", org, "--organization").strip()
+
+    listing = run(capsys, "list", "--org", org)
+    assert secret not in listing
+    assert wide not in listing
+    listed = rows(listing)
+    key, organizations = stores.access_keys.find(secret), stores.access_keys.find(wide)
+    assert key is not None
+    assert organizations is not None
+    assert set(listed) == {key.id, organizations.id}
+    assert listed[key.id] == {
+        "ID": key.id,
+        "ORG": org,
+        "PROJECT": f"project-{org}",
+        "AGENT": "tools",
+        "SCOPES": "runs:read",
+        "CREATED": key.created_at,
+        "VALID UNTIL": str(key.valid_until),
+        "LAST USED": "-",
+        "REVOKED": "-",
+    }
+    assert listed[organizations.id]["PROJECT"] == "(all)"
+    assert organizations.is_organizations
+
+    assert key.id in run(capsys, "revoke", key.id)
+    assert rows(run(capsys, "list", "--org", org))[key.id]["REVOKED"] != "-"
+    assert command.main(["revoke", "key_000000000000"]) == 1
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_project_is_given_to_an_organization(
+    access_keys: AccessKeys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = f"project-{new_id()}"
+    run(capsys, "project", project, "--org", "mine")
+    assert access_keys.is_project_of(project, "mine")
+    assert command.main(["project", project, "--org", "theirs"]) == 1
+    assert "belongs to another organization" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("create",),  # Whose it is has to be said.
+        ("create", "--project", "p", "--organization"),
+        ("create", "--project", " "),
+        ("create", "--project", "p" * 257),
+        ("create", "--project", "p", "--days", "0"),
+        ("create", "--project", "p", "--scope", "everything"),
+        ("list", "--table", "t", "--stack", "s"),
+        ("revoke",),
+    ],
+)
+def test_words_that_are_off_are_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        command.main(list(words))
+    assert exit_.value.code == 2
+
+
+def test_a_deployed_stacks_table_is_found_by_the_stacks_name(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A mock, because the local stack has no CloudFormation: the call and its answer are AWS's.
+    import boto3
+
+    cloudformation: Any = boto3.client("cloudformation", region_name="us-east-1")
+    stubber = Stubber(cloudformation)
+    table = stack.environment["RECORDS_TABLE"]
+    stubber.add_response(
+        "describe_stack_resource",
+        {
+            "StackResourceDetail": {
+                "LogicalResourceId": "RecordsTable",
+                "PhysicalResourceId": table,
+                "ResourceType": "AWS::DynamoDB::Table",
+                "LastUpdatedTimestamp": 0,
+                "ResourceStatus": "CREATE_COMPLETE",
+            }
+        },
+        {"StackName": "runyard-dev", "LogicalResourceId": "RecordsTable"},
+    )
+    clients = {"cloudformation": cloudformation, "dynamodb": stack.client("dynamodb")}
+    monkeypatch.setattr(boto3, "client", clients.__getitem__)
+    monkeypatch.delenv("RECORDS_TABLE", raising=False)
+    with stubber:
+        assert "ry_" in run(capsys, "create", "--stack", "runyard-dev", "--project", "by-name")
+    stubber.assert_no_pending_responses()
+
+
+def test_the_local_stack_is_the_default_whether_it_runs_or_not(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for name in [name for name in os.environ if name.endswith("_TABLE")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    secret = run(capsys, "create", "--project", "local").strip()
+    assert secret.startswith("ry_")
+    with LocalStack.start(data_dir=tmp_path / "data", web=False, sweep_seconds=None) as running:
+        listed = rows(run(capsys, "list"))
+        assert {row["PROJECT"] for row in listed.values()} == {"local", "dev"}
+        assert running.access_key not in str(listed)

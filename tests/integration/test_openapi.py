@@ -1,0 +1,62 @@
+"""The API's contract is true: every route is in it, the seeds' examples too, and nothing drifts."""
+
+import json
+from pathlib import Path
+
+from fastapi.routing import APIRoute, iter_route_contexts
+from openapi_spec_validator import validate
+
+from runyard.web.app import create_app
+from runyard.web.openapi import document
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def test_it_is_valid_openapi() -> None:
+    validate(document())
+
+
+def test_the_file_in_the_repository_is_the_document() -> None:
+    kept = json.loads(Path("openapi.json").read_text(encoding="utf-8"))
+    assert kept == document(), "run `make openapi`"
+
+
+def test_every_route_is_in_it_and_nothing_else() -> None:
+    described = {
+        (method.upper(), path)
+        for path, operations in document()["paths"].items()
+        for method in METHODS & set(operations)
+    }
+    routes = {
+        (method, route.path)
+        for route in iter_route_contexts(create_app().routes)
+        if isinstance(route.original_route, APIRoute)
+        for method in route.methods or ()
+    }
+    assert described == routes
+
+
+def test_the_examples_of_the_documents_are_in_it() -> None:
+    create = document()["paths"]["/v1/runs"]["post"]
+    example = create["responses"]["200"]["content"]["application/json"]["example"]["data"]
+    assert list(example) == [
+        "id",
+        "app_id",
+        "status",
+        "started_at",
+        "ended_at",
+        "input",
+        "output",
+        "user_id",
+        "session_id",
+    ]
+    assert example["output"]["category"] == "billing"
+    error = document()["components"]["responses"]["BadRequest"]["content"]["application/json"]
+    assert error["example"]["error"]["details"] == {"input": "cannot be blank"}
+
+
+def test_every_operation_says_how_it_fails() -> None:
+    for path, operations in document()["paths"].items():
+        for method in METHODS & set(operations):
+            if operations[method].get("security") != []:
+                assert {"401", "403", "500", "503"} <= set(operations[method]["responses"]), path

@@ -1,0 +1,317 @@
+"""The lists of runs against a plain reference: every filter, every order, every page."""
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import combinations, permutations, product
+from typing import Any, get_args
+
+import pytest
+
+from runyard.dev.clients import client
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import stamp
+from runyard.domain.ids import derived_id, new_id
+from runyard.domain.requests import InputRequest
+from runyard.domain.runs import ENDED, Run, RunStatus
+from runyard.store import index_reader, keys, run_lists
+from runyard.store.dynamo import transact
+from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
+from runyard.store.runs import reported
+from runyard.store.stores import Stores
+from runyard.store.table import Table
+
+START = datetime(2025, 3, 1, tzinfo=UTC)
+USERS = ("ada", "b#ob", None)
+SESSIONS = (derived_id("one"), derived_id("two"), None)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A project's runs, and the stores that hold them."""
+
+    stores: Stores
+    runs: tuple[Run, ...]
+    project_id: str
+
+    def expected(self, wanted: RunFilter, sort: Sequence[str]) -> list[str]:
+        """What the list is by definition."""
+        runs = [run for run in self.runs if fits(run, wanted)]
+        fields = list(sort)
+        if not {"started_at", "-started_at"} & set(fields):
+            fields.append("-started_at")
+        runs.sort(key=lambda run: run.id, reverse="-started_at" in fields)
+        for field in reversed(fields):
+            runs.sort(key=value_of(field.removeprefix("-")), reverse=field.startswith("-"))
+        return [run.id for run in runs]
+
+    def check(self, wanted: RunFilter, sort: Sequence[str], size: int, *pages: int) -> None:
+        """Compare pages (none named: all of them) with the definition."""
+        expected = self.expected(wanted, sort)
+        for page in pages or range(1, len(expected) // size + 3):
+            first = (page - 1) * size
+            found = self.stores.run_lists.page(wanted, sort, first + 1, size)
+            context = f"{wanted} {sort} page {page} of {size}"
+            assert (list(found.ids), found.total) == (
+                expected[first : first + size],
+                len(expected),
+            ), context
+
+
+def shown(run: Run) -> str:
+    return reported(run.status, run.open_requests)
+
+
+def value_of(field: str) -> Any:
+    return {
+        "started_at": lambda run: run.started_at,
+        "ended_at": lambda run: run.ended_at or "~",
+        "status": shown,
+    }[field]
+
+
+def fits(run: Run, wanted: RunFilter) -> bool:
+    return (
+        (not wanted.statuses or shown(run) in wanted.statuses)
+        and wanted.user_id in (None, run.user_id)
+        and wanted.session_id in (None, run.session_id)
+    )
+
+
+def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
+    """A run in any state; many share a millisecond with others, at their start or their end."""
+    status: RunStatus = dice.choice(get_args(RunStatus))
+    ended_at = moment + timedelta(milliseconds=dice.randrange(3_000))
+    return Run(
+        id=new_id(),
+        project_id=project_id,
+        org_id="org",
+        app_id="app",
+        agent="agent@1",
+        definition_digest="0" * 64,
+        status=status,
+        input={"n": 1},
+        user_id=dice.choice(USERS),
+        session_id=dice.choice(SESSIONS),
+        started_at=stamp(moment),
+        ended_at=stamp(ended_at) if status in ENDED else None,
+        open_requests=dice.randrange(2) if status in ("started", "paused") else 0,
+    )
+
+
+def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda run: table.put(stores.runs.to_item(run)), runs))
+
+
+@pytest.fixture(scope="module")
+def table(stack: LocalStack) -> Table:
+    return Table(client("dynamodb", stack.environment), stack.environment["RECORDS_TABLE"])
+
+
+@pytest.fixture(scope="module")
+def listing(stores: Stores, table: Table) -> Listing:
+    """300 runs of one project among those of another, within three seconds of a day long past."""
+    project_id, dice = f"lists#{new_id()}", random.Random(7)
+    runs = [
+        some_run(dice, project_id, START + timedelta(milliseconds=10 * dice.randrange(100)))
+        for _ in range(300)
+    ]
+    strangers = [some_run(dice, f"{project_id}#ada", START) for _ in range(20)]
+    put_all(table, stores, [*runs, *strangers])
+    return Listing(stores, tuple(runs), project_id)
+
+
+def orders() -> Iterator[tuple[str, ...]]:
+    """Every order of one, two or three fields."""
+    for count in (1, 2, 3):
+        for fields in permutations(SORTABLE, count):
+            for signs in product(("", "-"), repeat=count):
+                yield tuple(map("".join, zip(signs, fields, strict=True)))
+
+
+def name_of(fields: dict[str, Any]) -> str:
+    """The filter as a part of a test's name: the same in every process."""
+    parts = [
+        ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+        for value in fields.values()
+    ]
+    return " and ".join(parts) or "everything"
+
+
+FILTERS: list[dict[str, Any]] = [
+    {},
+    {"statuses": frozenset({"completed"})},
+    {"statuses": frozenset({"awaiting_input"})},
+    {"statuses": frozenset({"started", "failed", "awaiting_input"})},
+    {"statuses": frozenset(SHOWN_STATUSES)},
+    {"user_id": "ada"},
+    {"user_id": "nobody"},
+    {"session_id": SESSIONS[0]},
+    {"user_id": "b#ob", "session_id": SESSIONS[1]},
+    {"user_id": "ada", "statuses": frozenset({"paused", "completed"})},
+    {"session_id": SESSIONS[0], "statuses": frozenset({"canceled"})},
+    {"user_id": "ada", "session_id": SESSIONS[0], "statuses": frozenset({"created", "failed"})},
+]
+
+
+@pytest.mark.parametrize("fields", FILTERS, ids=name_of)
+def test_every_order_of_a_filter_is_what_it_should_be(
+    listing: Listing, fields: dict[str, Any]
+) -> None:
+    dice = random.Random(name_of(fields))
+    wanted = RunFilter(listing.project_id, **fields)
+    for sort in orders():
+        listing.check(wanted, sort, dice.choice((7, 25, 60)), dice.randrange(1, 7))
+
+
+@pytest.mark.parametrize("fields", FILTERS, ids=name_of)
+@pytest.mark.parametrize("sort", [("-started_at",), ("ended_at",), ("status", "-ended_at")])
+def test_pages_are_complete_and_without_repeats(
+    listing: Listing, fields: dict[str, Any], sort: tuple[str, ...]
+) -> None:
+    listing.check(RunFilter(listing.project_id, **fields), sort, size=19)
+
+
+def test_every_set_of_statuses_is_counted(listing: Listing) -> None:
+    for count in range(1, len(SHOWN_STATUSES) + 1):
+        for statuses in combinations(SHOWN_STATUSES, count):
+            wanted = RunFilter(listing.project_id, frozenset(statuses))
+            listing.check(wanted, ("-started_at",), 40, 1)
+
+
+def test_a_project_without_runs_has_an_empty_list(stores: Stores) -> None:
+    found = stores.run_lists.page(RunFilter(new_id()), ("-started_at",), 1, 25)
+    assert (found.ids, found.total) == ([], 0)
+
+
+@pytest.mark.parametrize("fields", [{}, {"user_id": "ada"}, {"statuses": frozenset({"failed"})}])
+@pytest.mark.parametrize("sort", ["-started_at", "started_at", "-ended_at", "ended_at"])
+def test_marked_lists_are_the_same(
+    listing: Listing, fields: dict[str, Any], sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_reader, "_MARK_EVERY", 10)
+    wanted = RunFilter(listing.project_id, **fields)
+    listing.check(wanted, (sort,), 7)
+    listing.check(wanted, (sort, "status"), 3, 1, 2, 5, 9)
+
+
+@pytest.mark.parametrize("fields", [fields for fields in FILTERS if fields], ids=name_of)
+def test_long_lists_are_combined_in_step(
+    listing: Listing, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_lists, "_GATHERED_AT_MOST", 0)
+    for sort in (("-started_at",), ("started_at",), ("-ended_at", "status")):
+        listing.check(RunFilter(listing.project_id, **fields), sort, size=11)
+
+
+def test_marks_are_set_where_nothing_comes_in_any_more(
+    stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_reader, "_MARK_EVERY", 10)
+    project_id, dice = new_id(), random.Random(1)
+    old = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(95)]
+    new = [some_run(dice, project_id, datetime.now(UTC)) for _ in range(40)]
+    put_all(table, stores, [*old, *new])
+    listing = Listing(stores, (*old, *new), project_id)
+    for page in (1, 4, 13, 14):
+        listing.check(RunFilter(project_id), ("started_at",), 10, page)
+    condition, values = "#pk = :pk", {":pk": f"MARKS#10#{keys.RUNS_BY_PROJECT_INDEX}#{project_id}"}
+    marks = list(table.query(condition, values))
+    assert [int(mark["sk"]) for mark in marks] == list(range(10, 91, 10))
+    in_order = sorted(old, key=lambda run: run.started_at)
+    assert [mark["entry"].partition("#")[2] for mark in marks] == [
+        in_order[place - 1].id for place in range(10, 91, 10)
+    ]
+
+
+def test_pages_hold_still_from_the_oldest_on_while_runs_are_added(
+    stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_reader, "_MARK_EVERY", 10)
+    project_id, dice = new_id(), random.Random(2)
+    first = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(120)]
+    put_all(table, stores, first)
+
+    def add() -> None:
+        for _ in range(100):
+            stores.runs.create(some_run(dice, project_id, datetime.now(UTC)))
+
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(add)
+        seen: list[str] = []
+        totals = []
+        while len(seen) < 120 or not adding.done():
+            found = stores.run_lists.page(RunFilter(project_id), ("started_at",), len(seen) + 1, 7)
+            seen += found.ids
+            totals.append(found.total)
+        adding.result()
+    while rest := stores.run_lists.page(
+        RunFilter(project_id), ("started_at",), len(seen) + 1, 7
+    ).ids:
+        seen += rest
+    assert seen[:120] == [run.id for run in first]
+    assert len(seen) == len(set(seen)) == 220
+    assert totals == sorted(totals)
+
+
+def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
+    project_id = new_id()
+    run = replace_run(some_run(random.Random(3), project_id, datetime.now(UTC)))
+    stores.runs.create(run)
+
+    def statuses() -> list[str]:
+        return [
+            status
+            for status in SHOWN_STATUSES
+            if stores.run_lists.page(
+                RunFilter(project_id, frozenset({status})), ("-started_at",), 1, 5
+            ).ids
+        ]
+
+    def change(*changes: Any) -> None:
+        transact(table_of(stores).client, changes)
+
+    runs, questions = stores.runs, stores.input_requests
+    request = question(run)
+    assert statuses() == ["created"]
+    change(runs.status_change(run.id, "started"))
+    assert statuses() == ["started"]
+    change(runs.status_change(run.id, "paused", open_requests=2), questions.put_change(request))
+    assert statuses() == ["awaiting_input"]
+    assert questions.count_open(project_id) == 1
+    assert questions.open_of_project(project_id, 1, 1) == [request]
+    change(runs.answered_change(run.id, 1), questions.settle_change(request, "answered", {"a": 1}))
+    assert statuses() == ["awaiting_input"]
+    assert questions.count_open(project_id) == 0
+    change(runs.answered_change(run.id, 0))
+    assert statuses() == ["paused"]
+    # A process that has not read the run before finds its project by itself.
+    other = type(runs)(table_of(stores), stores.runs._payloads)
+    change(other.end_change(run.id, "failed", run.usage, ended_at=stamp()))
+    assert statuses() == ["failed"]
+
+
+def table_of(stores: Stores) -> Table:
+    return stores.run_lists._table
+
+
+def replace_run(run: Run) -> Run:
+    return run.model_copy(update={"status": "created", "open_requests": 0, "ended_at": None})
+
+
+def question(run: Run) -> InputRequest:
+    return InputRequest(
+        id=new_id(),
+        run_id=run.id,
+        project_id=run.project_id,
+        sequence=3,
+        type="human_feedback",
+        tool_call_id="call",
+        tool={"name": "ask-human", "type": "ask_human"},
+        prompt="Which?",
+        params={},
+        created_at=stamp(),
+    )

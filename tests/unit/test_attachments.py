@@ -1,0 +1,69 @@
+"""What the model is shown of a run's files, and what it is told of the rest."""
+
+from runyard.agent.attachments import (
+    MAX_BINARY_TOGETHER,
+    MAX_IMAGE_BYTES,
+    MAX_PDF_BYTES,
+    MAX_TEXT_BYTES,
+    MAX_TEXT_TOGETHER,
+    contents_of,
+    shown_bytes,
+)
+from runyard.agent.dialogue import Attachment, UserTurn
+
+
+def told(*attachments: Attachment) -> list[str | Attachment]:
+    first, *rest = contents_of(UserTurn("Look.", attachments))
+    assert first == "Look."
+    return rest
+
+
+def test_each_kind_has_its_limit() -> None:
+    assert shown_bytes(
+        [
+            ("text/plain", 10),
+            ("text/csv", MAX_TEXT_BYTES + 1),
+            ("image/png", MAX_IMAGE_BYTES),
+            ("image/png", MAX_IMAGE_BYTES + 1),
+            ("image/tiff", 10),
+            ("application/zip", 10),
+        ]
+    ) == [10, MAX_TEXT_BYTES, MAX_IMAGE_BYTES, 0, 0, 0]
+    sizes = [("application/pdf", MAX_PDF_BYTES), ("application/pdf", 1)]
+    assert shown_bytes(sizes) == [MAX_PDF_BYTES, 0]
+
+
+def test_all_files_together_have_a_limit_too() -> None:
+    assert sum(shown_bytes([("text/plain", 10**6)] * 20)) == MAX_TEXT_TOGETHER
+    assert sum(shown_bytes([("image/png", MAX_IMAGE_BYTES)] * 20)) <= MAX_BINARY_TOGETHER
+
+
+def test_text_is_delimited_by_what_no_text_can_know() -> None:
+    (text,) = told(Attachment("id-1", 'a "b".txt', "text/plain", 5, "Grüß"[:3].encode() + b"!"))
+    assert text == (
+        '--- file id-1: "a \\"b\\".txt" (text/plain, 5 bytes) ---\nGrü!\n--- end of file id-1 ---'
+    )
+
+
+def test_what_is_cut_is_said_to_be_cut() -> None:
+    # Cut in the middle of the second character.
+    (text,) = told(Attachment("id-1", "a.txt", "text/plain", 900, "aü".encode()[:2]))
+    assert text == (
+        '--- file id-1: "a.txt" (text/plain, 900 bytes), CUT: only the first 2 bytes follow ---\n'
+        "a\n--- end of file id-1 ---"
+    )
+
+
+def test_an_image_follows_the_line_that_names_it() -> None:
+    image = Attachment("id-1", "a.png", "image/png", 3, b"png")
+    assert told(image) == ['--- file id-1: "a.png" (image/png, 3 bytes), attached ---', image]
+
+
+def test_of_everything_else_the_model_learns_name_type_and_size() -> None:
+    assert told(
+        Attachment("id-1", "a.zip", "application/zip", 3),
+        Attachment("id-2", "a.pdf", "application/pdf", 10**8),
+    ) == [
+        '--- file id-1: "a.zip" (application/zip, 3 bytes), content not shown ---',
+        '--- file id-2: "a.pdf" (application/pdf, 100000000 bytes), too large to be shown ---',
+    ]

@@ -1,0 +1,53 @@
+"""The token buckets: a burst, then the rate; each key has its own."""
+
+import pytest
+
+from runyard.domain.errors import TooManyRequestsError
+from runyard.web import rate_limits
+from runyard.web.rate_limits import RateLimits
+
+
+def admitted(limits: RateLimits, per_second: float, now: float, key_id: str = "key") -> int:
+    """How many requests are let through at this moment."""
+    for count in range(10_000):
+        try:
+            limits.take(key_id, per_second, now)
+        except TooManyRequestsError:
+            return count
+    return 10_000
+
+
+def test_a_full_bucket_holds_a_burst_and_fills_at_the_rate() -> None:
+    limits = RateLimits()
+    assert admitted(limits, 10, now=100.0) == 20
+    assert admitted(limits, 10, now=100.0) == 0
+    assert admitted(limits, 10, now=100.5) == 5
+    assert admitted(limits, 10, now=1000.0) == 20
+
+
+def test_each_key_has_a_bucket_of_its_own() -> None:
+    limits = RateLimits()
+    assert admitted(limits, 1, now=0.0, key_id="a") == 2
+    assert admitted(limits, 1, now=0.0, key_id="b") == 2
+
+
+@pytest.mark.parametrize(("per_second", "seconds"), [(100, 1), (1, 1), (0.1, 10)])
+def test_the_caller_is_told_how_long_to_wait(per_second: float, seconds: int) -> None:
+    limits = RateLimits()
+    admitted(limits, per_second, now=0.0)
+    with pytest.raises(TooManyRequestsError) as refused:
+        limits.take("key", per_second, 0.0)
+    assert refused.value.retry_after == seconds
+    limits.take("key", per_second, float(seconds))
+
+
+def test_zero_is_no_limit() -> None:
+    assert admitted(RateLimits(), 0, now=0.0) == 10_000
+
+
+def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "_MAX_BUCKETS", 3)
+    limits = RateLimits()
+    for number in range(10):
+        limits.take(f"key {number}", 1, 0.0)
+    assert len(limits._buckets) == 3
