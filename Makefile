@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates fmt build lock openapi bench-lists verify-log clean
+.PHONY: help dev test check gates fmt build lock openapi fuzz bench-lists verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -54,6 +54,9 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 
 openapi: .venv/.installed ## Print the API's contract into openapi.json
 	@$(PYTHON) -m runyard.web.openapi > openapi.json
+
+fuzz: .venv/.installed ## Some ten thousand generated requests against the service
+	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py
 
 bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
 	@$(PYTHON) -m benchmarks.run_lists $(ARGS)

@@ -1,5 +1,9 @@
-"""Generated requests against the service: it keeps to its own OpenAPI document."""
+"""Generated requests against the service: it keeps to its own OpenAPI document.
 
+`make fuzz` asks for many more examples of each operation.
+"""
+
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +13,12 @@ import pytest
 from tests.service import Service
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-EXAMPLES = 10
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES") or 10)
+# A generated request takes about 15 ms, and an example of an operation is a few of them.
+SECONDS = 300 + EXAMPLES * 5
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(SECONDS + 30)
 def test_generated_requests_find_nothing(service: Service, tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
@@ -22,5 +28,5 @@ def test_generated_requests_find_nothing(service: Service, tmp_path: Path) -> No
         *("--phases", "examples,coverage,fuzzing,stateful", "--no-color"),
         *("--request-timeout", "30", "--seed", "1", "--generation-database", "none"),
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=380)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

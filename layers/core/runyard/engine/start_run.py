@@ -101,6 +101,8 @@ def _ready_files(stores: Stores, wanted: NewRun) -> list[str]:
         return None
 
     file_ids = list(dict.fromkeys(wanted.file_ids))
+    if not file_ids:
+        return []
     # At once: the first use of a large file copies it, which takes S3 a second or more.
     with ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
         found = dict(zip(file_ids, threads.map(fault, file_ids), strict=True))
