@@ -232,7 +232,10 @@ def test_answers_that_contradict_the_request_are_refused(service: Service) -> No
     assert service.answer(run, feedback="other").status_code == 200
     assert service.answer(run, feedback="other").status_code == 200
     again = service.answer(run, feedback="billing")
-    assert again.status_code in (400, 409)
+    assert_error(again, 409, "conflict", {"request_id": "is answered already"})
+    service.wait(run["id"], "completed")
+    assert service.answer(run, feedback="billing").status_code == 409
+    assert service.answer(run, feedback="other").status_code == 200
 
 
 def test_an_edit_beyond_what_is_allowed_is_refused(service: Service) -> None:

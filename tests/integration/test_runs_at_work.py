@@ -81,7 +81,7 @@ def test_an_unanswered_question_gives_its_default(tools: Service) -> None:
     assert "expires_at" in run["input_requests"][0]
     done = tools.wait(run["id"], "completed")
     assert done["output"] == {"content": "nobody answered"}
-    assert tools.answer(run, feedback="too late").status_code == 400
+    assert tools.answer(run, feedback="too late").status_code == 409
     types = [event["type"] for event in tools.events(run["id"])]
     assert "input_request.expired" in types
 
@@ -128,3 +128,23 @@ def test_a_changed_agent_file_does_not_change_a_running_run(
         assert tools.wait(other["id"], "completed")["output"] == {"content": "Changed: x"}
     finally:
         file.write_text(text, encoding="utf-8")
+
+
+def test_a_stream_whose_cursor_is_past_the_end_closes_with_the_run(tools: Service) -> None:
+    run = tools.create({"case": "questions"})
+    path = f"/v1/runs/{run['id']}/stream?after_sequence=100"
+    with tools.http.stream("GET", path) as stream:
+        assert stream.status_code == 200
+        assert tools.http.post(f"/v1/runs/{run['id']}/cancel").status_code == 200
+        assert "event:" not in "".join(stream.iter_text())
+
+
+def test_a_key_whose_agent_is_missing_is_told_so(stack: LocalStack, stores: Stores) -> None:
+    stores.access_keys.ensure("ry_nobody", project_id="other", org_id=ORG_ID, agent="nobody")
+    service = Service(stack.base_url, "ry_nobody")
+    response = service.http.post("/v1/runs", json={"input": {"x": 1}})
+    service.close()
+    assert response.status_code == 503
+    assert response.json()["error"]["details"] == {
+        "agent": "is not available; the service's log says why"
+    }

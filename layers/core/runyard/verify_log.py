@@ -32,14 +32,18 @@ def verify(stores: Stores) -> int:
 
 
 def main() -> int:
-    """The exit code is 1 where a run has a fault."""
+    """The exit code is 1 where a run has a fault, 2 where there is no store."""
     if os.environ.get("EVENTS_TABLE"):
         from runyard.bootstrap import connect
 
         return min(verify(connect()), 1)
     from runyard.dev.open_store import open_store
 
-    with open_store(Path(os.environ.get("DATA_DIR") or ".runyard")) as stores:
+    data_dir = Path(os.environ.get("DATA_DIR") or ".runyard")
+    if not (data_dir / "lock").exists():
+        print(f"{data_dir} holds no runs: it is not a local stack's DATA_DIR", file=sys.stderr)
+        return 2
+    with open_store(data_dir) as stores:
         return min(verify(stores), 1)
 
 

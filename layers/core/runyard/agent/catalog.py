@@ -36,21 +36,22 @@ class Catalog:
         Raises DefinitionError where there is none, or where the folder cannot be read at all.
         """
         self._refresh()
-        key, _, version = name.partition("@")
-        versions = self._agents.get(key, {})
-        if not version and versions:
-            return versions[max(versions, key=_natural)]
-        if version in versions:
-            return versions[version]
-        raise DefinitionError(f"there is no agent {name!r} in {self._folder}")
+        return _found(self._agents, name, self._folder)
 
-    def check(self) -> None:
-        """Read everything. Raises DefinitionError naming file, place and fault."""
-        self._refresh()
+    def check(self, default: str) -> None:
+        """Read everything anew. Raises DefinitionError naming file, place and fault.
+
+        Among the faults is that the agent `default` is missing.
+        """
+        _found(_read_folder(self._folder), default, self._folder)
+
+    def stamp(self) -> tuple[tuple[str, int], ...]:
+        """Which files there are, and when each was changed last."""
+        files = sorted([*self._folder.glob("*.yaml"), *self._folder.glob("scripts/*.yaml")])
+        return tuple((str(file), file.stat().st_mtime_ns) for file in files)
 
     def _refresh(self) -> None:
-        files = sorted([*self._folder.glob("*.yaml"), *self._folder.glob("scripts/*.yaml")])
-        read_at = tuple((str(file), file.stat().st_mtime_ns) for file in files)
+        read_at = self.stamp()
         if read_at == self._read_at:
             return
         try:
@@ -58,8 +59,18 @@ class Catalog:
         except DefinitionError as error:
             if not self._agents:
                 raise
-            _log.error("agents not reloaded", extra={"reason": str(error)})
+            _log.error("agents not reloaded: %s", error)
         self._read_at = read_at
+
+
+def _found(agents: Mapping[str, Mapping[str, Snapshot]], name: str, folder: Path) -> Snapshot:
+    key, _, version = name.partition("@")
+    versions = agents.get(key, {})
+    if not version and versions:
+        return versions[max(versions, key=_natural)]
+    if version in versions:
+        return versions[version]
+    raise DefinitionError(f"{folder}: there is no agent {name!r}")
 
 
 def _read_folder(folder: Path) -> dict[str, dict[str, Snapshot]]:

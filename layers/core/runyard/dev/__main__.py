@@ -53,7 +53,9 @@ def main() -> int:
 
 def _start() -> LocalStack:
     agents_dir = Path(os.environ.get("AGENTS_DIR") or REPOSITORY / "agents")
-    Catalog(agents_dir).check()
+    catalog = Catalog(agents_dir)
+    catalog.check(_default_agent())
+    threading.Thread(target=_watch_agents, args=(catalog,), name="agents", daemon=True).start()
     return LocalStack.start(
         data_dir=Path(os.environ.get("DATA_DIR") or ".runyard"),
         port=_port(),
@@ -69,6 +71,25 @@ def _port() -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise LocalStackError(f"PORT is {text!r}, which is no port")
     return int(text)
+
+
+def _default_agent() -> str:
+    return os.environ.get("DEFAULT_AGENT") or "support_triage"
+
+
+def _watch_agents(catalog: Catalog) -> None:
+    """Say of each change of the agents' files whether it counts."""
+    seen = catalog.stamp()
+    while True:
+        time.sleep(1)
+        if (now := catalog.stamp()) == seen:
+            continue
+        seen = now
+        try:
+            catalog.check(_default_agent())
+            _say("agents    read again")
+        except DefinitionError as error:
+            _say(f"agents    not read again, they stay as they were: {error}")
 
 
 def _say(line: str) -> None:

@@ -4,7 +4,6 @@
 the supervisor itself, is killed.
 """
 
-import fcntl
 import json
 import os
 import threading
@@ -18,7 +17,8 @@ from typing import IO, Any
 
 from runyard.dev import access_key, blueprint, provisioning
 from runyard.dev.clients import client
-from runyard.dev.errors import DataDirInUseError, InvocationFailedError, LocalStackError
+from runyard.dev.data_dir import lock
+from runyard.dev.errors import InvocationFailedError, LocalStackError
 from runyard.dev.keeper import Keeper
 from runyard.dev.loopback_http import HOST
 from runyard.dev.part import Part, port_is_taken
@@ -85,7 +85,7 @@ class LocalStack:
             web=web,
         )
         with ExitStack() as undo:
-            lock_file = undo.enter_context(_lock(data_dir))
+            lock_file = undo.enter_context(lock(data_dir))
             plan = blueprint.draw(site, report)
             stack = cls(plan, data_dir, key if seed else None, report)
             undo.callback(stack.stop)
@@ -239,15 +239,3 @@ class LocalStack:
 def _all(futures: list[Future[None]]) -> None:
     for future in futures:
         future.result()
-
-
-def _lock(data_dir: Path) -> IO[str]:
-    """Hold the data folder. The kernel gives it back when this process ends, however it ends."""
-    (data_dir / "logs").mkdir(parents=True, exist_ok=True)
-    file = (data_dir / "lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise DataDirInUseError(f"{data_dir} is in use by another local stack") from None
-    return file

@@ -25,10 +25,13 @@ async def follow_events(
 ) -> AsyncIterator[Batch | None]:
     """The batches behind `after` as they come, each only behind the one before it.
 
-    None after each read that found nothing. Ends behind the terminal event, or when the monotonic
-    clock reaches `until`. Raises StoreRefusedError where the log itself has a gap.
+    None after each read that found nothing. Ends behind the terminal event, also where `after` is
+    past it, or when the monotonic clock reaches `until`. Raises StoreRefusedError where the log
+    itself has a gap.
     """
     pause, behind = pace.first_pause, False
+    # A cursor may be past the end: then the terminal event never comes behind it.
+    is_past_end = after > 0
     while True:
         found = False
         consistent, behind = behind, False
@@ -40,7 +43,7 @@ async def follow_events(
                     raise StoreRefusedError(f"the log has a gap behind {after}")
                 behind = True
                 break
-            found = True
+            found, is_past_end = True, False
             after = batch.last
             yield batch
             if batch.is_end:
@@ -49,6 +52,11 @@ async def follow_events(
             pause = pace.first_pause
             continue
         yield None
+        if is_past_end and pause >= pace.longest_pause:
+            last, has_ended = await asyncio.to_thread(log.last, run_id)
+            if has_ended:
+                return
+            is_past_end = last < after
         left = until - time.monotonic()
         if left <= 0:
             return

@@ -50,11 +50,11 @@ def submit_input(
             raise InvalidRequestError({"type": f"the request is of type {request.type}"})
         if request.state == "answered" and request.answer == answer.content():
             return _resume(stores, orchestrator, run)
+        if request.state in ("answered", "expired") or _is_overdue(request):
+            state = "answered" if request.state == "answered" else "expired"
+            raise ConflictError({"request_id": f"is {state} already"})
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
-        if request.state != "open" or _is_overdue(request):
-            state = "expired" if request.state == "open" else request.state
-            raise ConflictError({"request_id": f"is {state} already"})
         draft = _draft(stores, run, request, answer, answered_by)
         try:
             return _record(stores, orchestrator, run, request, answer, draft)
@@ -96,7 +96,7 @@ def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
 
 def _is_overdue(request: InputRequest) -> bool:
     """Whether the time to answer is over, though the state machine's timer has not told yet."""
-    if request.expires_at is None or request.on_expiry == "keep_waiting":
+    if request.state != "open" or request.expires_at is None or request.on_expiry == "keep_waiting":
         return False
     return request.expires_at <= stamp()
 
@@ -129,6 +129,8 @@ def _feedback(request: InputRequest, answer: Answer) -> Any:
         if getattr(answer, name) is not None:
             raise InvalidRequestError({name: "belongs to an approval, not to a question"})
     choices = request.params.get("choices")
+    if choices and isinstance(feedback, str):
+        feedback = feedback.strip()
     if choices and feedback not in choices:
         raise InvalidRequestError({"feedback": f"must be one of: {', '.join(choices)}"})
     return feedback

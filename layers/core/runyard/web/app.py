@@ -16,7 +16,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from runyard import bootstrap
-from runyard.domain.errors import RequestError, RetryableError
+from runyard.domain.errors import DefinitionError, RequestError, RetryableError
 from runyard.settings import Settings, settings
 from runyard.web.auth import PROJECT_HEADER
 from runyard.web.idempotency import REPLAYED_HEADER
@@ -41,6 +41,7 @@ CORS_RESPONSE_HEADERS = ["Location", "Retry-After", "X-Request-Id", "X-Run-Id", 
 def create_app(services: bootstrap.Services | None = None) -> FastAPI:
     """The app over these services; by default over this process's own, connected at first use."""
     app = FastAPI(title="Runyard", version="0.1.0", lifespan=_lifespan, redoc_url=None)
+    app.router.redirect_slashes = False
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services = services
     app.state.rate_limits = RateLimits()
@@ -50,6 +51,7 @@ def create_app(services: bootstrap.Services | None = None) -> FastAPI:
     app.include_router(runs_api.router)
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RetryableError, _unavailable)
+    app.add_exception_handler(DefinitionError, _no_agent)
     app.add_exception_handler(HTTPException, _http_exception)
     return app
 
@@ -73,10 +75,20 @@ def _with_cors(app: ASGIApp, configured: Settings | None) -> ASGIApp:
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as threads:
         asyncio.get_running_loop().set_default_executor(threads)
+        await asyncio.to_thread(_read_agents, app)
         yield
+
+
+def _read_agents(app: FastAPI) -> None:
+    """Have the agents in hand before the first request, and before anybody changes their files."""
+    services: bootstrap.Services = app.state.services or bootstrap.services()
+    try:
+        services.catalog.agent(services.settings.default_agent)
+    except DefinitionError as error:
+        _log.error("agent not available: %s", error)
 
 
 async def _request_error(_: Request, error: Exception) -> Response:
@@ -87,6 +99,13 @@ async def _request_error(_: Request, error: Exception) -> Response:
 async def _unavailable(_: Request, error: Exception) -> Response:
     _log.error("store unavailable", exc_info=error)
     return problem(HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _no_agent(_: Request, error: Exception) -> Response:
+    # What is wrong with the agent's files is for those who run the service, not for its callers.
+    _log.error("agent not available: %s", error)
+    details = {"agent": "is not available; the service's log says why"}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, details)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ No stack trace and no library's own words ever leave: `details` are always ours.
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 
 from starlette.responses import JSONResponse
 
@@ -20,6 +21,9 @@ from runyard.domain.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
+
+_MAX_DETAILS = 100
+_MAX_NAME_LENGTH = 200
 
 _STATUS: Mapping[type[RequestError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
@@ -55,7 +59,9 @@ def problem(
         "message": _PHRASES.get(status, status.phrase),
     }
     if details:
-        error["details"] = dict(details)
+        # Whoever sends a thousand unknown fields is told of some of them.
+        told = islice(details.items(), _MAX_DETAILS)
+        error["details"] = {name[:_MAX_NAME_LENGTH]: fault for name, fault in told}
     return JSONResponse(
         {"error": error}, status, headers={**_HEADERS.get(status, {}), **(headers or {})}
     )

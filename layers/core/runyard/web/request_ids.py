@@ -4,6 +4,7 @@ import logging
 from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runyard.domain.ids import new_id
@@ -34,8 +35,11 @@ class RequestIds:
 
         try:
             await self._app(scope, receive, send_marked)
+        except ClientDisconnect:
+            return None  # Nobody is left to be answered.
         except Exception:
-            _log.exception("request failed", extra={"request_id": request_id})
+            told = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
+            _log.exception("request failed", extra=told)
             if has_begun:
                 raise
             response = problem(HTTPStatus.INTERNAL_SERVER_ERROR)
