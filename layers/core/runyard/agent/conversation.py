@@ -22,18 +22,33 @@ from runyard.agent.schemas import faults_of
 from runyard.domain.errors import OutputInvalidError
 from runyard.domain.events import Draft
 from runyard.domain.history import Call, Exchange, History
+from runyard.domain.runs import Run
+from runyard.domain.threads import Message
 
 _ANSWER_BY_TOOL = UserTurn(f"Give your answer by calling the tool {OUTPUT_TOOL}.")
+# Providers want a user's turn to reply to.
+_NOTHING_NEW = UserTurn("(There is no new message.)")
 
 
 def request_for(
     definition: AgentDefinition,
-    run_input: Mapping[str, Any],
+    run: Run,
     history: History,
+    *,
+    messages: Sequence[Message] = (),
     attachments: Sequence[Attachment] = (),
 ) -> ModelRequest:
-    """The request for the run's next reply; the run's files are part of the first message."""
-    turns: list[Turn] = [UserTurn(_first_message(definition, run_input), attachments)]
+    """The request for the run's next reply.
+
+    The run's input and files are the first message; in a thread, `messages` come before its own
+    turns instead.
+    """
+    turns: list[Turn] = []
+    earlier = [_said(message) for message in messages]
+    if run.thread_id is None:
+        turns.append(UserTurn(_first_message(definition, run.input), attachments))
+    elif not messages or messages[-1].role != "user":
+        turns.append(_NOTHING_NEW)
     for exchange in history.exchanges:
         turns.append(_model_turn(exchange))
         turns.extend(map(_outcome, exchange.calls))
@@ -43,11 +58,28 @@ def request_for(
     return ModelRequest(
         instructions=definition.instructions,
         turns=turns,
+        earlier=earlier,
         tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
         output_tool=_output_tool(definition),
         max_output_tokens=definition.max_output_tokens,
-        input=run_input,
+        input=run.input if run.thread_id is None else _as_input(messages),
     )
+
+
+def _said(message: Message) -> Turn:
+    if message.role == "user":
+        return UserTurn(message.content)
+    return ModelTurn(message.content)
+
+
+def _as_input(messages: Sequence[Message]) -> Mapping[str, Any]:
+    """A thread as the data that a script's conditions and texts can name."""
+    said = [message.content for message in messages if message.role == "user"]
+    return {
+        "content": said[-1] if said else "",
+        "count": len(messages),
+        "messages": [{"role": one.role, "content": one.content} for one in messages],
+    }
 
 
 def _first_message(definition: AgentDefinition, run_input: Mapping[str, Any]) -> str:

@@ -87,12 +87,14 @@ class ToolSpec:
 class ModelRequest:
     """One request for one reply. `output_tool` is the tool by which a structured answer is given.
 
+    `earlier` is what was said in the run's thread before the run; the turns are the run's own.
     `input` is the run's input as data, and `attempt` counts from 1 how often this very request was
     made: a scripted model plays by them, a provider never sees them.
     """
 
     instructions: str
     turns: Sequence[Turn]
+    earlier: Sequence[Turn] = ()
     tools: Sequence[ToolSpec] = ()
     output_tool: ToolSpec | None = None
     max_output_tokens: int | None = None

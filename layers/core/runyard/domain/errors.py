@@ -16,6 +16,11 @@
     ├── AppendConflictError     another writer was first: read on, then decide
     ├── AlreadyAnsweredError    nothing to wait for: the machine goes on, by this name
     └── RequestError            the caller's fault: one table per API turns it into a response
+        ├── UnauthorizedError ── MissingTokenError
+        ├── NotFoundError ── ThreadNotFoundError, ProjectNotFoundError
+        ├── ConflictError ── ThreadBusyError, RunNotActiveError, InputAmbiguousError
+        ├── TooManyRequestsError ── RunLimitError
+        └── … and those without a more precise one
 
 This module is at the bottom of the import graph and imports nothing.
 """
@@ -123,16 +128,40 @@ class UnauthorizedError(RequestError):
     """The access key is missing, unknown, expired or revoked."""
 
 
+class MissingTokenError(UnauthorizedError):
+    """The request carries no access key at all."""
+
+
 class ForbiddenError(RequestError):
     """The access key lacks the scope that the route needs."""
 
 
 class NotFoundError(RequestError):
-    """There is no such thing, or it belongs to another project."""
+    """There is no such run, or it belongs to another project."""
+
+
+class ThreadNotFoundError(NotFoundError):
+    """There is no such thread, or it belongs to another project."""
+
+
+class ProjectNotFoundError(NotFoundError):
+    """The organization has no such project."""
 
 
 class ConflictError(RequestError):
     """The request contradicts what is already recorded."""
+
+
+class ThreadBusyError(ConflictError):
+    """A run is at work in the thread."""
+
+
+class RunNotActiveError(ConflictError):
+    """The run has ended, or asks nothing."""
+
+
+class InputAmbiguousError(ConflictError):
+    """The run asks several things, and the answer does not say which one it is for."""
 
 
 class PayloadTooLargeError(RequestError):
@@ -149,6 +178,10 @@ class TooManyRequestsError(RequestError):
     def __init__(self, details: Mapping[str, str] | None = None, *, retry_after: int = 1) -> None:
         super().__init__(details)
         self.retry_after = retry_after
+
+
+class RunLimitError(TooManyRequestsError):
+    """As many runs are at work as may be."""
 
 
 class UnavailableError(RequestError):

@@ -35,10 +35,22 @@ class Usage(BaseModel):
         )
 
 
+class Author(BaseModel):
+    """Who a run was created by: an access key, or the person that it stands for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    name: str | None = None
+    email: str | None = None
+
+
 class Run(BaseModel):
     """One run. `execution` counts the state machine's executions that have carried it.
 
-    `definition_digest` names the snapshot of the agent that the run started with, and keeps.
+    `definition_digest` names the snapshot of the agent that the run started with, and keeps. A run
+    in a thread has its first `thread_messages` messages in place of an `input`. `trace_id` is the
+    id of the request that created it, 32 hexadecimal digits.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -56,6 +68,12 @@ class Run(BaseModel):
     user_id: str | None = None
     session_id: str | None = None
     file_ids: tuple[str, ...] = ()
+    thread_id: str | None = None
+    thread_messages: int = 0
+    route_id: str = ""
+    model: str = ""
+    trace_id: str = ""
+    created_by: Author | None = None
     started_at: str
     ended_at: str | None = None
     usage: Usage = Field(default_factory=Usage)

@@ -4,6 +4,8 @@ A worker that is still at work loses its next append, sees the end, and stops.
 """
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from runyard.domain.errors import AppendConflictError, RetryableError, UnavailableError
 from runyard.engine.journal import Journal
@@ -16,17 +18,24 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS = 50
 
 
-def cancel_run(stores: Stores, orchestrator: Orchestrator, run_id: str, requested_by: str) -> None:
+def cancel_run(
+    stores: Stores,
+    orchestrator: Orchestrator,
+    run_id: str,
+    requested_by: str,
+    remarks: Mapping[str, Any] | None = None,
+) -> None:
     """End the run as canceled; does nothing to a run that has ended.
 
-    Raises NotFoundError where there is no such run.
+    `remarks` are kept on the event that says who asked. Raises NotFoundError where there is no such
+    run.
     """
     journal = Journal.open(stores, run_id)
     for _ in range(_ATTEMPTS):
         if journal.history.has_ended:
             break
         try:
-            journal.cancel(requested_by)
+            journal.cancel(requested_by, remarks or {})
         except AppendConflictError:
             continue
     if not journal.history.has_ended:

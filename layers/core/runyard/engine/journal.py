@@ -12,8 +12,12 @@ from runyard.domain.errors import AppendConflictError, NotFoundError
 from runyard.domain.events import Draft, Event
 from runyard.domain.history import History
 from runyard.domain.runs import Run, RunStatus, shown_usage
+from runyard.domain.threads import answer_text
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
+
+# How often the end of a run may meet a message that comes to its thread at the same moment.
+_ATTEMPTS = 20
 
 
 class Journal:
@@ -81,9 +85,9 @@ class Journal:
         draft = Draft(type="run.failed", data=_life(self.run, "failed") | data)
         self._end("failed", [draft], ended_at, error=error)
 
-    def cancel(self, requested_by: str) -> None:
+    def cancel(self, requested_by: str, remarks: Mapping[str, Any]) -> None:
         """Somebody wants the run to stop."""
-        asked = {"id": self.run.id, "requested_by": requested_by}
+        asked = {**remarks, "id": self.run.id, "requested_by": requested_by}
         drafts = [
             Draft(type="run.cancel_requested", data=asked),
             Draft(type="run.canceled", data=_life(self.run, "canceled")),
@@ -109,7 +113,37 @@ class Journal:
                 stores.input_requests.settle_change(request, "void")
                 for request in stores.input_requests.open_of_run(run_id)
             ]
-        self.append(drafts, changes)
+        if self.run.thread_id is None:
+            self.append(drafts, changes)
+        else:
+            self._end_in_thread(self.run.thread_id, drafts, changes, output)
+
+    def _end_in_thread(
+        self,
+        thread_id: str,
+        drafts: Sequence[Draft],
+        changes: Sequence[Change],
+        output: Mapping[str, Any] | None,
+    ) -> None:
+        """The end, the answer as the thread's next message, and the thread free again: all or none.
+
+        Where only the thread has changed since it was read, it is read again: no message that comes
+        at the same moment can keep a run from its end.
+        """
+        threads, messages = self.stores.threads, self.stores.messages
+        for attempt in range(1, _ATTEMPTS + 1):
+            thread, last = threads.get(thread_id), self.history.last
+            in_thread: list[Change] = []
+            if thread is not None and output is not None:
+                in_thread = messages.answer_changes(thread, self.run, answer_text(output))
+            elif thread is not None:
+                in_thread = [threads.end_change(thread, self.run.id, answers=False)]
+            try:
+                self.append(drafts, [*changes, *in_thread])
+                return
+            except AppendConflictError:
+                if self.history.last != last or attempt == _ATTEMPTS:
+                    raise
 
     def _usage(self, ended_at: str) -> Mapping[str, Any]:
         """Tokens, USD (left out while no price is known), steps, milliseconds from start to end."""

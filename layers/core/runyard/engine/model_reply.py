@@ -29,9 +29,10 @@ async def add_reply(step: Step) -> None:
     model = step.worker.model_for(step.snapshot)
     request = request_for(
         step.snapshot.definition,
-        step.journal.run.input,
+        step.journal.run,
         step.history,
-        await step.attachments(),
+        messages=await step.messages(),
+        attachments=await step.attachments(),
     )
     attempt = 1
     while True:

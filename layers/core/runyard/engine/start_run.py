@@ -1,12 +1,14 @@
 """Start a run: record it, then start the execution that carries it.
 
-Once recorded, a run is accepted: should the execution fail to start, the sweep starts it.
+Once recorded, a run is accepted: should the execution fail to start, the sweep starts it. A run in
+a thread is recorded together with the thread's own record, which knows one run at a time.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from runyard.agent.definition import Snapshot
@@ -16,37 +18,49 @@ from runyard.domain.errors import (
     ConflictError,
     InvalidRequestError,
     RetryableError,
-    TooManyRequestsError,
+    RunLimitError,
+    ThreadBusyError,
+    ThreadNotFoundError,
+    UnavailableError,
 )
 from runyard.domain.ids import derived_id, new_id
-from runyard.domain.runs import Run
+from runyard.domain.runs import Author, Run
 from runyard.engine.orchestrator import Orchestrator
+from runyard.store.dynamo import ConditionFailedError
 from runyard.store.files import NewFile, UnusableFileError
 from runyard.store.stores import Stores
 
 _log = logging.getLogger(__name__)
 
 _FILES_AT_ONCE = 10
+# Each attempt loses to a message, or to another run, that comes to the thread at the same moment.
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
 class NewRun:
     """What a caller asks for, and on whose behalf.
 
-    The agent gets the files that are named by `file_ids`, and those that come with the request.
-    With a `run_id`, asking again for the same run starts nothing new.
+    The agent gets the files that are named by `file_ids`, and those that come with the request. In
+    a thread it gets the thread's messages, and no `input`. With a `run_id`, asking again for the
+    same run starts nothing new.
     """
 
     org_id: str
     project_id: str
-    input: Mapping[str, Any]
+    input: Mapping[str, Any] = field(default_factory=dict)
+    thread_id: str | None = None
     user_id: str | None = None
     session_id: str | None = None
     file_ids: Sequence[str] = ()
     uploads: Sequence[NewFile] = ()
     run_id: str | None = None
+    author: Author | None = None
+    trace_id: str = ""
     max_live_runs: int = 0
     """How many runs of the project may be at work at once; 0: any number."""
+    max_org_live_runs: int = 0
+    """The same for all projects of the organization together."""
 
 
 def start_run(
@@ -55,39 +69,83 @@ def start_run(
     """Record a run of this agent and set it going; one that is recorded already is set going.
 
     Raises InvalidRequestError, and leaves nothing behind, where the input does not fit the agent or
-    the project does not have a file; TooManyRequestsError where its runs at work are too many.
+    the project does not have a file; RunLimitError where the runs at work are too many;
+    ThreadNotFoundError and ThreadBusyError.
     """
     if wanted.run_id and (found := stores.runs.get(wanted.run_id)):
         return _set_going(orchestrator, found)
-    faults = faults_of(snapshot.definition.input_schema, wanted.input, under="input")
-    if faults:
-        raise InvalidRequestError(faults)
+    if wanted.thread_id is None:
+        faults = faults_of(snapshot.definition.input_schema, wanted.input, under="input")
+        if faults:
+            raise InvalidRequestError(faults)
     file_ids = _ready_files(stores, wanted)
-    if not stores.live_runs.admits(wanted.project_id, wanted.max_live_runs):
-        raise TooManyRequestsError({"project": f"has {wanted.max_live_runs} runs at work already"})
+    _check_limits(stores, wanted)
     # Only now, when nothing is left that could be refused: files are never deleted.
     file_ids += [stores.files.keep(wanted.project_id, upload).id for upload in wanted.uploads]
-    run = Run(
+    digest = stores.definitions.keep(snapshot.model_dump(mode="json"))
+    run = _new_run(snapshot, wanted, digest, file_ids)
+    try:
+        run = _recorded(stores, run)
+    except ConflictError:
+        # A twin of this call was first.
+        twin = stores.runs.get(run.id)
+        if twin is None:
+            raise
+        run = twin
+    return _set_going(orchestrator, run)
+
+
+def _check_limits(stores: Stores, wanted: NewRun) -> None:
+    live, most = stores.live_runs, wanted.max_live_runs
+    if not live.project_admits(wanted.project_id, most):
+        raise RunLimitError({"project": f"has {most} runs at work already"})
+    projects = partial(stores.access_keys.projects_of, wanted.org_id)
+    most = wanted.max_org_live_runs
+    if not live.organization_admits(wanted.org_id, projects, most):
+        raise RunLimitError({"organization": f"has {most} runs at work already"})
+
+
+def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence[str]) -> Run:
+    return Run(
         id=wanted.run_id or new_id(),
         project_id=wanted.project_id,
         org_id=wanted.org_id,
         app_id=derived_id("app", wanted.project_id, snapshot.definition.key),
         agent=snapshot.name,
-        definition_digest=stores.definitions.keep(snapshot.model_dump(mode="json")),
+        definition_digest=digest,
         input=wanted.input,
         user_id=wanted.user_id,
         session_id=wanted.session_id,
         file_ids=tuple(file_ids),
+        thread_id=wanted.thread_id,
+        route_id=snapshot.route_id,
+        model=snapshot.route.model_name,
+        trace_id=wanted.trace_id,
+        created_by=wanted.author,
         started_at=stamp(),
     )
-    try:
+
+
+def _recorded(stores: Stores, run: Run) -> Run:
+    """Keep the run; in a thread, as the one that answers all messages that are there now."""
+    if run.thread_id is None:
         stores.runs.create(run)
-    except ConflictError:
-        # A twin of this call was first.
-        found = stores.runs.get(run.id)
-        assert found is not None, "runs are not deleted"
-        run = found
-    return _set_going(orchestrator, run)
+        return run
+    for _ in range(_ATTEMPTS):
+        thread = stores.threads.get(run.thread_id)
+        if thread is None or thread.project_id != run.project_id:
+            raise ThreadNotFoundError
+        if thread.active_run_id == run.id:
+            raise ConflictError({"id": "is taken"})
+        if thread.active_run_id is not None:
+            raise ThreadBusyError({"active_run_id": f"is {thread.active_run_id}"})
+        placed = run.model_copy(update={"thread_messages": thread.messages, "started_at": stamp()})
+        try:
+            stores.runs.create(placed, stores.threads.begin_changes(thread, placed))
+        except ConditionFailedError:
+            continue
+        return placed
+    raise UnavailableError({"thread": "too much is happening to it at this moment"})
 
 
 def _ready_files(stores: Stores, wanted: NewRun) -> list[str]:

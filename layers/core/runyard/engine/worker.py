@@ -13,6 +13,7 @@ from runyard.domain.errors import AppendConflictError, SupersededError
 from runyard.domain.events import Draft
 from runyard.domain.history import History
 from runyard.domain.runs import Run
+from runyard.domain.threads import Message
 from runyard.engine.journal import Journal
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
@@ -41,6 +42,7 @@ class Step:
         # Calls that this worker brought to their phase itself: it knows that they were not made.
         self.begun: set[str] = set()
         self._attachments: Sequence[Attachment] | None = None
+        self._messages: Sequence[Message] | None = None
         self._deadline = deadline
         self._pen = asyncio.Lock()
 
@@ -64,6 +66,14 @@ class Step:
                 _attachments_of, self.worker.stores, self.journal.run
             )
         return self._attachments
+
+    async def messages(self) -> Sequence[Message]:
+        """What was said in the run's thread before the run; read at the first request for it."""
+        if self._messages is None:
+            self._messages = await asyncio.to_thread(
+                _messages_of, self.worker.stores, self.journal.run
+            )
+        return self._messages
 
     async def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> None:
         """Append without holding up the event loop.
@@ -89,3 +99,9 @@ def _attachments_of(stores: Stores, run: Run) -> list[Attachment]:
         Attachment(file.id, file.name, file.mime_type, file.size, stores.files.read(file, length))
         for file, length in zip(files, lengths, strict=True)
     ]
+
+
+def _messages_of(stores: Stores, run: Run) -> list[Message]:
+    if run.thread_id is None:
+        return []
+    return list(stores.messages.read(run.thread_id, 0, run.thread_messages))

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from runyard.domain.clock import stamp, stamp_in
 from runyard.domain.errors import ConflictError, RunyardError
+from runyard.domain.runs import Author
 from runyard.store import keys
 from runyard.store.dynamo import ConditionFailedError, Item, transact
 from runyard.store.table import Table
@@ -31,7 +32,11 @@ MAX_NAME_LENGTH = 256
 
 
 class AccessKey(BaseModel):
-    """One key, without its secret. `agent` is the agent that its runs start; None: the default."""
+    """One key, without its secret. `agent` is the agent that its runs start; None: the default.
+
+    `user_id`, `user_name` and `user_email` say whom the key stands for, where it stands for one
+    person.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -41,6 +46,9 @@ class AccessKey(BaseModel):
     scopes: frozenset[Scope]
     created_at: str
     agent: str | None = None
+    user_id: str | None = None
+    user_name: str | None = None
+    user_email: str | None = None
     revoked_at: str | None = None
     valid_until: str | None = None
     last_used_at: str = ""
@@ -54,6 +62,15 @@ class AccessKey(BaseModel):
     def is_organizations(self) -> bool:
         """Whether a request with this key has to name its project."""
         return not self.project_id
+
+    def sees(self, org_id: str, project_id: str) -> bool:
+        """Whether what belongs to this project is the key's to see."""
+        return self.org_id == org_id and self.project_id in ("", project_id)
+
+    @property
+    def author(self) -> Author:
+        """Who is on record for what is done with the key."""
+        return Author(id=self.user_id or self.id, name=self.user_name, email=self.user_email)
 
     def is_valid(self) -> bool:
         """Whether the key may be used now."""
@@ -89,11 +106,12 @@ class AccessKeys:
         scopes: frozenset[Scope] = ALL_SCOPES,
         agent: str | None = None,
         valid_until: str | None = None,
+        author: Author | None = None,
     ) -> AccessKey:
         """Keep a key under its hash; one that is there already is replaced.
 
-        An empty `project_id` makes an organization's key. Raises ConflictError where the project
-        belongs to another organization.
+        An empty `project_id` makes an organization's key; `author` is whom the key stands for.
+        Raises ConflictError where the project belongs to another organization.
         """
         key = AccessKey(
             key_hash=_hash(secret),
@@ -103,6 +121,9 @@ class AccessKeys:
             created_at=stamp(),
             agent=agent,
             valid_until=valid_until,
+            user_id=author.id if author else None,
+            user_name=author.name if author else None,
+            user_email=author.email if author else None,
         )
         if project_id:
             self.claim_project(project_id, org_id)
@@ -171,6 +192,12 @@ class AccessKeys:
             if not self.is_project_of(project_id, org_id):
                 details = {"project": "belongs to another organization"}
                 raise ConflictError(details) from error
+        self._table.put(keys.owned_project(org_id, project_id))
+
+    def projects_of(self, org_id: str) -> list[str]:
+        """The organization's projects. Made by people: some thousands at the most."""
+        found = self._table.query("#pk = :pk", {":pk": keys.owned_project(org_id, "")["pk"]})
+        return [str(item["sk"]) for item in found]
 
     def is_project_of(self, project_id: str, org_id: str) -> bool:
         """Whether the project belongs to the organization; one that nobody claimed does not."""

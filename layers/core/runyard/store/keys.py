@@ -9,6 +9,10 @@
 | access key          | KEY#<hash>        | KEY                |
 | access key, listed  | KEYS              | <key id>           |
 | project's owner     | PROJECT#<id>      | PROJECT            |
+| owner's project     | ORG#<id>          | <project id>       |
+| thread              | THREAD#<id>       | THREAD             |
+| message of a thread | THREAD#<id>       | MESSAGE#<sequence> |
+| run of a thread     | THREAD#<id>       | RUN#<time>#<id>    |
 | idempotency record  | ONCE#<digest>     | ONCE               |
 | file                | FILE#<project>#<id> | FILE             |
 | mark of a list      | MARKS#<list>      | <place>            |
@@ -24,6 +28,7 @@ The indexes hold keys only, and an item without the index's sort key is not in i
 | runs-by-status  | status_key    | started_key | every run, under the status that the API shows |
 | runs-by-end     | status_key    | ended_key   | runs that have ended                           |
 | open-requests   | project_id    | asked_key   | questions that wait for an answer              |
+| threads-by-project | project_id | thread_key  | every thread                                   |
 """
 
 from typing import Any
@@ -39,6 +44,7 @@ RUNS_BY_SESSION_INDEX = "runs-by-session"
 RUNS_BY_STATUS_INDEX = "runs-by-status"
 RUNS_BY_END_INDEX = "runs-by-end"
 OPEN_REQUESTS_INDEX = "open-requests"
+THREADS_BY_PROJECT_INDEX = "threads-by-project"
 # The index is spread, so that starting many runs at once does not meet the 1,000 write units a
 # second that one partition key takes.
 OPEN_RUN_SHARDS = 8
@@ -77,6 +83,26 @@ def listed_access_key(key_id: str) -> Key:
 def project(project_id: str) -> Key:
     """The organization that the project belongs to."""
     return {"pk": f"PROJECT#{project_id}", "sk": "PROJECT"}
+
+
+def owned_project(org_id: str, project_id: str) -> Key:
+    """One project of the organization; all of them share one partition."""
+    return {"pk": f"ORG#{org_id}", "sk": project_id}
+
+
+def thread(thread_id: str) -> Key:
+    """The thread's record."""
+    return {"pk": f"THREAD#{thread_id}", "sk": "THREAD"}
+
+
+def message(thread_id: str, sequence: int) -> Key:
+    """The message at this place of the thread, from 1."""
+    return {"pk": f"THREAD#{thread_id}", "sk": f"MESSAGE#{sequence:012d}"}
+
+
+def thread_run(thread_id: str, started_at: str, run_id: str) -> Key:
+    """What says that the run belongs to the thread; in order of time."""
+    return {"pk": f"THREAD#{thread_id}", "sk": f"RUN#{timed(started_at, run_id)}"}
 
 
 def idempotency(digest: str) -> Key:

@@ -1,12 +1,13 @@
-"""How many runs of a project are at work: counted in an index, never in a counter of its own.
+"""How many runs of a project or an organization are at work: counted in an index when asked.
 
-A counter would be the one item that every start and every end of a project writes. The count is
+A counter would be the one item that every start and every end of a run writes. The count is
 near the truth: the index is eventually consistent, and what was counted holds for a second, to
 which this process adds what it admits itself. A burst over many processes can pass the limit by
 what they start within that second.
 """
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -25,25 +26,36 @@ class _Count:
 
 
 class LiveRuns:
-    """The runs at work, by project."""
+    """The runs at work, by whom they are counted for."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._counts: dict[str, _Count] = {}
         self._lock = Lock()
 
-    def admits(self, project_id: str, at_most: int) -> bool:
-        """Whether one more run may start, which is then counted; `at_most` 0 admits every run."""
+    def project_admits(self, project_id: str, at_most: int) -> bool:
+        """Whether one more run of the project may start; `at_most` 0 admits every run."""
+        return self._admits(f"project {project_id}", lambda: [project_id], at_most)
+
+    def organization_admits(
+        self, org_id: str, projects: Callable[[], Sequence[str]], at_most: int
+    ) -> bool:
+        """The same for all projects of an organization, each of which is counted by itself."""
+        return self._admits(f"organization {org_id}", projects, at_most)
+
+    def _admits(self, whose: str, projects: Callable[[], Sequence[str]], at_most: int) -> bool:
+        """Whether one more run may start, which is then counted."""
         if at_most <= 0:
             return True
         now = time.monotonic()
         with self._lock:
-            count = self._counts.get(project_id)
+            count = self._counts.get(whose)
         if count is None or count.until <= now:
             # Outside the lock: counting twice is harmless, waiting for others' reads is not.
-            count = _Count(self._count(project_id), now + COUNTED_EVERY_SECONDS)
+            runs = sum(map(self._count, projects()))
+            count = _Count(runs, now + COUNTED_EVERY_SECONDS)
             with self._lock:
-                self._counts[project_id] = count
+                self._counts[whose] = count
         with self._lock:
             if count.runs >= at_most:
                 return False

@@ -18,15 +18,15 @@ MAX_INLINE_BYTES = 100 * 1024
 
 
 class Payloads:
-    """The bucket's `runs/<run id>/payloads/`."""
+    """The bucket's `runs/<run id>/payloads/` and `threads/<thread id>/payloads/`."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
         self._bucket = bucket
 
-    def keep(self, run_id: str, value: Any) -> str:
+    def keep(self, owner_id: str, value: Any, *, owners: str = "runs") -> str:
         """Store the value as JSON; gives the key to find it by."""
-        key = f"runs/{run_id}/payloads/{new_id()}.json"
+        key = f"{owners}/{owner_id}/payloads/{new_id()}.json"
         with translated():
             self._client.put_object(
                 Bucket=self._bucket,

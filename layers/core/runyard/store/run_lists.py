@@ -14,9 +14,10 @@ from heapq import merge
 from itertools import groupby, islice
 from typing import Any
 
-from runyard.domain.runs import ENDED
+from runyard.domain.runs import ENDED, Run
 from runyard.store import keys
 from runyard.store.index_reader import IndexReader
+from runyard.store.newest_first import newest_first
 from runyard.store.run_list_plan import (
     SHOWN_STATUSES,
     RunFilter,
@@ -48,6 +49,18 @@ class RunLists:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+
+    def newest(
+        self, projects: Sequence[str], statuses: frozenset[str], before: Run | None, limit: int
+    ) -> list[str]:
+        """The ids of the newest runs of these projects, newest first; no statuses: of any.
+
+        With `before`, only runs that are older than it.
+        """
+        wanted = statuses or frozenset(SHOWN_STATUSES)
+        lists = [one for project in projects for one in by_start(project, wanted)]
+        cursor = before and keys.timed(before.started_at, before.id)
+        return newest_first(self._table, lists, cursor, limit)
 
     def page(self, wanted: RunFilter, sort: Sequence[str], first: int, size: int) -> RunIds:
         """The runs at the places `first` (from 1) to `first + size - 1`; beyond the end: none.

@@ -10,7 +10,7 @@ from runyard.domain.clock import stamp_in
 from runyard.domain.errors import ConflictError, NotFoundError
 from runyard.domain.runs import ENDED, Run, RunStatus, Usage
 from runyard.store import keys
-from runyard.store.dynamo import Change, ConditionFailedError, Item
+from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
 from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
 from runyard.store.table import Table
 
@@ -38,11 +38,22 @@ class Runs:
         self._payloads = payloads
         self._projects: dict[str, str] = {}
 
-    def create(self, run: Run) -> None:
-        """Keep a new run. Raises ConflictError where a run has this id."""
+    def create(self, run: Run, changes: Sequence[Change] = ()) -> None:
+        """Keep a new run, together with `changes` of other records.
+
+        Raises ConflictError where a run has this id, ConditionFailedError where a change's own
+        condition did not hold.
+        """
+        item = self.to_item(run)
         try:
-            self._table.put(self.to_item(run), if_absent=True)
+            if changes:
+                put = self._table.put_change(item, if_absent=True)
+                transact(self._table.client, [put, *changes])
+            else:
+                self._table.put(item, if_absent=True)
         except ConditionFailedError as error:
+            if 0 not in error.items:
+                raise
             raise ConflictError({"id": "is taken"}) from error
         self._remember(run)
 

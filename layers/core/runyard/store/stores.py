@@ -10,10 +10,12 @@ from runyard.store.files import Files
 from runyard.store.idempotency import Idempotency
 from runyard.store.input_requests import InputRequests
 from runyard.store.live_runs import LiveRuns
+from runyard.store.messages import Messages
 from runyard.store.payloads import Payloads
 from runyard.store.run_lists import RunLists
 from runyard.store.runs import Runs
 from runyard.store.table import Table
+from runyard.store.threads import Threads
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,6 +30,8 @@ class Stores:
     runs: Runs
     run_lists: RunLists
     live_runs: LiveRuns
+    threads: Threads
+    messages: Messages
     input_requests: InputRequests
     definitions: Definitions
     access_keys: AccessKeys
@@ -47,11 +51,14 @@ class Stores:
         """The stores over these clients."""
         payloads = Payloads(s3, bucket)
         records = Table(dynamodb, records_table)
+        threads = Threads(records)
         return cls(
             log=EventLog(Table(dynamodb, events_table), payloads),
             runs=Runs(records, payloads),
             run_lists=RunLists(records),
             live_runs=LiveRuns(records),
+            threads=threads,
+            messages=Messages(records, payloads, threads),
             input_requests=InputRequests(records),
             definitions=Definitions(records),
             access_keys=AccessKeys(records),

@@ -15,9 +15,10 @@ from runyard.store.dynamo import Change, Item, Key, from_attributes, to_attribut
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# BatchGetItem takes so many keys, and may give back some of them unprocessed.
+# BatchGetItem and BatchWriteItem take so many keys, and may give back some of them unprocessed.
 _BATCH_GET_ITEMS = 100
-_BATCH_GET_ATTEMPTS = 8
+_BATCH_WRITE_ITEMS = 25
+_BATCH_ATTEMPTS = 8
 # Up to so many keys, sending them takes less time than another call that skips them.
 _SENT_ANYWAY = 300
 _NAME = re.compile(r"#(\w+)")
@@ -57,7 +58,10 @@ class Table:
         return put
 
     def update(self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]) -> None:
-        """Set the fields (None removes one) where every condition's field has one of its values."""
+        """Set the fields (None removes one) where every condition's field has one of its values.
+
+        The one value None means that the field must be absent.
+        """
         with translated():
             self.client.update_item(**self._update(key, fields, conditions))
 
@@ -78,6 +82,9 @@ class Table:
         tests = ["attribute_exists(#pk)"]
         names["#pk"] = next(iter(key))
         for name, wanted in conditions.items():
+            if None in wanted:
+                tests.append(f"attribute_not_exists(#{name})")
+                continue
             places = [f":{name}_{number}" for number in range(len(wanted))]
             values.update(zip(places, wanted, strict=True))
             tests.append(f"#{name} IN ({', '.join(places)})")
@@ -93,6 +100,24 @@ class Table:
         if values:
             update["ExpressionAttributeValues"] = to_attributes(values)
         return update
+
+    def delete_many(self, places: Sequence[Key]) -> None:
+        """Delete the items of these keys, those that are there, in no order and not all at once."""
+        for start in range(0, len(places), _BATCH_WRITE_ITEMS):
+            batch = [
+                {"DeleteRequest": {"Key": to_attributes(place)}}
+                for place in places[start : start + _BATCH_WRITE_ITEMS]
+            ]
+            for attempt in range(_BATCH_ATTEMPTS):
+                request: Any = {self.name: batch}
+                with translated():
+                    answer: Any = self.client.batch_write_item(RequestItems=request)
+                batch = answer.get("UnprocessedItems", {}).get(self.name, [])
+                if not batch:
+                    break
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+            else:
+                raise StoreUnavailableError("keys of a batch were not processed")
 
     def scan(self, attribute: str) -> Iterator[Any]:
         """One attribute of every item there is: for proofs over a store, never for a request."""
@@ -228,7 +253,7 @@ class Table:
             options["ExpressionAttributeNames"] = {f"#{name}": name for name in fields}
         for start in range(0, len(places), _BATCH_GET_ITEMS):
             batch = [to_attributes(place) for place in places[start : start + _BATCH_GET_ITEMS]]
-            for attempt in range(_BATCH_GET_ATTEMPTS):
+            for attempt in range(_BATCH_ATTEMPTS):
                 request: Any = {self.name: {**options, "Keys": batch}}
                 with translated():
                     answer: Any = self.client.batch_get_item(RequestItems=request)

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from runyard import bootstrap
 from runyard.domain.errors import DefinitionError, RequestError, RetryableError
@@ -21,10 +21,12 @@ from runyard.settings import Settings, settings
 from runyard.web.auth import PROJECT_HEADER
 from runyard.web.idempotency import REPLAYED_HEADER
 from runyard.web.openapi import document_with
-from runyard.web.problems import problem, problem_of
+from runyard.web.problems import failure, refusal
 from runyard.web.rate_limits import RateLimits
 from runyard.web.request_ids import RequestIds
 from runyard.web.runs_api import routes as runs_api
+from runyard.web.threads_api import routes as threads_api
+from runyard.web.threads_api.at_root import ThreadsAtRoot
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +37,9 @@ _THREADS = 64
 CORS_REQUEST_HEADERS = [
     *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", PROJECT_HEADER)
 ]
-CORS_RESPONSE_HEADERS = ["Location", "Retry-After", "X-Request-Id", "X-Run-Id", REPLAYED_HEADER]
+CORS_RESPONSE_HEADERS = [
+    *("Link", "Location", "Retry-After", "X-Request-Id", "X-Run-Id", "X-Trace-Id", REPLAYED_HEADER)
+]
 
 
 def create_app(services: bootstrap.Services | None = None) -> FastAPI:
@@ -45,10 +49,12 @@ def create_app(services: bootstrap.Services | None = None) -> FastAPI:
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services = services
     app.state.rate_limits = RateLimits()
-    app.add_middleware(RequestIds)
+    app.add_middleware(ThreadsAtRoot)
+    app.add_middleware(RequestIds, failed=_unexpected)
     # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
     app.add_middleware(_with_cors, configured=services.settings if services else None)
     app.include_router(runs_api.router)
+    app.include_router(threads_api.router)
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RetryableError, _unavailable)
     app.add_exception_handler(DefinitionError, _no_agent)
@@ -91,21 +97,25 @@ def _read_agents(app: FastAPI) -> None:
         _log.error("agent not available: %s", error)
 
 
-async def _request_error(_: Request, error: Exception) -> Response:
+def _unexpected(scope: Scope) -> ASGIApp:
+    return failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return problem_of(error)
+    return refusal(request.scope, error)
 
 
-async def _unavailable(_: Request, error: Exception) -> Response:
+async def _unavailable(request: Request, error: Exception) -> Response:
     _log.error("store unavailable", exc_info=error)
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE)
+    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
 
 
-async def _no_agent(_: Request, error: Exception) -> Response:
+async def _no_agent(request: Request, error: Exception) -> Response:
     # What is wrong with the agent's files is for those who run the service, not for its callers.
     _log.error("agent not available: %s", error)
     details = {"agent": "is not available; the service's log says why"}
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, details)
+    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, details, {"Retry-After": "1"})
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -114,7 +124,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
-    return problem(HTTPStatus(error.status_code), headers=headers)
+    return failure(request.scope, HTTPStatus(error.status_code), headers=headers)
 
 
 def _methods_of(request: Request) -> set[str]:

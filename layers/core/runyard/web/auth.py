@@ -1,7 +1,8 @@
 """Who asks: the bearer of an access key, and what the key may do.
 
-Every request is about one project. A project's key need not name it; an organization's key names it
-in `X-Project-Id` and is, for this request, that project's key: it sees that project and no other.
+A request is about one project. A project's key need not name it; an organization's key names it in
+`X-Project-Id` and is, for this request, that project's key: it sees that project and no other.
+Where a route allows it, an organization's key that names none sees all of its projects.
 """
 
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +12,9 @@ from runyard.bootstrap import Services
 from runyard.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
+    MissingTokenError,
     NotFoundError,
+    ProjectNotFoundError,
     UnauthorizedError,
 )
 from runyard.domain.ids import is_id
@@ -21,18 +24,21 @@ from runyard.web import tickets
 from runyard.web.rate_limits import RateLimits
 
 PROJECT_HEADER = "X-Project-Id"
+PROJECT_REQUIRED = {PROJECT_HEADER: "is required with an organization's key"}
 
 
-async def authorized(request: Request, services: Services, scope: Scope) -> AccessKey:
+async def authorized(
+    request: Request, services: Services, scope: Scope, *, needs_project: bool = True
+) -> AccessKey:
     """The caller's key, with the project that the request is about.
 
-    Raises UnauthorizedError; TooManyRequestsError where the key asks too fast; ForbiddenError
-    without the scope; InvalidRequestError or NotFoundError where the named project is not the
-    key's.
+    Raises MissingTokenError, UnauthorizedError; TooManyRequestsError where the key asks too fast;
+    ForbiddenError without the scope; InvalidRequestError or ProjectNotFoundError where the named
+    project is not the key's.
     """
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
-        raise UnauthorizedError
+        raise MissingTokenError
     access_keys = services.stores.access_keys
     key = await run_in_threadpool(access_keys.find, secret.strip())
     if key is None or not key.is_valid():
@@ -43,36 +49,42 @@ async def authorized(request: Request, services: Services, scope: Scope) -> Acce
         await run_in_threadpool(access_keys.note_use, key)
     if scope not in key.scopes:
         raise ForbiddenError
-    return await _in_project(request, services, key)
+    return await _in_project(request, services, key, needs_project)
 
 
-async def _in_project(request: Request, services: Services, key: AccessKey) -> AccessKey:
+async def _in_project(
+    request: Request, services: Services, key: AccessKey, needs_project: bool
+) -> AccessKey:
     named = request.headers.get(PROJECT_HEADER, "").strip()
     if not key.is_organizations:
         if named not in ("", key.project_id):
             raise InvalidRequestError({PROJECT_HEADER: "is not the project of this key"})
         return key
+    if not named and needs_project:
+        raise InvalidRequestError(PROJECT_REQUIRED)
     if not named:
-        raise InvalidRequestError({PROJECT_HEADER: "is required with an organization's key"})
+        return key
     # One answer for "there is none" and "it is somebody else's".
     if not await run_in_threadpool(services.stores.access_keys.is_project_of, named, key.org_id):
-        raise NotFoundError({PROJECT_HEADER: "is not a project of this organization"})
+        raise ProjectNotFoundError({PROJECT_HEADER: "is not a project of this organization"})
     return key.model_copy(update={"project_id": named})
 
 
 async def run_of(services: Services, key: AccessKey, run_id: str) -> Run:
-    """The run, if it belongs to the key's project; a stranger does not learn that it exists."""
+    """The run, if the key may see it; a stranger does not learn that it exists."""
     run = await _found(services, run_id)
-    if run.project_id != key.project_id:
+    if not key.sees(run.org_id, run.project_id):
         raise NotFoundError
     return run
 
 
-async def run_to_stream(request: Request, services: Services, run_id: str) -> Run:
+async def run_to_stream(
+    request: Request, services: Services, run_id: str, *, needs_project: bool = True
+) -> Run:
     """The run whose stream is asked for, by key or by ticket."""
     ticket = request.query_params.get("ticket")
     if ticket is None or "authorization" in request.headers:
-        key = await authorized(request, services, "runs:read")
+        key = await authorized(request, services, "runs:read", needs_project=needs_project)
         return await run_of(services, key, run_id)
     secret = await run_in_threadpool(services.ticket_secret)
     if not tickets.is_good(secret, ticket, run_id):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from math import isfinite
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
 from runyard.domain.errors import (
@@ -22,6 +22,13 @@ MAX_DEPTH = 64
 _MAX_DRAINED_BYTES = 256 * 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Body(BaseModel):
+    """A request's body: nothing unknown in it, and no value taken for one of another type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
 
 # Pydantic's kinds of fault, in words for the caller.
 _WORDS = {
@@ -49,9 +56,13 @@ _WORDS = {
 
 
 async def parsed_body(
-    request: Request, model: type[_Model], max_bytes: int = MAX_BODY_BYTES
+    request: Request,
+    model: type[_Model],
+    max_bytes: int = MAX_BODY_BYTES,
+    *,
+    optional: bool = False,
 ) -> _Model:
-    """The request's JSON object as `model`.
+    """The request's JSON object as `model`; where it is `optional`, no body is an empty one.
 
     Raises PayloadTooLargeError, UnsupportedMediaTypeError, or InvalidRequestError with each fault.
     """
@@ -59,6 +70,8 @@ async def parsed_body(
     if content_type.lower() != "application/json":
         raise UnsupportedMediaTypeError({"content-type": "must be application/json"})
     body = await _read(request, min(max_bytes, MAX_BODY_BYTES))
+    if optional and not body.strip():
+        return validated({}, model)
     value = parsed_json(body, "body")
     if not isinstance(value, dict):
         raise InvalidRequestError({"body": "must be a JSON object"})

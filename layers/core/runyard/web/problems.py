@@ -1,75 +1,32 @@
-"""The Runs API's errors: one table from what went wrong to status, code and body.
-
-No stack trace and no library's own words ever leave: `details` are always ours.
-"""
+"""Which API's shape an answer to a failed request takes: the one under whose path it failed."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from itertools import islice
 
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
-from runyard.domain.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidRequestError,
-    NotFoundError,
-    PayloadTooLargeError,
-    RequestError,
-    TooManyRequestsError,
-    UnauthorizedError,
-    UnavailableError,
-    UnsupportedMediaTypeError,
-)
-
-_MAX_DETAILS = 100
-_MAX_NAME_LENGTH = 200
-
-_STATUS: Mapping[type[RequestError], HTTPStatus] = {
-    InvalidRequestError: HTTPStatus.BAD_REQUEST,
-    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
-    ForbiddenError: HTTPStatus.FORBIDDEN,
-    NotFoundError: HTTPStatus.NOT_FOUND,
-    ConflictError: HTTPStatus.CONFLICT,
-    PayloadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
-    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-_CODES: Mapping[HTTPStatus, str] = {
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "payload_too_large",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "internal_error",
-    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
-}
-_PHRASES: Mapping[HTTPStatus, str] = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Payload Too Large"}
-_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
-    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
-}
+from runyard.domain.errors import RequestError
+from runyard.web.request_ids import trace_id_of
+from runyard.web.runs_api import problems as runs_api
+from runyard.web.threads_api import problems as threads_api
+from runyard.web.threads_api.at_root import is_threads_path
 
 
-def problem(
+def refusal(scope: Scope, error: RequestError) -> JSONResponse:
+    """The answer to a request that cannot be served."""
+    if is_threads_path(scope["path"]):
+        return threads_api.problem_of(error, trace_id_of(scope))
+    return runs_api.problem_of(error)
+
+
+def failure(
+    scope: Scope,
     status: HTTPStatus,
     details: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """`{"error": {code, message, details?}}` with the status's own code and phrase."""
-    error: dict[str, object] = {
-        "code": _CODES.get(status, status.name.lower()),
-        "message": _PHRASES.get(status, status.phrase),
-    }
-    if details:
-        # Whoever sends a thousand unknown fields is told of some of them.
-        told = islice(details.items(), _MAX_DETAILS)
-        error["details"] = {name[:_MAX_NAME_LENGTH]: fault for name, fault in told}
-    return JSONResponse(
-        {"error": error}, status, headers={**_HEADERS.get(status, {}), **(headers or {})}
-    )
-
-
-def problem_of(error: RequestError) -> JSONResponse:
-    """The response to a request that cannot be served."""
-    headers = None
-    if isinstance(error, TooManyRequestsError):
-        headers = {"Retry-After": str(error.retry_after)}
-    return problem(_STATUS[type(error)], error.details, headers)
+    """The answer where the fault is ours or the framework's, and all there is is a status."""
+    if is_threads_path(scope["path"]):
+        return threads_api.problem(status, trace_id_of(scope), details=details, headers=headers)
+    return runs_api.problem(status, details, headers)

@@ -1,7 +1,8 @@
 """Server-Sent Events: a run's log as frames, with heartbeat and a bounded life."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 from starlette.responses import StreamingResponse
 
@@ -25,19 +26,31 @@ def runs_api_frames(batch: Batch) -> bytes:
     ).encode()
 
 
+@dataclass(frozen=True)
+class StreamShape:
+    """How an API shows a log: its frames, and the comment that it sends in times of silence.
+
+    Where it does not `follow`, the stream closes behind what is there.
+    """
+
+    frames: Callable[[Batch], bytes] = runs_api_frames
+    heartbeat: bytes = b": heartbeat\n"
+    follow: bool = True
+
+
 def event_stream(
     log: EventLog,
     settings: Settings,
     run_id: str,
     after: int,
-    headers: dict[str, str] | None = None,
-    frames: Callable[[Batch], bytes] = runs_api_frames,
+    shape: StreamShape,
+    headers: Mapping[str, str],
 ) -> StreamingResponse:
     """The run's events behind `after`, live, until the end or the connection's age."""
     return StreamingResponse(
-        _body(log, settings, run_id, after, frames),
+        _body(log, settings, run_id, after, shape),
         media_type="text/event-stream",
-        headers={**HEADERS, **(headers or {})},
+        headers={**HEADERS, **headers},
     )
 
 
@@ -47,19 +60,20 @@ def pace_of(settings: Settings) -> TailPace:
 
 
 async def _body(
-    log: EventLog, settings: Settings, run_id: str, after: int, frames: Callable[[Batch], bytes]
+    log: EventLog, settings: Settings, run_id: str, after: int, shape: StreamShape
 ) -> AsyncIterator[bytes]:
     # Single lines and no blocks: some clients take a block without data for an event.
     yield b"retry: 2000\n"
     started = last_sent = time.monotonic()
-    until = started + settings.stream_max_seconds
+    until = started + (settings.stream_max_seconds if shape.follow else 0)
     async for batch in follow_events(log, run_id, after, pace_of(settings), until):
         if batch is not None:
-            yield frames(batch)
+            yield shape.frames(batch)
             if batch.is_end:
                 return
             last_sent = time.monotonic()
         elif time.monotonic() - last_sent >= settings.stream_heartbeat_seconds:
-            yield b": heartbeat\n"
+            yield shape.heartbeat
             last_sent = time.monotonic()
-    yield b": this connection has reached its age; come back with Last-Event-ID\n"
+    if shape.follow:
+        yield b": this connection has reached its age; come back with Last-Event-ID\n"

@@ -6,6 +6,9 @@
 import hashlib
 import hmac
 import time
+from datetime import UTC, datetime
+
+from runyard.domain.clock import stamp
 
 LIFE_SECONDS = 300
 
@@ -14,6 +17,11 @@ def issue(secret: str, run_id: str) -> str:
     """A ticket for the run's stream, good for `LIFE_SECONDS`."""
     expiry = int(time.time()) + LIFE_SECONDS
     return f"{run_id}.{expiry}.{_signature(secret, run_id, expiry)}"
+
+
+def expires_at(ticket: str) -> str:
+    """When a ticket that was issued here expires, as a timestamp."""
+    return stamp(datetime.fromtimestamp(int(ticket.split(".")[1]), UTC))
 
 
 def is_good(secret: str, ticket: str, run_id: str) -> bool:

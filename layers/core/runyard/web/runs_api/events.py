@@ -1,19 +1,20 @@
 """`/v1/runs/{run_id}/events` and `/stream`: a run's log, page by page and live."""
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
-from runyard.domain.errors import InvalidRequestError
 from runyard.web.auth import run_of, run_to_stream
 from runyard.web.dependencies import Reader, Uses
 from runyard.web.runs_api.paging import Page, page_of
-from runyard.web.runs_api.streaming import stream_answer
+from runyard.web.sse import StreamShape
+from runyard.web.streaming import StreamRoute, resumed_stream, ticket_view
 
 router = APIRouter()
+
+STREAM = StreamRoute("/v1/runs/{run_id}/stream", cursor="after_sequence")
 
 
 @router.get("/runs/{run_id}/events")
@@ -49,28 +50,13 @@ def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
 async def stream_events(run_id: str, request: Request, services: Uses) -> Response:
     """The run's events as Server-Sent Events, live, from the cursor on."""
     run = await run_to_stream(request, services, run_id)
-    after = _cursor(request)
-    if run.has_ended or after:
-        last, has_ended = await run_in_threadpool(services.stores.log.last, run.id)
-        if has_ended and after > last:
-            raise InvalidRequestError({"after_sequence": f"is past the last sequence, {last}"})
-        if has_ended and after == last:
-            return Response(status_code=HTTPStatus.NO_CONTENT)
-    return await stream_answer(services, run.id, after)
+    return await resumed_stream(request, services, run, STREAM, StreamShape())
 
 
-def _cursor(request: Request) -> int:
-    """Where the stream begins: the header wins, but both must make sense."""
-    after = _sequence("after_sequence", request.query_params.get("after_sequence", ""))
-    if "last-event-id" in request.headers:
-        after = _sequence("Last-Event-ID", request.headers["last-event-id"])
-    return after
-
-
-def _sequence(name: str, text: str) -> int:
-    text = text.strip()
-    if text in ("", "-1"):
-        return 0
-    if not text.isascii() or not text.isdecimal() or len(text) > 15:
-        raise InvalidRequestError({name: "must be an integer of at least 0"})
-    return int(text)
+@router.post("/runs/{run_id}/ticket")
+async def create_ticket(
+    run_id: str, request: Request, services: Uses, key: Reader
+) -> dict[str, dict[str, str]]:
+    """A ticket for the run's stream, for clients that can send no header."""
+    run = await run_of(services, key, run_id)
+    return {"data": await ticket_view(request, services, run.id, STREAM)}

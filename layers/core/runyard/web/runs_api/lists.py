@@ -54,7 +54,8 @@ def _read_page(services: Services, wanted: RunFilter, page: Page) -> dict[str, A
     found = stores.run_lists.page(wanted, page.sort, first, page.size)
     runs = stores.runs.many(found.ids)
     questions = _questions(services, [run for run in runs if run.awaits_input])
-    data = [run_view(run, questions.get(run.id, ())) for run in runs]
+    messages = stores.messages.newest_seen(runs)
+    data = [run_view(run, questions.get(run.id, ()), messages.get(run.id)) for run in runs]
     return {"data": data, "pagination": page.pagination(found.total)}
 
 

@@ -21,6 +21,8 @@ from runyard.web.auth import run_of
 from runyard.web.bodies import parsed_body, validated
 from runyard.web.dependencies import Reader, Uses, Writer
 from runyard.web.idempotency import once
+from runyard.web.request_ids import trace_id_of
+from runyard.web.runs_api.events import STREAM
 from runyard.web.runs_api.files import create_body, fingerprint_of
 from runyard.web.runs_api.schemas import (
     ApprovalInput,
@@ -29,8 +31,9 @@ from runyard.web.runs_api.schemas import (
     RunInput,
     run_view,
 )
-from runyard.web.runs_api.streaming import stream_answer
 from runyard.web.runs_api.waiting import has_settled
+from runyard.web.sse import StreamShape
+from runyard.web.streaming import stream_answer
 
 router = APIRouter()
 
@@ -42,7 +45,7 @@ async def create_run(request: Request, services: Uses, key: Writer) -> Response:
     """Start a run: synchronous, in the background, or followed as a stream."""
     async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
         asked = await run_in_threadpool(fingerprint_of, body, uploads)
-        answer = partial(_create, services, key, body, uploads)
+        answer = partial(_create, services, key, body, uploads, trace_id_of(request.scope))
         return await once(request, services, key, asked, answer)
 
 
@@ -51,15 +54,16 @@ async def _create(
     key: AccessKey,
     body: CreateRun,
     uploads: Sequence[NewFile],
+    trace_id: str,
     run_id: str | None,
 ) -> Response:
-    run = await run_in_threadpool(_start, services, key, body, uploads, run_id)
+    run = await run_in_threadpool(_start, services, key, body, uploads, trace_id, run_id)
     location = {"Location": f"/v1/runs/{run.id}"}
     if body.background:
         return JSONResponse({"data": run_view(run)}, HTTPStatus.ACCEPTED, headers=location)
     if body.stream:
         headers = {"Location": f"/v1/runs/{run.id}/stream", "X-Run-Id": run.id}
-        return await stream_answer(services, run.id, 0, headers)
+        return await stream_answer(services, run.id, STREAM, StreamShape(), headers=headers)
     await has_settled(services, run.id)
     view = await _shown(services, run.id)
     if view["status"] in _SETTLED:
@@ -72,6 +76,7 @@ def _start(
     key: AccessKey,
     body: CreateRun,
     uploads: Sequence[NewFile],
+    trace_id: str,
     run_id: str | None,
 ) -> Run:
     snapshot = services.catalog.agent(key.agent or services.settings.default_agent)
@@ -84,7 +89,10 @@ def _start(
         file_ids=body.file_ids,
         uploads=uploads,
         run_id=run_id,
+        author=key.author,
+        trace_id=trace_id,
         max_live_runs=services.settings.project_max_live_runs,
+        max_org_live_runs=services.settings.org_max_live_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
 
@@ -103,8 +111,9 @@ async def _shown(services: Services, run_id: str) -> dict[str, Any]:
 def _read_view(services: Services, run_id: str) -> dict[str, Any]:
     run = services.stores.runs.get(run_id)
     assert run is not None, "runs are not deleted while they are shown"
-    requests = services.stores.input_requests.open_of_run(run_id) if run.awaits_input else ()
-    return run_view(run, requests)
+    stores = services.stores
+    requests = stores.input_requests.open_of_run(run_id) if run.awaits_input else ()
+    return run_view(run, requests, stores.messages.newest_seen([run]).get(run_id))
 
 
 @router.post("/runs/{run_id}/input")

@@ -4,22 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from runyard.domain.content_types import clean_type
 from runyard.domain.requests import Answer, InputRequest
 from runyard.domain.runs import Run, shown_usage
+from runyard.domain.threads import Message
 from runyard.store.files import MAX_FILE_BYTES
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
+from runyard.web.bodies import Body
 
 MAX_FILES = 20
 
 
-class CreateRun(_Body):
+class CreateRun(Body):
     """`POST /v1/runs`."""
 
     input: Mapping[str, Any] = Field(default_factory=dict, validate_default=True)
@@ -44,7 +41,7 @@ class CreateRun(_Body):
         return stream
 
 
-class CreateFile(_Body):
+class CreateFile(Body):
     """`POST /v1/files` for a file that its owner uploads to S3; `size` is in bytes."""
 
     name: Annotated[str, Field(min_length=1, max_length=1024)]
@@ -66,14 +63,14 @@ class CreateFile(_Body):
         return mime_type
 
 
-class Feedback(_Body):
+class Feedback(Body):
     """The answer to a question."""
 
     request_id: str
     feedback: Any = None
 
 
-class Approval(_Body):
+class Approval(Body):
     """The answer to an approval request."""
 
     request_id: str
@@ -82,7 +79,7 @@ class Approval(_Body):
     params: Mapping[str, Any] | None = None
 
 
-class FeedbackInput(_Body):
+class FeedbackInput(Body):
     """`POST …/input` for a question."""
 
     type: Literal["human_feedback"]
@@ -93,7 +90,7 @@ class FeedbackInput(_Body):
         return Answer(type=self.type, **self.data.model_dump())
 
 
-class ApprovalInput(_Body):
+class ApprovalInput(Body):
     """`POST …/input` for an approval request."""
 
     type: Literal["approval_request"]
@@ -104,15 +101,20 @@ class ApprovalInput(_Body):
         return Answer(type=self.type, **self.data.model_dump())
 
 
-class RunInput(_Body):
+class RunInput(Body):
     """`POST /v1/runs/{run_id}/input`, before its type is known."""
 
     type: Literal["human_feedback", "approval_request"]
     data: Mapping[str, Any]
 
 
-def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
-    """The run as the API shows it; a field without a value is left out."""
+def run_view(
+    run: Run, requests: Sequence[InputRequest] = (), message: Message | None = None
+) -> dict[str, Any]:
+    """The run as the API shows it; a field without a value is left out.
+
+    `message` is the newest one of its thread that the run saw: what it was started to answer.
+    """
     ended = run.ended_at
     view: dict[str, Any] = {
         "id": run.id,
@@ -120,7 +122,7 @@ def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
         "status": "awaiting_input" if run.awaits_input else run.status,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
-        "input": run.input,
+        "input": run.input if run.thread_id is None else _thread_input(run, message),
         "output": run.output,
         "user_id": run.user_id,
         "session_id": run.session_id,
@@ -129,6 +131,11 @@ def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
         "usage": ended and shown_usage(run.usage, run.started_at, ended),
     }
     return {name: value for name, value in view.items() if value is not None}
+
+
+def _thread_input(run: Run, message: Message | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"thread_id": run.thread_id, "message_count": run.thread_messages}
+    return shown if message is None else {**shown, "content": message.content}
 
 
 def request_view(request: InputRequest) -> dict[str, Any]:

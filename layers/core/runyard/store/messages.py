@@ -1,0 +1,105 @@
+"""The messages of threads: one item each, at the place that its thread's record has counted."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from runyard.domain.clock import stamp
+from runyard.domain.errors import ThreadNotFoundError, UnavailableError
+from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
+from runyard.domain.threads import Message, Role, Thread
+from runyard.store import keys
+from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
+from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
+from runyard.store.table import Table
+from runyard.store.threads import Threads
+
+# Messages may come at the same moment; each retry loses to one of them.
+_ATTEMPTS = 40
+
+
+class Messages:
+    """The message items of the records table; a large content lies in S3."""
+
+    def __init__(self, table: Table, payloads: Payloads, threads: Threads) -> None:
+        self._table = table
+        self._payloads = payloads
+        self._threads = threads
+
+    def add(self, thread_id: str, role: Role, content: str) -> Message:
+        """Append a message. Raises ThreadNotFoundError where the thread is gone."""
+        kept = self._kept(thread_id, content)
+        for _ in range(_ATTEMPTS):
+            thread = self._threads.get(thread_id)
+            if thread is None:
+                raise ThreadNotFoundError
+            message = _message(thread, role, content)
+            changes = [self._put_change(message, kept), self._threads.message_change(thread)]
+            try:
+                transact(self._table.client, changes)
+            except ConditionFailedError:
+                continue
+            return message
+        raise UnavailableError({"thread": "too much is happening to it at this moment"})
+
+    def answer_changes(self, thread: Thread, run: Run, content: str) -> list[Change]:
+        """The run's answer becomes the thread's next message, and the thread is free again."""
+        message = _message(thread, "assistant", content, run.id)
+        return [
+            self._put_change(message, self._kept(thread.id, content)),
+            self._threads.end_change(thread, run.id, answers=True),
+        ]
+
+    def read(self, thread_id: str, after: int, until: int) -> Iterator[Message]:
+        """The messages behind place `after`, up to place `until`, oldest first."""
+        if until <= after:
+            return
+        first, last = keys.message(thread_id, after + 1), keys.message(thread_id, until)
+        values = {":pk": first["pk"], ":from": first["sk"], ":until": last["sk"]}
+        for item in self._table.query("#pk = :pk AND #sk BETWEEN :from AND :until", values):
+            yield self._from_item(item)
+
+    def newest_seen(self, runs: Iterable[Run]) -> Mapping[str, Message]:
+        """By run, the newest message that it saw; none of a run that is in no thread."""
+        places = {
+            run.id: keys.message(run.thread_id, run.thread_messages)
+            for run in runs
+            if run.thread_id is not None and run.thread_messages
+        }
+        unique = {(place["pk"], place["sk"]): place for place in places.values()}
+        found = {
+            (item["pk"], item["sk"]): self._from_item(item)
+            for item in self._table.batch_get(list(unique.values()))
+        }
+        seen = {run_id: found.get((place["pk"], place["sk"])) for run_id, place in places.items()}
+        return {run_id: message for run_id, message in seen.items() if message is not None}
+
+    def _kept(self, thread_id: str, content: str) -> Mapping[str, str]:
+        if len(content.encode()) <= MAX_INLINE_BYTES:
+            return {"content": content}
+        return {"content_key": self._payloads.keep(thread_id, content, owners="threads")}
+
+    def _put_change(self, message: Message, kept: Mapping[str, str]) -> Change:
+        item: dict[str, Any] = {
+            **keys.message(message.thread_id, message.sequence),
+            **message.model_dump(exclude={"content"}),
+            **kept,
+        }
+        return self._table.put_change(item, if_absent=True)
+
+    def _from_item(self, item: Item) -> Message:
+        if "content_key" in item:
+            item = {**item, "content": self._payloads.fetch(item["content_key"])}
+        return Message.model_validate(item)
+
+
+def _message(thread: Thread, role: Role, content: str, run_id: str | None = None) -> Message:
+    return Message(
+        id=new_id(),
+        thread_id=thread.id,
+        sequence=thread.messages + 1,
+        role=role,
+        content=content,
+        created_at=stamp(),
+        run_id=run_id,
+    )

@@ -1,0 +1,88 @@
+"""The Runs API's errors: one table from what went wrong to status, code and body.
+
+No stack trace and no library's own words ever leave: `details` are always ours.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from itertools import islice
+
+from starlette.responses import JSONResponse
+
+from runyard.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RequestError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+)
+
+_MAX_DETAILS = 100
+_MAX_NAME_LENGTH = 200
+
+_STATUS: Mapping[type[RequestError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    PayloadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_CODES: Mapping[HTTPStatus, str] = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "payload_too_large",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
+}
+_PHRASES: Mapping[HTTPStatus, str] = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Payload Too Large"}
+_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+}
+
+
+def problem(
+    status: HTTPStatus,
+    details: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """`{"error": {code, message, details?}}` with the status's own code and phrase."""
+    error: dict[str, object] = {
+        "code": _CODES.get(status, status.name.lower()),
+        "message": _PHRASES.get(status, status.phrase),
+    }
+    if details:
+        error["details"] = shortened(details)
+    return JSONResponse(
+        {"error": error}, status, headers={**_HEADERS.get(status, {}), **(headers or {})}
+    )
+
+
+def problem_of(error: RequestError) -> JSONResponse:
+    """The response to a request that cannot be served."""
+    return problem(_status_of(error), error.details, headers_of(error))
+
+
+def headers_of(error: RequestError) -> dict[str, str]:
+    """What a response to this error carries beside its body, in either API."""
+    if isinstance(error, TooManyRequestsError):
+        return {"Retry-After": str(error.retry_after)}
+    return dict(_HEADERS.get(_status_of(error), {}))
+
+
+def shortened(details: Mapping[str, str]) -> dict[str, str]:
+    """The details as they are told: whoever sends a thousand unknown fields hears of some."""
+    told = islice(details.items(), _MAX_DETAILS)
+    return {name[:_MAX_NAME_LENGTH]: fault for name, fault in told}
+
+
+def _status_of(error: RequestError) -> HTTPStatus:
+    """By the error's own class, or the next more general one that the table has."""
+    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)

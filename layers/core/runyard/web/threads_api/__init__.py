@@ -1,0 +1,1 @@
+"""The Threads API, served under `/threads/v1`: the same runs and the same log in other shapes."""

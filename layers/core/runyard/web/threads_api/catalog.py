@@ -1,0 +1,48 @@
+"""`/v1/personas` and `/v1/routes`: what a run may be asked to be, and to think with."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
+
+from runyard.bootstrap import Services
+from runyard.store.access_keys import AccessKey
+from runyard.web.dependencies import Uses
+from runyard.web.threads_api.dependencies import Reader, reader
+
+router = APIRouter()
+
+
+@router.get("/personas")
+async def list_personas(services: Uses, key: Reader) -> list[dict[str, Any]]:
+    """Every version of every persona; of one key the newest first."""
+    return await run_in_threadpool(_personas, services, key)
+
+
+def _personas(services: Services, key: AccessKey) -> list[dict[str, Any]]:
+    default, _, version = (key.agent or services.settings.default_persona).partition("@")
+    return [
+        {
+            "persona_id": persona.snapshot.name,
+            "persona_key": persona.snapshot.definition.key,
+            "version": persona.snapshot.definition.version,
+            "description": persona.snapshot.definition.description,
+            "route_id": persona.snapshot.route_id,
+            "model": persona.snapshot.route.model_name,
+            "is_default": persona.snapshot.definition.key == default
+            and (
+                persona.is_newest if not version else persona.snapshot.definition.version == version
+            ),
+        }
+        for persona in services.catalog.personas()
+    ]
+
+
+@router.get("/routes", dependencies=[Depends(reader)])
+async def list_routes(services: Uses) -> list[dict[str, Any]]:
+    """Every route."""
+    routes = await run_in_threadpool(services.catalog.routes)
+    return [
+        {"route_id": name, "provider": route.provider, "model": route.model_name}
+        for name, route in routes.items()
+    ]

@@ -1,0 +1,53 @@
+"""`/v1/runs/{run_id}/events`: a run's log as Server-Sent Events, in this API's words."""
+
+import json
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from runyard.domain.errors import InvalidRequestError
+from runyard.domain.events import from_line
+from runyard.domain.runs import Run
+from runyard.store.event_log import Batch
+from runyard.web.auth import run_of, run_to_stream
+from runyard.web.dependencies import Uses
+from runyard.web.sse import StreamShape
+from runyard.web.streaming import StreamRoute, resumed_stream, ticket_view
+from runyard.web.threads_api.at_root import BASE_PATH
+from runyard.web.threads_api.dependencies import Reader
+from runyard.web.threads_api.event_views import event_view
+
+router = APIRouter()
+
+STREAM = StreamRoute(f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq")
+
+
+@router.get("/runs/{run_id}/events")
+async def stream_events(run_id: str, request: Request, services: Uses) -> Response:
+    """The run's events from the cursor on; live, unless `follow` is false."""
+    run = await run_to_stream(request, services, run_id, needs_project=False)
+    shape = StreamShape(partial(_frames, run=run), b": ping\n", _follow(request))
+    return await resumed_stream(request, services, run, STREAM, shape)
+
+
+def _follow(request: Request) -> bool:
+    text = request.query_params.get("follow", "true").strip().lower()
+    if text not in ("true", "false", "1", "0", ""):
+        raise InvalidRequestError({"follow": "must be true or false"})
+    return text not in ("false", "0")
+
+
+def _frames(batch: Batch, run: Run) -> bytes:
+    """No `event:` line: a browser's `onmessage` gets every one."""
+    return "".join(
+        f"id: {sequence}\ndata: {json.dumps(event_view(from_line(line), run))}\n\n"
+        for sequence, line in enumerate(batch.lines, start=batch.first)
+    ).encode()
+
+
+@router.post("/runs/{run_id}/ticket")
+async def create_ticket(run_id: str, request: Request, services: Uses, key: Reader) -> Response:
+    """A ticket for the run's stream, for clients that can send no header."""
+    run = await run_of(services, key, run_id)
+    return JSONResponse(await ticket_view(request, services, run.id, STREAM), 201)

@@ -1,0 +1,14 @@
+"""The Threads API, put together: every router under `/threads/v1`."""
+
+from fastapi import APIRouter
+
+from runyard.web.threads_api import catalog, events, messages, run_lists, runs, threads
+from runyard.web.threads_api.at_root import BASE_PATH
+
+router = APIRouter(prefix=f"{BASE_PATH}/v1")
+router.include_router(threads.router)
+router.include_router(messages.router)
+router.include_router(runs.router)
+router.include_router(run_lists.router)
+router.include_router(events.router)
+router.include_router(catalog.router)

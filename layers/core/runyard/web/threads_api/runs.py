@@ -1,0 +1,98 @@
+"""Runs in threads: start one, look at it, answer it, cancel it."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from runyard.bootstrap import Services
+from runyard.domain.runs import Run
+from runyard.domain.threads import Thread
+from runyard.engine.cancel_run import cancel_run
+from runyard.engine.start_run import NewRun, start_run
+from runyard.store.access_keys import AccessKey
+from runyard.web.auth import run_of
+from runyard.web.bodies import parsed_body
+from runyard.web.dependencies import Uses
+from runyard.web.idempotency import once
+from runyard.web.request_ids import trace_id_of
+from runyard.web.threads_api.answers import answer_by_content
+from runyard.web.threads_api.dependencies import Reader, Writer, thread_of
+from runyard.web.threads_api.schemas import CancelRun, CreateThreadRun, SubmitInput
+from runyard.web.threads_api.views import run_view, trace_id
+
+router = APIRouter()
+
+
+@router.post("/threads/{thread_id}/runs")
+async def create_run(thread_id: str, request: Request, services: Uses, key: Writer) -> Response:
+    """Start a run that answers the thread's messages."""
+    body = await parsed_body(request, CreateThreadRun, optional=True)
+    thread = await thread_of(services, key, thread_id)
+    key = key.model_copy(update={"project_id": thread.project_id})
+    start = partial(_start, services, key, thread, body, trace_id_of(request.scope))
+
+    async def answer(run_id: str | None) -> Response:
+        run = await run_in_threadpool(start, run_id)
+        return JSONResponse({"run_id": run.id, "trace_id": trace_id(run)}, 201)
+
+    return await once(request, services, key, body.model_dump(mode="json"), answer)
+
+
+def _start(
+    services: Services,
+    key: AccessKey,
+    thread: Thread,
+    body: CreateThreadRun,
+    trace: str,
+    run_id: str | None,
+) -> Run:
+    settings = services.settings
+    snapshot = services.catalog.chosen(
+        body.persona_id or key.agent or settings.default_persona,
+        route_id=body.route_id or None,
+        model=body.model or None,
+        reasoning=body.reasoning_mode,
+    )
+    wanted = NewRun(
+        org_id=thread.org_id,
+        project_id=thread.project_id,
+        thread_id=thread.id,
+        run_id=run_id,
+        author=key.author,
+        trace_id=trace,
+        max_live_runs=settings.project_max_live_runs,
+        max_org_live_runs=settings.org_max_live_runs,
+    )
+    return start_run(services.stores, services.orchestrator, snapshot, wanted)
+
+
+@router.get("/runs/{run_id}")
+async def get_run(run_id: str, services: Uses, key: Reader) -> dict[str, Any]:
+    """The run as it stands."""
+    return run_view(await run_of(services, key, run_id))
+
+
+@router.post("/runs/{run_id}:cancel")
+async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> dict[str, bool]:
+    """End the run as canceled; a run that has ended stays as it is."""
+    body = await parsed_body(request, CancelRun, optional=True)
+    run = await run_of(services, key, run_id)
+    if not run.has_ended:
+        remarks = body.model_dump(exclude_none=True)
+        await asyncio.to_thread(
+            cancel_run, services.stores, services.orchestrator, run.id, key.id, remarks
+        )
+    return {"ok": True}
+
+
+@router.post("/runs/{run_id}/input")
+async def send_input(run_id: str, request: Request, services: Uses, key: Writer) -> dict[str, bool]:
+    """Answer the run's open question, or the one that is named."""
+    body = await parsed_body(request, SubmitInput)
+    run = await run_of(services, key, run_id)
+    await run_in_threadpool(answer_by_content, services, run, body, key.id)
+    return {"ok": True}
