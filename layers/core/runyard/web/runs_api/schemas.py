@@ -113,7 +113,6 @@ class RunInput(_Body):
 
 def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
     """The run as the API shows it; a field without a value is left out."""
-    ended = run.ended_at
     view: dict[str, Any] = {
         "id": run.id,
         "app_id": run.app_id,
@@ -126,9 +125,16 @@ def run_view(run: Run, requests: Sequence[InputRequest] = ()) -> dict[str, Any]:
         "session_id": run.session_id,
         "input_requests": [request_view(request) for request in requests] or None,
         "error": run.error,
-        "usage": ended and shown_usage(run.usage, run.started_at, ended),
+        "usage": _usage(run),
     }
     return {name: value for name, value in view.items() if value is not None}
+
+
+def _usage(run: Run) -> dict[str, Any] | None:
+    """The whole of it once the run has ended; so far, while the run waits for a person."""
+    if run.ended_at is None and not run.awaits_input:
+        return None
+    return shown_usage(run.usage, run.started_at, run.ended_at)
 
 
 def request_view(request: InputRequest) -> dict[str, Any]:
