@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_usage_and_the_routes_own_prices() -> None:
         model = model_at(server, input_usd_per_million="0.15", output_usd_per_million="0.6")
         reply = reply_of(model)
     assert reply.usage == TokenUsage(1000, 20, 300)
-    assert reply.cost_usd == "0.000162"
+    assert reply.cost_usd == Decimal("0.000162")
 
 
 def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:

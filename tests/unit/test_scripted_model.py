@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runyard.agent.definition import Route
 from runyard.agent.dialogue import (
     ModelRequest,
     ModelTurn,
@@ -18,6 +19,7 @@ from runyard.agent.dialogue import (
 from runyard.agent.scripted_model import ScriptedModel
 from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
 
+ROUTE = Route(model="scripted:test")
 SCRIPT = {
     "dialogues": [
         {
@@ -55,7 +57,7 @@ def play(topic: str, *turns: Turn, attempt: int = 1) -> list[Any]:
     )
 
     async def collect() -> list[Any]:
-        return [event async for event in ScriptedModel(SCRIPT).stream(request)]
+        return [event async for event in ScriptedModel(ROUTE, SCRIPT).stream(request)]
 
     return asyncio.run(collect())
 

@@ -6,6 +6,7 @@ with this model by a test.
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -35,6 +36,9 @@ class Settings(BaseModel):
 
     agents_dir: str = Field("agents", description="Folder of agent definitions and routes.yaml.")
     default_agent: str = Field("support_triage", description="Agent of a key that names none.")
+    credits_per_usd: Decimal = Field(
+        Decimal(1000), ge=0, description="Credits that one USD is, in `credits_used`."
+    )
     agent_variables: Json[dict[str, str]] = Field(
         default_factory=dict, description="Values for `${NAME}` in tool URLs and headers, as JSON."
     )

@@ -19,6 +19,7 @@ from runyard.agent.dialogue import (
     UserTurn,
 )
 from runyard.agent.schemas import faults_of
+from runyard.domain.costs import to_number
 from runyard.domain.errors import OutputInvalidError
 from runyard.domain.events import Draft
 from runyard.domain.history import Call, Exchange, History
@@ -130,7 +131,7 @@ def reply_draft(reply: Reply, iteration: int) -> Draft:
         "model": reply.model,
     }
     if reply.cost_usd is not None:
-        data["usage"]["cost_usd"] = float(reply.cost_usd)
+        data["usage"]["cost_usd"] = to_number(reply.cost_usd)
     if reply.turn.tool_calls:
         data["tool_calls"] = [
             {"id": call.id, "name": call.name, "input": call.input}

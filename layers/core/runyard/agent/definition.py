@@ -184,7 +184,8 @@ class Route(_Part):
 
     `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
     `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
-    Manager that holds the key. Prices are USD per million tokens and override the price table.
+    Manager that holds the key. Prices are USD per million tokens and override the price table;
+    without one of its own, cached input costs as much as any.
     """
 
     model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
@@ -194,12 +195,15 @@ class Route(_Part):
     api_key_secret: str | None = None
     input_usd_per_million: Decimal | None = Field(None, ge=0)
     output_usd_per_million: Decimal | None = Field(None, ge=0)
+    cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
     timeout: StepSeconds = 300
 
     @model_validator(mode="after")
     def _prices_go_together(self) -> "Route":
         if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
             raise ValueError("give both prices, or neither")
+        if self.cached_input_usd_per_million is not None and self.input_usd_per_million is None:
+            raise ValueError("a price of cached input needs the other two")
         return self
 
     @property

@@ -6,6 +6,7 @@ translates them for pydantic-ai. Nothing here imports a provider, so it costs no
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol
 
 
@@ -84,12 +85,22 @@ class ToolSpec:
 
 
 @dataclass(frozen=True)
+class TokenUsage:
+    """Tokens as the provider counts them; `input_tokens` includes the cached ones."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+
+
+@dataclass(frozen=True)
 class ModelRequest:
     """One request for one reply. `output_tool` is the tool by which a structured answer is given.
 
     `earlier` is what was said in the run's thread before the run; the turns are the run's own.
     `input` is the run's input as data, and `attempt` counts from 1 how often this very request was
-    made: a scripted model plays by them, a provider never sees them.
+    made: a scripted model plays by them, a provider never sees them. `reported` are the tokens that
+    the provider counted for the newest reply, where they are known: they help to bound the next.
     """
 
     instructions: str
@@ -100,6 +111,7 @@ class ModelRequest:
     max_output_tokens: int | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
     attempt: int = 1
+    reported: TokenUsage | None = None
 
 
 @dataclass(frozen=True)
@@ -117,25 +129,18 @@ class ResponseDelta:
 
 
 @dataclass(frozen=True)
-class TokenUsage:
-    """Tokens as the provider counts them; `input_tokens` includes the cached ones."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_input_tokens: int = 0
-
-
-@dataclass(frozen=True)
 class Reply:
     """The end of a model's stream: the whole turn, its tokens, and its price where it is known.
 
-    `cost_usd` is a decimal in text, so that sums stay exact; None where no price is known.
+    `cost_usd` is exact; None where no price is known. `is_cut` says that `max_output_tokens` ended
+    the reply before the model did.
     """
 
     turn: ModelTurn
     usage: TokenUsage = field(default_factory=TokenUsage)
-    cost_usd: str | None = None
+    cost_usd: Decimal | None = None
     model: str = ""
+    is_cut: bool = False
 
 
 ModelEvent = ReasoningDelta | ResponseDelta | Reply
@@ -149,4 +154,15 @@ class Model(Protocol):
 
         Raises ModelUnavailableError where another attempt may succeed, ModelRefusedError where not.
         """
+        ...
+
+    def at_most(self, request: ModelRequest) -> TokenUsage:
+        """The most that the reply to this request can use, known before it is asked for.
+
+        The output is what `max_output_tokens` allows, or would have to allow where it is None.
+        """
+        ...
+
+    def price_of(self, usage: TokenUsage) -> Decimal | None:
+        """What so many tokens cost in USD; None where no price is known. More never cost less."""
         ...

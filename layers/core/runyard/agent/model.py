@@ -21,7 +21,7 @@ def model_for(route: Route, script: Mapping[str, Any] | None, api_key: str | Non
 
         if script is None:
             raise DefinitionError(f"There is no script named {route.model_name!r}.")
-        return ScriptedModel(script)
+        return ScriptedModel(route, script)
 
     from runyard.agent.provider_model import ProviderModel
 

@@ -13,14 +13,16 @@ from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import ContentFilterError, ModelConnectionError
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
 
+from runyard.agent.bounds import at_most
 from runyard.agent.definition import Route
 from runyard.agent.dialogue import ModelEvent, ModelRequest, Reply, TokenUsage
+from runyard.agent.prices import price_by_route
 from runyard.agent.provider_clients import open_model
 from runyard.agent.provider_errors import PROVIDER_ERRORS, translated
 from runyard.agent.provider_messages import to_delta, to_messages, to_parameters, to_turn
-
-MILLION = 1_000_000
+from runyard.domain.costs import rounded
 
 
 class ProviderModel:
@@ -50,6 +52,29 @@ class ProviderModel:
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
+
+    def at_most(self, request: ModelRequest) -> TokenUsage:
+        """An upper bound: bytes for whatever the provider has not counted yet."""
+        return at_most(request)
+
+    def price_of(self, usage: TokenUsage) -> Decimal | None:
+        """By the route's own prices, or else the price table's for the model that it names."""
+        price = price_by_route(self._route, usage)
+        if price is not None:
+            return price
+        counted = RequestUsage(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cached_input_tokens,
+        )
+        return self._listed_price(
+            ModelResponse(
+                parts=[],
+                usage=counted,
+                model_name=self._route.model_name,
+                provider_name=self._route.provider,
+            )
+        )
 
     async def _read(
         self, request: ModelRequest, events: "asyncio.Queue[ModelEvent | None]"
@@ -94,34 +119,31 @@ class ProviderModel:
             usage=usage,
             cost_usd=self._cost(response, usage),
             model=response.model_name or self._route.model_name,
+            is_cut=response.finish_reason == "length",
         )
 
-    def _cost(self, response: ModelResponse, usage: TokenUsage) -> str | None:
+    def _cost(self, response: ModelResponse, usage: TokenUsage) -> Decimal | None:
         """The price of the reply; None where the provider counted nothing or no price is known.
 
-        The route's own prices go first. They know no discount, so cached input counts in full.
+        The route's own prices go first.
         """
         if response.usage.unmeasured_requests:
             return None
-        input_price = self._route.input_usd_per_million
-        output_price = self._route.output_usd_per_million
-        if input_price is not None and output_price is not None:
-            total = usage.input_tokens * input_price + usage.output_tokens * output_price
-            return f"{total / MILLION:f}"
-        price = self._listed_price(response)
-        return None if price is None else f"{price:f}"
+        price = price_by_route(self._route, usage)
+        return self._listed_price(response) if price is None else price
 
     def _listed_price(self, response: ModelResponse) -> Decimal | None:
         try:
             if self._route.base_url is None or self._route.provider == "bedrock":
-                return response.cost().total_price
+                return rounded(response.cost().total_price)
             # At another address the same model's name says nothing about its price.
-            return calc_price(
+            price = calc_price(
                 response.usage,
                 response.model_name or self._route.model_name,
                 provider_api_url=self._route.base_url,
                 genai_request_timestamp=response.timestamp,
-            ).total_price
+            )
+            return rounded(price.total_price)
         except (LookupError, ValueError):
             return None
 

@@ -14,7 +14,7 @@ and texts may name the same as `{{ input.field }}`.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runyard.agent.conditions import Condition
 
@@ -37,11 +37,25 @@ class ScriptedFault(_Part):
     attempts: int | None = Field(None, ge=1)
 
 
+class ScriptedUsage(_Part):
+    """The tokens of a reply, where the words of a script do not count as they are."""
+
+    input_tokens: int = Field(0, ge=0)
+    output_tokens: int = Field(0, ge=0)
+    cached_input_tokens: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _cached_is_input(self) -> "ScriptedUsage":
+        if self.cached_input_tokens > self.input_tokens:
+            raise ValueError("cached_input_tokens are among the input_tokens")
+        return self
+
+
 class ScriptedTurn(_Part):
     """One reply. `think` and `say` are streamed word by word, each `repeat` times.
 
     `output` is the structured answer that ends the run. `delay_ms` passes before the reply begins,
-    `pace_ms` between two words.
+    `pace_ms` between two words. Without `usage` each word is a token.
     """
 
     when: Condition = Field(default_factory=dict)
@@ -53,6 +67,7 @@ class ScriptedTurn(_Part):
     fail: ScriptedFault | None = None
     delay_ms: float = Field(0, ge=0)
     pace_ms: float = Field(0, ge=0)
+    usage: ScriptedUsage | None = None
 
 
 class Dialogue(_Part):

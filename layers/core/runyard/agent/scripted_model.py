@@ -8,11 +8,13 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from runyard.agent.attachments import text_of
 from runyard.agent.conditions import fill, holds
-from runyard.agent.definition import OUTPUT_TOOL
+from runyard.agent.definition import OUTPUT_TOOL, Route
 from runyard.agent.dialogue import (
     ModelEvent,
     ModelRequest,
@@ -26,6 +28,7 @@ from runyard.agent.dialogue import (
     Turn,
     UserTurn,
 )
+from runyard.agent.prices import price_by_route
 from runyard.agent.script import Script, ScriptedTurn
 from runyard.domain.content_types import is_text
 from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
@@ -37,7 +40,8 @@ _WORDS = re.compile(r"\S+\s*|\s+")
 class ScriptedModel:
     """A model that answers by its script."""
 
-    def __init__(self, script: Mapping[str, Any]) -> None:
+    def __init__(self, route: Route, script: Mapping[str, Any]) -> None:
+        self._route = route
         self._script = Script.model_validate(script)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
@@ -48,26 +52,30 @@ class ScriptedModel:
             if turn.fail.kind == "refused":
                 raise ModelRefusedError("the script says that the model refuses")
             raise ModelUnavailableError("the script says that the model is unavailable")
-        thoughts, text = str(fill(turn.think, scene)), str(fill(turn.say, scene))
-        for _ in range(turn.repeat):
-            for word in _WORDS.findall(thoughts):
-                yield ReasoningDelta(word)
-                await asyncio.sleep(turn.pace_ms / 1000)
-            for word in _WORDS.findall(text):
-                yield ResponseDelta(word)
-                await asyncio.sleep(turn.pace_ms / 1000)
-        calls = [ToolCall(new_id(), call.tool, fill(call.input, scene)) for call in turn.call]
-        if turn.output is not None:
-            calls.append(ToolCall(new_id(), OUTPUT_TOOL, fill(turn.output, scene)))
-        content = text * turn.repeat
+        usage, allowed = _usage(turn, scene), request.max_output_tokens
+        is_cut = allowed is not None and usage.output_tokens > allowed
+        content = ""
+        for delta in _deltas(turn, scene)[: allowed if is_cut else None]:
+            yield delta
+            content += delta.delta if isinstance(delta, ResponseDelta) else ""
+            await asyncio.sleep(turn.pace_ms / 1000)
+        if is_cut and allowed is not None:
+            usage = replace(usage, output_tokens=allowed)
         yield Reply(
-            turn=ModelTurn(content=content, tool_calls=tuple(calls)),
-            usage=TokenUsage(
-                input_tokens=_count_words(json.dumps(scene, default=str)),
-                output_tokens=_count_words(thoughts) * turn.repeat + _count_words(content),
-            ),
+            turn=ModelTurn(content, () if is_cut else _calls(turn, scene)),
+            usage=usage,
+            cost_usd=self.price_of(usage),
             model="scripted",
+            is_cut=is_cut,
         )
+
+    def at_most(self, request: ModelRequest) -> TokenUsage:
+        """What the next turn uses, exactly, as long as it is not cut."""
+        return _usage(*self._next_turn(request))
+
+    def price_of(self, usage: TokenUsage) -> Decimal | None:
+        """By the route's own prices: no table knows a script."""
+        return price_by_route(self._route, usage)
 
     def _next_turn(self, request: ModelRequest) -> tuple[ScriptedTurn, Mapping[str, Any]]:
         scene: dict[str, Any] = {"input": request.input, "results": {}}
@@ -88,6 +96,27 @@ class ScriptedModel:
             turn = remaining.pop(0)
         assert turn is not None, "there is always the present reply"
         return turn, scene
+
+
+def _deltas(turn: ScriptedTurn, scene: Mapping[str, Any]) -> list[ReasoningDelta | ResponseDelta]:
+    thoughts = [ReasoningDelta(word) for word in _WORDS.findall(str(fill(turn.think, scene)))]
+    text = [ResponseDelta(word) for word in _WORDS.findall(str(fill(turn.say, scene)))]
+    return [*thoughts, *text] * turn.repeat
+
+
+def _calls(turn: ScriptedTurn, scene: Mapping[str, Any]) -> tuple[ToolCall, ...]:
+    calls = [ToolCall(new_id(), call.tool, fill(call.input, scene)) for call in turn.call]
+    if turn.output is not None:
+        calls.append(ToolCall(new_id(), OUTPUT_TOOL, fill(turn.output, scene)))
+    return tuple(calls)
+
+
+def _usage(turn: ScriptedTurn, scene: Mapping[str, Any]) -> TokenUsage:
+    """What the turn states, or its words."""
+    if turn.usage is not None:
+        return TokenUsage(**turn.usage.model_dump())
+    words = _count_words(str(fill(turn.think, scene))) + _count_words(str(fill(turn.say, scene)))
+    return TokenUsage(_count_words(json.dumps(scene, default=str)), words * turn.repeat)
 
 
 def _results_before_each_reply(turns: Sequence[Turn]) -> list[dict[str, Any]]:

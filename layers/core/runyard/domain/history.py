@@ -12,9 +12,9 @@ whether the call was made: only its tool's declared effect tells what to do.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Literal
 
+from runyard.domain.costs import from_number
 from runyard.domain.events import Event
 from runyard.domain.runs import RunStatus, Usage
 
@@ -149,8 +149,7 @@ class History:
                 input_tokens=usage.get("input_tokens", 0),
                 output_tokens=usage.get("output_tokens", 0),
                 cached_input_tokens=usage.get("cached_input_tokens", 0),
-                # By way of text: a price has few enough digits to come back exactly.
-                cost_usd=None if cost is None else Decimal(str(cost)),
+                cost_usd=None if cost is None else from_number(cost),
                 steps=1,
             )
         )

@@ -1,19 +1,23 @@
 """A run as it is reported: a record beside the log that changes only together with it."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.clock import parse
+from runyard.domain.costs import to_number
 
 RunStatus = Literal["created", "started", "paused", "completed", "failed", "canceled"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
 
 
 class Usage(BaseModel):
-    """What a run has used. `cost_usd` is exact; None as long as no price was known."""
+    """What a run has used. `cost_usd` is exact; None as long as no price was known.
+
+    `input_tokens` includes the cached ones.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +37,19 @@ class Usage(BaseModel):
             cost_usd=sum(costs, Decimal(0)) if costs else None,
             steps=self.steps + step.steps,
         )
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """Cached input / all input; None where nothing came from a cache."""
+        if not self.cached_input_tokens or not self.input_tokens:
+            return None
+        return self.cached_input_tokens / self.input_tokens
+
+    def credits(self, per_usd: Decimal) -> int | None:
+        """The cost in whole credits, each one begun counted; None while no price is known."""
+        if self.cost_usd is None:
+            return None
+        return int((self.cost_usd * per_usd).to_integral_value(ROUND_CEILING))
 
 
 class Author(BaseModel):
@@ -96,18 +113,22 @@ class Run(BaseModel):
         return self.id if self.execution == 0 else f"{self.id}-{self.execution}"
 
 
-def shown_usage(usage: Usage, started_at: str, ended_at: str) -> dict[str, Any]:
+def shown_usage(usage: Usage, started_at: str, ended_at: str | None) -> dict[str, Any]:
     """A run's usage as its terminal event and its responses show it.
 
-    Tokens, USD (left out while no price is known), steps, and milliseconds from start to end.
+    Tokens (cached ones where there are any), USD (left out while no price is known), steps, and
+    milliseconds from start to end (left out while there is no end).
     """
     shown: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
     }
+    if usage.cached_input_tokens:
+        shown["cached_input_tokens"] = usage.cached_input_tokens
     if usage.cost_usd is not None:
-        shown["cost_usd"] = float(usage.cost_usd)
+        shown["cost_usd"] = to_number(usage.cost_usd)
     shown["steps"] = usage.steps
-    duration = parse(ended_at) - parse(started_at)
-    shown["duration_ms"] = round(duration.total_seconds() * 1000)
+    if ended_at is not None:
+        duration = parse(ended_at) - parse(started_at)
+        shown["duration_ms"] = round(duration.total_seconds() * 1000)
     return shown

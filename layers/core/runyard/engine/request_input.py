@@ -39,7 +39,9 @@ def _publish(journal: Journal, requests: list[InputRequest], task_token: str) ->
     paused = {"id": run_id, "object": "run", "status": "paused"}
     drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
     changes = [
-        stores.runs.status_change(run_id, "paused", open_requests=len(requests)),
+        stores.runs.status_change(
+            run_id, "paused", open_requests=len(requests), usage=journal.history.usage
+        ),
         stores.input_requests.token_change(run_id, task_token),
         *map(stores.input_requests.put_change, requests),
     ]

@@ -94,14 +94,23 @@ class Runs:
         items = {item["id"]: item for item in found}
         return [self._from_item(items[run_id]) for run_id in run_ids if run_id in items]
 
-    def status_change(self, run_id: str, status: RunStatus, *, open_requests: int = 0) -> Change:
-        """The run goes on living in another status."""
-        fields = {
+    def status_change(
+        self,
+        run_id: str,
+        status: RunStatus,
+        *,
+        open_requests: int = 0,
+        usage: Usage | None = None,
+    ) -> Change:
+        """The run goes on living in another status; `usage` is what it has used so far."""
+        fields: dict[str, Any] = {
             "status": status,
             "open_requests": open_requests,
             "status_key": self._status_key(run_id, reported(status, open_requests)),
             "check_at": stamp_in(_CHECK_AFTER_SECONDS[status]),
         }
+        if usage is not None:
+            fields["usage"] = usage.model_dump(mode="json")
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
     def answered_change(self, run_id: str, open_requests: int) -> Change:

@@ -115,7 +115,6 @@ def run_view(
 
     `message` is the newest one of its thread that the run saw: what it was started to answer.
     """
-    ended = run.ended_at
     view: dict[str, Any] = {
         "id": run.id,
         "app_id": run.app_id,
@@ -128,7 +127,7 @@ def run_view(
         "session_id": run.session_id,
         "input_requests": [request_view(request) for request in requests] or None,
         "error": run.error,
-        "usage": ended and shown_usage(run.usage, run.started_at, ended),
+        "usage": _usage(run),
     }
     return {name: value for name, value in view.items() if value is not None}
 
@@ -136,6 +135,13 @@ def run_view(
 def _thread_input(run: Run, message: Message | None) -> dict[str, Any]:
     shown: dict[str, Any] = {"thread_id": run.thread_id, "message_count": run.thread_messages}
     return shown if message is None else {**shown, "content": message.content}
+
+
+def _usage(run: Run) -> dict[str, Any] | None:
+    """The whole of it once the run has ended; so far, while the run waits for a person."""
+    if run.ended_at is None and not run.awaits_input:
+        return None
+    return shown_usage(run.usage, run.started_at, run.ended_at)
 
 
 def request_view(request: InputRequest) -> dict[str, Any]:

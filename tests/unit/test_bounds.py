@@ -1,0 +1,62 @@
+"""How many tokens a request can be at most: what was counted before, and bytes for the rest."""
+
+from dataclasses import replace
+
+import pytest
+
+from runyard.agent.bounds import (
+    DEFAULT_OUTPUT_TOKENS,
+    IMAGE_TOKENS,
+    PART_FRAME_TOKENS,
+    PDF_TOKENS,
+    at_most,
+)
+from runyard.agent.dialogue import (
+    Attachment,
+    ModelRequest,
+    ModelTurn,
+    TokenUsage,
+    ToolCall,
+    ToolOutcome,
+    ToolSpec,
+    Turn,
+    UserTurn,
+)
+
+FIRST = ModelRequest("Be brief.", [UserTurn("Hello?")])
+
+
+def grown(request: ModelRequest) -> int:
+    return at_most(request).input_tokens - at_most(FIRST).input_tokens
+
+
+def test_every_byte_of_the_first_request_may_be_a_token() -> None:
+    assert grown(replace(FIRST, instructions="Be brief, and kind.")) == 10
+    assert grown(replace(FIRST, turns=[UserTurn("Hellö?")])) == 1
+    tool = ToolSpec("look", "Looks.", {"type": "object"})
+    assert grown(replace(FIRST, tools=[tool])) == PART_FRAME_TOKENS + 10 + len('{"type": "object"}')
+    assert grown(replace(FIRST, output_tool=tool)) == grown(replace(FIRST, tools=[tool]))
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "tokens"), [("image/png", IMAGE_TOKENS), ("application/pdf", PDF_TOKENS)]
+)
+def test_an_attachment_counts_as_much_as_its_kind_can(mime_type: str, tokens: int) -> None:
+    attachment = Attachment("f", "a", mime_type, 3, b"abc")
+    assert tokens < grown(replace(FIRST, turns=[UserTurn("", [attachment])])) < tokens + 100
+
+
+def test_what_the_provider_has_counted_is_not_counted_again() -> None:
+    turns: list[Turn] = [
+        UserTurn("x" * 1000),
+        ModelTurn("", (ToolCall("c", "look", {}),)),
+        ToolOutcome("c", "look", "found"),
+    ]
+    request = replace(FIRST, turns=turns, reported=TokenUsage(300, 20, 100))
+    assert at_most(request).input_tokens == 320 + PART_FRAME_TOKENS + len("lookfound")
+    assert at_most(replace(request, reported=None)).input_tokens > 1000
+
+
+def test_the_longest_reply_is_the_agents_or_a_default() -> None:
+    assert at_most(FIRST).output_tokens == DEFAULT_OUTPUT_TOKENS
+    assert at_most(replace(FIRST, max_output_tokens=99)).output_tokens == 99

@@ -1,0 +1,91 @@
+"""Costs: exact from where they arise, through events and sums, to what is shown."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runyard.agent.definition import Route
+from runyard.agent.dialogue import TokenUsage
+from runyard.agent.prices import price_by_route
+from runyard.domain.costs import COST_STEP, from_number, rounded, to_number
+from runyard.domain.runs import Usage, shown_usage
+
+STEPS_OF_999_USD = 999 * 10**12
+
+costs = st.integers(0, STEPS_OF_999_USD).map(lambda steps: steps * COST_STEP)
+
+
+def through_json(cost: Decimal) -> Decimal:
+    return from_number(json.loads(json.dumps(to_number(cost))))
+
+
+@given(costs)
+def test_a_cost_survives_being_a_json_number(cost: Decimal) -> None:
+    assert through_json(cost) == cost
+
+
+@given(st.lists(st.integers(0, STEPS_OF_999_USD // 50), max_size=50))
+def test_a_sum_of_costs_survives_it_too(steps: list[int]) -> None:
+    parts = [through_json(each * COST_STEP) for each in steps]
+    total = sum(parts, Decimal(0))
+    assert total == sum(steps) * COST_STEP
+    assert through_json(total) == total
+
+
+prices = st.integers(0, 10**9).map(lambda millionths: Decimal(millionths).scaleb(-6))
+
+
+@given(prices, prices, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_a_price_per_million_leaves_nothing_to_round(
+    input_price: Decimal, output_price: Decimal, input_tokens: int, output_tokens: int
+) -> None:
+    route = Route(
+        model="scripted:x", input_usd_per_million=input_price, output_usd_per_million=output_price
+    )
+    price = price_by_route(route, TokenUsage(input_tokens, output_tokens))
+    exact = (input_tokens * input_price + output_tokens * output_price).scaleb(-6)
+    assert price == exact
+
+
+def test_a_price_that_is_finer_is_rounded_half_up() -> None:
+    assert rounded(Decimal("0.0000000000005")) == COST_STEP
+    assert rounded(Decimal("0.00000000000049")) == 0
+
+
+@pytest.mark.parametrize(("cached_price", "cost"), [(None, "0.001"), ("0.1", "0.00028")])
+def test_cached_input_costs_what_the_route_says(cached_price: str | None, cost: str) -> None:
+    route = Route.model_validate(
+        {
+            "model": "scripted:x",
+            "input_usd_per_million": 1,
+            "output_usd_per_million": 2,
+            "cached_input_usd_per_million": cached_price,
+        }
+    )
+    assert price_by_route(route, TokenUsage(1000, 0, 800)) == Decimal(cost)
+
+
+def test_the_rate_of_cached_input_is_unknown_without_a_cache() -> None:
+    assert Usage(input_tokens=10).cache_hit_rate is None
+    assert Usage(input_tokens=10, cached_input_tokens=4).cache_hit_rate == 0.4
+
+
+@pytest.mark.parametrize(
+    ("cost", "expected"), [(None, None), ("0", 0), ("0.0101", 11), ("2", 2000)]
+)
+def test_a_credit_begun_is_a_credit_used(cost: str | None, expected: int | None) -> None:
+    usage = Usage(cost_usd=None if cost is None else Decimal(cost))
+    assert usage.credits(Decimal(1000)) == expected
+
+
+def test_only_what_there_is_is_shown() -> None:
+    shown = shown_usage(Usage(input_tokens=3, steps=1), "2026-01-01T00:00:00.000Z", None)
+    assert shown == {"input_tokens": 3, "output_tokens": 0, "steps": 1}
+    usage = Usage(cached_input_tokens=2, cost_usd=Decimal("0.000000000001"))
+    shown = shown_usage(usage, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.500Z")
+    assert shown["cached_input_tokens"] == 2
+    assert json.dumps(shown["cost_usd"]) == "1e-12"
+    assert shown["duration_ms"] == 1500
