@@ -97,9 +97,9 @@ def test_a_door_counts_what_it_admits_until_it_counts_anew(
     monkeypatch.setattr(live_runs, "COUNTED_EVERY_SECONDS", 60)
     counted = services_of(local).stores.live_runs
     project_id = f"project-{new_id()}"
-    assert [counted.admits(project_id, 3) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert counted.admits(f"project-{new_id()}", 3)
-    assert counted.admits(project_id, 0)
+    assert [counted.project_admits(project_id, 3) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert counted.project_admits(f"project-{new_id()}", 3)
+    assert counted.project_admits(project_id, 0)
 
 
 def test_a_run_that_was_started_is_found_again_though_there_is_no_room(open_door: Open) -> None:

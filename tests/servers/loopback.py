@@ -45,9 +45,10 @@ class Exchange:
         named = {"content-type": "application/json", **(headers or {})}
         self.send(status, json.dumps(body).encode(), named)
 
-    def start(self, content_type: str) -> None:
+    def start(self, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         """Begin an answer that is sent in pieces."""
-        self._head(200, {"content-type": content_type, "transfer-encoding": "chunked"})
+        named = {"content-type": content_type, "transfer-encoding": "chunked"}
+        self._head(200, {**named, **(headers or {})})
         self._chunked = True
 
     def piece(self, data: bytes) -> None:

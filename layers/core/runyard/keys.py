@@ -25,7 +25,18 @@ from runyard.store.table import Table
 
 RECORDS_TABLE_ID = "RecordsTable"
 _COLUMNS = (
-    *("ID", "ORG", "PROJECT", "AGENT", "SCOPES", "CREATED", "VALID UNTIL", "LAST USED", "REVOKED"),
+    *(
+        "ID",
+        "ORG",
+        "PROJECT",
+        "USER",
+        "AGENT",
+        "SCOPES",
+        "CREATED",
+        "VALID UNTIL",
+        "LAST USED",
+        "REVOKED",
+    ),
 )
 
 
@@ -61,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--org", type=_name, default="default")
     create.add_argument("--agent", help="the agent that its runs start; default: DEFAULT_AGENT")
     create.add_argument("--scope", action="append", choices=get_args(Scope), help="default: all")
+    create.add_argument(
+        "--user-id", type=_name, help="whom the key stands for; default: its own id"
+    )
+    create.add_argument("--user-name", help="that person's name, in lists of runs")
+    create.add_argument("--user-email", help="that person's address, in lists of runs")
     create.add_argument("--days", type=_days, help="how long it is valid; default: until revoked")
 
     listing = commands.add_parser("list", parents=[where], help="print every key, without secrets")
@@ -118,6 +134,9 @@ def _create(keys: AccessKeys, arguments: argparse.Namespace) -> int:
         scopes=frozenset(arguments.scope or ALL_SCOPES),
         agent=arguments.agent,
         valid_until=stamp(now() + timedelta(days=arguments.days)) if arguments.days else None,
+        user_id=arguments.user_id,
+        user_name=arguments.user_name,
+        user_email=arguments.user_email,
     )
     print(secret)
     return 0
@@ -139,6 +158,7 @@ def _row(key: AccessKey) -> tuple[str, ...]:
         key.id,
         key.org_id,
         key.project_id or "(all)",
+        key.user_id or "-",
         key.agent or "-",
         ",".join(sorted(key.scopes)),
         key.created_at,

@@ -138,7 +138,7 @@ def _recorded(stores: Stores, run: Run) -> Run:
         if thread.active_run_id == run.id:
             raise ConflictError({"id": "is taken"})
         if thread.active_run_id is not None:
-            raise ThreadBusyError({"active_run_id": f"is {thread.active_run_id}"})
+            raise ThreadBusyError({"thread": f"{thread.active_run_id} is at work in it"})
         placed = run.model_copy(update={"thread_messages": thread.messages, "started_at": stamp()})
         try:
             stores.runs.create(placed, stores.threads.begin_changes(thread, placed))

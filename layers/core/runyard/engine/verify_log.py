@@ -1,10 +1,11 @@
 """Prove of a log that it is whole: dense from 1, at most one terminal event and that one last.
 
-And of its run that record and log agree.
+And of its run that record and log agree, and its thread with both.
 """
 
 from runyard.domain.events import TERMINAL_TYPES, Event
 from runyard.domain.history import History
+from runyard.domain.runs import Run
 from runyard.store.stores import Stores
 
 
@@ -25,6 +26,24 @@ def faults_of_run(stores: Stores, run_id: str) -> list[str]:
         faults.append(f"{open_requests} requests are open, the record says {run.open_requests}")
     if not history.has_ended and open_requests != len(history.asked):
         faults.append(f"{open_requests} requests are open, the log says {len(history.asked)}")
+    if run.thread_id is not None:
+        faults += _faults_of_thread(stores, run)
+    return faults
+
+
+def _faults_of_thread(stores: Stores, run: Run) -> list[str]:
+    """A thread knows the run that is at work in it, and has the answer of one that was."""
+    assert run.thread_id is not None
+    thread = stores.threads.get(run.thread_id)
+    if thread is None:  # It was deleted, which only a thread with no run at work can be.
+        return [] if run.has_ended else ["the run is at work in a thread that is not there"]
+    faults = []
+    if (thread.active_run_id == run.id) == run.has_ended:
+        faults.append(f"the run is {run.status}, its thread names {thread.active_run_id}")
+    messages = stores.messages.read(thread.id, run.thread_messages, thread.messages)
+    answers = sum(message.run_id == run.id for message in messages)
+    if answers != (run.status == "completed"):
+        faults.append(f"the run is {run.status}, its thread has {answers} answers of it")
     return faults
 
 

@@ -106,12 +106,14 @@ class AccessKeys:
         scopes: frozenset[Scope] = ALL_SCOPES,
         agent: str | None = None,
         valid_until: str | None = None,
-        author: Author | None = None,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        user_email: str | None = None,
     ) -> AccessKey:
         """Keep a key under its hash; one that is there already is replaced.
 
-        An empty `project_id` makes an organization's key; `author` is whom the key stands for.
-        Raises ConflictError where the project belongs to another organization.
+        An empty `project_id` makes an organization's key. Raises ConflictError where the project
+        belongs to another organization.
         """
         key = AccessKey(
             key_hash=_hash(secret),
@@ -121,9 +123,9 @@ class AccessKeys:
             created_at=stamp(),
             agent=agent,
             valid_until=valid_until,
-            user_id=author.id if author else None,
-            user_name=author.name if author else None,
-            user_email=author.email if author else None,
+            user_id=user_id,
+            user_name=user_name,
+            user_email=user_email,
         )
         if project_id:
             self.claim_project(project_id, org_id)

@@ -59,7 +59,7 @@ class RunLists:
         """
         wanted = statuses or frozenset(SHOWN_STATUSES)
         lists = [one for project in projects for one in by_start(project, wanted)]
-        cursor = before and keys.timed(before.started_at, before.id)
+        cursor = keys.timed(before.started_at, before.id) if before else None
         return newest_first(self._table, lists, cursor, limit)
 
     def page(self, wanted: RunFilter, sort: Sequence[str], first: int, size: int) -> RunIds:

@@ -40,7 +40,8 @@ class Threads:
             IndexList(keys.THREADS_BY_PROJECT_INDEX, "project_id", project, "thread_key")
             for project in projects
         ]
-        ids = newest_first(self._table, lists, before and _entry(before), limit)
+        cursor = _entry(before) if before else None
+        ids = newest_first(self._table, lists, cursor, limit)
         items = self._table.batch_get([keys.thread(thread_id) for thread_id in ids])
         found = {item["id"]: Thread.model_validate(item) for item in items if "thread_key" in item}
         return [found[thread_id] for thread_id in ids if thread_id in found]

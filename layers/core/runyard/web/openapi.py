@@ -1,4 +1,4 @@
-"""The service's OpenAPI document: written by hand in `openapi.yaml`, served at `/openapi.json`.
+"""The service's OpenAPI document, served at `/openapi.json`: written by hand, a part for each API.
 
 What a run's `input` must be, the agent says: the document that is served has the schema of the
 default agent. `python -m runyard.web.openapi` prints the document without; `openapi.json` in the
@@ -19,7 +19,17 @@ import yaml
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
     """The document as data."""
-    text = Path(__file__).with_name("openapi.yaml").read_text(encoding="utf-8")
+    whole, threads = _part("runs_api"), _part("threads_api")
+    whole["tags"] += threads["tags"]
+    whole["paths"] |= threads["paths"]
+    for kind, parts in threads["components"].items():
+        assert parts.keys().isdisjoint(whole["components"][kind]), "a name stands for one thing"
+        whole["components"][kind] |= parts
+    return whole
+
+
+def _part(api: str) -> dict[str, Any]:
+    text = (Path(__file__).parent / api / "openapi.yaml").read_text(encoding="utf-8")
     # Through JSON: YAML's anchors would otherwise be shared objects that a reader could change.
     loaded: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
     return loaded

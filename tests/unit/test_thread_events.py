@@ -1,0 +1,195 @@
+"""Every event of the log has its words in the Threads API, and each of those its events."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from runyard.domain.events import EVENT_TYPES, Event
+from runyard.domain.runs import Run
+from runyard.web.threads_api.event_views import event_view
+
+RUN = Run(
+    id="8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001",
+    project_id="p",
+    org_id="o",
+    app_id="a",
+    agent="assistant@1",
+    definition_digest="d",
+    input={},
+    started_at="2026-06-10T09:15:21.000Z",
+    route_id="fast",
+    model="claude-haiku-4-5",
+    trace_id="0" * 32,
+)
+USAGE = {"input_tokens": 3, "output_tokens": 1}
+CALL = {
+    "id": "call",
+    "object": "agent.tool_call",
+    "input": {"x": 1},
+    "iteration": 1,
+    "tool": {"name": "look", "type": "http-api-call"},
+}
+CALL_SHOWN = {"tool_call_id": "call", "tool_name": "look"}
+
+# What the log holds, as `spec/event-catalogue.md` says it, and what the Threads API makes of it.
+CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
+    "run.started": (
+        {"id": RUN.id, "object": "run", "status": "started"},
+        "run.started",
+        {
+            "route_id": "fast",
+            "persona_id": "assistant@1",
+            "model": "claude-haiku-4-5",
+            "trace_id": "0" * 32,
+        },
+    ),
+    "agent.reasoning.delta": (
+        {"object": "agent.reasoning", "delta": "hm", "iteration": 1},
+        "message.delta",
+        {"content": "hm", "role": "assistant", "channel": "thinking"},
+    ),
+    "agent.response.delta": (
+        {"object": "agent.response", "delta": "hi", "iteration": 1},
+        "message.delta",
+        {"content": "hi", "role": "assistant"},
+    ),
+    "agent.message.completed": (
+        {"object": "agent.message", "content": "hi", "iteration": 1, "usage": USAGE},
+        "message.completed",
+        {"content": "hi", "role": "assistant", "usage": USAGE},
+    ),
+    "agent.tool_call.started": (CALL, "tool.call", {**CALL_SHOWN, "arguments": {"x": 1}}),
+    "agent.tool_call.completed": (
+        {**CALL, "result": "found"},
+        "tool.result",
+        {**CALL_SHOWN, "result": "found"},
+    ),
+    "agent.tool_call.failed": (
+        {**CALL, "error": {"code": "http_503", "message": "HTTP 503"}},
+        "tool.result",
+        {**CALL_SHOWN, "error": {"code": "http_503", "message": "HTTP 503"}},
+    ),
+    "agent.human_feedback.requested": (
+        {"id": "q", "object": "agent.human_feedback", "prompt": "Which?", "params": {"a": 1}},
+        "run.waiting_for_input",
+        {"request_id": "q", "type": "human_feedback", "prompt": "Which?", "params": {"a": 1}},
+    ),
+    "agent.human_feedback.received": (
+        {"id": "q", "feedback": "this", "answered_by": "key_1"},
+        "run.input_provided",
+        {"request_id": "q", "content": "this"},
+    ),
+    "approval_request.created": (
+        {
+            "id": "q",
+            "object": "approval_request",
+            "prompt": "Pay?",
+            "params": {"amount": 1},
+            "editable_params": ["amount"],
+            "tool": {"name": "pay", "type": "http-api-call"},
+            "expires_at": "2026-06-10T10:00:00.000Z",
+        },
+        "run.waiting_for_input",
+        {
+            "request_id": "q",
+            "type": "approval_request",
+            "prompt": "Pay?",
+            "params": {"amount": 1},
+            "editable_params": ["amount"],
+            "expires_at": "2026-06-10T10:00:00.000Z",
+        },
+    ),
+    "approval_request.resolved": (
+        {
+            "id": "q",
+            "is_approved": False,
+            "feedback": "no",
+            "proposed_params": {},
+            "effective_params": {},
+            "answered_by": "key_1",
+        },
+        "run.input_provided",
+        {"request_id": "q", "is_approved": False, "content": "no"},
+    ),
+    "input_request.expired": (
+        {"id": "q", "on_expiry": "fail"},
+        "run.input_expired",
+        {"request_id": "q"},
+    ),
+    "run.paused": (
+        {"id": RUN.id, "object": "run", "status": "paused"},
+        "run.paused",
+        {"reason": "waiting_for_input"},
+    ),
+    "run.resumed": ({"id": RUN.id, "object": "run", "status": "started"}, "run.resumed", {}),
+    "run.recovered": (
+        {"id": RUN.id, "reason": "step_interrupted", "attempt": 1},
+        "run.recovered",
+        {"reason": "step_interrupted", "attempt": 1},
+    ),
+    "run.cancel_requested": (
+        {"id": RUN.id, "requested_by": "key_1", "last_seen_seq": 4},
+        "run.cancel_requested",
+        {"requested_by": "key_1", "last_seen_seq": 4},
+    ),
+    "run.completed": (
+        {
+            "id": RUN.id,
+            "object": "run",
+            "status": "completed",
+            "output": {"content": "hi"},
+            "usage": {**USAGE, "cost_usd": 0.005},
+        },
+        "run.completed",
+        {"usage": {**USAGE, "cost_usd": 0.005}, "cost": 0.005},
+    ),
+    "run.failed": (
+        {
+            "id": RUN.id,
+            "object": "run",
+            "status": "failed",
+            "error": {"code": "model_refused", "message": "No."},
+            "usage": USAGE,
+        },
+        "run.failed",
+        {"error_class": "model_refused", "message": "No."},
+    ),
+    "run.canceled": ({"id": RUN.id, "object": "run", "status": "canceled"}, "run.cancelled", {}),
+}
+# Every type that a client of the Threads API may meet.
+THREAD_TYPES = {
+    *("run.started", "message.delta", "message.completed", "tool.call", "tool.result"),
+    *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
+    *("run.resumed", "run.recovered", "run.cancel_requested"),
+    *("run.completed", "run.failed", "run.cancelled"),
+}
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_every_event_is_shown_once_under_its_own_number(event_type: str) -> None:
+    data, shown_type, shown_data = CATALOGUE[event_type]
+    event = Event(id="e", type=event_type, sequence=7, timestamp="2026-06-10T09:15:22Z", data=data)
+    assert event_view(event, RUN) == {
+        "seq": 7,
+        "type": shown_type,
+        "data": shown_data,
+        "created_at": "2026-06-10T09:15:22Z",
+        "run_id": RUN.id,
+    }
+
+
+def test_every_type_of_the_threads_api_comes_from_an_event() -> None:
+    assert {shown for _, shown, _ in CATALOGUE.values()} == THREAD_TYPES
+
+
+def test_an_event_of_a_later_release_goes_out_as_it_is() -> None:
+    event = Event(id="e", type="run.teleported", sequence=1, timestamp="t", data={"to": "mars"})
+    view = event_view(event, RUN)
+    assert (view["type"], view["data"]) == ("run.teleported", {"to": "mars"})
+
+
+def test_a_run_whose_price_is_not_known_has_no_cost() -> None:
+    data = {"output": {}, "usage": USAGE}
+    event = Event(id="e", type="run.completed", sequence=1, timestamp="t", data=data)
+    assert event_view(event, RUN)["data"]["cost"] is None
