@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.bootstrap import Services
 from runyard.dev.open_store import stores_of
@@ -18,6 +19,6 @@ def services_of(stack: LocalStack, **configured: Any) -> Services:
         settings=settings,
         stores=stores_of(stack.environment),
         orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
-        catalog=Catalog(Path(settings.agents_dir)),
+        catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_secret=str,
     )

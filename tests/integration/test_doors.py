@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.bootstrap import Services
 from runyard.dev.supervisor import LocalStack
@@ -30,7 +31,7 @@ def gateway(stack: LocalStack, stores: Stores) -> Iterator[TestClient]:
         ),
         stores=stores,
         orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
-        catalog=Catalog(Path(settings.agents_dir)),
+        catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_secret=lambda: str(secret["SecretString"]),
     )
     headers = {"Authorization": f"Bearer {stack.access_key}"}

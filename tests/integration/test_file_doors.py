@@ -7,6 +7,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.bootstrap import Services
 from runyard.dev.supervisor import LocalStack
@@ -52,7 +53,7 @@ def door(stack: LocalStack, stores: Stores, project: str, max_body_bytes: int) -
         settings=settings.model_copy(update={"max_body_bytes": max_body_bytes}),
         stores=stores,
         orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
-        catalog=Catalog(Path(settings.agents_dir)),
+        catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_secret=lambda: "",
     )
     headers = {"Authorization": f"Bearer ry_{project}"}

@@ -170,6 +170,16 @@ def test_what_is_asked_of_the_server() -> None:
     assert keyed.headers["authorization"] == "Bearer a-key"
 
 
+@pytest.mark.parametrize(
+    ("reasoning", "effort"),
+    [(None, None), ("off", "none"), ("minimal", "minimal"), ("high", "high")],
+)
+def test_how_hard_to_think_is_told_to_the_server(reasoning: str | None, effort: str | None) -> None:
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server, reasoning=reasoning))
+        assert server.received[0].json.get("reasoning_effort") == effort
+
+
 def test_a_key_from_the_environment_is_not_sent_to_another_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

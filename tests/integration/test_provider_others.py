@@ -56,9 +56,10 @@ def bedrock_at(server: BedrockServer, **fields: Any) -> ProviderModel:
     return ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}", base_url=server.url, **fields))
 
 
-def anthropic_at(server: AnthropicServer) -> ProviderModel:
+def anthropic_at(server: AnthropicServer, **fields: Any) -> ProviderModel:
     """The model of a route to the server."""
-    return ProviderModel(Route(model=f"anthropic:{CLAUDE}", base_url=server.url), "a-key")
+    route = Route(model=f"anthropic:{CLAUDE}", base_url=server.url, **fields)
+    return ProviderModel(route, "a-key")
 
 
 def test_bedrock_streams_reasoning_text_and_usage() -> None:
@@ -82,6 +83,15 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
     assert reply.model == CLAUDE_ON_BEDROCK
     assert reply.cost_usd is not None
     assert Decimal(reply.cost_usd) > 0
+
+
+def test_bedrock_is_told_how_hard_to_think() -> None:
+    with BedrockServer(*[ConverseReply(text=["a"])] * 2) as server:
+        reply_of(bedrock_at(server, reasoning="off"))
+        reply_of(bedrock_at(server, reasoning="high"))
+        off, high = (received.json["additionalModelRequestFields"] for received in server.received)
+    assert off["thinking"] == {"type": "disabled"}
+    assert high["thinking"] == {"type": "enabled", "budget_tokens": 16384}
 
 
 def test_bedrock_puts_tool_calls_together() -> None:
@@ -169,6 +179,19 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
     ]
     assert reply.turn.thinking == (Thinking("Thinking.", "signed", provider_name="anthropic"),)
     assert reply.usage == TokenUsage(130, 5, 30)
+
+
+def test_anthropic_is_told_how_hard_to_think() -> None:
+    """Then no tool can be forced: an answer in text is told to the model as a fault."""
+    structured = replace(QUESTION, output_tool=FINAL_OUTPUT)
+    with AnthropicServer(*[Message(text=["a"])] * 2) as server:
+        reply_of(anthropic_at(server, reasoning="off"), structured)
+        reply_of(anthropic_at(server, reasoning="low"), structured)
+        off, low = (received.json for received in server.received)
+    assert "thinking" not in off
+    assert off["tool_choice"]["type"] == "any"
+    assert low["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert low["tool_choice"]["type"] == "auto"
 
 
 def test_anthropic_gets_its_signed_reasoning_back() -> None:

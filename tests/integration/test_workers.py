@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.agent.definition import Snapshot
 from runyard.agent.model import model_for
@@ -116,7 +117,7 @@ class Bench:
 @pytest.fixture
 def bench(stack: LocalStack, stores: Stores, till: tuple[Till, LoopbackServer]) -> Bench:
     """The agent of `tests/agents/tools.yaml`."""
-    snapshot = Catalog(Path(stack.environment["AGENTS_DIR"])).agent("tools")
+    snapshot = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     return Bench(stores, snapshot, till[1])
 
 

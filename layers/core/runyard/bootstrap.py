@@ -83,6 +83,7 @@ class Services:
 @lru_cache(maxsize=1)
 def services() -> Services:
     """What the web app stands on, of this installation."""
+    from runyard.agent.agent_files import FolderOfAgents
     from runyard.agent.catalog import Catalog
 
     configured = settings()
@@ -90,7 +91,7 @@ def services() -> Services:
         settings=configured,
         stores=connect(),
         orchestrator=orchestrator(),
-        catalog=Catalog(Path(configured.agents_dir)),
+        catalog=Catalog(FolderOfAgents(Path(configured.agents_dir))),
         ticket_secret=partial(secret, configured.ticket_secret_id),
     )
 

@@ -39,6 +39,7 @@ class Settings(BaseModel):
     credits_per_usd: Decimal = Field(
         Decimal(1000), ge=0, description="Credits that one USD is, in `credits_used`."
     )
+    default_persona: str = Field("assistant", description="Agent of a thread's run without one.")
     agent_variables: Json[dict[str, str]] = Field(
         default_factory=dict, description="Values for `${NAME}` in tool URLs and headers, as JSON."
     )
@@ -74,6 +75,11 @@ class Settings(BaseModel):
     step_reserve_seconds: float = Field(
         20, description="Time that is kept before the deadline to record results in."
     )
+
+    @property
+    def named_agents(self) -> dict[str, str]:
+        """The agents that must be there, by the variables that name them."""
+        return {"DEFAULT_AGENT": self.default_agent, "DEFAULT_PERSONA": self.default_persona}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":

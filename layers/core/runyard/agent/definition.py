@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import jsonschema_rs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from runyard.agent.conditions import Condition
+from runyard.agent.faults import fault_at
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0)]
@@ -20,8 +21,12 @@ StepSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
 def _checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not jsonschema_rs.meta.is_valid(dict(schema)):
-        raise ValueError("is not a valid JSON Schema")
+    try:
+        # Built and not only checked, for its patterns and references; none may lead elsewhere.
+        jsonschema_rs.validator_for(dict(schema), offline=True)
+    except jsonschema_rs.ValidationError as error:
+        text = f"is not a valid JSON Schema: {error.message}"
+        raise fault_at(error.instance_path, text) from error
     return schema
 
 
@@ -66,7 +71,7 @@ class _Tool(_Part):
         known = set(self.parameters.get("properties", {}))
         for name in self.approval.editable if self.approval else ():
             if name not in known:
-                raise ValueError(f"approval.editable names {name!r}, which is not a parameter")
+                raise fault_at(("approval", "editable"), f"{name!r} is not a parameter")
         return self
 
 
@@ -156,19 +161,18 @@ class AgentDefinition(_Part):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "AgentDefinition":
-        names = [tool.name for tool in self.tools]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two tools are named {name!r}")
-        if OUTPUT_TOOL in names:
-            raise ValueError(f"{OUTPUT_TOOL!r} is the name of the built-in output tool")
+        names = [OUTPUT_TOOL, *(tool.name for tool in self.tools)]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                whose = "the built-in output tool's" if name == OUTPUT_TOOL else "another tool's"
+                raise fault_at(("tools", place - 1, "name"), f"{name!r} is {whose} name")
         return self
 
     @model_validator(mode="after")
     def _output_is_an_object(self) -> "AgentDefinition":
         # It is given as the arguments of a tool, and providers take nothing else for those.
         if self.output_schema is not None and self.output_schema.get("type") != "object":
-            raise ValueError("output_schema must be of type object")
+            raise fault_at(("output_schema", "type"), "must be of type object")
         return self
 
     def tool(self, name: str) -> "HttpTool | PythonTool | LambdaTool | AskHuman | None":
@@ -178,6 +182,12 @@ class AgentDefinition(_Part):
 
 OUTPUT_TOOL = "final_output"
 
+ReasoningMode = Literal["off", "minimal", "low", "medium", "high"]
+
+
+def _off_as_written(value: Any) -> Any:
+    return "off" if value is False else value  # YAML takes a bare `off` for a no.
+
 
 class Route(_Part):
     """Where the model is: `provider:model`, its address where that is not the provider's own.
@@ -186,6 +196,7 @@ class Route(_Part):
     `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
     Manager that holds the key. Prices are USD per million tokens and override the price table;
     without one of its own, cached input costs as much as any.
+    `reasoning` is how hard the model is asked to think; None leaves that to the provider.
     """
 
     model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
@@ -197,6 +208,7 @@ class Route(_Part):
     output_usd_per_million: Decimal | None = Field(None, ge=0)
     cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
     timeout: StepSeconds = 300
+    reasoning: Annotated[ReasoningMode | None, BeforeValidator(_off_as_written)] = None
 
     @model_validator(mode="after")
     def _prices_go_together(self) -> "Route":
@@ -216,12 +228,21 @@ class Route(_Part):
         """The part after the colon."""
         return self.model.partition(":")[2]
 
+    def leads_to(self, model: str) -> bool:
+        """Whether this is a route to `model`, named with its provider or without."""
+        return model in (self.model, self.model_name)
+
 
 class Snapshot(_Part):
-    """All that a run needs of its agent, as it was when the run started."""
+    """All that a run needs of its agent, as it was when the run started.
+
+    `route_id` is the route's name in `routes.yaml`, which need not be the definition's own; runs of
+    older releases do not know it.
+    """
 
     definition: AgentDefinition
     route: Route
+    route_id: str = ""
     script: Mapping[str, Any] | None = None
 
     @property

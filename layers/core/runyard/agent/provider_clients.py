@@ -91,6 +91,9 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
         # that nothing but `{}` would fit it, and asks for `strict`, which other servers refuse.
         json_schema_transformer=None,
     )
+    if route.reasoning is not None and not _is_openai(url):
+        # A model of another server, of which nothing is known: its route says that it can.
+        profile["supports_thinking"] = True
     return OpenAIChatModel(
         route.model_name, provider=OpenAIProvider(openai_client=client), profile=profile
     )

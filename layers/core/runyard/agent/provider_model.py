@@ -106,6 +106,8 @@ class ProviderModel:
         settings = ModelSettings(request_timeout=self._route.timeout)
         if request.max_output_tokens is not None:
             settings["max_tokens"] = request.max_output_tokens
+        if (mode := self._route.reasoning) is not None:
+            settings["thinking"] = False if mode == "off" else mode
         return settings
 
     def _reply(self, response: ModelResponse) -> Reply:

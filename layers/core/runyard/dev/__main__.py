@@ -16,11 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from runyard.agent.catalog import Catalog
+from runyard.agent.agent_files import FolderOfAgents
+from runyard.agent.read_agents import read_agents
 from runyard.dev.access_key import DEVELOPMENT_KEY
 from runyard.dev.errors import LocalStackError
 from runyard.dev.supervisor import REPOSITORY, SWEEP_SECONDS, LocalStack
 from runyard.domain.errors import DefinitionError
+from runyard.settings import Settings
 
 SAMPLE_TICKET = {
     "ticket_subject": "Charged twice for June invoice",
@@ -53,9 +55,9 @@ def main() -> int:
 
 def _start() -> LocalStack:
     agents_dir = Path(os.environ.get("AGENTS_DIR") or REPOSITORY / "agents")
-    catalog = Catalog(agents_dir)
-    catalog.check(_default_agent())
-    threading.Thread(target=_watch_agents, args=(catalog,), name="agents", daemon=True).start()
+    files = FolderOfAgents(agents_dir)
+    _check(files)
+    threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
     return LocalStack.start(
         data_dir=Path(os.environ.get("DATA_DIR") or ".runyard"),
         port=_port(),
@@ -73,23 +75,25 @@ def _port() -> int:
     return int(text)
 
 
-def _default_agent() -> str:
-    return os.environ.get("DEFAULT_AGENT") or "support_triage"
+def _check(files: FolderOfAgents) -> None:
+    read_agents(files.texts(), Settings.from_environment().named_agents)
 
 
-def _watch_agents(catalog: Catalog) -> None:
+def _watch_agents(files: FolderOfAgents) -> None:
     """Say of each change of the agents' files whether it counts."""
-    seen = catalog.stamp()
+    seen = files.stamp()
     while True:
         time.sleep(1)
-        if (now := catalog.stamp()) == seen:
+        if (now := files.stamp()) == seen:
             continue
         seen = now
         try:
-            catalog.check(_default_agent())
+            _check(files)
             _say("agents    read again")
         except DefinitionError as error:
-            _say(f"agents    not read again, they stay as they were: {error}")
+            _say("agents    not read again, they stay as they were:")
+            for fault in str(error).splitlines():
+                _say(f"          {fault}")
 
 
 def _say(line: str) -> None:

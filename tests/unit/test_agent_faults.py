@@ -1,0 +1,195 @@
+"""Faults in the agents' files are told by file, line and field; all of them at once."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from runyard.agent.agent_files import FolderOfAgents
+from runyard.agent.read_agents import read_agents
+from runyard.domain.errors import DefinitionError
+
+ROUTES = "played: { model: 'scripted:tale' }\nreal: { model: 'openai:m' }\n"
+SCRIPT = "dialogues: [{ name: d, turns: [{ say: hi }] }]\n"
+AGENT = """\
+# A comment, so that the first field is on line 2.
+key: clerk
+version: "1"
+instructions: Help.
+route: played
+input_schema: { type: object }
+"""
+SOUND = {"routes.yaml": ROUTES, "clerk.yaml": AGENT, "scripts/tale.yaml": SCRIPT}
+TOOL = """\
+tools:
+  - kind: http
+    name: look
+    description: Looks.
+    url: http://localhost
+"""
+
+
+def faults(files: Mapping[str, str], named: Mapping[str, str] | None = None) -> list[str]:
+    """What is said of the sound files with these in place of theirs."""
+    try:
+        read_agents({**SOUND, **files}, named)
+    except DefinitionError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_sound_files_have_no_fault() -> None:
+    assert faults({}) == []
+
+
+def test_the_samples_have_no_fault() -> None:
+    agents = read_agents(FolderOfAgents(Path("agents")).texts())
+    assert list(agents.definitions) == ["assistant", "support_triage"]
+
+
+@pytest.mark.parametrize(
+    ("added", "fault"),
+    [
+        ("color: red\n", "line 7: color: is not a known field"),
+        ("limits:\n  steps: 5\n  tokens: 0\n", "line 9: limits.tokens: Input should be greater"),
+        ("limits: 5\n", "line 7: limits: Input should be a valid dictionary"),
+        (
+            TOOL.replace("    url: http://localhost\n", ""),
+            "line 8: tools.0.url: is required",
+        ),
+        (TOOL + "    methods: GET\n", "line 12: tools.0.methods: is not a known field"),
+        (TOOL.replace("kind: http", "kind: htp"), "line 8: tools.0.kind: Input tag 'htp' found"),
+        (TOOL.replace("kind: http\n    ", ""), "line 8: tools.0.kind: Unable to extract tag"),
+        (TOOL + TOOL[7:], "line 13: tools.1.name: 'look' is another tool's name"),
+        (
+            TOOL + "    approval: { prompt: Sure?, editable: [amount] }\n",
+            "line 12: tools.0.approval.editable: 'amount' is not a parameter",
+        ),
+        (
+            TOOL + "    approval:\n      prompt: Sure?\n      when:\n        a: { abov: 1 }\n",
+            "line 15: tools.0.approval.when.a.abov: is not a known field",
+        ),
+        (
+            TOOL + "    approval:\n      prompt: Sure?\n      when: { a: [1] }\n",
+            "line 14: tools.0.approval.when.a: Input should be a valid dictionary or instance of",
+        ),
+        (
+            "output_schema:\n  type: object\n  properties:\n    a: { type: strin }\n",
+            "line 10: output_schema.properties.a.type: is not a valid JSON Schema",
+        ),
+        ("output_schema:\n  type: array\n", "line 8: output_schema.type: must be of type object"),
+        ("output_schema: {}\n", "line 7: output_schema: must be of type object"),
+        (
+            "output_schema: { type: object, $ref: 'http://localhost/x' }\n",
+            "line 7: output_schema: is not a valid JSON Schema: Resource",
+        ),
+        ("limits:\n  steps: 1\n  steps: 2\n", "line 9: steps: stands there twice"),
+        ("tools: [\n", "line 8: is not YAML"),
+        ("description: \x01\n", "line 7: is not YAML: control characters are not allowed"),
+        ("description: !!int one\n", ": is not YAML: invalid literal"),
+        ("tools: &again [*again]\n", "line 7: is not YAML: an alias stands inside of what it"),
+    ],
+)
+def test_a_fault_is_found_on_its_line(added: str, fault: str) -> None:
+    (told,) = faults({"clerk.yaml": AGENT + added})
+    assert told.startswith("clerk.yaml")
+    assert fault in told
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "just words\n"])
+def test_a_file_is_a_mapping(text: str) -> None:
+    assert faults({"clerk.yaml": text}) == ["clerk.yaml, line 1: must be a mapping"]
+
+
+def test_what_is_missing_is_missed_where_it_should_stand() -> None:
+    assert faults({"clerk.yaml": AGENT.replace("route: played\n", "")}) == [
+        "clerk.yaml, line 2: route: is required"
+    ]
+
+
+def test_fields_that_are_merged_in_are_found_on_their_own_line() -> None:
+    script = """\
+        dialogues:
+          - name: a
+            turns:
+              - &slow { say: a, pace_ms: 5 }
+              - <<: *slow
+                say: b
+              - { <<: *slow, wait: 1 }
+        """
+    assert faults({"scripts/tale.yaml": textwrap.dedent(script)}) == [
+        "scripts/tale.yaml, line 7: dialogues.0.turns.2.wait: is not a known field"
+    ]
+
+
+def test_a_date_is_a_text() -> None:
+    dated = AGENT.replace('"1"', "2026-02-30")
+    agents = read_agents({**SOUND, "clerk.yaml": dated})
+    assert list(agents.definitions["clerk"]) == ["2026-02-30"]
+
+
+def test_a_files_name_says_nothing() -> None:
+    agents = read_agents({**SOUND, "other.yaml": AGENT.replace('"1"', '"2"')})
+    assert list(agents.definitions) == ["clerk"]
+    assert list(agents.definitions["clerk"]) == ["2", "1"]
+
+
+def test_faults_of_all_files_are_told_at_once_in_the_order_of_files_and_lines() -> None:
+    assert faults(
+        {
+            "clerk.yaml": AGENT.replace("played", "nowhere").replace('"1"', "1"),
+            "agent.yaml": AGENT.replace("played", "nowhere"),
+            "routes.yaml": ROUTES + "other:\n  model: scripted:none\n  modle: x\nreal: {}\n",
+            "scripts/tale.yaml": "dialogues: []\n",
+            "scripts/unused.yaml": SCRIPT + "more: 1\n",
+        }
+    ) == [
+        "agent.yaml, line 5: route: routes.yaml has no route 'nowhere'",
+        "clerk.yaml, line 3: version: Input should be a valid string",
+        "routes.yaml, line 5: other.modle: is not a known field",
+        "routes.yaml, line 6: real: stands there twice",
+        "routes.yaml, line 6: real.model: is required",
+        "scripts/tale.yaml, line 1: dialogues: Tuple should have at least 1 item after validation,"
+        " not 0",
+        "scripts/unused.yaml, line 2: more: is not a known field",
+    ]
+
+
+def test_files_are_held_against_each_other() -> None:
+    routes = ROUTES + "lost:\n  model: scripted:none\n"
+    assert faults({"routes.yaml": routes, "twin.yaml": AGENT}) == [
+        "routes.yaml, line 4: lost.model: there is no scripts/none.yaml",
+        "twin.yaml, line 3: version: clerk@1 stands in clerk.yaml too",
+    ]
+
+
+def test_faulty_routes_are_not_held_against_those_who_name_them() -> None:
+    assert faults({"routes.yaml": "a: [\n"}) == [
+        "routes.yaml, line 2: is not YAML: did not find expected node content"
+    ]
+    without = {name: text for name, text in SOUND.items() if name != "routes.yaml"}
+    with pytest.raises(DefinitionError, match=r"^routes\.yaml: is missing$"):
+        read_agents(without)
+
+
+def test_an_agent_that_a_setting_names_must_be_there() -> None:
+    named = {"DEFAULT_AGENT": "clerk@2", "DEFAULT_PERSONA": "clerk"}
+    assert faults({}, named) == ["there is no agent 'clerk@2', which DEFAULT_AGENT names"]
+
+
+@pytest.mark.parametrize(("written", "meant"), [("off", "off"), ("'off'", "off"), ("low", "low")])
+def test_a_routes_reasoning_may_be_written_without_quotes(written: str, meant: str) -> None:
+    routes = ROUTES + f"thinking: {{ model: 'openai:m', reasoning: {written} }}\n"
+    agents = read_agents({**SOUND, "routes.yaml": routes})
+    assert agents.routes["thinking"].reasoning == meant
+    (fault,) = faults({"routes.yaml": routes.replace(written, "on")})
+    assert fault.startswith("routes.yaml, line 3: thinking.reasoning: Input should be 'off'")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "routes.yaml").write_bytes(b"\xff")
+    with pytest.raises(DefinitionError, match=r"routes\.yaml: cannot be read"):
+        FolderOfAgents(tmp_path).texts()
+    with pytest.raises(DefinitionError, match="is not a folder"):
+        FolderOfAgents(tmp_path / "nowhere").texts()
