@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.service import Service, assert_whole
@@ -114,13 +115,14 @@ def test_events_are_framed_as_the_document_says(threads: ThreadsService) -> None
     response = threads.http.get(f"/runs/{run_id}/events", headers={"Accept": "text/event-stream"})
     assert response.headers["content-type"].startswith("text/event-stream")
     blocks = response.text.removeprefix("retry: 2000\n").strip().split("\n\n")
+    events = []
     for seq, block in enumerate(blocks, start=1):
         id_line, data_line = block.split("\n")
         assert id_line == f"id: {seq}"
-        event = json.loads(data_line.removeprefix("data: "))
-        assert set(event) == {"seq", "type", "data", "created_at", "run_id"}
-        assert (event["seq"], event["run_id"]) == (seq, run_id)
-    assert event["type"] == "run.completed"
+        events.append(json.loads(data_line.removeprefix("data: ")))
+        assert set(events[-1]) == {"seq", "type", "data", "created_at", "run_id"}
+        assert (events[-1]["seq"], events[-1]["run_id"]) == (seq, run_id)
+    assert events[-1]["type"] == "run.completed"
 
 
 # --- threads and messages ------------------------------------------------------------------------
@@ -451,9 +453,7 @@ def test_a_ticket_opens_the_stream_without_a_key(threads: ThreadsService) -> Non
     assert response.status_code == 201
     ticket = response.json()
     assert set(ticket) == {"ticket", "expires_at", "url"}
-    with ThreadsService(threads.base_url, "") as stranger:
-        opened = stranger.http.get(ticket["url"], headers={"Authorization": ""})
-    assert "run.completed" in opened.text
+    assert "run.completed" in httpx.get(ticket["url"], timeout=30).text
 
 
 # --- one log, two APIs ---------------------------------------------------------------------------
