@@ -3,7 +3,7 @@
 Invoked by the state machine, which then waits for the token and not for this function.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import connect
 from runyard.engine.request_input import request_input
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, str], context: "LambdaContext") -> None:
-    """Take `{run_id, task_token}`. AlreadyAnsweredError sends the machine on without a wait."""
+def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
+    """Take `{run_id, task_token, limit, limit_at}`.
+
+    AlreadyAnsweredError sends the machine on without a wait.
+    """
     logger.append_keys(run_id=event["run_id"])
-    request_input(connect(), event["run_id"], event["task_token"])
+    # An execution of an older release knows nothing of limits.
+    limit, limit_at = event.get("limit", ""), event.get("limit_at", 0)
+    request_input(connect(), event["run_id"], event["task_token"], limit, limit_at)

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, str], context: "LambdaContext") -> dict[str, Any]:
-    """Take `{run_id}`; give `{run_id, outcome: more | needs_input | finished, wait_seconds}`."""
+    """Take `{run_id}`; give `{run_id, outcome: more | needs_input | finished, wait_seconds}`.
+
+    And `{limit, limit_at}`, with the name of a limit where a person is to be asked to raise it.
+    """
     run_id = event["run_id"]
     logger.append_keys(run_id=run_id)
     seconds = context.get_remaining_time_in_millis() / 1000
@@ -21,4 +24,6 @@ def lambda_handler(event: dict[str, str], context: "LambdaContext") -> dict[str,
         "run_id": run_id,
         "outcome": advance.outcome,
         "wait_seconds": advance.wait_seconds,
+        "limit": advance.limit,
+        "limit_at": advance.limit_at,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Snapshot
+from runyard.agent.definition import Limits, Snapshot
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
+from runyard.domain.events import Draft
+from runyard.domain.ids import new_id
 from runyard.domain.requests import Answer
 from runyard.domain.runs import Run
 from runyard.engine.advance_run import Advance, advance_run
@@ -98,9 +101,16 @@ class Bench:
         """One invocation of run_step."""
         return asyncio.run(advance_run(self.worker, run.id, seconds))
 
-    def ask(self, run: Run, token: str = "token") -> None:
-        """One invocation of request_input."""
-        request_input(self.stores, run.id, token)
+    def limited(self, **limits: Any) -> "Bench":
+        """The same agent with limits of its own."""
+        definition = self.snapshot.definition.model_copy(update={"limits": Limits(**limits)})
+        self.snapshot = self.snapshot.model_copy(update={"definition": definition})
+        return self
+
+    def ask(self, run: Run, token: str = "token", met: Advance | None = None) -> None:
+        """One invocation of request_input, about the limit that was met, if any was."""
+        limit = (met.limit, met.limit_at) if met else ("", 0)
+        request_input(self.stores, run.id, token, *limit)
 
     def answer(self, run: Run, feedback: str) -> None:
         """Answer the oldest open question."""
@@ -241,6 +251,59 @@ def test_an_answer_is_not_lost_when_the_wait_begins_anew(bench: Bench) -> None:
     assert bench.advance(run).outcome == "finished"
     assert bench.types(run).count("run.paused") == 1
     assert faults_of_run(bench.stores, run.id) == []
+
+
+def test_a_limit_is_asked_about_once(bench: Bench) -> None:
+    bench.limited(steps=1, on_limit="ask")
+    run = bench.begin("endless")
+    met = bench.advance(run)
+    assert (met.outcome, met.limit) == ("needs_input", "steps")
+    # The function's answer was lost; then the execution vanished, and its successor waits.
+    bench.ask(run, "first", met)
+    bench.ask(run, "first", met)
+    later = bench.advance(run)
+    assert (later.outcome, later.limit) == ("needs_input", "")
+    bench.ask(run, "second", later)
+    assert bench.types(run).count("approval_request.created") == 1
+    [request] = bench.stores.input_requests.open_of_run(run.id)
+    approved = Answer(type=request.type, request_id=request.id, is_approved=True)
+    submit_input(bench.stores, bench.orchestrator, run.id, approved, "somebody")
+    assert bench.orchestrator.resumed == ["second"]
+    # Whoever comes with what was true before asks nothing.
+    with pytest.raises(AlreadyAnsweredError):
+        bench.ask(run, "late", met)
+    again = bench.advance(run)
+    assert (again.limit, again.limit_at > met.limit_at) == ("steps", True)
+    bench.ask(run, "third", again)
+    assert bench.types(run)[-2:] == ["approval_request.created", "run.paused"]
+    assert faults_of_run(bench.stores, run.id) == []
+
+
+def test_calls_wait_where_the_time_was_over_before_they_began(bench: Bench) -> None:
+    bench.limited(wall_clock_seconds=1, on_limit="ask")
+    run = bench.begin("charge and ask")
+    journal = Journal.open(bench.stores, run.id)
+    journal.start()
+    call = {"id": new_id(), "name": "lookup", "input": {"customer_id": "customer-1"}}
+    reply = {"content": "", "iteration": 1, "tool_calls": [call]}
+    journal.append([Draft(type="agent.message.completed", data=reply)])
+    time.sleep(1.1)
+    met = bench.advance(run)
+    assert met.limit == "wall_clock_seconds"
+    bench.ask(run, met=met)
+    assert bench.types(run)[-2:] == ["approval_request.created", "run.paused"]
+    [request] = bench.stores.input_requests.open_of_run(run.id)
+    approved = Answer(
+        type=request.type, request_id=request.id, is_approved=True, params={"raised_to": 600}
+    )
+    submit_input(bench.stores, bench.orchestrator, run.id, approved, "somebody")
+    bench.advance(run)
+    types = bench.types(run)
+    resumed = types.index("run.resumed")
+    assert types[resumed + 1 : resumed + 3] == [
+        "agent.tool_call.started",
+        "agent.tool_call.completed",
+    ]
 
 
 def test_a_cancel_voids_open_questions(bench: Bench) -> None:

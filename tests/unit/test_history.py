@@ -1,10 +1,13 @@
 """The fold over a log: phases of calls, status, and the marks that a lost worker leaves."""
 
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from runyard.domain.events import Draft, EventType, placed
+from runyard.domain.clock import parse
+from runyard.domain.events import Draft, Event, EventType, placed
 from runyard.domain.history import History
 
 CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
@@ -72,6 +75,56 @@ def test_a_partial_reply_marks_a_lost_worker_until_it_is_taken_up() -> None:
     assert history_of(delta).mid_step
     assert not history_of(delta, recovered).mid_step
     assert not history_of(delta, reply()).mid_step
+
+
+RAISE = {"limit": "usd", "used": 0.9, "limit_now": 1, "raised_to": 2}
+LIMIT_ASKED: tuple[EventType, dict[str, Any]] = (
+    "approval_request.created",
+    {"id": "r2", "params": RAISE},
+)
+
+
+def limit_answered(is_approved: bool, raised_to: float) -> tuple[EventType, dict[str, Any]]:
+    effective = {**RAISE, "raised_to": raised_to}
+    answer = {"id": "r2", "is_approved": is_approved, "effective_params": effective}
+    return "approval_request.resolved", answer
+
+
+def test_a_question_about_a_limit_belongs_to_no_call() -> None:
+    history = history_of(reply(CALL), LIMIT_ASKED, ("run.paused", {}))
+    assert [question.limit for question in history.open_questions] == ["usd"]
+    assert history.unfinished[0].phase == "requested"
+
+
+def test_a_limit_that_a_person_raised_holds_from_the_answer_on() -> None:
+    cut = reply()
+    cut[1]["cut_by"] = "usd"
+    assert history_of(cut, LIMIT_ASKED).cut_by == "usd"
+    history = history_of(cut, LIMIT_ASKED, limit_answered(True, 3.5))
+    assert history.raised == {"usd": Decimal("3.5")}
+    assert (history.cut_by, history.open_questions, history.refusal) == ("", [], None)
+
+
+def test_a_limit_that_a_person_did_not_raise_stays() -> None:
+    history = history_of(LIMIT_ASKED, limit_answered(False, 2))
+    assert history.raised == {}
+    assert history.refusal is not None
+    assert history.refusal.limit == "usd"
+
+
+def test_the_wait_for_a_person_is_no_working_time() -> None:
+    walk: list[tuple[EventType, str]] = [
+        ("run.started", "10:00:00"),
+        ("run.paused", "10:00:07"),
+        ("run.resumed", "15:00:00"),
+    ]
+    history = History()
+    for sequence, (kind, time) in enumerate(walk, start=1):
+        at = f"2026-01-01T{time}.000Z"
+        history.apply(Event(id=str(sequence), type=kind, sequence=sequence, timestamp=at, data={}))
+    assert history.worked(parse("2026-01-01T15:00:05.000Z")) == timedelta(seconds=12)
+    paused = History.of([])
+    assert paused.worked(parse("2026-01-01T15:00:05.000Z")) == timedelta()
 
 
 def test_costs_add_up_exactly() -> None:

@@ -29,6 +29,7 @@ from runyard.domain.threads import Message
 _ANSWER_BY_TOOL = UserTurn(f"Give your answer by calling the tool {OUTPUT_TOOL}.")
 # Providers want a user's turn to reply to.
 _NOTHING_NEW = UserTurn("(There is no new message.)")
+_CUT_OFF = UserTurn("Your reply was cut off. Give it again, as a whole.")
 
 
 def request_for(
@@ -54,8 +55,9 @@ def request_for(
         turns.append(_model_turn(exchange))
         turns.extend(map(_outcome, exchange.calls))
         if not exchange.calls:
-            # A plain text where a structured answer was due: any other plain text ends the run.
-            turns.append(_ANSWER_BY_TOOL)
+            # A plain text where a structured answer was due, or one that a limit cut off: any other
+            # plain text ends the run.
+            turns.append(_CUT_OFF if exchange.reply.get("cut_by") else _ANSWER_BY_TOOL)
     return ModelRequest(
         instructions=definition.instructions,
         turns=turns,
@@ -117,8 +119,12 @@ def _outcome(call: Call) -> ToolOutcome:
     )
 
 
-def reply_draft(reply: Reply, iteration: int) -> Draft:
-    """The reply as the event that the conversation is later rebuilt from."""
+def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
+    """The reply as the event that the conversation is later rebuilt from.
+
+    `cut_by` names the limit that cut it off. Of such a reply only the text is kept: its calls may
+    be torn, and its reasoning lacks the provider's signature.
+    """
     data: dict[str, Any] = {
         "object": "agent.message",
         "content": reply.turn.content,
@@ -132,6 +138,8 @@ def reply_draft(reply: Reply, iteration: int) -> Draft:
     }
     if reply.cost_usd is not None:
         data["usage"]["cost_usd"] = to_number(reply.cost_usd)
+    if cut_by:
+        return Draft(type="agent.message.completed", data=data | {"cut_by": cut_by})
     if reply.turn.tool_calls:
         data["tool_calls"] = [
             {"id": call.id, "name": call.name, "input": call.input}
@@ -151,7 +159,7 @@ def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any
     Raises OutputInvalidError where the model has missed `output_schema` too often.
     """
     exchange = history.current
-    if exchange is None:
+    if exchange is None or exchange.reply.get("cut_by"):
         return None
     schema = definition.output_schema
     if schema is None:
@@ -177,6 +185,7 @@ def _missed_answers(history: History) -> int:
     return sum(
         not exchange.calls or any(call.name == OUTPUT_TOOL for call in exchange.calls)
         for exchange in history.exchanges
+        if not exchange.reply.get("cut_by")
     )
 
 

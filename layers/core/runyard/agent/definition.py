@@ -133,11 +133,18 @@ ExecutableTool = HttpTool | PythonTool | LambdaTool
 
 
 class Limits(_Part):
-    """Where a run is stopped. Steps are model calls; the wait for a person is not wall clock."""
+    """Where a run is stopped. Steps are model calls; the wait for a person is not wall clock.
+
+    `usd_per_day` is what all runs of the agent in one project may cost in a day (UTC). `on_limit`
+    says what becomes of a run that meets one of its own: it fails, or a person may raise the limit.
+    """
 
     steps: int = Field(50, ge=1, le=10_000)
     tokens: int | None = Field(None, ge=1)
     usd: Decimal | None = Field(None, gt=0)
+    wall_clock_seconds: int | None = Field(None, ge=1)
+    usd_per_day: Decimal | None = Field(None, gt=0)
+    on_limit: Literal["fail", "ask"] = "fail"
     output_attempts: int = Field(3, ge=1, le=10)
     wait_seconds: int = Field(31_536_000, ge=1, le=31_536_000)
 

@@ -72,9 +72,13 @@ class ModelRefusedError(FinalError):
 
 
 class LimitExceededError(FinalError):
-    """A limit of the agent's definition was met."""
+    """A limit was met; `limit` names the one that a person may raise, if it is such a one."""
 
     code = "limit_exceeded"
+
+    def __init__(self, message: str, limit: str = "") -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class OutputInvalidError(FinalError):

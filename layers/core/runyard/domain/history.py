@@ -12,8 +12,11 @@ whether the call was made: only its tool's declared effect tells what to do.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
+from runyard.domain.clock import parse
 from runyard.domain.costs import from_number
 from runyard.domain.events import Event
 from runyard.domain.runs import RunStatus, Usage
@@ -52,8 +55,31 @@ class Exchange:
         return [call for call in self.calls if call.phase != "done"]
 
 
+@dataclass
+class Question:
+    """What a person was asked: about a call, or, without one, about a limit that the run met."""
+
+    asked: Event
+    call: Call | None = None
+    answer: Event | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of its request."""
+        return str(self.asked.data["id"])
+
+    @property
+    def limit(self) -> str:
+        """The name of the limit that it is about; empty where it is about a call."""
+        return "" if self.call else str(self.asked.data["params"]["limit"])
+
+
 class History:
-    """A run as its log tells it, up to and including event `last`."""
+    """A run as its log tells it, up to and including event `last`.
+
+    `raised` has the limits that a person raised, `cut_by` the limit that ended the newest reply
+    before its time, as long as nobody has raised it.
+    """
 
     def __init__(self) -> None:
         self.last = 0
@@ -64,8 +90,12 @@ class History:
         self.recoveries = 0
         self.partial_reply = False
         self.terminal: Event | None = None
+        self.raised: dict[str, Decimal] = {}
+        self.cut_by = ""
         self._calls: dict[str, Call] = {}
-        self._calls_by_request: dict[str, Call] = {}
+        self._questions: dict[str, Question] = {}
+        self._worked = timedelta()
+        self._at_work_since: datetime | None = None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "History":
@@ -91,9 +121,27 @@ class History:
         return self.current.unfinished if self.current else []
 
     @property
-    def asked(self) -> list[Call]:
-        """The calls that wait for a person's answer."""
-        return [call for call in self.unfinished if call.phase == "asked"]
+    def open_questions(self) -> list[Question]:
+        """What waits for a person's answer, oldest first."""
+        return [question for question in self._questions.values() if question.answer is None]
+
+    @property
+    def limit_questions(self) -> list[Question]:
+        """What was asked about limits, oldest first."""
+        return [question for question in self._questions.values() if question.call is None]
+
+    @property
+    def refusal(self) -> Question | None:
+        """The question about a limit that a person did not want to raise."""
+        newest = self.limit_questions[-1:]
+        refused = [each for each in newest if each.answer and not each.answer.data["is_approved"]]
+        return refused[0] if refused else None
+
+    def worked(self, at: datetime) -> timedelta:
+        """How long the run has been at work by then; its waits for a person do not count."""
+        if self._at_work_since is None:
+            return self._worked
+        return self._worked + max(timedelta(), at - self._at_work_since)
 
     @property
     def mid_step(self) -> bool:
@@ -120,19 +168,33 @@ class History:
                 call = self._calls[data["id"]]
                 call.phase, call.outcome = "done", event
             case "agent.human_feedback.requested" | "approval_request.created":
-                call = self._calls[data["tool_call_id"]]
-                call.phase, call.questions = "asked", call.questions + 1
-                call.question, call.answer = event, None
-                self._calls_by_request[data["id"]] = call
+                self._take_question(event)
             case (
                 "agent.human_feedback.received"
                 | "approval_request.resolved"
                 | "input_request.expired"
             ):
-                call = self._calls_by_request[data["id"]]
-                call.phase, call.answer = "answered", event
+                self._take_answer(event)
             case _:
                 self._take_life_event(event)
+
+    def _take_question(self, event: Event) -> None:
+        question = Question(event)
+        if "tool_call_id" in event.data:
+            call = question.call = self._calls[event.data["tool_call_id"]]
+            call.phase, call.questions = "asked", call.questions + 1
+            call.question, call.answer = event, None
+        self._questions[question.id] = question
+
+    def _take_answer(self, event: Event) -> None:
+        question = self._questions[event.data["id"]]
+        question.answer = event
+        if question.call is not None:
+            question.call.phase, question.call.answer = "answered", event
+        elif event.data["is_approved"]:
+            raised_to = event.data["effective_params"]["raised_to"]
+            self.raised[question.limit] = from_number(raised_to)
+            self.cut_by = ""
 
     def _take_reply(self, data: Mapping[str, Any]) -> None:
         exchange = Exchange(reply=data)
@@ -142,6 +204,7 @@ class History:
             self._calls[known.id] = known
         self.exchanges.append(exchange)
         self.partial_reply = False
+        self.cut_by = data.get("cut_by", "")
         usage = data.get("usage", {})
         cost = usage.get("cost_usd")
         self.usage = self.usage.plus(
@@ -157,11 +220,12 @@ class History:
     def _take_life_event(self, event: Event) -> None:
         match event.type:
             case "run.started":
-                self.status = "started"
+                self.status, self._at_work_since = "started", parse(event.timestamp)
             case "run.paused":
-                self.status = "paused"
+                self._worked = self.worked(parse(event.timestamp))
+                self.status, self._at_work_since = "paused", None
             case "run.resumed":
-                self.status = "started"
+                self.status, self._at_work_since = "started", parse(event.timestamp)
                 for call in self.unfinished:
                     if call.phase == "answered":
                         call.phase = "resumed"

@@ -16,7 +16,7 @@ class InputRequest(BaseModel):
     """One question of a run.
 
     `sequence` is the place of its event in the log; `tool_call_id` is the call that cannot go on
-    without the answer.
+    without the answer, None where the run has met a limit and the answer may raise it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -26,7 +26,7 @@ class InputRequest(BaseModel):
     project_id: str
     sequence: int
     type: RequestType
-    tool_call_id: str
+    tool_call_id: str | None = None
     tool: Mapping[str, str]
     prompt: str
     params: Mapping[str, Any]

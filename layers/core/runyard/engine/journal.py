@@ -108,7 +108,7 @@ class Journal:
             run_id, status, self.history.usage, ended_at=ended_at, output=output, error=error
         )
         changes = [ended]
-        if self.history.asked:
+        if self.history.open_questions:
             changes += [
                 stores.input_requests.settle_change(request, "void")
                 for request in stores.input_requests.open_of_run(run_id)

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from runyard.agent.conversation import reply_draft, request_for
 from runyard.agent.dialogue import ModelEvent, ReasoningDelta, Reply
-from runyard.domain.errors import ModelUnavailableError
+from runyard.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard.domain.events import Draft
+from runyard.engine.budget import Allowed, allow
 from runyard.engine.worker import Step
 
 _ATTEMPTS = 3
@@ -24,7 +25,8 @@ async def add_reply(step: Step) -> None:
     """Ask the model for its next reply.
 
     A provider that is busy is asked again, as long as there is time. Raises ModelUnavailableError
-    where it stays busy, ModelRefusedError where asking again cannot help.
+    where it stays busy, ModelRefusedError where asking again cannot help, LimitExceededError where
+    the reply may not fit the run's limits, or did not come within them.
     """
     model = step.worker.model_for(step.snapshot)
     request = request_for(
@@ -34,10 +36,16 @@ async def add_reply(step: Step) -> None:
         messages=await step.messages(),
         attachments=await step.attachments(),
     )
+    allowed = allow(step.budget, model, request, is_capped=False)
     attempt = 1
     while True:
         try:
-            return await _stream_reply(step, model.stream(replace(request, attempt=attempt)))
+            stream = model.stream(replace(allowed.request, attempt=attempt))
+            return await _stream_reply(step, stream, allowed)
+        except LimitExceededError:
+            if step.history.partial_reply:
+                await step.append([recovered(step, "limit_met")])
+            raise
         except ModelUnavailableError as error:
             delay = error.retry_after or _FIRST_DELAY_SECONDS * 2**attempt * random.random()
             if attempt == _ATTEMPTS or step.seconds_left() < delay + step.worker.reserve_seconds:
@@ -61,19 +69,34 @@ def recovered(step: Step, reason: str) -> Draft:
     )
 
 
-async def _stream_reply(step: Step, stream: AsyncGenerator[ModelEvent, None]) -> None:
+async def _stream_reply(
+    step: Step, stream: AsyncGenerator[ModelEvent, None], allowed: Allowed
+) -> None:
     iteration = len(step.history.exchanges) + 1
     writer = _DeltaWriter(step)
     try:
         async with aclosing(stream):
-            async for event in stream:
+            while (event := await _next(step, stream)) is not None:
                 if isinstance(event, Reply):
-                    await writer.close(reply_draft(event, iteration))
+                    cut_by = allowed.cut_by if event.is_cut else ""
+                    await writer.close(reply_draft(event, iteration, cut_by))
                     return
                 await writer.add(_delta_draft(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a reply")
     finally:
         await writer.stop()
+
+
+async def _next(step: Step, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
+    """What the stream brings next, None at its end. Only this waiting is cut off, never a put."""
+    left = step.budget.left("wall_clock_seconds")
+    try:
+        async with asyncio.timeout(None if left is None else float(left)):
+            return await anext(stream, None)
+    except TimeoutError as error:
+        if left is None:
+            raise
+        raise step.budget.exceeded("wall_clock_seconds", "the run has worked for") from error
 
 
 def _delta_draft(event: ModelEvent, iteration: int) -> Draft:

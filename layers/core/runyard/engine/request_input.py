@@ -13,11 +13,14 @@ from runyard.domain.history import Call
 from runyard.domain.ids import derived_id
 from runyard.domain.requests import InputRequest
 from runyard.engine.journal import Journal
+from runyard.engine.limit_question import limit_request
 from runyard.store.stores import Stores
 
 
-def request_input(stores: Stores, run_id: str, task_token: str) -> None:
-    """Begin the wait that `task_token` ends.
+def request_input(
+    stores: Stores, run_id: str, task_token: str, limit: str = "", limit_at: int = 0
+) -> None:
+    """Begin the wait that `task_token` ends; `limit` was met behind event `limit_at`, if any was.
 
     Raises AlreadyAnsweredError where there is nothing to wait for, SupersededError where another
     writer was first.
@@ -25,10 +28,10 @@ def request_input(stores: Stores, run_id: str, task_token: str) -> None:
     journal = Journal.open(stores, run_id)
     if journal.history.has_ended:
         raise AlreadyAnsweredError(run_id)
-    requests = _questions(journal)
+    requests = _about_limit(journal, limit, limit_at) if limit else _about_calls(journal)
     if requests:
         _publish(journal, requests, task_token)
-    elif journal.history.asked:
+    elif journal.history.open_questions:
         _wait_again(journal, task_token)
     else:
         raise AlreadyAnsweredError(run_id)
@@ -65,15 +68,24 @@ def _wait_again(journal: Journal, task_token: str) -> None:
     """
     journal.stores.input_requests.keep_token(journal.run.id, task_token)
     journal.catch_up()
-    if not journal.history.asked or journal.history.has_ended:
+    if not journal.history.open_questions or journal.history.has_ended:
         raise AlreadyAnsweredError(journal.run.id)
 
 
-def _questions(journal: Journal) -> list[InputRequest]:
-    snapshot = Snapshot.model_validate(
-        journal.stores.definitions.get(journal.run.definition_digest)
-    )
-    definition = snapshot.definition
+def _about_limit(journal: Journal, limit: str, limit_at: int) -> list[InputRequest]:
+    """Nothing where the run has moved on since: asked already, or at work again."""
+    if journal.history.last != limit_at:
+        return []
+    return [limit_request(journal, _definition(journal).limits, limit)]
+
+
+def _definition(journal: Journal) -> AgentDefinition:
+    kept = journal.stores.definitions.get(journal.run.definition_digest)
+    return Snapshot.model_validate(kept).definition
+
+
+def _about_calls(journal: Journal) -> list[InputRequest]:
+    definition = _definition(journal)
     decided = [
         (call, next_action(definition, call, begun_here=False))
         for call in journal.history.unfinished
@@ -111,8 +123,9 @@ def _draft(request: InputRequest) -> Draft:
         "id": request.id,
         "prompt": request.prompt,
         "params": request.params,
-        "tool_call_id": request.tool_call_id,
     }
+    if request.tool_call_id is not None:
+        data["tool_call_id"] = request.tool_call_id
     if request.expires_at is not None:
         data["expires_at"] = request.expires_at
     if request.type == "human_feedback":

@@ -22,6 +22,7 @@ from runyard.domain.errors import (
 from runyard.domain.events import Draft
 from runyard.domain.requests import Answer, InputRequest
 from runyard.domain.runs import Run
+from runyard.engine.limit_question import faults_of_raise, is_about_a_limit
 from runyard.engine.orchestrator import Orchestrator
 from runyard.store.stores import Stores
 
@@ -146,7 +147,9 @@ def _effective(
         if name not in request.editable_params
     }
     effective = {**request.params, **edits}
-    if edits and not faults:
+    if edits and not faults and is_about_a_limit(request):
+        faults = faults_of_raise(effective)
+    elif edits and not faults:
         snapshot = Snapshot.model_validate(stores.definitions.get(run.definition_digest))
         tool = snapshot.definition.tool(request.tool["name"])
         if tool is not None:

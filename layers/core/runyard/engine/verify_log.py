@@ -24,8 +24,9 @@ def faults_of_run(stores: Stores, run_id: str) -> list[str]:
     open_requests = len(stores.input_requests.open_of_run(run_id))
     if open_requests != run.open_requests:
         faults.append(f"{open_requests} requests are open, the record says {run.open_requests}")
-    if not history.has_ended and open_requests != len(history.asked):
-        faults.append(f"{open_requests} requests are open, the log says {len(history.asked)}")
+    if not history.has_ended and open_requests != len(history.open_questions):
+        asked = len(history.open_questions)
+        faults.append(f"{open_requests} requests are open, the log says {asked}")
     if run.thread_id is not None:
         faults += _faults_of_thread(stores, run)
     return faults

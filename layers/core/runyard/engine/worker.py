@@ -14,6 +14,7 @@ from runyard.domain.events import Draft
 from runyard.domain.history import History
 from runyard.domain.runs import Run
 from runyard.domain.threads import Message
+from runyard.engine.budget import Budget
 from runyard.engine.journal import Journal
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
@@ -50,6 +51,11 @@ class Step:
     def history(self) -> History:
         """What the log says, this worker's own events included."""
         return self.journal.history
+
+    @property
+    def budget(self) -> Budget:
+        """What the run's own limits leave."""
+        return Budget(self.snapshot.definition.limits, self.history)
 
     def seconds_left(self) -> float:
         """Until the invocation is cut off."""

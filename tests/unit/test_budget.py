@@ -1,0 +1,144 @@
+"""What a run's limits leave for its next reply."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from runyard.agent.definition import Limits, Route
+from runyard.agent.dialogue import ModelEvent, ModelRequest, TokenUsage, UserTurn
+from runyard.agent.prices import price_by_route
+from runyard.domain.errors import DefinitionError, LimitExceededError
+from runyard.domain.events import Draft, placed
+from runyard.domain.history import History
+from runyard.engine.budget import SHORTEST_REPLY_TOKENS, Budget, allow
+
+REQUEST = ModelRequest("", [UserTurn("Hello?")])
+# A token of input costs a dollar, one of output two.
+MILLION = Decimal(10**6)
+DEAR = Route(model="openai:x", input_usd_per_million=MILLION, output_usd_per_million=2 * MILLION)
+
+
+@dataclass
+class Bounded:
+    """A model that uses at most so much, and remembers what it was asked about."""
+
+    most: TokenUsage
+    route: Route = DEAR
+    asked: ModelRequest | None = None
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """It is never asked for a reply."""
+        raise NotImplementedError
+
+    def at_most(self, request: ModelRequest) -> TokenUsage:
+        """The bound."""
+        self.asked = request
+        return self.most
+
+    def price_of(self, usage: TokenUsage) -> Decimal | None:
+        """By the route."""
+        return price_by_route(self.route, usage)
+
+
+def history_after(**usage: Any) -> History:
+    """One reply that used so much."""
+    data = {"content": "", "iteration": 1, "usage": usage}
+    return History.of(placed([Draft(type="agent.message.completed", data=data)], after=0))
+
+
+USED = history_after(input_tokens=100, output_tokens=100, cost_usd=300.0)
+
+
+def budget(**limits: Any) -> Budget:
+    return Budget(Limits(**limits), USED)
+
+
+@pytest.mark.parametrize(
+    ("limits", "most", "longest", "cut_by"),
+    [
+        ({"tokens": 2000}, (800, 1000), 1000, ""),
+        ({"tokens": 2000}, (801, 1000), 999, "tokens"),
+        ({"tokens": 2000}, (1800 - SHORTEST_REPLY_TOKENS, 1000), SHORTEST_REPLY_TOKENS, "tokens"),
+        ({"tokens": 500}, (250, 50), 50, ""),
+        ({"usd": 3300}, (1000, 1000), 1000, ""),
+        ({"usd": 3299}, (1000, 1000), 999, "usd"),
+        ({"usd": "3299.5"}, (1000, 1000), 999, "usd"),
+        ({"usd": 3000, "tokens": 1800}, (1000, 1000), 600, "tokens"),
+        ({"usd": 2400, "tokens": 1800}, (1000, 1000), 550, "usd"),
+    ],
+)
+def test_a_reply_may_be_as_long_as_the_rest_allows(
+    limits: dict[str, Any], most: tuple[int, int], longest: int, cut_by: str
+) -> None:
+    model = Bounded(TokenUsage(*most))
+    allowed = allow(budget(**limits), model, REQUEST, is_capped=False)
+    assert (allowed.request.max_output_tokens, allowed.cut_by) == (longest, cut_by)
+    assert allowed.worst_usd == most[0] + 2 * longest
+
+
+@pytest.mark.parametrize(
+    ("limits", "most", "limit"),
+    [
+        ({"tokens": 2000}, (1801 - SHORTEST_REPLY_TOKENS, 1000), "tokens"),
+        ({"tokens": 500}, (251, 50), "tokens"),
+        ({"tokens": 500}, (600, 50), "tokens"),
+        ({"usd": 1300}, (1000, 1000), "usd"),
+        ({"usd": 600}, (1000, 1000), "usd"),
+    ],
+)
+def test_a_reply_that_may_not_fit_is_not_asked_for(
+    limits: dict[str, Any], most: tuple[int, int], limit: str
+) -> None:
+    with pytest.raises(LimitExceededError, match="may not fit") as caught:
+        allow(budget(**limits), Bounded(TokenUsage(*most)), REQUEST, is_capped=False)
+    assert caught.value.limit == limit
+
+
+def test_without_a_budget_the_request_is_as_it_was() -> None:
+    model = Bounded(TokenUsage(10**9, 10**9))
+    assert allow(budget(), model, REQUEST, is_capped=False).request is REQUEST
+    assert model.asked is None
+    capped = allow(budget(), Bounded(TokenUsage(5, 7)), REQUEST, is_capped=True)
+    assert capped.request.max_output_tokens == 7
+    assert capped.worst_usd == 19
+
+
+def test_the_model_is_told_what_the_provider_counted() -> None:
+    model = Bounded(TokenUsage(1, 1))
+    allow(budget(tokens=1000), model, REQUEST, is_capped=False)
+    assert model.asked == replace(REQUEST, reported=TokenUsage(100, 100))
+    uncounted = Budget(Limits(tokens=1000), history_after(input_tokens=0, output_tokens=0))
+    allow(uncounted, model, REQUEST, is_capped=False)
+    assert model.asked == REQUEST
+
+
+@pytest.mark.parametrize(("limits", "is_capped"), [({"usd": 1}, False), ({}, True)])
+def test_money_cannot_be_limited_where_no_price_is_known(
+    limits: dict[str, Any], is_capped: bool
+) -> None:
+    model = Bounded(TokenUsage(1, 1), Route(model="openai:x"))
+    with pytest.raises(DefinitionError, match="needs a price"):
+        allow(budget(**limits), model, REQUEST, is_capped=is_capped)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"steps": 1}, "the run has taken its 1 steps"),
+        ({"tokens": 200}, "the run has used its 200 tokens"),
+        ({"usd": "300.0"}, "the run has spent its 300 USD"),
+    ],
+)
+def test_a_limit_that_is_met_is_named(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(LimitExceededError) as caught:
+        budget(**limits).check()
+    assert str(caught.value) == message
+
+
+def test_a_raised_limit_takes_the_place_of_the_agents_own() -> None:
+    raised = history_after(input_tokens=100, output_tokens=100)
+    raised.raised["tokens"] = Decimal(400)
+    assert Budget(Limits(tokens=200), raised).left("tokens") == 200
