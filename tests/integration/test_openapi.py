@@ -1,6 +1,7 @@
 """The API's contract is true: every route is in it, the seeds' examples too, and nothing drifts."""
 
 import json
+import re
 from pathlib import Path
 
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -28,7 +29,7 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
         for method in METHODS & set(operations)
     }
     routes = {
-        (method, route.path)
+        (method, re.sub(r":\w+\}", "}", route.path))
         for route in iter_route_contexts(create_app().routes)
         if isinstance(route.original_route, APIRoute)
         for method in route.methods or ()

@@ -3,9 +3,9 @@
 import json
 from collections.abc import AsyncIterator
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.requests import Request
 
 from runyard.domain.errors import (
@@ -28,6 +28,14 @@ class Body(BaseModel):
     """A request's body: nothing unknown in it, and no value taken for one of another type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# To JSON, and to whoever writes numbers as JavaScript does, 5.0 is an integer.
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
 
 
 # Pydantic's kinds of fault, in words for the caller.

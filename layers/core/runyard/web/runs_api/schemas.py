@@ -11,7 +11,7 @@ from runyard.domain.requests import Answer, InputRequest
 from runyard.domain.runs import Run, shown_usage
 from runyard.domain.threads import Message
 from runyard.store.files import MAX_FILE_BYTES
-from runyard.web.bodies import Body
+from runyard.web.bodies import Body, WholeNumber
 
 MAX_FILES = 20
 
@@ -45,14 +45,8 @@ class CreateFile(Body):
     """`POST /v1/files` for a file that its owner uploads to S3; `size` is in bytes."""
 
     name: Annotated[str, Field(min_length=1, max_length=1024)]
-    size: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
+    size: Annotated[WholeNumber, Field(ge=0, le=MAX_FILE_BYTES)]
     mime_type: Annotated[str, Field(min_length=1, max_length=255)]
-
-    @field_validator("size", mode="before")
-    @classmethod
-    def _is_whole(cls, value: object) -> object:
-        # To JSON, and to whoever writes numbers as JavaScript does, 5.0 is an integer.
-        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     @field_validator("mime_type")
     @classmethod

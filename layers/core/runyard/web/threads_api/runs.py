@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from runyard.bootstrap import Services
 from runyard.domain.runs import Run
@@ -25,6 +26,15 @@ from runyard.web.threads_api.schemas import CancelRun, CreateThreadRun, SubmitIn
 from runyard.web.threads_api.views import run_view, trace_id
 
 router = APIRouter()
+
+
+class _IdConvertor(StringConvertor):
+    """An id in a path: no colon is in it, so `{run_id}:cancel` is a path of its own."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("id", _IdConvertor())
 
 
 @router.post("/threads/{thread_id}/runs")
@@ -70,7 +80,7 @@ def _start(
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
 
 
-@router.get("/runs/{run_id}")
+@router.get("/runs/{run_id:id}")
 async def get_run(run_id: str, services: Uses, key: Reader) -> dict[str, Any]:
     """The run as it stands."""
     return run_view(await run_of(services, key, run_id))

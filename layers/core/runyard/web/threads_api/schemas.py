@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from runyard.agent.definition import ReasoningMode
-from runyard.web.bodies import Body
+from runyard.web.bodies import Body, WholeNumber
 
 MAX_TITLE_LENGTH = 500
 MAX_INPUT_BYTES = 32 * 1024
@@ -58,7 +58,7 @@ class CreateThreadRun(Body):
 class CancelRun(Body):
     """`POST /v1/runs/{id}:cancel`: where the caller was when it asked, kept on the event."""
 
-    last_seen_seq: Annotated[int, Field(ge=0)] | None = None
+    last_seen_seq: Annotated[WholeNumber, Field(ge=0)] | None = None
     client_cancelled_at: Annotated[str, Field(max_length=64)] | None = None
 
 
