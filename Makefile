@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates fmt build lock openapi fuzz bench-lists verify-log clean
+.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz bench-lists verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -22,15 +22,18 @@ dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends i
 test: .venv/.installed .venv-sam/.installed ## Run the tests; ARGS="-k cancel" chooses
 	@$(PYTHON) -m pytest $(ARGS)
 
-check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template
+check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template, agents
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(PYTHON) .venv/bin/lint-imports --no-logo
-	@$(MAKE) --no-print-directory gates
+	@$(MAKE) --no-print-directory gates check-agents
 
 gates: .venv-sam/.installed ## The template's four gates alone
 	$(SAM_PYTHON) tools/check_template.py
+
+check-agents: .venv/.installed ## Check the agents' files: every fault by file, line and field
+	@$(PYTHON) -m runyard.agents check
 
 fmt: .venv/.installed ## Format the code and mend what can be mended
 	$(PYTHON) -m ruff check --fix-only .

@@ -18,6 +18,7 @@ FUNCTIONS = {
     "request_input": "runyard-request-input-function",
     "close_run": "runyard-close-run-function",
     "sweep": "runyard-sweep-function",
+    "publish_agents": "runyard-publish-agents-function",  # In test_publish_agents.py.
 }
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 

@@ -9,7 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The functions that the machine calls; the machine refers to them, so they may not refer to it.
 CALLED_BY_THE_MACHINE = ("RunStepFunction", "RequestInputFunction", "CloseRunFunction")
-FUNCTIONS = ("ApiFunction", "StreamFunction", "SweepFunction", *CALLED_BY_THE_MACHINE)
+DOORS = ("ApiFunction", "StreamFunction")
+WITH_RUNS = (*DOORS, "SweepFunction", *CALLED_BY_THE_MACHINE)
+FUNCTIONS = (*WITH_RUNS, "PublishAgentsFunction")
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,9 @@ def test_every_function_is_traced_and_of_the_kind_that_the_layers_are_built_for(
     assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"])
 
 
-def test_a_function_that_reads_agents_has_their_layer(translated: Translated) -> None:
+def test_only_a_function_that_reads_the_agents_files_has_their_layer(
+    translated: Translated,
+) -> None:
     for function in FUNCTIONS:
         layers = {layer.get("Ref", "") for layer in translated.properties(function)["Layers"]}
         has_agents = any(layer.startswith("AgentsLayer") for layer in layers)

@@ -50,6 +50,7 @@ def test_a_lock_file_names_no_address_and_no_machine(lock: Path) -> None:
         ("request_input", FRAMEWORK + MODELS),
         ("close_run", FRAMEWORK + MODELS),
         ("sweep", FRAMEWORK + MODELS),
+        ("publish_agents", FRAMEWORK + MODELS),
     ],
 )
 def test_a_cold_start_loads_nothing_in_vain(function: str, unwanted: list[str]) -> None:

@@ -1,8 +1,11 @@
 """Each role may do what its function does, and nothing else."""
 
+from typing import Any
+
 import pytest
 
-from tests.template.repository import CALLED_BY_THE_MACHINE, FUNCTIONS, Translated
+from runyard.store.agent_bundle import BUNDLE_KEY
+from tests.template.repository import CALLED_BY_THE_MACHINE, DOORS, FUNCTIONS, WITH_RUNS, Translated
 
 # The only actions here that AWS defines without a resource.
 WITHOUT_RESOURCE = "logs:"
@@ -30,7 +33,7 @@ def test_no_statement_is_about_every_resource(translated: Translated) -> None:
     assert unbounded == []
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", WITH_RUNS)
 def test_the_log_is_append_only(translated: Translated, function: str) -> None:
     events = {
         action
@@ -65,3 +68,53 @@ def test_only_run_step_reads_the_keys_of_model_providers(translated: Translated)
         and statement["Resource"] != {"Ref": "TicketSecret"}
     }
     assert readers == {"RunStepFunction"}
+
+
+def test_the_publisher_of_agents_may_do_nothing_else(translated: Translated) -> None:
+    (statement,) = translated.statements("PublishAgentsFunctionRole")
+    assert statement["Action"] == ["s3:PutObject"]
+    assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/agents/*"}
+
+
+def test_only_the_publisher_writes_agents(translated: Translated) -> None:
+    """An agent's tools are what its runs may do: whoever runs them must not be able to add any."""
+    writers = {
+        function
+        for function in FUNCTIONS
+        for statement in translated.statements(f"{function}Role")
+        if "s3:PutObject" in statement["Action"]
+        for resource in _listed(statement["Resource"])
+        if not resource["Fn::Sub"].startswith(
+            ("${Bucket.Arn}/runs/", "${Bucket.Arn}/files/", "${Bucket.Arn}/uploads/")
+        )
+    }
+    assert writers == {"PublishAgentsFunction"}
+
+
+def _listed(resource: Any) -> list[dict[str, str]]:
+    return resource if isinstance(resource, list) else [resource]
+
+
+def test_agents_are_published_when_they_change_and_before_the_doors_do(
+    translated: Translated,
+) -> None:
+    published = translated.properties("PublishedAgents")
+    assert published["ServiceToken"] == {"Fn::GetAtt": ["PublishAgentsFunction", "Arn"]}
+    # The layer's logical id holds the hash of its content, so a changed file is a changed property.
+    layers = translated.properties("PublishAgentsFunction")["Layers"]
+    assert published["Agents"] in layers
+    assert published["Agents"]["Ref"].startswith("AgentsLayer")
+    assert {"DefaultAgent", "DefaultPersona"} < set(published)
+    for door in DOORS:
+        assert "PublishedAgents" in translated.needs(door)
+        assert door not in translated.needs("PublishedAgents")
+    key = translated.variables("PublishAgentsFunction")["AGENTS_KEY"]
+    assert {translated.variables(door)["AGENTS_KEY"] for door in DOORS} == {key} == {BUNDLE_KEY}
+
+
+def test_a_deployment_waits_for_the_publisher_as_long_as_it_may_run(
+    translated: Translated,
+) -> None:
+    # Twice, because Lambda does it once more where the answer could not be given.
+    timeout = translated.properties("PublishAgentsFunction")["Timeout"]
+    assert int(translated.properties("PublishedAgents")["ServiceTimeout"]) >= 2 * timeout

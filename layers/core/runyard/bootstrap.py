@@ -18,9 +18,11 @@ from botocore.config import Config
 
 from runyard.engine.orchestrator import Orchestrator
 from runyard.settings import Settings, settings
+from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard.store.stores import Stores
 
 if TYPE_CHECKING:
+    from runyard.agent.agent_files import FolderOfAgents
     from runyard.agent.catalog import Catalog
     from runyard.agent.definition import Snapshot
     from runyard.agent.dialogue import Model
@@ -83,7 +85,6 @@ class Services:
 @lru_cache(maxsize=1)
 def services() -> Services:
     """What the web app stands on, of this installation."""
-    from runyard.agent.agent_files import FolderOfAgents
     from runyard.agent.catalog import Catalog
 
     configured = settings()
@@ -91,8 +92,29 @@ def services() -> Services:
         settings=configured,
         stores=connect(),
         orchestrator=orchestrator(),
-        catalog=Catalog(FolderOfAgents(Path(configured.agents_dir))),
+        catalog=Catalog(agent_bundle() if configured.agents_key else agents_folder()),
         ticket_secret=partial(secret, configured.ticket_secret_id),
+    )
+
+
+def agents_folder() -> "FolderOfAgents":
+    """The agents' files on this machine: the ones to publish, or to read where none are."""
+    from runyard.agent.agent_files import FolderOfAgents
+
+    return FolderOfAgents(Path(settings().agents_dir))
+
+
+@lru_cache(maxsize=1)
+def agent_bundle() -> AgentBundle:
+    """The published agents of this installation."""
+    configured = settings()
+    # Asked for in the middle of a request, which has agents already, if perhaps not the newest.
+    quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+    return AgentBundle(
+        boto3.client("s3", config=_CLIENT_CONFIG.merge(quickly)),
+        configured.bucket,
+        key=configured.agents_key or BUNDLE_KEY,
+        refresh_seconds=configured.agents_refresh_seconds,
     )
 
 

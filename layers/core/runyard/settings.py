@@ -35,6 +35,12 @@ class Settings(BaseModel):
     ticket_secret_id: str = ""
 
     agents_dir: str = Field("agents", description="Folder of agent definitions and routes.yaml.")
+    agents_key: str = Field(
+        "", description="S3 key of the agents that were published; empty: read `agents_dir`."
+    )
+    agents_refresh_seconds: float = Field(
+        10, ge=0, description="How old the published agents of one process may be."
+    )
     default_agent: str = Field("support_triage", description="Agent of a key that names none.")
     credits_per_usd: Decimal = Field(
         Decimal(1000), ge=0, description="Credits that one USD is, in `credits_used`."

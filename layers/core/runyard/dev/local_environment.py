@@ -34,6 +34,7 @@ def compose(
         "TAIL_MIN_MS": "10",
         "TAIL_MAX_MS": "100",
         "STREAM_URL": "",  # This one door can stream.
+        "AGENTS_KEY": "",  # It reads the files themselves, so that a change counts at once.
         "CORS_ORIGIN": "*",  # On AWS the platform answers for it; here nobody stands in front.
         # There is one user here, who may well be a load test.
         "KEY_REQUESTS_PER_SECOND": "0",

@@ -93,7 +93,7 @@ def _read_agents(app: FastAPI) -> None:
     services: bootstrap.Services = app.state.services or bootstrap.services()
     try:
         services.catalog.agent(services.settings.default_agent)
-    except DefinitionError as error:
+    except (DefinitionError, RetryableError) as error:
         _log.error("agent not available: %s", error)
 
 
