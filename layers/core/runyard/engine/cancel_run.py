@@ -31,6 +31,7 @@ def cancel_run(stores: Stores, orchestrator: Orchestrator, run_id: str, requeste
             continue
     if not journal.history.has_ended:
         raise UnavailableError({"run": "too much is happening to it at this moment"})
+    stores.spending.release(run_id)
     try:
         orchestrator.stop(journal.run)
     except RetryableError:

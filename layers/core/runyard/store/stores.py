@@ -11,8 +11,10 @@ from runyard.store.idempotency import Idempotency
 from runyard.store.input_requests import InputRequests
 from runyard.store.live_runs import LiveRuns
 from runyard.store.payloads import Payloads
+from runyard.store.project_caps import ProjectCaps
 from runyard.store.run_lists import RunLists
 from runyard.store.runs import Runs
+from runyard.store.spending import Spending
 from runyard.store.table import Table
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Stores:
     input_requests: InputRequests
     definitions: Definitions
     access_keys: AccessKeys
+    project_caps: ProjectCaps
+    spending: Spending
     files: Files
     idempotency: Idempotency
 
@@ -47,14 +51,17 @@ class Stores:
         """The stores over these clients."""
         payloads = Payloads(s3, bucket)
         records = Table(dynamodb, records_table)
+        runs = Runs(records, payloads)
         return cls(
             log=EventLog(Table(dynamodb, events_table), payloads),
-            runs=Runs(records, payloads),
+            runs=runs,
             run_lists=RunLists(records),
             live_runs=LiveRuns(records),
             input_requests=InputRequests(records),
             definitions=Definitions(records),
             access_keys=AccessKeys(records),
+            project_caps=ProjectCaps(records),
+            spending=Spending(records, runs),
             files=Files(records, s3, bucket),
             idempotency=Idempotency(records, payloads),
         )
