@@ -2,6 +2,7 @@
 
 import os
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from runyard.domain.ids import new_id
 from runyard.store import access_keys as module
 from runyard.store import keys as places
 from runyard.store.access_keys import AccessKeys
+from runyard.store.project_caps import ProjectCaps
 from runyard.store.stores import Stores
 from runyard.store.table import Table
 
@@ -192,10 +194,25 @@ def test_a_project_is_given_to_an_organization(
     assert "belongs to another organization" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("in_environment")
+def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    project, default = f"project-{new_id()}", Decimal(7)
+    words = ("project", project, "--org", "mine")
+    run(capsys, *words)
+    assert ProjectCaps(table).of(project, default) == default
+    said = run(capsys, *words, "--daily-usd", "12.50")
+    assert f"{project} may spend 12.50 USD a day" in said
+    assert ProjectCaps(table).of(project, default) == Decimal("12.5")
+    assert "any number of USD" in run(capsys, *words, "--daily-usd", "0")
+    assert ProjectCaps(table).of(project, default) == 0
+
+
 @pytest.mark.parametrize(
     "words",
     [
         (),
+        ("project", "p", "--daily-usd", "-1"),
+        ("project", "p", "--daily-usd", "1e3"),
         ("create",),  # Whose it is has to be said.
         ("create", "--project", "p", "--organization"),
         ("create", "--project", " "),

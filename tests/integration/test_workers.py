@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from runyard.agent.definition import Limits, Snapshot
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import stamp
 from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
 from runyard.domain.events import Draft
 from runyard.domain.ids import new_id
@@ -30,6 +32,7 @@ from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.engine.verify_log import faults_of_run
 from runyard.engine.worker import Worker
+from runyard.store.spending import DailyCap
 from runyard.store.stores import Stores
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
@@ -83,6 +86,7 @@ class Bench:
     def __init__(self, stores: Stores, snapshot: Snapshot, server: LoopbackServer) -> None:
         self.stores = stores
         self.snapshot = snapshot
+        self.project_id = "p"
         self.orchestrator = ManualOrchestrator()
         self.worker = Worker(
             stores=stores,
@@ -94,7 +98,7 @@ class Bench:
 
     def begin(self, case: str) -> Run:
         """A new run, not advanced yet."""
-        wanted = NewRun(org_id="o", project_id="p", input={"case": case})
+        wanted = NewRun(org_id="o", project_id=self.project_id, input={"case": case})
         return start_run(self.stores, self.orchestrator, self.snapshot, wanted)
 
     def advance(self, run: Run, seconds: float = 700) -> Advance:
@@ -304,6 +308,35 @@ def test_calls_wait_where_the_time_was_over_before_they_began(bench: Bench) -> N
         "agent.tool_call.started",
         "agent.tool_call.completed",
     ]
+
+
+def test_what_a_lost_worker_held_is_held_by_the_next_one(bench: Bench) -> None:
+    million = Decimal(10**6)
+    route = {"input_usd_per_million": million, "output_usd_per_million": million}
+    priced = bench.snapshot.route.model_copy(update=route)
+    bench.snapshot = bench.snapshot.model_copy(update={"route": priced})
+    bench.limited(usd_per_day=Decimal(1000))
+    bench.project_id = f"project-{new_id()}"
+    cap = DailyCap(bench.project_id, Decimal(1000), "tools")
+    run = bench.begin("charge and ask")
+
+    def committed() -> Decimal:
+        return bench.stores.spending.totals(cap, stamp()[:10])[0]
+
+    async def cut_off() -> None:
+        work = asyncio.ensure_future(advance_run(bench.worker, run.id, 700))
+        await asyncio.to_thread(until, committed)
+        work.cancel()
+        await asyncio.wait([work])
+
+    asyncio.run(cut_off())
+    assert bench.types(run) == ["run.started"]
+    held = committed()
+    assert held > 0
+    assert bench.advance(run).outcome == "needs_input"
+    usage = Journal.open(bench.stores, run.id).history.usage
+    spent = bench.stores.spending.totals(cap, stamp()[:10])
+    assert spent == (usage.cost_usd, usage.cost_usd)
 
 
 def test_a_cancel_voids_open_questions(bench: Bench) -> None:

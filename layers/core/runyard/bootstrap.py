@@ -131,6 +131,7 @@ def worker() -> "Worker":
         tools=ToolEnvironment(configured.agent_variables, configured.http_private_hosts),
         flush_seconds=configured.flush_ms / 1000,
         reserve_seconds=configured.step_reserve_seconds,
+        project_daily_usd=configured.project_daily_usd,
     )
 
 

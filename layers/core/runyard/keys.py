@@ -7,11 +7,13 @@ whether it is running or not.
 
 import argparse
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from runyard.domain.clock import now, stamp
 from runyard.domain.errors import RunyardError
 from runyard.store.access_keys import ALL_SCOPES, MAX_NAME_LENGTH, AccessKey, AccessKeys, Scope
+from runyard.store.project_caps import ProjectCaps
 from runyard.store.table import Table
 
 RECORDS_TABLE_ID = "RecordsTable"
@@ -44,10 +47,11 @@ def main(words: list[str] | None = None) -> int:
     """Run one command; the exit code is 1 where it failed, 2 where its words are off."""
     arguments = _parser().parse_args(words)
     try:
-        with _access_keys(arguments) as keys:
-            return {"create": _create, "list": _list, "revoke": _revoke, "project": _project}[
-                arguments.command
-            ](keys, arguments)
+        with _stores(arguments) as (keys, caps):
+            if arguments.command == "project":
+                return _project(keys, caps, arguments)
+            commands = {"create": _create, "list": _list, "revoke": _revoke}
+            return commands[arguments.command](keys, arguments)
     except (RunyardError, ClientError, BotoCoreError) as error:
         print(f"runyard.keys: {error}", file=sys.stderr)
         return 1
@@ -86,10 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("id", help="as `list` prints it: key_…")
 
     project = commands.add_parser(
-        "project", parents=[where], help="give a project to an organization; a project's key does"
+        "project",
+        parents=[where],
+        help="give a project to an organization (a project's key does), or cap what it spends",
     )
     project.add_argument("project", type=_name)
     project.add_argument("--org", type=_name, default="default")
+    project.add_argument(
+        "--daily-usd",
+        type=_usd,
+        help="what its runs may cost in a day (UTC), within a minute; 0: no limit",
+    )
     return parser
 
 
@@ -102,6 +113,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _usd(text: str) -> Decimal:
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text):
+        raise argparse.ArgumentTypeError("must be an amount like 50 or 0.25")
+    return Decimal(text)
+
+
 def _days(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 36_500:
         raise argparse.ArgumentTypeError("must be a number of days from 1 to 36500")
@@ -109,7 +126,7 @@ def _days(text: str) -> int:
 
 
 @contextmanager
-def _access_keys(arguments: argparse.Namespace) -> Iterator[AccessKeys]:
+def _stores(arguments: argparse.Namespace) -> Iterator[tuple[AccessKeys, ProjectCaps]]:
     table = arguments.table or os.environ.get("RECORDS_TABLE")
     if arguments.stack:
         found = boto3.client("cloudformation").describe_stack_resource(
@@ -117,12 +134,13 @@ def _access_keys(arguments: argparse.Namespace) -> Iterator[AccessKeys]:
         )
         table = found["StackResourceDetail"]["PhysicalResourceId"]
     if table:
-        yield AccessKeys(Table(boto3.client("dynamodb"), table))
+        records = Table(boto3.client("dynamodb"), table)
+        yield AccessKeys(records), ProjectCaps(records)
         return
     from runyard.dev.open_store import open_store
 
     with open_store(Path(os.environ.get("DATA_DIR") or ".runyard")) as stores:
-        yield stores.access_keys
+        yield stores.access_keys, stores.project_caps
 
 
 def _create(keys: AccessKeys, arguments: argparse.Namespace) -> int:
@@ -177,9 +195,12 @@ def _revoke(keys: AccessKeys, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _project(keys: AccessKeys, arguments: argparse.Namespace) -> int:
+def _project(keys: AccessKeys, caps: ProjectCaps, arguments: argparse.Namespace) -> int:
     keys.claim_project(arguments.project, arguments.org)
     print(f"{arguments.project} belongs to {arguments.org}")
+    if arguments.daily_usd is not None:
+        caps.set(arguments.project, arguments.daily_usd)
+        print(f"{arguments.project} may spend {arguments.daily_usd or 'any number of'} USD a day")
     return 0
 
 

@@ -72,6 +72,9 @@ class Settings(BaseModel):
     org_max_live_runs: int = Field(
         0, ge=0, description="The same for all projects of one organization; 0: no limit."
     )
+    project_daily_usd: Decimal = Field(
+        Decimal(0), ge=0, description="USD that a project may spend in a day (UTC); 0: no limit."
+    )
     sync_wait_seconds: float = Field(840, description="How long a synchronous create waits.")
     stream_max_seconds: float = Field(840, description="Longest life of one stream connection.")
     stream_heartbeat_seconds: float = Field(15, description="Silence before `: heartbeat`.")

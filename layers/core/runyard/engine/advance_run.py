@@ -12,6 +12,7 @@ from typing import Literal
 
 from runyard.agent.conversation import answer_of
 from runyard.domain.errors import FinalError, LimitExceededError, SupersededError
+from runyard.engine.daily_caps import release
 from runyard.engine.expiry import expire, wait_for, wait_on
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
@@ -58,9 +59,11 @@ async def _advance_or_fail(step: Step) -> Advance:
         return await _advance(step)
     except FinalError as error:
         if isinstance(error, LimitExceededError) and _may_be_raised(step, error):
+            await release(step)
             return Advance("needs_input", wait_for(step, []), error.limit, step.history.last)
         code, message = error.code, str(error)
         await step.write(lambda: step.journal.fail(code, message))
+        await release(step)
         return Advance("finished")
 
 

@@ -40,6 +40,7 @@ def cancel_run(
             continue
     if not journal.history.has_ended:
         raise UnavailableError({"run": "too much is happening to it at this moment"})
+    stores.spending.release(run_id)
     try:
         orchestrator.stop(journal.run)
     except RetryableError:

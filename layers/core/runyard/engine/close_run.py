@@ -28,6 +28,7 @@ def close_run(stores: Stores, run_id: str, error_name: str) -> None:
             return
         try:
             journal.fail(code, message)
+            stores.spending.release(run_id)
             return
         except AppendConflictError:
             continue

@@ -6,7 +6,7 @@ not one per token; the first one goes out at once. At most one put is under way.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -15,7 +15,10 @@ from runyard.agent.dialogue import ModelEvent, ReasoningDelta, Reply
 from runyard.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard.domain.events import Draft
 from runyard.engine.budget import Allowed, allow
+from runyard.engine.daily_caps import caps_of, hold_for
 from runyard.engine.worker import Step
+from runyard.store.dynamo import Change
+from runyard.store.spending import Hold
 
 _ATTEMPTS = 3
 _FIRST_DELAY_SECONDS = 0.5
@@ -36,12 +39,14 @@ async def add_reply(step: Step) -> None:
         messages=await step.messages(),
         attachments=await step.attachments(),
     )
-    allowed = allow(step.budget, model, request, is_capped=False)
+    caps = await caps_of(step)
+    allowed = allow(step.budget, model, request, is_capped=bool(caps))
+    hold = await hold_for(step, caps, allowed.worst_usd)
     attempt = 1
     while True:
         try:
             stream = model.stream(replace(allowed.request, attempt=attempt))
-            return await _stream_reply(step, stream, allowed)
+            return await _stream_reply(step, stream, allowed, hold)
         except LimitExceededError:
             if step.history.partial_reply:
                 await step.append([recovered(step, "limit_met")])
@@ -70,7 +75,7 @@ def recovered(step: Step, reason: str) -> Draft:
 
 
 async def _stream_reply(
-    step: Step, stream: AsyncGenerator[ModelEvent, None], allowed: Allowed
+    step: Step, stream: AsyncGenerator[ModelEvent, None], allowed: Allowed, hold: Hold | None
 ) -> None:
     iteration = len(step.history.exchanges) + 1
     writer = _DeltaWriter(step)
@@ -79,7 +84,9 @@ async def _stream_reply(
             while (event := await _next(step, stream)) is not None:
                 if isinstance(event, Reply):
                     cut_by = allowed.cut_by if event.is_cut else ""
-                    await writer.close(reply_draft(event, iteration, cut_by))
+                    spending = step.worker.stores.spending
+                    settled = spending.settle_changes(hold, event.cost_usd) if hold else ()
+                    await writer.close(reply_draft(event, iteration, cut_by), settled)
                     return
                 await writer.add(_delta_draft(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a reply")
@@ -124,12 +131,12 @@ class _DeltaWriter:
             await self._settle()
             self._flusher = asyncio.create_task(self._flush())
 
-    async def close(self, last: Draft) -> None:
-        """Put what still waits, and the whole reply behind it."""
+    async def close(self, last: Draft, changes: Sequence[Change] = ()) -> None:
+        """Put what still waits, and the whole reply behind it, together with changes of records."""
         await self.stop()
         await self._settle()
         drafts, self._waiting = [*self._waiting, last], []
-        await self._step.append(drafts)
+        await self._step.append(drafts, changes)
 
     async def stop(self) -> None:
         """Wait for the put that is under way, and put nothing further."""

@@ -34,7 +34,7 @@ class Sweep:
 def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool = False) -> Sweep:
     """Look at the runs whose time has come; `everything`: at all that have not ended."""
     sweep = Sweep()
-    for run_id in list(stores.runs.to_be_checked(None if everything else stamp_in(0))):
+    for run_id in dict.fromkeys(stores.runs.to_be_checked(None if everything else stamp_in(0))):
         try:
             _check(stores, orchestrator, run_id, sweep)
         except (RetryableError, AppendConflictError, NotFoundError):
@@ -46,7 +46,11 @@ def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool =
 
 def _check(stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep) -> None:
     run = stores.runs.get(run_id)
-    if run is None or run.has_ended:
+    if run is None:
+        return
+    if run.has_ended:
+        # What it still holds of a day's money was to be given back by whoever ended it.
+        stores.spending.release(run_id)
         return
     sweep.checked += 1
     state = orchestrator.state(run)
@@ -69,6 +73,7 @@ def _restart(journal: Journal, orchestrator: Orchestrator, state: ExecutionState
     run, stores = journal.run, journal.stores
     if run.execution >= MAX_EXECUTIONS:
         journal.fail("worker_lost", "The run was taken up again and again, and never got further.")
+        stores.spending.release(run.id)
         return
     # A name is used up once its execution has ended; one that never came to be is still free.
     execution = run.execution + 1 if state == "ended" else run.execution

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from runyard.agent.attachments import shown_bytes
 from runyard.agent.definition import Snapshot
@@ -22,13 +23,17 @@ from runyard.store.stores import Stores
 
 @dataclass(frozen=True)
 class Worker:
-    """How runs are carried here. `reserve_seconds` are kept to record results in."""
+    """How runs are carried here. `reserve_seconds` are kept to record results in.
+
+    `project_daily_usd` caps the projects that have no cap of their own; 0: they have none.
+    """
 
     stores: Stores
     model_for: Callable[[Snapshot], Model]
     tools: ToolEnvironment
     flush_seconds: float = 0.05
     reserve_seconds: float = 20.0
+    project_daily_usd: Decimal = Decimal(0)
 
 
 class Step:

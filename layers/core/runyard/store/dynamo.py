@@ -21,8 +21,10 @@ Item = dict[str, Any]
 Change = dict[str, Any]
 
 # Two transactions that touch the same item at the same moment: DynamoDB cancels one, and boto3 does
-# not retry a canceled transaction by itself.
-_TRANSACTION_ATTEMPTS = 6
+# not retry a canceled transaction by itself. Ten, because a paid reply hangs on one that all runs
+# under a daily cap write to.
+_TRANSACTION_ATTEMPTS = 10
+_LONGEST_DELAY_SECONDS = 0.5
 
 # What no second attempt can mend: our own mistake, or the deployment's.
 _REFUSALS = frozenset(
@@ -118,4 +120,4 @@ def transact(client: "DynamoDBClient", changes: Sequence[Change]) -> None:
         except StoreUnavailableError as error:
             if "TransactionCanceled" not in str(error) or attempt == _TRANSACTION_ATTEMPTS - 1:
                 raise
-            time.sleep(random.uniform(0, 0.02 * 2**attempt))
+            time.sleep(random.uniform(0, min(0.02 * 2**attempt, _LONGEST_DELAY_SECONDS)))

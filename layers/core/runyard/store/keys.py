@@ -13,6 +13,8 @@
 | thread              | THREAD#<id>       | THREAD             |
 | message of a thread | THREAD#<id>       | MESSAGE#<sequence> |
 | run of a thread     | THREAD#<id>       | RUN#<time>#<id>    |
+| ledger of a day     | SPENT#<project>[#<agent>]#<date> | SPENT |
+| what a run holds    | RUN#<run id>      | HOLD               |
 | idempotency record  | ONCE#<digest>     | ONCE               |
 | file                | FILE#<project>#<id> | FILE             |
 | mark of a list      | MARKS#<list>      | <place>            |
@@ -21,7 +23,7 @@ The indexes hold keys only, and an item without the index's sort key is not in i
 
 | index           | partition key | sort key    | what is in it                                  |
 |-----------------|---------------|-------------|------------------------------------------------|
-| open-runs       | open_shard    | check_at    | runs that have not ended, for the sweep        |
+| open-runs       | open_shard    | check_at    | runs that have not ended, or that hold money   |
 | runs-by-project | project_id    | started_key | every run                                      |
 | runs-by-user    | user_key      | started_key | runs with a user                               |
 | runs-by-session | session_key   | started_key | runs with a session                            |
@@ -103,6 +105,22 @@ def message(thread_id: str, sequence: int) -> Key:
 def thread_run(thread_id: str, started_at: str, run_id: str) -> Key:
     """What says that the run belongs to the thread; in order of time."""
     return {"pk": f"THREAD#{thread_id}", "sk": f"RUN#{timed(started_at, run_id)}"}
+
+
+def spending(project_id: str, agent: str, day: str) -> str:
+    """The name of the ledger of a project, or of an agent in it, for a day (`2026-11-24`)."""
+    whose = within(project_id, agent) if agent else quote(project_id, safe="")
+    return f"SPENT#{whose}#{day}"
+
+
+def ledger(name: str) -> Key:
+    """What was spent, and is held, of a day."""
+    return {"pk": name, "sk": "SPENT"}
+
+
+def hold(run_id: str) -> Key:
+    """What the run holds of a day's money for its next reply."""
+    return {"pk": f"RUN#{run_id}", "sk": "HOLD"}
 
 
 def idempotency(digest: str) -> Key:

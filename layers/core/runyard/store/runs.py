@@ -150,6 +150,10 @@ class Runs:
         }
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
+    def live_check(self, run_id: str) -> Change:
+        """Only if the run has not ended."""
+        return self._table.check_change(keys.run(run_id), status=_LIVE)
+
     def execution_change(self, run: Run, execution: int) -> Change:
         """Another execution carries the run from now on."""
         fields = {"execution": execution, "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
@@ -164,7 +168,10 @@ class Runs:
             self._table.update(keys.run(run.id), fields, status=_LIVE)
 
     def to_be_checked(self, until: str | None) -> Iterator[str]:
-        """Ids of the live runs that are to be checked by `until`; None: of all of them."""
+        """Ids of the runs that are to be checked by `until`; None: of all live ones.
+
+        Also of those that hold money, ended ones among them; an id may come twice.
+        """
         for shard in range(keys.OPEN_RUN_SHARDS):
             values = {":open_shard": keys.shard_name(shard), ":until": until or "9"}
             found = self._table.query(

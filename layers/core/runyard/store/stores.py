@@ -12,8 +12,10 @@ from runyard.store.input_requests import InputRequests
 from runyard.store.live_runs import LiveRuns
 from runyard.store.messages import Messages
 from runyard.store.payloads import Payloads
+from runyard.store.project_caps import ProjectCaps
 from runyard.store.run_lists import RunLists
 from runyard.store.runs import Runs
+from runyard.store.spending import Spending
 from runyard.store.table import Table
 from runyard.store.threads import Threads
 
@@ -35,6 +37,8 @@ class Stores:
     input_requests: InputRequests
     definitions: Definitions
     access_keys: AccessKeys
+    project_caps: ProjectCaps
+    spending: Spending
     files: Files
     idempotency: Idempotency
 
@@ -52,9 +56,10 @@ class Stores:
         payloads = Payloads(s3, bucket)
         records = Table(dynamodb, records_table)
         threads = Threads(records)
+        runs = Runs(records, payloads)
         return cls(
             log=EventLog(Table(dynamodb, events_table), payloads),
-            runs=Runs(records, payloads),
+            runs=runs,
             run_lists=RunLists(records),
             live_runs=LiveRuns(records),
             threads=threads,
@@ -62,6 +67,8 @@ class Stores:
             input_requests=InputRequests(records),
             definitions=Definitions(records),
             access_keys=AccessKeys(records),
+            project_caps=ProjectCaps(records),
+            spending=Spending(records, runs),
             files=Files(records, s3, bucket),
             idempotency=Idempotency(records, payloads),
         )

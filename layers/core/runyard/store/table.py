@@ -7,9 +7,11 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from runyard.domain.errors import StoreUnavailableError
+from runyard.store import expressions
 from runyard.store.dynamo import Change, Item, Key, from_attributes, to_attributes, translated
 
 if TYPE_CHECKING:
@@ -41,65 +43,45 @@ class Table:
 
     def put(self, item: Mapping[str, Any], *, if_absent: bool = False) -> None:
         """Put one item. Raises ConditionFailedError where `if_absent` and one is there."""
+        call: Any = expressions.put(self.name, item, if_absent=if_absent)
         with translated():
-            self.client.put_item(**self._put(item, if_absent))
+            self.client.put_item(**call)
 
     def put_change(self, item: Mapping[str, Any], *, if_absent: bool = False) -> Change:
         """The same put as a part of a transaction."""
-        return {"Put": self._put(item, if_absent)}
-
-    def _put(self, item: Mapping[str, Any], if_absent: bool) -> Any:
-        put: dict[str, Any] = {"TableName": self.name, "Item": to_attributes(item)}
-        if if_absent:
-            # The first key attribute stands in every item of the table.
-            put["ConditionExpression"] = "attribute_not_exists(#key)"
-            put["ExpressionAttributeNames"] = {"#key": next(iter(item))}
-            put["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-        return put
+        return {"Put": expressions.put(self.name, item, if_absent=if_absent)}
 
     def update(self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]) -> None:
         """Set the fields (None removes one) where every condition's field has one of its values.
 
         The one value None means that the field must be absent.
         """
+        call: Any = expressions.update(self.name, key, fields, conditions)
         with translated():
-            self.client.update_item(**self._update(key, fields, conditions))
+            self.client.update_item(**call)
 
     def update_change(
         self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]
     ) -> Change:
         """The same update as a part of a transaction."""
-        return {"Update": self._update(key, fields, conditions)}
+        return {"Update": expressions.update(self.name, key, fields, conditions)}
 
-    def _update(
-        self, key: Key, fields: Mapping[str, Any], conditions: Mapping[str, Sequence[Any]]
-    ) -> Any:
-        names = {f"#{name}": name for name in (*fields, *conditions)}
-        values = {f":{name}": value for name, value in fields.items() if value is not None}
-        sets = ", ".join(f"#{name} = :{name}" for name in fields if fields[name] is not None)
-        removes = ", ".join(f"#{name}" for name in fields if fields[name] is None)
-        # An update would create a missing item: never meant here.
-        tests = ["attribute_exists(#pk)"]
-        names["#pk"] = next(iter(key))
-        for name, wanted in conditions.items():
-            if None in wanted:
-                tests.append(f"attribute_not_exists(#{name})")
-                continue
-            places = [f":{name}_{number}" for number in range(len(wanted))]
-            values.update(zip(places, wanted, strict=True))
-            tests.append(f"#{name} IN ({', '.join(places)})")
-        update: dict[str, Any] = {
-            "TableName": self.name,
-            "Key": to_attributes(key),
-            "UpdateExpression": " ".join(
-                f"{verb} {what}" for verb, what in (("SET", sets), ("REMOVE", removes)) if what
-            ),
-            "ConditionExpression": " AND ".join(tests),
-            "ExpressionAttributeNames": names,
-        }
-        if values:
-            update["ExpressionAttributeValues"] = to_attributes(values)
-        return update
+    def add_change(
+        self,
+        key: Key,
+        amounts: Mapping[str, Decimal],
+        initial: Mapping[str, Any],
+        at_most: Mapping[str, Decimal],
+    ) -> Change:
+        """Add to numbers, exactly; a missing item begins with 0 and the `initial` fields.
+
+        Only where no number of `at_most` is above that before.
+        """
+        return {"Update": expressions.add(self.name, key, amounts, initial, at_most)}
+
+    def check_change(self, key: Key, **conditions: Sequence[Any]) -> Change:
+        """No change, but a part of a transaction: every condition's field has one of its values."""
+        return {"ConditionCheck": expressions.check(self.name, key, conditions)}
 
     def delete_many(self, places: Sequence[Key]) -> None:
         """Delete the items of these keys, those that are there, in no order and not all at once."""

@@ -1,0 +1,48 @@
+"""The caps of a day: what a project, or one agent in it, may spend until midnight UTC.
+
+Nobody is asked about them: they always fail the run. Only runs under a cap pay for what is here.
+"""
+
+import asyncio
+from decimal import Decimal
+
+from runyard.domain.clock import now
+from runyard.domain.errors import LimitExceededError
+from runyard.engine.worker import Step
+from runyard.store.spending import DailyCap, DailyCapError, Hold
+
+
+async def caps_of(step: Step) -> list[DailyCap]:
+    """The caps that the run's replies count against."""
+    project_caps, run = step.worker.stores.project_caps, step.journal.run
+    default, definition = step.worker.project_daily_usd, step.snapshot.definition
+    project_usd = await asyncio.to_thread(project_caps.of, run.project_id, default)
+    caps = [DailyCap(run.project_id, project_usd)] if project_usd else []
+    if definition.limits.usd_per_day is not None:
+        caps.append(DailyCap(run.project_id, definition.limits.usd_per_day, definition.key))
+    return caps
+
+
+async def hold_for(step: Step, caps: list[DailyCap], worst_usd: Decimal) -> Hold | None:
+    """Hold the most that the next reply can cost; None where nothing is capped.
+
+    Raises LimitExceededError where it does not fit.
+    """
+    if not caps:
+        return None
+    spending, run_id = step.worker.stores.spending, step.journal.run.id
+    try:
+        return await asyncio.to_thread(spending.reserve, run_id, caps, worst_usd)
+    except DailyCapError as error:
+        whose = f"agent {error.cap.agent}" if error.cap.agent else "project"
+        day = now().date()
+        raise LimitExceededError(
+            f"the next reply may not fit what the {whose} has left of its {error.cap.usd:f} USD "
+            f"for {day}; the day ends at midnight UTC"
+        ) from error
+
+
+async def release(step: Step) -> None:
+    """Give back what the run holds, where no reply has come of it."""
+    if await caps_of(step):
+        await asyncio.to_thread(step.worker.stores.spending.release, step.journal.run.id)
