@@ -1,5 +1,6 @@
 """Each role may do what its function does, and nothing else."""
 
+import re
 from typing import Any
 
 import pytest
@@ -50,6 +51,17 @@ def test_nobody_deletes_or_scans(translated: Translated, function: str) -> None:
     assert [action for action in actions if "Delete" in action or "Scan" in action] == []
 
 
+def test_only_the_doors_delete_and_only_what_is_a_threads(translated: Translated) -> None:
+    deleters = {
+        function: statement["Condition"]
+        for function in FUNCTIONS
+        for statement in translated.statements(f"{function}Role")
+        if "dynamodb:BatchWriteItem" in statement["Action"]
+    }
+    threads = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["THREAD#*"]}}
+    assert deleters == {"ApiFunction": threads, "StreamFunction": threads}
+
+
 @pytest.mark.parametrize("function", CALLED_BY_THE_MACHINE)
 def test_what_the_machine_calls_does_not_need_the_machine(
     translated: Translated, function: str
@@ -84,9 +96,7 @@ def test_only_the_publisher_writes_agents(translated: Translated) -> None:
         for statement in translated.statements(f"{function}Role")
         if "s3:PutObject" in statement["Action"]
         for resource in _listed(statement["Resource"])
-        if not resource["Fn::Sub"].startswith(
-            ("${Bucket.Arn}/runs/", "${Bucket.Arn}/files/", "${Bucket.Arn}/uploads/")
-        )
+        if not re.match(r"\$\{Bucket.Arn\}/(runs|threads|files|uploads)/", resource["Fn::Sub"])
     }
     assert writers == {"PublishAgentsFunction"}
 
