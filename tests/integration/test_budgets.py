@@ -187,6 +187,38 @@ def test_what_a_stopped_reply_had_shown_is_void(service: Service, start: Start) 
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
 
 
+def start_at(
+    server: OpenAIServer, stack: LocalStack, stores: Stores, fields: dict[str, Any]
+) -> str:
+    """A run of the same agent, on a model behind the server."""
+    agent = Catalog(Path(stack.environment["AGENTS_DIR"])).agent("budgets")
+    snapshot = agent.model_copy(
+        update={
+            "definition": agent.definition.model_copy(update=fields),
+            "route": Route(model="openai:some-model", base_url=server.base_url),
+            "script": None,
+        }
+    )
+    wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
+    return start_run(stores, machine_of(stack), snapshot, wanted).id
+
+
+def test_a_provider_that_takes_too_long_is_hung_up_on(
+    stack: LocalStack, stores: Stores, service: Service
+) -> None:
+    slow = ChatReply(text=["word "] * 100, pause=0.2)
+    with OpenAIServer(ChatReply(text=["quick"]), slow) as server:
+        # The first run loads the provider's library, which may take a second of the time.
+        service.wait(start_at(server, stack, stores, {}), "completed")
+        run_id = start_at(server, stack, stores, {"limits": Limits(wall_clock_seconds=2)})
+        failed = service.wait(run_id, "failed", "completed")
+    assert failed["error"]["message"] == "the run has worked for its 2 seconds"
+    assert failed["usage"]["duration_ms"] < 15_000
+    types = [event["type"] for event in service.events(run_id)]
+    assert "agent.response.delta" in types
+    assert types[-2:] == ["run.recovered", "run.failed"]
+
+
 def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may_not_fit(
     stack: LocalStack, stores: Stores, service: Service
 ) -> None:
@@ -197,18 +229,9 @@ def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may
         ChatReply(text=("never",)),
     )
     with OpenAIServer(*replies) as server:
-        agent = Catalog(Path(stack.environment["AGENTS_DIR"])).agent("budgets")
         budget = {"limits": Limits(tokens=2500), "max_output_tokens": 1000}
-        snapshot = agent.model_copy(
-            update={
-                "definition": agent.definition.model_copy(update=budget),
-                "route": Route(model="openai:some-model", base_url=server.base_url),
-                "script": None,
-            }
-        )
-        wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
-        run = start_run(stores, machine_of(stack), snapshot, wanted)
-        failed = service.wait(run.id, "failed", "completed")
+        run_id = start_at(server, stack, stores, budget)
+        failed = service.wait(run_id, "failed", "completed")
         sent = [received.json["max_tokens"] for received in server.received]
     assert failed["error"]["code"] == "limit_exceeded"
     assert failed["usage"]["input_tokens"] + failed["usage"]["output_tokens"] == 1250
