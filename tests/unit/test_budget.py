@@ -15,7 +15,7 @@ from runyard.domain.events import Draft, placed
 from runyard.domain.history import History
 from runyard.engine.budget import SHORTEST_REPLY_TOKENS, Budget, allow
 
-REQUEST = ModelRequest("", [UserTurn("Hello?")])
+REQUEST = ModelRequest("", [UserTurn("Hello?")], max_output_tokens=1000)
 # A token of input costs a dollar, one of output two.
 MILLION = Decimal(10**6)
 DEAR = Route(model="openai:x", input_usd_per_million=MILLION, output_usd_per_million=2 * MILLION)
@@ -104,6 +104,25 @@ def test_without_a_budget_the_request_is_as_it_was() -> None:
     capped = allow(budget(), Bounded(TokenUsage(5, 7)), REQUEST, is_capped=True)
     assert capped.request.max_output_tokens == 7
     assert capped.worst_usd == 19
+
+
+def test_a_reply_that_the_default_length_cuts_off_is_no_answer() -> None:
+    endless = replace(REQUEST, max_output_tokens=None)
+    allowed = allow(budget(tokens=10**6), Bounded(TokenUsage(1, 4096)), endless, is_capped=False)
+    assert (allowed.request.max_output_tokens, allowed.cut_by) == (4096, "max_output_tokens")
+    cut = History.of(
+        placed(
+            [
+                Draft(
+                    type="agent.message.completed",
+                    data={"content": "", "iteration": 1, "cut_by": allowed.cut_by},
+                )
+            ],
+            after=0,
+        )
+    )
+    with pytest.raises(DefinitionError, match="give it max_output_tokens"):
+        Budget(Limits(tokens=10**6), cut).check()
 
 
 def test_the_model_is_told_what_the_provider_counted() -> None:
