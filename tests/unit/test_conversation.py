@@ -1,4 +1,4 @@
-"""The conversation that is rebuilt from the log: after a reply that was cut off, and in a thread."""
+"""The conversation as it is rebuilt from the log: in a thread, and after a reply cut short."""
 
 from typing import Any
 
