@@ -110,17 +110,9 @@ def test_a_reply_that_the_default_length_cuts_off_is_no_answer() -> None:
     endless = replace(REQUEST, max_output_tokens=None)
     allowed = allow(budget(tokens=10**6), Bounded(TokenUsage(1, 4096)), endless, is_capped=False)
     assert (allowed.request.max_output_tokens, allowed.cut_by) == (4096, "max_output_tokens")
-    cut = History.of(
-        placed(
-            [
-                Draft(
-                    type="agent.message.completed",
-                    data={"content": "", "iteration": 1, "cut_by": allowed.cut_by},
-                )
-            ],
-            after=0,
-        )
-    )
+    used = {"input_tokens": 1, "output_tokens": 4096}
+    data = {"content": "", "iteration": 1, "usage": used, "cut_by": allowed.cut_by}
+    cut = History.of(placed([Draft(type="agent.message.completed", data=data)], after=0))
     with pytest.raises(DefinitionError, match="give it max_output_tokens"):
         Budget(Limits(tokens=10**6), cut).check()
 
@@ -141,6 +133,21 @@ def test_money_cannot_be_limited_where_no_price_is_known(
     model = Bounded(TokenUsage(1, 1), Route(model="openai:x"))
     with pytest.raises(DefinitionError, match="needs a price"):
         allow(budget(**limits), model, REQUEST, is_capped=is_capped)
+
+
+@pytest.mark.parametrize(
+    ("limits", "used", "fault"),
+    [
+        ({"usd": 1}, {"input_tokens": 5, "output_tokens": 5}, "came without one"),
+        ({"tokens": 100}, {"input_tokens": 0, "output_tokens": 0}, "that counts them"),
+    ],
+)
+def test_what_nobody_counts_cannot_be_limited(
+    limits: dict[str, Any], used: dict[str, int], fault: str
+) -> None:
+    with pytest.raises(DefinitionError, match=fault):
+        Budget(Limits(**limits), history_after(**used)).check()
+    Budget(Limits(), history_after(**used)).check()
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,10 @@ class Budget:
     def check(self) -> None:
         """Raises LimitExceededError where a limit leaves no room for any further reply.
 
-        DefinitionError where the newest one was longer than the agent's budget lets it be.
+        DefinitionError where the newest one was longer than the agent's budget lets it be, or is
+        not known to have used anything: a budget of what nobody counts would never be met.
         """
+        self._check_counted()
         if self.history.cut_by == _DEFAULT_LENGTH:
             raise DefinitionError(
                 "A reply was cut off at the length that an agent with a budget has by default: "
@@ -86,6 +88,16 @@ class Budget:
             )
         for name in ("steps", "tokens", "usd"):
             self._check(name)
+
+    def _check_counted(self) -> None:
+        if self.history.current is None:
+            return
+        usage = self.history.current.reply.get("usage", {})
+        if self.limit("usd") is not None and "cost_usd" not in usage:
+            raise DefinitionError("A limit in USD needs a price, and a reply came without one.")
+        counted = usage.get("input_tokens") or usage.get("output_tokens")
+        if self.limit("tokens") is not None and not counted:
+            raise DefinitionError("A limit of tokens needs a provider that counts them.")
 
     def _check(self, name: str) -> None:
         left = self.left(name)
