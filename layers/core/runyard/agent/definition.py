@@ -258,7 +258,7 @@ class Snapshot(_Part):
 
     @classmethod
     def kept(cls, fields: Mapping[str, Any]) -> "Snapshot":
-        """A snapshot from the store; what a later release has written into it besides is left out."""
+        """A snapshot from the store, without what only a later release knows."""
         return cls.model_validate(fields, extra="ignore")
 
     @property
