@@ -168,6 +168,7 @@ def test_a_key_is_made_listed_and_ended(stores: Stores, capsys: pytest.CaptureFi
         "ID": key.id,
         "ORG": org,
         "PROJECT": f"project-{org}",
+        "USER": "-",
         "AGENT": "tools",
         "SCOPES": "runs:read",
         "CREATED": key.created_at,

@@ -30,7 +30,12 @@ EXAMPLES: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = {
     ),
     r"/v1/runs": (
         [("GET", "/v1/runs", "limit=5"), ("GET", "/v1/runs", "status=failed&before=")],
-        [("GET", "/v1/runs"), ("GET", "/v1/runs", "page=1"), ("POST", "/v1/runs", "limit=5")],
+        [
+            ("GET", "/v1/runs"),
+            ("GET", "/v1/runs", "page=1"),
+            ("GET", "/v1/runs", "limit=5&page_size=5"),
+            ("POST", "/v1/runs", "limit=5"),
+        ],
     ),
     r"/v1/runs/[^/]+/input": (
         [("POST", f"{RUN}/input", "", {}, CONTENT)],

@@ -31,7 +31,8 @@ class Rule:
     method: str
     path: re.Pattern[str]
     query: frozenset[str] = frozenset()
-    """One of these parameters is given."""
+    """One of these parameters is given, and none of `not_in_query`."""
+    not_in_query: frozenset[str] = frozenset()
     accept: str = ""
     """The `Accept` header names this type."""
     body: frozenset[str] = frozenset()
@@ -44,7 +45,12 @@ RULES = (
     Rule(ANY, re.compile(r"/v1/threads(/.*)?")),
     Rule("POST", re.compile(r"/v1/runs/[^/]+:cancel")),
     Rule("GET", re.compile(r"/v1/runs/[^/]+/events"), accept="text/event-stream"),
-    Rule("GET", re.compile(r"/v1/runs"), query=frozenset({"limit", "before"})),
+    Rule(
+        "GET",
+        re.compile(r"/v1/runs"),
+        query=frozenset({"limit", "before"}),
+        not_in_query=frozenset({"page", "page_size", "sort", "user_id", "session_id"}),
+    ),
     Rule(
         "POST",
         re.compile(r"/v1/runs/[^/]+/input"),
@@ -87,7 +93,7 @@ def _fits(rule: Rule, scope: Scope) -> bool:
     if not rule.query:
         return True
     query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return not rule.query.isdisjoint(query)
+    return not rule.query.isdisjoint(query) and rule.not_in_query.isdisjoint(query)
 
 
 async def _body_fits(rule: Rule, receive: Receive) -> tuple[bool, Receive]:
