@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from runyard import bootstrap
 from runyard.agent.approval import DOUBT_CHOICES
 from runyard.dev.faults import Crossing, Fault, Process, ProcessKilledError
+from runyard.domain.clock import stamp
 from runyard.domain.errors import RetryableError, UnavailableError
 from runyard.domain.ids import new_id
 from runyard.domain.requests import Answer, InputRequest
@@ -21,6 +23,7 @@ from runyard.domain.runs import Run
 from runyard.engine.cancel_run import cancel_run
 from runyard.engine.start_run import start_run
 from runyard.engine.submit_input import submit_input
+from runyard.store.spending import DailyCap
 from tests.crashes.state_machine import Execution, TaskFailedError
 from tests.crashes.world import VERBS, World, forget_process
 
@@ -53,6 +56,7 @@ class Helpers:
     sweep: int = 0
     rule: int = 0
     timer: int = 0
+    person: int = 0
 
 
 @dataclass
@@ -97,6 +101,7 @@ class Journey:
                 break
             self.scenario.when_it_waits(self)
         self._end_waits()
+        self._free_what_is_held()
         self.helpers.machine = sum(one.retries for one in self.executions)
 
     # --- the callers ---------------------------------------------------------------------------
@@ -139,13 +144,15 @@ class Journey:
     ) -> None:
         for attempt in range(_ATTEMPTS):
             try:
-                return self._attempt(verb, work, beside=beside)
+                self._attempt(verb, work, beside=beside)
             except (ProcessKilledError, RetryableError, UnavailableError):
                 if self.caller == "gone" and attempt == 0 and not beside:
                     self.settle()
                     if is_done():
-                        return None
+                        return
                 self.helpers.caller += 1
+            else:
+                return
         raise AssertionError(f"{verb} did not succeed")
 
     def _is_open(self, request: InputRequest) -> bool:
@@ -166,6 +173,7 @@ class Journey:
     def resolve(self, request: InputRequest) -> None:
         """A person looks at the till, and decides about a call in doubt."""
         was_made = self.world.till.charges[str(request.tool_call_id)] > 0
+        self.helpers.person += 1
         self.answer(request, feedback="skip" if was_made else "repeat")
 
     # --- the platform --------------------------------------------------------------------------
@@ -187,6 +195,20 @@ class Journey:
                 self.helpers.timer += 1
                 self.world.machine.time_out(execution)
         self._pump()
+
+    def _free_what_is_held(self) -> None:
+        """The sweep gives back what an ended run still holds of a day's money."""
+        if self.holds():
+            self.helpers.sweep += 1
+            self.sweep()
+
+    def holds(self) -> bool:
+        """Whether money is held that nobody will spend."""
+        run, agent = self.run, self.scenario.agent
+        assert run is not None, "a run that was started is there"
+        cap = DailyCap(run.project_id, Decimal(1), agent)
+        committed, spent = self.world.stores.spending.totals(cap, stamp()[:10])
+        return committed != spent
 
     def _waits(self) -> bool:
         return any(one.is_waiting for one in self.executions)

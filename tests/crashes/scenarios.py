@@ -15,6 +15,8 @@ from runyard.domain.clock import stamp
 from runyard.domain.ids import new_id
 from runyard.domain.threads import Thread
 from runyard.engine.start_run import NewRun
+from runyard.engine.sweep_runs import MAX_EXECUTIONS
+from runyard.store import keys
 from runyard.store.files import NewFile
 from tests.crashes.journey import Journey
 
@@ -53,6 +55,24 @@ def _vanish(journey: Journey) -> None:
         journey.sweep()
         return
     _answer_all(journey)
+
+
+def _vanish_for_good(journey: Journey) -> None:
+    """The last of the executions that a run is given is lost, too."""
+    runs = journey.world.stores.runs
+    runs._table.update(keys.run(journey.run_id), {"execution": MAX_EXECUTIONS})
+    for execution in journey.executions:
+        del journey.world.machine.executions[execution.name]
+    journey.sweep()
+
+
+def _answer_in_vain(journey: Journey) -> None:
+    """Step Functions cannot be reached while somebody answers."""
+    journey.world.machine.is_away = True
+    try:
+        _answer_all(journey)
+    finally:
+        journey.world.machine.is_away = False
 
 
 def _abort(journey: Journey) -> None:
@@ -107,6 +127,7 @@ class Scenario:
     act: _Act = _answer_all
     has_uploads: bool = False
     max_live_runs: int = 0
+    agent = "crashes"
 
     def when_it_waits(self, journey: Journey) -> None:
         """The run asks something: an interrupted call is decided about before anything else."""
@@ -118,7 +139,7 @@ class Scenario:
 
     def wanted(self, journey: Journey) -> tuple[Snapshot, NewRun]:
         """What is started."""
-        agents = Catalog(FolderOfAgents(Path("tests/agents"))).agent("crashes")
+        agents = Catalog(FolderOfAgents(Path("tests/agents"))).agent(self.agent)
         definition = agents.definition.model_copy(update={"limits": self.limits})
         wanted = NewRun(
             org_id="o",
@@ -156,6 +177,8 @@ SCENARIOS = (
     Scenario("canceled while it waits", {"case": "questions"}, act=Journey.cancel),
     Scenario("canceled at work", {"case": "charge"}, prepare=_cancel_at_work),
     Scenario("vanished", {"case": "questions"}, act=_vanish),
+    Scenario("given up", {"case": "questions"}, act=_vanish_for_good),
+    Scenario("not resumed", {"case": "approval"}, act=_answer_in_vain),
     Scenario("aborted", {"case": "questions"}, act=_abort),
     Scenario("thread", prepare=_thread("Hello")),
     Scenario("large in a thread", prepare=_thread("large")),

@@ -51,13 +51,14 @@ class Execution:
 
 
 class StateMachine:
-    """All executions of the machine."""
+    """All executions of the machine; while it `is_away`, no token is taken."""
 
     def __init__(self) -> None:
         definition = json.loads(DEFINITION.read_text(encoding="utf-8"))
         self._states: dict[str, Any] = definition["States"]
         self._first: str = definition["StartAt"]
         self.executions: dict[str, Execution] = {}
+        self.is_away = False
 
     # --- what the service is asked for -------------------------------------------------------
 

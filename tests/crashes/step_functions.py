@@ -37,6 +37,8 @@ def _answer(machine: StateMachine, operation: str, asked: dict[str, Any]) -> dic
             machine.stop(name)
             return {"stopDate": time.time()}
         case "SendTaskSuccess":
+            if machine.is_away:
+                raise ServiceError("ServiceUnavailable")
             machine.succeed(asked["taskToken"])
             return {}
         case _:

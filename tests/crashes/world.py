@@ -101,6 +101,8 @@ class World:
     @contextmanager
     def working(self, process: Process, *, beside: bool = False) -> Iterator[None]:
         """The process is at work; `beside` another one, in this thread alone."""
+        # Each function is a process of its own, and knows nothing of what others have read.
+        forget_stores()
         before = self._at_work
         if beside:
             self._here.process = process
@@ -122,10 +124,15 @@ class World:
         return json.loads(json.dumps(result))
 
 
-def forget_process() -> None:
-    """What a process keeps dies with it: clients, caches, and the loop with all that it runs."""
+def forget_stores() -> None:
+    """What a process has read and keeps."""
     for kept in (bootstrap.connect, bootstrap.orchestrator, bootstrap.worker, bootstrap.secret):
         kept.cache_clear()
+
+
+def forget_process() -> None:
+    """What a process keeps dies with it, and the loop with all that it runs."""
+    forget_stores()
     loop = bootstrap._loops.__dict__.pop("loop", None)
     if loop is None:
         return
