@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from runyard import bootstrap
 from runyard.agent.approval import DOUBT_CHOICES
 from runyard.dev.faults import Crossing, Fault, Process, ProcessKilledError
-from runyard.domain.clock import stamp
+from runyard.domain.clock import now, parse, stamp
 from runyard.domain.errors import RetryableError, UnavailableError
 from runyard.domain.ids import new_id
 from runyard.domain.requests import Answer, InputRequest
@@ -23,6 +23,7 @@ from runyard.domain.runs import Run
 from runyard.engine.cancel_run import cancel_run
 from runyard.engine.start_run import start_run
 from runyard.engine.submit_input import submit_input
+from runyard.store import keys
 from runyard.store.spending import DailyCap
 from tests.crashes.state_machine import Execution, TaskFailedError
 from tests.crashes.world import VERBS, World, forget_process
@@ -47,6 +48,31 @@ class FaultAt:
         return f"{self.verb}: {self.fault}"
 
 
+@dataclass(frozen=True)
+class Meanwhile:
+    """What somebody else does just before one of the calls of a verb."""
+
+    verb: str
+    call: str
+    occurrence: int
+    act: Callable[[], None]
+
+
+@dataclass
+class _Interrupted(Process):
+    """A process that somebody else comes in between of."""
+
+    meanwhile: Meanwhile | None = None
+
+    def cross(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> Crossing:
+        """A call begins, but for what comes first."""
+        crossing = super().cross(name, places)
+        wanted = self.meanwhile
+        if wanted and (wanted.call, wanted.occurrence) == (name, crossing.occurrence):
+            wanted.act()
+        return crossing
+
+
 @dataclass
 class Helpers:
     """Who had to do something that an undisturbed run does not need."""
@@ -56,6 +82,7 @@ class Helpers:
     sweep: int = 0
     rule: int = 0
     timer: int = 0
+    late_sweep: int = 0
     person: int = 0
 
 
@@ -67,11 +94,13 @@ class Journey:
     scenario: "Scenario"
     at: FaultAt | None = None
     caller: Caller = "stubborn"
+    meanwhile: Meanwhile | None = None
     run_id: str = field(default_factory=new_id)
     calls: dict[str, list[Crossing]] = field(default_factory=dict)
     helpers: Helpers = field(default_factory=Helpers)
     has_met: bool = False
     left: str = ""
+    due_in: float = 0
     acknowledged: list[Answer] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     _counted: dict[str, Counter[str]] = field(default_factory=dict)
@@ -178,6 +207,12 @@ class Journey:
 
     # --- the platform --------------------------------------------------------------------------
 
+    @property
+    def types(self) -> list[str]:
+        """The types of the log's events, without deltas."""
+        types = [event.type for event in self.world.stores.log.events(self.run_id)]
+        return [name for name in types if not name.endswith(".delta")]
+
     def settle(self) -> None:
         """Whatever can go on goes on, until the run has ended or a person has to act."""
         for _ in range(_ATTEMPTS):
@@ -185,8 +220,15 @@ class Journey:
             run = self.run
             if run is None or run.has_ended or (run.open_requests and self._waits()):
                 return
+            self.due_in = max(self.due_in, self._due_in())
             self.sweep()
         raise AssertionError(f"the run stands still: {self.run}, {self.executions}")
+
+    def _due_in(self) -> float:
+        """Seconds until the sweep would look at the run by itself."""
+        item = self.world.stores.runs._table.get(keys.run(self.run_id))
+        assert item is not None, "a run that stands still is there"
+        return (parse(item["check_at"]) - now()).total_seconds()
 
     def _end_waits(self) -> None:
         """An execution that was not stopped waits on for a run that has ended, until its timer."""
@@ -199,7 +241,7 @@ class Journey:
     def _free_what_is_held(self) -> None:
         """The sweep gives back what an ended run still holds of a day's money."""
         if self.holds():
-            self.helpers.sweep += 1
+            self.helpers.late_sweep += 1
             self.sweep()
 
     def holds(self) -> bool:
@@ -256,7 +298,9 @@ class Journey:
 
     def _attempt(self, verb: str, work: Callable[[], Any], *, beside: bool = False) -> Any:
         fault = self.at.fault if self.at and self.at.verb == verb else None
-        process = Process(fault, self._counted.setdefault(verb, Counter()))
+        process = _Interrupted(fault, self._counted.setdefault(verb, Counter()))
+        if self.meanwhile and self.meanwhile.verb == verb:
+            process.meanwhile = self.meanwhile
         try:
             with self.world.working(process, beside=beside):
                 return work()
@@ -272,5 +316,5 @@ class Journey:
             return "nothing"
         events = [event.type for event in self.world.stores.log.events(self.run_id)]
         if events:
-            return f"the log up to `{events[-1]}`"
-        return "a run, and its execution" if self.executions else "a run without an execution"
+            return f"`{events[-1]}`"
+        return "a run and its execution" if self.executions else "a run without an execution"

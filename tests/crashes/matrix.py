@@ -21,6 +21,8 @@ Lines = frozenset[tuple[str, int]]
 
 # What stands for the systems outside, where a lost connection is the model's news.
 _TOOLS = ("http.", "lambda.", "python.")
+# When a run that stands still is due for the sweep, which comes every five minutes.
+SWEEP_SECONDS = 120
 _WRITE = re.compile(r"\w+\.(Put|Update|Transact|Start|Send|Stop|Copy)")
 _CALLERS_VERBS = ("start_run", "submit_input", "cancel_run")
 
@@ -110,12 +112,21 @@ def selected_points(recordings: Sequence[Recording]) -> Iterator[Point]:
         if point.at.verb in _CALLERS_VERBS and point.caller != caller:
             continue
         kind = (point.at.verb, fault.call, fault.edge, fault.effect)
-        # boto3's own retry is met where it is not harmless by itself: at a write that was made.
-        is_harmless = fault.edge == "before" or not _WRITE.match(fault.call)
-        if kind in seen or (fault.effect == "cut" and is_harmless):
+        if kind in seen or not _is_selected(fault):
             continue
         seen.add(kind)
         yield point
+
+
+def _is_selected(fault: Fault) -> bool:
+    is_write = bool(_WRITE.match(fault.call))
+    if fault.effect == "cut":
+        # boto3's own retry is met where it is not harmless by itself: at a write that was made.
+        return is_write and fault.edge == "after"
+    if is_write or fault.call.startswith((*_TOOLS, "model.")):
+        return True
+    # A read that is lost before is as one that is lost after.
+    return (fault.edge == "before") == (fault.effect == "kill")
 
 
 def verdict(world: World, point: Point) -> Verdict:
@@ -174,7 +185,7 @@ def _had_doubts(events: Sequence[Event]) -> bool:
 def _helper(point: Point, journey: Journey) -> str:
     """Who put it right: the first that was needed."""
     usual, found, fault = point.recording.helpers, journey.helpers, point.at.fault
-    for name in ("person", "sweep", "caller", "machine", "rule", "timer"):
+    for name in ("person", "late_sweep", "sweep", "caller", "machine", "rule", "timer"):
         if getattr(found, name) > getattr(usual, name):
             return name
     if fault.effect == "cut":

@@ -161,8 +161,7 @@ def _case(name: str, **options: Any) -> Scenario:
 
 SCENARIOS = (
     _case("plain", max_live_runs=1000),
-    _case("effects"),
-    _case("parallel"),
+    *map(_case, ("lookup", "note", "charge", "count", "today", "parallel")),
     _case("questions"),
     _case("approval"),
     _case("expiry", act=_expire),
@@ -172,6 +171,7 @@ SCENARIOS = (
     _case("limit", limits=Limits(steps=1, on_limit="ask")),
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),
     Scenario("over the cap", {"case": "plain"}, Limits(usd_per_day=Decimal("0.01"))),
+    Scenario("capped and refused", {"case": "refused"}, Limits(usd_per_day=Decimal(100))),
     Scenario("files", {"case": "plain"}, prepare=_files, has_uploads=True),
     Scenario("a large input", {"case": "plain", "text": "x" * 120_000}),
     Scenario("canceled while it waits", {"case": "questions"}, act=Journey.cancel),
@@ -184,3 +184,8 @@ SCENARIOS = (
     Scenario("large in a thread", prepare=_thread("large")),
     Scenario("refused in a thread", prepare=_thread("refused")),
 )
+
+
+def scenario(name: str) -> Scenario:
+    """The one of this name."""
+    return next(one for one in SCENARIOS if one.name == name)

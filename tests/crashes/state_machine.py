@@ -51,7 +51,7 @@ class Execution:
 
 
 class StateMachine:
-    """All executions of the machine; while it `is_away`, no token is taken."""
+    """All executions of the machine; while it `is_away`, it takes no token and stops nothing."""
 
     def __init__(self) -> None:
         definition = json.loads(DEFINITION.read_text(encoding="utf-8"))

@@ -34,15 +34,20 @@ def _answer(machine: StateMachine, operation: str, asked: dict[str, Any]) -> dic
         case "DescribeExecution":
             return _shown(machine.find(name)) | {"stateMachineArn": MACHINE_ARN}
         case "StopExecution":
+            _check(machine)
             machine.stop(name)
             return {"stopDate": time.time()}
         case "SendTaskSuccess":
-            if machine.is_away:
-                raise ServiceError("ServiceUnavailable")
+            _check(machine)
             machine.succeed(asked["taskToken"])
             return {}
         case _:
             raise AssertionError(f"{operation} is not answered here")
+
+
+def _check(machine: StateMachine) -> None:
+    if machine.is_away:
+        raise ServiceError("ServiceUnavailable")
 
 
 def _shown(execution: Execution) -> dict[str, Any]:

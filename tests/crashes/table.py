@@ -15,14 +15,15 @@ _VERBS = (
 )
 # In the order in which they are named where several are found.
 _HELPERS = {
-    "nobody": ("nobody needs to", "never"),
-    "caller": ("the caller, who got no answer and asks again", "then"),
+    "nobody": ("nobody needs to", "\u2013"),
+    "caller": ("the caller asks again", "then"),
     "machine": ("the machine's retry", "1 s and more"),
-    "person": ("a person, asked by the machine's retry", "when they answer"),
-    "rule": ("EventBridge, which tries again", "minutes"),
+    "person": ("a person, whom the machine's retry asks", "when they answer"),
+    "rule": ("EventBridge tries again", "minutes"),
     "sweep": ("the sweep", "within 7 min"),
+    "late_sweep": ("the sweep", "within 21 min"),
     "next sweep": ("the next sweep", "5 min"),
-    "timer": ("the timer of the wait: the execution then finds the end", "when it is over"),
+    "timer": ("the execution, at the end of its wait", "then"),
 }
 _TOOLS = ("http.", "lambda.", "python.")
 _READS = ("Get", "Query", "Head", "Describe", "BatchGet")
@@ -35,13 +36,24 @@ def table(verdicts: Sequence[Verdict]) -> str:
         ways = _ways([one for one in verdicts if one.point.at.verb == verb])
         for (lost, left), helpers in ways.items():
             found = [_HELPERS[name] for name in _HELPERS if name in helpers]
-            who, when = (" or ".join(each) for each in zip(*found, strict=True))
+            who, when = (", or ".join(dict.fromkeys(each)) for each in zip(*found, strict=True))
             rows.setdefault((verb, left, who, when), []).append(lost)
     lines = [
-        f"| `{verb}` | {', '.join(dict.fromkeys(lost))} | {left} | {who} | {when} |"
+        f"| `{verb}` | {_listed(lost)} | {left} | {who} | {when} |"
         for (verb, left, who, when), lost in rows.items()
     ]
     return "\n".join([*_HEAD, *lines])
+
+
+def _listed(lost: Iterable[str]) -> str:
+    """What is lost before and after is lost at it."""
+    edges: dict[str, list[str]] = {}
+    for one in lost:
+        edge, _, what = one.partition(" ")
+        edges.setdefault(what, []).append(edge)
+    return ", ".join(
+        f"{edge[0] if len(set(edge)) == 1 else 'at'} {what}" for what, edge in edges.items()
+    )
 
 
 def _ways(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], set[str]]:
