@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,13 +31,14 @@ _OWN = str(Path(__file__).resolve().parent)
 
 Present = Callable[[], Process | None]
 _under_way = threading.local()
+_for_good = ExitStack()
 
 
 def install_for_tests() -> None:
     """Let this process meet the fault that its environment asks for, if it does."""
     if file := os.environ.get(FILE_VARIABLE):
         process = RealProcess(Path(file))
-        put_between(lambda: process).__enter__()
+        _for_good.enter_context(put_between(lambda: process))
 
 
 def create_app() -> Any:
