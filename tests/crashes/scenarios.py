@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,11 @@ def _upload() -> NewFile:
     return NewFile("note.txt", "text/plain", io.BytesIO(b"hello"))
 
 
+@lru_cache
+def _snapshot(agent: str) -> Snapshot:
+    return Catalog(FolderOfAgents(Path("tests/agents"))).agent(agent)
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A run of `tests/agents/crashes.yaml`, and who does what to it."""
@@ -139,8 +145,8 @@ class Scenario:
 
     def wanted(self, journey: Journey) -> tuple[Snapshot, NewRun]:
         """What is started."""
-        agents = Catalog(FolderOfAgents(Path("tests/agents"))).agent(self.agent)
-        definition = agents.definition.model_copy(update={"limits": self.limits})
+        snapshot = _snapshot(self.agent)
+        definition = snapshot.definition.model_copy(update={"limits": self.limits})
         wanted = NewRun(
             org_id="o",
             project_id=_project(journey),
@@ -152,7 +158,7 @@ class Scenario:
             max_live_runs=self.max_live_runs,
             max_org_live_runs=self.max_live_runs,
         )
-        return agents.model_copy(update={"definition": definition}), wanted
+        return snapshot.model_copy(update={"definition": definition}), wanted
 
 
 def _case(name: str, **options: Any) -> Scenario:

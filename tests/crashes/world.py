@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -168,9 +167,20 @@ def open_world(stack: LocalStack) -> Iterator[World]:
         undo.callback(_forget_all)
         _forget_all()
         undo.enter_context(put_between(world.present))
-        # A new process has new stores and empty caches; the same clients save it 50 ms.
-        patch.setattr(boto3, "client", lru_cache(boto3.client))
+        patch.setattr(boto3, "client", _one_client_each(boto3.client))
         yield world
+
+
+def _one_client_each(create: Callable[..., Any]) -> Callable[..., Any]:
+    """A new process has new stores and empty caches; the same clients save it 50 ms."""
+    clients: dict[str, Any] = {}
+
+    def client(service: str, **options: Any) -> Any:
+        if service not in clients:
+            clients[service] = create(service, **options)
+        return clients[service]
+
+    return client
 
 
 def _forget_all() -> None:
