@@ -81,7 +81,7 @@ def _about_limit(journal: Journal, limit: str, limit_at: int) -> list[InputReque
 
 def _definition(journal: Journal) -> AgentDefinition:
     kept = journal.stores.definitions.get(journal.run.definition_digest)
-    return Snapshot.model_validate(kept).definition
+    return Snapshot.kept(kept).definition
 
 
 def _about_calls(journal: Journal) -> list[InputRequest]:
