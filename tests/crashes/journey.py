@@ -9,93 +9,35 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from runyard import bootstrap
 from runyard.agent.approval import DOUBT_CHOICES
-from runyard.dev.faults import Crossing, Fault, Process, ProcessKilledError
-from runyard.domain.clock import now, parse, stamp
+from runyard.dev.faults import Crossing, ProcessKilledError
 from runyard.domain.errors import RetryableError, UnavailableError
-from runyard.domain.ids import new_id
 from runyard.domain.requests import Answer, InputRequest
-from runyard.domain.runs import Run
 from runyard.engine.cancel_run import cancel_run
 from runyard.engine.start_run import start_run
 from runyard.engine.submit_input import submit_input
-from runyard.store import keys
-from runyard.store.spending import DailyCap
-from tests.crashes.state_machine import Execution, TaskFailedError
-from tests.crashes.world import VERBS, World, forget_process
+from tests.crashes.interruptions import Caller, FaultAt, Helpers, Interrupted, Meanwhile
+from tests.crashes.run_seen import RunSeen
+from tests.crashes.state_machine import TaskFailedError
+from tests.crashes.world import VERBS, forget_process
 
 if TYPE_CHECKING:
     from tests.crashes.scenarios import Scenario
 
-# A caller who got no answer asks again at once; or never, and the platform has to do without.
-Caller = Literal["stubborn", "gone"]
 _ATTEMPTS = 6
 
 
-@dataclass(frozen=True)
-class FaultAt:
-    """A fault in one of the verbs."""
-
-    verb: str
-    fault: Fault
-
-    def __str__(self) -> str:
-        """One line for people."""
-        return f"{self.verb}: {self.fault}"
-
-
-@dataclass(frozen=True)
-class Meanwhile:
-    """What somebody else does just before one of the calls of a verb."""
-
-    verb: str
-    call: str
-    occurrence: int
-    act: Callable[[], None]
-
-
 @dataclass
-class _Interrupted(Process):
-    """A process that somebody else comes in between of."""
-
-    meanwhile: Meanwhile | None = None
-
-    def cross(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> Crossing:
-        """A call begins, but for what comes first."""
-        crossing = super().cross(name, places)
-        wanted = self.meanwhile
-        if wanted and (wanted.call, wanted.occurrence) == (name, crossing.occurrence):
-            wanted.act()
-        return crossing
-
-
-@dataclass
-class Helpers:
-    """Who had to do something that an undisturbed run does not need."""
-
-    machine: int = 0
-    caller: int = 0
-    sweep: int = 0
-    rule: int = 0
-    timer: int = 0
-    late_sweep: int = 0
-    person: int = 0
-
-
-@dataclass
-class Journey:
+class Journey(RunSeen):
     """What happens to one run; `calls` are those of each verb, in their order."""
 
-    world: World
     scenario: "Scenario"
     at: FaultAt | None = None
     caller: Caller = "stubborn"
     meanwhile: Meanwhile | None = None
-    run_id: str = field(default_factory=new_id)
     calls: dict[str, list[Crossing]] = field(default_factory=dict)
     helpers: Helpers = field(default_factory=Helpers)
     has_met: bool = False
@@ -105,17 +47,6 @@ class Journey:
     notes: dict[str, Any] = field(default_factory=dict)
     _counted: dict[str, Counter[str]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
-
-    @property
-    def run(self) -> Run | None:
-        """The run's record."""
-        return self.world.stores.runs.get(self.run_id)
-
-    @property
-    def executions(self) -> list[Execution]:
-        """The executions that have carried the run."""
-        found = self.world.machine.executions.values()
-        return [one for one in found if one.input["run_id"] == self.run_id]
 
     def go(self) -> None:
         """From the start to the end, and to the end of whatever is still at work then."""
@@ -161,7 +92,7 @@ class Journey:
         def work() -> None:
             cancel_run(bootstrap.connect(), bootstrap.orchestrator(), self.run_id, "somebody")
 
-        self._call("cancel_run", work, self._has_ended, beside=beside)
+        self._call("cancel_run", work, self.has_ended, beside=beside)
 
     def _call(
         self,
@@ -188,13 +119,6 @@ class Journey:
         found = self.world.stores.input_requests.get(self.run_id, request.id)
         return found is not None and found.state == "open"
 
-    def _has_ended(self) -> bool:
-        return self.run is not None and self.run.has_ended
-
-    def open_requests(self) -> list[InputRequest]:
-        """What the run asks now."""
-        return self.world.stores.input_requests.open_of_run(self.run_id)
-
     def is_in_doubt(self, request: InputRequest) -> bool:
         """Whether the question is about a call that may have been made."""
         return request.params.get("choices") == list(DOUBT_CHOICES)
@@ -207,12 +131,6 @@ class Journey:
 
     # --- the platform --------------------------------------------------------------------------
 
-    @property
-    def types(self) -> list[str]:
-        """The types of the log's events, without deltas."""
-        types = [event.type for event in self.world.stores.log.events(self.run_id)]
-        return [name for name in types if not name.endswith(".delta")]
-
     def settle(self) -> None:
         """Whatever can go on goes on, until the run has ended or a person has to act."""
         for _ in range(_ATTEMPTS):
@@ -220,15 +138,9 @@ class Journey:
             run = self.run
             if run is None or run.has_ended or (run.open_requests and self._waits()):
                 return
-            self.due_in = max(self.due_in, self._due_in())
+            self.due_in = max(self.due_in, self.due_in_seconds())
             self.sweep()
         raise AssertionError(f"the run stands still: {self.run}, {self.executions}")
-
-    def _due_in(self) -> float:
-        """Seconds until the sweep would look at the run by itself."""
-        item = self.world.stores.runs._table.get(keys.run(self.run_id))
-        assert item is not None, "a run that stands still is there"
-        return (parse(item["check_at"]) - now()).total_seconds()
 
     def _end_waits(self) -> None:
         """An execution that was not stopped waits on for a run that has ended, until its timer."""
@@ -240,17 +152,9 @@ class Journey:
 
     def _free_what_is_held(self) -> None:
         """The sweep gives back what an ended run still holds of a day's money."""
-        if self.holds():
+        if self.holds(self.scenario.agent):
             self.helpers.late_sweep += 1
             self.sweep()
-
-    def holds(self) -> bool:
-        """Whether money is held that nobody will spend."""
-        run, agent = self.run, self.scenario.agent
-        assert run is not None, "a run that was started is there"
-        cap = DailyCap(run.project_id, Decimal(1), agent)
-        committed, spent = self.world.stores.spending.totals(cap, stamp()[:10])
-        return committed != spent
 
     def _waits(self) -> bool:
         return any(one.is_waiting for one in self.executions)
@@ -269,7 +173,7 @@ class Journey:
         for execution in self.executions:
             if execution.status in ("FAILED", "ABORTED") and execution.name not in self._told:
                 self._told.add(execution.name)
-                was_live = not self._has_ended()
+                was_live = not self.has_ended()
                 detail = {"status": execution.status, "input": json.dumps(execution.input)}
                 for _ in range(3):
                     with suppress(TaskFailedError):
@@ -298,7 +202,7 @@ class Journey:
 
     def _attempt(self, verb: str, work: Callable[[], Any], *, beside: bool = False) -> Any:
         fault = self.at.fault if self.at and self.at.verb == verb else None
-        process = _Interrupted(fault, self._counted.setdefault(verb, Counter()))
+        process = Interrupted(fault, self._counted.setdefault(verb, Counter()))
         if self.meanwhile and self.meanwhile.verb == verb:
             process.meanwhile = self.meanwhile
         try:
@@ -308,13 +212,4 @@ class Journey:
             self.calls.setdefault(verb, []).extend(process.calls)
             if process.has_met:
                 self.has_met = True
-                self.left = self.left or self._what_is_left()
-
-    def _what_is_left(self) -> str:
-        run = self.run
-        if run is None:
-            return "nothing"
-        events = [event.type for event in self.world.stores.log.events(self.run_id)]
-        if events:
-            return f"`{events[-1]}`"
-        return "a run and its execution" if self.executions else "a run without an execution"
+                self.left = self.left or self.what_is_left()

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from runyard.dev.faults import EDGES, EFFECTS, Crossing, Effect, Fault
 from runyard.domain.events import Event
 from runyard.engine.verify_log import faults_of_run
-from tests.crashes.journey import Caller, FaultAt, Helpers, Journey
+from tests.crashes.interruptions import Caller, FaultAt, Helpers
+from tests.crashes.journey import Journey
 from tests.crashes.logs import Fact, facts, first_difference
 from tests.crashes.scenarios import SCENARIOS, Scenario
 from tests.crashes.world import World

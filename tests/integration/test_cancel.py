@@ -11,7 +11,8 @@ from runyard.dev.supervisor import LocalStack
 from runyard.domain.errors import InvalidRequestError
 from runyard.engine.verify_log import faults_of_run
 from tests.crashes.door import Door
-from tests.crashes.journey import Journey, Meanwhile
+from tests.crashes.interruptions import Meanwhile
+from tests.crashes.journey import Journey
 from tests.crashes.scenarios import Scenario, scenario
 from tests.crashes.world import World
 
@@ -33,7 +34,7 @@ def assert_canceled(journey: Journey) -> None:
     assert run.status == "canceled"
     assert journey.types[-2:] == ENDED
     assert journey.open_requests() == []
-    assert not journey.holds()
+    assert not journey.holds(journey.scenario.agent)
     assert faults_of_run(journey.world.stores, journey.run_id) == []
     assert all(execution.status != "RUNNING" for execution in journey.executions)
 
