@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz bench-lists verify-log clean
+.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz crash-matrix crash-table bench-lists verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -14,7 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
 	@exec $(PYTHON) -m runyard.dev --with-parent
@@ -60,6 +60,12 @@ openapi: .venv/.installed ## Print the API's contract into openapi.json
 
 fuzz: .venv/.installed ## Some ten thousand generated requests against the service
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py
+
+crash-matrix: .venv/.installed ## Runs through every crash that there can be; minutes
+	@CRASH_MATRIX=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+
+crash-table: .venv/.installed ## Write the table of crashes into docs/architecture.md
+	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
 
 bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
 	@$(PYTHON) -m benchmarks.run_lists $(ARGS)

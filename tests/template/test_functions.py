@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from runyard.dev.faults import FILE_VARIABLE
 from runyard.settings import Settings
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
@@ -48,6 +49,17 @@ def test_the_values_that_are_written_out_are_valid_settings(
 ) -> None:
     variables = translated.variables(function)
     Settings.from_environment({k: v for k, v in variables.items() if isinstance(v, str)})
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_function_is_ever_asked_to_meet_a_fault(translated: Translated, function: str) -> None:
+    assert FILE_VARIABLE not in translated.variables(function)
+
+
+def test_nothing_but_the_local_stack_knows_of_faults() -> None:
+    code = [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers" / "core").rglob("*.py")]
+    knowing = {file.parent.name for file in code if FILE_VARIABLE in file.read_text()}
+    assert knowing == {"dev"}
 
 
 def test_waits_end_before_their_function_does(translated: Translated) -> None:

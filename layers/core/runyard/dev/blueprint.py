@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runyard.dev import dynoxide, local_environment
+from runyard.dev.faults import FILE_VARIABLE
 from runyard.dev.loopback_http import HOST
 from runyard.dev.part import Part, free_ports
 from runyard.dev.template import LocalTemplate, read_template
@@ -70,10 +71,10 @@ def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
     return Blueprint(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
-def web_command(port: int) -> tuple[str, ...]:
+def web_command(port: int, app: str = "runyard.web.app:create_app") -> tuple[str, ...]:
     """The command of the web server."""
     return (
-        *(sys.executable, "-m", "uvicorn", "--factory", "runyard.web.app:create_app"),
+        *(sys.executable, "-m", "uvicorn", "--factory", app),
         *("--host", HOST, "--port", str(port), "--no-access-log"),
         # Open streams would otherwise hold up Ctrl-C for as long as their clients listen.
         *("--timeout-graceful-shutdown", "1"),
@@ -86,6 +87,7 @@ def _own_parts(
     site: Site, ports: Mapping[str, int], environment: Mapping[str, str], region: str
 ) -> list[Part]:
     template = ("--template", str(site.repository / "template.yaml"), "--region", region)
+    web_app = ("runyard.dev.outside_calls:create_app",) if FILE_VARIABLE in environment else ()
     s3 = ("--s3-dir", str(site.data_dir / "s3"))
     commands = {
         LAMBDA: _module("lambda_endpoint", ports[LAMBDA], *template),
@@ -93,7 +95,7 @@ def _own_parts(
             "aws_emulator", ports[AWS], *template, *s3, "--lambda-endpoint", _url(ports[LAMBDA])
         ),
         SAMPLES: _module("sample_services", ports[SAMPLES]),
-        WEB: web_command(ports[WEB]),
+        WEB: web_command(ports[WEB], *web_app),
     }
     descriptions = {
         LAMBDA: "functions/*/handler.py",

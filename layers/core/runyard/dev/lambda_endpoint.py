@@ -5,11 +5,13 @@
 """
 
 import argparse
+import os
 import re
 import threading
 from pathlib import Path
 from urllib.parse import unquote
 
+from runyard.dev.faults import FILE_VARIABLE
 from runyard.dev.lambda_runtime import Runtime
 from runyard.dev.loopback_http import JsonHandler, LoopbackServer
 from runyard.dev.template import read_template
@@ -80,6 +82,10 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True)
     parser.add_argument("--region", required=True)
     arguments = parser.parse_args()
+    if FILE_VARIABLE in os.environ:
+        from runyard.dev.outside_calls import install_for_tests
+
+        install_for_tests()
     template = read_template(arguments.template, region=arguments.region)
     make_server(arguments.port, Runtime(template.functions.values())).serve_forever()
 

@@ -182,7 +182,8 @@ class Files:
 
     def _put(self, file: File) -> None:
         item = {**keys.file(file.project_id, file.id), **file.model_dump()}
-        self._table.put(item, if_absent=True)
+        # Under a new id, so that boto3 may send it again where its answer was lost.
+        self._table.put(item)
 
 
 def _file(

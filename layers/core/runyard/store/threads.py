@@ -29,7 +29,8 @@ class Threads:
     def create(self, thread: Thread) -> None:
         """Keep a new thread."""
         item = {**keys.thread(thread.id), **thread.model_dump(), "thread_key": _entry(thread)}
-        self._table.put(item, if_absent=True)
+        # Under a new id, so that boto3 may send it again where its answer was lost.
+        self._table.put(item)
 
     def get(self, thread_id: str) -> Thread | None:
         """The thread, or None, also where it is being deleted."""

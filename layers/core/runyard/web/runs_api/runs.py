@@ -141,7 +141,8 @@ async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> 
     run = await run_of(services, key, run_id)
 
     async def end(_: str | None) -> Response:
-        if not run.has_ended:
+        # Also one that is canceled: its execution may not have been stopped.
+        if run.status not in ("completed", "failed"):
             await asyncio.to_thread(
                 cancel_run, services.stores, services.orchestrator, run.id, key.id
             )

@@ -91,7 +91,8 @@ async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> 
     """End the run as canceled; a run that has ended stays as it is."""
     body = await parsed_body(request, CancelRun, optional=True)
     run = await run_of(services, key, run_id)
-    if not run.has_ended:
+    # Also one that is canceled: its execution may not have been stopped.
+    if run.status not in ("completed", "failed"):
         remarks = body.model_dump(exclude_none=True)
         await asyncio.to_thread(
             cancel_run, services.stores, services.orchestrator, run.id, key.id, remarks

@@ -1,0 +1,39 @@
+"""The Runs API in this process, over the world's state machine: what callers are told."""
+
+from dataclasses import replace
+from typing import Any
+
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from runyard import bootstrap
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.requests import InputRequest
+from runyard.web.app import create_app
+from tests.crashes.journey import Journey
+from tests.door import services_of
+
+
+class Door:
+    """One app, and a key for the project of each run."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self._services = replace(services_of(stack), orchestrator=bootstrap.orchestrator())
+        self._client = TestClient(create_app(self._services))
+
+    def answer(self, journey: Journey, request: InputRequest, **data: Any) -> Response:
+        """Send an answer."""
+        body = {"type": request.type, "data": {"request_id": request.id, **data}}
+        return self._post(journey, "input", body)
+
+    def cancel(self, journey: Journey) -> Response:
+        """Cancel the run."""
+        return self._post(journey, "cancel", {})
+
+    def _post(self, journey: Journey, what: str, body: Any) -> Response:
+        run = journey.run
+        assert run is not None, "a run that was started is there"
+        secret = f"ry_{run.project_id}"
+        self._services.stores.access_keys.ensure(secret, project_id=run.project_id, org_id="o")
+        headers = {"Authorization": f"Bearer {secret}"}
+        return self._client.post(f"/v1/runs/{run.id}/{what}", headers=headers, json=body)

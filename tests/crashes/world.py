@@ -1,0 +1,200 @@
+"""Where the runs of the crash tests live: processes that can die, and the systems around them.
+
+The handlers, the composition root, boto3 and the stores are the real ones. Only the state machine
+is in hand, so that a run takes milliseconds, and each process counts what it calls.
+"""
+
+import asyncio
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.retries import standard
+
+from functions.close_run.handler import lambda_handler as close_run
+from functions.request_input.handler import lambda_handler as request_input
+from functions.run_step.handler import lambda_handler as run_step
+from functions.sweep.handler import lambda_handler as sweep
+from runyard import bootstrap, settings
+from runyard.dev.faults import Process
+from runyard.dev.open_store import stores_of
+from runyard.dev.outside_calls import put_between
+from runyard.dev.supervisor import LocalStack
+from runyard.engine import model_reply
+from runyard.store.stores import Stores
+from tests.crashes.state_machine import StateMachine
+from tests.crashes.step_functions import MACHINE_ARN, step_functions
+from tests.servers.loopback import Exchange, LoopbackServer, Received
+
+# The function of each verb that the state machine, a rule or a schedule invokes.
+HANDLERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "run_step": run_step,
+    "request_input": request_input,
+    "close_run": close_run,
+    "sweep": sweep,
+}
+VERBS = {"run_step": "advance_run", "sweep": "sweep_runs"}
+LARGE = "x" * 120_000
+_CONTEXT = SimpleNamespace(
+    function_name="crashes",
+    memory_limit_in_mb="512",
+    invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:crashes",
+    aws_request_id="request",
+    get_remaining_time_in_millis=lambda: 700_000,
+)
+
+
+def today() -> str:
+    """What the python tool gives."""
+    return "Tuesday"
+
+
+@dataclass
+class Till:
+    """The systems that tools call: what was charged or noted, by idempotency key.
+
+    `during_charge` is done in the middle of the next charge.
+    """
+
+    charges: Counter[str] = field(default_factory=Counter)
+    during_charge: Callable[[], None] | None = None
+
+    def __call__(self, request: Received, exchange: Exchange) -> None:
+        """Take the call."""
+        if request.path == "/refunds":
+            if self.during_charge:
+                act, self.during_charge = self.during_charge, None
+                act()
+            self.charges[request.headers["idempotency-key"]] += 1
+        if request.path.startswith("/documents/"):
+            exchange.send(200, LARGE.encode())
+        else:
+            exchange.send_json(200, {"status": "done"})
+
+
+@dataclass
+class World:
+    """One state machine, one till, and the processes that work on runs."""
+
+    stores: Stores
+    """Spoken to without a process in between: what it reads is nobody's call."""
+    s3: Any
+    bucket: str
+    machine: StateMachine = field(default_factory=StateMachine)
+    till: Till = field(default_factory=Till)
+    _at_work: Process | None = None
+    _here: threading.local = field(default_factory=threading.local)
+
+    def present(self) -> Process | None:
+        """Whose calls are made now: this thread's own process, or the one at work."""
+        return getattr(self._here, "process", None) or self._at_work
+
+    @contextmanager
+    def working(self, process: Process, *, beside: bool = False) -> Iterator[None]:
+        """The process is at work; `beside` another one, in this thread alone."""
+        # Each function is a process of its own, and knows nothing of what others have read.
+        forget_stores()
+        before = self._at_work
+        if beside:
+            self._here.process = process
+        else:
+            self._at_work = process
+        try:
+            yield
+        finally:
+            if beside:
+                self._here.process = None
+            else:
+                self._at_work = before
+            if process.is_dead:
+                forget_process()
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
+        """One invocation in the process that is at work."""
+        result = HANDLERS[function](json.loads(json.dumps(payload)), _CONTEXT)
+        return json.loads(json.dumps(result))
+
+
+def forget_stores() -> None:
+    """What a process has read and keeps."""
+    for kept in (bootstrap.connect, bootstrap.orchestrator, bootstrap.worker, bootstrap.secret):
+        kept.cache_clear()
+
+
+def forget_process() -> None:
+    """What a process keeps dies with it, and the loop with all that it runs."""
+    forget_stores()
+    loop = bootstrap._loops.__dict__.pop("loop", None)
+    if loop is None:
+        return
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(_drained())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+async def _drained() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+@contextmanager
+def open_world(stack: LocalStack) -> Iterator[World]:
+    """A world on the stack's DynamoDB and S3, with this process's environment set for it."""
+    names = stack.environment
+    world = World(stores_of(names), stack.client("s3"), names["BUCKET"])
+    with ExitStack() as undo:
+        machine = undo.enter_context(step_functions(world.machine))
+        till = undo.enter_context(LoopbackServer(world.till))
+        patch = undo.enter_context(pytest.MonkeyPatch.context())
+        for name, value in (names | _own_environment(machine, till)).items():
+            if os.environ.get(name) != value:
+                patch.setenv(name, value)
+        # Nobody waits here: not boto3 between its attempts, and not the step for its provider.
+        patch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0)
+        patch.setattr(model_reply, "_FIRST_DELAY_SECONDS", 0)
+        undo.callback(_forget_all)
+        _forget_all()
+        undo.enter_context(put_between(world.present))
+        patch.setattr(boto3, "client", _one_client_each(boto3.client))
+        yield world
+
+
+def _one_client_each(create: Callable[..., Any]) -> Callable[..., Any]:
+    """A new process has new stores and empty caches; the same clients save it 50 ms."""
+    clients: dict[str, Any] = {}
+
+    def client(service: str, **options: Any) -> Any:
+        if service not in clients:
+            clients[service] = create(service, **options)
+        return clients[service]
+
+    return client
+
+
+def _forget_all() -> None:
+    forget_process()
+    settings.settings.cache_clear()
+
+
+def _own_environment(machine: LoopbackServer, till: LoopbackServer) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL_SFN": machine.url,
+        "AWS_ENDPOINT_URL_LAMBDA": till.url,
+        "RUN_MACHINE_ARN": MACHINE_ARN,
+        "AGENT_VARIABLES": json.dumps({"CRM_URL": till.url}),
+        "HTTP_PRIVATE_HOSTS": till.host_and_port,
+        "FLUSH_MS": "0",
+        "STEP_RESERVE_SECONDS": "1",
+    }
