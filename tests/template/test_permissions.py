@@ -59,6 +59,16 @@ def test_what_the_machine_calls_does_not_need_the_machine(
     assert not [action for action in translated.actions(function) if action.startswith("states:")]
 
 
+def test_the_machine_may_start_itself_and_no_other(translated: Translated) -> None:
+    """A policy beside its role: the role itself cannot name a machine that needs it."""
+    [policy] = translated.of_type("AWS::IAM::Policy").values()
+    assert policy["Roles"] == [{"Ref": "RunMachineRole"}]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "states:StartExecution"
+    assert statement["Resource"] == {"Ref": "RunMachine"}
+    assert "RunMachineGoesOn" not in translated.needs("RunMachine")
+
+
 def test_only_run_step_reads_the_keys_of_model_providers(translated: Translated) -> None:
     readers = {
         function

@@ -132,6 +132,7 @@ def worker() -> "Worker":
         flush_seconds=configured.flush_ms / 1000,
         reserve_seconds=configured.step_reserve_seconds,
         project_daily_usd=configured.project_daily_usd,
+        turns_per_execution=configured.execution_max_turns,
     )
 
 

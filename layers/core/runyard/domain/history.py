@@ -78,7 +78,8 @@ class History:
     """A run as its log tells it, up to and including event `last`.
 
     `raised` has the limits that a person raised, `cut_by` the limit that ended the newest reply
-    before its time, as long as nobody has raised it.
+    before its time, as long as nobody has raised it. `lost_executions` counts those that ended
+    without ending the run since it last got any further.
     """
 
     def __init__(self) -> None:
@@ -88,6 +89,7 @@ class History:
         self.exchanges: list[Exchange] = []
         self.usage = Usage()
         self.recoveries = 0
+        self.lost_executions = 0
         self.partial_reply = False
         self.terminal: Event | None = None
         self.raised: dict[str, Decimal] = {}
@@ -96,6 +98,7 @@ class History:
         self._questions: dict[str, Question] = {}
         self._worked = timedelta()
         self._at_work_since: datetime | None = None
+        self._paused_since: datetime | None = None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "History":
@@ -143,6 +146,10 @@ class History:
             return self._worked
         return self._worked + max(timedelta(), at - self._at_work_since)
 
+    def waited(self, at: datetime) -> timedelta:
+        """How long the present wait for a person has lasted by then; nothing outside of one."""
+        return max(timedelta(), at - (self._paused_since or at))
+
     @property
     def mid_step(self) -> bool:
         """Whether something was begun and not finished: the mark that a crashed worker leaves."""
@@ -167,6 +174,7 @@ class History:
             case "agent.tool_call.completed" | "agent.tool_call.failed":
                 call = self._calls[data["id"]]
                 call.phase, call.outcome = "done", event
+                self.lost_executions = 0
             case "agent.human_feedback.requested" | "approval_request.created":
                 self._take_question(event)
             case (
@@ -189,6 +197,7 @@ class History:
     def _take_answer(self, event: Event) -> None:
         question = self._questions[event.data["id"]]
         question.answer = event
+        self.lost_executions = 0
         if question.call is not None:
             question.call.phase, question.call.answer = "answered", event
         elif event.data["is_approved"]:
@@ -204,6 +213,7 @@ class History:
             self._calls[known.id] = known
         self.exchanges.append(exchange)
         self.partial_reply = False
+        self.lost_executions = 0
         self.cut_by = data.get("cut_by", "")
         usage = data.get("usage", {})
         cost = usage.get("cost_usd")
@@ -224,13 +234,16 @@ class History:
             case "run.paused":
                 self._worked = self.worked(parse(event.timestamp))
                 self.status, self._at_work_since = "paused", None
+                self._paused_since = parse(event.timestamp)
             case "run.resumed":
                 self.status, self._at_work_since = "started", parse(event.timestamp)
+                self._paused_since = None
                 for call in self.unfinished:
                     if call.phase == "answered":
                         call.phase = "resumed"
             case "run.recovered":
                 self.recoveries += 1
+                self.lost_executions += event.data.get("reason") == "execution_ended"
                 self.partial_reply = False
             case "run.completed":
                 self.status, self.terminal = "completed", event

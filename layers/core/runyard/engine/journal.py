@@ -57,6 +57,11 @@ class Journal:
             self.history.apply(event)
         return events
 
+    def recovered(self, reason: str) -> Draft:
+        """What says that the run is taken up again: what it had published of a reply is void."""
+        data = {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
+        return Draft(type="run.recovered", data=data)
+
     def start(self) -> None:
         """A worker begins with the run."""
         self.append(

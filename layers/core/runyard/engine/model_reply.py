@@ -64,14 +64,7 @@ async def add_reply(step: Step) -> None:
 
 def recovered(step: Step, reason: str) -> Draft:
     """What says that the step is taken up again: what it had published of its reply is void."""
-    return Draft(
-        type="run.recovered",
-        data={
-            "id": step.journal.run.id,
-            "reason": reason,
-            "attempt": step.history.recoveries + 1,
-        },
-    )
+    return step.journal.recovered(reason)
 
 
 async def _stream_reply(
