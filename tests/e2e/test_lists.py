@@ -70,7 +70,9 @@ def test_the_answer_has_the_shape_of_the_documentation(project: Service) -> None
 def test_fields_without_a_value_are_left_out(project: Service) -> None:
     project.create(UNCLEAR)
     (run,) = listed(project)["data"]
-    assert set(run) == {"id", "app_id", "status", "started_at", "input", "input_requests"}
+    fields = {"id", "app_id", "status", "started_at", "input", "input_requests", "usage"}
+    assert set(run) == fields
+    assert set(run["usage"]) == {"input_tokens", "output_tokens", "steps"}
     assert run["input_requests"][0]["type"] == "human_feedback"
 
 

@@ -10,29 +10,33 @@ import pytest
 
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Limits
+from runyard.agent.definition import Limits, Route
 from runyard.dev.access_key import ORG_ID, PROJECT_ID
 from runyard.dev.supervisor import LocalStack
 from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.verify_log import faults_of_run
 from runyard.store.stores import Stores
+from tests.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
 from tests.service import Service, assert_whole
 
 Start = Callable[..., str]
+
+
+def machine_of(stack: LocalStack) -> Orchestrator:
+    return Orchestrator(stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
 
 
 @pytest.fixture
 def start(stack: LocalStack, stores: Stores) -> Start:
     """Starts a run of `tests/agents/budgets.yaml` with limits of its own."""
     agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
-    orchestrator = Orchestrator(stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
 
     def begin(case: str, **limits: Any) -> str:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
         snapshot = agent.model_copy(update={"definition": definition})
         wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": case})
-        return start_run(stores, orchestrator, snapshot, wanted).id
+        return start_run(stores, machine_of(stack), snapshot, wanted).id
 
     return begin
 
@@ -184,14 +188,65 @@ def test_what_a_stopped_reply_had_shown_is_void(service: Service, start: Start) 
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
 
 
+def start_at(
+    server: OpenAIServer, stack: LocalStack, stores: Stores, fields: dict[str, Any]
+) -> str:
+    """A run of the same agent, on a model behind the server."""
+    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
+    snapshot = agent.model_copy(
+        update={
+            "definition": agent.definition.model_copy(update=fields),
+            "route": Route(model="openai:some-model", base_url=server.base_url),
+            "script": None,
+        }
+    )
+    wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
+    return start_run(stores, machine_of(stack), snapshot, wanted).id
+
+
+def test_a_provider_that_takes_too_long_is_hung_up_on(
+    stack: LocalStack, stores: Stores, service: Service
+) -> None:
+    slow = ChatReply(text=["word "] * 100, pause=0.2)
+    with OpenAIServer(ChatReply(text=["quick"]), slow) as server:
+        # The first run loads the provider's library, which may take a second of the time.
+        service.wait(start_at(server, stack, stores, {}), "completed")
+        run_id = start_at(server, stack, stores, {"limits": Limits(wall_clock_seconds=2)})
+        failed = service.wait(run_id, "failed", "completed")
+    assert failed["error"]["message"] == "the run has worked for its 2 seconds"
+    assert failed["usage"]["duration_ms"] < 15_000
+    types = [event["type"] for event in service.events(run_id)]
+    assert "agent.response.delta" in types
+    assert types[-2:] == ["run.recovered", "run.failed"]
+
+
+def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may_not_fit(
+    stack: LocalStack, stores: Stores, service: Service
+) -> None:
+    call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
+    replies = (
+        ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=100, completion=20)),
+        ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=130, completion=1000)),
+        ChatReply(text=("never",)),
+    )
+    with OpenAIServer(*replies) as server:
+        budget = {"limits": Limits(tokens=2500), "max_output_tokens": 1000}
+        run_id = start_at(server, stack, stores, budget)
+        failed = service.wait(run_id, "failed", "completed")
+        sent = [received.json["max_tokens"] for received in server.received]
+    assert failed["error"]["code"] == "limit_exceeded"
+    assert failed["usage"]["input_tokens"] + failed["usage"]["output_tokens"] == 1250
+    # The first is bounded by its bytes, the second by what was counted; the third might not fit.
+    assert sent == [1000, 1000]
+
+
 def test_money_without_a_price_is_a_fault_of_the_agent(
     stack: LocalStack, stores: Stores, service: Service
 ) -> None:
     agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     definition = agent.definition.model_copy(update={"limits": Limits(usd=Decimal(1))})
     wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "parallel"})
-    machine = Orchestrator(stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
     snapshot = agent.model_copy(update={"definition": definition})
-    failed = service.wait(start_run(stores, machine, snapshot, wanted).id, "failed")
+    failed = service.wait(start_run(stores, machine_of(stack), snapshot, wanted).id, "failed")
     assert failed["error"]["code"] == "definition_invalid"
     assert "needs a price" in json.dumps(failed["error"])

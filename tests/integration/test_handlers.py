@@ -90,10 +90,13 @@ def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, c
     assert stores.log.last(run.id) == (1, True)
 
 
-def test_there_is_nothing_to_wait_for_in_an_ended_run(stack: LocalStack, stores: Stores) -> None:
+@pytest.mark.parametrize("payload", ["request_input/wait", "request_input/wait_without_limit"])
+def test_there_is_nothing_to_wait_for_in_an_ended_run(
+    stack: LocalStack, stores: Stores, payload: str
+) -> None:
     run = idle_run(stores)
     invoke(stack, "close_run/caught", run.id)
-    assert invoke(stack, "request_input/wait", run.id)["errorType"] == "AlreadyAnsweredError"
+    assert invoke(stack, payload, run.id)["errorType"] == "AlreadyAnsweredError"
 
 
 def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stores: Stores) -> None:

@@ -103,6 +103,31 @@ def test_usage_and_the_routes_own_prices() -> None:
     assert reply.cost_usd == Decimal("0.000162")
 
 
+def test_a_price_is_known_before_the_reply() -> None:
+    usage = TokenUsage(1000, 20, 300)
+    prices = {"input_usd_per_million": "0.15", "output_usd_per_million": "0.6"}
+    own = ProviderModel(Route.model_validate({"model": "openai:gpt-5-mini", **prices}))
+    assert own.price_of(usage) == Decimal("0.000162")
+    listed = ProviderModel(Route(model="openai:gpt-5-mini"))
+    whole, cached = listed.price_of(TokenUsage(1000, 20)), listed.price_of(usage)
+    assert whole is not None
+    assert cached is not None
+    assert 0 < cached < whole < Decimal("0.01")
+    elsewhere = Route(model="openai:gpt-5-mini", base_url="http://127.0.0.1:9/v1")
+    assert ProviderModel(elsewhere).price_of(usage) is None
+    assert ProviderModel(Route(model="openai:no-such-model")).price_of(usage) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [ChatReply(text=["a"]), ChatReply(tool_calls=[ChatToolCall("lookup", ['{"word": '])])],
+)
+def test_a_reply_that_its_length_cut_off_says_so(reply: ChatReply) -> None:
+    with OpenAIServer(reply, replace(reply, finish_reason="length")) as server:
+        model = model_at(server)
+        assert [reply_of(model).is_cut for _ in range(2)] == [False, True]
+
+
 def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:
     with OpenAIServer(ChatReply(text=["a"])) as server:
         route = Route(model="openai:gpt-4o", base_url=server.base_url)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.agent.definition import Limits
 from runyard.dev.access_key import ORG_ID
@@ -199,7 +200,7 @@ Carry = Callable[..., Run]
 @pytest.fixture
 def carry(stack: LocalStack, stores: Stores) -> Carry:
     """Starts a run of `tests/agents/budgets.yaml`, and gives it once it has one of the statuses."""
-    agent = Catalog(Path(stack.environment["AGENTS_DIR"])).agent("budgets")
+    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
 
     def run(project_id: str, case: str, *statuses: str, **limits: Any) -> Run:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})

@@ -15,6 +15,7 @@ from runyard.domain.errors import ThreadBusyError
 from runyard.domain.ids import new_id
 from runyard.domain.threads import Thread
 from runyard.engine.verify_log import faults_of_run
+from runyard.settings import Settings
 from runyard.store import keys
 from runyard.store.stores import Stores
 from runyard.web.app import create_app
@@ -135,16 +136,21 @@ def test_of_many_creates_at_once_one_run_is_started(threads: ThreadsService) -> 
     threads.http.post(f"/runs/{row['run_id']}:cancel")
 
 
-def test_a_deletion_that_was_interrupted_is_taken_up(stores: Stores) -> None:
+def test_a_deletion_that_was_interrupted_is_taken_up(stack: LocalStack, stores: Stores) -> None:
     thread = new_thread(stores)
-    for content in ("a", "b"):
+    for content in ("a", "b", large := "x" * 150_000):
         stores.messages.add(thread.id, "user", content)
+    assert next(stores.messages.read(thread.id, 2, 3)).content == large
+    prefix = f"threads/{thread.id}/"
+    bucket = {"Bucket": Settings.from_environment(stack.environment).bucket, "Prefix": prefix}
+    assert stack.client("s3").list_objects_v2(**bucket)["KeyCount"] == 1
     stores.threads._mark_deleted(thread.id)  # ... and no further: the process was lost.
     assert stores.threads.get(thread.id) is None
     assert thread.id not in [one.id for one in stores.threads.newest([PROJECT_ID], None, 50)]
     assert stores.threads.delete(thread.id) is not None
     assert stores.threads.delete(thread.id) is None
-    assert list(stores.messages.read(thread.id, 0, 2)) == []
+    assert list(stores.messages.read(thread.id, 0, 3)) == []
+    assert stack.client("s3").list_objects_v2(**bucket)["KeyCount"] == 0
 
 
 def test_a_deletion_and_a_create_at_once_leave_no_run_without_its_thread(

@@ -46,6 +46,11 @@ def test_an_attachment_counts_as_much_as_its_kind_can(mime_type: str, tokens: in
     assert tokens < grown(replace(FIRST, turns=[UserTurn("", [attachment])])) < tokens + 100
 
 
+def test_what_was_said_in_the_thread_before_counts_too() -> None:
+    earlier: list[Turn] = [UserTurn("Hi"), ModelTurn("Hello")]
+    assert grown(replace(FIRST, earlier=earlier)) == 2 * PART_FRAME_TOKENS + len("HiHello")
+
+
 def test_what_the_provider_has_counted_is_not_counted_again() -> None:
     turns: list[Turn] = [
         UserTurn("x" * 1000),

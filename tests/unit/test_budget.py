@@ -15,7 +15,7 @@ from runyard.domain.events import Draft, placed
 from runyard.domain.history import History
 from runyard.engine.budget import SHORTEST_REPLY_TOKENS, Budget, allow
 
-REQUEST = ModelRequest("", [UserTurn("Hello?")])
+REQUEST = ModelRequest("", [UserTurn("Hello?")], max_output_tokens=1000)
 # A token of input costs a dollar, one of output two.
 MILLION = Decimal(10**6)
 DEAR = Route(model="openai:x", input_usd_per_million=MILLION, output_usd_per_million=2 * MILLION)
@@ -106,6 +106,17 @@ def test_without_a_budget_the_request_is_as_it_was() -> None:
     assert capped.worst_usd == 19
 
 
+def test_a_reply_that_the_default_length_cuts_off_is_no_answer() -> None:
+    endless = replace(REQUEST, max_output_tokens=None)
+    allowed = allow(budget(tokens=10**6), Bounded(TokenUsage(1, 4096)), endless, is_capped=False)
+    assert (allowed.request.max_output_tokens, allowed.cut_by) == (4096, "max_output_tokens")
+    used = {"input_tokens": 1, "output_tokens": 4096}
+    data = {"content": "", "iteration": 1, "usage": used, "cut_by": allowed.cut_by}
+    cut = History.of(placed([Draft(type="agent.message.completed", data=data)], after=0))
+    with pytest.raises(DefinitionError, match="give it max_output_tokens"):
+        Budget(Limits(tokens=10**6), cut).check()
+
+
 def test_the_model_is_told_what_the_provider_counted() -> None:
     model = Bounded(TokenUsage(1, 1))
     allow(budget(tokens=1000), model, REQUEST, is_capped=False)
@@ -122,6 +133,21 @@ def test_money_cannot_be_limited_where_no_price_is_known(
     model = Bounded(TokenUsage(1, 1), Route(model="openai:x"))
     with pytest.raises(DefinitionError, match="needs a price"):
         allow(budget(**limits), model, REQUEST, is_capped=is_capped)
+
+
+@pytest.mark.parametrize(
+    ("limits", "used", "fault"),
+    [
+        ({"usd": 1}, {"input_tokens": 5, "output_tokens": 5}, "came without one"),
+        ({"tokens": 100}, {"input_tokens": 0, "output_tokens": 0}, "that counts them"),
+    ],
+)
+def test_what_nobody_counts_cannot_be_limited(
+    limits: dict[str, Any], used: dict[str, int], fault: str
+) -> None:
+    with pytest.raises(DefinitionError, match=fault):
+        Budget(Limits(**limits), history_after(**used)).check()
+    Budget(Limits(), history_after(**used)).check()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runyard.agent.definition import Route
 from runyard.agent.dialogue import TokenUsage
@@ -66,6 +67,12 @@ def test_cached_input_costs_what_the_route_says(cached_price: str | None, cost: 
         }
     )
     assert price_by_route(route, TokenUsage(1000, 0, 800)) == Decimal(cost)
+
+
+@pytest.mark.parametrize("prices", [{}, {"input_usd_per_million": 1, "output_usd_per_million": 1}])
+def test_cached_input_cannot_be_the_dearest(prices: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match="cached input"):
+        Route.model_validate({"model": "openai:x", "cached_input_usd_per_million": 2, **prices})
 
 
 def test_the_rate_of_cached_input_is_unknown_without_a_cache() -> None:

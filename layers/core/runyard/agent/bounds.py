@@ -50,6 +50,7 @@ def _whole(request: ModelRequest) -> int:
         REQUEST_FRAME_TOKENS
         + _bytes(request.instructions)
         + sum(map(_of_tool, tools))
+        + _of_turns(request.earlier)
         + _of_turns(request.turns)
     )
 

@@ -221,8 +221,12 @@ class Route(_Part):
     def _prices_go_together(self) -> "Route":
         if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
             raise ValueError("give both prices, or neither")
-        if self.cached_input_usd_per_million is not None and self.input_usd_per_million is None:
-            raise ValueError("a price of cached input needs the other two")
+        cached, full = self.cached_input_usd_per_million, self.input_usd_per_million
+        if cached is not None and (full is None or cached > full):
+            # A budget is reserved at the full price: it has to be the highest.
+            raise ValueError(
+                "a price of cached input needs the other two, and is not above input's"
+            )
         return self
 
     @property

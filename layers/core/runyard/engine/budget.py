@@ -16,6 +16,9 @@ from runyard.domain.history import History
 # A reply that had to be shorter than this is not worth asking for.
 SHORTEST_REPLY_TOKENS = 256
 
+# What stands for a limit where the agent sets no length, and a budget has to set one.
+_DEFAULT_LENGTH = "max_output_tokens"
+
 # What the run has done with a limit, and what the limit counts.
 WORDS = {
     "steps": ("taken", "steps"),
@@ -68,13 +71,33 @@ class Budget:
         self._check("wall_clock_seconds")
 
     def check(self) -> None:
-        """Raises LimitExceededError where a limit leaves no room for any further reply."""
+        """Raises LimitExceededError where a limit leaves no room for any further reply.
+
+        DefinitionError where the newest one was longer than the agent's budget lets it be, or is
+        not known to have used anything: a budget of what nobody counts would never be met.
+        """
+        self._check_counted()
+        if self.history.cut_by == _DEFAULT_LENGTH:
+            raise DefinitionError(
+                "A reply was cut off at the length that an agent with a budget has by default: "
+                "give it max_output_tokens."
+            )
         if self.history.cut_by:
             raise self.exceeded(
                 self.history.cut_by, "the run was cut off in the middle of a reply by"
             )
         for name in ("steps", "tokens", "usd"):
             self._check(name)
+
+    def _check_counted(self) -> None:
+        if self.history.current is None:
+            return
+        usage = self.history.current.reply.get("usage", {})
+        if self.limit("usd") is not None and "cost_usd" not in usage:
+            raise DefinitionError("A limit in USD needs a price, and a reply came without one.")
+        counted = usage.get("input_tokens") or usage.get("output_tokens")
+        if self.limit("tokens") is not None and not counted:
+            raise DefinitionError("A limit of tokens needs a provider that counts them.")
 
     def _check(self, name: str) -> None:
         left = self.left(name)
@@ -92,8 +115,8 @@ class Budget:
 class Allowed:
     """A request that fits the budget.
 
-    `cut_by` names the limit that made its longest reply shorter than the agent's own; `worst_usd`
-    is the most that it can cost, where that is asked for.
+    `cut_by` names what made its longest reply shorter than the agent's own, if anything did: one
+    that is cut off there is no answer. `worst_usd` is the most that it can cost.
     """
 
     request: ModelRequest
@@ -117,6 +140,8 @@ def allow(budget: Budget, model: Model, request: ModelRequest, *, is_capped: boo
     longest, cut_by = _longest(budget, model, most)
     if longest < min(SHORTEST_REPLY_TOKENS, most.output_tokens):
         raise budget.exceeded(cut_by, "the next reply may not fit what the run has left of")
+    if not cut_by and request.max_output_tokens is None:
+        cut_by = _DEFAULT_LENGTH
     worst = replace(most, output_tokens=longest)
     return Allowed(
         replace(request, max_output_tokens=longest),

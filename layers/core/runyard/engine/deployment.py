@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
-from runyard.domain.errors import DefinitionError
+from runyard.domain.errors import DefinitionError, RunyardError
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ def answered(event: Mapping[str, Any], resource_id: str) -> Iterator[None]:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - an entry point
         _log.exception("custom resource failed")
-        reason = f"{type(error).__name__}; the function's log says more"
+        # Only our own errors are known to hold no secret.
+        what = f" ({error})" if isinstance(error, RunyardError) else ""
+        reason = f"{type(error).__name__}{what}; the function's log says more"
     answer = {
         "Status": "FAILED" if reason else "SUCCESS",
         "Reason": _shortened(reason),

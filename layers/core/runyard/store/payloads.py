@@ -4,8 +4,10 @@ The key is random, so an upload whose write is then lost to another writer harms
 """
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from runyard.domain.errors import StoreUnavailableError
 from runyard.domain.ids import new_id
 from runyard.store.dynamo import translated
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 # An item holds at most 400 KB; a payload above this size would also make every read of its
 # neighbours dear.
 MAX_INLINE_BYTES = 100 * 1024
+# What S3 takes in one call.
+_DELETED_AT_ONCE = 1000
 
 
 class Payloads:
@@ -35,6 +39,18 @@ class Payloads:
                 ContentType="application/json",
             )
         return key
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete what was kept under these keys, and what is gone already too."""
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            batch = keys[start : start + _DELETED_AT_ONCE]
+            with translated():
+                answer = self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                )
+            if answer.get("Errors"):
+                raise StoreUnavailableError("objects were not deleted")
 
     def fetch(self, key: str) -> Any:
         """The value that was kept under this key."""

@@ -55,7 +55,7 @@ class Stores:
         """The stores over these clients."""
         payloads = Payloads(s3, bucket)
         records = Table(dynamodb, records_table)
-        threads = Threads(records)
+        threads = Threads(records, payloads)
         runs = Runs(records, payloads)
         return cls(
             log=EventLog(Table(dynamodb, events_table), payloads),

@@ -14,6 +14,7 @@ from runyard.domain.threads import Thread
 from runyard.store import keys
 from runyard.store.dynamo import Change, ConditionFailedError, Key
 from runyard.store.newest_first import newest_first
+from runyard.store.payloads import Payloads
 from runyard.store.run_list_plan import IndexList
 from runyard.store.table import Table
 
@@ -21,8 +22,9 @@ from runyard.store.table import Table
 class Threads:
     """The thread items of the records table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, payloads: Payloads) -> None:
         self._table = table
+        self._payloads = payloads
 
     def create(self, thread: Thread) -> None:
         """Keep a new thread."""
@@ -112,11 +114,15 @@ class Threads:
         if "deleted_at" not in item:
             self._mark_deleted(thread_id)
         pk = keys.thread(thread_id)["pk"]
-        parts: list[Key] = [
-            {"pk": part["pk"], "sk": part["sk"]}
-            for part in self._table.query("#pk = :pk", {":pk": pk})
-            if part["sk"] != "THREAD"
-        ]
+        parts: list[Key] = []
+        large: list[str] = []
+        for part in self._table.query("#pk = :pk", {":pk": pk}):
+            if part["sk"] != "THREAD":
+                parts.append({"pk": part["pk"], "sk": part["sk"]})
+            if "content_key" in part:
+                large.append(part["content_key"])
+        # First what only these items name.
+        self._payloads.delete_many(large)
         self._table.delete_many(parts)
         self._table.delete_many([keys.thread(thread_id)])
         return Thread.model_validate(item)

@@ -1,7 +1,9 @@
 """`/v1/runs/{run_id}/events`: a run's log as Server-Sent Events, in this API's words."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -41,9 +43,13 @@ def _follow(request: Request) -> bool:
 def _frames(batch: Batch, run: Run) -> bytes:
     """No `event:` line: a browser's `onmessage` gets every one."""
     return "".join(
-        f"id: {sequence}\ndata: {json.dumps(event_view(from_line(line), run))}\n\n"
+        f"id: {sequence}\ndata: {_json(event_view(from_line(line), run))}\n\n"
         for sequence, line in enumerate(batch.lines, start=batch.first)
     ).encode()
+
+
+def _json(view: Mapping[str, Any]) -> str:
+    return json.dumps(view, ensure_ascii=False, separators=(",", ":"))
 
 
 @router.post("/runs/{run_id}/ticket")

@@ -1,0 +1,82 @@
+"""The conversation as it is rebuilt from the log: in a thread, and after a reply cut short."""
+
+from typing import Any
+
+from runyard.agent.conversation import answer_of, reply_draft, request_for
+from runyard.agent.definition import AgentDefinition, Limits
+from runyard.agent.dialogue import ModelTurn, Reply, Thinking, ToolCall, UserTurn
+from runyard.domain.events import placed
+from runyard.domain.history import History
+from runyard.domain.runs import Run
+from runyard.domain.threads import Message, Role
+
+TEXT = Reply(ModelTurn("Half of an"))
+TORN = Reply(ModelTurn("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))
+
+
+def agent(**fields: Any) -> AgentDefinition:
+    always = {"key": "a", "version": "1", "instructions": "x", "route": "r"}
+    return AgentDefinition.model_validate({**always, "input_schema": {"type": "object"}, **fields})
+
+
+def after(*replies: Reply, cut_by: str = "usd") -> History:
+    drafts = [reply_draft(reply, n, cut_by) for n, reply in enumerate(replies, start=1)]
+    return History.of(placed(drafts, after=0))
+
+
+def a_run(**fields: Any) -> Run:
+    always = {"id": "r", "project_id": "p", "org_id": "o", "app_id": "a", "agent": "a@1"}
+    return Run.model_validate(
+        {**always, "definition_digest": "d", "started_at": "t", "input": {}, **fields}
+    )
+
+
+def said(role: Role, content: str, sequence: int) -> Message:
+    return Message(
+        id=str(sequence),
+        thread_id="t",
+        sequence=sequence,
+        role=role,
+        content=content,
+        created_at="t",
+    )
+
+
+def test_a_text_that_was_cut_off_is_no_answer() -> None:
+    assert answer_of(agent(), after(TEXT, cut_by="")) == {"content": "Half of an"}
+    assert answer_of(agent(), after(TEXT)) is None
+
+
+def test_calls_and_reasoning_of_a_reply_that_was_cut_off_are_left_out() -> None:
+    history = after(TORN)
+    assert history.unfinished == []
+    assert "thinking" not in history.exchanges[0].reply
+
+
+def test_the_model_is_told_that_its_reply_was_cut_off() -> None:
+    turns = request_for(agent(), a_run(), after(TEXT)).turns
+    assert turns[1:] == [
+        ModelTurn("Half of an"),
+        UserTurn("Your reply was cut off. Give it again, as a whole."),
+    ]
+
+
+def test_a_reply_that_was_cut_off_is_no_attempt_at_an_answer() -> None:
+    strict = agent(output_schema={"type": "object"}, limits=Limits(output_attempts=1))
+    assert answer_of(strict, after(TEXT, TEXT)) is None
+
+
+def test_a_run_in_a_thread_is_told_what_was_said_before_it_and_not_its_input() -> None:
+    messages = [said("user", "Hi", 1), said("assistant", "Hello", 2), said("user", "And?", 3)]
+    request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
+    assert request.earlier == [UserTurn("Hi"), ModelTurn("Hello"), UserTurn("And?")]
+    assert request.turns == []
+    assert request.input["content"] == "And?"
+    assert request.input["count"] == 3
+    assert request.input["messages"][1] == {"role": "assistant", "content": "Hello"}
+
+
+def test_a_run_that_nobody_wrote_to_is_told_so() -> None:
+    for messages in ([], [said("user", "Hi", 1), said("assistant", "Hello", 2)]):
+        request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
+        assert request.turns == [UserTurn("(There is no new message.)")]
