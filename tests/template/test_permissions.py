@@ -11,6 +11,8 @@ from tests.template.repository import CALLED_BY_THE_MACHINE, DOORS, FUNCTIONS, W
 
 # The only actions here that AWS defines without a resource.
 WITHOUT_RESOURCE = "logs:"
+# What those write who carry runs, and who ask for them.
+WRITTEN_FOR_RUNS = "(runs|threads|files|uploads|checkpoints)"
 
 
 def test_no_role_may_do_anything_by_wildcard(translated: Translated) -> None:
@@ -121,7 +123,9 @@ def test_only_the_publisher_writes_agents(translated: Translated) -> None:
         for statement in translated.statements(f"{function}Role")
         if "s3:PutObject" in statement["Action"]
         for resource in _listed(statement["Resource"])
-        if not re.match(r"\$\{Bucket.Arn\}/(runs|threads|files|uploads)/", resource["Fn::Sub"])
+        if not re.match(
+            r"\$\{Bucket.Arn\}/(runs|threads|files|uploads|checkpoints)/", resource["Fn::Sub"]
+        )
     }
     assert writers == {"PublishAgentsFunction"}
 

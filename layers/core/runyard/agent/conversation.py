@@ -22,7 +22,8 @@ from runyard.agent.schemas import faults_of
 from runyard.domain.costs import to_number
 from runyard.domain.errors import OutputInvalidError
 from runyard.domain.events import Draft
-from runyard.domain.history import Call, Exchange, History
+from runyard.domain.exchanges import Call, Exchange
+from runyard.domain.history import History
 from runyard.domain.runs import Run
 from runyard.domain.threads import Message
 

@@ -1,77 +1,15 @@
-"""What a log says: the fold over its events that every decision is taken from.
-
-A tool call goes through these phases, each reached by one event:
-
-    requested ──started──▶ started ──(no person needed)──▶ done
-                              │                             ▲
-                              └─asked─▶ asked ─answer─▶ answered ─run.resumed─▶ resumed
-
-Whoever finds a call `started` or `resumed` in a log that it did not write itself cannot know
-whether the call was made: only its tool's declared effect tells what to do.
-"""
+"""What a log says: the fold over its events that every decision is taken from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from runyard.domain.clock import parse
 from runyard.domain.costs import from_number
-from runyard.domain.events import Event
+from runyard.domain.events import DELTA_TYPES, Event
+from runyard.domain.exchanges import Call, Exchange, Question
 from runyard.domain.runs import RunStatus, Usage
-
-CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
-
-
-@dataclass
-class Call:
-    """One tool call of a reply and how far it has come.
-
-    `questions` counts those asked about it; `question` and `answer` are the newest of each.
-    """
-
-    id: str
-    name: str
-    input: Mapping[str, Any]
-    iteration: int
-    phase: CallPhase = "requested"
-    questions: int = 0
-    question: Event | None = None
-    answer: Event | None = None
-    outcome: Event | None = None
-
-
-@dataclass
-class Exchange:
-    """One reply of the model and the calls that it asked for, in its order."""
-
-    reply: Mapping[str, Any]
-    calls: list[Call] = field(default_factory=list)
-
-    @property
-    def unfinished(self) -> list[Call]:
-        """The calls whose result the model is still waiting for."""
-        return [call for call in self.calls if call.phase != "done"]
-
-
-@dataclass
-class Question:
-    """What a person was asked: about a call, or, without one, about a limit that the run met."""
-
-    asked: Event
-    call: Call | None = None
-    answer: Event | None = None
-
-    @property
-    def id(self) -> str:
-        """The id of its request."""
-        return str(self.asked.data["id"])
-
-    @property
-    def limit(self) -> str:
-        """The name of the limit that it is about; empty where it is about a call."""
-        return "" if self.call else str(self.asked.data["params"]["limit"])
 
 
 class History:
@@ -79,7 +17,8 @@ class History:
 
     `raised` has the limits that a person raised, `cut_by` the limit that ended the newest reply
     before its time, as long as nobody has raised it. `lost_executions` counts those that ended
-    without ending the run since it last got any further.
+    without ending the run since it last got any further. `kept` are the events without the deltas,
+    and `characters` how long their data is as text: all that a history can be restored from.
     """
 
     def __init__(self) -> None:
@@ -94,6 +33,8 @@ class History:
         self.terminal: Event | None = None
         self.raised: dict[str, Decimal] = {}
         self.cut_by = ""
+        self.kept: list[Event] = []
+        self.characters = 0
         self._calls: dict[str, Call] = {}
         self._questions: dict[str, Question] = {}
         self._worked = timedelta()
@@ -107,6 +48,20 @@ class History:
         for event in events:
             history.apply(event)
         return history
+
+    @classmethod
+    def restored(cls, kept: Iterable[Event]) -> "History":
+        """The history up to the last of these events, the log's without its deltas."""
+        history = cls()
+        for event in kept:
+            history.last = event.sequence - 1
+            history.apply(event)
+        return history
+
+    @property
+    def can_be_restored(self) -> bool:
+        """Whether the events that are kept say it all: no delta came since the last of them."""
+        return bool(self.kept) and self.kept[-1].sequence == self.last and not self.partial_reply
 
     @property
     def has_ended(self) -> bool:
@@ -164,6 +119,9 @@ class History:
         self.last = event.sequence
         self.last_type = event.type
         data = event.data
+        if event.type not in DELTA_TYPES:
+            self.kept.append(event)
+            self.characters += len(str(data))
         match event.type:
             case "agent.response.delta" | "agent.reasoning.delta":
                 self.partial_reply = True

@@ -62,7 +62,10 @@ async def advance_run(
         return Advance("roll_over", next_execution=name)
     step = Step(worker, journal, deadline)
     try:
-        return await _advance_or_fail(step)
+        advance = await _advance_or_fail(step)
+        # Only here, where nothing is under way any more.
+        journal.close()
+        return advance
     except SupersededError:
         if step.history.has_ended:
             return Advance("finished")
@@ -97,6 +100,7 @@ async def _advance(step: Step) -> Advance:
     if step.history.refusal:
         raise refused(step.history.refusal)
     while True:
+        await step.checkpoint()
         answer = answer_of(step.snapshot.definition, step.history)
         if answer is not None:
             await step.write(partial(step.journal.complete, answer))

@@ -7,7 +7,8 @@ from runyard.agent.definition import AgentDefinition
 from runyard.domain.clock import now, parse
 from runyard.domain.errors import LimitExceededError
 from runyard.domain.events import Draft
-from runyard.domain.history import History, Question
+from runyard.domain.exchanges import Question
+from runyard.domain.history import History
 from runyard.engine.worker import Step
 
 

@@ -11,7 +11,7 @@ from runyard.agent.definition import AgentDefinition, Snapshot
 from runyard.domain.clock import now, parse, stamp, stamp_in
 from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
 from runyard.domain.events import Draft
-from runyard.domain.history import Call
+from runyard.domain.exchanges import Call
 from runyard.domain.ids import derived_id
 from runyard.domain.requests import InputRequest
 from runyard.engine.journal import Journal
@@ -41,6 +41,7 @@ def request_input(
         _wait_again(journal, task_token)
     else:
         raise AlreadyAnsweredError(run_id)
+    journal.close()
 
 
 def _publish(
@@ -57,7 +58,9 @@ def _publish(
             usage=journal.history.usage,
             wait_seconds=min([wait_seconds, *_times_to_answer(requests)]),
         ),
-        stores.input_requests.token_change(run_id, task_token),
+        stores.input_requests.pause_change(
+            run_id, task_token, [request.id for request in requests]
+        ),
         *map(stores.input_requests.put_change, requests),
     ]
     try:

@@ -11,7 +11,7 @@ from typing import Any
 from runyard.agent.approval import Ask, Execute, Settle, Stop, next_action, tool_label
 from runyard.agent.tools.port import ToolFailedError, ToolInvocation
 from runyard.domain.events import Draft
-from runyard.domain.history import Call
+from runyard.domain.exchanges import Call
 from runyard.engine.worker import Step
 
 # A reply with more calls than this is answered with a failure for each one too many. Also keeps a

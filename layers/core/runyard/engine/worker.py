@@ -88,6 +88,11 @@ class Step:
             )
         return self._messages
 
+    async def checkpoint(self) -> None:
+        """Offer a checkpoint of what the log says by now, where one is due."""
+        histories, journal = self.worker.stores.histories, self.journal
+        journal.run = await asyncio.to_thread(histories.checkpoint, journal.run, self.history)
+
     async def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> None:
         """Append without holding up the event loop.
 

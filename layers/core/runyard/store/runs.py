@@ -34,10 +34,8 @@ def reported(status: str, open_requests: int) -> str:
 
 
 def _check_at(status: RunStatus, wait_seconds: float | None) -> str:
-    within = _CHECK_AFTER_SECONDS[status]
-    if wait_seconds is not None:
-        within = min(within, max(0, wait_seconds) + TIMER_GRACE_SECONDS)
-    return stamp_in(within)
+    wait = float("inf") if wait_seconds is None else max(0, wait_seconds) + TIMER_GRACE_SECONDS
+    return stamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
 
 
 class Runs:
@@ -178,8 +176,12 @@ class Runs:
 
         Raises ConditionFailedError where the run has ended, or goes on in another one already.
         """
-        fields = {"execution": execution, "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
-        self._table.update(keys.run(run.id), fields, status=_LIVE, execution=(run.execution,))
+        transact(self._table.client, [self.execution_change(run, execution)])
+
+    def has_checkpoint(self, run_id: str, sequence: int) -> None:
+        """A checkpoint was kept that ends with this event."""
+        with suppress(ConditionFailedError):  # The run may have ended meanwhile.
+            self._table.update(keys.run(run_id), {"checkpoint": sequence}, status=_LIVE)
 
     def checked(self, run: Run, wait_seconds: float | None = None) -> None:
         """The sweep found the run well; it looks again later, once a wait should be over."""
