@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from runyard.agent.attachments import shown_bytes
+from runyard.agent.conversation import Turns
 from runyard.agent.definition import Snapshot
 from runyard.agent.dialogue import Attachment, Model
 from runyard.agent.tools.port import ToolEnvironment
@@ -49,6 +50,8 @@ class Step:
         )
         # Calls that this worker brought to their phase itself: it knows that they were not made.
         self.begun: set[str] = set()
+        self.turns = Turns()
+        self._model: Model | None = None
         self._attachments: Sequence[Attachment] | None = None
         self._messages: Sequence[Message] | None = None
         self._deadline = deadline
@@ -58,6 +61,13 @@ class Step:
     def history(self) -> History:
         """What the log says, this worker's own events included."""
         return self.journal.history
+
+    @property
+    def model(self) -> Model:
+        """The run's model, made at the first request to it."""
+        if self._model is None:
+            self._model = self.worker.model_for(self.snapshot)
+        return self._model
 
     @property
     def budget(self) -> Budget:
