@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import parse
 from runyard.domain.requests import Answer
 from runyard.domain.runs import Run
 from runyard.engine.close_run import close_run
@@ -20,7 +23,8 @@ from runyard.engine.verify_log import faults_of_run
 from runyard.store.stores import Stores
 
 MAX_TURNS = 3
-MAX_HISTORY_ENTRIES = 25_000
+ENTRIES_OF_A_TURN = 13
+STEPS = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +110,11 @@ def snapshot(turns: list[dict[str, Any]], **limits: Any) -> Snapshot:
                 {"kind": "ask_human"},
                 {
                     "kind": "python",
-                    "name": "add",
-                    "description": "Adds.",
-                    "function": "operator:add",
+                    "name": "show",
+                    "description": "Shows.",
+                    "function": "json:dumps",
                     "effect": "none",
+                    "parameters": {"type": "object", "properties": {"obj": {}}},
                 },
             ],
             "limits": Limits(**{"steps": 10_000, **limits}),
@@ -148,6 +153,8 @@ def test_a_run_goes_on_over_three_executions_and_more(bench: Bench) -> None:
     assert done.execution == 3
     names = [run.id, *(f"{run.id}-{number}" for number in range(1, 4))]
     until(lambda: bench.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
+    # And what is not a turn: the handover, the beginning and the end.
+    assert bench.history_entries(run) <= MAX_TURNS * ENTRIES_OF_A_TURN + 16
     types = bench.types(run)
     assert types.count("run.paused") == types.count("run.resumed") == questions
     assert "run.recovered" not in types
@@ -189,3 +196,22 @@ def test_what_is_told_late_of_an_old_execution_ends_nothing(bench: Bench) -> Non
         assert found is not None
         assert found.has_ended == (status == "failed")
     assert bench.types(run).count("run.failed") == 1
+
+
+@pytest.mark.timeout(300)
+def test_the_thousandth_step_takes_no_longer_than_the_tenth(bench: Bench) -> None:
+    """On a machine that others use too: the test would notice a step that grows with the log."""
+    step = {"say": "One more.", "call": [{"tool": "show", "input": {"obj": "x" * 50}}]}
+    run = bench.start([step] * (STEPS - 1) + [{"say": "Done."}])
+    done = bench.ended(run, seconds=250)
+    assert (done.status, done.usage.steps) == ("completed", STEPS)
+    assert bench.history_entries(run) < MAX_TURNS * ENTRIES_OF_A_TURN
+    assert done.checkpoint > STEPS
+    replies = [
+        parse(event.timestamp)
+        for event in bench.stores.log.events(run.id)
+        if event.type == "agent.message.completed"
+    ]
+    seconds = [(after - before).total_seconds() for before, after in pairwise(replies)]
+    assert median(seconds[-50:]) < 3 * median(seconds[:50])
+    assert faults_of_run(bench.stores, run.id) == []
