@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runyard.agent.catalog import Catalog
+from runyard.agent.definition import Snapshot
 from runyard.domain.errors import DefinitionError, InvalidRequestError, StoreUnavailableError
 
 ROUTES = """\
@@ -174,3 +175,9 @@ def test_a_source_that_does_not_answer_leaves_the_agents_as_they_were(
             files.failure = None
             catalog.agent("actor")
     assert len(caplog.records) == 2, "once for each time that it failed"
+
+
+def test_a_kept_agent_that_a_later_release_wrote_can_be_read(catalog: Catalog) -> None:
+    kept = catalog.agent("actor").model_dump(mode="json")
+    later = {**kept, "mood": "good", "route": {**kept["route"], "colour": "blue"}}
+    assert Snapshot.kept(later) == Snapshot.kept(kept)

@@ -256,6 +256,11 @@ class Snapshot(_Part):
     route_id: str = ""
     script: Mapping[str, Any] | None = None
 
+    @classmethod
+    def kept(cls, fields: Mapping[str, Any]) -> "Snapshot":
+        """A snapshot from the store, without what only a later release knows."""
+        return cls.model_validate(fields, extra="ignore")
+
     @property
     def name(self) -> str:
         """`key@version`."""

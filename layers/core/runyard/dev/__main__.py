@@ -56,6 +56,7 @@ def main() -> int:
 def _start() -> LocalStack:
     agents_dir = Path(os.environ.get("AGENTS_DIR") or REPOSITORY / "agents")
     files = FolderOfAgents(agents_dir)
+    name_agents(files)
     _check(files)
     threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
     return LocalStack.start(
@@ -77,6 +78,22 @@ def _port() -> int:
 
 def _check(files: FolderOfAgents) -> None:
     read_agents(files.texts(), Settings.from_environment().named_agents)
+
+
+def name_agents(files: FolderOfAgents) -> None:
+    """In a folder of the user's own, which comes without the samples, name the agents to take.
+
+    An only agent is the one that answers where nobody names one, in threads as anywhere.
+    """
+    agents, settings = read_agents(files.texts()), Settings.from_environment()
+    default = settings.default_agent
+    if not os.environ.get("DEFAULT_AGENT") and not agents.find(default):
+        if len(agents.definitions) != 1:
+            return
+        (default,) = agents.definitions
+        os.environ["DEFAULT_AGENT"] = default
+    if not os.environ.get("DEFAULT_PERSONA") and not agents.find(settings.default_persona):
+        os.environ["DEFAULT_PERSONA"] = default
 
 
 def _watch_agents(files: FolderOfAgents) -> None:

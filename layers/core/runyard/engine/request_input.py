@@ -105,7 +105,7 @@ def _about_limit(
 
 def _definition(journal: Journal) -> AgentDefinition:
     kept = journal.stores.definitions.get(journal.run.definition_digest)
-    return Snapshot.model_validate(kept).definition
+    return Snapshot.kept(kept).definition
 
 
 def _about_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:

@@ -150,7 +150,7 @@ def _effective(
     if edits and not faults and is_about_a_limit(request):
         faults = faults_of_raise(effective)
     elif edits and not faults:
-        snapshot = Snapshot.model_validate(stores.definitions.get(run.definition_digest))
+        snapshot = Snapshot.kept(stores.definitions.get(run.definition_digest))
         tool = snapshot.definition.tool(request.tool["name"])
         if tool is not None:
             faults = faults_of(tool.parameters, effective, under="params")

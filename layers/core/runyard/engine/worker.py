@@ -45,9 +45,7 @@ class Step:
     def __init__(self, worker: Worker, journal: Journal, deadline: float) -> None:
         self.worker = worker
         self.journal = journal
-        self.snapshot = Snapshot.model_validate(
-            worker.stores.definitions.get(journal.run.definition_digest)
-        )
+        self.snapshot = Snapshot.kept(worker.stores.definitions.get(journal.run.definition_digest))
         # Calls that this worker brought to their phase itself: it knows that they were not made.
         self.begun: set[str] = set()
         self.turns = Turns()
