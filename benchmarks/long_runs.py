@@ -10,20 +10,19 @@ count (ReturnConsumedCapacity), times are this machine's.
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from statistics import median
 
 from benchmarks.run_lists import Meter
 from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
-from runyard.agent.model import model_for
+from runyard.agent.dialogue import ModelEvent, ModelRequest
+from runyard.agent.scripted_model import ScriptedModel
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.bootstrap import run_async
 from runyard.dev.clients import client
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import parse, stamp
+from runyard.domain.clock import stamp
 from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
 from runyard.engine.advance_run import advance_run
@@ -66,8 +65,21 @@ def snapshot(steps: int, words: int) -> Snapshot:
     return Snapshot(definition=definition, route=Route(model="scripted:long"), script=script)
 
 
-def played(stores: Stores, steps: int, words: int) -> Run:
-    """A run that has taken its steps, in invocations of ten minutes."""
+class Watched(ScriptedModel):
+    """A scripted model that notes when it is asked: on the wall clock, and in processor time."""
+
+    def __init__(self, snapshot: Snapshot, asked: list[tuple[float, float]]) -> None:
+        super().__init__(snapshot.route, snapshot.script or {})
+        self._asked = asked
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Note the moment, then play."""
+        self._asked.append((time.perf_counter(), time.process_time()))
+        return super().stream(request)
+
+
+def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, float]]) -> Run:
+    """A run that has taken its steps; `asked` gets the moments at which they began."""
     agent = snapshot(steps, words)
     run = Run(
         id=new_id(),
@@ -82,7 +94,7 @@ def played(stores: Stores, steps: int, words: int) -> Run:
     stores.runs.create(run)
     worker = Worker(
         stores=stores,
-        model_for=lambda used: model_for(used.route, used.script, None),
+        model_for=lambda used: Watched(used, asked),
         tools=ToolEnvironment({}),
     )
     while run_async(advance_run(worker, run.id, 900)).outcome == "more":
@@ -90,17 +102,6 @@ def played(stores: Stores, steps: int, words: int) -> Run:
     found = stores.runs.get(run.id)
     assert found is not None
     return found
-
-
-def step_milliseconds(stores: Stores, run: Run) -> Iterator[float]:
-    """From each reply of the log to the next."""
-    replies = [
-        parse(event.timestamp)
-        for event in stores.log.events(run.id)
-        if event.type == "agent.message.completed"
-    ]
-    for before, after in pairwise(replies):
-        yield (after - before).total_seconds() * 1000
 
 
 def taken_up(stack: LocalStack, run: Run, *, warm: bool) -> str:
@@ -128,12 +129,12 @@ def main() -> None:
         LocalStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
     ):
         stores = stores_of(stack.environment)
-        longest: list[float] = []
+        asked: list[tuple[float, float]] = []
         print(f"{'':38}{'calls':>6} {'units':>9} {'ms':>9}")
         for steps in LENGTHS:
             begun = time.perf_counter()
-            run = played(stores, steps, words)
-            longest = list(step_milliseconds(stores, run))
+            asked.clear()
+            run = played(stores, steps, words, asked)
             last, _ = stores.log.last(run.id)
             seconds = time.perf_counter() - begun
             print(f"{steps} steps, {last} events, {seconds:.1f} s, checkpoint at {run.checkpoint}")
@@ -145,8 +146,11 @@ def main() -> None:
             ):
                 print(f"  take-up, {name:27}{columns}")
         for place in LENGTHS:
-            near = longest[max(0, place - 11) : place + 10]
-            print(f"step {place:>5}: {median(near):6.1f} ms (median of {len(near)} steps near it)")
+            near = asked[max(0, place - 21) : place]
+            wall, processor = (
+                (near[-1][clock] - near[0][clock]) / (len(near) - 1) * 1000 for clock in (0, 1)
+            )
+            print(f"step {place:>5}: {wall:6.1f} ms, {processor:6.1f} of them this process's")
 
 
 if __name__ == "__main__":

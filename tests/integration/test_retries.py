@@ -242,6 +242,7 @@ def test_the_machine_hands_on_what_a_function_said(stack: LocalStack) -> None:
     arn = client.start_execution(
         stateMachineArn=machine, name=new_id(), input=json.dumps({"run_id": new_id()})
     )["executionArn"]
+    failed = []
     for _ in range(400):
         events = client.get_execution_history(executionArn=arn)["events"]
         failed = [event for event in events if event["type"] == "TaskFailed"]

@@ -14,7 +14,8 @@ from runyard.store.checkpoints import Checkpoints
 from runyard.store.event_log import EventLog
 from runyard.store.runs import Runs
 
-# A checkpoint bounds what a new process reads: the events without deltas, and so many of the log.
+# A checkpoint bounds what a new process reads: the events without deltas, and so many of the log,
+# or half as many as it holds: then writing it whole again costs each step the same, however long.
 CHECKPOINT_EVERY_EVENTS = 500
 # What one process remembers, in runs and in characters of their events, which take several times as
 # much in memory.
@@ -62,7 +63,8 @@ class Histories:
 
     def checkpoint(self, run: Run, history: History) -> Run:
         """Offer a checkpoint, if the log has grown enough since the last; gives the run with it."""
-        is_due = history.last >= run.checkpoint + CHECKPOINT_EVERY_EVENTS
+        since = history.last - run.checkpoint
+        is_due = since >= max(CHECKPOINT_EVERY_EVENTS, len(history.kept) // 2)
         if not is_due or not history.can_be_restored or history.characters > MAX_CHARACTERS:
             return run
         if self._checkpoints.keep(run.id, list(history.kept)):
