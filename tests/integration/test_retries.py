@@ -184,6 +184,8 @@ def test_a_dead_host_is_not_called_by_every_run(bench: Bench) -> None:
     error = outcome(bench.advance(bench.begin(effect="unsafe")))["error"]
     assert error["code"] == "unavailable"
     assert error["message"].startswith("Not tried, after")
+    assert "http_503" in error["message"]
+    assert "status" not in error["message"], "what the tool said to another run"
     assert len(bench.tool.keys) == calls
 
 

@@ -59,6 +59,7 @@ async def advance_run(
         execution,
         is_full=turns >= worker.turns_per_execution,
     ):
+        journal.close()
         return Advance("roll_over", next_execution=name)
     step = Step(worker, journal, deadline)
     try:

@@ -104,7 +104,7 @@ def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) ->
     left = 0.0
     if history.open_questions:
         kept = stores.definitions.get(journal.run.definition_digest)
-        left = time_left(Snapshot.model_validate(kept).definition, history)
+        left = time_left(Snapshot.kept(kept).definition, history)
     is_overdue = left < -TIMER_GRACE_SECONDS
     token = stores.input_requests.token(journal.run.id)
     if token is not None and (is_overdue or not history.open_questions):

@@ -25,7 +25,8 @@ async def call_tool(
         result = await _called(tool, invocation, environment)
     except ToolFailedError as error:
         if circuit and error.kind in ("overloaded", "network"):
-            circuit.failed(error.message, error.retry_after)
+            # Not the message: it quotes the tool, and others' runs are told of the circuit.
+            circuit.failed(f"The call before failed: {error.code}.", error.retry_after)
         elif circuit:
             circuit.succeeded()
         raise
