@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz crash-matrix crash-table bench-lists verify-log clean
+.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz crash-matrix crash-table bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -14,7 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
 	@exec $(PYTHON) -m runyard.dev --with-parent
@@ -69,6 +69,9 @@ crash-table: .venv/.installed ## Write the table of crashes into docs/architectu
 
 bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
 	@$(PYTHON) -m benchmarks.run_lists $(ARGS)
+
+bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 of them, and its take-up
+	@$(PYTHON) -m benchmarks.long_runs $(ARGS)
 
 verify-log: .venv/.installed ## Check the invariants of every run's log: make verify-log ARGS="…"
 	@$(PYTHON) -m runyard.verify_log $(ARGS)

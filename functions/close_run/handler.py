@@ -19,12 +19,16 @@ _ERROR_OF_STATUS = {"TIMED_OUT": "ExecutionTimedOut", "ABORTED": "ExecutionAbort
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Take `{run_id, error: {Error, Cause}}`, or an execution's status change."""
+    """Take `{run_id, execution, error: {Error, Cause}}`, or an execution's status change."""
+    cause = ""
     if "detail" in event:
-        run_id = json.loads(event["detail"]["input"])["run_id"]
-        error = _ERROR_OF_STATUS.get(event["detail"]["status"], "ExecutionFailed")
+        detail = event["detail"]
+        run_id, execution = json.loads(detail["input"])["run_id"], detail["name"]
+        error = _ERROR_OF_STATUS.get(detail["status"], "ExecutionFailed")
     else:
-        run_id, error = event["run_id"], event.get("error", {}).get("Error", "")
+        # An execution of an older release does not say its name.
+        run_id, execution = event["run_id"], event.get("execution", "")
+        error, cause = (event.get("error", {}).get(name, "") for name in ("Error", "Cause"))
     logger.append_keys(run_id=run_id)
     logger.warning("run closed from outside", extra={"error": error})
-    close_run(connect(), run_id, error)
+    close_run(connect(), run_id, error, execution=execution, cause=cause)

@@ -1,5 +1,6 @@
 """Carries a run on for as long as one invocation may last. Invoked by the state machine."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import run_async, worker
@@ -11,19 +12,15 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, str], context: "LambdaContext") -> dict[str, Any]:
-    """Take `{run_id}`; give `{run_id, outcome: more | needs_input | finished, wait_seconds}`.
+def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Take `{run_id, execution, state}`, where `state` is what the last turn of it gave, if any.
 
-    And `{limit, limit_at}`, with the name of a limit where a person is to be asked to raise it.
+    Give `{run_id, turns}` and what `Advance` says.
     """
     run_id = event["run_id"]
     logger.append_keys(run_id=run_id)
     seconds = context.get_remaining_time_in_millis() / 1000
-    advance = run_async(advance_run(worker(), run_id, seconds))
-    return {
-        "run_id": run_id,
-        "outcome": advance.outcome,
-        "wait_seconds": advance.wait_seconds,
-        "limit": advance.limit,
-        "limit_at": advance.limit_at,
-    }
+    # An execution of an older release says neither its name nor its turns.
+    execution, turns = event.get("execution", ""), event.get("state", {}).get("turns", 0)
+    advance = run_async(advance_run(worker(), run_id, seconds, execution, turns))
+    return {"run_id": run_id, "turns": turns + 1, **asdict(advance)}

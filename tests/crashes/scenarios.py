@@ -15,9 +15,9 @@ from runyard.agent.definition import Limits, Snapshot
 from runyard.domain.clock import stamp
 from runyard.domain.ids import new_id
 from runyard.domain.threads import Thread
+from runyard.engine.journal import Journal
 from runyard.engine.start_run import NewRun
-from runyard.engine.sweep_runs import MAX_EXECUTIONS
-from runyard.store import keys
+from runyard.engine.sweep_runs import MAX_LOST_EXECUTIONS
 from runyard.store.files import NewFile
 from tests.crashes.journey import Journey
 
@@ -60,8 +60,9 @@ def _vanish(journey: Journey) -> None:
 
 def _vanish_for_good(journey: Journey) -> None:
     """The last of the executions that a run is given is lost, too."""
-    runs = journey.world.stores.runs
-    runs._table.update(keys.run(journey.run_id), {"execution": MAX_EXECUTIONS})
+    journal = Journal.open(journey.world.stores, journey.run_id)
+    while journal.history.lost_executions < MAX_LOST_EXECUTIONS:
+        journal.append([journal.recovered("execution_missing")])
     for execution in journey.executions:
         del journey.world.machine.executions[execution.name]
     journey.sweep()

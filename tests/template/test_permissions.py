@@ -11,6 +11,8 @@ from tests.template.repository import CALLED_BY_THE_MACHINE, DOORS, FUNCTIONS, W
 
 # The only actions here that AWS defines without a resource.
 WITHOUT_RESOURCE = "logs:"
+# What those write who carry runs, and who ask for them.
+WRITTEN_FOR_RUNS = "(runs|threads|files|uploads|checkpoints)"
 
 
 def test_no_role_may_do_anything_by_wildcard(translated: Translated) -> None:
@@ -86,6 +88,16 @@ def test_what_the_machine_calls_does_not_need_the_machine(
     assert not [action for action in translated.actions(function) if action.startswith("states:")]
 
 
+def test_the_machine_may_start_itself_and_no_other(translated: Translated) -> None:
+    """A policy beside its role: the role itself cannot name a machine that needs it."""
+    [policy] = translated.of_type("AWS::IAM::Policy").values()
+    assert policy["Roles"] == [{"Ref": "RunMachineRole"}]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "states:StartExecution"
+    assert statement["Resource"] == {"Ref": "RunMachine"}
+    assert "RunMachineGoesOn" not in translated.needs("RunMachine")
+
+
 def test_only_run_step_reads_the_keys_of_model_providers(translated: Translated) -> None:
     readers = {
         function
@@ -111,7 +123,9 @@ def test_only_the_publisher_writes_agents(translated: Translated) -> None:
         for statement in translated.statements(f"{function}Role")
         if "s3:PutObject" in statement["Action"]
         for resource in _listed(statement["Resource"])
-        if not re.match(r"\$\{Bucket.Arn\}/(runs|threads|files|uploads)/", resource["Fn::Sub"])
+        if not re.match(
+            r"\$\{Bucket.Arn\}/(runs|threads|files|uploads|checkpoints)/", resource["Fn::Sub"]
+        )
     }
     assert writers == {"PublishAgentsFunction"}
 

@@ -11,6 +11,9 @@ from tests.template.repository import ROOT, Translated
 # The last resort catches nothing: there is nowhere to go. The rule on the execution's status is
 # what follows it.
 LAST_RESORT = "CloseRun"
+# What it fails to start is recorded, and the sweep starts it: no reason to end the run.
+HANDOVER = "GoOnInAnotherExecution"
+MAX_HISTORY_ENTRIES = 25_000
 
 
 def tasks(states: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -30,9 +33,32 @@ def test_every_task_is_retried_with_jitter(states: dict[str, Any]) -> None:
 
 def test_every_task_but_the_last_resort_hands_what_fails_to_it(states: dict[str, Any]) -> None:
     for name, task in tasks(states).items():
-        if name != LAST_RESORT:
+        if name not in (LAST_RESORT, HANDOVER):
             assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
             assert task["Catch"][-1]["Next"] == LAST_RESORT, name
+
+
+def test_an_execution_rolls_over_before_its_history_is_full(
+    states: dict[str, Any], translated: Translated
+) -> None:
+    """Entered, scheduled, started, submitted, ended, left; three more for each attempt lost."""
+    entries = {
+        name: 6 + 3 * sum(retry["MaxAttempts"] for retry in task["Retry"])
+        for name, task in tasks(states).items()
+    }
+    turn = entries["AdvanceRun"] + len(("entered", "left")) + entries["WaitForInput"]
+    turns = int(translated.variables("RunStepFunction")["EXECUTION_MAX_TURNS"])
+    assert turns * turn + sum(entries.values()) < MAX_HISTORY_ENTRIES
+
+
+def test_the_next_execution_is_started_by_name(states: dict[str, Any]) -> None:
+    """Without one it would be another execution at every attempt."""
+    assert states[HANDOVER]["Parameters"]["Name.$"] == "$.next_execution"
+    [twin, *_] = states[HANDOVER]["Retry"]
+    assert (twin["ErrorEquals"], twin["MaxAttempts"]) == (
+        ["StepFunctions.ExecutionAlreadyExistsException"],
+        0,
+    )
 
 
 def test_the_last_resort_finds_the_error_that_it_reads(states: dict[str, Any]) -> None:

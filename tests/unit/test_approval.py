@@ -7,7 +7,7 @@ import pytest
 from runyard.agent.approval import Ask, Execute, Settle, Stop, Wait, next_action
 from runyard.agent.definition import AgentDefinition
 from runyard.domain.events import Draft, Event, placed
-from runyard.domain.history import Call, CallPhase
+from runyard.domain.exchanges import Call, CallPhase
 
 PARAMETERS = {
     "type": "object",

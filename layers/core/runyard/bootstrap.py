@@ -24,6 +24,7 @@ from runyard.store.stores import Stores
 if TYPE_CHECKING:
     from runyard.agent.agent_files import FolderOfAgents
     from runyard.agent.catalog import Catalog
+    from runyard.agent.circuits import Circuits
     from runyard.agent.definition import Snapshot
     from runyard.agent.dialogue import Model
     from runyard.engine.worker import Worker
@@ -128,14 +129,26 @@ def worker() -> "Worker":
     return Worker(
         stores=connect(),
         model_for=_model_for,
-        tools=ToolEnvironment(configured.agent_variables, configured.http_private_hosts),
+        tools=ToolEnvironment(
+            configured.agent_variables, configured.http_private_hosts, _circuits()
+        ),
         flush_seconds=configured.flush_ms / 1000,
         reserve_seconds=configured.step_reserve_seconds,
         project_daily_usd=configured.project_daily_usd,
+        turns_per_execution=configured.execution_max_turns,
     )
 
 
+@lru_cache(maxsize=1)
+def _circuits() -> "Circuits":
+    """What this process knows of providers and tools that fail."""
+    from runyard.agent.circuits import Circuits
+
+    return Circuits()
+
+
 def _model_for(snapshot: "Snapshot") -> "Model":
+    from runyard.agent.guarded_model import GuardedModel
     from runyard.agent.model import model_for
 
     route = snapshot.route
@@ -144,7 +157,12 @@ def _model_for(snapshot: "Snapshot") -> "Model":
         api_key = secret(route.api_key_secret)
     elif route.api_key_variable:
         api_key = os.environ.get(route.api_key_variable)
-    return model_for(route, snapshot.script, api_key)
+    model = model_for(route, snapshot.script, api_key)
+    if route.provider == "scripted":
+        return model  # It fails because its script says so, for nobody else.
+    # Where a provider is overloaded, it often is so for one of its models.
+    name = f"{route.model} at {route.base_url or route.region or 'its own address'}"
+    return GuardedModel(model, _circuits().of(name))
 
 
 _loops = threading.local()

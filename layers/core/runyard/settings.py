@@ -81,6 +81,9 @@ class Settings(BaseModel):
     tail_min_ms: int = Field(50, description="First pause of a tail after it found nothing.")
     tail_max_ms: int = Field(500, description="Longest pause of a tail while nothing happens.")
     flush_ms: int = Field(50, description="How long deltas are gathered before they are put.")
+    execution_max_turns: int = Field(
+        300, ge=1, description="Invocations of run_step by one execution; then another goes on."
+    )
     step_reserve_seconds: float = Field(
         20, description="Time that is kept before the deadline to record results in."
     )

@@ -19,7 +19,7 @@ from runyard.agent.definition import (
 from runyard.agent.dialogue import INVALID_ARGUMENTS
 from runyard.agent.schemas import faults_of
 from runyard.domain.errors import FinalError, InputExpiredError, ToolInDoubtError
-from runyard.domain.history import Call
+from runyard.domain.exchanges import Call
 from runyard.domain.requests import RequestType
 
 # Towards the client, as the Runs API names the kinds.

@@ -22,7 +22,8 @@ from runyard.agent.schemas import faults_of
 from runyard.domain.costs import to_number
 from runyard.domain.errors import OutputInvalidError
 from runyard.domain.events import Draft
-from runyard.domain.history import Call, Exchange, History
+from runyard.domain.exchanges import Call, Exchange
+from runyard.domain.history import History
 from runyard.domain.runs import Run
 from runyard.domain.threads import Message
 
@@ -32,18 +33,39 @@ _NOTHING_NEW = UserTurn("(There is no new message.)")
 _CUT_OFF = UserTurn("Your reply was cut off. Give it again, as a whole.")
 
 
+class Turns:
+    """The turns of a run's replies, each made once: a long run asks for them at every step."""
+
+    def __init__(self) -> None:
+        self._turns: list[Turn] = []
+        self._exchanges = 0
+
+    def of(self, history: History) -> Sequence[Turn]:
+        """Those of a history that only grows, and in which no call is unfinished."""
+        for exchange in history.exchanges[self._exchanges :]:
+            self._turns.append(_model_turn(exchange))
+            self._turns.extend(map(_outcome, exchange.calls))
+            if not exchange.calls:
+                # A plain text where a structured answer was due, or one that a limit cut off: any
+                # other plain text ends the run.
+                self._turns.append(_CUT_OFF if exchange.reply.get("cut_by") else _ANSWER_BY_TOOL)
+        self._exchanges = len(history.exchanges)
+        return self._turns
+
+
 def request_for(
     definition: AgentDefinition,
     run: Run,
     history: History,
     *,
+    known: Turns | None = None,
     messages: Sequence[Message] = (),
     attachments: Sequence[Attachment] = (),
 ) -> ModelRequest:
     """The request for the run's next reply.
 
     The run's input and files are the first message; in a thread, `messages` come before its own
-    turns instead.
+    turns instead. `known` saves what was made of the same history before.
     """
     turns: list[Turn] = []
     earlier = [_said(message) for message in messages]
@@ -51,13 +73,7 @@ def request_for(
         turns.append(UserTurn(_first_message(definition, run.input), attachments))
     elif not messages or messages[-1].role != "user":
         turns.append(_NOTHING_NEW)
-    for exchange in history.exchanges:
-        turns.append(_model_turn(exchange))
-        turns.extend(map(_outcome, exchange.calls))
-        if not exchange.calls:
-            # A plain text where a structured answer was due, or one that a limit cut off: any other
-            # plain text ends the run.
-            turns.append(_CUT_OFF if exchange.reply.get("cut_by") else _ANSWER_BY_TOOL)
+    turns.extend((known or Turns()).of(history))
     return ModelRequest(
         instructions=definition.instructions,
         turns=turns,

@@ -34,6 +34,7 @@ from pydantic_ai.exceptions import (
 
 from runyard.domain.errors import (
     DefinitionError,
+    FailureKind,
     ModelRefusedError,
     ModelUnavailableError,
     RunyardError,
@@ -56,28 +57,36 @@ PROVIDER_ERRORS = (
 # 409: a conflict with another request; 424: Bedrock's failure in mid-stream; 425: too early.
 RETRYABLE_STATUSES = frozenset({408, 409, 424, 425, 429})
 
-_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
-    (ContentFilterError, "The provider's content filter stopped the reply"),
-    (ModelAuthenticationError, "The provider does not accept the credentials"),
-    (ModelNotFoundError, "The provider does not know the model"),
-    (ModelContextWindowExceededError, "The conversation is longer than the model can take"),
-    (ModelQuotaExceededError, "The account's quota or credit with the provider is used up"),
-    (ModelRequestRejectedError, "The provider refused the request"),
+_Table = tuple[tuple[type[Exception], FailureKind, str], ...]
+
+_REFUSALS: _Table = (
+    (ContentFilterError, "refused", "The provider's content filter stopped the reply"),
+    (ModelAuthenticationError, "refused", "The provider does not accept the credentials"),
+    (ModelNotFoundError, "invalid", "The provider does not know the model"),
+    (
+        *(ModelContextWindowExceededError, "invalid"),
+        "The conversation is longer than the model can take",
+    ),
+    (
+        *(ModelQuotaExceededError, "refused"),
+        "The account's quota or credit with the provider is used up",
+    ),
+    (ModelRequestRejectedError, "invalid", "The provider refused the request"),
 )
 
-_OUTAGES: tuple[tuple[type[Exception], str], ...] = (
-    (ModelRateLimitError, "The provider limits the rate"),
-    (ModelOverloadedError, "The provider is overloaded"),
-    (ModelRequestTimeout, "The reply took longer than the route's timeout"),
-    (ModelTimeoutError, "The provider did not answer in time"),
-    (ModelConnectionError, "The connection to the provider failed"),
-    (httpx2.TimeoutException, "The provider did not answer in time"),
-    (httpx2.HTTPError, "The connection to the provider failed"),
-    (HTTPClientError, "The connection to the provider failed"),
-    (CredentialRetrievalError, "The AWS credentials could not be fetched"),
-    (MetadataRetrievalError, "The AWS credentials could not be fetched"),
-    (ModelAPIError, "The provider could not answer"),
-    (AgentRunError, "The provider's reply could not be understood"),
+_OUTAGES: _Table = (
+    (ModelRateLimitError, "rate_limited", "The provider limits the rate"),
+    (ModelOverloadedError, "overloaded", "The provider is overloaded"),
+    (ModelRequestTimeout, "network", "The reply took longer than the route's timeout"),
+    (ModelTimeoutError, "network", "The provider did not answer in time"),
+    (ModelConnectionError, "network", "The connection to the provider failed"),
+    (httpx2.TimeoutException, "network", "The provider did not answer in time"),
+    (httpx2.HTTPError, "network", "The connection to the provider failed"),
+    (HTTPClientError, "network", "The connection to the provider failed"),
+    (CredentialRetrievalError, "network", "The AWS credentials could not be fetched"),
+    (MetadataRetrievalError, "network", "The AWS credentials could not be fetched"),
+    (ModelAPIError, "overloaded", "The provider could not answer"),
+    (AgentRunError, "network", "The provider's reply could not be understood"),
 )
 
 
@@ -85,18 +94,25 @@ def translated(error: Exception) -> RunyardError:
     """The error of ours that says what `error` means to the run."""
     if isinstance(error, UserError):
         return DefinitionError("The route, or a tool of the agent, does not suit this model.")
-    refusal = next((text for kind, text in _REFUSALS if isinstance(error, kind)), None)
+    refusal = _found(_REFUSALS, error)
     # An in-stream error may carry a status of its own that is worth another attempt.
     if refusal is None and isinstance(error, ModelHTTPError) and not _is_retryable(error):
-        refusal = "The provider refused the request"
+        refusal = ("invalid", "The provider refused the request")
     if refusal is not None:
-        return ModelRefusedError(_sentence(refusal, error))
-    outage = next((text for kind, text in _OUTAGES if isinstance(error, kind)), None)
+        return ModelRefusedError(_sentence(refusal[1], error), kind=refusal[0])
+    outage = _found(_OUTAGES, error)
     if outage is not None:
-        return ModelUnavailableError(_sentence(outage, error), getattr(error, "retry_after", None))
+        retry_after = getattr(error, "retry_after", None)
+        return ModelUnavailableError(_sentence(outage[1], error), retry_after, kind=outage[0])
     if isinstance(error, BotoCoreError):
-        return ModelRefusedError(_sentence("The AWS client cannot make the request", error))
-    return ModelUnavailableError(_sentence("The provider's reply could not be understood", error))
+        text = _sentence("The AWS client cannot make the request", error)
+        return ModelRefusedError(text, kind="invalid")
+    text = _sentence("The provider's reply could not be understood", error)
+    return ModelUnavailableError(text, kind="network")
+
+
+def _found(table: _Table, error: Exception) -> tuple[FailureKind, str] | None:
+    return next((entry[1:] for entry in table if isinstance(error, entry[0])), None)
 
 
 def _is_retryable(error: ModelHTTPError) -> bool:

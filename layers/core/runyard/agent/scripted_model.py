@@ -7,9 +7,11 @@ taken up again plays the same turn again.
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from runyard.agent.attachments import text_of
@@ -84,16 +86,16 @@ class ScriptedModel:
         dialogue = next((one for one in self._script.dialogues if holds(one.when, scene)), None)
         if dialogue is None:
             raise ModelRefusedError("the script has no dialogue for this input")
-        remaining = list(dialogue.turns)
+        remaining = deque(dialogue.turns)
         turn: ScriptedTurn | None = None
         # Walk over the replies given so far: each took the first turn that fitted at its time.
         for results in _results_before_each_reply(request.turns):
             scene["results"] = results
             while remaining and not holds(remaining[0].when, scene):
-                remaining.pop(0)
+                remaining.popleft()
             if not remaining:
                 raise ModelRefusedError(f"the dialogue {dialogue.name!r} has no further turn")
-            turn = remaining.pop(0)
+            turn = remaining.popleft()
         assert turn is not None, "there is always the present reply"
         return turn, scene
 
@@ -146,6 +148,7 @@ def _files(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     ]
 
 
+@lru_cache(maxsize=4096)  # All results are looked at again at every step.
 def _data(content: str) -> Any:
     try:
         return json.loads(content)

@@ -22,10 +22,15 @@
         ├── TooManyRequestsError ── RunLimitError
         └── … and those without a more precise one
 
-This module is at the bottom of the import graph and imports nothing.
+This module is at the bottom of the import graph and imports nothing of Runyard.
 """
 
 from collections.abc import Mapping
+from typing import Literal
+
+# How a call of a model or a tool can fail: the first three may succeed later, the others never.
+FailureKind = Literal["rate_limited", "overloaded", "network", "refused", "invalid"]
+TRANSIENT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "overloaded", "network"})
 
 
 class RunyardError(Exception):
@@ -47,12 +52,22 @@ class SupersededError(RetryableError):
 class ModelUnavailableError(RetryableError):
     """The model's provider is overloaded, limits the rate, or cannot be reached.
 
-    `retry_after` is the provider's own wish in seconds, where it gave one.
+    `retry_after` is the provider's own wish in seconds, where it gave one. `was_tried` is False
+    where nobody was asked, because the provider is known to fail.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        kind: FailureKind = "overloaded",
+        was_tried: bool = True,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.kind = kind
+        self.was_tried = was_tried
 
 
 class StoreRefusedError(RunyardError):
@@ -69,6 +84,10 @@ class ModelRefusedError(FinalError):
     """The model's provider refused the request for what it is: credentials, model id, content."""
 
     code = "model_refused"
+
+    def __init__(self, message: str, *, kind: FailureKind = "refused") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class LimitExceededError(FinalError):

@@ -38,6 +38,8 @@ EventType = Literal[
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
+# Nothing is decided by them once the whole reply is there.
+DELTA_TYPES = frozenset({"agent.reasoning.delta", "agent.response.delta"})
 
 
 class Event(BaseModel):

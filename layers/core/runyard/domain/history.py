@@ -1,84 +1,24 @@
-"""What a log says: the fold over its events that every decision is taken from.
-
-A tool call goes through these phases, each reached by one event:
-
-    requested ──started──▶ started ──(no person needed)──▶ done
-                              │                             ▲
-                              └─asked─▶ asked ─answer─▶ answered ─run.resumed─▶ resumed
-
-Whoever finds a call `started` or `resumed` in a log that it did not write itself cannot know
-whether the call was made: only its tool's declared effect tells what to do.
-"""
+"""What a log says: the fold over its events that every decision is taken from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from runyard.domain.clock import parse
 from runyard.domain.costs import from_number
-from runyard.domain.events import Event
+from runyard.domain.events import DELTA_TYPES, Event
+from runyard.domain.exchanges import Call, Exchange, Question
 from runyard.domain.runs import RunStatus, Usage
-
-CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
-
-
-@dataclass
-class Call:
-    """One tool call of a reply and how far it has come.
-
-    `questions` counts those asked about it; `question` and `answer` are the newest of each.
-    """
-
-    id: str
-    name: str
-    input: Mapping[str, Any]
-    iteration: int
-    phase: CallPhase = "requested"
-    questions: int = 0
-    question: Event | None = None
-    answer: Event | None = None
-    outcome: Event | None = None
-
-
-@dataclass
-class Exchange:
-    """One reply of the model and the calls that it asked for, in its order."""
-
-    reply: Mapping[str, Any]
-    calls: list[Call] = field(default_factory=list)
-
-    @property
-    def unfinished(self) -> list[Call]:
-        """The calls whose result the model is still waiting for."""
-        return [call for call in self.calls if call.phase != "done"]
-
-
-@dataclass
-class Question:
-    """What a person was asked: about a call, or, without one, about a limit that the run met."""
-
-    asked: Event
-    call: Call | None = None
-    answer: Event | None = None
-
-    @property
-    def id(self) -> str:
-        """The id of its request."""
-        return str(self.asked.data["id"])
-
-    @property
-    def limit(self) -> str:
-        """The name of the limit that it is about; empty where it is about a call."""
-        return "" if self.call else str(self.asked.data["params"]["limit"])
 
 
 class History:
     """A run as its log tells it, up to and including event `last`.
 
     `raised` has the limits that a person raised, `cut_by` the limit that ended the newest reply
-    before its time, as long as nobody has raised it.
+    before its time, as long as nobody has raised it. `lost_executions` counts those that ended
+    without ending the run since it last got any further. `kept` are the events without the deltas,
+    and `characters` how long their data is as text: all that a history can be restored from.
     """
 
     def __init__(self) -> None:
@@ -88,14 +28,18 @@ class History:
         self.exchanges: list[Exchange] = []
         self.usage = Usage()
         self.recoveries = 0
+        self.lost_executions = 0
         self.partial_reply = False
         self.terminal: Event | None = None
         self.raised: dict[str, Decimal] = {}
         self.cut_by = ""
+        self.kept: list[Event] = []
+        self.characters = 0
         self._calls: dict[str, Call] = {}
         self._questions: dict[str, Question] = {}
         self._worked = timedelta()
         self._at_work_since: datetime | None = None
+        self._paused_since: datetime | None = None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "History":
@@ -104,6 +48,20 @@ class History:
         for event in events:
             history.apply(event)
         return history
+
+    @classmethod
+    def restored(cls, kept: Iterable[Event]) -> "History":
+        """The history up to the last of these events, the log's without its deltas."""
+        history = cls()
+        for event in kept:
+            history.last = event.sequence - 1
+            history.apply(event)
+        return history
+
+    @property
+    def can_be_restored(self) -> bool:
+        """Whether the events that are kept say it all: no delta came since the last of them."""
+        return bool(self.kept) and self.kept[-1].sequence == self.last and not self.partial_reply
 
     @property
     def has_ended(self) -> bool:
@@ -143,6 +101,10 @@ class History:
             return self._worked
         return self._worked + max(timedelta(), at - self._at_work_since)
 
+    def waited(self, at: datetime) -> timedelta:
+        """How long the present wait for a person has lasted by then; nothing outside of one."""
+        return max(timedelta(), at - (self._paused_since or at))
+
     @property
     def mid_step(self) -> bool:
         """Whether something was begun and not finished: the mark that a crashed worker leaves."""
@@ -157,6 +119,9 @@ class History:
         self.last = event.sequence
         self.last_type = event.type
         data = event.data
+        if event.type not in DELTA_TYPES:
+            self.kept.append(event)
+            self.characters += len(str(data))
         match event.type:
             case "agent.response.delta" | "agent.reasoning.delta":
                 self.partial_reply = True
@@ -167,6 +132,7 @@ class History:
             case "agent.tool_call.completed" | "agent.tool_call.failed":
                 call = self._calls[data["id"]]
                 call.phase, call.outcome = "done", event
+                self.lost_executions = 0
             case "agent.human_feedback.requested" | "approval_request.created":
                 self._take_question(event)
             case (
@@ -189,6 +155,7 @@ class History:
     def _take_answer(self, event: Event) -> None:
         question = self._questions[event.data["id"]]
         question.answer = event
+        self.lost_executions = 0
         if question.call is not None:
             question.call.phase, question.call.answer = "answered", event
         elif event.data["is_approved"]:
@@ -204,6 +171,7 @@ class History:
             self._calls[known.id] = known
         self.exchanges.append(exchange)
         self.partial_reply = False
+        self.lost_executions = 0
         self.cut_by = data.get("cut_by", "")
         usage = data.get("usage", {})
         cost = usage.get("cost_usd")
@@ -224,13 +192,16 @@ class History:
             case "run.paused":
                 self._worked = self.worked(parse(event.timestamp))
                 self.status, self._at_work_since = "paused", None
+                self._paused_since = parse(event.timestamp)
             case "run.resumed":
                 self.status, self._at_work_since = "started", parse(event.timestamp)
+                self._paused_since = None
                 for call in self.unfinished:
                     if call.phase == "answered":
                         call.phase = "resumed"
             case "run.recovered":
                 self.recoveries += 1
+                self.lost_executions += event.data.get("reason") == "execution_ended"
                 self.partial_reply = False
             case "run.completed":
                 self.status, self.terminal = "completed", event

@@ -65,6 +65,8 @@ class Author(BaseModel):
 class Run(BaseModel):
     """One run. `execution` counts the state machine's executions that have carried it.
 
+    `checkpoint` is the event that its newest checkpoint ends with, if it ever had one.
+
     `definition_digest` names the snapshot of the agent that the run started with, and keeps. A run
     in a thread has its first `thread_messages` messages in place of an `input`. `trace_id` is the
     id of the request that created it, 32 hexadecimal digits.
@@ -96,6 +98,7 @@ class Run(BaseModel):
     usage: Usage = Field(default_factory=Usage)
     open_requests: int = 0
     execution: int = 0
+    checkpoint: int = 0
 
     @property
     def has_ended(self) -> bool:

@@ -13,14 +13,15 @@ from typing import Literal
 from runyard.agent.conversation import answer_of
 from runyard.domain.errors import FinalError, LimitExceededError, SupersededError
 from runyard.engine.daily_caps import release
-from runyard.engine.expiry import expire, wait_for, wait_on
+from runyard.engine.expiry import check_wait, expire, wait_for, wait_on
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
 from runyard.engine.model_reply import add_reply, recovered
+from runyard.engine.roll_over import next_execution
 from runyard.engine.tool_calls import perform_calls
 from runyard.engine.worker import Step, Worker
 
-Outcome = Literal["more", "needs_input", "finished"]
+Outcome = Literal["more", "needs_input", "finished", "roll_over"]
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,44 @@ class Advance:
     """How far the run was carried; `wait_seconds` is how long a person has to answer at most.
 
     `limit` names the limit that a person is to be asked about, if that is what is needed, and
-    `limit_at` is the event behind which it was met.
+    `limit_at` is the event behind which it was met. `next_execution` is the one to go on in.
     """
 
     outcome: Outcome
     wait_seconds: int = 0
     limit: str = ""
     limit_at: int = 0
+    next_execution: str = ""
 
 
-async def advance_run(worker: Worker, run_id: str, seconds: float) -> Advance:
+async def advance_run(
+    worker: Worker, run_id: str, seconds: float, execution: str = "", turns: int = 0
+) -> Advance:
     """Carry the run on for at most about `seconds`.
 
-    Raises RetryableError where another attempt may get further; whatever ends the run for good is
-    written to its log and gives `finished`.
+    `execution` is the one that asks, and has done so `turns` times before. Raises RetryableError
+    where another attempt may get further; whatever ends the run for good is written to its log and
+    gives `finished`.
     """
     deadline = time.monotonic() + seconds
     journal = await asyncio.to_thread(Journal.open, worker.stores, run_id)
+    if journal.history.has_ended:
+        return Advance("finished")
+    if name := await asyncio.to_thread(
+        next_execution,
+        worker.stores,
+        journal.run,
+        execution,
+        is_full=turns >= worker.turns_per_execution,
+    ):
+        journal.close()
+        return Advance("roll_over", next_execution=name)
     step = Step(worker, journal, deadline)
     try:
-        return await _advance_or_fail(step)
+        advance = await _advance_or_fail(step)
+        # Only here, where nothing is under way any more.
+        journal.close()
+        return advance
     except SupersededError:
         if step.history.has_ended:
             return Advance("finished")
@@ -72,17 +91,17 @@ def _may_be_raised(step: Step, error: LimitExceededError) -> bool:
 
 
 async def _advance(step: Step) -> Advance:
-    if step.history.has_ended:
-        return Advance("finished")
     await _take_up(step)
     if step.history.status == "paused":
         await expire(step)
         if step.history.open_questions:
+            check_wait(step)
             return Advance("needs_input", wait_on(step))
         await _resume(step)
     if step.history.refusal:
         raise refused(step.history.refusal)
     while True:
+        await step.checkpoint()
         answer = answer_of(step.snapshot.definition, step.history)
         if answer is not None:
             await step.write(partial(step.journal.complete, answer))

@@ -23,25 +23,26 @@ _ATTEMPTS = 20
 class Journal:
     """A run, its history, and the pen."""
 
-    def __init__(self, stores: Stores, run: Run) -> None:
+    def __init__(self, stores: Stores, run: Run, history: History) -> None:
         self.stores = stores
         self.run = run
-        self.history = History()
+        self.history = history
 
     @classmethod
     def open(cls, stores: Stores, run_id: str) -> "Journal":
-        """Read the run's whole log. Raises NotFoundError where there is no such run."""
+        """Read what the run's log says. Raises NotFoundError where there is no such run."""
         run = stores.runs.get(run_id)
         if run is None:
             raise NotFoundError
-        journal = cls(stores, run)
-        journal.catch_up()
-        return journal
+        return cls(stores, run, stores.histories.read(run))
+
+    def close(self) -> None:
+        """Leave what was read to this process's next journal of the run."""
+        self.stores.histories.give_back(self.run.id, self.history)
 
     def catch_up(self) -> None:
         """Read what was appended since."""
-        for event in self.stores.log.events(self.run.id, after=self.history.last):
-            self.history.apply(event)
+        self.stores.histories.catch_up(self.run.id, self.history)
 
     def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> list[Event]:
         """Append behind all that was read, together with changes of records.
@@ -56,6 +57,11 @@ class Journal:
         for event in events:
             self.history.apply(event)
         return events
+
+    def recovered(self, reason: str) -> Draft:
+        """What says that the run is taken up again: what it had published of a reply is void."""
+        data = {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
+        return Draft(type="run.recovered", data=data)
 
     def start(self) -> None:
         """A worker begins with the run."""

@@ -13,7 +13,7 @@ from runyard.agent.definition import Limits
 from runyard.domain.clock import stamp
 from runyard.domain.costs import from_number, to_number
 from runyard.domain.errors import LimitExceededError
-from runyard.domain.history import Question
+from runyard.domain.exchanges import Question
 from runyard.domain.ids import derived_id
 from runyard.domain.requests import InputRequest
 from runyard.engine.budget import WORDS, Budget, plain

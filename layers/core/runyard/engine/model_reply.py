@@ -5,23 +5,22 @@ not one per token; the first one goes out at once. At most one put is under way.
 """
 
 import asyncio
-import random
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
+from runyard.agent.circuits import tried_last
 from runyard.agent.conversation import reply_draft, request_for
 from runyard.agent.dialogue import ModelEvent, ReasoningDelta, Reply
 from runyard.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard.domain.events import Draft
 from runyard.engine.budget import Allowed, allow
 from runyard.engine.daily_caps import caps_of, hold_for
+from runyard.engine.retries import delay_before_next
 from runyard.engine.worker import Step
 from runyard.store.dynamo import Change
 from runyard.store.spending import Hold
-
-_ATTEMPTS = 3
-_FIRST_DELAY_SECONDS = 0.5
 
 
 async def add_reply(step: Step) -> None:
@@ -31,11 +30,12 @@ async def add_reply(step: Step) -> None:
     where it stays busy, ModelRefusedError where asking again cannot help, LimitExceededError where
     the reply may not fit the run's limits, or did not come within them.
     """
-    model = step.worker.model_for(step.snapshot)
+    model = step.model
     request = request_for(
         step.snapshot.definition,
         step.journal.run,
         step.history,
+        known=step.turns,
         messages=await step.messages(),
         attachments=await step.attachments(),
     )
@@ -52,9 +52,12 @@ async def add_reply(step: Step) -> None:
                 await step.append([recovered(step, "limit_met")])
             raise
         except ModelUnavailableError as error:
-            delay = error.retry_after or _FIRST_DELAY_SECONDS * 2**attempt * random.random()
-            if attempt == _ATTEMPTS or step.seconds_left() < delay + step.worker.reserve_seconds:
+            if not error.was_tried:
                 raise
+            timeout = step.snapshot.route.timeout
+            delay = delay_before_next(step, attempt, timeout, error.retry_after)
+            if delay is None:
+                raise _given_up(error) from error
             if step.history.partial_reply:
                 # What was shown of this reply is void: watchers must hear of it.
                 await step.append([recovered(step, "model_interrupted")])
@@ -62,16 +65,15 @@ async def add_reply(step: Step) -> None:
             attempt += 1
 
 
+def _given_up(error: ModelUnavailableError) -> ModelUnavailableError:
+    """The same, with what the reader of a failed run wants to know: since when."""
+    message = tried_last(str(error), time.time())
+    return ModelUnavailableError(message, error.retry_after, kind=error.kind)
+
+
 def recovered(step: Step, reason: str) -> Draft:
     """What says that the step is taken up again: what it had published of its reply is void."""
-    return Draft(
-        type="run.recovered",
-        data={
-            "id": step.journal.run.id,
-            "reason": reason,
-            "attempt": step.history.recoveries + 1,
-        },
-    )
+    return step.journal.recovered(reason)
 
 
 async def _stream_reply(

@@ -4,12 +4,14 @@ One transaction writes questions, `run.paused` and token, so no question is ever
 can be answered.
 """
 
+from collections.abc import Iterator
+
 from runyard.agent.approval import Ask, next_action, tool_label
 from runyard.agent.definition import AgentDefinition, Snapshot
-from runyard.domain.clock import stamp, stamp_in
+from runyard.domain.clock import now, parse, stamp, stamp_in
 from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
 from runyard.domain.events import Draft
-from runyard.domain.history import Call
+from runyard.domain.exchanges import Call
 from runyard.domain.ids import derived_id
 from runyard.domain.requests import InputRequest
 from runyard.engine.journal import Journal
@@ -28,24 +30,37 @@ def request_input(
     journal = Journal.open(stores, run_id)
     if journal.history.has_ended:
         raise AlreadyAnsweredError(run_id)
-    requests = _about_limit(journal, limit, limit_at) if limit else _about_calls(journal)
+    definition = _definition(journal)
+    if limit:
+        requests = _about_limit(journal, definition, limit, limit_at)
+    else:
+        requests = _about_calls(journal, definition)
     if requests:
-        _publish(journal, requests, task_token)
+        _publish(journal, requests, task_token, definition.limits.wait_seconds)
     elif journal.history.open_questions:
         _wait_again(journal, task_token)
     else:
         raise AlreadyAnsweredError(run_id)
+    journal.close()
 
 
-def _publish(journal: Journal, requests: list[InputRequest], task_token: str) -> None:
+def _publish(
+    journal: Journal, requests: list[InputRequest], task_token: str, wait_seconds: float
+) -> None:
     stores, run_id = journal.stores, journal.run.id
     paused = {"id": run_id, "object": "run", "status": "paused"}
     drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
     changes = [
         stores.runs.status_change(
-            run_id, "paused", open_requests=len(requests), usage=journal.history.usage
+            run_id,
+            "paused",
+            open_requests=len(requests),
+            usage=journal.history.usage,
+            wait_seconds=min([wait_seconds, *_times_to_answer(requests)]),
         ),
-        stores.input_requests.token_change(run_id, task_token),
+        stores.input_requests.pause_change(
+            run_id, task_token, [request.id for request in requests]
+        ),
         *map(stores.input_requests.put_change, requests),
     ]
     try:
@@ -72,11 +87,20 @@ def _wait_again(journal: Journal, task_token: str) -> None:
         raise AlreadyAnsweredError(journal.run.id)
 
 
-def _about_limit(journal: Journal, limit: str, limit_at: int) -> list[InputRequest]:
+def _times_to_answer(requests: list[InputRequest]) -> Iterator[float]:
+    """Seconds until each of those questions expires that do."""
+    for request in requests:
+        if request.expires_at is not None and request.on_expiry != "keep_waiting":
+            yield (parse(request.expires_at) - now()).total_seconds()
+
+
+def _about_limit(
+    journal: Journal, definition: AgentDefinition, limit: str, limit_at: int
+) -> list[InputRequest]:
     """Nothing where the run has moved on since: asked already, or at work again."""
     if journal.history.last != limit_at:
         return []
-    return [limit_request(journal, _definition(journal).limits, limit)]
+    return [limit_request(journal, definition.limits, limit)]
 
 
 def _definition(journal: Journal) -> AgentDefinition:
@@ -84,8 +108,7 @@ def _definition(journal: Journal) -> AgentDefinition:
     return Snapshot.kept(kept).definition
 
 
-def _about_calls(journal: Journal) -> list[InputRequest]:
-    definition = _definition(journal)
+def _about_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:
     decided = [
         (call, next_action(definition, call, begun_here=False))
         for call in journal.history.unfinished

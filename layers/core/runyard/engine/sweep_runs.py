@@ -1,22 +1,26 @@
 """Find the runs that nobody is at work on, and take them up again.
 
 An execution may never have started, may have vanished, or may have ended without ending its run; an
-answer may have been recorded and the run not resumed. All of it shows in the run's record and in
-the state of its execution.
+answer may have been recorded and the run not resumed; the time to answer may be over though no
+timer told. All of it shows in the run's record, its log, and the state of its execution.
 """
 
 import logging
 from dataclasses import dataclass, field
 
+from runyard.agent.definition import Snapshot
 from runyard.domain.clock import stamp_in
 from runyard.domain.errors import AppendConflictError, NotFoundError, RetryableError
-from runyard.domain.events import Draft
+from runyard.domain.runs import Run
+from runyard.engine.expiry import time_left
 from runyard.engine.journal import Journal
 from runyard.engine.orchestrator import ExecutionState, Orchestrator
+from runyard.store.runs import TIMER_GRACE_SECONDS
 from runyard.store.stores import Stores
 
-# Executions of one run that ended without ending it, before the run is given up.
-MAX_EXECUTIONS = 10
+# Executions that ended without ending their run and without getting it any further, before the run
+# is given up.
+MAX_LOST_EXECUTIONS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -54,16 +58,25 @@ def _check(stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep
         return
     sweep.checked += 1
     state = orchestrator.state(run)
-    if state != "running":
+    if state == "missing" and (before := _state_of_the_one_before(orchestrator, run)) != "missing":
+        # Recorded and not started yet. The one before does that itself, as long as it is at work.
+        if before == "ended":
+            orchestrator.start(run)
+            sweep.restarted += 1
+        stores.runs.checked(run)
+    elif state != "running":
         _restart(Journal.open(stores, run_id), orchestrator, state)
         sweep.restarted += 1
-        return
-    if run.status == "paused" and run.open_requests == 0:
-        token = stores.input_requests.token(run_id)
-        if token is not None:
-            orchestrator.resume(token)
-            sweep.resumed += 1
-    stores.runs.checked(run)
+    elif run.status == "paused":
+        _look_at_wait(Journal.open(stores, run_id), orchestrator, sweep)
+    else:
+        stores.runs.checked(run)
+
+
+def _state_of_the_one_before(orchestrator: Orchestrator, run: Run) -> ExecutionState:
+    if run.execution == 0:
+        return "missing"
+    return orchestrator.state(run.model_copy(update={"execution": run.execution - 1}))
 
 
 def _restart(journal: Journal, orchestrator: Orchestrator, state: ExecutionState) -> None:
@@ -71,19 +84,33 @@ def _restart(journal: Journal, orchestrator: Orchestrator, state: ExecutionState
     if journal.history.has_ended:
         return
     run, stores = journal.run, journal.stores
-    if run.execution >= MAX_EXECUTIONS:
+    if journal.history.lost_executions >= MAX_LOST_EXECUTIONS:
         journal.fail("worker_lost", "The run was taken up again and again, and never got further.")
         stores.spending.release(run.id)
         return
     # A name is used up once its execution has ended; one that never came to be is still free.
     execution = run.execution + 1 if state == "ended" else run.execution
-    data = {
-        "id": run.id,
-        "reason": f"execution_{state}",
-        "attempt": journal.history.recoveries + 1,
-    }
     journal.append(
-        [Draft(type="run.recovered", data=data)],
-        [stores.runs.execution_change(run, execution)],
+        [journal.recovered(f"execution_{state}")], [stores.runs.execution_change(run, execution)]
     )
     orchestrator.start(run.model_copy(update={"execution": execution}))
+
+
+def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) -> None:
+    """End a wait that should be over: everything is answered, or the time to answer has passed."""
+    history, stores = journal.history, journal.stores
+    if history.status != "paused":
+        return
+    left = 0.0
+    if history.open_questions:
+        kept = stores.definitions.get(journal.run.definition_digest)
+        left = time_left(Snapshot.kept(kept).definition, history)
+    is_overdue = left < -TIMER_GRACE_SECONDS
+    token = stores.input_requests.token(journal.run.id)
+    if token is not None and (is_overdue or not history.open_questions):
+        if history.last_type != "run.recovered":
+            reason = "wait_overdue" if is_overdue else "answer_not_resumed"
+            journal.append([journal.recovered(reason)])
+        orchestrator.resume(token)
+        sweep.resumed += 1
+    stores.runs.checked(journal.run, wait_seconds=left)

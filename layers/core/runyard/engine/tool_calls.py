@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from runyard.agent.approval import Ask, Execute, Settle, Stop, next_action, tool_label
+from runyard.agent.definition import ExecutableTool
 from runyard.agent.tools.port import ToolFailedError, ToolInvocation
 from runyard.domain.events import Draft
-from runyard.domain.history import Call
+from runyard.domain.exchanges import Call
+from runyard.engine.retries import delay_before_next
 from runyard.engine.worker import Step
 
 # A reply with more calls than this is answered with a failure for each one too many. Also keeps a
@@ -56,13 +58,10 @@ async def _announce(step: Step) -> None:
 
 
 async def _all(step: Step, calls: list[tuple[Call, Execute]]) -> None:
-    # Imported here: the tools bring an HTTP client, which only a worker that calls one needs.
-    from runyard.agent.tools.call import call_tool
-
     async def make(call: Call, action: Execute) -> None:
         invocation = ToolInvocation(step.journal.run.id, call.id, action.input)
         try:
-            result = await call_tool(action.tool, invocation, step.worker.tools)
+            result = await _called(step, action.tool, invocation)
             draft = _completed(step, call, action.input, result)
         except ToolFailedError as error:
             draft = _failed(step, call, action.input, error.code, error.message)
@@ -73,6 +72,25 @@ async def _all(step: Step, calls: list[tuple[Call, Execute]]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+async def _called(step: Step, tool: ExecutableTool, invocation: ToolInvocation) -> str:
+    """Make the call, and again where it failed for now and may be repeated."""
+    # Imported here: the tools bring an HTTP client, which only a worker that calls one needs.
+    from runyard.agent.tools.call import call_tool
+
+    attempt = 1
+    while True:
+        try:
+            return await call_tool(tool, invocation, step.worker.tools)
+        except ToolFailedError as error:
+            if tool.effect == "unsafe" or not error.may_pass:
+                raise
+            delay = delay_before_next(step, attempt, tool.timeout, error.retry_after)
+            if delay is None:
+                raise
+            await asyncio.sleep(delay)
+            attempt += 1
 
 
 def _settled(step: Step, call: Call, action: Settle) -> Draft:

@@ -21,7 +21,9 @@ def faults_of_run(stores: Stores, run_id: str) -> list[str]:
     history = History.of(events)
     if run.status != history.status:
         faults.append(f"the record says {run.status}, the log says {history.status}")
-    open_requests = len(stores.input_requests.open_of_run(run_id))
+    # All that were ever asked, and not only those of the newest pause.
+    requests = stores.input_requests.of_run(run_id)
+    open_requests = sum(request.state == "open" for request in requests)
     if open_requests != run.open_requests:
         faults.append(f"{open_requests} requests are open, the record says {run.open_requests}")
     if not history.has_ended and open_requests != len(history.open_questions):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from runyard.agent.attachments import shown_bytes
+from runyard.agent.conversation import Turns
 from runyard.agent.definition import Snapshot
 from runyard.agent.dialogue import Attachment, Model
 from runyard.agent.tools.port import ToolEnvironment
@@ -34,6 +35,8 @@ class Worker:
     flush_seconds: float = 0.05
     reserve_seconds: float = 20.0
     project_daily_usd: Decimal = Decimal(0)
+    turns_per_execution: int = 300
+    """Invocations of run_step by one execution, before the run goes on in another."""
 
 
 class Step:
@@ -45,6 +48,8 @@ class Step:
         self.snapshot = Snapshot.kept(worker.stores.definitions.get(journal.run.definition_digest))
         # Calls that this worker brought to their phase itself: it knows that they were not made.
         self.begun: set[str] = set()
+        self.turns = Turns()
+        self._model: Model | None = None
         self._attachments: Sequence[Attachment] | None = None
         self._messages: Sequence[Message] | None = None
         self._deadline = deadline
@@ -54,6 +59,13 @@ class Step:
     def history(self) -> History:
         """What the log says, this worker's own events included."""
         return self.journal.history
+
+    @property
+    def model(self) -> Model:
+        """The run's model, made at the first request to it."""
+        if self._model is None:
+            self._model = self.worker.model_for(self.snapshot)
+        return self._model
 
     @property
     def budget(self) -> Budget:
@@ -83,6 +95,11 @@ class Step:
                 _messages_of, self.worker.stores, self.journal.run
             )
         return self._messages
+
+    async def checkpoint(self) -> None:
+        """Offer a checkpoint of what the log says by now, where one is due."""
+        histories, journal = self.worker.stores.histories, self.journal
+        journal.run = await asyncio.to_thread(histories.checkpoint, journal.run, self.history)
 
     async def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> None:
         """Append without holding up the event loop.

@@ -5,7 +5,7 @@ event, a log line or a response.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -38,8 +38,16 @@ class InputRequests:
         return sorted(map(_from_item, items), key=lambda request: request.sequence)
 
     def open_of_run(self, run_id: str) -> list[InputRequest]:
-        """The questions that wait for an answer."""
-        return [request for request in self.of_run(run_id) if request.state == "open"]
+        """The questions that wait for an answer: some of those of the newest pause."""
+        pause = self._table.get(keys.pause(run_id))
+        if pause is None:
+            return []
+        if "request_ids" not in pause:  # Of an older release.
+            requests = self.of_run(run_id)
+        else:
+            found = [self.get(run_id, request_id) for request_id in pause["request_ids"]]
+            requests = [request for request in found if request is not None]
+        return [request for request in requests if request.state == "open"]
 
     def count_open(self, project_id: str) -> int:
         """How many questions of the project wait for an answer."""
@@ -85,13 +93,14 @@ class InputRequests:
             keys.input_request(request.run_id, request.id), fields, state=("open",)
         )
 
-    def token_change(self, run_id: str, token: str) -> Change:
-        """The wait that begins now."""
-        return self._table.put_change({**keys.pause(run_id), "task_token": token})
+    def pause_change(self, run_id: str, token: str, request_ids: Sequence[str]) -> Change:
+        """The wait that begins now, for the answers to these questions."""
+        pause = {**keys.pause(run_id), "task_token": token, "request_ids": list(request_ids)}
+        return self._table.put_change(pause)
 
     def keep_token(self, run_id: str, token: str) -> None:
         """The wait was begun anew, with another token; the questions are the same."""
-        self._table.put({**keys.pause(run_id), "task_token": token})
+        self._table.update(keys.pause(run_id), {"task_token": token})
 
     def token(self, run_id: str) -> str | None:
         """The token of the run's newest wait, also when that wait is over."""

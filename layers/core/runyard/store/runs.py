@@ -16,8 +16,11 @@ from runyard.store.table import Table
 
 # When the sweep should look at a run that nothing was heard of: a created one should have been
 # started long since; a worker's invocation ends after 15 minutes at the latest; a waiting one is
-# looked at once a day.
+# looked at once a day, and when its time to wait is over.
 _CHECK_AFTER_SECONDS: Mapping[str, float] = {"created": 120, "started": 960, "paused": 86_400}
+
+# What a timer of the state machine may be late, before the sweep does its work.
+TIMER_GRACE_SECONDS = 120
 
 # A process works on few runs at a time.
 _REMEMBERED_RUNS = 10_000
@@ -28,6 +31,11 @@ _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
 def reported(status: str, open_requests: int) -> str:
     """The status that the API shows: `awaiting_input` for a live run with an open question."""
     return "awaiting_input" if open_requests and status not in ENDED else status
+
+
+def _check_at(status: RunStatus, wait_seconds: float | None) -> str:
+    wait = float("inf") if wait_seconds is None else max(0, wait_seconds) + TIMER_GRACE_SECONDS
+    return stamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
 
 
 class Runs:
@@ -101,13 +109,17 @@ class Runs:
         *,
         open_requests: int = 0,
         usage: Usage | None = None,
+        wait_seconds: float | None = None,
     ) -> Change:
-        """The run goes on living in another status; `usage` is what it has used so far."""
+        """The run goes on living in another status; `usage` is what it has used so far.
+
+        `wait_seconds` is how long it waits at most.
+        """
         fields: dict[str, Any] = {
             "status": status,
             "open_requests": open_requests,
             "status_key": self._status_key(run_id, reported(status, open_requests)),
-            "check_at": stamp_in(_CHECK_AFTER_SECONDS[status]),
+            "check_at": _check_at(status, wait_seconds),
         }
         if usage is not None:
             fields["usage"] = usage.model_dump(mode="json")
@@ -119,9 +131,7 @@ class Runs:
         The run stays paused until a worker takes it up.
         """
         fields: dict[str, Any] = {"open_requests": open_requests}
-        if open_requests:
-            fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["paused"])
-        else:
+        if not open_requests:
             fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
             fields["status_key"] = self._status_key(run_id, "paused")
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
@@ -161,9 +171,21 @@ class Runs:
             keys.run(run.id), fields, status=_LIVE, execution=(run.execution,)
         )
 
-    def checked(self, run: Run) -> None:
-        """The sweep found the run well; it looks again later."""
-        fields = {"check_at": stamp_in(_CHECK_AFTER_SECONDS[run.status])}
+    def go_on_in(self, run: Run, execution: int) -> None:
+        """The same for one that changes nothing else, and so has no event.
+
+        Raises ConditionFailedError where the run has ended, or goes on in another one already.
+        """
+        transact(self._table.client, [self.execution_change(run, execution)])
+
+    def has_checkpoint(self, run_id: str, sequence: int) -> None:
+        """A checkpoint was kept that ends with this event."""
+        with suppress(ConditionFailedError):  # The run may have ended meanwhile.
+            self._table.update(keys.run(run_id), {"checkpoint": sequence}, status=_LIVE)
+
+    def checked(self, run: Run, wait_seconds: float | None = None) -> None:
+        """The sweep found the run well; it looks again later, once a wait should be over."""
+        fields = {"check_at": _check_at(run.status, wait_seconds)}
         with suppress(ConditionFailedError):  # It may have ended meanwhile.
             self._table.update(keys.run(run.id), fields, status=_LIVE)
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runyard.store.access_keys import AccessKeys
+from runyard.store.checkpoints import Checkpoints
 from runyard.store.definitions import Definitions
 from runyard.store.event_log import EventLog
 from runyard.store.files import Files
+from runyard.store.histories import Histories
 from runyard.store.idempotency import Idempotency
 from runyard.store.input_requests import InputRequests
 from runyard.store.live_runs import LiveRuns
@@ -29,6 +31,7 @@ class Stores:
     """What is kept, by kind."""
 
     log: EventLog
+    histories: Histories
     runs: Runs
     run_lists: RunLists
     live_runs: LiveRuns
@@ -57,8 +60,10 @@ class Stores:
         records = Table(dynamodb, records_table)
         threads = Threads(records, payloads)
         runs = Runs(records, payloads)
+        log = EventLog(Table(dynamodb, events_table), payloads)
         return cls(
-            log=EventLog(Table(dynamodb, events_table), payloads),
+            log=log,
+            histories=Histories(log, Checkpoints(s3, bucket), runs),
             runs=runs,
             run_lists=RunLists(records),
             live_runs=LiveRuns(records),

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,19 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from runyard.agent.definition import LambdaTool
 from runyard.agent.tools.port import ToolFailedError, ToolInvocation
+from runyard.domain.errors import FailureKind
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 EXCERPT_CHARACTERS = 500
 CONNECT_SECONDS = 5.0
+_KINDS: Mapping[str, FailureKind] = {
+    "EC2ThrottledException": "overloaded",
+    "ResourceNotReadyException": "overloaded",
+    "ServiceException": "overloaded",
+    "TooManyRequestsException": "rate_limited",
+}
 
 
 async def call_lambda(tool: LambdaTool, invocation: ToolInvocation) -> str:
@@ -40,11 +48,13 @@ def _invoke(tool: LambdaTool, invocation: ToolInvocation) -> str:
         payload = response["Payload"].read().decode("utf-8", "replace")
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
-        raise ToolFailedError("lambda_refused", f"AWS did not invoke it: {code}.") from error
+        message, kind = f"AWS did not invoke it: {code}.", _KINDS.get(code, "refused")
+        raise ToolFailedError("lambda_refused", message, kind=kind) from error
     except ReadTimeoutError as error:
-        raise ToolFailedError("timeout", f"No answer within {tool.timeout:g} s.") from error
+        message = f"No answer within {tool.timeout:g} s."
+        raise ToolFailedError("timeout", message, kind="network") from error
     except BotoCoreError as error:
-        raise ToolFailedError("unreachable", "Lambda cannot be reached.") from error
+        raise ToolFailedError("unreachable", "Lambda cannot be reached.", kind="network") from error
     if response.get("FunctionError"):
         raise ToolFailedError("lambda_error", _failure(payload))
     return _result(payload)

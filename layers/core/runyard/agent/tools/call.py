@@ -4,6 +4,7 @@ import asyncio
 from typing import assert_never
 
 from runyard.agent.definition import ExecutableTool, HttpTool, LambdaTool, PythonTool
+from runyard.agent.tools.addresses import host_of
 from runyard.agent.tools.port import ToolEnvironment, ToolFailedError, ToolInvocation
 
 EXCERPT_CHARACTERS = 200
@@ -14,8 +15,42 @@ async def call_tool(
 ) -> str:
     """Call the tool and give its result as text.
 
-    Raises ToolFailedError for whatever went wrong, `timeout` after `tool.timeout` seconds among it.
+    Raises ToolFailedError for whatever went wrong, `timeout` after `tool.timeout` seconds among it,
+    and `unavailable` where the tool's address is known to fail, so that the call was not made.
     """
+    circuit = environment.circuits.of(address) if (address := _address(tool, environment)) else None
+    if circuit and (refusal := circuit.refusal()):
+        raise ToolFailedError("unavailable", refusal, kind="overloaded", was_tried=False)
+    try:
+        result = await _called(tool, invocation, environment)
+    except ToolFailedError as error:
+        if circuit and error.kind in ("overloaded", "network"):
+            # Not the message: it quotes the tool, and others' runs are told of the circuit.
+            circuit.failed(f"The call before failed: {error.code}.", error.retry_after)
+        elif circuit:
+            circuit.succeeded()
+        raise
+    if circuit:
+        circuit.succeeded()
+    return result
+
+
+def _address(tool: ExecutableTool, environment: ToolEnvironment) -> str:
+    """What stands or falls together: the host of an API, or one function; empty for our own."""
+    match tool:
+        case HttpTool():
+            return host_of(tool.url, environment.variables)
+        case LambdaTool():
+            return f"function {tool.function}"
+        case PythonTool():
+            return ""
+        case _:
+            assert_never(tool)
+
+
+async def _called(
+    tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
+) -> str:
     limit = asyncio.timeout(tool.timeout)
     try:
         async with limit:
@@ -26,7 +61,7 @@ async def call_tool(
     except Exception as error:
         if limit.expired():
             message = f"No answer within {tool.timeout:g} s."
-            raise ToolFailedError("timeout", message) from error
+            raise ToolFailedError("timeout", message, kind="network") from error
         message = f"{type(error).__name__}: {error}"[:EXCERPT_CHARACTERS]
         raise ToolFailedError("tool_error", message) from error
 

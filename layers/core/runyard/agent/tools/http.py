@@ -7,14 +7,28 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from runyard.agent.definition import HttpTool
+from runyard.agent.retry_after import retry_after_of
 from runyard.agent.tools.outgoing import OutgoingRequest, OutgoingResponse, fetch
 from runyard.agent.tools.port import ToolEnvironment, ToolFailedError, ToolInvocation
+from runyard.domain.errors import FailureKind
 
 PLACEHOLDER = re.compile(r"\$\{(?P<variable>[A-Za-z_]\w*)\}|\{(?P<argument>[A-Za-z_][\w-]*)\}")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # The client sets these itself.
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 EXCERPT_CHARACTERS = 500
+# A 500 is not among them: it may be a fault that every such call meets.
+_KINDS: Mapping[int, FailureKind] = {
+    400: "invalid",
+    404: "invalid",
+    408: "network",
+    422: "invalid",
+    425: "overloaded",
+    429: "rate_limited",
+    502: "overloaded",
+    503: "overloaded",
+    504: "overloaded",
+}
 
 
 async def call_http(
@@ -27,7 +41,12 @@ async def call_http(
     """
     response = await fetch(_request(tool, invocation, environment), environment.private_hosts)
     if response.status >= 400:
-        raise ToolFailedError(f"http_{response.status}", _failure(response))
+        raise ToolFailedError(
+            f"http_{response.status}",
+            _failure(response),
+            kind=_KINDS.get(response.status, "refused"),
+            retry_after=retry_after_of(response.retry_after),
+        )
     return response.text
 
 

@@ -42,6 +42,7 @@ class OutgoingResponse:
 
     status: int
     text: str
+    retry_after: str | None = None
 
 
 async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> OutgoingResponse:
@@ -60,11 +61,11 @@ async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> Out
         async with asyncio.timeout(request.timeout), client:
             return await _follow(client, request, private_hosts)
     except (TimeoutError, httpx2.TimeoutException) as error:
-        raise ToolFailedError("timeout", f"No answer within {request.timeout:g} s.") from error
+        message = f"No answer within {request.timeout:g} s."
+        raise ToolFailedError("timeout", message, kind="network") from error
     except httpx2.HTTPError as error:
-        raise ToolFailedError(
-            "unreachable", f"The host cannot be reached: {error}"[:200]
-        ) from error
+        message = f"The host cannot be reached: {error}"[:200]
+        raise ToolFailedError("unreachable", message, kind="network") from error
 
 
 @lru_cache(maxsize=1)
@@ -83,7 +84,11 @@ async def _follow(
         try:
             location = response.headers.get("location")
             if response.status_code not in REDIRECTS or location is None:
-                return OutgoingResponse(response.status_code, await _text(response, request))
+                return OutgoingResponse(
+                    response.status_code,
+                    await _text(response, request),
+                    response.headers.get("retry-after"),
+                )
         finally:
             await response.aclose()
         request = _redirected(request, url, response.status_code, location)
@@ -107,7 +112,8 @@ async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[st
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise ToolFailedError("unreachable", f"The name {host[:253]!r} is not known.") from error
+        message = f"The name {host[:253]!r} is not known."
+        raise ToolFailedError("unreachable", message, kind="network") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not _is_private_host(host, port, private_hosts):
         for address in addresses:

@@ -1,10 +1,11 @@
 """The port to a tool: one call in, its text or its failure out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from runyard.domain.errors import RunyardError
+from runyard.agent.circuits import Circuits
+from runyard.domain.errors import TRANSIENT_KINDS, FailureKind, RunyardError
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,38 @@ class ToolEnvironment:
     """What an installation gives to its tools.
 
     `variables` are the values of `${NAME}`; `private_hosts` are the `host:port` that may be reached
-    though their address is private.
+    though their address is private. `circuits` are what this process knows of their addresses.
     """
 
     variables: Mapping[str, str]
     private_hosts: tuple[str, ...] = ()
+    circuits: Circuits = field(default_factory=Circuits)
 
 
 class ToolFailedError(RunyardError):
-    """The tool did not do what it was asked; the model is told `code` and `message`."""
+    """The tool did not do what it was asked; the model is told `code` and `message`.
 
-    def __init__(self, code: str, message: str) -> None:
+    `retry_after` is the tool's own wish in seconds, where it gave one. `was_tried` is False where
+    the call was not made, because the tool is known to fail.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        kind: FailureKind = "refused",
+        retry_after: float | None = None,
+        was_tried: bool = True,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.kind = kind
+        self.retry_after = retry_after
+        self.was_tried = was_tried
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.was_tried and self.kind in TRANSIENT_KINDS

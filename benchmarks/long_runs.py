@@ -1,0 +1,157 @@
+"""What a step costs at step 10, 100, 500 and 1,000 of a run, and what taking the run up again does.
+
+    .venv/bin/python -m benchmarks.long_runs [words of a reply]
+
+One worker plays a script on dynoxide: each reply streams its words and calls a tool, which takes no
+time, so a step is what Runyard itself costs. Units are what the emulator says that DynamoDB would
+count (ReturnConsumedCapacity), times are this machine's.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from benchmarks.run_lists import Meter
+from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
+from runyard.agent.dialogue import ModelEvent, ModelRequest
+from runyard.agent.scripted_model import ScriptedModel
+from runyard.agent.tools.port import ToolEnvironment
+from runyard.bootstrap import run_async
+from runyard.dev.clients import client
+from runyard.dev.open_store import stores_of
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import stamp
+from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
+from runyard.engine.advance_run import advance_run
+from runyard.engine.worker import Worker
+from runyard.settings import Settings
+from runyard.store.stores import Stores
+
+LENGTHS = (10, 100, 500, 1_000)
+
+
+def look(at: int) -> str:
+    """The tool: as much text as a record of something has."""
+    return f"{at}: {'x' * 500}"
+
+
+def snapshot(steps: int, words: int) -> Snapshot:
+    """An agent that takes so many steps, and then asks a person."""
+    tool = {
+        "kind": "python",
+        "name": "look",
+        "description": "Looks something up.",
+        "function": "benchmarks.long_runs:look",
+        "effect": "none",
+        "parameters": {"type": "object", "properties": {"at": {"type": "integer"}}},
+    }
+    definition = AgentDefinition.model_validate(
+        {
+            "key": "long",
+            "version": "1",
+            "instructions": "Go on.",
+            "route": "long",
+            "input_schema": {"type": "object"},
+            "tools": [tool, {"kind": "ask_human"}],
+            "limits": Limits(steps=10_000),
+        }
+    )
+    turn = {"say": "word ", "repeat": words, "call": [{"tool": "look", "input": {"at": 1}}]}
+    last = {"call": [{"tool": "ask_human", "input": {"prompt": "Enough?"}}]}
+    script = {"dialogues": [{"name": "long", "turns": [turn] * (steps - 1) + [last]}]}
+    return Snapshot(definition=definition, route=Route(model="scripted:long"), script=script)
+
+
+class Watched(ScriptedModel):
+    """A scripted model that notes when it is asked: on the wall clock, and in processor time."""
+
+    def __init__(self, snapshot: Snapshot, asked: list[tuple[float, float]]) -> None:
+        super().__init__(snapshot.route, snapshot.script or {})
+        self._asked = asked
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Note the moment, then play."""
+        self._asked.append((time.perf_counter(), time.process_time()))
+        return super().stream(request)
+
+
+def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, float]]) -> Run:
+    """A run that has taken its steps; `asked` gets the moments at which they began."""
+    agent = snapshot(steps, words)
+    run = Run(
+        id=new_id(),
+        project_id="benchmark",
+        org_id="org",
+        app_id=new_id(),
+        agent=agent.name,
+        definition_digest=stores.definitions.keep(agent.model_dump(mode="json")),
+        input={"x": 1},
+        started_at=stamp(),
+    )
+    stores.runs.create(run)
+    worker = Worker(
+        stores=stores,
+        model_for=lambda used: Watched(used, asked),
+        tools=ToolEnvironment({}),
+    )
+    while run_async(advance_run(worker, run.id, 900)).outcome == "more":
+        pass
+    found = stores.runs.get(run.id)
+    assert found is not None
+    return found
+
+
+def taken_up(stack: LocalStack, run: Run, *, warm: bool) -> str:
+    """Units and milliseconds of reading the run: for the first time, or after having had it."""
+    dynamodb = client("dynamodb", stack.environment)
+    settings = Settings.from_environment(stack.environment)
+    stores = Stores.create(
+        dynamodb,
+        client("s3", stack.environment),
+        events_table=settings.events_table,
+        records_table=settings.records_table,
+        bucket=settings.bucket,
+    )
+    stores.runs.get("none")  # Opens the connection, which is not what is measured.
+    if warm:
+        stores.histories.give_back(run.id, stores.histories.read(run))
+    return Meter(dynamodb).measure(lambda: stores.histories.read(run))
+
+
+def main() -> None:
+    """Play the runs and print the table."""
+    words = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
+    ):
+        stores = stores_of(stack.environment)
+        asked: list[tuple[float, float]] = []
+        print(f"{'':38}{'calls':>6} {'units':>9} {'ms':>9}")
+        for steps in LENGTHS:
+            begun = time.perf_counter()
+            asked.clear()
+            run = played(stores, steps, words, asked)
+            last, _ = stores.log.last(run.id)
+            seconds = time.perf_counter() - begun
+            print(f"{steps} steps, {last} events, {seconds:.1f} s, checkpoint at {run.checkpoint}")
+            bare = run.model_copy(update={"checkpoint": 0})
+            for name, columns in (
+                ("warm", taken_up(stack, run, warm=True)),
+                ("cold", taken_up(stack, run, warm=False)),
+                ("cold, without a checkpoint", taken_up(stack, bare, warm=False)),
+            ):
+                print(f"  take-up, {name:27}{columns}")
+        for place in LENGTHS:
+            near = asked[max(0, place - 21) : place]
+            wall, processor = (
+                (near[-1][clock] - near[0][clock]) / (len(near) - 1) * 1000 for clock in (0, 1)
+            )
+            print(f"step {place:>5}: {wall:6.1f} ms, {processor:6.1f} of them this process's")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""What the sweep puts right, case by case, with a state machine that has lost what it should do."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
+from runyard.agent.model import model_for
+from runyard.agent.tools.port import ToolEnvironment
+from runyard.bootstrap import run_async
+from runyard.domain import clock
+from runyard.domain.requests import Answer
+from runyard.domain.runs import Run
+from runyard.engine import expiry
+from runyard.engine.advance_run import Advance, advance_run
+from runyard.engine.orchestrator import ExecutionState, Orchestrator
+from runyard.engine.request_input import request_input
+from runyard.engine.start_run import NewRun, start_run
+from runyard.engine.submit_input import submit_input
+from runyard.engine.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
+from runyard.engine.verify_log import faults_of_run
+from runyard.engine.worker import Worker
+from runyard.store.stores import Stores
+
+
+class ForgetfulMachine(Orchestrator):
+    """A fake: the emulator's timers always fire and its executions do not vanish by themselves.
+
+    Every execution that was started runs, until the test says otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[str, ExecutionState] = {}
+        self.started: list[str] = []
+        self.resumed: list[str] = []
+
+    def start(self, run: Run) -> None:
+        """The test advances the run."""
+        self.started.append(run.execution_name)
+        self.states[run.execution_name] = "running"
+
+    def state(self, run: Run) -> ExecutionState:
+        """What the test has made of it; other tests' runs are all at work."""
+        known = any(name.startswith(run.id) for name in self.states)
+        return self.states.get(run.execution_name, "missing" if known else "running")
+
+    def resume(self, token: str) -> None:
+        """Keep the token."""
+        self.resumed.append(token)
+
+
+class Bench:
+    """Runs of an agent that asks one question, carried by hand."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.stores = stores
+        self.machine = ForgetfulMachine()
+        self.worker = Worker(
+            stores=stores,
+            model_for=lambda used: model_for(used.route, used.script, None),
+            tools=ToolEnvironment({}),
+            flush_seconds=0,
+            reserve_seconds=1,
+        )
+
+    def waiting(self, *, expires_in: float | None = None, **limits: Any) -> Run:
+        """A run that has asked its question and waits by its token."""
+        run = self.begin(expires_in=expires_in, **limits)
+        assert self.advance(run).outcome == "needs_input"
+        request_input(self.stores, run.id, token_of(run))
+        return run
+
+    def begin(self, *, expires_in: float | None = None, **limits: Any) -> Run:
+        """A run that is recorded and has its execution."""
+        tool = {"kind": "ask_human", "on_expiry": "use_default", "default": "nobody"}
+        definition = AgentDefinition.model_validate(
+            {
+                "key": "asking",
+                "version": "1",
+                "instructions": "Ask.",
+                "route": "asking",
+                "input_schema": {"type": "object"},
+                "tools": [tool | {"expires_in": expires_in}],
+                "limits": Limits(**limits),
+            }
+        )
+        question = {"call": [{"tool": "ask_human", "input": {"prompt": "Now?"}}]}
+        turns = [question, {"say": "{{ results.ask_human.content }}"}]
+        script = {"dialogues": [{"name": "asking", "turns": turns}]}
+        route = Route(model="scripted:asking")
+        snapshot = Snapshot(definition=definition, route=route, script=script)
+        wanted = NewRun(org_id="o", project_id="swept", input={"x": 1})
+        return start_run(self.stores, self.machine, snapshot, wanted)
+
+    def advance(self, run: Run) -> Advance:
+        """One invocation of run_step."""
+        return run_async(advance_run(self.worker, run.id, 700))
+
+    def sweep(self) -> None:
+        """Look at everything."""
+        sweep_runs(self.stores, self.machine, everything=True)
+
+    def recoveries(self, run: Run) -> list[str]:
+        """The reasons of the run's recoveries."""
+        events = self.stores.log.events(run.id)
+        return [event.data["reason"] for event in events if event.type == "run.recovered"]
+
+    def record(self, run: Run) -> Run:
+        """The run as it is recorded."""
+        found = self.stores.runs.get(run.id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def bench(stores: Stores) -> Iterator[Bench]:
+    """A bench whose runs have all ended well, or been closed, when the test is over."""
+    bench = Bench(stores)
+    yield bench
+    for name in bench.machine.states:
+        if len(name) == 36:
+            assert faults_of_run(stores, name) == []
+
+
+def token_of(run: Run) -> str:
+    """Its own: other tests' runs are swept with it."""
+    return f"token of {run.id}"
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let so much time pass for every question."""
+    monkeypatch.setattr(expiry, "now", lambda: clock.now() + timedelta(seconds=seconds))
+
+
+def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
+    run = bench.waiting()
+    [request] = bench.stores.input_requests.open_of_run(run.id)
+    answer = Answer(type=request.type, request_id=request.id, feedback="yes")
+    submit_input(bench.stores, bench.machine, run.id, answer, "somebody")
+    bench.machine.resumed.clear()  # As if it had never arrived.
+    for _ in range(2):
+        bench.sweep()
+    assert bench.machine.resumed.count(token_of(run)) == 2
+    assert bench.recoveries(run) == ["answer_not_resumed"]
+    assert bench.advance(run).outcome == "finished"
+    assert bench.record(run).output == {"content": "yes"}
+
+
+def test_a_question_whose_time_is_over_is_settled_though_no_timer_fired(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.waiting(expires_in=60)
+    bench.sweep()
+    later(monkeypatch, 100)  # The machine's own timer may still be on its way.
+    bench.sweep()
+    assert token_of(run) not in bench.machine.resumed
+    later(monkeypatch, 1000)
+    bench.sweep()
+    assert token_of(run) in bench.machine.resumed
+    assert bench.recoveries(run) == ["wait_overdue"]
+    assert bench.advance(run).outcome == "finished"
+    assert bench.record(run).output == {"content": "nobody"}
+
+
+def test_the_sweep_looks_at_a_wait_when_its_time_is_over_and_not_a_day_later(
+    bench: Bench,
+) -> None:
+    run = bench.waiting(expires_in=60)
+    due = {seconds: run.id in set(at(bench.stores, seconds)) for seconds in (100, 200)}
+    assert due == {100: False, 200: True}
+    bench.sweep()
+    assert run.id in set(at(bench.stores, 200))
+    patient = bench.waiting()
+    assert patient.id not in set(at(bench.stores, 3600))
+
+
+def at(stores: Stores, seconds: float) -> Iterator[str]:
+    return stores.runs.to_be_checked(clock.stamp_in(seconds))
+
+
+def test_a_run_that_nobody_answers_in_its_time_to_wait_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.waiting(wait_seconds=3600)
+    again = bench.advance(run)
+    assert (again.outcome, 3590 < again.wait_seconds <= 3601) == ("needs_input", True)
+    later(monkeypatch, 3000)
+    assert 590 < bench.advance(run).wait_seconds <= 601
+    later(monkeypatch, 4000)
+    bench.sweep()
+    assert bench.recoveries(run) == ["wait_overdue"]
+    assert bench.advance(run).outcome == "finished"
+    error = {"code": "limit_exceeded", "message": "nobody answered within the run's 3600 seconds"}
+    assert bench.record(run).error == error
+    [request] = bench.stores.input_requests.of_run(run.id)
+    assert request.state == "void"
+
+
+@pytest.mark.parametrize(("state", "name"), [("missing", ""), ("ended", "-1")])
+def test_a_run_without_an_execution_gets_one(
+    bench: Bench, state: ExecutionState, name: str
+) -> None:
+    run = bench.begin()
+    bench.machine.states[run.id] = state
+    bench.sweep()
+    assert bench.machine.started == [run.id, run.id + name]
+    assert bench.recoveries(run) == [f"execution_{state}"]
+    bench.sweep()
+    assert len(bench.machine.started) == 2
+
+
+def test_an_execution_that_was_recorded_and_never_started_is_started_without_an_event(
+    bench: Bench,
+) -> None:
+    run = bench.waiting()
+    bench.stores.runs.go_on_in(bench.record(run), 1)
+    bench.sweep()
+    assert bench.machine.started == [run.id]  # The one before is at work: it does that itself.
+    bench.machine.states[run.id] = "ended"
+    bench.sweep()
+    assert bench.machine.started == [run.id, f"{run.id}-1"]
+    assert bench.recoveries(run) == []
+
+
+def test_a_run_whose_executions_all_vanish_waits_for_as_long_as_it_may(bench: Bench) -> None:
+    """A machine at home is switched off more often than that."""
+    run = bench.waiting()
+    for _ in range(MAX_LOST_EXECUTIONS + 2):
+        bench.machine.states[run.id] = "missing"
+        bench.sweep()
+    assert bench.record(run).status == "paused"
+
+
+def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: Bench) -> None:
+    run = bench.begin()
+    for _ in range(MAX_LOST_EXECUTIONS + 1):
+        assert not bench.record(run).has_ended
+        bench.machine.states[bench.record(run).execution_name] = "ended"
+        bench.sweep()
+    error = bench.record(run).error
+    assert error is not None
+    assert error["code"] == "worker_lost"
+
+
+def test_a_run_that_gets_further_may_lose_any_number_of_executions(bench: Bench) -> None:
+    run = bench.begin()
+    for _ in range(MAX_LOST_EXECUTIONS):
+        bench.machine.states[bench.record(run).execution_name] = "ended"
+        bench.sweep()
+    bench.advance(run)
+    request_input(bench.stores, run.id, token_of(run))
+    bench.machine.states[bench.record(run).execution_name] = "ended"
+    bench.sweep()
+    assert bench.record(run).status == "paused"

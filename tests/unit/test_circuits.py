@@ -1,0 +1,198 @@
+"""Circuits, on a clock that the test turns; and the header by which others ask for time."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+
+import pytest
+
+from runyard.agent.circuits import FAILURES_IN_A_ROW, OPEN_SECONDS, Circuit, Circuits
+from runyard.agent.dialogue import ModelEvent, ModelRequest, ModelTurn, Reply, TokenUsage, UserTurn
+from runyard.agent.guarded_model import GuardedModel
+from runyard.agent.retry_after import retry_after_of
+from runyard.agent.tools.addresses import host_of
+from runyard.domain.clock import now
+from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
+
+# 2026-11-24T00:00:00Z
+START = 1_795_478_400.0
+
+
+class Clock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock."""
+    return Clock()
+
+
+def opened(clock: Clock, retry_after: float | None = None) -> Circuit:
+    circuit = Circuit(clock)
+    for _ in range(FAILURES_IN_A_ROW):
+        assert circuit.refusal() == ""
+        circuit.failed("It is overloaded.", retry_after)
+    return circuit
+
+
+def test_a_circuit_opens_after_failures_in_a_row_and_says_what_the_last_one_was(
+    clock: Clock,
+) -> None:
+    assert opened(clock).refusal() == (
+        "Not tried, after 5 failures in a row. It is overloaded. "
+        "Tried last at 2026-11-24T00:00:00.000Z."
+    )
+
+
+def test_a_success_in_between_keeps_a_circuit_closed(clock: Clock) -> None:
+    circuit = Circuit(clock)
+    for _ in range(3):
+        for _ in range(FAILURES_IN_A_ROW - 1):
+            circuit.failed("It is overloaded.")
+        circuit.succeeded()
+    assert circuit.refusal() == ""
+
+
+def test_one_may_try_after_a_while_and_the_others_wait_for_what_becomes_of_it(
+    clock: Clock,
+) -> None:
+    circuit = opened(clock)
+    clock.now += OPEN_SECONDS
+    assert circuit.refusal() == ""
+    assert circuit.refusal() != ""
+    circuit.succeeded()
+    assert circuit.refusal() == circuit.refusal() == ""
+
+
+def test_an_attempt_that_fails_keeps_a_circuit_open_and_one_that_is_lost_is_followed_by_another(
+    clock: Clock,
+) -> None:
+    circuit = opened(clock)
+    clock.now += OPEN_SECONDS
+    assert circuit.refusal() == ""
+    circuit.failed("It is overloaded still.")
+    assert "overloaded still" in circuit.refusal()
+    clock.now += OPEN_SECONDS
+    assert circuit.refusal() == ""  # Its process is frozen, say, and nothing is heard of it.
+    clock.now += OPEN_SECONDS
+    assert circuit.refusal() == ""
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(1, OPEN_SECONDS), (100, 100), (10_000, 300)])
+def test_an_address_may_ask_for_more_time_but_not_for_ever(
+    clock: Clock, asked: float, kept: float
+) -> None:
+    circuit = opened(clock, retry_after=asked)
+    clock.now += kept - 1
+    assert circuit.refusal() != ""
+    clock.now += 1
+    assert circuit.refusal() == ""
+
+
+def test_each_name_has_its_own_circuit(clock: Clock) -> None:
+    circuits = Circuits(clock)
+    for _ in range(FAILURES_IN_A_ROW):
+        circuits.of("a").failed("It is overloaded.")
+    assert circuits.of("a").refusal() != ""
+    assert circuits.of("b").refusal() == ""
+
+
+class Dying:
+    """A fake model: real ones do not fail on demand without a socket."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Raise or reply, as it was told."""
+        error = self.answers.pop(0)
+        if error is not None:
+            raise error
+        yield Reply(ModelTurn("Here."))
+
+    def at_most(self, request: ModelRequest) -> TokenUsage:
+        """Nothing."""
+        return TokenUsage()
+
+    def price_of(self, usage: TokenUsage) -> Decimal | None:
+        """Unknown."""
+        return None
+
+
+def test_a_model_behind_an_open_circuit_is_not_asked(clock: Clock) -> None:
+    busy = ModelUnavailableError("The provider is overloaded.")
+    dying = Dying(*[busy] * FAILURES_IN_A_ROW, None, ModelRefusedError("No."))
+    model = GuardedModel(dying, Circuit(clock))
+
+    def asked() -> str:
+        async def ask() -> str:
+            return str([event async for event in model.stream(ModelRequest("", [UserTurn("?")]))])
+
+        try:
+            return asyncio.run(ask())
+        except ModelRefusedError:
+            return "refused"
+        except ModelUnavailableError as error:
+            return "failed" if error.was_tried else str(error)
+
+    assert [asked() for _ in range(FAILURES_IN_A_ROW)] == ["failed"] * FAILURES_IN_A_ROW
+    assert asked().startswith("Not tried, after 5 failures in a row. The provider is overloaded. ")
+    clock.now += OPEN_SECONDS
+    assert "Here." in asked()
+    assert asked() == "refused"
+    assert dying.answers == []
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        (" 7 ", 7),
+        ("9" * 400, 999_999_999),
+        *dict.fromkeys(
+            [
+                ("", None),
+                (None, None),
+                ("soon", None),
+                ("-5", None),
+                ("1.5", None),
+                ("\u0665", None),
+            ]
+        ),
+    ],
+)
+def test_retry_after_in_seconds(header: str | None, seconds: float | None) -> None:
+    assert retry_after_of(header) == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    later = format_datetime(now() + timedelta(seconds=90), usegmt=True)
+    found = retry_after_of(later)
+    assert found is not None
+    assert 85 < found <= 90
+    assert retry_after_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("${CRM}/customers/{id}", "crm.example:8443"),
+        ("https://${TENANT}.example.com/a?b=${CRM}", "acme.example.com"),
+        ("https://{region}.example.com/", "{region}.example.com"),
+        ("${MISSING}/x", ""),
+    ],
+)
+def test_a_tool_stands_and_falls_with_its_host(url: str, host: str) -> None:
+    variables = {"CRM": "https://crm.example:8443", "TENANT": "acme"}
+    assert host_of(url, variables) == host
