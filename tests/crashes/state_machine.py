@@ -121,20 +121,21 @@ class StateMachine:
 
     def _choose(self, execution: Execution, state: Mapping[str, Any]) -> None:
         for choice in state["Choices"]:
-            if _at(choice["Variable"], execution.data) == choice["StringEquals"]:
+            if _at(execution, choice["Variable"], execution.data) == choice["StringEquals"]:
                 return self._leave(execution, choice["Next"])
         return self._leave(execution, state["Default"])
 
     def _task(self, execution: Execution, state: Mapping[str, Any], invoke: Invoke) -> None:
         parameters = state["Parameters"]
         waits = state["Resource"].endswith(".waitForTaskToken")
-        token = execution.token = new_id() if waits else None
-        payload = {
-            name.removesuffix(".$"): token if path == "$$.Task.Token" else _at(path, execution.data)
-            for name, path in parameters["Payload"].items()
-        }
+        execution.token = new_id() if waits else None
         try:
-            result = invoke(_function(parameters["FunctionName"]), payload)
+            if state["Resource"].endswith(":startExecution"):
+                self._start_another(execution, parameters)
+                result = None
+            else:
+                payload = _filled(execution, parameters["Payload"], execution.data)
+                result = invoke(_function(parameters["FunctionName"]), payload)
         except TaskFailedError as error:
             if execution.status == "RUNNING" and not (waits and execution.token is None):
                 self._fail(execution, state, error.name)
@@ -144,12 +145,16 @@ class StateMachine:
                 execution.is_waiting = execution.status == "RUNNING"
                 return
             if "ResultSelector" in state:
-                execution.data = {
-                    name.removesuffix(".$"): _at(path, {"Payload": result})
-                    for name, path in state["ResultSelector"].items()
-                }
+                execution.data = _filled(execution, state["ResultSelector"], {"Payload": result})
         if execution.status == "RUNNING":
             self._leave(execution, state["Next"])
+
+    def _start_another(self, execution: Execution, parameters: Mapping[str, Any]) -> None:
+        given = _filled(execution, parameters["Input"], execution.data)
+        try:
+            self.start(_at(execution, parameters["Name.$"], execution.data), given)
+        except ServiceError as error:
+            raise TaskFailedError(f"StepFunctions.{error}Exception") from error
 
     def _fail(self, execution: Execution, state: Mapping[str, Any], name: str) -> None:
         for number, retry in enumerate(state.get("Retry", ())):
@@ -178,9 +183,18 @@ def _is_meant(name: str, names: list[str]) -> bool:
     return name in names or "States.ALL" in names
 
 
-def _at(path: str, data: Mapping[str, Any]) -> Any:
+def _filled(
+    execution: Execution, template: Mapping[str, str], data: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {name.removesuffix(".$"): _at(execution, path, data) for name, path in template.items()}
+
+
+def _at(execution: Execution, path: str, data: Mapping[str, Any]) -> Any:
+    """What stands at a path of the state's data (`$.`), or of the context (`$$.`)."""
+    if path.startswith("$$."):
+        return {"$$.Task.Token": execution.token, "$$.Execution.Name": execution.name}[path]
     value: Any = data
-    for part in path.removeprefix("$.").split("."):
+    for part in path.removeprefix("$").split(".")[1:]:
         value = value[part]
     return value
 

@@ -28,7 +28,7 @@ from runyard.dev.faults import Process
 from runyard.dev.open_store import stores_of
 from runyard.dev.outside_calls import put_between
 from runyard.dev.supervisor import LocalStack
-from runyard.engine import model_reply
+from runyard.engine import retries
 from runyard.store.stores import Stores
 from tests.crashes.state_machine import StateMachine
 from tests.crashes.step_functions import MACHINE_ARN, step_functions
@@ -163,7 +163,7 @@ def open_world(stack: LocalStack) -> Iterator[World]:
                 patch.setenv(name, value)
         # Nobody waits here: not boto3 between its attempts, and not the step for its provider.
         patch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0)
-        patch.setattr(model_reply, "_FIRST_DELAY_SECONDS", 0)
+        patch.setattr(retries, "_FIRST_DELAY_SECONDS", 0)
         undo.callback(_forget_all)
         _forget_all()
         undo.enter_context(put_between(world.present))
@@ -197,4 +197,5 @@ def _own_environment(machine: LoopbackServer, till: LoopbackServer) -> dict[str,
         "HTTP_PRIVATE_HOSTS": till.host_and_port,
         "FLUSH_MS": "0",
         "STEP_RESERVE_SECONDS": "1",
+        "EXECUTION_MAX_TURNS": "2",  # The third turn of an execution is another one's.
     }
