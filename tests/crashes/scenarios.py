@@ -69,11 +69,8 @@ def _vanish_for_good(journey: Journey) -> None:
 
 def _answer_in_vain(journey: Journey) -> None:
     """Step Functions cannot be reached while somebody answers."""
-    journey.world.machine.is_away = True
-    try:
-        _answer_all(journey)
-    finally:
-        journey.world.machine.is_away = False
+    journey.world.machine.refusals = 1
+    _answer_all(journey)
 
 
 def _abort(journey: Journey) -> None:
