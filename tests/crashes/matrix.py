@@ -95,8 +95,9 @@ def all_points(recordings: Sequence[Recording]) -> Iterator[Point]:
             callers: tuple[Caller, ...] = ("stubborn",)
             if verb in _CALLERS_VERBS:
                 callers = ("stubborn", "gone")
-            for call in calls:
-                for edge in EDGES:
+            for call in calls[: recording.scenario.interrupted]:
+                # A model that fails gives no reply that could be lost.
+                for edge in EDGES if call.has_come_back else EDGES[:1]:
                     for effect in EFFECTS:
                         fault = Fault(call.name, edge, effect, call.occurrence)
                         for caller in callers if effect != "cut" else ("stubborn",):

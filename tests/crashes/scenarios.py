@@ -70,11 +70,8 @@ def _vanish_for_good(journey: Journey) -> None:
 
 def _answer_in_vain(journey: Journey) -> None:
     """Step Functions cannot be reached while somebody answers."""
-    journey.world.machine.is_away = True
-    try:
-        _answer_all(journey)
-    finally:
-        journey.world.machine.is_away = False
+    journey.world.machine.refusals = 1
+    _answer_all(journey)
 
 
 def _abort(journey: Journey) -> None:
@@ -125,7 +122,10 @@ def _snapshot(agent: str) -> Snapshot:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A run of `tests/agents/crashes.yaml`, and who does what to it."""
+    """A run of `tests/agents/crashes.yaml`, and who does what to it.
+
+    Of each verb, so many calls are `interrupted`: later ones may only repeat them.
+    """
 
     name: str
     input: Mapping[str, Any] = field(default_factory=dict)
@@ -134,6 +134,7 @@ class Scenario:
     act: _Act = _answer_all
     has_uploads: bool = False
     max_live_runs: int = 0
+    interrupted: int = 1000
     agent = "crashes"
 
     def when_it_waits(self, journey: Journey) -> None:
@@ -174,7 +175,7 @@ SCENARIOS = (
     _case("approval"),
     _case("expiry", act=_expire),
     _case("refused"),
-    _case("unavailable"),
+    _case("unavailable", interrupted=12),
     _case("large"),
     _case("limit", limits=Limits(steps=1, on_limit="ask")),
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),

@@ -51,14 +51,14 @@ class Execution:
 
 
 class StateMachine:
-    """All executions of the machine; while it `is_away`, it takes no token and stops nothing."""
+    """All executions of the machine; the next `refusals` calls that end something are refused."""
 
     def __init__(self) -> None:
         definition = json.loads(DEFINITION.read_text(encoding="utf-8"))
         self._states: dict[str, Any] = definition["States"]
         self._first: str = definition["StartAt"]
         self.executions: dict[str, Execution] = {}
-        self.is_away = False
+        self.refusals = 0
 
     # --- what the service is asked for -------------------------------------------------------
 

@@ -34,19 +34,20 @@ def _answer(machine: StateMachine, operation: str, asked: dict[str, Any]) -> dic
         case "DescribeExecution":
             return _shown(machine.find(name)) | {"stateMachineArn": MACHINE_ARN}
         case "StopExecution":
-            _check(machine)
+            _may_refuse(machine)
             machine.stop(name)
             return {"stopDate": time.time()}
         case "SendTaskSuccess":
-            _check(machine)
+            _may_refuse(machine)
             machine.succeed(asked["taskToken"])
             return {}
         case _:
             raise AssertionError(f"{operation} is not answered here")
 
 
-def _check(machine: StateMachine) -> None:
-    if machine.is_away:
+def _may_refuse(machine: StateMachine) -> None:
+    if machine.refusals:
+        machine.refusals -= 1
         raise ServiceError("ServiceUnavailable")
 
 

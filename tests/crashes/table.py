@@ -64,8 +64,14 @@ def _ways(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], set[str]]:
         if fault.effect == "cut" or not _is_ours(fault.call, fault.effect):
             continue
         lost = "at a read" if _is_read(fault.call) else f"{fault.edge} {_short(fault.call)}"
-        ways.setdefault((lost, verdict.left), set()).add(verdict.helper)
+        ways.setdefault((lost, _left(verdict, lost)), set()).add(verdict.helper)
     return ways
+
+
+def _left(verdict: Verdict, lost: str) -> str:
+    """How much of a reply that breaks off has been put is a matter of milliseconds."""
+    is_part = verdict.left.endswith(".delta`") or lost == "after the reply"
+    return "a part of a reply" if is_part else verdict.left
 
 
 def _is_ours(call: str, effect: str) -> bool:

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "store/table.py: self.client.scan": "proofs over the store",
     "store/table.py: self.client.batch_get_item": "lists",
     "store/table.py: self.client.batch_write_item": "the deletion of a thread, which has no run",
+    "store/payloads.py: self._client.delete_objects": "the same",
 }
 
 pytestmark = pytest.mark.timeout(3600)

@@ -59,6 +59,7 @@ class Crossing:
     places: tuple[tuple[str, int], ...]
     fault: Fault | None
     hits: int = 0
+    has_come_back: bool = False
 
     def meets(self, edge: Edge) -> bool:
         """Whether something happens at this edge, this time."""
@@ -70,6 +71,7 @@ class Crossing:
     def pass_edge(self, edge: Edge, lost: Callable[[], Exception]) -> None:
         """Go on, or die, or raise what the client raises where its connection is lost."""
         self.process.check_alive()
+        self.has_come_back = self.has_come_back or edge == "after"
         if not self.meets(edge):
             return
         assert self.fault is not None, "there is something to meet"
