@@ -68,6 +68,17 @@ def _vanish_for_good(journey: Journey) -> None:
     journey.sweep()
 
 
+def _hand_over_in_vain(journey: Journey) -> None:
+    """The execution that is to follow a full one is never started by it."""
+    journey.world.machine.not_handed_over.add(journey.run_id)
+
+
+def _look_and_answer(journey: Journey) -> None:
+    """The sweep comes by while the run waits, and leaves it alone."""
+    journey.sweep()
+    _answer_all(journey)
+
+
 def _answer_in_vain(journey: Journey) -> None:
     """Step Functions cannot be reached while somebody answers."""
     journey.world.machine.refusals = 1
@@ -187,6 +198,8 @@ SCENARIOS = (
     Scenario("canceled at work", {"case": "charge"}, prepare=_cancel_at_work),
     Scenario("vanished", {"case": "questions"}, act=_vanish),
     Scenario("given up", {"case": "questions"}, act=_vanish_for_good),
+    Scenario("swept", {"case": "questions"}, act=_look_and_answer),
+    Scenario("not handed over", {"case": "rolled over"}, prepare=_hand_over_in_vain),
     Scenario("not resumed", {"case": "approval"}, act=_answer_in_vain),
     Scenario("aborted", {"case": "questions"}, act=_abort),
     Scenario("thread", prepare=_thread("Hello")),

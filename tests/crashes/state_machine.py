@@ -59,6 +59,8 @@ class StateMachine:
         self._first: str = definition["StartAt"]
         self.executions: dict[str, Execution] = {}
         self.refusals = 0
+        self.not_handed_over: set[str] = set()
+        """Runs that no further execution is started for, however often the machine tries."""
 
     # --- what the service is asked for -------------------------------------------------------
 
@@ -151,6 +153,8 @@ class StateMachine:
 
     def _start_another(self, execution: Execution, parameters: Mapping[str, Any]) -> None:
         given = _filled(execution, parameters["Input"], execution.data)
+        if given["run_id"] in self.not_handed_over:
+            raise TaskFailedError("StepFunctions.SfnException")
         try:
             self.start(_at(execution, parameters["Name.$"], execution.data), given)
         except ServiceError as error:

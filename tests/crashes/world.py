@@ -29,6 +29,7 @@ from runyard.dev.open_store import stores_of
 from runyard.dev.outside_calls import put_between
 from runyard.dev.supervisor import LocalStack
 from runyard.engine import retries
+from runyard.store import histories
 from runyard.store.stores import Stores
 from tests.crashes.state_machine import StateMachine
 from tests.crashes.step_functions import MACHINE_ARN, step_functions
@@ -164,6 +165,8 @@ def open_world(stack: LocalStack) -> Iterator[World]:
         # Nobody waits here: not boto3 between its attempts, and not the step for its provider.
         patch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0)
         patch.setattr(retries, "_FIRST_DELAY_SECONDS", 0)
+        # A checkpoint after every few events, so that there is one to be lost.
+        patch.setattr(histories, "CHECKPOINT_EVERY_EVENTS", 5)
         undo.callback(_forget_all)
         _forget_all()
         undo.enter_context(put_between(world.present))

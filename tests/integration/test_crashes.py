@@ -35,6 +35,7 @@ VERBS = (
 # Places from which no run calls anybody, and why.
 ELSEWHERE = {
     "engine/start_run.py: threads.map": "a pool of threads, not the stores' threads",
+    "engine/journal.py: self.stores.histories.give_back": "the memory of this process",
     "engine/verify_log.py": "a proof over the store, which writes nothing",
     "store/agent_bundle.py": "the agents' own object; a run has its snapshot",
     "store/table.py: self.client.scan": "proofs over the store",

@@ -24,7 +24,7 @@ async def call_tool(
     try:
         result = await _called(tool, invocation, environment)
     except ToolFailedError as error:
-        # An answer, whatever its status, comes from one that lives, and may be about this call alone.
+        # An answer of whatever status is from one that lives, and may be about this call alone.
         if circuit and error.kind == "network":
             # Not the message: it quotes the tool, and others' runs are told of the circuit.
             circuit.failed(f"The call before failed: {error.code}.", error.retry_after)
