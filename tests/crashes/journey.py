@@ -182,19 +182,19 @@ class Journey(RunSeen):
                         break
                 self.helpers.rule += was_live
 
-    def sweep(self) -> None:
+    def sweep(self, *, beside: bool = False) -> None:
         """The sweep comes by; one that fails comes again."""
         for _ in range(3):
             with suppress(TaskFailedError):
-                counts = self.invoke("sweep", {"everything": True})
+                counts = self.invoke("sweep", {"everything": True}, beside=beside)
                 self.helpers.sweep += counts["restarted"] + counts["resumed"]
                 return
 
-    def invoke(self, function: str, payload: Any) -> Any:
+    def invoke(self, function: str, payload: Any, *, beside: bool = False) -> Any:
         """One invocation. Raises TaskFailedError, under the name that the state machine sees."""
         verb = VERBS.get(function, function)
         try:
-            return self._attempt(verb, lambda: self.world.invoke(function, payload))
+            return self._attempt(verb, lambda: self.world.invoke(function, payload), beside=beside)
         except ProcessKilledError as error:
             raise TaskFailedError("Runtime.ExitError") from error
         # As Lambda, which reports whatever is raised.

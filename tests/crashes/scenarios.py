@@ -95,6 +95,10 @@ def _cancel_at_work(journey: Journey) -> None:
     journey.world.till.during_charge = lambda: journey.cancel(beside=True)
 
 
+def _sweep_at_work(journey: Journey) -> None:
+    journey.world.till.during_charge = lambda: journey.sweep(beside=True)
+
+
 def _files(journey: Journey) -> None:
     """One file is there, another one was announced and uploaded."""
     world, project = journey.world, _project(journey)
@@ -198,6 +202,7 @@ SCENARIOS = (
     Scenario("canceled at work", {"case": "charge"}, prepare=_cancel_at_work),
     Scenario("vanished", {"case": "questions"}, act=_vanish),
     Scenario("given up", {"case": "questions"}, act=_vanish_for_good),
+    Scenario("swept at work", {"case": "charge"}, prepare=_sweep_at_work),
     Scenario("swept", {"case": "questions"}, act=_look_and_answer),
     Scenario("not handed over", {"case": "rolled over"}, prepare=_hand_over_in_vain),
     Scenario("not resumed", {"case": "approval"}, act=_answer_in_vain),
