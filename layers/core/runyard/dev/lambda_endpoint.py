@@ -1,7 +1,8 @@
 """Speaks Lambda's Invoke API on loopback, for the state machine and for `boto3.client("lambda")`.
 
 `POST /2015-03-31/functions/{name or ARN}/invocations`, synchronous or with the invocation type
-`Event`. `GET /ready` tells the supervisor that the handlers are imported.
+`Event`. `GET /ready` tells the supervisor that the handlers are imported, `GET /invocations` how
+many invocations of each function have begun, and how many are at work now.
 """
 
 import argparse
@@ -25,7 +26,10 @@ class InvokeHandler(JsonHandler):
     """Functions that could not be imported; None until all of them were tried."""
 
     def do_GET(self) -> None:
-        """Answer 200 once every handler was imported or found broken."""
+        """Answer 200 once every handler was imported or found broken; or the counts."""
+        if self.path == "/invocations":
+            self.reply(200, self.runtime.counts())
+            return
         known = self.failures
         self.reply(503 if known is None else 200, {"failed": known or {}})
 

@@ -74,6 +74,14 @@ class Question:
         return "" if self.call else str(self.asked.data["params"]["limit"])
 
 
+def _is_refused(question: Question) -> bool:
+    return question.answer is not None and not question.answer.data.get("is_approved")
+
+
+def _is_lapsed(question: Question) -> bool:
+    return question.answer is not None and question.answer.data.get("on_expiry") == "fail"
+
+
 class History:
     """A run as its log tells it, up to and including event `last`.
 
@@ -133,9 +141,12 @@ class History:
     @property
     def refusal(self) -> Question | None:
         """The question about a limit that a person did not want to raise."""
-        newest = self.limit_questions[-1:]
-        refused = [each for each in newest if each.answer and not each.answer.data["is_approved"]]
-        return refused[0] if refused else None
+        return next(filter(_is_refused, self.limit_questions[-1:]), None)
+
+    @property
+    def lapsed(self) -> Question | None:
+        """A question that nobody answered in time, and that fails the run for it."""
+        return next(filter(_is_lapsed, self._questions.values()), None)
 
     def worked(self, at: datetime) -> timedelta:
         """How long the run has been at work by then; its waits for a person do not count."""
@@ -146,16 +157,14 @@ class History:
     @property
     def mid_step(self) -> bool:
         """Whether something was begun and not finished: the mark that a crashed worker leaves."""
-        return self.partial_reply or any(
-            call.phase in ("started", "resumed") for call in self.unfinished
-        )
+        phases = {call.phase for call in self.unfinished}
+        return self.partial_reply or not phases.isdisjoint({"started", "resumed"})
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
         if event.sequence != self.last + 1:
             raise ValueError(f"event {event.sequence} cannot follow event {self.last}")
-        self.last = event.sequence
-        self.last_type = event.type
+        self.last, self.last_type = event.sequence, event.type
         data = event.data
         match event.type:
             case "agent.response.delta" | "agent.reasoning.delta":
@@ -191,9 +200,8 @@ class History:
         question.answer = event
         if question.call is not None:
             question.call.phase, question.call.answer = "answered", event
-        elif event.data["is_approved"]:
-            raised_to = event.data["effective_params"]["raised_to"]
-            self.raised[question.limit] = from_number(raised_to)
+        elif event.data.get("is_approved"):
+            self.raised[question.limit] = from_number(event.data["effective_params"]["raised_to"])
             self.cut_by = ""
 
     def _take_reply(self, data: Mapping[str, Any]) -> None:
@@ -230,8 +238,7 @@ class History:
                     if call.phase == "answered":
                         call.phase = "resumed"
             case "run.recovered":
-                self.recoveries += 1
-                self.partial_reply = False
+                self.recoveries, self.partial_reply = self.recoveries + 1, False
             case "run.completed":
                 self.status, self.terminal = "completed", event
             case "run.failed":

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from runyard.domain.clock import stamp
+
 RequestType = Literal["human_feedback", "approval_request"]
 RequestState = Literal["open", "answered", "expired", "void"]
 
@@ -36,6 +38,16 @@ class InputRequest(BaseModel):
     on_expiry: str = "keep_waiting"
     state: RequestState = "open"
     answer: Mapping[str, Any] | None = None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the time to answer is over, also while the timer has not told so yet.
+
+        A question that keeps waiting only says when an answer is due.
+        """
+        if self.state != "open" or self.expires_at is None or self.on_expiry == "keep_waiting":
+            return False
+        return self.expires_at <= stamp()
 
 
 class Answer(BaseModel):

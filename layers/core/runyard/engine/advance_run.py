@@ -11,6 +11,7 @@ from functools import partial
 from typing import Literal
 
 from runyard.agent.conversation import answer_of
+from runyard.agent.definition import Limits
 from runyard.domain.errors import FinalError, LimitExceededError, SupersededError
 from runyard.engine.expiry import expire, wait_for, wait_on
 from runyard.engine.journal import Journal
@@ -26,8 +27,8 @@ Outcome = Literal["more", "needs_input", "finished"]
 class Advance:
     """How far the run was carried; `wait_seconds` is how long a person has to answer at most.
 
-    `limit` names the limit that a person is to be asked about, if that is what is needed, and
-    `limit_at` is the event behind which it was met.
+    `limit` names the limit that a person is to be asked about, if that is what is needed.
+    `limit_at` is the event behind which a person turned out to be needed.
     """
 
     outcome: Outcome
@@ -58,14 +59,22 @@ async def _advance_or_fail(step: Step) -> Advance:
         return await _advance(step)
     except FinalError as error:
         if isinstance(error, LimitExceededError) and _may_be_raised(step, error):
-            return Advance("needs_input", wait_for(step, []), error.limit, step.history.last)
+            return _needs_input(step, wait_for(_limits(step), []), error.limit)
         code, message = error.code, str(error)
         await step.write(lambda: step.journal.fail(code, message))
         return Advance("finished")
 
 
 def _may_be_raised(step: Step, error: LimitExceededError) -> bool:
-    return bool(error.limit) and step.snapshot.definition.limits.on_limit == "ask"
+    return bool(error.limit) and _limits(step).on_limit == "ask"
+
+
+def _limits(step: Step) -> Limits:
+    return step.snapshot.definition.limits
+
+
+def _needs_input(step: Step, wait_seconds: int, limit: str = "") -> Advance:
+    return Advance("needs_input", wait_seconds, limit, step.history.last)
 
 
 async def _advance(step: Step) -> Advance:
@@ -73,9 +82,9 @@ async def _advance(step: Step) -> Advance:
         return Advance("finished")
     await _take_up(step)
     if step.history.status == "paused":
-        await expire(step)
+        waiting = await expire(step)
         if step.history.open_questions:
-            return Advance("needs_input", wait_on(step))
+            return _needs_input(step, wait_on(waiting))
         await _resume(step)
     if step.history.refusal:
         raise refused(step.history.refusal)
@@ -91,7 +100,7 @@ async def _advance(step: Step) -> Advance:
             step.budget.check()
             await add_reply(step)
         elif questions := await perform_calls(step):
-            return Advance("needs_input", wait_for(step, questions))
+            return _needs_input(step, wait_for(_limits(step), questions))
 
 
 async def _take_up(step: Step) -> None:

@@ -20,7 +20,10 @@ from runyard.store.stores import Stores
 def request_input(
     stores: Stores, run_id: str, task_token: str, limit: str = "", limit_at: int = 0
 ) -> None:
-    """Begin the wait that `task_token` ends; `limit` was met behind event `limit_at`, if any was.
+    """Begin the wait that `task_token` ends; a person is needed, behind event `limit_at`.
+
+    `limit` names the limit that was met, if any was. Where the run has moved on since (this call
+    comes late, or twice) nothing new is asked; a `limit_at` of 0 is for whoever does not know it.
 
     Raises AlreadyAnsweredError where there is nothing to wait for, SupersededError where another
     writer was first.
@@ -28,7 +31,9 @@ def request_input(
     journal = Journal.open(stores, run_id)
     if journal.history.has_ended:
         raise AlreadyAnsweredError(run_id)
-    requests = _about_limit(journal, limit, limit_at) if limit else _about_calls(journal)
+    requests = []
+    if journal.history.last == limit_at or (not limit and not limit_at):
+        requests = _about_limit(journal, limit) if limit else _about_calls(journal)
     if requests:
         _publish(journal, requests, task_token)
     elif journal.history.open_questions:
@@ -72,10 +77,7 @@ def _wait_again(journal: Journal, task_token: str) -> None:
         raise AlreadyAnsweredError(journal.run.id)
 
 
-def _about_limit(journal: Journal, limit: str, limit_at: int) -> list[InputRequest]:
-    """Nothing where the run has moved on since: asked already, or at work again."""
-    if journal.history.last != limit_at:
-        return []
+def _about_limit(journal: Journal, limit: str) -> list[InputRequest]:
     return [limit_request(journal, _definition(journal).limits, limit)]
 
 
@@ -100,6 +102,7 @@ def _about_calls(journal: Journal) -> list[InputRequest]:
 def _request(
     journal: Journal, definition: AgentDefinition, call: Call, ask: Ask, sequence: int
 ) -> InputRequest:
+    expires_in, on_expiry = definition.limits.time_to_answer(ask.expires_in, ask.on_expiry)
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
         id=derived_id(call.id, str(call.questions)),
@@ -113,8 +116,8 @@ def _request(
         params=ask.params,
         editable_params=ask.editable_params,
         created_at=stamp(),
-        expires_at=None if ask.expires_in is None else stamp_in(ask.expires_in),
-        on_expiry=ask.on_expiry,
+        expires_at=None if expires_in is None else stamp_in(expires_in),
+        on_expiry=on_expiry,
     )
 
 
@@ -127,7 +130,7 @@ def _draft(request: InputRequest) -> Draft:
     if request.tool_call_id is not None:
         data["tool_call_id"] = request.tool_call_id
     if request.expires_at is not None:
-        data["expires_at"] = request.expires_at
+        data |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
     if request.type == "human_feedback":
         data["object"] = "agent.human_feedback"
         return Draft(type="agent.human_feedback.requested", data=data)

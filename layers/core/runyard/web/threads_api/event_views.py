@@ -83,7 +83,8 @@ def _question(data: _Data, _: Run) -> dict[str, Any]:
         "params": data["params"],
     }
     # An approval tells what of it may be changed, and both tell how long there is time.
-    return view | {name: data[name] for name in ("editable_params", "expires_at") if name in data}
+    further = ("editable_params", "expires_at", "on_expiry")
+    return view | {name: data[name] for name in further if name in data}
 
 
 def _feedback(data: _Data, _: Run) -> dict[str, Any]:
