@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates fmt build lock openapi fuzz bench-lists verify-log clean
+.PHONY: help dev test check gates fmt build lock openapi fuzz fuzz-runs soak bench-lists verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -57,6 +57,12 @@ openapi: .venv/.installed ## Print the API's contract into openapi.json
 
 fuzz: .venv/.installed ## Some ten thousand generated requests against the service
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py
+
+fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
+	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
+
+soak: .venv/.installed ## 500 runs, 8 clients, a worker killed every second; ARGS=40 for fewer
+	@$(PYTHON) -m tests.soak $(ARGS)
 
 bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
 	@$(PYTHON) -m benchmarks.run_lists $(ARGS)

@@ -2,16 +2,19 @@
 
 `POST /2015-03-31/functions/{name or ARN}/invocations`, synchronous or with the invocation type
 `Event`. `GET /ready` tells the supervisor that the handlers are imported, `GET /invocations` how
-many invocations of each function have begun, and how many are at work now.
+many invocations of each function have begun, and how many are at work now. `LAMBDA_WORKERS` is the
+number of processes that take invocations; each of more than one counts for itself.
 """
 
 import argparse
+import os
 import re
 import threading
 from pathlib import Path
 from urllib.parse import unquote
 
 from runyard.dev.lambda_runtime import Runtime
+from runyard.dev.lambda_workers import serve_by_workers
 from runyard.dev.loopback_http import JsonHandler, LoopbackServer
 from runyard.dev.template import read_template
 
@@ -31,7 +34,8 @@ class InvokeHandler(JsonHandler):
             self.reply(200, self.runtime.counts())
             return
         known = self.failures
-        self.reply(503 if known is None else 200, {"failed": known or {}})
+        answer = {"failed": known or {}, "pid": os.getpid()}
+        self.reply(503 if known is None else 200, answer)
 
     def do_POST(self) -> None:
         """Invoke a function."""
@@ -58,8 +62,8 @@ class InvokeHandler(JsonHandler):
         self.reply(200, outcome.payload, headers)
 
 
-def make_server(port: int, runtime: Runtime) -> LoopbackServer:
-    """The endpoint on `port`; imports the handlers in the background."""
+def make_server(port: int, runtime: Runtime, *, in_background: bool = True) -> LoopbackServer:
+    """The endpoint on `port`; imports the handlers, in the background or before it returns."""
 
     class BoundHandler(InvokeHandler):
         pass
@@ -73,7 +77,10 @@ def make_server(port: int, runtime: Runtime) -> LoopbackServer:
         BoundHandler.failures = failures
 
     server = LoopbackServer(port, BoundHandler)
-    threading.Thread(target=preload, name="preload", daemon=True).start()
+    if in_background:
+        threading.Thread(target=preload, name="preload", daemon=True).start()
+    else:
+        preload()
     return server
 
 
@@ -85,7 +92,12 @@ def main() -> None:
     parser.add_argument("--region", required=True)
     arguments = parser.parse_args()
     template = read_template(arguments.template, region=arguments.region)
-    make_server(arguments.port, Runtime(template.functions.values())).serve_forever()
+    runtime = Runtime(template.functions.values())
+    workers = int(os.environ.get("LAMBDA_WORKERS") or 1)
+    server = make_server(arguments.port, runtime, in_background=workers == 1)
+    if workers > 1:
+        serve_by_workers(server, workers)
+    server.serve_forever()
 
 
 if __name__ == "__main__":
