@@ -32,7 +32,7 @@ from tests.service import Service, assert_whole
 
 RUNS = 500
 CLIENTS = 8
-WORKERS = 6
+WORKERS = 16
 REPEATED, CANCELED = 0.10, 0.05
 KILL_EVERY_SECONDS = 1.0
 PATIENCE_SECONDS = 900

@@ -71,9 +71,10 @@ _DIALOGUES = {
 CASES = tuple(_DIALOGUES)
 
 
-def agent(case: str) -> Snapshot:
+def agent(case: str, **limits: Any) -> Snapshot:
     """The agent of a case; the one of `limit` asks whether it may take more than one step."""
-    limits = {"steps": 1, "on_limit": "ask"} if case == "limit" else {}
+    if case == "limit":
+        limits |= {"steps": 1, "on_limit": "ask"}
     return Snapshot.model_validate(
         {
             "definition": {

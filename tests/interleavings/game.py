@@ -71,7 +71,7 @@ class Game:
         self.accepted: dict[str, Any] = {}
         self._tools = ToolEnvironment({"TILL": server.url}, (server.host_and_port,))
 
-    def begin(self, case: str, *, in_thread: bool) -> Run:
+    def begin(self, case: str, *, in_thread: bool = False, **limits: Any) -> Run:
         """A new run, in a thread of its own or in none."""
         wanted = NewRun(org_id="o", project_id="p", input={"case": case}, thread_id=None)
         if in_thread:
@@ -80,7 +80,7 @@ class Game:
             self.stores.threads.create(thread)
             self.stores.messages.add(thread_id, "user", "Hello")
             wanted = NewRun(org_id="o", project_id="p", thread_id=thread_id)
-        run = start_run(self.stores, self.machine, agent(case), wanted)
+        run = start_run(self.stores, self.machine, agent(case, **limits), wanted)
         self.runs.append(run)
         return run
 

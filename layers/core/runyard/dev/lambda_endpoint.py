@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote
 
-from runyard.dev.lambda_runtime import Runtime
+from runyard.dev.lambda_runtime import MAX_CONCURRENCY, Runtime
 from runyard.dev.lambda_workers import serve_by_workers
 from runyard.dev.loopback_http import JsonHandler, LoopbackServer
 from runyard.dev.template import read_template
@@ -92,8 +92,8 @@ def main() -> None:
     parser.add_argument("--region", required=True)
     arguments = parser.parse_args()
     template = read_template(arguments.template, region=arguments.region)
-    runtime = Runtime(template.functions.values())
     workers = int(os.environ.get("LAMBDA_WORKERS") or 1)
+    runtime = Runtime(template.functions.values(), max(1, MAX_CONCURRENCY // workers))
     server = make_server(arguments.port, runtime, in_background=workers == 1)
     if workers > 1:
         serve_by_workers(server, workers)

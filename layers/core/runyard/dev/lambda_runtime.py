@@ -61,7 +61,7 @@ class Outcome:
 class Runtime:
     """The functions of a template, their code loaded at first use or by `preload`."""
 
-    def __init__(self, functions: Iterable[Function]) -> None:
+    def __init__(self, functions: Iterable[Function], concurrency: int = MAX_CONCURRENCY) -> None:
         """Know the functions by their local name and by their logical id."""
         self._functions = {
             name: function
@@ -75,7 +75,7 @@ class Runtime:
             function.logical_id: {"begun": 0, "at_work": 0}
             for function in self._by_logical_id().values()
         }
-        self._workers = ThreadPoolExecutor(MAX_CONCURRENCY, thread_name_prefix="handler")
+        self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="handler")
 
     def find(self, name_or_arn: str) -> Function | None:
         """The function of a name, an ARN, or either with a qualifier."""
