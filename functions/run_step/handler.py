@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def lambda_handler(event: dict[str, str], context: "LambdaContext") -> dict[str, Any]:
     """Take `{run_id}`; give `{run_id, outcome: more | needs_input | finished, wait_seconds}`.
 
-    And `{limit, limit_at}`, with the name of a limit where a person is to be asked to raise it.
+    And `{limit, limit_at}`: the limit that a person is to be asked to raise, if it is one, and the
+    event behind which a person turned out to be needed.
     """
     run_id = event["run_id"]
     logger.append_keys(run_id=run_id)
