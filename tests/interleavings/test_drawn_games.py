@@ -27,7 +27,7 @@ def play(rules: Interleavings, chance: random.Random) -> None:
 
     def plan(*mishaps: Mishap) -> Plan:
         is_spared = chance.random() < 0.5
-        return Plan() if is_spared else Plan(chance.randint(1, 6), chance.choice(mishaps))
+        return Plan() if is_spared else Plan(chance.randint(1, 5), chance.choice(mishaps))
 
     lost = plan(*_LOSSES)
     game, only = rules.game, chance.choice([None, None, pick])

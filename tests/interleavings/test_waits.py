@@ -115,9 +115,9 @@ def test_a_question_that_comes_twice_or_late_is_asked_once(game: Game) -> None:
     assert "run.recovered" not in types(game, run)
 
 
-# The step after the approval writes `run.resumed`, and then the results of `note` and `pay`.
+# The step after the approval writes `run.resumed`, the denial, and the results of `note` and `pay`.
 @pytest.mark.parametrize("mishap", ["lost before", "lost after"])
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_what_runs_is_what_was_approved_also_after_a_crash(
     game: Game, at: int, mishap: Mishap
 ) -> None:
