@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz crash-matrix crash-table bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz fuzz-runs soak crash-matrix crash-table bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -66,6 +66,12 @@ crash-matrix: .venv/.installed ## Runs through every crash that there can be; mi
 
 crash-table: .venv/.installed ## Write the table of crashes into docs/architecture.md
 	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+
+fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
+	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
+
+soak: .venv/.installed ## 500 runs, 8 clients, a worker killed every second; ARGS=40 for fewer
+	@$(PYTHON) -m tests.soak $(ARGS)
 
 bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
 	@$(PYTHON) -m benchmarks.run_lists $(ARGS)

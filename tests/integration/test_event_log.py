@@ -10,9 +10,11 @@ from botocore.httpsession import URLLib3Session
 
 from runyard.dev.clients import client
 from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import stamp
 from runyard.domain.errors import AppendConflictError
 from runyard.domain.events import Draft
 from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
 from runyard.store.event_log import MAX_BATCH_EVENTS, EventLog
 from runyard.store.payloads import Payloads
 from runyard.store.stores import Stores
@@ -95,6 +97,32 @@ def test_long_and_large_appends_are_split_and_read_back_whole(stores: Stores) ->
         assert [e.sequence for e in log.events(run_id, after)] == list(range(after + 1, 256))
     middle = [e.sequence for batch in log.read(run_id, 98, until=102) for e in batch.events()]
     assert middle == [99, 100, 101, 102]
+
+
+def test_a_long_append_with_changes_is_there_whole_or_not_at_all(stores: Stores) -> None:
+    run_id, log = new_id(), stores.log
+    large = [delta(str(number) * 50_000) for number in range(4)]
+    run = Run(
+        id=run_id,
+        project_id="p",
+        org_id="o",
+        app_id="a",
+        agent="a@1",
+        definition_digest="d",
+        input={},
+        started_at=stamp(),
+    )
+    token = stores.input_requests.pause_change(run_id, "token", [])
+    # The run has no record, so that it cannot be changed.
+    impossible = stores.runs.execution_change(run, 1)
+    with pytest.raises(AppendConflictError):
+        log.append(run_id, 0, large, [token, impossible])
+    assert log.last(run_id) == (0, False)
+    assert stores.input_requests.token(run_id) is None
+    log.append(run_id, 0, large, [token])
+    assert [event.data for event in log.events(run_id)] == [draft.data for draft in large]
+    assert len(list(log.read(run_id))) == 4
+    assert stores.input_requests.token(run_id) == "token"
 
 
 def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: LocalStack) -> None:

@@ -50,10 +50,10 @@ def test_nothing_can_be_answered_before_it_was_asked(world: World, door: Door) -
     seen: list[int] = []
     invoke = journey.invoke
 
-    def looking(function: str, payload: Any) -> Any:
+    def looking(function: str, payload: Any, **options: Any) -> Any:
         if function == "request_input":
             seen.append(len(journey.open_requests()))
-        return invoke(function, payload)
+        return invoke(function, payload, **options)
 
     journey.invoke = looking  # type: ignore[method-assign]
     journey.go()
@@ -67,8 +67,8 @@ def test_an_answer_may_come_before_the_function_that_asked_has_returned(
     journey = Journey(world, scenario("questions"))
     invoke = journey.invoke
 
-    def answering(function: str, payload: Any) -> Any:
-        result = invoke(function, payload)
+    def answering(function: str, payload: Any, **options: Any) -> Any:
+        result = invoke(function, payload, **options)
         if function == "request_input":
             answer_all(door, journey)
         return result
@@ -98,10 +98,10 @@ def test_an_answer_between_the_new_token_and_the_look_at_the_answers_is_seen(
     asked.sweep()
     invoke = asked.invoke
 
-    def answering(function: str, payload: Any) -> Any:
+    def answering(function: str, payload: Any, **options: Any) -> Any:
         if function == "request_input":
             answer_all(door, asked)
-        return invoke(function, payload)
+        return invoke(function, payload, **options)
 
     asked.invoke = answering  # type: ignore[method-assign]
     asked.settle()

@@ -28,6 +28,10 @@ tools:
     description: Looks.
     url: http://localhost
 """
+QUESTION = """\
+tools:
+  - kind: ask_human
+"""
 
 
 def faults(files: Mapping[str, str], named: Mapping[str, str] | None = None) -> list[str]:
@@ -84,6 +88,47 @@ def test_the_samples_have_no_fault() -> None:
             "output_schema: { type: object, $ref: 'http://localhost/x' }\n",
             "line 7: output_schema: is not a valid JSON Schema: Resource",
         ),
+        (
+            TOOL + "    approval: sometimes\n",
+            "line 12: tools.0.approval: must be never, always, or a mapping",
+        ),
+        (
+            TOOL + "    approval:\n      on_expiry: deny\n",
+            "line 13: tools.0.approval.on_expiry: 'deny' needs expires_in",
+        ),
+        (
+            QUESTION + "    choices:\n      - a\n      - ' a'\n",
+            "line 11: tools.0.choices.1: stands there twice",
+        ),
+        (
+            QUESTION + "    choices: [a]\n    form: { type: object }\n",
+            "line 10: tools.0.form: cannot stand beside choices",
+        ),
+        (
+            QUESTION
+            + "    form:\n      type: object\n      properties:\n        a: { type: strin }\n",
+            "line 12: tools.0.form.properties.a.type: is not a valid JSON Schema",
+        ),
+        (QUESTION + "    form: {}\n", "line 9: tools.0.form: must be object"),
+        (
+            QUESTION + "    on_expiry: use_default\n    expires_in: 5\n",
+            "line 9: tools.0.on_expiry: 'use_default' needs a default",
+        ),
+        (
+            QUESTION + "    on_expiry: fail\n",
+            "line 9: tools.0.on_expiry: 'fail' needs expires_in",
+        ),
+        (
+            QUESTION + "    choices: [a, b]\n    default: c\n",
+            "line 10: tools.0.default: must be one of: a, b",
+        ),
+        (
+            QUESTION
+            + "    form: { type: object, properties: { a: { type: integer } } }\n"
+            + "    default:\n      a: x\n",
+            "line 11: tools.0.default.a: must be of type integer",
+        ),
+        (QUESTION + "    default: { a: 1 }\n", "line 9: tools.0.default: must be a text"),
         ("limits:\n  steps: 1\n  steps: 2\n", "line 9: steps: stands there twice"),
         ("tools: [\n", "line 8: is not YAML"),
         ("description: \x01\n", "line 7: is not YAML: control characters are not allowed"),

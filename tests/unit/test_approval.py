@@ -83,6 +83,51 @@ def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> No
     assert isinstance(action, Ask) is asked
 
 
+@pytest.mark.parametrize(
+    ("mode", "asked"),
+    [
+        ("never", False),
+        (None, False),
+        ("always", True),
+        ({}, True),
+        ({"when": {"amount": {"above": 10}}}, False),
+        ({"when": {"amount": {"below": 10}}}, True),
+    ],
+)
+def test_an_approval_is_asked_for_never_always_or_on_a_condition(mode: Any, asked: bool) -> None:
+    action = next_action(definition(approval=mode), call("started"), begun_here=True)
+    assert isinstance(action, Ask) is asked
+
+
+@pytest.mark.parametrize(
+    ("call_input", "prompt"),
+    [
+        (
+            {"amount": 5, "reason": 'A "gift"'},
+            'May pay be called with amount = 5, reason = "A \\"gift\\""?',
+        ),
+        (
+            {"amount": 5, "note": "x" * 300},
+            f'May pay be called with amount = 5, note = "{"x" * 199}…?',
+        ),
+    ],
+)
+def test_a_rule_without_a_prompt_names_tool_and_arguments(
+    call_input: dict[str, Any], prompt: str
+) -> None:
+    asked = call("started", input=call_input)
+    action = next_action(definition(approval="always"), asked, begun_here=True)
+    assert isinstance(action, Ask)
+    assert (action.prompt, action.params) == (prompt, call_input)
+
+
+def test_a_rule_without_a_prompt_may_have_no_arguments_to_name() -> None:
+    free = definition(approval="always", parameters={"type": "object"})
+    action = next_action(free, call("started", input={}), begun_here=True)
+    assert isinstance(action, Ask)
+    assert action.prompt == "May pay run?"
+
+
 def test_what_runs_is_exactly_what_was_approved() -> None:
     answer = event("approval_request.resolved", is_approved=True, effective_params={"amount": 3})
     resumed = call("resumed", answer=answer)

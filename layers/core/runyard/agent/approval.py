@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runyard.agent.conditions import fill, holds
-from runyard.agent.definition import (
-    OUTPUT_TOOL,
-    AgentDefinition,
-    AskHuman,
-    ExecutableTool,
-    Tool,
-)
+from runyard.agent.definition import OUTPUT_TOOL, AgentDefinition, ExecutableTool, Tool
 from runyard.agent.dialogue import INVALID_ARGUMENTS
+from runyard.agent.human_tools import AskHuman
+from runyard.agent.questions import MAX_SHOWN_BYTES, faults_of_question, size_of, told
 from runyard.agent.schemas import faults_of
 from runyard.domain.errors import FinalError, InputExpiredError, ToolInDoubtError
 from runyard.domain.exchanges import Call
@@ -30,6 +26,8 @@ _TOOL_TYPES = {
     "ask_human": "human-feedback",
 }
 DOUBT_CHOICES = ("repeat", "skip", "fail")
+# An argument longer than this is told shortened in a prompt; the request's `params` have all of it.
+_TOLD_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,11 @@ def next_action(definition: AgentDefinition, call: Call, begun_here: bool) -> Ac
     if call.phase == "resumed":
         return _after_answer(tool, call, begun_here)
     if isinstance(tool, AskHuman):
-        return _question(tool, call)
+        if faults := faults_of_question(call.input):
+            return _unusable(definition, call, faults)
+        return _within_bounds(_question(tool, call))
     if tool.approval and (tool.approval.when is None or holds(tool.approval.when, call.input)):
-        return _approval(tool, call)
+        return _within_bounds(_approval(tool, call))
     if call.phase == "started" and not begun_here and tool.effect == "unsafe":
         return _doubt(tool, call.input)
     return Execute(tool, call.input)
@@ -123,10 +123,16 @@ def _listed(opening: str, faults: Mapping[str, str]) -> str:
 
 
 def _question(tool: AskHuman, call: Call) -> Ask:
+    params = {name: value for name, value in call.input.items() if name != "prompt"}
+    if "choices" in params:
+        params["choices"] = [choice.strip() for choice in params["choices"]]
+    params |= tool.fixed_params
+    if tool.on_expiry == "use_default":
+        params["default"] = tool.default
     return Ask(
         type="human_feedback",
         prompt=call.input["prompt"],
-        params={name: value for name, value in call.input.items() if name != "prompt"},
+        params=params,
         expires_in=tool.expires_in,
         on_expiry=tool.on_expiry,
     )
@@ -135,14 +141,32 @@ def _question(tool: AskHuman, call: Call) -> Ask:
 def _approval(tool: ExecutableTool, call: Call) -> Ask:
     rule = tool.approval
     assert rule is not None
+    prompt = rule.prompt and str(fill(rule.prompt, {"input": call.input}))
     return Ask(
         type="approval_request",
-        prompt=str(fill(rule.prompt, {"input": call.input})),
+        prompt=prompt or _plain_prompt(tool, call.input),
         params=call.input,
         editable_params=rule.editable,
         expires_in=rule.expires_in,
         on_expiry=rule.on_expiry,
     )
+
+
+def _plain_prompt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> str:
+    """What the person is asked by a rule without a prompt of its own."""
+    arguments = ", ".join(f"{name} = {_shortened(value)}" for name, value in call_input.items())
+    return f"May {tool.name} be called with {arguments}?" if arguments else f"May {tool.name} run?"
+
+
+def _shortened(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _TOLD_CHARACTERS else f"{text[:_TOLD_CHARACTERS]}…"
+
+
+def _within_bounds(ask: Ask) -> Ask | Settle:
+    if size_of(ask.prompt) + size_of(ask.params) <= MAX_SHOWN_BYTES:
+        return ask
+    return Settle("The arguments are too large to be shown to a person.", "invalid_arguments")
 
 
 def _doubt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> Ask:
@@ -163,8 +187,7 @@ def _after_answer(tool: Tool, call: Call, begun_here: bool) -> Action:
     if answer.type == "input_request.expired":
         return _after_expiry(tool, data["on_expiry"])
     if isinstance(tool, AskHuman):
-        feedback = data["feedback"]
-        return Settle(feedback if isinstance(feedback, str) else json.dumps(feedback))
+        return Settle(told(data["feedback"]))
     if answer.type == "approval_request.resolved":
         if not data["is_approved"]:
             return Settle(_refusal(data.get("feedback")), "denied")
@@ -201,7 +224,7 @@ def _after_expiry(
     tool: Tool, on_expiry: Literal["fail", "deny", "use_default", "keep_waiting"]
 ) -> Action:
     if on_expiry == "use_default" and isinstance(tool, AskHuman):
-        return Settle(tool.default or "")
+        return Settle("" if tool.default is None else told(tool.default))
     if on_expiry == "deny":
         return Settle("Nobody approved this call in time.", "expired")
     return Stop(InputExpiredError(f"nobody answered {tool.name} in time"))

@@ -8,50 +8,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-import jsonschema_rs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from runyard.agent.conditions import Condition
 from runyard.agent.faults import fault_at
+from runyard.agent.human_tools import Approval, AskHuman
+from runyard.agent.parts import JsonSchema, Part, ToolName
 
-ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Seconds = Annotated[float, Field(gt=0)]
 # What must fit one invocation (900 s) with time to spare.
 StepSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
-def _checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        # Built and not only checked, for its patterns and references; none may lead elsewhere.
-        jsonschema_rs.validator_for(dict(schema), offline=True)
-    except jsonschema_rs.ValidationError as error:
-        text = f"is not a valid JSON Schema: {error.message}"
-        raise fault_at(error.instance_path, text) from error
-    return schema
-
-
-JsonSchema = Annotated[Mapping[str, Any], AfterValidator(_checked_schema)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ApprovalRule(_Part):
-    """When a call of the tool waits for a person, and what that person may change.
-
-    `when` is a condition on the call's arguments; without it every call waits. `prompt` may name
-    arguments as `{{ input.name }}`. `editable` lists the arguments that the person may change.
-    """
-
-    prompt: str = Field(min_length=1)
-    when: Condition | None = None
-    editable: tuple[str, ...] = ()
-    expires_in: Seconds | None = None
-    on_expiry: Literal["fail", "deny", "keep_waiting"] = "keep_waiting"
-
-
-class _Tool(_Part):
+class _Tool(Part):
     """What every tool has.
 
     `effect` says what an unfinished call means when a step is taken up again: a call without effect
@@ -63,7 +30,7 @@ class _Tool(_Part):
     description: str = Field(min_length=1)
     parameters: JsonSchema = Field(default_factory=lambda: {"type": "object", "properties": {}})
     effect: Literal["none", "idempotent", "unsafe"] = "unsafe"
-    approval: ApprovalRule | None = None
+    approval: Approval = None
     timeout: StepSeconds = 30
 
     @model_validator(mode="after")
@@ -104,35 +71,15 @@ class LambdaTool(_Tool):
     function: str = Field(min_length=1)
 
 
-class AskHuman(_Part):
-    """The built-in question to a person. The model gives the prompt; the answer goes back to it."""
-
-    kind: Literal["ask_human"]
-    name: ToolName = "ask_human"
-    description: str = "Ask the person who is responsible a question, and wait for the answer."
-    expires_in: Seconds | None = None
-    on_expiry: Literal["fail", "use_default", "keep_waiting"] = "keep_waiting"
-    default: str | None = None
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The JSON Schema of the question: a prompt, and optionally the choices to pick from."""
-        return {
-            "type": "object",
-            "properties": {
-                "prompt": {"type": "string", "minLength": 1},
-                "choices": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-            },
-            "required": ["prompt"],
-            "additionalProperties": False,
-        }
-
-
 Tool = Annotated[HttpTool | PythonTool | LambdaTool | AskHuman, Field(discriminator="kind")]
 ExecutableTool = HttpTool | PythonTool | LambdaTool
 
 
-class Limits(_Part):
+# As long as Step Functions lets an execution live, and with it the wait of a run: a year.
+LONGEST_WAIT_SECONDS = 31_536_000
+
+
+class Limits(Part):
     """Where a run is stopped. Steps are model calls; the wait for a person is not wall clock.
 
     `usd_per_day` is what all runs of the agent in one project may cost in a day (UTC). `on_limit`
@@ -146,10 +93,21 @@ class Limits(_Part):
     usd_per_day: Decimal | None = Field(None, gt=0)
     on_limit: Literal["fail", "ask"] = "fail"
     output_attempts: int = Field(3, ge=1, le=10)
-    wait_seconds: int = Field(31_536_000, ge=1, le=31_536_000)
+    wait_seconds: int = Field(LONGEST_WAIT_SECONDS, ge=1, le=LONGEST_WAIT_SECONDS)
+
+    def time_to_answer(self, expires_in: float | None, on_expiry: str) -> tuple[float | None, str]:
+        """For how many seconds a question with this expiry is open, and what becomes of it then.
+
+        What is still open after `wait_seconds` fails the run, whatever the question says itself.
+        """
+        own = None if on_expiry == "keep_waiting" else expires_in
+        is_within = own is not None and own <= self.wait_seconds
+        if is_within or self.wait_seconds == LONGEST_WAIT_SECONDS:
+            return expires_in, on_expiry
+        return self.wait_seconds, "fail"
 
 
-class AgentDefinition(_Part):
+class AgentDefinition(Part):
     """One version of one agent, as its YAML file says it."""
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -196,7 +154,7 @@ def _off_as_written(value: Any) -> Any:
     return "off" if value is False else value  # YAML takes a bare `off` for a no.
 
 
-class Route(_Part):
+class Route(Part):
     """Where the model is: `provider:model`, its address where that is not the provider's own.
 
     `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
@@ -244,7 +202,7 @@ class Route(_Part):
         return model in (self.model, self.model_name)
 
 
-class Snapshot(_Part):
+class Snapshot(Part):
     """All that a run needs of its agent, as it was when the run started.
 
     `route_id` is the route's name in `routes.yaml`, which need not be the definition's own; runs of

@@ -10,7 +10,7 @@ import jsonschema_rs
 
 @lru_cache(maxsize=256)
 def _validator(schema_text: str) -> Any:
-    return jsonschema_rs.validator_for(json.loads(schema_text))
+    return jsonschema_rs.validator_for(json.loads(schema_text), offline=True)
 
 
 def faults_of(schema: Mapping[str, Any], value: Any, under: str = "") -> dict[str, str]:

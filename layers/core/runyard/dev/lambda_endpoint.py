@@ -1,7 +1,9 @@
 """Speaks Lambda's Invoke API on loopback, for the state machine and for `boto3.client("lambda")`.
 
 `POST /2015-03-31/functions/{name or ARN}/invocations`, synchronous or with the invocation type
-`Event`. `GET /ready` tells the supervisor that the handlers are imported.
+`Event`. `GET /ready` tells the supervisor that the handlers are imported, `GET /invocations` how
+many invocations of each function have begun, and how many are at work now. `LAMBDA_WORKERS` is the
+number of processes that take invocations; each of more than one counts for itself.
 """
 
 import argparse
@@ -12,7 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from runyard.dev.faults import FILE_VARIABLE
-from runyard.dev.lambda_runtime import Runtime
+from runyard.dev.lambda_runtime import MAX_CONCURRENCY, Runtime
+from runyard.dev.lambda_workers import serve_by_workers
 from runyard.dev.loopback_http import JsonHandler, LoopbackServer
 from runyard.dev.template import read_template
 
@@ -27,9 +30,13 @@ class InvokeHandler(JsonHandler):
     """Functions that could not be imported; None until all of them were tried."""
 
     def do_GET(self) -> None:
-        """Answer 200 once every handler was imported or found broken."""
+        """Answer 200 once every handler was imported or found broken; or the counts."""
+        if self.path == "/invocations":
+            self.reply(200, self.runtime.counts())
+            return
         known = self.failures
-        self.reply(503 if known is None else 200, {"failed": known or {}})
+        answer = {"failed": known or {}, "pid": os.getpid()}
+        self.reply(503 if known is None else 200, answer)
 
     def do_POST(self) -> None:
         """Invoke a function."""
@@ -56,8 +63,8 @@ class InvokeHandler(JsonHandler):
         self.reply(200, outcome.payload, headers)
 
 
-def make_server(port: int, runtime: Runtime) -> LoopbackServer:
-    """The endpoint on `port`; imports the handlers in the background."""
+def make_server(port: int, runtime: Runtime, *, in_background: bool = True) -> LoopbackServer:
+    """The endpoint on `port`; imports the handlers, in the background or before it returns."""
 
     class BoundHandler(InvokeHandler):
         pass
@@ -71,7 +78,10 @@ def make_server(port: int, runtime: Runtime) -> LoopbackServer:
         BoundHandler.failures = failures
 
     server = LoopbackServer(port, BoundHandler)
-    threading.Thread(target=preload, name="preload", daemon=True).start()
+    if in_background:
+        threading.Thread(target=preload, name="preload", daemon=True).start()
+    else:
+        preload()
     return server
 
 
@@ -87,7 +97,12 @@ def main() -> None:
 
         install_for_tests()
     template = read_template(arguments.template, region=arguments.region)
-    make_server(arguments.port, Runtime(template.functions.values())).serve_forever()
+    workers = int(os.environ.get("LAMBDA_WORKERS") or 1)
+    runtime = Runtime(template.functions.values(), max(1, MAX_CONCURRENCY // workers))
+    server = make_server(arguments.port, runtime, in_background=workers == 1)
+    if workers > 1:
+        serve_by_workers(server, workers)
+    server.serve_forever()
 
 
 if __name__ == "__main__":

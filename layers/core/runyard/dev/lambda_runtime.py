@@ -61,7 +61,7 @@ class Outcome:
 class Runtime:
     """The functions of a template, their code loaded at first use or by `preload`."""
 
-    def __init__(self, functions: Iterable[Function]) -> None:
+    def __init__(self, functions: Iterable[Function], concurrency: int = MAX_CONCURRENCY) -> None:
         """Know the functions by their local name and by their logical id."""
         self._functions = {
             name: function
@@ -70,7 +70,12 @@ class Runtime:
         }
         self._handlers: dict[str, Handler] = {}
         self._loading = threading.Lock()
-        self._workers = ThreadPoolExecutor(MAX_CONCURRENCY, thread_name_prefix="handler")
+        self._counting = threading.Lock()
+        self._counts = {
+            function.logical_id: {"begun": 0, "at_work": 0}
+            for function in self._by_logical_id().values()
+        }
+        self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="handler")
 
     def find(self, name_or_arn: str) -> Function | None:
         """The function of a name, an ARN, or either with a qualifier."""
@@ -90,6 +95,16 @@ class Runtime:
             except Exception as exc:  # noqa: BLE001 - an entry point
                 failures[logical_id] = f"{type(exc).__name__}: {exc}"
         return failures
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By logical id, how many invocations have begun, and how many of them are at work."""
+        with self._counting:
+            return {name: dict(counts) for name, counts in self._counts.items()}
+
+    def _count(self, function: Function, *, begun: int = 0, at_work: int) -> None:
+        with self._counting:
+            self._counts[function.logical_id]["begun"] += begun
+            self._counts[function.logical_id]["at_work"] += at_work
 
     def invoke(self, function: Function, payload: bytes) -> Outcome:
         """Run the handler and wait for it, but no longer than the function's timeout."""
@@ -118,6 +133,13 @@ class Runtime:
         self, function: Function, payload: bytes, request_id: str, started: threading.Event
     ) -> Outcome:
         started.set()
+        self._count(function, begun=1, at_work=1)
+        try:
+            return self._outcome(function, payload, request_id)
+        finally:
+            self._count(function, at_work=-1)
+
+    def _outcome(self, function: Function, payload: bytes, request_id: str) -> Outcome:
         try:
             handler = self._handler(function)
         except Exception as exc:  # noqa: BLE001 - an entry point

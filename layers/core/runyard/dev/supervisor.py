@@ -120,6 +120,10 @@ class LocalStack:
             raise LocalStackError(f"{part} does not run")
         return process.pid
 
+    def port(self, part: str) -> int:
+        """The port that a part listens on."""
+        return self._plan.parts[part].port
+
     def kill(self, part: str) -> None:
         """`kill -9` a part and leave it down."""
         self._keeper.down(self._plan.parts[part], Part.kill)

@@ -12,6 +12,14 @@ from runyard.domain.exchanges import Call, Exchange, Question
 from runyard.domain.runs import RunStatus, Usage
 
 
+def _is_refused(question: Question) -> bool:
+    return question.answer is not None and not question.answer.data.get("is_approved")
+
+
+def _is_lapsed(question: Question) -> bool:
+    return question.answer is not None and question.answer.data.get("on_expiry") == "fail"
+
+
 class History:
     """A run as its log tells it, up to and including event `last`.
 
@@ -39,7 +47,6 @@ class History:
         self._questions: dict[str, Question] = {}
         self._worked = timedelta()
         self._at_work_since: datetime | None = None
-        self._paused_since: datetime | None = None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "History":
@@ -91,9 +98,12 @@ class History:
     @property
     def refusal(self) -> Question | None:
         """The question about a limit that a person did not want to raise."""
-        newest = self.limit_questions[-1:]
-        refused = [each for each in newest if each.answer and not each.answer.data["is_approved"]]
-        return refused[0] if refused else None
+        return next(filter(_is_refused, self.limit_questions[-1:]), None)
+
+    @property
+    def lapsed(self) -> Question | None:
+        """A question that nobody answered in time, and that fails the run for it."""
+        return next(filter(_is_lapsed, self._questions.values()), None)
 
     def worked(self, at: datetime) -> timedelta:
         """How long the run has been at work by then; its waits for a person do not count."""
@@ -101,23 +111,17 @@ class History:
             return self._worked
         return self._worked + max(timedelta(), at - self._at_work_since)
 
-    def waited(self, at: datetime) -> timedelta:
-        """How long the present wait for a person has lasted by then; nothing outside of one."""
-        return max(timedelta(), at - (self._paused_since or at))
-
     @property
     def mid_step(self) -> bool:
         """Whether something was begun and not finished: the mark that a crashed worker leaves."""
-        return self.partial_reply or any(
-            call.phase in ("started", "resumed") for call in self.unfinished
-        )
+        phases = {call.phase for call in self.unfinished}
+        return self.partial_reply or not phases.isdisjoint({"started", "resumed"})
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
         if event.sequence != self.last + 1:
             raise ValueError(f"event {event.sequence} cannot follow event {self.last}")
-        self.last = event.sequence
-        self.last_type = event.type
+        self.last, self.last_type = event.sequence, event.type
         data = event.data
         if event.type not in DELTA_TYPES:
             self.kept.append(event)
@@ -158,9 +162,8 @@ class History:
         self.lost_executions = 0
         if question.call is not None:
             question.call.phase, question.call.answer = "answered", event
-        elif event.data["is_approved"]:
-            raised_to = event.data["effective_params"]["raised_to"]
-            self.raised[question.limit] = from_number(raised_to)
+        elif event.data.get("is_approved"):
+            self.raised[question.limit] = from_number(event.data["effective_params"]["raised_to"])
             self.cut_by = ""
 
     def _take_reply(self, data: Mapping[str, Any]) -> None:
@@ -192,10 +195,8 @@ class History:
             case "run.paused":
                 self._worked = self.worked(parse(event.timestamp))
                 self.status, self._at_work_since = "paused", None
-                self._paused_since = parse(event.timestamp)
             case "run.resumed":
                 self.status, self._at_work_since = "started", parse(event.timestamp)
-                self._paused_since = None
                 for call in self.unfinished:
                     if call.phase == "answered":
                         call.phase = "resumed"

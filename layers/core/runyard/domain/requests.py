@@ -3,10 +3,13 @@
 An input request is open until it is answered, expired, or voided by the end of its run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from runyard.domain.clock import now, parse, stamp
 
 RequestType = Literal["human_feedback", "approval_request"]
 RequestState = Literal["open", "answered", "expired", "void"]
@@ -36,6 +39,28 @@ class InputRequest(BaseModel):
     on_expiry: str = "keep_waiting"
     state: RequestState = "open"
     answer: Mapping[str, Any] | None = None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the time to answer is over, also while the timer has not told so yet.
+
+        A question that keeps waiting only says when an answer is due.
+        """
+        if self.state != "open" or self.expires_at is None or self.on_expiry == "keep_waiting":
+            return False
+        return self.expires_at <= stamp()
+
+
+def seconds_left(requests: Iterable[InputRequest]) -> float:
+    """Until the first of these questions expires, negative where it has; infinite if none does."""
+    return min(
+        (
+            (parse(request.expires_at) - now()).total_seconds()
+            for request in requests
+            if request.expires_at is not None and request.on_expiry != "keep_waiting"
+        ),
+        default=inf,
+    )
 
 
 class Answer(BaseModel):

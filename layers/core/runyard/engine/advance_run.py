@@ -11,9 +11,10 @@ from functools import partial
 from typing import Literal
 
 from runyard.agent.conversation import answer_of
+from runyard.agent.definition import Limits
 from runyard.domain.errors import FinalError, LimitExceededError, SupersededError
 from runyard.engine.daily_caps import release
-from runyard.engine.expiry import check_wait, expire, wait_for, wait_on
+from runyard.engine.expiry import expire, wait_for, wait_on
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
 from runyard.engine.model_reply import add_reply, recovered
@@ -29,7 +30,8 @@ class Advance:
     """How far the run was carried; `wait_seconds` is how long a person has to answer at most.
 
     `limit` names the limit that a person is to be asked about, if that is what is needed, and
-    `limit_at` is the event behind which it was met. `next_execution` is the one to go on in.
+    `limit_at` is the event behind which a person turned out to be needed. `next_execution` is the
+    one to go on in.
     """
 
     outcome: Outcome
@@ -79,7 +81,7 @@ async def _advance_or_fail(step: Step) -> Advance:
     except FinalError as error:
         if isinstance(error, LimitExceededError) and _may_be_raised(step, error):
             await release(step)
-            return Advance("needs_input", wait_for(step, []), error.limit, step.history.last)
+            return _needs_input(step, wait_for(_limits(step), []), error.limit)
         code, message = error.code, str(error)
         await step.write(lambda: step.journal.fail(code, message))
         await release(step)
@@ -87,16 +89,23 @@ async def _advance_or_fail(step: Step) -> Advance:
 
 
 def _may_be_raised(step: Step, error: LimitExceededError) -> bool:
-    return bool(error.limit) and step.snapshot.definition.limits.on_limit == "ask"
+    return bool(error.limit) and _limits(step).on_limit == "ask"
+
+
+def _limits(step: Step) -> Limits:
+    return step.snapshot.definition.limits
+
+
+def _needs_input(step: Step, wait_seconds: int, limit: str = "") -> Advance:
+    return Advance("needs_input", wait_seconds, limit, step.history.last)
 
 
 async def _advance(step: Step) -> Advance:
     await _take_up(step)
     if step.history.status == "paused":
-        await expire(step)
+        waiting = await expire(step)
         if step.history.open_questions:
-            check_wait(step)
-            return Advance("needs_input", wait_on(step))
+            return _needs_input(step, wait_on(waiting))
         await _resume(step)
     if step.history.refusal:
         raise refused(step.history.refusal)
@@ -113,7 +122,7 @@ async def _advance(step: Step) -> Advance:
             step.budget.check()
             await add_reply(step)
         elif questions := await perform_calls(step):
-            return Advance("needs_input", wait_for(step, questions))
+            return _needs_input(step, wait_for(_limits(step), questions))
 
 
 async def _take_up(step: Step) -> None:

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from runyard.agent.definition import Limits
-from runyard.domain.clock import stamp
+from runyard.domain.clock import stamp, stamp_in
 from runyard.domain.costs import from_number, to_number
 from runyard.domain.errors import LimitExceededError
 from runyard.domain.exchanges import Question
@@ -32,6 +32,7 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
         raised_to *= 2
     params = {"used": used, "limit_now": limit, "raised_to": raised_to}
     shown = {key: _shown(name, number) for key, number in params.items()}
+    expires_in, on_expiry = limits.time_to_answer(None, "keep_waiting")
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
         id=derived_id(journal.run.id, "limit", str(len(journal.history.limit_questions))),
@@ -44,6 +45,8 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
         params={"limit": name, **shown},
         editable_params=("raised_to",),
         created_at=stamp(),
+        expires_at=None if expires_in is None else stamp_in(expires_in),
+        on_expiry=on_expiry,
     )
 
 

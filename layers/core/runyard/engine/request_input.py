@@ -4,16 +4,14 @@ One transaction writes questions, `run.paused` and token, so no question is ever
 can be answered.
 """
 
-from collections.abc import Iterator
-
 from runyard.agent.approval import Ask, next_action, tool_label
 from runyard.agent.definition import AgentDefinition, Snapshot
-from runyard.domain.clock import now, parse, stamp, stamp_in
+from runyard.domain.clock import stamp, stamp_in
 from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
 from runyard.domain.events import Draft
 from runyard.domain.exchanges import Call
 from runyard.domain.ids import derived_id
-from runyard.domain.requests import InputRequest
+from runyard.domain.requests import InputRequest, seconds_left
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import limit_request
 from runyard.store.stores import Stores
@@ -22,7 +20,10 @@ from runyard.store.stores import Stores
 def request_input(
     stores: Stores, run_id: str, task_token: str, limit: str = "", limit_at: int = 0
 ) -> None:
-    """Begin the wait that `task_token` ends; `limit` was met behind event `limit_at`, if any was.
+    """Begin the wait that `task_token` ends; a person is needed, behind event `limit_at`.
+
+    `limit` names the limit that was met, if any was. Where the run has moved on since (this call
+    comes late, or twice) nothing new is asked; a `limit_at` of 0 is for whoever does not know it.
 
     Raises AlreadyAnsweredError where there is nothing to wait for, SupersededError where another
     writer was first.
@@ -31,12 +32,14 @@ def request_input(
     if journal.history.has_ended:
         raise AlreadyAnsweredError(run_id)
     definition = _definition(journal)
-    if limit:
-        requests = _about_limit(journal, definition, limit, limit_at)
-    else:
-        requests = _about_calls(journal, definition)
+    requests = []
+    if journal.history.last == limit_at or (not limit and not limit_at):
+        if limit:
+            requests = [limit_request(journal, definition.limits, limit)]
+        else:
+            requests = _about_calls(journal, definition)
     if requests:
-        _publish(journal, requests, task_token, definition.limits.wait_seconds)
+        _publish(journal, requests, task_token)
     elif journal.history.open_questions:
         _wait_again(journal, task_token)
     else:
@@ -44,9 +47,7 @@ def request_input(
     journal.close()
 
 
-def _publish(
-    journal: Journal, requests: list[InputRequest], task_token: str, wait_seconds: float
-) -> None:
+def _publish(journal: Journal, requests: list[InputRequest], task_token: str) -> None:
     stores, run_id = journal.stores, journal.run.id
     paused = {"id": run_id, "object": "run", "status": "paused"}
     drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
@@ -56,7 +57,7 @@ def _publish(
             "paused",
             open_requests=len(requests),
             usage=journal.history.usage,
-            wait_seconds=min([wait_seconds, *_times_to_answer(requests)]),
+            wait_seconds=seconds_left(requests),
         ),
         stores.input_requests.pause_change(
             run_id, task_token, [request.id for request in requests]
@@ -87,22 +88,6 @@ def _wait_again(journal: Journal, task_token: str) -> None:
         raise AlreadyAnsweredError(journal.run.id)
 
 
-def _times_to_answer(requests: list[InputRequest]) -> Iterator[float]:
-    """Seconds until each of those questions expires that do."""
-    for request in requests:
-        if request.expires_at is not None and request.on_expiry != "keep_waiting":
-            yield (parse(request.expires_at) - now()).total_seconds()
-
-
-def _about_limit(
-    journal: Journal, definition: AgentDefinition, limit: str, limit_at: int
-) -> list[InputRequest]:
-    """Nothing where the run has moved on since: asked already, or at work again."""
-    if journal.history.last != limit_at:
-        return []
-    return [limit_request(journal, definition.limits, limit)]
-
-
 def _definition(journal: Journal) -> AgentDefinition:
     kept = journal.stores.definitions.get(journal.run.definition_digest)
     return Snapshot.kept(kept).definition
@@ -123,6 +108,7 @@ def _about_calls(journal: Journal, definition: AgentDefinition) -> list[InputReq
 def _request(
     journal: Journal, definition: AgentDefinition, call: Call, ask: Ask, sequence: int
 ) -> InputRequest:
+    expires_in, on_expiry = definition.limits.time_to_answer(ask.expires_in, ask.on_expiry)
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
         id=derived_id(call.id, str(call.questions)),
@@ -136,8 +122,8 @@ def _request(
         params=ask.params,
         editable_params=ask.editable_params,
         created_at=stamp(),
-        expires_at=None if ask.expires_in is None else stamp_in(ask.expires_in),
-        on_expiry=ask.on_expiry,
+        expires_at=None if expires_in is None else stamp_in(expires_in),
+        on_expiry=on_expiry,
     )
 
 
@@ -150,7 +136,7 @@ def _draft(request: InputRequest) -> Draft:
     if request.tool_call_id is not None:
         data["tool_call_id"] = request.tool_call_id
     if request.expires_at is not None:
-        data["expires_at"] = request.expires_at
+        data |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
     if request.type == "human_feedback":
         data["object"] = "agent.human_feedback"
         return Draft(type="agent.human_feedback.requested", data=data)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from runyard.agent.definition import Snapshot
+from runyard.agent.questions import MAX_ANSWER_BYTES, faults_of_feedback, fitted, size_of
 from runyard.agent.schemas import faults_of
-from runyard.domain.clock import stamp
 from runyard.domain.errors import (
     AppendConflictError,
     ConflictError,
@@ -49,9 +49,10 @@ def submit_input(
             raise InvalidRequestError({"request_id": "is not a request of this run"})
         if request.type != answer.type:
             raise InvalidRequestError({"type": f"the request is of type {request.type}"})
+        answer = _fitted(request, answer)
         if request.state == "answered" and request.answer == answer.content():
             return _resume(stores, orchestrator, run)
-        if request.state in ("answered", "expired") or _is_overdue(request):
+        if request.state in ("answered", "expired") or request.is_overdue:
             state = "answered" if request.state == "answered" else "expired"
             raise ConflictError({"request_id": f"is {state} already"})
         if run.has_ended:
@@ -95,22 +96,24 @@ def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
         _log.exception("run not resumed; the sweep will resume it", extra={"run_id": run.id})
 
 
-def _is_overdue(request: InputRequest) -> bool:
-    """Whether the time to answer is over, though the state machine's timer has not told yet."""
-    if request.state != "open" or request.expires_at is None or request.on_expiry == "keep_waiting":
-        return False
-    return request.expires_at <= stamp()
+def _fitted(request: InputRequest, answer: Answer) -> Answer:
+    if request.type != "human_feedback":
+        return answer
+    return answer.model_copy(update={"feedback": fitted(request.params, answer.feedback)})
 
 
 def _draft(
     stores: Stores, run: Run, request: InputRequest, answer: Answer, answered_by: str
 ) -> Draft:
     if request.type == "human_feedback":
-        feedback = _feedback(request, answer)
-        data: dict[str, Any] = {"id": request.id, "feedback": feedback}
+        _check_feedback(request, answer)
+        data: dict[str, Any] = {"id": request.id, "feedback": answer.feedback}
         return Draft(type="agent.human_feedback.received", data=data | {"answered_by": answered_by})
     if answer.is_approved is None:
         raise InvalidRequestError({"is_approved": "is required"})
+    if size_of(answer.content()) > MAX_ANSWER_BYTES:
+        name = "feedback" if answer.params is None else "params"
+        raise InvalidRequestError({name: f"must be at most {MAX_ANSWER_BYTES} bytes as JSON"})
     data = {"id": request.id, "is_approved": answer.is_approved}
     if answer.feedback is not None:
         data["feedback"] = answer.feedback
@@ -122,19 +125,13 @@ def _draft(
     return Draft(type="approval_request.resolved", data=data)
 
 
-def _feedback(request: InputRequest, answer: Answer) -> Any:
-    feedback = answer.feedback
-    if feedback is None or (isinstance(feedback, str) and not feedback.strip()):
-        raise InvalidRequestError({"feedback": "cannot be blank"})
+def _check_feedback(request: InputRequest, answer: Answer) -> None:
+    faults = faults_of_feedback(request.params, answer.feedback)
     for name in ("is_approved", "params"):
         if getattr(answer, name) is not None:
-            raise InvalidRequestError({name: "belongs to an approval, not to a question"})
-    choices = request.params.get("choices")
-    if choices and isinstance(feedback, str):
-        feedback = feedback.strip()
-    if choices and feedback not in choices:
-        raise InvalidRequestError({"feedback": f"must be one of: {', '.join(choices)}"})
-    return feedback
+            faults[name] = "belongs to an approval, not to a question"
+    if faults:
+        raise InvalidRequestError(faults)
 
 
 def _effective(

@@ -8,11 +8,10 @@ timer told. All of it shows in the run's record, its log, and the state of its e
 import logging
 from dataclasses import dataclass, field
 
-from runyard.agent.definition import Snapshot
 from runyard.domain.clock import stamp_in
 from runyard.domain.errors import AppendConflictError, NotFoundError, RetryableError
+from runyard.domain.requests import seconds_left
 from runyard.domain.runs import Run
-from runyard.engine.expiry import time_left
 from runyard.engine.journal import Journal
 from runyard.engine.orchestrator import ExecutionState, Orchestrator
 from runyard.store.runs import TIMER_GRACE_SECONDS
@@ -103,8 +102,7 @@ def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) ->
         return
     left = 0.0
     if history.open_questions:
-        kept = stores.definitions.get(journal.run.definition_digest)
-        left = time_left(Snapshot.kept(kept).definition, history)
+        left = seconds_left(stores.input_requests.open_of_run(journal.run.id))
     is_overdue = left < -TIMER_GRACE_SECONDS
     token = stores.input_requests.token(journal.run.id)
     if token is not None and (is_overdue or not history.open_questions):

@@ -84,27 +84,31 @@ class EventLog:
     ) -> list[Event]:
         """Append the drafts behind event `last`, together with `changes` to records.
 
-        Only the last batch of a long append is joined with the changes; the ones before it hold no
-        event that changes what the run is, because such events come last in their drafts.
+        Without changes, a long append is put batch by batch; with changes, it is there whole or not
+        at all: a question must not be seen before its record is.
 
         Raises AppendConflictError where another writer was first, or where a change's own condition
         did not hold.
         """
         events = placed(drafts, after=last)
-        *early, final = self._batches(run_id, events)
-        for batch in early:
-            self._put(run_id, batch, ())
-        self._put(run_id, final, changes)
+        batches = self._batches(run_id, events)
+        if changes:
+            self._put(run_id, batches, changes)
+        else:
+            for batch in batches:
+                self._put(run_id, [batch])
         return events
 
-    def _put(self, run_id: str, batch: _Building, changes: Sequence[Change]) -> None:
-        item = _to_item(run_id, batch)
+    def _put(
+        self, run_id: str, batches: Sequence[_Building], changes: Sequence[Change] = ()
+    ) -> None:
+        batch, items = batches[0], [_to_item(run_id, batch) for batch in batches]
         try:
             if changes:
-                put = self._table.put_change(item, if_absent=True)
-                transact(self._table.client, [put, *changes])
+                puts = [self._table.put_change(item, if_absent=True) for item in items]
+                transact(self._table.client, [*puts, *changes])
             else:
-                self._table.put(item, if_absent=True)
+                self._table.put(items[0], if_absent=True)
         except ConditionFailedError as error:
             # A call whose answer was lost is sent again by boto3 and then meets its own item.
             found = error.items.get(0) or self._item(run_id, batch.first)

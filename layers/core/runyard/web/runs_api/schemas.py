@@ -139,6 +139,7 @@ def _usage(run: Run) -> dict[str, Any] | None:
 
 
 def request_view(request: InputRequest) -> dict[str, Any]:
+    """The question as the API shows it; when it expires and what then, if it ever does."""
     view: dict[str, Any] = {
         "id": request.id,
         "type": request.type,
@@ -147,5 +148,5 @@ def request_view(request: InputRequest) -> dict[str, Any]:
         "editable_params": list(request.editable_params),
     }
     if request.expires_at is not None:
-        view["expires_at"] = request.expires_at
+        view |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
     return view

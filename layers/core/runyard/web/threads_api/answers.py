@@ -1,6 +1,7 @@
 """An answer given as one text: which question it is for, and what it says.
 
-A question takes the text as it is. An approval takes the words `approve` and `deny`, or a JSON
+A question takes the text as it is, one with a form the object that the text is as JSON. An approval
+takes the words `approve` and `deny`, or a JSON
 object `{is_approved, feedback?, params?}`.
 """
 
@@ -69,7 +70,8 @@ def _request(services: Services, run: Run, request_id: str | None) -> InputReque
 
 def _answer(request: InputRequest, content: str) -> Answer:
     if request.type == "human_feedback":
-        return Answer(type=request.type, request_id=request.id, feedback=content)
+        feedback = parsed_json(content, "content") if "form" in request.params else content
+        return Answer(type=request.type, request_id=request.id, feedback=feedback)
     decision = _DECISIONS.get(content.strip().casefold())
     if decision is not None:
         return Answer(type=request.type, request_id=request.id, is_approved=decision)
@@ -94,4 +96,8 @@ def _field(name: str) -> str:
     """What a field of an answer is called here, where the content holds all of it."""
     if name == "request_id":
         return name
-    return "content" if name in ("feedback", "is_approved") else f"content.{name}"
+    if name == "is_approved":
+        return "content"
+    # Of a form, what lies inside of the feedback lies inside of the content.
+    inner = name.removeprefix("feedback")
+    return f"content{inner}" if inner != name else f"content.{name}"

@@ -4,10 +4,10 @@ The table names for every type of event the type that this API shows it as, and 
 data. An event of a type that is not in it was written by a later release, and goes out as it is.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runyard.agent.questions import told
 from runyard.domain.events import Event, EventType
 from runyard.domain.runs import Run
 from runyard.web.threads_api.views import trace_id
@@ -83,7 +83,8 @@ def _question(data: _Data, _: Run) -> dict[str, Any]:
         "params": data["params"],
     }
     # An approval tells what of it may be changed, and both tell how long there is time.
-    return view | {name: data[name] for name in ("editable_params", "expires_at") if name in data}
+    further = ("editable_params", "expires_at", "on_expiry")
+    return view | {name: data[name] for name in further if name in data}
 
 
 def _feedback(data: _Data, _: Run) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def _failed(data: _Data, _: Run) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return value if value is None or isinstance(value, str) else told(value)
 
 
 _VIEWS: Mapping[EventType, tuple[str, _View]] = {

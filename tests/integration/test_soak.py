@@ -1,0 +1,16 @@
+"""The soak's smaller form; `make soak` runs it with five hundred runs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.soak import KEY, soak
+
+
+@pytest.mark.timeout(300)
+def test_runs_end_right_while_workers_die(tmp_path: Path) -> None:
+    lines: list[str] = []
+    soaked = soak(40, tmp_path, lines.append)
+    assert soaked.counts["workers killed"] > 0
+    assert soaked.counts["answers"] == 2 * 38
+    assert KEY not in "".join(lines)

@@ -1,0 +1,92 @@
+"""The agents whose runs are played: each waits for people, in a way of its own."""
+
+from typing import Any
+
+from runyard.agent.definition import Snapshot
+
+SECONDS_TO_ANSWER = 100
+_AMOUNT = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+_FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def _http(name: str, effect: str, **further: Any) -> dict[str, Any]:
+    return {
+        "kind": "http",
+        "name": name,
+        "description": "Takes money.",
+        "method": "POST",
+        "url": f"${{TILL}}/{name}",
+        "parameters": _AMOUNT,
+        "effect": effect,
+        **further,
+    }
+
+
+_TOOLS = [
+    _http("charge", "unsafe"),
+    _http("note", "idempotent"),
+    _http("pay", "unsafe", approval={"editable": ["amount"]}),
+    _http(
+        "pay_soon",
+        "unsafe",
+        approval={"expires_in": SECONDS_TO_ANSWER, "on_expiry": "deny", "editable": ["amount"]},
+    ),
+    {"kind": "ask_human"},
+    {
+        "kind": "ask_human",
+        "name": "ask_soon",
+        "form": _FORM,
+        "expires_in": SECONDS_TO_ANSWER,
+        "on_expiry": "use_default",
+        "default": {"n": 0},
+    },
+    {
+        "kind": "ask_human",
+        "name": "ask_or_fail",
+        "expires_in": 2 * SECONDS_TO_ANSWER,
+        "on_expiry": "fail",
+    },
+]
+
+
+def _call(tool: str) -> dict[str, Any]:
+    asks = tool.startswith("ask")
+    return {"tool": tool, "input": {"prompt": "?"} if asks else {"amount": 10}}
+
+
+def _turns(*replies: str) -> list[dict[str, Any]]:
+    return [
+        *({"say": "So.", "call": [_call(tool) for tool in reply.split()]} for reply in replies),
+        {"say": "Done."},
+    ]
+
+
+_DIALOGUES = {
+    "questions": _turns("ask_human ask_soon"),
+    "expiry": _turns("ask_soon ask_or_fail pay_soon"),
+    "approvals": _turns("pay note pay_soon"),
+    "charge": _turns("charge ask_human", "charge pay"),
+    "limit": _turns("note", "note ask_human", "note"),
+}
+CASES = tuple(_DIALOGUES)
+
+
+def agent(case: str, **limits: Any) -> Snapshot:
+    """The agent of a case; the one of `limit` asks whether it may take more than one step."""
+    if case == "limit":
+        limits |= {"steps": 1, "on_limit": "ask"}
+    return Snapshot.model_validate(
+        {
+            "definition": {
+                "key": case,
+                "version": "1",
+                "instructions": "Ask.",
+                "route": "played",
+                "input_schema": {"type": "object"},
+                "tools": _TOOLS,
+                "limits": limits,
+            },
+            "route": {"model": "scripted:played"},
+            "script": {"dialogues": [{"name": case, "turns": _DIALOGUES[case]}]},
+        }
+    )

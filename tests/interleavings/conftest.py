@@ -1,0 +1,66 @@
+"""The board that games are played on: the real store, on tables that no other test sweeps."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard.dev.clients import client
+from runyard.dev.supervisor import REPOSITORY, LocalStack
+from runyard.dev.template import read_template
+from runyard.domain import clock
+from runyard.store.stores import Stores
+from tests.interleavings.game import Game, StoresOver, Till
+from tests.interleavings.moved_clock import MovedClock
+from tests.servers.loopback import LoopbackServer
+
+
+@pytest.fixture(scope="module")
+def stores_over(stack: LocalStack) -> Iterator[tuple[Any, StoresOver]]:
+    """The store's client, and stores over any client like it."""
+    dynamodb = stack.client("dynamodb")
+    template = read_template(Path(REPOSITORY) / "template.yaml", region="us-east-1")
+    environment = stack.environment
+    names = {}
+    for table in template.tables:
+        names[table.name] = f"{table.name}-interleavings"
+        dynamodb.create_table(**{**table.arguments, "TableName": names[table.name]})
+
+    def over(faulty: Any) -> Stores:
+        return Stores.create(
+            faulty,
+            stack.client("s3"),
+            events_table=names[environment["EVENTS_TABLE"]],
+            records_table=names[environment["RECORDS_TABLE"]],
+            bucket=environment["BUCKET"],
+        )
+
+    yield client("dynamodb", environment), over
+    for name in names.values():
+        dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def moved_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`MovedClock` says how late it is."""
+    # The one place where the service reads the clock: no port is needed to move it.
+    monkeypatch.setattr(clock, "datetime", MovedClock)
+    yield
+    MovedClock.ahead = timedelta()
+
+
+@pytest.fixture
+def new_game(stores_over: tuple[Any, StoresOver]) -> Iterator[Callable[[], Game]]:
+    """Begins a game; all of a test's games have one tool server."""
+    till = Till()
+    with LoopbackServer(till) as server:
+        yield partial(Game, *stores_over, till, server)
+
+
+@pytest.fixture
+def game(new_game: Callable[[], Game]) -> Game:
+    """One game."""
+    return new_game()

@@ -1,0 +1,118 @@
+"""What is done in a game: the machine's next move, a person's answer, the end of everything."""
+
+from functools import partial
+from typing import Any
+
+from runyard.domain import clock
+from runyard.domain.errors import ConflictError, InvalidRequestError
+from runyard.domain.requests import Answer, InputRequest
+from runyard.domain.runs import Run
+from runyard.engine.advance_run import Advance
+from runyard.engine.submit_input import submit_input
+from runyard.engine.sweep_runs import sweep_runs
+from tests.interleavings.game import Game
+from tests.interleavings.lossy_client import Plan
+from tests.interleavings.moved_clock import MovedClock
+from tests.interleavings.played_machine import Execution, Place
+
+_PLACES: dict[str, Place] = {
+    "more": "AdvanceRun",
+    "needs_input": "WaitForInput",
+    "finished": "ended",
+}
+
+
+def move_execution(game: Game, execution: Execution, plan: Plan) -> None:
+    """What the state machine does next with it; nothing while it waits."""
+    moves = execution.moves
+
+    def is_current() -> bool:
+        return execution.moves == moves
+
+    def advanced(advance: Advance | None) -> None:
+        if advance and is_current():
+            execution.needs = advance
+            execution.move(_PLACES[advance.outcome])
+
+    def asked(outcome: str) -> None:
+        if not is_current():
+            return
+        if outcome == "waits":
+            execution.times_out_at = clock.now().timestamp() + execution.needs.wait_seconds
+            execution.place = "waiting"
+        else:
+            execution.token = ""
+            execution.move("AdvanceRun" if outcome == "goes on" else "WaitForInput")
+
+    if execution.place == "AdvanceRun":
+        game.advance(execution.run_id, plan, advanced)
+    elif execution.place == "WaitForInput":
+        token = game.machine.new_token(execution)
+        game.ask(execution.run_id, token, execution.needs, plan, asked)
+    elif execution.can_move(clock.now().timestamp()):
+        execution.token = ""
+        execution.move("AdvanceRun")
+
+
+def answer_request(game: Game, run: Run, request: InputRequest, how: int, plan: Plan) -> None:
+    """Answer a question, in one of several ways; asked before or not, in time or not."""
+    answer, recorded = _answer(request, how)
+    is_late = request.is_overdue or request.state in ("expired", "void")
+    other = request.id in game.accepted and game.accepted[request.id] != recorded
+    try:
+        ended = game.process(
+            run.id,
+            plan,
+            lambda stores: submit_input(stores, game.machine, run.id, answer, "somebody"),
+        )
+    except (ConflictError, InvalidRequestError):
+        assert is_late or other or request.state == "answered" or has_ended(game, run)
+        return
+    assert not is_late
+    assert not other
+    if ended:
+        game.accepted[request.id] = recorded
+
+
+def has_ended(game: Game, run: Run) -> bool:
+    current = game.stores.runs.get(run.id)
+    return current is not None and current.has_ended
+
+
+def _answer(request: InputRequest, how: int) -> tuple[Answer, dict[str, Any]]:
+    made = partial(Answer, type=request.type, request_id=request.id)
+    if request.type == "approval_request":
+        name = "raised_to" if request.tool_call_id is None else "amount"
+        edits = {name: 50 + how} if how % 2 and name in request.editable_params else None
+        approves = how != 0
+        recorded = {
+            "is_approved": approves,
+            "effective_params": {**request.params, **(edits or {})},
+        }
+        return made(is_approved=approves, params=edits), recorded
+    feedback: Any = f"answer {how % 2}"
+    if choices := request.params.get("choices"):
+        feedback = choices[how % len(choices)]
+    if "form" in request.params:
+        feedback = {"n": how % 2}
+    return made(feedback=feedback), {"feedback": feedback}
+
+
+def play_to_the_end(game: Game) -> None:
+    """Nothing goes wrong any more: the sweep finds what was lost, people answer, all runs end."""
+    for _ in range(60):
+        sweep_runs(game.stores, game.machine, everything=True)
+        for execution in list(game.machine.executions.values()):
+            if execution.place != "ended":
+                move_execution(game, execution, Plan())
+        live = [run for run in game.runs if not has_ended(game, run)]
+        if not live:
+            break
+        for run in live:
+            for request in game.stores.input_requests.open_of_run(run.id):
+                if not request.is_overdue:
+                    answer_request(game, run, request, 0, Plan())
+        MovedClock.pass_by(1)
+    for run in game.runs:
+        game.check(run)
+        assert has_ended(game, run)

@@ -1,0 +1,154 @@
+"""Waits for people, move by move: the last moment, the moment after, crashes at approvals."""
+
+import json
+from typing import Any
+
+import pytest
+
+from runyard.domain.errors import ConflictError
+from runyard.domain.requests import Answer, InputRequest
+from runyard.domain.runs import Run
+from runyard.engine.submit_input import submit_input
+from tests.interleavings.agents import SECONDS_TO_ANSWER
+from tests.interleavings.game import Game
+from tests.interleavings.lossy_client import Mishap, Plan
+from tests.interleavings.moved_clock import MovedClock
+from tests.interleavings.moves import move_execution, play_to_the_end
+from tests.interleavings.played_machine import Execution
+
+pytestmark = pytest.mark.usefixtures("moved_clock")
+
+
+def waiting(game: Game, case: str, **limits: Any) -> tuple[Run, Execution, list[InputRequest]]:
+    """A run whose execution waits for a person, and what it asks."""
+    run = game.begin(case, **limits)
+    execution = game.execution_of(run)
+    assert execution is not None
+    while execution.place != "waiting":
+        move_execution(game, execution, Plan())
+    return run, execution, game.stores.input_requests.open_of_run(run.id)
+
+
+def answer(game: Game, request: InputRequest, **said: Any) -> None:
+    given = Answer(type=request.type, request_id=request.id, **said)
+    submit_input(game.stores, game.machine, request.run_id, given, "somebody")
+
+
+def types(game: Game, run: Run) -> list[str]:
+    return [event.type for event in game.stores.log.events(run.id)]
+
+
+def test_an_answer_at_the_last_moment_counts(game: Game) -> None:
+    run, execution, (ever, soon) = waiting(game, "questions")
+    MovedClock.pass_by(SECONDS_TO_ANSWER - 2)
+    answer(game, soon, feedback={"n": 7})
+    MovedClock.pass_by(5)
+    # The timer of a moment ago fires all the same, and finds nothing that has expired.
+    move_execution(game, execution, Plan())
+    move_execution(game, execution, Plan())
+    assert [one.id for one in game.stores.input_requests.open_of_run(run.id)] == [ever.id]
+    assert "input_request.expired" not in types(game, run)
+    play_to_the_end(game)
+    assert types(game, run)[-1] == "run.completed"
+
+
+def test_an_answer_after_the_time_changes_nothing_also_before_the_timer(game: Game) -> None:
+    run, execution, (_, soon) = waiting(game, "questions")
+    MovedClock.pass_by(SECONDS_TO_ANSWER)
+    before = types(game, run)
+    with pytest.raises(ConflictError):
+        answer(game, soon, feedback={"n": 7})
+    assert types(game, run) == before
+    MovedClock.pass_by(2)
+    for _ in range(3):
+        move_execution(game, execution, Plan())
+    assert execution.place == "waiting"
+    assert types(game, run) == [*before, "input_request.expired"]
+    with pytest.raises(ConflictError):
+        answer(game, soon, feedback={"n": 7})
+    game.check(run)
+
+
+def test_a_run_waits_no_longer_than_its_limit_says(game: Game) -> None:
+    run, execution, requests = waiting(game, "questions", wait_seconds=SECONDS_TO_ANSWER // 2)
+    assert {request.on_expiry for request in requests} == {"fail"}
+    assert execution.needs.wait_seconds == SECONDS_TO_ANSWER // 2 + 1
+    MovedClock.pass_by(SECONDS_TO_ANSWER // 2 + 2)
+    move_execution(game, execution, Plan())
+    move_execution(game, execution, Plan())
+    assert types(game, run)[-3:] == ["input_request.expired"] * 2 + ["run.failed"]
+    ended = game.stores.runs.get(run.id)
+    assert ended is not None
+    assert ended.error is not None
+    assert ended.error["code"] == "input_expired"
+    game.check(run)
+
+
+def test_nobody_says_whether_a_limit_may_be_raised(game: Game) -> None:
+    run, execution, _ = waiting(game, "limit", wait_seconds=10)
+    MovedClock.pass_by(12)
+    move_execution(game, execution, Plan())
+    move_execution(game, execution, Plan())
+    ended = game.stores.runs.get(run.id)
+    assert ended is not None
+    assert ended.error == {
+        "code": "input_expired",
+        "message": "nobody said in time whether the run's limit may be raised",
+    }
+    game.check(run)
+
+
+def test_a_question_that_comes_twice_or_late_is_asked_once(game: Game) -> None:
+    run, execution, (ever, soon) = waiting(game, "questions")
+    answer(game, ever, feedback="yes")
+    answer(game, soon, feedback={"n": 1})
+    # The worker has taken the answers up and is at work when the call of long ago comes again.
+    move_execution(game, execution, Plan(2, "held after"))
+    before = types(game, run)
+    outcomes: list[str] = []
+    game.ask(run.id, "an old token", execution.needs, Plan(), outcomes.append)
+    assert outcomes == ["goes on"]
+    assert types(game, run) == before
+    game.held.pop().release()
+    play_to_the_end(game)
+    assert types(game, run).count("run.paused") == 1
+    assert "run.recovered" not in types(game, run)
+
+
+# The step after the approval writes `run.resumed`, the denial, and the results of `note` and `pay`.
+@pytest.mark.parametrize("mishap", ["lost before", "lost after"])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_what_runs_is_what_was_approved_also_after_a_crash(
+    game: Game, at: int, mishap: Mishap
+) -> None:
+    run, execution, (pay, pay_soon) = waiting(game, "approvals")
+    answer(game, pay_soon, is_approved=False)
+    answer(game, pay, is_approved=True, params={"amount": 57})
+    move_execution(game, execution, Plan(at, mishap))
+    effective, doubts = {"amount": 57}, 0
+    for _ in range(6):
+        move_execution(game, execution, Plan())
+        for request in game.stores.input_requests.open_of_run(run.id):
+            doubts += 1
+            assert request.params == {"choices": ["repeat", "skip", "fail"], "input": effective}
+            assert request.tool["name"] == "pay"
+            answer(game, request, feedback="repeat")
+    assert types(game, run)[-1] == "run.completed"
+    taken = {name: body for calls in game.till.taken.values() for name, body in calls}
+    assert json.loads(taken["pay"]) == effective
+    assert taken["pay"] == b'{"amount": 57}'
+    assert "pay_soon" not in taken
+    # What was approved, and by whom, is on record whatever came later.
+    events = list(game.stores.log.events(run.id))
+    resolved = [e.data for e in events if e.type == "approval_request.resolved"]
+    assert resolved[1]["effective_params"] == effective
+    assert resolved[1]["proposed_params"] == {"amount": 10}
+    assert resolved[1]["answered_by"] == "somebody"
+    (made,) = [
+        event.data["input"]
+        for event in events
+        if event.type == "agent.tool_call.completed" and event.data["id"] == pay.tool_call_id
+    ]
+    assert made == effective
+    assert doubts <= 1
+    game.check(run)

@@ -1,0 +1,204 @@
+"""Questions to a person: what may be asked for, what is an answer, what the model is told."""
+
+import json
+from typing import Any
+
+import pytest
+
+from runyard.agent.approval import Ask, Settle, next_action
+from runyard.agent.definition import AgentDefinition, Limits
+from runyard.agent.questions import (
+    MAX_ANSWER_BYTES,
+    MAX_FORM_BYTES,
+    faults_of_feedback,
+    faults_of_question,
+    fitted,
+)
+from runyard.domain.events import Draft, Event, placed
+from runyard.domain.exchanges import Call, CallPhase
+
+FORM = {
+    "type": "object",
+    "properties": {
+        "color": {"enum": ["red", "blue"]},
+        "sizes": {"type": "array", "items": {"type": "integer"}},
+    },
+    "required": ["color"],
+    "additionalProperties": False,
+}
+
+
+def definition(**tool: Any) -> AgentDefinition:
+    return AgentDefinition.model_validate(
+        {
+            "key": "a",
+            "version": "1",
+            "instructions": "x",
+            "route": "r",
+            "input_schema": {"type": "object"},
+            "tools": [{"kind": "ask_human"} | tool],
+        }
+    )
+
+
+def call(phase: CallPhase = "started", answer: Event | None = None, **given: Any) -> Call:
+    return Call("c1", "ask_human", {"prompt": "Which?"} | given, 1, phase, answer=answer)
+
+
+def event(kind: Any, **data: Any) -> Event:
+    return placed([Draft(type=kind, data=data)], after=0)[0]
+
+
+def nested(depth: int) -> dict[str, Any]:
+    form: dict[str, Any] = {"type": "object"}
+    for _ in range(depth):
+        form = {"type": "object", "properties": {"a": form}}
+    return form
+
+
+@pytest.mark.parametrize("given", [{}, {"choices": ["a", "b"]}, {"form": FORM}])
+def test_a_model_may_ask_for_a_text_a_choice_or_a_form(given: dict[str, Any]) -> None:
+    ask = next_action(definition(), call(**given), begun_here=True)
+    assert isinstance(ask, Ask)
+    assert (ask.prompt, ask.params) == ("Which?", given)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"form": {"type": "array"}}, "form.type must be object"),
+        ({"form": {}}, "form.type must be object"),
+        ({"form": []}, "form must be of type object"),
+        (
+            {"form": {"type": "object", "properties": {"a": {"type": "strin"}}}},
+            "form.properties.a.type is not a valid JSON Schema",
+        ),
+        ({"form": {"type": "object", "allOf": [{"$ref": "#"}]}}, "form.allOf.0.$ref cannot be"),
+        ({"form": nested(12)}, "form must be nested at most 16 deep"),
+        ({"form": {"type": "object", "title": "x" * MAX_FORM_BYTES}}, "form must be at most 16384"),
+        ({"form": FORM, "choices": ["a"]}, "form cannot stand beside choices"),
+        ({"choices": []}, "choices must have at least 1 items"),
+        ({"choices": ["a", " a "]}, "choices.1 stands there twice"),
+        ({"choices": ["a", " "]}, "choices.1 cannot be blank"),
+        ({"choices": [1]}, "choices.0 must be of type string"),
+    ],
+)
+def test_a_model_is_told_what_cannot_be_asked_for(given: dict[str, Any], fault: str) -> None:
+    settled = next_action(definition(), call(**given), begun_here=True)
+    assert isinstance(settled, Settle)
+    assert settled.error_code == "invalid_arguments"
+    assert settled.content.startswith(f"The arguments do not fit the tool: {fault}")
+
+
+def test_choices_are_offered_without_the_white_space_around_them() -> None:
+    ask = next_action(definition(), call(choices=[" Yes", "No\n"]), begun_here=True)
+    assert isinstance(ask, Ask)
+    assert ask.params == {"choices": ["Yes", "No"]}
+
+
+@pytest.mark.parametrize("fixed", [{"choices": ["a", "b"]}, {"form": FORM}])
+def test_a_tool_with_a_form_of_its_own_takes_only_the_prompt(fixed: dict[str, Any]) -> None:
+    agent = definition(**fixed)
+    tool = agent.tools[0]
+    assert list(tool.parameters["properties"]) == ["prompt"]
+    ask = next_action(agent, call(), begun_here=True)
+    assert isinstance(ask, Ask)
+    assert ask.params == fixed
+    refused = next_action(agent, call(choices=["c"]), begun_here=True)
+    assert isinstance(refused, Settle)
+    assert refused.content.endswith("choices is not a known field.")
+
+
+@pytest.mark.parametrize(
+    ("params", "feedback", "faults"),
+    [
+        ({}, "anything", {}),
+        ({}, {"a": 1}, {}),
+        ({}, " ", {"feedback": "cannot be blank"}),
+        ({}, None, {"feedback": "cannot be blank"}),
+        ({"choices": ["A", "b"]}, " A\n", {}),
+        ({"choices": ["A", "b"]}, "a", {"feedback": "must be one of: A, b"}),
+        ({"choices": ["A", "b"]}, ["A"], {"feedback": "must be one of: A, b"}),
+        ({"form": FORM}, {"color": "red", "sizes": [1]}, {}),
+        ({"form": FORM}, "red", {"feedback": "must be of type object"}),
+        ({"form": FORM}, {}, {"feedback.color": "is required"}),
+        (
+            {"form": FORM},
+            {"color": "green", "sizes": [1, "x"], "more": 1},
+            {
+                "feedback.color": 'must be one of "red", "blue"',
+                "feedback.sizes.1": "must be of type integer",
+                "feedback.more": "is not a known field",
+            },
+        ),
+        ({}, "x" * MAX_ANSWER_BYTES, {"feedback": "must be at most 131072 bytes as JSON"}),
+    ],
+)
+def test_an_answer_fits_its_question_or_all_faults_are_named(
+    params: dict[str, Any], feedback: Any, faults: dict[str, str]
+) -> None:
+    assert faults_of_feedback(params, fitted(params, feedback)) == faults
+
+
+def test_a_form_without_required_fields_may_come_back_empty() -> None:
+    assert faults_of_feedback({"form": {"type": "object"}}, {}) == {}
+
+
+def test_the_model_is_told_a_form_as_json() -> None:
+    answer = event("agent.human_feedback.received", feedback={"color": "red", "note": "für dich"})
+    told = next_action(definition(), call("resumed", answer, form=FORM), begun_here=True)
+    assert told == Settle('{"color": "red", "note": "für dich"}')
+
+
+@pytest.mark.parametrize(
+    ("fixed", "default", "told"),
+    [
+        ({}, "nothing", "nothing"),
+        ({"choices": ["a", "b"]}, "b", "b"),
+        ({"form": FORM}, {"color": "red"}, '{"color": "red"}'),
+    ],
+)
+def test_a_default_is_shown_and_told_if_nobody_answers(
+    fixed: dict[str, Any], default: Any, told: str
+) -> None:
+    agent = definition(expires_in=5, on_expiry="use_default", default=default, **fixed)
+    ask = next_action(agent, call(), begun_here=True)
+    assert isinstance(ask, Ask)
+    assert ask.params == {**fixed, "default": default}
+    assert (ask.expires_in, ask.on_expiry) == (5, "use_default")
+    expired = event("input_request.expired", id="r", on_expiry="use_default")
+    assert next_action(agent, call("resumed", expired), begun_here=True) == Settle(told)
+
+
+def test_a_question_that_is_too_large_is_not_asked() -> None:
+    settled = next_action(definition(), call(prompt="x" * 300_000), begun_here=True)
+    assert isinstance(settled, Settle)
+    assert settled.error_code == "invalid_arguments"
+
+
+def test_faults_are_not_looked_for_where_nothing_is_asked_for() -> None:
+    assert faults_of_question({"prompt": "Which?"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("wait_seconds", "expires_in", "on_expiry", "then"),
+    [
+        (None, None, "keep_waiting", (None, "keep_waiting")),
+        (None, 60, "keep_waiting", (60, "keep_waiting")),
+        (None, 60, "deny", (60, "deny")),
+        (100, 60, "deny", (60, "deny")),
+        (100, 600, "deny", (100, "fail")),
+        (100, 60, "keep_waiting", (100, "fail")),
+        (100, None, "keep_waiting", (100, "fail")),
+    ],
+)
+def test_no_question_is_open_for_longer_than_the_run_may_wait(
+    wait_seconds: int | None, expires_in: float | None, on_expiry: str, then: Any
+) -> None:
+    limits = Limits() if wait_seconds is None else Limits(wait_seconds=wait_seconds)
+    assert limits.time_to_answer(expires_in, on_expiry) == then
+
+
+def test_a_definition_is_kept_as_it_was_read() -> None:
+    agent = definition(form=FORM, expires_in=5, on_expiry="use_default", default={"color": "red"})
+    assert AgentDefinition.model_validate(json.loads(agent.model_dump_json())) == agent
