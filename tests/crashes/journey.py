@@ -175,7 +175,11 @@ class Journey(RunSeen):
             if execution.status in ("FAILED", "ABORTED") and execution.name not in self._told:
                 self._told.add(execution.name)
                 was_live = not self.has_ended()
-                detail = {"status": execution.status, "input": json.dumps(execution.input)}
+                detail = {
+                    "name": execution.name,
+                    "status": execution.status,
+                    "input": json.dumps(execution.input),
+                }
                 for _ in range(3):
                     with suppress(TaskFailedError):
                         self.invoke("close_run", {"detail": detail})

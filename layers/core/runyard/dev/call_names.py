@@ -23,7 +23,7 @@ def aws_call(model: Any, params: Mapping[str, Any]) -> str:
     return f"{name} {about}".strip()
 
 
-_S3_FOLDERS = ("payloads", "files", "uploads", "agents")
+_S3_FOLDERS = ("payloads", "checkpoints", "files", "uploads", "agents")
 
 
 def http_call(method: str, path: str) -> str:
