@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from runyard.dev.faults import EDGES, EFFECTS, Crossing, Effect, Fault
+from runyard.dev.faults import EDGES, EFFECTS, Crossing, Edge, Effect, Fault
 from runyard.domain.events import Event
 from runyard.engine.verify_log import faults_of_run
 from tests.crashes.interruptions import Caller, FaultAt, Helpers
@@ -98,10 +98,16 @@ def all_points(recordings: Sequence[Recording]) -> Iterator[Point]:
             for call in calls[: recording.scenario.interrupted]:
                 # A model that fails gives no reply that could be lost.
                 for edge in EDGES if call.has_come_back else EDGES[:1]:
-                    for effect in EFFECTS:
+                    for effect in _effects(recording.scenario, call, edge):
                         fault = Fault(call.name, edge, effect, call.occurrence)
                         for caller in callers if effect != "cut" else ("stubborn",):
                             yield Point(recording, FaultAt(verb, fault), caller)
+
+
+def _effects(scenario: Scenario, call: Crossing, edge: Edge) -> tuple[Effect, ...]:
+    gets_through = call.name != scenario.during or edge == "after"
+    # After a death the call is made again; a lost connection is the model's news.
+    return EFFECTS if gets_through else ("kill",)
 
 
 def selected_points(recordings: Sequence[Recording]) -> Iterator[Point]:

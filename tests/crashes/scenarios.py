@@ -139,7 +139,8 @@ def _snapshot(agent: str) -> Snapshot:
 class Scenario:
     """A run of `tests/agents/crashes.yaml`, and who does what to it.
 
-    Of each verb, so many calls are `interrupted`: later ones may only repeat them.
+    Of each verb, so many calls are `interrupted`: later ones may only repeat them. What somebody
+    does in the middle of the call `during` is not done where that call does not get through.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Scenario:
     has_uploads: bool = False
     max_live_runs: int = 0
     interrupted: int = 1000
+    during: str = ""
     agent = "crashes"
 
     def when_it_waits(self, journey: Journey) -> None:
@@ -199,7 +201,12 @@ SCENARIOS = (
     Scenario("files", {"case": "plain"}, prepare=_files, has_uploads=True),
     Scenario("a large input", {"case": "plain", "text": "x" * 120_000}),
     Scenario("canceled while it waits", {"case": "questions"}, act=Journey.cancel),
-    Scenario("canceled at work", {"case": "charge"}, prepare=_cancel_at_work),
+    Scenario(
+        "canceled at work",
+        {"case": "charge"},
+        prepare=_cancel_at_work,
+        during="http.POST /refunds",
+    ),
     Scenario("vanished", {"case": "questions"}, act=_vanish),
     Scenario("given up", {"case": "questions"}, act=_vanish_for_good),
     Scenario("swept at work", {"case": "charge"}, prepare=_sweep_at_work),
