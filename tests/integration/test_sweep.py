@@ -1,7 +1,7 @@
 """What the sweep puts right, case by case, with a state machine that has lost what it should do."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +10,9 @@ from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.bootstrap import run_async
-from runyard.domain import clock
+from runyard.domain import clock, requests
 from runyard.domain.requests import Answer
 from runyard.domain.runs import Run
-from runyard.engine import expiry
 from runyard.engine.advance_run import Advance, advance_run
 from runyard.engine.orchestrator import ExecutionState, Orchestrator
 from runyard.engine.request_input import request_input
@@ -74,7 +73,9 @@ class Bench:
 
     def begin(self, *, expires_in: float | None = None, **limits: Any) -> Run:
         """A run that is recorded and has its execution."""
-        tool = {"kind": "ask_human", "on_expiry": "use_default", "default": "nobody"}
+        tool: dict[str, Any] = {"kind": "ask_human"}
+        if expires_in is not None:
+            tool |= {"expires_in": expires_in, "on_expiry": "use_default", "default": "nobody"}
         definition = AgentDefinition.model_validate(
             {
                 "key": "asking",
@@ -82,7 +83,7 @@ class Bench:
                 "instructions": "Ask.",
                 "route": "asking",
                 "input_schema": {"type": "object"},
-                "tools": [tool | {"expires_in": expires_in}],
+                "tools": [tool],
                 "limits": Limits(**limits),
             }
         )
@@ -131,7 +132,12 @@ def token_of(run: Run) -> str:
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let so much time pass for every question."""
-    monkeypatch.setattr(expiry, "now", lambda: clock.now() + timedelta(seconds=seconds))
+
+    def then() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+
+    monkeypatch.setattr(clock, "now", then)
+    monkeypatch.setattr(requests, "now", then)
 
 
 def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
@@ -192,10 +198,10 @@ def test_a_run_that_nobody_answers_in_its_time_to_wait_fails(
     bench.sweep()
     assert bench.recoveries(run) == ["wait_overdue"]
     assert bench.advance(run).outcome == "finished"
-    error = {"code": "limit_exceeded", "message": "nobody answered within the run's 3600 seconds"}
+    error = {"code": "input_expired", "message": "nobody answered ask_human in time"}
     assert bench.record(run).error == error
     [request] = bench.stores.input_requests.of_run(run.id)
-    assert request.state == "void"
+    assert request.state == "expired"
 
 
 @pytest.mark.parametrize(("state", "name"), [("missing", ""), ("ended", "-1")])
