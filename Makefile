@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz fuzz-runs soak crash-matrix crash-table bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz fuzz-runs soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -54,6 +54,8 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	  -o layers/dependencies/requirements.txt
 	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
 	  --python-version 3.11 --group sam -o requirements/sam.txt
+	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
+	  --python-version 3.11 --group peers -o requirements/peers.txt
 
 openapi: .venv/.installed ## Print the API's contract into openapi.json
 	@$(PYTHON) -m runyard.web.openapi > openapi.json
@@ -66,6 +68,15 @@ crash-matrix: .venv/.installed ## Runs through every crash that there can be; mi
 
 crash-table: .venv/.installed ## Write the table of crashes into docs/architecture.md
 	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+
+bench: .venv/.installed ## Measure times, units and memory on this machine; four minutes
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+bench-peers: .venv/.installed .venv-peers/.installed ## The same, with LangGraph's server beside it
+	@$(PYTHON) -m benchmarks --peers $(ARGS)
+
+cost: .venv/.installed ## What a million runs cost on AWS, by service, from counted units
+	@$(PYTHON) -m benchmarks.cost $(ARGS)
 
 fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
 	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
@@ -83,7 +94,7 @@ verify-log: .venv/.installed ## Check the invariants of every run's log: make ve
 	@$(PYTHON) -m runyard.verify_log $(ARGS)
 
 clean: ## Remove what the targets made: environments, builds, caches
-	rm -rf .venv .venv-sam .aws-sam build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-peers .aws-sam build .pytest_cache .mypy_cache .ruff_cache
 	rm -rf .import_linter_cache .hypothesis layers/core/runyard.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -101,4 +112,10 @@ clean: ## Remove what the targets made: environments, builds, caches
 	@echo "Installing the SAM command line into .venv-sam (once, about a minute) ..."
 	@python=$$(tools/find-python 3.11+) && rm -rf .venv-sam && "$$python" -m venv .venv-sam
 	@$(SAM_PYTHON) -m pip install -qq --no-deps --require-hashes -r requirements/sam.txt
+	@touch $@
+
+.venv-peers/.installed: requirements/peers.txt
+	@echo "Installing the peers of the benchmarks into .venv-peers (once, about a minute) ..."
+	@python=$$(tools/find-python 3.11+) && rm -rf .venv-peers && "$$python" -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/peers.txt
 	@touch $@

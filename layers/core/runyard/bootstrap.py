@@ -9,14 +9,16 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
 
+from runyard.engine.follow_events import FollowedRuns
 from runyard.engine.orchestrator import Orchestrator
+from runyard.engine.tail import TailPace
 from runyard.settings import Settings, settings
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard.store.stores import Stores
@@ -81,6 +83,12 @@ class Services:
     catalog: "Catalog"
     ticket_secret: Callable[[], str]
     """What stream tickets are signed with."""
+
+    @cached_property
+    def followed_runs(self) -> FollowedRuns:
+        """The runs that this process's readers follow."""
+        pace = TailPace(self.settings.tail_min_ms / 1000, self.settings.tail_max_ms / 1000)
+        return FollowedRuns(self.stores.log, pace)
 
 
 @lru_cache(maxsize=1)

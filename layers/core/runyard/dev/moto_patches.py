@@ -12,6 +12,7 @@ from typing import Any
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_sfn,
@@ -19,6 +20,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend.execution import (
     BaseExecutionWorkerCommunication,
     Execution,
@@ -37,6 +39,7 @@ def install(lambda_endpoint: str, region: str, watchers: Watchers) -> None:
     # new boto3 client, 20 ms of processor time.
     _replace(lambda_eval_utils, "boto_client_for", lambda **_: client)
     _parse_once()
+    _parse_paths_once()
     _start_once()
     _look_at_started_executions_only()
     _start_executions_from_a_task()
@@ -65,6 +68,16 @@ def _parse_once() -> None:
             return parse(definition)
 
     _replace(AmazonStateLanguageParser, "parse", staticmethod(parse_in_turn))
+
+
+def _parse_paths_once() -> None:
+    """Keep the parsed form of a JSONPath.
+
+    A parser with its tables is built anew for every path of every state: half of the processor
+    time that moto takes for a run. What it gives has no state.
+    """
+    for module in (json_path, result_path):
+        _replace(module, "parse", functools.lru_cache(maxsize=512)(module.parse))
 
 
 def _start_once() -> None:

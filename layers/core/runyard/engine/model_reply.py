@@ -1,13 +1,9 @@
-"""One reply of the model: streamed into the log as it arrives, then recorded whole.
-
-Deltas are gathered for a moment before they are put, so a fast model costs a few dozen writes and
-not one per token; the first one goes out at once. At most one put is under way.
-"""
+"""One reply of the model: streamed into the log as it arrives, then recorded whole."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 
 from runyard.agent.circuits import tried_last
@@ -17,9 +13,9 @@ from runyard.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard.domain.events import Draft
 from runyard.engine.budget import Allowed, allow
 from runyard.engine.daily_caps import caps_of, hold_for
+from runyard.engine.delta_writer import DeltaWriter
 from runyard.engine.retries import delay_before_next
 from runyard.engine.worker import Step
-from runyard.store.dynamo import Change
 from runyard.store.spending import Hold
 
 
@@ -80,10 +76,10 @@ async def _stream_reply(
     step: Step, stream: AsyncGenerator[ModelEvent, None], allowed: Allowed, hold: Hold | None
 ) -> None:
     iteration = len(step.history.exchanges) + 1
-    writer = _DeltaWriter(step)
+    writer, latest = DeltaWriter(step), _latest(step)
     try:
         async with aclosing(stream):
-            while (event := await _next(step, stream)) is not None:
+            while (event := await _next(step, stream, latest)) is not None:
                 if isinstance(event, Reply):
                     cut_by = allowed.cut_by if event.is_cut else ""
                     spending = step.worker.stores.spending
@@ -96,14 +92,25 @@ async def _stream_reply(
         await writer.stop()
 
 
-async def _next(step: Step, stream: AsyncGenerator[ModelEvent, None]) -> ModelEvent | None:
-    """What the stream brings next, None at its end. Only this waiting is cut off, never a put."""
+def _latest(step: Step) -> float | None:
+    """When the run's working time is over, on the event loop's clock; None where it has no limit.
+
+    Until then the run is at work without a break, so this holds for the whole reply.
+    """
     left = step.budget.left("wall_clock_seconds")
+    return None if left is None else asyncio.get_running_loop().time() + float(left)
+
+
+async def _next(
+    step: Step, stream: AsyncGenerator[ModelEvent, None], latest: float | None
+) -> ModelEvent | None:
+    """What the stream brings next, None at its end. Only this waiting is cut off, never a put."""
+    limit = asyncio.timeout_at(latest)
     try:
-        async with asyncio.timeout(None if left is None else float(left)):
+        async with limit:
             return await anext(stream, None)
     except TimeoutError as error:
-        if left is None:
+        if not limit.expired():
             raise
         raise step.budget.exceeded("wall_clock_seconds", "the run has worked for") from error
 
@@ -115,45 +122,3 @@ def _delta_draft(event: ModelEvent, iteration: int) -> Draft:
         return Draft(type="agent.reasoning.delta", data=data)
     data = {"object": "agent.response", "delta": event.delta, "iteration": iteration}
     return Draft(type="agent.response.delta", data=data)
-
-
-class _DeltaWriter:
-    """Puts deltas in batches, in the background of the stream that brings them."""
-
-    def __init__(self, step: Step) -> None:
-        self._step = step
-        self._waiting: list[Draft] = []
-        self._closing = asyncio.Event()
-        self._flusher: asyncio.Task[None] | None = None
-
-    async def add(self, draft: Draft) -> None:
-        """Take a delta. Raises what the last put raised."""
-        self._waiting.append(draft)
-        if self._flusher is None or self._flusher.done():
-            await self._settle()
-            self._flusher = asyncio.create_task(self._flush())
-
-    async def close(self, last: Draft, changes: Sequence[Change] = ()) -> None:
-        """Put what still waits, and the whole reply behind it, together with changes of records."""
-        await self.stop()
-        await self._settle()
-        drafts, self._waiting = [*self._waiting, last], []
-        await self._step.append(drafts, changes)
-
-    async def stop(self) -> None:
-        """Wait for the put that is under way, and put nothing further."""
-        self._closing.set()
-        if self._flusher is not None:
-            await asyncio.wait([self._flusher])
-
-    async def _settle(self) -> None:
-        if self._flusher is not None:
-            flusher, self._flusher = self._flusher, None
-            await flusher
-
-    async def _flush(self) -> None:
-        while self._waiting and not self._closing.is_set():
-            drafts, self._waiting = self._waiting, []
-            await self._step.append(drafts)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), self._step.worker.flush_seconds)

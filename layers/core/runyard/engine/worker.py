@@ -82,6 +82,8 @@ class Step:
 
     async def attachments(self) -> Sequence[Attachment]:
         """The run's files as far as the model is shown them; read at the first request for them."""
+        if not self.journal.run.file_ids:
+            return ()
         if self._attachments is None:
             self._attachments = await asyncio.to_thread(
                 _attachments_of, self.worker.stores, self.journal.run
@@ -90,10 +92,12 @@ class Step:
 
     async def messages(self) -> Sequence[Message]:
         """What was said in the run's thread before the run; read at the first request for it."""
+        thread_id, until = self.journal.run.thread_id, self.journal.run.thread_messages
+        if thread_id is None:
+            return ()
         if self._messages is None:
-            self._messages = await asyncio.to_thread(
-                _messages_of, self.worker.stores, self.journal.run
-            )
+            read = self.worker.stores.messages.read
+            self._messages = await asyncio.to_thread(lambda: list(read(thread_id, 0, until)))
         return self._messages
 
     async def checkpoint(self) -> None:
@@ -125,9 +129,3 @@ def _attachments_of(stores: Stores, run: Run) -> list[Attachment]:
         Attachment(file.id, file.name, file.mime_type, file.size, stores.files.read(file, length))
         for file, length in zip(files, lengths, strict=True)
     ]
-
-
-def _messages_of(stores: Stores, run: Run) -> list[Message]:
-    if run.thread_id is None:
-        return []
-    return list(stores.messages.read(run.thread_id, 0, run.thread_messages))

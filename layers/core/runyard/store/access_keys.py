@@ -87,15 +87,20 @@ class AccessKeys:
 
     def find(self, secret: str) -> AccessKey | None:
         """The key of this secret, or None. Found by its hash, so no secret is ever compared."""
+        known = self.known(secret)
+        if known is not None:
+            return known
         key_hash = _hash(secret)
-        cached = self._cache.get(key_hash)
-        if cached and cached[0] > time.monotonic():
-            return cached[1]
         found = self._get(key_hash)
         if found is not None:
             # Misses are not cached: a key must work as soon as it is made.
             self._cache[key_hash] = (time.monotonic() + CACHE_SECONDS, found)
         return found
+
+    def known(self, secret: str) -> AccessKey | None:
+        """The key of this secret where it is in memory: nobody has to wait for that."""
+        cached = self._cache.get(_hash(secret))
+        return cached[1] if cached and cached[0] > time.monotonic() else None
 
     def ensure(
         self,

@@ -142,16 +142,26 @@ class EventLog:
         return batches
 
     def read(
-        self, run_id: str, after: int = 0, *, until: int | None = None, consistent: bool = True
+        self,
+        run_id: str,
+        after: int = 0,
+        *,
+        until: int | None = None,
+        consistent: bool = True,
+        between_batches: bool = False,
     ) -> Iterator[Batch]:
-        """The batches behind event `after`, up to event `until`, page by page as they are taken."""
+        """The batches behind event `after`, up to event `until`, page by page as they are taken.
+
+        A reader that knows that a batch ends with `after` says so with `between_batches`: then
+        nothing is read twice.
+        """
         condition, values = (
             "#run_id = :run_id AND #sequence > :from",
             {
                 "run_id": run_id,
                 # A batch has at most 100 events, so the one that holds `after` + 1 starts behind
                 # this.
-                "from": after - MAX_BATCH_EVENTS,
+                "from": after if between_batches else after - MAX_BATCH_EVENTS,
             },
         )
         if until is not None:

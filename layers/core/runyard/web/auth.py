@@ -40,7 +40,8 @@ async def authorized(
     if scheme.lower() != "bearer" or not secret.strip():
         raise MissingTokenError
     access_keys = services.stores.access_keys
-    key = await run_in_threadpool(access_keys.find, secret.strip())
+    key = access_keys.known(secret.strip())
+    key = key or await run_in_threadpool(access_keys.find, secret.strip())
     if key is None or not key.is_valid():
         raise UnauthorizedError
     limits: RateLimits = request.app.state.rate_limits

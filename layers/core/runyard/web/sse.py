@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.responses import StreamingResponse
 
 from runyard.domain.events import line_type
-from runyard.engine.follow_events import TailPace, follow_events
+from runyard.engine.follow_events import FollowedRuns
 from runyard.settings import Settings
-from runyard.store.event_log import Batch, EventLog
+from runyard.store.event_log import Batch
 
 HEADERS = {
     # no-transform: an intermediary that compresses would hold frames back.
@@ -39,7 +40,7 @@ class StreamShape:
 
 
 def event_stream(
-    log: EventLog,
+    runs: FollowedRuns,
     settings: Settings,
     run_id: str,
     after: int,
@@ -48,32 +49,23 @@ def event_stream(
 ) -> StreamingResponse:
     """The run's events behind `after`, live, until the end or the connection's age."""
     return StreamingResponse(
-        _body(log, settings, run_id, after, shape),
+        _body(runs, settings, run_id, after, shape),
         media_type="text/event-stream",
         headers={**HEADERS, **headers},
     )
 
 
-def pace_of(settings: Settings) -> TailPace:
-    """How this installation's tails read."""
-    return TailPace(settings.tail_min_ms / 1000, settings.tail_max_ms / 1000)
-
-
 async def _body(
-    log: EventLog, settings: Settings, run_id: str, after: int, shape: StreamShape
+    runs: FollowedRuns, settings: Settings, run_id: str, after: int, shape: StreamShape
 ) -> AsyncIterator[bytes]:
     # Single lines and no blocks: some clients take a block without data for an event.
     yield b"retry: 2000\n"
-    started = last_sent = time.monotonic()
-    until = started + (settings.stream_max_seconds if shape.follow else 0)
-    async for batch in follow_events(log, run_id, after, pace_of(settings), until):
-        if batch is not None:
-            yield shape.frames(batch)
-            if batch.is_end:
+    until = time.monotonic() + (settings.stream_max_seconds if shape.follow else 0)
+    silence = settings.stream_heartbeat_seconds
+    async with aclosing(runs.follow(run_id, after, until, silence)) as batches:
+        async for batch in batches:
+            yield shape.heartbeat if batch is None else shape.frames(batch)
+            if batch is not None and batch.is_end:
                 return
-            last_sent = time.monotonic()
-        elif time.monotonic() - last_sent >= settings.stream_heartbeat_seconds:
-            yield shape.heartbeat
-            last_sent = time.monotonic()
     if shape.follow:
         yield b": this connection has reached its age; come back with Last-Event-ID\n"

@@ -59,7 +59,7 @@ async def stream_answer(
     """
     settings, headers = services.settings, headers or {}
     if not settings.stream_url:
-        return event_stream(services.stores.log, settings, run_id, after, shape, headers)
+        return event_stream(services.followed_runs, settings, run_id, after, shape, headers)
     query: dict[str, object] = {route.cursor: after} if after else {}
     if not shape.follow:
         query["follow"] = "false"

@@ -17,6 +17,7 @@ from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.store.access_keys import AccessKey
 from runyard.store.files import NewFile
+from runyard.store.idempotency import HEADER
 from runyard.web.auth import run_of
 from runyard.web.bodies import parsed_body, validated
 from runyard.web.dependencies import Reader, Uses, Writer
@@ -44,7 +45,9 @@ _SETTLED = {"awaiting_input", "completed", "failed", "canceled"}
 async def create_run(request: Request, services: Uses, key: Writer) -> Response:
     """Start a run: synchronous, in the background, or followed as a stream."""
     async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
-        asked = await run_in_threadpool(fingerprint_of, body, uploads)
+        # It reads the files: only where somebody asks for it.
+        is_kept = HEADER in request.headers
+        asked = await run_in_threadpool(fingerprint_of, body, uploads) if is_kept else {}
         answer = partial(_create, services, key, body, uploads, trace_id_of(request.scope))
         return await once(request, services, key, asked, answer)
 
@@ -130,6 +133,7 @@ async def send_input(run_id: str, request: Request, services: Uses, key: Writer)
         await asyncio.to_thread(
             submit_input, services.stores, services.orchestrator, run.id, answer, key.id
         )
+        services.followed_runs.wake(run.id)
         return JSONResponse({"message": "ok"})
 
     return await once(request, services, key, body.model_dump(mode="json"), submit)
@@ -146,6 +150,7 @@ async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> 
             await asyncio.to_thread(
                 cancel_run, services.stores, services.orchestrator, run.id, key.id
             )
+            services.followed_runs.wake(run.id)
         return JSONResponse({"message": "canceled"})
 
     return await once(request, services, key, {}, end)

@@ -1,10 +1,10 @@
 """`/v1/runs/{run_id}/events`: a run's log as Server-Sent Events, in this API's words."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import pydantic_core
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -49,7 +49,8 @@ def _frames(batch: Batch, run: Run) -> bytes:
 
 
 def _json(view: Mapping[str, Any]) -> str:
-    return json.dumps(view, ensure_ascii=False, separators=(",", ":"))
+    # Of a line of the log, so every text in it is one that UTF-8 can hold.
+    return pydantic_core.to_json(view).decode()
 
 
 @router.post("/runs/{run_id}/ticket")

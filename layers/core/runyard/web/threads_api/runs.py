@@ -97,6 +97,7 @@ async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> 
         await asyncio.to_thread(
             cancel_run, services.stores, services.orchestrator, run.id, key.id, remarks
         )
+        services.followed_runs.wake(run.id)
     return {"ok": True}
 
 
@@ -106,4 +107,5 @@ async def send_input(run_id: str, request: Request, services: Uses, key: Writer)
     body = await parsed_body(request, SubmitInput)
     run = await run_of(services, key, run_id)
     await run_in_threadpool(answer_by_content, services, run, body, key.id)
+    services.followed_runs.wake(run.id)
     return {"ok": True}

@@ -1,0 +1,100 @@
+"""What other settings would have made of a run that was counted: played again on paper.
+
+The log of the run says when each event came and how large it is. From that follow the puts under
+another flush window, with the batches compressed or not, and the reads of a tail of another pace.
+"""
+
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from runyard.domain.clock import parse
+from runyard.domain.events import from_line, line_type
+from runyard.store.event_log import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch
+
+_DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
+# A batch's item without its lines: names and values of the keys and of the first event's id.
+_ITEM_BYTES = 110
+_UNIT_BYTES = 1024
+# Behind an empty read; see `runyard.engine.tail`.
+_GROWTH = 1.5
+
+
+@dataclass(frozen=True)
+class Line:
+    """An event of the log: when it came, in seconds, and whether it is a part of a reply."""
+
+    text: str
+    at: float
+    is_delta: bool
+    ends_reply: bool
+
+
+def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
+    """The batches as they were put."""
+    return [[_line(text) for text in batch.lines] for batch in batches]
+
+
+def _line(text: str) -> Line:
+    kind = line_type(text)
+    at = parse(from_line(text).timestamp).timestamp()
+    return Line(text, at, kind in _DELTAS, kind == "agent.message.completed")
+
+
+def units(puts: Sequence[Sequence[Line]], *, compressed: bool) -> int:
+    """The write units of puts outside of transactions: one per KB."""
+    return sum(_units(put, compressed=compressed) for put in puts)
+
+
+def _units(put: Sequence[Line], *, compressed: bool) -> int:
+    content = "\n".join(line.text for line in put).encode()
+    size = len(zlib.compress(content, 1)) if compressed else len(content)
+    return math.ceil((_ITEM_BYTES + min(size, len(content))) / _UNIT_BYTES)
+
+
+def regrouped(puts: Sequence[Sequence[Line]], window: float) -> list[list[Line]]:
+    """The puts as they would be with this flush window, in seconds.
+
+    The first delta of a reply is put at once, and each that comes when none was put for the length
+    of the window. A reply's end is put at once, with what waits. All else stays as it was.
+    """
+    found: list[list[Line]] = []
+    waiting: list[Line] = []
+    open_until = -math.inf
+    for line in (line for put in puts for line in put if line.is_delta or line.ends_reply):
+        if waiting and line.at > open_until:
+            found.append(waiting)
+            waiting, open_until = [], open_until + window
+        waiting.append(line)
+        is_full = len(waiting) == MAX_BATCH_EVENTS or sum(map(_bytes, waiting)) > MAX_BATCH_BYTES
+        if line.ends_reply or line.at > open_until or is_full:
+            found.append(waiting)
+            waiting, open_until = [], -math.inf if line.ends_reply else line.at + window
+    rest = [[line for line in put if not line.is_delta and not line.ends_reply] for put in puts]
+    return [*found, *filter(None, rest)]
+
+
+def _bytes(line: Line) -> int:
+    return len(line.text)
+
+
+def tail_reads(
+    puts: Sequence[Sequence[Line]], first: float, longest: float, began: float, ended: float
+) -> float:
+    """The read units of one tail with these pauses (seconds): half a unit per empty read.
+
+    A read that finds something costs half a unit per 8 KB of it: it is eventually consistent.
+    """
+    moments = [began, *sorted({put[0].at for put in puts if began < put[0].at < ended}), ended]
+    read_units = 0.0
+    for before, after in pairwise(moments):
+        at, pause = before + first, first
+        while at < after:
+            read_units += 0.5
+            at += pause
+            pause = min(pause * _GROWTH, longest)
+    return read_units + sum(
+        math.ceil((_ITEM_BYTES + sum(map(_bytes, put))) / (8 * _UNIT_BYTES)) / 2 for put in puts
+    )

@@ -1,0 +1,94 @@
+"""What runs use of AWS, counted and not timed: units, transitions, invocations.
+
+Units are what the DynamoDB emulator says that DynamoDB would count (ReturnConsumedCapacity), asked
+of every call that any process makes. Transitions are the states that the execution entered.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.spans import Span, read
+from benchmarks.stack import Client
+from runyard.dev.supervisor import LocalStack
+
+# The cost of watching is that of the tail's pauses, which are shorter on one machine.
+PACE_ON_AWS = {"TAIL_MIN_MS": "50", "TAIL_MAX_MS": "500"}
+_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"})
+
+
+@dataclass(frozen=True)
+class Used:
+    """What one run has used. `tail_reads` are the read units of its watcher, among `reads`.
+
+    `event_writes` are those of the table of events, among `writes`.
+    """
+
+    run_id: str
+    writes: float
+    event_writes: float
+    reads: float
+    tail_reads: float
+    transitions: int
+    invocations: Mapping[str, int]
+    worked_seconds: Mapping[str, float]
+    """Seconds of each function's invocations."""
+    watched_seconds: float
+
+
+def count(stack: LocalStack, client: Client, folder: Path, case: str) -> Used:
+    """Play the case with one watcher, alone on the stack, and count."""
+    begun = time.monotonic()
+    seen = client.measure("watch_case", case=case)
+    time.sleep(0.5)  # The execution ends a little after its run.
+    spans = [span for span in read(folder) if span.begun >= begun]
+    run_id = re.findall(r"[0-9a-f-]{36}", seen["stream"])[-1]
+    web = stack.pid("web")
+    at_table = stack.environment["EVENTS_TABLE"]
+    invoked = [span for span in spans if span.kind.startswith("invoke ")]
+    names = {span.kind.removeprefix("invoke ") for span in invoked}
+    return Used(
+        run_id=run_id,
+        writes=_units(spans, writes=True),
+        event_writes=_units(spans, writes=True, table=at_table),
+        reads=_units(spans, writes=False),
+        tail_reads=_units(
+            [span for span in spans if span.process == web and span.operation == "Query"],
+            writes=False,
+            table=at_table,
+        ),
+        transitions=_transitions(stack, run_id),
+        invocations={
+            name: sum(span.kind.endswith(name) for span in invoked) for name in sorted(names)
+        },
+        worked_seconds={
+            name: sum(span.ended - span.begun for span in invoked if span.kind.endswith(name))
+            for name in sorted(names)
+        },
+        watched_seconds=seen["seconds"],
+    )
+
+
+def _units(spans: Sequence[Span], *, writes: bool, table: str = "") -> float:
+    return sum(
+        float(used["CapacityUnits"])
+        for span in spans
+        if span.is_dynamodb and (span.operation in _WRITES) == writes
+        for used in span.used
+        if table in ("", used["TableName"])
+    )
+
+
+def _transitions(stack: LocalStack, run_id: str) -> int:
+    """Asked again until the execution has ended."""
+    machine = stack.environment["RUN_MACHINE_ARN"]
+    arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"
+    states = stack.client("stepfunctions")
+    until = time.monotonic() + 10
+    while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
+        assert time.monotonic() < until, f"{run_id} is still at work"
+        time.sleep(0.1)
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    return sum(event["type"].endswith("StateEntered") for page in pages for event in page["events"])

@@ -1,0 +1,67 @@
+"""Puts a reply's deltas into the log while the reply still comes.
+
+The first delta goes out at once. Those that come while its put is under way, and for a moment
+behind it, go out together with the next one: a fast model costs a few dozen writes and not one per
+token. As much as fills a batch does not wait for that moment.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from runyard.domain.events import Draft
+from runyard.engine.worker import Step
+from runyard.store.dynamo import Change
+from runyard.store.event_log import MAX_BATCH_EVENTS
+
+
+class DeltaWriter:
+    """Puts deltas in batches, in the background of the stream that brings them.
+
+    At most one put is under way: each claims the slot behind the one before it.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._waiting: list[Draft] = []
+        self._is_closing = False
+        # Set where the flusher need not wait any longer.
+        self._hurry = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def add(self, draft: Draft) -> None:
+        """Take a delta. Raises what the last put raised."""
+        self._waiting.append(draft)
+        if self._flusher is None or self._flusher.done():
+            await self._settle()
+            self._flusher = asyncio.create_task(self._flush())
+        elif len(self._waiting) == MAX_BATCH_EVENTS:
+            self._hurry.set()
+
+    async def close(self, last: Draft, changes: Sequence[Change] = ()) -> None:
+        """Put what still waits, and the whole reply behind it, together with changes of records."""
+        await self.stop()
+        await self._settle()
+        drafts, self._waiting = [*self._waiting, last], []
+        await self._step.append(drafts, changes)
+
+    async def stop(self) -> None:
+        """Wait for the put that is under way, and put nothing further."""
+        self._is_closing = True
+        self._hurry.set()
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher])
+
+    async def _settle(self) -> None:
+        if self._flusher is not None:
+            flusher, self._flusher = self._flusher, None
+            await flusher
+
+    async def _flush(self) -> None:
+        while self._waiting and not self._is_closing:
+            drafts, self._waiting = self._waiting, []
+            self._hurry.clear()
+            await self._step.append(drafts)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._step.worker.flush_seconds):
+                    await self._hurry.wait()

@@ -1,0 +1,245 @@
+"""Many who follow one run: each sees every event once, all of them cost one tail."""
+
+import asyncio
+import functools
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from runyard.domain.errors import StoreRefusedError
+from runyard.domain.events import Draft
+from runyard.domain.ids import new_id
+from runyard.engine.follow_events import FollowedRuns
+from runyard.engine.tail import PAGE_BATCHES, TailPace
+from runyard.store.event_log import Batch, EventLog
+from runyard.store.stores import Stores
+
+PACE = TailPace(first_pause=0.005, longest_pause=0.02)
+END = Draft(type="run.completed", data={})
+
+
+def on_a_loop(
+    test: Callable[[Stores], Coroutine[Any, Any, None]],
+) -> Callable[[Stores], None]:
+    """The test on an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(stores: Stores) -> None:
+        asyncio.run(test(stores))
+
+    return run
+
+
+class CountedLog:
+    """The log, and how often it was read from each place."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.reads: Counter[int] = Counter()
+
+    def read(self, run_id: str, after: int = 0, **how: Any) -> Iterator[Batch]:
+        self.reads[after] += 1
+        return self._log.read(run_id, after, **how)
+
+
+class Lagging:
+    """An eventually consistent store: such reads do not show the batches that are `hidden`."""
+
+    def __init__(self, log: EventLog, hidden: set[int], *, always: bool = False) -> None:
+        self._log = log
+        self._hidden = hidden
+        self._always = always
+
+    def read(self, run_id: str, after: int = 0, **how: Any) -> Iterator[Batch]:
+        for batch in self._log.read(run_id, after, **how):
+            if batch.first not in self._hidden or (how["consistent"] and not self._always):
+                yield batch
+
+
+def delta(number: int) -> Draft:
+    return Draft(type="agent.response.delta", data={"delta": str(number)})
+
+
+async def append(stores: Stores, run_id: str, last: int, drafts: Sequence[Draft]) -> int:
+    events = await asyncio.to_thread(stores.log.append, run_id, last, drafts)
+    return events[-1].sequence
+
+
+async def write(stores: Stores, run_id: str, batches: int) -> int:
+    """A run of so many batches of one to three events, and its end; gives its last sequence."""
+    last = 0
+    for number in range(batches):
+        last = await append(stores, run_id, last, [delta(number)] * (1 + number % 3))
+    return await append(stores, run_id, last, [END])
+
+
+async def seen(
+    runs: FollowedRuns, run_id: str, after: int = 0, *, pause: float = 0, seconds: float = 30
+) -> list[int]:
+    """The sequences that a reader sees, who takes its time over each batch."""
+    found: list[int] = []
+    async with aclosing(runs.follow(run_id, after, time.monotonic() + seconds)) as batches:
+        async for batch in batches:
+            assert batch is not None
+            found += range(batch.first, batch.last + 1)
+            await asyncio.sleep(pause)
+    return found
+
+
+@on_a_loop
+async def test_readers_from_any_cursor_at_any_time_see_each_event_once(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    readers = [asyncio.create_task(seen(runs, run_id)) for _ in range(10)]
+
+    async def come_later(number: int) -> list[int]:
+        await asyncio.sleep(0.02 * number)
+        return await seen(runs, run_id, after=number)
+
+    later = [asyncio.create_task(come_later(number)) for number in range(10)]
+    last = await write(stores, run_id, batches=40)
+    for reader in readers:
+        assert await reader == list(range(1, last + 1))
+    for number, reader in enumerate(later):
+        assert await reader == list(range(number + 1, last + 1))
+
+
+@on_a_loop
+async def test_fifty_readers_read_the_log_as_often_as_one(stores: Stores) -> None:
+    run_id, log = new_id(), CountedLog(stores.log)
+    runs = FollowedRuns(log, PACE)  # type: ignore[arg-type]
+    await append(stores, run_id, 0, [delta(0)])
+    readers = [asyncio.create_task(seen(runs, run_id)) for _ in range(50)]
+    async with asyncio.timeout(30):
+        while run_id not in runs._tails or runs._tails[run_id][1] < 50:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    # Each has read for itself what was there; behind that, only the tail reads.
+    assert log.reads[0] == 50
+    last = await append(stores, run_id, 1, [delta(1)])
+    assert await append(stores, run_id, last, [END]) == 3
+    assert await asyncio.gather(*readers) == [[1, 2, 3]] * 50
+    assert log.reads[0] == 50
+    assert log.reads[2] < 50
+
+
+@on_a_loop
+async def test_a_slow_reader_delays_nobody_and_misses_nothing(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    slow = asyncio.create_task(seen(runs, run_id, pause=0.05))
+    fast = asyncio.create_task(seen(runs, run_id))
+    last = await write(stores, run_id, batches=2 * PAGE_BATCHES)
+    assert await fast == list(range(1, last + 1))
+    assert not slow.done()
+    assert await slow == list(range(1, last + 1))
+
+
+@on_a_loop
+async def test_a_tail_keeps_a_page_at_the_most(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    async with aclosing(runs.follow(run_id, 0, time.monotonic() + 30)) as batches:
+        waiting = asyncio.ensure_future(anext(batches))
+        await asyncio.sleep(0.05)
+        await write(stores, run_id, batches=2 * PAGE_BATCHES)
+        await waiting
+        tail, _ = runs._tails[run_id]
+        async with asyncio.timeout(10):
+            while not tail.has_ended:
+                await tail.wait(0.1)
+        assert len(tail._recent) == PAGE_BATCHES
+        assert tail.behind(1) is None
+
+
+@on_a_loop
+async def test_the_tail_ends_with_its_last_reader(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    await append(stores, run_id, 0, [delta(0)])
+    short = asyncio.create_task(seen(runs, run_id, seconds=0.2))
+    long = asyncio.create_task(seen(runs, run_id, seconds=0.5))
+    await short
+    assert run_id in runs._tails
+    tail, readers = runs._tails[run_id]
+    assert readers == 1
+    await long
+    assert runs._tails == {}
+    assert tail._reading.done()
+
+
+@on_a_loop
+async def test_a_reader_that_is_torn_away_leaves_no_tail_behind(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    reader = asyncio.create_task(seen(runs, run_id))
+    await asyncio.sleep(0.1)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert runs._tails == {}
+
+
+@on_a_loop
+async def test_silence_is_told_and_the_time_is_kept(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    found = [batch async for batch in runs.follow(run_id, 0, time.monotonic() + 0.5, silence=0.1)]
+    assert found
+    assert set(found) == {None}
+
+
+@on_a_loop
+async def test_a_cursor_past_the_end_ends_with_the_run(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    await append(stores, run_id, 0, [delta(0)])
+    reader = asyncio.create_task(seen(runs, run_id, after=1000))
+    await asyncio.sleep(0.1)
+    await append(stores, run_id, 1, [END])
+    assert await reader == []
+    assert await seen(runs, run_id, after=1000) == []
+
+
+@on_a_loop
+async def test_a_cursor_within_a_batch_has_the_rest_of_it(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    await append(stores, run_id, 0, [delta(number) for number in range(10)])
+    reader = asyncio.create_task(seen(runs, run_id, after=4))
+    await append(stores, run_id, 10, [END])
+    assert await reader == list(range(5, 12))
+
+
+@on_a_loop
+async def test_what_a_read_does_not_show_yet_is_not_passed_over(stores: Stores) -> None:
+    run_id = new_id()
+    last = await write(stores, run_id, batches=3)
+    runs = FollowedRuns(Lagging(stores.log, hidden={2}), PACE)  # type: ignore[arg-type]
+    assert await seen(runs, run_id) == list(range(1, last + 1))
+    broken = FollowedRuns(Lagging(stores.log, {2}, always=True), PACE)  # type: ignore[arg-type]
+    with pytest.raises(StoreRefusedError, match="gap behind 1"):
+        await seen(broken, run_id)
+
+
+@on_a_loop
+async def test_a_tail_that_fails_is_told_to_all_its_readers(stores: Stores) -> None:
+    run_id = new_id()
+    log = Lagging(stores.log, hidden=set(), always=True)
+    runs = FollowedRuns(log, PACE)  # type: ignore[arg-type]
+    readers = [asyncio.create_task(seen(runs, run_id)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    log._hidden.add(1)
+    await write(stores, run_id, batches=2)
+    for reader in readers:
+        with pytest.raises(StoreRefusedError):
+            await reader
+    assert runs._tails == {}
+
+
+@on_a_loop
+async def test_what_this_process_appends_is_read_at_once(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, TailPace(math.inf, math.inf))
+    await append(stores, run_id, 0, [delta(0)])
+    reader = asyncio.create_task(seen(runs, run_id))
+    await asyncio.sleep(0.2)
+    await append(stores, run_id, 1, [END])
+    runs.wake(run_id)
+    async with asyncio.timeout(5):
+        assert await reader == [1, 2]

@@ -1,0 +1,138 @@
+"""Deltas on their way into the log: the first at once, the others together, never two puts."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runyard.domain.errors import SupersededError
+from runyard.domain.events import Draft
+from runyard.engine.delta_writer import DeltaWriter
+from runyard.store.event_log import MAX_BATCH_EVENTS
+
+AN_HOUR = 3600
+
+
+class FakeStep:
+    """A pen that takes as long as the test wants, and the window of the worker."""
+
+    def __init__(self, window: float = AN_HOUR) -> None:
+        self.worker = SimpleNamespace(flush_seconds=window)
+        self.puts: list[int] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.fault: Exception | None = None
+
+    async def append(self, drafts: Sequence[Draft], changes: Sequence[Any] = ()) -> None:
+        self.puts.append(len(drafts))
+        await self.free.wait()
+        if self.fault:
+            raise self.fault
+
+
+def on_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    @functools.wraps(test)
+    def run() -> None:
+        asyncio.run(test())
+
+    return run
+
+
+def writer_of(step: FakeStep) -> DeltaWriter:
+    return DeltaWriter(step)  # type: ignore[arg-type]
+
+
+async def add(writer: DeltaWriter, count: int) -> None:
+    for _ in range(count):
+        await writer.add(Draft(type="agent.response.delta", data={"delta": "x"}))
+        await settled()
+
+
+async def settled() -> None:
+    """Whatever can go on without the clock has done so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+LAST = Draft(type="agent.message.completed", data={})
+
+
+@on_a_loop
+async def test_the_first_delta_goes_out_at_once_and_the_others_with_the_reply() -> None:
+    step = FakeStep()
+    writer = writer_of(step)
+    await add(writer, 1)
+    assert step.puts == [1]
+    await add(writer, 5)
+    assert step.puts == [1]
+    await writer.close(LAST)
+    assert step.puts == [1, 6]
+
+
+@on_a_loop
+async def test_what_comes_during_a_put_waits_for_it() -> None:
+    step = FakeStep(window=0)
+    writer = writer_of(step)
+    step.free.clear()
+    await add(writer, 30)
+    assert step.puts == [1]
+    step.free.set()
+    async with asyncio.timeout(10):
+        while len(step.puts) == 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert step.puts == [1, 29]
+    await writer.stop()
+
+
+@on_a_loop
+async def test_a_full_batch_does_not_wait_for_the_window() -> None:
+    step = FakeStep()
+    writer = writer_of(step)
+    await add(writer, 1 + MAX_BATCH_EVENTS - 1)
+    assert step.puts == [1]
+    await add(writer, 1)
+    assert step.puts == [1, MAX_BATCH_EVENTS]
+    await writer.close(LAST)
+    assert step.puts == [1, MAX_BATCH_EVENTS, 1]
+
+
+@on_a_loop
+async def test_behind_a_silence_the_next_delta_goes_out_at_once() -> None:
+    step = FakeStep(window=0)
+    writer = writer_of(step)
+    await add(writer, 1)
+    async with asyncio.timeout(10):
+        while writer._flusher and not writer._flusher.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    await add(writer, 1)
+    assert step.puts == [1, 1]
+    await writer.stop()
+
+
+@on_a_loop
+async def test_a_lost_put_is_told_to_whoever_adds_next_and_nothing_follows_it() -> None:
+    step = FakeStep(window=0)
+    writer = writer_of(step)
+    step.fault = SupersededError("r")
+    await add(writer, 1)
+    with pytest.raises(SupersededError):
+        await add(writer, 1)
+    await writer.stop()
+    assert step.puts == [1]
+
+
+@on_a_loop
+async def test_stopping_waits_for_the_put_under_way_and_drops_the_rest() -> None:
+    step = FakeStep()
+    writer = writer_of(step)
+    step.free.clear()
+    await add(writer, 3)
+    stopping = asyncio.create_task(writer.stop())
+    await settled()
+    assert not stopping.done()
+    step.free.set()
+    await stopping
+    assert step.puts == [1]
