@@ -31,7 +31,7 @@ class Bounded:
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """It is never asked for a reply."""
-        raise NotImplementedError
+        raise AssertionError("nobody asks for a reply here")
 
     def at_most(self, request: ModelRequest) -> TokenUsage:
         """The bound."""

@@ -35,7 +35,7 @@ async def stream_events(run_id: str, request: Request, services: Uses) -> Respon
 
 def _follow(request: Request) -> bool:
     text = request.query_params.get("follow", "true").strip().lower()
-    if text not in ("true", "false", "1", "0", ""):
+    if text not in ("true", "false", "1", "0"):
         raise InvalidRequestError({"follow": "must be true or false"})
     return text not in ("false", "0")
 

@@ -16,7 +16,7 @@ MAX_LIMIT = 200
 def page_query(
     request: Request, known: frozenset[str], default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT
 ) -> tuple[Mapping[str, str], int]:
-    """The query's parameters, of which empty ones are left out, and its `limit`.
+    """The query's parameters, without a blank cursor, and its `limit`.
 
     Raises InvalidRequestError naming each parameter at fault.
     """
@@ -24,11 +24,12 @@ def page_query(
     faults = faults_of_names([name for name, _ in query.multi_items()], {*known, "limit"})
     text = query.get("limit", "").strip()
     limit = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
-    if text and not 1 <= limit <= most:
+    if "limit" in query and not 1 <= limit <= most:
         faults["limit"] = f"must be an integer from 1 to {most}"
     if faults:
         raise InvalidRequestError(faults)
-    return {name: value for name, value in query.items() if value}, limit if text else default
+    given = {name: value for name, value in query.items() if value or name != "before"}
+    return given, limit or default
 
 
 def page_answer(
