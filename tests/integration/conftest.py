@@ -1,4 +1,4 @@
-"""The world of the crash tests: each module has its own, on one stack for all of them."""
+"""The world of the crash tests: each module has its own, on a stack of its own."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,12 @@ from runyard.dev.supervisor import LocalStack
 from tests.crashes.world import World, open_world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack apart from the others': its runs are nobody else's, and no other sweep comes by."""
+    """A stack apart from the others': no other sweep comes by, and its own finds no other runs.
+
+    What a sweep calls, and so the points of the matrix, depends on what it finds.
+    """
     folder = tmp_path_factory.mktemp("crashes")
     with LocalStack.start(data_dir=folder, web=False, sweep_seconds=None) as stack:
         yield stack
