@@ -40,7 +40,6 @@ ELSEWHERE = {
     "engine/verify_log.py": "a proof over the store, which writes nothing",
     "store/agent_bundle.py": "the agents' own object; a run has its snapshot",
     "store/table.py: self.client.scan": "proofs over the store",
-    "store/table.py: self.client.batch_get_item": "lists",
     "store/table.py: self.client.batch_write_item": "the deletion of a thread, which has no run",
     "store/payloads.py: self._client.delete_objects": "the same",
 }

@@ -68,7 +68,7 @@ async def test_the_first_delta_goes_out_at_once_and_the_others_with_the_reply() 
     assert step.puts == [1]
     await add(writer, 5)
     assert step.puts == [1]
-    await writer.close(LAST)
+    await step.append([*await writer.close(), LAST])
     assert step.puts == [1, 6]
 
 
@@ -95,7 +95,7 @@ async def test_a_full_batch_does_not_wait_for_the_window() -> None:
     assert step.puts == [1]
     await add(writer, 1)
     assert step.puts == [1, MAX_BATCH_EVENTS]
-    await writer.close(LAST)
+    await step.append([*await writer.close(), LAST])
     assert step.puts == [1, MAX_BATCH_EVENTS, 1]
 
 

@@ -169,6 +169,13 @@ def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
     return Draft(type="agent.message.completed", data=data)
 
 
+def plain_answer(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The output that a reply, by its event's data, is by itself where no schema asks for more."""
+    if reply.get("tool_calls") or reply.get("cut_by"):
+        return None
+    return {"content": reply["content"]}
+
+
 def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any] | None:
     """The run's output, where the newest reply gives it; None where the run must go on.
 
@@ -179,7 +186,7 @@ def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any
         return None
     schema = definition.output_schema
     if schema is None:
-        return None if exchange.calls else {"content": exchange.reply["content"]}
+        return plain_answer(exchange.reply)
     for candidate in _candidates(exchange):
         if isinstance(candidate, Mapping) and not faults_of(schema, candidate):
             return candidate

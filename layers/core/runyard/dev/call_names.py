@@ -4,8 +4,11 @@ dynamodb.TransactWriteItems run.paused      stepfunctions.StartExecution      ht
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from runyard.store.event_log import lines_of
 
 _SERVICES = {"SFN": "stepfunctions", "S3": "s3", "DynamoDB": "dynamodb", "Lambda": "lambda"}
 
@@ -37,13 +40,20 @@ def _about(body: Mapping[str, Any]) -> str:
     kinds: list[str] = []
     types: list[str] = []
     for item in _items(body):
-        if "lines" in item:
-            types += [json.loads(line)["type"] for line in item["lines"]["S"].split("\n")]
-        else:
+        lines = _lines(item)
+        types += [json.loads(line)["type"] for line in lines]
+        if not lines:
             kinds.append(_kind(item))
     # How many deltas go out with a reply is a matter of time.
     lasting = [name for name in types if not name.endswith(".delta")] or types
     return "+".join(dict.fromkeys(lasting or kinds))
+
+
+def _lines(item: Mapping[str, Any]) -> list[str]:
+    """The lines of a batch of events; none where the item is something else."""
+    plain = {name: item[name]["S"] for name in ("lines",) if name in item}
+    packed = {name: b64decode(item[name]["B"]) for name in ("lines_z",) if name in item}
+    return lines_of(plain | packed) if plain or packed else []
 
 
 def _items(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

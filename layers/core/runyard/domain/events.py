@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from runyard.domain.clock import stamp
 from runyard.domain.ids import new_ids
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 EventType = Literal[
     "run.started",

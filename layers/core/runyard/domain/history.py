@@ -20,6 +20,19 @@ def _is_lapsed(question: Question) -> bool:
     return question.answer is not None and question.answer.data.get("on_expiry") == "fail"
 
 
+def usage_of_reply(data: Mapping[str, Any]) -> Usage:
+    """What a reply has used, by its event: one step, and the tokens and USD that were reported."""
+    usage = data.get("usage", {})
+    cost = usage.get("cost_usd")
+    return Usage(
+        input_tokens=usage.get("input_tokens", 0),
+        output_tokens=usage.get("output_tokens", 0),
+        cached_input_tokens=usage.get("cached_input_tokens", 0),
+        cost_usd=None if cost is None else from_number(cost),
+        steps=1,
+    )
+
+
 class History:
     """A run as its log tells it, up to and including event `last`.
 
@@ -176,17 +189,7 @@ class History:
         self.partial_reply = False
         self.lost_executions = 0
         self.cut_by = data.get("cut_by", "")
-        usage = data.get("usage", {})
-        cost = usage.get("cost_usd")
-        self.usage = self.usage.plus(
-            Usage(
-                input_tokens=usage.get("input_tokens", 0),
-                output_tokens=usage.get("output_tokens", 0),
-                cached_input_tokens=usage.get("cached_input_tokens", 0),
-                cost_usd=None if cost is None else from_number(cost),
-                steps=1,
-            )
-        )
+        self.usage = self.usage.plus(usage_of_reply(data))
 
     def _take_life_event(self, event: Event) -> None:
         match event.type:

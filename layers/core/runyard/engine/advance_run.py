@@ -19,7 +19,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
 from runyard.engine.model_reply import add_reply, recovered
 from runyard.engine.roll_over import next_execution
-from runyard.engine.tool_calls import perform_calls
+from runyard.engine.tool_calls import longest, perform_calls
 from runyard.engine.worker import Step, Worker
 
 Outcome = Literal["more", "needs_input", "finished", "roll_over"]
@@ -109,13 +109,13 @@ async def _advance(step: Step) -> Advance:
         await _resume(step)
     if step.history.refusal:
         raise refused(step.history.refusal)
-    while True:
+    while not step.history.has_ended:
         await step.checkpoint()
         answer = answer_of(step.snapshot.definition, step.history)
         if answer is not None:
             await step.write(partial(step.journal.complete, answer))
-            return Advance("finished")
-        if not step.has_time_for(_longest(step)):
+            break
+        if not _is_begun(step) and not step.has_time_for(_longest(step)):
             return Advance("more")
         _check_time(step)
         if not step.history.unfinished:
@@ -123,6 +123,12 @@ async def _advance(step: Step) -> Advance:
             await add_reply(step)
         elif questions := await perform_calls(step):
             return _needs_input(step, wait_for(_limits(step), questions))
+    return Advance("finished")
+
+
+def _is_begun(step: Step) -> bool:
+    """Whether the log says that calls begin which this worker alone knows were not made yet."""
+    return any(call.id in step.begun for call in step.history.unfinished)
 
 
 async def _take_up(step: Step) -> None:
@@ -149,7 +155,5 @@ def _check_time(step: Step) -> None:
 
 def _longest(step: Step) -> float:
     """Seconds that the next thing to do may take: a reply, or the slowest of the calls."""
-    definition = step.snapshot.definition
-    tools = [definition.tool(call.name) for call in step.history.unfinished]
-    timeouts = [tool.timeout for tool in tools if tool and tool.kind != "ask_human"]
-    return max(timeouts, default=0) if tools else step.snapshot.route.timeout
+    unfinished = step.history.unfinished
+    return longest(step, unfinished) if unfinished else step.snapshot.route.timeout

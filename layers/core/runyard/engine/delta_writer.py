@@ -6,12 +6,10 @@ token. As much as fills a batch does not wait for that moment.
 """
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 
 from runyard.domain.events import Draft
 from runyard.engine.worker import Step
-from runyard.store.dynamo import Change
 from runyard.store.event_log import MAX_BATCH_EVENTS
 
 
@@ -38,12 +36,12 @@ class DeltaWriter:
         elif len(self._waiting) == MAX_BATCH_EVENTS:
             self._hurry.set()
 
-    async def close(self, last: Draft, changes: Sequence[Change] = ()) -> None:
-        """Put what still waits, and the whole reply behind it, together with changes of records."""
+    async def close(self) -> list[Draft]:
+        """Put nothing further by itself; gives what still waits, to be put with the whole reply."""
         await self.stop()
         await self._settle()
-        drafts, self._waiting = [*self._waiting, last], []
-        await self._step.append(drafts, changes)
+        drafts, self._waiting = self._waiting, []
+        return drafts
 
     async def stop(self) -> None:
         """Wait for the put that is under way, and put nothing further."""

@@ -36,7 +36,9 @@ async def expire(step: Step) -> list[InputRequest]:
     Raises InputExpiredError where a question that nobody answered fails the run.
     """
     stores, run_id = step.worker.stores, step.journal.run.id
-    requests = await asyncio.to_thread(stores.input_requests.open_of_run, run_id)
+    requests: Sequence[InputRequest] = ()
+    if step.history.open_questions:
+        requests = await asyncio.to_thread(stores.input_requests.open_of_run, run_id)
     waiting = [request for request in requests if not request.is_overdue]
     for request in requests:
         if request not in waiting:

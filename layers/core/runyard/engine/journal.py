@@ -10,8 +10,8 @@ from typing import Any
 from runyard.domain.clock import stamp
 from runyard.domain.errors import AppendConflictError, NotFoundError
 from runyard.domain.events import Draft, Event
-from runyard.domain.history import History
-from runyard.domain.runs import Run, RunStatus, shown_usage
+from runyard.domain.history import History, usage_of_reply
+from runyard.domain.runs import Run, RunStatus, Usage, shown_usage
 from runyard.domain.threads import answer_text
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
@@ -77,19 +77,30 @@ class Journal:
             [self.stores.runs.status_change(self.run.id, "started")],
         )
 
-    def complete(self, output: Mapping[str, Any]) -> None:
-        """The run has its answer."""
-        ended_at = stamp()
-        data = {"output": output, "usage": self._usage(ended_at)}
+    def complete(
+        self,
+        output: Mapping[str, Any],
+        reply: Sequence[Draft] = (),
+        changes: Sequence[Change] = (),
+    ) -> None:
+        """The run has its answer; `reply` and `changes` of records go with it where they are new.
+
+        The last of `reply` is the reply itself, before it what is left of its deltas.
+        """
+        ended_at, usage = stamp(), self.history.usage
+        if reply:
+            usage = usage.plus(usage_of_reply(reply[-1].data))
+        data = {"output": output, "usage": shown_usage(usage, self.run.started_at, ended_at)}
         draft = Draft(type="run.completed", data=_life(self.run, "completed") | data)
-        self._end("completed", [draft], ended_at, output=output)
+        ended = self._ended("completed", usage, ended_at, output=output)
+        self._end([*reply, draft], [ended, *changes], output)
 
     def fail(self, code: str, message: str) -> None:
         """The run cannot go on."""
-        ended_at, error = stamp(), {"code": code, "message": message}
-        data = {"error": error, "usage": self._usage(ended_at)}
+        ended_at, error, usage = stamp(), {"code": code, "message": message}, self.history.usage
+        data = {"error": error, "usage": shown_usage(usage, self.run.started_at, ended_at)}
         draft = Draft(type="run.failed", data=_life(self.run, "failed") | data)
-        self._end("failed", [draft], ended_at, error=error)
+        self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
 
     def cancel(self, requested_by: str, remarks: Mapping[str, Any]) -> None:
         """Somebody wants the run to stop."""
@@ -98,27 +109,34 @@ class Journal:
             Draft(type="run.cancel_requested", data=asked),
             Draft(type="run.canceled", data=_life(self.run, "canceled")),
         ]
-        self._end("canceled", drafts, stamp())
+        self._end(drafts, [self._ended("canceled", self.history.usage, stamp())])
 
-    def _end(
+    def _ended(
         self,
         status: RunStatus,
-        drafts: Sequence[Draft],
+        usage: Usage,
         ended_at: str,
         *,
         output: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
-    ) -> None:
-        stores, run_id = self.stores, self.run.id
-        ended = stores.runs.end_change(
-            run_id, status, self.history.usage, ended_at=ended_at, output=output, error=error
+    ) -> Change:
+        return self.stores.runs.end_change(
+            self.run.id, status, usage, ended_at=ended_at, output=output, error=error
         )
-        changes = [ended]
+
+    def _end(
+        self,
+        drafts: Sequence[Draft],
+        changes: Sequence[Change],
+        output: Mapping[str, Any] | None = None,
+    ) -> None:
         if self.history.open_questions:
-            changes += [
-                stores.input_requests.settle_change(request, "void")
-                for request in stores.input_requests.open_of_run(run_id)
+            requests = self.stores.input_requests
+            voided = [
+                requests.settle_change(request, "void")
+                for request in requests.open_of_run(self.run.id)
             ]
+            changes = [*changes, *voided]
         if self.run.thread_id is None:
             self.append(drafts, changes)
         else:
@@ -150,10 +168,6 @@ class Journal:
             except AppendConflictError:
                 if self.history.last != last or attempt == _ATTEMPTS:
                     raise
-
-    def _usage(self, ended_at: str) -> Mapping[str, Any]:
-        """Tokens, USD (left out while no price is known), steps, milliseconds from start to end."""
-        return shown_usage(self.history.usage, self.run.started_at, ended_at)
 
 
 def _life(run: Run, status: RunStatus) -> dict[str, Any]:

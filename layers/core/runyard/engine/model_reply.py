@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from runyard.agent.circuits import tried_last
-from runyard.agent.conversation import reply_draft, request_for
+from runyard.agent.conversation import plain_answer, reply_draft, request_for
 from runyard.agent.dialogue import ModelEvent, ReasoningDelta, Reply
 from runyard.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard.domain.events import Draft
@@ -15,8 +16,14 @@ from runyard.engine.budget import Allowed, allow
 from runyard.engine.daily_caps import caps_of, hold_for
 from runyard.engine.delta_writer import DeltaWriter
 from runyard.engine.retries import delay_before_next
+from runyard.engine.tool_calls import begun_with
 from runyard.engine.worker import Step
+from runyard.store.dynamo import Change
 from runyard.store.spending import Hold
+
+# The most that ends a run in one put with its reply. A transaction costs twice, but compressed the
+# reply and the output that repeats it take little more than either; zlib looks 32 KB back.
+_SHORT_CHARACTERS = 16 * 1024
 
 
 async def add_reply(step: Step) -> None:
@@ -84,12 +91,30 @@ async def _stream_reply(
                     cut_by = allowed.cut_by if event.is_cut else ""
                     spending = step.worker.stores.spending
                     settled = spending.settle_changes(hold, event.cost_usd) if hold else ()
-                    await writer.close(reply_draft(event, iteration, cut_by), settled)
+                    drafts = [*await writer.close(), reply_draft(event, iteration, cut_by)]
+                    await _record(step, drafts, settled)
                     return
                 await writer.add(_delta_draft(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a reply")
     finally:
         await writer.stop()
+
+
+async def _record(step: Step, drafts: Sequence[Draft], changes: Sequence[Change]) -> None:
+    """The reply (the last of the drafts), and in the same put what it leads to.
+
+    That its calls begin, or that the run ends with it: one write fewer, and no moment between.
+    """
+    reply = drafts[-1].data
+    output = None if step.snapshot.definition.output_schema else plain_answer(reply)
+    if output is not None and _are_short(drafts):
+        await step.write(partial(step.journal.complete, output, drafts, changes))
+    else:
+        await step.append([*drafts, *begun_with(step, reply)], changes)
+
+
+def _are_short(drafts: Sequence[Draft]) -> bool:
+    return sum(len(str(draft.data)) for draft in drafts) <= _SHORT_CHARACTERS
 
 
 def _latest(step: Step) -> float | None:

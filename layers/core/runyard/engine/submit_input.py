@@ -41,10 +41,11 @@ def submit_input(
     was recorded before. The same answer again is welcome and changes nothing.
     """
     for _ in range(_ATTEMPTS):
-        run = stores.runs.get(run_id)
+        # First: the answer goes behind this event, so what is read now is true as it is written.
+        last, _ = stores.log.last(run_id)
+        run, request = stores.input_requests.get_with_run(run_id, answer.request_id)
         if run is None:
             raise NotFoundError
-        request = stores.input_requests.get(run_id, answer.request_id)
         if request is None:
             raise InvalidRequestError({"request_id": "is not a request of this run"})
         if request.type != answer.type:
@@ -58,36 +59,23 @@ def submit_input(
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
         draft = _draft(stores, run, request, answer, answered_by)
+        left = run.model_copy(update={"open_requests": run.open_requests - 1})
+        changes = [
+            stores.input_requests.settle_change(request, "answered", answer.content()),
+            stores.runs.answered_change(run.id, left.open_requests),
+        ]
         try:
-            return _record(stores, orchestrator, run, request, answer, draft)
+            stores.log.append(run.id, last, [draft], changes)
         except AppendConflictError:
             continue
+        return _resume(stores, orchestrator, left)
     raise UnavailableError({"run": "too much is happening to it at this moment"})
 
 
-def _record(
-    stores: Stores,
-    orchestrator: Orchestrator,
-    run: Run,
-    request: InputRequest,
-    answer: Answer,
-    draft: Draft,
-) -> None:
-    last, has_ended = stores.log.last(run.id)
-    if has_ended:
-        raise AppendConflictError(run.id)
-    open_requests = stores.input_requests.open_of_run(run.id)
-    changes = [
-        stores.input_requests.settle_change(request, "answered", answer.content()),
-        stores.runs.answered_change(run.id, len(open_requests) - 1),
-    ]
-    stores.log.append(run.id, last, [draft], changes)
-    _resume(stores, orchestrator, run)
-
-
 def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
-    if stores.input_requests.open_of_run(run.id):
+    if run.open_requests or run.status != "paused":
         return
+    # Read only now: the wait may have been begun anew, with another token, until the answer stood.
     token = stores.input_requests.token(run.id)
     try:
         if token is not None:

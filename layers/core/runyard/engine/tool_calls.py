@@ -5,7 +5,7 @@ as can be; the conversation puts them back into the order of the calls.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from runyard.agent.approval import Ask, Execute, Settle, Stop, next_action, tool_label
@@ -43,18 +43,45 @@ async def perform_calls(step: Step) -> list[Ask]:
     return [action for _, action in actions if isinstance(action, Ask)]
 
 
+def begun_with(step: Step, reply: Mapping[str, Any]) -> list[Draft]:
+    """What says that the calls of a new reply begin, to be put together with the reply.
+
+    None where they may not begin at once: the working time is over, or this worker's own soon is.
+    Nor with an output schema, where a call may be the answer, or of a reply that was cut off.
+    """
+    definition, time_left = step.snapshot.definition, step.budget.left("wall_clock_seconds")
+    calls = [
+        Call(call["id"], call["name"], call["input"], reply["iteration"])
+        for call in reply.get("tool_calls", ())
+    ]
+    if definition.output_schema is not None or "cut_by" in reply or not calls:
+        return []
+    if (time_left is not None and time_left <= 0) or not step.has_time_for(longest(step, calls)):
+        return []
+    return _announced(step, calls)
+
+
+def longest(step: Step, calls: Iterable[Call]) -> float:
+    """Seconds that the slowest of the calls may take."""
+    tools = [step.snapshot.definition.tool(call.name) for call in calls]
+    return max((tool.timeout for tool in tools if tool and tool.kind != "ask_human"), default=0)
+
+
 async def _announce(step: Step) -> None:
     """Record that the calls of a new reply begin, before any of them does."""
     new = [call for call in step.history.unfinished if call.phase == "requested"]
-    if not new:
-        return
-    step.begun.update(call.id for call in new)
-    drafts = [Draft(type="agent.tool_call.started", data=_data(step, call)) for call in new]
+    if new:
+        await step.append(_announced(step, new))
+
+
+def _announced(step: Step, calls: Sequence[Call]) -> list[Draft]:
+    step.begun.update(call.id for call in calls)
+    drafts = [Draft(type="agent.tool_call.started", data=_data(step, call)) for call in calls]
     too_many = [
         _settled(step, call, Settle("Too many calls in one reply.", "too_many_calls"))
-        for call in new[MAX_CALLS:]
+        for call in calls[MAX_CALLS:]
     ]
-    await step.append([*drafts, *too_many])
+    return [*drafts, *too_many]
 
 
 async def _all(step: Step, calls: list[tuple[Call, Execute]]) -> None:

@@ -10,8 +10,10 @@ from itertools import islice
 from typing import Any
 
 from runyard.domain.requests import InputRequest, RequestState
+from runyard.domain.runs import Run
 from runyard.store import keys
 from runyard.store.dynamo import Change, Item
+from runyard.store.runs import Runs
 from runyard.store.table import Table
 
 _JSON_FIELDS = ("params", "answer")
@@ -20,13 +22,21 @@ _JSON_FIELDS = ("params", "answer")
 class InputRequests:
     """The request and pause items of the records table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, runs: Runs) -> None:
         self._table = table
+        self._runs = runs
 
     def get(self, run_id: str, request_id: str) -> InputRequest | None:
         """One question of the run, or None."""
         item = self._table.get(keys.input_request(run_id, request_id))
         return _from_item(item) if item else None
+
+    def get_with_run(self, run_id: str, request_id: str) -> tuple[Run | None, InputRequest | None]:
+        """One question of the run, and the run itself, by one call."""
+        places = [keys.run(run_id), keys.input_request(run_id, request_id)]
+        items = {item["sk"]: item for item in self._table.batch_get(places)}
+        run, request = (items.get(str(place["sk"])) for place in places)
+        return self._runs.from_item(run) if run else None, _from_item(request) if request else None
 
     def of_run(self, run_id: str) -> list[InputRequest]:
         """Every question that the run ever asked, oldest first."""

@@ -92,7 +92,7 @@ class Runs:
         item = self._table.get(keys.run(run_id))
         if item is None:
             return None
-        run = self._from_item(item)
+        run = self.from_item(item)
         self._remember(run)
         return run
 
@@ -100,7 +100,7 @@ class Runs:
         """The records of these runs, in this order; an id that has none is passed over."""
         found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
         items = {item["id"]: item for item in found}
-        return [self._from_item(items[run_id]) for run_id in run_ids if run_id in items]
+        return [self.from_item(items[run_id]) for run_id in run_ids if run_id in items]
 
     def status_change(
         self,
@@ -237,7 +237,8 @@ class Runs:
                 fields[name] = text
         return fields
 
-    def _from_item(self, item: Item) -> Run:
+    def from_item(self, item: Item) -> Run:
+        """The run that a record says."""
         fields = keys.without_keys(item)
         for name in _JSON_FIELDS:
             if name in fields:
