@@ -51,7 +51,7 @@ async def advance_run(
     gives `finished`.
     """
     deadline = time.monotonic() + seconds
-    journal = await asyncio.to_thread(Journal.open, worker.stores, run_id)
+    journal = await asyncio.to_thread(Journal.open, worker.stores, run_id, to_start=True)
     if journal.history.has_ended:
         return Advance("finished")
     if name := await asyncio.to_thread(
@@ -110,11 +110,12 @@ async def _advance(step: Step) -> Advance:
     if step.history.refusal:
         raise refused(step.history.refusal)
     while not step.history.has_ended:
-        await step.checkpoint()
         answer = answer_of(step.snapshot.definition, step.history)
         if answer is not None:
             await step.write(partial(step.journal.complete, answer))
             break
+        # Not of a run that ends: nobody takes it up again.
+        await step.checkpoint()
         if not _is_begun(step) and not step.has_time_for(_longest(step)):
             return Advance("more")
         _check_time(step)
@@ -134,10 +135,20 @@ def _is_begun(step: Step) -> bool:
 async def _take_up(step: Step) -> None:
     """Make the log say that this worker is at work on the run."""
     if step.history.status == "created":
-        await step.write(step.journal.start)
+        await _start(step)
     if step.history.mid_step and step.history.last_type != "run.recovered":
         # Also the fence: a worker that was thought dead loses its next append to this event.
         await step.append([recovered(step, "step_interrupted")])
+
+
+async def _start(step: Step) -> None:
+    try:
+        await step.write(step.journal.start)
+    except SupersededError:
+        # The sweep was here before any worker; what it wrote has been read now.
+        if step.history.status != "created":
+            raise
+        await step.write(step.journal.start)
 
 
 async def _resume(step: Step) -> None:

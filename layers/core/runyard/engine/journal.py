@@ -29,12 +29,17 @@ class Journal:
         self.history = history
 
     @classmethod
-    def open(cls, stores: Stores, run_id: str) -> "Journal":
-        """Read what the run's log says. Raises NotFoundError where there is no such run."""
+    def open(cls, stores: Stores, run_id: str, *, to_start: bool = False) -> "Journal":
+        """Read what the run's log says. Raises NotFoundError where there is no such run.
+
+        Whoever comes `to_start` the run takes the log of one that was not started for empty: where
+        it is not, the first append is lost, and the history is there afterwards.
+        """
         run = stores.runs.get(run_id)
         if run is None:
             raise NotFoundError
-        return cls(stores, run, stores.histories.read(run))
+        is_new = to_start and run.status == "created"
+        return cls(stores, run, History() if is_new else stores.histories.read(run))
 
     def close(self) -> None:
         """Leave what was read to this process's next journal of the run."""
