@@ -24,6 +24,7 @@ from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.service import Service, assert_whole
 
 KEY = "ry_crashes_key"
+REPLIED = "dynamodb.PutItem agent.message.completed+agent.tool_call.started"
 PAUSED = "dynamodb.TransactWriteItems agent.human_feedback.requested+run.paused"
 
 pytestmark = pytest.mark.timeout(300)
@@ -103,7 +104,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     ("call", "edge"),
     [
         ("dynamodb.PutItem run", "after"),
-        ("dynamodb.PutItem agent.message.completed", "before"),
+        (REPLIED, "before"),
         ("http.POST /refunds", "after"),
         (PAUSED, "after"),
         ("stepfunctions.SendTaskSuccess", "before"),

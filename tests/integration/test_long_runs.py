@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import parse
@@ -21,6 +20,7 @@ from runyard.engine.submit_input import submit_input
 from runyard.engine.sweep_runs import sweep_runs
 from runyard.engine.verify_log import faults_of_run
 from runyard.store.stores import Stores
+from tests.scripted import scripted_agent
 
 MAX_TURNS = 3
 ENTRIES_OF_A_TURN = 13
@@ -52,7 +52,8 @@ class Bench:
     def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
         """A run whose model gives these replies."""
         wanted = NewRun(org_id="o", project_id="p", input={"x": 1})
-        return start_run(self.stores, self.orchestrator, snapshot(turns, **limits), wanted)
+        agent = scripted_agent(turns, TOOLS, **{"steps": 10_000, **limits})
+        return start_run(self.stores, self.orchestrator, agent, wanted)
 
     def answer(self, run: Run, feedback: str) -> None:
         """Answer the run's only question, once it is asked."""
@@ -97,31 +98,17 @@ class Bench:
         )
 
 
-def snapshot(turns: list[dict[str, Any]], **limits: Any) -> Snapshot:
-    """An agent that asks a person, looks things up, and plays these turns."""
-    definition = AgentDefinition.model_validate(
-        {
-            "key": "long",
-            "version": "1",
-            "instructions": "Go on.",
-            "route": "long",
-            "input_schema": {"type": "object"},
-            "tools": [
-                {"kind": "ask_human"},
-                {
-                    "kind": "python",
-                    "name": "show",
-                    "description": "Shows.",
-                    "function": "json:dumps",
-                    "effect": "none",
-                    "parameters": {"type": "object", "properties": {"obj": {}}},
-                },
-            ],
-            "limits": Limits(**{"steps": 10_000, **limits}),
-        }
-    )
-    script = {"dialogues": [{"name": "long", "turns": turns}]}
-    return Snapshot(definition=definition, route=Route(model="scripted:long"), script=script)
+TOOLS = (
+    {"kind": "ask_human"},
+    {
+        "kind": "python",
+        "name": "show",
+        "description": "Shows.",
+        "function": "json:dumps",
+        "effect": "none",
+        "parameters": {"type": "object", "properties": {"obj": {}}},
+    },
+)
 
 
 @pytest.fixture

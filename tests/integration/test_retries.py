@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runyard.agent.circuits import FAILURES_IN_A_ROW, Circuits
-from runyard.agent.definition import AgentDefinition, Route, Snapshot
+from runyard.agent.definition import Route
 from runyard.agent.guarded_model import GuardedModel
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
@@ -18,12 +18,17 @@ from runyard.domain.clock import stamp
 from runyard.domain.errors import ModelUnavailableError
 from runyard.domain.events import Event
 from runyard.domain.ids import new_id
+from runyard.domain.requests import Answer
 from runyard.domain.runs import Run
 from runyard.engine import retries
 from runyard.engine.advance_run import advance_run
 from runyard.engine.close_run import close_run
+from runyard.engine.orchestrator import Orchestrator
+from runyard.engine.request_input import request_input
+from runyard.engine.submit_input import submit_input
 from runyard.engine.worker import Worker
 from runyard.store.stores import Stores
+from tests.scripted import scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
 
@@ -45,6 +50,16 @@ class Tool:
             exchange.cut()
 
 
+class NoMachine(Orchestrator):
+    """The test itself does what the state machine would do."""
+
+    def __init__(self) -> None:
+        """Nothing to be called."""
+
+    def resume(self, token: str) -> None:
+        """The test advances the run."""
+
+
 class Bench:
     """Runs that call one tool, or whose model is a provider's."""
 
@@ -64,30 +79,17 @@ class Bench:
 
     def begin(self, *, effect: str = "none", route: Route | None = None) -> Run:
         """A run of an agent with a tool of this effect."""
-        definition = AgentDefinition.model_validate(
-            {
-                "key": "trying",
-                "version": "1",
-                "instructions": "Try.",
-                "route": "trying",
-                "input_schema": {"type": "object"},
-                "tools": [
-                    {
-                        "kind": "http",
-                        "name": "call",
-                        "description": "Calls.",
-                        "method": "POST",
-                        "url": "${API}/x",
-                        "effect": effect,
-                        "timeout": 5,
-                    }
-                ],
-            }
-        )
+        tool = {
+            "kind": "http",
+            "name": "call",
+            "description": "Calls.",
+            "method": "POST",
+            "url": "${API}/x",
+            "effect": effect,
+            "timeout": 5,
+        }
         turns = [{"call": [{"tool": "call", "input": {}}]}, {"say": "{{ results.call.content }}"}]
-        script = {"dialogues": [{"name": "trying", "turns": turns}]}
-        route = route or Route(model="scripted:trying")
-        snapshot = Snapshot(definition=definition, route=route, script=script)
+        snapshot = scripted_agent(turns, [tool], route=route)
         run = Run(
             id=new_id(),
             project_id="trying",
@@ -155,6 +157,35 @@ def test_the_model_is_told_of_what_does_not_pass_or_may_not_be_repeated(
     assert events[-1].type == "run.completed"
 
 
+@pytest.mark.parametrize("status", [0, 502, 504])
+@pytest.mark.parametrize(("said", "calls"), [("repeat", 2), ("skip", 1), ("fail", 1)])
+def test_a_person_decides_about_an_unsafe_call_that_nobody_heard_the_end_of(
+    bench: Bench, status: int, said: str, calls: int
+) -> None:
+    bench.tool.answers = [(status, {}), (200, {})]
+    run = bench.begin(effect="unsafe")
+    assert bench.advance(run)[-1].type == "agent.tool_call.started"
+    request_input(bench.stores, run.id, "token")
+    [request] = bench.stores.input_requests.open_of_run(run.id)
+    assert request.params["choices"] == ["repeat", "skip", "fail"]
+    answer = Answer(type=request.type, request_id=request.id, feedback=said)
+    submit_input(bench.stores, NoMachine(), run.id, answer, "somebody")
+    events = bench.advance(run)
+    assert len(bench.tool.keys) == calls
+    assert events[-1].type == ("run.failed" if said == "fail" else "run.completed")
+    if said == "repeat":
+        assert json.loads(outcome(events)["result"]) == {"status": 200}
+    elif said == "skip":
+        assert outcome(events)["error"]["code"] == "skipped"
+
+
+def test_a_call_that_was_never_sent_is_not_in_doubt(bench: Bench) -> None:
+    with LoopbackServer(Tool()) as server:
+        dead = ToolEnvironment({"API": server.url}, (server.host_and_port,))
+    bench.worker = scripted_worker(bench.stores, dead)
+    assert outcome(bench.advance(bench.begin(effect="unsafe")))["error"]["code"] == "unreachable"
+
+
 def test_a_tool_that_asks_for_time_gets_it(bench: Bench) -> None:
     bench.tool.answers = [(429, {"retry-after": "1"}), (200, {})]
     begun = time.monotonic()
@@ -173,7 +204,7 @@ def test_a_tool_that_asks_for_more_time_than_the_step_has_is_not_waited_for(
         bench.stores, bench.worker.model_for, bench.worker.tools, reserve_seconds=1
     )
     bench.tool.answers = [(429, {"retry-after": retry_after}), (200, {})]
-    run = bench.begin(route=Route(model="scripted:trying", timeout=1))
+    run = bench.begin(route=Route(model="scripted:scripted", timeout=1))
     assert outcome(bench.advance(run, seconds))["error"]["code"] == "http_429"
     assert len(bench.tool.keys) == 1
 

@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
-from runyard.agent.model import model_for
-from runyard.agent.tools.port import ToolEnvironment
 from runyard.bootstrap import run_async
 from runyard.domain import clock, requests
 from runyard.domain.requests import Answer
@@ -20,8 +17,8 @@ from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.engine.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
 from runyard.engine.verify_log import faults_of_run
-from runyard.engine.worker import Worker
 from runyard.store.stores import Stores
+from tests.scripted import scripted_agent, scripted_worker
 
 
 class ForgetfulMachine(Orchestrator):
@@ -56,13 +53,7 @@ class Bench:
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
         self.machine = ForgetfulMachine()
-        self.worker = Worker(
-            stores=stores,
-            model_for=lambda used: model_for(used.route, used.script, None),
-            tools=ToolEnvironment({}),
-            flush_seconds=0,
-            reserve_seconds=1,
-        )
+        self.worker = scripted_worker(stores)
 
     def waiting(self, *, expires_in: float | None = None, **limits: Any) -> Run:
         """A run that has asked its question and waits by its token."""
@@ -76,22 +67,9 @@ class Bench:
         tool: dict[str, Any] = {"kind": "ask_human"}
         if expires_in is not None:
             tool |= {"expires_in": expires_in, "on_expiry": "use_default", "default": "nobody"}
-        definition = AgentDefinition.model_validate(
-            {
-                "key": "asking",
-                "version": "1",
-                "instructions": "Ask.",
-                "route": "asking",
-                "input_schema": {"type": "object"},
-                "tools": [tool],
-                "limits": Limits(**limits),
-            }
-        )
         question = {"call": [{"tool": "ask_human", "input": {"prompt": "Now?"}}]}
         turns = [question, {"say": "{{ results.ask_human.content }}"}]
-        script = {"dialogues": [{"name": "asking", "turns": turns}]}
-        route = Route(model="scripted:asking")
-        snapshot = Snapshot(definition=definition, route=route, script=script)
+        snapshot = scripted_agent(turns, [tool], **limits)
         wanted = NewRun(org_id="o", project_id="swept", input={"x": 1})
         return start_run(self.stores, self.machine, snapshot, wanted)
 

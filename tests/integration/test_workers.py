@@ -14,7 +14,6 @@ import pytest
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.agent.definition import Limits, Snapshot
-from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import stamp
@@ -31,9 +30,9 @@ from runyard.engine.request_input import request_input
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.engine.verify_log import faults_of_run
-from runyard.engine.worker import Worker
 from runyard.store.spending import DailyCap
 from runyard.store.stores import Stores
+from tests.scripted import scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 
@@ -88,13 +87,8 @@ class Bench:
         self.snapshot = snapshot
         self.project_id = "p"
         self.orchestrator = ManualOrchestrator()
-        self.worker = Worker(
-            stores=stores,
-            model_for=lambda used: model_for(used.route, used.script, None),
-            tools=ToolEnvironment({"CRM_URL": server.url}, (server.host_and_port,)),
-            flush_seconds=0,
-            reserve_seconds=1,
-        )
+        tools = ToolEnvironment({"CRM_URL": server.url}, (server.host_and_port,))
+        self.worker = scripted_worker(stores, tools)
 
     def begin(self, case: str) -> Run:
         """A new run, not advanced yet."""

@@ -91,6 +91,10 @@ async def _all(step: Step, calls: list[tuple[Call, Execute]]) -> None:
             result = await _called(step, action.tool, invocation)
             draft = _completed(step, call, action.input, result)
         except ToolFailedError as error:
+            if action.tool.effect == "unsafe" and error.is_in_doubt:
+                # As if the worker had been lost with it: a person is asked, and not the model told.
+                step.begun.discard(call.id)
+                return
             draft = _failed(step, call, action.input, error.code, error.message)
         await step.append([draft])
 

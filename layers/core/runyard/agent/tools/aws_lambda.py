@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
 from runyard.agent.definition import LambdaTool
 from runyard.agent.tools.port import ToolFailedError, ToolInvocation
@@ -52,9 +58,13 @@ def _invoke(tool: LambdaTool, invocation: ToolInvocation) -> str:
         raise ToolFailedError("lambda_refused", message, kind=kind) from error
     except ReadTimeoutError as error:
         message = f"No answer within {tool.timeout:g} s."
-        raise ToolFailedError("timeout", message, kind="network") from error
+        raise ToolFailedError("timeout", message, kind="network", is_in_doubt=True) from error
     except BotoCoreError as error:
-        raise ToolFailedError("unreachable", "Lambda cannot be reached.", kind="network") from error
+        was_sent = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
+        message = "Lambda broke off." if was_sent else "Lambda cannot be reached."
+        raise ToolFailedError(
+            "unreachable", message, kind="network", is_in_doubt=was_sent
+        ) from error
     if response.get("FunctionError"):
         raise ToolFailedError("lambda_error", _failure(payload))
     return _result(payload)

@@ -62,7 +62,7 @@ async def _called(
     except Exception as error:
         if limit.expired():
             message = f"No answer within {tool.timeout:g} s."
-            raise ToolFailedError("timeout", message, kind="network") from error
+            raise ToolFailedError("timeout", message, kind="network", is_in_doubt=True) from error
         message = f"{type(error).__name__}: {error}"[:EXCERPT_CHARACTERS]
         raise ToolFailedError("tool_error", message) from error
 

@@ -29,6 +29,8 @@ _KINDS: Mapping[int, FailureKind] = {
     503: "overloaded",
     504: "overloaded",
 }
+# A gateway sent the call on, and did not hear what became of it.
+_NOT_HEARD_OF = frozenset({502, 504})
 
 
 async def call_http(
@@ -45,6 +47,7 @@ async def call_http(
             f"http_{response.status}",
             _failure(response),
             kind=_KINDS.get(response.status, "refused"),
+            is_in_doubt=response.status in _NOT_HEARD_OF,
             retry_after=retry_after_of(response.retry_after),
         )
     return response.text

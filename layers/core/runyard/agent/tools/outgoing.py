@@ -21,6 +21,14 @@ MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Everything else may hold a key of the installation, and stays with the host that it is meant for.
 HEADERS_FOR_ANY_HOST = frozenset({"accept", "content-type", "user-agent", "idempotency-key"})
+# No connection came about, or the request was never one.
+_NOT_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+)
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -62,10 +70,14 @@ async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> Out
             return await _follow(client, request, private_hosts)
     except (TimeoutError, httpx2.TimeoutException) as error:
         message = f"No answer within {request.timeout:g} s."
-        raise ToolFailedError("timeout", message, kind="network") from error
+        was_sent = not isinstance(error, _NOT_SENT)
+        raise ToolFailedError("timeout", message, kind="network", is_in_doubt=was_sent) from error
     except httpx2.HTTPError as error:
         message = f"The host cannot be reached: {error}"[:200]
-        raise ToolFailedError("unreachable", message, kind="network") from error
+        was_sent = not isinstance(error, _NOT_SENT)
+        raise ToolFailedError(
+            "unreachable", message, kind="network", is_in_doubt=was_sent
+        ) from error
 
 
 @lru_cache(maxsize=1)

@@ -34,7 +34,8 @@ class ToolFailedError(RunyardError):
     """The tool did not do what it was asked; the model is told `code` and `message`.
 
     `retry_after` is the tool's own wish in seconds, where it gave one. `was_tried` is False where
-    the call was not made, because the tool is known to fail.
+    the call was not made, because the tool is known to fail; `is_in_doubt` where it was sent and
+    nobody knows what became of it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ToolFailedError(RunyardError):
         kind: FailureKind = "refused",
         retry_after: float | None = None,
         was_tried: bool = True,
+        is_in_doubt: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -52,6 +54,7 @@ class ToolFailedError(RunyardError):
         self.kind = kind
         self.retry_after = retry_after
         self.was_tried = was_tried
+        self.is_in_doubt = is_in_doubt
 
     @property
     def may_pass(self) -> bool:

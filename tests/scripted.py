@@ -1,0 +1,45 @@
+"""Agents that play a script which the test writes, and the worker that carries their runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
+from runyard.agent.model import model_for
+from runyard.agent.tools.port import ToolEnvironment
+from runyard.engine.worker import Worker
+from runyard.store.stores import Stores
+
+
+def scripted_agent(
+    turns: Sequence[Any],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    route: Route | None = None,
+    **limits: Any,
+) -> Snapshot:
+    """An agent whose model gives these replies, or that of another `route`."""
+    definition = AgentDefinition.model_validate(
+        {
+            "key": "scripted",
+            "version": "1",
+            "instructions": "Go on.",
+            "route": "scripted",
+            "input_schema": {"type": "object"},
+            "tools": tools,
+            "limits": Limits(**limits),
+        }
+    )
+    script = {"dialogues": [{"name": "scripted", "turns": turns}]}
+    route = route or Route(model="scripted:scripted")
+    return Snapshot(definition=definition, route=route, script=script)
+
+
+def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> Worker:
+    """A worker that puts each delta at once, and keeps a second to record results in."""
+    return Worker(
+        stores=stores,
+        model_for=lambda used: model_for(used.route, used.script, None),
+        tools=tools or ToolEnvironment({}),
+        flush_seconds=0,
+        reserve_seconds=1,
+    )
