@@ -83,7 +83,6 @@ class Sizes:
     tail_min_ms: int = 50
     tail_max_ms: int = 500
     flush_ms: int = 50
-    compressed: bool = False
 
 
 def _is_plain(line: played.Line) -> bool:
@@ -154,9 +153,7 @@ def _played(measured: Measured, sizes: Sizes) -> tuple[float, float]:
     """
     plain, used = measured.plain_puts, measured.used
     other = played.regrouped(plain, sizes.flush_ms / 1000) if sizes.flush_ms != 50 else plain
-    difference = played.units(other, compressed=sizes.compressed) - played.units(
-        plain, compressed=False
-    )
+    difference = played.units(other) - played.units(plain)
     began = measured.puts[0][0].at
     span = began, began + measured.watched_seconds
     tail_now = played.tail_reads(measured.puts, 0.05, 0.5, *span)
@@ -175,8 +172,6 @@ def variants(base: Sizes) -> dict[str, Sizes]:
         "api with 512 MB": replace(base, api_mb=512),
         "flush window 250 ms": replace(base, flush_ms=250),
         "flush window 1 s": replace(base, flush_ms=1000),
-        "batches compressed": replace(base, compressed=True),
-        "compressed, window 1 s": replace(base, compressed=True, flush_ms=1000),
         "first pause of the tail 100 ms": replace(base, tail_min_ms=100),
         "poll ceiling 1 s": replace(base, tail_max_ms=1000),
     }

@@ -1,18 +1,17 @@
 """What other settings would have made of a run that was counted: played again on paper.
 
 The log of the run says when each event came and how large it is. From that follow the puts under
-another flush window, with the batches compressed or not, and the reads of a tail of another pace.
+another flush window, and the reads of a tail of another pace.
 """
 
 import math
-import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from runyard.domain.clock import parse
 from runyard.domain.events import from_line, line_type
-from runyard.store.event_log import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch
+from runyard.store.event_log import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch, write_units
 
 _DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
 # A batch's item without its lines: names and values of the keys and of the first event's id.
@@ -33,8 +32,17 @@ class Line:
 
 
 def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
-    """The batches as they were put."""
-    return [[_line(text) for text in batch.lines] for batch in batches]
+    """The batches as they were put; what is put with a reply for its calls is a part of it."""
+    puts: list[list[Line]] = []
+    for batch in batches:
+        put: list[Line] = []
+        for line in map(_line, batch.lines):
+            if put and put[-1].ends_reply and line_type(line.text) == "agent.tool_call.started":
+                put[-1] = replace(put[-1], text=f"{put[-1].text}\n{line.text}")
+            else:
+                put.append(line)
+        puts.append(put)
+    return puts
 
 
 def _line(text: str) -> Line:
@@ -43,15 +51,9 @@ def _line(text: str) -> Line:
     return Line(text, at, kind in _DELTAS, kind == "agent.message.completed")
 
 
-def units(puts: Sequence[Sequence[Line]], *, compressed: bool) -> int:
-    """The write units of puts outside of transactions: one per KB."""
-    return sum(_units(put, compressed=compressed) for put in puts)
-
-
-def _units(put: Sequence[Line], *, compressed: bool) -> int:
-    content = "\n".join(line.text for line in put).encode()
-    size = len(zlib.compress(content, 1)) if compressed else len(content)
-    return math.ceil((_ITEM_BYTES + min(size, len(content))) / _UNIT_BYTES)
+def units(puts: Iterable[Sequence[Line]]) -> int:
+    """The write units of puts outside of transactions."""
+    return sum(write_units([line.text for line in put]) for put in puts)
 
 
 def regrouped(puts: Sequence[Sequence[Line]], window: float) -> list[list[Line]]:

@@ -1,8 +1,10 @@
 """The append rule, against a real store: dense, nothing lost, nothing after the end."""
 
 import threading
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from random import Random
 from typing import Any
 
 import pytest
@@ -97,6 +99,29 @@ def test_long_and_large_appends_are_split_and_read_back_whole(stores: Stores) ->
         assert [e.sequence for e in log.events(run_id, after)] == list(range(after + 1, 256))
     middle = [e.sequence for batch in log.read(run_id, 98, until=102) for e in batch.events()]
     assert middle == [99, 100, 101, 102]
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_packed"),
+    [
+        (["short"], False),
+        (["once more, "] * 10, True),
+        # 1.2 KB of noise, 1.6 KB as base64: two units either way.
+        ([b64encode(Random(1).randbytes(1200)).decode()], False),
+        (["x" * 30_000, "größer"], True),
+    ],
+)
+def test_a_batch_is_packed_only_where_that_takes_fewer_units(
+    stack: LocalStack, stores: Stores, texts: list[str], is_packed: bool
+) -> None:
+    run_id, log = new_id(), stores.log
+    log.append(run_id, 0, [delta(text) for text in texts])
+    table = Table(client("dynamodb", stack.environment), stack.environment["EVENTS_TABLE"])
+    item = table.get({"run_id": run_id, "sequence": 1})
+    assert item is not None
+    assert ("lines_z" in item, "lines" in item) == (is_packed, not is_packed)
+    assert [event.data["delta"] for event in log.events(run_id)] == texts
+    assert log.last(run_id) == (len(texts), False)
 
 
 def test_a_long_append_with_changes_is_there_whole_or_not_at_all(stores: Stores) -> None:

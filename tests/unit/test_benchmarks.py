@@ -1,5 +1,8 @@
 """What the benchmarks make of what they have measured."""
 
+import random
+from base64 import b64encode
+
 import pytest
 
 from benchmarks.figures import Figure, p99, table
@@ -57,9 +60,10 @@ def test_the_first_delta_and_the_end_of_a_reply_wait_for_no_window() -> None:
     assert [len(put) for put in regrouped([lines], 5)] == [1, 4]
 
 
-def test_units_are_kilobytes_of_an_item() -> None:
-    assert units([[delta(0)], [delta(0)] * 3], compressed=False) == 1 + 2
-    assert units([[delta(0)], [delta(0)] * 3], compressed=True) == 1 + 1
+def test_units_are_kilobytes_of_an_item_compressed_where_that_is_less() -> None:
+    noise = Line(b64encode(random.Random(1).randbytes(900)).decode(), 0, True, False)
+    assert units([[delta(0)], [delta(0)] * 3]) == 1 + 1
+    assert units([[noise], [noise, delta(0)]]) == 2 + 2
 
 
 def test_an_idle_tail_reads_at_its_pauses() -> None:

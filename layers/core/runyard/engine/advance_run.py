@@ -19,7 +19,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
 from runyard.engine.model_reply import add_reply, recovered
 from runyard.engine.roll_over import next_execution
-from runyard.engine.tool_calls import longest, perform_calls
+from runyard.engine.tool_calls import longest, perform_calls, settled_by_answers
 from runyard.engine.worker import Step, Worker
 
 Outcome = Literal["more", "needs_input", "finished", "roll_over"]
@@ -153,9 +153,10 @@ async def _start(step: Step) -> None:
 
 async def _resume(step: Step) -> None:
     """Every question is answered: go on, knowing that what they were about was not done yet."""
-    answered = {call.id for call in step.history.unfinished if call.phase == "answered"}
-    await step.write(step.journal.resume)
-    step.begun |= answered
+    answered = [call for call in step.history.unfinished if call.phase == "answered"]
+    settled = settled_by_answers(step, answered)
+    await step.write(partial(step.journal.resume, settled))
+    step.begun |= {call.id for call in answered}
 
 
 def _check_time(step: Step) -> None:

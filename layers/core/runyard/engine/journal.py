@@ -75,10 +75,10 @@ class Journal:
             [self.stores.runs.status_change(self.run.id, "started")],
         )
 
-    def resume(self) -> None:
-        """The last answer has come, and the run goes on."""
+    def resume(self, settled: Sequence[Draft] = ()) -> None:
+        """The last answer has come, and the run goes on; `settled` is what the answers settle."""
         self.append(
-            [Draft(type="run.resumed", data=_life(self.run, "started"))],
+            [Draft(type="run.resumed", data=_life(self.run, "started")), *settled],
             [self.stores.runs.status_change(self.run.id, "started")],
         )
 

@@ -6,6 +6,7 @@ as can be; the conversation puts them back into the order of the calls.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from runyard.agent.approval import Ask, Execute, Settle, Stop, next_action, tool_label
@@ -41,6 +42,16 @@ async def perform_calls(step: Step) -> list[Ask]:
         await step.append(settled)
     await _all(step, [(call, action) for call, action in actions if isinstance(action, Execute)])
     return [action for _, action in actions if isinstance(action, Ask)]
+
+
+def settled_by_answers(step: Step, calls: Iterable[Call]) -> list[Draft]:
+    """The results of those calls that the answers to their questions are, or refuse."""
+    definition = step.snapshot.definition
+    actions = [
+        (call, next_action(definition, replace(call, phase="resumed"), begun_here=True))
+        for call in calls
+    ]
+    return [_settled(step, call, action) for call, action in actions if isinstance(action, Settle)]
 
 
 def begun_with(step: Step, reply: Mapping[str, Any]) -> list[Draft]:

@@ -232,6 +232,12 @@ def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
     }
 
 
+def write_units(lines: Sequence[str]) -> int:
+    """What the put of a batch is billed as; in a transaction, twice as much."""
+    packed = _packed("\n".join(lines)).popitem()[1]
+    return _units(packed if isinstance(packed, bytes) else packed.encode())
+
+
 def _packed(text: str) -> dict[str, str | bytes]:
     """The lines as they go on the wire; compressed where that takes fewer write units."""
     plain = text.encode()
