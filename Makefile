@@ -19,7 +19,7 @@ help: ## List the targets
 dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
 	@exec $(PYTHON) -m runyard.dev --with-parent
 
-test: .venv/.installed .venv-sam/.installed ## Run the tests; ARGS="-k cancel" chooses
+test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" chooses
 	@$(PYTHON) -m pytest $(ARGS)
 
 check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template, agents
@@ -95,7 +95,7 @@ verify-log: .venv/.installed ## Check the invariants of every run's log: make ve
 
 clean: ## Remove what the targets made: environments, builds, caches
 	rm -rf .venv .venv-sam .venv-peers .aws-sam build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf .import_linter_cache .hypothesis layers/core/runyard.egg-info
+	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- Environments: made once, and again only when their requirements have changed -----------------
@@ -113,6 +113,12 @@ clean: ## Remove what the targets made: environments, builds, caches
 	@python=$$(tools/find-python 3.11+) && rm -rf .venv-sam && "$$python" -m venv .venv-sam
 	@$(SAM_PYTHON) -m pip install -qq --no-deps --require-hashes -r requirements/sam.txt
 	@touch $@
+
+# Clients of streams that come by npm. Their tests are skipped where it is not there, and say so.
+tests/clients/node_modules/.installed: tests/clients/package-lock.json
+	@if ! command -v npm >/dev/null; then exit 0; fi; cd tests/clients && \
+	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
+	  echo "npm could not install tests/clients: the tests of its clients will be skipped" >&2
 
 .venv-peers/.installed: requirements/peers.txt
 	@echo "Installing the peers of the benchmarks into .venv-peers (once, about a minute) ..."

@@ -1,7 +1,12 @@
 """A door of the service in the test's own process: to be configured, and killed, without harm."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import uvicorn
 
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
@@ -10,6 +15,7 @@ from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
 from runyard.engine.orchestrator import Orchestrator
 from runyard.settings import Settings
+from runyard.web.app import create_app
 
 
 def services_of(stack: LocalStack, **configured: Any) -> Services:
@@ -20,5 +26,25 @@ def services_of(stack: LocalStack, **configured: Any) -> Services:
         stores=stores_of(stack.environment),
         orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
-        ticket_secret=str,
+        ticket_secret=lambda: stack.client("secretsmanager").get_secret_value(
+            SecretId=settings.ticket_secret_id
+        )["SecretString"],
     )
+
+
+@contextmanager
+def served(services: Services) -> Iterator[str]:
+    """The URL of such a door under uvicorn, until the end of the block."""
+    config = uvicorn.Config(
+        create_app(services), port=0, log_level="warning", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    socket = config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        socket.close()

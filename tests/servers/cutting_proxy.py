@@ -4,29 +4,36 @@ Set before a service, it is what a phone in a tunnel is to a client, which has t
 itself and go on where it was.
 """
 
+from collections.abc import Iterator
+
 import httpx
 
 from tests.servers.loopback import Exchange, Received
 
 _PASSED_ON = ("accept", "authorization", "last-event-id", "origin", "cache-control")
+_AGED = b"\n: this connection has reached its age"
 
 
 class CuttingProxy:
     """Answers as the service at `base_url` does, but cuts its first streams.
 
-    `cuts` says behind how many events each of them ends; what comes after is left whole.
+    `cuts` says behind how many events each of them ends, or `in_bytes` behind how many bytes: in
+    the middle of a line, of a character. What comes after is left whole.
     """
 
-    def __init__(self, base_url: str, *cuts: int) -> None:
+    def __init__(self, base_url: str, *cuts: int, in_bytes: bool = False) -> None:
         self.cursors: list[str] = []
         """Each connection's `Last-Event-ID`, in order; empty where it had none."""
+        self.aged = 0
+        """How many connections the service has ended because of their age."""
+        self.cuts = list(cuts)
+        """The cuts that are still to be made."""
         self._base_url = base_url
-        self._cuts = list(cuts)
+        self._in_bytes = in_bytes
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
         """Pass a GET on, and its answer back."""
         self.cursors.append(request.headers.get("last-event-id", ""))
-        left = self._cuts.pop(0) if self._cuts else None
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         url = self._base_url + request.path
         with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
@@ -39,11 +46,25 @@ class CuttingProxy:
                 exchange.send(answer.status_code, answer.read(), told)
                 return
             exchange.start(answer.headers["content-type"], told)
-            for line in answer.iter_lines():
-                exchange.piece(f"{line}\n".encode())
-                if not line and left is not None:
-                    left -= 1
-                    if left == 0:
-                        exchange.cut()
-                        return
+            left = self.cuts[0] if self.cuts else None
+            last = b""
+            for piece in self._pieces(answer):
+                if left is not None and (left := left - self._size(piece)) <= 0:
+                    exchange.piece(piece[: len(piece) + left] if self._in_bytes else piece)
+                    self.cuts.pop(0)
+                    exchange.cut()
+                    return
+                exchange.piece(piece)
+                last = (last + piece)[-200:]
+            self.aged += _AGED in last
             exchange.end()
+
+    def _pieces(self, answer: httpx.Response) -> Iterator[bytes]:
+        if self._in_bytes:
+            yield from answer.iter_bytes()
+        else:
+            yield from (f"{line}\n".encode() for line in answer.iter_lines())
+
+    def _size(self, piece: bytes) -> int:
+        """What of a cut a piece takes up: its bytes, or the end of an event."""
+        return len(piece) if self._in_bytes else piece == b"\n"

@@ -1,5 +1,6 @@
 """Server-Sent Events: a run's log as frames, with heartbeat and a bounded life."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -67,5 +68,8 @@ async def _body(
             yield shape.heartbeat if batch is None else shape.frames(batch)
             if batch is not None and batch.is_end:
                 return
+            # A socket that takes all it is given would never let another stream have its turn, nor
+            # the server see that the client is gone.
+            await asyncio.sleep(0)
     if shape.follow:
         yield b": this connection has reached its age; come back with Last-Event-ID\n"

@@ -1,0 +1,71 @@
+"""One of the clients at work: a process of its own, and the events that it has written so far."""
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+
+class Follower:
+    """Runs a client's command from `__enter__` on; leaving it ends the process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.seen: list[tuple[str, dict[str, Any]]] = []
+        """Each event as it came: its id, and its data."""
+        self._command = command
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._reader.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
+        self._process.wait()
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the events, as they came."""
+        return [int(event_id) for event_id, _ in self.seen]
+
+    def wait(self, test: Callable[[], bool], seconds: float = 40) -> bool:
+        """Whether the test comes true, looked at whenever an event has come, and in between."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            while not test():
+                if time.monotonic() > until:
+                    return False
+                self._changed.wait(0.1)
+        return True
+
+    def has_seen(self, events: int) -> bool:
+        """Whether so many events come to it, while nothing else happens."""
+        return self.wait(lambda: len(self.seen) >= events)
+
+    def end(self, seconds: float = 40) -> int:
+        """The exit code of the client, which should come to an end by itself."""
+        return self._process.wait(seconds)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            event_id, _, data = line.decode().partition(" ")
+            with self._changed:
+                self.seen.append((event_id, json.loads(data)))
+                self._changed.notify_all()
