@@ -15,6 +15,7 @@ from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
 from runyard.engine.orchestrator import Orchestrator
 from runyard.settings import Settings
+from runyard.store.ticket_keys import TicketKeys
 from runyard.web.app import create_app
 
 
@@ -26,9 +27,7 @@ def services_of(stack: LocalStack, **configured: Any) -> Services:
         stores=stores_of(stack.environment),
         orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
-        ticket_secret=lambda: stack.client("secretsmanager").get_secret_value(
-            SecretId=settings.ticket_secret_id
-        )["SecretString"],
+        ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )
 
 
@@ -40,6 +39,7 @@ def served(services: Services) -> Iterator[str]:
     )
     server = uvicorn.Server(config)
     socket = config.bind_socket()
+    socket.listen(100)  # Who connects before the server is up waits for it.
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     try:

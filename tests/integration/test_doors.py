@@ -15,6 +15,7 @@ from runyard.dev.supervisor import LocalStack
 from runyard.engine.orchestrator import Orchestrator
 from runyard.settings import Settings
 from runyard.store.stores import Stores
+from runyard.store.ticket_keys import TicketKeys
 from runyard.web.app import create_app
 
 TICKET = {"ticket_subject": "Export is broken"}
@@ -24,7 +25,6 @@ TICKET = {"ticket_subject": "Export is broken"}
 def gateway(stack: LocalStack, stores: Stores) -> Iterator[TestClient]:
     """The app as behind API Gateway, whose streams are the stack's own web server's."""
     settings = Settings.from_environment(stack.environment)
-    secret = stack.client("secretsmanager").get_secret_value(SecretId=settings.ticket_secret_id)
     services = Services(
         settings=settings.model_copy(
             update={"stream_url": stack.base_url + "/", "sync_wait_seconds": 0.01}
@@ -32,7 +32,7 @@ def gateway(stack: LocalStack, stores: Stores) -> Iterator[TestClient]:
         stores=stores,
         orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
-        ticket_secret=lambda: str(secret["SecretString"]),
+        ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(create_app(services), headers=headers, follow_redirects=False) as client:

@@ -16,6 +16,7 @@ from runyard.engine.orchestrator import Orchestrator
 from runyard.settings import Settings
 from runyard.store.files import MAX_FILE_BYTES, NewFile, Upload
 from runyard.store.stores import Stores
+from runyard.store.ticket_keys import TicketKeys
 from runyard.web.app import create_app
 from tests.service import Service
 
@@ -54,7 +55,7 @@ def door(stack: LocalStack, stores: Stores, project: str, max_body_bytes: int) -
         stores=stores,
         orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
-        ticket_secret=lambda: "",
+        ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )
     headers = {"Authorization": f"Bearer ry_{project}"}
     return TestClient(create_app(services), headers=headers)

@@ -7,9 +7,9 @@ that use them.
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,8 +22,11 @@ from runyard.engine.tail import TailPace
 from runyard.settings import Settings, settings
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard.store.stores import Stores
+from runyard.store.ticket_keys import TicketKeys
 
 if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
     from runyard.agent.agent_files import FolderOfAgents
     from runyard.agent.catalog import Catalog
     from runyard.agent.circuits import Circuits
@@ -69,8 +72,11 @@ def orchestrator() -> Orchestrator:
 @lru_cache(maxsize=32)
 def secret(secret_id: str) -> str:
     """A secret's text, read once per process."""
-    client = boto3.client("secretsmanager", config=_CLIENT_CONFIG)
-    return client.get_secret_value(SecretId=secret_id)["SecretString"]
+    return _secrets().get_secret_value(SecretId=secret_id)["SecretString"]
+
+
+def _secrets() -> "SecretsManagerClient":
+    return boto3.client("secretsmanager", config=_CLIENT_CONFIG)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Services:
     stores: Stores
     orchestrator: Orchestrator
     catalog: "Catalog"
-    ticket_secret: Callable[[], str]
+    ticket_keys: TicketKeys
     """What stream tickets are signed with."""
 
     @cached_property
@@ -102,7 +108,7 @@ def services() -> Services:
         stores=connect(),
         orchestrator=orchestrator(),
         catalog=Catalog(agent_bundle() if configured.agents_key else agents_folder()),
-        ticket_secret=partial(secret, configured.ticket_secret_id),
+        ticket_keys=TicketKeys(_secrets, configured.ticket_secret_id),
     )
 
 

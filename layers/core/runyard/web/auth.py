@@ -87,8 +87,7 @@ async def run_to_stream(
     if ticket is None or "authorization" in request.headers:
         key = await authorized(request, services, "runs:read", needs_project=needs_project)
         return await run_of(services, key, run_id)
-    secret = await run_in_threadpool(services.ticket_secret)
-    if not tickets.is_good(secret, ticket, run_id):
+    if not await run_in_threadpool(tickets.is_good, services.ticket_keys, ticket, run_id):
         raise UnauthorizedError
     return await _found(services, run_id)
 

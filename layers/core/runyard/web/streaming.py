@@ -63,8 +63,8 @@ async def stream_answer(
     query: dict[str, object] = {route.cursor: after} if after else {}
     if not shape.follow:
         query["follow"] = "false"
-    secret = await run_in_threadpool(services.ticket_secret)
-    address = _address(settings.stream_url, route, run_id, tickets.issue(secret, run_id), query)
+    ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
+    address = _address(settings.stream_url, route, run_id, ticket, query)
     return Response(status_code=HTTPStatus.SEE_OTHER, headers={**headers, "Location": address})
 
 
@@ -72,8 +72,7 @@ async def ticket_view(
     request: Request, services: Services, run_id: str, route: StreamRoute
 ) -> dict[str, str]:
     """A ticket for the run's stream, when it expires, and the address that it makes whole."""
-    secret = await run_in_threadpool(services.ticket_secret)
-    ticket = tickets.issue(secret, run_id)
+    ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
     base_url = services.settings.stream_url or str(request.base_url)
     return {
         "ticket": ticket,
