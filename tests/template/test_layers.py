@@ -29,6 +29,15 @@ def test_what_is_shipped_is_what_is_tested() -> None:
     assert {name: tested.get(name) for name in shipped} == shipped
 
 
+def test_the_packages_of_the_stock_clients_are_pinned_and_name_no_address() -> None:
+    lock = json.loads((ROOT / "tests" / "clients" / "package-lock.json").read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages
+    for package in packages.values():
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
+
+
 def test_the_layer_leaves_to_the_runtime_what_the_runtime_brings() -> None:
     """boto3 and botocore would be the largest part of the layer."""
     assert pins(LAYER_LOCK).keys() & {"boto3", "botocore", "s3transfer", "awslambdaric"} == set()
