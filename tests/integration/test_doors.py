@@ -1,42 +1,155 @@
 """Two doors, one service: the one that cannot stream sends its callers to the one that can."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.bootstrap import Services
 from runyard.dev.supervisor import LocalStack
-from runyard.engine.orchestrator import Orchestrator
-from runyard.settings import Settings
+from runyard.domain.ids import new_id
 from runyard.store.stores import Stores
-from runyard.store.ticket_keys import TicketKeys
 from runyard.web.app import create_app
+from tests.door import services_of
 
 TICKET = {"ticket_subject": "Export is broken"}
+EVENT_STREAM = {"Accept": "text/event-stream"}
+
+# Every way to ask for a stream: the path, what it needs beside it, its cursor, and where it leads.
+STREAMS = [
+    ("/v1/runs/{}/stream", {}, "after_sequence", "/v1/runs/{}/stream"),
+    ("/threads/v1/runs/{}/events", {}, "after_seq", "/threads/v1/runs/{}/events"),
+    ("/v1/runs/{}/events", EVENT_STREAM, "after_seq", "/threads/v1/runs/{}/events"),
+]
+each_stream = pytest.mark.parametrize(
+    ("path", "headers", "cursor", "target"), STREAMS, ids=["runs", "threads", "threads at the root"]
+)
 
 
 @pytest.fixture
-def gateway(stack: LocalStack, stores: Stores) -> Iterator[TestClient]:
+def gateway(stack: LocalStack) -> Iterator[TestClient]:
     """The app as behind API Gateway, whose streams are the stack's own web server's."""
-    settings = Settings.from_environment(stack.environment)
-    services = Services(
-        settings=settings.model_copy(
-            update={"stream_url": stack.base_url + "/", "sync_wait_seconds": 0.01}
-        ),
-        stores=stores,
-        orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
-        catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
-        ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
-    )
+    services = services_of(stack, stream_url=stack.base_url + "/", sync_wait_seconds=0.01)
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(create_app(services), headers=headers, follow_redirects=False) as client:
         yield client
+
+
+@pytest.fixture
+def waiting(gateway: TestClient, stack: LocalStack) -> Iterator[str]:
+    """A run that waits for a person; its id."""
+    body = {"input": {"ticket_subject": "Help!"}}
+    created = httpx.post(f"{stack.base_url}/v1/runs", json=body, headers=key_of(gateway))
+    run_id = created.json()["data"]["id"]
+    yield run_id
+    gateway.post(f"/v1/runs/{run_id}/cancel")
+
+
+def key_of(gateway: TestClient) -> dict[str, str]:
+    return {"Authorization": gateway.headers["authorization"]}
+
+
+@each_stream
+def test_every_stream_is_sent_on_with_its_cursor_and_a_ticket(
+    gateway: TestClient,
+    waiting: str,
+    path: str,
+    headers: dict[str, str],
+    cursor: str,
+    target: str,
+) -> None:
+    for query, header, wanted in (
+        ({}, {}, 0),
+        ({cursor: 2}, {}, 2),
+        ({cursor: 1}, {"Last-Event-ID": "3"}, 3),
+    ):
+        answer = gateway.get(path.format(waiting), params=query, headers={**headers, **header})
+        assert (answer.status_code, answer.content) == (303, b"")
+        location = urlsplit(answer.headers["location"])
+        assert location.path == target.format(waiting)
+        ticket, *given = parse_qs(location.query).items()
+        assert ticket[0] == "ticket"
+        assert given == ([(cursor, [str(wanted)])] if wanted else [])
+        # As `curl -L` and a browser follow it, whose header does not survive the way.
+        with httpx.stream("GET", answer.headers["location"], timeout=30) as stream:
+            lines = stream.iter_lines()
+            assert [next(lines), next(lines)] == ["retry: 2000", f"id: {wanted + 1}"]
+
+
+@each_stream
+def test_what_is_no_stream_is_decided_before_it_is_sent_on(
+    gateway: TestClient,
+    stack: LocalStack,
+    path: str,
+    headers: dict[str, str],
+    cursor: str,
+    target: str,
+) -> None:
+    run = httpx.post(f"{stack.base_url}/v1/runs", json={"input": TICKET}, headers=key_of(gateway))
+    run_id = run.json()["data"]["id"]
+    listed = gateway.get(f"/v1/runs/{run_id}/events").json()
+    last = listed["pagination"]["total_count"]
+    wrong = {"Authorization": "Bearer wrong"}
+    for address, query, more, status in (
+        (path.format(run_id), {cursor: last}, {}, 204),
+        (path.format(run_id), {}, {"Last-Event-ID": str(last)}, 204),
+        (path.format(run_id), {cursor: last + 1}, {}, 400),
+        (path.format(run_id), {cursor: "x"}, {}, 400),
+        (path.format(new_id()), {}, {}, 404),
+        (path.format("nonsense"), {}, {}, 404),
+        (path.format(run_id), {}, wrong, 401),
+    ):
+        here = gateway.get(address, params=query, headers={**headers, **more})
+        assert "location" not in here.headers
+        # Exactly what the other door says.
+        sent = {**key_of(gateway), **headers, **more}
+        there = httpx.get(stack.base_url + address, params=query, headers=sent)
+        assert here.status_code == there.status_code
+        assert status == here.status_code or (status, here.status_code) == (400, 422)
+        for head in (gateway.head(address), httpx.head(stack.base_url + address)):
+            assert head.status_code == 405
+            assert "GET" in head.headers["allow"]
+
+
+def test_what_does_not_follow_is_sent_on_as_that(gateway: TestClient, waiting: str) -> None:
+    for path, headers in (("/threads/v1/runs/{}/events", {}), ("/v1/runs/{}/events", EVENT_STREAM)):
+        answer = gateway.get(f"{path.format(waiting)}?follow=false", headers=headers)
+        assert parse_qs(urlsplit(answer.headers["location"]).query)["follow"] == ["false"]
+        assert "run.waiting_for_input" in httpx.get(answer.headers["location"], timeout=30).text
+
+
+@each_stream
+def test_a_ticket_is_passed_on_and_not_renewed(
+    gateway: TestClient,
+    waiting: str,
+    path: str,
+    headers: dict[str, str],
+    cursor: str,
+    target: str,
+) -> None:
+    first = gateway.get(path.format(waiting), headers=headers).headers["location"]
+    query = parse_qs(urlsplit(first).query)
+    del gateway.headers["authorization"]
+    again = gateway.get(path.format(waiting), params=query, headers=headers)
+    assert again.headers["location"] == first
+    for wrong in ("", "x", query["ticket"][0][:-1]):
+        refused = gateway.get(path.format(waiting), params={"ticket": wrong}, headers=headers)
+        assert refused.status_code == 401
+
+
+def test_a_list_of_events_is_no_stream(gateway: TestClient, waiting: str) -> None:
+    listed = gateway.get(f"/v1/runs/{waiting}/events")
+    assert listed.status_code == 200
+    assert listed.json()["data"][0]["sequence"] == 1
+
+
+def test_a_streamed_create_with_files_is_sent_on_too(gateway: TestClient) -> None:
+    texts = {"input": '{"ticket_subject": "Export is broken"}', "stream": "true"}
+    answer = gateway.post("/v1/runs", data=texts, files={"files": ("a.txt", b"x", "text/plain")})
+    assert answer.status_code == 303
+    assert answer.headers["x-run-id"] in answer.headers["location"]
+    assert "event: run.completed" in httpx.get(answer.headers["location"], timeout=30).text
 
 
 def test_a_streamed_create_is_followed_through_the_other_door(gateway: TestClient) -> None:
@@ -73,9 +186,16 @@ def test_a_stream_is_sent_on_with_its_cursor(gateway: TestClient, stack: LocalSt
 
 
 def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
-    gateway: TestClient,
+    gateway: TestClient, stores: Stores
 ) -> None:
-    response = gateway.post("/v1/runs", json={"input": TICKET})
+    project = f"slow-{new_id()}"
+    stores.access_keys.ensure(f"ry_{project}", project_id=project, org_id=project, agent="talker")
+    # Some seconds.
+    response = gateway.post(
+        "/v1/runs",
+        json={"input": {"content": "slowly"}},
+        headers={"Authorization": f"Bearer ry_{project}"},
+    )
     assert response.status_code == 202
     run = response.json()["data"]
     assert response.headers["location"] == f"/v1/runs/{run['id']}"

@@ -15,7 +15,7 @@ from runyard.domain.errors import StoreRefusedError
 from runyard.domain.events import Draft
 from runyard.domain.ids import new_id
 from runyard.engine.follow_events import FollowedRuns
-from runyard.engine.tail import PAGE_BATCHES, TailPace
+from runyard.engine.tail import PAGE_BATCHES, TailPace, next_batches
 from runyard.store.event_log import Batch, EventLog
 from runyard.store.stores import Stores
 
@@ -243,3 +243,42 @@ async def test_what_this_process_appends_is_read_at_once(stores: Stores) -> None
     runs.wake(run_id)
     async with asyncio.timeout(5):
         assert await reader == [1, 2]
+
+
+@on_a_loop
+async def test_a_replay_too_ends_when_its_time_is_up_but_gets_on(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    last = await write(stores, run_id, batches=5)
+    found: list[list[int]] = [[0]]
+    while found[-1][-1] < last:
+        # As a client that comes back again and again, each time to a connection without any time.
+        found.append(await seen(runs, run_id, after=found[-1][-1], seconds=0))
+    assert found[1:] == [[1], [2, 3], [4, 5, 6], [7], [8, 9], [10]]
+
+
+@on_a_loop
+async def test_what_is_not_live_ends_behind_what_is_there(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    last = await append(stores, run_id, 0, [delta(0), delta(1)])
+    for after in range(last + 2):
+        there = runs.follow(run_id, after, time.monotonic() + 30, live=False)
+        found = [batch async for batch in there]
+        assert sum(len(batch.lines) for batch in found if batch) == max(0, last - after)
+    assert runs._tails == {}
+
+
+@on_a_loop
+async def test_a_page_is_a_megabyte_at_the_most(stores: Stores) -> None:
+    run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
+    # Each is a batch of its own; all together, they are more than two pages.
+    large = Draft(type="agent.response.delta", data={"delta": "x" * 60_000})
+    last = await append(stores, run_id, 0, [large] * 40)
+    pages = stores.log.read(run_id)
+    sizes = []
+    while page := await next_batches(pages):
+        sizes.append(sum(len(line) for batch in page for line in batch.lines))
+    assert len(sizes) == 3
+    assert max(sizes) < 1024 * 1024 + 64 * 1024
+    reader = asyncio.create_task(seen(runs, run_id))
+    await append(stores, run_id, last, [END])
+    assert await reader == list(range(1, last + 2))

@@ -24,20 +24,29 @@ class FollowedRuns:
         self._tails: dict[str, tuple[Tail, int]] = {}
 
     async def follow(
-        self, run_id: str, after: int, until: float, silence: float = math.inf
+        self,
+        run_id: str,
+        after: int,
+        until: float,
+        silence: float = math.inf,
+        *,
+        live: bool = True,
     ) -> AsyncGenerator[Batch | None, None]:
         """The batches behind `after` as they come, each only behind the one before it.
 
         None whenever nothing came for `silence` seconds. Ends behind the terminal event, also where
-        `after` is past it, or when the monotonic clock reaches `until`. Raises StoreRefusedError
-        where the log itself has a gap.
+        `after` is past it; behind what is there, where it is not to be `live`; or when the
+        monotonic clock reaches `until`, but not before a reader has got on by a batch, if there is
+        one. Raises StoreRefusedError where the log itself has a gap.
         """
         begun = after
         async for batch in self._read_up(run_id, after):
             yield batch
-            if batch.is_end:
-                return
             after = batch.last
+            if batch.is_end or time.monotonic() >= until:
+                return
+        if not live:
+            return
         position = after
         if after == begun > 0:
             # The cursor may lie within a batch, or past the end: only the log knows.

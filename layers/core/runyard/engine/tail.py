@@ -100,7 +100,7 @@ class Tail:
             is_woken = self._hurry.is_set()
             self._hurry.clear()
             found = await self._read()
-            is_more_near = len(found) == PAGE_BATCHES or (
+            is_more_near = _is_full(found) or (
                 bool(found) and len(found[-1].lines) == MAX_BATCH_EVENTS
             )
             if found or is_woken:
@@ -135,13 +135,28 @@ class Tail:
         self._tell()
 
 
+def _is_full(page: Sequence[Batch]) -> bool:
+    return len(page) == PAGE_BATCHES or sum(map(_characters, page)) >= _PAGE_CHARACTERS
+
+
 def _characters(batch: Batch) -> int:
     return sum(map(len, batch.lines))
 
 
 async def next_batches(pages: Iterator[Batch]) -> list[Batch]:
     """The next batches of a read, a page at the most; none at its end."""
-    return await asyncio.to_thread(lambda: list(islice(pages, PAGE_BATCHES)))
+    return await asyncio.to_thread(_page, pages)
+
+
+def _page(pages: Iterator[Batch]) -> list[Batch]:
+    """By number and by size: large payloads are put back into their events."""
+    found, characters = [], 0
+    for batch in islice(pages, PAGE_BATCHES):
+        found.append(batch)
+        characters += _characters(batch)
+        if characters >= _PAGE_CHARACTERS:
+            break
+    return found
 
 
 def dense_part(batches: Sequence[Batch], after: int) -> Sequence[Batch]:

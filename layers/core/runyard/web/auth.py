@@ -83,13 +83,18 @@ async def run_to_stream(
     request: Request, services: Services, run_id: str, *, needs_project: bool = True
 ) -> Run:
     """The run whose stream is asked for, by key or by ticket."""
-    ticket = request.query_params.get("ticket")
-    if ticket is None or "authorization" in request.headers:
+    ticket = ticket_of(request)
+    if ticket is None:
         key = await authorized(request, services, "runs:read", needs_project=needs_project)
         return await run_of(services, key, run_id)
     if not await run_in_threadpool(tickets.is_good, services.ticket_keys, ticket, run_id):
         raise UnauthorizedError
     return await _found(services, run_id)
+
+
+def ticket_of(request: Request) -> str | None:
+    """The ticket that a request comes with, good or not; a key counts more."""
+    return None if "authorization" in request.headers else request.query_params.get("ticket")
 
 
 async def _found(services: Services, run_id: str) -> Run:

@@ -61,9 +61,10 @@ async def _body(
 ) -> AsyncIterator[bytes]:
     # Single lines and no blocks: some clients take a block without data for an event.
     yield b"retry: 2000\n"
-    until = time.monotonic() + (settings.stream_max_seconds if shape.follow else 0)
+    until = time.monotonic() + settings.stream_max_seconds
     silence = settings.stream_heartbeat_seconds
-    async with aclosing(runs.follow(run_id, after, until, silence)) as batches:
+    following = runs.follow(run_id, after, until, silence, live=shape.follow)
+    async with aclosing(following) as batches:
         async for batch in batches:
             yield shape.heartbeat if batch is None else shape.frames(batch)
             if batch is not None and batch.is_end:
@@ -71,5 +72,5 @@ async def _body(
             # A socket that takes all it is given would never let another stream have its turn, nor
             # the server see that the client is gone.
             await asyncio.sleep(0)
-    if shape.follow:
+    if time.monotonic() >= until:
         yield b": this connection has reached its age; come back with Last-Event-ID\n"

@@ -16,6 +16,7 @@ from runyard.bootstrap import Services
 from runyard.domain.errors import InvalidRequestError
 from runyard.domain.runs import Run
 from runyard.web import tickets
+from runyard.web.auth import ticket_of
 from runyard.web.sse import StreamShape, event_stream
 
 
@@ -41,7 +42,8 @@ async def resumed_stream(
             raise InvalidRequestError({route.cursor: f"is past the last sequence, {last}"})
         if has_ended and after == last:
             return Response(status_code=HTTPStatus.NO_CONTENT)
-    return await stream_answer(services, run.id, route, shape, after=after)
+    ticket = ticket_of(request)
+    return await stream_answer(services, run.id, route, shape, after=after, ticket=ticket)
 
 
 async def stream_answer(
@@ -52,10 +54,12 @@ async def stream_answer(
     *,
     after: int = 0,
     headers: Mapping[str, str] | None = None,
+    ticket: str | None = None,
 ) -> Response:
     """The events behind `after`; behind a door that holds bodies back, `303` to the other door.
 
-    The ticket in its address opens it for this run alone, so no header has to survive the way.
+    The ticket in its address opens it for this run alone, so no header has to survive the way. It
+    is the caller's own where there is one: nobody has a ticket renewed by a ticket.
     """
     settings, headers = services.settings, headers or {}
     if not settings.stream_url:
@@ -63,7 +67,8 @@ async def stream_answer(
     query: dict[str, object] = {route.cursor: after} if after else {}
     if not shape.follow:
         query["follow"] = "false"
-    ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
+    if ticket is None:
+        ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
     address = _address(settings.stream_url, route, run_id, ticket, query)
     return Response(status_code=HTTPStatus.SEE_OTHER, headers={**headers, "Location": address})
 
