@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz fuzz-runs soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -80,6 +80,10 @@ cost: .venv/.installed ## What a million runs cost on AWS, by service, from coun
 
 fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
 	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
+
+fuzz-streams: .venv/.installed tests/clients/node_modules/.installed ## Cut stock clients' streams at new places; CUTS_SEED=… says which
+	@export CUTS_SEED=$${CUTS_SEED:-$$(date +%s)}; echo "CUTS_SEED=$$CUTS_SEED"; \
+	  $(PYTHON) -m pytest tests/e2e/test_stock_clients.py $(ARGS)
 
 soak: .venv/.installed ## 500 runs, 8 clients, a worker killed every second; ARGS=40 for fewer
 	@$(PYTHON) -m tests.soak $(ARGS)

@@ -35,9 +35,8 @@ class StockClient:
             return "needs Node 20 or newer and npm, then make test"
         if self.file.endswith(".mjs") and not _NODE_MODULES.is_dir():
             return "needs its packages: make tests/clients/node_modules/.installed"
-        if self.file == "with_curl.bash" and not shutil.which("curl"):
-            return "needs curl"
-        return ""
+        program = {"with_curl.bash": "curl", "with_chromium.py": "chromium"}.get(self.file)
+        return f"needs Debian's package {program}" if program and not shutil.which(program) else ""
 
 
 CLIENTS = {
@@ -47,4 +46,5 @@ CLIENTS = {
     "sseclient-py": StockClient("with_sseclient_py.py", threads_api=True),
     "eventsource": StockClient("with_eventsource.mjs", threads_api=True, sends_headers=False),
     "fetch-event-source": StockClient("with_fetch_event_source.mjs"),
+    "a browser": StockClient("with_chromium.py", threads_api=True, sends_headers=False),
 }

@@ -1,10 +1,13 @@
 """One of the clients at work: a process of its own, and the events that it has written so far."""
 
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +24,11 @@ class Follower:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # So that it ends with what it has started: curl, a browser.
         )
         self._reader.start()
         return self
@@ -32,7 +39,8 @@ class Follower:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join()
         for pipe in (self._process.stdout, self._process.stderr):
             assert pipe is not None

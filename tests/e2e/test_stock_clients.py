@@ -27,6 +27,7 @@ from tests.threads_service import ThreadsService
 # Of some 35,000 bytes that a stream of this run has when it is first connected to.
 CUTS = 3
 CUT_WITHIN_BYTES = 8000
+SEED = os.environ.get("CUTS_SEED", "")
 
 
 @dataclass
@@ -132,7 +133,7 @@ def interrupted(
     proxies = {
         name: CuttingProxy(
             short_lived or service.base_url,
-            *random.Random(name).sample(range(1, CUT_WITHIN_BYTES), CUTS),
+            *random.Random(SEED + name).sample(range(1, CUT_WITHIN_BYTES), CUTS),
             in_bytes=True,
         )
         for name in filter(here, CLIENTS)
