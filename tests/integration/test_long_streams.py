@@ -3,10 +3,12 @@
 The door is a process of its own, so that the kernel says how much memory it has needed.
 """
 
+import logging
 import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from runyard.dev.part import Part
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.events import Draft
 from runyard.store.stores import Stores
+from tests.door import served, services_of
 from tests.service import Service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
@@ -81,14 +84,14 @@ def long_run(service: Service, stores: Stores, door: Door) -> str:
     for _ in range(EVENTS // 1000):
         last = stores.log.append(run_id, last, [delta] * 1000)[-1].sequence
     assert service.http.post(f"/v1/runs/{run_id}/cancel").status_code == 200
-    replay(door, service, run_id, after=EVENTS - 5000)
+    replay(door.url, service, run_id, after=EVENTS - 5000)
     return run_id
 
 
-def replay(door: Door, service: Service, run_id: str, after: int = 0) -> tuple[list[int], int]:
+def replay(base_url: str, service: Service, run_id: str, after: int = 0) -> tuple[list[int], int]:
     """The ids of a stream that is read as fast as it comes, and its bytes."""
     ids, size, rest = [], 0, b""
-    url = f"{door.url}/v1/runs/{run_id}/stream?after_sequence={after}"
+    url = f"{base_url}/v1/runs/{run_id}/stream?after_sequence={after}"
     with httpx.stream("GET", url, headers=service.http.headers, timeout=60) as answer:
         assert answer.status_code == 200
         for piece in answer.iter_raw():
@@ -104,7 +107,7 @@ def test_a_long_log_is_replayed_in_a_page_of_memory(
     last, has_ended = stores.log.last(long_run)
     assert has_ended
     before = door.forget()
-    ids, size = replay(door, service, long_run)
+    ids, size = replay(door.url, service, long_run)
     assert ids == list(range(1, last + 1))
     assert size > 2.5 * PAGE_BYTES
     assert door.peak() - before < PAGE_BYTES
@@ -113,8 +116,8 @@ def test_a_long_log_is_replayed_in_a_page_of_memory(
 class SlowReader:
     """A client that reads the head of an answer and then leaves everything where it is."""
 
-    def __init__(self, door: Door, service: Service, run_id: str) -> None:
-        url = httpx.URL(door.url)
+    def __init__(self, base_url: str, service: Service, run_id: str) -> None:
+        url = httpx.URL(base_url)
         self.socket = socket.socket()
         # What the kernel would take in for a reader does not count.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -142,11 +145,11 @@ def test_slow_readers_hold_nobody_up_and_miss_nothing(
     last, _ = stores.log.last(long_run)
     before = door.forget()
     with ExitStack() as open_sockets:
-        readers = [SlowReader(door, service, long_run) for _ in range(SLOW_READERS)]
+        readers = [SlowReader(door.url, service, long_run) for _ in range(SLOW_READERS)]
         for reader in readers:
             open_sockets.enter_context(reader.socket)
         # While they stand still, somebody else reads all that they do not.
-        ids, size = replay(door, service, long_run, after=SLOW_FROM)
+        ids, size = replay(door.url, service, long_run, after=SLOW_FROM)
         assert ids == list(range(SLOW_FROM + 1, last + 1))
         body = {"input": {"ticket_subject": "Export is broken"}, "stream": True}
         url, headers = f"{door.url}/v1/runs", service.http.headers
@@ -156,3 +159,20 @@ def test_slow_readers_hold_nobody_up_and_miss_nothing(
         assert held < SLOW_READERS * size / 2
         for reader in readers[:2]:
             assert reader.rest() == list(range(SLOW_FROM + 1, last + 1))
+
+
+def test_a_reader_that_takes_nothing_is_cut_off_at_its_age(
+    stack: LocalStack, service: Service, long_run: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = services_of(stack, stream_max_seconds=0.5)
+    with caplog.at_level(logging.INFO, logger="runyard.web.sse"), served(services) as url:
+        reader = SlowReader(url, service, long_run)
+        with reader.socket:
+            until = time.monotonic() + 60
+            while "stream cut off: its client does not read" not in caplog.messages:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            seen = reader.rest()
+    # What was on its way came, and no more; it may come back for the rest.
+    assert seen == list(range(SLOW_FROM + 1, SLOW_FROM + 1 + len(seen)))
+    assert 0 < len(seen) < EVENTS - SLOW_FROM

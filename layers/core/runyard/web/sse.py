@@ -1,17 +1,24 @@
 """Server-Sent Events: a run's log as frames, with heartbeat and a bounded life."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.responses import StreamingResponse
+from starlette.types import Send
 
 from runyard.domain.events import line_type
 from runyard.engine.follow_events import FollowedRuns
 from runyard.settings import Settings
 from runyard.store.event_log import Batch
+
+_log = logging.getLogger(__name__)
+
+# How much later than at its age a stream may end by itself: it was reading a page.
+_LATE_SECONDS = 3
 
 HEADERS = {
     # no-transform: an intermediary that compresses would hold frames back.
@@ -49,11 +56,30 @@ def event_stream(
     headers: Mapping[str, str],
 ) -> StreamingResponse:
     """The run's events behind `after`, live, until the end or the connection's age."""
-    return StreamingResponse(
+    return _AgeingResponse(
         _body(runs, settings, run_id, after, shape),
-        media_type="text/event-stream",
+        settings.stream_max_seconds,
         headers={**HEADERS, **headers},
     )
+
+
+class _AgeingResponse(StreamingResponse):
+    """Ends also where its client takes nothing: the body, which waits for the socket, cannot."""
+
+    def __init__(self, body: AsyncIterator[bytes], age: float, headers: Mapping[str, str]) -> None:
+        super().__init__(body, media_type="text/event-stream", headers=headers)
+        self._age = age
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the body; leave it incomplete, so that the server closes, when it does not end."""
+        limit = asyncio.timeout(self._age + _LATE_SECONDS)
+        try:
+            async with limit:
+                await super().stream_response(send)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            _log.info("stream cut off: its client does not read")
 
 
 async def _body(
