@@ -109,6 +109,27 @@ def test_only_run_step_reads_the_keys_of_model_providers(translated: Translated)
     assert readers == {"RunStepFunction"}
 
 
+def test_only_the_doors_read_the_secret_of_tickets_and_no_function_changes_it(
+    translated: Translated,
+) -> None:
+    allowed = {
+        (function, action)
+        for function in FUNCTIONS
+        for statement in translated.statements(f"{function}Role")
+        if statement["Resource"] == {"Ref": "TicketSecret"}
+        for action in statement["Action"]
+    }
+    # Of any stage of it: that of the present, and that of the one before a rotation.
+    assert allowed == {(door, "secretsmanager:GetSecretValue") for door in DOORS}
+    rotators = {
+        action
+        for function in FUNCTIONS
+        for action in translated.actions(function)
+        if action.startswith("secretsmanager:") and action != "secretsmanager:GetSecretValue"
+    }
+    assert rotators == set()
+
+
 def test_the_publisher_of_agents_may_do_nothing_else(translated: Translated) -> None:
     (statement,) = translated.statements("PublishAgentsFunctionRole")
     assert statement["Action"] == ["s3:PutObject"]
