@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from mangum import Mangum
 
 from runyard.bootstrap import event_loop
-from runyard.observability import logger
+from runyard.observability import invocation
 from runyard.web.app import create_app
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _asgi = Mangum(create_app(), lifespan="off")
 
 
-@logger.inject_lambda_context(clear_state=True)
+@invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take an HTTP API event, payload version 2.0; give its response."""
     event_loop()  # Mangum takes the thread's, and does not make one.

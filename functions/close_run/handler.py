@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import connect
 from runyard.engine.close_run import close_run
-from runyard.observability import logger
+from runyard.observability import invocation, logger
+from runyard.telemetry import working_on
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _ERROR_OF_STATUS = {"TIMED_OUT": "ExecutionTimedOut", "ABORTED": "ExecutionAborted"}
 
 
-@logger.inject_lambda_context(clear_state=True)
+@invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Take `{run_id, execution, error: {Error, Cause}}`, or an execution's status change."""
     cause = ""
@@ -29,6 +30,6 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
         # An execution of an older release does not say its name.
         run_id, execution = event["run_id"], event.get("execution", "")
         error, cause = (event.get("error", {}).get(name, "") for name in ("Error", "Cause"))
-    logger.append_keys(run_id=run_id)
+    working_on.add(run_id=run_id)
     logger.warning("run closed from outside", extra={"error": error})
     close_run(connect(), run_id, error, execution=execution, cause=cause)

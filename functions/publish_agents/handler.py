@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 from runyard.bootstrap import agent_bundle, agents_folder
 from runyard.engine.deployment import answered
 from runyard.engine.publish_agents import publish_agents
-from runyard.observability import logger
+from runyard.observability import invocation
 from runyard.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context(clear_state=True)
+@invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Take a custom resource's request; the answer goes to its `ResponseURL`."""
     with answered(event, resource_id="agents"):

@@ -5,20 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import run_async, worker
 from runyard.engine.advance_run import advance_run
-from runyard.observability import logger
+from runyard.observability import invocation
+from runyard.telemetry import working_on
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context(clear_state=True)
+@invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take `{run_id, execution, state}`, where `state` is what the last turn of it gave, if any.
 
     Give `{run_id, turns}` and what `Advance` says.
     """
     run_id = event["run_id"]
-    logger.append_keys(run_id=run_id)
+    working_on.add(run_id=run_id)
     seconds = context.get_remaining_time_in_millis() / 1000
     # An execution of an older release says neither its name nor its turns.
     execution, turns = event.get("execution", ""), event.get("state", {}).get("turns", 0)

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import connect, orchestrator
 from runyard.engine.sweep_runs import sweep_runs
-from runyard.observability import logger
+from runyard.observability import invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context(clear_state=True)
+@invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
     """Look at the runs whose time has come; `{everything: true}` means all live ones."""
     sweep = sweep_runs(connect(), orchestrator(), everything=bool(event.get("everything")))

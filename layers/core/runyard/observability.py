@@ -1,17 +1,93 @@
-"""One logger for all functions: JSON lines with `run_id`, `step` and `sequence` as keys.
+"""What a process says: JSON lines with `run_id`, `step` and `sequence`, some of them with measures.
 
 Never logged: prompts, replies, tool arguments, answers, tokens, keys; so never a whole event.
+Measures go out as lines in CloudWatch's embedded metric format: a metric costs no call, cannot
+delay or fail anything, and needs no flush, also where no handler ends (a stream). Importing this
+module sets it all up for the process.
 """
 
+import json
 import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
+    AmazonCloudWatchEMFProvider,
+)
+
+from runyard.settings import settings
+from runyard.telemetry import measures, working_on, xray
+from runyard.telemetry.measures import Reading
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+NAMESPACE = "Runyard"
 
 logger = Logger(service="runyard")
 
-# Modules log through the standard library, under their own names below `runyard`.
-_package = logging.getLogger("runyard")
-if not _package.handlers:
-    _package.handlers = logger.handlers
-    _package.setLevel(logger.log_level)
-    _package.propagate = False
+_Handler = Callable[[dict[str, Any], "LambdaContext"], Any]
+_AnyHandler = TypeVar("_AnyHandler", bound=_Handler)
+
+
+def _with_keys(record: logging.LogRecord) -> bool:
+    """Give a line what its invocation is at work on, unless it says so itself."""
+    for name, value in working_on.known().items():
+        record.__dict__.setdefault(name, value)
+    return True
+
+
+def emf_line(reading: Reading) -> str:
+    """The reading as one line: a log line, and a metric for each measure.
+
+    Each measure is kept for the stage as a whole, and beside that by each dimension alone.
+    """
+    stage = settings().stage
+    # An empty service: Powertools would make its name one more dimension of everything.
+    metrics = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service="")
+    metrics.add_dimension(name="Stage", value=stage)
+    for name, value in reading.dimensions.items():
+        metrics.add_dimensions(Stage=stage, **{name: value})
+    for measure, number in reading.values.items():
+        metrics.add_metric(name=measure.name, unit=measure.unit, value=number)
+    for key, about in reading.keys.items():
+        metrics.add_metadata(key=key, value=about)
+    metrics.add_metadata(key="level", value="INFO")
+    metrics.add_metadata(key="message", value=reading.fact)
+    line: dict[str, Any] = dict(metrics.serialize_metric_set())
+    # One number each: the query language reads a number more easily than a list of one.
+    line |= {measure.name: number for measure, number in reading.values.items()}
+    return json.dumps(line, separators=(",", ":"))
+
+
+def _write(reading: Reading) -> None:
+    # In one call, so that lines of several threads do not mix.
+    sys.stdout.write(emf_line(reading) + "\n")
+    sys.stdout.flush()
+
+
+def invocation(handler: _AnyHandler) -> _AnyHandler:
+    """A handler whose lines say which invocation they are of, and whose trace says which run."""
+
+    @wraps(handler)
+    def observed(event: dict[str, Any], context: "LambdaContext") -> Any:
+        working_on.begin()
+        began = time.time()
+        try:
+            return handler(event, context)
+        finally:
+            xray.annotate(os.environ, "runyard", began, working_on.known())
+
+    return logger.inject_lambda_context(observed, clear_state=True)  # type: ignore[return-value]
+
+
+# Powertools calls the logger by its service: modules, which log through the standard library under
+# their own names below `runyard`, are its children.
+for _handler in logger.handlers:
+    _handler.addFilter(_with_keys)
+measures.tell_to(_write)

@@ -71,7 +71,7 @@ def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
     return Blueprint(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
-def web_command(port: int, app: str = "runyard.web.app:create_app") -> tuple[str, ...]:
+def web_command(port: int, app: str = "runyard.web.server:create_app") -> tuple[str, ...]:
     """The command of the web server."""
     return (
         *(sys.executable, "-m", "uvicorn", "--factory", app),

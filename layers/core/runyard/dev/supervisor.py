@@ -45,6 +45,8 @@ class LocalStack:
         self.base_url = f"http://{HOST}:{plan.port}"
         self.access_key = key or ""
         """The key that is known to the stack; empty for one that was started without."""
+        self.logs = data_dir / "logs"
+        """What each part prints, a file each."""
         self._plan = plan
         self._data_dir = data_dir
         self._report = report

@@ -104,6 +104,16 @@ class History:
         return [question for question in self._questions.values() if question.answer is None]
 
     @property
+    def last_answer(self) -> Event | None:
+        """The newest answer that a person has given."""
+        answers = [
+            question.answer
+            for question in self._questions.values()
+            if question.answer and question.answer.type != "input_request.expired"
+        ]
+        return max(answers, key=lambda answer: answer.sequence, default=None)
+
+    @property
     def limit_questions(self) -> list[Question]:
         """What was asked about limits, oldest first."""
         return [question for question in self._questions.values() if question.call is None]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from runyard.agent.approval import Ask
 from runyard.agent.conversation import answer_of
 from runyard.agent.definition import Limits
 from runyard.domain.errors import FinalError, LimitExceededError, SupersededError
@@ -21,6 +22,7 @@ from runyard.engine.model_reply import add_reply, recovered
 from runyard.engine.roll_over import next_execution
 from runyard.engine.tool_calls import longest, perform_calls, settled_by_answers
 from runyard.engine.worker import Step, Worker
+from runyard.telemetry import working_on
 
 Outcome = Literal["more", "needs_input", "finished", "roll_over"]
 
@@ -112,6 +114,7 @@ async def _advance(step: Step) -> Advance:
     while not step.history.has_ended:
         answer = answer_of(step.snapshot.definition, step.history)
         if answer is not None:
+            step.clock.done()
             await step.write(partial(step.journal.complete, answer))
             break
         # Not of a run that ends: nobody takes it up again.
@@ -119,10 +122,8 @@ async def _advance(step: Step) -> Advance:
         if not _is_begun(step) and not step.has_time_for(_longest(step)):
             return Advance("more")
         _check_time(step)
-        if not step.history.unfinished:
-            step.budget.check()
-            await add_reply(step)
-        elif questions := await perform_calls(step):
+        if questions := await _go_on(step):
+            step.clock.stopped()
             return _needs_input(step, wait_for(_limits(step), questions))
     return Advance("finished")
 
@@ -130,6 +131,22 @@ async def _advance(step: Step) -> Advance:
 def _is_begun(step: Step) -> bool:
     """Whether the log says that calls begin which this worker alone knows were not made yet."""
     return any(call.id in step.begun for call in step.history.unfinished)
+
+
+async def _go_on(step: Step) -> list[Ask]:
+    """Ask for a reply, or make the calls of the last one; gives what a person has to be asked."""
+    if step.history.unfinished:
+        with step.clock.calls():
+            questions = await perform_calls(step)
+    else:
+        step.budget.check()
+        working_on.add(step=len(step.history.exchanges) + 1)
+        with step.clock.reply():
+            await add_reply(step)
+        questions = []
+    if not step.history.unfinished:
+        step.clock.done()
+    return questions
 
 
 async def _take_up(step: Step) -> None:

@@ -4,12 +4,15 @@ Nobody is asked about them: they always fail the run. Only runs under a cap pay 
 """
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 
-from runyard.domain.clock import now
+from runyard.domain.clock import now, stamp
 from runyard.domain.errors import LimitExceededError
 from runyard.engine.worker import Step
 from runyard.store.spending import DailyCap, DailyCapError, Hold
+from runyard.telemetry.measures import DAILY_SPEND_SHARE, record
 
 
 async def caps_of(step: Step) -> list[DailyCap]:
@@ -34,12 +37,28 @@ async def hold_for(step: Step, caps: list[DailyCap], worst_usd: Decimal) -> Hold
     try:
         return await asyncio.to_thread(spending.reserve, run_id, caps, worst_usd)
     except DailyCapError as error:
+        await measure_spending(step, [error.cap])
         whose = f"agent {error.cap.agent}" if error.cap.agent else "project"
         day = now().date()
         raise LimitExceededError(
             f"the next reply may not fit what the {whose} has left of its {error.cap.usd:f} USD "
             f"for {day}; the day ends at midnight UTC"
         ) from error
+
+
+async def measure_spending(step: Step, caps: Sequence[DailyCap]) -> None:
+    """Tell how much of its caps the run's reply has left: a read for each, only where one is."""
+    for cap in caps:
+        totals = partial(step.worker.stores.spending.totals, cap, stamp()[:10])
+        committed, spent = await asyncio.to_thread(totals)
+        record(
+            "daily spend",
+            {DAILY_SPEND_SHARE: float(100 * committed / cap.usd)},
+            project_id=cap.project_id,
+            agent=cap.agent,
+            cap_usd=float(cap.usd),
+            spent_usd=float(spent),
+        )
 
 
 async def release(step: Step) -> None:

@@ -25,10 +25,12 @@ from runyard.domain.errors import (
 )
 from runyard.domain.ids import derived_id, new_id
 from runyard.domain.runs import Author, Run
+from runyard.engine.measured_events import agent_key
 from runyard.engine.orchestrator import Orchestrator
 from runyard.store.dynamo import ConditionFailedError
 from runyard.store.files import NewFile, UnusableFileError
 from runyard.store.stores import Stores
+from runyard.telemetry import measures
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ def start_run(
     run = _new_run(snapshot, wanted, digest, file_ids)
     try:
         run = _recorded(stores, run)
+        _measure(run)
     except ConflictError:
         # A twin of this call was first.
         twin = stores.runs.get(run.id)
@@ -93,6 +96,16 @@ def start_run(
             raise
         run = twin
     return _set_going(orchestrator, run)
+
+
+def _measure(run: Run) -> None:
+    measures.record(
+        "run accepted",
+        {measures.RUNS_ACCEPTED: 1},
+        {"Agent": agent_key(run)},
+        run_id=run.id,
+        project_id=run.project_id,
+    )
 
 
 def _check_limits(stores: Stores, wanted: NewRun) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from runyard.agent.definition import Snapshot
 from runyard.agent.questions import MAX_ANSWER_BYTES, faults_of_feedback, fitted, size_of
 from runyard.agent.schemas import faults_of
+from runyard.domain.clock import parse
 from runyard.domain.errors import (
     AppendConflictError,
     ConflictError,
@@ -19,12 +20,13 @@ from runyard.domain.errors import (
     RetryableError,
     UnavailableError,
 )
-from runyard.domain.events import Draft
+from runyard.domain.events import Draft, Event
 from runyard.domain.requests import Answer, InputRequest
 from runyard.domain.runs import Run
 from runyard.engine.limit_question import faults_of_raise, is_about_a_limit
 from runyard.engine.orchestrator import Orchestrator
 from runyard.store.stores import Stores
+from runyard.telemetry import measures
 
 _log = logging.getLogger(__name__)
 
@@ -65,11 +67,24 @@ def submit_input(
             stores.runs.answered_change(run.id, left.open_requests),
         ]
         try:
-            stores.log.append(run.id, last, [draft], changes)
+            [event] = stores.log.append(run.id, last, [draft], changes)
         except AppendConflictError:
             continue
+        _measure(run, request, event)
         return _resume(stores, orchestrator, left)
     raise UnavailableError({"run": "too much is happening to it at this moment"})
+
+
+def _measure(run: Run, request: InputRequest, event: Event) -> None:
+    waited = parse(event.timestamp) - parse(request.created_at)
+    measures.record(
+        "answer received",
+        {measures.ANSWERS: 1, measures.WAIT_TIME: max(0.0, waited.total_seconds())},
+        {"Outcome": "received"},
+        run_id=run.id,
+        sequence=event.sequence,
+        project_id=run.project_id,
+    )
 
 
 def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:

@@ -16,6 +16,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.orchestrator import ExecutionState, Orchestrator
 from runyard.store.runs import TIMER_GRACE_SECONDS
 from runyard.store.stores import Stores
+from runyard.telemetry import measures
 
 # Executions that ended without ending their run and without getting it any further, before the run
 # is given up.
@@ -31,7 +32,14 @@ class Sweep:
     checked: int = 0
     restarted: int = 0
     resumed: int = 0
+    waiting: int = 0
+    """Runs that have an execution, and that no worker has begun with, though it was time."""
     unclear: list[str] = field(default_factory=list)
+
+    @property
+    def adrift(self) -> int:
+        """Runs that nobody was at work on, or may not have been."""
+        return self.restarted + self.resumed + self.waiting + len(self.unclear)
 
 
 def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool = False) -> Sweep:
@@ -39,15 +47,19 @@ def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool =
     sweep = Sweep()
     for run_id in dict.fromkeys(stores.runs.to_be_checked(None if everything else stamp_in(0))):
         try:
-            _check(stores, orchestrator, run_id, sweep)
+            _check(stores, orchestrator, run_id, sweep, everything=everything)
         except (RetryableError, AppendConflictError, NotFoundError):
             # Somebody is at work on it after all, or the platform is busy: the next sweep looks.
             _log.warning("run not swept", extra={"run_id": run_id}, exc_info=True)
             sweep.unclear.append(run_id)
+    counts = {measures.RUNS_SWEPT: sweep.checked, measures.RUNS_ADRIFT: sweep.adrift}
+    measures.record("runs swept", counts)
     return sweep
 
 
-def _check(stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep) -> None:
+def _check(
+    stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep, *, everything: bool
+) -> None:
     run = stores.runs.get(run_id)
     if run is None:
         return
@@ -60,6 +72,7 @@ def _check(stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep
     if state == "missing" and (before := _state_of_the_one_before(orchestrator, run)) != "missing":
         # Recorded and not started yet. The one before does that itself, as long as it is at work.
         if before == "ended":
+            _log.warning("execution started late", extra={"run_id": run_id})
             orchestrator.start(run)
             sweep.restarted += 1
         stores.runs.checked(run)
@@ -69,6 +82,9 @@ def _check(stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep
     elif run.status == "paused":
         _look_at_wait(Journal.open(stores, run_id), orchestrator, sweep)
     else:
+        if run.status == "created" and not everything:
+            _log.warning("run not begun", extra={"run_id": run_id})
+            sweep.waiting += 1
         stores.runs.checked(run)
 
 

@@ -18,6 +18,7 @@ from runyard.domain.runs import Run
 from runyard.domain.threads import Message
 from runyard.engine.budget import Budget
 from runyard.engine.journal import Journal
+from runyard.engine.step_clock import StepClock
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
 
@@ -49,6 +50,7 @@ class Step:
         # Calls that this worker brought to their phase itself: it knows that they were not made.
         self.begun: set[str] = set()
         self.turns = Turns()
+        self.clock = StepClock(self.snapshot.definition.key)
         self._model: Model | None = None
         self._attachments: Sequence[Attachment] | None = None
         self._messages: Sequence[Message] | None = None

@@ -29,6 +29,7 @@ from runyard.domain.events import (
 from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
 from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
 from runyard.store.table import Table
+from runyard.telemetry import measures
 
 MAX_BATCH_EVENTS = 100
 # One event may be larger than this, up to MAX_INLINE_BYTES; it then is a batch of its own.
@@ -121,6 +122,8 @@ class EventLog:
             # A call whose answer was lost is sent again by boto3 and then meets its own item.
             found = error.items.get(0) or self._item(run_id, batch.first)
             if found is None or found.get("event_id") != batch.event_id:
+                lost = {measures.APPEND_CONFLICTS: 1}
+                measures.record("append lost", lost, run_id=run_id, sequence=batch.first)
                 raise AppendConflictError(f"{run_id} at {batch.first}") from error
 
     def _item(self, run_id: str, sequence: int) -> Item | None:

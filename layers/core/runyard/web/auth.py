@@ -20,6 +20,7 @@ from runyard.domain.errors import (
 from runyard.domain.ids import is_id
 from runyard.domain.runs import Run
 from runyard.store.access_keys import AccessKey, Scope
+from runyard.telemetry import measures, working_on
 from runyard.web import tickets
 from runyard.web.rate_limits import RateLimits
 
@@ -43,6 +44,7 @@ async def authorized(
     key = access_keys.known(secret.strip())
     key = key or await run_in_threadpool(access_keys.find, secret.strip())
     if key is None or not key.is_valid():
+        _measure_rejected(request, key)
         raise UnauthorizedError
     limits: RateLimits = request.app.state.rate_limits
     limits.take(key.id, services.settings.key_requests_per_second)
@@ -51,6 +53,19 @@ async def authorized(
     if scope not in key.scopes:
         raise ForbiddenError
     return await _in_project(request, services, key, needs_project)
+
+
+def _measure_rejected(request: Request, key: AccessKey | None) -> None:
+    """Never the key itself: its id, where there is such a key, and where the request came from."""
+    reason = "unknown" if key is None else "revoked" if key.revoked_at else "expired"
+    measures.record(
+        "key rejected",
+        {measures.KEYS_REJECTED: 1},
+        reason=reason,
+        source=request.client.host if request.client else "",
+        key_id=key.id if key else "",
+        project_id=key.project_id if key else "",
+    )
 
 
 async def _in_project(
@@ -101,4 +116,5 @@ async def _found(services: Services, run_id: str) -> Run:
     run = await run_in_threadpool(services.stores.runs.get, run_id) if is_id(run_id) else None
     if run is None:
         raise NotFoundError
+    working_on.add(run_id=run.id)
     return run

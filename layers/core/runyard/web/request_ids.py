@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runyard.domain.ids import new_id
+from runyard.telemetry import working_on
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class RequestIds:
             return await self._app(scope, receive, send)
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
+        working_on.add(request_id=request_id)
         has_begun = False
 
         async def send_marked(message: Message) -> None:

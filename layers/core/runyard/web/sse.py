@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.responses import StreamingResponse
 from starlette.types import Send
@@ -14,6 +15,7 @@ from runyard.domain.events import line_type
 from runyard.engine.follow_events import FollowedRuns
 from runyard.settings import Settings
 from runyard.store.event_log import Batch
+from runyard.telemetry import measures
 
 _log = logging.getLogger(__name__)
 
@@ -86,17 +88,45 @@ async def _body(
     runs: FollowedRuns, settings: Settings, run_id: str, after: int, shape: StreamShape
 ) -> AsyncIterator[bytes]:
     # Single lines and no blocks: some clients take a block without data for an event.
-    yield b"retry: 2000\n"
-    until = time.monotonic() + settings.stream_max_seconds
-    silence = settings.stream_heartbeat_seconds
-    following = runs.follow(run_id, after, until, silence, live=shape.follow)
-    async with aclosing(following) as batches:
-        async for batch in batches:
-            yield shape.heartbeat if batch is None else shape.frames(batch)
-            if batch is not None and batch.is_end:
-                return
-            # A socket that takes all it is given would never let another stream have its turn, nor
-            # the server see that the client is gone.
-            await asyncio.sleep(0)
-    if time.monotonic() >= until:
-        yield b": this connection has reached its age; come back with Last-Event-ID\n"
+    with _measured(run_id) as stream:
+        yield b"retry: 2000\n"
+        until = time.monotonic() + settings.stream_max_seconds
+        silence = settings.stream_heartbeat_seconds
+        following = runs.follow(run_id, after, until, silence, live=shape.follow)
+        async with aclosing(following) as batches:
+            async for batch in batches:
+                yield shape.heartbeat if batch is None else shape.frames(batch)
+                if batch is not None and batch.is_end:
+                    stream.outcome = "ended"
+                    return
+                # A socket that takes all it is given would never let another stream have its turn,
+                # nor the server see that the client is gone.
+                await asyncio.sleep(0)
+        if time.monotonic() >= until:
+            stream.outcome = "rotated"
+            yield b": this connection has reached its age; come back with Last-Event-ID\n"
+        else:
+            stream.outcome = "ended"
+
+
+@dataclass
+class _Stream:
+    """How a stream closed. Whoever leaves it before its end says nothing."""
+
+    outcome: Literal["ended", "rotated", "disconnected", "failed"] = "disconnected"
+
+
+@contextmanager
+def _measured(run_id: str) -> Iterator[_Stream]:
+    """Tell that a stream was opened, and how it closed."""
+    measures.record("stream opened", {measures.STREAMS_OPENED: 1}, run_id=run_id)
+    stream = _Stream()
+    try:
+        yield stream
+    except Exception:
+        stream.outcome = "failed"
+        raise
+    finally:
+        is_cut = stream.outcome in ("disconnected", "failed")
+        closed = {measures.STREAMS_CLOSED: 1, measures.STREAMS_CUT: int(is_cut)}
+        measures.record("stream closed", closed, {"Outcome": stream.outcome}, run_id=run_id)

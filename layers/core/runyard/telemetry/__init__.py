@@ -1,0 +1,1 @@
+"""What a process tells of its work: log keys, measures, spans. It knows nothing of the rest."""

@@ -1,0 +1,195 @@
+"""The real handlers' measures are held against the logs that they tell of."""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from runyard.dev.access_key import ORG_ID
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import now, stamp
+from runyard.domain.ids import new_id
+from runyard.store.stores import Stores
+from runyard.telemetry import measures
+from runyard.telemetry.measures import MEASURES
+from tests.service import TERMINAL, Service
+from tests.told import Told, total
+
+CHARGED = {"ticket_subject": "Twice", "ticket_body": "I was charged twice. My word is heliotrope."}
+
+
+@pytest.fixture(scope="module")
+def told(stack: LocalStack) -> Told:
+    return Told(stack.logs)
+
+
+@pytest.fixture
+def project(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+    """A service whose runs are of a project of their own, with a cap that they use little of."""
+    name, secret = f"measured-{new_id()}", f"ry_{new_id()}"
+    stores.access_keys.ensure(secret, project_id=name, org_id=ORG_ID, agent="money")
+    stores.project_caps.set(name, Decimal(1000))
+    running = Service(stack.base_url, secret)
+    yield running
+    running.close()
+
+
+def played(service: Service) -> list[str]:
+    """The sample agent's runs, brought to every kind of end; their ids."""
+    refund, question, left = (
+        service.create(run_input, background=True)["id"]
+        for run_input in (CHARGED, {"ticket_subject": "Help"}, {"ticket_subject": "Hello"})
+    )
+    straight = service.create({"ticket_subject": "Export is broken"})["id"]
+    looked_up = service.create({"ticket_subject": "Slow", "customer_id": "customer-503"})["id"]
+    failing = service.create({"ticket_subject": "The model fails"})["id"]
+    service.answer(service.wait(refund, "awaiting_input"), is_approved=True)
+    service.answer(service.wait(question, "awaiting_input"), feedback="account")
+    service.wait(left, "awaiting_input")
+    assert service.http.post(f"/v1/runs/{left}/cancel").status_code in (200, 202)
+    runs = [refund, question, left, straight, looked_up, failing]
+    for run_id in runs:
+        service.wait(run_id, "completed", "failed", "canceled")
+    return runs
+
+
+def test_the_sums_are_those_of_the_logs(service: Service, told: Told) -> None:
+    runs = played(service)
+    told.wait(lambda line: line.get("run_id") in runs and "RunsEnded" in line, len(runs))
+    lines = told.lines(lambda line: line.get("run_id") in runs)
+    events = [event for run_id in runs for event in service.events(run_id)]
+    types = Counter(event["type"] for event in events)
+    ended = {kind: types[kind] for kind in TERMINAL}
+
+    assert ended == {"run.completed": 4, "run.failed": 1, "run.canceled": 1}
+    assert total(lines, measures.RUNS_ACCEPTED) == len(runs)
+    assert total(lines, measures.RUNS_STARTED) == types["run.started"]
+    assert total(lines, measures.RUNS_ENDED) == sum(ended.values())
+    for kind, count in ended.items():
+        outcome = kind.removeprefix("run.")
+        assert total(lines, measures.RUNS_ENDED, Outcome=outcome) == count
+    assert total(lines, measures.RUNS_ENDED, Agent="support_triage") == len(runs)
+    assert total(lines, measures.RUNS_FAILED) == 1
+    assert total(lines, measures.RUNS_PAUSED) == types["run.paused"] == 3
+    answers = types["approval_request.resolved"] + types["agent.human_feedback.received"]
+    assert total(lines, measures.ANSWERS, Outcome="received") == answers == 2
+    for outcome in ("completed", "failed"):
+        calls = types[f"agent.tool_call.{outcome}"]
+        assert total(lines, measures.TOOL_CALLS, Outcome=outcome) == calls
+    assert total(lines, measures.RUNS_RECOVERED) == types["run.recovered"]
+    for measure, key in (
+        (measures.INPUT_TOKENS, "input_tokens"),
+        (measures.OUTPUT_TOKENS, "output_tokens"),
+    ):
+        used = sum(event["data"].get("usage", {}).get(key, 0) for event in replies(events))
+        assert total(lines, measure) == used
+
+
+def replies(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in events if event["type"] == "agent.message.completed"]
+
+
+def test_every_time_is_told_once_for_what_took_it(service: Service, told: Told) -> None:
+    run = service.create(CHARGED, background=True)["id"]
+    service.answer(service.wait(run, "awaiting_input"), is_approved=True)
+    service.wait(run, "completed")
+    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    lines = told.of_run(run)
+
+    def counted(*names: measures.Measure) -> list[int]:
+        return [sum(measure.name in line for line in lines) for measure in names]
+
+    # Three replies; the second one's call waits for a person, so this step is not told as a whole.
+    assert counted(measures.MODEL_TIME, measures.TOOL_TIME, measures.STEP_TIME) == [3, 2, 2]
+    once = (
+        measures.TIME_TO_FIRST_EVENT,
+        measures.WAIT_TIME,
+        measures.ANSWER_TO_RESUME,
+        measures.RUN_TIME,
+    )
+    assert counted(*once) == [1, 1, 1, 1]
+    [whole] = [line["RunTime"] for line in lines if "RunTime" in line]
+    assert 0 < sum(line.get("StepTime", 0) for line in lines) < whole
+    assert [line["step"] for line in lines if "StepTime" in line] == [1, 3]
+
+
+def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
+    project: Service, told: Told
+) -> None:
+    run = project.create({"case": "two steps"}, background=True)["id"]
+    usage = project.wait(run, "completed")["usage"]
+    told.wait(lambda line: line.get("run_id") == run and "DailySpendShare" in line, 2)
+    lines = told.of_run(run)
+    assert total(lines, measures.USD) == pytest.approx(usage["cost_usd"], rel=1e-12)
+    assert total(lines, measures.USD, Agent="money") == total(lines, measures.USD)
+    assert total(lines, measures.CACHED_INPUT_TOKENS) == usage["cached_input_tokens"]
+    shares = [line["DailySpendShare"] for line in lines if "DailySpendShare" in line]
+    if stamp()[:10] == f"{now():%Y-%m-%d}":
+        assert shares[-1] == pytest.approx(usage["cost_usd"] / 1000 * 100, rel=1e-9)
+
+
+def test_streams_are_told_from_their_opening_to_their_close(service: Service, told: Told) -> None:
+    run = service.create({"ticket_subject": "Help"})["id"]
+    with service.http.stream("GET", f"/v1/runs/{run}/stream") as stream:
+        assert next(stream.iter_lines())
+    told.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line)
+    service.answer(service.run(run), feedback="account")
+    assert list(service.stream(run))
+    told.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line, 2)
+    lines = told.of_run(run)
+    assert total(lines, measures.STREAMS_OPENED) == total(lines, measures.STREAMS_CLOSED) == 2
+    assert total(lines, measures.STREAMS_CLOSED, Outcome="disconnected") == 1
+    assert total(lines, measures.STREAMS_CLOSED, Outcome="ended") == 1
+    assert total(lines, measures.STREAMS_CUT) == 1
+
+
+def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: Told) -> None:
+    secret = f"ry_{new_id()}"
+    with_it = {"Authorization": f"Bearer {secret}"}
+    answer = Service(stack.base_url, secret)
+    response = answer.http.get("/v1/runs", headers=with_it)
+    answer.close()
+    assert response.status_code == 401
+    request_id = response.headers["X-Request-Id"]
+    told.wait(lambda line: line.get("request_id") == request_id)
+    [line] = told.lines(lambda line: line.get("request_id") == request_id)
+    assert (line["KeysRejected"], line["reason"], line["key_id"]) == (1, "unknown", "")
+    assert secret not in everything(stack)
+
+
+def test_every_sweep_says_how_many_runs_were_adrift(stack: LocalStack, told: Told) -> None:
+    before = len(told.lines(lambda line: "RunsAdrift" in line))
+    stack.sweep({})
+    told.wait(lambda line: "RunsAdrift" in line, before + 1)
+
+
+def test_no_line_holds_what_a_run_is_about(service: Service, stack: LocalStack, told: Told) -> None:
+    run = service.create(CHARGED, background=True)["id"]
+    service.answer(service.wait(run, "awaiting_input"), is_approved=False, feedback="amaranthine")
+    output = service.wait(run, "completed")["output"]
+    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    logs = everything(stack)
+    for content in ("heliotrope", "amaranthine", output["suggested_reply"], stack.access_key):
+        assert content not in logs
+
+
+def everything(stack: LocalStack) -> str:
+    return "".join(file.read_text(errors="replace") for file in stack.logs.glob("*.log"))
+
+
+def test_a_line_has_no_dimension_that_is_not_foreseen(service: Service, told: Told) -> None:
+    run = service.create({"ticket_subject": "Export is broken"})["id"]
+    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    for line in told.lines(lambda line: True):
+        [declared] = line["_aws"]["CloudWatchMetrics"]
+        assert declared["Namespace"] == "Runyard"
+        assert {tuple(sorted(names)) for names in declared["Dimensions"]} <= {
+            ("Stage",),
+            ("Outcome", "Stage"),
+            ("Agent", "Stage"),
+        }
+        for metric in declared["Metrics"]:
+            assert MEASURES[metric["Name"]].unit == metric["Unit"]
+            assert isinstance(line[metric["Name"]], int | float)
