@@ -13,7 +13,7 @@ from runyard.domain.clock import now, stamp
 from runyard.domain.ids import new_id
 from runyard.store.stores import Stores
 from runyard.telemetry import measures
-from runyard.telemetry.measures import MEASURES
+from runyard.telemetry.measures import MEASURES, About
 from tests.service import TERMINAL, Service
 from tests.told import Told, total
 
@@ -179,17 +179,17 @@ def everything(stack: LocalStack) -> str:
     return "".join(file.read_text(errors="replace") for file in stack.logs.glob("*.log"))
 
 
-def test_a_line_has_no_dimension_that_is_not_foreseen(service: Service, told: Told) -> None:
+def test_metrics_are_told_as_they_are_declared(service: Service, told: Told) -> None:
     run = service.create({"ticket_subject": "Export is broken"})["id"]
     told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
     for line in told.lines(lambda line: True):
-        [declared] = line["_aws"]["CloudWatchMetrics"]
-        assert declared["Namespace"] == "Runyard"
-        assert {tuple(sorted(names)) for names in declared["Dimensions"]} <= {
-            ("Stage",),
-            ("Outcome", "Stage"),
-            ("Agent", "Stage"),
-        }
-        for metric in declared["Metrics"]:
-            assert MEASURES[metric["Name"]].unit == metric["Unit"]
-            assert isinstance(line[metric["Name"]], int | float)
+        [metrics] = line["_aws"]["CloudWatchMetrics"]
+        assert metrics["Namespace"] == "Runyard"
+        for metric in metrics["Metrics"]:
+            measure = MEASURES[metric["Name"]]
+            assert measure.unit == metric["Unit"]
+            by = [["Stage"], *(["Stage", name] for name in measure.by)]
+            assert metrics["Dimensions"] == by, measure
+            assert isinstance(line[measure.name], int | float)
+        keys = line.keys() - {"_aws", "Stage", "Agent", "Outcome", "level", "message", *MEASURES}
+        assert keys <= About.__annotations__.keys()

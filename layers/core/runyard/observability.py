@@ -20,6 +20,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
     AmazonCloudWatchEMFProvider,
 )
 
+from runyard.domain.errors import AlreadyAnsweredError, SupersededError
 from runyard.settings import settings
 from runyard.telemetry import measures, working_on, xray
 from runyard.telemetry.measures import Reading
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 NAMESPACE = "Runyard"
+# Errors that only tell the state machine how it is: somebody else was first.
+_HARMLESS = (AlreadyAnsweredError, SupersededError)
 
 logger = Logger(service="runyard")
 
@@ -80,6 +83,11 @@ def invocation(handler: _AnyHandler) -> _AnyHandler:
         began = time.time()
         try:
             return handler(event, context)
+        except Exception as error:
+            # The runtime tells the rest, without a run: what the state machine knows the error by.
+            told = logger.info if isinstance(error, _HARMLESS) else logger.warning
+            told("invocation failed", extra={"error": type(error).__name__})
+            raise
         finally:
             xray.annotate(os.environ, "runyard", began, working_on.known())
 

@@ -6,13 +6,14 @@ the events, but for a process that dies in between.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Unpack
 
 from runyard.domain.clock import parse
 from runyard.domain.events import Event
 from runyard.domain.history import History
 from runyard.domain.runs import Run
 from runyard.telemetry import measures
-from runyard.telemetry.measures import Dimension, Measure, record
+from runyard.telemetry.measures import About, Dimension, Measure, record
 
 # Ends of a run that its limits, its daily caps, or a person's word or silence has decided.
 _DECIDED = frozenset({"limit_exceeded", "input_expired", "tool_call_in_doubt"})
@@ -36,12 +37,15 @@ class _Appended:
         fact: str,
         values: Mapping[Measure, float],
         by: Mapping[Dimension, str] | None = None,
-        **keys: object,
+        **keys: Unpack[About],
     ) -> None:
-        run, sequence = self.run, self.event.sequence
-        record(
-            fact, values, by, run_id=run.id, sequence=sequence, project_id=run.project_id, **keys
-        )
+        about: About = {
+            "run_id": self.run.id,
+            "sequence": self.event.sequence,
+            "project_id": self.run.project_id,
+            **keys,
+        }
+        record(fact, values, by, **about)
 
 
 def measure_event(run: Run, history: History, event: Event) -> None:
@@ -70,7 +74,7 @@ def _replied(at: _Appended) -> None:
 
 def _call_ended(at: _Appended) -> None:
     outcome = at.event.type.removeprefix("agent.tool_call.")
-    keys = {"tool": at.event.data["tool"]["name"]}
+    keys: About = {"tool": at.event.data["tool"]["name"]}
     if error := at.event.data.get("error"):
         keys["error_code"] = error["code"]
     counted: dict[Measure, float] = {measures.TOOL_CALLS: 1}
@@ -108,7 +112,7 @@ def _ended(at: _Appended) -> None:
         "Outcome": at.event.type.removeprefix("run."),
         "Agent": agent_key(at.run),
     }
-    keys = {"error_code": error["code"]} if error else {}
+    keys: About = {"error_code": error["code"]} if error else {}
     at.tell("run ended", values, by, **keys)
 
 

@@ -7,7 +7,7 @@ the log can be held against each other. Nothing is told until a process has said
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict, Unpack, cast
 
 from runyard.telemetry import working_on
 
@@ -19,49 +19,55 @@ Dimension = Literal["Agent", "Outcome"]
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric's name and unit."""
+    """A metric's name and unit, and what it is divided by beside the stage."""
 
     name: str
     unit: Unit = "Count"
+    by: tuple[Dimension, ...] = ()
 
 
-RUNS_ACCEPTED = Measure("RunsAccepted")
+_BY_AGENT: tuple[Dimension, ...] = ("Agent",)
+_BY_OUTCOME: tuple[Dimension, ...] = ("Outcome",)
+_BY_BOTH: tuple[Dimension, ...] = ("Outcome", "Agent")
+
+
+RUNS_ACCEPTED = Measure("RunsAccepted", by=_BY_AGENT)
 """Runs that were recorded; each is owed an end from then on."""
-RUNS_STARTED = Measure("RunsStarted")
+RUNS_STARTED = Measure("RunsStarted", by=_BY_AGENT)
 """Runs that a worker has begun with."""
-TIME_TO_FIRST_EVENT = Measure("TimeToFirstEvent", "Milliseconds")
+TIME_TO_FIRST_EVENT = Measure("TimeToFirstEvent", "Milliseconds", by=_BY_AGENT)
 """From a run's record to its first event: how long it waited for a worker."""
-RUNS_ENDED = Measure("RunsEnded")
+RUNS_ENDED = Measure("RunsEnded", by=_BY_BOTH)
 """Terminal events; by outcome: completed, failed, canceled."""
-RUNS_FAILED = Measure("RunsFailed")
+RUNS_FAILED = Measure("RunsFailed", by=_BY_BOTH)
 """1 for an ended run that the service, the model or the agent has failed, 0 for any other.
 
 A run that a limit or a person's silence or word has ended is no such one.
 """
-RUN_TIME = Measure("RunTime", "Milliseconds")
+RUN_TIME = Measure("RunTime", "Milliseconds", by=_BY_BOTH)
 """From a run's record to its end, waits for people included."""
 RUNS_RECOVERED = Measure("RunsRecovered")
 """Times that a run was taken up again, by a worker or the sweep."""
 
-STEP_TIME = Measure("StepTime", "Milliseconds")
+STEP_TIME = Measure("StepTime", "Milliseconds", by=_BY_AGENT)
 """A reply of the model and the calls that it asked for."""
-MODEL_TIME = Measure("ModelTime", "Milliseconds")
-TOOL_TIME = Measure("ToolTime", "Milliseconds")
+MODEL_TIME = Measure("ModelTime", "Milliseconds", by=_BY_AGENT)
+TOOL_TIME = Measure("ToolTime", "Milliseconds", by=_BY_AGENT)
 """All calls of one reply, which are made at once."""
-INPUT_TOKENS = Measure("InputTokens")
-OUTPUT_TOKENS = Measure("OutputTokens")
-CACHED_INPUT_TOKENS = Measure("CachedInputTokens")
-USD = Measure("Usd", "None")
+INPUT_TOKENS = Measure("InputTokens", by=_BY_AGENT)
+OUTPUT_TOKENS = Measure("OutputTokens", by=_BY_AGENT)
+CACHED_INPUT_TOKENS = Measure("CachedInputTokens", by=_BY_AGENT)
+USD = Measure("Usd", "None", by=_BY_AGENT)
 """What replies cost; one whose price is not known tells nothing."""
 DAILY_SPEND_SHARE = Measure("DailySpendShare", "Percent")
 """What is spent and held of a day's cap, after each reply that counts against one."""
-TOOL_CALLS = Measure("ToolCalls")
+TOOL_CALLS = Measure("ToolCalls", by=_BY_OUTCOME)
 """By outcome: completed, failed."""
 
 RUNS_PAUSED = Measure("RunsPaused")
-ANSWERS = Measure("Answers")
+ANSWERS = Measure("Answers", by=_BY_OUTCOME)
 """By outcome: received, expired."""
-WAIT_TIME = Measure("WaitTime", "Seconds")
+WAIT_TIME = Measure("WaitTime", "Seconds", by=_BY_OUTCOME)
 """From a question to its answer: how long a person took."""
 ANSWER_TO_RESUME = Measure("AnswerToResume", "Milliseconds")
 """From the last answer to the worker that goes on."""
@@ -69,9 +75,9 @@ ANSWER_TO_RESUME = Measure("AnswerToResume", "Milliseconds")
 APPEND_CONFLICTS = Measure("AppendConflicts")
 """Appends that were lost to another writer of the same run."""
 STREAMS_OPENED = Measure("StreamsOpened")
-STREAMS_CLOSED = Measure("StreamsClosed")
+STREAMS_CLOSED = Measure("StreamsClosed", by=_BY_OUTCOME)
 """By outcome: ended, rotated, disconnected, failed."""
-STREAMS_CUT = Measure("StreamsCut")
+STREAMS_CUT = Measure("StreamsCut", by=_BY_OUTCOME)
 """Closed ones whose reader had reason to expect more: disconnected or failed."""
 KEYS_REJECTED = Measure("KeysRejected")
 """Requests with an access key that is unknown, expired or revoked."""
@@ -86,14 +92,34 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
+class About(TypedDict, total=False):
+    """What a fact is about: looked up in the log lines, and never a dimension. Never content."""
+
+    run_id: str
+    sequence: int
+    step: int
+    request_id: str
+    project_id: str
+    agent: str
+    error_code: str
+    """The code of a run's or a tool call's error."""
+    reason: str
+    tool: str
+    key_id: str
+    source: str
+    """The address that a request came from."""
+    cap_usd: float
+    spent_usd: float
+
+
 @dataclass(frozen=True)
 class Reading:
-    """Numbers of one fact. `keys` say what it is about; they are looked up and never counted by."""
+    """Numbers of one fact, and what it is about."""
 
     fact: str
     values: Mapping[Measure, float]
     dimensions: Mapping[Dimension, str]
-    keys: Mapping[str, object]
+    keys: About
 
 
 def _nowhere(reading: Reading) -> None:
@@ -117,7 +143,8 @@ def record(
     fact: str,
     values: Mapping[Measure, float],
     by: Mapping[Dimension, str] | None = None,
-    **keys: object,
+    **keys: Unpack[About],
 ) -> None:
-    """Tell what was measured of a fact: a constant text, numbers, ids. Never content."""
-    _tell(Reading(fact, values, by or {}, {**working_on.known(), **keys}))
+    """Tell what was measured of a fact: a constant text, numbers, ids."""
+    known = cast("About", working_on.known())
+    _tell(Reading(fact, values, by or {}, {**known, **keys}))

@@ -1,0 +1,179 @@
+"""Alarms, dashboard, code and pages say the same: what is watched is told, and has a page."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from runyard.telemetry.measures import MEASURES, About, Dimension
+from tests.template.repository import FUNCTIONS, ROOT, Translated
+
+PAGES = (ROOT / "docs" / "operations.md").read_text()
+
+# Of AWS's own metrics, those that are watched, each with its dimension.
+AWS_METRICS = {
+    "AWS/ApiGateway": {"ApiId": {"5xx", "4xx", "Count", "Latency"}},
+    "AWS/Lambda": {"FunctionName": {"Errors", "Throttles", "ConcurrentExecutions"}},
+    "AWS/States": {
+        "StateMachineArn": {
+            "ExecutionsStarted",
+            "ExecutionsFailed",
+            "ExecutionsTimedOut",
+            "ExecutionThrottled",
+        }
+    },
+}
+ALARMS = {
+    "AppendsContended",
+    "DailySpend",
+    "DoorAnswersWithErrors",
+    "KeysRejected",
+    "NobodyAtWork",
+    "RunsAreNotClosed",
+    "RunsFailing",
+    "StepsSlow",
+    "StreamDoorFails",
+    "StreamsCut",
+    "WorkersAreTurnedAway",
+}
+
+# What Powertools and the log records of the code put on a line beside what a measure is about.
+LOG_FIELDS = {"level", "message", "error", "path", "exception_name", "@timestamp", "@message"}
+FIELDS = LOG_FIELDS | set(About.__annotations__) | set(get_args(Dimension)) | set(MEASURES)
+# Words of the query language that stand where a field could.
+WORDS = {
+    *("fields", "filter", "stats", "sort", "limit", "by", "as", "in", "and", "or", "not", "like"),
+    *("desc", "asc", "ispresent", "count", "latest", "min", "max", "sum", "pct", "bin"),
+}
+
+
+def is_known(namespace: str, name: str, dimensions: dict[str, Any]) -> bool:
+    """Whether anybody tells such a metric, divided so."""
+    if namespace == "Runyard":
+        by = [{"Stage"}, *({"Stage", dimension} for dimension in MEASURES[name].by)]
+        return set(dimensions) in by
+    [dimension] = dimensions
+    return name in AWS_METRICS[namespace][dimension]
+
+
+def test_there_are_these_alarms_and_no_others(translated: Translated) -> None:
+    assert set(translated.of_type("AWS::CloudWatch::Alarm")) == ALARMS
+
+
+@pytest.mark.parametrize("alarm", sorted(ALARMS))
+def test_an_alarm_watches_what_is_told(translated: Translated, alarm: str) -> None:
+    properties = translated.properties(alarm)
+    dimensions = {each["Name"]: each["Value"] for each in properties["Dimensions"]}
+    assert is_known(properties["Namespace"], properties["MetricName"], dimensions)
+    if properties["Namespace"] == "Runyard":
+        assert dimensions == {"Stage": {"Ref": "Stage"}}
+    assert properties["AlarmActions"]
+    # Every metric but one has no data where all is well; that one is told also where it is 0.
+    is_always_told = properties["MetricName"] == "RunsAdrift"
+    assert properties["TreatMissingData"] == ("breaching" if is_always_told else "notBreaching")
+
+
+def test_a_function_that_tells_knows_its_stage(translated: Translated) -> None:
+    for function in set(FUNCTIONS) - {"PublishAgentsFunction"}:
+        assert translated.variables(function)["STAGE"] == {"Ref": "Stage"}, function
+
+
+def dashboard_metrics(translated: Translated) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Namespace, name and dimensions of each line of each graph, written out."""
+    text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    for widget in json.loads(text)["widgets"]:
+        before: list[str] = []
+        for row in widget["properties"].get("metrics", []):
+            words = [word for word in row if isinstance(word, str)]
+            if words[0] == "...":
+                words = before[: len(before) - len(words) + 1] + words[1:]
+            words = [before[at] if word == "." else word for at, word in enumerate(words)]
+            before = words
+            namespace, name, *rest = words
+            yield namespace, name, dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def test_the_dashboard_shows_what_is_told(translated: Translated) -> None:
+    shown = list(dashboard_metrics(translated))
+    assert [line for line in shown if not is_known(*line)] == []
+    assert {name for namespace, name, _ in shown if namespace == "Runyard"} == set(MEASURES)
+
+
+def test_the_dashboard_names_every_alarm_and_only_what_there_is(translated: Translated) -> None:
+    text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    assert set(re.findall(r"\$\{(\w+)\.Arn\}", text)) == ALARMS
+    named = set(re.findall(r"\$\{(\w+)\}", text)) - {"Stage"}
+    assert named <= set(translated.document["Resources"])
+
+
+def test_graphs_lie_beside_each_other(translated: Translated) -> None:
+    text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    taken: set[tuple[int, int]] = set()
+    for widget in json.loads(text)["widgets"]:
+        columns = range(widget["x"], widget["x"] + widget["width"])
+        rows = range(widget["y"], widget["y"] + widget["height"])
+        places = {(column, row) for column in columns for row in rows}
+        assert max(columns) < 24
+        assert not places & taken, widget["properties"]["title"]
+        taken |= places
+
+
+def page_of(alarm: str) -> str:
+    """The alarm's page."""
+    [_, page] = PAGES.split(f"\n## {alarm}\n")
+    return page.partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("alarm", sorted(ALARMS))
+def test_an_alarm_has_a_page_with_everything_on_it(alarm: str) -> None:
+    parts = re.findall(r"^\*\*(.+?)\*\*", page_of(alarm), re.MULTILINE)
+    assert [part.rstrip(".:") for part in parts] == [
+        "What it means",
+        "First query",
+        "What to do",
+        "Wake somebody",
+    ]
+    assert f"| [`{alarm}`](#{alarm.lower()}) |" in PAGES
+
+
+def test_no_page_is_about_an_alarm_that_is_gone() -> None:
+    pages = set(re.findall(r"^## (\w+)$", PAGES, re.MULTILINE))
+    assert pages - {"Before anything else"} == ALARMS
+
+
+def first_query(alarm: str) -> str:
+    found = re.search(r"\*\*First query\*\*.*?```\w*\n(.*?)```", page_of(alarm), re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("alarm", sorted(ALARMS - {"WorkersAreTurnedAway"}))
+def test_a_first_query_asks_for_fields_that_are_logged(alarm: str) -> None:
+    query = first_query(alarm)
+    own = set(re.findall(r"\bas (\w+)", query))
+    bare = re.sub(r'"[^"]*"|/[^/]*/|\b\d+m?\b', "", query)
+    names = set(re.findall(r"@?[A-Za-z_]\w*", bare)) - WORDS - own
+    assert names
+    assert names - FIELDS == set()
+
+
+def test_every_message_that_is_asked_for_is_one_of_the_code() -> None:
+    asked = set(re.findall(r'message = "([^"]+)"', PAGES))
+    for several in re.findall(r"message in \[(.*?)\]", PAGES):
+        asked |= set(re.findall(r'"([^"]+)"', several))
+    code = "\n".join(file.read_text() for file in (ROOT / "layers" / "core").rglob("*.py"))
+    assert len(asked) > 5
+    assert [message for message in asked if f'"{message}"' not in code] == []
+
+
+def test_the_page_of_metrics_is_whole() -> None:
+    told = {
+        f"| `{measure.name}` | {'USD' if measure.unit == 'None' else measure.unit} "
+        f"| {', '.join(measure.by) or '-'} |"
+        for measure in MEASURES.values()
+    }
+    table = PAGES.split("\n## What is measured\n")[1]
+    rows = {match[0] for match in re.finditer(r"^\| `\w+` \| \w+ \| [^|]* \|", table, re.MULTILINE)}
+    assert rows == told
