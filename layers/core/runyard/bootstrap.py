@@ -5,9 +5,10 @@ that use them.
 """
 
 import asyncio
+import logging
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard.engine.follow_events import FollowedRuns
 from runyard.engine.orchestrator import Orchestrator
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
     from runyard.agent.definition import Snapshot
     from runyard.agent.dialogue import Model
     from runyard.engine.worker import Worker
+    from runyard.telemetry.spans import Span
 
 _Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
 
 # Short timeouts and a few quick retries: a caller waits, and the state machine retries a step
 # anyway. The pool is for the local stack, where one process serves many invocations at once.
@@ -139,7 +144,7 @@ def worker() -> "Worker":
     from runyard.agent.tools.port import ToolEnvironment
     from runyard.engine.worker import Worker
 
-    configured = settings()
+    configured, export_spans = settings(), _span_exporter()
     return Worker(
         stores=connect(),
         model_for=_model_for,
@@ -150,7 +155,36 @@ def worker() -> "Worker":
         reserve_seconds=configured.step_reserve_seconds,
         project_daily_usd=configured.project_daily_usd,
         turns_per_execution=configured.execution_max_turns,
+        export_spans=export_spans,
+        shows_content=(
+            export_spans is not None
+            and configured.otel_instrumentation_genai_capture_message_content
+        ),
     )
+
+
+def _span_exporter() -> "Callable[[Sequence[Span]], None] | None":
+    """Where spans go, if anybody wants them."""
+    configured = settings()
+    if not configured.otel_exporter_otlp_endpoint:
+        return None
+    from runyard.telemetry.otlp import OtlpExporter, headers_of
+
+    return OtlpExporter(
+        configured.otel_exporter_otlp_endpoint,
+        headers=lambda: headers_of(_otlp_headers()),
+        resource={"service.name": "runyard", "deployment.environment.name": configured.stage},
+    )
+
+
+def _otlp_headers() -> str:
+    secret_id = settings().otel_exporter_otlp_headers_secret
+    try:
+        return secret(secret_id) if secret_id else ""
+    except (ClientError, BotoCoreError):
+        # The collector refuses what comes without, and no run is the worse for it.
+        _log.exception("headers of the collector not read")
+        return ""
 
 
 @lru_cache(maxsize=1)

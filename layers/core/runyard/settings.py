@@ -84,6 +84,15 @@ class Settings(BaseModel):
     execution_max_turns: int = Field(
         300, ge=1, description="Invocations of run_step by one execution; then another goes on."
     )
+    otel_exporter_otlp_endpoint: str = Field(
+        "", description="Where spans go, by OTLP/HTTP as JSON: the part before /v1/traces; or none."
+    )
+    otel_exporter_otlp_headers_secret: str = Field(
+        "", description="Secret that holds the headers for it, as `name=value,name=value`."
+    )
+    otel_instrumentation_genai_capture_message_content: bool = Field(
+        False, description="Whether spans have prompts, replies, arguments and results on them."
+    )
     step_reserve_seconds: float = Field(
         20, description="Time that is kept before the deadline to record results in."
     )

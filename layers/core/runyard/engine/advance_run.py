@@ -16,6 +16,7 @@ from runyard.agent.definition import Limits
 from runyard.domain.errors import FinalError, LimitExceededError, SupersededError
 from runyard.engine.daily_caps import release
 from runyard.engine.expiry import expire, wait_for, wait_on
+from runyard.engine.genai_spans import agent_span
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
 from runyard.engine.model_reply import add_reply, recovered
@@ -67,7 +68,8 @@ async def advance_run(
         return Advance("roll_over", next_execution=name)
     step = Step(worker, journal, deadline)
     try:
-        advance = await _advance_or_fail(step)
+        async with agent_span(step):
+            advance = await _advance_or_fail(step)
         # Only here, where nothing is under way any more.
         journal.close()
         return advance

@@ -15,6 +15,7 @@ from runyard.domain.events import Draft
 from runyard.engine.budget import Allowed, allow
 from runyard.engine.daily_caps import caps_of, hold_for, measure_spending
 from runyard.engine.delta_writer import DeltaWriter
+from runyard.engine.genai_spans import chat_span
 from runyard.engine.retries import delay_before_next
 from runyard.engine.tool_calls import begun_with
 from runyard.engine.worker import Step
@@ -48,8 +49,9 @@ async def add_reply(step: Step) -> None:
     attempt = 1
     while True:
         try:
-            stream = model.stream(replace(allowed.request, attempt=attempt))
-            await _stream_reply(step, stream, allowed, hold)
+            with chat_span(step, allowed.request) as span:
+                stream = model.stream(replace(allowed.request, attempt=attempt))
+                span.replied(await _stream_reply(step, stream, allowed, hold))
             return await measure_spending(step, caps)
         except LimitExceededError:
             if step.history.partial_reply:
@@ -82,7 +84,7 @@ def recovered(step: Step, reason: str) -> Draft:
 
 async def _stream_reply(
     step: Step, stream: AsyncGenerator[ModelEvent, None], allowed: Allowed, hold: Hold | None
-) -> None:
+) -> Reply:
     iteration = len(step.history.exchanges) + 1
     writer, latest = DeltaWriter(step), _latest(step)
     try:
@@ -94,7 +96,7 @@ async def _stream_reply(
                     settled = spending.settle_changes(hold, event.cost_usd) if hold else ()
                     drafts = [*await writer.close(), reply_draft(event, iteration, cut_by)]
                     await _record(step, drafts, settled)
-                    return
+                    return event
                 await writer.add(_delta_draft(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a reply")
     finally:

@@ -14,6 +14,7 @@ from runyard.agent.definition import ExecutableTool
 from runyard.agent.tools.port import ToolFailedError, ToolInvocation
 from runyard.domain.events import Draft
 from runyard.domain.exchanges import Call
+from runyard.engine.genai_spans import tool_span
 from runyard.engine.retries import delay_before_next
 from runyard.engine.worker import Step
 
@@ -98,15 +99,19 @@ def _announced(step: Step, calls: Sequence[Call]) -> list[Draft]:
 async def _all(step: Step, calls: list[tuple[Call, Execute]]) -> None:
     async def make(call: Call, action: Execute) -> None:
         invocation = ToolInvocation(step.journal.run.id, call.id, action.input)
-        try:
-            result = await _called(step, action.tool, invocation)
-            draft = _completed(step, call, action.input, result)
-        except ToolFailedError as error:
-            if action.tool.effect == "unsafe" and error.is_in_doubt:
-                # As if the worker had been lost with it: a person is asked, and not the model told.
-                step.begun.discard(call.id)
-                return
-            draft = _failed(step, call, action.input, error.code, error.message)
+        with tool_span(step, action.tool, invocation) as span:
+            try:
+                result = await _called(step, action.tool, invocation)
+                span.completed(result)
+                draft = _completed(step, call, action.input, result)
+            except ToolFailedError as error:
+                span.failed(error.code)
+                if action.tool.effect == "unsafe" and error.is_in_doubt:
+                    # As if the worker had been lost with it: a person is asked, and not the model
+                    # told.
+                    step.begun.discard(call.id)
+                    return
+                draft = _failed(step, call, action.input, error.code, error.message)
         await step.append([draft])
 
     # Waits for all of them also when one cannot be recorded: a call under way is not torn off.

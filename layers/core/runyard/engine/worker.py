@@ -21,6 +21,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.step_clock import StepClock
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
+from runyard.telemetry.spans import Span, Spans
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Worker:
     project_daily_usd: Decimal = Decimal(0)
     turns_per_execution: int = 300
     """Invocations of run_step by one execution, before the run goes on in another."""
+    export_spans: Callable[[Sequence[Span]], None] | None = None
+    """Where spans go; None: nobody wants any."""
+    shows_content: bool = False
+    """Whether spans have prompts, replies, arguments and results on them."""
 
 
 class Step:
@@ -51,6 +56,10 @@ class Step:
         self.begun: set[str] = set()
         self.turns = Turns()
         self.clock = StepClock(self.snapshot.definition.key)
+        run = journal.run
+        self.spans = Spans(
+            run.trace_id or run.id.replace("-", ""), are_wanted=worker.export_spans is not None
+        )
         self._model: Model | None = None
         self._attachments: Sequence[Attachment] | None = None
         self._messages: Sequence[Message] | None = None
