@@ -16,7 +16,6 @@ from runyard.domain.threads import answer_text
 from runyard.engine.measured_events import measure_event
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
-from runyard.telemetry import working_on
 
 # How often the end of a run may meet a message that comes to its thread at the same moment.
 _ATTEMPTS = 20
@@ -64,7 +63,6 @@ class Journal:
         for event in events:
             self.history.apply(event)
             measure_event(self.run, self.history, event)
-        working_on.add(sequence=self.history.last)
         return events
 
     def recovered(self, reason: str) -> Draft:

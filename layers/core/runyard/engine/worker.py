@@ -21,6 +21,7 @@ from runyard.engine.journal import Journal
 from runyard.engine.step_clock import StepClock
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
+from runyard.telemetry import working_on
 from runyard.telemetry.spans import Span, Spans
 
 
@@ -131,6 +132,7 @@ class Step:
                 await asyncio.to_thread(append)
             except AppendConflictError as error:
                 raise SupersededError(self.journal.run.id) from error
+        working_on.add(sequence=self.history.last)
 
 
 def _attachments_of(stores: Stores, run: Run) -> list[Attachment]:
