@@ -23,6 +23,8 @@ class Told:
     def lines(self, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         """What was told so far, of what is wanted."""
         for file in sorted(self.logs.glob("*.log")):
+            if file.stat().st_size < self._read.get(file, 0):
+                self._read[file] = 0  # Its part was started again, with a new log.
             with file.open("rb") as log:
                 log.seek(self._read.get(file, 0))
                 text = log.read()

@@ -19,6 +19,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
         "restarted": sweep.restarted,
         "resumed": sweep.resumed,
         "unclear": len(sweep.unclear),
+        "not_begun": len(sweep.not_begun),
     }
     logger.info("swept", extra=counts)
     return counts

@@ -118,6 +118,19 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(requests, "now", then)
 
 
+def test_a_run_that_no_worker_begins_with_is_adrift(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, begun = bench.begin(), bench.waiting()
+    assert left.id not in sweep_runs(bench.stores, bench.machine).not_begun
+    later(monkeypatch, 130)
+    sweep = sweep_runs(bench.stores, bench.machine)
+    assert left.id in sweep.not_begun
+    assert begun.id not in sweep.not_begun
+    assert sweep.adrift >= len(sweep.not_begun)
+    assert bench.recoveries(left) == []
+
+
 def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
     run = bench.waiting()
     [request] = bench.stores.input_requests.open_of_run(run.id)

@@ -32,14 +32,14 @@ class Sweep:
     checked: int = 0
     restarted: int = 0
     resumed: int = 0
-    waiting: int = 0
-    """Runs that have an execution, and that no worker has begun with, though it was time."""
     unclear: list[str] = field(default_factory=list)
+    not_begun: list[str] = field(default_factory=list)
+    """Runs that have an execution, and that no worker has begun with, though it was time."""
 
     @property
     def adrift(self) -> int:
         """Runs that nobody was at work on, or may not have been."""
-        return self.restarted + self.resumed + self.waiting + len(self.unclear)
+        return self.restarted + self.resumed + len(self.not_begun) + len(self.unclear)
 
 
 def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool = False) -> Sweep:
@@ -84,7 +84,7 @@ def _check(
     else:
         if run.status == "created" and not everything:
             _log.warning("run not begun", extra={"run_id": run_id})
-            sweep.waiting += 1
+            sweep.not_begun.append(run_id)
         stores.runs.checked(run)
 
 
