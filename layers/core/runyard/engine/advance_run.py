@@ -137,12 +137,13 @@ def _is_begun(step: Step) -> bool:
 
 async def _go_on(step: Step) -> list[Ask]:
     """Ask for a reply, or make the calls of the last one; gives what a person has to be asked."""
-    if step.history.unfinished:
+    is_new = not step.history.unfinished
+    working_on.add(step=len(step.history.exchanges) + is_new)
+    if not is_new:
         with step.clock.calls():
             questions = await perform_calls(step)
     else:
         step.budget.check()
-        working_on.add(step=len(step.history.exchanges) + 1)
         with step.clock.reply():
             await add_reply(step)
         questions = []

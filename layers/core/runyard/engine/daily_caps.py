@@ -4,15 +4,18 @@ Nobody is asked about them: they always fail the run. Only runs under a cap pay 
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 
 from runyard.domain.clock import now, stamp
-from runyard.domain.errors import LimitExceededError
+from runyard.domain.errors import LimitExceededError, RetryableError
 from runyard.engine.worker import Step
 from runyard.store.spending import DailyCap, DailyCapError, Hold
 from runyard.telemetry.measures import DAILY_SPEND_SHARE, record
+
+_log = logging.getLogger(__name__)
 
 
 async def caps_of(step: Step) -> list[DailyCap]:
@@ -35,30 +38,38 @@ async def hold_for(step: Step, caps: list[DailyCap], worst_usd: Decimal) -> Hold
         return None
     spending, run_id = step.worker.stores.spending, step.journal.run.id
     try:
-        return await asyncio.to_thread(spending.reserve, run_id, caps, worst_usd)
+        hold = await asyncio.to_thread(spending.reserve, run_id, caps, worst_usd)
     except DailyCapError as error:
-        await measure_spending(step, [error.cap])
+        await _measure_spending(step, [error.cap])
         whose = f"agent {error.cap.agent}" if error.cap.agent else "project"
         day = now().date()
         raise LimitExceededError(
             f"the next reply may not fit what the {whose} has left of its {error.cap.usd:f} USD "
             f"for {day}; the day ends at midnight UTC"
         ) from error
+    await _measure_spending(step, caps)
+    return hold
 
 
-async def measure_spending(step: Step, caps: Sequence[DailyCap]) -> None:
-    """Tell how much of its caps the run's reply has left: a read for each, only where one is."""
-    for cap in caps:
-        totals = partial(step.worker.stores.spending.totals, cap, stamp()[:10])
-        committed, spent = await asyncio.to_thread(totals)
-        record(
-            "daily spend",
-            {DAILY_SPEND_SHARE: float(100 * committed / cap.usd)},
-            project_id=cap.project_id,
-            agent=cap.agent,
-            cap_usd=float(cap.usd),
-            spent_usd=float(spent),
-        )
+async def _measure_spending(step: Step, caps: Sequence[DailyCap]) -> None:
+    """Tell how much of its caps is spent and held: a read for each, only where one is.
+
+    Before the reply is asked for, when a worker that is lost here leaves nothing in doubt.
+    """
+    try:
+        for cap in caps:
+            totals = partial(step.worker.stores.spending.totals, cap, stamp()[:10])
+            committed, spent = await asyncio.to_thread(totals)
+            record(
+                "daily spend",
+                {DAILY_SPEND_SHARE: float(100 * committed / cap.usd)},
+                project_id=cap.project_id,
+                agent=cap.agent,
+                cap_usd=float(cap.usd),
+                spent_usd=float(spent),
+            )
+    except RetryableError:
+        _log.warning("daily spend not read", exc_info=True)
 
 
 async def release(step: Step) -> None:

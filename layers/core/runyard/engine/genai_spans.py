@@ -32,8 +32,11 @@ async def agent_span(step: Step) -> AsyncIterator[None]:
         "gen_ai.agent.version": definition.version,
     }
     try:
-        with step.spans.span(f"invoke_agent {definition.key}", "internal", attributes):
+        with step.spans.span(f"invoke_agent {definition.key}", "internal", attributes) as span:
             yield
+            end = step.history.terminal
+            if end and end.type == "run.failed":
+                span.error = end.data["error"]["code"]
     finally:
         if step.worker.export_spans:
             await asyncio.to_thread(step.worker.export_spans, step.spans.ended)

@@ -13,7 +13,7 @@ from runyard.agent.dialogue import ModelEvent, ReasoningDelta, Reply
 from runyard.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard.domain.events import Draft
 from runyard.engine.budget import Allowed, allow
-from runyard.engine.daily_caps import caps_of, hold_for, measure_spending
+from runyard.engine.daily_caps import caps_of, hold_for
 from runyard.engine.delta_writer import DeltaWriter
 from runyard.engine.genai_spans import chat_span
 from runyard.engine.retries import delay_before_next
@@ -51,8 +51,7 @@ async def add_reply(step: Step) -> None:
         try:
             with chat_span(step, allowed.request) as span:
                 stream = model.stream(replace(allowed.request, attempt=attempt))
-                span.replied(await _stream_reply(step, stream, allowed, hold))
-            return await measure_spending(step, caps)
+                return span.replied(await _stream_reply(step, stream, allowed, hold))
         except LimitExceededError:
             if step.history.partial_reply:
                 await step.append([recovered(step, "limit_met")])

@@ -60,7 +60,7 @@ CACHED_INPUT_TOKENS = Measure("CachedInputTokens", by=_BY_AGENT)
 USD = Measure("Usd", "None", by=_BY_AGENT)
 """What replies cost; one whose price is not known tells nothing."""
 DAILY_SPEND_SHARE = Measure("DailySpendShare", "Percent")
-"""What is spent and held of a day's cap, after each reply that counts against one."""
+"""What is spent and held of a day's cap, at each reply that counts against one."""
 TOOL_CALLS = Measure("ToolCalls", by=_BY_OUTCOME)
 """By outcome: completed, failed."""
 
