@@ -150,6 +150,18 @@ def test_streams_are_told_from_their_opening_to_their_close(service: Service, to
     assert total(lines, measures.STREAMS_CUT) == 1
 
 
+def test_a_request_leads_to_its_run(service: Service, told: Told) -> None:
+    created = service.http.post("/v1/runs", json={"input": {"ticket_subject": "Hello"}})
+    asked = created.json()["data"]
+    answered = service.answer(asked, feedback="account")
+    service.wait(asked["id"], "completed")
+    told.wait(lambda line: line.get("run_id") == asked["id"] and "Answers" in line)
+    lines = {line["message"]: line for line in told.of_run(asked["id"])}
+    assert lines["run accepted"]["request_id"] == created.headers["X-Request-Id"]
+    assert lines["answer received"]["request_id"] == answered.headers["X-Request-Id"]
+    assert "request_id" not in lines["run started"]
+
+
 def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: Told) -> None:
     secret = f"ry_{new_id()}"
     with_it = {"Authorization": f"Bearer {secret}"}

@@ -1,9 +1,11 @@
 """Spans by OpenTelemetry's GenAI conventions, as a collector on loopback gets them."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from runyard.agent.definition import AgentDefinition, Route, Snapshot
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.bootstrap import run_async
+from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import stamp
 from runyard.domain.errors import ModelUnavailableError
 from runyard.domain.ids import new_id
@@ -29,6 +32,7 @@ from tests.servers.openai_server import (
     ChatUsage,
     OpenAIServer,
 )
+from tests.service import Service
 
 KINDS = {1: "internal", 3: "client"}
 
@@ -333,3 +337,39 @@ def ended(bench: Bench, run: Run) -> str:
     found = bench.stores.runs.get(run.id)
     assert found is not None
     return found.status
+
+
+def test_a_deployed_worker_sends_spans_where_its_settings_say(tmp_path: Path) -> None:
+    """The whole way: settings, the secret with the headers, the real handler, a collector."""
+    with LoopbackServer(Collector()) as collector:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_EXPORTER_OTLP_HEADERS_SECRET": "runyard/otlp",
+        }
+        with LocalStack.start(data_dir=tmp_path, environment=settings) as stack:
+            secrets = stack.client("secretsmanager")
+            secrets.create_secret(Name="runyard/otlp", SecretString="api-key=from the secret")
+            service = Service(stack.base_url, stack.access_key)
+            body = {"input": {"ticket_subject": "Slow", "customer_id": "customer-1"}}
+            created = service.http.post("/v1/runs", json=body)
+            service.close()
+            # A synchronous create is answered at the run's end; the spans go out behind that.
+            until = time.monotonic() + 30
+            while not collector.received and time.monotonic() < until:
+                time.sleep(0.02)
+        assert created.json()["data"]["status"] == "completed"
+    [request] = collector.received
+    assert request.headers["api-key"] == "from the secret"
+    [resource] = request.json["resourceSpans"]
+    assert plain(resource["resource"]["attributes"]) == {
+        "service.name": "runyard",
+        "deployment.environment.name": "dev",
+    }
+    spans = [span for scope in resource["scopeSpans"] for span in scope["spans"]]
+    assert {span["traceId"] for span in spans} == {created.headers["X-Trace-Id"]}
+    assert [span["name"] for span in spans] == [
+        "chat support_triage",
+        "execute_tool lookup-customer",
+        "chat support_triage",
+        "invoke_agent support_triage",
+    ]
