@@ -10,9 +10,9 @@ from runyard.agent.tools.outgoing import (
     OutgoingRequest,
     OutgoingResponse,
     fetch,
-    is_public,
 )
 from runyard.agent.tools.port import ToolFailedError
+from runyard.domain.addresses import is_public
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CALLED_BY_THE_MACHINE = ("RunStepFunction", "RequestInputFunction", "CloseRunFunction")
 DOORS = ("ApiFunction", "StreamFunction")
 WITH_RUNS = (*DOORS, "SweepFunction", *CALLED_BY_THE_MACHINE)
-FUNCTIONS = (*WITH_RUNS, "PublishAgentsFunction")
+TELLING = ("PublishEventsFunction", "DeliverWebhookFunction")
+FUNCTIONS = (*WITH_RUNS, *TELLING, "PublishAgentsFunction")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.tail import TailPace
 from runyard.settings import Settings, settings
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard.store.delivery_queue import DeliveryQueue
+from runyard.store.event_bus import EventBus
 from runyard.store.stores import Stores
 from runyard.store.ticket_keys import TicketKeys
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from runyard.agent.circuits import Circuits
     from runyard.agent.definition import Snapshot
     from runyard.agent.dialogue import Model
+    from runyard.engine.deliver_webhook import Courier
+    from runyard.engine.publish_events import Publisher
     from runyard.engine.worker import Worker
     from runyard.telemetry.spans import Span
 
@@ -74,6 +78,17 @@ def orchestrator() -> Orchestrator:
     return Orchestrator(client, settings().run_machine_arn)
 
 
+@lru_cache(maxsize=1)
+def delivery_queue() -> DeliveryQueue:
+    """The queue of deliveries to webhooks, connected at first use: most requests need none."""
+    configured = settings()
+    return DeliveryQueue(
+        boto3.client("sqs", config=_CLIENT_CONFIG),
+        configured.webhook_queue_url,
+        configured.webhook_dead_letter_queue_url,
+    )
+
+
 @lru_cache(maxsize=32)
 def secret(secret_id: str) -> str:
     """A secret's text, read once per process."""
@@ -94,6 +109,8 @@ class Services:
     catalog: "Catalog"
     ticket_keys: TicketKeys
     """What stream tickets are signed with."""
+    delivery_queue: Callable[[], DeliveryQueue] = delivery_queue
+    """Where deliveries to webhooks are put."""
 
     @cached_property
     def followed_runs(self) -> FollowedRuns:
@@ -185,6 +202,30 @@ def _otlp_headers() -> str:
         # The collector refuses what comes without, and no run is the worse for it.
         _log.exception("headers of the collector not read")
         return ""
+
+
+@lru_cache(maxsize=1)
+def publisher() -> "Publisher":
+    """What tells of events, of this installation."""
+    from runyard.engine.publish_events import Publisher
+
+    client = boto3.client("events", config=_CLIENT_CONFIG)
+    return Publisher(connect(), EventBus(client, settings().event_bus), delivery_queue())
+
+
+@lru_cache(maxsize=1)
+def courier() -> "Courier":
+    """What delivers to webhooks, of this installation."""
+    from runyard.engine.deliver_webhook import Courier
+
+    configured = settings()
+    return Courier(
+        stores=connect(),
+        queue=delivery_queue(),
+        timeout_seconds=configured.webhook_timeout_seconds,
+        pauses=configured.webhook_retry_seconds,
+        private_hosts=configured.webhook_private_hosts,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,10 @@ def _comma_list(value: Any) -> Any:
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+# No longer than SQS can put a message off, with the jitter on top.
+SecondsList = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=36_000)], ...], BeforeValidator(_comma_list)
+]
 
 
 class Settings(BaseModel):
@@ -51,6 +55,23 @@ class Settings(BaseModel):
     )
     http_private_hosts: CommaList = Field(
         (), description="host:port that http tools may reach though the address is private."
+    )
+
+    event_bus: str = Field("", description="Name of the bus on which runs are told of.")
+    webhook_queue_url: str = Field("", description="Queue of the deliveries to webhooks.")
+    webhook_dead_letter_queue_url: str = Field(
+        "", description="Queue where deliveries go that were given up."
+    )
+    webhook_timeout_seconds: float = Field(
+        15, gt=0, description="How long an endpoint may take for its answer."
+    )
+    webhook_retry_seconds: SecondsList = Field(
+        (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 36_000),
+        description="Pauses behind each failed attempt of a delivery; then it is given up.",
+    )
+    webhook_private_hosts: CommaList = Field(
+        (),
+        description="host:port of webhooks though the address is private, and without TLS.",
     )
 
     stream_url: str = Field(

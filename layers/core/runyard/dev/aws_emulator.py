@@ -1,7 +1,8 @@
-"""The process that stands in for Step Functions, S3 and Secrets Manager: moto, in our hands.
+"""The process that stands in for Step Functions, S3, SQS and others: moto, in our hands.
 
 moto's server runs in this process so that its Lambda tasks can be sent to our Lambda endpoint and
-its S3 objects to disk. Executions live in memory; what a restart loses, the sweep takes up again.
+its S3 objects to disk. Executions and messages live in memory; what a restart loses of them, the
+sweep takes up again, and the records of deliveries bring back.
 """
 
 import argparse

@@ -8,9 +8,12 @@ from botocore.config import Config
 
 _ENDPOINTS = {
     "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
+    "dynamodbstreams": "AWS_ENDPOINT_URL_DYNAMODB",
+    "events": "AWS_ENDPOINT_URL_EVENTBRIDGE",
     "stepfunctions": "AWS_ENDPOINT_URL_SFN",
     "s3": "AWS_ENDPOINT_URL_S3",
     "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "sqs": "AWS_ENDPOINT_URL_SQS",
     "lambda": "AWS_ENDPOINT_URL_LAMBDA",
 }
 
@@ -34,5 +37,7 @@ def client(service: str, environment: Mapping[str, str]) -> Any:
             connect_timeout=5,
             max_pool_connections=64,
             retries={"total_max_attempts": 3},
+            # dynoxide's shards have shorter names than boto3 lets through.
+            parameter_validation=service != "dynamodbstreams",
         ),
     )

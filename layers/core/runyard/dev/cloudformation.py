@@ -21,6 +21,8 @@ _NAME_PROPERTIES = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::S3::Bucket": "BucketName",
     "AWS::SecretsManager::Secret": "Name",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::Events::EventBus": "Name",
     "AWS::Serverless::Function": "FunctionName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Serverless::StateMachine": "Name",
@@ -30,6 +32,8 @@ _ARNS = {
     "AWS::DynamoDB::Table": "arn:aws:dynamodb:{region}:{account}:table/{name}",
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
     "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:{region}:{account}:secret:{name}",
+    "AWS::SQS::Queue": "arn:aws:sqs:{region}:{account}:{name}",
+    "AWS::Events::EventBus": "arn:aws:events:{region}:{account}:event-bus/{name}",
     "AWS::Serverless::Function": "arn:aws:lambda:{region}:{account}:function:{name}",
     "AWS::Lambda::Function": "arn:aws:lambda:{region}:{account}:function:{name}",
     "AWS::Serverless::StateMachine": "arn:aws:states:{region}:{account}:stateMachine:{name}",
@@ -152,11 +156,13 @@ class Resolver:
         return pattern.format(region=self.region, account=ACCOUNT_ID, name=name)
 
     def reference(self, name: str) -> Any:
-        """What `Ref` gives: a parameter's value, a resource's ARN or its name."""
+        """What `Ref` gives: a parameter's value, a resource's ARN, URL or name."""
         if name in self._values:
             return self._values[name]
         if self._type_of(name) in _REFERRED_TO_BY_ARN:
             return self.arn_of(name)
+        if self._type_of(name) == "AWS::SQS::Queue":
+            return f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT_ID}/{self.name_of(name)}"
         return self.name_of(name)
 
     def is_active(self, resource: Mapping[str, Any]) -> bool:
@@ -183,7 +189,9 @@ class Resolver:
         logical_id, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
         if attribute == "Arn":
             return self.arn_of(logical_id)
-        if attribute in ("Name", "Id"):
+        if attribute == "StreamArn":
+            return f"{self.arn_of(logical_id)}/stream/newest"
+        if attribute in ("Name", "Id", "QueueName"):
             return self.name_of(logical_id)
         return f"{self.name_of(logical_id)}.{attribute}"
 

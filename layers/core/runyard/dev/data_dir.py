@@ -1,6 +1,8 @@
 """The folder that a local stack keeps its data in: one stack at a time."""
 
 import fcntl
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -20,3 +22,15 @@ def lock(data_dir: Path) -> IO[str]:
         file.close()
         raise DataDirInUseError(f"{data_dir} is in use by another local stack") from None
     return file
+
+
+def note_down(file: Path, environment: Mapping[str, str]) -> None:
+    """Leave what a command beside the stack needs to find it: `open_store` reads it."""
+    names = ("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET")
+    notes = {
+        name: value
+        for name, value in environment.items()
+        if name in names or name.startswith("AWS_")
+    }
+    file.touch(mode=0o600)  # The user's own AWS credentials may be among them.
+    file.write_text(json.dumps(notes), encoding="utf-8")

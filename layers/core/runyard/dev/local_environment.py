@@ -53,6 +53,7 @@ def compose(
         "AWS_ENDPOINT_URL_S3": aws_endpoint,
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws_endpoint,
         "AWS_ENDPOINT_URL_EVENTBRIDGE": aws_endpoint,
+        "AWS_ENDPOINT_URL_SQS": aws_endpoint,
         "AWS_ENDPOINT_URL_LAMBDA": lambda_endpoint,
         "AWS_REGION": template.region,
         "AWS_DEFAULT_REGION": template.region,

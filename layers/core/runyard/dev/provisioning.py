@@ -13,8 +13,10 @@ from runyard.dev.template import LocalTemplate, StateMachine, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -59,6 +61,25 @@ def create_secrets(template: LocalTemplate, environment: Mapping[str, str], fold
             continue
 
 
+def create_queues(template: LocalTemplate, environment: Mapping[str, str]) -> None:
+    """Create the queues; the same one again is none."""
+    sqs: SQSClient = client("sqs", environment)
+    # Those first that others name as their dead-letter queue.
+    for queue in sorted(template.queues, key=lambda queue: "RedrivePolicy" in queue.attributes):
+        attributes: Any = queue.attributes
+        sqs.create_queue(QueueName=queue.name, Attributes=attributes)
+
+
+def create_buses(template: LocalTemplate, environment: Mapping[str, str]) -> None:
+    """Create the event buses that are missing."""
+    events: EventBridgeClient = client("events", environment)
+    for name in template.buses:
+        try:
+            events.create_event_bus(Name=name)
+        except events.exceptions.ResourceAlreadyExistsException:
+            continue
+
+
 def create_state_machines(template: LocalTemplate, environment: Mapping[str, str]) -> None:
     """Create the state machines, or give them the definition that the file holds now."""
     states: SFNClient = client("stepfunctions", environment)
@@ -93,6 +114,8 @@ def _check(dynamodb: "DynamoDBClient", table: Table) -> None:
             f"table {table.name} was made from an older template.yaml: take another DATA_DIR, or"
             " remove this one"
         )
+    if (stream := table.arguments.get("StreamSpecification")) and "LatestStreamArn" not in found:
+        dynamodb.update_table(TableName=table.name, StreamSpecification=stream)
 
 
 def _put_machine(states: "SFNClient", machine: StateMachine, exists: bool) -> None:

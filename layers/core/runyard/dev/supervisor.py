@@ -4,7 +4,6 @@
 the supervisor itself, is killed.
 """
 
-import json
 import os
 import threading
 import time
@@ -15,18 +14,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from runyard.dev import access_key, blueprint, provisioning
+from runyard.dev import access_key, blueprint, lost_messages, provisioning
 from runyard.dev.clients import client
-from runyard.dev.data_dir import lock
+from runyard.dev.data_dir import lock, note_down
 from runyard.dev.errors import InvocationFailedError, LocalStackError
+from runyard.dev.event_sources import EventSources
 from runyard.dev.keeper import Keeper
 from runyard.dev.loopback_http import HOST
 from runyard.dev.part import Part, port_is_taken
+from runyard.dev.stream_source import Places
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 SWEEP_FUNCTION = "SweepFunction"
 SWEEP_SECONDS = 30.0
 NOTES_FILE = "stack.json"
+PLACES_FILE = "streams.json"
 
 
 class LocalStack:
@@ -54,6 +56,7 @@ class LocalStack:
         self._lock_file: IO[str] | None = None
         self._keeper = Keeper(list(plan.parts.values()), self._refill, report)
         self._sweeper: threading.Thread | None = None
+        self._sources: EventSources | None = None
 
     @classmethod
     def start(
@@ -67,13 +70,15 @@ class LocalStack:
         seed: bool = True,
         key: str = access_key.DEVELOPMENT_KEY,
         sweep_seconds: float | None = SWEEP_SECONDS,
+        event_sources: bool = True,
         repository: Path = REPOSITORY,
         report: Callable[[str], None] = lambda _: None,
     ) -> "LocalStack":
         """Start a stack and return when it is ready.
 
         `environment` is added to this process's own. Port 0 takes a free one. With no
-        `sweep_seconds`, open runs stay as they are. Raises `LocalStackError`.
+        `sweep_seconds`, open runs stay as they are; without `event_sources`, nobody is told of
+        them. Raises `LocalStackError`.
         """
         data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
         if web and port and port_is_taken(port):
@@ -91,7 +96,7 @@ class LocalStack:
             plan = blueprint.draw(site, report)
             stack = cls(plan, data_dir, key if seed else None, report)
             undo.callback(stack.stop)
-            stack._bring_up(sweep_seconds)
+            stack._bring_up(sweep_seconds, event_sources and sweep_seconds is not None)
             undo.pop_all()
             stack._lock_file = lock_file
         return stack
@@ -147,6 +152,8 @@ class LocalStack:
 
     def stop(self) -> None:
         """Stop all parts, the newest first. Safe to call twice."""
+        if self._sources:
+            self._sources.stop()
         self._keeper.stop_all()
         if self._sweeper:
             self._sweeper.join(timeout=1)
@@ -155,7 +162,7 @@ class LocalStack:
 
     # --- start -------------------------------------------------------------------------------
 
-    def _bring_up(self, sweep_seconds: float | None) -> None:
+    def _bring_up(self, sweep_seconds: float | None, event_sources: bool) -> None:
         parts = self._plan.parts
         begun = time.monotonic()
         for part in parts.values():
@@ -173,7 +180,12 @@ class LocalStack:
                 rest.append(pool.submit(self._await, web, begun))
             _all(rest)
         self._keeper.watch()
-        self._note_down()
+        note_down(self._data_dir / NOTES_FILE, self.environment)
+        if event_sources and (mappings := self._plan.template.event_sources):
+            lost_messages.send_again(self.environment)
+            places = Places(self._data_dir / PLACES_FILE)
+            self._sources = EventSources(mappings, self.environment, places, self._report)
+            self._sources.start()
         if sweep_seconds is None:
             return
         self._sweep_quietly({"everything": True})
@@ -181,18 +193,6 @@ class LocalStack:
             target=self._sweep_now_and_then, args=(sweep_seconds,), name="sweeper", daemon=True
         )
         self._sweeper.start()
-
-    def _note_down(self) -> None:
-        """Leave what a command beside the stack needs to find it: `open_store` reads it."""
-        names = ("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET")
-        notes = {
-            name: value
-            for name, value in self.environment.items()
-            if name in names or name.startswith("AWS_")
-        }
-        file = self._data_dir / NOTES_FILE
-        file.touch(mode=0o600)  # The user's own AWS credentials may be among them.
-        file.write_text(json.dumps(notes), encoding="utf-8")
 
     def _fill_dynamodb(self, begun: float) -> None:
         if part := self._plan.parts.get(blueprint.DYNAMODB):
@@ -212,6 +212,8 @@ class LocalStack:
         template, environment = self._plan.template, self.environment
         provisioning.create_buckets(template, environment)
         provisioning.create_secrets(template, environment, self._data_dir / "secrets")
+        provisioning.create_queues(template, environment)
+        provisioning.create_buses(template, environment)
         provisioning.create_state_machines(template, environment)
 
     def _await(self, part: Part, begun: float) -> None:
@@ -227,6 +229,8 @@ class LocalStack:
             self._provision_aws()
             # All executions are gone: the sweep starts those of the runs that are open.
             self._sweep_quietly({"everything": True})
+            if self._sources:
+                lost_messages.send_again(self.environment)
         if part.name == blueprint.DYNAMODB:
             self._provision_dynamodb()
 

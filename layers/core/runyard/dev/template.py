@@ -1,7 +1,7 @@
 """What `template.yaml` says, in the terms of the local stack.
 
-Tables, buckets, secrets, the state machine and the functions are described once, in the template
-that is deployed; the local stack creates what it reads here.
+Tables, buckets, secrets, queues, the state machine and the functions are described once, in the
+template that is deployed; the local stack creates what it reads here.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runyard.dev.cloudformation import ACCOUNT_ID, DEFAULT_REGION, Resolver, load_document
+from runyard.dev.template_sources import EventSource, Queue, event_source, queue
 
 STACK_NAME = "runyard"
 
@@ -83,6 +84,9 @@ class LocalTemplate:
     secrets: tuple[Secret, ...]
     state_machines: tuple[StateMachine, ...]
     functions: dict[str, Function]
+    queues: tuple[Queue, ...] = ()
+    buses: tuple[str, ...] = ()
+    event_sources: tuple[EventSource, ...] = ()
 
     def environment(self) -> dict[str, str]:
         """All functions' variables in one; where two differ, the later in the template wins.
@@ -116,6 +120,8 @@ def read_template(
     machines = by_type.get("AWS::Serverless::StateMachine", {}).items()
     tables = by_type.get("AWS::DynamoDB::Table", {}).items()
     secrets = by_type.get("AWS::SecretsManager::Secret", {}).items()
+    queues = by_type.get("AWS::SQS::Queue", {}).items()
+    sources = by_type.get("AWS::Lambda::EventSourceMapping", {}).values()
     return LocalTemplate(
         region=region,
         tables=tuple(_table(resolver, logical_id, raw) for logical_id, raw in tables),
@@ -126,6 +132,9 @@ def read_template(
             logical_id: _function(resolver, path.parent, logical_id, raw, defaults)
             for logical_id, raw in functions
         },
+        queues=tuple(queue(resolver, logical_id, raw) for logical_id, raw in queues),
+        buses=tuple(resolver.name_of(name) for name in by_type.get("AWS::Events::EventBus", {})),
+        event_sources=tuple(event_source(resolver, raw) for raw in sources),
     )
 
 

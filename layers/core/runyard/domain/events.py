@@ -41,6 +41,17 @@ EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
 # Nothing is decided by them once the whole reply is there.
 DELTA_TYPES = frozenset({"agent.reasoning.delta", "agent.response.delta"})
+# What others are told of, by webhooks and on the event bus: how a run fares, and whom it asks.
+LIFECYCLE_TYPES = frozenset(
+    {
+        *(type_ for type_ in EVENT_TYPES if type_.startswith("run.")),
+        "agent.human_feedback.requested",
+        "agent.human_feedback.received",
+        "approval_request.created",
+        "approval_request.resolved",
+        "input_request.expired",
+    }
+)
 
 
 class Event(BaseModel):

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,8 +22,8 @@ from runyard.store.table import Table
 
 _log = logging.getLogger(__name__)
 
-Scope = Literal["runs:read", "runs:write", "files:write"]
-ALL_SCOPES: frozenset[Scope] = frozenset({"runs:read", "runs:write", "files:write"})
+Scope = Literal["runs:read", "runs:write", "files:write", "webhooks:write"]
+ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 # A revoked key works for no longer than this.
 CACHE_SECONDS = 60.0
 # How exact the last use is: a write for every request would cost as much as the request.

@@ -17,6 +17,7 @@ from typing import Any
 
 from runyard.domain.errors import AppendConflictError, StoreUnavailableError
 from runyard.domain.events import (
+    LIFECYCLE_TYPES,
     SCHEMA_VERSION,
     TERMINAL_TYPES,
     Draft,
@@ -72,13 +73,17 @@ class Batch:
 
 @dataclass
 class _Building:
-    """A batch on its way into the table. `payloads` maps a line's place to its data's key in S3."""
+    """A batch on its way into the table. `payloads` maps a line's place to its data's key in S3.
+
+    `is_told` says that it holds an event that others are told of.
+    """
 
     first: int
     event_id: str
     lines: list[str] = field(default_factory=list)
     size: int = 0
     payloads: dict[str, str] = field(default_factory=dict)
+    is_told: bool = False
 
 
 class EventLog:
@@ -150,6 +155,7 @@ class EventLog:
                 batch.payloads[str(len(batch.lines))] = payload
             batch.lines.append(line)
             batch.size += size
+            batch.is_told |= event.type in LIFECYCLE_TYPES
         return batches
 
     def read(
@@ -180,7 +186,7 @@ class EventLog:
             values |= {"from": after - MAX_BATCH_EVENTS + 1, "until": until}
         values = {f":{name}": value for name, value in values.items()}
         for item in self._table.query(condition, values, consistent=consistent):
-            batch = self._to_batch(item).after(after)
+            batch = self.batch_of(item).after(after)
             if until is not None and batch.last > until:
                 batch = Batch(batch.first, batch.lines[: until + 1 - batch.first])
             if batch.lines:
@@ -205,7 +211,8 @@ class EventLog:
         """Every run that has events. Reads the whole table."""
         return set(self._table.scan("run_id"))
 
-    def _to_batch(self, item: Item) -> Batch:
+    def batch_of(self, item: Item) -> Batch:
+        """The batch that an item of the table holds, with large payloads put back."""
         if int(item["v"]) > SCHEMA_VERSION:
             raise StoreUnavailableError("the log was written by a newer release")
         lines = lines_of(item)
@@ -232,6 +239,8 @@ def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
         "event_id": batch.event_id,
         **_packed("\n".join(batch.lines)),
         "payloads": batch.payloads or None,
+        # The filter of the table's stream lets only these through: most batches are deltas.
+        "told": batch.is_told or None,
     }
 
 

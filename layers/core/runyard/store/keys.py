@@ -18,6 +18,9 @@
 | idempotency record  | ONCE#<digest>     | ONCE               |
 | file                | FILE#<project>#<id> | FILE             |
 | mark of a list      | MARKS#<list>      | <place>            |
+| webhook             | WEBHOOKS#<project> | <id>              |
+| webhook's secrets   | WEBHOOK#<id>      | SECRETS            |
+| webhook's delivery  | DELIVERIES#<webhook id> | <delivery id> |
 
 The indexes hold keys only, and an item without the index's sort key is not in it:
 
@@ -146,6 +149,21 @@ def timed(at: str, run_id: str) -> str:
 def file(project_id: str, file_id: str) -> Key:
     """A file of the project: in no other one can its id be found."""
     return {"pk": f"FILE#{project_id}#{file_id}", "sk": "FILE"}
+
+
+def webhook(project_id: str, webhook_id: str) -> Key:
+    """An endpoint of the project; all of them share one partition."""
+    return {"pk": f"WEBHOOKS#{project_id}", "sk": webhook_id}
+
+
+def webhook_secrets(webhook_id: str) -> Key:
+    """What the endpoint's deliveries are signed with."""
+    return {"pk": f"WEBHOOK#{webhook_id}", "sk": "SECRETS"}
+
+
+def webhook_delivery(webhook_id: str, delivery_id: str) -> Key:
+    """A delivery to the endpoint; its id is in order of time."""
+    return {"pk": f"DELIVERIES#{webhook_id}", "sk": delivery_id}
 
 
 def open_shard(run_id: str) -> str:

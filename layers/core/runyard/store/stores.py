@@ -20,6 +20,8 @@ from runyard.store.runs import Runs
 from runyard.store.spending import Spending
 from runyard.store.table import Table
 from runyard.store.threads import Threads
+from runyard.store.webhook_deliveries import WebhookDeliveries
+from runyard.store.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -44,6 +46,8 @@ class Stores:
     spending: Spending
     files: Files
     idempotency: Idempotency
+    webhooks: Webhooks
+    webhook_deliveries: WebhookDeliveries
 
     @classmethod
     def create(
@@ -76,4 +80,6 @@ class Stores:
             spending=Spending(records, runs),
             files=Files(records, s3, bucket),
             idempotency=Idempotency(records, payloads),
+            webhooks=Webhooks(records),
+            webhook_deliveries=WebhookDeliveries(records),
         )

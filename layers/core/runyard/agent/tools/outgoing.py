@@ -1,12 +1,12 @@
-"""Outgoing HTTP for tools, kept away from addresses that are nobody's business but our own.
+"""Outgoing HTTP, kept away from addresses that are nobody's business but our own.
 
-A model, or a page that it read, may choose the address. So the name is resolved here, every
-address that it has is checked, and the connection goes to the checked address itself: a second
-look-up, which could give another answer, never happens. Each redirect follows the same rules.
+For tools and webhooks: a model, a page that it read, or a project may choose the address. So the
+name is resolved here, every address that it has is checked, and the connection goes to the checked
+address itself: a second look-up, which could give another answer, never happens. Each redirect
+follows the same rules.
 """
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from functools import lru_cache
 import httpx2
 
 from runyard.agent.tools.port import ToolFailedError
+from runyard.domain.addresses import is_listed, is_public
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -29,12 +30,15 @@ _NOT_SENT = (
     httpx2.UnsupportedProtocol,
     httpx2.LocalProtocolError,
 )
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True)
 class OutgoingRequest:
-    """One request to be made. `timeout` is in seconds and covers everything, redirects included."""
+    """One request to be made. `timeout` is in seconds and covers everything, redirects included.
+
+    Without `follows_redirects` one is the answer. Where the `beginning_is_enough`, a response that
+    is larger than `max_response_bytes` is cut there and not refused.
+    """
 
     method: str
     url: str
@@ -42,6 +46,8 @@ class OutgoingRequest:
     body: bytes | None
     timeout: float
     max_response_bytes: int
+    follows_redirects: bool = True
+    beginning_is_enough: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ async def _follow(
         response = await _send(client, request, url, addresses)
         try:
             location = response.headers.get("location")
-            if response.status_code not in REDIRECTS or location is None:
+            is_redirect = response.status_code in REDIRECTS and request.follows_redirects
+            if not is_redirect or location is None:
                 return OutgoingResponse(
                     response.status_code,
                     await _text(response, request),
@@ -127,35 +134,13 @@ async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[st
         message = f"The name {host[:253]!r} is not known."
         raise ToolFailedError("unreachable", message, kind="network") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not _is_private_host(host, port, private_hosts):
+    if not is_listed(host, port, private_hosts):
         for address in addresses:
             if not is_public(address):
                 raise ToolFailedError(
                     "address_refused", f"{host[:253]!r} is not at a public address."
                 )
     return addresses
-
-
-def _is_private_host(host: str, port: int, private_hosts: tuple[str, ...]) -> bool:
-    named = {entry.lower().replace("[", "").replace("]", "") for entry in private_hosts}
-    return f"{host.lower()}:{port}" in named
-
-
-def is_public(text: str) -> bool:
-    """Whether an address belongs to the open internet, also where it is an IPv4 one in disguise."""
-    address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if address.teredo is not None:
-            return False
-    # `is_global` leaves out private, loopback, link-local, shared and documentation ranges.
-    return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_unspecified
-    )
 
 
 async def _send(
@@ -185,10 +170,11 @@ async def _text(response: httpx2.Response, request: OutgoingRequest) -> str:
     async for chunk in response.aiter_bytes():
         received += chunk
         if len(received) > request.max_response_bytes:
-            if response.status_code < 400:
+            if response.status_code < 400 and not request.beginning_is_enough:
                 raise ToolFailedError(
                     "response_too_large", f"More than {request.max_response_bytes} bytes."
                 )
+            del received[request.max_response_bytes :]
             break  # of a failure only the beginning is told
     try:
         return received.decode(response.charset_encoding or "utf-8", "replace")

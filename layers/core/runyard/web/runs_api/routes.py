@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from runyard.web.runs_api import events, files, input_requests, lists, runs
+from runyard.web.runs_api import events, files, input_requests, lists, runs, webhooks
 
 router = APIRouter(prefix="/v1")
 router.include_router(runs.router)
@@ -10,6 +10,7 @@ router.include_router(events.router)
 router.include_router(lists.router)
 router.include_router(input_requests.router)
 router.include_router(files.router)
+router.include_router(webhooks.router)
 
 
 @router.get("/health")

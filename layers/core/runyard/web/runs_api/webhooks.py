@@ -1,0 +1,214 @@
+"""`/v1/webhooks`: where the project is told of its runs, and what was sent there."""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from runyard.bootstrap import Services
+from runyard.domain.clock import stamp
+from runyard.domain.errors import InvalidRequestError, NotFoundError
+from runyard.domain.ids import is_id, new_id
+from runyard.domain.webhooks import Delivery, Webhook
+from runyard.engine.send_webhook import redeliver, send_ping
+from runyard.engine.webhook_addresses import fault_of_url
+from runyard.store.access_keys import AccessKey
+from runyard.web.auth import authorized
+from runyard.web.bodies import parsed_body
+from runyard.web.dependencies import Uses
+from runyard.web.idempotency import once
+from runyard.web.runs_api.paging import faults_of_names, page_of
+from runyard.web.runs_api.webhook_schemas import (
+    ChangeWebhook,
+    CreateWebhook,
+    RotateSecret,
+    delivery_view,
+    webhook_view,
+)
+
+router = APIRouter(prefix="/webhooks")
+
+
+async def _manager(request: Request, services: Uses) -> AccessKey:
+    return await authorized(request, services, "webhooks:write")
+
+
+Manager = Annotated[AccessKey, Depends(_manager)]
+
+
+async def _webhook_of(webhook_id: str, services: Uses, key: Manager) -> Webhook:
+    if not is_id(webhook_id):
+        raise NotFoundError
+    get = services.stores.webhooks.get
+    webhook = await run_in_threadpool(get, key.project_id, webhook_id.lower())
+    if webhook is None:
+        raise NotFoundError
+    return webhook
+
+
+Known = Annotated[Webhook, Depends(_webhook_of)]
+
+
+async def _delivery_of(delivery_id: str, services: Uses, webhook: Known) -> Delivery:
+    if not is_id(delivery_id):
+        raise NotFoundError
+    get = services.stores.webhook_deliveries.get
+    delivery = await run_in_threadpool(get, webhook.id, delivery_id.lower())
+    if delivery is None:
+        raise NotFoundError
+    return delivery
+
+
+KnownDelivery = Annotated[Delivery, Depends(_delivery_of)]
+
+
+@router.post("")
+async def create_webhook(request: Request, services: Uses, key: Manager) -> Response:
+    """Register an endpoint; the answer shows its secret, and no other one ever does."""
+    body = await parsed_body(request, CreateWebhook)
+    _check_url(services, body.url)
+    return await once(
+        request, services, key, body.model_dump(mode="json"), partial(_create, services, key, body)
+    )
+
+
+async def _create(
+    services: Services, key: AccessKey, body: CreateWebhook, webhook_id: str | None
+) -> Response:
+    at = stamp()
+    webhook = Webhook(
+        id=webhook_id or new_id(),
+        org_id=key.org_id,
+        project_id=key.project_id,
+        created_at=at,
+        updated_at=at,
+        **body.model_dump(),
+    )
+    webhook, secret = await run_in_threadpool(services.stores.webhooks.create, webhook)
+    return JSONResponse(
+        {"data": {**webhook_view(webhook), "secret": secret.text}},
+        HTTPStatus.CREATED,
+        headers={"Location": f"/v1/webhooks/{webhook.id}"},
+    )
+
+
+def _check_url(services: Services, url: str) -> None:
+    if fault := fault_of_url(url, services.settings.webhook_private_hosts):
+        raise InvalidRequestError({"url": fault})
+
+
+@router.get("")
+async def list_webhooks(request: Request, services: Uses, key: Manager) -> dict[str, Any]:
+    """The project's endpoints, oldest first."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    faults = faults_of_names(names, {"page", "page_size"})
+    page = page_of(request.query_params, ("created_at",), "created_at", known_faults=faults)
+    webhooks = await run_in_threadpool(services.stores.webhooks.of_project, key.project_id)
+    first, last = page.bounds(len(webhooks))
+    data = [webhook_view(webhook) for webhook in webhooks[first - 1 : max(last, first - 1)]]
+    return {"data": data, "pagination": page.pagination(len(webhooks))}
+
+
+@router.get("/{webhook_id}")
+async def get_webhook(webhook: Known) -> dict[str, Any]:
+    """The endpoint as it stands."""
+    return {"data": webhook_view(webhook)}
+
+
+@router.patch("/{webhook_id}")
+async def change_webhook(request: Request, services: Uses, webhook: Known) -> dict[str, Any]:
+    """Change what is named; deliveries that wait go to the new address."""
+    body = await parsed_body(request, ChangeWebhook)
+    fields = body.model_dump(exclude_unset=True)
+    if "url" in fields:
+        _check_url(services, fields["url"])
+    if "enabled" in fields:
+        fields["disabled_reason"] = None
+    changed = await run_in_threadpool(services.stores.webhooks.change, webhook, fields)
+    return {"data": webhook_view(changed)}
+
+
+@router.delete("/{webhook_id}")
+async def delete_webhook(services: Uses, webhook: Known) -> Response:
+    """Remove the endpoint; what waits for it is not delivered any more."""
+    await run_in_threadpool(services.stores.webhooks.delete, webhook)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.post("/{webhook_id}/rotate-secret")
+async def rotate_secret(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
+    """Give the endpoint a new secret; for a while deliveries are signed with the old ones too."""
+    body = await parsed_body(request, RotateSecret, optional=True)
+
+    async def rotate(secret_id: str | None) -> Response:
+        secret = await run_in_threadpool(
+            services.stores.webhooks.rotate,
+            webhook,
+            secret_id or new_id(),
+            body.overlap_hours * 3600,
+        )
+        return JSONResponse({"data": {**webhook_view(webhook), "secret": secret.text}})
+
+    return await once(request, services, key, body.model_dump(mode="json"), rotate)
+
+
+@router.post("/{webhook_id}/test")
+async def send_test(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
+    """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
+
+    async def send(_: str | None) -> Response:
+        sent = await run_in_threadpool(
+            send_ping, services.stores, services.delivery_queue(), webhook
+        )
+        return JSONResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
+
+    return await once(request, services, key, {}, send)
+
+
+@router.get("/{webhook_id}/deliveries")
+async def list_deliveries(request: Request, services: Uses, webhook: Known) -> dict[str, Any]:
+    """What was sent in the last 30 days, or is to be, newest first.
+
+    There may be millions, so nobody counts them: a page ends with where the next one begins.
+    """
+    query = request.query_params
+    faults = faults_of_names([name for name, _ in query.multi_items()], {"page_size", "before"})
+    before = query.get("before")
+    if before is not None and not is_id(before):
+        faults["before"] = "must be a UUID"
+    page = page_of(query, ("created_at",), "-created_at", known_faults=faults)
+    deliveries = await run_in_threadpool(
+        services.stores.webhook_deliveries.newest,
+        webhook.id,
+        before.lower() if before else None,
+        page.size + 1,
+    )
+    pagination: dict[str, Any] = {"page_size": page.size}
+    if len(deliveries) > page.size:
+        deliveries = deliveries[: page.size]
+        pagination["next_before"] = deliveries[-1].id
+    return {"data": list(map(delivery_view, deliveries)), "pagination": pagination}
+
+
+@router.get("/{webhook_id}/deliveries/{delivery_id}")
+async def get_delivery(delivery: KnownDelivery) -> dict[str, Any]:
+    """One delivery, with every attempt and with what was sent."""
+    return {"data": delivery_view(delivery, whole=True)}
+
+
+@router.post("/{webhook_id}/deliveries/{delivery_id}/redeliver")
+async def redeliver_it(
+    request: Request, services: Uses, key: Manager, webhook: Known, delivery: KnownDelivery
+) -> Response:
+    """Send it once more: the same body and `webhook-id`, with all attempts anew."""
+
+    async def send(_: str | None) -> Response:
+        sent = await run_in_threadpool(
+            redeliver, services.stores, services.delivery_queue(), webhook, delivery
+        )
+        return JSONResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
+
+    return await once(request, services, key, {}, send)
