@@ -18,6 +18,8 @@ FUNCTIONS = {
     "request_input": "runyard-request-input-function",
     "close_run": "runyard-close-run-function",
     "sweep": "runyard-sweep-function",
+    "publish_events": "runyard-publish-events-function",
+    "deliver_webhook": "runyard-deliver-webhook-function",
     "publish_agents": "runyard-publish-agents-function",  # In test_publish_agents.py.
 }
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
@@ -106,3 +108,9 @@ def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stor
     taken_up = stores.runs.get(run.id)
     assert taken_up is not None
     assert next(iter(stores.log.events(run.id))).type == "run.recovered"
+
+
+@pytest.mark.parametrize("payload", ["publish_events/batch", "deliver_webhook/batch"])
+def test_what_is_there_no_more_is_done_with(stack: LocalStack, payload: str) -> None:
+    """Of a run that was deleted nobody is told; a delivery that is gone is not made."""
+    assert invoke(stack, payload) == {"batchItemFailures": []}

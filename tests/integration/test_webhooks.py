@@ -176,10 +176,18 @@ def telling(
         yield stack
 
 
+@pytest.fixture(scope="module")
+def told_stores(telling: LocalStack) -> Stores:
+    """Its stores, spoken to without the service in between."""
+    return stores_of(telling.environment)
+
+
 @pytest.fixture
-def project(telling: LocalStack, server: LoopbackServer, receiver: Receiver) -> Iterator[Project]:
+def project(
+    telling: LocalStack, told_stores: Stores, server: LoopbackServer, receiver: Receiver
+) -> Iterator[Project]:
     project_id, key = f"project-{new_id()}", f"ry_{new_id()}"
-    stores_of(telling.environment).access_keys.ensure(key, project_id=project_id, org_id="o")
+    told_stores.access_keys.ensure(key, project_id=project_id, org_id="o")
     service = Service(telling.base_url, key)
     yield Project(service, server, receiver, project_id)
     service.close()
@@ -452,8 +460,10 @@ def test_only_what_is_told_of_passes_the_filter(project: Project, telling: Local
 def test_what_could_not_be_told_comes_again_from_that_record_on(
     project: Project, telling: LocalStack, told_stores: Stores
 ) -> None:
+    witness = project.register(events=["run.canceled"])
     records = records_of(telling, project.canceled_run())
-    # Only now, so that the stack itself has told nobody of it.
+    witness.settled()
+    # Only now, when the stack itself has told of the whole run.
     endpoint = project.register(events=["approval_request.created"])
     queue_url = telling.environment["WEBHOOK_QUEUE_URL"]
     nowhere = f"{queue_url}-nowhere"

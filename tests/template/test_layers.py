@@ -60,6 +60,8 @@ def test_a_lock_file_names_no_address_and_no_machine(lock: Path) -> None:
         ("close_run", FRAMEWORK + MODELS),
         ("sweep", FRAMEWORK + MODELS),
         ("publish_agents", FRAMEWORK + MODELS),
+        ("publish_events", FRAMEWORK + MODELS),
+        ("deliver_webhook", FRAMEWORK + MODELS),
     ],
 )
 def test_a_cold_start_loads_nothing_in_vain(function: str, unwanted: list[str]) -> None:

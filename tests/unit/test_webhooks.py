@@ -1,0 +1,235 @@
+"""What a webhook is, without a network: filters, ids, signatures, addresses, pauses."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from runyard.domain.clock import now, stamp, stamp_in
+from runyard.domain.events import EVENT_TYPES, LIFECYCLE_TYPES, Event
+from runyard.domain.ids import is_id, timed_id
+from runyard.domain.notices import notice_of, ping
+from runyard.domain.runs import Run
+from runyard.domain.webhooks import (
+    MAX_ATTEMPTS_KEPT,
+    Attempt,
+    Delivery,
+    Webhook,
+    is_pattern,
+    new_secret,
+    signed_headers,
+)
+from runyard.engine.webhook_addresses import fault_of_url
+from runyard.settings import Settings
+from runyard.store.delivery_queue import MAX_POSTPONED_SECONDS
+from runyard.web.openapi import document
+
+AT = "2026-11-24T09:00:00.123Z"
+WEBHOOK = Webhook(
+    id="w", org_id="o", project_id="p", url="https://a.example", created_at=AT, updated_at=AT
+)
+RUN = Run(
+    id="8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001",
+    project_id="p",
+    org_id="o",
+    app_id="a",
+    agent="support_triage@1",
+    definition_digest="d",
+    input={"secret": "CONTENT"},
+    user_id="customer-7421",
+    started_at=AT,
+)
+
+
+def event(type_: str, **data: Any) -> Event:
+    return Event(id="e", type=type_, sequence=7, timestamp=AT, data=data)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "wanted"),
+    [
+        (["*"], set(LIFECYCLE_TYPES)),
+        (["run.*"], {one for one in LIFECYCLE_TYPES if one.startswith("run.")}),
+        (["agent.human_feedback.*"], {one for one in LIFECYCLE_TYPES if "human" in one}),
+        (["run.failed", "run.failed"], {"run.failed"}),
+        (["run"], set()),
+        (["run*"], set()),
+        (["un.*"], set()),
+    ],
+)
+def test_a_filter_takes_types_and_their_beginnings(patterns: list[str], wanted: set[str]) -> None:
+    webhook = WEBHOOK.model_copy(update={"events": tuple(patterns)})
+    assert {one for one in LIFECYCLE_TYPES if webhook.wants(one)} == wanted
+    assert all(is_pattern(pattern) == bool(wanted) for pattern in patterns)
+    assert not any(webhook.model_copy(update={"enabled": False}).wants(one) for one in wanted)
+
+
+def test_the_contract_names_every_pattern_there_is_and_no_other() -> None:
+    schema = document()["components"]["schemas"]["WebhookEvents"]
+    named = set(schema["items"]["enum"])
+    beginnings = {
+        ".".join(parts[:length]) + ".*"
+        for parts in (one.split(".") for one in LIFECYCLE_TYPES)
+        for length in range(1, len(parts))
+    }
+    assert named == {"*", *LIFECYCLE_TYPES, *beginnings}
+
+
+def test_nobody_is_told_of_what_a_model_says() -> None:
+    told = LIFECYCLE_TYPES
+    assert not [one for one in told if "delta" in one or "message" in one or "tool_call" in one]
+    assert {one for one in EVENT_TYPES if one.startswith("run.")} < told
+
+
+def test_a_delivery_has_one_id_that_sorts_by_time() -> None:
+    first = datetime(2026, 11, 24, 9, tzinfo=UTC)
+    ids = [timed_id(first + timedelta(milliseconds=step), "w", "e") for step in range(300)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 300
+    assert all(is_id(one) and one[14] == "7" and one[19] in "89ab" for one in ids)
+    assert timed_id(first, "w", "e") == ids[0] != timed_id(first, "w", "f")
+
+
+def test_what_is_signed_is_what_the_library_verifies() -> None:
+    old, new = new_secret("1"), new_secret("2")
+    body = json.dumps({"type": "run.completed", "text": "ä"}, ensure_ascii=False)
+    headers = signed_headers("id-1", body, [new, old], now())
+    for secret in (old, new):
+        assert Verifier(secret.text).verify(body, headers) == json.loads(body)
+    assert old.text != new.text
+
+
+def test_a_secret_ends_when_it_says() -> None:
+    secret = new_secret("1")
+    assert secret.is_good()
+    assert secret.model_copy(update={"expires_at": stamp_in(60)}).is_good()
+    assert not secret.model_copy(update={"expires_at": stamp_in(-1)}).is_good()
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "told"),
+    [
+        (
+            "run.completed",
+            {"status": "completed", "output": {"x": "CONTENT"}, "usage": {"steps": 3}},
+            {"status": "completed", "usage": {"steps": 3}},
+        ),
+        (
+            "run.failed",
+            {"status": "failed", "error": {"code": "model_refused", "message": "CONTENT"}},
+            {"status": "failed", "error_code": "model_refused"},
+        ),
+        (
+            "approval_request.created",
+            {"id": "q", "prompt": "CONTENT", "params": {"x": "CONTENT"}, "expires_at": AT},
+            {"request_id": "q", "request_type": "approval_request", "expires_at": AT},
+        ),
+        (
+            "approval_request.resolved",
+            {"id": "q", "is_approved": False, "feedback": "CONTENT", "answered_by": "key_1"},
+            {
+                "request_id": "q",
+                "request_type": "approval_request",
+                "is_approved": False,
+                "answered_by": "key_1",
+            },
+        ),
+        (
+            "agent.human_feedback.received",
+            {"id": "q", "feedback": "CONTENT", "answered_by": "key_1"},
+            {"request_id": "q", "request_type": "human_feedback", "answered_by": "key_1"},
+        ),
+    ],
+)
+def test_facts_are_told_and_content_is_not(
+    type_: str, data: dict[str, Any], told: dict[str, Any]
+) -> None:
+    notice = notice_of(event(type_, **data), RUN)
+    always = {
+        "event_id": "e",
+        "sequence": 7,
+        "org_id": "o",
+        "project_id": "p",
+        "run_id": RUN.id,
+        "agent": "support_triage@1",
+        "user_id": "customer-7421",
+    }
+    assert notice.data == always | told
+    assert "CONTENT" not in notice.text()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/",
+        "ftp://hooks.example.com/",
+        "https://",
+        "https:///path",
+        "https://user:word@hooks.example.com/",
+        "https://hooks.example.com/a b",
+        "https://hooks.example.com/ä",
+        "https://hooks.example.com:99999/",
+        "https://[::1",
+        "https://localhost/",
+        "https://api.localhost/",
+        "https://db.internal/",
+        "https://127.0.0.1/",
+        "https://10.1.2.3/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://[fd00::1]/",
+    ],
+)
+def test_an_address_that_no_webhook_may_have(url: str) -> None:
+    assert fault_of_url(url, ("10.1.2.3:8443",)) is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/runyard?key=1",
+        "https://8.8.8.8:8443/",
+        "http://127.0.0.1:9000/hook",
+        "https://127.0.0.1:9000/hook",
+    ],
+)
+def test_an_address_that_a_webhook_may_have(url: str) -> None:
+    assert fault_of_url(url, ("127.0.0.1:9000",)) is None
+
+
+def test_the_pauses_are_a_day_and_none_is_longer_than_the_queue_can_wait() -> None:
+    pauses = Settings().webhook_retry_seconds
+    assert 23 * 3600 <= sum(pauses) <= 25 * 3600
+    assert list(pauses) == sorted(pauses)
+    assert max(pauses) * 1.1 <= MAX_POSTPONED_SECONDS
+
+
+def test_a_delivery_keeps_its_newest_attempts() -> None:
+    delivery = Delivery.of(ping("o", "p", "w"), WEBHOOK)
+    for number in range(MAX_ATTEMPTS_KEPT + 5):
+        attempt = Attempt(at=stamp(), duration_ms=number, status_code=500)
+        delivery = delivery.after(attempt, "pending", next_attempt_at=stamp_in(60))
+    assert [one.duration_ms for one in delivery.attempts] == list(range(5, MAX_ATTEMPTS_KEPT + 5))
+    assert delivery.tries == MAX_ATTEMPTS_KEPT + 5
+    assert 0 < delivery.seconds_left() <= 60
+    again = delivery.again()
+    assert (again.tries, again.round, again.seconds_left()) == (0, 1, 0.0)
+    assert again.body == delivery.body
+
+
+def test_only_a_2xx_is_a_success() -> None:
+    taken = {
+        status
+        for status in range(100, 600)
+        if Attempt(at=AT, duration_ms=0, status_code=status).succeeded
+    }
+    assert taken == set(range(200, 300))
+    assert not Attempt(at=AT, duration_ms=0, error="timeout").succeeded
+
+
+def test_every_state_of_a_delivery_is_in_the_contract() -> None:
+    schema = document()["components"]["schemas"]["Delivery"]["properties"]
+    assert set(schema["state"]["enum"]) == set(get_args(Delivery.model_fields["state"].annotation))
