@@ -1,0 +1,190 @@
+"""The API of webhooks, over HTTP: endpoints, their secrets, their log, and who may do what."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.ids import is_id, new_id
+from runyard.store.access_keys import Scope
+from runyard.store.stores import Stores
+from runyard.store.webhooks import MAX_WEBHOOKS
+from tests.service import Service
+
+URL = "https://hooks.example.com/runyard"
+
+
+@pytest.fixture
+def project(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+    """A project that nobody else is in. Here nobody is told of anything: see test_webhooks.py of
+    the integration tests.
+    """
+    key = f"ry_{new_id()}"
+    stores.access_keys.ensure(key, project_id=f"project-{new_id()}", org_id="o")
+    service = Service(stack.base_url, key)
+    yield service
+    service.close()
+
+
+def created(project: Service, **fields: Any) -> dict[str, Any]:
+    response = project.http.post("/v1/webhooks", json={"url": URL, **fields})
+    assert response.status_code == 201, response.text
+    webhook: dict[str, Any] = response.json()["data"]
+    assert response.headers["location"] == f"/v1/webhooks/{webhook['id']}"
+    return webhook
+
+
+def test_a_secret_is_shown_once(project: Service) -> None:
+    webhook = created(project, description="Ours")
+    secret = webhook.pop("secret")
+    assert secret.startswith("whsec_")
+    assert webhook == {
+        "id": webhook["id"],
+        "url": URL,
+        "events": ["*"],
+        "description": "Ours",
+        "enabled": True,
+        "created_at": webhook["created_at"],
+        "updated_at": webhook["created_at"],
+    }
+    path = f"/v1/webhooks/{webhook['id']}"
+    assert project.http.get(path).json() == {"data": webhook}
+    listed = project.http.get("/v1/webhooks").json()
+    assert listed["data"] == [webhook]
+    assert listed["pagination"]["total_count"] == 1
+    assert secret not in project.http.patch(path, json={"enabled": False}).text
+
+
+def test_what_is_not_named_stays_as_it_is(project: Service) -> None:
+    webhook = created(project, events=["run.failed"], description="d")
+    path = f"/v1/webhooks/{webhook['id']}"
+    changed = project.http.patch(path, json={"events": ["run.*", "run.*"]}).json()["data"]
+    assert (changed["events"], changed["description"], changed["url"]) == (["run.*"], "d", URL)
+    assert changed["updated_at"] >= webhook["updated_at"]
+    assert project.http.patch(path, json={}).json()["data"]["events"] == ["run.*"]
+    assert project.http.delete(path).status_code == 204
+    for method in ("GET", "PATCH", "DELETE"):
+        response = project.http.request(method, path, json={} if method == "PATCH" else None)
+        assert response.status_code == 404, method
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fault"),
+    [
+        ("url", "http://hooks.example.com", "must begin with https://"),
+        ("url", "https://127.0.0.1/", "must be at a public address"),
+        ("url", "https://[::1]/", "must be at a public address"),
+        ("url", "https://169.254.169.254/latest", "must be at a public address"),
+        ("url", "https://user:word@hooks.example.com", "must not hold a user or a password"),
+        ("url", "https://", "must be a URL, encoded"),
+        ("url", "HTTPS://hooks.example.com", "must begin with https://"),
+        ("url", "https://h.example/" + "x" * 2048, "must be at most 2048 characters long"),
+        ("url", None, "must be a string"),
+        ("events", [], "cannot be empty"),
+        ("events", ["agent.response.delta"], "must name events, like run.completed, run.* or *"),
+        ("events", "run.*", "must be a list"),
+        ("enabled", "yes", "must be true or false"),
+        ("secret", "whsec_AAAA", "is not a known field"),
+    ],
+)
+def test_a_fault_is_named(project: Service, field: str, value: Any, fault: str) -> None:
+    response = project.http.post("/v1/webhooks", json={"url": URL, field: value})
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["details"] == {field: fault}
+    if field != "secret":
+        path = f"/v1/webhooks/{created(project)['id']}"
+        response = project.http.patch(path, json={field: value})
+        assert response.json()["error"]["details"] == {field: fault}
+
+
+def test_the_same_request_makes_one_endpoint(project: Service) -> None:
+    headers = {"Idempotency-Key": new_id()}
+    answers = [
+        project.http.post("/v1/webhooks", json={"url": URL}, headers=headers) for _ in range(2)
+    ]
+    assert answers[0].json() == answers[1].json()
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    [webhook] = project.http.get("/v1/webhooks").json()["data"]
+
+    path = f"/v1/webhooks/{webhook['id']}/rotate-secret"
+    headers = {"Idempotency-Key": new_id()}
+    secrets = [project.http.post(path, headers=headers).json()["data"]["secret"] for _ in range(2)]
+    assert secrets[0] == secrets[1] != answers[0].json()["data"]["secret"]
+
+
+def test_a_project_has_so_many_endpoints_and_no_more(project: Service) -> None:
+    for _ in range(MAX_WEBHOOKS):
+        created(project)
+    response = project.http.post("/v1/webhooks", json={"url": URL})
+    assert response.status_code == 409
+    page = project.http.get("/v1/webhooks", params={"page": 2, "page_size": 15}).json()
+    assert (len(page["data"]), page["pagination"]["page_count"]) == (MAX_WEBHOOKS - 15, 2)
+    project.http.delete(f"/v1/webhooks/{page['data'][0]['id']}")
+    created(project)
+
+
+def test_a_ping_is_in_the_log_and_the_log_has_pages(project: Service) -> None:
+    webhook = created(project, events=["run.failed"])
+    path = f"/v1/webhooks/{webhook['id']}"
+    sent = [project.http.post(f"{path}/test") for _ in range(3)]
+    assert [response.status_code for response in sent] == [202] * 3
+    ids = [response.json()["data"]["id"] for response in sent]
+    first = project.http.get(f"{path}/deliveries", params={"page_size": 2}).json()
+    cursor = first["pagination"]["next_before"]
+    rest = project.http.get(f"{path}/deliveries", params={"before": cursor}).json()
+    assert "next_before" not in rest["pagination"]
+    listed = [one["id"] for one in (*first["data"], *rest["data"])]
+    assert sorted(listed, reverse=True) == listed
+    assert set(listed) == set(ids)
+
+    shown = project.http.get(f"{path}/deliveries/{ids[0]}").json()["data"]
+    assert shown["state"] == "pending"
+    assert shown["payload"]["type"] == shown["event_type"] == "webhook.ping"
+    assert is_id(shown["payload"]["data"]["event_id"])
+    assert project.http.get(f"{path}/deliveries/{new_id()}").status_code == 404
+    assert project.http.post(f"{path}/deliveries/{new_id()}/redeliver").status_code == 404
+
+    project.http.patch(path, json={"enabled": False})
+    for route in ("test", f"deliveries/{ids[0]}/redeliver"):
+        response = project.http.post(f"{path}/{route}")
+        assert (response.status_code, response.json()["error"]["details"]) == (
+            409,
+            {"webhook": "is disabled"},
+        )
+
+
+@pytest.mark.parametrize(
+    "query", [{"page": "2"}, {"before": "x"}, {"page_size": "0"}, {"page_size": "501"}]
+)
+def test_a_query_that_the_log_does_not_know(project: Service, query: dict[str, str]) -> None:
+    path = f"/v1/webhooks/{created(project)['id']}/deliveries"
+    response = project.http.get(path, params=query)
+    assert response.status_code == 400
+    assert set(response.json()["error"]["details"]) == set(query)
+
+
+def test_a_strangers_endpoint_is_not_there(project: Service, service: Service) -> None:
+    path = f"/v1/webhooks/{created(project)['id']}"
+    asked = [
+        ("GET", path),
+        ("PATCH", path),
+        ("DELETE", path),
+        ("POST", f"{path}/test"),
+        ("POST", f"{path}/rotate-secret"),
+        ("GET", f"{path}/deliveries"),
+    ]
+    for method, url in asked:
+        response = service.http.request(method, url, json={} if method == "PATCH" else None)
+        assert response.status_code == 404, url
+    assert project.http.get(path).status_code == 200
+
+
+def test_webhooks_have_a_scope_of_their_own(stack: LocalStack, stores: Stores) -> None:
+    scopes: frozenset[Scope] = frozenset({"runs:read", "runs:write", "files:write"})
+    key = f"ry_{new_id()}"
+    stores.access_keys.ensure(key, project_id="p", org_id="o", scopes=scopes)
+    weak = Service(stack.base_url, key)
+    assert weak.http.get("/v1/webhooks").status_code == 403
+    assert weak.http.post("/v1/webhooks", json={"url": URL}).status_code == 403
+    weak.close()
