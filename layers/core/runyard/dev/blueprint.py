@@ -99,7 +99,7 @@ def _own_parts(
     }
     descriptions = {
         LAMBDA: "functions/*/handler.py",
-        AWS: "moto: Step Functions, S3, SQS, EventBridge …",
+        AWS: "moto: Step Functions, S3, SQS, EventBridge, Secrets Manager",
         SAMPLES: "what the sample agent calls",
         WEB: _url(ports[WEB]),
     }
