@@ -23,3 +23,7 @@ class ToolUnavailableError(LocalStackError):
 
 class InvocationFailedError(Exception):
     """A function that the stack invoked reported an error; the stack goes on."""
+
+
+class StreamMissingError(LocalStackError):
+    """A table has no stream: the DynamoDB that is used keeps none."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runyard.dev.errors import InvocationFailedError
+from runyard.dev.errors import InvocationFailedError, LocalStackError
 from runyard.dev.queue_source import QueueSource
 from runyard.dev.stream_source import Places, StreamSource
 from runyard.dev.template_sources import EventSource
@@ -20,6 +20,8 @@ _QUEUE_READERS = 2
 _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_AFTER_FAULT_SECONDS = 1.0
+# What passes when a part is back, or has been told of and cannot end the stack.
+_FAULTS = (BotoCoreError, ClientError, InvocationFailedError, LocalStackError, OSError)
 
 
 class EventSources:
@@ -64,7 +66,7 @@ class EventSources:
         while not self._stopping.wait(pause):
             try:
                 found = turn()
-            except (BotoCoreError, ClientError, InvocationFailedError, OSError) as exc:
+            except _FAULTS as exc:
                 # A part is being started again, most likely.
                 if not is_faulty and not self._stopping.is_set():
                     self._report(f"an event source failed, and is tried again: {exc}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.dev import provisioning
 from runyard.dev.clients import client
+from runyard.dev.errors import StreamMissingError
 from runyard.dev.template_sources import EventSource
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class StreamSource:
         """Read on in every shard, and give what is there to the function; whether there was any."""
         if not self._stream_arn:
             found = self._dynamodb.describe_table(TableName=self._mapping.name)["Table"]
+            if "LatestStreamArn" not in found:
+                raise StreamMissingError(f"{self._mapping.name} has no stream")
             self._stream_arn = found["LatestStreamArn"]
         stream = self._streams.describe_stream(StreamArn=self._stream_arn)["StreamDescription"]
         readings = [self._read(shard["ShardId"]) for shard in stream["Shards"]]
@@ -65,14 +68,8 @@ class StreamSource:
 
     def _read(self, shard_id: str) -> bool:
         shard = f"{self._stream_arn}/{shard_id}"
-        where: dict[str, Any] = {"ShardIteratorType": "TRIM_HORIZON"}
-        if place := self._places.get(shard):
-            where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": place}
-        iterator = self._streams.get_shard_iterator(
-            StreamArn=self._stream_arn, ShardId=shard_id, **where
-        )
         records: list[Any] = self._streams.get_records(
-            ShardIterator=iterator["ShardIterator"], Limit=1000
+            ShardIterator=self._iterator(shard_id, self._places.get(shard)), Limit=1000
         )["Records"]
         if not records:
             return False
@@ -82,6 +79,22 @@ class StreamSource:
         if done:
             self._places.set(shard, done[-1])
         return failed is None
+
+    def _iterator(self, shard_id: str, place: str | None) -> str:
+        """Where to read on: behind the place, or at the oldest record that there is."""
+        if place is not None:
+            try:
+                return self._streams.get_shard_iterator(
+                    StreamArn=self._stream_arn,
+                    ShardId=shard_id,
+                    ShardIteratorType="AFTER_SEQUENCE_NUMBER",
+                    SequenceNumber=place,
+                )["ShardIterator"]
+            except self._streams.exceptions.TrimmedDataAccessException:
+                pass  # Nobody has read for a day: the records behind the place are gone too.
+        return self._streams.get_shard_iterator(
+            StreamArn=self._stream_arn, ShardId=shard_id, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
 
     def _give(self, records: list[Any]) -> str | None:
         """Invoke the function with the records; the first one that must come again, if there is."""

@@ -1,0 +1,32 @@
+"""What the local stack remembers of streams, and how it reads the template's mappings."""
+
+from pathlib import Path
+
+from runyard.dev.stream_source import Places
+from runyard.dev.template import read_template
+
+
+def test_a_place_outlives_the_process(tmp_path: Path) -> None:
+    file = tmp_path / "streams.json"
+    places = Places(file)
+    assert places.get("s") is None
+    places.set("s", "7")
+    places.set("t", "1")
+    places.set("s", "8")
+    assert (Places(file).get("s"), Places(file).get("t")) == ("8", "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["streams.json"]
+
+
+def test_the_templates_mappings_are_read() -> None:
+    template = read_template(Path("template.yaml"))
+    sources = {source.function: source for source in template.event_sources}
+    stream = sources["runyard-publish-events-function"]
+    assert (stream.service, stream.name) == ("dynamodb", template.tables[0].name)
+    queue = sources["runyard-deliver-webhook-function"]
+    names = [one.name for one in template.queues]
+    assert (queue.service, queue.name) == ("sqs", names[0])
+    assert stream.name == "runyard-events-table"
+    redrive = template.queues[0].attributes["RedrivePolicy"]
+    assert names[1] in redrive
+    assert template.functions["ApiFunction"].environment["WEBHOOK_QUEUE_URL"].endswith(names[0])
+    assert template.buses == ("runyard-events",)
