@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,11 +13,14 @@ from standardwebhooks import WebhookVerificationError
 
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
+from runyard.domain.events import Draft
 from runyard.domain.ids import is_id, new_id
 from runyard.engine.publish_events import Publisher, publish_events
 from runyard.store.delivery_queue import DeliveryMessage, DeliveryQueue
 from runyard.store.event_bus import EventBus
+from runyard.store.event_log import lines_of
 from runyard.store.stores import Stores
+from runyard.store.stream_images import image_of, item_of
 from tests.conftest import merged_agents
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.service import Service
@@ -439,22 +442,49 @@ def records_of(stack: LocalStack, run_id: str) -> list[dict[str, Any]]:
         {
             "eventID": new_id(),
             "eventName": "INSERT",
-            "dynamodb": {"NewImage": item, "SequenceNumber": f"{place}00"},
+            "dynamodb": {"NewImage": image_of(item), "SequenceNumber": f"{place}00"},
         }
         for place, item in enumerate(items, start=1)
     ]
 
 
+def test_a_batch_that_was_compressed_is_told_too(
+    project: Project, told_stores: Stores, telling: LocalStack
+) -> None:
+    endpoint = project.register(events=["run.cancel_requested"])
+    witness = project.register(events=["run.canceled"])
+    run_id = project.canceled_run()
+    witness.settled()
+    run = told_stores.runs.get(run_id)
+    assert run is not None
+    # No verb appends behind an end, and the log itself does not mind: a batch long enough to pack.
+    drafts = [Draft("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)]
+    last, _ = told_stores.log.last(run_id)
+    told_stores.log.append(run_id, last, drafts)
+    [packed] = [
+        record
+        for record in records_of(telling, run_id)
+        if "lines_z" in record["dynamodb"]["NewImage"]
+    ]
+    assert text_of(packed).count("run.cancel_requested") == 20
+    assert len(endpoint.received(21)) == 21
+
+
 def test_only_what_is_told_of_passes_the_filter(project: Project, telling: LocalStack) -> None:
     """Of the items of a whole run, those with lifecycle events are marked and no others."""
     run_id = project.canceled_run()
-    items = [record["dynamodb"]["NewImage"] for record in records_of(telling, run_id)]
-    told = [item["lines"]["S"] for item in items if item.get("told") == {"BOOL": True}]
-    rest = [item["lines"]["S"] for item in items if "told" not in item]
-    assert len(told) + len(rest) == len(items)
-    assert all('"type":"agent.' in lines and '"type":"run.' not in lines for lines in rest)
+    records = records_of(telling, run_id)
+    told = [one for one in records if one["dynamodb"]["NewImage"].get("told") == {"BOOL": True}]
+    rest = [one for one in records if "told" not in one["dynamodb"]["NewImage"]]
+    assert len(told) + len(rest) == len(records)
+    assert all('"type":"agent.' in text_of(one) and '"run.' not in text_of(one) for one in rest)
     assert rest
-    assert sum(lines.count('"type":"run.') for lines in told) == 4
+    assert sum(text_of(one).count('"type":"run.') for one in told) == 4
+
+
+def text_of(record: Mapping[str, Any]) -> str:
+    """The lines of the batch that the record holds."""
+    return "\n".join(lines_of(item_of(record["dynamodb"]["NewImage"])))
 
 
 def test_what_could_not_be_told_comes_again_from_that_record_on(
@@ -475,7 +505,7 @@ def test_what_could_not_be_told_comes_again_from_that_record_on(
     wanted = next(
         record["dynamodb"]["SequenceNumber"]
         for record in records
-        if "approval_request.created" in record["dynamodb"]["NewImage"]["lines"]["S"]
+        if "approval_request.created" in text_of(record)
     )
     assert publish_events(publisher, records) == wanted
     # Until a message is sent nobody is told; what was recorded is sent when the record comes again.

@@ -11,6 +11,7 @@ from runyard.dev import provisioning
 from runyard.dev.clients import client
 from runyard.dev.errors import StreamMissingError
 from runyard.dev.template_sources import EventSource
+from runyard.store.stream_images import image_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -111,8 +112,11 @@ class StreamSource:
         return None
 
     def _shown(self, record: Any) -> dict[str, Any]:
-        """The record as Lambda gives it: times are seconds, as a number."""
+        """The record as Lambda gives it: times are seconds, as a number, and bytes are base64."""
         change = dict(record["dynamodb"])
+        for name in ("Keys", "NewImage", "OldImage"):
+            if name in change:
+                change[name] = image_of(change[name])
         if created := change.pop("ApproximateCreationDateTime", None):
             change["ApproximateCreationDateTime"] = created.timestamp()
         region = self._environment["AWS_REGION"]

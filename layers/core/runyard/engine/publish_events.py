@@ -17,9 +17,9 @@ from runyard.domain.notices import notice_of
 from runyard.domain.runs import Run
 from runyard.domain.webhooks import Delivery, Webhook
 from runyard.store.delivery_queue import DeliveryQueue
-from runyard.store.dynamo import from_attributes
 from runyard.store.event_bus import EventBus
 from runyard.store.stores import Stores
+from runyard.store.stream_images import item_of
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -
 
 
 def _publish(publisher: Publisher, seen: _Seen, image: Mapping[str, Any]) -> None:
-    item = from_attributes(image)
+    item = item_of(image)
     if not item.get("told"):
         return  # The mapping's filter keeps these away; a replay by hand may not.
     run = seen.run(item["run_id"])
