@@ -97,7 +97,21 @@ def things(service: Service) -> dict[str, str]:
     """One of each thing that a path can name, all of them the service's own project's."""
     with ThreadsService(service.base_url, service.access_key) as threads:
         thread_id = threads.thread("Hello")
-    return {"run_id": service.create({"ticket_subject": "Help!"})["id"], "thread_id": thread_id}
+    return {
+        "run_id": service.create({"ticket_subject": "Help!"})["id"],
+        "thread_id": thread_id,
+        **_webhook_and_delivery(service),
+    }
+
+
+def _webhook_and_delivery(service: Service) -> dict[str, str]:
+    # The project may be full of what generated requests have registered.
+    for webhook in service.http.get("/v1/webhooks").json()["data"]:
+        service.http.delete(f"/v1/webhooks/{webhook['id']}")
+    made = service.http.post("/v1/webhooks", json={"url": "https://hooks.example.com/"})
+    webhook_id = made.json()["data"]["id"]
+    ping = service.http.post(f"/v1/webhooks/{webhook_id}/test").json()["data"]
+    return {"webhook_id": webhook_id, "delivery_id": ping["id"]}
 
 
 def filled(path: str, things: dict[str, str]) -> str:

@@ -528,3 +528,18 @@ def test_a_delivery_that_waits_outlives_its_queue(project: Project, telling: Loc
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     waited = int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"])
     assert waited >= 1
+
+
+def test_a_message_that_is_none_holds_up_nobody(project: Project, telling: LocalStack) -> None:
+    endpoint = project.register(events=["run.canceled"])
+    url = telling.environment["WEBHOOK_QUEUE_URL"]
+    for body in ("garbage", "{}", json.dumps({"project_id": project.id})):
+        telling.client("sqs").send_message(QueueUrl=url, MessageBody=body)
+    delivery = endpoint.post("/test")
+    # Of a round that is over, and of a delivery that nobody knows: both are done with at once.
+    for name in (delivery["id"], new_id()):
+        stale = DeliveryMessage(project.id, endpoint.shown["id"], name, 7)
+        telling.client("sqs").send_message(QueueUrl=url, MessageBody=stale.text())
+    project.canceled_run()
+    assert {one["state"] for one in endpoint.settled(2)} == {"delivered"}
+    assert len(endpoint.received(2)) == 2

@@ -7,6 +7,7 @@ tried until it passes (Lambda splits it, and gives up in the end), and both sour
 
 import threading
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,7 +22,10 @@ _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_AFTER_FAULT_SECONDS = 1.0
 # What passes when a part is back, or has been told of and cannot end the stack.
-_FAULTS = (BotoCoreError, ClientError, InvocationFailedError, LocalStackError, OSError)
+_FAULTS = (
+    *(BotoCoreError, ClientError, HTTPException),
+    *(InvocationFailedError, LocalStackError, OSError),
+)
 
 
 class EventSources:

@@ -161,7 +161,7 @@ async def send_test(request: Request, services: Uses, key: Manager, webhook: Kno
 
     async def send(_: str | None) -> Response:
         sent = await run_in_threadpool(
-            send_ping, services.stores, services.delivery_queue(), webhook
+            lambda: send_ping(services.stores, services.delivery_queue(), webhook)
         )
         return JSONResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
 
@@ -207,7 +207,7 @@ async def redeliver_it(
 
     async def send(_: str | None) -> Response:
         sent = await run_in_threadpool(
-            redeliver, services.stores, services.delivery_queue(), webhook, delivery
+            lambda: redeliver(services.stores, services.delivery_queue(), webhook, delivery)
         )
         return JSONResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
 
