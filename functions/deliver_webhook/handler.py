@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import courier, run_async
 from runyard.engine.deliver_webhooks import deliver_webhooks
-from runyard.observability import logger
+from runyard.observability import invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context(clear_state=True)
+@invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take a batch of the queue; give the messages that must come again."""
     kept = run_async(deliver_webhooks(courier(), event["Records"]))

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import publisher
 from runyard.engine.publish_events import publish_events
-from runyard.observability import logger
+from runyard.observability import invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context(clear_state=True)
+@invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take a batch of the stream; give the record from which it must come again, if there is."""
     failed = publish_events(publisher(), event["Records"])

@@ -15,7 +15,8 @@ PAGES = (ROOT / "docs" / "operations.md").read_text()
 # Of AWS's own metrics, those that are watched, each with its dimension.
 AWS_METRICS = {
     "AWS/ApiGateway": {"ApiId": {"5xx", "4xx", "Count", "Latency"}},
-    "AWS/Lambda": {"FunctionName": {"Errors", "Throttles", "ConcurrentExecutions"}},
+    "AWS/Lambda": {"FunctionName": {"Errors", "Throttles", "ConcurrentExecutions", "IteratorAge"}},
+    "AWS/SQS": {"QueueName": {"ApproximateNumberOfMessagesVisible"}},
     "AWS/States": {
         "StateMachineArn": {
             "ExecutionsStarted",
@@ -29,6 +30,8 @@ ALARMS = {
     "AppendsContended",
     "DailySpend",
     "DoorAnswersWithErrors",
+    "EventsAreNotTold",
+    "EventsWerePutAside",
     "KeysRejected",
     "NobodyAtWork",
     "RunsAreNotClosed",
@@ -36,11 +39,13 @@ ALARMS = {
     "StepsSlow",
     "StreamDoorFails",
     "StreamsCut",
+    "WebhooksAreGivenUp",
     "WorkersAreTurnedAway",
 }
 
 # What Powertools and the log records of the code put on a line beside what a measure is about.
 LOG_FIELDS = {"level", "message", "error", "path", "exception_name", "@timestamp", "@message"}
+LOG_FIELDS |= {"stream_record", "webhook_id", "delivery_id", "status_code"}
 FIELDS = LOG_FIELDS | set(About.__annotations__) | set(get_args(Dimension)) | set(MEASURES)
 # Words of the query language that stand where a field could.
 WORDS = {
