@@ -461,12 +461,13 @@ def test_a_batch_that_was_compressed_is_told_too(
     drafts = [Draft("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)]
     last, _ = told_stores.log.last(run_id)
     told_stores.log.append(run_id, last, drafts)
-    [packed] = [
-        record
+    # The run's own batches may be packed as well.
+    packed = [
+        text_of(record).count("run.cancel_requested")
         for record in records_of(telling, run_id)
         if "lines_z" in record["dynamodb"]["NewImage"]
     ]
-    assert text_of(packed).count("run.cancel_requested") == 20
+    assert 20 in packed
     assert len(endpoint.received(21)) == 21
 
 
