@@ -1,6 +1,8 @@
-"""Two doors, one service: the one that cannot stream sends its callers to the one that can."""
+"""Two doors, one service: each sends its callers to the other for what it does not do itself."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -11,6 +13,7 @@ from runyard.dev.supervisor import LocalStack
 from runyard.domain.ids import new_id
 from runyard.store.stores import Stores
 from runyard.web.app import create_app
+from runyard.web.stream_door import is_taken
 from tests.door import services_of
 
 TICKET = {"ticket_subject": "Export is broken"}
@@ -200,3 +203,64 @@ def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
     run = response.json()["data"]
     assert response.headers["location"] == f"/v1/runs/{run['id']}"
     assert run["status"] in ("created", "started")
+
+
+@pytest.fixture
+def stream_door(stack: LocalStack) -> Iterator[TestClient]:
+    """The app as behind the function URL."""
+    headers = {"Authorization": f"Bearer {stack.access_key}"}
+    with TestClient(create_app(services_of(stack, door="stream")), headers=headers) as client:
+        yield client
+
+
+def test_the_streaming_door_takes_streams_creates_and_reads() -> None:
+    """By the contract, so that a new route is decided about here."""
+    methods = {"get", "post", "put", "patch", "delete"}
+    paths = json.loads(Path("openapi.json").read_text(encoding="utf-8"))["paths"]
+    refused = {
+        f"{method.upper()} {path}"
+        for path, operations in paths.items()
+        for method in methods & operations.keys()
+        if not is_taken(method.upper(), path)
+    }
+    assert refused == {
+        "POST /v1/runs/{run_id}/input",
+        "POST /v1/runs/{run_id}/cancel",
+        "POST /v1/files",
+        "POST /threads/v1/threads",
+        "PATCH /threads/v1/threads/{thread_id}",
+        "DELETE /threads/v1/threads/{thread_id}",
+        "POST /threads/v1/threads/{thread_id}/messages",
+        "POST /threads/v1/runs/{run_id}:cancel",
+        "POST /threads/v1/runs/{run_id}/input",
+    }
+
+
+def test_the_streaming_door_creates_streams_and_reads(stream_door: TestClient) -> None:
+    streamed = stream_door.post("/v1/runs", json={"input": TICKET, "stream": True})
+    assert streamed.status_code == 200
+    assert "event: run.completed" in streamed.text
+    run_id = streamed.headers["x-run-id"]
+    assert stream_door.get(f"/v1/runs/{run_id}").json()["data"]["status"] == "completed"
+    assert stream_door.post(f"/v1/runs/{run_id}/ticket").status_code == 200
+
+
+def test_the_streaming_door_sends_everything_else_to_the_api(
+    stream_door: TestClient, stores: Stores
+) -> None:
+    created = stream_door.post("/v1/runs", json={"input": TICKET, "background": True}).json()
+    run_id = created["data"]["id"]
+    canceled = stream_door.post(f"/v1/runs/{run_id}/cancel")
+    assert canceled.status_code == 421
+    error = canceled.json()["error"]
+    assert error["code"] == "misdirected_request"
+    assert "ApiUrl" in error["details"]["door"]
+    types = {event.type for event in stores.log.events(run_id)}
+    assert not types & {"run.cancel_requested", "run.canceled"}
+
+    # At the root, and yet the Threads API's.
+    for method, path in (("DELETE", "/v1/threads/x"), ("POST", f"/v1/runs/{run_id}:cancel")):
+        answer = stream_door.request(method, path)
+        assert answer.status_code == 421
+        assert answer.json()["code"] == "requests.misdirected"
+        assert answer.json()["trace_id"]

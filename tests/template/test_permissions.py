@@ -53,7 +53,7 @@ def test_nobody_scans(translated: Translated, function: str) -> None:
     assert [action for action in translated.actions(function) if "Scan" in action] == []
 
 
-def test_only_the_doors_delete_and_only_what_is_a_threads(translated: Translated) -> None:
+def test_only_the_api_deletes_and_only_what_is_a_threads(translated: Translated) -> None:
     deleters = {
         (function, action, _bound(statement))
         for function in FUNCTIONS
@@ -63,13 +63,18 @@ def test_only_the_doors_delete_and_only_what_is_a_threads(translated: Translated
         if not action.startswith("sqs:")  # A message that is done with.
     }
     assert deleters == {
-        (door, *right)
-        for door in ("ApiFunction", "StreamFunction")
-        for right in (
-            ("dynamodb:BatchWriteItem", "THREAD#*"),
-            ("s3:DeleteObject", "${Bucket.Arn}/threads/*"),
-        )
+        ("ApiFunction", "dynamodb:BatchWriteItem", "THREAD#*"),
+        ("ApiFunction", "s3:DeleteObject", "${Bucket.Arn}/threads/*"),
     }
+
+
+def test_only_the_api_and_the_sweep_give_answers_to_the_machine(translated: Translated) -> None:
+    givers = {
+        function
+        for function in FUNCTIONS
+        if any(action.startswith("states:SendTask") for action in translated.actions(function))
+    }
+    assert givers == {"ApiFunction", "SweepFunction"}
 
 
 def _bound(statement: Mapping[str, Any]) -> str:

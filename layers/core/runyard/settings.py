@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
 
@@ -74,6 +74,9 @@ class Settings(BaseModel):
         description="host:port of webhooks though the address is private, and without TLS.",
     )
 
+    door: Literal["api", "stream"] = Field(
+        "api", description="`api` takes every request; `stream` only streams, creates and reads."
+    )
     stream_url: str = Field(
         "", description="Base URL of the streaming door; empty where this door itself can stream."
     )

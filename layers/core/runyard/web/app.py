@@ -25,6 +25,7 @@ from runyard.web.problems import failure, refusal
 from runyard.web.rate_limits import RateLimits
 from runyard.web.request_ids import RequestIds
 from runyard.web.runs_api import routes as runs_api
+from runyard.web.stream_door import StreamDoor
 from runyard.web.threads_api import routes as threads_api
 from runyard.web.threads_api.at_root import ThreadsAtRoot
 
@@ -49,6 +50,8 @@ def create_app(services: bootstrap.Services | None = None) -> FastAPI:
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services = services
     app.state.rate_limits = RateLimits()
+    # Within the next, so that it sees a request under the path of the API that it belongs to.
+    app.add_middleware(_of_its_door, configured=services.settings if services else None)
     app.add_middleware(ThreadsAtRoot)
     app.add_middleware(RequestIds, failed=_unexpected)
     # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
@@ -60,6 +63,11 @@ def create_app(services: bootstrap.Services | None = None) -> FastAPI:
     app.add_exception_handler(DefinitionError, _no_agent)
     app.add_exception_handler(HTTPException, _http_exception)
     return app
+
+
+def _of_its_door(app: ASGIApp, configured: Settings | None) -> ASGIApp:
+    """The app, or as much of it as the streaming door takes. Called at the first request."""
+    return StreamDoor(app) if (configured or settings()).door == "stream" else app
 
 
 def _with_cors(app: ASGIApp, configured: Settings | None) -> ASGIApp:

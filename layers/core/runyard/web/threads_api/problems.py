@@ -97,6 +97,10 @@ _FAILURES: Mapping[HTTPStatus, tuple[str, str]] = {
         "requests.method_not_allowed",
         "The route does not take this method.",
     ),
+    HTTPStatus.MISDIRECTED_REQUEST: (
+        "requests.misdirected",
+        "This door takes streams, creates and reads.",
+    ),
     HTTPStatus.SERVICE_UNAVAILABLE: _REFUSALS[errors.UnavailableError][1:],
 }
 _INTERNAL = ("internal.error", "Something went wrong here.")
