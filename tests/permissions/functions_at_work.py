@@ -1,0 +1,171 @@
+"""Every function at work, and the rights that it needed: recorded from its real calls.
+
+What carries runs does so in the scenarios of the crash tests, which make every call there is; the
+doors are walked through over HTTP; agents are published as a deployment does it.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from functions.publish_agents import handler as publish_agents
+from runyard.agent.definition import Route, Snapshot
+from runyard.dev.cloudformation import Resolver, load_document
+from runyard.dev.faults import Process
+from runyard.dev.supervisor import LocalStack
+from runyard.dev.template import STACK_NAME, read_template
+from runyard.engine.start_run import NewRun
+from runyard.store import keys
+from tests.conftest import merged_agents
+from tests.crashes.journey import Journey
+from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
+from tests.crashes.step_functions import MACHINE_ARN
+from tests.crashes.world import _CONTEXT, World, open_world
+from tests.permissions.door_requests import at_door, routes_of
+from tests.permissions.recorder import Recorder, recording
+from tests.permissions.rights import ANY_MACHINE, Right
+from tests.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.servers.loopback import LoopbackServer
+from tests.servers.openai_server import ChatReply, OpenAIServer
+
+Used = Mapping[str, set[Right]]
+
+_TEMPLATE = Path("template.yaml")
+# Which function runs a verb; the doors' verbs are run by both, or by the API alone.
+_FUNCTIONS = {
+    "start_run": ("ApiFunction", "StreamFunction"),
+    "submit_input": ("ApiFunction",),
+    "cancel_run": ("ApiFunction",),
+    "advance_run": ("RunStepFunction",),
+    "request_input": ("RequestInputFunction",),
+    "close_run": ("CloseRunFunction",),
+    "sweep_runs": ("SweepFunction",),
+}
+_DOORS = {"api": "ApiFunction", "stream": "StreamFunction"}
+MODEL_SECRET = "runyard/openai"
+
+
+def _of_an_older_release(then: Callable[[Journey], None]) -> Callable[[Journey], None]:
+    """The pause does not name its questions, as those of older releases did not."""
+
+    def act(journey: Journey) -> None:
+        table = journey.world.stores.runs._table
+        table.update(keys.pause(journey.run_id), {"request_ids": None})
+        then(journey)
+
+    return act
+
+
+# What no crash needs, and what a grant is there for.
+_MORE = (
+    Scenario("a large question", {"case": "large question"}, act=_look_and_answer),
+    Scenario("a large question, aborted", {"case": "large question"}, act=_abort),
+    Scenario("old, aborted", {"case": "questions"}, act=_of_an_older_release(_abort)),
+    Scenario("old, swept", {"case": "questions"}, act=_of_an_older_release(_look_and_answer)),
+    Scenario("a large message", prepare=_thread("x" * 120_000)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routed(Scenario):
+    """A plain run whose model is somewhere else."""
+
+    route: Route
+
+    def wanted(self, journey: Journey) -> tuple[Snapshot, NewRun]:
+        """What is started."""
+        snapshot, wanted = super().wanted(journey)
+        return snapshot.model_copy(update={"route": self.route, "script": None}), wanted
+
+
+def record(folder: Path) -> Used:
+    """What each function needed, by its logical id, with the template's own ARNs."""
+    used: dict[str, set[Right]] = {}
+    agents = merged_agents(folder / "agents")
+    with (
+        LocalStack.start(
+            data_dir=folder, agents_dir=agents, web=False, sweep_seconds=None
+        ) as stack,
+        ExitStack() as undo,
+    ):
+        world = undo.enter_context(open_world(stack))
+        recorder = undo.enter_context(recording(world.present))
+        stack.client("secretsmanager").create_secret(Name=MODEL_SECRET, SecretString="key")
+        for journey in _journeys(world):
+            for verb, calls in journey.calls.items():
+                for function in _FUNCTIONS[verb]:
+                    found = recorder.of(*(call.process for call in calls))
+                    used.setdefault(function, set()).update(found)
+        used["PublishAgentsFunction"] = _publisher(world, recorder)
+        for door, function in _DOORS.items():
+            used.setdefault(function, set()).update(_door(world, recorder, door))
+    return {function: _on_aws(rights) for function, rights in used.items()}
+
+
+def _journeys(world: World) -> Iterator[Journey]:
+    with (
+        OpenAIServer(ChatReply(text=("Done.",))) as openai,
+        BedrockServer(ConverseReply(text=("Done.",)), ConverseReply(text=("Done.",))) as bedrock,
+    ):
+        routes = [
+            Route(model="openai:gpt", base_url=openai.base_url, api_key_secret=MODEL_SECRET),
+            *(
+                Route(model=f"bedrock:{name}", base_url=bedrock.url, region="us-east-1")
+                for name in ("anthropic.claude", "us.anthropic.claude")
+            ),
+        ]
+        elsewhere = [Routed(route.model, {"case": "plain"}, route=route) for route in routes]
+        for scenario in (*SCENARIOS, *_MORE, *elsewhere):
+            journey = Journey(world, scenario)
+            journey.go()
+            assert journey.run is not None
+            if isinstance(scenario, Routed):
+                assert journey.run.status == "completed", journey.run.error
+            yield journey
+
+
+def _publisher(world: World, recorder: Recorder) -> set[Right]:
+    process = Process()
+    with LoopbackServer(lambda _, exchange: exchange.send(200)) as cloudformation:
+        event = json.loads(Path("events/publish_agents/create.json").read_text(encoding="utf-8"))
+        with world.working(process):
+            handle: Callable[[Any, Any], None] = publish_agents.lambda_handler
+            handle({**event, "ResponseURL": cloudformation.url}, _CONTEXT)
+        assert cloudformation.received[0].json["Status"] == "SUCCESS"
+    return recorder.of(process)
+
+
+def _door(world: World, recorder: Recorder, door: str) -> set[Right]:
+    """A walk through one door, which is told what the template tells it."""
+    told = read_template(_TEMPLATE).functions[_DOORS[door]].environment
+    variables = {name: told[name] for name in ("DOOR", "AGENTS_KEY", "MAX_BODY_BYTES")}
+    variables["STREAM_URL"] = told.get("STREAM_URL", "")
+    process = Process()
+    with world.working(process), at_door(world, door, **variables) as walk:
+        walk.whole()
+    assert walk.asked == routes_of(door), "each route of the contract is asked for once"
+    return recorder.of(process)
+
+
+def _on_aws(rights: set[Right]) -> set[Right]:
+    """The same about the template's machine, in place of the one in hand."""
+    resolver = Resolver(load_document(_TEMPLATE), stack_name=STACK_NAME)
+    machine = resolver.arn_of("RunMachine")
+    swaps = {
+        ANY_MACHINE: machine,
+        MACHINE_ARN: machine,
+        MACHINE_ARN.replace(":stateMachine:", ":execution:"): machine.replace(
+            ":stateMachine:", ":execution:"
+        ),
+    }
+
+    def swapped(right: Right) -> Right:
+        resource = right.resource
+        for ours, theirs in swaps.items():
+            resource = resource.replace(ours, theirs)
+        return replace(right, resource=resource)
+
+    return set(map(swapped, rights))

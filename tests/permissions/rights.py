@@ -1,0 +1,136 @@
+"""Which IAM rights an AWS call needs: an action on a resource, as the service checks them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from runyard.dev.cloudformation import ACCOUNT_ID, DEFAULT_REGION
+
+Parameters = Mapping[str, Any]
+
+_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+# Operations whose action has another name: a large upload is one right, whatever its parts.
+_S3_ACTIONS = {
+    "HeadObject": "GetObject",
+    "DeleteObjects": "DeleteObject",
+    "CopyObject": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "PostObject": "PutObject",
+}
+_BEDROCK_ACTIONS = {
+    "Converse": "InvokeModel",
+    "ConverseStream": "InvokeModelWithResponseStream",
+}
+# How the id of a profile begins, which chooses a region for the model itself.
+_PROFILES = ("us.", "eu.", "apac.", "global.")
+_ARN = f"{DEFAULT_REGION}:{ACCOUNT_ID}"
+
+
+@dataclass(frozen=True)
+class Right:
+    """An action on the resource of this ARN; `leading_key` is the item's partition key, if any."""
+
+    action: str
+    resource: str
+    leading_key: str = ""
+
+
+def rights_of(service: str, operation: str, params: Parameters) -> Iterator[Right]:
+    """What a call needs; `service` is its id in botocore. Raises LookupError for an unknown one."""
+    return _SERVICES[service](operation, params)
+
+
+def _dynamodb(operation: str, params: Parameters) -> Iterator[Right]:
+    if operation == "TransactWriteItems":
+        for change in params["TransactItems"]:
+            for kind, part in change.items():
+                key = part.get("Key") or part["Item"]
+                yield _on_table(_TRANSACTION[kind], part["TableName"], key)
+    elif operation in ("BatchGetItem", "BatchWriteItem"):
+        for table, asked in params["RequestItems"].items():
+            for key in asked["Keys"] if operation == "BatchGetItem" else map(_written, asked):
+                yield _on_table(operation, table, key)
+    elif operation == "TransactGetItems":
+        for item in params["TransactItems"]:
+            yield _on_table("GetItem", item["Get"]["TableName"], item["Get"]["Key"])
+    else:
+        index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+        key = params.get("Key") or params.get("Item") or {}
+        yield _on_table(operation, params["TableName"] + index, key)
+
+
+def _written(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (
+        request["DeleteRequest"]["Key"]
+        if "DeleteRequest" in request
+        else request["PutRequest"]["Item"]
+    )
+    return found
+
+
+def _on_table(action: str, table: str, key: Mapping[str, Any]) -> Right:
+    leading = key.get("pk", {}).get("S", "")
+    return Right(f"dynamodb:{action}", f"arn:aws:dynamodb:{_ARN}:table/{table}", leading)
+
+
+def _s3(operation: str, params: Parameters) -> Iterator[Right]:
+    action = _S3_ACTIONS.get(operation, operation)
+    keys = [entry["Key"] for entry in params.get("Delete", {}).get("Objects", ())]
+    for key in keys or [params["Key"]]:
+        yield Right(f"s3:{action}", f"arn:aws:s3:::{params['Bucket']}/{key}")
+    if operation == "CopyObject":
+        # botocore has made it a header by now, `bucket/key`.
+        yield Right("s3:GetObject", f"arn:aws:s3:::{unquote(params['CopySource'])}")
+
+
+def _states(operation: str, params: Parameters) -> Iterator[Right]:
+    # A task token says nothing of its machine to anybody but the service, which checks that one.
+    arn = params.get("stateMachineArn") or params.get("executionArn") or ANY_MACHINE
+    yield Right(f"states:{operation}", arn)
+
+
+def _secrets(operation: str, params: Parameters) -> Iterator[Right]:
+    yield Right(f"secretsmanager:{operation}", arn_of_secret(params["SecretId"]))
+
+
+def arn_of_secret(name: str) -> str:
+    """Where `!Ref` gives an ARN on AWS, it gives a name here; six characters are left out."""
+    return f"arn:aws:secretsmanager:{_ARN}:secret:{name}"
+
+
+def _lambda(operation: str, params: Parameters) -> Iterator[Right]:
+    action = {"Invoke": "InvokeFunction"}.get(operation, operation)
+    yield Right(f"lambda:{action}", f"arn:aws:lambda:{_ARN}:function:{params['FunctionName']}")
+
+
+def _bedrock(operation: str, params: Parameters) -> Iterator[Right]:
+    model = params["modelId"]
+    kind, account = (
+        ("inference-profile", ACCOUNT_ID)
+        if model.startswith(_PROFILES)
+        else (
+            "foundation-model",
+            "",
+        )
+    )
+    action = _BEDROCK_ACTIONS.get(operation, operation)
+    yield Right(f"bedrock:{action}", f"arn:aws:bedrock:{DEFAULT_REGION}:{account}:{kind}/{model}")
+
+
+ANY_MACHINE = "the machine of the token"
+_SERVICES = {
+    "DynamoDB": _dynamodb,
+    "S3": _s3,
+    "SFN": _states,
+    "Secrets Manager": _secrets,
+    "Lambda": _lambda,
+    "Bedrock Runtime": _bedrock,
+}

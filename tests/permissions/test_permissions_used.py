@@ -1,0 +1,42 @@
+"""Nobody lacks a permission, and nobody has one too many: by the calls that were recorded."""
+
+from pathlib import Path
+
+from tests.permissions.functions_at_work import Used
+from tests.permissions.grants import granted, missing, unused
+
+TEMPLATE = Path("template.yaml")
+# What no undisturbed run needs, by the grant's own words, and what it is there for.
+ONLY_AFTER_ACCIDENTS = {
+    "dynamodb:GetItem on arn:aws:dynamodb:us-east-1:123456789012:table/runyard-events-table": (
+        "a transaction that failed for a record's sake: is its event in the log nevertheless?"
+    ),
+}
+
+
+def test_every_call_of_a_function_is_allowed_to_it(used: Used) -> None:
+    assert missing(granted(TEMPLATE), used) == []
+
+
+def test_everything_that_a_function_is_allowed_it_calls(used: Used) -> None:
+    found = unused(granted(TEMPLATE), used)
+    assert [one for one in found if not any(known in one for known in ONLY_AFTER_ACCIDENTS)] == []
+    unneeded = [known for known in ONLY_AFTER_ACCIDENTS if not any(known in one for one in found)]
+    assert unneeded == []
+
+
+def test_only_who_appends_looks_for_its_own_event(used: Used) -> None:
+    """The accident cannot happen to anybody else."""
+    table = "table/runyard-events-table"
+    grants = granted(TEMPLATE)
+    looking = {
+        function
+        for function, found in grants.items()
+        if any(one.action == "dynamodb:GetItem" and one.resource.endswith(table) for one in found)
+    }
+    appending = {
+        function
+        for function, rights in used.items()
+        if any(one.action == "dynamodb:PutItem" and one.resource.endswith(table) for one in rights)
+    }
+    assert looking == appending
