@@ -80,7 +80,7 @@ def test_only_the_api_and_the_sweep_give_answers_to_the_machine(translated: Tran
 def _bound(statement: Mapping[str, Any]) -> str:
     """The part of a table or a bucket that a statement is about."""
     if "Condition" not in statement:
-        return str(statement["Resource"].get("Fn::Sub", statement["Resource"]))
+        return ", ".join(each.get("Fn::Sub", str(each)) for each in _listed(statement["Resource"]))
     (key,) = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
     return str(key)
 
