@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test check gates check-agents fmt build artifacts coldstart lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -44,18 +44,33 @@ build: .venv-sam/.installed ## Build the functions and layers into .aws-sam/ (ne
 	@python=$$(tools/find-python 3.13) && PATH="$$(dirname "$$python"):$$PATH" \
 	  $(SAM_PYTHON) -m samcli build
 
+artifacts: build build/here/.installed .venv/.installed ## Build, weigh, and run what was built, as Lambda runs it
+	@$(PYTHON) -m benchmarks.zip_sizes
+	@$(PYTHON) -m pytest tests/artifacts $(ARGS)
+
+coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure cold starts of what was built; a minute
+	@$(PYTHON) -m benchmarks.coldstart $(ARGS)
+
 # The layer takes its versions from dev.txt, so that what is tested is what is shipped.
 UV_LOCK = uv pip compile pyproject.toml --quiet --universal --generate-hashes --strip-extras \
   --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE=1 takes the newest
 	@command -v uv >/dev/null || { echo "make lock needs uv on PATH (pip install uv)." >&2; exit 1; }
-	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.11 --group dev -o requirements/dev.txt
+	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.11 --extra models --group dev \
+	  -o requirements/dev.txt
 	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.13 --constraint requirements/dev.txt \
 	  -o layers/dependencies/requirements.txt
+	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.13 --constraint requirements/dev.txt \
+	  --extra models -o layers/models/requirements.txt
 	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
 	  --python-version 3.11 --group sam -o requirements/sam.txt
 	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
 	  --python-version 3.11 --group peers -o requirements/peers.txt
+	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
+	  --python-version 3.11 --group checkov -o requirements/checkov.txt
+	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
+	  --python-version 3.13 --constraint requirements/dev.txt --group runtime \
+	  -o requirements/runtime.txt
 
 openapi: .venv/.installed ## Print the API's contract into openapi.json
 	@$(PYTHON) -m runyard.web.openapi > openapi.json
@@ -123,6 +138,18 @@ tests/clients/node_modules/.installed: tests/clients/package-lock.json
 	@if ! command -v npm >/dev/null; then exit 0; fi; cd tests/clients && \
 	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
 	  echo "npm could not install tests/clients: the tests of its clients will be skipped" >&2
+
+# The layers of dependencies and Lambda's runtime, for this machine: what is built is for arm64.
+build/here/.installed: layers/dependencies/requirements.txt layers/models/requirements.txt \
+  requirements/runtime.txt
+	@echo "Installing the layers' dependencies for this machine into build/here (once) ..."
+	@python=$$(tools/find-python 3.13) && rm -rf build/here && mkdir -p build/here && \
+	  install() { "$$python" -m pip install -qq --no-deps --require-hashes --no-compile \
+	    --target "build/here/$$1" -r "$$2"; } && \
+	  install DependenciesLayer layers/dependencies/requirements.txt && \
+	  install ModelsLayer layers/models/requirements.txt && \
+	  install runtime requirements/runtime.txt && \
+	  "$$python" -m compileall -qq build/here/runtime && echo "$$python" > $@
 
 .venv-peers/.installed: requirements/peers.txt
 	@echo "Installing the peers of the benchmarks into .venv-peers (once, about a minute) ..."

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.template.repository import ROOT
+from tests.template.repository import FUNCTIONS, ROOT, Translated
 
-LAYER_LOCK = ROOT / "layers" / "dependencies" / "requirements.txt"
-LOCKS = (LAYER_LOCK, ROOT / "requirements" / "dev.txt", ROOT / "requirements" / "sam.txt")
+LAYER_LOCKS = tuple(
+    ROOT / "layers" / name / "requirements.txt" for name in ("dependencies", "models")
+)
+DEV_LOCK = ROOT / "requirements" / "dev.txt"
+LOCKS = (*LAYER_LOCKS, *sorted((ROOT / "requirements").glob("*.txt")))
 
 FRAMEWORK = ["fastapi", "starlette"]  # Half a second of a cold start.
 MODELS = ["pydantic_ai", "anthropic", "openai"]  # Two seconds.
@@ -22,9 +25,10 @@ def pins(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE))
 
 
-def test_what_is_shipped_is_what_is_tested() -> None:
-    tested = pins(LOCKS[1])
-    shipped = pins(LAYER_LOCK)
+@pytest.mark.parametrize("lock", LAYER_LOCKS, ids=lambda lock: lock.parent.name)
+def test_what_is_shipped_is_what_is_tested(lock: Path) -> None:
+    tested = pins(DEV_LOCK)
+    shipped = pins(lock)
     assert shipped
     assert {name: tested.get(name) for name in shipped} == shipped
 
@@ -38,12 +42,29 @@ def test_the_packages_of_the_stock_clients_are_pinned_and_name_no_address() -> N
         assert "resolved" not in package
 
 
-def test_the_layer_leaves_to_the_runtime_what_the_runtime_brings() -> None:
+def test_the_layer_with_the_models_holds_all_that_the_other_one_does() -> None:
+    dependencies, models = map(pins, LAYER_LOCKS)
+    assert dependencies.items() <= models.items()
+    assert {"pydantic-ai-slim", "anthropic", "openai"} <= models.keys() - dependencies.keys()
+
+
+def test_only_run_step_has_the_layer_with_the_models(translated: Translated) -> None:
+    having = {
+        function
+        for function in FUNCTIONS
+        for layer in translated.properties(function)["Layers"]
+        if isinstance(layer, dict) and layer.get("Ref", "").startswith("ModelsLayer")
+    }
+    assert having == {"RunStepFunction"}
+
+
+@pytest.mark.parametrize("lock", LAYER_LOCKS, ids=lambda lock: lock.parent.name)
+def test_a_layer_leaves_to_the_runtime_what_the_runtime_brings(lock: Path) -> None:
     """boto3 and botocore would be the largest part of the layer."""
-    assert pins(LAYER_LOCK).keys() & {"boto3", "botocore", "s3transfer", "awslambdaric"} == set()
+    assert pins(lock).keys() & {"boto3", "botocore", "s3transfer", "awslambdaric"} == set()
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: f"{lock.parent.name}/{lock.name}")
 def test_a_lock_file_names_no_address_and_no_machine(lock: Path) -> None:
     lines = [line.strip() for line in lock.read_text().splitlines()]
     strange = [line for line in lines if not re.match(r"#|--hash=sha256:|[a-z0-9-]+==", line)]

@@ -1,0 +1,168 @@
+"""A function as it was built, started as AWS's own runtime emulator starts it (no Docker).
+
+What stands in `.aws-sam/build` is for arm64, so the layers of dependencies are installed once more
+for this machine, from the same lock files, by `make build/here/.installed`; code and core layer are
+the built ones. The emulator comes with aws-sam-cli and takes one request at a time.
+"""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runyard.dev.cloudformation import load_document
+from runyard.dev.part import free_ports
+from runyard.dev.template import Function, read_template
+
+BUILD = Path(".aws-sam/build")
+HERE = Path("build/here")
+_READY_SECONDS = 30
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class FunctionFailedError(Exception):
+    """The emulator or the function in it did not come up."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What came back, and the seconds from the request to the answer."""
+
+    payload: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BuiltFunction:
+    """A function at work; its first invocation is a cold start."""
+
+    url: str
+
+    def invoke(self, event: Mapping[str, Any]) -> Invocation:
+        """One event and its answer, which for a failure is what Lambda would report."""
+        request = urllib.request.Request(
+            f"{self.url}/2015-03-31/functions/function/invocations", json.dumps(event).encode()
+        )
+        begun = time.perf_counter()
+        with _opener.open(request, timeout=60) as answer:
+            body = answer.read()
+        return Invocation(json.loads(body or b"null"), time.perf_counter() - begun)
+
+
+def lacking() -> str:
+    """Which command has to be run first; empty where all is there."""
+    if not (BUILD / "template.yaml").exists():
+        return "make build"
+    return "" if (HERE / ".installed").exists() else "make build/here/.installed"
+
+
+def functions() -> dict[str, Function]:
+    """The functions of the built template, by their folder's name in `functions/`."""
+    names = {
+        logical_id: "".join(f"_{c.lower()}" if c.isupper() else c for c in logical_id)
+        for logical_id in read_template(Path("template.yaml")).functions
+    }
+    built = read_template(BUILD / "template.yaml").functions
+    return {
+        name.strip("_").removesuffix("_function"): built[logical_id]
+        for logical_id, name in names.items()
+    }
+
+
+def variables_of(function: Function, stack: Mapping[str, str]) -> dict[str, str]:
+    """The function's own variables and no others, and the way to a stack's emulators."""
+    ways = {name: value for name, value in stack.items() if name.startswith("AWS_")}
+    found = function.environment | ways
+    for name in ("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_PRIVATE_HOSTS"):
+        if name in function.environment:
+            found[name] = stack[name]
+    return found
+
+
+@contextmanager
+def started(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltFunction]:
+    """The function, behind the emulator, which loads it with the first invocation."""
+    runtime_port, port = free_ports(2)
+    command = [
+        str(_emulator()),
+        *("--log-level", "error"),
+        *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
+        *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+        *(str(_python()), "-m", "awslambdaric", function.handler),
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=function.code_dir,
+        env=_environment(function, variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            _wait_for(port, process)
+            yield BuiltFunction(f"http://127.0.0.1:{port}")
+        finally:
+            # The runtime is the emulator's child, and would outlive it.
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _environment(function: Function, variables: Mapping[str, str]) -> dict[str, str]:
+    path = [*map(_folder_of, layers_of(function)), HERE / "runtime"]
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(str(each.absolute()) for each in path),
+        "LAMBDA_TASK_ROOT": str(function.code_dir.absolute()),
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(function.timeout_seconds),
+        # There is no daemon of X-Ray here.
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        **variables,
+    }
+
+
+def layers_of(function: Function) -> list[str]:
+    """The logical ids of the layers that are built for the function."""
+    built = load_document(BUILD / "template.yaml")["Resources"]
+    layers = built[function.logical_id]["Properties"]["Layers"]
+    # What is not ours has an address; the agents' files are read as they are.
+    return [layer["Ref"] for layer in layers if "Ref" in layer and (BUILD / layer["Ref"]).exists()]
+
+
+def _folder_of(layer: str) -> Path:
+    here = HERE / layer
+    return here if here.exists() else BUILD / layer / "python"
+
+
+def _emulator() -> Path:
+    kind = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+    [found] = Path(".venv-sam/lib").glob(f"python3*/site-packages/samcli/local/rapid/*-{kind}")
+    return found.absolute()
+
+
+def _python() -> Path:
+    return Path((HERE / ".installed").read_text(encoding="utf-8").strip())
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + _READY_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            _opener.open(f"http://127.0.0.1:{port}/", timeout=5).close()
+        except urllib.error.HTTPError:
+            return  # It knows no such path, and so it is there.
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
+    raise FunctionFailedError("the runtime emulator did not come up")

@@ -1,0 +1,1 @@
+"""The functions as `make build` leaves them."""

@@ -1,0 +1,99 @@
+"""Each function from `.aws-sam/build`, under AWS's own runtime emulator and Python 3.13.
+
+The streaming door has a test of its own: what starts it is its `run.sh`.
+"""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.built_functions import functions
+from runyard.agent.agent_files import FolderOfAgents
+from runyard.agent.catalog import Catalog
+from runyard.dev.open_store import stores_of
+from runyard.dev.supervisor import REPOSITORY, LocalStack
+from runyard.domain.clock import stamp
+from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
+from runyard.store.stores import Stores
+from tests.artifacts.conftest import Invoke
+
+UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
+
+
+@pytest.fixture(scope="module")
+def built_stores(emulators: LocalStack) -> Stores:
+    """What the functions write to."""
+    return stores_of(emulators.environment)
+
+
+def idle_run(stores: Stores) -> Run:
+    """A run of the sample agent that asks something, and that nobody has started to carry."""
+    snapshot = Catalog(FolderOfAgents(REPOSITORY / "agents")).agent("support_triage")
+    run = Run(
+        id=new_id(),
+        project_id="p",
+        org_id="o",
+        app_id=new_id(),
+        agent=snapshot.name,
+        definition_digest=stores.definitions.keep(snapshot.model_dump(mode="json")),
+        input={"ticket_subject": "A bill", "ticket_body": "I was charged twice"},
+        started_at=stamp(),
+    )
+    stores.runs.create(run)
+    return run
+
+
+def test_every_function_is_built(emulators: LocalStack) -> None:
+    named = {path.name for path in (REPOSITORY / "functions").iterdir() if any(path.iterdir())}
+    assert set(functions()) == named
+    for function in functions().values():
+        assert (function.code_dir / function.handler.replace(".lambda_handler", ".py")).exists()
+
+
+def test_the_publisher_publishes(published: Any) -> None:
+    assert published["Status"] == "SUCCESS", published["Reason"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        ("api/health", 200),
+        ("api/create_run", 202),
+        ("api/create_run_blank", 400),
+        ("api/create_run_stream", 303),
+        ("api/get_unknown_run", 404),
+    ],
+)
+@pytest.mark.usefixtures("published")
+def test_the_api_answers(invoke: Invoke, payload: str, status: int) -> None:
+    answer = invoke(payload)
+    assert answer["statusCode"] == status, answer
+    assert answer["headers"]["x-request-id"]
+
+
+def test_a_run_is_carried_to_its_question_and_closed(invoke: Invoke, built_stores: Stores) -> None:
+    run = idle_run(built_stores)
+    mine = {UNKNOWN: run.id}
+
+    advanced = invoke("run_step/advance", mine)
+    assert advanced["outcome"] == "needs_input", advanced
+
+    assert invoke("request_input/wait", mine) is None
+    waiting = built_stores.runs.get(run.id)
+    assert waiting is not None
+    assert waiting.awaits_input
+    assert len(built_stores.input_requests.open_of_run(run.id)) == 1
+
+    assert invoke("sweep/everything")["checked"] >= 1
+
+    assert invoke("close_run/caught", mine) is None
+    closed = built_stores.runs.get(run.id)
+    assert closed is not None
+    assert (closed.status, closed.error and closed.error["code"]) == ("failed", "timed_out")
+
+
+@pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait", "close_run/caught"])
+def test_an_error_is_told_by_its_name(invoke: Invoke, payload: str) -> None:
+    """The state machine's catch and retry lists go by it."""
+    assert invoke(payload)["errorType"] == "NotFoundError"
