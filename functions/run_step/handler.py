@@ -1,7 +1,10 @@
 """Carries a run on for as long as one invocation may last. Invoked by the state machine."""
 
+import random
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]
 
 from runyard.bootstrap import run_async, worker
 from runyard.engine.advance_run import advance_run
@@ -10,6 +13,9 @@ from runyard.telemetry import working_on
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+# Processes that start from one snapshot would all wait for the same random times.
+register_after_restore(random.seed)
 
 
 @invocation
