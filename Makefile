@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build artifacts coldstart lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test check gates checkov check-agents fmt build artifacts coldstart lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -31,6 +31,9 @@ check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports
 
 gates: .venv-sam/.installed ## The template's four gates alone
 	$(SAM_PYTHON) tools/check_template.py
+
+checkov: .venv-checkov/.installed ## Hold the template against checkov's rules; those skipped are in tools/checkov.yaml
+	@.venv-checkov/bin/checkov --config-file tools/checkov.yaml
 
 check-agents: .venv/.installed ## Check the agents' files: every fault by file, line and field
 	@$(PYTHON) -m runyard.agents check
@@ -113,7 +116,7 @@ verify-log: .venv/.installed ## Check the invariants of every run's log: make ve
 	@$(PYTHON) -m runyard.verify_log $(ARGS)
 
 clean: ## Remove what the targets made: environments, builds, caches
-	rm -rf .venv .venv-sam .venv-peers .aws-sam build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-checkov .venv-peers .aws-sam build .pytest_cache .mypy_cache .ruff_cache
 	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -138,6 +141,12 @@ tests/clients/node_modules/.installed: tests/clients/package-lock.json
 	@if ! command -v npm >/dev/null; then exit 0; fi; cd tests/clients && \
 	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
 	  echo "npm could not install tests/clients: the tests of its clients will be skipped" >&2
+
+.venv-checkov/.installed: requirements/checkov.txt
+	@echo "Installing checkov into .venv-checkov (once, about a minute) ..."
+	@python=$$(tools/find-python 3.11+) && rm -rf .venv-checkov && "$$python" -m venv .venv-checkov
+	@.venv-checkov/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/checkov.txt
+	@touch $@
 
 # The layers of dependencies and Lambda's runtime, for this machine: what is built is for arm64.
 build/here/.installed: layers/dependencies/requirements.txt layers/models/requirements.txt \

@@ -104,3 +104,17 @@ def test_the_adapter_can_start_the_stream_function() -> None:
     script = ROOT / "functions" / "stream" / "run.sh"
     assert os.access(script, os.X_OK)
     assert b"\r" not in script.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["Api", "Stream", "RunStep"])
+def test_a_function_that_many_may_start_can_be_capped(translated: Translated, name: str) -> None:
+    """Without a cap there is no reservation: one of 0 would stop the function."""
+    cap = translated.properties(f"{name}Function")["ReservedConcurrentExecutions"]
+    assert cap == {
+        "Fn::If": [f"Has{name}Concurrency", {"Ref": f"{name}Concurrency"}, {"Ref": "AWS::NoValue"}]
+    }
+    parameter = translated.document["Parameters"][f"{name}Concurrency"]
+    assert parameter["Default"] == 0
+    assert translated.document["Conditions"][f"Has{name}Concurrency"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": f"{name}Concurrency"}, 0]}]
+    }
