@@ -32,10 +32,12 @@ class Threads:
         # Under a new id, so that boto3 may send it again where its answer was lost.
         self._table.put(item)
 
-    def get(self, thread_id: str) -> Thread | None:
-        """The thread, or None, also where it is being deleted."""
+    def get(self, thread_id: str, *, also_marked: bool = False) -> Thread | None:
+        """The thread, or None; one that is being deleted is found only where `also_marked`."""
         item = self._table.get(keys.thread(thread_id))
-        return None if item is None or "deleted_at" in item else Thread.model_validate(item)
+        if item is None or ("deleted_at" in item and not also_marked):
+            return None
+        return Thread.model_validate(item)
 
     def newest(self, projects: Sequence[str], before: Thread | None, limit: int) -> list[Thread]:
         """The newest threads of these projects, newest first; with `before`, only older ones."""
