@@ -18,6 +18,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
         "checked": sweep.checked,
         "restarted": sweep.restarted,
         "resumed": sweep.resumed,
+        "removed": sweep.removed,
         "unclear": len(sweep.unclear),
         "not_begun": len(sweep.not_begun),
     }

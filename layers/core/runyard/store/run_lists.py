@@ -17,6 +17,7 @@ from typing import Any
 from runyard.domain.runs import ENDED, Run
 from runyard.store import keys
 from runyard.store.index_reader import IndexReader
+from runyard.store.list_marks import ListMarks
 from runyard.store.newest_first import newest_first
 from runyard.store.run_list_plan import (
     SHOWN_STATUSES,
@@ -47,8 +48,9 @@ class RunIds:
 class RunLists:
     """The lists of runs of the records table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, marks: ListMarks) -> None:
         self._table = table
+        self._marks = marks
 
     def newest(
         self, projects: Sequence[str], statuses: frozenset[str], before: Run | None, limit: int
@@ -71,16 +73,16 @@ class RunLists:
         if not any(field.removeprefix("-") == "started_at" for field in fields):
             fields = (*fields, "-started_at")
         segments = planned_segments(wanted, fields)
-        return _Reader(self._table, fields).page(wanted, segments, first, size)
+        return _Reader(self._table, self._marks, fields).page(wanted, segments, first, size)
 
 
 class _Reader:
     """One request's reading: what was counted once is not counted again."""
 
-    def __init__(self, table: Table, fields: tuple[str, ...]) -> None:
+    def __init__(self, table: Table, marks: ListMarks, fields: tuple[str, ...]) -> None:
         self._table = table
         self._fields = fields
-        self._index = IndexReader(table)
+        self._index = IndexReader(table, marks)
 
     def page(
         self, wanted: RunFilter, segments: Sequence[Segment] | None, first: int, size: int
@@ -148,15 +150,12 @@ class _Reader:
     ) -> tuple[list[str], bool]:
         """So many entries of one list, with so many before and behind; True: newest first."""
         (one,) = segment.lists
-        mark = 0
-        if one.only_grows:
-            mark = self._index.marked_before(one, before)
+        mark, after = self._index.mark_before(one, before) if one.only_grows else (0, "")
         # Places that are counted from the newest move when a run is added, places counted from the
         # oldest do not: who reads upwards, page by page, must not meet a run twice.
         holds_still = one.only_grows and not segment.descending
         if behind < before - mark and not holds_still:
             return list(self._index.keys(one, descending=True, skip=behind, limit=count)), True
-        after = self._index.mark(one, mark)
         return list(self._index.keys(one, after=after, skip=before - mark, limit=count)), False
 
     # --- filters and orders that no index has --------------------------------------------------

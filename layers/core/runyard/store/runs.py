@@ -88,9 +88,9 @@ class Runs:
         return item
 
     def get(self, run_id: str) -> Run | None:
-        """The run's record, or None."""
+        """The run's record, or None; one that is deleted has none."""
         item = self._table.get(keys.run(run_id))
-        if item is None:
+        if item is None or "deleted_at" in item:
             return None
         run = self.from_item(item)
         self._remember(run)
@@ -99,7 +99,7 @@ class Runs:
     def many(self, run_ids: Sequence[str]) -> list[Run]:
         """The records of these runs, in this order; an id that has none is passed over."""
         found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
-        items = {item["id"]: item for item in found}
+        items = {item["id"]: item for item in found if "deleted_at" not in item}
         return [self.from_item(items[run_id]) for run_id in run_ids if run_id in items]
 
     def status_change(
@@ -192,7 +192,8 @@ class Runs:
     def to_be_checked(self, until: str | None) -> Iterator[str]:
         """Ids of the runs that are to be checked by `until`; None: of all live ones.
 
-        Also of those that hold money, ended ones among them; an id may come twice.
+        Also of those that hold money, ended ones among them, and of those of which something is to
+        be deleted; an id may come twice.
         """
         for shard in range(keys.OPEN_RUN_SHARDS):
             values = {":open_shard": keys.shard_name(shard), ":until": until or "9"}

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 from runyard.store.access_keys import AccessKeys
 from runyard.store.checkpoints import Checkpoints
 from runyard.store.definitions import Definitions
+from runyard.store.deleted_runs import DeletedRuns
 from runyard.store.event_log import EventLog
 from runyard.store.files import Files
 from runyard.store.histories import Histories
 from runyard.store.idempotency import Idempotency
 from runyard.store.input_requests import InputRequests
+from runyard.store.list_marks import ListMarks
 from runyard.store.live_runs import LiveRuns
 from runyard.store.messages import Messages
 from runyard.store.payloads import Payloads
@@ -35,6 +37,7 @@ class Stores:
     log: EventLog
     histories: Histories
     runs: Runs
+    deleted_runs: DeletedRuns
     run_lists: RunLists
     live_runs: LiveRuns
     threads: Threads
@@ -64,12 +67,16 @@ class Stores:
         records = Table(dynamodb, records_table)
         threads = Threads(records, payloads)
         runs = Runs(records, payloads)
-        log = EventLog(Table(dynamodb, events_table), payloads)
+        events = Table(dynamodb, events_table)
+        log = EventLog(events, payloads)
+        marks = ListMarks(records)
+        checkpoints, files = Checkpoints(s3, bucket), Files(records, s3, bucket)
         return cls(
             log=log,
-            histories=Histories(log, Checkpoints(s3, bucket), runs),
+            histories=Histories(log, checkpoints, runs),
             runs=runs,
-            run_lists=RunLists(records),
+            deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, marks),
+            run_lists=RunLists(records, marks),
             live_runs=LiveRuns(records),
             threads=threads,
             messages=Messages(records, payloads, threads),
@@ -78,7 +85,7 @@ class Stores:
             access_keys=AccessKeys(records),
             project_caps=ProjectCaps(records),
             spending=Spending(records, runs),
-            files=Files(records, s3, bucket),
+            files=files,
             idempotency=Idempotency(records, payloads),
             webhooks=Webhooks(records),
             webhook_deliveries=WebhookDeliveries(records),

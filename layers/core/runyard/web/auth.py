@@ -20,6 +20,7 @@ from runyard.domain.errors import (
 from runyard.domain.ids import is_id
 from runyard.domain.runs import Run
 from runyard.store.access_keys import AccessKey, Scope
+from runyard.store.deleted_runs import DeletedRun
 from runyard.telemetry import measures, working_on
 from runyard.web import tickets
 from runyard.web.rate_limits import RateLimits
@@ -92,6 +93,19 @@ async def run_of(services: Services, key: AccessKey, run_id: str) -> Run:
     if not key.sees(run.org_id, run.project_id):
         raise NotFoundError
     return run
+
+
+async def run_to_delete(services: Services, key: AccessKey, run_id: str) -> str:
+    """The id of a run that the key may see; also of one whose deletion was interrupted."""
+    stores = services.stores
+
+    def found() -> Run | DeletedRun | None:
+        return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
+
+    run = await run_in_threadpool(found) if is_id(run_id) else None
+    if run is None or not key.sees(run.org_id, run.project_id):
+        raise NotFoundError
+    return run.id
 
 
 async def run_to_stream(
