@@ -44,6 +44,7 @@ ELSEWHERE = {
     "store/table.py: self.client.delete_item": "the same",
     "store/bucket.py": "the same",
     "engine/delete_run.py": "the same",
+    "engine/retention.py": "the same",
     "engine/sweep_runs.py: stores.deleted_runs.find": "the same",
 }
 

@@ -23,6 +23,7 @@ from runyard.store.run_list_plan import (
     SHOWN_STATUSES,
     RunFilter,
     Segment,
+    by_end,
     by_start,
     groups_of,
     planned_segments,
@@ -63,6 +64,13 @@ class RunLists:
         lists = [one for project in projects for one in by_start(project, wanted)]
         cursor = keys.timed(before.started_at, before.id) if before else None
         return newest_first(self._table, lists, cursor, limit)
+
+    def ended_before(self, project_id: str, status: str, moment: str) -> Iterator[str]:
+        """The ids of the runs that ended so before the moment, oldest first."""
+        one = by_end(project_id, status)
+        values = {":partition": one.partition, ":before": moment}
+        condition = f"#{one.partition_key} = :partition AND #{one.sort_key} < :before"
+        return map(_id, self._table.sort_keys(condition, values, one.index))
 
     def page(self, wanted: RunFilter, sort: Sequence[str], first: int, size: int) -> RunIds:
         """The runs at the places `first` (from 1) to `first + size - 1`; beyond the end: none.

@@ -17,6 +17,7 @@ from runyard.store.live_runs import LiveRuns
 from runyard.store.messages import Messages
 from runyard.store.payloads import Payloads
 from runyard.store.project_caps import ProjectCaps
+from runyard.store.retention_days import RetentionDays
 from runyard.store.run_lists import RunLists
 from runyard.store.runs import Runs
 from runyard.store.spending import Spending
@@ -46,6 +47,7 @@ class Stores:
     definitions: Definitions
     access_keys: AccessKeys
     project_caps: ProjectCaps
+    retention_days: RetentionDays
     spending: Spending
     files: Files
     idempotency: Idempotency
@@ -84,6 +86,7 @@ class Stores:
             definitions=Definitions(records),
             access_keys=AccessKeys(records),
             project_caps=ProjectCaps(records),
+            retention_days=RetentionDays(records),
             spending=Spending(records, runs),
             files=files,
             idempotency=Idempotency(records, payloads),
