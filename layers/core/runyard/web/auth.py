@@ -112,11 +112,26 @@ async def run_to_stream(
     request: Request, services: Services, run_id: str, *, needs_project: bool = True
 ) -> Run:
     """The run whose stream is asked for, by key or by ticket."""
+    return await _by_key_or_ticket(request, services, run_id, "stream", needs_project)
+
+
+async def run_to_export(request: Request, services: Services, run_id: str) -> Run:
+    """The run whose export is asked for, by key or by a ticket for just that."""
+    return await _by_key_or_ticket(request, services, run_id, "export")
+
+
+async def _by_key_or_ticket(
+    request: Request,
+    services: Services,
+    run_id: str,
+    scope: tickets.Scope,
+    needs_project: bool = True,
+) -> Run:
     ticket = ticket_of(request)
     if ticket is None:
         key = await authorized(request, services, "runs:read", needs_project=needs_project)
         return await run_of(services, key, run_id)
-    if not await run_in_threadpool(tickets.is_good, services.ticket_keys, ticket, run_id):
+    if not await run_in_threadpool(tickets.is_good, services.ticket_keys, ticket, run_id, scope):
         raise UnauthorizedError
     return await _found(services, run_id)
 
