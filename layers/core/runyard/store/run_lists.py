@@ -35,7 +35,10 @@ from runyard.store.table import Table
 _GATHERED_AT_MOST = 1_000
 # What runs are filtered and sorted by.
 _Facts = Mapping[str, Any]
-_FACTS = ("id", "status", "open_requests", "started_at", "ended_at", "user_id", "session_id")
+_FACTS = (
+    *("id", "status", "open_requests", "started_at", "ended_at", "user_id", "session_id"),
+    "deleted_at",
+)
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,7 @@ class _Reader:
         return [
             {**item, "status": reported(item["status"], int(item["open_requests"]))}
             for item in found
+            if "deleted_at" not in item  # Its index is behind.
         ]
 
     def _facts_of_keys(self, project: str, entries: Iterable[str]) -> list[_Facts]:
