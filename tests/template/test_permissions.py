@@ -83,13 +83,12 @@ def test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs(
     assert {function: rights[function] for function in DELETERS} == dict.fromkeys(
         DELETERS, deleting
     )
-    threads = {
-        ("dynamodb:BatchWriteItem", "THREAD#*"),
-        ("s3:DeleteObject", "${Bucket.Arn}/threads/*"),
-    }
-    assert rights["StreamFunction"] <= threads
-    others = set(FUNCTIONS) - {*DELETERS, "StreamFunction"}
-    assert [function for function in others if rights[function]] == []
+    assert [function for function in set(FUNCTIONS) - {*DELETERS} if rights[function]] == []
+
+
+def test_a_door_without_the_right_to_delete_knows_so(translated: Translated) -> None:
+    can = {door: translated.variables(door)["CAN_DELETE"] for door in DOORS}
+    assert can == {"ApiFunction": "true", "StreamFunction": "false"}
 
 
 def test_who_deletes_may_list_payloads_and_nothing_else(translated: Translated) -> None:

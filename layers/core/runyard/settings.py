@@ -77,6 +77,7 @@ class Settings(BaseModel):
     stream_url: str = Field(
         "", description="Base URL of the streaming door; empty where this door itself can stream."
     )
+    can_delete: bool = Field(True, description="Whether this door may delete runs and threads.")
     cors_origin: str = Field(
         "", description="Origin whose pages may call, or *; empty where the platform answers CORS."
     )

@@ -33,7 +33,8 @@ def compose(
         # One machine: an empty query costs nothing and a write is seen in a few milliseconds.
         "TAIL_MIN_MS": "10",
         "TAIL_MAX_MS": "100",
-        "STREAM_URL": "",  # This one door can stream.
+        "STREAM_URL": "",  # This one door can stream,
+        "CAN_DELETE": "true",  # and delete.
         "AGENTS_KEY": "",  # It reads the files themselves, so that a change counts at once.
         "CORS_ORIGIN": "*",  # On AWS the platform answers for it; here nobody stands in front.
         # There is one user here, who may well be a load test.

@@ -6,7 +6,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -22,7 +22,7 @@ from runyard.store.files import NewFile
 from runyard.store.idempotency import HEADER, Claim
 from runyard.web.auth import run_of, run_to_delete
 from runyard.web.bodies import parsed_body, validated
-from runyard.web.dependencies import Reader, Uses, Writer
+from runyard.web.dependencies import Reader, Uses, Writer, deleting_door
 from runyard.web.idempotency import once
 from runyard.web.request_ids import trace_id_of
 from runyard.web.runs_api.events import STREAM
@@ -110,7 +110,7 @@ async def get_run(run_id: str, services: Uses, key: Reader) -> dict[str, Any]:
     return {"data": await _shown(services, run.id)}
 
 
-@router.delete("/runs/{run_id}")
+@router.delete("/runs/{run_id}", dependencies=[Depends(deleting_door)])
 async def delete(run_id: str, services: Uses, key: Writer) -> Response:
     """Delete a run that has ended, for good."""
     deleted = await run_to_delete(services, key, run_id)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -14,7 +14,7 @@ from runyard.domain.ids import new_id
 from runyard.domain.threads import Thread
 from runyard.store.access_keys import AccessKey
 from runyard.web.bodies import parsed_body
-from runyard.web.dependencies import Uses
+from runyard.web.dependencies import Uses, deleting_door
 from runyard.web.threads_api.dependencies import (
     Reader,
     Writer,
@@ -86,7 +86,7 @@ async def update_thread(
     return thread_view(renamed)
 
 
-@router.delete("/threads/{thread_id}")
+@router.delete("/threads/{thread_id}", dependencies=[Depends(deleting_door)])
 async def delete_thread(thread_id: str, services: Uses, key: Writer) -> Response:
     """Delete the thread and its messages; its runs stay."""
     await run_in_threadpool(_delete, services, key, thread_id)
