@@ -1,25 +1,34 @@
-"""Takes up the runs that nobody is at work on. Invoked every five minutes."""
+"""Takes up the runs that nobody is at work on, and ends what was kept long enough.
+
+Invoked every five minutes.
+"""
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import connect, orchestrator
+from runyard.bootstrap import connect, orchestrator, retention
 from runyard.engine.sweep_runs import sweep_runs
 from runyard.observability import invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+# What a deletion that has begun may still take, before the invocation ends.
+RESERVE_SECONDS = 30
+
 
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
     """Look at the runs whose time has come; `{everything: true}` means all live ones."""
     sweep = sweep_runs(connect(), orchestrator(), everything=bool(event.get("everything")))
+    seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     counts = {
         "checked": sweep.checked,
         "restarted": sweep.restarted,
         "resumed": sweep.resumed,
+        "removed": sweep.removed,
         "unclear": len(sweep.unclear),
         "not_begun": len(sweep.not_begun),
+        "expired": retention().enforce(seconds),
     }
     logger.info("swept", extra=counts)
     return counts

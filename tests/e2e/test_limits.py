@@ -102,6 +102,29 @@ def test_a_door_counts_what_it_admits_until_it_counts_anew(
     assert counted.project_admits(project_id, 0)
 
 
+def test_a_noisy_project_takes_nothing_from_another(
+    local: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = services_of(local, project_max_live_runs=2, key_requests_per_second=0.5)
+    monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
+    noisy, calm = ({"Authorization": f"Bearer ry_{new_id()}"} for _ in range(2))
+    for headers in (noisy, calm):
+        secret = headers["Authorization"].removeprefix("Bearer ")
+        services.stores.access_keys.ensure(secret, project_id=f"p-{secret}", org_id="limits")
+    body = {"input": TICKET, "background": True}
+    with TestClient(create_app(services)) as door:
+        # A bucket of one request; then of as many as it likes.
+        assert door.post("/v1/runs", json=body, headers=noisy).status_code == 202
+        assert door.post("/v1/runs", json=body, headers=noisy).status_code == 429
+        assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
+    services = services_of(local, project_max_live_runs=2, key_requests_per_second=0)
+    monkeypatch.setattr(services.orchestrator, "start", lambda run: None)
+    with TestClient(create_app(services)) as door:
+        statuses = [door.post("/v1/runs", json=body, headers=noisy).status_code for _ in range(5)]
+        assert sorted(set(statuses)) == [202, 429]
+        assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
+
+
 def test_a_run_that_was_started_is_found_again_though_there_is_no_room(open_door: Open) -> None:
     door = open_door(project_max_live_runs=1)
     body = {"input": TICKET, "stream": True}

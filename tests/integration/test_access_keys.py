@@ -2,7 +2,9 @@
 
 import os
 import time
+from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ from botocore.stub import Stubber
 
 from runyard import keys as command
 from runyard.dev.supervisor import LocalStack
+from runyard.domain.clock import stamp_in
 from runyard.domain.errors import ConflictError
 from runyard.domain.ids import new_id
 from runyard.store import access_keys as module
 from runyard.store import keys as places
 from runyard.store.access_keys import AccessKeys
 from runyard.store.project_caps import ProjectCaps
+from runyard.store.retention_days import RetentionDays
 from runyard.store.stores import Stores
 from runyard.store.table import Table
 
@@ -196,6 +200,67 @@ def test_a_project_is_given_to_an_organization(
 
 
 @pytest.mark.usefixtures("in_environment")
+def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    project = f"project-{new_id()}"
+    words = ("--project", project, "--org", "rotating", "--scope", "runs:read", "--days", "90")
+    first = run(capsys, "create", *words, "--agent", "tools", "--user-id", "ada").strip()
+    old = AccessKeys(table).find(first)
+    assert old is not None
+    second = run(capsys, "rotate", old.id, "--overlap-hours", "2").strip()
+    new, ending = AccessKeys(table).find(second), AccessKeys(table).find(first)
+    assert new is not None
+    assert ending is not None
+    changed = {"key_hash", "created_at", "valid_until", "last_used_at"}
+    assert new.model_dump(exclude=changed) == old.model_dump(exclude=changed)
+    assert new.id != old.id
+    # Both are valid for two hours; the new one for as long as the old one was made for.
+    assert ending.is_valid()
+    assert stamp_in(7_000) < str(ending.valid_until) < stamp_in(7_300)
+    assert stamp_in(89.9 * 86_400) < str(new.valid_until) < stamp_in(90.1 * 86_400)
+    assert set(rows(run(capsys, "list", "--org", "rotating"))) == {old.id, new.id}
+
+    # At once: the old one is over, and has no other successor.
+    third = run(capsys, "rotate", new.id, "--overlap-hours", "0", "--days", "1").strip()
+    ended = AccessKeys(table).find(second)
+    assert ended is not None
+    assert not ended.is_valid()
+    assert command.main(["rotate", new.id]) == 1
+    assert "has ended" in capsys.readouterr().err
+    assert command.main(["rotate", "key_000000000000"]) == 1
+    newest = AccessKeys(table).find(third)
+    assert newest is not None
+    assert str(newest.valid_until) < stamp_in(1.1 * 86_400)
+
+
+def test_an_overlap_never_makes_a_key_valid_for_longer(access_keys: AccessKeys) -> None:
+    until = stamp_in(60)
+    make = partial(access_keys.ensure, project_id=f"p-{new_id()}", org_id="o-overlap")
+    old, for_ever = make(f"ry_{new_id()}", valid_until=until), make(f"ry_{new_id()}")
+    access_keys.rotate(old.id, f"ry_{new_id()}", overlap=timedelta(days=1))
+    new = access_keys.rotate(for_ever.id, f"ry_{new_id()}", overlap=timedelta(days=1))
+    ends = {key.id: key.valid_until for key in access_keys.all() if key.org_id == "o-overlap"}
+    assert new is not None
+    assert ends[old.id] == until
+    assert ends[new.id] is None
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_projects_runs_can_be_kept_for_its_own_time(
+    table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = f"project-{new_id()}"
+    words = ("project", project, "--org", "mine")
+    assert "kept" not in run(capsys, *words)
+    for given, kept, said in (
+        ("30", 30, "for 30 days"),
+        ("0", 0, "for ever"),
+        ("default", 7, "as"),
+    ):
+        assert said in run(capsys, *words, "--retention-days", given)
+        assert RetentionDays(table).of([project], 7) == {project: kept}
+
+
+@pytest.mark.usefixtures("in_environment")
 def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     project, default = f"project-{new_id()}", Decimal(7)
     words = ("project", project, "--org", "mine")
@@ -214,6 +279,9 @@ def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str
         (),
         ("project", "p", "--daily-usd", "-1"),
         ("project", "p", "--daily-usd", "1e3"),
+        ("project", "p", "--retention-days", "-1"),
+        ("rotate",),
+        ("rotate", "key_000000000000", "--overlap-hours", "x"),
         ("create",),  # Whose it is has to be said.
         ("create", "--project", "p", "--organization"),
         ("create", "--project", " "),

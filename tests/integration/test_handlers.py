@@ -57,9 +57,14 @@ def test_the_api_answers_as_behind_api_gateway(
     assert json.loads(answer["body"])
 
 
-@pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait", "close_run/caught"])
+@pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait"])
 def test_a_run_that_does_not_exist_is_an_error_by_name(stack: LocalStack, payload: str) -> None:
     assert invoke(stack, payload)["errorType"] == "NotFoundError"
+
+
+def test_a_run_that_was_deleted_is_closed_without_ado(stack: LocalStack) -> None:
+    """Its execution may have waited on; nobody is to be woken for it at night."""
+    assert invoke(stack, "close_run/caught") is None
 
 
 def idle_run(stores: Stores) -> Run:

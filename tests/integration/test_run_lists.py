@@ -16,7 +16,7 @@ from runyard.domain.clock import stamp
 from runyard.domain.ids import derived_id, new_id
 from runyard.domain.requests import InputRequest
 from runyard.domain.runs import ENDED, Run, RunStatus
-from runyard.store import index_reader, keys, run_lists
+from runyard.store import keys, list_marks, run_lists
 from runyard.store.dynamo import transact
 from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
 from runyard.store.runs import reported
@@ -194,7 +194,7 @@ def test_a_project_without_runs_has_an_empty_list(stores: Stores) -> None:
 def test_marked_lists_are_the_same(
     listing: Listing, fields: dict[str, Any], sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_reader, "_MARK_EVERY", 10)
+    monkeypatch.setattr(list_marks, "MARK_EVERY", 10)
     wanted = RunFilter(listing.project_id, **fields)
     listing.check(wanted, (sort,), 7)
     listing.check(wanted, (sort, "status"), 3, 1, 2, 5, 9)
@@ -212,7 +212,7 @@ def test_long_lists_are_combined_in_step(
 def test_marks_are_set_where_nothing_comes_in_any_more(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_reader, "_MARK_EVERY", 10)
+    monkeypatch.setattr(list_marks, "MARK_EVERY", 10)
     project_id, dice = new_id(), random.Random(1)
     old = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(95)]
     new = [some_run(dice, project_id, datetime.now(UTC)) for _ in range(40)]
@@ -232,7 +232,7 @@ def test_marks_are_set_where_nothing_comes_in_any_more(
 def test_pages_hold_still_from_the_oldest_on_while_runs_are_added(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_reader, "_MARK_EVERY", 10)
+    monkeypatch.setattr(list_marks, "MARK_EVERY", 10)
     project_id, dice = new_id(), random.Random(2)
     first = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(120)]
     put_all(table, stores, first)

@@ -13,7 +13,9 @@ from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import stamp
 from runyard.domain.errors import ThreadBusyError
 from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
 from runyard.domain.threads import Thread
+from runyard.engine.journal import Journal
 from runyard.engine.verify_log import faults_of_run
 from runyard.settings import Settings
 from runyard.store import keys
@@ -37,6 +39,26 @@ def new_thread(stores: Stores) -> Thread:
     thread = Thread(id=new_id(), project_id=PROJECT_ID, org_id=ORG_ID, created_at=at, updated_at=at)
     stores.threads.create(thread)
     return thread
+
+
+def run_in(stores: Stores, thread: Thread) -> Run:
+    """A run that is recorded in the thread and carried by nobody."""
+    found = stores.threads.get(thread.id)
+    assert found is not None
+    run = Run(
+        id=new_id(),
+        project_id=thread.project_id,
+        org_id=thread.org_id,
+        app_id=new_id(),
+        agent="talker@1",
+        definition_digest="none",
+        input={},
+        thread_id=thread.id,
+        thread_messages=found.messages,
+        started_at=stamp(),
+    )
+    stores.runs.create(run, stores.threads.begin_changes(found, run))
+    return run
 
 
 @pytest.mark.timeout(300)
@@ -151,6 +173,55 @@ def test_a_deletion_that_was_interrupted_is_taken_up(stack: LocalStack, stores: 
     assert stores.threads.delete(thread.id) is None
     assert list(stores.messages.read(thread.id, 0, 3)) == []
     assert stack.client("s3").list_objects_v2(**bucket)["KeyCount"] == 0
+
+
+def test_a_deletion_that_was_interrupted_is_taken_up_over_http(
+    threads: ThreadsService, stores: Stores, key_of: Callable[..., str]
+) -> None:
+    thread_id = threads.thread("Hello")
+    stores.threads._mark_deleted(thread_id)
+    path = f"/threads/{thread_id}"
+    assert_refused(threads.http.get(path), 404, "threads.not_found")
+    assert_refused(threads.http.post(f"{path}/runs", json={}), 404, "threads.not_found")
+    with ThreadsService(threads.base_url, key_of("elsewhere")) as stranger:
+        assert_refused(stranger.http.delete(path), 404, "threads.not_found")
+    assert list(stores.messages.read(thread_id, 0, 1))
+    assert threads.http.delete(path).status_code == 204
+    assert list(stores.messages.read(thread_id, 0, 1)) == []
+    assert_refused(threads.http.delete(path), 404, "threads.not_found")
+
+
+def test_a_large_answer_goes_to_s3_once_however_often_its_end_is_tried(
+    stack: LocalStack, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = new_thread(stores)
+    stores.messages.add(thread.id, "user", "Hello")
+    run = run_in(stores, thread)
+    journal = Journal.open(stores, run.id)
+    journal.start()
+    comes = iter(("as you", "end", "it"))
+    read = stores.threads.get
+
+    def with_a_message_right_behind(thread_id: str) -> Thread | None:
+        """The thread has changed when the end is written."""
+        found = read(thread_id)
+        if (content := next(comes, None)) is not None:
+            monkeypatch.setattr(stores.threads, "get", read)
+            stores.messages.add(thread_id, "user", content)
+            monkeypatch.setattr(stores.threads, "get", with_a_message_right_behind)
+        return found
+
+    monkeypatch.setattr(stores.threads, "get", with_a_message_right_behind)
+    large = "x" * 150_000
+    journal.complete({"content": large})
+    monkeypatch.undo()
+    *_, answer = stores.messages.read(thread.id, 0, 5)
+    assert (answer.sequence, answer.content) == (5, large)
+    kept = stack.client("s3").list_objects_v2(
+        Bucket=stack.environment["BUCKET"], Prefix=f"threads/{thread.id}/"
+    )
+    assert kept["KeyCount"] == 1
+    assert faults_of_run(stores, run.id) == []
 
 
 def test_a_deletion_and_a_create_at_once_leave_no_run_without_its_thread(

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from typing import Any
 
 import pytest
 
@@ -232,3 +233,65 @@ def test_text_in_another_encoding_than_utf_8() -> None:
     with LoopbackServer(answer) as server:
         assert fetched(f"{server.url}/latin-1", (server.host_and_port,)).text == "Zoë"
         assert fetched(f"{server.url}/nonsense", (server.host_and_port,)).text == "Zo\ufffd"
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def leading_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:
+    """Let a name lead to these addresses, look-up by look-up; gives the look-ups as they come.
+
+    A mock, because the tests have no name server of their own.
+    """
+    real, looked_up = socket.getaddrinfo, []
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != name:
+            return real(host, port, *args, **kwargs)
+        looked_up.append(name)
+        addresses = answers[min(len(looked_up), len(answers)) - 1]
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (address, port),
+            )
+            for address in addresses
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return looked_up
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [["10.1.2.3"], ["169.254.169.254"], ["8.8.8.8", "192.168.0.1"], ["2606:4700::1111", "::1"]],
+    ids=" ".join,
+)
+def test_a_name_that_leads_to_a_private_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str]
+) -> None:
+    leading_to(monkeypatch, "shop.example", addresses)
+    assert code_of("http://shop.example/") == "address_refused"
+
+
+def test_a_redirect_to_a_name_that_leads_to_a_private_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leading_to(monkeypatch, "inner.example", ["10.1.2.3"])
+    with redirecting_to("http://inner.example/admin") as server:
+        assert code_of(server.url, (server.host_and_port,)) == "address_refused"
+
+
+def test_a_name_is_looked_up_once_and_cannot_lead_elsewhere_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rebinding: a good address for the check, and another one for the connection."""
+    looked_up = leading_to(monkeypatch, "shop.example", ["127.0.0.1"], ["169.254.169.254"])
+    with LoopbackServer(answer_ok) as server:
+        url = f"http://shop.example:{server.port}/"
+        assert fetched(url, (f"shop.example:{server.port}",)).text == "ok"
+        assert server.received[0].headers["host"] == f"shop.example:{server.port}"
+    assert looked_up == ["shop.example"]

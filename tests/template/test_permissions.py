@@ -11,6 +11,8 @@ from tests.template.repository import CALLED_BY_THE_MACHINE, DOORS, FUNCTIONS, W
 
 # The only actions here that AWS defines without a resource.
 WITHOUT_RESOURCE = "logs:"
+# Who deletes: the one when it is asked, the other for those who asked too early, and for retention.
+DELETERS = ("ApiFunction", "SweepFunction")
 # What those write who carry runs, and who ask for them.
 WRITTEN_FOR_RUNS = "(runs|threads|files|uploads|checkpoints)"
 
@@ -38,14 +40,18 @@ def test_no_statement_is_about_every_resource(translated: Translated) -> None:
 
 
 @pytest.mark.parametrize("function", WITH_RUNS)
-def test_the_log_is_append_only(translated: Translated, function: str) -> None:
+def test_the_log_is_append_only_but_for_those_who_delete_runs(
+    translated: Translated, function: str
+) -> None:
     events = {
         action
         for statement in translated.statements(f"{function}Role")
         if statement["Resource"] == {"Fn::GetAtt": ["EventsTable", "Arn"]}
         for action in statement["Action"]
     }
-    assert events <= {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"}
+    deletes = {"dynamodb:BatchWriteItem"} if function in DELETERS else set()
+    assert events <= {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"} | deletes
+    assert deletes <= events
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -53,19 +59,42 @@ def test_nobody_scans(translated: Translated, function: str) -> None:
     assert [action for action in translated.actions(function) if "Scan" in action] == []
 
 
-def test_only_the_api_deletes_and_only_what_is_a_threads(translated: Translated) -> None:
-    deleters = {
-        (function, action, _bound(statement))
+def test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs(
+    translated: Translated,
+) -> None:
+    rights = {
+        function: {
+            (action, bound)
+            for statement in translated.statements(f"{function}Role")
+            for action in statement["Action"]
+            if "Delete" in action or "BatchWrite" in action
+            if not action.startswith("sqs:")  # A message that is done with.
+            for bound in _bounds(statement)
+        }
+        for function in FUNCTIONS
+    }
+    parts = ("RUN#*", "THREAD#*", "FILE#*", "MARKS#*")
+    folders = ("runs", "threads", "files", "uploads", "checkpoints")
+    deleting = {
+        ("dynamodb:BatchWriteItem", "EventsTable"),
+        *(("dynamodb:BatchWriteItem", part) for part in parts),
+        *(("dynamodb:DeleteItem", part) for part in parts),
+        *(("s3:DeleteObject", f"${{Bucket.Arn}}/{folder}/*") for folder in folders),
+    }
+    assert {function: rights[function] for function in DELETERS} == dict.fromkeys(
+        DELETERS, deleting
+    )
+    assert [function for function in set(FUNCTIONS) - {*DELETERS} if rights[function]] == []
+
+
+def test_who_deletes_may_list_payloads_and_nothing_else(translated: Translated) -> None:
+    listing = {
+        function: statement["Condition"]
         for function in FUNCTIONS
         for statement in translated.statements(f"{function}Role")
-        for action in statement["Action"]
-        if "Delete" in action or "BatchWrite" in action
-        if not action.startswith("sqs:")  # A message that is done with.
+        if "s3:ListBucket" in statement["Action"]
     }
-    assert deleters == {
-        ("ApiFunction", "dynamodb:BatchWriteItem", "THREAD#*"),
-        ("ApiFunction", "s3:DeleteObject", "${Bucket.Arn}/threads/*"),
-    }
+    assert listing == {name: {"StringLike": {"s3:prefix": "runs/*"}} for name in DELETERS}
 
 
 def test_only_the_api_and_the_sweep_give_answers_to_the_machine(translated: Translated) -> None:
@@ -77,12 +106,15 @@ def test_only_the_api_and_the_sweep_give_answers_to_the_machine(translated: Tran
     assert givers == {"ApiFunction", "SweepFunction"}
 
 
-def _bound(statement: Mapping[str, Any]) -> str:
-    """The part of a table or a bucket that a statement is about."""
-    if "Condition" not in statement:
-        return ", ".join(each.get("Fn::Sub", str(each)) for each in _listed(statement["Resource"]))
-    (key,) = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    return str(key)
+def _bounds(statement: Mapping[str, Any]) -> list[str]:
+    """The parts of a table or a bucket that a statement is about."""
+    if "Condition" in statement:
+        keys: list[str] = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+        return keys
+    return [
+        str(resource["Fn::Sub"] if "Fn::Sub" in resource else resource["Fn::GetAtt"][0])
+        for resource in _listed(statement["Resource"])
+    ]
 
 
 @pytest.mark.parametrize("function", CALLED_BY_THE_MACHINE)

@@ -3,7 +3,8 @@
 import pytest
 
 from runyard.domain.errors import InvalidRequestError
-from runyard.web.runs_api.paging import faults_of_names, page_of
+from runyard.web.parameters import faults_of_names
+from runyard.web.runs_api.paging import page_of
 
 
 def test_a_page_is_a_range() -> None:

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard.engine.follow_events import FollowedRuns
 from runyard.engine.orchestrator import Orchestrator
+from runyard.engine.retention import Retention
 from runyard.engine.tail import TailPace
 from runyard.settings import Settings, settings
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
@@ -87,6 +88,12 @@ def delivery_queue() -> DeliveryQueue:
         configured.webhook_queue_url,
         configured.webhook_dead_letter_queue_url,
     )
+
+
+@lru_cache(maxsize=1)
+def retention() -> Retention:
+    """How long this installation keeps what has ended."""
+    return Retention(connect(), settings().retention_days)
 
 
 @lru_cache(maxsize=32)

@@ -1,8 +1,8 @@
-"""`python -m runyard.keys create | list | revoke | project`: the access keys of one installation.
+"""`python -m runyard.keys create | list | rotate | revoke | project`: access keys, and projects.
 
-Which one: `--table`, `--stack` (a deployed stack's name), or `RECORDS_TABLE`, with AWS credentials
-as boto3 finds them; with none of these, the local stack's in `DATA_DIR` (default `.runyard`),
-whether it is running or not.
+Of which installation: `--table`, `--stack` (a deployed stack's name), or `RECORDS_TABLE`, with AWS
+credentials as boto3 finds them; with none of these, the local stack's in `DATA_DIR` (default
+`.runyard`), whether it is running or not.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,7 @@ from runyard.domain.clock import now, stamp
 from runyard.domain.errors import RunyardError
 from runyard.store.access_keys import ALL_SCOPES, MAX_NAME_LENGTH, AccessKey, AccessKeys, Scope
 from runyard.store.project_caps import ProjectCaps
+from runyard.store.retention_days import RetentionDays
 from runyard.store.table import Table
 
 RECORDS_TABLE_ID = "RecordsTable"
@@ -47,11 +49,8 @@ def main(words: list[str] | None = None) -> int:
     """Run one command; the exit code is 1 where it failed, 2 where its words are off."""
     arguments = _parser().parse_args(words)
     try:
-        with _stores(arguments) as (keys, caps):
-            if arguments.command == "project":
-                return _project(keys, caps, arguments)
-            commands = {"create": _create, "list": _list, "revoke": _revoke}
-            return commands[arguments.command](keys, arguments)
+        with _opened(arguments) as store:
+            return _COMMANDS[arguments.command](store, arguments)
     except (RunyardError, ClientError, BotoCoreError) as error:
         print(f"runyard.keys: {error}", file=sys.stderr)
         return 1
@@ -86,6 +85,19 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", parents=[where], help="print every key, without secrets")
     listing.add_argument("--org", help="only this organization's")
 
+    rotate = commands.add_parser(
+        "rotate",
+        parents=[where],
+        help="make a key that may do the same and print it, once; the old one ends a day later",
+    )
+    rotate.add_argument("id", help="the old key's, as `list` prints it: key_…")
+    rotate.add_argument(
+        "--overlap-hours", type=_hours, default=24, help="how long both are valid; default: 24"
+    )
+    rotate.add_argument(
+        "--days", type=_days, help="how long the new key is valid; default: as long as the old was"
+    )
+
     revoke = commands.add_parser("revoke", parents=[where], help="end a key, within a minute")
     revoke.add_argument("id", help="as `list` prints it: key_…")
 
@@ -100,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         "--daily-usd",
         type=_usd,
         help="what its runs may cost in a day (UTC), within a minute; 0: no limit",
+    )
+    project.add_argument(
+        "--retention-days",
+        type=_kept_days,
+        default=argparse.SUPPRESS,
+        help="how long its ended runs are kept; 0: for ever; `default`: as the installation says",
     )
     return parser
 
@@ -125,8 +143,29 @@ def _days(text: str) -> int:
     return int(text)
 
 
+def _hours(text: str) -> int:
+    if not text.isdecimal() or int(text) > 8_760:
+        raise argparse.ArgumentTypeError("must be a number of hours from 0 to 8760")
+    return int(text)
+
+
+def _kept_days(text: str) -> int | None:
+    if text == "default":
+        return None
+    return 0 if text == "0" else _days(text)
+
+
+@dataclass(frozen=True)
+class _Store:
+    """What the commands read and write."""
+
+    keys: AccessKeys
+    caps: ProjectCaps
+    retention: RetentionDays
+
+
 @contextmanager
-def _stores(arguments: argparse.Namespace) -> Iterator[tuple[AccessKeys, ProjectCaps]]:
+def _opened(arguments: argparse.Namespace) -> Iterator[_Store]:
     table = arguments.table or os.environ.get("RECORDS_TABLE")
     if arguments.stack:
         found = boto3.client("cloudformation").describe_stack_resource(
@@ -135,17 +174,21 @@ def _stores(arguments: argparse.Namespace) -> Iterator[tuple[AccessKeys, Project
         table = found["StackResourceDetail"]["PhysicalResourceId"]
     if table:
         records = Table(boto3.client("dynamodb"), table)
-        yield AccessKeys(records), ProjectCaps(records)
+        yield _Store(AccessKeys(records), ProjectCaps(records), RetentionDays(records))
         return
     from runyard.dev.open_store import open_store
 
     with open_store(Path(os.environ.get("DATA_DIR") or ".runyard")) as stores:
-        yield stores.access_keys, stores.project_caps
+        yield _Store(stores.access_keys, stores.project_caps, stores.retention_days)
 
 
-def _create(keys: AccessKeys, arguments: argparse.Namespace) -> int:
-    secret = f"ry_{secrets.token_urlsafe(32)}"
-    keys.ensure(
+def _new_secret() -> str:
+    return f"ry_{secrets.token_urlsafe(32)}"
+
+
+def _create(store: _Store, arguments: argparse.Namespace) -> int:
+    secret = _new_secret()
+    store.keys.ensure(
         secret,
         project_id=arguments.project or "",
         org_id=arguments.org,
@@ -160,8 +203,8 @@ def _create(keys: AccessKeys, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(keys: AccessKeys, arguments: argparse.Namespace) -> int:
-    found = [key for key in keys.all() if arguments.org in (None, key.org_id)]
+def _list(store: _Store, arguments: argparse.Namespace) -> int:
+    found = [key for key in store.keys.all() if arguments.org in (None, key.org_id)]
     found.sort(key=lambda key: (key.org_id, key.project_id, key.created_at))
     rows = [_COLUMNS, *map(_row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -186,23 +229,55 @@ def _row(key: AccessKey) -> tuple[str, ...]:
     )
 
 
-def _revoke(keys: AccessKeys, arguments: argparse.Namespace) -> int:
-    key = keys.revoke(arguments.id)
+def _rotate(store: _Store, arguments: argparse.Namespace) -> int:
+    secret = _new_secret()
+    key = store.keys.rotate(
+        arguments.id,
+        secret,
+        overlap=timedelta(hours=arguments.overlap_hours),
+        valid_for=timedelta(days=arguments.days) if arguments.days else None,
+    )
     if key is None:
-        print(f"runyard.keys: there is no key {arguments.id}", file=sys.stderr)
-        return 1
+        return _unknown(arguments.id)
+    print(secret)
+    return 0
+
+
+def _unknown(key_id: str) -> int:
+    print(f"runyard.keys: there is no key {key_id}", file=sys.stderr)
+    return 1
+
+
+def _revoke(store: _Store, arguments: argparse.Namespace) -> int:
+    key = store.keys.revoke(arguments.id)
+    if key is None:
+        return _unknown(arguments.id)
     print(f"{key.id} revoked at {key.revoked_at}")
     return 0
 
 
-def _project(keys: AccessKeys, caps: ProjectCaps, arguments: argparse.Namespace) -> int:
-    keys.claim_project(arguments.project, arguments.org)
-    print(f"{arguments.project} belongs to {arguments.org}")
+def _project(store: _Store, arguments: argparse.Namespace) -> int:
+    project = arguments.project
+    store.keys.claim_project(project, arguments.org)
+    print(f"{project} belongs to {arguments.org}")
     if arguments.daily_usd is not None:
-        caps.set(arguments.project, arguments.daily_usd)
-        print(f"{arguments.project} may spend {arguments.daily_usd or 'any number of'} USD a day")
+        store.caps.set(project, arguments.daily_usd)
+        print(f"{project} may spend {arguments.daily_usd or 'any number of'} USD a day")
+    if "retention_days" in arguments:
+        days = arguments.retention_days
+        store.retention.set(project, days)
+        kept = "for as long as the installation's" if days is None else f"for {days} days"
+        print(f"runs of {project} are kept {'for ever' if days == 0 else kept}")
     return 0
 
+
+_COMMANDS = {
+    "create": _create,
+    "list": _list,
+    "rotate": _rotate,
+    "revoke": _revoke,
+    "project": _project,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -99,6 +99,9 @@ class Settings(BaseModel):
     project_daily_usd: Decimal = Field(
         Decimal(0), ge=0, description="USD that a project may spend in a day (UTC); 0: no limit."
     )
+    retention_days: int = Field(
+        0, ge=0, description="Days for which ended runs and threads at rest are kept; 0: for ever."
+    )
     sync_wait_seconds: float = Field(840, description="How long a synchronous create waits.")
     stream_max_seconds: float = Field(840, description="Longest life of one stream connection.")
     stream_heartbeat_seconds: float = Field(15, description="Silence before `: heartbeat`.")

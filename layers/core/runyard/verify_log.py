@@ -19,8 +19,7 @@ def verify(stores: Stores) -> int:
     statuses: Counter[str] = Counter()
     faulty = events = 0
     for run_id in run_ids:
-        run = stores.runs.get(run_id)
-        statuses[run.status if run else "missing"] += 1
+        statuses[_status(stores, run_id)] += 1
         events += stores.log.last(run_id)[0]
         faults = faults_of_run(stores, run_id)
         faulty += bool(faults)
@@ -29,6 +28,12 @@ def verify(stores: Stores) -> int:
     by_status = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     print(f"{len(run_ids)} runs ({by_status or 'none'}), {events} events, {faulty} with faults")
     return faulty
+
+
+def _status(stores: Stores, run_id: str) -> str:
+    if (run := stores.runs.get(run_id)) is not None:
+        return run.status
+    return "deleted" if stores.deleted_runs.find(run_id) else "missing"
 
 
 def main() -> int:

@@ -175,6 +175,10 @@ class ConflictError(RequestError):
     """The request contradicts what is already recorded."""
 
 
+class RunLiveError(ConflictError):
+    """The run has not ended, and only what has ended can be deleted."""
+
+
 class ThreadBusyError(ConflictError):
     """A run is at work in the thread."""
 

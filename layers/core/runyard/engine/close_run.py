@@ -1,10 +1,13 @@
 """End a run that nobody can carry on: its execution failed, timed out, or was aborted."""
 
 import json
+import logging
 
 from runyard.domain.errors import AppendConflictError, NotFoundError, SupersededError
 from runyard.engine.journal import Journal
 from runyard.store.stores import Stores
+
+_log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
 
@@ -25,9 +28,14 @@ def close_run(
     """Fail the run for the error that the state machine names; an ended run stays as it is.
 
     So does one that goes on in another execution than `execution`: what is told of an old one may
-    come late, and twice. Raises NotFoundError where there is no such run.
+    come late, and twice. A run that was deleted has nothing that could be closed.
     """
-    journal = Journal.open(stores, run_id)
+    try:
+        journal = Journal.open(stores, run_id)
+    except NotFoundError:
+        # It was deleted, and its execution has waited on: there is nothing to close.
+        _log.warning("no run to close", extra={"run_id": run_id})
+        return
     code, message = _KNOWN.get(error_name, _UNKNOWN)
     if error_name == _MODEL_UNAVAILABLE:
         message = _said(cause) or message
@@ -45,9 +53,7 @@ def close_run(
 
 def _is_carried_by_another(journal: Journal, execution: str) -> bool:
     run = journal.stores.runs.get(journal.run.id)
-    if run is None:
-        raise NotFoundError
-    return bool(execution) and run.execution_name != execution
+    return run is None or (bool(execution) and run.execution_name != execution)
 
 
 def _said(cause: str) -> str:

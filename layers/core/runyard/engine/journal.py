@@ -162,11 +162,13 @@ class Journal:
         at the same moment can keep a run from its end.
         """
         threads, messages = self.stores.threads, self.stores.messages
+        text = None if output is None else answer_text(output)
+        kept = {} if text is None else messages.keep(thread_id, text)
         for attempt in range(1, _ATTEMPTS + 1):
             thread, last = threads.get(thread_id), self.history.last
             in_thread: list[Change] = []
-            if thread is not None and output is not None:
-                in_thread = messages.answer_changes(thread, self.run, answer_text(output))
+            if thread is not None and text is not None:
+                in_thread = messages.answer_changes(thread, self.run, text, kept)
             elif thread is not None:
                 in_thread = [threads.end_change(thread, self.run.id, answers=False)]
             try:

@@ -45,7 +45,7 @@ class NewRun:
 
     The agent gets the files that are named by `file_ids`, and those that come with the request. In
     a thread it gets the thread's messages, and no `input`. With a `run_id`, asking again for the
-    same run starts nothing new.
+    same run starts nothing new; `asked_under` is the record that says so.
     """
 
     org_id: str
@@ -57,6 +57,7 @@ class NewRun:
     file_ids: Sequence[str] = ()
     uploads: Sequence[NewFile] = ()
     run_id: str | None = None
+    asked_under: str = ""
     author: Author | None = None
     trace_id: str = ""
     max_live_runs: int = 0
@@ -82,7 +83,7 @@ def start_run(
             raise InvalidRequestError(faults)
     file_ids = _ready_files(stores, wanted)
     _check_limits(stores, wanted)
-    # Only now, when nothing is left that could be refused: files are never deleted.
+    # Only now, when nothing is left that could be refused: no run would take them along.
     file_ids += [stores.files.keep(wanted.project_id, upload).id for upload in wanted.uploads]
     digest = stores.definitions.keep(snapshot.model_dump(mode="json"))
     run = _new_run(snapshot, wanted, digest, file_ids)
@@ -134,6 +135,7 @@ def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence
         route_id=snapshot.route_id,
         model=snapshot.route.model_name,
         trace_id=wanted.trace_id,
+        asked_under=wanted.asked_under,
         created_by=wanted.author,
         started_at=stamp(),
     )
@@ -142,7 +144,12 @@ def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence
 def _recorded(stores: Stores, run: Run) -> Run:
     """Keep the run; in a thread, as the one that answers all messages that are there now."""
     if run.thread_id is None:
-        stores.runs.create(run)
+        uses = [stores.files.use_change(run.project_id, file_id) for file_id in run.file_ids]
+        try:
+            stores.runs.create(run, uses)
+        except ConditionFailedError as error:
+            # With the last run that used it, since it was looked at.
+            raise InvalidRequestError({"file_ids": "name a file that was just deleted"}) from error
         return run
     for _ in range(_ATTEMPTS):
         thread = stores.threads.get(run.thread_id)

@@ -12,6 +12,7 @@ from runyard.domain.clock import stamp_in
 from runyard.domain.errors import AppendConflictError, NotFoundError, RetryableError
 from runyard.domain.requests import seconds_left
 from runyard.domain.runs import Run
+from runyard.engine.delete_run import delete_run
 from runyard.engine.journal import Journal
 from runyard.engine.orchestrator import ExecutionState, Orchestrator
 from runyard.store.runs import TIMER_GRACE_SECONDS
@@ -32,6 +33,7 @@ class Sweep:
     checked: int = 0
     restarted: int = 0
     resumed: int = 0
+    removed: int = 0
     unclear: list[str] = field(default_factory=list)
     not_begun: list[str] = field(default_factory=list)
     """Runs that have an execution, and that no worker has begun with, though it was time."""
@@ -62,6 +64,10 @@ def _check(
 ) -> None:
     run = stores.runs.get(run_id)
     if run is None:
+        if stores.deleted_runs.find(run_id) is not None:
+            # Deleted, and not removed yet: it was too early, or the deletion was interrupted.
+            delete_run(stores, run_id)
+            sweep.removed += 1
         return
     if run.has_ended:
         # What it still holds of a day's money was to be given back by whoever ended it.

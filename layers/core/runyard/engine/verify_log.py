@@ -11,9 +11,11 @@ from runyard.store.stores import Stores
 
 def faults_of_run(stores: Stores, run_id: str) -> list[str]:
     """What is wrong with the run's log and record; empty where all is well."""
+    run = stores.runs.get(run_id)
+    if run is None and stores.deleted_runs.find(run_id) is not None:
+        return []  # What is left of it may be any part.
     events = list(stores.log.events(run_id))
     faults = _faults_of_log(events)
-    run = stores.runs.get(run_id)
     if run is None:
         return [*faults, "there are events and no run"]
     if faults:

@@ -9,15 +9,16 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from runyard.domain.clock import stamp, stamp_in
+from runyard.domain.clock import now, parse, stamp, stamp_in
 from runyard.domain.errors import ConflictError, RunyardError
 from runyard.domain.runs import Author
 from runyard.store import keys
-from runyard.store.dynamo import ConditionFailedError, Item, transact
+from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
 from runyard.store.table import Table
 
 _log = logging.getLogger(__name__)
@@ -134,19 +135,21 @@ class AccessKeys:
         )
         if project_id:
             self.claim_project(project_id, org_id)
+        # Together, so that there is no key that cannot be listed and revoked.
+        transact(self._table.client, self._changes(key))
+        self._cache.pop(key.key_hash, None)
+        return key
+
+    def _changes(self, key: AccessKey) -> list[Change]:
         item = {
             **keys.access_key(key.key_hash),
             **key.model_dump(),
             "scopes": sorted(key.scopes),
             # Runs are indexed by this attribute, so it cannot be an empty text.
-            "project_id": project_id or None,
+            "project_id": key.project_id or None,
         }
         listed = {**keys.listed_access_key(key.id), "key_hash": key.key_hash}
-        # Together, so that there is no key that cannot be listed and revoked.
-        changes = [self._table.put_change(item), self._table.put_change(listed)]
-        transact(self._table.client, changes)
-        self._cache.pop(key.key_hash, None)
-        return key
+        return [self._table.put_change(item), self._table.put_change(listed)]
 
     def all(self) -> Iterator[AccessKey]:
         """Every key, by id. Keys are made by people: some thousands, all in one partition."""
@@ -154,13 +157,50 @@ class AccessKeys:
             if (key := self._get(item["key_hash"])) is not None:
                 yield key
 
+    def rotate(
+        self, key_id: str, secret: str, *, overlap: timedelta, valid_for: timedelta | None = None
+    ) -> AccessKey | None:
+        """Make a key that may do what this one may; this one ends when the `overlap` is over.
+
+        The new key is valid for as long as the old one was made for, unless `valid_for` says
+        otherwise. None where there is no such key; raises ConflictError where it has ended.
+        """
+        old = self._by_id(key_id)
+        if old is None:
+            return None
+        if not old.is_valid():
+            raise ConflictError({"key": "has ended; make another one"})
+        if valid_for is None and old.valid_until is not None:
+            valid_for = parse(old.valid_until) - parse(old.created_at)
+        fields = {
+            "key_hash": _hash(secret),
+            "created_at": stamp(),
+            "valid_until": stamp(now() + valid_for) if valid_for else None,
+            "last_used_at": "",
+        }
+        new, ends = old.model_copy(update=fields), stamp(now() + overlap)
+        if old.valid_until is not None:
+            ends = min(ends, old.valid_until)
+        # Only one of two who rotate the same key at once makes its successor.
+        ending = self._table.update_change(
+            keys.access_key(old.key_hash),
+            {"valid_until": ends},
+            valid_until=(old.valid_until,),
+            revoked_at=(None,),
+        )
+        try:
+            transact(self._table.client, [*self._changes(new), ending])
+        except ConditionFailedError as error:
+            raise ConflictError({"key": "was changed meanwhile"}) from error
+        self._cache.pop(old.key_hash, None)
+        return new
+
     def revoke(self, key_id: str) -> AccessKey | None:
         """End a key's validity; None where there is no such key.
 
         A key revoked before keeps its date. Other processes notice within CACHE_SECONDS.
         """
-        listed = self._table.get(keys.listed_access_key(key_id))
-        key = self._get(listed["key_hash"]) if listed else None
+        key = self._by_id(key_id)
         if key is None or key.revoked_at is not None:
             return key
         revoked_at = stamp()
@@ -206,6 +246,13 @@ class AccessKeys:
         found = self._table.query("#pk = :pk", {":pk": keys.owned_project(org_id, "")["pk"]})
         return [str(item["sk"]) for item in found]
 
+    def all_projects(self) -> list[str]:
+        """Every project that a key belongs to, or whose organization a key belongs to."""
+        listed = self._table.query("#pk = :pk", {":pk": keys.LISTED_ACCESS_KEYS})
+        places = [keys.access_key(item["key_hash"]) for item in listed]
+        orgs = {str(item["org_id"]) for item in self._table.batch_get(places, ("org_id",))}
+        return sorted({project for org_id in orgs for project in self.projects_of(org_id)})
+
     def is_project_of(self, project_id: str, org_id: str) -> bool:
         """Whether the project belongs to the organization; one that nobody claimed does not."""
         if not 0 < len(project_id) <= MAX_NAME_LENGTH:
@@ -216,6 +263,10 @@ class AccessKeys:
                 return False
             self._projects[project_id] = item["org_id"]  # It never changes.
         return self._projects[project_id] == org_id
+
+    def _by_id(self, key_id: str) -> AccessKey | None:
+        listed = self._table.get(keys.listed_access_key(key_id))
+        return self._get(listed["key_hash"]) if listed else None
 
     def _get(self, key_hash: str) -> AccessKey | None:
         item = self._table.get(keys.access_key(key_hash))

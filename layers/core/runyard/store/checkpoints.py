@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard.domain.errors import StoreRefusedError, StoreUnavailableError
 from runyard.domain.events import SCHEMA_VERSION, Event, from_line, to_line
+from runyard.store.bucket import delete_objects
 from runyard.store.dynamo import translated
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Checkpoints:
             _log.warning("checkpoint not kept", extra={"run_id": run_id}, exc_info=True)
             return False
         return True
+
+    def delete(self, run_id: str) -> None:
+        """Delete the run's checkpoint, if it has one."""
+        delete_objects(self._client, self._bucket, [_key(run_id)])
 
     def fetch(self, run_id: str) -> list[Event]:
         """The events of the run's checkpoint; empty where there is none that is of use."""

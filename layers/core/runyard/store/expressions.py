@@ -46,6 +46,30 @@ def check(table: str, key: Key, conditions: Mapping[str, Sequence[Any]]) -> dict
     return call
 
 
+def delete(table: str, key: Key, conditions: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Delete an item that is there, under the conditions."""
+    return check(table, key, conditions)
+
+
+def count(table: str, key: Key, name: str, by: int) -> dict[str, Any]:
+    """Add to the number of an item that is there."""
+    call = check(table, key, {})
+    call["UpdateExpression"] = f"ADD #{name} :by"
+    call["ExpressionAttributeNames"] |= {f"#{name}": name}
+    call["ExpressionAttributeValues"] = to_attributes({":by": by})
+    return call
+
+
+def absence(table: str, key: Key) -> dict[str, Any]:
+    """No item has this key."""
+    return {
+        "TableName": table,
+        "Key": to_attributes(key),
+        "ConditionExpression": "attribute_not_exists(#pk)",
+        "ExpressionAttributeNames": {"#pk": next(iter(key))},
+    }
+
+
 def update(
     table: str, key: Key, fields: Mapping[str, Any], conditions: Mapping[str, Sequence[Any]]
 ) -> dict[str, Any]:

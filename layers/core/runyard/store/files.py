@@ -6,6 +6,7 @@ to its place, so that what a run was given does not change when the owner upload
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -18,7 +19,8 @@ from runyard.domain.content_types import HEAD_BYTES, safe_name, type_of
 from runyard.domain.errors import RunyardError
 from runyard.domain.ids import is_id, new_id
 from runyard.store import keys
-from runyard.store.dynamo import ConditionFailedError, translated
+from runyard.store.bucket import delete_objects
+from runyard.store.dynamo import Change, ConditionFailedError, translated
 from runyard.store.table import Table
 
 if TYPE_CHECKING:
@@ -150,6 +152,27 @@ class Files:
             return self.ready(project_id, file_id)
         return file.model_copy(update=fields)
 
+    def use_change(self, project_id: str, file_id: str, by: int = 1) -> Change:
+        """One run more uses the file, or with -1 one fewer."""
+        return self._table.count_change(keys.file(project_id, file_id), "uses", by)
+
+    def counted(self, project_id: str, file_ids: Sequence[str]) -> list[str]:
+        """Those of the files whose runs are counted: all but those of an older release."""
+        found = self._table.batch_get([keys.file(project_id, file_id) for file_id in file_ids])
+        return [str(item["id"]) for item in found if "uses" in item]
+
+    def delete_unused(self, project_id: str, file_id: str) -> None:
+        """Delete the file where no run uses it any more. Repeats what was interrupted."""
+        place = keys.file(project_id, file_id)
+        try:
+            # From now on no run can begin to use it.
+            self._table.delete(place, uses=(0,))
+        except ConditionFailedError:
+            if self._table.get(place) is not None:
+                return
+        names = [f"{folder}/{project_id}/{file_id}" for folder in ("files", "uploads")]
+        delete_objects(self._client, self._bucket, names)
+
     def read(self, file: File, limit: int) -> bytes:
         """The first `limit` bytes of a file that is ready."""
         if not min(limit, file.size):
@@ -181,7 +204,7 @@ class Files:
             raise
 
     def _put(self, file: File) -> None:
-        item = {**keys.file(file.project_id, file.id), **file.model_dump()}
+        item = {**keys.file(file.project_id, file.id), **file.model_dump(), "uses": 0}
         # Under a new id, so that boto3 may send it again where its answer was lost.
         self._table.put(item)
 

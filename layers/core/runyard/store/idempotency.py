@@ -22,6 +22,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from runyard.domain.errors import ConflictError, UnavailableError
@@ -54,6 +55,11 @@ class Claim:
     id: str
     is_first: bool
     answer: Answer | None = None
+
+    @property
+    def digest(self) -> str:
+        """What the record is found by."""
+        return str(self.key["pk"]).partition("#")[2]
 
 
 class Idempotency:
@@ -104,6 +110,8 @@ class Idempotency:
     def _joined(self, key: Key, found: Item, fingerprint: str) -> Claim:
         if found["fingerprint"] != fingerprint:
             raise ConflictError({HEADER: "was used with another request"})
+        if found["state"] == "forgotten":
+            raise ConflictError({HEADER: "was used for a run that is deleted"})
         return Claim(key, found["claim_id"], is_first=False, answer=self._answer(found))
 
     def keep_answer(self, claim: Claim, answer: Answer) -> Answer:
@@ -125,8 +133,19 @@ class Idempotency:
                 return self._answer(found) or answer
         return answer
 
+    def forget(self, digest: str, run_id: str) -> None:
+        """The run that was started under this record is deleted, and its answer with it.
+
+        The record itself stays for its time, so that the same create starts no run anew.
+        """
+        fields = {"state": "forgotten", "status": None, "headers": None, "text": None}
+        with suppress(ConditionFailedError):  # Its time is over, or it has another's by now.
+            self._table.update(
+                keys.idempotency(digest), {**fields, "text_key": None}, claim_id=(run_id,)
+            )
+
     def _answer(self, item: Item) -> Answer | None:
-        if item["state"] == "open":
+        if item["state"] != "answered":
             return None
         text = item.get("text")
         if text is None:

@@ -1,32 +1,25 @@
 """One partition of one index, read by keys alone: its entries, their number, and its marks.
 
-A list to which entries are only ever added at its end gets a **mark** at every 250th place, kept in
-the table by whoever lists it. Behind the last mark the entries are counted, before it they are
-known; and every page is within 250 keys of a mark, however long the list is.
+Behind the last mark (`list_marks.py`) the entries are counted, before it they are known; and every
+page is within 250 keys of a mark, however long the list is. Whoever lists sets the marks.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from runyard.domain.clock import stamp_in
-from runyard.store import keys
-from runyard.store.dynamo import Key
+from runyard.store import list_marks
+from runyard.store.list_marks import ListMarks
 from runyard.store.run_list_plan import IndexList
 from runyard.store.table import Table
-
-_MARK_EVERY = 250
-# A long list that was never read before gets its marks by several readers, so that none waits long.
-_MARKS_AT_ONCE = 100
-# A mark is for ever, so it is set only where nothing can still come in before it: a run's stamp is
-# milliseconds older than its record, and an index is seconds behind its table.
-_SETTLED_AFTER_SECONDS = 900
 
 
 class IndexReader:
     """One request's reading of index lists: what was counted once is not counted again."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, marks: ListMarks) -> None:
         self._table = table
+        self._marks = marks
         self._counts: dict[IndexList, tuple[int, int]] = {}
 
     def keys(self, one: IndexList, after: str = "", **options: Any) -> Iterator[str]:
@@ -51,41 +44,26 @@ class IndexReader:
 
     def _count_marked(self, one: IndexList) -> tuple[int, int]:
         """Count from the last mark on; where that is far, set further marks on the way."""
-        marks = self._table.query(
-            "#pk = :pk",
-            {":pk": _mark_key(one, 0)["pk"]},
-            consistent=False,
-            descending=True,
-            limit=1,
-        )
-        last = next(marks, None)
-        place, entry = (int(last["sk"]), str(last["entry"])) if last else (0, "")
-        behind, _ = self._count(one, entry)
-        total, settled = place + behind, stamp_in(-_SETTLED_AFTER_SECONDS)
-        if behind < 2 * _MARK_EVERY:
-            return total, place
-        # One after the other, so that no place before the last mark is ever without its own.
-        new = self.keys(one, after=entry, limit=_MARKS_AT_ONCE * _MARK_EVERY)
-        for number, passed in enumerate(new, start=place + 1):
+        last, every = self._marks.last(one), list_marks.MARK_EVERY
+        behind, _ = self._count(one, last.entry)
+        total = last.place + behind
+        if behind < 2 * every or not last.may_be_followed:
+            return total, last.place
+        settled = stamp_in(-list_marks.SETTLED_AFTER_SECONDS)
+        new = self.keys(one, after=last.entry, limit=list_marks.MARKS_AT_ONCE * every)
+        entries: dict[int, str] = {}
+        for number, passed in enumerate(new, start=last.place + 1):
             if passed > settled:
                 break
-            if number % _MARK_EVERY == 0:
-                self._table.put({**_mark_key(one, number), "entry": passed})
-                place = number
-        return total, place
+            if number % every == 0:
+                entries[number] = passed
+        if entries and self._marks.follow(one, last, entries):
+            return total, max(entries)
+        return total, last.place
 
-    def marked_before(self, one: IndexList, place: int) -> int:
-        """The last place up to `place` that has a mark (0: the beginning)."""
-        return min(place // _MARK_EVERY * _MARK_EVERY, self.counted(one)[1])
-
-    def mark(self, one: IndexList, place: int) -> str:
-        """The entry at a marked place."""
-        if place == 0:
-            return ""
-        item = self._table.get(_mark_key(one, place))
-        assert item is not None, "every place before the last mark has its own"
-        return str(item["entry"])
-
-
-def _mark_key(one: IndexList, place: int) -> Key:
-    return keys.mark(one.index, one.partition, place, _MARK_EVERY)
+    def mark_before(self, one: IndexList, place: int) -> tuple[int, str]:
+        """The last marked place up to `place`, and its entry (0 and "": the beginning)."""
+        every = list_marks.MARK_EVERY
+        marked = min(place // every * every, self.counted(one)[1])
+        entry = self._marks.entry_at(one, marked) if marked else None
+        return (0, "") if entry is None else (marked, entry)

@@ -21,6 +21,7 @@
 | webhook             | WEBHOOKS#<project> | <id>              |
 | webhook's secrets   | WEBHOOK#<id>      | SECRETS            |
 | webhook's delivery  | DELIVERIES#<webhook id> | <delivery id> |
+| change of a list    | MARKS#<list>      | CHANGED            |
 
 The indexes hold keys only, and an item without the index's sort key is not in it:
 
@@ -42,6 +43,7 @@ from urllib.parse import quote
 from runyard.store.dynamo import Key
 
 LISTED_ACCESS_KEYS = "KEYS"
+CHANGED = "CHANGED"
 OPEN_RUNS_INDEX = "open-runs"
 RUNS_BY_PROJECT_INDEX = "runs-by-project"
 RUNS_BY_USER_INDEX = "runs-by-user"
@@ -134,6 +136,11 @@ def idempotency(digest: str) -> Key:
 def mark(index: str, partition: str, place: int, every: int) -> Key:
     """The mark at this place of a list that is marked `every` so many places."""
     return {"pk": f"MARKS#{every}#{index}#{partition}", "sk": f"{place:012d}"}
+
+
+def changed_list(index: str, partition: str, every: int) -> Key:
+    """When entries last went from the list; behind all of its marks."""
+    return {"pk": f"MARKS#{every}#{index}#{partition}", "sk": CHANGED}
 
 
 def within(project_id: str, name: str) -> str:

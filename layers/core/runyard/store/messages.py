@@ -14,6 +14,9 @@ from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
 from runyard.store.table import Table
 from runyard.store.threads import Threads
 
+# The attributes that hold a content, or say where it lies.
+Kept = Mapping[str, str]
+
 # Messages may come at the same moment; each retry loses to one of them.
 _ATTEMPTS = 40
 
@@ -28,7 +31,7 @@ class Messages:
 
     def add(self, thread_id: str, role: Role, content: str) -> Message:
         """Append a message. Raises ThreadNotFoundError where the thread is gone."""
-        kept = self._kept(thread_id, content)
+        kept = self.keep(thread_id, content)
         for _ in range(_ATTEMPTS):
             thread = self._threads.get(thread_id)
             if thread is None:
@@ -42,11 +45,14 @@ class Messages:
             return message
         raise UnavailableError({"thread": "too much is happening to it at this moment"})
 
-    def answer_changes(self, thread: Thread, run: Run, content: str) -> list[Change]:
-        """The run's answer becomes the thread's next message, and the thread is free again."""
+    def answer_changes(self, thread: Thread, run: Run, content: str, kept: Kept) -> list[Change]:
+        """The run's answer becomes the thread's next message, and the thread is free again.
+
+        `kept` is what `keep` gave for the content.
+        """
         message = _message(thread, "assistant", content, run.id)
         return [
-            self._put_change(message, self._kept(thread.id, content)),
+            self._put_change(message, kept),
             self._threads.end_change(thread, run.id, answers=True),
         ]
 
@@ -74,12 +80,16 @@ class Messages:
         seen = {run_id: found.get((place["pk"], place["sk"])) for run_id, place in places.items()}
         return {run_id: message for run_id, message in seen.items() if message is not None}
 
-    def _kept(self, thread_id: str, content: str) -> Mapping[str, str]:
+    def keep(self, thread_id: str, content: str) -> Kept:
+        """The attributes that hold a message's content; a large one goes to S3 by this.
+
+        Once for a message, however often its write is tried.
+        """
         if len(content.encode()) <= MAX_INLINE_BYTES:
             return {"content": content}
         return {"content_key": self._payloads.keep(thread_id, content, owners="threads")}
 
-    def _put_change(self, message: Message, kept: Mapping[str, str]) -> Change:
+    def _put_change(self, message: Message, kept: Kept) -> Change:
         item: dict[str, Any] = {
             **keys.message(message.thread_id, message.sequence),
             **message.model_dump(exclude={"content"}),

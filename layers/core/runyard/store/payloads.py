@@ -4,11 +4,11 @@ The key is random, so an upload whose write is then lost to another writer harms
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from runyard.domain.errors import StoreUnavailableError
 from runyard.domain.ids import new_id
+from runyard.store.bucket import delete_objects, keys_under
 from runyard.store.dynamo import translated
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 # An item holds at most 400 KB; a payload above this size would also make every read of its
 # neighbours dear.
 MAX_INLINE_BYTES = 100 * 1024
-# What S3 takes in one call.
-_DELETED_AT_ONCE = 1000
 
 
 class Payloads:
@@ -40,17 +38,14 @@ class Payloads:
             )
         return key
 
-    def delete_many(self, keys: Sequence[str]) -> None:
+    def delete_many(self, keys: Iterable[str]) -> None:
         """Delete what was kept under these keys, and what is gone already too."""
-        for start in range(0, len(keys), _DELETED_AT_ONCE):
-            batch = keys[start : start + _DELETED_AT_ONCE]
-            with translated():
-                answer = self._client.delete_objects(
-                    Bucket=self._bucket,
-                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
-                )
-            if answer.get("Errors"):
-                raise StoreUnavailableError("objects were not deleted")
+        delete_objects(self._client, self._bucket, keys)
+
+    def delete_all(self, run_id: str) -> None:
+        """Delete all that was ever kept for the run, also what no write came to refer to."""
+        prefix = f"runs/{run_id}/payloads/"
+        self.delete_many(keys_under(self._client, self._bucket, prefix))
 
     def fetch(self, key: str) -> Any:
         """The value that was kept under this key."""

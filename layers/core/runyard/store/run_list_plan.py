@@ -115,6 +115,18 @@ def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexList, ...]:
     )
 
 
+def that_only_grow(
+    project: str, status: str, user_id: str | None, session_id: str | None
+) -> list[IndexList]:
+    """The lists that a run which ended so stands in for good: those that have marks."""
+    groups = groups_of(RunFilter(project, user_id=user_id, session_id=session_id))
+    return [
+        *by_start(project, frozenset(SHOWN_STATUSES)),
+        by_end(project, status),
+        *chain.from_iterable(groups),
+    ]
+
+
 def by_end(project: str, status: str) -> IndexList:
     """The runs that ended in this status, by end."""
     return IndexList(

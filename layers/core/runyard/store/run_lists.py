@@ -17,11 +17,13 @@ from typing import Any
 from runyard.domain.runs import ENDED, Run
 from runyard.store import keys
 from runyard.store.index_reader import IndexReader
+from runyard.store.list_marks import ListMarks
 from runyard.store.newest_first import newest_first
 from runyard.store.run_list_plan import (
     SHOWN_STATUSES,
     RunFilter,
     Segment,
+    by_end,
     by_start,
     groups_of,
     planned_segments,
@@ -33,7 +35,10 @@ from runyard.store.table import Table
 _GATHERED_AT_MOST = 1_000
 # What runs are filtered and sorted by.
 _Facts = Mapping[str, Any]
-_FACTS = ("id", "status", "open_requests", "started_at", "ended_at", "user_id", "session_id")
+_FACTS = (
+    *("id", "status", "open_requests", "started_at", "ended_at", "user_id", "session_id"),
+    "deleted_at",
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,9 @@ class RunIds:
 class RunLists:
     """The lists of runs of the records table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, marks: ListMarks) -> None:
         self._table = table
+        self._marks = marks
 
     def newest(
         self, projects: Sequence[str], statuses: frozenset[str], before: Run | None, limit: int
@@ -62,6 +68,13 @@ class RunLists:
         cursor = keys.timed(before.started_at, before.id) if before else None
         return newest_first(self._table, lists, cursor, limit)
 
+    def ended_before(self, project_id: str, status: str, moment: str) -> Iterator[str]:
+        """The ids of the runs that ended so before the moment, oldest first."""
+        one = by_end(project_id, status)
+        values = {":partition": one.partition, ":before": moment}
+        condition = f"#{one.partition_key} = :partition AND #{one.sort_key} < :before"
+        return map(_id, self._table.sort_keys(condition, values, one.index))
+
     def page(self, wanted: RunFilter, sort: Sequence[str], first: int, size: int) -> RunIds:
         """The runs at the places `first` (from 1) to `first + size - 1`; beyond the end: none.
 
@@ -71,16 +84,16 @@ class RunLists:
         if not any(field.removeprefix("-") == "started_at" for field in fields):
             fields = (*fields, "-started_at")
         segments = planned_segments(wanted, fields)
-        return _Reader(self._table, fields).page(wanted, segments, first, size)
+        return _Reader(self._table, self._marks, fields).page(wanted, segments, first, size)
 
 
 class _Reader:
     """One request's reading: what was counted once is not counted again."""
 
-    def __init__(self, table: Table, fields: tuple[str, ...]) -> None:
+    def __init__(self, table: Table, marks: ListMarks, fields: tuple[str, ...]) -> None:
         self._table = table
         self._fields = fields
-        self._index = IndexReader(table)
+        self._index = IndexReader(table, marks)
 
     def page(
         self, wanted: RunFilter, segments: Sequence[Segment] | None, first: int, size: int
@@ -148,15 +161,12 @@ class _Reader:
     ) -> tuple[list[str], bool]:
         """So many entries of one list, with so many before and behind; True: newest first."""
         (one,) = segment.lists
-        mark = 0
-        if one.only_grows:
-            mark = self._index.marked_before(one, before)
+        mark, after = self._index.mark_before(one, before) if one.only_grows else (0, "")
         # Places that are counted from the newest move when a run is added, places counted from the
         # oldest do not: who reads upwards, page by page, must not meet a run twice.
         holds_still = one.only_grows and not segment.descending
         if behind < before - mark and not holds_still:
             return list(self._index.keys(one, descending=True, skip=behind, limit=count)), True
-        after = self._index.mark(one, mark)
         return list(self._index.keys(one, after=after, skip=before - mark, limit=count)), False
 
     # --- filters and orders that no index has --------------------------------------------------
@@ -185,6 +195,7 @@ class _Reader:
         return [
             {**item, "status": reported(item["status"], int(item["open_requests"]))}
             for item in found
+            if "deleted_at" not in item  # Its index is behind.
         ]
 
     def _facts_of_keys(self, project: str, entries: Iterable[str]) -> list[_Facts]:

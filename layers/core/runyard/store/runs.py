@@ -88,19 +88,18 @@ class Runs:
         return item
 
     def get(self, run_id: str) -> Run | None:
-        """The run's record, or None."""
+        """The run's record, or None; one that is deleted has none."""
         item = self._table.get(keys.run(run_id))
-        if item is None:
-            return None
-        run = self.from_item(item)
-        self._remember(run)
+        run = self.from_item(item) if item else None
+        if run is not None:
+            self._remember(run)
         return run
 
     def many(self, run_ids: Sequence[str]) -> list[Run]:
         """The records of these runs, in this order; an id that has none is passed over."""
         found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
-        items = {item["id"]: item for item in found}
-        return [self.from_item(items[run_id]) for run_id in run_ids if run_id in items]
+        runs = {run.id: run for run in map(self.from_item, found) if run is not None}
+        return [runs[run_id] for run_id in run_ids if run_id in runs]
 
     def status_change(
         self,
@@ -192,7 +191,8 @@ class Runs:
     def to_be_checked(self, until: str | None) -> Iterator[str]:
         """Ids of the runs that are to be checked by `until`; None: of all live ones.
 
-        Also of those that hold money, ended ones among them; an id may come twice.
+        Also of those that hold money, ended ones among them, and of those of which something is to
+        be deleted; an id may come twice.
         """
         for shard in range(keys.OPEN_RUN_SHARDS):
             values = {":open_shard": keys.shard_name(shard), ":until": until or "9"}
@@ -237,8 +237,10 @@ class Runs:
                 fields[name] = text
         return fields
 
-    def from_item(self, item: Item) -> Run:
-        """The run that a record says."""
+    def from_item(self, item: Item) -> Run | None:
+        """The run that a record says; None where it says that the run is deleted."""
+        if "deleted_at" in item:
+            return None
         fields = keys.without_keys(item)
         for name in _JSON_FIELDS:
             if name in fields:

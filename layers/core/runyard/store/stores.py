@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 from runyard.store.access_keys import AccessKeys
 from runyard.store.checkpoints import Checkpoints
 from runyard.store.definitions import Definitions
+from runyard.store.deleted_runs import DeletedRuns
 from runyard.store.event_log import EventLog
 from runyard.store.files import Files
 from runyard.store.histories import Histories
 from runyard.store.idempotency import Idempotency
 from runyard.store.input_requests import InputRequests
+from runyard.store.list_marks import ListMarks
 from runyard.store.live_runs import LiveRuns
 from runyard.store.messages import Messages
 from runyard.store.payloads import Payloads
 from runyard.store.project_caps import ProjectCaps
+from runyard.store.retention_days import RetentionDays
 from runyard.store.run_lists import RunLists
 from runyard.store.runs import Runs
 from runyard.store.spending import Spending
@@ -35,6 +38,7 @@ class Stores:
     log: EventLog
     histories: Histories
     runs: Runs
+    deleted_runs: DeletedRuns
     run_lists: RunLists
     live_runs: LiveRuns
     threads: Threads
@@ -43,6 +47,7 @@ class Stores:
     definitions: Definitions
     access_keys: AccessKeys
     project_caps: ProjectCaps
+    retention_days: RetentionDays
     spending: Spending
     files: Files
     idempotency: Idempotency
@@ -64,12 +69,16 @@ class Stores:
         records = Table(dynamodb, records_table)
         threads = Threads(records, payloads)
         runs = Runs(records, payloads)
-        log = EventLog(Table(dynamodb, events_table), payloads)
+        events = Table(dynamodb, events_table)
+        log = EventLog(events, payloads)
+        marks = ListMarks(records)
+        checkpoints, files = Checkpoints(s3, bucket), Files(records, s3, bucket)
         return cls(
             log=log,
-            histories=Histories(log, Checkpoints(s3, bucket), runs),
+            histories=Histories(log, checkpoints, runs),
             runs=runs,
-            run_lists=RunLists(records),
+            deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, marks),
+            run_lists=RunLists(records, marks),
             live_runs=LiveRuns(records),
             threads=threads,
             messages=Messages(records, payloads, threads),
@@ -77,8 +86,9 @@ class Stores:
             definitions=Definitions(records),
             access_keys=AccessKeys(records),
             project_caps=ProjectCaps(records),
+            retention_days=RetentionDays(records),
             spending=Spending(records, runs),
-            files=Files(records, s3, bucket),
+            files=files,
             idempotency=Idempotency(records, payloads),
             webhooks=Webhooks(records),
             webhook_deliveries=WebhookDeliveries(records),

@@ -6,8 +6,9 @@ Every other module of `store/` reads and writes through here.
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runyard.domain.errors import StoreUnavailableError
@@ -83,13 +84,29 @@ class Table:
         """No change, but a part of a transaction: every condition's field has one of its values."""
         return {"ConditionCheck": expressions.check(self.name, key, conditions)}
 
-    def delete_many(self, places: Sequence[Key]) -> None:
+    def absence_check(self, key: Key) -> Change:
+        """No change, but a part of a transaction: there is no such item."""
+        return {"ConditionCheck": expressions.absence(self.name, key)}
+
+    def count_change(self, key: Key, name: str, by: int) -> Change:
+        """Add to a number of an item that is there."""
+        return {"Update": expressions.count(self.name, key, name, by)}
+
+    def delete_change(self, key: Key) -> Change:
+        """Delete the item of this key, if there is one, as a part of a transaction."""
+        return {"Delete": {"TableName": self.name, "Key": to_attributes(key)}}
+
+    def delete(self, key: Key, **conditions: Sequence[Any]) -> None:
+        """Delete an item that is there, where every condition's field has one of its values."""
+        call: Any = expressions.delete(self.name, key, conditions)
+        with translated():
+            self.client.delete_item(**call)
+
+    def delete_many(self, places: Iterable[Key]) -> None:
         """Delete the items of these keys, those that are there, in no order and not all at once."""
-        for start in range(0, len(places), _BATCH_WRITE_ITEMS):
-            batch = [
-                {"DeleteRequest": {"Key": to_attributes(place)}}
-                for place in places[start : start + _BATCH_WRITE_ITEMS]
-            ]
+        left = iter(places)
+        while some := list(islice(left, _BATCH_WRITE_ITEMS)):
+            batch = [{"DeleteRequest": {"Key": to_attributes(place)}} for place in some]
             for attempt in range(_BATCH_ATTEMPTS):
                 request: Any = {self.name: batch}
                 with translated():

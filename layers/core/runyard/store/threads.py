@@ -5,7 +5,8 @@ thread is conditional on the count that its writer has seen, so that messages ar
 a gap and a run sees exactly those that were there when it was created.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from runyard.domain.clock import stamp
 from runyard.domain.errors import ThreadBusyError, ThreadNotFoundError
@@ -17,6 +18,8 @@ from runyard.store.newest_first import newest_first
 from runyard.store.payloads import Payloads
 from runyard.store.run_list_plan import IndexList
 from runyard.store.table import Table
+
+_READ_AT_ONCE = 100
 
 
 class Threads:
@@ -32,10 +35,12 @@ class Threads:
         # Under a new id, so that boto3 may send it again where its answer was lost.
         self._table.put(item)
 
-    def get(self, thread_id: str) -> Thread | None:
-        """The thread, or None, also where it is being deleted."""
+    def get(self, thread_id: str, *, also_marked: bool = False) -> Thread | None:
+        """The thread, or None; one that is being deleted is found only where `also_marked`."""
         item = self._table.get(keys.thread(thread_id))
-        return None if item is None or "deleted_at" in item else Thread.model_validate(item)
+        if item is None or ("deleted_at" in item and not also_marked):
+            return None
+        return Thread.model_validate(item)
 
     def newest(self, projects: Sequence[str], before: Thread | None, limit: int) -> list[Thread]:
         """The newest threads of these projects, newest first; with `before`, only older ones."""
@@ -48,6 +53,18 @@ class Threads:
         items = self._table.batch_get([keys.thread(thread_id) for thread_id in ids])
         found = {item["id"]: Thread.model_validate(item) for item in items if "thread_key" in item}
         return [found[thread_id] for thread_id in ids if thread_id in found]
+
+    def at_rest_since(self, project_id: str, moment: str) -> Iterator[str]:
+        """The ids of the project's threads in which nothing has happened since, oldest first."""
+        values = {":project_id": project_id, ":before": moment}
+        condition = "#project_id = :project_id AND #thread_key < :before"
+        entries = self._table.sort_keys(condition, values, keys.THREADS_BY_PROJECT_INDEX)
+        while some := list(islice(entries, _READ_AT_ONCE)):
+            items = self._table.batch_get([keys.thread(one.partition("#")[2]) for one in some])
+            threads = [Thread.model_validate(item) for item in items if "thread_key" in item]
+            for thread in threads:
+                if thread.active_run_id is None and thread.updated_at < moment:
+                    yield thread.id
 
     def rename(self, thread: Thread, title: str | None) -> Thread:
         """Give the thread another title, or none. Raises ThreadNotFoundError where it is gone."""

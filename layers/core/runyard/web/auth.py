@@ -20,6 +20,7 @@ from runyard.domain.errors import (
 from runyard.domain.ids import is_id
 from runyard.domain.runs import Run
 from runyard.store.access_keys import AccessKey, Scope
+from runyard.store.deleted_runs import DeletedRun
 from runyard.telemetry import measures, working_on
 from runyard.web import tickets
 from runyard.web.rate_limits import RateLimits
@@ -94,15 +95,43 @@ async def run_of(services: Services, key: AccessKey, run_id: str) -> Run:
     return run
 
 
+async def run_to_delete(services: Services, key: AccessKey, run_id: str) -> str:
+    """The id of a run that the key may see; also of one whose deletion was interrupted."""
+    stores = services.stores
+
+    def found() -> Run | DeletedRun | None:
+        return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
+
+    run = await run_in_threadpool(found) if is_id(run_id) else None
+    if run is None or not key.sees(run.org_id, run.project_id):
+        raise NotFoundError
+    return run.id
+
+
 async def run_to_stream(
     request: Request, services: Services, run_id: str, *, needs_project: bool = True
 ) -> Run:
     """The run whose stream is asked for, by key or by ticket."""
+    return await _by_key_or_ticket(request, services, run_id, "stream", needs_project)
+
+
+async def run_to_export(request: Request, services: Services, run_id: str) -> Run:
+    """The run whose export is asked for, by key or by a ticket for just that."""
+    return await _by_key_or_ticket(request, services, run_id, "export")
+
+
+async def _by_key_or_ticket(
+    request: Request,
+    services: Services,
+    run_id: str,
+    scope: tickets.Scope,
+    needs_project: bool = True,
+) -> Run:
     ticket = ticket_of(request)
     if ticket is None:
         key = await authorized(request, services, "runs:read", needs_project=needs_project)
         return await run_of(services, key, run_id)
-    if not await run_in_threadpool(tickets.is_good, services.ticket_keys, ticket, run_id):
+    if not await run_in_threadpool(tickets.is_good, services.ticket_keys, ticket, run_id, scope):
         raise UnauthorizedError
     return await _found(services, run_id)
 

@@ -27,12 +27,13 @@ async def once(
     services: Services,
     key: AccessKey,
     content: Mapping[str, Any],
-    answer: Callable[[str | None], Awaitable[Response]],
+    answer: Callable[[Claim | None], Awaitable[Response]],
 ) -> Response:
     """The response to a request that may carry an Idempotency-Key.
 
-    `content` is what is asked, as JSON values; `answer` does it, and is given the id of the run
-    that it may start (None without a key). It may be called again for the same id. Raises
+    `content` is what is asked, as JSON values; `answer` does it, and is given the claim,
+    which has the id of the run that it may start (None without a key). It may be called again for
+    the same id. Raises
     InvalidRequestError for a key that is none, ConflictError for one that another request has.
     """
     name = _name(request)
@@ -43,7 +44,7 @@ async def once(
     claim = await run_in_threadpool(idempotency.claim, key.project_id, name, asked)
     if claim.answer is not None:
         return _marked(_response(claim.answer), claim)
-    response = await answer(claim.id)
+    response = await answer(claim)
     if (given := _answer_of(response)) is not None:
         counts = await run_in_threadpool(idempotency.keep_answer, claim, given)
         if counts != given:

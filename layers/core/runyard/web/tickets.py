@@ -1,6 +1,6 @@
-"""Tickets: leave to read one run's stream for a few minutes, where no header can be sent.
+"""Tickets: leave to read one run's stream, or its export, for a few minutes, with no header.
 
-They stand in the query of the stream's address: `<run id>.<scope>.<expiry>.<key id>.<signature>`.
+They stand in the query of the address: `<run id>.<scope>.<expiry>.<key id>.<signature>`.
 Run, scope and expiry (Unix seconds) are signed: what is made for one of them is good for no other.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 from runyard.domain.clock import stamp
 from runyard.store.ticket_keys import TICKET_SECONDS, TicketKey, TicketKeys
 
-Scope = Literal["stream"]
+Scope = Literal["stream", "export"]
 
 _TICKET = re.compile(r"([^.]+)\.([a-z]+)\.([0-9]{1,12})\.([0-9a-f]{12})\.([0-9a-f]{64})", re.ASCII)
 # How far the clock of the process that signed may be ahead of ours.

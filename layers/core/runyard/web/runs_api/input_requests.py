@@ -7,7 +7,8 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
 from runyard.web.dependencies import Reader, Uses
-from runyard.web.runs_api.paging import Page, faults_of_names, page_of
+from runyard.web.parameters import faults_of_names
+from runyard.web.runs_api.paging import Page, page_of
 from runyard.web.runs_api.schemas import request_view
 
 router = APIRouter()

@@ -13,7 +13,8 @@ from runyard.domain.requests import InputRequest
 from runyard.domain.runs import Run
 from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
 from runyard.web.dependencies import Reader, Uses
-from runyard.web.runs_api.paging import Page, faults_of_names, page_of
+from runyard.web.parameters import faults_of_names
+from runyard.web.runs_api.paging import Page, page_of
 from runyard.web.runs_api.schemas import run_view
 
 router = APIRouter()

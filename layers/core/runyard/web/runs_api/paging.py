@@ -1,6 +1,6 @@
 """Pages of lists: `page`, `page_size` and `sort` in, `pagination` out."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runyard.domain.errors import InvalidRequestError
@@ -32,21 +32,6 @@ class Page:
             "page_count": -(-total // self.size),
             "total_count": total,
         }
-
-
-def faults_of_names(
-    names: Iterable[str], known: Collection[str], repeatable: Collection[str] = ()
-) -> dict[str, str]:
-    """What is wrong with a query by the names of its parameters, repeated ones repeated."""
-    faults: dict[str, str] = {}
-    seen: set[str] = set()
-    for name in names:
-        if name not in known:
-            faults[name] = "is not a known parameter"
-        elif name in seen and name not in repeatable:
-            faults[name] = "must be given once"
-        seen.add(name)
-    return faults
 
 
 def page_of(

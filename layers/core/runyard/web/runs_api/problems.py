@@ -5,7 +5,6 @@ No stack trace and no library's own words ever leave: `details` are always ours.
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from itertools import islice
 
 from starlette.responses import JSONResponse
 
@@ -21,9 +20,7 @@ from runyard.domain.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
-
-_MAX_DETAILS = 100
-_MAX_NAME_LENGTH = 200
+from runyard.web.refusals import headers_of, shortened
 
 _STATUS: Mapping[type[RequestError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
@@ -42,10 +39,6 @@ _CODES: Mapping[HTTPStatus, str] = {
     HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
 }
 _PHRASES: Mapping[HTTPStatus, str] = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Payload Too Large"}
-_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
-    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
-}
 
 
 def problem(
@@ -60,27 +53,12 @@ def problem(
     }
     if details:
         error["details"] = shortened(details)
-    return JSONResponse(
-        {"error": error}, status, headers={**_HEADERS.get(status, {}), **(headers or {})}
-    )
+    return JSONResponse({"error": error}, status, headers=dict(headers or {}))
 
 
 def problem_of(error: RequestError) -> JSONResponse:
     """The response to a request that cannot be served."""
     return problem(_status_of(error), error.details, headers_of(error))
-
-
-def headers_of(error: RequestError) -> dict[str, str]:
-    """What a response to this error carries beside its body, in either API."""
-    if isinstance(error, TooManyRequestsError):
-        return {"Retry-After": str(error.retry_after)}
-    return dict(_HEADERS.get(_status_of(error), {}))
-
-
-def shortened(details: Mapping[str, str]) -> dict[str, str]:
-    """The details as they are told: whoever sends a thousand unknown fields hears of some."""
-    told = islice(details.items(), _MAX_DETAILS)
-    return {name[:_MAX_NAME_LENGTH]: fault for name, fault in told}
 
 
 def _status_of(error: RequestError) -> HTTPStatus:

@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from runyard.web.runs_api import events, files, input_requests, lists, runs, webhooks
+from runyard.web.runs_api import events, export, files, input_requests, lists, runs, webhooks
 
 router = APIRouter(prefix="/v1")
 router.include_router(runs.router)
 router.include_router(events.router)
+router.include_router(export.router)
 router.include_router(lists.router)
 router.include_router(input_requests.router)
 router.include_router(files.router)

@@ -11,14 +11,16 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
+from runyard.domain.errors import NotFoundError
 from runyard.domain.runs import Run
 from runyard.engine.cancel_run import cancel_run
+from runyard.engine.delete_run import delete_run
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.store.access_keys import AccessKey
 from runyard.store.files import NewFile
-from runyard.store.idempotency import HEADER
-from runyard.web.auth import run_of
+from runyard.store.idempotency import HEADER, Claim
+from runyard.web.auth import run_of, run_to_delete
 from runyard.web.bodies import parsed_body, validated
 from runyard.web.dependencies import Reader, Uses, Writer
 from runyard.web.idempotency import once
@@ -58,9 +60,9 @@ async def _create(
     body: CreateRun,
     uploads: Sequence[NewFile],
     trace_id: str,
-    run_id: str | None,
+    claim: Claim | None,
 ) -> Response:
-    run = await run_in_threadpool(_start, services, key, body, uploads, trace_id, run_id)
+    run = await run_in_threadpool(_start, services, key, body, uploads, trace_id, claim)
     location = {"Location": f"/v1/runs/{run.id}"}
     if body.background:
         return JSONResponse({"data": run_view(run)}, HTTPStatus.ACCEPTED, headers=location)
@@ -80,7 +82,7 @@ def _start(
     body: CreateRun,
     uploads: Sequence[NewFile],
     trace_id: str,
-    run_id: str | None,
+    claim: Claim | None,
 ) -> Run:
     snapshot = services.catalog.agent(key.agent or services.settings.default_agent)
     wanted = NewRun(
@@ -91,7 +93,8 @@ def _start(
         session_id=str(body.session_id) if body.session_id else None,
         file_ids=body.file_ids,
         uploads=uploads,
-        run_id=run_id,
+        run_id=claim.id if claim else None,
+        asked_under=claim.digest if claim else "",
         author=key.author,
         trace_id=trace_id,
         max_live_runs=services.settings.project_max_live_runs,
@@ -107,13 +110,22 @@ async def get_run(run_id: str, services: Uses, key: Reader) -> dict[str, Any]:
     return {"data": await _shown(services, run.id)}
 
 
+@router.delete("/runs/{run_id}")
+async def delete(run_id: str, services: Uses, key: Writer) -> Response:
+    """Delete a run that has ended, for good."""
+    deleted = await run_to_delete(services, key, run_id)
+    await run_in_threadpool(delete_run, services.stores, deleted)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
 async def _shown(services: Services, run_id: str) -> dict[str, Any]:
     return await run_in_threadpool(_read_view, services, run_id)
 
 
 def _read_view(services: Services, run_id: str) -> dict[str, Any]:
     run = services.stores.runs.get(run_id)
-    assert run is not None, "runs are not deleted while they are shown"
+    if run is None:  # It was just deleted.
+        raise NotFoundError
     stores = services.stores
     requests = stores.input_requests.open_of_run(run_id) if run.awaits_input else ()
     return run_view(run, requests, stores.messages.newest_seen([run]).get(run_id))
@@ -129,7 +141,7 @@ async def send_input(run_id: str, request: Request, services: Uses, key: Writer)
     )
     answer = validated(body.model_dump(), shape).answer()
 
-    async def submit(_: str | None) -> Response:
+    async def submit(_: Claim | None) -> Response:
         await asyncio.to_thread(
             submit_input, services.stores, services.orchestrator, run.id, answer, key.id
         )
@@ -144,7 +156,7 @@ async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> 
     """End the run as canceled; a run that has ended stays as it is."""
     run = await run_of(services, key, run_id)
 
-    async def end(_: str | None) -> Response:
+    async def end(_: Claim | None) -> Response:
         # Also one that is canceled: its execution may not have been stopped.
         if run.status not in ("completed", "failed"):
             await asyncio.to_thread(

@@ -16,11 +16,13 @@ from runyard.domain.webhooks import Delivery, Webhook
 from runyard.engine.send_webhook import redeliver, send_ping
 from runyard.engine.webhook_addresses import fault_of_url
 from runyard.store.access_keys import AccessKey
+from runyard.store.idempotency import Claim
 from runyard.web.auth import authorized
 from runyard.web.bodies import parsed_body
 from runyard.web.dependencies import Uses
 from runyard.web.idempotency import once
-from runyard.web.runs_api.paging import faults_of_names, page_of
+from runyard.web.parameters import faults_of_names
+from runyard.web.runs_api.paging import page_of
 from runyard.web.runs_api.webhook_schemas import (
     ChangeWebhook,
     CreateWebhook,
@@ -143,11 +145,11 @@ async def rotate_secret(request: Request, services: Uses, key: Manager, webhook:
     """Give the endpoint a new secret; for a while deliveries are signed with the old ones too."""
     body = await parsed_body(request, RotateSecret, optional=True)
 
-    async def rotate(secret_id: str | None) -> Response:
+    async def rotate(claim: Claim | None) -> Response:
         secret = await run_in_threadpool(
             services.stores.webhooks.rotate,
             webhook,
-            secret_id or new_id(),
+            claim.id if claim else new_id(),
             body.overlap_hours * 3600,
         )
         return JSONResponse({"data": {**webhook_view(webhook), "secret": secret.text}})
@@ -159,7 +161,7 @@ async def rotate_secret(request: Request, services: Uses, key: Manager, webhook:
 async def send_test(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
     """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
 
-    async def send(_: str | None) -> Response:
+    async def send(_: Claim | None) -> Response:
         sent = await run_in_threadpool(
             lambda: send_ping(services.stores, services.delivery_queue(), webhook)
         )
@@ -205,7 +207,7 @@ async def redeliver_it(
 ) -> Response:
     """Send it once more: the same body and `webhook-id`, with all attempts anew."""
 
-    async def send(_: str | None) -> Response:
+    async def send(_: Claim | None) -> Response:
         sent = await run_in_threadpool(
             lambda: redeliver(services.stores, services.delivery_queue(), webhook, delivery)
         )

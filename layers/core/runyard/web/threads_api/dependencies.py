@@ -47,9 +47,15 @@ async def thread_of(services: Services, key: AccessKey, thread_id: str) -> Threa
     return await run_in_threadpool(found_thread, services, key, thread_id)
 
 
-def found_thread(services: Services, key: AccessKey, thread_id: str) -> Thread:
-    """The same, for those that wait for the store themselves."""
-    thread = services.stores.threads.get(thread_id) if is_id(thread_id) else None
+def found_thread(
+    services: Services, key: AccessKey, thread_id: str, *, also_marked: bool = False
+) -> Thread:
+    """The same, for those that wait for the store themselves.
+
+    Whoever deletes a thread also finds one whose deletion was interrupted.
+    """
+    threads = services.stores.threads
+    thread = threads.get(thread_id, also_marked=also_marked) if is_id(thread_id) else None
     if thread is None or not key.sees(thread.org_id, thread.project_id):
         raise ThreadNotFoundError
     return thread

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from runyard.domain.errors import InvalidRequestError
-from runyard.web.runs_api.paging import faults_of_names
+from runyard.web.parameters import faults_of_names
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from runyard.domain import errors
 from runyard.domain.errors import RequestError
-from runyard.web.runs_api.problems import headers_of, shortened
+from runyard.web.refusals import headers_of, shortened
 
 _REFUSALS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
     errors.InvalidRequestError: (

@@ -15,6 +15,7 @@ from runyard.domain.threads import Thread
 from runyard.engine.cancel_run import cancel_run
 from runyard.engine.start_run import NewRun, start_run
 from runyard.store.access_keys import AccessKey
+from runyard.store.idempotency import Claim
 from runyard.web.auth import run_of
 from runyard.web.bodies import parsed_body
 from runyard.web.dependencies import Uses
@@ -45,8 +46,8 @@ async def create_run(thread_id: str, request: Request, services: Uses, key: Writ
     key = key.model_copy(update={"project_id": thread.project_id})
     start = partial(_start, services, key, thread, body, trace_id_of(request.scope))
 
-    async def answer(run_id: str | None) -> Response:
-        run = await run_in_threadpool(start, run_id)
+    async def answer(claim: Claim | None) -> Response:
+        run = await run_in_threadpool(start, claim)
         return JSONResponse({"run_id": run.id, "trace_id": trace_id(run)}, 201)
 
     return await once(request, services, key, body.model_dump(mode="json"), answer)
@@ -58,7 +59,7 @@ def _start(
     thread: Thread,
     body: CreateThreadRun,
     trace: str,
-    run_id: str | None,
+    claim: Claim | None,
 ) -> Run:
     settings = services.settings
     snapshot = services.catalog.chosen(
@@ -71,7 +72,8 @@ def _start(
         org_id=thread.org_id,
         project_id=thread.project_id,
         thread_id=thread.id,
-        run_id=run_id,
+        run_id=claim.id if claim else None,
+        asked_under=claim.digest if claim else "",
         author=key.author,
         trace_id=trace,
         max_live_runs=settings.project_max_live_runs,

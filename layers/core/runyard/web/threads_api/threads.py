@@ -89,6 +89,10 @@ async def update_thread(
 @router.delete("/threads/{thread_id}")
 async def delete_thread(thread_id: str, services: Uses, key: Writer) -> Response:
     """Delete the thread and its messages; its runs stay."""
-    thread = await thread_of(services, key, thread_id)
-    await run_in_threadpool(services.stores.threads.delete, thread.id)
+    await run_in_threadpool(_delete, services, key, thread_id)
     return Response(status_code=204)
+
+
+def _delete(services: Services, key: AccessKey, thread_id: str) -> None:
+    thread = found_thread(services, key, thread_id, also_marked=True)
+    services.stores.threads.delete(thread.id)
