@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates check-agents fmt build lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test e2e check gates check-agents fmt build lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -21,6 +21,9 @@ dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends i
 
 test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" chooses
 	@$(PYTHON) -m pytest $(ARGS)
+
+e2e: .venv/.installed ## The tests over HTTP; STACK=runyard-dev, or BASE_URL=… ACCESS_KEY=…, is a service
+	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
 check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template, agents
 	$(PYTHON) -m ruff format --check .

@@ -68,6 +68,7 @@ def browser(url: str, folder: Path) -> Iterator[None]:
         process.wait(timeout=20)
 
 
+@pytest.mark.usefixtures("threads_of_tests")
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's package chromium")
 def test_an_event_source_that_is_cut_twice_sees_every_event_once(
     service: Service, tmp_path: Path
