@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check gates check-agents fmt build lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test e2e check gates check-agents fmt build rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -22,7 +22,7 @@ dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends i
 test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" chooses
 	@$(PYTHON) -m pytest $(ARGS)
 
-e2e: .venv/.installed ## The tests over HTTP; STACK=runyard-dev, or BASE_URL=… ACCESS_KEY=…, is a service
+e2e: .venv/.installed ## The tests over HTTP; STACK=… (deployed), or BASE_URL=… ACCESS_KEY=…, names a service
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
 check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template, agents
@@ -59,6 +59,11 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	  --python-version 3.11 --group sam -o requirements/sam.txt
 	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
 	  --python-version 3.11 --group peers -o requirements/peers.txt
+	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
+	  --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
+
+rehearse: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and remove it without a network; ten minutes
+	@$(PYTHON) -m tests.rehearsal
 
 openapi: .venv/.installed ## Print the API's contract into openapi.json
 	@$(PYTHON) -m runyard.web.openapi > openapi.json
@@ -101,7 +106,7 @@ verify-log: .venv/.installed ## Check the invariants of every run's log: make ve
 	@$(PYTHON) -m runyard.verify_log $(ARGS)
 
 clean: ## Remove what the targets made: environments, builds, caches
-	rm -rf .venv .venv-sam .venv-peers .aws-sam build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-peers .venv-rehearsal .aws-sam build .pytest_cache .mypy_cache .ruff_cache
 	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -131,4 +136,11 @@ tests/clients/node_modules/.installed: tests/clients/package-lock.json
 	@echo "Installing the peers of the benchmarks into .venv-peers (once, about a minute) ..."
 	@python=$$(tools/find-python 3.11+) && rm -rf .venv-peers && "$$python" -m venv .venv-peers
 	@.venv-peers/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/peers.txt
+	@touch $@
+
+# Python 3.13: the emulator runs the functions in its own interpreter.
+.venv-rehearsal/.installed: requirements/rehearsal.txt
+	@echo "Installing the emulator of the rehearsal into .venv-rehearsal (once, about a minute) ..."
+	@python=$$(tools/find-python 3.13) && rm -rf .venv-rehearsal && "$$python" -m venv .venv-rehearsal
+	@.venv-rehearsal/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/rehearsal.txt
 	@touch $@
