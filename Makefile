@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check gates check-agents fmt build rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test e2e check gates check-agents fmt build rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -85,6 +85,9 @@ bench-peers: .venv/.installed .venv-peers/.installed ## The same, with LangGraph
 
 cost: .venv/.installed ## What a million runs cost on AWS, by service, from counted units
 	@$(PYTHON) -m benchmarks.cost $(ARGS)
+
+hot-keys: .venv/.installed ## Which index key gives way first, and at how many runs a second
+	@$(PYTHON) -m benchmarks.hot_keys $(ARGS)
 
 fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
 	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
