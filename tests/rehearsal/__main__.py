@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.rehearsal import namespace
 from tests.rehearsal.build import Build
 from tests.rehearsal.rehearsal import Rehearsal
-from tests.rehearsal.stepped_around import STEPPED_AROUND
+from tests.rehearsal.stepped_around import LEFT_OUT, STEPPED_AROUND
 
 FOLDER = Path("build/rehearsal")
 
@@ -66,6 +66,8 @@ def _report(shown: list[str], seconds: float) -> None:
     print("Stepped around (tests/rehearsal/stepped_around.py), so not shown:")
     for name, what in STEPPED_AROUND.items():
         print(f"  - {name}: {what}")
+    for test, reason in LEFT_OUT.items():
+        print(f"  - {test} is left out: {reason}")
 
 
 def _say(line: str) -> None:
