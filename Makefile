@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test check gates checkov check-agents fmt build artifacts coldstart lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -14,13 +14,16 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
 	@exec $(PYTHON) -m runyard.dev --with-parent
 
 test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" chooses
 	@$(PYTHON) -m pytest $(ARGS)
+
+e2e: .venv/.installed ## The tests over HTTP; STACK=… (deployed), or BASE_URL=… ACCESS_KEY=…, names a service
+	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
 check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template, agents
 	$(PYTHON) -m ruff format --check .
@@ -54,6 +57,9 @@ artifacts: build build/here/.installed .venv/.installed ## Build, weigh, and run
 coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure cold starts of what was built; a minute
 	@$(PYTHON) -m benchmarks.coldstart $(ARGS)
 
+rehearse: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and remove it without a network; ten minutes
+	@$(PYTHON) -m tests.rehearsal
+
 # The layer takes its versions from dev.txt, so that what is tested is what is shipped.
 UV_LOCK = uv pip compile pyproject.toml --quiet --universal --generate-hashes --strip-extras \
   --no-emit-index-url --no-annotate --custom-compile-command "make lock"
@@ -74,6 +80,8 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
 	  --python-version 3.13 --constraint requirements/dev.txt --group runtime \
 	  -o requirements/runtime.txt
+	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
+	  --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
 
 openapi: .venv/.installed ## Print the API's contract into openapi.json
 	@$(PYTHON) -m runyard.web.openapi > openapi.json
@@ -96,6 +104,9 @@ bench-peers: .venv/.installed .venv-peers/.installed ## The same, with LangGraph
 cost: .venv/.installed ## What a million runs cost on AWS, by service, from counted units
 	@$(PYTHON) -m benchmarks.cost $(ARGS)
 
+hot-keys: .venv/.installed ## Which index key gives way first, and at how many runs a second
+	@$(PYTHON) -m benchmarks.hot_keys $(ARGS)
+
 fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
 	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
 
@@ -116,7 +127,7 @@ verify-log: .venv/.installed ## Check the invariants of every run's log: make ve
 	@$(PYTHON) -m runyard.verify_log $(ARGS)
 
 clean: ## Remove what the targets made: environments, builds, caches
-	rm -rf .venv .venv-sam .venv-checkov .venv-peers .aws-sam build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .aws-sam build .pytest_cache .mypy_cache .ruff_cache
 	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -164,4 +175,11 @@ build/here/.installed: layers/dependencies/requirements.txt layers/models/requir
 	@echo "Installing the peers of the benchmarks into .venv-peers (once, about a minute) ..."
 	@python=$$(tools/find-python 3.11+) && rm -rf .venv-peers && "$$python" -m venv .venv-peers
 	@.venv-peers/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/peers.txt
+	@touch $@
+
+# Python 3.13: the emulator runs the functions in its own interpreter.
+.venv-rehearsal/.installed: requirements/rehearsal.txt
+	@echo "Installing the emulator of the rehearsal into .venv-rehearsal (once, about a minute) ..."
+	@python=$$(tools/find-python 3.13) && rm -rf .venv-rehearsal && "$$python" -m venv .venv-rehearsal
+	@.venv-rehearsal/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/rehearsal.txt
 	@touch $@

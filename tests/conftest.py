@@ -1,6 +1,5 @@
 """What the suites share: one local stack for the session, and the service that runs on it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,12 +43,8 @@ def stores(stack: LocalStack) -> Stores:
 
 
 @pytest.fixture(scope="session")
-def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """The service under test: `BASE_URL` with `ACCESS_KEY`, or else the session's local stack."""
-    if base_url := os.environ.get("BASE_URL"):
-        running = Service(base_url, os.environ["ACCESS_KEY"])
-    else:
-        stack: LocalStack = request.getfixturevalue("stack")
-        running = Service(stack.base_url, stack.access_key)
+def service(stack: LocalStack) -> Iterator[Service]:
+    """The service that runs on it. The end-to-end tests have a fixture of their own."""
+    running = Service(stack.base_url, stack.access_key)
     yield running
     running.close()

@@ -24,6 +24,7 @@ class Service:
             base_url=self.base_url,
             headers={"Authorization": f"Bearer {self.access_key}"},
             timeout=60,
+            follow_redirects=True,  # One door sends streams to the other.
             limits=httpx.Limits(max_connections=300),
         )
 

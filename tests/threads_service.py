@@ -27,6 +27,7 @@ class ThreadsService:
             base_url=self.base_url + self.base_path,
             headers={"Authorization": f"Bearer {self.access_key}"},
             timeout=60,
+            follow_redirects=True,  # One door sends streams to the other.
             limits=httpx.Limits(max_connections=100),
         )
 

@@ -68,6 +68,7 @@ def browser(url: str, folder: Path) -> Iterator[None]:
         process.wait(timeout=20)
 
 
+@pytest.mark.usefixtures("threads_of_tests")
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's package chromium")
 def test_an_event_source_that_is_cut_twice_sees_every_event_once(
     service: Service, tmp_path: Path
@@ -76,13 +77,14 @@ def test_an_event_source_that_is_cut_twice_sees_every_event_once(
     with (
         ThreadsService(service.base_url, service.access_key) as threads,
         LoopbackServer(page) as site,
-        LoopbackServer(proxy := CuttingProxy(service.base_url, 15, 15)) as tunnel,
     ):
         run_id = threads.start(threads.thread("slowly"))
         ticket = urlsplit(threads.http.post(f"/runs/{run_id}/ticket").json()["url"])
-        stream = ticket._replace(netloc=tunnel.host_and_port).geturl()
-        with browser(f"{site.url}/?stream={stream.replace('&', '%26')}", tmp_path):
-            seen = page.reports.get(timeout=60)
+        proxy = CuttingProxy(f"{ticket.scheme}://{ticket.netloc}", 15, 15)
+        with LoopbackServer(proxy) as tunnel:
+            through = ticket._replace(scheme="http", netloc=tunnel.host_and_port).geturl()
+            with browser(f"{site.url}/?stream={through.replace('&', '%26')}", tmp_path):
+                seen = page.reports.get(timeout=60)
         logged = service.events(run_id)
     assert [one["seq"] for one in seen] == [event["sequence"] for event in logged]
     assert [one["id"] for one in seen] == [str(event["sequence"]) for event in logged]

@@ -125,12 +125,6 @@ PART = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r
         ("multipart/form-data; boundary=b", PART + b"\r\n--b"),
         ("multipart/form-data; boundary=b", b"--b\r\nX: y\r\n\r\nx\r\n--b--\r\n"),
         ("multipart/form-data; boundary=b", PART.replace(b"name=", b"nome=") + b"\r\n--b--"),
-        (
-            "multipart/form-data; boundary=b; charset=idna",
-            b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nxn--'
-            + b"z" * 80
-            + b"\r\n--b--",
-        ),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/runs", "/v1/files"])
@@ -140,6 +134,17 @@ def test_a_body_that_is_no_sound_multipart_is_refused_in_our_words(
     response = service.http.post(path, content=content, headers={"content-type": content_type})
     details = {"body": "is not valid multipart/form-data"}
     assert_error(response, 400, "bad_request", details)
+
+
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/files"])
+def test_a_charset_that_the_body_is_not_in_is_the_callers_fault(
+    service: Service, path: str
+) -> None:
+    # Before Python 3.13 a text like this one cannot be read; since then it is taken as it is.
+    content = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nxn--' + b"z" * 80
+    headers = {"content-type": "multipart/form-data; boundary=b; charset=idna"}
+    response = service.http.post(path, content=content + b"\r\n--b--", headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "bad_request")
 
 
 def test_a_file_is_kept_under_a_harmless_name_as_what_it_is(service: Service) -> None:

@@ -1,6 +1,5 @@
 """Limits of rate, number and size, and what a page from elsewhere may read of it all."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -23,14 +22,6 @@ ORIGIN = "https://app.example"
 EXPOSED = {"location", "retry-after", "x-request-id", "x-run-id", "idempotency-replayed"}
 
 Open = Callable[..., TestClient]
-
-
-@pytest.fixture
-def local(request: pytest.FixtureRequest) -> LocalStack:
-    if os.environ.get("BASE_URL"):
-        pytest.skip("needs the store, or a door with settings of its own")
-    stack: LocalStack = request.getfixturevalue("stack")
-    return stack
 
 
 @pytest.fixture
@@ -133,11 +124,11 @@ def test_a_run_that_was_started_is_found_again_though_there_is_no_room(open_door
     assert streams[0].headers["x-run-id"] == streams[1].headers["x-run-id"]
 
 
-def test_a_large_input_comes_back_whole(local: LocalStack, service: Service) -> None:
-    stores: Stores = services_of(local).stores
+@pytest.mark.usefixtures("threads_of_tests")
+def test_a_large_input_comes_back_whole(own_stores: Stores, service: Service) -> None:
     secret = f"ry_{new_id()}"
     # The tests' own agent takes any input.
-    stores.access_keys.ensure(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+    own_stores.access_keys.ensure(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     large = {"case": "questions", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
     headers = {"Authorization": f"Bearer {secret}"}
     created = service.http.post("/v1/runs", json={"input": large}, headers=headers)

@@ -1,7 +1,5 @@
 """`GET /v1/runs` and the inbox, as a client of the service sees them."""
 
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,25 +12,6 @@ from tests.service import Service
 CLEAR = {"ticket_subject": "Export is broken"}
 UNCLEAR = {"ticket_subject": "Help!"}
 TWICE = {"ticket_subject": "Charged twice", "ticket_body": "I was charged twice. Order #4812."}
-
-
-@pytest.fixture
-def own_stores(request: pytest.FixtureRequest) -> Stores:
-    """Where keys can be made; a service that was only named has none of ours."""
-    if "BASE_URL" in os.environ:
-        pytest.skip("needs the store of the service, to make keys in it")
-    stores: Stores = request.getfixturevalue("stores")
-    return stores
-
-
-@pytest.fixture
-def project(service: Service, own_stores: Stores) -> Iterator[Service]:
-    """The same service through a key of a project that nobody else uses."""
-    secret = f"ry_test_{new_id()}"
-    own_stores.access_keys.ensure(secret, project_id=f"project-{new_id()}", org_id="org")
-    running = Service(service.base_url, secret)
-    yield running
-    running.close()
 
 
 def listed(service: Service, **query: Any) -> dict[str, Any]:

@@ -5,7 +5,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.service import Service
+
+pytestmark = pytest.mark.usefixtures("samples")
 
 
 def played(service: Service, folder: Path, *sections: str) -> str:

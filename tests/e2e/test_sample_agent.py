@@ -22,6 +22,7 @@ def test_a_clear_ticket_is_answered_at_once(service: Service) -> None:
     assert events[-1]["data"]["output"] == run["output"]
 
 
+@pytest.mark.usefixtures("samples")
 def test_a_customer_is_looked_up_by_a_tool(service: Service) -> None:
     run = service.create({"ticket_subject": "Slow", "customer_id": "customer-7421"})
     assert run["output"]["priority"] == "high"
@@ -32,6 +33,7 @@ def test_a_customer_is_looked_up_by_a_tool(service: Service) -> None:
     assert "customer_tier" in call["data"]["result"]
 
 
+@pytest.mark.usefixtures("samples")
 def test_a_failing_tool_is_told_to_the_model(service: Service) -> None:
     run = service.create({"ticket_subject": "Slow", "customer_id": "customer-503"})
     assert run["status"] == "completed"
@@ -60,6 +62,7 @@ def test_an_unclear_ticket_is_asked_about(service: Service) -> None:
     ]
 
 
+@pytest.mark.usefixtures("samples")
 @pytest.mark.parametrize("amount", [None, 20])
 def test_a_refund_is_made_once_approved(service: Service, amount: int | None) -> None:
     run = service.create(TWICE)
@@ -79,6 +82,7 @@ def test_a_refund_is_made_once_approved(service: Service, amount: int | None) ->
     assert by_type["agent.tool_call.completed"]["input"] == effective
 
 
+@pytest.mark.usefixtures("samples")
 def test_a_refused_refund_is_not_made(service: Service) -> None:
     run = service.create(TWICE)
     assert service.answer(run, is_approved=False, feedback="not ours").status_code == 200

@@ -1,7 +1,6 @@
 """The Threads API over HTTP: its document's examples, conversations, refusals, lists."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,17 +9,13 @@ import pytest
 from tests.service import Service, assert_whole
 from tests.threads_service import ThreadsService, assert_refused
 
-pytestmark = pytest.mark.usefixtures("service")
-
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def threads(service: Service) -> Iterator[ThreadsService]:
+def threads(threads_of_tests: ThreadsService) -> ThreadsService:
     """The Threads API of the service under test."""
-    running = ThreadsService(service.base_url, service.access_key)
-    yield running
-    running.close()
+    return threads_of_tests
 
 
 # --- the document's own examples -----------------------------------------------------------------

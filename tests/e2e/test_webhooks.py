@@ -17,7 +17,7 @@ URL = "https://hooks.example.com/runyard"
 
 
 pytestmark = pytest.mark.skipif(
-    "BASE_URL" in os.environ,
+    bool(os.environ.get("BASE_URL") or os.environ.get("STACK")),
     reason="keys are made in the store, which a deployed service keeps to itself",
 )
 

@@ -166,7 +166,7 @@ FAULTS = {
     ),
     "a streaming door that may delete": Fault(
         _a_streaming_door_that_may_delete,
-        test_permissions.test_only_the_api_deletes_and_only_what_is_a_threads,
+        test_permissions.test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs,
         "StreamFunction",
     ),
     "a streaming door that may answer": Fault(

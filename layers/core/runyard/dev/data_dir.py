@@ -25,8 +25,11 @@ def lock(data_dir: Path) -> IO[str]:
 
 
 def note_down(file: Path, environment: Mapping[str, str]) -> None:
-    """Leave what a command beside the stack needs to find it: `open_store` reads it."""
-    names = ("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET")
+    """Leave what a command beside the stack needs to find it: `open_store`, `sam_local`."""
+    names = (
+        *("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "RUN_MACHINE_ARN", "TICKET_SECRET_ID"),
+        *("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_PRIVATE_HOSTS"),
+    )
     notes = {
         name: value
         for name, value in environment.items()

@@ -1,0 +1,94 @@
+"""Which service the end-to-end tests talk to, and what they can do beside it.
+
+By default it is the session's local stack. `STACK` names a deployed one, whose addresses and tables
+CloudFormation tells, and where a key is made for the session. `BASE_URL` with `ACCESS_KEY` name any
+service, of which nothing else is known. What a test cannot have there, it is skipped for.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.ids import new_id
+from runyard.store.stores import Stores
+from tests.deployed_stack import DeployedStack
+from tests.service import Service
+from tests.threads_service import ThreadsService
+
+# Beside the sample agents: one of tests/agents, which stands for all of them.
+_ONE_OF_THE_TESTS_AGENTS = "talker"
+
+
+@pytest.fixture(scope="session")
+def deployed() -> DeployedStack | None:
+    """The stack that `STACK` names, if it names one."""
+    name = os.environ.get("STACK")
+    return DeployedStack.read(name) if name else None
+
+
+@pytest.fixture(scope="session")
+def local(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> LocalStack:
+    """The session's local stack, for what no other service lets a test do."""
+    if deployed or os.environ.get("BASE_URL"):
+        pytest.skip("needs a door with settings of its own, which the local stack alone has")
+    stack: LocalStack = request.getfixturevalue("stack")
+    return stack
+
+
+@pytest.fixture(scope="session")
+def own_stores(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> Stores:
+    """The stores of the service under test, to make keys in."""
+    if deployed:
+        return deployed.stores
+    if os.environ.get("BASE_URL"):
+        pytest.skip("needs the store of the service, to make keys in it; STACK names one")
+    stores: Stores = request.getfixturevalue("stores")
+    return stores
+
+
+@pytest.fixture(scope="session")
+def service(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> Iterator[Service]:
+    """The service under test."""
+    if deployed:
+        with deployed.access_key(os.environ.get("ACCESS_KEY")) as secret:
+            running = Service(deployed.api_url, secret)
+            yield running
+    elif base_url := os.environ.get("BASE_URL"):
+        running = Service(base_url.rstrip("/"), os.environ["ACCESS_KEY"])
+        yield running
+    else:
+        stack: LocalStack = request.getfixturevalue("stack")
+        running = Service(stack.base_url, stack.access_key)
+        yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def samples(deployed: DeployedStack | None) -> None:
+    """What the sample agents' tools call, by the service; `make dev` brings it along."""
+    if deployed and "CRM_URL" not in deployed.agent_variables:
+        pytest.skip(
+            f"{deployed.name}'s AgentVariables have no CRM_URL for the sample agents' tools"
+        )
+
+
+@pytest.fixture(scope="session")
+def threads_of_tests(service: Service, samples: None) -> Iterator[ThreadsService]:
+    """The Threads API of a service that has the agents of `tests/agents`."""
+    with ThreadsService(service.base_url, service.access_key) as threads:
+        keys = {persona["persona_key"] for persona in threads.get("/personas")}
+        if _ONE_OF_THE_TESTS_AGENTS not in keys:
+            pytest.skip("needs the agents of tests/agents, which this service does not have")
+        yield threads
+
+
+@pytest.fixture
+def project(service: Service, own_stores: Stores) -> Iterator[Service]:
+    """The same service through a key of a project that nobody else uses."""
+    secret = f"ry_test_{new_id()}"
+    own_stores.access_keys.ensure(secret, project_id=f"project-{new_id()}", org_id="org")
+    running = Service(service.base_url, secret)
+    yield running
+    running.close()

@@ -1,0 +1,54 @@
+"""What `sam local` gets: the template's functions and variables, and this machine's emulators."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard.dev.cloudformation import load_document
+from runyard.dev.sam_local import ENDPOINTS, environments, with_endpoints
+from runyard.dev.supervisor import LocalStack
+from runyard.dev.template import LocalTemplate, read_template
+
+TEMPLATE = Path("template.yaml")
+HOST = "host.docker.internal"
+
+
+@pytest.fixture(scope="module")
+def template() -> LocalTemplate:
+    return read_template(TEMPLATE, region="us-east-1")
+
+
+@pytest.fixture
+def written(template: LocalTemplate, stack: LocalStack) -> dict[str, dict[str, str]]:
+    return environments(template, stack.environment, HOST)
+
+
+def test_every_function_gets_all_its_variables_and_no_others(
+    template: LocalTemplate, written: dict[str, dict[str, str]]
+) -> None:
+    assert set(written) == set(template.functions)
+    for function, variables in written.items():
+        assert set(variables) == {*template.functions[function].environment, *ENDPOINTS}
+        assert all(isinstance(value, str) for value in variables.values())
+
+
+def test_a_container_reaches_the_emulators_and_the_samples(
+    stack: LocalStack, written: dict[str, dict[str, str]]
+) -> None:
+    step = written["RunStepFunction"]
+    dynamodb = stack.environment["AWS_ENDPOINT_URL_DYNAMODB"]
+    assert step["AWS_ENDPOINT_URL_DYNAMODB"] == dynamodb.replace("127.0.0.1", HOST)
+    assert step["HTTP_PRIVATE_HOSTS"].startswith(f"{HOST}:")
+    assert step["RECORDS_TABLE"] == stack.environment["RECORDS_TABLE"]
+    assert written["ApiFunction"]["AGENTS_KEY"] == "agents/agents.json"
+    assert not [value for each in written.values() for value in each.values() if "127.0" in value]
+
+
+def test_sam_sets_only_what_a_template_names_so_it_names_the_emulators() -> None:
+    document: dict[str, Any] = load_document(TEMPLATE)
+    before = document["Globals"]["Function"]
+    after = with_endpoints(document)["Globals"]["Function"]
+    added = set(after["Environment"]["Variables"]) - set(before["Environment"]["Variables"])
+    assert added == set(ENDPOINTS)
+    assert {**after, "Environment": 0} == {**before, "Environment": 0}

@@ -1,0 +1,81 @@
+"""The build that is deployed: SAM's own, of the template as it is, with wheels for this machine.
+
+Wheels are fetched before the network is left, for Lambda's architecture and for this one. From then
+on pip takes them from a folder, in `sam build` too.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+REQUIREMENTS = Path("layers/dependencies/requirements.txt")
+# What python3.13's image can load, on arm64: it has glibc 2.34.
+_LAMBDA_PLATFORMS = [
+    f"{name}_aarch64"
+    for name in ("manylinux2014", "manylinux_2_17", "manylinux_2_28", "manylinux_2_34")
+]
+_LAMBDA_MACHINES = ("aarch64", "arm64")
+
+
+@dataclass(frozen=True)
+class Build:
+    """Where the build lies, and by which programs it is made."""
+
+    folder: Path
+    python: Path
+    """A Python 3.13, which the functions run on."""
+    sam: Path
+    """The Python that has samcli."""
+
+    @property
+    def built(self) -> Path:
+        """What `sam build` makes."""
+        return self.folder / "sam"
+
+    @property
+    def _wheels(self) -> Path:
+        return self.folder / "wheels"
+
+    def fetch_wheels(self) -> None:
+        """Fetch what the layer's lock file names, unless it is there already."""
+        digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+        mark = self._wheels / "fetched"
+        if mark.exists() and mark.read_text(encoding="utf-8") == digest:
+            return
+        shutil.rmtree(self._wheels, ignore_errors=True)
+        download = [*self._pip, "download", *self._locked, "--dest", str(self._wheels)]
+        elsewhere = ["--only-binary", ":all:"]
+        elsewhere += [f"--platform={name}" for name in _LAMBDA_PLATFORMS]
+        subprocess.run([*download, "--no-deps"], check=True)
+        subprocess.run([*download, "--no-deps", *elsewhere], check=True)
+        mark.write_text(digest, encoding="utf-8")
+
+    def make(self) -> None:
+        """`sam build`, without a network."""
+        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self._wheels.resolve())}
+        path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
+        command = [str(self.sam), "-m", "samcli", "build", "--build-dir", str(self.built)]
+        command += ["--cache-dir", str(self.folder / "cache")]
+        subprocess.run(command, check=True, env={**os.environ, **offline, "PATH": path})
+
+    def exchange_wheels(self) -> None:
+        """Put this machine's wheels where Lambda's are, if they are others."""
+        if platform.machine() in _LAMBDA_MACHINES:
+            return
+        target = self.built / "DependenciesLayer" / "python"
+        shutil.rmtree(target)
+        install = [*self._pip, "install", *self._locked, "--no-deps", "--no-index"]
+        install += ["--find-links", str(self._wheels), "--target", str(target)]
+        subprocess.run(install, check=True)
+
+    @property
+    def _pip(self) -> list[str]:
+        return [str(self.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+    @property
+    def _locked(self) -> list[str]:
+        return ["--require-hashes", "-r", str(REQUIREMENTS)]
