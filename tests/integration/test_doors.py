@@ -226,6 +226,7 @@ def test_the_streaming_door_takes_streams_creates_and_reads() -> None:
     assert refused == {
         "POST /v1/runs/{run_id}/input",
         "POST /v1/runs/{run_id}/cancel",
+        "DELETE /v1/runs/{run_id}",
         "POST /v1/files",
         "DELETE /v1/webhooks/{webhook_id}",
         "PATCH /v1/webhooks/{webhook_id}",

@@ -78,11 +78,11 @@ async def create_webhook(request: Request, services: Uses, key: Manager) -> Resp
 
 
 async def _create(
-    services: Services, key: AccessKey, body: CreateWebhook, webhook_id: str | None
+    services: Services, key: AccessKey, body: CreateWebhook, claim: Claim | None
 ) -> Response:
     at = stamp()
     webhook = Webhook(
-        id=webhook_id or new_id(),
+        id=claim.id if claim else new_id(),
         org_id=key.org_id,
         project_id=key.project_id,
         created_at=at,
