@@ -73,12 +73,11 @@ def test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs(
         }
         for function in FUNCTIONS
     }
-    parts = ("RUN#*", "THREAD#*", "FILE#*", "MARKS#*")
     folders = ("runs", "threads", "files", "uploads", "checkpoints")
     deleting = {
         ("dynamodb:BatchWriteItem", "EventsTable"),
-        *(("dynamodb:BatchWriteItem", part) for part in parts),
-        *(("dynamodb:DeleteItem", part) for part in parts),
+        *(("dynamodb:BatchWriteItem", part) for part in ("RUN#*", "THREAD#*", "MARKS#*")),
+        *(("dynamodb:DeleteItem", part) for part in ("FILE#*", "THREAD#*")),
         *(("s3:DeleteObject", f"${{Bucket.Arn}}/{folder}/*") for folder in folders),
     }
     assert {function: rights[function] for function in DELETERS} == dict.fromkeys(
