@@ -42,16 +42,16 @@ class Grant:
         return f"{self.action} on {self.resource}{part} ({self.sid})"
 
 
-def granted(template: Path) -> dict[str, list[Grant]]:
-    """What each function's own statements allow, by its logical id."""
+def granted(template: Path, **parameters: str) -> dict[str, list[Grant]]:
+    """What each function's own statements allow, by its logical id, where it is deployed so."""
     document = load_document(template)
-    resolver = Resolver(document, stack_name=STACK_NAME)
+    resolver = Resolver(document, stack_name=STACK_NAME, parameters=parameters)
     return {
         name: [
             grant
-            for policy in resource["Properties"].get("Policies", ())
+            for policy in resolver.resolve(resource["Properties"].get("Policies", []))
             for statement in policy["Statement"]
-            for grant in _grants(resolver.resolve(statement))
+            for grant in _grants(statement)
         ]
         for name, resource in document["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"

@@ -165,3 +165,20 @@ _SERVICES = {
     "SQS": _sqs,
     "EventBridge": _events,
 }
+# What a service does with the key of what it keeps, in the name of who asks it.
+_KEY_ACTIONS = {
+    "dynamodb": ("Decrypt",),
+    "s3:GetObject": ("Decrypt",),
+    "s3:PutObject": ("GenerateDataKey",),
+    "secretsmanager:GetSecretValue": ("Decrypt",),
+    "sqs:SendMessage": ("Decrypt", "GenerateDataKey"),
+    "sqs:ReceiveMessage": ("Decrypt",),
+}
+
+
+def with_key(right: Right, key: str) -> Iterator[Right]:
+    """The right, and those on the key that tables, bucket, queues and secret are encrypted with."""
+    yield right
+    service = right.action.partition(":")[0]
+    for action in _KEY_ACTIONS.get(right.action) or _KEY_ACTIONS.get(service) or ():
+        yield Right(f"kms:{action}", key)

@@ -168,7 +168,8 @@ def test_only_the_doors_read_the_secret_of_tickets_and_no_function_changes_it(
 
 
 def test_the_publisher_of_agents_may_do_nothing_else(translated: Translated) -> None:
-    (statement,) = translated.statements("PublishAgentsFunctionRole")
+    statement, of_key = translated.statements("PublishAgentsFunctionRole")
+    assert of_key["Action"] == ["kms:GenerateDataKey"]
     assert statement["Action"] == ["s3:PutObject"]
     assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/agents/*"}
 
