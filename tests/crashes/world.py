@@ -126,7 +126,10 @@ class World:
 
 def forget_stores() -> None:
     """What a process has read and keeps."""
-    for kept in (bootstrap.connect, bootstrap.orchestrator, bootstrap.worker, bootstrap.secret):
+    for kept in (
+        *(bootstrap.connect, bootstrap.orchestrator, bootstrap.worker, bootstrap.secret),
+        *(bootstrap.retention, bootstrap.publisher, bootstrap.courier, bootstrap.delivery_queue),
+    ):
         kept.cache_clear()
 
 

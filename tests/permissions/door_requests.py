@@ -27,6 +27,8 @@ from tests.crashes.journey import Journey
 from tests.crashes.run_seen import RunSeen
 from tests.crashes.scenarios import scenario
 from tests.crashes.world import World, forget_stores
+from tests.permissions.deletion_requests import ask_deletions
+from tests.permissions.webhook_requests import ask_webhooks
 
 # Above what an event or a message may hold, so that it goes to S3.
 _LARGE = "x" * 120_000
@@ -69,11 +71,13 @@ class Walk:
         """All of it."""
         self.ask("GET", "/v1/health")
         self._runs()
-        self._lists()
         self._threads()
+        self._lists()
+        ask_webhooks(self)
         if self.answers:
             self._changes()
             self._thread_changes()
+            ask_deletions(self, _LARGE)
 
     # --- the Runs API --------------------------------------------------------------------------
 
@@ -88,16 +92,16 @@ class Walk:
         announced = self._announced()
         fields = {"user_id": "u", "session_id": "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a009"}
         run_id = self._create({"case": "large", "text": _LARGE}, file_ids=[announced], **fields)
-        self._settle(run_id)
+        self.settle(run_id)
         form = {"files": ("note.txt", io.BytesIO(b"hello"), "text/plain")}
         payload = {"input": json.dumps({"case": "plain"}), "background": "true"}
         self.ask("POST", "/v1/runs", data=payload, files=form)
-        for what in ("", "/events", "/events?sort=-sequence"):
+        for what in ("", "/events", "/events?sort=-sequence", "/export"):
             self.ask("GET", f"/v1/runs/{run_id}{what}")
         self.ask("POST", f"/v1/runs/{run_id}/ticket")
         self.ask("GET", f"/v1/runs/{run_id}/stream")
         asking = self._create({"case": "questions"})
-        self._settle(asking)
+        self.settle(asking)
         self.ask("GET", f"/v1/runs/{asking}")
 
     def _announced(self) -> str:
@@ -125,24 +129,24 @@ class Walk:
 
     def _changes(self) -> None:
         run_id = self._create({"case": "questions"})
-        self._settle(run_id)
+        self.settle(run_id)
         for request in RunSeen(self.world, run_id=run_id).open_requests():
             data = {"request_id": request.id, "feedback": _LARGE}
             body = {"type": request.type, "data": data}
             self.ask("POST", f"/v1/runs/{run_id}/input", json=body)
-        self._settle(run_id)
+        self.settle(run_id)
         canceled = self._create({"case": "questions"})
-        self._settle(canceled)
+        self.settle(canceled)
         self.ask("POST", f"/v1/runs/{canceled}/cancel")
 
     # --- the Threads API -----------------------------------------------------------------------
 
     def _threads(self) -> None:
-        thread_id = self._thread()
+        thread_id = self.thread()
         threads = "/threads/v1/threads"
         run = self.ask("POST", f"{threads}/{thread_id}/runs", json={"persona_id": "crashes"})
         run_id = run["run_id"]
-        self._settle(run_id)
+        self.settle(run_id)
         for path in (
             *(threads, f"{threads}/{thread_id}", f"{threads}/{thread_id}/messages"),
             *(f"{threads}/{thread_id}/runs", "/threads/v1/runs", f"/threads/v1/runs/{run_id}"),
@@ -153,7 +157,7 @@ class Walk:
         self.ask("GET", f"/threads/v1/runs/{run_id}/events", headers=headers)
         self.ask("POST", f"/threads/v1/runs/{run_id}/ticket")
 
-    def _thread(self) -> str:
+    def thread(self) -> str:
         """A thread in which somebody has said much; made at the API."""
         if self.answers:
             thread_id = str(self.ask("POST", "/threads/v1/threads", json={})["id"])
@@ -170,16 +174,15 @@ class Walk:
 
     def _thread_changes(self) -> None:
         threads = "/threads/v1/threads"
-        thread_id = self._thread()
+        thread_id = self.thread()
         self.ask("PATCH", f"{threads}/{thread_id}", json={"title": "t"})
-        self.ask("DELETE", f"{threads}/{thread_id}")
         for what, body in (("input", {"content": "yes"}), (":cancel", {})):
             run_id = self._create({"case": "rolled over"})
-            self._settle(run_id)
+            self.settle(run_id)
             path = f"/threads/v1/runs/{run_id}" + (what if what[0] == ":" else f"/{what}")
             self.ask("POST", path, json=body)
 
-    def _settle(self, run_id: str) -> None:
+    def settle(self, run_id: str) -> None:
         """The other functions do their part, as processes of their own."""
         RunsOn(self.world, scenario("plain"), run_id=run_id).settle()
 

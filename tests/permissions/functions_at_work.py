@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from functions.publish_agents import handler as publish_agents
 from runyard.agent.definition import Route, Snapshot
 from runyard.dev.cloudformation import Resolver, load_document
@@ -18,7 +20,7 @@ from runyard.dev.faults import Process
 from runyard.dev.supervisor import LocalStack
 from runyard.dev.template import STACK_NAME, read_template
 from runyard.engine.start_run import NewRun
-from runyard.store import keys
+from runyard.store import keys, list_marks
 from tests.conftest import merged_agents
 from tests.crashes.journey import Journey
 from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
@@ -26,7 +28,9 @@ from tests.crashes.step_functions import MACHINE_ARN
 from tests.crashes.world import _CONTEXT, World, open_world
 from tests.permissions.door_requests import at_door, routes_of
 from tests.permissions.recorder import Recorder, recording
+from tests.permissions.retained_runs import swept_away
 from tests.permissions.rights import ANY_MACHINE, Right
+from tests.permissions.telling_functions import tellers, used_by_lambda
 from tests.servers.bedrock_server import BedrockServer, ConverseReply
 from tests.servers.loopback import LoopbackServer
 from tests.servers.openai_server import ChatReply, OpenAIServer
@@ -45,6 +49,8 @@ _FUNCTIONS = {
     "sweep_runs": ("SweepFunction",),
 }
 _DOORS = {"api": "ApiFunction", "stream": "StreamFunction"}
+# One whose lifecycle's events do not all fit into the log itself.
+_TOLD = "a large question"
 MODEL_SECRET = "runyard/openai"
 
 
@@ -61,7 +67,7 @@ def _of_an_older_release(then: Callable[[Journey], None]) -> Callable[[Journey],
 
 # What no crash needs, and what a grant is there for.
 _MORE = (
-    Scenario("a large question", {"case": "large question"}, act=_look_and_answer),
+    Scenario(_TOLD, {"case": "large question"}, act=_look_and_answer),
     Scenario("a large question, aborted", {"case": "large question"}, act=_abort),
     Scenario("old, aborted", {"case": "questions"}, act=_of_an_older_release(_abort)),
     Scenario("old, swept", {"case": "questions"}, act=_of_an_older_release(_look_and_answer)),
@@ -87,22 +93,36 @@ def record(folder: Path) -> Used:
     agents = merged_agents(folder / "agents")
     with (
         LocalStack.start(
-            data_dir=folder, agents_dir=agents, web=False, sweep_seconds=None
+            data_dir=folder,
+            agents_dir=agents,
+            web=False,
+            sweep_seconds=None,
+            event_sources=False,
         ) as stack,
         ExitStack() as undo,
     ):
         world = undo.enter_context(open_world(stack))
         recorder = undo.enter_context(recording(world.present))
+        patch = undo.enter_context(pytest.MonkeyPatch.context())
+        # Every list that is read gets marks, however short and new it is.
+        patch.setattr(list_marks, "MARK_EVERY", 1)
+        patch.setattr(list_marks, "SETTLED_AFTER_SECONDS", 0)
         stack.client("secretsmanager").create_secret(Name=MODEL_SECRET, SecretString="key")
         for journey in _journeys(world):
             for verb, calls in journey.calls.items():
                 for function in _FUNCTIONS[verb]:
                     found = recorder.of(*(call.process for call in calls))
                     used.setdefault(function, set()).update(found)
+            if journey.scenario.name == _TOLD:
+                assert journey.run is not None
+                used |= tellers(world, stack, recorder, journey.run)
         used["PublishAgentsFunction"] = _publisher(world, recorder)
         for door, function in _DOORS.items():
             used.setdefault(function, set()).update(_door(world, recorder, door))
-    return {function: _on_aws(rights) for function, rights in used.items()}
+    return {
+        function: _on_aws(rights) | used_by_lambda(_TEMPLATE, function)
+        for function, rights in used.items()
+    }
 
 
 def _journeys(world: World) -> Iterator[Journey]:
@@ -125,6 +145,7 @@ def _journeys(world: World) -> Iterator[Journey]:
             if isinstance(scenario, Routed):
                 assert journey.run.status == "completed", journey.run.error
             yield journey
+    yield from swept_away(world)
 
 
 def _publisher(world: World, recorder: Recorder) -> set[Right]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +11,47 @@ from runyard.dev.cloudformation import Resolver, load_document
 from runyard.dev.template import STACK_NAME
 from tests.permissions.rights import Right, arn_of_secret
 
+# Conditions that narrow a grant to a part of its resource: operator and key. Others are unknown
+# here, and must not be taken for none.
+_PARTS = {
+    ("ForAllValues:StringLike", "dynamodb:LeadingKeys"),
+    ("StringLike", "s3:prefix"),
+}
+
 
 @dataclass(frozen=True)
 class Grant:
-    """An action on a pattern of ARNs; if partition keys are named, for their items alone."""
+    """An action on a pattern of ARNs, and on the parts of it that the pattern `part` names."""
 
     sid: str
     action: str
     resource: str
-    leading_keys: tuple[str, ...] = ()
+    part: str = "*"
 
     def covers(self, right: Right) -> bool:
         """Whether it allows this."""
         return (
             self.action == right.action
             and fnmatchcase(right.resource, self.resource)
-            and (
-                not self.leading_keys
-                or any(fnmatchcase(right.leading_key, each) for each in self.leading_keys)
-            )
+            and fnmatchcase(right.part, self.part)
         )
 
     def __str__(self) -> str:
         """As a fault names it."""
-        return f"{self.action} on {self.resource} ({self.sid})"
+        part = "" if self.part == "*" else f", of it {self.part}"
+        return f"{self.action} on {self.resource}{part} ({self.sid})"
 
 
-def granted(template: Path) -> dict[str, list[Grant]]:
-    """What each function's own statements allow, by its logical id."""
+def granted(template: Path, **parameters: str) -> dict[str, list[Grant]]:
+    """What each function's own statements allow, by its logical id, where it is deployed so."""
     document = load_document(template)
-    resolver = Resolver(document, stack_name=STACK_NAME)
+    resolver = Resolver(document, stack_name=STACK_NAME, parameters=parameters)
     return {
         name: [
             grant
-            for policy in resource["Properties"].get("Policies", ())
+            for policy in resolver.resolve(resource["Properties"].get("Policies", []))
             for statement in policy["Statement"]
-            for grant in _grants(resolver.resolve(statement))
+            for grant in _grants(statement)
         ]
         for name, resource in document["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
@@ -53,12 +59,17 @@ def granted(template: Path) -> dict[str, list[Grant]]:
 
 
 def _grants(statement: Mapping[str, Any]) -> Iterator[Grant]:
-    condition = statement.get("Condition", {})
-    keys = condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", ())
-    for action in _listed(statement["Action"]):
-        for resource in _listed(statement["Resource"]):
-            arn = resource if resource.startswith("arn:") else arn_of_secret(resource)
-            yield Grant(statement.get("Sid", "no Sid"), action, arn, tuple(keys))
+    """One for each action, resource and part: each has to be needed by itself."""
+    parts = ["*"]
+    for operator, conditions in statement.get("Condition", {}).items():
+        for key, patterns in conditions.items():
+            if (operator, key) not in _PARTS:
+                raise ValueError(f"nobody here knows the condition {operator} of {key}")
+            parts = _listed(patterns)
+    for action, resource in product(_listed(statement["Action"]), _listed(statement["Resource"])):
+        arn = resource if resource.startswith("arn:") else arn_of_secret(resource)
+        for part in parts:
+            yield Grant(statement.get("Sid", "no Sid"), action, arn, part)
 
 
 def _listed(value: Any) -> list[str]:
@@ -71,12 +82,17 @@ def missing(
     """The calls that a role would refuse, one line each."""
     return sorted(
         {
-            f"{function} calls {right.action} on {right.resource}, which its role does not allow"
+            f"{function} calls {right.action} on {right.resource}{_of(right)}, "
+            "which its role does not allow"
             for function, rights in used.items()
             for right in rights
             if not any(grant.covers(right) for grant in grants.get(function, ()))
         }
     )
+
+
+def _of(right: Right) -> str:
+    return f", of it {right.part}" if right.part else ""
 
 
 def unused(grants: Mapping[str, Iterable[Grant]], used: Mapping[str, Iterable[Right]]) -> list[str]:

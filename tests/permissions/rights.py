@@ -1,5 +1,6 @@
 """Which IAM rights an AWS call needs: an action on a resource, as the service checks them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,14 @@ _TRANSACTION = {
 _S3_ACTIONS = {
     "HeadObject": "GetObject",
     "DeleteObjects": "DeleteObject",
+    "ListObjectsV2": "ListBucket",
     "CopyObject": "PutObject",
     "CreateMultipartUpload": "PutObject",
     "UploadPart": "PutObject",
     "CompleteMultipartUpload": "PutObject",
     "PostObject": "PutObject",
 }
+_SQS_ACTIONS = {"SendMessageBatch": "SendMessage"}
 _BEDROCK_ACTIONS = {
     "Converse": "InvokeModel",
     "ConverseStream": "InvokeModelWithResponseStream",
@@ -36,11 +39,14 @@ _ARN = f"{DEFAULT_REGION}:{ACCOUNT_ID}"
 
 @dataclass(frozen=True)
 class Right:
-    """An action on the resource of this ARN; `leading_key` is the item's partition key, if any."""
+    """An action on the resource of this ARN, and on which part of it.
+
+    Of a table or an index `part` is the partition key, of a bucket that is listed the prefix.
+    """
 
     action: str
     resource: str
-    leading_key: str = ""
+    part: str = ""
 
 
 def rights_of(service: str, operation: str, params: Parameters) -> Iterator[Right]:
@@ -63,8 +69,15 @@ def _dynamodb(operation: str, params: Parameters) -> Iterator[Right]:
             yield _on_table("GetItem", item["Get"]["TableName"], item["Get"]["Key"])
     else:
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
-        key = params.get("Key") or params.get("Item") or {}
+        key = params.get("Key") or params.get("Item") or _queried(params)
         yield _on_table(operation, params["TableName"] + index, key)
+
+
+def _queried(params: Parameters) -> Mapping[str, Any]:
+    """The partition key that a query names: the first equality of its condition."""
+    found = re.match(r"#?\w+ = (:\w+)", params["KeyConditionExpression"])
+    assert found, "every query here begins with its partition key"
+    return {"pk": params["ExpressionAttributeValues"][found.group(1)]}
 
 
 def _written(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,12 +90,16 @@ def _written(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _on_table(action: str, table: str, key: Mapping[str, Any]) -> Right:
-    leading = key.get("pk", {}).get("S", "")
-    return Right(f"dynamodb:{action}", f"arn:aws:dynamodb:{_ARN}:table/{table}", leading)
+    # The log's partition key is the run's id.
+    part = key.get("pk") or key["run_id"]
+    return Right(f"dynamodb:{action}", f"arn:aws:dynamodb:{_ARN}:table/{table}", part["S"])
 
 
 def _s3(operation: str, params: Parameters) -> Iterator[Right]:
     action = _S3_ACTIONS.get(operation, operation)
+    if action == "ListBucket":
+        yield Right("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", params["Prefix"])
+        return
     keys = [entry["Key"] for entry in params.get("Delete", {}).get("Objects", ())]
     for key in keys or [params["Key"]]:
         yield Right(f"s3:{action}", f"arn:aws:s3:::{params['Bucket']}/{key}")
@@ -125,6 +142,18 @@ def _bedrock(operation: str, params: Parameters) -> Iterator[Right]:
     yield Right(f"bedrock:{action}", f"arn:aws:bedrock:{DEFAULT_REGION}:{account}:{kind}/{model}")
 
 
+def _sqs(operation: str, params: Parameters) -> Iterator[Right]:
+    action = _SQS_ACTIONS.get(operation, operation)
+    queue = params["QueueUrl"].rpartition("/")[2]
+    yield Right(f"sqs:{action}", f"arn:aws:sqs:{_ARN}:{queue}")
+
+
+def _events(operation: str, params: Parameters) -> Iterator[Right]:
+    for entry in params["Entries"]:
+        bus = f"arn:aws:events:{_ARN}:event-bus/{entry['EventBusName']}"
+        yield Right(f"events:{operation}", bus)
+
+
 ANY_MACHINE = "the machine of the token"
 _SERVICES = {
     "DynamoDB": _dynamodb,
@@ -133,4 +162,23 @@ _SERVICES = {
     "Secrets Manager": _secrets,
     "Lambda": _lambda,
     "Bedrock Runtime": _bedrock,
+    "SQS": _sqs,
+    "EventBridge": _events,
 }
+# What a service does with the key of what it keeps, in the name of who asks it.
+_KEY_ACTIONS = {
+    "dynamodb": ("Decrypt",),
+    "s3:GetObject": ("Decrypt",),
+    "s3:PutObject": ("GenerateDataKey",),
+    "secretsmanager:GetSecretValue": ("Decrypt",),
+    "sqs:SendMessage": ("Decrypt", "GenerateDataKey"),
+    "sqs:ReceiveMessage": ("Decrypt",),
+}
+
+
+def with_key(right: Right, key: str) -> Iterator[Right]:
+    """The right, and those on the key that tables, bucket, queues and secret are encrypted with."""
+    yield right
+    service = right.action.partition(":")[0]
+    for action in _KEY_ACTIONS.get(right.action) or _KEY_ACTIONS.get(service) or ():
+        yield Right(f"kms:{action}", key)

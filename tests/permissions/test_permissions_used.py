@@ -4,8 +4,10 @@ from pathlib import Path
 
 from tests.permissions.functions_at_work import Used
 from tests.permissions.grants import granted, missing, unused
+from tests.permissions.rights import with_key
 
 TEMPLATE = Path("template.yaml")
+KEY = "arn:aws:kms:us-east-1:123456789012:key/6f1d2c3b"
 # What no undisturbed run needs, by the grant's own words, and what it is there for.
 ONLY_AFTER_ACCIDENTS = {
     "dynamodb:GetItem on arn:aws:dynamodb:us-east-1:123456789012:table/runyard-events-table": (
@@ -40,3 +42,18 @@ def test_only_who_appends_looks_for_its_own_event(used: Used) -> None:
         if any(one.action == "dynamodb:PutItem" and one.resource.endswith(table) for one in rights)
     }
     assert looking == appending
+
+
+def test_with_a_key_of_the_accounts_own_a_function_may_use_it_as_it_must(used: Used) -> None:
+    grants = granted(TEMPLATE, KmsKeyArn=KEY)
+    needed = {
+        function: {each for right in rights for each in with_key(right, KEY)}
+        for function, rights in used.items()
+    }
+    assert missing(grants, needed) == []
+    assert [one for one in unused(grants, needed) if "kms:" in one] == []
+
+
+def test_without_such_a_key_nobody_may_use_any() -> None:
+    actions = {one.action for found in granted(TEMPLATE).values() for one in found}
+    assert not [action for action in actions if action.startswith("kms:")]

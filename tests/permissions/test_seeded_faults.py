@@ -47,11 +47,23 @@ SEEDS = {
         '"${Bucket.Arn}/run/*", ',
         "RunStepFunction calls s3:PutObject on arn:aws:s3:::runyard-bucket/runs/",
     ),
-    "a deletion of more than threads": Seed(
+    "a deletion of everything but threads": Seed(
         "\n  ApiFunction:\n",
-        '["THREAD#*"]',
-        '["RUN#*"]',
+        '["RUN#*", "THREAD#*", "MARKS#*"]',
+        '["RUN#*", "MARKS#*"]',
         "ApiFunction calls dynamodb:BatchWriteItem on",
+    ),
+    "a queue that Lambda may not read for the function": Seed(
+        "\n  DeliverWebhookFunction:\n",
+        "                - sqs:ReceiveMessage\n",
+        "",
+        "DeliverWebhookFunction calls sqs:ReceiveMessage on",
+    ),
+    "a listing of more than a run's payloads": Seed(
+        "\n  SweepFunction:\n",
+        "{ s3:prefix: runs/* }",
+        '{ s3:prefix: ["runs/*", "files/*"] }',
+        "SweepFunction never needs s3:ListBucket on arn:aws:s3:::runyard-bucket, of it files/*",
     ),
 }
 

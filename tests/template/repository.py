@@ -40,9 +40,10 @@ class Translated:
         return found
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        """The role's own statements, each with its actions as a list."""
+        """The role's own statements, each with its actions as a list; also those on a condition."""
         for policy in self.properties(role).get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
+            for each in policy["PolicyDocument"]["Statement"]:
+                statement = each["Fn::If"][1] if "Fn::If" in each else each
                 actions = statement["Action"]
                 yield {**statement, "Action": [actions] if isinstance(actions, str) else actions}
 

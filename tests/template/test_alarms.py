@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from runyard.dev.cloudformation import Resolver, load_document
 from runyard.telemetry.measures import MEASURES, About, Dimension
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
@@ -74,10 +75,40 @@ def test_an_alarm_watches_what_is_told(translated: Translated, alarm: str) -> No
     assert is_known(properties["Namespace"], properties["MetricName"], dimensions)
     if properties["Namespace"] == "Runyard":
         assert dimensions == {"Stage": {"Ref": "Stage"}}
-    assert properties["AlarmActions"]
     # Every metric but one has no data where all is well; that one is told also where it is 0.
     is_always_told = properties["MetricName"] == "RunsAdrift"
     assert properties["TreatMissingData"] == ("breaching" if is_always_told else "notBreaching")
+
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "heard"),
+    [
+        ({}, 0),
+        ({"AlarmTopicArn": TOPIC}, 1),
+        ({"AlarmEmail": "ops@example.com"}, 1),
+        ({"AlarmTopicArn": TOPIC, "AlarmEmail": "ops@example.com"}, 2),
+    ],
+)
+def test_an_alarm_is_heard_where_a_topic_or_an_address_is_given(
+    parameters: dict[str, str], heard: int
+) -> None:
+    document = load_document(ROOT / "template.yaml")
+    resolver = Resolver(document, stack_name="s", parameters=parameters)
+    own = resolver.reference("AlarmTopic")
+    topics = {TOPIC: "AlarmTopicArn" in parameters, own: "AlarmEmail" in parameters}
+    wanted = [topic for topic, is_given in topics.items() if is_given]
+    assert len(wanted) == heard
+    for alarm in ALARMS:
+        properties = resolver.resolve(document["Resources"][alarm]["Properties"])
+        assert properties["AlarmActions"] == wanted, alarm
+    topic = document["Resources"]["AlarmTopic"]
+    assert resolver.is_active(topic) == ("AlarmEmail" in parameters)
+    (subscription,) = resolver.resolve(topic["Properties"])["Subscription"]
+    assert subscription["Protocol"] == "email"
+    assert subscription["Endpoint"] == parameters.get("AlarmEmail", "")
 
 
 def test_a_function_that_tells_knows_its_stage(translated: Translated) -> None:

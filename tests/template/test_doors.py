@@ -19,6 +19,14 @@ def test_the_function_url_may_be_called_by_anybody(translated: Translated) -> No
     assert allowed == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
 
 
+def test_the_function_url_leads_to_the_newest_code(translated: Translated) -> None:
+    """By an alias of SAM's it would stay with the old: a changed layer makes no new version."""
+    url = translated.properties("StreamFunctionUrl")
+    assert url["TargetFunctionArn"] == {"Ref": "StreamFunction"}
+    assert "Qualifier" not in url
+    assert translated.of_type("AWS::Lambda::Alias") == {}
+
+
 def test_every_path_of_the_api_goes_to_the_application(translated: Translated) -> None:
     body = translated.properties("HttpApi")["Body"]
     assert list(body["paths"]) == ["$default"]

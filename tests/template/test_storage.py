@@ -1,8 +1,11 @@
 """What is kept is kept: backups, protection, encryption, an end for what may end."""
 
+from typing import Any
+
 import pytest
 
-from tests.template.repository import Translated
+from runyard.dev.cloudformation import Resolver, load_document
+from tests.template.repository import ROOT, Translated
 
 TABLES = ("EventsTable", "RecordsTable")
 
@@ -42,3 +45,54 @@ def test_the_bucket_is_private_and_encrypted(translated: Translated) -> None:
         "Deny",
         {"Bool": {"aws:SecureTransport": "false"}},
     )
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/6f1d2c3b"
+QUEUES = ("WebhookQueue", "WebhookDeadLetterQueue", "PublishDeadLetterQueue")
+
+
+def encryption(**parameters: str) -> dict[str, Any]:
+    """How each resource is encrypted at rest, where the stack is deployed so."""
+    document = load_document(ROOT / "template.yaml")
+    resolver = Resolver(document, stack_name="s", parameters=parameters)
+    properties = {
+        name: resolver.resolve(document["Resources"][name]["Properties"])
+        for name in (*TABLES, *QUEUES, "Bucket", "TicketSecret")
+    }
+    (rule,) = properties["Bucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    return {
+        **{name: properties[name].get("SSESpecification") for name in TABLES},
+        **{
+            name: (
+                properties[name].get("SqsManagedSseEnabled"),
+                properties[name].get("KmsMasterKeyId"),
+            )
+            for name in QUEUES
+        },
+        "Bucket": rule,
+        "TicketSecret": properties["TicketSecret"].get("KmsKeyId"),
+    }
+
+
+def test_without_a_key_of_the_accounts_own_all_is_encrypted_by_awss() -> None:
+    assert encryption() == {
+        **dict.fromkeys(TABLES),  # DynamoDB's own way, which needs no word.
+        **dict.fromkeys(QUEUES, (True, None)),
+        "Bucket": {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
+        "TicketSecret": None,
+    }
+
+
+def test_with_one_it_encrypts_everything_that_holds_content() -> None:
+    by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    assert encryption(KmsKeyArn=KEY) == {
+        **{name: {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY} for name in TABLES},
+        **dict.fromkeys(QUEUES, (None, KEY)),
+        "Bucket": {"ServerSideEncryptionByDefault": by_key, "BucketKeyEnabled": True},
+        "TicketSecret": KEY,
+    }
+
+
+def test_no_queue_is_forgotten(translated: Translated) -> None:
+    assert set(translated.of_type("AWS::SQS::Queue")) == set(QUEUES)
+    assert set(translated.of_type("AWS::DynamoDB::Table")) == set(TABLES)

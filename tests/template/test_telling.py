@@ -84,11 +84,10 @@ def variables_of_text(variables: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if isinstance(value, str)}
 
 
-def test_every_queue_is_encrypted_and_has_an_end(translated: Translated) -> None:
+def test_every_queue_has_an_end(translated: Translated) -> None:
     queues = translated.of_type("AWS::SQS::Queue")
     assert queues
     for name, queue in queues.items():
-        assert queue["SqsManagedSseEnabled"] is True, name
         assert queue["MessageRetentionPeriod"] > 0, name
 
 

@@ -1,0 +1,52 @@
+"""What has been kept long enough, for the sweep: runs with all that runs can have, and a thread."""
+
+from datetime import timedelta
+
+from runyard.domain.clock import now, stamp
+from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
+from runyard.store import keys
+from runyard.store.run_list_plan import RunFilter
+from tests.crashes.journey import Journey
+from tests.crashes.scenarios import Scenario, _files, _thread
+from tests.crashes.world import LARGE, World
+
+_DAYS = 30
+_SCENARIOS = (
+    Scenario("kept", {"case": "questions", "text": LARGE}, prepare=_files, has_uploads=True),
+    Scenario("kept in a thread", prepare=_thread(LARGE)),
+)
+
+
+def swept_away(world: World) -> list[Journey]:
+    """Journeys of runs that ended long ago; each ends with a sweep that deletes all that is due."""
+    return [_swept_away(world, scenario) for scenario in _SCENARIOS]
+
+
+def _swept_away(world: World, scenario: Scenario) -> Journey:
+    journey = Journey(world, scenario)
+    journey.go()
+    run, stores = journey.run, world.stores
+    assert run is not None
+    stores.access_keys.ensure(f"ry_{new_id()}", project_id=run.project_id, org_id=run.org_id)
+    stores.retention_days.set(run.project_id, _DAYS)
+    _age(world, run)
+    # A list that was read has marks, which a deletion has to remove.
+    assert stores.run_lists.page(RunFilter(run.project_id), (), 1, 1).total > 1
+    journey.sweep()
+    deleted = stores.deleted_runs.find(run.id)
+    assert deleted is not None
+    assert deleted.is_gone, "nothing is left but the tombstone"
+    assert run.thread_id is None or stores.threads.get(run.thread_id, also_marked=True) is None
+    return journey
+
+
+def _age(world: World, run: Run) -> None:
+    """The run ended long ago, in a thread at rest; another one ended just now, and is kept."""
+    stores, table = world.stores, world.stores.deleted_runs.records
+    at = stamp(now() - timedelta(days=2 * _DAYS))
+    table.update(keys.run(run.id), {"ended_at": at, "ended_key": keys.timed(at, run.id)})
+    if run.thread_id is not None:
+        rest = {"thread_key": keys.timed(at, run.thread_id), "created_at": at, "updated_at": at}
+        table.update(keys.thread(run.thread_id), rest)
+    stores.runs.create(run.model_copy(update={"id": new_id(), "thread_id": None, "file_ids": ()}))
