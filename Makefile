@@ -160,15 +160,15 @@ tests/clients/node_modules/.installed: tests/clients/package-lock.json
 	@touch $@
 
 # The layers of dependencies and Lambda's runtime, for this machine: what is built is for arm64.
-build/here/.installed: layers/dependencies/requirements.txt layers/models/requirements.txt \
-  requirements/runtime.txt
+build/here/.installed: layers/Makefile layers/dependencies/requirements.txt \
+  layers/models/requirements.txt requirements/runtime.txt
 	@echo "Installing the layers' dependencies for this machine into build/here (once) ..."
 	@python=$$(tools/find-python 3.13) && rm -rf build/here && mkdir -p build/here && \
-	  install() { "$$python" -m pip install -qq --no-deps --require-hashes --no-compile \
-	    --target "build/here/$$1" -r "$$2"; } && \
-	  install DependenciesLayer layers/dependencies/requirements.txt && \
-	  install ModelsLayer layers/models/requirements.txt && \
-	  install runtime requirements/runtime.txt && \
+	  for layer in DependenciesLayer ModelsLayer; do \
+	    $(MAKE) --silent -C layers build-$$layer PYTHON="$$python" PLATFORM= \
+	      ARTIFACTS_DIR="$(CURDIR)/build/here/$$layer" || exit 1; done && \
+	  "$$python" -m pip install -qq --no-deps --require-hashes --no-compile \
+	    --target build/here/runtime -r requirements/runtime.txt && \
 	  "$$python" -m compileall -qq build/here/runtime && echo "$$python" > $@
 
 .venv-peers/.installed: requirements/peers.txt

@@ -97,7 +97,7 @@ def started(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltF
         *("--log-level", "error"),
         *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
         *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
-        *(str(_python()), "-m", "awslambdaric", function.handler),
+        *(str(python()), "-m", "awslambdaric", function.handler),
     ]
     with subprocess.Popen(
         command,
@@ -117,11 +117,12 @@ def started(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltF
 
 
 def _environment(function: Function, variables: Mapping[str, str]) -> dict[str, str]:
-    path = [*map(_folder_of, layers_of(function)), HERE / "runtime"]
     return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join(str(each.absolute()) for each in path),
+        "PYTHONPATH": import_path(function),
         "LAMBDA_TASK_ROOT": str(function.code_dir.absolute()),
+        # Lambda's folders are read-only: what was not compiled at the build is compiled each time.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(function.timeout_seconds),
@@ -129,6 +130,12 @@ def _environment(function: Function, variables: Mapping[str, str]) -> dict[str, 
         "POWERTOOLS_TRACE_DISABLED": "true",
         **variables,
     }
+
+
+def import_path(function: Function) -> str:
+    """PYTHONPATH with the function's layers and the runtime, as Lambda has them."""
+    path = [*map(_folder_of, layers_of(function)), HERE / "runtime"]
+    return os.pathsep.join(str(each.absolute()) for each in path)
 
 
 def layers_of(function: Function) -> list[str]:
@@ -140,7 +147,7 @@ def layers_of(function: Function) -> list[str]:
 
 
 def _folder_of(layer: str) -> Path:
-    here = HERE / layer
+    here = HERE / layer / "python"
     return here if here.exists() else BUILD / layer / "python"
 
 
@@ -150,7 +157,8 @@ def _emulator() -> Path:
     return found.absolute()
 
 
-def _python() -> Path:
+def python() -> Path:
+    """The Python 3.13 that the functions run on here."""
     return Path((HERE / ".installed").read_text(encoding="utf-8").strip())
 
 

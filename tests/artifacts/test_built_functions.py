@@ -93,7 +93,11 @@ def test_a_run_is_carried_to_its_question_and_closed(invoke: Invoke, built_store
     assert (closed.status, closed.error and closed.error["code"]) == ("failed", "timed_out")
 
 
-@pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait", "close_run/caught"])
+@pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait"])
 def test_an_error_is_told_by_its_name(invoke: Invoke, payload: str) -> None:
     """The state machine's catch and retry lists go by it."""
     assert invoke(payload)["errorType"] == "NotFoundError"
+
+
+def test_a_run_that_was_deleted_leaves_nothing_to_close(invoke: Invoke) -> None:
+    assert invoke("close_run/caught") is None

@@ -1,0 +1,63 @@
+"""The layers have the byte code of all that a function imports: Lambda could not keep its own."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.built_functions import functions, import_path, lacking, python
+
+pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"nothing is built: {lacking()}")
+
+# Tells of each module of a layer where its byte code has to be.
+CODE = """
+import handler, json, sys
+print(json.dumps([m.__cached__ for m in list(sys.modules.values())
+    if getattr(m, "__cached__", None) and "Layer" in m.__cached__]))
+"""
+NAMES = sorted(path.parent.name for path in Path("functions").glob("*/handler.py"))
+
+
+def compiled(name: str) -> list[Path]:
+    """Where the byte code is of what the built function imports of its layers."""
+    function = functions()[name]
+    done = subprocess.run(
+        [python(), "-c", CODE],
+        cwd=function.code_dir,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": import_path(function),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [Path(each) for each in json.loads(done.stdout)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_a_function_imports_is_left_to_be_compiled(name: str) -> None:
+    found = compiled(name)
+    assert len(found) > 50, "the layers are not on the path"
+    assert [path for path in found if not path.exists()] == []
+
+
+@pytest.mark.parametrize("layer", ["CoreLayer", "DependenciesLayer", "ModelsLayer"])
+def test_byte_code_is_of_this_python_and_is_not_held_against_its_source(layer: str) -> None:
+    """The archives do not keep the times of files; word 1 is 1 for a hash that nobody checks."""
+    files = list((functions()["api"].code_dir.parent / layer / "python").rglob("*.pyc"))
+    assert files
+    magic = subprocess.run(
+        [python(), "-c", "import importlib.util as u; print(u.MAGIC_NUMBER.hex())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    for file in files:
+        head = file.read_bytes()[:8]
+        assert head == bytes.fromhex(magic) + (1).to_bytes(4, "little"), file
