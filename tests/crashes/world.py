@@ -24,6 +24,7 @@ from functions.request_input.handler import lambda_handler as request_input
 from functions.run_step.handler import lambda_handler as run_step
 from functions.sweep.handler import lambda_handler as sweep
 from runyard import bootstrap, settings
+from runyard.agent.tools import aws_lambda
 from runyard.dev.faults import Process
 from runyard.dev.open_store import stores_of
 from runyard.dev.outside_calls import put_between
@@ -191,6 +192,8 @@ def _one_client_each(create: Callable[..., Any]) -> Callable[..., Any]:
 
 def _forget_all() -> None:
     forget_process()
+    # Its clients speak to the till of another world.
+    aws_lambda._client.cache_clear()
     settings.settings.cache_clear()
 
 

@@ -128,7 +128,7 @@ def test_an_unknown_route_is_not_found(service: Service, path: str) -> None:
 
 
 def test_a_wrong_method_is_said_to_be_one(service: Service) -> None:
-    assert_error(service.http.delete(f"/v1/runs/{new_id()}"), 405, "method_not_allowed")
+    assert_error(service.http.put(f"/v1/runs/{new_id()}"), 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(

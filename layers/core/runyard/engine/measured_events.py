@@ -74,7 +74,7 @@ def _replied(at: _Appended) -> None:
 
 def _call_ended(at: _Appended) -> None:
     outcome = at.event.type.removeprefix("agent.tool_call.")
-    keys: About = {"tool": at.event.data["tool"]["name"]}
+    keys: About = {"tool": at.event.data.get("tool", {}).get("name", "")}
     if error := at.event.data.get("error"):
         keys["error_code"] = error["code"]
     counted: dict[Measure, float] = {measures.TOOL_CALLS: 1}
