@@ -16,9 +16,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (
-    AmazonCloudWatchEMFProvider,
-)
 
 from runyard.domain.errors import AlreadyAnsweredError, SupersededError
 from runyard.settings import settings
@@ -51,20 +48,24 @@ def emf_line(reading: Reading) -> str:
     Each measure is kept for the stage as a whole, and beside that by each dimension alone.
     """
     stage = settings().stage
-    # An empty service: Powertools would make its name one more dimension of everything.
-    metrics = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service="")
-    metrics.add_dimension(name="Stage", value=stage)
-    for name, value in reading.dimensions.items():
-        metrics.add_dimensions(Stage=stage, **{name: value})
-    for measure, number in reading.values.items():
-        metrics.add_metric(name=measure.name, unit=measure.unit, value=number)
-    for key, about in reading.keys.items():
-        metrics.add_metadata(key=key, value=about)
-    metrics.add_metadata(key="level", value="INFO")
-    metrics.add_metadata(key="message", value=reading.fact)
-    line: dict[str, Any] = dict(metrics.serialize_metric_set())
-    # One number each: the query language reads a number more easily than a list of one.
-    line |= {measure.name: number for measure, number in reading.values.items()}
+    line: dict[str, Any] = {
+        "_aws": {
+            "Timestamp": time.time_ns() // 1_000_000,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": NAMESPACE,
+                    "Dimensions": [["Stage"], *(["Stage", name] for name in reading.dimensions)],
+                    "Metrics": [{"Name": one.name, "Unit": one.unit} for one in reading.values],
+                }
+            ],
+        },
+        "Stage": stage,
+        **reading.dimensions,
+        **reading.keys,
+        "level": "INFO",
+        "message": reading.fact,
+        **{measure.name: number for measure, number in reading.values.items()},
+    }
     return json.dumps(line, separators=(",", ":"))
 
 

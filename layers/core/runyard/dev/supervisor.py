@@ -56,6 +56,7 @@ class LocalStack:
         self._lock_file: IO[str] | None = None
         self._keeper = Keeper(list(plan.parts.values()), self._refill, report)
         self._sweeper: threading.Thread | None = None
+        self._has_sources = False
         self._sources: EventSources | None = None
 
     @classmethod
@@ -96,7 +97,8 @@ class LocalStack:
             plan = blueprint.draw(site, report)
             stack = cls(plan, data_dir, key if seed else None, report)
             undo.callback(stack.stop)
-            stack._bring_up(sweep_seconds, event_sources and sweep_seconds is not None)
+            stack._has_sources = event_sources and sweep_seconds is not None
+            stack._bring_up(sweep_seconds)
             undo.pop_all()
             stack._lock_file = lock_file
         return stack
@@ -162,7 +164,7 @@ class LocalStack:
 
     # --- start -------------------------------------------------------------------------------
 
-    def _bring_up(self, sweep_seconds: float | None, event_sources: bool) -> None:
+    def _bring_up(self, sweep_seconds: float | None) -> None:
         parts = self._plan.parts
         begun = time.monotonic()
         for part in parts.values():
@@ -181,7 +183,7 @@ class LocalStack:
             _all(rest)
         self._keeper.watch()
         note_down(self._data_dir / NOTES_FILE, self.environment)
-        if event_sources and (mappings := self._plan.template.event_sources):
+        if self._has_sources and (mappings := self._plan.template.event_sources):
             lost_messages.send_again(self.environment)
             places = Places(self._data_dir / PLACES_FILE)
             self._sources = EventSources(mappings, self.environment, places, self._report)
@@ -204,7 +206,10 @@ class LocalStack:
         self._provision_aws()
 
     def _provision_dynamodb(self) -> None:
-        provisioning.create_tables(self._plan.template, self.environment)
+        template = self._plan.template
+        provisioning.create_tables(
+            template if self._has_sources else template.without_streams(), self.environment
+        )
         if self.access_key:
             access_key.ensure(self.access_key, self.environment)
 

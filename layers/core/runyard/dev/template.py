@@ -6,7 +6,7 @@ template that is deployed; the local stack creates what it reads here.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,23 @@ class LocalTemplate:
     queues: tuple[Queue, ...] = ()
     buses: tuple[str, ...] = ()
     event_sources: tuple[EventSource, ...] = ()
+
+    def without_streams(self) -> "LocalTemplate":
+        """The same, for a stack in which nobody reads the tables' streams: each put is cheaper."""
+        return replace(
+            self,
+            tables=tuple(
+                replace(
+                    table,
+                    arguments={
+                        name: value
+                        for name, value in table.arguments.items()
+                        if name != "StreamSpecification"
+                    },
+                )
+                for table in self.tables
+            ),
+        )
 
     def environment(self) -> dict[str, str]:
         """All functions' variables in one; where two differ, the later in the template wins.
