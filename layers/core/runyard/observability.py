@@ -60,7 +60,7 @@ def emf_line(reading: Reading) -> str:
             ],
         },
         "Stage": stage,
-        **reading.dimensions,
+        **{str(name): value for name, value in reading.dimensions.items()},
         **reading.keys,
         "level": "INFO",
         "message": reading.fact,
