@@ -12,7 +12,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-REQUIREMENTS = Path("layers/dependencies/requirements.txt")
+# By the layer that each is for.
+REQUIREMENTS = {
+    "DependenciesLayer": Path("layers/dependencies/requirements.txt"),
+    "ModelsLayer": Path("layers/models/requirements.txt"),
+}
 # What python3.13's image can load, on arm64: it has glibc 2.34.
 _LAMBDA_PLATFORMS = [
     f"{name}_aarch64"
@@ -41,17 +45,19 @@ class Build:
         return self.folder / "wheels"
 
     def fetch_wheels(self) -> None:
-        """Fetch what the layer's lock file names, unless it is there already."""
-        digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+        """Fetch what the layers' lock files name, unless it is there already."""
+        locks = b"".join(file.read_bytes() for file in REQUIREMENTS.values())
+        digest = hashlib.sha256(locks).hexdigest()
         mark = self._wheels / "fetched"
         if mark.exists() and mark.read_text(encoding="utf-8") == digest:
             return
         shutil.rmtree(self._wheels, ignore_errors=True)
-        download = [*self._pip, "download", *self._locked, "--dest", str(self._wheels)]
         elsewhere = ["--only-binary", ":all:"]
         elsewhere += [f"--platform={name}" for name in _LAMBDA_PLATFORMS]
-        subprocess.run([*download, "--no-deps"], check=True)
-        subprocess.run([*download, "--no-deps", *elsewhere], check=True)
+        for file in REQUIREMENTS.values():
+            download = [*self._pip, "download", *_locked(file), "--dest", str(self._wheels)]
+            subprocess.run([*download, "--no-deps"], check=True)
+            subprocess.run([*download, "--no-deps", *elsewhere], check=True)
         mark.write_text(digest, encoding="utf-8")
 
     def make(self) -> None:
@@ -66,16 +72,17 @@ class Build:
         """Put this machine's wheels where Lambda's are, if they are others."""
         if platform.machine() in _LAMBDA_MACHINES:
             return
-        target = self.built / "DependenciesLayer" / "python"
-        shutil.rmtree(target)
-        install = [*self._pip, "install", *self._locked, "--no-deps", "--no-index"]
-        install += ["--find-links", str(self._wheels), "--target", str(target)]
-        subprocess.run(install, check=True)
+        for layer, file in REQUIREMENTS.items():
+            target = self.built / layer / "python"
+            shutil.rmtree(target)
+            install = [*self._pip, "install", *_locked(file), "--no-deps", "--no-index"]
+            install += ["--find-links", str(self._wheels), "--target", str(target)]
+            subprocess.run(install, check=True)
 
     @property
     def _pip(self) -> list[str]:
         return [str(self.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
-    @property
-    def _locked(self) -> list[str]:
-        return ["--require-hashes", "-r", str(REQUIREMENTS)]
+
+def _locked(file: Path) -> list[str]:
+    return ["--require-hashes", "-r", str(file)]
