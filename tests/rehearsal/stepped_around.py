@@ -34,6 +34,8 @@ STEPPED_AROUND = {
     "comes in counts as if it were.",
     "tokens": "SendTask* is asked for on no resource, where AWS asks for it on the machine that "
     "made the token: so does this.",
+    "batches": "SendMessageBatch is an action of its own, where AWS asks for SendMessage: so does "
+    "this.",
     "secrets": "Ref of a secret is its name, and on AWS its ARN: it is the ARN.",
     "waits": "TimeoutSecondsPath is not read, and a failed call before a wait is forgotten: the "
     "wait ends in time, and the task fails with the call's error.",
@@ -151,6 +153,18 @@ def ask_for_the_machine() -> None:
         return extract(service, method, path, headers, body, *rest)
 
     actions.extract_resource_arn = extracted
+
+
+def send_batches_as_messages() -> None:
+    """SQS's batch of messages is permitted by the action that permits one."""
+    actions = _module("core.iam_actions")
+    extract = actions.extract_iam_action
+
+    def extracted(*arguments: Any) -> Any:
+        action = extract(*arguments)
+        return "sqs:SendMessage" if action == "sqs:SendMessageBatch" else action
+
+    actions.extract_iam_action = extracted
 
 
 def refer_to_secrets_by_arn() -> None:
@@ -351,6 +365,7 @@ def main() -> None:
     keep_error_names()
     put_layers_where_opt_is()
     ask_for_the_machine()
+    send_batches_as_messages()
     refer_to_secrets_by_arn()
     end_waits()
     make_routes(f"http://{HOST}:{api_port}")
