@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runyard.dev.supervisor import LocalStack
+from runyard.domain.events import to_line
 from runyard.engine.verify_log import faults_of_run
 from tests.crashes.door import Door
 from tests.crashes.journey import Journey
@@ -210,6 +211,6 @@ def test_a_token_is_nowhere_but_in_its_record(world: World, asked: Journey) -> N
     token = world.stores.input_requests.token(asked.run_id)
     assert token is not None
     assert token == asked.executions[0].token
-    said = [event.model_dump_json() for event in world.stores.log.events(asked.run_id)]
+    said = [to_line(event) for event in world.stores.log.events(asked.run_id)]
     said += [request.model_dump_json() for request in asked.open_requests()]
     assert not any(token in text for text in said)

@@ -47,7 +47,7 @@ def writer_of(step: FakeStep) -> DeltaWriter:
 
 async def add(writer: DeltaWriter, count: int) -> None:
     for _ in range(count):
-        await writer.add(Draft(type="agent.response.delta", data={"delta": "x"}))
+        writer.add(Draft(type="agent.response.delta", data={"delta": "x"}))
         await settled()
 
 

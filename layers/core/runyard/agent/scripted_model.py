@@ -36,6 +36,9 @@ from runyard.domain.content_types import is_text
 from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
 from runyard.domain.ids import new_id
 
+# One read from a provider that is in a hurry brings several deltas.
+_DELTAS_OF_A_READ = 10
+
 _WORDS = re.compile(r"\S+\s*|\s+")
 
 
@@ -57,10 +60,11 @@ class ScriptedModel:
         usage, allowed = _usage(turn, scene), request.max_output_tokens
         is_cut = allowed is not None and usage.output_tokens > allowed
         content = ""
-        for delta in _deltas(turn, scene)[: allowed if is_cut else None]:
+        for place, delta in enumerate(_deltas(turn, scene)[: allowed if is_cut else None]):
             yield delta
             content += delta.delta if isinstance(delta, ResponseDelta) else ""
-            await asyncio.sleep(turn.pace_ms / 1000)
+            if turn.pace_ms or place % _DELTAS_OF_A_READ == 0:
+                await asyncio.sleep(turn.pace_ms / 1000)
         if is_cut and allowed is not None:
             usage = replace(usage, output_tokens=allowed)
         yield Reply(

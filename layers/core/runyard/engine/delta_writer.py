@@ -27,19 +27,24 @@ class DeltaWriter:
         self._hurry = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
-    async def add(self, draft: Draft) -> None:
+    def add(self, draft: Draft) -> None:
         """Take a delta. Raises what the last put raised."""
         self._waiting.append(draft)
         if self._flusher is None or self._flusher.done():
-            await self._settle()
+            if self._flusher is not None:
+                self._flusher.result()
             self._flusher = asyncio.create_task(self._flush())
         elif len(self._waiting) == MAX_BATCH_EVENTS:
             self._hurry.set()
 
     async def close(self) -> list[Draft]:
-        """Put nothing further by itself; gives what still waits, to be put with the whole reply."""
+        """Put nothing further by itself; gives what still waits, to be put with the whole reply.
+
+        Raises what the last put raised.
+        """
         await self.stop()
-        await self._settle()
+        if self._flusher is not None:
+            self._flusher.result()
         drafts, self._waiting = self._waiting, []
         return drafts
 
@@ -49,11 +54,6 @@ class DeltaWriter:
         self._hurry.set()
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
-
-    async def _settle(self) -> None:
-        if self._flusher is not None:
-            flusher, self._flusher = self._flusher, None
-            await flusher
 
     async def _flush(self) -> None:
         while self._waiting and not self._is_closing:

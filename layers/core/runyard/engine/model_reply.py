@@ -20,6 +20,7 @@ from runyard.engine.retries import delay_before_next
 from runyard.engine.tool_calls import begun_with
 from runyard.engine.worker import Step
 from runyard.store.dynamo import Change
+from runyard.store.event_log import MAX_BATCH_EVENTS
 from runyard.store.spending import Hold
 
 # The most that ends a run in one put with its reply. A transaction costs twice, but compressed the
@@ -96,7 +97,7 @@ async def _stream_reply(
                     drafts = [*await writer.close(), reply_draft(event, iteration, cut_by)]
                     await _record(step, drafts, settled)
                     return event
-                await writer.add(_delta_draft(event, iteration))
+                writer.add(_delta_draft(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a reply")
     finally:
         await writer.stop()
@@ -116,6 +117,8 @@ async def _record(step: Step, drafts: Sequence[Draft], changes: Sequence[Change]
 
 
 def _are_short(drafts: Sequence[Draft]) -> bool:
+    if len(drafts) >= MAX_BATCH_EVENTS:
+        return False  # With the end they would take two items.
     return sum(len(str(draft.data)) for draft in drafts) <= _SHORT_CHARACTERS
 
 
@@ -132,6 +135,8 @@ async def _next(
     step: Step, stream: AsyncGenerator[ModelEvent, None], latest: float | None
 ) -> ModelEvent | None:
     """What the stream brings next, None at its end. Only this waiting is cut off, never a put."""
+    if latest is None:
+        return await anext(stream, None)
     limit = asyncio.timeout_at(latest)
     try:
         async with limit:

@@ -125,22 +125,18 @@ class Tail:
     def _take(self, batches: Sequence[Batch]) -> None:
         self._recent.extend(batches)
         self._position = batches[-1].last
-        characters = sum(_characters(batch) for batch in self._recent)
+        characters = sum(batch.characters for batch in self._recent)
         # The newest stays, also where it alone is larger.
         while len(self._recent) > 1 and (
             characters > _PAGE_CHARACTERS or len(self._recent) > PAGE_BATCHES
         ):
             gone = self._recent.popleft()
-            self._begin, characters = gone.last, characters - _characters(gone)
+            self._begin, characters = gone.last, characters - gone.characters
         self._tell()
 
 
 def _is_full(page: Sequence[Batch]) -> bool:
-    return len(page) == PAGE_BATCHES or sum(map(_characters, page)) >= _PAGE_CHARACTERS
-
-
-def _characters(batch: Batch) -> int:
-    return sum(map(len, batch.lines))
+    return len(page) == PAGE_BATCHES or sum(batch.characters for batch in page) >= _PAGE_CHARACTERS
 
 
 async def next_batches(pages: Iterator[Batch]) -> list[Batch]:
@@ -153,7 +149,7 @@ def _page(pages: Iterator[Batch]) -> list[Batch]:
     found, characters = [], 0
     for batch in islice(pages, PAGE_BATCHES):
         found.append(batch)
-        characters += _characters(batch)
+        characters += batch.characters
         if characters >= _PAGE_CHARACTERS:
             break
     return found

@@ -13,6 +13,7 @@ only the slot after the last event that it has seen.
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from runyard.domain.errors import AppendConflictError, StoreUnavailableError
@@ -65,9 +66,16 @@ class Batch:
         """The lines as events."""
         return map(from_line, self.lines)
 
+    @cached_property
+    def characters(self) -> int:
+        """How long the lines are together."""
+        return sum(map(len, self.lines))
+
     def after(self, sequence: int) -> "Batch":
         """The part of the batch behind `sequence`."""
-        done = max(0, sequence + 1 - self.first)
+        done = sequence + 1 - self.first
+        if done <= 0:
+            return self
         return Batch(self.first + done, self.lines[done:])
 
 

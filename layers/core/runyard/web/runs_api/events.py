@@ -34,7 +34,7 @@ def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
         first, until = last + 1 - until, last + 1 - first
     events = (
         [
-            event.model_dump(mode="json")
+            event._asdict()
             for batch in log.read(run_id, first - 1, until=until)
             for event in batch.events()
         ]
