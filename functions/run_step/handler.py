@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]
 
-from runyard.bootstrap import run_async, worker
+from runyard.bootstrap import preload_models, run_async, worker
 from runyard.engine.advance_run import advance_run
 from runyard.observability import invocation
 from runyard.telemetry import working_on
@@ -14,6 +14,7 @@ from runyard.telemetry import working_on
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+preload_models()
 # Processes that start from one snapshot would all wait for the same random times.
 register_after_restore(random.seed)
 

@@ -32,6 +32,7 @@ NEEDED: dict[str, Callable[[Translated], bool]] = {
     "errors": lambda template: _statements(template, "AlreadyAnsweredError"),
     "encryption": lambda template: _statements(template, "aws:SecureTransport"),
     "tokens": lambda template: _statements(template, "states:SendTaskSuccess"),
+    "batches": lambda template: _statements(template, "sqs:SendMessage"),
     "secrets": lambda template: {"Ref": "TicketSecret"} in _variables(template),
     "waits": lambda template: _statements(template, "TimeoutSecondsPath"),
     "routes": lambda template: len(template.of_type("AWS::ApiGatewayV2::Api")) == 1,

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ for each in gc.get_objects():
 
 import random, snapshot_restore_py
 seeds = [hook for hook, _, _ in snapshot_restore_py.get_after_restore()]
-print(json.dumps({"found": found, "reseeds": random.seed in seeds}))
+told = {"reseeds": random.seed in seeds, "preloaded": "pydantic_ai.models.openai" in sys.modules}
+print(json.dumps({"found": found, **told}))
 """
 
 
@@ -57,6 +59,12 @@ print(json.dumps({"found": found, "reseeds": random.seed in seeds}))
 def test_an_import_leaves_nothing_that_must_not_be_copied(function: str) -> None:
     told = imported(function)
     assert told["found"] == []
+
+
+def test_models_that_are_imported_at_the_start_leave_nothing_either() -> None:
+    told = imported("run_step", {"PRELOAD_PROVIDERS": "openai"})
+    assert told["found"] == []
+    assert told["preloaded"]
 
 
 def test_the_runner_draws_a_seed_of_its_own_after_a_snapshot() -> None:
@@ -80,12 +88,12 @@ def test_what_must_not_be_copied_is_found(line: str, told: str, tmp_path: Path) 
     assert any(told in each for each in found)
 
 
-def imported(function: str) -> dict[str, Any]:
+def imported(function: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What the watch tells of importing this function's handler."""
     done = subprocess.run(
         [sys.executable, "-c", WATCHED],
         cwd=ROOT / "functions" / function,
-        env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1"},
+        env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", **(variables or {})},
         capture_output=True,
         text=True,
         check=False,

@@ -167,6 +167,19 @@ def agent_bundle() -> AgentBundle:
     )
 
 
+def preload_models() -> None:
+    """Import, while the function starts, what its first run would have to wait for.
+
+    A function that starts has a whole processor of Lambda's, for ten seconds and whatever its
+    memory; one that runs has the share that its memory buys (Serverless Land, "Effectively running
+    Java on Serverless"). Elsewhere there is nothing to gain, and `preload_providers` is empty.
+    """
+    if providers := Settings.from_environment().preload_providers:
+        from runyard.agent.provider_clients import preload
+
+        preload(providers)
+
+
 @lru_cache(maxsize=1)
 def worker() -> "Worker":
     """What carries runs, of this installation."""

@@ -25,6 +25,10 @@ SecondsList = Annotated[
     tuple[Annotated[float, Field(ge=0, le=36_000)], ...], BeforeValidator(_comma_list)
 ]
 
+ProviderList = Annotated[
+    tuple[Literal["openai", "anthropic", "bedrock"], ...], BeforeValidator(_comma_list)
+]
+
 
 class Settings(BaseModel):
     """The whole configuration of one function or of the local stack."""
@@ -52,6 +56,9 @@ class Settings(BaseModel):
     default_persona: str = Field("assistant", description="Agent of a thread's run without one.")
     agent_variables: Json[dict[str, str]] = Field(
         default_factory=dict, description="Values for `${NAME}` in tool URLs and headers, as JSON."
+    )
+    preload_providers: ProviderList = Field(
+        (), description="Providers of models that run_step imports while it starts."
     )
     http_private_hosts: CommaList = Field(
         (), description="host:port that http tools may reach though the address is private."

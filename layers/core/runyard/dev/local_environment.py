@@ -42,6 +42,7 @@ def compose(
         "PROJECT_MAX_LIVE_RUNS": "0",
         # No Lambda in front: 128 MiB of files in one request, and 1 MiB for what is around them.
         "MAX_BODY_BYTES": str(129 * 1024 * 1024),
+        "PRELOAD_PROVIDERS": "",  # A stack that starts is waited for.
         "AGENT_VARIABLES": json.dumps({"CRM_URL": f"http://{samples}"}),
         "HTTP_PRIVATE_HOSTS": samples,
         "PYTHONUNBUFFERED": "1",
