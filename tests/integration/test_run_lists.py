@@ -13,6 +13,7 @@ import pytest
 from runyard.dev.clients import client
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import stamp
+from runyard.domain.events import Draft, EventType
 from runyard.domain.ids import derived_id, new_id
 from runyard.domain.requests import InputRequest
 from runyard.domain.runs import ENDED, Run, RunStatus
@@ -102,10 +103,24 @@ def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
 
 
 def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
-    # Records alone, without logs: the sweep must not find them and start them.
-    items = [{**stores.runs.to_item(run), "open_shard": None} for run in runs]
+    """The records alone, which the sweep must not find; of those at work some with a first event.
+
+    Of the runs that are `started`, every other one has not paused yet: its log says so. Of those
+    that are `created`, every other one was taken up by the sweep.
+    """
+
+    def put(number: int, run: Run) -> None:
+        first: list[EventType] = []
+        if run.status == "started" and not run.open_requests and number % 2:
+            run, first = run.model_copy(update={"status": "created"}), ["run.started"]
+        elif run.status == "created" and number % 2:
+            first = ["run.recovered"]
+        table.put({**stores.runs.to_item(run), "open_shard": None})
+        if first:
+            stores.log.append(run.id, 0, [Draft(type=each, data={}) for each in first])
+
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(table.put, items))
+        list(pool.map(put, range(len(runs)), runs))
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +162,7 @@ FILTERS: list[dict[str, Any]] = [
     {},
     {"statuses": frozenset({"completed"})},
     {"statuses": frozenset({"awaiting_input"})},
+    {"statuses": frozenset({"created"})},
     {"statuses": frozenset({"started", "failed", "awaiting_input"})},
     {"statuses": frozenset(SHOWN_STATUSES)},
     {"user_id": "ada"},
@@ -279,7 +295,11 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     runs, questions = stores.runs, stores.input_requests
     request = question(run)
     assert statuses() == ["created"]
-    change(runs.status_change(run.id, "started"))
+    stores.log.append(run.id, 0, [Draft(type="run.started", data={})])
+    assert statuses() == ["started"]
+    found = stores.runs.get(run.id), stores.runs.record(run.id)
+    assert [each and each.status for each in found] == ["started", "created"]
+    change(runs.status_change(run.id, "started"))  # As it was recorded by an older release.
     assert statuses() == ["started"]
     change(runs.status_change(run.id, "paused", open_requests=2), questions.put_change(request))
     assert statuses() == ["awaiting_input"]
@@ -291,7 +311,7 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     change(runs.answered_change(run.id, 0))
     assert statuses() == ["paused"]
     # A process that has not read the run before finds its project by itself.
-    other = type(runs)(table_of(stores), stores.runs._payloads)
+    other = type(runs)(table_of(stores), runs._payloads, runs._beginnings)
     change(other.end_change(run.id, "failed", run.usage, ended_at=stamp()))
     assert statuses() == ["failed"]
 

@@ -11,6 +11,7 @@ from runyard.domain import clock, requests
 from runyard.domain.requests import Answer
 from runyard.domain.runs import Run
 from runyard.engine.advance_run import Advance, advance_run
+from runyard.engine.journal import Journal
 from runyard.engine.orchestrator import ExecutionState, Orchestrator
 from runyard.engine.request_input import request_input
 from runyard.engine.start_run import NewRun, start_run
@@ -131,6 +132,20 @@ def test_a_run_that_no_worker_begins_with_is_adrift(
     assert bench.recoveries(left) == []
 
 
+def test_a_run_at_work_is_met_once_and_then_left_to_its_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.begin()
+    Journal.open(bench.stores, run.id).start()
+    assert run.id in set(at(bench.stores, 130))
+    later(monkeypatch, 130)
+    sweep = sweep_runs(bench.stores, bench.machine)
+    assert run.id not in sweep.not_begun
+    due = {seconds: run.id in set(at(bench.stores, seconds)) for seconds in (940, 980)}
+    assert due == {940: False, 980: True}
+    assert bench.recoveries(run) == []
+
+
 def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
     run = bench.waiting()
     [request] = bench.stores.input_requests.open_of_run(run.id)
@@ -206,6 +221,9 @@ def test_a_run_without_an_execution_gets_one(
     assert bench.recoveries(run) == [f"execution_{state}"]
     bench.sweep()
     assert len(bench.machine.started) == 2
+    assert bench.record(run).status == "created"
+    assert bench.advance(run).outcome == "needs_input"
+    assert bench.record(run).status == "started"
 
 
 def test_an_execution_that_was_recorded_and_never_started_is_started_without_an_event(

@@ -50,7 +50,8 @@ def test_the_log_is_append_only_but_for_those_who_delete_runs(
         for action in statement["Action"]
     }
     deletes = {"dynamodb:BatchWriteItem"} if function in DELETERS else set()
-    assert events <= {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"} | deletes
+    reads = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+    assert events <= {*reads, "dynamodb:PutItem"} | deletes
     assert deletes <= events
 
 

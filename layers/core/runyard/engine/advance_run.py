@@ -54,7 +54,7 @@ async def advance_run(
     gives `finished`.
     """
     deadline = time.monotonic() + seconds
-    journal = await asyncio.to_thread(Journal.open, worker.stores, run_id, to_start=True)
+    journal = await asyncio.to_thread(Journal.open, worker.stores, run_id)
     if journal.history.has_ended:
         return Advance("finished")
     if name := await asyncio.to_thread(

@@ -52,7 +52,7 @@ def close_run(
 
 
 def _is_carried_by_another(journal: Journal, execution: str) -> bool:
-    run = journal.stores.runs.get(journal.run.id)
+    run = journal.stores.runs.record(journal.run.id)
     return run is None or (bool(execution) and run.execution_name != execution)
 
 

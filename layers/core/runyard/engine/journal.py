@@ -14,6 +14,7 @@ from runyard.domain.history import History, usage_of_reply
 from runyard.domain.runs import Run, RunStatus, Usage, shown_usage
 from runyard.domain.threads import answer_text
 from runyard.engine.measured_events import measure_event
+from runyard.store.beginnings import STARTED_TYPE
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
 
@@ -30,17 +31,12 @@ class Journal:
         self.history = history
 
     @classmethod
-    def open(cls, stores: Stores, run_id: str, *, to_start: bool = False) -> "Journal":
-        """Read what the run's log says. Raises NotFoundError where there is no such run.
-
-        Whoever comes `to_start` the run takes the log of one that was not started for empty: where
-        it is not, the first append is lost, and the history is there afterwards.
-        """
-        run = stores.runs.get(run_id)
+    def open(cls, stores: Stores, run_id: str) -> "Journal":
+        """Read what the run's log says. Raises NotFoundError where there is no such run."""
+        run = stores.runs.record(run_id)
         if run is None:
             raise NotFoundError
-        is_new = to_start and run.status == "created"
-        return cls(stores, run, History() if is_new else stores.histories.read(run))
+        return cls(stores, run, stores.histories.read(run))
 
     def close(self) -> None:
         """Leave what was read to this process's next journal of the run."""
@@ -71,10 +67,14 @@ class Journal:
         return Draft(type="run.recovered", data=data)
 
     def start(self) -> None:
-        """A worker begins with the run."""
+        """A worker begins with the run.
+
+        As the first event it needs no record: see `store/beginnings.py`.
+        """
+        is_first = self.history.last == 0
         self.append(
-            [Draft(type="run.started", data=_life(self.run, "started"))],
-            [self.stores.runs.status_change(self.run.id, "started")],
+            [Draft(type=STARTED_TYPE, data=_life(self.run, "started"))],
+            [] if is_first else [self.stores.runs.status_change(self.run.id, "started")],
         )
 
     def resume(self, settled: Sequence[Draft] = ()) -> None:

@@ -2,13 +2,19 @@
 
 Behind the last mark (`list_marks.py`) the entries are counted, before it they are known; and every
 page is within 250 keys of a mark, however long the list is. Whoever lists sets the marks.
+
+Created runs and those that a worker has begun with are one partition, told apart by their logs: as
+many read units as there are runs at work, once per request.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import replace
+from itertools import islice
 
 from runyard.domain.clock import stamp_in
 from runyard.store import list_marks
+from runyard.store.beginnings import Beginnings
+from runyard.store.keys import run_id_of
 from runyard.store.list_marks import ListMarks
 from runyard.store.run_list_plan import IndexList
 from runyard.store.table import Table
@@ -17,16 +23,44 @@ from runyard.store.table import Table
 class IndexReader:
     """One request's reading of index lists: what was counted once is not counted again."""
 
-    def __init__(self, table: Table, marks: ListMarks) -> None:
+    def __init__(self, table: Table, marks: ListMarks, beginnings: Beginnings) -> None:
         self._table = table
         self._marks = marks
+        self._beginnings = beginnings
         self._counts: dict[IndexList, tuple[int, int]] = {}
+        # By partition: the entries, in order, each with whether its run has begun.
+        self._at_work: dict[str, list[tuple[str, bool]]] = {}
 
-    def keys(self, one: IndexList, after: str = "", **options: Any) -> Iterator[str]:
-        """Entries behind the entry `after`."""
+    def keys(
+        self,
+        one: IndexList,
+        after: str = "",
+        *,
+        descending: bool = False,
+        skip: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[str]:
+        """Entries behind the entry `after`, without the first `skip` of them."""
+        if one.begun is not None:
+            entries = [entry for entry in self._told_apart(one) if entry > after]
+            if descending:
+                entries.reverse()
+            return islice(entries, skip, None if limit is None else skip + limit)
         condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
         values = {":partition": one.partition, ":after": f"{after}!"}
-        return self._table.sort_keys(condition, values, one.index, **options)
+        return self._table.sort_keys(
+            condition, values, one.index, descending=descending, skip=skip, limit=limit
+        )
+
+    def _told_apart(self, one: IndexList) -> list[str]:
+        """The entries of a list that holds only runs which have begun, or only others, in order."""
+        if one.partition not in self._at_work:
+            entries = list(self.keys(replace(one, begun=None)))
+            begun = self._beginnings.begun([run_id_of(entry) for entry in entries])
+            self._at_work[one.partition] = [(entry, run_id_of(entry) in begun) for entry in entries]
+        return [
+            entry for entry, has_begun in self._at_work[one.partition] if has_begun == one.begun
+        ]
 
     def length(self, lists: Iterable[IndexList]) -> int:
         return sum(self.counted(one.same_length or one)[0] for one in lists)
@@ -38,6 +72,8 @@ class IndexReader:
         return self._counts[one]
 
     def _count(self, one: IndexList, after: str = "") -> tuple[int, int]:
+        if one.begun is not None:
+            return len(self._told_apart(one)), 0
         condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
         values = {":partition": one.partition, ":after": f"{after}!"}
         return self._table.count(condition, values, one.index), 0

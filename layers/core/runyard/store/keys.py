@@ -153,6 +153,11 @@ def timed(at: str, run_id: str) -> str:
     return f"{at}#{run_id}"
 
 
+def run_id_of(entry: str) -> str:
+    """The run of such a sort key."""
+    return entry.partition("#")[2]
+
+
 def file(project_id: str, file_id: str) -> Key:
     """A file of the project: in no other one can its id be found."""
     return {"pk": f"FILE#{project_id}#{file_id}", "sk": "FILE"}

@@ -29,7 +29,8 @@ class RunFilter:
 class IndexList:
     """One partition of one index; its entries are sort keys, `<time>#<run id>`.
 
-    `same_length` is a list with as many entries that may be shorter to count.
+    `same_length` is a list with as many entries that may be shorter to count. `begun` takes of the
+    entries only those of runs that a worker has begun with, or only the others; None: all.
     """
 
     index: str
@@ -38,6 +39,7 @@ class IndexList:
     sort_key: str = "started_key"
     only_grows: bool = True
     same_length: "IndexList | None" = None
+    begun: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,22 @@ def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexList, ...]:
             keys.within(project, status),
             only_grows=False,
             same_length=by_end(project, status) if status in ENDED else None,
+            begun=begun,
         )
-        for status in sorted(statuses)
+        for status, begun in _recorded(statuses)
     )
+
+
+def _recorded(statuses: frozenset[str]) -> Iterator[tuple[str, bool | None]]:
+    """The statuses that records of such runs have, and which of these runs are meant.
+
+    A run that has begun is `created` to its record until it pauses or ends (`beginnings.py`), and
+    `started` once it has gone on.
+    """
+    for status in sorted(statuses - {"created"}):
+        yield status, None
+    if wanted := statuses & {"created", "started"}:
+        yield "created", None if len(wanted) == 2 else "started" in wanted
 
 
 def that_only_grow(

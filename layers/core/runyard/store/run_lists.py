@@ -11,12 +11,14 @@ ended after all others.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Any
 
 from runyard.domain.runs import ENDED, Run
 from runyard.store import keys
+from runyard.store.beginnings import Beginnings
 from runyard.store.index_reader import IndexReader
+from runyard.store.keys import run_id_of as _id
 from runyard.store.list_marks import ListMarks
 from runyard.store.newest_first import newest_first
 from runyard.store.run_list_plan import (
@@ -52,19 +54,22 @@ class RunIds:
 class RunLists:
     """The lists of runs of the records table."""
 
-    def __init__(self, table: Table, marks: ListMarks) -> None:
+    def __init__(self, table: Table, marks: ListMarks, beginnings: Beginnings) -> None:
         self._table = table
         self._marks = marks
+        self._beginnings = beginnings
 
     def newest(
         self, projects: Sequence[str], statuses: frozenset[str], before: Run | None, limit: int
     ) -> list[str]:
         """The ids of the newest runs of these projects, newest first; no statuses: of any.
 
-        With `before`, only runs that are older than it.
+        Statuses have both `created` and `started` among them, or neither: nothing is told apart
+        here. With `before`, only runs that are older than it.
         """
         wanted = statuses or frozenset(SHOWN_STATUSES)
         lists = [one for project in projects for one in by_start(project, wanted)]
+        assert all(one.begun is None for one in lists), statuses
         cursor = keys.timed(before.started_at, before.id) if before else None
         return newest_first(self._table, lists, cursor, limit)
 
@@ -84,16 +89,20 @@ class RunLists:
         if not any(field.removeprefix("-") == "started_at" for field in fields):
             fields = (*fields, "-started_at")
         segments = planned_segments(wanted, fields)
-        return _Reader(self._table, self._marks, fields).page(wanted, segments, first, size)
+        reader = _Reader(self._table, self._marks, self._beginnings, fields)
+        return reader.page(wanted, segments, first, size)
 
 
 class _Reader:
     """One request's reading: what was counted once is not counted again."""
 
-    def __init__(self, table: Table, marks: ListMarks, fields: tuple[str, ...]) -> None:
+    def __init__(
+        self, table: Table, marks: ListMarks, beginnings: Beginnings, fields: tuple[str, ...]
+    ) -> None:
         self._table = table
+        self._beginnings = beginnings
         self._fields = fields
-        self._index = IndexReader(table, marks)
+        self._index = IndexReader(table, marks, beginnings)
 
     def page(
         self, wanted: RunFilter, segments: Sequence[Segment] | None, first: int, size: int
@@ -191,9 +200,11 @@ class _Reader:
 
     def _facts(self, run_ids: Iterable[str]) -> list[_Facts]:
         """What runs are filtered and sorted by, from their records."""
-        found = self._table.batch_get([keys.run(run_id) for run_id in run_ids], _FACTS)
+        found = list(self._table.batch_get([keys.run(run_id) for run_id in run_ids], _FACTS))
+        created = [item["id"] for item in found if item["status"] == "created"]
+        begun = self._beginnings.begun(created)
         return [
-            {**item, "status": reported(item["status"], int(item["open_requests"]))}
+            {**item, "status": _shown_status(item, has_begun=item["id"] in begun)}
             for item in found
             if "deleted_at" not in item  # Its index is behind.
         ]
@@ -202,8 +213,8 @@ class _Reader:
         """What runs are sorted by, from the keys of all the project's: sixty take one read unit."""
         facts = {_id(entry): {"id": _id(entry), "started_at": _time(entry)} for entry in entries}
         for status in SHOWN_STATUSES:
-            (one,) = by_start(project, frozenset({status}))
-            for entry in self._index.keys(one.same_length or one):
+            lists = by_start(project, frozenset({status}))
+            for entry in chain(*(self._index.keys(one.same_length or one) for one in lists)):
                 if (fact := facts.get(_id(entry))) is not None:
                     fact["status"] = status
                     if status in ENDED:
@@ -238,8 +249,8 @@ def _time(entry: str) -> str:
     return entry.partition("#")[0]
 
 
-def _id(entry: str) -> str:
-    return entry.partition("#")[2]
+def _shown_status(record: _Facts, *, has_begun: bool) -> str:
+    return "started" if has_begun else reported(record["status"], int(record["open_requests"]))
 
 
 # What a run sorts by; the end of a live one is after every other.

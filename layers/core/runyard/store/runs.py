@@ -1,4 +1,7 @@
-"""The records of runs: each changes only together with the event that says so."""
+"""The records of runs: each changes only together with the event that says so.
+
+All but one: that a worker has begun with a run stands in its log alone (`beginnings.py`).
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +13,14 @@ from runyard.domain.clock import stamp_in
 from runyard.domain.errors import ConflictError, NotFoundError
 from runyard.domain.runs import ENDED, Run, RunStatus, Usage
 from runyard.store import keys
+from runyard.store.beginnings import Beginnings
 from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
 from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
 from runyard.store.table import Table
 
 # When the sweep should look at a run that nothing was heard of: a created one should have been
-# started long since; a worker's invocation ends after 15 minutes at the latest; a waiting one is
-# looked at once a day, and when its time to wait is over.
+# started long since; one that it found at work is left to its worker, whose invocation ends after
+# 15 minutes at the latest; a waiting one is looked at once a day, and when its wait is over.
 _CHECK_AFTER_SECONDS: Mapping[str, float] = {"created": 120, "started": 960, "paused": 86_400}
 
 # What a timer of the state machine may be late, before the sweep does its work.
@@ -41,9 +45,10 @@ def _check_at(status: RunStatus, wait_seconds: float | None) -> str:
 class Runs:
     """The run items of the records table."""
 
-    def __init__(self, table: Table, payloads: Payloads) -> None:
+    def __init__(self, table: Table, payloads: Payloads, beginnings: Beginnings) -> None:
         self._table = table
         self._payloads = payloads
+        self._beginnings = beginnings
         self._projects: dict[str, str] = {}
 
     def create(self, run: Run, changes: Sequence[Change] = ()) -> None:
@@ -88,7 +93,12 @@ class Runs:
         return item
 
     def get(self, run_id: str) -> Run | None:
-        """The run's record, or None; one that is deleted has none."""
+        """The run, or None; one that is deleted is none."""
+        run = self.record(run_id)
+        return None if run is None else self._with_beginnings([run])[0]
+
+    def record(self, run_id: str) -> Run | None:
+        """The same for one read less: `created` may be a run that a worker has begun with."""
         item = self._table.get(keys.run(run_id))
         run = self.from_item(item) if item else None
         if run is not None:
@@ -96,10 +106,19 @@ class Runs:
         return run
 
     def many(self, run_ids: Sequence[str]) -> list[Run]:
-        """The records of these runs, in this order; an id that has none is passed over."""
+        """These runs, in this order; an id that is none is passed over."""
         found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
-        runs = {run.id: run for run in map(self.from_item, found) if run is not None}
+        records = [run for run in map(self.from_item, found) if run is not None]
+        runs = {run.id: run for run in self._with_beginnings(records)}
         return [runs[run_id] for run_id in run_ids if run_id in runs]
+
+    def _with_beginnings(self, records: Sequence[Run]) -> Sequence[Run]:
+        """The runs as they are: those whose log says that a worker has begun are `started`."""
+        begun = self._beginnings.begun([run.id for run in records if run.status == "created"])
+        return [
+            run.model_copy(update={"status": "started"}) if run.id in begun else run
+            for run in records
+        ]
 
     def status_change(
         self,
@@ -112,14 +131,17 @@ class Runs:
     ) -> Change:
         """The run goes on living in another status; `usage` is what it has used so far.
 
-        `wait_seconds` is how long it waits at most.
+        `wait_seconds` is how long it waits at most. Whoever begins with a run leaves open when the
+        sweep looks at it: who set it going has said so, and only a run that is at work for longer
+        than that pays for another moment.
         """
         fields: dict[str, Any] = {
             "status": status,
             "open_requests": open_requests,
             "status_key": self._status_key(run_id, reported(status, open_requests)),
-            "check_at": _check_at(status, wait_seconds),
         }
+        if status != "started":
+            fields["check_at"] = _check_at(status, wait_seconds)
         if usage is not None:
             fields["usage"] = usage.model_dump(mode="json")
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)

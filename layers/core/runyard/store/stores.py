@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runyard.store.access_keys import AccessKeys
+from runyard.store.beginnings import Beginnings
 from runyard.store.checkpoints import Checkpoints
 from runyard.store.definitions import Definitions
 from runyard.store.deleted_runs import DeletedRuns
@@ -68,8 +69,9 @@ class Stores:
         payloads = Payloads(s3, bucket)
         records = Table(dynamodb, records_table)
         threads = Threads(records, payloads)
-        runs = Runs(records, payloads)
         events = Table(dynamodb, events_table)
+        beginnings = Beginnings(events)
+        runs = Runs(records, payloads, beginnings)
         log = EventLog(events, payloads)
         marks = ListMarks(records)
         checkpoints, files = Checkpoints(s3, bucket), Files(records, s3, bucket)
@@ -78,7 +80,7 @@ class Stores:
             histories=Histories(log, checkpoints, runs),
             runs=runs,
             deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, marks),
-            run_lists=RunLists(records, marks),
+            run_lists=RunLists(records, marks, beginnings),
             live_runs=LiveRuns(records),
             threads=threads,
             messages=Messages(records, payloads, threads),
