@@ -29,9 +29,9 @@ from runyard.store import keys
 KEY_UNITS_PER_SECOND = 1000
 # boto3's standard mode, as `runyard.bootstrap` sets it: waits of up to 1, 2, 4, 8 s, at random.
 ATTEMPTS = 5
-# By an event: the last answer, which comes before it, makes of awaiting_input `paused`.
+# By an event: the last answer, which comes before it, makes of awaiting_input `paused`. A run that
+# has begun stays under `created`.
 _STATUSES_BY = {
-    "run.started": ["started"],
     "run.paused": ["awaiting_input"],
     "run.resumed": ["paused", "started"],
     "run.completed": ["completed"],
@@ -93,7 +93,7 @@ def _indexes(span: Span, table: str) -> dict[str, float]:
 
 
 def statuses_of(types: Iterable[str]) -> list[str]:
-    """The statuses under which a run with these events stood in the lists."""
+    """The statuses under which a run with these events stood in the index."""
     return ["created", *(status for each in types for status in _STATUSES_BY.get(each, ()))]
 
 

@@ -1,6 +1,7 @@
 """Runs are deleted with all that belongs to them, and nothing that belongs to others."""
 
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ def ended_run(
     return found
 
 
+def readable(item: dict[str, Any]) -> str:
+    """An item as text, with what is compressed in it unpacked."""
+    packed = [value["B"] for name, value in item.items() if name.endswith("_z")]
+    return json.dumps(item, default=str) + b"".join(map(zlib.decompress, packed)).decode()
+
+
 class Remains:
     """What the tables and the bucket still say of a run, or of a word."""
 
@@ -93,7 +100,7 @@ class Remains:
             for table in self.tables
             for page in self.dynamodb.get_paginator("scan").paginate(TableName=table)
             for item in page["Items"]
-            if word in json.dumps(item, default=str)
+            if word in readable(item)
         ]
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
             for each in page.get("Contents", ()):

@@ -311,7 +311,7 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     change(runs.answered_change(run.id, 0))
     assert statuses() == ["paused"]
     # A process that has not read the run before finds its project by itself.
-    other = type(runs)(table_of(stores), runs._payloads, runs._beginnings)
+    other = type(runs)(table_of(stores), runs._json._payloads, runs._beginnings)
     change(other.end_change(run.id, "failed", run.usage, ended_at=stamp()))
     assert statuses() == ["failed"]
 

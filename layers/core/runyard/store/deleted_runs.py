@@ -28,9 +28,11 @@ from runyard.store.checkpoints import Checkpoints
 from runyard.store.dynamo import Change, ConditionFailedError, transact
 from runyard.store.files import Files
 from runyard.store.idempotency import KEPT_SECONDS
+from runyard.store.json_fields import attributes_of
 from runyard.store.list_marks import ListMarks
 from runyard.store.payloads import Payloads
 from runyard.store.run_list_plan import IndexList, that_only_grow
+from runyard.store.runs import JSON_FIELDS
 from runyard.store.table import Table
 
 # A worker's invocation ends after 15 minutes at the latest.
@@ -103,9 +105,8 @@ class DeletedRuns:
     def _mark_changes(self, run: Run) -> list[Change]:
         due = parse(run.ended_at or stamp()) + timedelta(seconds=FENCED_SECONDS)
         lists = ("started_key", "ended_key", "status_key", "user_key", "session_key")
-        content = ("input", "output", "error", "input_key", "output_key", "error_key")
         fields = {
-            **dict.fromkeys((*lists, *content, "created_by")),
+            **dict.fromkeys((*lists, *attributes_of(JSON_FIELDS), "created_by")),
             "deleted_at": stamp(),
             "open_shard": keys.open_shard(run.id),
             "check_at": stamp(max(due, now())),

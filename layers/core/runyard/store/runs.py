@@ -3,7 +3,6 @@
 All but one: that a worker has begun with a run stands in its log alone (`beginnings.py`).
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -15,7 +14,8 @@ from runyard.domain.runs import ENDED, Run, RunStatus, Usage
 from runyard.store import keys
 from runyard.store.beginnings import Beginnings
 from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
-from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
+from runyard.store.json_fields import JsonFields
+from runyard.store.payloads import Payloads
 from runyard.store.table import Table
 
 # When the sweep should look at a run that nothing was heard of: a created one should have been
@@ -28,7 +28,7 @@ TIMER_GRACE_SECONDS = 120
 
 # A process works on few runs at a time.
 _REMEMBERED_RUNS = 10_000
-_JSON_FIELDS = ("input", "output", "error")
+JSON_FIELDS = ("input", "output", "error")
 _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
 
 
@@ -47,7 +47,7 @@ class Runs:
 
     def __init__(self, table: Table, payloads: Payloads, beginnings: Beginnings) -> None:
         self._table = table
-        self._payloads = payloads
+        self._json = JsonFields(payloads)
         self._beginnings = beginnings
         self._projects: dict[str, str] = {}
 
@@ -72,11 +72,11 @@ class Runs:
 
     def to_item(self, run: Run) -> Item:
         """The record of a run in whatever state, with what its lists find it by."""
-        json_fields = {name: getattr(run, name) for name in _JSON_FIELDS}
+        json_fields = {name: getattr(run, name) for name in JSON_FIELDS}
         item: Item = {
             **keys.run(run.id),
-            **run.model_dump(exclude={*_JSON_FIELDS, "usage"}),
-            **self._encoded(run.id, json_fields),
+            **run.model_dump(exclude={*JSON_FIELDS, "usage"}),
+            **self._json.encoded(run.id, json_fields),
             "started_key": keys.timed(run.started_at, run.id),
             "status_key": keys.within(run.project_id, reported(run.status, run.open_requests)),
         }
@@ -177,7 +177,7 @@ class Runs:
             "open_shard": None,
             "check_at": None,
             "usage": usage.model_dump(mode="json"),
-            **self._encoded(run_id, {"output": output, "error": error}),
+            **self._json.encoded(run_id, {"output": output, "error": error}),
         }
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
@@ -246,29 +246,11 @@ class Runs:
             self._projects.clear()
         self._projects[run.id] = run.project_id
 
-    def _encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | None]:
-        """JSON texts (DynamoDB's own numbers do not hold every JSON number), large ones in S3."""
-        fields: dict[str, str | None] = {}
-        for name, value in values.items():
-            if value is None:
-                continue
-            text = json.dumps(value)
-            if len(text) > MAX_INLINE_BYTES:
-                fields[f"{name}_key"] = self._payloads.keep(run_id, value)
-            else:
-                fields[name] = text
-        return fields
-
     def from_item(self, item: Item) -> Run | None:
         """The run that a record says; None where it says that the run is deleted."""
         if "deleted_at" in item:
             return None
-        fields = keys.without_keys(item)
-        for name in _JSON_FIELDS:
-            if name in fields:
-                fields[name] = json.loads(fields[name])
-            elif f"{name}_key" in fields:
-                fields[name] = self._payloads.fetch(fields[f"{name}_key"])
+        fields = keys.without_keys(item) | self._json.decoded(item, JSON_FIELDS)
         if usage := fields.get("usage"):
             cost = usage.get("cost_usd")
             fields["usage"] = {**usage, "cost_usd": None if cost is None else Decimal(cost)}

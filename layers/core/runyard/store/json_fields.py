@@ -1,0 +1,60 @@
+"""Fields of a record that hold any JSON, in one of three forms, whichever is the cheapest.
+
+A record is written again at each change of its run, and each begun KB of it is paid for again,
+twice in a transaction. So a long text is compressed, and a very long one is not in the record:
+
+    output       JSON text (DynamoDB's own numbers do not hold every JSON number)
+    output_z     the same through zlib
+    output_key   where it is in S3
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
+
+# Shorter ones can be read in the console, and would hardly get any shorter.
+_PACKED_FROM_BYTES = 512
+# zlib's fastest, as in the log.
+_COMPRESSION = 1
+
+
+class JsonFields:
+    """The JSON fields of runs' records; what is too large for one is kept by `payloads`."""
+
+    def __init__(self, payloads: Payloads) -> None:
+        self._payloads = payloads
+
+    def encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | bytes]:
+        """The attributes that hold these values; a value that is None has none."""
+        fields: dict[str, str | bytes] = {}
+        for name, value in values.items():
+            if value is None:
+                continue
+            text = json.dumps(value)
+            if len(text) > MAX_INLINE_BYTES:
+                fields[f"{name}_key"] = self._payloads.keep(run_id, value)
+            elif len(text) >= _PACKED_FROM_BYTES:
+                fields[f"{name}_z"] = zlib.compress(text.encode(), _COMPRESSION)
+            else:
+                fields[name] = text
+        return fields
+
+    def decoded(self, item: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+        """The values that an item's attributes hold, of those that it has."""
+        values: dict[str, Any] = {}
+        for name in names:
+            if name in item:
+                values[name] = json.loads(item[name])
+            elif f"{name}_z" in item:
+                values[name] = json.loads(zlib.decompress(bytes(item[f"{name}_z"])))
+            elif f"{name}_key" in item:
+                values[name] = self._payloads.fetch(item[f"{name}_key"])
+        return values
+
+
+def attributes_of(names: Iterable[str]) -> list[str]:
+    """Every attribute that may hold one of these fields."""
+    return [f"{name}{form}" for name in names for form in ("", "_z", "_key")]

@@ -1,0 +1,68 @@
+"""The records of runs: what they hold, in which form, and that older forms are read alike."""
+
+import json
+from typing import Any
+
+import pytest
+
+from runyard.domain.clock import stamp
+from runyard.domain.ids import new_id
+from runyard.domain.runs import Run
+from runyard.store import keys
+from runyard.store.dynamo import transact
+from runyard.store.stores import Stores
+
+SHORT = {"content": "Four."}
+# Some 2 KB, as people write them.
+LONG = {
+    "content": " ".join(f"Order {4811 + n} was charged twice; refund {n * 7}." for n in range(50))
+}
+STRANGE = {"content": "请退还一次扣款 \ud800 é 😀 " * 40, "amount": 0.1, "none": None}
+VERY_LONG = {"content": "x" * 120_000}
+
+
+def a_run(**fields: Any) -> Run:
+    return Run(
+        id=new_id(),
+        project_id="records",
+        org_id="o",
+        app_id="app",
+        agent="agent@1",
+        definition_digest="0" * 64,
+        started_at=stamp(),
+        **fields,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "form"), [(SHORT, ""), (LONG, "_z"), (STRANGE, "_z"), (VERY_LONG, "_key")]
+)
+def test_an_input_and_an_output_come_back_as_they_were(
+    stores: Stores, value: dict[str, Any], form: str
+) -> None:
+    run = a_run(input=value)
+    stores.runs.create(run)
+    ended = stamp()
+    end = stores.runs.end_change(run.id, "completed", run.usage, ended_at=ended, output=value)
+    transact(stores.runs._table.client, [end])
+    found = stores.runs.get(run.id)
+    assert found is not None
+    assert (found.input, found.output) == (value, value)
+    item = stores.runs._table.get(keys.run(run.id)) or {}
+    held = {name for name in item if name.startswith(("input", "output"))}
+    assert held == {f"input{form}", f"output{form}"}
+
+
+def test_a_record_of_an_older_release_is_read_alike(stores: Stores) -> None:
+    """Its long texts are not compressed, and a run at work says so itself."""
+    run = a_run(input=SHORT)
+    item = {**stores.runs.to_item(run), "input": json.dumps(LONG), "status": "started"}
+    stores.runs._table.put(item)
+    found = stores.runs.get(run.id)
+    assert found is not None
+    assert (found.input, found.status) == (LONG, "started")
+
+
+def test_what_people_write_takes_half_of_its_room(stores: Stores) -> None:
+    packed = stores.runs.to_item(a_run(input=LONG))["input_z"]
+    assert len(packed) < len(str(LONG)) / 2
