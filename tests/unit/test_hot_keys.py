@@ -21,8 +21,8 @@ def a_run() -> list[Write]:
         [
             span(5.0, runs_by_project=1, runs_by_status=1, open_runs=1),
             span(5.5, "Query", runs_by_project=7),
-            span(6.0, "PutItem"),
-            span(9.0, "TransactWriteItems", runs_by_status=2, runs_by_end=1, open_runs=1),
+            span(5.7, "PutItem"),
+            span(6.0, "TransactWriteItems", runs_by_status=2, runs_by_end=1, open_runs=1),
         ],
         "records",
         STATUSES,
@@ -30,7 +30,7 @@ def a_run() -> list[Write]:
 
 
 def test_a_status_that_is_left_takes_as_much_as_one_that_is_entered() -> None:
-    assert [write.after for write in a_run()] == [0.0, 4.0]
+    assert [write.after for write in a_run()] == [0.0, 1.0]
     assert units_per_run(a_run()) == {
         "runs-by-status: created": 2,
         "runs-by-project: the project": 1,
