@@ -52,10 +52,10 @@ def door(stack: LocalStack, at_once: None) -> Iterator[TestClient]:
         yield client
 
 
-def ended_run(
+def begun_run(
     stores: Stores, project_id: str = PROJECT_ID, said: str = LARGE, **fields: Any
-) -> Run:
-    """A run that says the same everywhere, and was carried by nobody."""
+) -> Journal:
+    """A run that a worker has just begun with."""
     run = Run(
         id=new_id(),
         project_id=project_id,
@@ -71,10 +71,18 @@ def ended_run(
     stores.runs.create(run, uses)
     journal = Journal.open(stores, run.id)
     journal.start()
+    return journal
+
+
+def ended_run(
+    stores: Stores, project_id: str = PROJECT_ID, said: str = LARGE, **fields: Any
+) -> Run:
+    """A run that says the same everywhere, and was carried by nobody."""
+    journal = begun_run(stores, project_id, said, **fields)
     journal.append([Draft("agent.response.delta", {"delta": CANARY})])
     journal.append([Draft("agent.response.delta", {"delta": said})])
     journal.complete({"content": said})
-    found = stores.runs.get(run.id)
+    found = stores.runs.get(journal.run.id)
     assert found is not None
     return found
 

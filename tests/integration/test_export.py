@@ -12,7 +12,7 @@ from runyard.domain.ids import new_id
 from runyard.store.stores import Stores
 from runyard.web.app import create_app
 from tests.door import services_of
-from tests.integration.test_delete_run import LARGE, ended_run
+from tests.integration.test_delete_run import LARGE, begun_run, ended_run
 from tests.service import Service
 from tests.threads_service import ThreadsService
 
@@ -65,6 +65,25 @@ def test_large_payloads_are_put_back(service: Service, stores: Stores) -> None:
     lines = lines_of(service.http.get(f"/v1/runs/{run.id}/export").text)
     assert of_kind(lines, "run")[0]["input"] == {"x": LARGE}
     assert of_kind(lines, "event")[-1]["data"]["output"] == {"content": LARGE}
+
+
+def test_a_run_at_work_says_so_wherever_it_is_shown(service: Service, stores: Stores) -> None:
+    """Its record does not: it was not written since the create."""
+    session_id = new_id()
+    journal = begun_run(stores, session_id=session_id)
+    address = f"/v1/runs/{journal.run.id}"
+    assert service.http.get(address).json()["data"]["status"] == "started"
+    lines = lines_of(service.http.get(f"{address}/export").text)
+    assert of_kind(lines, "run")[0]["status"] == "started"
+    listed = {
+        status: service.http.get(
+            "/v1/runs", params={"status": status, "session_id": session_id}
+        ).json()["data"]
+        for status in ("created", "started")
+    }
+    assert listed["created"] == []
+    assert [run["status"] for run in listed["started"]] == ["started"]
+    journal.cancel("somebody", {})
 
 
 def test_a_threads_run_has_the_messages_that_it_saw(stack: LocalStack, service: Service) -> None:

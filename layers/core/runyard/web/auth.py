@@ -88,7 +88,10 @@ async def _in_project(
 
 
 async def run_of(services: Services, key: AccessKey, run_id: str) -> Run:
-    """The run, if the key may see it; a stranger does not learn that it exists."""
+    """The run's record, if the key may see it; a stranger does not learn that it exists.
+
+    Who shows its status reads it anew: of a run at work the record may be behind its log.
+    """
     run = await _found(services, run_id)
     if not key.sees(run.org_id, run.project_id):
         raise NotFoundError
@@ -100,7 +103,7 @@ async def run_to_delete(services: Services, key: AccessKey, run_id: str) -> str:
     stores = services.stores
 
     def found() -> Run | DeletedRun | None:
-        return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
+        return stores.runs.record(run_id) or stores.deleted_runs.find(run_id)
 
     run = await run_in_threadpool(found) if is_id(run_id) else None
     if run is None or not key.sees(run.org_id, run.project_id):
@@ -142,7 +145,7 @@ def ticket_of(request: Request) -> str | None:
 
 
 async def _found(services: Services, run_id: str) -> Run:
-    run = await run_in_threadpool(services.stores.runs.get, run_id) if is_id(run_id) else None
+    run = await run_in_threadpool(services.stores.runs.record, run_id) if is_id(run_id) else None
     if run is None:
         raise NotFoundError
     working_on.add(run_id=run.id)

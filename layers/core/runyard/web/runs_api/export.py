@@ -17,6 +17,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
+from runyard.domain.errors import NotFoundError
 from runyard.domain.runs import Run
 from runyard.store.stores import Stores
 from runyard.web import tickets
@@ -35,8 +36,12 @@ async def export_run(run_id: str, request: Request, services: Uses) -> Response:
     run = await run_to_export(request, services, run_id)
     if services.settings.stream_url:
         return await _at_the_other_door(request, services, run)
+    shown = await run_in_threadpool(services.stores.runs.get, run.id)
+    if shown is None:  # It was just deleted.
+        raise NotFoundError
     headers = {"Content-Disposition": f'attachment; filename="run-{run.id}.jsonl"'}
-    return StreamingResponse(_chunks(services.stores, run), media_type=MEDIA_TYPE, headers=headers)
+    chunks = _chunks(services.stores, shown)
+    return StreamingResponse(chunks, media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _at_the_other_door(request: Request, services: Services, run: Run) -> Response:
