@@ -194,7 +194,7 @@ SCENARIOS = (
     _case("refused"),
     _case("unavailable", interrupted=12),
     _case("large"),
-    _case("limit", limits=Limits(steps=1, on_limit="ask")),
+    _case("limit", limits=Limits(steps=1, wall_clock_seconds=3600, on_limit="ask")),
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),
     Scenario("over the cap", {"case": "plain"}, Limits(usd_per_day=Decimal("0.01"))),
     Scenario("capped and refused", {"case": "refused"}, Limits(usd_per_day=Decimal(100))),
