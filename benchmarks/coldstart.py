@@ -18,6 +18,7 @@ from benchmarks.built_functions import Invocation, functions, lacking, started, 
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.dev.supervisor import REPOSITORY, LocalStack
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard.store.bucket import Bucket
 
 STARTS = 10
 # What is sent to each function; a run that does not exist is looked for all the same.
@@ -37,7 +38,9 @@ def measure(starts: int) -> dict[str, tuple[float, float]]:
         tempfile.TemporaryDirectory() as folder,
         LocalStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
     ):
-        bundle = AgentBundle(stack.client("s3"), stack.environment["BUCKET"], BUNDLE_KEY)
+        bundle = AgentBundle(
+            Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
+        )
         bundle.put(FolderOfAgents(REPOSITORY / "agents").texts())
         return {name: _medians(name, stack.environment, starts) for name in PAYLOADS}
 

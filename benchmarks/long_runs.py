@@ -28,6 +28,7 @@ from runyard.domain.runs import Run
 from runyard.engine.advance_run import advance_run
 from runyard.engine.worker import Worker
 from runyard.settings import Settings
+from runyard.store.bucket import Bucket
 from runyard.store.stores import Stores
 
 LENGTHS = (10, 100, 500, 1_000)
@@ -110,10 +111,9 @@ def taken_up(stack: LocalStack, run: Run, *, warm: bool) -> str:
     settings = Settings.from_environment(stack.environment)
     stores = Stores.create(
         dynamodb,
-        client("s3", stack.environment),
+        Bucket(settings.bucket, lambda: client("s3", stack.environment)),
         events_table=settings.events_table,
         records_table=settings.records_table,
-        bucket=settings.bucket,
     )
     stores.runs.get("none")  # Opens the connection, which is not what is measured.
     if warm:

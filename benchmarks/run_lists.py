@@ -24,6 +24,7 @@ from runyard.domain.clock import stamp
 from runyard.domain.ids import derived_id, new_id
 from runyard.domain.runs import ENDED, Run, RunStatus
 from runyard.settings import Settings
+from runyard.store.bucket import Bucket
 from runyard.store.dynamo import to_attributes
 from runyard.store.run_list_plan import RunFilter
 from runyard.store.stores import Stores
@@ -156,7 +157,9 @@ def main() -> None:
         dynamodb = client("dynamodb", stack.environment)
         settings = Settings.from_environment(stack.environment)
         tables = {"events_table": settings.events_table, "records_table": settings.records_table}
-        stores = Stores.create(dynamodb, None, **tables, bucket=settings.bucket)  # type: ignore[arg-type]
+        stores = Stores.create(
+            dynamodb, Bucket(settings.bucket, lambda: stack.client("s3")), **tables
+        )
         begun = time.perf_counter()
         seed(dynamodb, settings.records_table, stores, count)
         print(f"{count} runs seeded in {time.perf_counter() - begun:.0f} s")

@@ -10,6 +10,7 @@ from functools import cached_property
 import boto3
 
 from runyard.dev.access_key import ORG_ID, PROJECT_ID
+from runyard.store.bucket import Bucket
 from runyard.store.stores import Stores
 
 
@@ -48,10 +49,9 @@ class DeployedStack:
         """The stack's stores."""
         return Stores.create(
             boto3.client("dynamodb"),
-            boto3.client("s3"),
+            Bucket(self.outputs["BucketName"], lambda: boto3.client("s3")),
             events_table=self.outputs["EventsTableName"],
             records_table=self.outputs["RecordsTableName"],
-            bucket=self.outputs["BucketName"],
         )
 
     @contextmanager

@@ -25,7 +25,7 @@ def services_of(stack: LocalStack, **configured: Any) -> Services:
     return Services(
         settings=settings,
         stores=stores_of(stack.environment),
-        orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
+        orchestrator=Orchestrator(lambda: stack.client("stepfunctions"), settings.run_machine_arn),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )

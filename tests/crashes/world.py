@@ -10,12 +10,11 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.retries import standard
 
@@ -25,6 +24,7 @@ from functions.run_step.handler import lambda_handler as run_step
 from functions.sweep.handler import lambda_handler as sweep
 from runyard import bootstrap, settings
 from runyard.agent.tools import aws_lambda
+from runyard.aws_clients import connecting
 from runyard.dev.faults import Process
 from runyard.dev.open_store import stores_of
 from runyard.dev.outside_calls import put_between
@@ -174,20 +174,22 @@ def open_world(stack: LocalStack) -> Iterator[World]:
         undo.callback(_forget_all)
         _forget_all()
         undo.enter_context(put_between(world.present))
-        patch.setattr(boto3, "client", _one_client_each(boto3.client))
+        patch.setattr(bootstrap, "connecting", _one_client_each())
         yield world
 
 
-def _one_client_each(create: Callable[..., Any]) -> Callable[..., Any]:
+def _one_client_each() -> Callable[[], AbstractContextManager[Any]]:
     """A new process has new stores and empty caches; the same clients save it 50 ms."""
     clients: dict[str, Any] = {}
 
     def client(service: str, **options: Any) -> Any:
         if service not in clients:
-            clients[service] = create(service, **options)
+            with connecting() as session:
+                any_session: Any = session
+                clients[service] = any_session.client(service, **options)
         return clients[service]
 
-    return client
+    return lambda: nullcontext(SimpleNamespace(client=client))
 
 
 def _forget_all() -> None:

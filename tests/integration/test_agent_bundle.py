@@ -18,6 +18,7 @@ from runyard.dev import clients
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.errors import DefinitionError, StoreUnavailableError
 from runyard.domain.ids import new_id
+from runyard.store import bucket as store_bucket
 from runyard.store.agent_bundle import AgentBundle
 from runyard.store.stores import Stores
 from runyard.web.app import create_app
@@ -42,7 +43,8 @@ class Bucket:
 
     def bundle(self, refresh_seconds: float = 0) -> AgentBundle:
         """The bundle, as a process of its own would see it."""
-        return AgentBundle(self.client, self.name, self.key, refresh_seconds)
+        bucket = store_bucket.Bucket(self.name, lambda: self.client)
+        return AgentBundle(bucket, self.key, refresh_seconds)
 
     def _record(self, http_response: Any, **_: Any) -> None:
         self.answers.append(http_response.status_code)

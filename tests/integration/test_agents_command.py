@@ -9,6 +9,7 @@ from botocore.stub import Stubber
 from runyard import agents as command
 from runyard.dev.supervisor import LocalStack
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard.store.bucket import Bucket
 
 AGENT = """\
 key: {key}
@@ -40,7 +41,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bundle(stack: LocalStack) -> AgentBundle:
-    bundle = AgentBundle(stack.client("s3"), stack.environment["BUCKET"], BUNDLE_KEY)
+    bundle = AgentBundle(
+        Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
+    )
     bundle.put({"mark": "untouched"})
     return bundle
 

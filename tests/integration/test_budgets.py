@@ -24,7 +24,7 @@ Start = Callable[..., str]
 
 
 def machine_of(stack: LocalStack) -> Orchestrator:
-    return Orchestrator(stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
+    return Orchestrator(lambda: stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from runyard.domain.ids import new_id
 from runyard.engine.publish_agents import publish_agents
 from runyard.settings import Settings
 from runyard.store.agent_bundle import AgentBundle
+from runyard.store.bucket import Bucket
 from tests.built import Layout, lay_out, python_folder
 from tests.service import TERMINAL, Service, assert_whole
 from tests.template.repository import ROOT
@@ -105,7 +106,7 @@ def function(
     # The deploy does this.
     publish_agents(
         FolderOfAgents(Path(settings.agents_dir)),
-        AgentBundle(stack.client("s3"), settings.bucket),
+        AgentBundle(Bucket(settings.bucket, lambda: stack.client("s3"))),
         settings.named_agents,
     )
     layout = lay_out("StreamFunction", tmp_path_factory.mktemp("lambda"))

@@ -330,7 +330,7 @@ class Line:
     left: int = 0
 
     def __post_init__(self) -> None:
-        for client in (self.stores.deleted_runs.records.client, self.stores.files._client):
+        for client in (self.stores.deleted_runs.records.client, self.stores.files._bucket.client):
             client.meta.events.register_first("before-call", self._pass)
 
     def _pass(self, **_: Any) -> None:

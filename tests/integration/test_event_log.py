@@ -17,6 +17,7 @@ from runyard.domain.errors import AppendConflictError
 from runyard.domain.events import Draft
 from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
+from runyard.store.bucket import Bucket
 from runyard.store.event_log import MAX_BATCH_EVENTS, EventLog
 from runyard.store.payloads import Payloads
 from runyard.store.stores import Stores
@@ -172,7 +173,9 @@ def test_an_append_whose_answer_was_lost_is_not_doubled(stack: LocalStack, store
 
     dynamodb.meta.events.register("before-send.dynamodb.*", lose_first_answer)
     table = Table(dynamodb, stack.environment["EVENTS_TABLE"])
-    lossy = EventLog(table, Payloads(stack.client("s3"), stack.environment["BUCKET"]))
+    lossy = EventLog(
+        table, Payloads(Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")))
+    )
     other = table.put_change({"run_id": new_id(), "sequence": 1})
 
     run_id = new_id()

@@ -53,7 +53,7 @@ def door(stack: LocalStack, stores: Stores, project: str, max_body_bytes: int) -
     services = Services(
         settings=settings.model_copy(update={"max_body_bytes": max_body_bytes}),
         stores=stores,
-        orchestrator=Orchestrator(stack.client("stepfunctions"), settings.run_machine_arn),
+        orchestrator=Orchestrator(lambda: stack.client("stepfunctions"), settings.run_machine_arn),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )

@@ -15,6 +15,7 @@ from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
 from runyard.engine.journal import Journal
 from runyard.store import histories
+from runyard.store.bucket import Bucket
 from runyard.store.checkpoints import Checkpoints
 from runyard.store.event_log import EventLog
 from runyard.store.stores import Stores
@@ -163,7 +164,7 @@ def run_ahead(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
     journal = Journal.open(stores, run.id)
     ahead = journal.history
     [last] = journal.stores.log.append(new_id(), ahead.last, [step(1)[-1]])
-    assert Checkpoints(s3, bucket).keep(run.id, [*ahead.kept, last])
+    assert Checkpoints(Bucket(bucket, lambda: s3)).keep(run.id, [*ahead.kept, last])
 
 
 def other_form(body: bytes) -> bytes:

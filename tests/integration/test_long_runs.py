@@ -47,7 +47,7 @@ class Bench:
         self.stores: Stores = stores_of(stack.environment)
         self.client = stack.client("stepfunctions")
         self.machine_arn = stack.environment["RUN_MACHINE_ARN"]
-        self.orchestrator = Orchestrator(self.client, self.machine_arn)
+        self.orchestrator = Orchestrator(lambda: self.client, self.machine_arn)
 
     def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
         """A run whose model gives these replies."""

@@ -11,6 +11,7 @@ import pytest
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.dev.supervisor import LocalStack
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard.store.bucket import Bucket
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 FUNCTION = "runyard-publish-agents-function"
@@ -51,7 +52,9 @@ def folder(stack: LocalStack) -> Path:
 @pytest.fixture
 def bundle(stack: LocalStack) -> AgentBundle:
     """The published agents; a mark of this test's own stands in their place."""
-    bundle = AgentBundle(stack.client("s3"), stack.environment["BUCKET"], BUNDLE_KEY)
+    bundle = AgentBundle(
+        Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
+    )
     bundle.put({"mark": "untouched"})
     return bundle
 

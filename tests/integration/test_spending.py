@@ -191,7 +191,7 @@ def test_a_ledger_is_not_kept_for_ever(stores: Stores, stack: LocalStack) -> Non
 
 
 def machine_of(stack: LocalStack) -> Orchestrator:
-    return Orchestrator(stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
+    return Orchestrator(lambda: stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
 
 
 Carry = Callable[..., Run]

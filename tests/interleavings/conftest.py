@@ -12,6 +12,7 @@ from runyard.dev.clients import client
 from runyard.dev.supervisor import REPOSITORY, LocalStack
 from runyard.dev.template import read_template
 from runyard.domain import clock
+from runyard.store.bucket import Bucket
 from runyard.store.stores import Stores
 from tests.interleavings.game import Game, StoresOver, Till
 from tests.interleavings.moved_clock import MovedClock
@@ -32,10 +33,9 @@ def stores_over(stack: LocalStack) -> Iterator[tuple[Any, StoresOver]]:
     def over(faulty: Any) -> Stores:
         return Stores.create(
             faulty,
-            stack.client("s3"),
+            Bucket(environment["BUCKET"], lambda: stack.client("s3")),
             events_table=names[environment["EVENTS_TABLE"]],
             records_table=names[environment["RECORDS_TABLE"]],
-            bucket=environment["BUCKET"],
         )
 
     yield client("dynamodb", environment), over

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
 from botocore import handlers
 from botocore.signers import S3PostPresigner
 
+from runyard import aws_clients
 from runyard.dev.faults import Process
 from tests.permissions.rights import Right, rights_of
 
@@ -44,7 +44,7 @@ def recording(present: Callable[[], Process | None]) -> Iterator[Recorder]:
     spec: Any = ("before-parameter-build", _hook(recorder))
     builtin: list[Any] = handlers.BUILTIN_HANDLERS
     builtin.append(spec)
-    boto3.DEFAULT_SESSION = None  # It has the handlers that it was made with.
+    aws_clients.session.cache_clear()  # It has the handlers that it was made with.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             S3PostPresigner,
@@ -55,7 +55,7 @@ def recording(present: Callable[[], Process | None]) -> Iterator[Recorder]:
             yield recorder
         finally:
             builtin.remove(spec)
-            boto3.DEFAULT_SESSION = None
+            aws_clients.session.cache_clear()
 
 
 def _hook(recorder: Recorder) -> Callable[..., None]:

@@ -21,6 +21,7 @@ from runyard.domain.errors import DefinitionError, RunyardError
 from runyard.engine.publish_agents import publish_agents
 from runyard.settings import Settings
 from runyard.store.agent_bundle import AgentBundle
+from runyard.store.bucket import Bucket
 
 BUCKET_OUTPUT = "BucketName"
 # The stack's parameters that name agents, and the settings that they become.
@@ -41,7 +42,7 @@ def main(words: list[str] | None = None) -> int:
             if arguments.stack
             else (arguments.bucket, settings.named_agents)
         )
-        bundle = AgentBundle(boto3.client("s3"), bucket)
+        bundle = AgentBundle(Bucket(bucket, lambda: boto3.client("s3")))
         _say(_lines(publish_agents(files, bundle, named)))
         _say([f"published to {bundle.address}"])
     except DefinitionError as error:

@@ -15,23 +15,26 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runyard.aws_clients import connecting
 from runyard.engine.follow_events import FollowedRuns
 from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.retention import Retention
 from runyard.engine.tail import TailPace
 from runyard.settings import Settings, settings
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard.store.bucket import Bucket
 from runyard.store.delivery_queue import DeliveryQueue
 from runyard.store.event_bus import EventBus
 from runyard.store.stores import Stores
 from runyard.store.ticket_keys import TicketKeys
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_stepfunctions import SFNClient
 
     from runyard.agent.agent_files import FolderOfAgents
     from runyard.agent.catalog import Catalog
@@ -68,28 +71,40 @@ S3_CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 def connect() -> Stores:
     """The stores of this installation."""
     configured = settings()
+    with connecting() as session:
+        dynamodb = session.client("dynamodb", config=_CLIENT_CONFIG)
     return Stores.create(
-        boto3.client("dynamodb", config=_CLIENT_CONFIG),
-        boto3.client("s3", config=_CLIENT_CONFIG.merge(S3_CONFIG)),
+        dynamodb,
+        Bucket(configured.bucket, _s3),
         events_table=configured.events_table,
         records_table=configured.records_table,
-        bucket=configured.bucket,
     )
+
+
+def _s3() -> "S3Client":
+    with connecting() as session:
+        return session.client("s3", config=_CLIENT_CONFIG.merge(S3_CONFIG))
 
 
 @lru_cache(maxsize=1)
 def orchestrator() -> Orchestrator:
     """The state machine of this installation."""
-    client = boto3.client("stepfunctions", config=_CLIENT_CONFIG)
-    return Orchestrator(client, settings().run_machine_arn)
+    return Orchestrator(_step_functions, settings().run_machine_arn)
+
+
+def _step_functions() -> "SFNClient":
+    with connecting() as session:
+        return session.client("stepfunctions", config=_CLIENT_CONFIG)
 
 
 @lru_cache(maxsize=1)
 def delivery_queue() -> DeliveryQueue:
     """The queue of deliveries to webhooks, connected at first use: most requests need none."""
     configured = settings()
+    with connecting() as session:
+        client = session.client("sqs", config=_CLIENT_CONFIG)
     return DeliveryQueue(
-        boto3.client("sqs", config=_CLIENT_CONFIG),
+        client,
         configured.webhook_queue_url,
         configured.webhook_dead_letter_queue_url,
     )
@@ -108,7 +123,8 @@ def secret(secret_id: str) -> str:
 
 
 def _secrets() -> "SecretsManagerClient":
-    return boto3.client("secretsmanager", config=_CLIENT_CONFIG)
+    with connecting() as session:
+        return session.client("secretsmanager", config=_CLIENT_CONFIG)
 
 
 @dataclass(frozen=True)
@@ -157,11 +173,8 @@ def agents_folder() -> "FolderOfAgents":
 def agent_bundle() -> AgentBundle:
     """The published agents of this installation."""
     configured = settings()
-    # Asked for in the middle of a request, which has agents already, if perhaps not the newest.
-    quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
     return AgentBundle(
-        boto3.client("s3", config=_CLIENT_CONFIG.merge(quickly)),
-        configured.bucket,
+        Bucket(configured.bucket, _s3_for_agents),
         key=configured.agents_key or BUNDLE_KEY,
         refresh_seconds=configured.agents_refresh_seconds,
     )
@@ -178,6 +191,13 @@ def preload_models() -> None:
         from runyard.agent.provider_clients import preload
 
         preload(providers)
+
+
+def _s3_for_agents() -> "S3Client":
+    # Asked for in the middle of a request, which has agents already, if perhaps not the newest.
+    quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+    with connecting() as session:
+        return session.client("s3", config=_CLIENT_CONFIG.merge(quickly))
 
 
 @lru_cache(maxsize=1)
@@ -237,7 +257,8 @@ def publisher() -> "Publisher":
     """What tells of events, of this installation."""
     from runyard.engine.publish_events import Publisher
 
-    client = boto3.client("events", config=_CLIENT_CONFIG)
+    with connecting() as session:
+        client = session.client("events", config=_CLIENT_CONFIG)
     return Publisher(connect(), EventBus(client, settings().event_bus), delivery_queue())
 
 

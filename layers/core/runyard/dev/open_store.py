@@ -9,6 +9,7 @@ from runyard.dev.clients import client
 from runyard.dev.errors import DataDirInUseError
 from runyard.dev.supervisor import NOTES_FILE, LocalStack
 from runyard.settings import Settings
+from runyard.store.bucket import Bucket
 from runyard.store.stores import Stores
 
 
@@ -28,8 +29,7 @@ def stores_of(environment: Mapping[str, str]) -> Stores:
     settings = Settings.from_environment(environment)
     return Stores.create(
         client("dynamodb", environment),
-        client("s3", environment),
+        Bucket(settings.bucket, lambda: client("s3", environment)),
         events_table=settings.events_table,
         records_table=settings.records_table,
-        bucket=settings.bucket,
     )

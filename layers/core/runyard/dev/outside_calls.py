@@ -13,12 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import boto3
 import httpx2
 from botocore import handlers
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
+from runyard import aws_clients
 from runyard.agent.dialogue import ModelEvent, ModelRequest, Reply
 from runyard.agent.scripted_model import ScriptedModel
 from runyard.agent.tools import python
@@ -57,7 +57,7 @@ def put_between(present: Present) -> Iterator[None]:
     builtin: list[Any] = handlers.BUILTIN_HANDLERS
     kept = (httpx2.AsyncClient.send, ScriptedModel.stream, python.call_python)
     builtin.extend(specs)
-    boto3.DEFAULT_SESSION = None  # It has the handlers that it was made with.
+    aws_clients.session.cache_clear()  # It has the handlers that it was made with.
     _set(httpx2.AsyncClient, "send", _http_hook(present, kept[0]))
     _set(ScriptedModel, "stream", _model_hook(present, kept[1]))
     _set(python, "call_python", _python_hook(present, kept[2]))
@@ -66,7 +66,7 @@ def put_between(present: Present) -> Iterator[None]:
     finally:
         for spec in specs:
             builtin.remove(spec)
-        boto3.DEFAULT_SESSION = None
+        aws_clients.session.cache_clear()
         _set(httpx2.AsyncClient, "send", kept[0])
         _set(ScriptedModel, "stream", kept[1])
         _set(python, "call_python", kept[2])

@@ -26,6 +26,7 @@ from runyard.domain.errors import RunyardError
 from runyard.engine.publish_agents import publish_agents
 from runyard.settings import Settings
 from runyard.store.agent_bundle import AgentBundle
+from runyard.store.bucket import Bucket
 
 BUILD = Path(".aws-sam/build")
 ENDPOINTS = (
@@ -82,7 +83,7 @@ def main() -> int:
     local = with_endpoints(yaml.safe_load(built.read_text(encoding="utf-8")))
     (BUILD / "local.yaml").write_text(yaml.safe_dump(local, sort_keys=False), encoding="utf-8")
     settings = Settings.from_environment(stack)
-    bundle = AgentBundle(client("s3", stack), settings.bucket)
+    bundle = AgentBundle(Bucket(settings.bucket, lambda: client("s3", stack)))
     try:
         publish_agents(FolderOfAgents(Path(settings.agents_dir)), bundle, settings.named_agents)
     except (RunyardError, ClientError, BotoCoreError) as error:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,9 +26,14 @@ class OrchestratorUnavailableError(RetryableError):
 class Orchestrator:
     """The executions of one state machine."""
 
-    def __init__(self, client: "SFNClient", machine_arn: str) -> None:
-        self._client = client
+    def __init__(self, connect: "Callable[[], SFNClient]", machine_arn: str) -> None:
+        self._connect = connect
         self._machine_arn = machine_arn
+
+    @cached_property
+    def _client(self) -> "SFNClient":
+        """Made at its first use: to look at a run takes no state machine."""
+        return self._connect()
 
     def start(self, run: Run) -> None:
         """Start the execution that carries the run; starting it twice starts it once."""

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runyard.domain.errors import DefinitionError
+from runyard.store.bucket import Bucket
 from runyard.store.dynamo import translated
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 BUNDLE_KEY = "agents/agents.json"
@@ -37,10 +37,7 @@ class _Bundle(BaseModel):
 class AgentBundle:
     """The object `key` of the bucket; one instance may serve several threads."""
 
-    def __init__(
-        self, client: "S3Client", bucket: str, key: str = BUNDLE_KEY, refresh_seconds: float = 0
-    ) -> None:
-        self._client = client
+    def __init__(self, bucket: Bucket, key: str = BUNDLE_KEY, refresh_seconds: float = 0) -> None:
         self._bucket = bucket
         self._key = key
         self._refresh_seconds = refresh_seconds
@@ -52,7 +49,7 @@ class AgentBundle:
     @property
     def address(self) -> str:
         """Where the object is, for people."""
-        return f"s3://{self._bucket}/{self._key}"
+        return f"s3://{self._bucket.name}/{self._key}"
 
     def stamp(self) -> str:
         """The object's ETag, at most `refresh_seconds` old.
@@ -79,8 +76,8 @@ class AgentBundle:
     def put(self, texts: Mapping[str, str]) -> None:
         """Replace all files by these."""
         with translated():
-            self._client.put_object(
-                Bucket=self._bucket,
+            self._bucket.client.put_object(
+                Bucket=self._bucket.name,
                 Key=self._key,
                 Body=json.dumps({"files": dict(texts)}, ensure_ascii=False, indent=1).encode(),
                 ContentType="application/json",
@@ -102,7 +99,7 @@ class AgentBundle:
 
     def _get(self, known: Any) -> "GetObjectOutputTypeDef | None":
         try:
-            return self._client.get_object(Bucket=self._bucket, Key=self._key, **known)
+            return self._bucket.client.get_object(Bucket=self._bucket.name, Key=self._key, **known)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == _UNCHANGED:

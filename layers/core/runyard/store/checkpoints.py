@@ -10,15 +10,12 @@ import json
 import logging
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runyard.domain.errors import StoreRefusedError, StoreUnavailableError
 from runyard.domain.events import SCHEMA_VERSION, Event, from_line, to_line
-from runyard.store.bucket import delete_objects
+from runyard.store.bucket import Bucket
 from runyard.store.dynamo import translated
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +26,7 @@ _FORM = 1
 class Checkpoints:
     """The bucket's `checkpoints/<run id>`, the newest of each run; they expire by themselves."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
-        self._client = client
+    def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     def keep(self, run_id: str, events: Sequence[Event]) -> bool:
@@ -41,8 +37,8 @@ class Checkpoints:
         text = "\n".join([json.dumps(_head(run_id, len(events))), *map(to_line, events)])
         try:
             with translated():
-                self._client.put_object(
-                    Bucket=self._bucket,
+                self._bucket.client.put_object(
+                    Bucket=self._bucket.name,
                     Key=_key(run_id),
                     Body=gzip.compress(text.encode(), compresslevel=1),
                     ContentType="application/gzip",
@@ -54,13 +50,13 @@ class Checkpoints:
 
     def delete(self, run_id: str) -> None:
         """Delete the run's checkpoint, if it has one."""
-        delete_objects(self._client, self._bucket, [_key(run_id)])
+        self._bucket.delete([_key(run_id)])
 
     def fetch(self, run_id: str) -> list[Event]:
         """The events of the run's checkpoint; empty where there is none that is of use."""
         try:
             with translated():
-                answer = self._client.get_object(Bucket=self._bucket, Key=_key(run_id))
+                answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=_key(run_id))
                 body = answer["Body"].read()
             head, *lines = gzip.decompress(body).decode().split("\n")
             if json.loads(head) != _head(run_id, len(lines)):

@@ -8,7 +8,7 @@ to its place, so that what a run was given does not change when the owner upload
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
@@ -19,12 +19,9 @@ from runyard.domain.content_types import HEAD_BYTES, safe_name, type_of
 from runyard.domain.errors import RunyardError
 from runyard.domain.ids import is_id, new_id
 from runyard.store import keys
-from runyard.store.bucket import delete_objects
+from runyard.store.bucket import Bucket
 from runyard.store.dynamo import Change, ConditionFailedError, translated
 from runyard.store.table import Table
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 MAX_FILE_BYTES = 128 * 1024 * 1024
 UPLOAD_SECONDS = 900
@@ -77,9 +74,8 @@ class Upload:
 class Files:
     """The file items of the records table, and the bucket's `files/` and `uploads/`."""
 
-    def __init__(self, table: Table, client: "S3Client", bucket: str) -> None:
+    def __init__(self, table: Table, bucket: Bucket) -> None:
         self._table = table
-        self._client = client
         self._bucket = bucket
 
     def keep(self, project_id: str, new: NewFile) -> File:
@@ -90,9 +86,9 @@ class Files:
         new.body.seek(0)
         file = _file(project_id, new.name, size, type_of(head, new.name, new.mime_type), "ready")
         with translated():
-            self._client.upload_fileobj(
+            self._bucket.client.upload_fileobj(
                 new.body,
-                self._bucket,
+                self._bucket.name,
                 file.key,
                 ExtraArgs={"ContentType": file.mime_type},
                 Config=_TRANSFER,
@@ -111,8 +107,8 @@ class Files:
             ["content-length-range", size, size],
         ]
         with translated():
-            post = self._client.generate_presigned_post(
-                self._bucket,
+            post = self._bucket.client.generate_presigned_post(
+                self._bucket.name,
                 _upload_key(file),
                 Fields={"Content-Type": mime_type},
                 Conditions=conditions,
@@ -171,15 +167,15 @@ class Files:
             if self._table.get(place) is not None:
                 return
         names = [f"{folder}/{project_id}/{file_id}" for folder in ("files", "uploads")]
-        delete_objects(self._client, self._bucket, names)
+        self._bucket.delete(names)
 
     def read(self, file: File, limit: int) -> bytes:
         """The first `limit` bytes of a file that is ready."""
         if not min(limit, file.size):
             return b""
         with translated():
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=file.key, Range=f"bytes=0-{limit - 1}"
+            answer = self._bucket.client.get_object(
+                Bucket=self._bucket.name, Key=file.key, Range=f"bytes=0-{limit - 1}"
             )
             return answer["Body"].read()
 
@@ -187,14 +183,14 @@ class Files:
         """Copy what was uploaded to the file's place, if it is what was announced."""
         source = _upload_key(file)
         try:
-            found = self._client.head_object(Bucket=self._bucket, Key=source)
+            found = self._bucket.client.head_object(Bucket=self._bucket.name, Key=source)
             size = found["ContentLength"]
             if size != file.size:  # S3 enforces it; an emulator may not.
                 raise UnusableFileError(f"is {size} bytes long and was announced with {file.size}")
-            self._client.copy_object(
-                Bucket=self._bucket,
+            self._bucket.client.copy_object(
+                Bucket=self._bucket.name,
                 Key=file.key,
-                CopySource={"Bucket": self._bucket, "Key": source},
+                CopySource={"Bucket": self._bucket.name, "Key": source},
                 # What was measured, should another upload come in between.
                 CopySourceIfMatch=found["ETag"],
             )

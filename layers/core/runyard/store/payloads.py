@@ -5,14 +5,11 @@ The key is random, so an upload whose write is then lost to another writer harms
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runyard.domain.ids import new_id
-from runyard.store.bucket import delete_objects, keys_under
+from runyard.store.bucket import Bucket
 from runyard.store.dynamo import translated
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 # An item holds at most 400 KB; a payload above this size would also make every read of its
 # neighbours dear.
@@ -22,16 +19,15 @@ MAX_INLINE_BYTES = 100 * 1024
 class Payloads:
     """The bucket's `runs/<run id>/payloads/` and `threads/<thread id>/payloads/`."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
-        self._client = client
+    def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     def keep(self, owner_id: str, value: Any, *, owners: str = "runs") -> str:
         """Store the value as JSON; gives the key to find it by."""
         key = f"{owners}/{owner_id}/payloads/{new_id()}.json"
         with translated():
-            self._client.put_object(
-                Bucket=self._bucket,
+            self._bucket.client.put_object(
+                Bucket=self._bucket.name,
                 Key=key,
                 Body=json.dumps(value, ensure_ascii=False).encode(),
                 ContentType="application/json",
@@ -40,15 +36,15 @@ class Payloads:
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete what was kept under these keys, and what is gone already too."""
-        delete_objects(self._client, self._bucket, keys)
+        self._bucket.delete(keys)
 
     def delete_all(self, run_id: str) -> None:
         """Delete all that was ever kept for the run, also what no write came to refer to."""
         prefix = f"runs/{run_id}/payloads/"
-        self.delete_many(keys_under(self._client, self._bucket, prefix))
+        self.delete_many(self._bucket.keys_under(prefix))
 
     def fetch(self, key: str) -> Any:
         """The value that was kept under this key."""
         with translated():
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        return json.loads(body)
+            answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
+            return json.loads(answer["Body"].read())

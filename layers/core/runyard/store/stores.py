@@ -1,10 +1,11 @@
-"""All stores of one installation, over one DynamoDB and one S3 client."""
+"""All stores of one installation, over one DynamoDB client and one bucket."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runyard.store.access_keys import AccessKeys
 from runyard.store.beginnings import Beginnings
+from runyard.store.bucket import Bucket
 from runyard.store.checkpoints import Checkpoints
 from runyard.store.definitions import Definitions
 from runyard.store.deleted_runs import DeletedRuns
@@ -29,7 +30,6 @@ from runyard.store.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,13 @@ class Stores:
     def create(
         cls,
         dynamodb: "DynamoDBClient",
-        s3: "S3Client",
+        bucket: Bucket,
         *,
         events_table: str,
         records_table: str,
-        bucket: str,
     ) -> "Stores":
-        """The stores over these clients."""
-        payloads = Payloads(s3, bucket)
+        """The stores over this client and this bucket."""
+        payloads = Payloads(bucket)
         records = Table(dynamodb, records_table)
         threads = Threads(records, payloads)
         events = Table(dynamodb, events_table)
@@ -74,7 +73,7 @@ class Stores:
         runs = Runs(records, payloads, beginnings)
         log = EventLog(events, payloads)
         marks = ListMarks(records)
-        checkpoints, files = Checkpoints(s3, bucket), Files(records, s3, bucket)
+        checkpoints, files = Checkpoints(bucket), Files(records, bucket)
         return cls(
             log=log,
             histories=Histories(log, checkpoints, runs),

@@ -1,0 +1,24 @@
+"""The functions' own way to AWS clients: what it leaves out must not be missed."""
+
+import inspect
+import re
+
+import pytest
+from botocore.loaders import Loader
+
+from runyard import aws_clients, bootstrap
+
+SERVICES = sorted(set(re.findall(r'session\.client\(\s*"(\w+)"', inspect.getsource(bootstrap))))
+
+
+def test_every_service_that_a_function_calls_is_known() -> None:
+    assert SERVICES
+    assert sorted(aws_clients._SERVICES) == SERVICES
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1", "paginators-1"])
+def test_a_service_is_what_botocore_reads_of_it(service: str, kind: str) -> None:
+    loader = aws_clients.session()._session.get_component("data_loader")
+    assert isinstance(loader, aws_clients._OwnServices)
+    assert loader.load_service_model(service, kind) == Loader().load_service_model(service, kind)
