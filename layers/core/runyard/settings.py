@@ -33,7 +33,7 @@ ProviderList = Annotated[
 class Settings(BaseModel):
     """The whole configuration of one function or of the local stack."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     stage: str = "dev"
     events_table: str = "runyard-events"

@@ -18,7 +18,7 @@ Scalar = str | int | float | bool | None
 class Test(BaseModel):
     """What must be true of one value; several fields must all hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     __test__ = False  # Not a test case, whatever a test runner may think of the name.
 
     equals: Scalar = None

@@ -20,7 +20,7 @@ from runyard.agent.conditions import Condition
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ScriptedCall(_Part):

@@ -22,7 +22,7 @@ _REQUEST_TYPES = {"agent.human_feedback": "human_feedback", "approval_request": 
 class Notice(BaseModel):
     """One fact as it is told. `data` always has an `event_id`, the same for all who are told."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     type: str
     timestamp: str

@@ -22,7 +22,7 @@ class InputRequest(BaseModel):
     without the answer, None where the run has met a limit and the answer may raise it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     run_id: str
@@ -70,7 +70,7 @@ class Answer(BaseModel):
     `params` are the changed arguments of an approved call, not the whole of them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: RequestType
     request_id: str

@@ -19,7 +19,7 @@ class Usage(BaseModel):
     `input_tokens` includes the cached ones.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -55,7 +55,7 @@ class Usage(BaseModel):
 class Author(BaseModel):
     """Who a run was created by: an access key, or the person that it stands for."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     name: str | None = None
@@ -72,7 +72,7 @@ class Run(BaseModel):
     id of the request that created it, 32 hexadecimal digits; `asked_under` its idempotency record.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     project_id: str

@@ -17,7 +17,7 @@ Role = Literal["user", "assistant"]
 class Thread(BaseModel):
     """One thread. `messages` counts them; `active_run_id` is the run at work in it, if one is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     project_id: str
@@ -32,7 +32,7 @@ class Thread(BaseModel):
 class Message(BaseModel):
     """What a user said, or what a run answered (then `run_id` names it)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     thread_id: str

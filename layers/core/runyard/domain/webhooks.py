@@ -33,7 +33,7 @@ DeliveryState = Literal["pending", "delivered", "failed"]
 class Webhook(BaseModel):
     """One endpoint. `disabled_reason` is `gone` where the endpoint itself asked for no more."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     org_id: str
@@ -65,7 +65,7 @@ def _matches(pattern: str, type_: str) -> bool:
 class Secret(BaseModel):
     """What deliveries are signed with; from `expires_at` on no more. `id` is not secret."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     text: str
@@ -104,7 +104,7 @@ def _signature(secret: str, signed: bytes) -> str:
 class Attempt(BaseModel):
     """One try: the response's status and its beginning, or why there is no response."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     at: str
     duration_ms: int
@@ -125,7 +125,7 @@ class Delivery(BaseModel):
     those of the present round; a message of an earlier one moves nothing any more.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     webhook_id: str

@@ -39,7 +39,7 @@ class AccessKey(BaseModel):
     person.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     key_hash: str
     org_id: str

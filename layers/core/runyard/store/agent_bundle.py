@@ -29,7 +29,7 @@ _NOT_THERE = frozenset({"NoSuchKey", "AccessDenied"})
 class _Bundle(BaseModel):
     """The object's content: every file's text by its name."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     files: dict[str, str]
 

@@ -44,7 +44,7 @@ TOMBSTONE_SECONDS = KEPT_SECONDS
 class DeletedRun(BaseModel):
     """What is left of a run that is deleted: whose it was, and where its parts are to be found."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     org_id: str

@@ -41,7 +41,7 @@ class UnusableFileError(RunyardError):
 class File(BaseModel):
     """What is kept of a file besides its bytes. `size` is in bytes, `ttl` in epoch seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     project_id: str

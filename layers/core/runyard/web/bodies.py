@@ -27,7 +27,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Body(BaseModel):
     """A request's body: nothing unknown in it, and no value taken for one of another type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 def _whole(value: object) -> object:
