@@ -11,7 +11,6 @@ from runyard.agent.agent_files import AgentFiles
 from runyard.agent.agent_set import AgentSet
 from runyard.agent.definition import ReasoningMode, Route, Snapshot
 from runyard.agent.personas import Persona
-from runyard.agent.read_agents import read_agents
 from runyard.domain.errors import DefinitionError, StoreUnavailableError
 
 _log = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ class Catalog:
             self._trouble = ""
             if self._agents is None or stamp != self._read_at:
                 self._read_at = stamp
-                self._agents = read_agents(self._files.texts())
+                self._agents = _read(self._files)
         except (DefinitionError, StoreUnavailableError) as error:
             if self._agents is None:
                 raise
@@ -80,3 +79,10 @@ class Catalog:
                 _log.error("agents not read again: %s", error)
             self._trouble = str(error)
         return self._agents
+
+
+def _read(files: AgentFiles) -> AgentSet:
+    # YAML is loaded with it, which a request for a run should not have to wait for.
+    from runyard.agent.read_agents import read_agents
+
+    return read_agents(files.texts())

@@ -27,7 +27,7 @@ from runyard.web.request_ids import RequestIds
 from runyard.web.runs_api import routes as runs_api
 from runyard.web.stream_door import StreamDoor
 from runyard.web.threads_api import routes as threads_api
-from runyard.web.threads_api.at_root import ThreadsAtRoot
+from runyard.web.threads_api.at_root import BASE_PATH, ThreadsAtRoot
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +56,9 @@ def create_app(services: bootstrap.Services | None = None) -> FastAPI:
     app.add_middleware(RequestIds, failed=_unexpected)
     # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
     app.add_middleware(_with_cors, configured=services.settings if services else None)
-    app.include_router(runs_api.router)
-    app.include_router(threads_api.router)
+    # Prefixes are given here: to a router that has its own, all of its routes are made twice.
+    app.include_router(runs_api.router, prefix="/v1")
+    app.include_router(threads_api.router, prefix=f"{BASE_PATH}/v1")
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RetryableError, _unavailable)
     app.add_exception_handler(DefinitionError, _no_agent)

@@ -13,8 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
@@ -29,6 +27,8 @@ def document() -> dict[str, Any]:
 
 
 def _part(api: str) -> dict[str, Any]:
+    import yaml  # Few ask for the document, and a cold start would wait for it.
+
     text = (Path(__file__).parent / api / "openapi.yaml").read_text(encoding="utf-8")
     # Through JSON: YAML's anchors would otherwise be shared objects that a reader could change.
     loaded: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))

@@ -7,7 +7,8 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
 from runyard.web.auth import run_of, run_to_stream
-from runyard.web.dependencies import Reader, Uses
+from runyard.web.dependencies import Reader, RunId, Uses
+from runyard.web.json_response import JsonResponse
 from runyard.web.runs_api.paging import Page, page_of
 from runyard.web.sse import StreamShape
 from runyard.web.streaming import StreamRoute, resumed_stream, ticket_view
@@ -18,11 +19,11 @@ STREAM = StreamRoute("/v1/runs/{run_id}/stream", cursor="after_sequence")
 
 
 @router.get("/runs/{run_id}/events")
-async def list_events(run_id: str, request: Request, services: Uses, key: Reader) -> dict[str, Any]:
+async def list_events(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
     """The run's events, a page at a time, in sequence order or against it."""
     run = await run_of(services, key, run_id)
     page = page_of(request.query_params, sortable=("sequence",), default_sort="sequence")
-    return await run_in_threadpool(_read_events, services, run.id, page)
+    return JsonResponse(await run_in_threadpool(_read_events, services, run.id, page))
 
 
 def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
@@ -47,16 +48,14 @@ def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
 
 
 @router.get("/runs/{run_id}/stream")
-async def stream_events(run_id: str, request: Request, services: Uses) -> Response:
+async def stream_events(run_id: RunId, request: Request, services: Uses) -> Response:
     """The run's events as Server-Sent Events, live, from the cursor on."""
     run = await run_to_stream(request, services, run_id)
     return await resumed_stream(request, services, run, STREAM, StreamShape())
 
 
 @router.post("/runs/{run_id}/ticket")
-async def create_ticket(
-    run_id: str, request: Request, services: Uses, key: Reader
-) -> dict[str, dict[str, str]]:
+async def create_ticket(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
     """A ticket for the run's stream, for clients that can send no header."""
     run = await run_of(services, key, run_id)
-    return {"data": await ticket_view(request, services, run.id, STREAM)}
+    return JsonResponse({"data": await ticket_view(request, services, run.id, STREAM)})

@@ -22,7 +22,7 @@ from runyard.domain.runs import Run
 from runyard.store.stores import Stores
 from runyard.web import tickets
 from runyard.web.auth import run_to_export, ticket_of
-from runyard.web.dependencies import Uses
+from runyard.web.dependencies import RunId, Uses
 from runyard.web.runs_api.schemas import request_view, run_view
 
 router = APIRouter()
@@ -31,7 +31,7 @@ MEDIA_TYPE = "application/x-ndjson"
 
 
 @router.get("/runs/{run_id}/export")
-async def export_run(run_id: str, request: Request, services: Uses) -> Response:
+async def export_run(run_id: RunId, request: Request, services: Uses) -> Response:
     """The run, whole; behind a door that holds bodies back, `303` to the other door."""
     run = await run_to_export(request, services, run_id)
     if services.settings.stream_url:

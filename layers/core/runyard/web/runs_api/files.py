@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard.domain.content_types import clean_type, safe_name
@@ -19,6 +19,7 @@ from runyard.store.files import MAX_FILE_BYTES, File, NewFile
 from runyard.web.auth import authorized
 from runyard.web.bodies import MAX_BODY_BYTES, parsed_body, parsed_json, validated
 from runyard.web.dependencies import Uses
+from runyard.web.json_response import JsonResponse
 from runyard.web.multipart import WAY_OUT, Form, is_multipart, multipart_form
 from runyard.web.runs_api.schemas import MAX_FILES, CreateFile, CreateRun
 
@@ -33,7 +34,7 @@ Uploader = Annotated[AccessKey, Depends(_uploader)]
 
 
 @router.post("/files")
-async def create_file(request: Request, services: Uses, key: Uploader) -> dict[str, Any]:
+async def create_file(request: Request, services: Uses, key: Uploader) -> Response:
     """Keep a file that comes with the request, or announce one that is uploaded to S3."""
     files, project_id = services.stores.files, key.project_id
     limit = services.settings.max_body_bytes
@@ -43,10 +44,11 @@ async def create_file(request: Request, services: Uses, key: Uploader) -> dict[s
             files.announce, project_id, body.name, body.size, body.mime_type
         )
         shown = {"url": upload.url, "fields": upload.fields}
-        return {"data": _file_view(file) | {"upload": shown}}
+        return JsonResponse({"data": _file_view(file) | {"upload": shown}})
     async with multipart_form(request, limit, file_parts=frozenset({"file"})) as form:
         new = _single(form)
-        return {"data": _file_view(await run_in_threadpool(files.keep, project_id, new))}
+        kept = await run_in_threadpool(files.keep, project_id, new)
+        return JsonResponse({"data": _file_view(kept)})
 
 
 def _file_view(file: File) -> dict[str, Any]:

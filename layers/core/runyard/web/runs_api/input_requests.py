@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
 from runyard.web.dependencies import Reader, Uses
+from runyard.web.json_response import JsonResponse
 from runyard.web.parameters import faults_of_names
 from runyard.web.runs_api.paging import Page, page_of
 from runyard.web.runs_api.schemas import request_view
@@ -15,12 +16,12 @@ router = APIRouter()
 
 
 @router.get("/input-requests")
-async def list_input_requests(request: Request, services: Uses, key: Reader) -> dict[str, Any]:
+async def list_input_requests(request: Request, services: Uses, key: Reader) -> Response:
     """The open questions of the project's runs, oldest first."""
     names = [name for name, _ in request.query_params.multi_items()]
     faults = faults_of_names(names, {"page", "page_size"})
     page = page_of(request.query_params, ("created_at",), "created_at", known_faults=faults)
-    return await run_in_threadpool(_read_page, services, key.project_id, page)
+    return JsonResponse(await run_in_threadpool(_read_page, services, key.project_id, page))
 
 
 def _read_page(services: Services, project_id: str, page: Page) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 
@@ -13,6 +13,7 @@ from runyard.domain.requests import InputRequest
 from runyard.domain.runs import Run
 from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
 from runyard.web.dependencies import Reader, Uses
+from runyard.web.json_response import JsonResponse
 from runyard.web.parameters import faults_of_names
 from runyard.web.runs_api.paging import Page, page_of
 from runyard.web.runs_api.schemas import run_view
@@ -25,14 +26,14 @@ _READERS = 8
 
 
 @router.get("/runs")
-async def list_runs(request: Request, services: Uses, key: Reader) -> dict[str, Any]:
+async def list_runs(request: Request, services: Uses, key: Reader) -> Response:
     """The project's runs, newest first unless asked otherwise."""
     query = request.query_params
     names = [name for name, _ in query.multi_items()]
     faults = faults_of_names(names, _PARAMETERS, repeatable={"status"})
     wanted = _filter(query, key.project_id, faults)
     page = page_of(query, SORTABLE, "-started_at", known_faults=faults)
-    return await run_in_threadpool(_read_page, services, wanted, page)
+    return JsonResponse(await run_in_threadpool(_read_page, services, wanted, page))
 
 
 def _filter(query: QueryParams, project_id: str, faults: dict[str, str]) -> RunFilter:

@@ -6,8 +6,6 @@ No stack trace and no library's own words ever leave: `details` are always ours.
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from starlette.responses import JSONResponse
-
 from runyard.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -20,6 +18,7 @@ from runyard.domain.errors import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
+from runyard.web.json_response import JsonResponse
 from runyard.web.refusals import headers_of, shortened
 
 _STATUS: Mapping[type[RequestError], HTTPStatus] = {
@@ -45,7 +44,7 @@ def problem(
     status: HTTPStatus,
     details: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> JsonResponse:
     """`{"error": {code, message, details?}}` with the status's own code and phrase."""
     error: dict[str, object] = {
         "code": _CODES.get(status, status.name.lower()),
@@ -53,10 +52,10 @@ def problem(
     }
     if details:
         error["details"] = shortened(details)
-    return JSONResponse({"error": error}, status, headers=dict(headers or {}))
+    return JsonResponse({"error": error}, status, headers=dict(headers or {}))
 
 
-def problem_of(error: RequestError) -> JSONResponse:
+def problem_of(error: RequestError) -> JsonResponse:
     """The response to a request that cannot be served."""
     return problem(_status_of(error), error.details, headers_of(error))
 

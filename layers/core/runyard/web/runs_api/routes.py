@@ -1,10 +1,11 @@
-"""The Runs API, put together: every router under `/v1`."""
+"""The Runs API, put together: every router."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
+from runyard.web.json_response import JsonResponse
 from runyard.web.runs_api import events, export, files, input_requests, lists, runs, webhooks
 
-router = APIRouter(prefix="/v1")
+router = APIRouter()
 router.include_router(runs.router)
 router.include_router(events.router)
 router.include_router(export.router)
@@ -15,6 +16,6 @@ router.include_router(webhooks.router)
 
 
 @router.get("/health")
-async def health() -> dict[str, str]:
+async def health() -> Response:
     """The service answers."""
-    return {"status": "ok"}
+    return JsonResponse({"status": "ok"})

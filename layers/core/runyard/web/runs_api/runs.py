@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
@@ -22,8 +21,9 @@ from runyard.store.files import NewFile
 from runyard.store.idempotency import HEADER, Claim
 from runyard.web.auth import run_of, run_to_delete
 from runyard.web.bodies import parsed_body, validated
-from runyard.web.dependencies import Reader, Uses, Writer
+from runyard.web.dependencies import Reader, RunId, Uses, Writer
 from runyard.web.idempotency import once
+from runyard.web.json_response import JsonResponse
 from runyard.web.request_ids import trace_id_of
 from runyard.web.runs_api.events import STREAM
 from runyard.web.runs_api.files import create_body, fingerprint_of
@@ -65,15 +65,15 @@ async def _create(
     run = await run_in_threadpool(_start, services, key, body, uploads, trace_id, claim)
     location = {"Location": f"/v1/runs/{run.id}"}
     if body.background:
-        return JSONResponse({"data": run_view(run)}, HTTPStatus.ACCEPTED, headers=location)
+        return JsonResponse({"data": run_view(run)}, HTTPStatus.ACCEPTED, headers=location)
     if body.stream:
         headers = {"Location": f"/v1/runs/{run.id}/stream", "X-Run-Id": run.id}
         return await stream_answer(services, run.id, STREAM, StreamShape(), headers=headers)
     await has_settled(services, run.id)
     view = await _shown(services, run.id)
     if view["status"] in _SETTLED:
-        return JSONResponse({"data": view})
-    return JSONResponse({"data": view}, HTTPStatus.ACCEPTED, headers=location)
+        return JsonResponse({"data": view})
+    return JsonResponse({"data": view}, HTTPStatus.ACCEPTED, headers=location)
 
 
 def _start(
@@ -104,14 +104,14 @@ def _start(
 
 
 @router.get("/runs/{run_id}")
-async def get_run(run_id: str, services: Uses, key: Reader) -> dict[str, Any]:
+async def get_run(run_id: RunId, services: Uses, key: Reader) -> Response:
     """The run as it stands."""
     run = await run_of(services, key, run_id)
-    return {"data": await _shown(services, run.id)}
+    return JsonResponse({"data": await _shown(services, run.id)})
 
 
 @router.delete("/runs/{run_id}")
-async def delete(run_id: str, services: Uses, key: Writer) -> Response:
+async def delete(run_id: RunId, services: Uses, key: Writer) -> Response:
     """Delete a run that has ended, for good."""
     deleted = await run_to_delete(services, key, run_id)
     await run_in_threadpool(delete_run, services.stores, deleted)
@@ -132,7 +132,7 @@ def _read_view(services: Services, run_id: str) -> dict[str, Any]:
 
 
 @router.post("/runs/{run_id}/input")
-async def send_input(run_id: str, request: Request, services: Uses, key: Writer) -> Response:
+async def send_input(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
     """Answer a question or an approval request of the run."""
     run = await run_of(services, key, run_id)
     body = await parsed_body(request, RunInput)
@@ -146,13 +146,13 @@ async def send_input(run_id: str, request: Request, services: Uses, key: Writer)
             submit_input, services.stores, services.orchestrator, run.id, answer, key.id
         )
         services.followed_runs.wake(run.id)
-        return JSONResponse({"message": "ok"})
+        return JsonResponse({"message": "ok"})
 
     return await once(request, services, key, body.model_dump(mode="json"), submit)
 
 
 @router.post("/runs/{run_id}/cancel")
-async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> Response:
+async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
     """End the run as canceled; a run that has ended stays as it is."""
     run = await run_of(services, key, run_id)
 
@@ -163,6 +163,6 @@ async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> 
                 cancel_run, services.stores, services.orchestrator, run.id, key.id
             )
             services.followed_runs.wake(run.id)
-        return JSONResponse({"message": "canceled"})
+        return JsonResponse({"message": "canceled"})
 
     return await once(request, services, key, {}, end)

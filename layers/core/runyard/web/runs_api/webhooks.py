@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
@@ -19,8 +18,9 @@ from runyard.store.access_keys import AccessKey
 from runyard.store.idempotency import Claim
 from runyard.web.auth import authorized
 from runyard.web.bodies import parsed_body
-from runyard.web.dependencies import Uses
+from runyard.web.dependencies import Uses, in_path
 from runyard.web.idempotency import once
+from runyard.web.json_response import JsonResponse
 from runyard.web.parameters import faults_of_names
 from runyard.web.runs_api.paging import page_of
 from runyard.web.runs_api.webhook_schemas import (
@@ -39,9 +39,11 @@ async def _manager(request: Request, services: Uses) -> AccessKey:
 
 
 Manager = Annotated[AccessKey, Depends(_manager)]
+WebhookId = Annotated[str, Depends(in_path("webhook_id"))]
+DeliveryId = Annotated[str, Depends(in_path("delivery_id"))]
 
 
-async def _webhook_of(webhook_id: str, services: Uses, key: Manager) -> Webhook:
+async def _webhook_of(webhook_id: WebhookId, services: Uses, key: Manager) -> Webhook:
     if not is_id(webhook_id):
         raise NotFoundError
     get = services.stores.webhooks.get
@@ -54,7 +56,7 @@ async def _webhook_of(webhook_id: str, services: Uses, key: Manager) -> Webhook:
 Known = Annotated[Webhook, Depends(_webhook_of)]
 
 
-async def _delivery_of(delivery_id: str, services: Uses, webhook: Known) -> Delivery:
+async def _delivery_of(delivery_id: DeliveryId, services: Uses, webhook: Known) -> Delivery:
     if not is_id(delivery_id):
         raise NotFoundError
     get = services.stores.webhook_deliveries.get
@@ -90,7 +92,7 @@ async def _create(
         **body.model_dump(),
     )
     webhook, secret = await run_in_threadpool(services.stores.webhooks.create, webhook)
-    return JSONResponse(
+    return JsonResponse(
         {"data": {**webhook_view(webhook), "secret": secret.text}},
         HTTPStatus.CREATED,
         headers={"Location": f"/v1/webhooks/{webhook.id}"},
@@ -103,7 +105,7 @@ def _check_url(services: Services, url: str) -> None:
 
 
 @router.get("")
-async def list_webhooks(request: Request, services: Uses, key: Manager) -> dict[str, Any]:
+async def list_webhooks(request: Request, services: Uses, key: Manager) -> Response:
     """The project's endpoints, oldest first."""
     names = [name for name, _ in request.query_params.multi_items()]
     faults = faults_of_names(names, {"page", "page_size"})
@@ -111,17 +113,17 @@ async def list_webhooks(request: Request, services: Uses, key: Manager) -> dict[
     webhooks = await run_in_threadpool(services.stores.webhooks.of_project, key.project_id)
     first, last = page.bounds(len(webhooks))
     data = [webhook_view(webhook) for webhook in webhooks[first - 1 : max(last, first - 1)]]
-    return {"data": data, "pagination": page.pagination(len(webhooks))}
+    return JsonResponse({"data": data, "pagination": page.pagination(len(webhooks))})
 
 
 @router.get("/{webhook_id}")
-async def get_webhook(webhook: Known) -> dict[str, Any]:
+async def get_webhook(webhook: Known) -> Response:
     """The endpoint as it stands."""
-    return {"data": webhook_view(webhook)}
+    return JsonResponse({"data": webhook_view(webhook)})
 
 
 @router.patch("/{webhook_id}")
-async def change_webhook(request: Request, services: Uses, webhook: Known) -> dict[str, Any]:
+async def change_webhook(request: Request, services: Uses, webhook: Known) -> Response:
     """Change what is named; deliveries that wait go to the new address."""
     body = await parsed_body(request, ChangeWebhook)
     fields = body.model_dump(exclude_unset=True)
@@ -130,7 +132,7 @@ async def change_webhook(request: Request, services: Uses, webhook: Known) -> di
     if "enabled" in fields:
         fields["disabled_reason"] = None
     changed = await run_in_threadpool(services.stores.webhooks.change, webhook, fields)
-    return {"data": webhook_view(changed)}
+    return JsonResponse({"data": webhook_view(changed)})
 
 
 @router.delete("/{webhook_id}")
@@ -152,7 +154,7 @@ async def rotate_secret(request: Request, services: Uses, key: Manager, webhook:
             claim.id if claim else new_id(),
             body.overlap_hours * 3600,
         )
-        return JSONResponse({"data": {**webhook_view(webhook), "secret": secret.text}})
+        return JsonResponse({"data": {**webhook_view(webhook), "secret": secret.text}})
 
     return await once(request, services, key, body.model_dump(mode="json"), rotate)
 
@@ -165,13 +167,13 @@ async def send_test(request: Request, services: Uses, key: Manager, webhook: Kno
         sent = await run_in_threadpool(
             lambda: send_ping(services.stores, services.delivery_queue(), webhook)
         )
-        return JSONResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
+        return JsonResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
 
     return await once(request, services, key, {}, send)
 
 
 @router.get("/{webhook_id}/deliveries")
-async def list_deliveries(request: Request, services: Uses, webhook: Known) -> dict[str, Any]:
+async def list_deliveries(request: Request, services: Uses, webhook: Known) -> Response:
     """What was sent in the last 30 days, or is to be, newest first.
 
     There may be millions, so nobody counts them: a page ends with where the next one begins.
@@ -192,13 +194,13 @@ async def list_deliveries(request: Request, services: Uses, webhook: Known) -> d
     if len(deliveries) > page.size:
         deliveries = deliveries[: page.size]
         pagination["next_before"] = deliveries[-1].id
-    return {"data": list(map(delivery_view, deliveries)), "pagination": pagination}
+    return JsonResponse({"data": list(map(delivery_view, deliveries)), "pagination": pagination})
 
 
 @router.get("/{webhook_id}/deliveries/{delivery_id}")
-async def get_delivery(delivery: KnownDelivery) -> dict[str, Any]:
+async def get_delivery(delivery: KnownDelivery) -> Response:
     """One delivery, with every attempt and with what was sent."""
-    return {"data": delivery_view(delivery, whole=True)}
+    return JsonResponse({"data": delivery_view(delivery, whole=True)})
 
 
 @router.post("/{webhook_id}/deliveries/{delivery_id}/redeliver")
@@ -211,6 +213,6 @@ async def redeliver_it(
         sent = await run_in_threadpool(
             lambda: redeliver(services.stores, services.delivery_queue(), webhook, delivery)
         )
-        return JSONResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
+        return JsonResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
 
     return await once(request, services, key, {}, send)

@@ -2,21 +2,22 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
 from runyard.store.access_keys import AccessKey
 from runyard.web.dependencies import Uses
+from runyard.web.json_response import JsonResponse
 from runyard.web.threads_api.dependencies import Reader, reader
 
 router = APIRouter()
 
 
 @router.get("/personas")
-async def list_personas(services: Uses, key: Reader) -> list[dict[str, Any]]:
+async def list_personas(services: Uses, key: Reader) -> Response:
     """Every version of every persona; of one key the newest first."""
-    return await run_in_threadpool(_personas, services, key)
+    return JsonResponse(await run_in_threadpool(_personas, services, key))
 
 
 def _personas(services: Services, key: AccessKey) -> list[dict[str, Any]]:
@@ -39,10 +40,11 @@ def _personas(services: Services, key: AccessKey) -> list[dict[str, Any]]:
 
 
 @router.get("/routes", dependencies=[Depends(reader)])
-async def list_routes(services: Uses) -> list[dict[str, Any]]:
+async def list_routes(services: Uses) -> Response:
     """Every route."""
     routes = await run_in_threadpool(services.catalog.routes)
-    return [
+    rows = [
         {"route_id": name, "provider": route.provider, "model": route.model_name}
         for name, route in routes.items()
     ]
+    return JsonResponse(rows)

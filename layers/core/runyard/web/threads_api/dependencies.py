@@ -11,7 +11,7 @@ from runyard.domain.ids import is_id
 from runyard.domain.threads import Thread
 from runyard.store.access_keys import AccessKey
 from runyard.web.auth import PROJECT_REQUIRED, authorized
-from runyard.web.dependencies import Uses
+from runyard.web.dependencies import Uses, in_path
 
 
 async def reader(request: Request, services: Uses) -> AccessKey:
@@ -26,6 +26,7 @@ async def writer(request: Request, services: Uses) -> AccessKey:
 
 Reader = Annotated[AccessKey, Depends(reader)]
 Writer = Annotated[AccessKey, Depends(writer)]
+ThreadId = Annotated[str, Depends(in_path("thread_id"))]
 
 
 def project_of(key: AccessKey) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 
 import pydantic_core
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from runyard.domain.errors import InvalidRequestError
 from runyard.domain.events import from_line
 from runyard.domain.runs import Run
 from runyard.store.event_log import Batch
 from runyard.web.auth import run_of, run_to_stream
-from runyard.web.dependencies import Uses
+from runyard.web.dependencies import RunId, Uses
+from runyard.web.json_response import JsonResponse
 from runyard.web.sse import StreamShape
 from runyard.web.streaming import StreamRoute, resumed_stream, ticket_view
 from runyard.web.threads_api.at_root import BASE_PATH
@@ -26,7 +26,7 @@ STREAM = StreamRoute(f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq
 
 
 @router.get("/runs/{run_id}/events")
-async def stream_events(run_id: str, request: Request, services: Uses) -> Response:
+async def stream_events(run_id: RunId, request: Request, services: Uses) -> Response:
     """The run's events from the cursor on; live, unless `follow` is false."""
     run = await run_to_stream(request, services, run_id, needs_project=False)
     shape = StreamShape(partial(_frames, run=run), b": ping\n", _follow(request))
@@ -54,7 +54,7 @@ def _json(view: Mapping[str, Any]) -> str:
 
 
 @router.post("/runs/{run_id}/ticket")
-async def create_ticket(run_id: str, request: Request, services: Uses, key: Reader) -> Response:
+async def create_ticket(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
     """A ticket for the run's stream, for clients that can send no header."""
     run = await run_of(services, key, run_id)
-    return JSONResponse(await ticket_view(request, services, run.id, STREAM), 201)
+    return JsonResponse(await ticket_view(request, services, run.id, STREAM), 201)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
@@ -11,7 +10,8 @@ from runyard.domain.errors import InvalidRequestError
 from runyard.domain.threads import Message, Thread
 from runyard.web.bodies import parsed_body
 from runyard.web.dependencies import Uses
-from runyard.web.threads_api.dependencies import Reader, Writer, thread_of
+from runyard.web.json_response import JsonResponse
+from runyard.web.threads_api.dependencies import Reader, ThreadId, Writer, thread_of
 from runyard.web.threads_api.pages import page_answer, page_query
 from runyard.web.threads_api.schemas import CreateMessage
 from runyard.web.threads_api.views import message_view
@@ -24,16 +24,20 @@ MAX_LIMIT = 1000
 
 
 @router.post("/threads/{thread_id}/messages")
-async def create_message(thread_id: str, request: Request, services: Uses, key: Writer) -> Response:
+async def create_message(
+    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+) -> Response:
     """Append what a user says; it starts no run."""
     body = await parsed_body(request, CreateMessage)
     thread = await thread_of(services, key, thread_id)
     message = await run_in_threadpool(services.stores.messages.add, thread.id, "user", body.content)
-    return JSONResponse(message_view(message), 201)
+    return JsonResponse(message_view(message), 201)
 
 
 @router.get("/threads/{thread_id}/messages")
-async def list_messages(thread_id: str, request: Request, services: Uses, key: Reader) -> Response:
+async def list_messages(
+    thread_id: ThreadId, request: Request, services: Uses, key: Reader
+) -> Response:
     """The thread's messages, oldest first; `after` is how many of them are passed over."""
     query, limit = page_query(request, frozenset({"after"}), DEFAULT_LIMIT, MAX_LIMIT)
     after = _place(query.get("after", "0"))

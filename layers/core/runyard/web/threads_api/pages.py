@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import JSONResponse
 
 from runyard.domain.errors import InvalidRequestError
+from runyard.web.json_response import JsonResponse
 from runyard.web.parameters import faults_of_names
 
 DEFAULT_LIMIT = 50
@@ -34,10 +34,10 @@ def page_query(
 
 def page_answer(
     request: Request, rows: Sequence[Mapping[str, Any]], following: Mapping[str, str] | None
-) -> JSONResponse:
+) -> JsonResponse:
     """The rows as an array; `following` is what the next page's query has differently."""
     headers = {}
     if following is not None:
         url = request.url.include_query_params(**following)
         headers["Link"] = f'<{url}>; rel="next"'
-    return JSONResponse(list(rows), headers=headers)
+    return JsonResponse(list(rows), headers=headers)

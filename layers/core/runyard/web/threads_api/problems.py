@@ -6,10 +6,9 @@ The shape is flat, `{code, message, trace_id, details?}`. `details` are always o
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from starlette.responses import JSONResponse
-
 from runyard.domain import errors
 from runyard.domain.errors import RequestError
+from runyard.web.json_response import JsonResponse
 from runyard.web.refusals import headers_of, shortened
 
 _REFUSALS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
@@ -106,7 +105,7 @@ _FAILURES: Mapping[HTTPStatus, tuple[str, str]] = {
 _INTERNAL = ("internal.error", "Something went wrong here.")
 
 
-def problem_of(error: RequestError, trace_id: str) -> JSONResponse:
+def problem_of(error: RequestError, trace_id: str) -> JsonResponse:
     """The response to a request that cannot be served."""
     kind = next(kind for kind in type(error).__mro__ if kind in _REFUSALS)
     status, code, message = _REFUSALS[kind]
@@ -119,7 +118,7 @@ def problem(
     *,
     details: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> JsonResponse:
     """The response where all that is known is a status."""
     code, message = _FAILURES.get(status, _INTERNAL)
     return _response(status, code, message, trace_id, details, headers or {})
@@ -132,8 +131,8 @@ def _response(
     trace_id: str,
     details: Mapping[str, str] | None,
     headers: Mapping[str, str],
-) -> JSONResponse:
+) -> JsonResponse:
     body: dict[str, object] = {"code": code, "message": message, "trace_id": trace_id}
     if details:
         body["details"] = shortened(details)
-    return JSONResponse(body, status, headers=dict(headers))
+    return JsonResponse(body, status, headers=dict(headers))

@@ -1,11 +1,10 @@
-"""The Threads API, put together: every router under `/threads/v1`."""
+"""The Threads API, put together: every router."""
 
 from fastapi import APIRouter
 
 from runyard.web.threads_api import catalog, events, messages, run_lists, runs, threads
-from runyard.web.threads_api.at_root import BASE_PATH
 
-router = APIRouter(prefix=f"{BASE_PATH}/v1")
+router = APIRouter()
 router.include_router(threads.router)
 router.include_router(messages.router)
 router.include_router(runs.router)

@@ -11,7 +11,7 @@ from runyard.domain.ids import is_id
 from runyard.domain.runs import Run
 from runyard.store.access_keys import AccessKey
 from runyard.web.dependencies import Uses
-from runyard.web.threads_api.dependencies import Reader, projects_of, thread_of
+from runyard.web.threads_api.dependencies import Reader, ThreadId, projects_of, thread_of
 from runyard.web.threads_api.pages import page_answer, page_query
 from runyard.web.threads_api.views import STATUSES, brief_view, listed_view
 
@@ -44,7 +44,7 @@ def _newest(
 
 @router.get("/threads/{thread_id}/runs")
 async def list_runs_of_thread(
-    thread_id: str, request: Request, services: Uses, key: Reader
+    thread_id: ThreadId, request: Request, services: Uses, key: Reader
 ) -> Response:
     """The thread's runs."""
     query, limit = page_query(request, frozenset({"before"}))

@@ -2,10 +2,8 @@
 
 import asyncio
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
 
@@ -18,11 +16,12 @@ from runyard.store.access_keys import AccessKey
 from runyard.store.idempotency import Claim
 from runyard.web.auth import run_of
 from runyard.web.bodies import parsed_body
-from runyard.web.dependencies import Uses
+from runyard.web.dependencies import RunId, Uses
 from runyard.web.idempotency import once
+from runyard.web.json_response import JsonResponse
 from runyard.web.request_ids import trace_id_of
 from runyard.web.threads_api.answers import answer_by_content
-from runyard.web.threads_api.dependencies import Reader, Writer, thread_of
+from runyard.web.threads_api.dependencies import Reader, ThreadId, Writer, thread_of
 from runyard.web.threads_api.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard.web.threads_api.views import run_view, trace_id
 
@@ -39,7 +38,9 @@ register_url_convertor("id", _IdConvertor())
 
 
 @router.post("/threads/{thread_id}/runs")
-async def create_run(thread_id: str, request: Request, services: Uses, key: Writer) -> Response:
+async def create_run(
+    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+) -> Response:
     """Start a run that answers the thread's messages."""
     body = await parsed_body(request, CreateThreadRun, optional=True)
     thread = await thread_of(services, key, thread_id)
@@ -48,7 +49,7 @@ async def create_run(thread_id: str, request: Request, services: Uses, key: Writ
 
     async def answer(claim: Claim | None) -> Response:
         run = await run_in_threadpool(start, claim)
-        return JSONResponse({"run_id": run.id, "trace_id": trace_id(run)}, 201)
+        return JsonResponse({"run_id": run.id, "trace_id": trace_id(run)}, 201)
 
     return await once(request, services, key, body.model_dump(mode="json"), answer)
 
@@ -83,13 +84,13 @@ def _start(
 
 
 @router.get("/runs/{run_id:id}")
-async def get_run(run_id: str, services: Uses, key: Reader) -> dict[str, Any]:
+async def get_run(run_id: RunId, services: Uses, key: Reader) -> Response:
     """The run as it stands."""
-    return run_view(await run_of(services, key, run_id))
+    return JsonResponse(run_view(await run_of(services, key, run_id)))
 
 
 @router.post("/runs/{run_id}:cancel")
-async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> dict[str, bool]:
+async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
     """End the run as canceled; a run that has ended stays as it is."""
     body = await parsed_body(request, CancelRun, optional=True)
     run = await run_of(services, key, run_id)
@@ -100,14 +101,14 @@ async def cancel(run_id: str, request: Request, services: Uses, key: Writer) -> 
             cancel_run, services.stores, services.orchestrator, run.id, key.id, remarks
         )
         services.followed_runs.wake(run.id)
-    return {"ok": True}
+    return JsonResponse({"ok": True})
 
 
 @router.post("/runs/{run_id}/input")
-async def send_input(run_id: str, request: Request, services: Uses, key: Writer) -> dict[str, bool]:
+async def send_input(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
     """Answer the run's open question, or the one that is named."""
     body = await parsed_body(request, SubmitInput)
     run = await run_of(services, key, run_id)
     await run_in_threadpool(answer_by_content, services, run, body, key.id)
     services.followed_runs.wake(run.id)
-    return {"ok": True}
+    return JsonResponse({"ok": True})

@@ -1,10 +1,8 @@
 """`/v1/threads`: make a thread, look at it, rename it, delete it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
@@ -15,8 +13,10 @@ from runyard.domain.threads import Thread
 from runyard.store.access_keys import AccessKey
 from runyard.web.bodies import parsed_body
 from runyard.web.dependencies import Uses
+from runyard.web.json_response import JsonResponse
 from runyard.web.threads_api.dependencies import (
     Reader,
+    ThreadId,
     Writer,
     found_thread,
     project_of,
@@ -44,7 +44,7 @@ async def create_thread(request: Request, services: Uses, key: Writer) -> Respon
         updated_at=at,
     )
     await run_in_threadpool(services.stores.threads.create, thread)
-    return JSONResponse(thread_view(thread), 201)
+    return JsonResponse(thread_view(thread), 201)
 
 
 @router.get("/threads")
@@ -70,24 +70,24 @@ def _newest(
 
 
 @router.get("/threads/{thread_id}")
-async def get_thread(thread_id: str, services: Uses, key: Reader) -> dict[str, Any]:
+async def get_thread(thread_id: ThreadId, services: Uses, key: Reader) -> Response:
     """The thread."""
-    return thread_view(await thread_of(services, key, thread_id))
+    return JsonResponse(thread_view(await thread_of(services, key, thread_id)))
 
 
 @router.patch("/threads/{thread_id}")
 async def update_thread(
-    thread_id: str, request: Request, services: Uses, key: Writer
-) -> dict[str, Any]:
+    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+) -> Response:
     """Give the thread another title."""
     body = await parsed_body(request, UpdateThread)
     thread = await thread_of(services, key, thread_id)
     renamed = await run_in_threadpool(services.stores.threads.rename, thread, body.title)
-    return thread_view(renamed)
+    return JsonResponse(thread_view(renamed))
 
 
 @router.delete("/threads/{thread_id}")
-async def delete_thread(thread_id: str, services: Uses, key: Writer) -> Response:
+async def delete_thread(thread_id: ThreadId, services: Uses, key: Writer) -> Response:
     """Delete the thread and its messages; its runs stay."""
     await run_in_threadpool(_delete, services, key, thread_id)
     return Response(status_code=204)
