@@ -1,0 +1,23 @@
+"""JSON answers: what every parser of JSON takes, and no more bytes than needed."""
+
+from decimal import Decimal
+
+import pytest
+
+from runyard.web.json_response import JsonResponse
+
+
+def test_json_is_compact_and_keeps_texts_as_they_are() -> None:
+    response = JsonResponse({"a": [1, None, "Grüße"]}, 201)
+    assert response.body == '{"a":[1,null,"Grüße"]}'.encode()
+    assert response.status_code == 201
+    assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_json_lacks_is_null(number: float) -> None:
+    assert JsonResponse([number]).body == b"[null]"
+
+
+def test_a_decimal_is_a_text_and_loses_nothing() -> None:
+    assert JsonResponse([Decimal("0.10")]).body == b'["0.10"]'
