@@ -18,7 +18,6 @@ from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
 from runyard.agent.dialogue import ModelEvent, ModelRequest
 from runyard.agent.scripted_model import ScriptedModel
 from runyard.agent.tools.port import ToolEnvironment
-from runyard.bootstrap import run_async
 from runyard.dev.clients import client
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
@@ -27,6 +26,7 @@ from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
 from runyard.engine.advance_run import advance_run
 from runyard.engine.worker import Worker
+from runyard.event_loops import run_async
 from runyard.settings import Settings
 from runyard.store.bucket import Bucket
 from runyard.store.stores import Stores

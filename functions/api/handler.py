@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from mangum import Mangum
 
-from runyard.bootstrap import event_loop
+from runyard.event_loops import event_loop
 from runyard.observability import invocation
 from runyard.web.app import create_app
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import courier, run_async
+from runyard.bootstrap import courier
 from runyard.engine.deliver_webhooks import deliver_webhooks
+from runyard.event_loops import run_async
 from runyard.observability import invocation
 
 if TYPE_CHECKING:

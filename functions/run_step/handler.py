@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]
 
-from runyard.bootstrap import preload_models, run_async, worker
+from runyard.bootstrap import preload_models, worker
 from runyard.engine.advance_run import advance_run
+from runyard.event_loops import run_async
 from runyard.observability import invocation
 from runyard.telemetry import working_on
 

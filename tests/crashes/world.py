@@ -22,7 +22,7 @@ from functions.close_run.handler import lambda_handler as close_run
 from functions.request_input.handler import lambda_handler as request_input
 from functions.run_step.handler import lambda_handler as run_step
 from functions.sweep.handler import lambda_handler as sweep
-from runyard import bootstrap, settings
+from runyard import bootstrap, event_loops, settings
 from runyard.agent.tools import aws_lambda
 from runyard.aws_clients import connecting
 from runyard.dev.faults import Process
@@ -137,7 +137,7 @@ def forget_stores() -> None:
 def forget_process() -> None:
     """What a process keeps dies with it, and the loop with all that it runs."""
     forget_stores()
-    loop = bootstrap._loops.__dict__.pop("loop", None)
+    loop = event_loops._loops.__dict__.pop("loop", None)
     if loop is None:
         return
     for task in asyncio.all_tasks(loop):

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from runyard.agent.tools.port import ToolEnvironment
-from runyard.bootstrap import run_async
 from runyard.domain.requests import Answer
 from runyard.engine.advance_run import advance_run
 from runyard.engine.request_input import request_input
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
+from runyard.event_loops import run_async
 from runyard.store.stores import Stores
 from tests.integration.test_sweep import ForgetfulMachine
 from tests.scripted import scripted_agent, scripted_worker

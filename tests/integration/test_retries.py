@@ -12,7 +12,6 @@ from runyard.agent.definition import Route
 from runyard.agent.guarded_model import GuardedModel
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
-from runyard.bootstrap import run_async
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import stamp
 from runyard.domain.errors import ModelUnavailableError
@@ -27,6 +26,7 @@ from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.request_input import request_input
 from runyard.engine.submit_input import submit_input
 from runyard.engine.worker import Worker
+from runyard.event_loops import run_async
 from runyard.store.stores import Stores
 from tests.scripted import scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received

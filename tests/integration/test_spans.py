@@ -13,7 +13,6 @@ import pytest
 from runyard.agent.definition import AgentDefinition, Route, Snapshot
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
-from runyard.bootstrap import run_async
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import stamp
 from runyard.domain.errors import ModelUnavailableError
@@ -22,6 +21,7 @@ from runyard.domain.runs import Run
 from runyard.engine import retries
 from runyard.engine.advance_run import advance_run
 from runyard.engine.worker import Worker
+from runyard.event_loops import run_async
 from runyard.store.stores import Stores
 from runyard.telemetry.otlp import OtlpExporter, headers_of
 from tests.servers.loopback import Exchange, LoopbackServer, Received

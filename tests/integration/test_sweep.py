@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from runyard.bootstrap import run_async
 from runyard.domain import clock, requests
 from runyard.domain.requests import Answer
 from runyard.domain.runs import Run
@@ -18,6 +17,7 @@ from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.engine.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
 from runyard.engine.verify_log import faults_of_run
+from runyard.event_loops import run_async
 from runyard.store.stores import Stores
 from tests.scripted import scripted_agent, scripted_worker
 

@@ -4,25 +4,21 @@ Each function asks for what it needs, once per process; the heavy parts are impo
 that use them.
 """
 
-import asyncio
 import gc
 import logging
 import os
-import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard.aws_clients import connecting
-from runyard.engine.follow_events import FollowedRuns
 from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.retention import Retention
-from runyard.engine.tail import TailPace
 from runyard.settings import Settings, settings
 from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard.store.bucket import Bucket
@@ -42,11 +38,10 @@ if TYPE_CHECKING:
     from runyard.agent.definition import Snapshot
     from runyard.agent.dialogue import Model
     from runyard.engine.deliver_webhook import Courier
+    from runyard.engine.follow_events import FollowedRuns
     from runyard.engine.publish_events import Publisher
     from runyard.engine.worker import Worker
     from runyard.telemetry.spans import Span
-
-_Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
 
@@ -141,8 +136,11 @@ class Services:
     """Where deliveries to webhooks are put."""
 
     @cached_property
-    def followed_runs(self) -> FollowedRuns:
+    def followed_runs(self) -> "FollowedRuns":
         """The runs that this process's readers follow."""
+        from runyard.engine.follow_events import FollowedRuns
+        from runyard.engine.tail import TailPace
+
         pace = TailPace(self.settings.tail_min_ms / 1000, self.settings.tail_max_ms / 1000)
         return FollowedRuns(self.stores.log, pace)
 
@@ -180,6 +178,13 @@ def agent_bundle() -> AgentBundle:
     )
 
 
+def _s3_for_agents() -> "S3Client":
+    # Asked for in the middle of a request, which has agents already, if perhaps not the newest.
+    quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+    with connecting() as session:
+        return session.client("s3", config=_CLIENT_CONFIG.merge(quickly))
+
+
 def preload_models() -> None:
     """Import, while the function starts, what its first run would have to wait for.
 
@@ -191,13 +196,6 @@ def preload_models() -> None:
         from runyard.agent.provider_clients import preload
 
         preload(providers)
-
-
-def _s3_for_agents() -> "S3Client":
-    # Asked for in the middle of a request, which has agents already, if perhaps not the newest.
-    quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
-    with connecting() as session:
-        return session.client("s3", config=_CLIENT_CONFIG.merge(quickly))
 
 
 @lru_cache(maxsize=1)
@@ -301,23 +299,3 @@ def _model_for(snapshot: "Snapshot") -> "Model":
     # Where a provider is overloaded, it often is so for one of its models.
     name = f"{route.model} at {route.base_url or route.region or 'its own address'}"
     return GuardedModel(model, _circuits().of(name))
-
-
-_loops = threading.local()
-
-
-def event_loop() -> asyncio.AbstractEventLoop:
-    """This thread's own event loop, which lives as long as the thread.
-
-    A Lambda process has one thread, and what a warm one keeps belongs to its loop.
-    """
-    if not hasattr(_loops, "loop"):
-        _loops.loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(_loops.loop)
-    loop: asyncio.AbstractEventLoop = _loops.loop
-    return loop
-
-
-def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine to its end on this thread's event loop."""
-    return event_loop().run_until_complete(work)
