@@ -107,7 +107,8 @@ ours = [each for each in models(pydantic.BaseModel) if each.__module__.startswit
 assert ours
 print(json.dumps([each.__qualname__ for each in ours if each.__pydantic_complete__]))
 """
-    assert said_by(built, function) == []
+    # run_step asks its settings what to import while it starts.
+    assert set(said_by(built, function)) <= ({"Settings"} if function == "run_step" else set())
 
 
 def test_the_first_request_makes_no_client_but_that_of_the_tables() -> None:
