@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from runyard.dev.part import READY_SECONDS
 from runyard.dev.supervisor import LocalStack
 
 TEMPLATE = """
@@ -60,6 +61,17 @@ Resources:
               detail: { stateMachineArn: [!Ref RunMachine], status: [FAILED, ABORTED] }
 """
 
+# For as long as a part of the stack may take to be ready again. Also for the call that asks: its
+# token is in the table before its answer is back, and it has failed if Lambda is killed in between.
+RETRY = [
+    {
+        "ErrorEquals": ["Lambda.SdkClientException"],
+        "IntervalSeconds": 1,
+        "MaxAttempts": READY_SECONDS,
+        "BackoffRate": 1.0,
+    }
+]
+
 MACHINE = {
     "StartAt": "Step",
     "States": {
@@ -68,14 +80,7 @@ MACHINE = {
             "Resource": "arn:aws:states:::lambda:invoke",
             "Parameters": {"FunctionName": "${StepArn}", "Payload.$": "$"},
             "OutputPath": "$.Payload",
-            "Retry": [
-                {
-                    "ErrorEquals": ["Lambda.SdkClientException"],
-                    "IntervalSeconds": 1,
-                    "MaxAttempts": 8,
-                    "BackoffRate": 1.0,
-                }
-            ],
+            "Retry": RETRY,
             "Catch": [{"ErrorEquals": ["RefusedError"], "ResultPath": "$.error", "Next": "Caught"}],
             "Next": "Ask",
         },
@@ -87,6 +92,7 @@ MACHINE = {
                 "Payload": {"id.$": "$.id", "token.$": "$$.Task.Token"},
             },
             "TimeoutSeconds": 600,
+            "Retry": RETRY,
             "ResultPath": "$.answer",
             "End": True,
         },
@@ -163,7 +169,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield running
 
 
-def eventually(look: Callable[[], Any], seconds: float = 15) -> Any:
+def eventually(look: Callable[[], Any], seconds: float = READY_SECONDS) -> Any:
     """The first result that is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -220,14 +226,14 @@ def test_a_hundred_executions_at_once_are_all_answered(stack: LocalStack) -> Non
         return str(started["executionArn"])
 
     def answer(name: str) -> None:
-        token = eventually(lambda: item(stack, f"token#{name}"), 60)["token"]
+        token = eventually(lambda: item(stack, f"token#{name}"))["token"]
         states.send_task_success(taskToken=token, output="{}")
 
     with ThreadPoolExecutor(100) as pool:
         arns = list(pool.map(start_one, names))
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(answer, names))
-    eventually(lambda: all(status(stack, arn) == "SUCCEEDED" for arn in arns), 30)
+    eventually(lambda: all(status(stack, arn) == "SUCCEEDED" for arn in arns))
 
 
 def test_one_name_started_many_times_at_once_runs_once(stack: LocalStack) -> None:

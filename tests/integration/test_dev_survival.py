@@ -113,7 +113,7 @@ def test_kill_9_of_the_supervisor_leaves_no_orphans(repository: Path) -> None:
     supervisor.kill()
     supervisor.wait()
     supervisor.stdout.close()
-    eventually(lambda: not any(_is_alive(pid) for pid in pids), 5)
+    eventually(lambda: not any(_is_alive(pid) for pid in pids))
     with start(repository) as stack:  # The folder is free again, its tables are there.
         assert item(stack, "sweep")
 
