@@ -2,7 +2,7 @@
 
     RunyardError
     ├── RetryableError          nobody's fault: the state machine tries the step again, by this name
-    │   ├── StoreUnavailableError
+    │   ├── StoreUnavailableError, OrchestratorUnavailableError
     │   ├── SupersededError
     │   └── ModelUnavailableError
     ├── StoreRefusedError       a mistake of ours: the run is closed as an internal error
@@ -18,7 +18,7 @@
     └── RequestError            the caller's fault: one table per API turns it into a response
         ├── UnauthorizedError ── MissingTokenError
         ├── NotFoundError ── ThreadNotFoundError, ProjectNotFoundError
-        ├── ConflictError ── ThreadBusyError, RunNotActiveError, InputAmbiguousError
+        ├── ConflictError ── RunLiveError, ThreadBusyError, RunNotActiveError, InputAmbiguousError
         ├── TooManyRequestsError ── RunLimitError
         └── … and those without a more precise one
 
