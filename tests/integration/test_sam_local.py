@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from runyard.dev.clients import ENDPOINTS
 from runyard.dev.cloudformation import load_document
-from runyard.dev.sam_local import ENDPOINTS, environments, with_endpoints
+from runyard.dev.sam_local import environments, with_endpoints
 from runyard.dev.supervisor import LocalStack
 from runyard.dev.template import LocalTemplate, read_template
 
@@ -41,6 +42,8 @@ def test_a_container_reaches_the_emulators_and_the_samples(
     assert step["AWS_ENDPOINT_URL_DYNAMODB"] == dynamodb.replace("127.0.0.1", HOST)
     assert step["HTTP_PRIVATE_HOSTS"].startswith(f"{HOST}:")
     assert step["RECORDS_TABLE"] == stack.environment["RECORDS_TABLE"]
+    here = {name for name in stack.environment if name.startswith("AWS_ENDPOINT_URL")}
+    assert here <= set(step), "what it is not told it would look for on AWS"
     assert written["ApiFunction"]["AGENTS_KEY"] == "agents/agents.json"
     assert not [value for each in written.values() for value in each.values() if "127.0" in value]
 

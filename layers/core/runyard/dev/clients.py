@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-_ENDPOINTS = {
+_ENDPOINT_OF = {
     "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
     "dynamodbstreams": "AWS_ENDPOINT_URL_DYNAMODB",
     "events": "AWS_ENDPOINT_URL_EVENTBRIDGE",
@@ -16,6 +16,8 @@ _ENDPOINTS = {
     "sqs": "AWS_ENDPOINT_URL_SQS",
     "lambda": "AWS_ENDPOINT_URL_LAMBDA",
 }
+# Every variable that says where an emulator is.
+ENDPOINTS = tuple(sorted(set(_ENDPOINT_OF.values())))
 
 
 def client(service: str, environment: Mapping[str, str]) -> Any:
@@ -31,7 +33,7 @@ def client(service: str, environment: Mapping[str, str]) -> Any:
     create: Any = session.client
     return create(
         service,
-        endpoint_url=environment[_ENDPOINTS[service]],
+        endpoint_url=environment[_ENDPOINT_OF[service]],
         config=Config(
             proxies={},  # A proxy that the environment names would not find loopback.
             connect_timeout=5,

@@ -18,7 +18,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard.agent.agent_files import FolderOfAgents
-from runyard.dev.clients import client
+from runyard.dev.clients import ENDPOINTS, client
 from runyard.dev.loopback_http import HOST
 from runyard.dev.supervisor import NOTES_FILE
 from runyard.dev.template import LocalTemplate, read_template
@@ -29,13 +29,6 @@ from runyard.store.agent_bundle import AgentBundle
 from runyard.store.bucket import Bucket
 
 BUILD = Path(".aws-sam/build")
-ENDPOINTS = (
-    "AWS_ENDPOINT_URL_DYNAMODB",
-    "AWS_ENDPOINT_URL_SFN",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-    "AWS_ENDPOINT_URL_LAMBDA",
-)
 # The functions take the agents from the bucket, as they do on AWS, not from the stack's folder.
 _AS_ON_AWS = frozenset({"AGENTS_KEY", "AGENTS_DIR"})
 
