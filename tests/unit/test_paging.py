@@ -1,6 +1,7 @@
 """Pages of lists."""
 
 import pytest
+from starlette.datastructures import QueryParams
 
 from runyard.domain.errors import InvalidRequestError
 from runyard.web.parameters import faults_of_names
@@ -52,8 +53,8 @@ def test_several_fields_can_be_sorted_by() -> None:
 
 
 def test_names_of_parameters_are_checked() -> None:
-    names = ["page", "status", "status", "colour", "page"]
-    assert faults_of_names(names, {"page", "status"}, {"status"}) == {
+    query = QueryParams("page=1&status=failed&status=completed&colour=red&page=2")
+    assert faults_of_names(query, {"page", "status"}, {"status"}) == {
         "colour": "is not a known parameter",
         "page": "must be given once",
     }

@@ -18,9 +18,9 @@ router = APIRouter()
 @router.get("/input-requests")
 async def list_input_requests(request: Request, services: Uses, key: Reader) -> Response:
     """The open questions of the project's runs, oldest first."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    faults = faults_of_names(names, {"page", "page_size"})
-    page = page_of(request.query_params, ("created_at",), "created_at", known_faults=faults)
+    query = request.query_params
+    faults = faults_of_names(query, {"page", "page_size"})
+    page = page_of(query, ("created_at",), "created_at", known_faults=faults)
     return JsonResponse(await run_in_threadpool(_read_page, services, key.project_id, page))
 
 

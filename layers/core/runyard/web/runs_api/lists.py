@@ -29,8 +29,7 @@ _READERS = 8
 async def list_runs(request: Request, services: Uses, key: Reader) -> Response:
     """The project's runs, newest first unless asked otherwise."""
     query = request.query_params
-    names = [name for name, _ in query.multi_items()]
-    faults = faults_of_names(names, _PARAMETERS, repeatable={"status"})
+    faults = faults_of_names(query, _PARAMETERS, repeatable={"status"})
     wanted = _filter(query, key.project_id, faults)
     page = page_of(query, SORTABLE, "-started_at", known_faults=faults)
     return JsonResponse(await run_in_threadpool(_read_page, services, wanted, page))

@@ -1,8 +1,9 @@
 """`/v1/webhooks`: where the project is told of its runs, and what was sent there."""
 
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -33,6 +34,8 @@ from runyard.web.runs_api.webhook_schemas import (
 
 router = APIRouter(prefix="/webhooks")
 
+_Kept = TypeVar("_Kept", Webhook, Delivery)
+
 
 async def _manager(request: Request, services: Uses) -> AccessKey:
     return await authorized(request, services, "webhooks:write")
@@ -44,29 +47,25 @@ DeliveryId = Annotated[str, Depends(in_path("delivery_id"))]
 
 
 async def _webhook_of(webhook_id: WebhookId, services: Uses, key: Manager) -> Webhook:
-    if not is_id(webhook_id):
-        raise NotFoundError
-    get = services.stores.webhooks.get
-    webhook = await run_in_threadpool(get, key.project_id, webhook_id.lower())
-    if webhook is None:
-        raise NotFoundError
-    return webhook
+    return await _found(services.stores.webhooks.get, key.project_id, webhook_id)
 
 
 Known = Annotated[Webhook, Depends(_webhook_of)]
 
 
 async def _delivery_of(delivery_id: DeliveryId, services: Uses, webhook: Known) -> Delivery:
-    if not is_id(delivery_id):
-        raise NotFoundError
-    get = services.stores.webhook_deliveries.get
-    delivery = await run_in_threadpool(get, webhook.id, delivery_id.lower())
-    if delivery is None:
-        raise NotFoundError
-    return delivery
+    return await _found(services.stores.webhook_deliveries.get, webhook.id, delivery_id)
 
 
 KnownDelivery = Annotated[Delivery, Depends(_delivery_of)]
+
+
+async def _found(get: Callable[[str, str], _Kept | None], owner_id: str, name: str) -> _Kept:
+    """What `get` has under this name, which is an id in any spelling. Raises NotFoundError."""
+    found = await run_in_threadpool(get, owner_id, name.lower()) if is_id(name) else None
+    if found is None:
+        raise NotFoundError
+    return found
 
 
 @router.post("")
@@ -107,9 +106,9 @@ def _check_url(services: Services, url: str) -> None:
 @router.get("")
 async def list_webhooks(request: Request, services: Uses, key: Manager) -> Response:
     """The project's endpoints, oldest first."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    faults = faults_of_names(names, {"page", "page_size"})
-    page = page_of(request.query_params, ("created_at",), "created_at", known_faults=faults)
+    query = request.query_params
+    faults = faults_of_names(query, {"page", "page_size"})
+    page = page_of(query, ("created_at",), "created_at", known_faults=faults)
     webhooks = await run_in_threadpool(services.stores.webhooks.of_project, key.project_id)
     first, last = page.bounds(len(webhooks))
     data = [webhook_view(webhook) for webhook in webhooks[first - 1 : max(last, first - 1)]]
@@ -163,13 +162,10 @@ async def rotate_secret(request: Request, services: Uses, key: Manager, webhook:
 async def send_test(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
     """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
 
-    async def send(_: Claim | None) -> Response:
-        sent = await run_in_threadpool(
-            lambda: send_ping(services.stores, services.delivery_queue(), webhook)
-        )
-        return JsonResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
+    def send() -> Delivery:
+        return send_ping(services.stores, services.delivery_queue(), webhook)
 
-    return await once(request, services, key, {}, send)
+    return await _sent(request, services, key, send)
 
 
 @router.get("/{webhook_id}/deliveries")
@@ -179,7 +175,7 @@ async def list_deliveries(request: Request, services: Uses, webhook: Known) -> R
     There may be millions, so nobody counts them: a page ends with where the next one begins.
     """
     query = request.query_params
-    faults = faults_of_names([name for name, _ in query.multi_items()], {"page_size", "before"})
+    faults = faults_of_names(query, {"page_size", "before"})
     before = query.get("before")
     if before is not None and not is_id(before):
         faults["before"] = "must be a UUID"
@@ -209,10 +205,17 @@ async def redeliver_it(
 ) -> Response:
     """Send it once more: the same body and `webhook-id`, with all attempts anew."""
 
-    async def send(_: Claim | None) -> Response:
-        sent = await run_in_threadpool(
-            lambda: redeliver(services.stores, services.delivery_queue(), webhook, delivery)
-        )
+    def send() -> Delivery:
+        return redeliver(services.stores, services.delivery_queue(), webhook, delivery)
+
+    return await _sent(request, services, key, send)
+
+
+async def _sent(
+    request: Request, services: Services, key: AccessKey, send: Callable[[], Delivery]
+) -> Response:
+    async def answer(_: Claim | None) -> Response:
+        sent = await run_in_threadpool(send)
         return JsonResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
 
-    return await once(request, services, key, {}, send)
+    return await once(request, services, key, {}, answer)

@@ -21,7 +21,7 @@ def page_query(
     Raises InvalidRequestError naming each parameter at fault.
     """
     query = request.query_params
-    faults = faults_of_names([name for name, _ in query.multi_items()], {*known, "limit"})
+    faults = faults_of_names(query, {*known, "limit"})
     text = query.get("limit", "").strip()
     limit = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
     if "limit" in query and not 1 <= limit <= most:
