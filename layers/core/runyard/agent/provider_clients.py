@@ -6,7 +6,6 @@ clients of httpx2 are never shared. The boto3 client is thread-safe and slow to 
 """
 
 import os
-import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -18,6 +17,7 @@ import httpx2
 from pydantic_ai.models import Model
 
 from runyard.agent.definition import Route
+from runyard.agent.tls import tls_context
 from runyard.domain.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def preload(providers: Iterable[str]) -> None:
     """Import what these providers are asked with: a second's work, three with Anthropic's."""
     for provider in providers:
         import_module(f"pydantic_ai.models.{provider}")
-    _tls()
+    tls_context()
 
 
 def _key(route: Route, api_key: str | None) -> str:
@@ -73,13 +73,7 @@ def _key(route: Route, api_key: str | None) -> str:
 
 def _http_client(route: Route) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(route.timeout, connect=min(CONNECT_SECONDS, route.timeout))
-    return httpx2.AsyncClient(timeout=timeout, verify=_tls())
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    # Loading the root certificates is the slow part of a client; the context is thread-safe.
-    return httpx2.create_ssl_context()
+    return httpx2.AsyncClient(timeout=timeout, verify=tls_context())
 
 
 def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:

@@ -8,13 +8,12 @@ follows the same rules.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import httpx2
 
+from runyard.agent.tls import tls_context
 from runyard.agent.tools.port import ToolFailedError
 from runyard.domain.addresses import is_listed, is_public
 
@@ -66,7 +65,7 @@ async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> Out
     `too_many_redirects`, `response_too_large`.
     """
     client = httpx2.AsyncClient(
-        verify=_tls(),
+        verify=tls_context(),
         timeout=request.timeout,
         follow_redirects=False,
         trust_env=False,  # a proxy from the environment would do its own look-up
@@ -84,12 +83,6 @@ async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> Out
         raise ToolFailedError(
             "unreachable", message, kind="network", is_in_doubt=was_sent
         ) from error
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    # Loading the root certificates takes longer than the rest of a client.
-    return httpx2.create_ssl_context()
 
 
 async def _follow(
