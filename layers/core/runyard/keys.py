@@ -30,18 +30,8 @@ from runyard.store.table import Table
 
 RECORDS_TABLE_ID = "RecordsTable"
 _COLUMNS = (
-    *(
-        "ID",
-        "ORG",
-        "PROJECT",
-        "USER",
-        "AGENT",
-        "SCOPES",
-        "CREATED",
-        "VALID UNTIL",
-        "LAST USED",
-        "REVOKED",
-    ),
+    *("ID", "ORG", "PROJECT", "USER", "AGENT", "SCOPES"),
+    *("CREATED", "VALID UNTIL", "LAST USED", "REVOKED"),
 )
 
 

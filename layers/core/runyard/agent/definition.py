@@ -45,9 +45,9 @@ class _Tool(Part):
 class HttpTool(_Tool):
     """A call of an HTTP API.
 
-    `url` and `headers` may hold `{name}` for an argument (percent-encoded in the
-    URL) and `${NAME}` for a value of the installation (`AGENT_VARIABLES`). Arguments that neither
-    of them names go into the JSON body, or into the query for GET and DELETE.
+    `url` and `headers` may hold `{name}` for an argument (percent-encoded in the URL) and `${NAME}`
+    for a value of the installation (`AGENT_VARIABLES`). Arguments that neither of them names go
+    into the JSON body, or into the query for GET and DELETE.
     """
 
     kind: Literal["http"]
@@ -140,7 +140,7 @@ class AgentDefinition(Part):
             raise fault_at(("output_schema", "type"), "must be of type object")
         return self
 
-    def tool(self, name: str) -> "HttpTool | PythonTool | LambdaTool | AskHuman | None":
+    def tool(self, name: str) -> ExecutableTool | AskHuman | None:
         """The tool of this name, or None where the model made the name up."""
         return next((tool for tool in self.tools if tool.name == name), None)
 

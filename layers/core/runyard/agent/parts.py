@@ -1,4 +1,4 @@
-"""What the definitions in an agent's file are made of: frozen parts, names, times, JSON Schemas."""
+"""What the agents' files are made of: frozen parts, names, times, JSON Schemas."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

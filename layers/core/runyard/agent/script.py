@@ -14,30 +14,27 @@ and texts may name the same as `{{ input.field }}`.
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from runyard.agent.conditions import Condition
+from runyard.agent.parts import Part
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class ScriptedCall(_Part):
+class ScriptedCall(Part):
     """One tool call that the model makes."""
 
     tool: str
     input: Mapping[str, Any] = Field(default_factory=dict)
 
 
-class ScriptedFault(_Part):
+class ScriptedFault(Part):
     """The provider fails: `unavailable` for the first `attempts` tries of a step, or for good."""
 
     kind: Literal["unavailable", "refused"]
     attempts: int | None = Field(None, ge=1)
 
 
-class ScriptedUsage(_Part):
+class ScriptedUsage(Part):
     """The tokens of a reply, where the words of a script do not count as they are."""
 
     input_tokens: int = Field(0, ge=0)
@@ -51,7 +48,7 @@ class ScriptedUsage(_Part):
         return self
 
 
-class ScriptedTurn(_Part):
+class ScriptedTurn(Part):
     """One reply. `think` and `say` are streamed word by word, each `repeat` times.
 
     `output` is the structured answer that ends the run. `delay_ms` passes before the reply begins,
@@ -70,7 +67,7 @@ class ScriptedTurn(_Part):
     usage: ScriptedUsage | None = None
 
 
-class Dialogue(_Part):
+class Dialogue(Part):
     """A conversation from its first reply to its last."""
 
     name: str
@@ -78,7 +75,7 @@ class Dialogue(_Part):
     turns: tuple[ScriptedTurn, ...] = Field(min_length=1)
 
 
-class Script(_Part):
+class Script(Part):
     """The dialogues of one `agents/scripts/*.yaml`."""
 
     dialogues: tuple[Dialogue, ...] = Field(min_length=1)

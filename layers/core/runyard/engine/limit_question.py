@@ -67,9 +67,8 @@ def is_about_a_limit(request: InputRequest) -> bool:
 def faults_of_raise(params: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with the limit that a person gives; empty where nothing is."""
     raised_to, name = params["raised_to"], params["limit"]
-    if isinstance(raised_to, bool) or not isinstance(raised_to, int | float):
-        return {"params.raised_to": "must be a number"}
-    if not isfinite(raised_to):
+    is_number = isinstance(raised_to, int | float) and not isinstance(raised_to, bool)
+    if not is_number or not isfinite(raised_to):
         return {"params.raised_to": "must be a number"}
     if name != "usd" and raised_to != int(raised_to):
         return {"params.raised_to": "must be a whole number"}

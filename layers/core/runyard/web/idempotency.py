@@ -31,10 +31,10 @@ async def once(
 ) -> Response:
     """The response to a request that may carry an Idempotency-Key.
 
-    `content` is what is asked, as JSON values; `answer` does it, and is given the claim,
-    which has the id of the run that it may start (None without a key). It may be called again for
-    the same id. Raises
-    InvalidRequestError for a key that is none, ConflictError for one that another request has.
+    `content` is what is asked, as JSON values; `answer` does it, and is given the claim, which has
+    the id of the run that it may start (None without a key). It may be called again for the same
+    id. Raises InvalidRequestError for a key that is none, ConflictError for one that another
+    request has.
     """
     name = _name(request)
     if name is None:

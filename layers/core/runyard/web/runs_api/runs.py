@@ -34,7 +34,7 @@ from runyard.web.runs_api.schemas import (
     RunInput,
     run_view,
 )
-from runyard.web.runs_api.waiting import has_settled
+from runyard.web.runs_api.waiting import wait_until_settled
 from runyard.web.sse import StreamShape
 from runyard.web.streaming import stream_answer
 
@@ -69,7 +69,7 @@ async def _create(
     if body.stream:
         headers = {"Location": f"/v1/runs/{run.id}/stream", "X-Run-Id": run.id}
         return await stream_answer(services, run.id, STREAM, StreamShape(), headers=headers)
-    await has_settled(services, run.id)
+    await wait_until_settled(services, run.id)
     view = await _shown(services, run.id)
     if view["status"] in _SETTLED:
         return JsonResponse({"data": view})

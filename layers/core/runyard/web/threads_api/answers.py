@@ -1,8 +1,7 @@
 """An answer given as one text: which question it is for, and what it says.
 
 A question takes the text as it is, one with a form the object that the text is as JSON. An approval
-takes the words `approve` and `deny`, or a JSON
-object `{is_approved, feedback?, params?}`.
+takes the words `approve` and `deny`, or a JSON object `{is_approved, feedback?, params?}`.
 """
 
 from collections.abc import Mapping
