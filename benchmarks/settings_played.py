@@ -16,7 +16,8 @@ from runyard.store.event_log import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch, wr
 _DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
 # A batch's item without its lines: names and values of the keys and of the first event's id.
 _ITEM_BYTES = 110
-_UNIT_BYTES = 1024
+# What half a read unit brings, where the read is eventually consistent.
+_HALF_UNIT_BYTES = 4 * 1024
 # Behind an empty read; see `runyard.engine.tail`.
 _GROWTH = 1.5
 
@@ -87,7 +88,7 @@ def tail_reads(
 ) -> float:
     """The read units of one tail with these pauses (seconds): half a unit per empty read.
 
-    A read that finds something costs half a unit per 8 KB of it: it is eventually consistent.
+    A read that finds something costs half a unit per 4 KB of it: it is eventually consistent.
     """
     moments = [began, *sorted({put[0].at for put in puts if began < put[0].at < ended}), ended]
     read_units = 0.0
@@ -98,5 +99,5 @@ def tail_reads(
             at += pause
             pause = min(pause * _GROWTH, longest)
     return read_units + sum(
-        math.ceil((_ITEM_BYTES + sum(map(_bytes, put))) / (8 * _UNIT_BYTES)) / 2 for put in puts
+        math.ceil((_ITEM_BYTES + sum(map(_bytes, put))) / _HALF_UNIT_BYTES) / 2 for put in puts
     )

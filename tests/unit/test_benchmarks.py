@@ -69,3 +69,10 @@ def test_units_are_kilobytes_of_an_item_compressed_where_that_is_less() -> None:
 def test_an_idle_tail_reads_at_its_pauses() -> None:
     # 0.1, 0.25, 0.475, 0.775, and so on every 0.3 s up to 2.
     assert tail_reads([], 0.1, 0.3, 0, 2) == 0.5 * 8
+
+
+def test_what_a_tail_finds_costs_half_a_unit_for_each_4_kb() -> None:
+    idle = 0.5 * 8
+    for size, found in ((400, 0.5), (4_000, 1.0), (9_000, 1.5)):
+        # At the end, so that no further read comes of it.
+        assert tail_reads([[delta(2, size)]], 0.1, 0.3, 0, 2) == idle + found
