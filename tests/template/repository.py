@@ -1,6 +1,10 @@
 """Where the repository lies, and the questions that the tests ask of the translated template."""
 
-from collections.abc import Iterator
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +67,25 @@ class Translated:
                     found.add(other)
                     open_names.append(other)
         return found
+
+
+def told_by_a_new_process(
+    code: str, function: str, variables: Mapping[str, str] | None = None
+) -> Any:
+    """What the code prints, as JSON, in a process that starts as Lambda starts this function's.
+
+    The function's folder (or another, by its path) and the layer are on the path, and no more.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "functions" / function,
+        env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", **(variables or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def _references(node: Any) -> Iterator[str]:

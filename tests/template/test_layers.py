@@ -1,15 +1,12 @@
 """What the layers hold, and what a function loads of it before it answers."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.template.repository import FUNCTIONS, ROOT, Translated
+from tests.template.repository import FUNCTIONS, ROOT, Translated, told_by_a_new_process
 
 LAYER_LOCKS = tuple(
     ROOT / "layers" / name / "requirements.txt" for name in ("dependencies", "models")
@@ -89,9 +86,8 @@ def test_a_lock_file_names_no_address_and_no_machine(lock: Path) -> None:
     ],
 )
 def test_a_cold_start_loads_nothing_in_vain(function: str, unwanted: list[str]) -> None:
-    """A new process, as in Lambda: the handler's folder and the layer on the path, no more."""
     code = "import handler, json, sys; print(json.dumps(sorted(sys.modules)))"
-    assert set(unwanted) & set(said_by(code, function)) == set()
+    assert set(unwanted) & set(told_by_a_new_process(code, function)) == set()
 
 
 @pytest.mark.parametrize("function", ["api", "run_step", "request_input", "close_run", "sweep"])
@@ -108,7 +104,9 @@ assert ours
 print(json.dumps([each.__qualname__ for each in ours if each.__pydantic_complete__]))
 """
     # run_step asks its settings what to import while it starts.
-    assert set(said_by(built, function)) <= ({"Settings"} if function == "run_step" else set())
+    assert set(told_by_a_new_process(built, function)) <= (
+        {"Settings"} if function == "run_step" else set()
+    )
 
 
 def test_the_first_request_makes_no_client_but_that_of_the_tables() -> None:
@@ -127,19 +125,4 @@ from runyard.bootstrap import services
 services()
 print(json.dumps(asked))
 """
-    assert said_by(made, "api", AGENTS_KEY="agents/agents.json") == ["dynamodb"]
-
-
-def said_by(code: str, function: str, **variables: str) -> list[str]:
-    """What this code prints as JSON, in a process of its own in the function's folder."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT / "functions" / function,
-        env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    said: list[str] = json.loads(done.stdout)
-    return said
+    assert told_by_a_new_process(made, "api", {"AGENTS_KEY": "agents/agents.json"}) == ["dynamodb"]

@@ -4,17 +4,13 @@ So importing draws nothing random, reads no clock and opens no connection: every
 same. What Python itself draws (the seed of `random`) is drawn again when a copy starts.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.template.repository import ROOT
+from tests.template.repository import told_by_a_new_process
 
 FUNCTIONS = ("api", "run_step", "request_input", "close_run", "sweep", "publish_agents")
 
@@ -90,14 +86,5 @@ def test_what_must_not_be_copied_is_found(line: str, told: str, tmp_path: Path) 
 
 def imported(function: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What the watch tells of importing this function's handler."""
-    done = subprocess.run(
-        [sys.executable, "-c", WATCHED],
-        cwd=ROOT / "functions" / function,
-        env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", **(variables or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
+    told: dict[str, Any] = told_by_a_new_process(WATCHED, function, variables)
     return told
