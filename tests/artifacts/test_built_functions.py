@@ -12,11 +12,10 @@ from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import REPOSITORY, LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
 from runyard.store.stores import Stores
 from tests.artifacts.conftest import Invoke
+from tests.recorded import recorded_run
 
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 
@@ -30,18 +29,8 @@ def built_stores(emulators: LocalStack) -> Stores:
 def idle_run(stores: Stores) -> Run:
     """A run of the sample agent that asks something, and that nobody has started to carry."""
     snapshot = Catalog(FolderOfAgents(REPOSITORY / "agents")).agent("support_triage")
-    run = Run(
-        id=new_id(),
-        project_id="p",
-        org_id="o",
-        app_id=new_id(),
-        agent=snapshot.name,
-        definition_digest=stores.definitions.keep(snapshot.model_dump(mode="json")),
-        input={"ticket_subject": "A bill", "ticket_body": "I was charged twice"},
-        started_at=stamp(),
-    )
-    stores.runs.create(run)
-    return run
+    ticket = {"ticket_subject": "A bill", "ticket_body": "I was charged twice"}
+    return recorded_run(stores, snapshot, input=ticket)
 
 
 def test_every_function_is_built(emulators: LocalStack) -> None:

@@ -32,6 +32,7 @@ from runyard.verify_log import verify
 from runyard.web.app import create_app
 from tests.door import services_of
 from tests.integration.test_sweep import ForgetfulMachine
+from tests.recorded import recorded_run
 from tests.service import Service
 
 CANARY = "a-word-that-stands-nowhere-else"
@@ -419,18 +420,5 @@ def test_long_lists_stay_right_when_runs_go(
 def record(stores: Stores, project: str, **fields: Any) -> Run:
     """The record of an ended run, without a log."""
     at = stamp()
-    run = Run(
-        id=new_id(),
-        project_id=project,
-        org_id=ORG_ID,
-        app_id=new_id(),
-        agent="a@1",
-        definition_digest="none",
-        input={"x": 1},
-        status="completed",
-        started_at=at,
-        ended_at=at,
-        **fields,
-    )
-    stores.runs.create(run)
-    return run
+    ended: dict[str, Any] = {"status": "completed", "started_at": at, "ended_at": at}
+    return recorded_run(stores, project_id=project, org_id=ORG_ID, **ended, **fields)

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 
 from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
 from runyard.store.stores import Stores
+from tests.recorded import recorded_run
 
 FUNCTIONS = {
     "api": "runyard-api-function",
@@ -67,28 +65,12 @@ def test_a_run_that_was_deleted_is_closed_without_ado(stack: LocalStack) -> None
     assert invoke(stack, "close_run/caught") is None
 
 
-def idle_run(stores: Stores) -> Run:
-    """A run that was recorded and never given an execution."""
-    run = Run(
-        id=new_id(),
-        project_id="p",
-        org_id="o",
-        app_id=new_id(),
-        agent="support_triage@1",
-        definition_digest="none",
-        input={"x": 1},
-        started_at=stamp(),
-    )
-    stores.runs.create(run)
-    return run
-
-
 @pytest.mark.parametrize(
     ("payload", "code"),
     [("close_run/caught", "timed_out"), ("close_run/execution_aborted", "aborted")],
 )
 def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, code: str) -> None:
-    run = idle_run(stores)
+    run = recorded_run(stores)
     for _ in range(2):
         assert invoke(stack, payload, run.id) is None
     closed = stores.runs.get(run.id)
@@ -101,13 +83,13 @@ def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, c
 def test_there_is_nothing_to_wait_for_in_an_ended_run(
     stack: LocalStack, stores: Stores, payload: str
 ) -> None:
-    run = idle_run(stores)
+    run = recorded_run(stores)
     invoke(stack, "close_run/caught", run.id)
     assert invoke(stack, payload, run.id)["errorType"] == "AlreadyAnsweredError"
 
 
 def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stores: Stores) -> None:
-    run = idle_run(stores)
+    run = recorded_run(stores)
     counts = invoke(stack, "sweep/everything")
     assert counts["restarted"] >= 1
     taken_up = stores.runs.get(run.id)

@@ -8,7 +8,6 @@ import pytest
 
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
 from runyard.domain.events import Draft
 from runyard.domain.history import History
 from runyard.domain.ids import new_id
@@ -19,22 +18,13 @@ from runyard.store.bucket import Bucket
 from runyard.store.checkpoints import Checkpoints
 from runyard.store.event_log import EventLog
 from runyard.store.stores import Stores
+from tests.recorded import recorded_run
 
 
 @pytest.fixture
 def run(stores: Stores) -> Run:
     """A run with a log of four replies, each with two deltas and a call."""
-    run = Run(
-        id=new_id(),
-        project_id="p",
-        org_id="o",
-        app_id=new_id(),
-        agent="none@1",
-        definition_digest="none",
-        input={"x": 1},
-        started_at=stamp(),
-    )
-    stores.runs.create(run)
+    run = recorded_run(stores)
     journal = Journal.open(stores, run.id)
     journal.start()
     for iteration in range(1, 5):

@@ -8,10 +8,11 @@ import pytest
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import now, stamp
 from runyard.domain.ids import new_id
-from runyard.domain.runs import Run, RunStatus
+from runyard.domain.runs import RunStatus
 from runyard.domain.threads import Thread
 from runyard.engine.retention import Retention
 from runyard.store.stores import Stores
+from tests.recorded import recorded_run
 
 ENOUGH = 60.0
 # Other tests' projects have old runs, too.
@@ -37,19 +38,13 @@ def project(stores: Stores) -> Iterator[str]:
 def run_of(
     stores: Stores, project_id: str, status: RunStatus, started: float, ended: float | None
 ) -> str:
-    run = Run(
-        id=new_id(),
+    run = recorded_run(
+        stores,
         project_id=project_id,
-        org_id="o",
-        app_id=new_id(),
-        agent="a@1",
-        definition_digest="none",
-        input={"x": 1},
         status=status,
         started_at=days_ago(started),
         ended_at=None if ended is None else days_ago(ended),
     )
-    stores.runs.create(run)
     return run.id
 
 

@@ -13,7 +13,6 @@ from runyard.agent.guarded_model import GuardedModel
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
 from runyard.domain.errors import ModelUnavailableError
 from runyard.domain.events import Event
 from runyard.domain.ids import new_id
@@ -28,6 +27,7 @@ from runyard.engine.submit_input import submit_input
 from runyard.engine.worker import Worker
 from runyard.event_loops import run_async
 from runyard.store.stores import Stores
+from tests.recorded import recorded_run
 from tests.scripted import scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
@@ -89,19 +89,7 @@ class Bench:
             "timeout": 5,
         }
         turns = [{"call": [{"tool": "call", "input": {}}]}, {"say": "{{ results.call.content }}"}]
-        snapshot = scripted_agent(turns, [tool], route=route)
-        run = Run(
-            id=new_id(),
-            project_id="trying",
-            org_id="o",
-            app_id=new_id(),
-            agent=snapshot.name,
-            definition_digest=self.stores.definitions.keep(snapshot.model_dump(mode="json")),
-            input={"x": 1},
-            started_at=stamp(),
-        )
-        self.stores.runs.create(run)
-        return run
+        return recorded_run(self.stores, scripted_agent(turns, [tool], route=route))
 
     def advance(self, run: Run, seconds: float = 700) -> list[Event]:
         """One invocation of run_step; gives the log without deltas."""

@@ -3,27 +3,24 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runyard.agent.definition import AgentDefinition, Route, Snapshot
-from runyard.agent.model import model_for
-from runyard.agent.tools.port import ToolEnvironment
+from runyard.agent.definition import Route
 from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
 from runyard.domain.errors import ModelUnavailableError
-from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
 from runyard.engine import retries
 from runyard.engine.advance_run import advance_run
-from runyard.engine.worker import Worker
 from runyard.event_loops import run_async
 from runyard.store.stores import Stores
 from runyard.telemetry.otlp import OtlpExporter, headers_of
+from tests.recorded import recorded_run
+from tests.scripted import scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.servers.openai_server import (
     ChatFailure,
@@ -102,50 +99,27 @@ class Bench:
         )
 
     def begin(self, route: Route) -> Run:
-        definition = AgentDefinition.model_validate(
+        tools = [
             {
-                "key": "spanning",
-                "version": "3",
-                "instructions": "Use the tool.",
-                "route": "spanning",
-                "input_schema": {"type": "object"},
-                "tools": [
-                    {
-                        "kind": "python",
-                        "name": name,
-                        "description": "Does it.",
-                        "function": f"tests.integration.test_spans:{function}",
-                        "parameters": {"type": "object"},
-                    }
-                    for name, function in (("double", "double"), ("fails", "fails"))
-                ],
+                "kind": "python",
+                "name": name,
+                "description": "Does it.",
+                "function": f"tests.integration.test_spans:{name}",
+                "parameters": {"type": "object"},
             }
-        )
-        snapshot = Snapshot(definition=definition, route=route)
-        run = Run(
-            id=new_id(),
-            project_id="spanning",
-            org_id="o",
-            app_id=new_id(),
-            agent=snapshot.name,
-            definition_digest=self.stores.definitions.keep(snapshot.model_dump(mode="json")),
+            for name in ("double", "fails")
+        ]
+        return recorded_run(
+            self.stores,
+            scripted_agent([], tools, route=route),
             input={"secret": "heliotrope"},
             session_id="session-1",
             trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
-            started_at=stamp(),
         )
-        self.stores.runs.create(run)
-        return run
 
     def advance(self, run: Run) -> None:
-        worker = Worker(
-            stores=self.stores,
-            model_for=lambda used: model_for(used.route, None, "key"),
-            tools=ToolEnvironment({}),
-            flush_seconds=0,
-            reserve_seconds=1,
-            export_spans=self.export,
-            shows_content=self.shows_content,
+        worker = replace(
+            scripted_worker(self.stores), export_spans=self.export, shows_content=self.shows_content
         )
         run_async(advance_run(worker, run.id, 700))
 
@@ -198,10 +172,10 @@ def test_a_stretch_of_work_is_one_span_around_its_chats_and_calls(bench: Bench) 
         "chat gpt-5",
         "execute_tool double",
         "execute_tool fails",
-        "invoke_agent spanning",
+        "invoke_agent scripted",
     ]
     root = spans[-1]
-    assert root.name == "invoke_agent spanning"
+    assert root.name == "invoke_agent scripted"
     assert "parentSpanId" not in root.span
     common = {
         "gen_ai.provider.name": "openai",
@@ -212,8 +186,8 @@ def test_a_stretch_of_work_is_one_span_around_its_chats_and_calls(bench: Bench) 
     assert root.attributes == {
         **common,
         "gen_ai.operation.name": "invoke_agent",
-        "gen_ai.agent.name": "spanning",
-        "gen_ai.agent.version": "3",
+        "gen_ai.agent.name": "scripted",
+        "gen_ai.agent.version": "1",
     }
     for span in spans:
         assert span.span["traceId"] == run.trace_id
@@ -278,7 +252,7 @@ def test_content_is_shown_only_where_it_is_wanted(bench: Bench) -> None:
         with OpenAIServer(CALL, ANSWER) as model:
             bench.advance(bench.begin(talking_to(model)))
         [text] = [request.body.decode() for request in bench.server.received]
-        for content in ("heliotrope", "It is 42.", "Use the tool."):
+        for content in ("heliotrope", "It is 42.", "Go on."):
             assert (content in text) == shows_content
     chat = [span for span in spans_of(bench.server) if span.name.startswith("chat")][-1]
     messages = json.loads(chat.attributes["gen_ai.input.messages"])

@@ -31,6 +31,7 @@ from runyard.store import spending as module
 from runyard.store.spending import DailyCap, DailyCapError, Hold
 from runyard.store.stores import Stores
 from runyard.store.table import Table
+from tests.recorded import recorded_run
 
 NOTHING = (Decimal(0), Decimal(0))
 REPLY = Draft(type="agent.message.completed", data={"content": "", "iteration": 1})
@@ -43,18 +44,7 @@ def new_cap(usd: str, agent: str = "") -> DailyCap:
 
 def new_run(stores: Stores, cap: DailyCap) -> str:
     """A run that nobody carries."""
-    run = Run(
-        id=new_id(),
-        project_id=cap.project_id,
-        org_id=ORG_ID,
-        app_id=new_id(),
-        agent="budgets@1",
-        definition_digest="none",
-        input={"x": 1},
-        started_at=stamp(),
-    )
-    stores.runs.create(run)
-    return run.id
+    return recorded_run(stores, project_id=cap.project_id, org_id=ORG_ID).id
 
 
 def totals(stores: Stores, cap: DailyCap) -> tuple[Decimal, Decimal]:
