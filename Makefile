@@ -60,28 +60,24 @@ coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measur
 rehearse: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and remove it without a network; ten minutes
 	@$(PYTHON) -m tests.rehearsal
 
-# The layer takes its versions from dev.txt, so that what is tested is what is shipped.
-UV_LOCK = uv pip compile pyproject.toml --quiet --universal --generate-hashes --strip-extras \
-  --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+# The layers take their versions from dev.txt, so that what is tested is what is shipped.
+# $(1) is what to lock; without it only the --group that is named.
+UV_LOCK = uv pip compile $(1) --quiet --universal --generate-hashes --strip-extras \
+  --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE=1 takes the newest
 	@command -v uv >/dev/null || { echo "make lock needs uv on PATH (pip install uv)." >&2; exit 1; }
-	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.11 --extra models --group dev \
+	$(call UV_LOCK,pyproject.toml) --python-version 3.11 --extra models --group dev \
 	  -o requirements/dev.txt
-	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.13 --constraint requirements/dev.txt \
+	$(call UV_LOCK,pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
 	  -o layers/dependencies/requirements.txt
-	$(UV_LOCK) $(if $(UPGRADE),--upgrade) --python-version 3.13 --constraint requirements/dev.txt \
+	$(call UV_LOCK,pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
 	  --extra models -o layers/models/requirements.txt
-	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
-	  --python-version 3.11 --group sam -o requirements/sam.txt
-	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
-	  --python-version 3.11 --group peers -o requirements/peers.txt
-	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
-	  --python-version 3.11 --group checkov -o requirements/checkov.txt
-	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
-	  --python-version 3.13 --constraint requirements/dev.txt --group runtime \
+	$(call UV_LOCK) --python-version 3.11 --group sam -o requirements/sam.txt
+	$(call UV_LOCK) --python-version 3.11 --group peers -o requirements/peers.txt
+	$(call UV_LOCK) --python-version 3.11 --group checkov -o requirements/checkov.txt
+	$(call UV_LOCK) --python-version 3.13 --constraint requirements/dev.txt --group runtime \
 	  -o requirements/runtime.txt
-	$(subst pip compile pyproject.toml,pip compile,$(UV_LOCK)) $(if $(UPGRADE),--upgrade) \
-	  --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
+	$(call UV_LOCK) --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
 
 openapi: .venv/.installed ## Print the API's contract into openapi.json
 	@$(PYTHON) -m runyard.web.openapi > openapi.json
@@ -123,8 +119,8 @@ bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
 bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 of them, and its take-up
 	@$(PYTHON) -m benchmarks.long_runs $(ARGS)
 
-verify-log: .venv/.installed ## Check the invariants of every run's log: make verify-log ARGS="…"
-	@$(PYTHON) -m runyard.verify_log $(ARGS)
+verify-log: .venv/.installed ## Check the invariants of every run's log; DATA_DIR=… names another store
+	@$(PYTHON) -m runyard.verify_log
 
 clean: ## Remove what the targets made: environments, builds, caches
 	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .aws-sam build .pytest_cache .mypy_cache .ruff_cache
@@ -133,18 +129,34 @@ clean: ## Remove what the targets made: environments, builds, caches
 
 # --- Environments: made once, and again only when their requirements have changed -----------------
 
-# The lock files are complete, so pip has nothing to resolve: --no-deps.
+# $(1): which Python, as tools/find-python takes it; $(2): what goes in. The lock files are complete,
+# so pip has nothing to resolve: --no-deps.
+define environment
+@echo "Installing $(2) into $(@D) (once, about a minute) ..."
+@python=$$(tools/find-python $(1)) && rm -rf $(@D) && "$$python" -m venv $(@D)
+@$(@D)/bin/python -m pip install -qq --no-deps --require-hashes -r $<
+endef
+
 .venv/.installed: requirements/dev.txt
-	@echo "Installing the development environment into .venv (once, about a minute) ..."
-	@python=$$(tools/find-python 3.11+) && rm -rf .venv && "$$python" -m venv .venv
-	@$(PYTHON) -m pip install -qq --no-deps --require-hashes -r requirements/dev.txt
+	$(call environment,3.11+,the development environment)
 	@$(PYTHON) -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv-sam/.installed: requirements/sam.txt
-	@echo "Installing the SAM command line into .venv-sam (once, about a minute) ..."
-	@python=$$(tools/find-python 3.11+) && rm -rf .venv-sam && "$$python" -m venv .venv-sam
-	@$(SAM_PYTHON) -m pip install -qq --no-deps --require-hashes -r requirements/sam.txt
+	$(call environment,3.11+,the SAM command line)
+	@touch $@
+
+.venv-checkov/.installed: requirements/checkov.txt
+	$(call environment,3.11+,checkov)
+	@touch $@
+
+.venv-peers/.installed: requirements/peers.txt
+	$(call environment,3.11+,the peers of the benchmarks)
+	@touch $@
+
+# Python 3.13: the emulator runs the functions in its own interpreter.
+.venv-rehearsal/.installed: requirements/rehearsal.txt
+	$(call environment,3.13,the emulator of the rehearsal)
 	@touch $@
 
 # Clients of streams that come by npm. Their tests are skipped where it is not there, and say so.
@@ -152,12 +164,6 @@ tests/clients/node_modules/.installed: tests/clients/package-lock.json
 	@if ! command -v npm >/dev/null; then exit 0; fi; cd tests/clients && \
 	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
 	  echo "npm could not install tests/clients: the tests of its clients will be skipped" >&2
-
-.venv-checkov/.installed: requirements/checkov.txt
-	@echo "Installing checkov into .venv-checkov (once, about a minute) ..."
-	@python=$$(tools/find-python 3.11+) && rm -rf .venv-checkov && "$$python" -m venv .venv-checkov
-	@.venv-checkov/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/checkov.txt
-	@touch $@
 
 # The layers of dependencies and Lambda's runtime, for this machine: what is built is for arm64.
 build/here/.installed: layers/Makefile layers/dependencies/requirements.txt \
@@ -170,16 +176,3 @@ build/here/.installed: layers/Makefile layers/dependencies/requirements.txt \
 	  "$$python" -m pip install -qq --no-deps --require-hashes --no-compile \
 	    --target build/here/runtime -r requirements/runtime.txt && \
 	  "$$python" -m compileall -qq build/here/runtime && echo "$$python" > $@
-
-.venv-peers/.installed: requirements/peers.txt
-	@echo "Installing the peers of the benchmarks into .venv-peers (once, about a minute) ..."
-	@python=$$(tools/find-python 3.11+) && rm -rf .venv-peers && "$$python" -m venv .venv-peers
-	@.venv-peers/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/peers.txt
-	@touch $@
-
-# Python 3.13: the emulator runs the functions in its own interpreter.
-.venv-rehearsal/.installed: requirements/rehearsal.txt
-	@echo "Installing the emulator of the rehearsal into .venv-rehearsal (once, about a minute) ..."
-	@python=$$(tools/find-python 3.13) && rm -rf .venv-rehearsal && "$$python" -m venv .venv-rehearsal
-	@.venv-rehearsal/bin/python -m pip install -qq --no-deps --require-hashes -r requirements/rehearsal.txt
-	@touch $@
