@@ -104,7 +104,7 @@ def _answer(run: dict[str, Any]) -> tuple[str, str, Any]:
 
 
 class LangGraph(Dialect):
-    """LangGraph's server. Its graphs are in `benchmarks/peers/langgraph`."""
+    """LangGraph's server. Its graphs are in `benchmarks/langgraph`."""
 
     ids_are_dense = False
     delta = re.compile(rb'^data: \{"delta":', re.MULTILINE)
