@@ -58,8 +58,8 @@ def settled_by_answers(step: Step, calls: Iterable[Call]) -> list[Draft]:
 def begun_with(step: Step, reply: Mapping[str, Any]) -> list[Draft]:
     """What says that the calls of a new reply begin, to be put together with the reply.
 
-    None where they may not begin at once: the working time is over, or this worker's own soon is.
-    Nor with an output schema, where a call may be the answer, or of a reply that was cut off.
+    Nothing where they may not begin at once: the working time is over, or this worker's own soon
+    is. Nor with an output schema, where a call may be the answer, or of a reply that was cut off.
     """
     definition, time_left = step.snapshot.definition, step.budget.left("wall_clock_seconds")
     calls = [
