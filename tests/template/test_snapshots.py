@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.template.repository import told_by_a_new_process
+from tests.template.repository import ROOT, told_by_a_new_process
 
-FUNCTIONS = ("api", "run_step", "request_input", "close_run", "sweep", "publish_agents")
+FUNCTIONS = sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py"))
 
 # Runs in a process of its own. Only our own lines are watched: what the standard library does to
 # itself at import is its own affair.
