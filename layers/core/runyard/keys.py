@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import get_args
 
 import boto3
@@ -166,9 +165,10 @@ def _opened(arguments: argparse.Namespace) -> Iterator[_Store]:
         records = Table(boto3.client("dynamodb"), table)
         yield _Store(AccessKeys(records), ProjectCaps(records), RetentionDays(records))
         return
+    from runyard.dev.data_dir import chosen_data_dir
     from runyard.dev.open_store import open_store
 
-    with open_store(Path(os.environ.get("DATA_DIR") or ".runyard")) as stores:
+    with open_store(chosen_data_dir()) as stores:
         yield _Store(stores.access_keys, stores.project_caps, stores.retention_days)
 
 

@@ -7,7 +7,6 @@ local stack's in `DATA_DIR` (default `.runyard`), whether the stack is running o
 import os
 import sys
 from collections import Counter
-from pathlib import Path
 
 from runyard.engine.verify_log import faults_of_run
 from runyard.store.stores import Stores
@@ -42,9 +41,10 @@ def main() -> int:
         from runyard.bootstrap import connect
 
         return min(verify(connect()), 1)
+    from runyard.dev.data_dir import chosen_data_dir
     from runyard.dev.open_store import open_store
 
-    data_dir = Path(os.environ.get("DATA_DIR") or ".runyard")
+    data_dir = chosen_data_dir()
     if not (data_dir / "lock").exists():
         print(f"{data_dir} holds no runs: it is not a local stack's DATA_DIR", file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ from typing import NoReturn
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.read_agents import read_agents
 from runyard.dev.access_key import DEVELOPMENT_KEY
+from runyard.dev.data_dir import chosen_data_dir
 from runyard.dev.errors import LocalStackError
 from runyard.dev.supervisor import REPOSITORY, SWEEP_SECONDS, LocalStack
 from runyard.domain.errors import DefinitionError
@@ -60,7 +61,7 @@ def _start() -> LocalStack:
     _check(files)
     threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
     return LocalStack.start(
-        data_dir=Path(os.environ.get("DATA_DIR") or ".runyard"),
+        data_dir=chosen_data_dir(),
         port=_port(),
         agents_dir=agents_dir,
         key=os.environ.get("ACCESS_KEY") or DEVELOPMENT_KEY,

@@ -2,11 +2,17 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 from runyard.dev.errors import DataDirInUseError, LocalStackError
+
+
+def chosen_data_dir() -> Path:
+    """The folder that `DATA_DIR` names, or else `.runyard`."""
+    return Path(os.environ.get("DATA_DIR") or ".runyard")
 
 
 def lock(data_dir: Path) -> IO[str]:

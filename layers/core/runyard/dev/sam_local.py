@@ -8,7 +8,6 @@ after each start of the stack, whose ports are others then.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.dev.clients import ENDPOINTS, client
+from runyard.dev.data_dir import chosen_data_dir
 from runyard.dev.loopback_http import HOST
 from runyard.dev.supervisor import NOTES_FILE
 from runyard.dev.template import LocalTemplate, read_template
@@ -63,7 +63,7 @@ def main() -> int:
         "--host", default="host.docker.internal", help="what a container calls this machine"
     )
     arguments = parser.parse_args()
-    notes = Path(os.environ.get("DATA_DIR") or ".runyard", NOTES_FILE)
+    notes = chosen_data_dir() / NOTES_FILE
     built = BUILD / "template.yaml"
     for needed, command in ((notes, "make dev"), (built, "make build")):
         if not needed.exists():
