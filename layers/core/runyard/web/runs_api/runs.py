@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from runyard.bootstrap import Services
 from runyard.domain.errors import NotFoundError
 from runyard.domain.runs import Run
-from runyard.engine.cancel_run import cancel_run
 from runyard.engine.delete_run import delete_run
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
@@ -21,6 +20,7 @@ from runyard.store.files import NewFile
 from runyard.store.idempotency import HEADER, Claim
 from runyard.web.auth import run_of, run_to_delete
 from runyard.web.bodies import parsed_body, validated
+from runyard.web.cancels import canceled
 from runyard.web.dependencies import Reader, RunId, Uses, Writer
 from runyard.web.idempotency import once
 from runyard.web.json_response import JsonResponse
@@ -157,12 +157,7 @@ async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -
     run = await run_of(services, key, run_id)
 
     async def end(_: Claim | None) -> Response:
-        # Also one that is canceled: its execution may not have been stopped.
-        if run.status not in ("completed", "failed"):
-            await asyncio.to_thread(
-                cancel_run, services.stores, services.orchestrator, run.id, key.id
-            )
-            services.followed_runs.wake(run.id)
+        await canceled(services, run, key.id)
         return JsonResponse({"message": "canceled"})
 
     return await once(request, services, key, {}, end)

@@ -1,6 +1,5 @@
 """Runs in threads: start one, look at it, answer it, cancel it."""
 
-import asyncio
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
@@ -10,12 +9,12 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from runyard.bootstrap import Services
 from runyard.domain.runs import Run
 from runyard.domain.threads import Thread
-from runyard.engine.cancel_run import cancel_run
 from runyard.engine.start_run import NewRun, start_run
 from runyard.store.access_keys import AccessKey
 from runyard.store.idempotency import Claim
 from runyard.web.auth import run_of
 from runyard.web.bodies import parsed_body
+from runyard.web.cancels import canceled
 from runyard.web.dependencies import RunId, Uses
 from runyard.web.idempotency import once
 from runyard.web.json_response import JsonResponse
@@ -94,13 +93,7 @@ async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -
     """End the run as canceled; a run that has ended stays as it is."""
     body = await parsed_body(request, CancelRun, optional=True)
     run = await run_of(services, key, run_id)
-    # Also one that is canceled: its execution may not have been stopped.
-    if run.status not in ("completed", "failed"):
-        remarks = body.model_dump(exclude_none=True)
-        await asyncio.to_thread(
-            cancel_run, services.stores, services.orchestrator, run.id, key.id, remarks
-        )
-        services.followed_runs.wake(run.id)
+    await canceled(services, run, key.id, body.model_dump(exclude_none=True))
     return JsonResponse({"ok": True})
 
 
