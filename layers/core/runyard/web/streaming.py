@@ -56,21 +56,37 @@ async def stream_answer(
     headers: Mapping[str, str] | None = None,
     ticket: str | None = None,
 ) -> Response:
-    """The events behind `after`; behind a door that holds bodies back, `303` to the other door.
-
-    The ticket in its address opens it for this run alone, so no header has to survive the way. It
-    is the caller's own where there is one: nobody has a ticket renewed by a ticket.
-    """
+    """The events behind `after`; behind a door that holds bodies back, `303` to the other door."""
     settings, headers = services.settings, headers or {}
     if not settings.stream_url:
         return event_stream(services.followed_runs, settings, run_id, after, shape, headers)
     query: dict[str, object] = {route.cursor: after} if after else {}
     if not shape.follow:
         query["follow"] = "false"
+    path = route.path.format(run_id=run_id)
+    return await sent_on(services, run_id, path, "stream", ticket, query=query, headers=headers)
+
+
+async def sent_on(
+    services: Services,
+    run_id: str,
+    path: str,
+    scope: tickets.Scope,
+    ticket: str | None,
+    *,
+    query: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """`303` to this path of the door that can stream.
+
+    The ticket in its address opens it for this run alone, so no header has to survive the way. It
+    is the caller's own where there is one: nobody has a ticket renewed by a ticket.
+    """
     if ticket is None:
-        ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
-    address = _address(settings.stream_url, route, run_id, ticket, query)
-    return Response(status_code=HTTPStatus.SEE_OTHER, headers={**headers, "Location": address})
+        ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id, scope)
+    address = _address(services.settings.stream_url, path, ticket, query or {})
+    told = {**(headers or {}), "Location": address}
+    return Response(status_code=HTTPStatus.SEE_OTHER, headers=told)
 
 
 async def ticket_view(
@@ -82,14 +98,11 @@ async def ticket_view(
     return {
         "ticket": ticket,
         "expires_at": tickets.expires_at(ticket),
-        "url": _address(base_url, route, run_id, ticket, {}),
+        "url": _address(base_url, route.path.format(run_id=run_id), ticket, {}),
     }
 
 
-def _address(
-    base_url: str, route: StreamRoute, run_id: str, ticket: str, query: Mapping[str, object]
-) -> str:
-    path = route.path.format(run_id=run_id)
+def _address(base_url: str, path: str, ticket: str, query: Mapping[str, object]) -> str:
     return f"{base_url.rstrip('/')}{path}?{urlencode({'ticket': ticket, **query})}"
 
 

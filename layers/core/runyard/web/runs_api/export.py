@@ -7,23 +7,20 @@ batch, so its size does not matter to this process.
 """
 
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
 
 import pydantic_core
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from runyard.bootstrap import Services
 from runyard.domain.errors import NotFoundError
 from runyard.domain.runs import Run
 from runyard.store.stores import Stores
-from runyard.web import tickets
 from runyard.web.auth import run_to_export, ticket_of
 from runyard.web.dependencies import RunId, Uses
 from runyard.web.runs_api.schemas import request_view, run_view
+from runyard.web.streaming import sent_on
 
 router = APIRouter()
 
@@ -35,22 +32,14 @@ async def export_run(run_id: RunId, request: Request, services: Uses) -> Respons
     """The run, whole; behind a door that holds bodies back, `303` to the other door."""
     run = await run_to_export(request, services, run_id)
     if services.settings.stream_url:
-        return await _at_the_other_door(request, services, run)
+        path = f"/v1/runs/{run.id}/export"
+        return await sent_on(services, run.id, path, "export", ticket_of(request))
     shown = await run_in_threadpool(services.stores.runs.get, run.id)
     if shown is None:  # It was just deleted.
         raise NotFoundError
     headers = {"Content-Disposition": f'attachment; filename="run-{run.id}.jsonl"'}
     chunks = _chunks(services.stores, shown)
     return StreamingResponse(chunks, media_type=MEDIA_TYPE, headers=headers)
-
-
-async def _at_the_other_door(request: Request, services: Services, run: Run) -> Response:
-    ticket = ticket_of(request)  # The caller's own is passed on: no ticket renews a ticket.
-    if ticket is None:
-        ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run.id, "export")
-    query = urlencode({"ticket": ticket})
-    address = f"{services.settings.stream_url.rstrip('/')}/v1/runs/{run.id}/export?{query}"
-    return Response(status_code=HTTPStatus.SEE_OTHER, headers={"Location": address})
 
 
 def _chunks(stores: Stores, run: Run) -> Iterator[bytes]:
