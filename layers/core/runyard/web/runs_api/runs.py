@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard.bootstrap import Services
 from runyard.domain.errors import NotFoundError
-from runyard.domain.runs import Run
+from runyard.domain.runs import ENDED, Run
 from runyard.engine.delete_run import delete_run
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
@@ -40,7 +40,7 @@ from runyard.web.streaming import stream_answer
 
 router = APIRouter()
 
-_SETTLED = {"awaiting_input", "completed", "failed", "canceled"}
+_SETTLED = {"awaiting_input", *ENDED}
 
 
 @router.post("/runs")
