@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from mangum import Mangum
 
+from runyard import quick_imports
 from runyard.event_loops import event_loop
 from runyard.observability import invocation
 from runyard.web.app import create_app
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _asgi = Mangum(create_app(), lifespan="off")
+quick_imports.end()
 
 
 @invocation

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]
 
+from runyard import quick_imports
 from runyard.bootstrap import preload_models, worker
 from runyard.engine.advance_run import advance_run
 from runyard.event_loops import run_async
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 preload_models()
 # Processes that start from one snapshot would all wait for the same random times.
 register_after_restore(random.seed)
+quick_imports.end()
 
 
 @invocation

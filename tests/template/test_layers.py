@@ -126,3 +126,11 @@ services()
 print(json.dumps(asked))
 """
     assert told_by_a_new_process(made, "api", {"AGENTS_KEY": "agents/agents.json"}) == ["dynamodb"]
+
+
+@pytest.mark.parametrize("function", ["api", "run_step"])
+def test_garbage_is_collected_once_the_imports_are_done(function: str) -> None:
+    told = (
+        "import gc, handler, json; print(json.dumps([gc.isenabled(), gc.get_freeze_count() > 0]))"
+    )
+    assert told_by_a_new_process(told, function) == [True, True]

@@ -4,7 +4,6 @@ Each function asks for what it needs, once per process; the heavy parts are impo
 that use them.
 """
 
-import gc
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -205,9 +204,6 @@ def worker() -> "Worker":
     from runyard.engine.worker import Worker
 
     configured, export_spans = settings(), _span_exporter()
-    # All that was imported stays: without this, a collection every few thousand events looks
-    # through it again, for 70 ms of a whole processor.
-    gc.freeze()
     return Worker(
         stores=connect(),
         model_for=_model_for,

@@ -4,6 +4,7 @@ import logging
 
 from fastapi import FastAPI
 
+from runyard import quick_imports
 from runyard.observability import logger
 from runyard.web import app
 
@@ -12,4 +13,6 @@ def create_app() -> FastAPI:
     """The app, in a process whose every line is JSON, the server's own among them."""
     server = logging.getLogger("uvicorn")
     server.handlers, server.propagate = logger.handlers, False
-    return app.create_app()
+    made = app.create_app()
+    quick_imports.end()
+    return made
