@@ -316,6 +316,26 @@ def test_a_threads_messages_stay_and_its_list_forgets_the_run(
     assert faults_of_run(stores, again.json()["run_id"]) == []
 
 
+@pytest.mark.parametrize("path", ["/threads/{thread_id}/runs", "/runs"])
+def test_a_page_follows_on_a_run_that_is_deleted_meanwhile(
+    door: TestClient, service: Service, path: str
+) -> None:
+    base = "/threads/v1"
+    thread_id = door.post(f"{base}/threads").json()["id"]
+    run_ids = []
+    for _ in range(2):
+        door.post(f"{base}/threads/{thread_id}/messages", json={"content": "Hello"})
+        started = door.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
+        run_ids.append(started.json()["run_id"])
+        service.wait(run_ids[-1], "completed")
+    older, newer = run_ids
+    first = door.get(base + path.format(thread_id=thread_id), params={"limit": 1})
+    assert [row["run_id"] for row in first.json()] == [newer]
+    assert door.delete(f"/v1/runs/{newer}").status_code == 204
+    second = door.get(first.links["next"]["url"])
+    assert [row["run_id"] for row in second.json()] == [older]
+
+
 # --- interruptions -------------------------------------------------------------------------------
 
 

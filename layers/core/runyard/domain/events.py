@@ -5,7 +5,7 @@ log, and nothing follows it.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import pydantic_core
@@ -124,8 +124,3 @@ def from_line(line: str) -> Event:
     """The event of a line. Fields that this release does not know are left out."""
     fields = pydantic_core.from_json(line)
     return Event(*(fields[name] for name in Event._fields))
-
-
-def terminal_of(events: Sequence[Event]) -> Event | None:
-    """The event that ended the run, where it has ended."""
-    return events[-1] if events and events[-1].is_terminal else None

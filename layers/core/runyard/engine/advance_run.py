@@ -19,7 +19,7 @@ from runyard.engine.expiry import expire, wait_for, wait_on
 from runyard.engine.genai_spans import agent_span
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
-from runyard.engine.model_reply import add_reply, recovered
+from runyard.engine.model_reply import add_reply
 from runyard.engine.roll_over import next_execution
 from runyard.engine.tool_calls import longest, perform_calls, settled_by_answers
 from runyard.engine.worker import Step, Worker
@@ -158,7 +158,7 @@ async def _take_up(step: Step) -> None:
         await _start(step)
     if step.history.mid_step and step.history.last_type != "run.recovered":
         # Also the fence: a worker that was thought dead loses its next append to this event.
-        await step.append([recovered(step, "step_interrupted")])
+        await step.append([step.journal.recovered("step_interrupted")])
 
 
 async def _start(step: Step) -> None:

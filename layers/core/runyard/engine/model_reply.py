@@ -55,7 +55,7 @@ async def add_reply(step: Step) -> None:
                 return span.replied(await _stream_reply(step, stream, allowed, hold))
         except LimitExceededError:
             if step.history.partial_reply:
-                await step.append([recovered(step, "limit_met")])
+                await step.append([step.journal.recovered("limit_met")])
             raise
         except ModelUnavailableError as error:
             if not error.was_tried:
@@ -66,7 +66,7 @@ async def add_reply(step: Step) -> None:
                 raise _given_up(error) from error
             if step.history.partial_reply:
                 # What was shown of this reply is void: watchers must hear of it.
-                await step.append([recovered(step, "model_interrupted")])
+                await step.append([step.journal.recovered("model_interrupted")])
             await asyncio.sleep(delay)
             attempt += 1
 
@@ -75,11 +75,6 @@ def _given_up(error: ModelUnavailableError) -> ModelUnavailableError:
     """The same, with what the reader of a failed run wants to know: since when."""
     message = tried_last(str(error), time.time())
     return ModelUnavailableError(message, error.retry_after, kind=error.kind)
-
-
-def recovered(step: Step, reason: str) -> Draft:
-    """What says that the step is taken up again: what it had published of its reply is void."""
-    return step.journal.recovered(reason)
 
 
 async def _stream_reply(

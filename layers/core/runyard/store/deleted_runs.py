@@ -50,6 +50,7 @@ class DeletedRun(BaseModel):
     org_id: str
     project_id: str
     deleted_at: str
+    started_at: str = ""
     ttl: int | None = None
     status: RunStatus = "completed"
     ended_at: str = ""
@@ -137,7 +138,9 @@ class DeletedRuns:
         )
         tombstone = {
             **record,
-            **deleted.model_dump(include={"id", "org_id", "project_id", "deleted_at"}),
+            **deleted.model_dump(
+                include={"id", "org_id", "project_id", "started_at", "deleted_at"}
+            ),
             "ttl": int(time.time()) + TOMBSTONE_SECONDS,
         }
         self.records.put(tombstone)

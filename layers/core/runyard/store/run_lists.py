@@ -17,6 +17,7 @@ from typing import Any
 from runyard.domain.runs import ENDED, Run
 from runyard.store import keys
 from runyard.store.beginnings import Beginnings
+from runyard.store.deleted_runs import DeletedRun
 from runyard.store.index_reader import IndexReader
 from runyard.store.keys import run_id_of as _id
 from runyard.store.list_marks import ListMarks
@@ -60,7 +61,11 @@ class RunLists:
         self._beginnings = beginnings
 
     def newest(
-        self, projects: Sequence[str], statuses: frozenset[str], before: Run | None, limit: int
+        self,
+        projects: Sequence[str],
+        statuses: frozenset[str],
+        before: Run | DeletedRun | None,
+        limit: int,
     ) -> list[str]:
         """The ids of the newest runs of these projects, newest first; no statuses: of any.
 

@@ -13,6 +13,7 @@ from runyard.domain.errors import ThreadBusyError, ThreadNotFoundError
 from runyard.domain.runs import Run
 from runyard.domain.threads import Thread
 from runyard.store import keys
+from runyard.store.deleted_runs import DeletedRun
 from runyard.store.dynamo import Change, ConditionFailedError, Key
 from runyard.store.newest_first import newest_first
 from runyard.store.payloads import Payloads
@@ -75,7 +76,7 @@ class Threads:
             raise ThreadNotFoundError from error
         return thread.model_copy(update=fields)
 
-    def newest_runs(self, thread_id: str, before: Run | None, limit: int) -> list[str]:
+    def newest_runs(self, thread_id: str, before: Run | DeletedRun | None, limit: int) -> list[str]:
         """The ids of the thread's newest runs, newest first; with `before`, only older ones."""
         values = {":pk": keys.thread(thread_id)["pk"], ":from": "RUN#", ":until": "RUN#~"}
         if before is not None:
