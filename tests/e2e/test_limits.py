@@ -203,7 +203,7 @@ def test_a_page_may_read_an_error_that_nobody_caught(
         raise RuntimeError("nobody expects this")
 
     services: Any = door.app.state.services  # type: ignore[attr-defined]
-    monkeypatch.setattr(services.stores.runs, "get", broken)
+    monkeypatch.setattr(services.stores.runs, "record", broken)
     response = door.get(f"/v1/runs/{new_id()}", headers={"Origin": ORIGIN})
     assert response.status_code == 500
     assert response.headers["access-control-allow-origin"] == ORIGIN
