@@ -51,7 +51,7 @@ FIELDS = LOG_FIELDS | set(About.__annotations__) | set(get_args(Dimension)) | se
 # Words of the query language that stand where a field could.
 WORDS = {
     *("fields", "filter", "stats", "sort", "limit", "by", "as", "in", "and", "or", "not", "like"),
-    *("desc", "asc", "ispresent", "count", "latest", "min", "max", "sum", "pct", "bin"),
+    *("desc", "asc", "ispresent", "count", "earliest", "latest", "min", "max", "sum", "pct", "bin"),
 }
 
 
