@@ -10,6 +10,9 @@ from httpx_sse import ServerSentEvent, connect_sse
 
 TERMINAL = {"run.completed", "run.failed", "run.canceled"}
 
+# None is closed for its age: httpcore may close a connection that another thread was just given.
+CONNECTIONS = httpx.Limits(max_connections=300, keepalive_expiry=None)
+
 
 @dataclass
 class Service:
@@ -25,7 +28,7 @@ class Service:
             headers={"Authorization": f"Bearer {self.access_key}"},
             timeout=60,
             follow_redirects=True,  # One door sends streams to the other.
-            limits=httpx.Limits(max_connections=300),
+            limits=CONNECTIONS,
         )
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
+from tests.service import CONNECTIONS
+
 BASE_PATH = "/threads/v1"
 ENDED = ("completed", "failed", "cancelled")
 
@@ -28,7 +30,7 @@ class ThreadsService:
             headers={"Authorization": f"Bearer {self.access_key}"},
             timeout=60,
             follow_redirects=True,  # One door sends streams to the other.
-            limits=httpx.Limits(max_connections=100),
+            limits=CONNECTIONS,
         )
 
     def close(self) -> None:
