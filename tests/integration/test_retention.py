@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.clock import now, stamp
 from runyard.domain.ids import new_id
@@ -15,7 +16,7 @@ from runyard.store.stores import Stores
 from tests.recorded import recorded_run
 
 ENOUGH = 60.0
-# Other tests' projects have old runs, too.
+# Other projects here have old runs, too.
 FOR_AGES = 36_500
 
 
@@ -23,6 +24,20 @@ def days_ago(days: float) -> str:
     """So many days before the end of today, so that a fraction decides."""
     midnight = now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return stamp(midnight - timedelta(days=days))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack apart from the others': no sweep but those of the tests deletes anything."""
+    folder = tmp_path_factory.mktemp("retention")
+    with LocalStack.start(data_dir=folder, web=False, sweep_seconds=None) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stores(stack: LocalStack) -> Stores:
+    """Its stores."""
+    return stores_of(stack.environment)
 
 
 @pytest.fixture
