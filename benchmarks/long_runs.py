@@ -98,7 +98,7 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
         model_for=lambda used: Watched(used, asked),
         tools=ToolEnvironment({}),
     )
-    while run_async(advance_run(worker, run.id, 900)).outcome == "more":
+    while run_async(advance_run(worker, run.carried_by, 900)).outcome == "more":
         pass
     found = stores.runs.get(run.id)
     assert found is not None

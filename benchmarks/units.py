@@ -1,7 +1,7 @@
 """What runs use of AWS, counted and not timed: units, transitions, invocations.
 
 Units are what the DynamoDB emulator says that DynamoDB would count (ReturnConsumedCapacity), asked
-of every call that any process makes. Transitions are the states that the execution entered.
+of every call that any process makes. Transitions are the states that its executions entered.
 """
 
 import re
@@ -82,13 +82,24 @@ def _units(spans: Sequence[Span], *, writes: bool, table: str = "") -> float:
 
 
 def _transitions(stack: LocalStack, run_id: str) -> int:
-    """Asked again until the execution has ended."""
-    machine = stack.environment["RUN_MACHINE_ARN"]
-    arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"
+    """Of all the run's executions, asked again until each has ended."""
     states = stack.client("stepfunctions")
-    until = time.monotonic() + 10
-    while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
-        assert time.monotonic() < until, f"{run_id} is still at work"
-        time.sleep(0.1)
-    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
-    return sum(event["type"].endswith("StateEntered") for page in pages for event in page["events"])
+    until, entered = time.monotonic() + 10, 0
+    for machine in ("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN"):
+        pages = states.get_paginator("list_executions").paginate(
+            stateMachineArn=stack.environment[machine]
+        )
+        for execution in (one for page in pages for one in page["executions"]):
+            if not execution["name"].startswith(run_id):
+                continue
+            arn = execution["executionArn"]
+            while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
+                assert time.monotonic() < until, f"{run_id} is still at work"
+                time.sleep(0.1)
+            history = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+            entered += sum(
+                event["type"].endswith("StateEntered")
+                for page in history
+                for event in page["events"]
+            )
+    return entered

@@ -13,10 +13,10 @@ from runyard.agent.catalog import Catalog
 from runyard.bootstrap import Services
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
-from runyard.engine.orchestrator import Orchestrator
 from runyard.settings import Settings
 from runyard.store.ticket_keys import TicketKeys
 from runyard.web.app import create_app
+from tests.machines import orchestrator_of
 
 
 def services_of(stack: LocalStack, **configured: Any) -> Services:
@@ -25,7 +25,7 @@ def services_of(stack: LocalStack, **configured: Any) -> Services:
     return Services(
         settings=settings,
         stores=stores_of(stack.environment),
-        orchestrator=Orchestrator(lambda: stack.client("stepfunctions"), settings.run_machine_arn),
+        orchestrator=orchestrator_of(stack),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )

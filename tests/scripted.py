@@ -6,6 +6,9 @@ from typing import Any
 from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
+from runyard.domain.runs import Execution
+from runyard.engine.advance_run import Advance
+from runyard.engine.request_input import request_input
 from runyard.engine.worker import Worker
 from runyard.store.stores import Stores
 
@@ -43,3 +46,15 @@ def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> Wor
         flush_seconds=0,
         reserve_seconds=1,
     )
+
+
+def ask(
+    stores: Stores, execution: Execution, token: str = "token", met: Advance | None = None
+) -> bool:
+    """One invocation of request_input: about the limit that was `met`, or behind the newest event.
+
+    Gives whether it waits.
+    """
+    if met is None:
+        met = Advance("needs_input", limit_at=stores.log.last(execution.run_id)[0])
+    return request_input(stores, execution, token, met.limit, met.limit_at)

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runyard.bootstrap import connect
+from runyard.domain.runs import Execution
 from runyard.engine.close_run import close_run
 from runyard.observability import invocation, logger
 from runyard.telemetry import working_on
@@ -24,12 +25,11 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     cause = ""
     if "detail" in event:
         detail = event["detail"]
-        run_id, execution = json.loads(detail["input"])["run_id"], detail["name"]
+        run_id, name = json.loads(detail["input"])["run_id"], detail["name"]
         error = _ERROR_OF_STATUS.get(detail["status"], "ExecutionFailed")
     else:
-        # An execution of an older release does not say its name.
-        run_id, execution = event["run_id"], event.get("execution", "")
+        run_id, name = event["run_id"], event["execution"]
         error, cause = (event.get("error", {}).get(name, "") for name in ("Error", "Cause"))
     working_on.add(run_id=run_id)
     logger.warning("run closed from outside", extra={"error": error})
-    close_run(connect(), run_id, error, execution=execution, cause=cause)
+    close_run(connect(), Execution.named(name, run_id), error, cause)

@@ -5,7 +5,8 @@ Invoked by the state machine, which then waits for the token and not for this fu
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import connect
+from runyard.bootstrap import connect, going_on
+from runyard.domain.runs import Execution
 from runyard.engine.request_input import request_input
 from runyard.observability import invocation
 from runyard.telemetry import working_on
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Take `{run_id, task_token, limit, limit_at}`.
+    """Take `{run_id, execution, task_token, limit, limit_at}`.
 
-    AlreadyAnsweredError sends the machine on without a wait.
+    Where there is nothing to wait for, end the wait.
     """
     working_on.add(run_id=event["run_id"])
-    # An execution of an older release knows nothing of limits.
-    limit, limit_at = event.get("limit", ""), event.get("limit_at", 0)
-    request_input(connect(), event["run_id"], event["task_token"], limit, limit_at)
+    execution, token = Execution.named(event["execution"], event["run_id"]), event["task_token"]
+    if not request_input(connect(), execution, token, event["limit"], event["limit_at"]):
+        going_on().resume(token)

@@ -1,14 +1,15 @@
 """Carries a run on for as long as one invocation may last. Invoked by the state machine."""
 
 import random
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]
 
 from runyard import quick_imports
-from runyard.bootstrap import preload_models, worker
+from runyard.bootstrap import going_on, preload_models, worker
+from runyard.domain.runs import Execution
 from runyard.engine.advance_run import advance_run
+from runyard.engine.go_on import go_on
 from runyard.event_loops import run_async
 from runyard.observability import invocation
 from runyard.telemetry import working_on
@@ -24,14 +25,13 @@ quick_imports.end()
 
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Take `{run_id, execution, state}`, where `state` is what the last turn of it gave, if any.
+    """Take `{run_id, execution, resume_machine}`, the last two of which are a name and an ARN.
 
-    Give `{run_id, turns}` and what `Advance` says.
+    Give `{outcome}`, for whoever reads an execution's history.
     """
-    run_id = event["run_id"]
-    working_on.add(run_id=run_id)
+    working_on.add(run_id=event["run_id"])
+    execution = Execution.named(event["execution"], event["run_id"])
     seconds = context.get_remaining_time_in_millis() / 1000
-    # An execution of an older release says neither its name nor its turns.
-    execution, turns = event.get("execution", ""), event.get("state", {}).get("turns", 0)
-    advance = run_async(advance_run(worker(), run_id, seconds, execution, turns))
-    return {"run_id": run_id, "turns": turns + 1, **asdict(advance)}
+    advance = run_async(advance_run(worker(), execution, seconds))
+    go_on(going_on(event["resume_machine"]), execution, advance)
+    return {"outcome": advance.outcome}

@@ -51,7 +51,7 @@ class Journey(RunSeen):
     def go(self) -> None:
         """From the start to the end, and to the end of whatever is still at work then."""
         forget_process()
-        self.world.machine.refusals = 0
+        self.world.machine.refusals = self.world.short_turns = 0
         self.scenario.prepare(self)
         self.start()
         for _ in range(10):

@@ -68,8 +68,13 @@ def _vanish_for_good(journey: Journey) -> None:
     journey.sweep()
 
 
+def _no_time(journey: Journey) -> None:
+    """The first worker has no time for a step, and lets the next execution go on."""
+    journey.world.short_turns = 1
+
+
 def _hand_over_in_vain(journey: Journey) -> None:
-    """The execution that is to follow a full one is never started by it."""
+    """The execution that is to follow is never started by the worker."""
     journey.world.machine.not_handed_over.add(journey.run_id)
 
 
@@ -88,7 +93,7 @@ def _answer_in_vain(journey: Journey) -> None:
 def _abort(journey: Journey) -> None:
     """Somebody stops the execution by hand."""
     for execution in journey.executions:
-        journey.world.machine.stop(execution.name)
+        journey.world.machine.stop(execution)
 
 
 def _cancel_at_work(journey: Journey) -> None:
@@ -188,7 +193,8 @@ SCENARIOS = (
     _case("plain", max_live_runs=1000),
     *map(_case, ("lookup", "note", "charge", "count", "today", "parallel")),
     _case("questions"),
-    _case("rolled over"),
+    _case("three questions"),
+    Scenario("out of time", {"case": "lookup"}, prepare=_no_time),
     _case("approval"),
     _case("expiry", act=_expire),
     _case("refused"),
@@ -211,7 +217,7 @@ SCENARIOS = (
     Scenario("given up", {"case": "questions"}, act=_vanish_for_good),
     Scenario("swept at work", {"case": "charge"}, prepare=_sweep_at_work),
     Scenario("swept", {"case": "questions"}, act=_look_and_answer),
-    Scenario("not handed over", {"case": "rolled over"}, prepare=_hand_over_in_vain),
+    Scenario("not handed over", {"case": "questions"}, prepare=_hand_over_in_vain),
     Scenario("not resumed", {"case": "approval"}, act=_answer_in_vain),
     Scenario("aborted", {"case": "questions"}, act=_abort),
     Scenario("thread", prepare=_thread("Hello")),

@@ -1,4 +1,4 @@
-"""Interprets `statemachines/run.asl.json` as Step Functions would, one task at a time.
+"""Interprets the files of `statemachines/` as Step Functions would, one task at a time.
 
 Retries come at once, and a wait ends when the test says so: hundreds of runs take seconds. Tokens
 are as strict as AWS: each attempt of a wait has its own, and it works once.
@@ -15,7 +15,8 @@ from typing import Any
 from runyard.domain.ids import new_id
 
 Invoke = Callable[[str, Mapping[str, Any]], Any]
-DEFINITION = Path("statemachines/run.asl.json")
+MACHINES = ("run", "resume")
+_ARN = "arn:aws:states:us-east-1:000000000000:stateMachine:crashes-"
 
 
 class TaskFailedError(Exception):
@@ -34,6 +35,7 @@ class ServiceError(Exception):
 class Execution:
     """One execution: where it is, what it carries, and whether it waits for a token."""
 
+    machine: str
     name: str
     input: Mapping[str, Any]
     state: str
@@ -50,40 +52,58 @@ class Execution:
         return self.status == "RUNNING" and not self.is_waiting
 
 
-class StateMachine:
-    """All executions of the machine; the next `refusals` calls that end something are refused."""
+def arn_of(machine: str) -> str:
+    """The ARN of the machine that this file defines."""
+    return f"{_ARN}{machine}"
+
+
+class StateMachines:
+    """All executions of the two; the next `refusals` calls that end something are refused."""
 
     def __init__(self) -> None:
-        definition = json.loads(DEFINITION.read_text(encoding="utf-8"))
-        self._states: dict[str, Any] = definition["States"]
-        self._first: str = definition["StartAt"]
+        self._definitions: dict[str, Any] = {
+            name: json.loads(Path(f"statemachines/{name}.asl.json").read_text(encoding="utf-8"))
+            for name in MACHINES
+        }
         self.executions: dict[str, Execution] = {}
         self.refusals = 0
         self.not_handed_over: set[str] = set()
-        """Runs that no further execution is started for, however often the machine tries."""
+        """Runs whose first execution cannot start another one, however often it tries."""
+        self.not_begun: set[str] = set()
+        """Runs of which the next start is refused in a way that nobody tries again."""
+        self._at_work = ""
 
     # --- what the service is asked for -------------------------------------------------------
 
-    def start(self, name: str, given: Mapping[str, Any]) -> Execution:
+    def start(self, arn: str, name: str, given: Mapping[str, Any]) -> Execution:
         """StartExecution: the same name and input again is the same execution while it runs."""
+        if self._at_work == given["run_id"] and self._at_work in self.not_handed_over:
+            raise ServiceError("ServiceUnavailable")
+        if name in self.not_begun:
+            self.not_begun.remove(name)
+            raise ServiceError("StateMachineDoesNotExist")
+        machine = arn.removeprefix(_ARN)
         found = self.executions.get(name)
         if found is not None:
             if found.status == "RUNNING" and found.input == given:
                 return found
             raise ServiceError("ExecutionAlreadyExists")
-        execution = Execution(name, given, self._first, dict(given))
+        first = self._definitions[machine]["StartAt"]
+        execution = Execution(machine, name, given, first, dict(given))
         self.executions[name] = execution
         return execution
 
-    def find(self, name: str) -> Execution:
+    def find(self, arn: str) -> Execution:
         """DescribeExecution."""
-        if name not in self.executions:
-            raise ServiceError("ExecutionDoesNotExist")
-        return self.executions[name]
+        for execution in self.executions.values():
+            if arn == f"{arn_of(execution.machine)}:{execution.name}".replace(
+                ":stateMachine:", ":execution:"
+            ):
+                return execution
+        raise ServiceError("ExecutionDoesNotExist")
 
-    def stop(self, name: str) -> None:
+    def stop(self, execution: Execution) -> None:
         """StopExecution."""
-        execution = self.find(name)
         if execution.status == "RUNNING":
             execution.status, execution.token, execution.is_waiting = "ABORTED", None, False
 
@@ -93,7 +113,7 @@ class StateMachine:
             if execution.token == token and execution.status == "RUNNING":
                 execution.token = None
                 if execution.is_waiting:
-                    self._leave(execution, self._states[execution.state]["Next"])
+                    self._leave(execution, self._state_of(execution))
                 return
         raise ServiceError("TaskTimedOut")
 
@@ -101,17 +121,16 @@ class StateMachine:
 
     def step(self, execution: Execution, invoke: Invoke) -> None:
         """Do what the present state says."""
-        state = self._states[execution.state]
+        state = self._state_of(execution)
         match state["Type"]:
             case "Succeed":
                 execution.status = "SUCCEEDED"
-            case "Choice":
-                self._choose(execution, state)
-            case "Pass":
-                execution.data[state["ResultPath"].removeprefix("$.")] = state["Result"]
-                self._leave(execution, state["Next"])
             case "Task":
-                self._task(execution, state, invoke)
+                self._at_work = execution.name
+                try:
+                    self._task(execution, state, invoke)
+                finally:
+                    self._at_work = ""
             case other:
                 raise AssertionError(f"{other} is not interpreted here")
 
@@ -119,25 +138,19 @@ class StateMachine:
         """The wait's time is over."""
         assert execution.is_waiting, "only a wait is timed out"
         execution.token, execution.is_waiting = None, False
-        self._fail(execution, self._states[execution.state], "States.Timeout")
+        self._fail(execution, self._state_of(execution), "States.Timeout")
 
-    def _choose(self, execution: Execution, state: Mapping[str, Any]) -> None:
-        for choice in state["Choices"]:
-            if _at(execution, choice["Variable"], execution.data) == choice["StringEquals"]:
-                return self._leave(execution, choice["Next"])
-        return self._leave(execution, state["Default"])
+    def _state_of(self, execution: Execution) -> Mapping[str, Any]:
+        state: Mapping[str, Any] = self._definitions[execution.machine]["States"][execution.state]
+        return state
 
     def _task(self, execution: Execution, state: Mapping[str, Any], invoke: Invoke) -> None:
         parameters = state["Parameters"]
         waits = state["Resource"].endswith(".waitForTaskToken")
         execution.token = new_id() if waits else None
         try:
-            if state["Resource"].endswith(":startExecution"):
-                self._start_another(execution, parameters)
-                result = None
-            else:
-                payload = _filled(execution, parameters["Payload"], execution.data)
-                result = invoke(_function(parameters["FunctionName"]), payload)
+            payload = _filled(execution, parameters["Payload"])
+            invoke(_function(parameters["FunctionName"]), payload)
         except TaskFailedError as error:
             if execution.status == "RUNNING" and not (waits and execution.token is None):
                 self._fail(execution, state, error.name)
@@ -146,19 +159,8 @@ class StateMachine:
             if waits and execution.token is not None:
                 execution.is_waiting = execution.status == "RUNNING"
                 return
-            if "ResultSelector" in state:
-                execution.data = _filled(execution, state["ResultSelector"], {"Payload": result})
         if execution.status == "RUNNING":
-            self._leave(execution, state["Next"])
-
-    def _start_another(self, execution: Execution, parameters: Mapping[str, Any]) -> None:
-        given = _filled(execution, parameters["Input"], execution.data)
-        if given["run_id"] in self.not_handed_over:
-            raise TaskFailedError("StepFunctions.SfnException")
-        try:
-            self.start(_at(execution, parameters["Name.$"], execution.data), given)
-        except ServiceError as error:
-            raise TaskFailedError(f"StepFunctions.{error}Exception") from error
+            self._leave(execution, state)
 
     def _fail(self, execution: Execution, state: Mapping[str, Any], name: str) -> None:
         for number, retry in enumerate(state.get("Retry", ())):
@@ -173,31 +175,45 @@ class StateMachine:
                 if catch["ResultPath"] is not None:
                     error = {"Error": name, "Cause": ""}
                     execution.data[catch["ResultPath"].removeprefix("$.")] = error
-                self._leave(execution, catch["Next"])
+                self._leave(execution, catch)
                 return
         execution.status = "FAILED"
 
-    def _leave(self, execution: Execution, following: str) -> None:
+    def _leave(self, execution: Execution, way: Mapping[str, Any]) -> None:
         execution.attempts.clear()
         execution.token, execution.is_waiting = None, False
-        execution.state = following
+        if way.get("End"):
+            execution.status = "SUCCEEDED"
+        else:
+            execution.state = way["Next"]
 
 
 def _is_meant(name: str, names: list[str]) -> bool:
     return name in names or "States.ALL" in names
 
 
-def _filled(
-    execution: Execution, template: Mapping[str, str], data: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {name.removesuffix(".$"): _at(execution, path, data) for name, path in template.items()}
+def _filled(execution: Execution, template: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name.removesuffix(".$"): _at(execution, value) if name.endswith(".$") else _given(value)
+        for name, value in template.items()
+    }
 
 
-def _at(execution: Execution, path: str, data: Mapping[str, Any]) -> Any:
+def _given(placeholder: str) -> str:
+    """What the template puts in place of `${ResumeMachineArn}`."""
+    assert placeholder == "${ResumeMachineArn}"
+    return arn_of("resume")
+
+
+def _at(execution: Execution, path: str) -> Any:
     """What stands at a path of the state's data (`$.`), or of the context (`$$.`)."""
     if path.startswith("$$."):
-        return {"$$.Task.Token": execution.token, "$$.Execution.Name": execution.name}[path]
-    value: Any = data
+        return {
+            "$$.Task.Token": execution.token,
+            "$$.Execution.Name": execution.name,
+            "$$.StateMachine.Id": arn_of(execution.machine),
+        }[path]
+    value: Any = execution.data
     for part in path.removeprefix("$").split(".")[1:]:
         value = value[part]
     return value

@@ -4,20 +4,17 @@ import json
 import time
 from typing import Any
 
-from tests.crashes.state_machine import Execution, ServiceError, StateMachine
+from tests.crashes.state_machine import Execution, ServiceError, StateMachines, arn_of
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
-MACHINE_ARN = "arn:aws:states:us-east-1:000000000000:stateMachine:crashes"
-_EXECUTION_ARN = MACHINE_ARN.replace(":stateMachine:", ":execution:")
 
-
-def step_functions(machine: StateMachine) -> LoopbackServer:
+def step_functions(machines: StateMachines) -> LoopbackServer:
     """A server for the four calls that Runyard makes."""
 
     def answer(received: Received, exchange: Exchange) -> None:
         operation = received.headers["x-amz-target"].partition(".")[2]
         try:
-            body = _answer(machine, operation, received.json)
+            body = _answer(machines, operation, received.json)
         except ServiceError as error:
             exchange.send_json(400, {"__type": str(error), "message": "refused"})
         else:
@@ -26,34 +23,35 @@ def step_functions(machine: StateMachine) -> LoopbackServer:
     return LoopbackServer(answer)
 
 
-def _answer(machine: StateMachine, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-    name = asked.get("executionArn", "").rpartition(":")[2]
+def _answer(machines: StateMachines, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
     match operation:
         case "StartExecution":
-            return _shown(machine.start(asked["name"], json.loads(asked["input"])))
+            given = json.loads(asked["input"])
+            return _shown(machines.start(asked["stateMachineArn"], asked["name"], given))
         case "DescribeExecution":
-            return _shown(machine.find(name)) | {"stateMachineArn": MACHINE_ARN}
+            execution = machines.find(asked["executionArn"])
+            return _shown(execution) | {"stateMachineArn": arn_of(execution.machine)}
         case "StopExecution":
-            _may_refuse(machine)
-            machine.stop(name)
+            _may_refuse(machines)
+            machines.stop(machines.find(asked["executionArn"]))
             return {"stopDate": time.time()}
         case "SendTaskSuccess":
-            _may_refuse(machine)
-            machine.succeed(asked["taskToken"])
+            _may_refuse(machines)
+            machines.succeed(asked["taskToken"])
             return {}
         case _:
             raise AssertionError(f"{operation} is not answered here")
 
 
-def _may_refuse(machine: StateMachine) -> None:
-    if machine.refusals:
-        machine.refusals -= 1
+def _may_refuse(machines: StateMachines) -> None:
+    if machines.refusals:
+        machines.refusals -= 1
         raise ServiceError("ServiceUnavailable")
 
 
 def _shown(execution: Execution) -> dict[str, Any]:
     return {
-        "executionArn": f"{_EXECUTION_ARN}:{execution.name}",
+        "executionArn": f"{arn_of(execution.machine)}:{execution.name}",
         "startDate": time.time(),
         "status": execution.status,
     }

@@ -1,7 +1,7 @@
 """Where the runs of the crash tests live: processes that can die, and the systems around them.
 
-The handlers, the composition root, boto3 and the stores are the real ones. Only the state machine
-is in hand, so that a run takes milliseconds, and each process counts what it calls.
+The handlers, the composition root, boto3 and the stores are the real ones. Only the state machines
+are in hand, so that a run takes milliseconds, and each process counts what it calls.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ from runyard.dev.supervisor import LocalStack
 from runyard.engine import retries
 from runyard.store import histories
 from runyard.store.stores import Stores
-from tests.crashes.state_machine import StateMachine
-from tests.crashes.step_functions import MACHINE_ARN, step_functions
+from tests.crashes.state_machine import StateMachines, arn_of
+from tests.crashes.step_functions import step_functions
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 # The function of each verb that the state machine, a rule or a schedule invokes.
@@ -90,8 +90,10 @@ class World:
     """Spoken to without a process in between: what it reads is nobody's call."""
     s3: Any
     bucket: str
-    machine: StateMachine = field(default_factory=StateMachine)
+    machine: StateMachines = field(default_factory=StateMachines)
     till: Till = field(default_factory=Till)
+    short_turns: int = 0
+    """So many of the next invocations of run_step have no time for a step."""
     _at_work: Process | None = None
     _here: threading.local = field(default_factory=threading.local)
 
@@ -121,14 +123,21 @@ class World:
 
     def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
         """One invocation in the process that is at work."""
-        result = HANDLERS[function](json.loads(json.dumps(payload)), _CONTEXT)
+        context: Any = _CONTEXT
+        if function == "run_step" and self.short_turns:
+            self.short_turns -= 1
+            context = SimpleNamespace(
+                **{**vars(_CONTEXT), "get_remaining_time_in_millis": lambda: 1000}
+            )
+        result = HANDLERS[function](json.loads(json.dumps(payload)), context)
         return json.loads(json.dumps(result))
 
 
 def forget_stores() -> None:
     """What a process has read and keeps."""
     for kept in (
-        *(bootstrap.connect, bootstrap.orchestrator, bootstrap.worker, bootstrap.secret),
+        *(bootstrap.connect, bootstrap.orchestrator, bootstrap.going_on, bootstrap.worker),
+        bootstrap.secret,
         *(bootstrap.retention, bootstrap.publisher, bootstrap.courier, bootstrap.delivery_queue),
     ):
         kept.cache_clear()
@@ -203,10 +212,10 @@ def _own_environment(machine: LoopbackServer, till: LoopbackServer) -> dict[str,
     return {
         "AWS_ENDPOINT_URL_SFN": machine.url,
         "AWS_ENDPOINT_URL_LAMBDA": till.url,
-        "RUN_MACHINE_ARN": MACHINE_ARN,
+        "RUN_MACHINE_ARN": arn_of("run"),
+        "RESUME_MACHINE_ARN": arn_of("resume"),
         "AGENT_VARIABLES": json.dumps({"CRM_URL": till.url}),
         "HTTP_PRIVATE_HOSTS": till.host_and_port,
         "FLUSH_MS": "0",
         "STEP_RESERVE_SECONDS": "1",
-        "EXECUTION_MAX_TURNS": "2",  # The third turn of an execution is another one's.
     }

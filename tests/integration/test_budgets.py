@@ -13,18 +13,14 @@ from runyard.agent.catalog import Catalog
 from runyard.agent.definition import Limits, Route
 from runyard.dev.access_key import ORG_ID, PROJECT_ID
 from runyard.dev.supervisor import LocalStack
-from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.verify_log import faults_of_run
 from runyard.store.stores import Stores
+from tests.machines import orchestrator_of
 from tests.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
 from tests.service import Service, assert_whole
 
 Start = Callable[..., str]
-
-
-def machine_of(stack: LocalStack) -> Orchestrator:
-    return Orchestrator(lambda: stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
 
 
 @pytest.fixture
@@ -36,7 +32,7 @@ def start(stack: LocalStack, stores: Stores) -> Start:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
         snapshot = agent.model_copy(update={"definition": definition})
         wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": case})
-        return start_run(stores, machine_of(stack), snapshot, wanted).id
+        return start_run(stores, orchestrator_of(stack), snapshot, wanted).id
 
     return begin
 
@@ -201,7 +197,7 @@ def start_at(
         }
     )
     wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
-    return start_run(stores, machine_of(stack), snapshot, wanted).id
+    return start_run(stores, orchestrator_of(stack), snapshot, wanted).id
 
 
 def test_a_provider_that_takes_too_long_is_hung_up_on(
@@ -247,6 +243,6 @@ def test_money_without_a_price_is_a_fault_of_the_agent(
     definition = agent.definition.model_copy(update={"limits": Limits(usd=Decimal(1))})
     wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "parallel"})
     snapshot = agent.model_copy(update={"definition": definition})
-    failed = service.wait(start_run(stores, machine_of(stack), snapshot, wanted).id, "failed")
+    failed = service.wait(start_run(stores, orchestrator_of(stack), snapshot, wanted).id, "failed")
     assert failed["error"]["code"] == "definition_invalid"
     assert "needs a price" in json.dumps(failed["error"])

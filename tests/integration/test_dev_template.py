@@ -118,9 +118,12 @@ def test_the_repositorys_template_gives_the_whole_stack() -> None:
     assert len(template.buckets) == 1
     assert len(template.secrets) == 1
     assert "SweepFunction" in template.functions
-    (machine,) = template.state_machines
-    assert "${" not in machine.definition
     called = [function.arn for function in template.functions.values()]
-    assert sum(arn in machine.definition for arn in called) == 3
-    for name in ("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "RUN_MACHINE_ARN", "TICKET_SECRET_ID"):
+    for machine in template.state_machines:
+        assert "${" not in machine.definition
+    assert [
+        sum(arn in machine.definition for arn in called) for machine in template.state_machines
+    ] == [2, 3]
+    machines = ("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN")
+    for name in ("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", *machines, "TICKET_SECRET_ID"):
         assert template.environment()[name]

@@ -12,12 +12,12 @@ from runyard.agent.catalog import Catalog
 from runyard.bootstrap import Services
 from runyard.dev.supervisor import LocalStack
 from runyard.domain.ids import new_id
-from runyard.engine.orchestrator import Orchestrator
 from runyard.settings import Settings
 from runyard.store.files import MAX_FILE_BYTES, NewFile, Upload
 from runyard.store.stores import Stores
 from runyard.store.ticket_keys import TicketKeys
 from runyard.web.app import create_app
+from tests.machines import orchestrator_of
 from tests.service import Service
 
 MIB = 1024 * 1024
@@ -53,7 +53,7 @@ def door(stack: LocalStack, stores: Stores, project: str, max_body_bytes: int) -
     services = Services(
         settings=settings.model_copy(update={"max_body_bytes": max_body_bytes}),
         stores=stores,
-        orchestrator=Orchestrator(lambda: stack.client("stepfunctions"), settings.run_machine_arn),
+        orchestrator=orchestrator_of(stack),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )

@@ -1,38 +1,43 @@
-"""Runs that outlive their execution: they go on in another one, and nobody who follows sees it."""
+"""Runs that outlive an execution: they go on in another one, and nobody who follows sees it."""
 
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
+from runyard.agent.definition import Route
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
+from runyard.dev.template import read_template
 from runyard.domain.clock import parse
 from runyard.domain.requests import Answer
 from runyard.domain.runs import Run
 from runyard.engine.close_run import close_run
-from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
-from runyard.engine.sweep_runs import sweep_runs
 from runyard.engine.verify_log import faults_of_run
 from runyard.store.stores import Stores
+from tests.machines import orchestrator_of
 from tests.scripted import scripted_agent
 
-MAX_TURNS = 3
-ENTRIES_OF_A_TURN = 13
+# Waited, advanced, and the beginning and the end.
+ENTRIES_OF_AN_EXECUTION = 13
 STEPS = 1_000
+SECONDS_OF_A_WORKER = 1
 
 
 @pytest.fixture(scope="module")
 def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack whose executions roll over soon. Nobody sweeps it but the tests."""
+    """A stack whose workers have little time. Nobody sweeps it but the tests."""
+    run_step = read_template(Path("template.yaml")).functions["RunStepFunction"]
+    reserve = run_step.timeout_seconds - Route(model="scripted:x").timeout - SECONDS_OF_A_WORKER
     with LocalStack.start(
         data_dir=tmp_path_factory.mktemp("low"),
-        environment={"EXECUTION_MAX_TURNS": str(MAX_TURNS)},
+        environment={"STEP_RESERVE_SECONDS": str(reserve)},
         web=False,
         sweep_seconds=None,
     ) as running:
@@ -46,8 +51,7 @@ class Bench:
         self.stack = stack
         self.stores: Stores = stores_of(stack.environment)
         self.client = stack.client("stepfunctions")
-        self.machine_arn = stack.environment["RUN_MACHINE_ARN"]
-        self.orchestrator = Orchestrator(lambda: self.client, self.machine_arn)
+        self.orchestrator = orchestrator_of(stack)
 
     def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
         """A run whose model gives these replies."""
@@ -78,24 +82,26 @@ class Bench:
 
     def executions(self, run: Run) -> dict[str, str]:
         """The status of each execution that the run has had, by name."""
-        pages = self.client.get_paginator("list_executions").paginate(
-            stateMachineArn=self.machine_arn
-        )
-        found = {one["name"]: one["status"] for page in pages for one in page["executions"]}
-        return {name: status for name, status in found.items() if name.startswith(run.id)}
+        return {arn.rpartition(":")[2]: status for arn, status in self._executions(run).items()}
 
     def history_entries(self, run: Run) -> int:
         """The length of the longest history among the run's executions."""
-        arn = self.machine_arn.replace(":stateMachine:", ":execution:")
+        pages = self.client.get_paginator("get_execution_history").paginate
         return max(
-            sum(
-                len(page["events"])
-                for page in self.client.get_paginator("get_execution_history").paginate(
-                    executionArn=f"{arn}:{name}"
-                )
-            )
-            for name in self.executions(run)
+            sum(len(page["events"]) for page in pages(executionArn=arn))
+            for arn in self._executions(run)
         )
+
+    def _executions(self, run: Run) -> dict[str, str]:
+        found = {}
+        for name in ("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN"):
+            pages = self.client.get_paginator("list_executions").paginate(
+                stateMachineArn=self.stack.environment[name]
+            )
+            for one in (one for page in pages for one in page["executions"]):
+                if one["name"].startswith(run.id):
+                    found[one["executionArn"]] = one["status"]
+        return found
 
 
 TOOLS = (
@@ -108,12 +114,25 @@ TOOLS = (
         "effect": "none",
         "parameters": {"type": "object", "properties": {"obj": {}}},
     },
+    {
+        "kind": "python",
+        "name": "pause",
+        "description": "Takes its time.",
+        "function": "tests.integration.test_long_runs:pause",
+        "effect": "none",
+        "parameters": {"type": "object", "properties": {"secs": {"type": "number"}}},
+    },
 )
+
+
+def pause(secs: float) -> None:
+    """What takes so long."""
+    time.sleep(secs)
 
 
 @pytest.fixture
 def bench(low: LocalStack) -> Bench:
-    """Runs on the stack whose executions roll over soon."""
+    """Runs on the stack whose workers have little time."""
     return Bench(low)
 
 
@@ -129,59 +148,42 @@ def until(look: Callable[[], Any], seconds: float = 30) -> Any:
 QUESTION = {"call": [{"tool": "ask_human", "input": {"prompt": "And now?"}}]}
 
 
-def test_a_run_goes_on_over_three_executions_and_more(bench: Bench) -> None:
+def test_a_run_goes_on_in_another_execution_behind_each_question(bench: Bench) -> None:
     questions = 10
     run = bench.start([QUESTION] * questions + [{"say": "{{ results.ask_human.content }}"}])
     for number in range(questions):
         bench.answer(run, str(number))
     done = bench.ended(run)
     assert (done.status, done.output) == ("completed", {"content": str(questions - 1)})
-    # Eleven turns, three by each execution.
-    assert done.execution == 3
-    names = [run.id, *(f"{run.id}-{number}" for number in range(1, 4))]
+    assert done.execution == questions
+    names = [run.id, *(f"{run.id}-{number}" for number in range(1, questions + 1))]
     until(lambda: bench.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
-    # And what is not a turn: the handover, the beginning and the end.
-    assert bench.history_entries(run) <= MAX_TURNS * ENTRIES_OF_A_TURN + 16
+    assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
     types = bench.types(run)
     assert types.count("run.paused") == types.count("run.resumed") == questions
     assert "run.recovered" not in types
     assert faults_of_run(bench.stores, run.id) == []
 
 
-def test_an_execution_that_was_recorded_and_never_started_is_started_by_the_sweep(
-    bench: Bench,
-) -> None:
-    run = bench.start([QUESTION, {"say": "Done."}])
-    bench.answer(run, "1")
+def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(bench: Bench) -> None:
+    step = {"call": [{"tool": "pause", "input": {"secs": 0.6 * SECONDS_OF_A_WORKER}}]}
+    run = bench.start([step] * 5 + [{"say": "Done."}])
     done = bench.ended(run)
-    # As if the machine had been lost between the record and the start: it has come to an end, and
-    # what the record names is not there.
-    lost = bench.start([QUESTION, {"say": "Done."}])
-    until(lambda: bench.stores.input_requests.open_of_run(lost.id))
-    bench.stores.runs.go_on_in(lost, 1)
-    assert sweep_runs(bench.stores, bench.orchestrator, everything=True).restarted == 0
-    bench.client.stop_execution(
-        executionArn=f"{bench.machine_arn.replace(':stateMachine:', ':execution:')}:{lost.id}"
-    )
-    until(lambda: bench.executions(lost) == {lost.id: "ABORTED"})
-    assert sweep_runs(bench.stores, bench.orchestrator, everything=True).restarted == 1
-    bench.answer(lost, "2")
-    ended = bench.ended(lost)
-    assert (done.status, ended.status, ended.execution) == ("completed", "completed", 1)
-    assert bench.types(lost) == bench.types(run)
-    assert faults_of_run(bench.stores, lost.id) == []
+    assert (done.status, done.usage.steps) == ("completed", 6)
+    assert done.execution >= 2
+    until(lambda: set(bench.executions(run).values()) == {"SUCCEEDED"})
+    assert set(bench.types(run)) & {"run.recovered", "run.paused"} == set()
+    assert faults_of_run(bench.stores, run.id) == []
 
 
 def test_what_is_told_late_of_an_old_execution_ends_nothing(bench: Bench) -> None:
-    run = bench.start([QUESTION] * (MAX_TURNS + 1) + [{"say": "Done."}])
-    for number in range(MAX_TURNS):
-        bench.answer(run, str(number))
-    until(lambda: len(bench.executions(run)) == 2)
-    for execution, status in ((run.id, "started"), (f"{run.id}-1", "failed")):
-        close_run(bench.stores, run.id, "ExecutionAborted", execution=execution)
+    run = bench.start([QUESTION, {"say": "Done."}])
+    until(lambda: bench.stores.input_requests.open_of_run(run.id))
+    for execution, has_ended in ((run.carried_by, False), (run.carried_by.following, True)):
+        close_run(bench.stores, execution, "ExecutionAborted")
         found = bench.stores.runs.get(run.id)
         assert found is not None
-        assert found.has_ended == (status == "failed")
+        assert found.has_ended == has_ended
     assert bench.types(run).count("run.failed") == 1
 
 
@@ -192,7 +194,7 @@ def test_the_thousandth_step_takes_no_longer_than_the_tenth(bench: Bench) -> Non
     run = bench.start([step] * (STEPS - 1) + [{"say": "Done."}])
     done = bench.ended(run, seconds=250)
     assert (done.status, done.usage.steps) == ("completed", STEPS)
-    assert bench.history_entries(run) < MAX_TURNS * ENTRIES_OF_A_TURN
+    assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
     assert done.checkpoint > STEPS
     replies = [
         parse(event.timestamp)

@@ -12,14 +12,14 @@ import pytest
 
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.domain.requests import Answer
+from runyard.domain.runs import Execution
 from runyard.engine.advance_run import advance_run
-from runyard.engine.request_input import request_input
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.event_loops import run_async
 from runyard.store.stores import Stores
 from tests.integration.test_sweep import ForgetfulMachine
-from tests.scripted import scripted_agent, scripted_worker
+from tests.scripted import ask, scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 POISON = (
@@ -61,8 +61,9 @@ class Poisoned:
         """Advance the run until it waits or ends."""
         tools = ToolEnvironment({}, (self.server.host_and_port,))
         worker = scripted_worker(self.stores, tools)
-        if run_async(advance_run(worker, run_id, 700)).outcome == "needs_input":
-            request_input(self.stores, run_id, f"token of {run_id}")
+        execution = Execution(run_id)
+        if run_async(advance_run(worker, execution, 700)).outcome == "needs_input":
+            assert ask(self.stores, execution, f"token of {run_id}")
 
     def results(self, run_id: str, tool: str) -> list[dict[str, Any]]:
         """What became of the calls of a tool."""

@@ -22,13 +22,12 @@ from runyard.engine import retries
 from runyard.engine.advance_run import advance_run
 from runyard.engine.close_run import close_run
 from runyard.engine.orchestrator import Orchestrator
-from runyard.engine.request_input import request_input
 from runyard.engine.submit_input import submit_input
 from runyard.engine.worker import Worker
 from runyard.event_loops import run_async
 from runyard.store.stores import Stores
 from tests.recorded import recorded_run
-from tests.scripted import scripted_agent, scripted_worker
+from tests.scripted import ask, scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
 
@@ -93,7 +92,7 @@ class Bench:
 
     def advance(self, run: Run, seconds: float = 700) -> list[Event]:
         """One invocation of run_step; gives the log without deltas."""
-        run_async(advance_run(self.worker, run.id, seconds))
+        run_async(advance_run(self.worker, run.carried_by, seconds))
         return self.events(run)
 
     def events(self, run: Run) -> list[Event]:
@@ -153,7 +152,7 @@ def test_a_person_decides_about_an_unsafe_call_that_nobody_heard_the_end_of(
     bench.tool.answers = [(status, {}), (200, {})]
     run = bench.begin(effect="unsafe")
     assert bench.advance(run)[-1].type == "agent.tool_call.started"
-    request_input(bench.stores, run.id, "token")
+    assert ask(bench.stores, run.carried_by)
     [request] = bench.stores.input_requests.open_of_run(run.id)
     assert request.params["choices"] == ["repeat", "skip", "fail"]
     answer = Answer(type=request.type, request_id=request.id, feedback=said)
@@ -243,7 +242,7 @@ def test_a_run_whose_provider_stays_dead_says_what_happened_and_when(bench: Benc
         assert len(server.received) == asked == FAILURES_IN_A_ROW
     # The machine's retries are used up, and Step Functions tells what Lambda has told.
     cause = {"errorMessage": str(caught.value), "errorType": "ModelUnavailableError"}
-    close_run(bench.stores, run.id, "ModelUnavailableError", cause=json.dumps(cause))
+    close_run(bench.stores, run.carried_by, "ModelUnavailableError", cause=json.dumps(cause))
     error = bench.events(run)[-1].data["error"]
     assert error["code"] == "model_unavailable"
     assert "The provider" in error["message"]
@@ -254,7 +253,7 @@ def test_a_run_whose_provider_stays_dead_says_what_happened_and_when(bench: Benc
 @pytest.mark.parametrize("cause", ["", "no JSON", "[]", '{"errorMessage": 1}', "null"])
 def test_a_cause_that_says_nothing_leaves_words_of_ours(bench: Bench, cause: str) -> None:
     run = bench.begin()
-    close_run(bench.stores, run.id, "ModelUnavailableError", cause=cause)
+    close_run(bench.stores, run.carried_by, "ModelUnavailableError", cause=cause)
     assert bench.events(run)[-1].data["error"] == {
         "code": "model_unavailable",
         "message": "The model could not be reached.",
@@ -263,15 +262,18 @@ def test_a_cause_that_says_nothing_leaves_words_of_ours(bench: Bench, cause: str
 
 def test_the_words_of_other_errors_are_not_passed_on(bench: Bench) -> None:
     run = bench.begin()
-    close_run(bench.stores, run.id, "KeyError", cause='{"errorMessage": "a customer\'s name"}')
+    close_run(
+        bench.stores, run.carried_by, "KeyError", cause='{"errorMessage": "a customer\'s name"}'
+    )
     assert bench.events(run)[-1].data["error"]["message"] == "The run could not be carried on."
 
 
 def test_the_machine_hands_on_what_a_function_said(stack: LocalStack) -> None:
     """Read from the history: an execution of an unknown run fails at its first step."""
     client, machine = stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"]
+    run_id = new_id()
     arn = client.start_execution(
-        stateMachineArn=machine, name=new_id(), input=json.dumps({"run_id": new_id()})
+        stateMachineArn=machine, name=run_id, input=json.dumps({"run_id": run_id})
     )["executionArn"]
     failed = []
     for _ in range(400):

@@ -19,11 +19,10 @@ from runyard.domain.clock import stamp
 from runyard.domain.errors import AppendConflictError, SupersededError
 from runyard.domain.events import Draft
 from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
+from runyard.domain.runs import Execution, Run
 from runyard.engine.cancel_run import cancel_run
 from runyard.engine.close_run import close_run
 from runyard.engine.journal import Journal
-from runyard.engine.orchestrator import Orchestrator
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.sweep_runs import sweep_runs
 from runyard.store import keys
@@ -31,6 +30,7 @@ from runyard.store import spending as module
 from runyard.store.spending import DailyCap, DailyCapError, Hold
 from runyard.store.stores import Stores
 from runyard.store.table import Table
+from tests.machines import orchestrator_of
 from tests.recorded import recorded_run
 
 NOTHING = (Decimal(0), Decimal(0))
@@ -135,7 +135,7 @@ def test_what_was_held_yesterday_is_given_back_to_yesterday(
 def test_nothing_is_held_for_a_run_that_has_ended(stores: Stores) -> None:
     cap = new_cap("1")
     run_id = new_run(stores, cap)
-    close_run(stores, run_id, "")
+    close_run(stores, Execution(run_id), "")
     with pytest.raises(SupersededError):
         stores.spending.reserve(run_id, [cap], Decimal("0.1"))
     assert totals(stores, cap) == NOTHING
@@ -147,9 +147,9 @@ def test_whoever_ends_a_run_gives_back_what_it_held(stores: Stores, stack: Local
     for run_id in (closed, canceled):
         stores.spending.reserve(run_id, [cap], Decimal("0.4"))
     assert totals(stores, cap) == (Decimal("0.8"), Decimal(0))
-    close_run(stores, closed, "States.Timeout")
+    close_run(stores, Execution(closed), "States.Timeout")
     assert totals(stores, cap) == (Decimal("0.4"), Decimal(0))
-    cancel_run(stores, machine_of(stack), canceled, "somebody")
+    cancel_run(stores, orchestrator_of(stack), canceled, "somebody")
     stores.spending.release(canceled)
     assert totals(stores, cap) == NOTHING
 
@@ -163,7 +163,7 @@ def test_the_sweep_gives_back_what_an_ended_run_still_holds(
     # Whoever ended it was lost before it could give back.
     Journal.open(stores, run_id).fail("internal_error", "x")
     assert run_id in set(stores.runs.to_be_checked(None))
-    sweep_runs(stores, machine_of(stack), everything=True)
+    sweep_runs(stores, orchestrator_of(stack), everything=True)
     assert totals(stores, cap) == NOTHING
     assert run_id not in set(stores.runs.to_be_checked(None))
 
@@ -180,10 +180,6 @@ def test_a_ledger_is_not_kept_for_ever(stores: Stores, stack: LocalStack) -> Non
 # --- Through the real state machine ---------------------------------------------------------------
 
 
-def machine_of(stack: LocalStack) -> Orchestrator:
-    return Orchestrator(lambda: stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"])
-
-
 Carry = Callable[..., Run]
 
 
@@ -196,7 +192,7 @@ def carry(stack: LocalStack, stores: Stores) -> Carry:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
         snapshot = agent.model_copy(update={"definition": definition})
         wanted = NewRun(org_id=ORG_ID, project_id=project_id, input={"case": case})
-        started = start_run(stores, machine_of(stack), snapshot, wanted)
+        started = start_run(stores, orchestrator_of(stack), snapshot, wanted)
         for _ in range(600):
             found = stores.runs.get(started.id)
             if found is not None and found.status in statuses:

@@ -8,18 +8,22 @@ import pytest
 
 from runyard.domain import clock, requests
 from runyard.domain.requests import Answer
-from runyard.domain.runs import Run
+from runyard.domain.runs import Execution, Run
 from runyard.engine.advance_run import Advance, advance_run
 from runyard.engine.journal import Journal
-from runyard.engine.orchestrator import ExecutionState, Orchestrator
-from runyard.engine.request_input import request_input
+from runyard.engine.orchestrator import (
+    NOTHING_TO_WAIT_FOR,
+    ExecutionState,
+    Orchestrator,
+    Wait,
+)
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.submit_input import submit_input
 from runyard.engine.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
 from runyard.engine.verify_log import faults_of_run
 from runyard.event_loops import run_async
 from runyard.store.stores import Stores
-from tests.scripted import scripted_agent, scripted_worker
+from tests.scripted import ask, scripted_agent, scripted_worker
 
 
 class ForgetfulMachine(Orchestrator):
@@ -31,17 +35,19 @@ class ForgetfulMachine(Orchestrator):
     def __init__(self) -> None:
         self.states: dict[str, ExecutionState] = {}
         self.started: list[str] = []
+        self.waits: dict[str, Wait] = {}
         self.resumed: list[str] = []
 
-    def start(self, run: Run) -> None:
+    def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
         """The test advances the run."""
-        self.started.append(run.execution_name)
-        self.states[run.execution_name] = "running"
+        self.started.append(execution.name)
+        self.waits[execution.name] = wait
+        self.states[execution.name] = "running"
 
-    def state(self, run: Run) -> ExecutionState:
+    def state(self, execution: Execution) -> ExecutionState:
         """What the test has made of it; other tests' runs are all at work."""
-        known = any(name.startswith(run.id) for name in self.states)
-        return self.states.get(run.execution_name, "missing" if known else "running")
+        known = any(name.startswith(execution.run_id) for name in self.states)
+        return self.states.get(execution.name, "missing" if known else "running")
 
     def resume(self, token: str) -> None:
         """Keep the token."""
@@ -60,7 +66,7 @@ class Bench:
         """A run that has asked its question and waits by its token."""
         run = self.begin(expires_in=expires_in, **limits)
         assert self.advance(run).outcome == "needs_input"
-        request_input(self.stores, run.id, token_of(run))
+        assert ask(self.stores, run.carried_by, token_of(run))
         return run
 
     def begin(self, *, expires_in: float | None = None, **limits: Any) -> Run:
@@ -76,7 +82,7 @@ class Bench:
 
     def advance(self, run: Run) -> Advance:
         """One invocation of run_step."""
-        return run_async(advance_run(self.worker, run.id, 700))
+        return run_async(advance_run(self.worker, self.record(run).carried_by, 700))
 
     def sweep(self) -> None:
         """Look at everything."""
@@ -226,17 +232,26 @@ def test_a_run_without_an_execution_gets_one(
     assert bench.record(run).status == "started"
 
 
-def test_an_execution_that_was_recorded_and_never_started_is_started_without_an_event(
+def test_an_execution_that_was_started_and_is_not_recorded_yet_is_left_alone(
     bench: Bench,
 ) -> None:
-    run = bench.waiting()
-    bench.stores.runs.go_on_in(bench.record(run), 1)
-    bench.sweep()
-    assert bench.machine.started == [run.id]  # The one before is at work: it does that itself.
+    run = bench.begin()
+    assert bench.advance(run).outcome == "needs_input"
+    following = run.carried_by.following
     bench.machine.states[run.id] = "ended"
+    bench.machine.start(following, Wait(60, limit_at=bench.stores.log.last(run.id)[0]))
     bench.sweep()
     assert bench.machine.started == [run.id, f"{run.id}-1"]
     assert bench.recoveries(run) == []
+    assert ask(bench.stores, following, token_of(run))
+    assert bench.record(run).carried_by == following
+    # Lost before that, the run is taken up by the one behind it: a name is used up by its end.
+    bench.machine.states[following.name] = bench.machine.states[f"{run.id}-2"] = "ended"
+    bench.sweep()
+    assert bench.machine.started[-1] == f"{run.id}-3"
+    assert bench.recoveries(run) == ["execution_ended"]
+    # The one that was too late for that neither asks nor waits.
+    assert not ask(bench.stores, following, "late")
 
 
 def test_a_run_whose_executions_all_vanish_waits_for_as_long_as_it_may(bench: Bench) -> None:
@@ -252,7 +267,7 @@ def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: B
     run = bench.begin()
     for _ in range(MAX_LOST_EXECUTIONS + 1):
         assert not bench.record(run).has_ended
-        bench.machine.states[bench.record(run).execution_name] = "ended"
+        bench.machine.states[bench.record(run).carried_by.name] = "ended"
         bench.sweep()
     error = bench.record(run).error
     assert error is not None
@@ -262,10 +277,10 @@ def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: B
 def test_a_run_that_gets_further_may_lose_any_number_of_executions(bench: Bench) -> None:
     run = bench.begin()
     for _ in range(MAX_LOST_EXECUTIONS):
-        bench.machine.states[bench.record(run).execution_name] = "ended"
+        bench.machine.states[bench.record(run).carried_by.name] = "ended"
         bench.sweep()
     bench.advance(run)
-    request_input(bench.stores, run.id, token_of(run))
-    bench.machine.states[bench.record(run).execution_name] = "ended"
+    assert ask(bench.stores, bench.record(run).carried_by, token_of(run))
+    bench.machine.states[bench.record(run).carried_by.name] = "ended"
     bench.sweep()
     assert bench.record(run).status == "paused"

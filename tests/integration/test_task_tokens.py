@@ -84,7 +84,7 @@ def test_an_answer_may_come_before_the_token_of_the_wait_that_it_ends(
     world: World, door: Door, asked: Journey
 ) -> None:
     """The execution vanished; the one in its place has not begun to wait."""
-    world.machine.executions.pop(asked.executions[0].name)
+    world.machine.executions.pop(asked.executions[-1].name)
     answer_all(door, asked)
     assert asked.run is not None
     assert asked.run.status == "paused"
@@ -95,7 +95,7 @@ def test_an_answer_may_come_before_the_token_of_the_wait_that_it_ends(
 def test_an_answer_between_the_new_token_and_the_look_at_the_answers_is_seen(
     world: World, door: Door, asked: Journey
 ) -> None:
-    world.machine.executions.pop(asked.executions[0].name)
+    world.machine.executions.pop(asked.executions[-1].name)
     asked.sweep()
     invoke = asked.invoke
 
@@ -197,7 +197,7 @@ def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody
     world: World, door: Door, asked: Journey
 ) -> None:
     """Stopped by hand: the rule on dead executions has not told yet when the answer comes."""
-    world.machine.stop(asked.executions[0].name)
+    world.machine.stop(asked.executions[-1])
     answer_all(door, asked)
     asked.settle()
     assert asked.types[-2:] == [RECEIVED, "run.failed"]
@@ -210,7 +210,7 @@ def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody
 def test_a_token_is_nowhere_but_in_its_record(world: World, asked: Journey) -> None:
     token = world.stores.input_requests.token(asked.run_id)
     assert token is not None
-    assert token == asked.executions[0].token
+    assert token == asked.executions[-1].token
     said = [to_line(event) for event in world.stores.log.events(asked.run_id)]
     said += [request.model_dump_json() for request in asked.open_requests()]
     assert not any(token in text for text in said)

@@ -12,12 +12,14 @@ from runyard.agent.definition import Snapshot
 from runyard.agent.model import model_for
 from runyard.agent.tools.port import ToolEnvironment
 from runyard.domain.clock import stamp
-from runyard.domain.errors import AlreadyAnsweredError, RetryableError
+from runyard.domain.errors import RetryableError
 from runyard.domain.events import Event
 from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
+from runyard.domain.runs import Execution, Run
 from runyard.domain.threads import Thread
-from runyard.engine.advance_run import Advance, advance_run
+from runyard.engine.advance_run import advance_run
+from runyard.engine.go_on import go_on
+from runyard.engine.orchestrator import Wait
 from runyard.engine.request_input import request_input
 from runyard.engine.start_run import NewRun, start_run
 from runyard.engine.verify_log import faults_of_run
@@ -25,7 +27,7 @@ from runyard.engine.worker import Worker
 from runyard.store.stores import Stores
 from tests.interleavings.agents import agent
 from tests.interleavings.lossy_client import LossyClient, Plan, ProcessLostError
-from tests.interleavings.played_machine import Execution, PlayedMachine
+from tests.interleavings.played_machine import PlayedMachine
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 StoresOver = Callable[[Any], Stores]
@@ -84,28 +86,28 @@ class Game:
         self.runs.append(run)
         return run
 
-    def advance(self, run_id: str, plan: Plan, then: Callable[[Advance | None], None]) -> None:
-        """One invocation of run_step; `then` is told what came back, None where it failed."""
+    def advance(self, execution: Execution, plan: Plan, then: Callable[[bool], None]) -> None:
+        """One invocation of run_step; `then` is told whether it succeeded."""
 
         def work(stores: Stores) -> None:
             worker = Worker(stores, _model, self._tools, flush_seconds=0, reserve_seconds=1)
-            then(asyncio.run(advance_run(worker, run_id, 700)))
+            advance = asyncio.run(advance_run(worker, execution, 700))
+            # Also by a worker that was thought dead.
+            go_on(self.machine, execution, advance)
+            then(True)
 
-        self._process(run_id, plan, work, lambda _: then(None))
+        self._process(execution.run_id, plan, work, lambda _: then(False))
 
     def ask(
-        self, run_id: str, token: str, needs: Advance, plan: Plan, then: Callable[[str], None]
+        self, execution: Execution, token: str, wait: Wait, plan: Plan, then: Callable[[str], None]
     ) -> None:
         """One invocation of request_input; `then` is told `waits`, `goes on` or `failed`."""
 
         def work(stores: Stores) -> None:
-            request_input(stores, run_id, token, needs.limit, needs.limit_at)
-            then("waits")
+            waits = request_input(stores, execution, token, wait.limit, wait.limit_at)
+            then("waits" if waits else "goes on")
 
-        def failed(error: BaseException) -> None:
-            then("goes on" if isinstance(error, AlreadyAnsweredError) else "failed")
-
-        self._process(run_id, plan, work, failed)
+        self._process(execution.run_id, plan, work, lambda _: then("failed"))
 
     def process(self, run_id: str, plan: Plan, work: Callable[[Stores], None]) -> bool:
         """Work that is lost where its plan says so; whether it came to its end."""
@@ -126,7 +128,7 @@ class Game:
         def run() -> None:
             try:
                 work(self.stores_over(client))
-            except (RetryableError, AlreadyAnsweredError, ProcessLostError) as error:
+            except (RetryableError, ProcessLostError) as error:
                 failed(error)
             except BaseException as error:  # noqa: BLE001 - it belongs to the test
                 faults.append(error)
@@ -142,12 +144,6 @@ class Game:
             thread.join(60)
         if faults:
             raise faults[0]
-
-    def execution_of(self, run: Run) -> Execution | None:
-        """The execution that carries the run now."""
-        current = self.stores.runs.get(run.id)
-        assert current is not None
-        return self.machine.executions.get(current.execution_name)
 
     # --- what must be true -----------------------------------------------------------------------
 

@@ -7,51 +7,48 @@ from runyard.domain import clock
 from runyard.domain.errors import ConflictError, InvalidRequestError
 from runyard.domain.requests import Answer, InputRequest
 from runyard.domain.runs import Run
-from runyard.engine.advance_run import Advance
 from runyard.engine.submit_input import submit_input
 from runyard.engine.sweep_runs import sweep_runs
 from tests.interleavings.game import Game
 from tests.interleavings.lossy_client import Plan
 from tests.interleavings.moved_clock import MovedClock
-from tests.interleavings.played_machine import Execution, Place
-
-_PLACES: dict[str, Place] = {
-    "more": "AdvanceRun",
-    "needs_input": "WaitForInput",
-    "finished": "ended",
-}
+from tests.interleavings.played_machine import Played
 
 
-def move_execution(game: Game, execution: Execution, plan: Plan) -> None:
+def move_run(game: Game, run: Run, plan: Plan) -> None:
+    """What the newest of the run's executions does next."""
+    move_execution(game, game.machine.newest_of(run.id), plan)
+
+
+def move_execution(game: Game, played: Played, plan: Plan) -> None:
     """What the state machine does next with it; nothing while it waits."""
-    moves = execution.moves
+    moves = played.moves
 
     def is_current() -> bool:
-        return execution.moves == moves
+        return played.moves == moves
 
-    def advanced(advance: Advance | None) -> None:
-        if advance and is_current():
-            execution.needs = advance
-            execution.move(_PLACES[advance.outcome])
+    def advanced(succeeded: bool) -> None:
+        if succeeded and is_current():
+            played.move("ended")
 
     def asked(outcome: str) -> None:
         if not is_current():
             return
         if outcome == "waits":
-            execution.times_out_at = clock.now().timestamp() + execution.needs.wait_seconds
-            execution.place = "waiting"
+            played.times_out_at = clock.now().timestamp() + played.wait.seconds
+            played.place = "waiting"
         else:
-            execution.token = ""
-            execution.move("AdvanceRun" if outcome == "goes on" else "WaitForInput")
+            played.token = ""
+            played.move("AdvanceRun" if outcome == "goes on" else "WaitForInput")
 
-    if execution.place == "AdvanceRun":
-        game.advance(execution.run_id, plan, advanced)
-    elif execution.place == "WaitForInput":
-        token = game.machine.new_token(execution)
-        game.ask(execution.run_id, token, execution.needs, plan, asked)
-    elif execution.can_move(clock.now().timestamp()):
-        execution.token = ""
-        execution.move("AdvanceRun")
+    if played.place == "AdvanceRun":
+        game.advance(played.execution, plan, advanced)
+    elif played.place == "WaitForInput":
+        token = game.machine.new_token(played)
+        game.ask(played.execution, token, played.wait, plan, asked)
+    elif played.can_move(clock.now().timestamp()):
+        played.token = ""
+        played.move("AdvanceRun")
 
 
 def answer_request(game: Game, run: Run, request: InputRequest, how: int, plan: Plan) -> None:

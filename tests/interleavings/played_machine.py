@@ -1,27 +1,33 @@
-"""The state machine, played: each execution stands somewhere, and moves when it is told to.
+"""The state machines, played: each execution stands somewhere, and moves when it is told to.
 
-It does what `statemachines/run.asl.json` says: AdvanceRun is repeated when it fails, WaitForInput
-has a new token at each attempt, ends with its token or its timer, and goes back to AdvanceRun.
+It does what the files in `statemachines/` say: a run's first execution begins with AdvanceRun, each
+later one with WaitForInput. AdvanceRun is repeated when it fails and is the end when it does not;
+WaitForInput has a new token at each attempt, ends with its token or its timer, and goes on to
+AdvanceRun.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Literal
 
-from runyard.domain.runs import Run
-from runyard.engine.advance_run import Advance
-from runyard.engine.orchestrator import ExecutionState, Orchestrator
+from runyard.domain.runs import Execution
+from runyard.engine.orchestrator import (
+    NOTHING_TO_WAIT_FOR,
+    ExecutionState,
+    Orchestrator,
+    Wait,
+)
 
 Place = Literal["AdvanceRun", "WaitForInput", "waiting", "ended"]
 
 
 @dataclass
-class Execution:
+class Played:
     """One execution. `moves` tells an invocation whether what it was made for is still true."""
 
-    run_id: str
-    place: Place = "AdvanceRun"
-    needs: Advance = field(default_factory=lambda: Advance("needs_input"))
+    execution: Execution
+    wait: Wait
+    place: Place
     token: str = ""
     times_out_at: float = 0
     moves: int = 0
@@ -42,7 +48,7 @@ class PlayedMachine(Orchestrator):
     """The executions, by name, as the engine's calls see and change them."""
 
     def __init__(self) -> None:
-        self.executions: dict[str, Execution] = {}
+        self.executions: dict[str, Played] = {}
         self._tokens = (f"token {number}" for number in count())
 
     @property
@@ -50,30 +56,38 @@ class PlayedMachine(Orchestrator):
         """Whether an execution waits for a person."""
         return any(each.place == "waiting" for each in self.executions.values())
 
-    def new_token(self, execution: Execution) -> str:
+    def newest_of(self, run_id: str) -> Played:
+        """The last execution that was started for the run."""
+        return max(
+            (one for one in self.executions.values() if one.execution.run_id == run_id),
+            key=lambda one: one.execution,
+        )
+
+    def new_token(self, played: Played) -> str:
         """The token of an attempt at WaitForInput that begins now."""
-        execution.token = next(self._tokens)
-        return execution.token
+        played.token = next(self._tokens)
+        return played.token
 
-    def start(self, run: Run) -> None:
+    def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
         """A name that was used before starts nothing."""
-        self.executions.setdefault(run.execution_name, Execution(run.id))
+        first: Place = "WaitForInput" if execution.number else "AdvanceRun"
+        self.executions.setdefault(execution.name, Played(execution, wait, first))
 
-    def state(self, run: Run) -> ExecutionState:
+    def state(self, execution: Execution) -> ExecutionState:
         """As Step Functions would tell it."""
-        execution = self.executions.get(run.execution_name)
-        if execution is None:
+        played = self.executions.get(execution.name)
+        if played is None:
             return "missing"
-        return "ended" if execution.place == "ended" else "running"
+        return "ended" if played.place == "ended" else "running"
 
     def resume(self, token: str) -> None:
         """End the attempt that has this token; one that is over is over."""
-        for execution in self.executions.values():
-            if execution.token == token and execution.place in ("WaitForInput", "waiting"):
-                execution.token = ""
-                execution.move("AdvanceRun")
+        for played in self.executions.values():
+            if played.token == token and played.place in ("WaitForInput", "waiting"):
+                played.token = ""
+                played.move("AdvanceRun")
 
-    def stop(self, run: Run) -> None:
-        """Stop the run's execution."""
-        if execution := self.executions.get(run.execution_name):
-            execution.move("ended")
+    def stop(self, execution: Execution) -> None:
+        """Stop it."""
+        if played := self.executions.get(execution.name):
+            played.move("ended")

@@ -30,7 +30,7 @@ from tests.interleavings.game import Game
 from tests.interleavings.lossy_client import Mishap, Plan
 from tests.interleavings.moved_clock import MovedClock
 from tests.interleavings.moves import answer_request, move_execution, play_to_the_end
-from tests.interleavings.played_machine import Execution
+from tests.interleavings.played_machine import Played
 
 EXAMPLES = int(os.environ.get("RUNS_EXAMPLES", "6"))
 MOVES = 40
@@ -70,12 +70,12 @@ class Interleavings(RuleBasedStateMachine):
     def move(self, pick: int, before: int, plan: Plan) -> None:
         """An execution makes its next moves; something may go wrong in the last of them."""
         movable = self._movable()
-        execution = movable[pick % len(movable)]
+        played = movable[pick % len(movable)]
         if plan.holds and len(self.game.held) >= MAX_HELD:
             plan = Plan()
         for this in (*[Plan()] * before, plan):
-            move_execution(self.game, execution, this)
-        self.game.check(self._run(execution.run_id))
+            move_execution(self.game, played, this)
+        self.game.check(self._run(played.execution.run_id))
 
     @precondition(lambda self: self.game.held)
     @rule(pick=picks)
@@ -94,12 +94,12 @@ class Interleavings(RuleBasedStateMachine):
         if not names:
             return
         name = names[pick % len(names)]
-        execution = self.game.machine.executions[name]
+        played = self.game.machine.executions[name]
         if trouble == "times out":
-            if execution.place in ("AdvanceRun", "WaitForInput"):
-                execution.move(execution.place)
+            if played.place in ("AdvanceRun", "WaitForInput"):
+                played.move(played.place)
             return
-        execution.move("ended")
+        played.move("ended")
         if trouble == "vanishes":
             del self.game.machine.executions[name]
 
@@ -110,7 +110,7 @@ class Interleavings(RuleBasedStateMachine):
     def answer(self, pick: int, how: int, only: int | None, plan: Plan) -> None:
         """Answer all that a waiting run asks, or one question of any run, settled or not."""
         waiting = [e for e in self.game.machine.executions.values() if e.place == "waiting"]
-        run = self._run(waiting[pick % len(waiting)].run_id)
+        run = self._run(waiting[pick % len(waiting)].execution.run_id)
         requests = self.game.stores.input_requests.open_of_run(run.id)
         if only is not None:
             run = self._any_run(pick)
@@ -135,7 +135,9 @@ class Interleavings(RuleBasedStateMachine):
             )
         elif seldom == 2:
             self.game.process(
-                run.id, plan, lambda stores: close_run(stores, run.id, "States.Timeout")
+                run.id,
+                plan,
+                lambda stores: close_run(stores, self._record(run).carried_by, "States.Timeout"),
             )
         self.game.check(run)
 
@@ -150,13 +152,13 @@ class Interleavings(RuleBasedStateMachine):
     @rule(pick=picks, is_step=st.booleans(), plan=lossy_plans)
     def deliver_twice(self, pick: int, is_step: bool, plan: Plan) -> None:
         """An invocation comes again: of run_step, or of request_input with what was true then."""
-        if execution := self._execution(pick):
-            run_id, token = execution.run_id, execution.token or "an old token"
+        if played := self._played(pick):
+            execution, token = played.execution, played.token or "an old token"
             if is_step:
-                self.game.advance(run_id, plan, _ignore)
+                self.game.advance(execution, plan, _ignore)
             else:
-                self.game.ask(run_id, token, execution.needs, plan, _ignore)
-            self.game.check(self._run(run_id))
+                self.game.ask(execution, token, played.wait, plan, _ignore)
+            self.game.check(self._run(execution.run_id))
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -174,11 +176,16 @@ class Interleavings(RuleBasedStateMachine):
     def _run(self, run_id: str) -> Run:
         return next(run for run in self.game.runs if run.id == run_id)
 
-    def _movable(self) -> list[Execution]:
+    def _record(self, run: Run) -> Run:
+        found = self.game.stores.runs.get(run.id)
+        assert found is not None
+        return found
+
+    def _movable(self) -> list[Played]:
         executions = self.game.machine.executions.values()
         return [one for one in executions if one.can_move(clock.now().timestamp())]
 
-    def _execution(self, pick: int) -> Execution | None:
+    def _played(self, pick: int) -> Played | None:
         live = [e for e in self.game.machine.executions.values() if e.place != "ended"]
         return live[pick % len(live)] if live else None
 

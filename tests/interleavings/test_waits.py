@@ -13,20 +13,17 @@ from tests.interleavings.agents import SECONDS_TO_ANSWER
 from tests.interleavings.game import Game
 from tests.interleavings.lossy_client import Mishap, Plan
 from tests.interleavings.moved_clock import MovedClock
-from tests.interleavings.moves import move_execution, play_to_the_end
-from tests.interleavings.played_machine import Execution
+from tests.interleavings.moves import move_run, play_to_the_end
 
 pytestmark = pytest.mark.usefixtures("moved_clock")
 
 
-def waiting(game: Game, case: str, **limits: Any) -> tuple[Run, Execution, list[InputRequest]]:
+def waiting(game: Game, case: str, **limits: Any) -> tuple[Run, list[InputRequest]]:
     """A run whose execution waits for a person, and what it asks."""
     run = game.begin(case, **limits)
-    execution = game.execution_of(run)
-    assert execution is not None
-    while execution.place != "waiting":
-        move_execution(game, execution, Plan())
-    return run, execution, game.stores.input_requests.open_of_run(run.id)
+    while game.machine.newest_of(run.id).place != "waiting":
+        move_run(game, run, Plan())
+    return run, game.stores.input_requests.open_of_run(run.id)
 
 
 def answer(game: Game, request: InputRequest, **said: Any) -> None:
@@ -39,13 +36,13 @@ def types(game: Game, run: Run) -> list[str]:
 
 
 def test_an_answer_at_the_last_moment_counts(game: Game) -> None:
-    run, execution, (ever, soon) = waiting(game, "questions")
+    run, (ever, soon) = waiting(game, "questions")
     MovedClock.pass_by(SECONDS_TO_ANSWER - 2)
     answer(game, soon, feedback={"n": 7})
     MovedClock.pass_by(5)
     # The timer of a moment ago fires all the same, and finds nothing that has expired.
-    move_execution(game, execution, Plan())
-    move_execution(game, execution, Plan())
+    move_run(game, run, Plan())
+    move_run(game, run, Plan())
     assert [one.id for one in game.stores.input_requests.open_of_run(run.id)] == [ever.id]
     assert "input_request.expired" not in types(game, run)
     play_to_the_end(game)
@@ -53,7 +50,7 @@ def test_an_answer_at_the_last_moment_counts(game: Game) -> None:
 
 
 def test_an_answer_after_the_time_changes_nothing_also_before_the_timer(game: Game) -> None:
-    run, execution, (_, soon) = waiting(game, "questions")
+    run, (_, soon) = waiting(game, "questions")
     MovedClock.pass_by(SECONDS_TO_ANSWER)
     before = types(game, run)
     with pytest.raises(ConflictError):
@@ -61,8 +58,8 @@ def test_an_answer_after_the_time_changes_nothing_also_before_the_timer(game: Ga
     assert types(game, run) == before
     MovedClock.pass_by(2)
     for _ in range(3):
-        move_execution(game, execution, Plan())
-    assert execution.place == "waiting"
+        move_run(game, run, Plan())
+    assert game.machine.newest_of(run.id).place == "waiting"
     assert types(game, run) == [*before, "input_request.expired"]
     with pytest.raises(ConflictError):
         answer(game, soon, feedback={"n": 7})
@@ -70,12 +67,12 @@ def test_an_answer_after_the_time_changes_nothing_also_before_the_timer(game: Ga
 
 
 def test_a_run_waits_no_longer_than_its_limit_says(game: Game) -> None:
-    run, execution, requests = waiting(game, "questions", wait_seconds=SECONDS_TO_ANSWER // 2)
+    run, requests = waiting(game, "questions", wait_seconds=SECONDS_TO_ANSWER // 2)
     assert {request.on_expiry for request in requests} == {"fail"}
-    assert execution.needs.wait_seconds == SECONDS_TO_ANSWER // 2 + 1
+    assert game.machine.newest_of(run.id).wait.seconds == SECONDS_TO_ANSWER // 2 + 1
     MovedClock.pass_by(SECONDS_TO_ANSWER // 2 + 2)
-    move_execution(game, execution, Plan())
-    move_execution(game, execution, Plan())
+    move_run(game, run, Plan())
+    move_run(game, run, Plan())
     assert types(game, run)[-3:] == ["input_request.expired"] * 2 + ["run.failed"]
     ended = game.stores.runs.get(run.id)
     assert ended is not None
@@ -85,10 +82,10 @@ def test_a_run_waits_no_longer_than_its_limit_says(game: Game) -> None:
 
 
 def test_nobody_says_whether_a_limit_may_be_raised(game: Game) -> None:
-    run, execution, _ = waiting(game, "limit", wait_seconds=10)
+    run, _ = waiting(game, "limit", wait_seconds=10)
     MovedClock.pass_by(12)
-    move_execution(game, execution, Plan())
-    move_execution(game, execution, Plan())
+    move_run(game, run, Plan())
+    move_run(game, run, Plan())
     ended = game.stores.runs.get(run.id)
     assert ended is not None
     assert ended.error == {
@@ -99,14 +96,15 @@ def test_nobody_says_whether_a_limit_may_be_raised(game: Game) -> None:
 
 
 def test_a_question_that_comes_twice_or_late_is_asked_once(game: Game) -> None:
-    run, execution, (ever, soon) = waiting(game, "questions")
+    run, (ever, soon) = waiting(game, "questions")
     answer(game, ever, feedback="yes")
     answer(game, soon, feedback={"n": 1})
     # The worker has taken the answers up and is at work when the call of long ago comes again.
-    move_execution(game, execution, Plan(2, "held after"))
+    move_run(game, run, Plan(2, "held after"))
     before = types(game, run)
     outcomes: list[str] = []
-    game.ask(run.id, "an old token", execution.needs, Plan(), outcomes.append)
+    played = game.machine.newest_of(run.id)
+    game.ask(played.execution, "an old token", played.wait, Plan(), outcomes.append)
     assert outcomes == ["goes on"]
     assert types(game, run) == before
     game.held.pop().release()
@@ -121,13 +119,13 @@ def test_a_question_that_comes_twice_or_late_is_asked_once(game: Game) -> None:
 def test_what_runs_is_what_was_approved_also_after_a_crash(
     game: Game, at: int, mishap: Mishap
 ) -> None:
-    run, execution, (pay, pay_soon) = waiting(game, "approvals")
+    run, (pay, pay_soon) = waiting(game, "approvals")
     answer(game, pay_soon, is_approved=False)
     answer(game, pay, is_approved=True, params={"amount": 57})
-    move_execution(game, execution, Plan(at, mishap))
+    move_run(game, run, Plan(at, mishap))
     effective, doubts = {"amount": 57}, 0
     for _ in range(6):
-        move_execution(game, execution, Plan())
+        move_run(game, run, Plan())
         for request in game.stores.input_requests.open_of_run(run.id):
             doubts += 1
             assert request.params == {"choices": ["repeat", "skip", "fail"], "input": effective}

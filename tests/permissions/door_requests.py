@@ -178,7 +178,7 @@ class Walk:
         thread_id = self.thread()
         self.ask("PATCH", f"{threads}/{thread_id}", json={"title": "t"})
         for what, body in (("input", {"content": "yes"}), (":cancel", {})):
-            run_id = self._create({"case": "rolled over"})
+            run_id = self._create({"case": "three questions"})
             self.settle(run_id)
             path = f"/threads/v1/runs/{run_id}" + (what if what[0] == ":" else f"/{what}")
             self.ask("POST", path, json=body)

@@ -24,7 +24,7 @@ from runyard.store import keys, list_marks
 from tests.conftest import merged_agents
 from tests.crashes.journey import Journey
 from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
-from tests.crashes.step_functions import MACHINE_ARN
+from tests.crashes.state_machine import arn_of
 from tests.crashes.world import _CONTEXT, World, open_world
 from tests.permissions.door_requests import at_door, routes_of
 from tests.permissions.recorder import Recorder, recording
@@ -65,12 +65,18 @@ def _of_an_older_release(then: Callable[[Journey], None]) -> Callable[[Journey],
     return act
 
 
+def _refuse_to_begin(journey: Journey) -> None:
+    """The caller is answered, and only the sweep starts the first execution."""
+    journey.world.machine.not_begun.add(journey.run_id)
+
+
 # What no crash needs, and what a grant is there for.
 _MORE = (
     Scenario(_TOLD, {"case": "large question"}, act=_look_and_answer),
     Scenario("a large question, aborted", {"case": "large question"}, act=_abort),
     Scenario("old, aborted", {"case": "questions"}, act=_of_an_older_release(_abort)),
     Scenario("old, swept", {"case": "questions"}, act=_of_an_older_release(_look_and_answer)),
+    Scenario("never begun", {"case": "plain"}, prepare=_refuse_to_begin),
     Scenario("a large message", prepare=_thread("x" * 120_000)),
 )
 
@@ -172,16 +178,20 @@ def _door(world: World, recorder: Recorder, door: str) -> set[Right]:
 
 
 def _on_aws(rights: set[Right]) -> set[Right]:
-    """The same about the template's machine, in place of the one in hand."""
+    """The same about the template's machines, in place of those in hand."""
     resolver = Resolver(load_document(_TEMPLATE), stack_name=STACK_NAME)
-    machine = resolver.arn_of("RunMachine")
-    swaps = {
-        ANY_MACHINE: machine,
-        MACHINE_ARN: machine,
-        MACHINE_ARN.replace(":stateMachine:", ":execution:"): machine.replace(
-            ":stateMachine:", ":execution:"
-        ),
+    machines = {
+        arn_of("run"): resolver.arn_of("RunMachine"),
+        arn_of("resume"): resolver.arn_of("ResumeMachine"),
     }
+    executions = {
+        ours.replace(":stateMachine:", ":execution:"): theirs.replace(
+            ":stateMachine:", ":execution:"
+        )
+        for ours, theirs in machines.items()
+    }
+    # Tokens are of waits, and only one of the two waits.
+    swaps = {ANY_MACHINE: machines[arn_of("resume")], **machines, **executions}
 
     def swapped(right: Right) -> Right:
         resource = right.resource

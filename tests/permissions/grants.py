@@ -43,18 +43,30 @@ class Grant:
 
 
 def granted(template: Path, **parameters: str) -> dict[str, list[Grant]]:
-    """What each function's own statements allow, by its logical id, where it is deployed so."""
+    """What each function may do, by its logical id, where it is deployed so.
+
+    By its own statements, and by the policies beside its role.
+    """
     document = load_document(template)
     resolver = Resolver(document, stack_name=STACK_NAME, parameters=parameters)
+    policies: dict[str, list[Any]] = {}
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            own = resolver.resolve(resource["Properties"].get("Policies", []))
+            policies.setdefault(name, []).extend(own)
+        if resource["Type"] == "AWS::IAM::Policy":
+            for role in resource["Properties"]["Roles"]:
+                function = role["Ref"].removesuffix("Role")
+                policy = resolver.resolve(resource["Properties"]["PolicyDocument"])
+                policies.setdefault(function, []).append(policy)
     return {
         name: [
             grant
-            for policy in resolver.resolve(resource["Properties"].get("Policies", []))
+            for policy in of_function
             for statement in policy["Statement"]
             for grant in _grants(statement)
         ]
-        for name, resource in document["Resources"].items()
-        if resource["Type"] == "AWS::Serverless::Function"
+        for name, of_function in policies.items()
     }
 
 

@@ -30,8 +30,8 @@ SEEDS = {
     ),
     "a permission that is missing": Seed(
         "\n  SweepFunction:\n",
-        "Action: [states:StartExecution, states:SendTaskSuccess]",
-        "Action: states:StartExecution",
+        "Action: states:SendTaskSuccess",
+        "Action: states:SendTaskFailure",
         "SweepFunction calls states:SendTaskSuccess on",
     ),
     "an index that nobody may read": Seed(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.repository import ROOT, Translated
+from tests.template.repository import MACHINES, ROOT, Translated, definition
 
 SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
 
@@ -40,11 +40,10 @@ def translated(check_template: Callable[..., "subprocess.CompletedProcess[str]"]
     return Translated(json.loads(done.stdout))
 
 
-@pytest.fixture(scope="session")
-def states() -> dict[str, Any]:
-    """The states of the machine that carries the runs."""
-    machine = json.loads((ROOT / "statemachines" / "run.asl.json").read_text())
-    found: dict[str, Any] = machine["States"]
+@pytest.fixture(params=MACHINES)
+def states(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The states of each machine that carries runs."""
+    found: dict[str, Any] = definition(request.param)["States"]
     return found
 
 

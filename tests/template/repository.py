@@ -11,12 +11,21 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The functions that the machine calls; the machine refers to them, so they may not refer to it.
+# The definitions of the state machines.
+MACHINES = ("run", "resume")
+# The functions that the machines call; these refer to them, so they may not refer to a machine.
 CALLED_BY_THE_MACHINE = ("RunStepFunction", "RequestInputFunction", "CloseRunFunction")
 DOORS = ("ApiFunction", "StreamFunction")
 WITH_RUNS = (*DOORS, "SweepFunction", *CALLED_BY_THE_MACHINE)
 TELLING = ("PublishEventsFunction", "DeliverWebhookFunction")
 FUNCTIONS = (*WITH_RUNS, *TELLING, "PublishAgentsFunction")
+
+
+def definition(machine: str) -> dict[str, Any]:
+    """The state machine of this name, as its file has it."""
+    text = (ROOT / "statemachines" / f"{machine}.asl.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,10 @@ class Fault:
 FAULTS = {
     "a state that is not there": Fault(
         "statemachines/run.asl.json",
-        '"Next": "DecideNext"',
-        '"Next": "DecideNxt"',
+        '"Next": "CloseRun"',
+        '"Next": "CloseRum"',
         "states",
-        "DecideNxt",
+        "CloseRum",
     ),
     "a retry that the states language does not know": Fault(
         "statemachines/run.asl.json",
@@ -108,6 +108,7 @@ def test_a_gate_stops(fault: Fault, copy: Path, check_template: Check) -> None:
 
 def test_a_folder_without_a_state_machine_does_not_pass(copy: Path, check_template: Check) -> None:
     """A checker that found nothing to check has found nothing wrong, either."""
-    (copy / "statemachines" / "run.asl.json").unlink()
+    for definition in (copy / "statemachines").iterdir():
+        definition.unlink()
     done = check_template("states", "--template", str(copy / "template.yaml"))
     assert done.returncode == 1

@@ -29,7 +29,7 @@ NEEDED: dict[str, Callable[[Translated], bool]] = {
         each["Architectures"] == ["arm64"] for each in _functions(template)
     ),
     "opt": lambda template: "/opt" in _variables(template),
-    "errors": lambda template: _statements(template, "AlreadyAnsweredError"),
+    "errors": lambda template: _statements(template, "ModelUnavailableError"),
     "encryption": lambda template: _statements(template, "aws:SecureTransport"),
     "tokens": lambda template: _statements(template, "states:SendTaskSuccess"),
     "batches": lambda template: _statements(template, "sqs:SendMessage"),

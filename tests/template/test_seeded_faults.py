@@ -171,7 +171,7 @@ FAULTS = {
     ),
     "a streaming door that may answer": Fault(
         _a_streaming_door_that_may_answer,
-        test_permissions.test_only_the_api_and_the_sweep_give_answers_to_the_machine,
+        test_permissions.test_only_the_api_and_the_sweep_give_answers_to_a_machine,
         "StreamFunction",
     ),
     "a bucket in clear text": Fault(

@@ -1,19 +1,19 @@
 """What no checker of the states language asks: does every task end, does every error arrive?"""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from runyard.domain import errors
 from runyard.engine import orchestrator
-from tests.template.repository import ROOT, Translated
+from tests.template.repository import MACHINES, Translated, definition
 
 # The last resort catches nothing: there is nowhere to go. The rule on the execution's status is
 # what follows it.
 LAST_RESORT = "CloseRun"
-# What it fails to start is recorded, and the sweep starts it: no reason to end the run.
-HANDOVER = "GoOnInAnotherExecution"
-MAX_HISTORY_ENTRIES = 25_000
 
 
 def tasks(states: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -33,32 +33,28 @@ def test_every_task_is_retried_with_jitter(states: dict[str, Any]) -> None:
 
 def test_every_task_but_the_last_resort_hands_what_fails_to_it(states: dict[str, Any]) -> None:
     for name, task in tasks(states).items():
-        if name not in (LAST_RESORT, HANDOVER):
+        if name != LAST_RESORT:
             assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
             assert task["Catch"][-1]["Next"] == LAST_RESORT, name
 
 
-def test_an_execution_rolls_over_before_its_history_is_full(
-    states: dict[str, Any], translated: Translated
-) -> None:
-    """Entered, scheduled, started, submitted, ended, left; three more for each attempt lost."""
-    entries = {
-        name: 6 + 3 * sum(retry["MaxAttempts"] for retry in task["Retry"])
-        for name, task in tasks(states).items()
-    }
-    turn = entries["AdvanceRun"] + len(("entered", "left")) + entries["WaitForInput"]
-    turns = int(translated.variables("RunStepFunction")["EXECUTION_MAX_TURNS"])
-    assert turns * turn + sum(entries.values()) < MAX_HISTORY_ENTRIES
-
-
-def test_the_next_execution_is_started_by_name(states: dict[str, Any]) -> None:
-    """Without one it would be another execution at every attempt."""
-    assert states[HANDOVER]["Parameters"]["Name.$"] == "$.next_execution"
-    [twin, *_] = states[HANDOVER]["Retry"]
-    assert (twin["ErrorEquals"], twin["MaxAttempts"]) == (
-        ["StepFunctions.ExecutionAlreadyExistsException"],
-        0,
+def test_the_two_machines_carry_on_in_the_same_way() -> None:
+    """But for the name of the machine that the next turn is of: the second one's own."""
+    run, resume = (definition(name)["States"] for name in ("run", "resume"))
+    asked = run["AdvanceRun"]["Parameters"]["Payload"]
+    assert asked.pop("resume_machine") == "${ResumeMachineArn}"
+    assert resume["AdvanceRun"]["Parameters"]["Payload"].pop("resume_machine.$") == (
+        "$$.StateMachine.Id"
     )
+    assert run.items() <= resume.items()
+
+
+def test_a_turn_is_one_transition_and_a_wait_one_more(states: dict[str, Any]) -> None:
+    """Transitions are what a run pays most for."""
+    at, taken = "WaitForInput" if "WaitForInput" in states else "AdvanceRun", 1
+    while not states[at].get("End"):
+        at, taken = states[at]["Next"], taken + 1
+    assert (at, taken) == ("AdvanceRun", 2 if "WaitForInput" in states else 1)
 
 
 def test_the_last_resort_finds_the_error_that_it_reads(states: dict[str, Any]) -> None:
@@ -104,20 +100,23 @@ def test_the_machine_waits_for_a_function_as_long_as_it_may_run(
         assert states[state]["TimeoutSeconds"] >= timeout, state
 
 
-def test_every_substitution_is_given_and_used(translated: Translated) -> None:
-    definition = (ROOT / "statemachines" / "run.asl.json").read_text()
-    given = translated.properties("RunMachine")["DefinitionSubstitutions"]
-    assert set(re.findall(r"\$\{(\w+)\}", definition)) == set(given)
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_substitution_is_given_and_used(translated: Translated, name: str) -> None:
+    given = translated.properties(f"{name.title()}Machine")["DefinitionSubstitutions"]
+    assert set(re.findall(r"\$\{(\w+)\}", json.dumps(definition(name)))) == set(given)
 
 
 def test_an_execution_that_dies_is_closed_by_its_status(translated: Translated) -> None:
     pattern = translated.properties("CloseRunFunctionExecutionDied")["EventPattern"]
     assert pattern["detail"] == {
-        "stateMachineArn": [{"Ref": "RunMachine"}],
+        "stateMachineArn": [{"Ref": "RunMachine"}, {"Ref": "ResumeMachine"}],
         "status": ["FAILED", "TIMED_OUT", "ABORTED"],
     }
 
 
-def test_what_passes_through_the_machine_is_not_logged(translated: Translated) -> None:
-    logging = translated.properties("RunMachine")["LoggingConfiguration"]
+@pytest.mark.parametrize("machine", ["RunMachine", "ResumeMachine"])
+def test_what_passes_through_the_machine_is_not_logged(
+    translated: Translated, machine: str
+) -> None:
+    logging = translated.properties(machine)["LoggingConfiguration"]
     assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)

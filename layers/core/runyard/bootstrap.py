@@ -82,8 +82,15 @@ def _s3() -> "S3Client":
 
 @lru_cache(maxsize=1)
 def orchestrator() -> Orchestrator:
-    """The state machine of this installation."""
-    return Orchestrator(_step_functions, settings().run_machine_arn)
+    """The state machines of this installation, as far as this function is told of them."""
+    configured = settings()
+    return Orchestrator(_step_functions, configured.run_machine_arn, configured.resume_machine_arn)
+
+
+@lru_cache(maxsize=2)  # On one machine a process is every function, and goes on in both ways.
+def going_on(resume_machine_arn: str = "") -> Orchestrator:
+    """For what a machine calls: that cannot be told of it by its settings, for it is made first."""
+    return Orchestrator(_step_functions, resume_machine_arn=resume_machine_arn)
 
 
 def _step_functions() -> "SFNClient":
@@ -213,7 +220,6 @@ def worker() -> "Worker":
         flush_seconds=configured.flush_ms / 1000,
         reserve_seconds=configured.step_reserve_seconds,
         project_daily_usd=configured.project_daily_usd,
-        turns_per_execution=configured.execution_max_turns,
         export_spans=export_spans,
         shows_content=(
             export_spans is not None

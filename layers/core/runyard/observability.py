@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools import Logger
 
-from runyard.domain.errors import AlreadyAnsweredError, SupersededError
+from runyard.domain.errors import SupersededError
 from runyard.settings import settings
 from runyard.telemetry import measures, working_on, xray
 from runyard.telemetry.measures import Reading
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 NAMESPACE = "Runyard"
-# Errors that only tell the state machine how it is: somebody else was first.
-_HARMLESS = (AlreadyAnsweredError, SupersededError)
+# It only tells the state machine how it is: somebody else was first.
+_HARMLESS = SupersededError
 
 logger = Logger(service="runyard")
 

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     records_table: str = "runyard-records"
     bucket: str = "runyard-bucket"
     run_machine_arn: str = ""
+    resume_machine_arn: str = ""
     ticket_secret_id: str = ""
 
     agents_dir: str = Field("agents", description="Folder of agent definitions and routes.yaml.")
@@ -115,9 +116,6 @@ class Settings(BaseModel):
     tail_min_ms: int = Field(50, description="First pause of a tail after it found nothing.")
     tail_max_ms: int = Field(500, description="Longest pause of a tail while nothing happens.")
     flush_ms: int = Field(50, description="How long deltas are gathered before they are put.")
-    execution_max_turns: int = Field(
-        300, ge=1, description="Invocations of run_step by one execution; then another goes on."
-    )
     otel_exporter_otlp_endpoint: str = Field(
         "", description="Where spans go, by OTLP/HTTP as JSON: the part before /v1/traces; or none."
     )

@@ -14,9 +14,6 @@ from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
-    state_task_service_sfn,
-)
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -42,7 +39,6 @@ def install(lambda_endpoint: str, region: str, watchers: Watchers) -> None:
     _parse_paths_once()
     _start_once()
     _look_at_started_executions_only()
-    _start_executions_from_a_task()
     tell_watchers = functools.partial(tell, client, watchers)
     _stop_at_once(tell_watchers)
     _tell_of_failed_executions(tell_watchers)
@@ -126,29 +122,6 @@ def _look_at_started_executions_only() -> None:
         ]
 
     _replace(StepFunctionsParserBackend, "_get_executions", executions)
-
-
-def _start_executions_from_a_task() -> None:
-    """Name the arguments of the task `states:startExecution` as boto3 does.
-
-    moto hands them on as the definition has them, in capitals, and boto3 knows no such arguments.
-    """
-    evaluate = state_task_service_sfn.StateTaskServiceSfn._eval_service_task
-
-    def evaluate_by_boto_names(
-        self: state_task_service_sfn.StateTaskServiceSfn,
-        *,
-        normalised_parameters: dict[str, Any],
-        **others: Any,
-    ) -> None:
-        arguments = {
-            name[:1].lower() + name[1:]: value for name, value in normalised_parameters.items()
-        }
-        evaluate(self, normalised_parameters=arguments, **others)
-
-    _replace(
-        state_task_service_sfn.StateTaskServiceSfn, "_eval_service_task", evaluate_by_boto_names
-    )
 
 
 def _stop_at_once(tell_watchers: Callable[[Execution], None]) -> None:

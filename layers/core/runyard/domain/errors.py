@@ -14,7 +14,6 @@
     │   ├── InputExpiredError
     │   └── DefinitionError
     ├── AppendConflictError     another writer was first: read on, then decide
-    ├── AlreadyAnsweredError    nothing to wait for: the machine goes on, by this name
     └── RequestError            the caller's fault: one table per API turns it into a response
         ├── UnauthorizedError ── MissingTokenError
         ├── NotFoundError ── ThreadNotFoundError, ProjectNotFoundError
@@ -126,10 +125,6 @@ class DefinitionError(FinalError):
 
 class AppendConflictError(RunyardError):
     """Another writer holds the slot after the last event that this writer has seen."""
-
-
-class AlreadyAnsweredError(RunyardError):
-    """Nothing is left to wait for: every question is answered, or the run has ended."""
 
 
 class RequestError(RunyardError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,8 +62,30 @@ class Author(BaseModel):
     email: str | None = None
 
 
+class Execution(NamedTuple):
+    """One of the executions that carry a run, one after the other; the first has the number 0."""
+
+    run_id: str
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What Step Functions knows it by: the run's id, later `{id}-{number}`."""
+        return f"{self.run_id}-{self.number}" if self.number else self.run_id
+
+    @property
+    def following(self) -> "Execution":
+        """The one that carries the run after this one."""
+        return Execution(self.run_id, self.number + 1)
+
+    @classmethod
+    def named(cls, name: str, run_id: str) -> "Execution":
+        """The execution of the run that has this name."""
+        return cls(run_id, int(name.removeprefix(run_id).removeprefix("-") or 0))
+
+
 class Run(BaseModel):
-    """One run. `execution` counts the state machine's executions that have carried it.
+    """One run. `execution` is the number of the state machine's execution that carries it.
 
     `checkpoint` is the event that its newest checkpoint ends with, if it ever had one.
 
@@ -112,9 +134,9 @@ class Run(BaseModel):
         return self.open_requests > 0 and not self.has_ended
 
     @property
-    def execution_name(self) -> str:
-        """The name of the execution that carries the run now: its id, later `{id}-{n}`."""
-        return self.id if self.execution == 0 else f"{self.id}-{self.execution}"
+    def carried_by(self) -> Execution:
+        """The execution that carries the run now."""
+        return Execution(self.id, self.execution)
 
 
 def shown_usage(usage: Usage, started_at: str, ended_at: str | None) -> dict[str, Any]:

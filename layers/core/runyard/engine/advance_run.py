@@ -14,18 +14,19 @@ from runyard.agent.approval import Ask
 from runyard.agent.conversation import answer_of
 from runyard.agent.definition import Limits
 from runyard.domain.errors import FinalError, LimitExceededError, SupersededError
+from runyard.domain.requests import seconds_left
+from runyard.domain.runs import Execution
 from runyard.engine.daily_caps import release
-from runyard.engine.expiry import expire, wait_for, wait_on
+from runyard.engine.expiry import expire, wait_for
 from runyard.engine.genai_spans import agent_span
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import refused
 from runyard.engine.model_reply import add_reply
-from runyard.engine.roll_over import next_execution
 from runyard.engine.tool_calls import longest, perform_calls, settled_by_answers
 from runyard.engine.worker import Step, Worker
 from runyard.telemetry import working_on
 
-Outcome = Literal["more", "needs_input", "finished", "roll_over"]
+Outcome = Literal["more", "needs_input", "finished"]
 
 
 @dataclass(frozen=True)
@@ -33,39 +34,26 @@ class Advance:
     """How far the run was carried; `wait_seconds` is how long a person has to answer at most.
 
     `limit` names the limit that a person is to be asked about, if that is what is needed, and
-    `limit_at` is the event behind which a person turned out to be needed. `next_execution` is the
-    one to go on in.
+    `limit_at` is the event behind which a person turned out to be needed. `finished`: there is
+    nothing more to do here, for the run has ended, or is carried by another execution.
     """
 
     outcome: Outcome
-    wait_seconds: int = 0
+    wait_seconds: float = 0
     limit: str = ""
     limit_at: int = 0
-    next_execution: str = ""
 
 
-async def advance_run(
-    worker: Worker, run_id: str, seconds: float, execution: str = "", turns: int = 0
-) -> Advance:
-    """Carry the run on for at most about `seconds`.
+async def advance_run(worker: Worker, execution: Execution, seconds: float) -> Advance:
+    """Carry the run of this execution on for at most about `seconds`.
 
-    `execution` is the one that asks, and has done so `turns` times before. Raises RetryableError
-    where another attempt may get further; whatever ends the run for good is written to its log and
-    gives `finished`.
+    Raises RetryableError where another attempt may get further; whatever ends the run for good is
+    written to its log and gives `finished`.
     """
     deadline = time.monotonic() + seconds
-    journal = await asyncio.to_thread(Journal.open, worker.stores, run_id)
-    if journal.history.has_ended:
+    journal = await asyncio.to_thread(Journal.open, worker.stores, execution.run_id)
+    if journal.history.has_ended or journal.run.carried_by > execution:
         return Advance("finished")
-    if name := await asyncio.to_thread(
-        next_execution,
-        worker.stores,
-        journal.run,
-        execution,
-        is_full=turns >= worker.turns_per_execution,
-    ):
-        journal.close()
-        return Advance("roll_over", next_execution=name)
     step = Step(worker, journal, deadline)
     try:
         async with agent_span(step):
@@ -100,7 +88,7 @@ def _limits(step: Step) -> Limits:
     return step.snapshot.definition.limits
 
 
-def _needs_input(step: Step, wait_seconds: int, limit: str = "") -> Advance:
+def _needs_input(step: Step, wait_seconds: float, limit: str = "") -> Advance:
     return Advance("needs_input", wait_seconds, limit, step.history.last)
 
 
@@ -109,7 +97,7 @@ async def _advance(step: Step) -> Advance:
     if step.history.status == "paused":
         waiting = await expire(step)
         if step.history.open_questions:
-            return _needs_input(step, wait_on(waiting))
+            return _needs_input(step, seconds_left(waiting))
         await _resume(step)
     if step.history.refusal:
         raise refused(step.history.refusal)

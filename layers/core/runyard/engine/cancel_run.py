@@ -42,7 +42,7 @@ def cancel_run(
         raise UnavailableError({"run": "too much is happening to it at this moment"})
     stores.spending.release(run_id)
     try:
-        orchestrator.stop(journal.run)
+        orchestrator.stop(journal.run.carried_by)
     except RetryableError:
         # Harmless: whatever the execution does next finds the end in the log.
         _log.exception("execution not stopped", extra={"run_id": run_id})

@@ -4,6 +4,7 @@ import json
 import logging
 
 from runyard.domain.errors import AppendConflictError, NotFoundError, SupersededError
+from runyard.domain.runs import Execution
 from runyard.engine.journal import Journal
 from runyard.store.stores import Stores
 
@@ -22,14 +23,13 @@ _KNOWN = {
 _UNKNOWN = ("internal_error", "The run could not be carried on.")
 
 
-def close_run(
-    stores: Stores, run_id: str, error_name: str, *, execution: str = "", cause: str = ""
-) -> None:
-    """Fail the run for the error that the state machine names; an ended run stays as it is.
+def close_run(stores: Stores, execution: Execution, error_name: str, cause: str = "") -> None:
+    """Fail the run for the error that its execution ended with; an ended run stays as it is.
 
-    So does one that goes on in another execution than `execution`: what is told of an old one may
-    come late, and twice. A run that was deleted has nothing that could be closed.
+    So does one that goes on in a later execution: what is told of an old one may come late, and
+    twice. A run that was deleted has nothing that could be closed.
     """
+    run_id = execution.run_id
     try:
         journal = Journal.open(stores, run_id)
     except NotFoundError:
@@ -40,7 +40,7 @@ def close_run(
     if error_name == _MODEL_UNAVAILABLE:
         message = _said(cause) or message
     for _ in range(_ATTEMPTS):
-        if journal.history.has_ended or _is_carried_by_another(journal, execution):
+        if journal.history.has_ended or _goes_on_after(journal, execution):
             return
         try:
             journal.fail(code, message)
@@ -51,9 +51,10 @@ def close_run(
     raise SupersededError(run_id)
 
 
-def _is_carried_by_another(journal: Journal, execution: str) -> bool:
-    run = journal.stores.runs.record(journal.run.id)
-    return run is None or (bool(execution) and run.execution_name != execution)
+def _goes_on_after(journal: Journal, execution: Execution) -> bool:
+    run = journal.stores.runs.record(execution.run_id)
+    # One that is later than what is on record died before it could be recorded: nothing follows it.
+    return run is None or run.carried_by > execution
 
 
 def _said(cause: str) -> str:

@@ -1,33 +1,31 @@
 """The time that a person has to answer, and what becomes of a question when it is over."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from math import ceil
+from collections.abc import Sequence
+from math import inf
 
 from runyard.agent.approval import Ask
-from runyard.agent.definition import LONGEST_WAIT_SECONDS, Limits
+from runyard.agent.definition import Limits
 from runyard.domain.errors import InputExpiredError
 from runyard.domain.events import Draft
 from runyard.domain.exchanges import Question
-from runyard.domain.requests import InputRequest, seconds_left
+from runyard.domain.requests import InputRequest
 from runyard.engine.worker import Step
 
 
-def wait_for(limits: Limits, asks: Sequence[Ask]) -> int:
+def wait_for(limits: Limits, asks: Sequence[Ask]) -> float:
     """Seconds to wait for what is about to be asked, or, with nothing to ask, about a limit."""
     times = [limits.time_to_answer(ask.expires_in, ask.on_expiry) for ask in asks]
     times = times or [limits.time_to_answer(None, "keep_waiting")]
-    return _wait_seconds(
-        # A little longer than the question itself, which expires from the moment of asking on.
-        seconds + 1
-        for seconds, on_expiry in times
-        if seconds is not None and on_expiry != "keep_waiting"
+    return min(
+        (
+            # A little longer than the question itself, which expires from the moment of asking on.
+            seconds + 1
+            for seconds, on_expiry in times
+            if seconds is not None and on_expiry != "keep_waiting"
+        ),
+        default=inf,
     )
-
-
-def wait_on(requests: Sequence[InputRequest]) -> int:
-    """Seconds to wait for the questions that are open: until the first of them expires."""
-    return _wait_seconds([seconds_left(requests)])
 
 
 async def expire(step: Step) -> list[InputRequest]:
@@ -60,7 +58,3 @@ def _lapsed(question: Question) -> InputExpiredError:
     if question.call is None:
         return InputExpiredError("nobody said in time whether the run's limit may be raised")
     return InputExpiredError(f"nobody answered {question.call.name} in time")
-
-
-def _wait_seconds(times: Iterable[float]) -> int:
-    return max(1, ceil(min([LONGEST_WAIT_SECONDS, *times])))

@@ -1,53 +1,59 @@
 """Publish what the run asks a person, together with the task token that an answer resumes it by.
 
 One transaction writes questions, `run.paused` and token, so no question is ever visible before it
-can be answered.
+can be answered. It also records which execution waits, and so carries the run from now on.
 """
 
 from runyard.agent.approval import Ask, next_action, tool_label
 from runyard.agent.definition import AgentDefinition, Snapshot
 from runyard.domain.clock import stamp, stamp_in
-from runyard.domain.errors import AlreadyAnsweredError, AppendConflictError, SupersededError
+from runyard.domain.errors import AppendConflictError, SupersededError
 from runyard.domain.events import Draft
 from runyard.domain.exchanges import Call
 from runyard.domain.ids import derived_id
 from runyard.domain.requests import InputRequest, seconds_left
+from runyard.domain.runs import Execution
 from runyard.engine.journal import Journal
 from runyard.engine.limit_question import limit_request
+from runyard.store.dynamo import ConditionFailedError
 from runyard.store.stores import Stores
 
 
 def request_input(
-    stores: Stores, run_id: str, task_token: str, limit: str = "", limit_at: int = 0
-) -> None:
-    """Begin the wait that `task_token` ends; a person is needed, behind event `limit_at`.
+    stores: Stores, execution: Execution, task_token: str, limit: str = "", limit_at: int = 0
+) -> bool:
+    """Begin the wait of `execution`, which `task_token` ends; False: there is nothing to wait for.
 
-    `limit` names the limit that was met, if any was. Where the run has moved on since (this call
-    comes late, or twice) nothing new is asked; a `limit_at` of 0 is for whoever does not know it.
-
-    Raises AlreadyAnsweredError where there is nothing to wait for, SupersededError where another
-    writer was first.
+    A person turned out to be needed behind event `limit_at`; `limit` names the limit that was met,
+    if any was. Where the run has moved on since (this call comes late, or twice) nothing new is
+    asked. Raises SupersededError where another writer was first.
     """
-    journal = Journal.open(stores, run_id)
-    if journal.history.has_ended:
-        raise AlreadyAnsweredError(run_id)
-    definition = _definition(journal)
-    requests = []
-    if journal.history.last == limit_at or (not limit and not limit_at):
-        if limit:
-            requests = [limit_request(journal, definition.limits, limit)]
-        else:
-            requests = _about_calls(journal, definition)
+    journal = Journal.open(stores, execution.run_id)
+    if journal.history.has_ended or journal.run.carried_by > execution:
+        return False
+    requests = _to_ask(journal, limit) if journal.history.last == limit_at else []
     if requests:
-        _publish(journal, requests, task_token)
-    elif journal.history.open_questions:
-        _wait_again(journal, task_token)
+        waits = _publish(journal, execution, requests, task_token)
     else:
-        raise AlreadyAnsweredError(run_id)
+        _record(journal, execution)
+        waits = bool(journal.history.open_questions) and _wait_again(journal, task_token)
     journal.close()
+    return waits
 
 
-def _publish(journal: Journal, requests: list[InputRequest], task_token: str) -> None:
+def _record(journal: Journal, execution: Execution) -> None:
+    """This execution carries the run: one that the sweep has started is on record already."""
+    if journal.run.carried_by == execution:
+        return
+    try:
+        journal.stores.runs.go_on_in(journal.run, execution.number)
+    except ConditionFailedError as error:
+        raise SupersededError(journal.run.id) from error
+
+
+def _publish(
+    journal: Journal, execution: Execution, requests: list[InputRequest], task_token: str
+) -> bool:
     stores, run_id = journal.stores, journal.run.id
     paused = {"id": run_id, "object": "run", "status": "paused"}
     drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
@@ -58,6 +64,7 @@ def _publish(journal: Journal, requests: list[InputRequest], task_token: str) ->
             open_requests=len(requests),
             usage=journal.history.usage,
             wait_seconds=seconds_left(requests),
+            execution=execution.number,
         ),
         stores.input_requests.pause_change(
             run_id, task_token, [request.id for request in requests]
@@ -68,11 +75,12 @@ def _publish(journal: Journal, requests: list[InputRequest], task_token: str) ->
         journal.append(drafts, changes)
     except AppendConflictError as error:
         if journal.history.has_ended:
-            raise AlreadyAnsweredError(run_id) from error
+            return False
         raise SupersededError(run_id) from error
+    return True
 
 
-def _wait_again(journal: Journal, task_token: str) -> None:
+def _wait_again(journal: Journal, task_token: str) -> bool:
     """The questions were asked before, by an execution that is gone or by an attempt of this call.
 
     An answer may come at any moment:
@@ -84,13 +92,15 @@ def _wait_again(journal: Journal, task_token: str) -> None:
     """
     journal.stores.input_requests.keep_token(journal.run.id, task_token)
     journal.catch_up()
-    if not journal.history.open_questions or journal.history.has_ended:
-        raise AlreadyAnsweredError(journal.run.id)
+    return bool(journal.history.open_questions) and not journal.history.has_ended
 
 
-def _definition(journal: Journal) -> AgentDefinition:
+def _to_ask(journal: Journal, limit: str) -> list[InputRequest]:
     kept = journal.stores.definitions.get(journal.run.definition_digest)
-    return Snapshot.kept(kept).definition
+    definition = Snapshot.kept(kept).definition
+    if limit:
+        return [limit_request(journal, definition.limits, limit)]
+    return _about_calls(journal, definition)
 
 
 def _about_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:

@@ -24,7 +24,7 @@ from runyard.domain.errors import (
     UnavailableError,
 )
 from runyard.domain.ids import derived_id, new_id
-from runyard.domain.runs import Author, Run
+from runyard.domain.runs import Author, Execution, Run
 from runyard.engine.measured_events import agent_key
 from runyard.engine.orchestrator import Orchestrator
 from runyard.store.dynamo import ConditionFailedError
@@ -196,7 +196,7 @@ def _set_going(orchestrator: Orchestrator, run: Run) -> Run:
     """Start the run's first execution, once whatever the number of calls."""
     if run.status == "created":
         try:
-            orchestrator.start(run)
+            orchestrator.start(Execution(run.id))
         except RetryableError:
             _log.exception(
                 "execution not started; the sweep will start it", extra={"run_id": run.id}

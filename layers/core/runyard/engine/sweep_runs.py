@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from runyard.domain.clock import stamp_in
 from runyard.domain.errors import AppendConflictError, NotFoundError, RetryableError
 from runyard.domain.requests import seconds_left
-from runyard.domain.runs import Run
+from runyard.domain.runs import Execution
 from runyard.engine.delete_run import delete_run
 from runyard.engine.journal import Journal
-from runyard.engine.orchestrator import ExecutionState, Orchestrator
+from runyard.engine.orchestrator import (
+    NOTHING_TO_WAIT_FOR,
+    ExecutionState,
+    Orchestrator,
+    Wait,
+)
 from runyard.store.runs import TIMER_GRACE_SECONDS
 from runyard.store.stores import Stores
 from runyard.telemetry import measures
@@ -74,18 +79,11 @@ def _check(
         stores.spending.release(run_id)
         return
     sweep.checked += 1
-    state = orchestrator.state(run)
-    if state == "missing" and (before := _state_of_the_one_before(orchestrator, run)) != "missing":
-        # Recorded and not started yet. The one before does that itself, as long as it is at work.
-        if before == "ended":
-            _log.warning("execution started late", extra={"run_id": run_id})
-            orchestrator.start(run)
-            sweep.restarted += 1
-        stores.runs.checked(run)
-    elif state != "running":
-        _restart(Journal.open(stores, run_id), orchestrator, state)
+    execution, state = _newest(orchestrator, run.carried_by)
+    if state != "running":
+        _restart(Journal.open(stores, run_id), orchestrator, execution, state)
         sweep.restarted += 1
-    elif run.status == "paused":
+    elif run.status == "paused" and execution == run.carried_by:
         _look_at_wait(Journal.open(stores, run_id), orchestrator, sweep)
     else:
         if run.status == "created" and not everything:
@@ -94,14 +92,21 @@ def _check(
         stores.runs.checked(run)
 
 
-def _state_of_the_one_before(orchestrator: Orchestrator, run: Run) -> ExecutionState:
-    if run.execution == 0:
-        return "missing"
-    return orchestrator.state(run.model_copy(update={"execution": run.execution - 1}))
+def _newest(orchestrator: Orchestrator, execution: Execution) -> tuple[Execution, ExecutionState]:
+    """The execution on record, or one behind it: it records itself once it is at work."""
+    state = orchestrator.state(execution)
+    while state == "ended":
+        following = orchestrator.state(execution.following)
+        if following == "missing":
+            break
+        execution, state = execution.following, following
+    return execution, state
 
 
-def _restart(journal: Journal, orchestrator: Orchestrator, state: ExecutionState) -> None:
-    """Record that another execution carries the run, then start it."""
+def _restart(
+    journal: Journal, orchestrator: Orchestrator, execution: Execution, state: ExecutionState
+) -> None:
+    """Record that another execution than the lost one carries the run, then start it."""
     if journal.history.has_ended:
         return
     run, stores = journal.run, journal.stores
@@ -110,11 +115,15 @@ def _restart(journal: Journal, orchestrator: Orchestrator, state: ExecutionState
         stores.spending.release(run.id)
         return
     # A name is used up once its execution has ended; one that never came to be is still free.
-    execution = run.execution + 1 if state == "ended" else run.execution
+    another = execution.following if state == "ended" else execution
     journal.append(
-        [journal.recovered(f"execution_{state}")], [stores.runs.execution_change(run, execution)]
+        [journal.recovered(f"execution_{state}")],
+        [stores.runs.execution_change(run, another.number)],
     )
-    orchestrator.start(run.model_copy(update={"execution": execution}))
+    wait = NOTHING_TO_WAIT_FOR
+    if journal.history.open_questions:
+        wait = Wait(seconds_left(stores.input_requests.open_of_run(run.id)))
+    orchestrator.start(another, wait)
 
 
 def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) -> None:

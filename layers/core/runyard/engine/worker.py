@@ -38,8 +38,6 @@ class Worker:
     flush_seconds: float = 0.05
     reserve_seconds: float = 20.0
     project_daily_usd: Decimal = Decimal(0)
-    turns_per_execution: int = 300
-    """Invocations of run_step by one execution, before the run goes on in another."""
     export_spans: Callable[[Sequence[Span]], None] | None = None
     """Where spans go; None: nobody wants any."""
     shows_content: bool = False

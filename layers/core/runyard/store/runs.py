@@ -42,6 +42,10 @@ def _check_at(status: RunStatus, wait_seconds: float | None) -> str:
     return stamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
 
 
+def _carried_by(execution: int) -> dict[str, Any]:
+    return {"execution": execution, "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
+
+
 class Runs:
     """The run items of the records table."""
 
@@ -128,10 +132,12 @@ class Runs:
         open_requests: int = 0,
         usage: Usage | None = None,
         wait_seconds: float | None = None,
+        execution: int | None = None,
     ) -> Change:
         """The run goes on living in another status; `usage` is what it has used so far.
 
-        `wait_seconds` is how long it waits at most. Whoever begins with a run leaves open when the
+        `wait_seconds` is how long it waits at most, `execution` the one that carries it from now
+        on, where that is another one. Whoever begins with a run leaves open when the
         sweep looks at it: who set it going has said so, and only a run that is at work for longer
         than that pays for another moment.
         """
@@ -144,6 +150,8 @@ class Runs:
             fields["check_at"] = _check_at(status, wait_seconds)
         if usage is not None:
             fields["usage"] = usage.model_dump(mode="json")
+        if execution is not None:
+            fields["execution"] = execution
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
     def answered_change(self, run_id: str, open_requests: int) -> Change:
@@ -187,9 +195,8 @@ class Runs:
 
     def execution_change(self, run: Run, execution: int) -> Change:
         """Another execution carries the run from now on."""
-        fields = {"execution": execution, "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
         return self._table.update_change(
-            keys.run(run.id), fields, status=_LIVE, execution=(run.execution,)
+            keys.run(run.id), _carried_by(execution), status=_LIVE, execution=(run.execution,)
         )
 
     def go_on_in(self, run: Run, execution: int) -> None:
@@ -197,7 +204,9 @@ class Runs:
 
         Raises ConditionFailedError where the run has ended, or goes on in another one already.
         """
-        transact(self._table.client, [self.execution_change(run, execution)])
+        self._table.update(
+            keys.run(run.id), _carried_by(execution), status=_LIVE, execution=(run.execution,)
+        )
 
     def has_checkpoint(self, run_id: str, sequence: int) -> None:
         """A checkpoint was kept that ends with this event."""

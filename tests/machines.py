@@ -1,0 +1,13 @@
+"""The state machines of a local stack, as the engine speaks to them."""
+
+from runyard.dev.supervisor import LocalStack
+from runyard.engine.orchestrator import Orchestrator
+
+
+def orchestrator_of(stack: LocalStack) -> Orchestrator:
+    """Both machines; connected at first use."""
+    return Orchestrator(
+        lambda: stack.client("stepfunctions"),
+        stack.environment["RUN_MACHINE_ARN"],
+        stack.environment["RESUME_MACHINE_ARN"],
+    )
