@@ -32,7 +32,7 @@ class InputRequests:
         return _from_item(item) if item else None
 
     def get_with_run(self, run_id: str, request_id: str) -> tuple[Run | None, InputRequest | None]:
-        """One question of the run, and the run itself, by one call."""
+        """One question of the run, and the run's record, by one call."""
         places = [keys.run(run_id), keys.input_request(run_id, request_id)]
         items = {item["sk"]: item for item in self._table.batch_get(places)}
         run, request = (items.get(str(place["sk"])) for place in places)
