@@ -61,7 +61,7 @@ def test_the_first_delta_and_the_end_of_a_reply_wait_for_no_window() -> None:
 
 
 def test_units_are_kilobytes_of_an_item_compressed_where_that_is_less() -> None:
-    noise = Line(b64encode(random.Random(1).randbytes(900)).decode(), 0, True, False)
+    noise = Line(b64encode(random.Random(1).randbytes(1100)).decode(), 0, True, False)
     assert units([[delta(0)], [delta(0)] * 3]) == 1 + 1
     assert units([[noise], [noise, delta(0)]]) == 2 + 2
 
