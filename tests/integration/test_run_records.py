@@ -7,6 +7,7 @@ import pytest
 
 from runyard.domain.clock import stamp
 from runyard.domain.ids import new_id
+from runyard.domain.requests import InputRequest
 from runyard.domain.runs import Run
 from runyard.store import keys
 from runyard.store.dynamo import transact
@@ -51,6 +52,40 @@ def test_an_input_and_an_output_come_back_as_they_were(
     item = stores.runs._table.get(keys.run(run.id)) or {}
     held = {name for name in item if name.startswith(("input", "output"))}
     assert held == {f"input{form}", f"output{form}"}
+
+
+@pytest.mark.parametrize(
+    ("value", "form"), [(SHORT, ""), (LONG, "_z"), (STRANGE, "_z"), (VERY_LONG, "_key")]
+)
+def test_a_question_and_its_answer_come_back_as_they_were(
+    stores: Stores, value: dict[str, Any], form: str
+) -> None:
+    request, requests = a_question(value), stores.input_requests
+    transact(stores.runs._table.client, [requests.put_change(request)])
+    assert requests.get(request.run_id, request.id) == request
+    settled = requests.settle_change(request, "answered", {"params": value})
+    transact(stores.runs._table.client, [settled])
+    found = requests.get(request.run_id, request.id)
+    assert found is not None
+    assert (found.params, found.answer) == (value, {"params": value})
+    item = stores.runs._table.get(keys.input_request(request.run_id, request.id)) or {}
+    held = {name for name in item if name.startswith(("params", "answer"))}
+    assert held == {f"params{form}", f"answer{form}"}
+
+
+def a_question(params: dict[str, Any]) -> InputRequest:
+    return InputRequest(
+        id=new_id(),
+        run_id=new_id(),
+        project_id="records",
+        sequence=3,
+        type="approval_request",
+        tool_call_id="call",
+        tool={"name": "pay", "type": "python"},
+        prompt="Pay?",
+        params=params,
+        created_at=stamp(),
+    )
 
 
 def test_a_record_of_an_older_release_is_read_alike(stores: Stores) -> None:
