@@ -8,7 +8,7 @@ import pytest
 from runyard.domain.clock import stamp
 from runyard.domain.ids import new_id
 from runyard.domain.requests import InputRequest
-from runyard.domain.runs import Run
+from runyard.domain.runs import Run, Usage
 from runyard.store import keys
 from runyard.store.dynamo import transact
 from runyard.store.stores import Stores
@@ -52,6 +52,24 @@ def test_an_input_and_an_output_come_back_as_they_were(
     item = stores.runs._table.get(keys.run(run.id)) or {}
     held = {name for name in item if name.startswith(("input", "output"))}
     assert held == {f"input{form}", f"output{form}"}
+
+
+def test_what_a_run_does_not_have_takes_no_room(stores: Stores) -> None:
+    run, used = a_run(input=SHORT), Usage(input_tokens=7, steps=1)
+    stores.runs.create(run)
+    assert stores.runs.get(run.id) == run
+    paused = stores.runs.status_change(run.id, "paused", open_requests=1, usage=used)
+    transact(stores.runs._table.client, [paused])
+    item = stores.runs._table.get(keys.run(run.id)) or {}
+    assert set(item) == {
+        *("pk", "sk", "id", "project_id", "org_id", "app_id", "agent", "definition_digest"),
+        *("status", "input", "started_at", "usage", "open_requests", "execution"),
+        *("started_key", "status_key", "open_shard", "check_at"),
+    }
+    assert item["usage"] == {"input_tokens": 7, "steps": 1}
+    found = stores.runs.get(run.id)
+    assert found is not None
+    assert found.usage == used
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,22 @@ TIMER_GRACE_SECONDS = 120
 # A process works on few runs at a time.
 _REMEMBERED_RUNS = 10_000
 JSON_FIELDS = ("input", "output", "error")
+# Most runs have none of these, and every KB of a record is paid for at each change of its run.
+_LEFT_OUT_WHILE_EMPTY = frozenset(
+    {"file_ids", "thread_messages", "route_id", "model", "trace_id", "asked_under"}
+    | {"checkpoint", "resumes_at"}
+)
 _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
 
 
 def reported(status: str, open_requests: int) -> str:
     """The status that the API shows: `awaiting_input` for a live run with an open question."""
     return "awaiting_input" if open_requests and status not in ENDED else status
+
+
+def _kept(usage: Usage) -> dict[str, Any]:
+    """The usage as its record has it: what is not 0, and its cost as exact text."""
+    return usage.model_dump(mode="json", exclude_defaults=True)
 
 
 def _check_at(status: RunStatus, wait_seconds: float | None) -> str:
@@ -78,9 +88,14 @@ class Runs:
     def to_item(self, run: Run) -> Item:
         """The record of a run in whatever state, with what its lists find it by."""
         json_fields = {name: getattr(run, name) for name in JSON_FIELDS}
+        fields = run.model_dump(exclude={*JSON_FIELDS, "usage"})
         item: Item = {
             **keys.run(run.id),
-            **run.model_dump(exclude={*JSON_FIELDS, "usage"}),
+            **{
+                name: value
+                for name, value in fields.items()
+                if value or name not in _LEFT_OUT_WHILE_EMPTY
+            },
             **self._json.encoded(run.id, json_fields),
             "started_key": keys.timed(run.started_at, run.id),
             "status_key": keys.within(run.project_id, reported(run.status, run.open_requests)),
@@ -91,7 +106,7 @@ class Runs:
             item["session_key"] = keys.within(run.project_id, run.session_id)
         if run.ended_at is not None:
             item["ended_key"] = keys.timed(run.ended_at, run.id)
-            item["usage"] = run.usage.model_dump(mode="json")
+            item["usage"] = _kept(run.usage)
         else:
             item["open_shard"] = keys.open_shard(run.id)
             item["check_at"] = stamp_in(_CHECK_AFTER_SECONDS[run.status])
@@ -153,7 +168,7 @@ class Runs:
         if status != "started":
             fields["check_at"] = _check_at(status, wait_seconds)
         if usage is not None:
-            fields["usage"] = usage.model_dump(mode="json")
+            fields["usage"] = _kept(usage)
         if execution is not None:
             fields["execution"] = execution
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
@@ -190,7 +205,7 @@ class Runs:
             "open_requests": 0,
             "open_shard": None,
             "check_at": None,
-            "usage": usage.model_dump(mode="json"),
+            "usage": _kept(usage),
             **self._json.encoded(run_id, {"output": output, "error": error}),
         }
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
