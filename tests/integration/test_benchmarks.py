@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks import shares, spans, units
 from benchmarks.stack import PARTS, instrumented, memory_mb, runyard
+from benchmarks.stored import stored_bytes
 from runyard.dev.open_store import stores_of
 
 
@@ -17,6 +18,7 @@ def test_each_measure_measures(tmp_path: Path) -> None:
         answered = client.measure("resume", count=1)["moments"]
         used = units.count(stack, client, tmp_path, "nothing")
         paused = units.count(stack, client, tmp_path, "asking")
+        assert 13 * 1024 > stored_bytes(stack, used.run_id) > 1024
         assert all(memory_mb(stack.pid(part)) for part in PARTS)
         time.sleep(0.5)  # The last notes come when the handlers end.
         noted, door = spans.read(tmp_path), stack.pid("web")
