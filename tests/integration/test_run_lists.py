@@ -19,6 +19,7 @@ from runyard.domain.requests import InputRequest
 from runyard.domain.runs import ENDED, Run, RunStatus
 from runyard.store import keys, list_marks, run_lists
 from runyard.store.dynamo import transact
+from runyard.store.live_runs import LiveRuns
 from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
 from runyard.store.runs import reported
 from runyard.store.stores import Stores
@@ -293,6 +294,9 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
             ).ids
         ]
 
+    def is_at_work() -> bool:
+        return not LiveRuns(table_of(stores)).project_admits(project_id, 1)
+
     def change(*changes: Any) -> None:
         transact(table_of(stores).client, changes)
 
@@ -312,11 +316,14 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     answered = questions.settle_change(request, "answered", {"a": 1})
     change(runs.answered_change(run.id, 1, 1), answered)
     assert statuses() == ["awaiting_input"]
+    assert not is_at_work()
     assert questions.count_open(project_id) == 0
     change(runs.answered_change(run.id, 0, 1))
     assert statuses() == ["paused"]
+    assert is_at_work()
     stores.log.append(run.id, 1, [Draft(type="run.resumed", data={})])
     assert statuses() == ["started"]
+    assert is_at_work()
     found = stores.runs.get(run.id), stores.runs.record(run.id)
     assert [each and each.status for each in found] == ["started", "paused"]
     change(runs.status_change(run.id, "paused", open_requests=1))
