@@ -9,6 +9,7 @@ from runyard.domain.clock import stamp
 from runyard.domain.ids import new_id
 from runyard.domain.requests import InputRequest
 from runyard.domain.runs import Run, Usage
+from runyard.domain.threads import Thread
 from runyard.store import keys
 from runyard.store.dynamo import transact
 from runyard.store.stores import Stores
@@ -89,6 +90,17 @@ def test_a_question_and_its_answer_come_back_as_they_were(
     item = stores.runs._table.get(keys.input_request(request.run_id, request.id)) or {}
     held = {name for name in item if name.startswith(("params", "answer"))}
     assert held == {f"params{form}", f"answer{form}"}
+
+
+@pytest.mark.parametrize(("value", "form"), [(SHORT, ""), (LONG, "_z"), (VERY_LONG, "_key")])
+def test_a_message_comes_back_as_it_was(stores: Stores, value: dict[str, Any], form: str) -> None:
+    now = stamp()
+    thread = Thread(id=new_id(), project_id="r", org_id="o", created_at=now, updated_at=now)
+    stores.threads.create(thread)
+    said = stores.messages.add(thread.id, "user", f"{value['content']} ≠ 4")
+    assert list(stores.messages.read(thread.id, 0, 1)) == [said]
+    item = stores.runs._table.get(keys.message(thread.id, 1)) or {}
+    assert [name for name in item if name.startswith("content")] == [f"content{form}"]
 
 
 def a_question(params: dict[str, Any]) -> InputRequest:
