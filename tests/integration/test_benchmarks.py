@@ -22,7 +22,7 @@ def test_each_measure_measures(tmp_path: Path) -> None:
         assert all(memory_mb(stack.pid(part)) for part in PARTS)
         time.sleep(0.5)  # The last notes come when the handlers end.
         noted, door = spans.read(tmp_path), stack.pid("web")
-    assert used.transitions == 3
+    assert (used.transitions, paused.transitions) == (1, 3)
     assert used.invocations == {"RunStepFunction": 1}
     assert (used.writes, used.event_writes) == (13, 3)
     # Two plain puts more, 13 for the pause, 11 for the answer, 1 to go on: docs/data-model.md.
