@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks import settings_played as played
 from benchmarks import units
 from benchmarks.stack import instrumented, runyard
+from benchmarks.stored import stored_bytes
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import REPOSITORY
 from runyard.dev.template import read_template
@@ -55,11 +56,12 @@ WORKLOADS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """A workload's run, counted, with its log."""
+    """A workload's run, counted, with its log; `stored` are the bytes that it leaves behind."""
 
     workload: Workload
     used: units.Used
     puts: list[list[played.Line]]
+    stored: int
 
     @property
     def plain_puts(self) -> list[list[played.Line]]:
@@ -101,7 +103,7 @@ def measure() -> list[Measured]:
                 print(f"counting: {workload.name}", flush=True)
                 used = units.count(stack, client, Path(folder), workload.case)
                 puts = played.lines_of(log.read(used.run_id))
-                found.append(Measured(workload, used, puts))
+                found.append(Measured(workload, used, puts, stored_bytes(stack, used.run_id)))
     return found
 
 
@@ -130,7 +132,6 @@ def cost(measured: Measured, sizes: Sizes, price: Mapping[str, float]) -> dict[s
         + _REQUEST_SECONDS * sizes.api_mb * second
     )
     event_writes, tail = _played(measured, sizes)
-    content = sum(len(line.text) for put in measured.puts for line in put)
     dollars = {
         "orchestration": used.transitions * price["state_transition"],
         "runner": runner,
@@ -141,7 +142,7 @@ def cost(measured: Measured, sizes: Sizes, price: Mapping[str, float]) -> dict[s
         + price["lambda_request"],
         "requests": requests,
         "other reads": (used.reads - used.tail_reads) * price["read_unit"],
-        "storage, a month": content / _GB * price["stored_gb_month"],
+        "storage, a month": measured.stored / _GB * price["stored_gb_month"],
     }
     return {name: value * MILLION for name, value in dollars.items()}
 
@@ -203,6 +204,7 @@ def report(found: list[Measured], base: Sizes, price: Mapping[str, float]) -> di
         "of them events": [each.used.event_writes for each in found],
         "read units": [each.used.reads for each in found],
         "of them the watcher's": [each.used.tail_reads for each in found],
+        "bytes stored": [each.stored for each in found],
     }
     for name, values in counts.items():
         print(f"| {name} | {' | '.join(f'{value:g}' for value in values)} |")

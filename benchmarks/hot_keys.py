@@ -30,10 +30,10 @@ KEY_UNITS_PER_SECOND = 1000
 # boto3's standard mode, as `runyard.bootstrap` sets it: waits of up to 1, 2, 4, 8 s, at random.
 ATTEMPTS = 5
 # By an event: the last answer, which comes before it, makes of awaiting_input `paused`. A run that
-# has begun stays under `created`.
+# has begun stays under `created`, one that has gone on under `paused`.
 _STATUSES_BY = {
     "run.paused": ["awaiting_input"],
-    "run.resumed": ["paused", "started"],
+    "run.resumed": ["paused"],
     "run.completed": ["completed"],
 }
 # Indexes whose one key is the whole project.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks import shares, spans, units
 from benchmarks.stack import PARTS, instrumented, memory_mb, runyard
+from benchmarks.stored import stored_bytes
 from runyard.dev.open_store import stores_of
 
 
@@ -16,12 +17,16 @@ def test_each_measure_measures(tmp_path: Path) -> None:
         assert client.measure("replay", events=1000, times=1)["events_per_second"][0] > 0
         answered = client.measure("resume", count=1)["moments"]
         used = units.count(stack, client, tmp_path, "nothing")
+        paused = units.count(stack, client, tmp_path, "asking")
+        assert 13 * 1024 > stored_bytes(stack, used.run_id) > 1024
         assert all(memory_mb(stack.pid(part)) for part in PARTS)
         time.sleep(0.5)  # The last notes come when the handlers end.
         noted, door = spans.read(tmp_path), stack.pid("web")
-    assert used.transitions == 3
+    assert (used.transitions, paused.transitions) == (1, 3)
     assert used.invocations == {"RunStepFunction": 1}
     assert (used.writes, used.event_writes) == (13, 3)
+    # Two plain puts more, 13 for the pause, 11 for the answer, 1 to go on: docs/data-model.md.
+    assert (paused.writes, paused.event_writes) == (39, 9)
     assert used.reads > used.tail_reads > 0
     for moment in (*moments, *answered):
         assert 0 < shares.own_milliseconds(noted, door, *moment) < 1000 * (moment[1] - moment[0])

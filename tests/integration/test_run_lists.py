@@ -19,6 +19,7 @@ from runyard.domain.requests import InputRequest
 from runyard.domain.runs import ENDED, Run, RunStatus
 from runyard.store import keys, list_marks, run_lists
 from runyard.store.dynamo import transact
+from runyard.store.live_runs import LiveRuns
 from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
 from runyard.store.runs import reported
 from runyard.store.stores import Stores
@@ -103,21 +104,25 @@ def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
 
 
 def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
-    """The records alone, which the sweep must not find; of those at work some with a first event.
+    """The records alone, which the sweep must not find; of those at work some with a log.
 
-    Of the runs that are `started`, every other one has not paused yet: its log says so. Of those
-    that are `created`, every other one was taken up by the sweep.
+    Of the runs that are `started`, a third has not paused yet and a third has been answered: their
+    logs say so. Of those that are `created` or `paused`, every other one was taken up by the sweep.
     """
 
     def put(number: int, run: Run) -> None:
-        first: list[EventType] = []
-        if run.status == "started" and not run.open_requests and number % 2:
-            run, first = run.model_copy(update={"status": "created"}), ["run.started"]
+        log: list[EventType] = []
+        if run.status == "started" and not run.open_requests and number % 3:
+            first, resumed = number % 3 == 1, {"status": "paused", "resumes_at": 2}
+            run = run.model_copy(update={"status": "created"} if first else resumed)
+            log = ["run.started"] if first else ["run.started", "run.resumed"]
         elif run.status == "created" and number % 2:
-            first = ["run.recovered"]
+            log = ["run.recovered"]
+        elif run.status == "paused" and number % 2:
+            run, log = run.model_copy(update={"resumes_at": 2}), ["run.started", "run.recovered"]
         table.put({**stores.runs.to_item(run), "open_shard": None})
-        if first:
-            stores.log.append(run.id, 0, [Draft(type=each, data={}) for each in first])
+        for last, each in enumerate(log):
+            stores.log.append(run.id, last, [Draft(type=each, data={})])
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(put, range(len(runs)), runs))
@@ -289,6 +294,9 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
             ).ids
         ]
 
+    def is_at_work() -> bool:
+        return not LiveRuns(table_of(stores)).project_admits(project_id, 1)
+
     def change(*changes: Any) -> None:
         transact(table_of(stores).client, changes)
 
@@ -305,11 +313,23 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     assert statuses() == ["awaiting_input"]
     assert questions.count_open(project_id) == 1
     assert questions.open_of_project(project_id, 1, 1) == [request]
-    change(runs.answered_change(run.id, 1), questions.settle_change(request, "answered", {"a": 1}))
+    answered = questions.settle_change(request, "answered", {"a": 1})
+    change(runs.answered_change(run.id, 1, 1), answered)
     assert statuses() == ["awaiting_input"]
+    assert not is_at_work()
     assert questions.count_open(project_id) == 0
-    change(runs.answered_change(run.id, 0))
+    change(runs.answered_change(run.id, 0, 1))
     assert statuses() == ["paused"]
+    assert is_at_work()
+    stores.log.append(run.id, 1, [Draft(type="run.resumed", data={})])
+    assert statuses() == ["started"]
+    assert is_at_work()
+    found = stores.runs.get(run.id), stores.runs.record(run.id)
+    assert [each and each.status for each in found] == ["started", "paused"]
+    change(runs.status_change(run.id, "paused", open_requests=1))
+    assert statuses() == ["awaiting_input"]
+    change(runs.answered_change(run.id, 0, 2))
+    assert statuses() == ["paused"]  # Nothing stands behind this answer yet.
     # A process that has not read the run before finds its project by itself.
     other = type(runs)(table_of(stores), runs._json._payloads, runs._beginnings)
     change(other.end_change(run.id, "failed", run.usage, ended_at=stamp()))

@@ -7,7 +7,9 @@ import pytest
 
 from runyard.domain.clock import stamp
 from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
+from runyard.domain.requests import InputRequest
+from runyard.domain.runs import Run, Usage
+from runyard.domain.threads import Thread
 from runyard.store import keys
 from runyard.store.dynamo import transact
 from runyard.store.stores import Stores
@@ -51,6 +53,69 @@ def test_an_input_and_an_output_come_back_as_they_were(
     item = stores.runs._table.get(keys.run(run.id)) or {}
     held = {name for name in item if name.startswith(("input", "output"))}
     assert held == {f"input{form}", f"output{form}"}
+
+
+def test_what_a_run_does_not_have_takes_no_room(stores: Stores) -> None:
+    run, used = a_run(input=SHORT), Usage(input_tokens=7, steps=1)
+    stores.runs.create(run)
+    assert stores.runs.get(run.id) == run
+    paused = stores.runs.status_change(run.id, "paused", open_requests=1, usage=used)
+    transact(stores.runs._table.client, [paused])
+    item = stores.runs._table.get(keys.run(run.id)) or {}
+    assert set(item) == {
+        *("pk", "sk", "id", "project_id", "org_id", "app_id", "agent", "definition_digest"),
+        *("status", "input", "started_at", "usage", "open_requests", "execution"),
+        *("started_key", "status_key", "open_shard", "check_at"),
+    }
+    assert item["usage"] == {"input_tokens": 7, "steps": 1}
+    found = stores.runs.get(run.id)
+    assert found is not None
+    assert found.usage == used
+
+
+@pytest.mark.parametrize(
+    ("value", "form"), [(SHORT, ""), (LONG, "_z"), (STRANGE, "_z"), (VERY_LONG, "_key")]
+)
+def test_a_question_and_its_answer_come_back_as_they_were(
+    stores: Stores, value: dict[str, Any], form: str
+) -> None:
+    request, requests = a_question(value), stores.input_requests
+    transact(stores.runs._table.client, [requests.put_change(request)])
+    assert requests.get(request.run_id, request.id) == request
+    settled = requests.settle_change(request, "answered", {"params": value})
+    transact(stores.runs._table.client, [settled])
+    found = requests.get(request.run_id, request.id)
+    assert found is not None
+    assert (found.params, found.answer) == (value, {"params": value})
+    item = stores.runs._table.get(keys.input_request(request.run_id, request.id)) or {}
+    held = {name for name in item if name.startswith(("params", "answer"))}
+    assert held == {f"params{form}", f"answer{form}"}
+
+
+@pytest.mark.parametrize(("value", "form"), [(SHORT, ""), (LONG, "_z"), (VERY_LONG, "_key")])
+def test_a_message_comes_back_as_it_was(stores: Stores, value: dict[str, Any], form: str) -> None:
+    now = stamp()
+    thread = Thread(id=new_id(), project_id="r", org_id="o", created_at=now, updated_at=now)
+    stores.threads.create(thread)
+    said = stores.messages.add(thread.id, "user", f"{value['content']} ≠ 4")
+    assert list(stores.messages.read(thread.id, 0, 1)) == [said]
+    item = stores.runs._table.get(keys.message(thread.id, 1)) or {}
+    assert [name for name in item if name.startswith("content")] == [f"content{form}"]
+
+
+def a_question(params: dict[str, Any]) -> InputRequest:
+    return InputRequest(
+        id=new_id(),
+        run_id=new_id(),
+        project_id="records",
+        sequence=3,
+        type="approval_request",
+        tool_call_id="call",
+        tool={"name": "pay", "type": "python"},
+        prompt="Pay?",
+        params=params,
+        created_at=stamp(),
+    )
 
 
 def test_a_record_of_an_older_release_is_read_alike(stores: Stores) -> None:

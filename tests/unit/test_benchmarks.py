@@ -9,6 +9,8 @@ from benchmarks.figures import Figure, p99, table
 from benchmarks.settings_played import Line, regrouped, tail_reads, units
 from benchmarks.shares import own_milliseconds
 from benchmarks.spans import Span, covered
+from benchmarks.stored import size_in
+from runyard.store.dynamo import to_attributes
 
 DOOR, WORKER = 1, 2
 
@@ -61,7 +63,7 @@ def test_the_first_delta_and_the_end_of_a_reply_wait_for_no_window() -> None:
 
 
 def test_units_are_kilobytes_of_an_item_compressed_where_that_is_less() -> None:
-    noise = Line(b64encode(random.Random(1).randbytes(900)).decode(), 0, True, False)
+    noise = Line(b64encode(random.Random(1).randbytes(1100)).decode(), 0, True, False)
     assert units([[delta(0)], [delta(0)] * 3]) == 1 + 1
     assert units([[noise], [noise, delta(0)]]) == 2 + 2
 
@@ -76,3 +78,11 @@ def test_what_a_tail_finds_costs_half_a_unit_for_each_4_kb() -> None:
     for size, found in ((400, 0.5), (4_000, 1.0), (9_000, 1.5)):
         # At the end, so that no further read comes of it.
         assert tail_reads([[delta(2, size)]], 0.1, 0.3, 0, 2) == idle + found
+
+
+def test_stored_are_items_and_their_entries_in_the_indexes_that_they_are_in() -> None:
+    item = to_attributes({"pk": "RUN#1", "n": 1200, "z": b"1234", "l": ["ä", True], "at": "now"})
+    alone = 100 + (2 + 5) + (1 + 2) + (1 + 4) + (1 + 3 + 1 + 2 + 1 + 1) + (2 + 3)
+    assert size_in([item], []) == alone
+    entry = 100 + (2 + 5) + (2 + 3)
+    assert size_in([item], [{"pk", "at"}, {"pk", "gone"}]) == alone + entry

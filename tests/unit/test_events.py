@@ -1,10 +1,14 @@
 """Events as lines: what is stored is what goes on the wire."""
 
 import json
+from itertools import pairwise
+from random import Random
 
 import pytest
 
+from runyard.domain import ids
 from runyard.domain.events import EVENT_TYPES, Draft, from_line, line_type, placed, to_line
+from runyard.store.event_log import write_units
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)
@@ -29,3 +33,26 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
 def test_sequences_follow_each_other() -> None:
     events = placed([Draft(type="run.started", data={})] * 3, after=7)
     assert [event.sequence for event in events] == [8, 9, 10]
+
+
+def test_ids_are_a_random_one_and_those_that_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = ids.new_ids(200), ids.new_ids(3)
+    assert len({*one, *other}) == 203
+    assert all(map(ids.is_id, one))
+    steps = {int(after[-2:], 16) - int(before[-2:], 16) for before, after in pairwise(one)}
+    assert steps <= {1, -255}
+    last = "0b3e5c1a-9d34-4f3b-8a53-ffffffffffff"
+    monkeypatch.setattr(ids, "new_id", lambda: last)
+    assert ids.new_ids(2) == [last, last.replace("ffffffffffff", "000000000000")]
+
+
+def test_the_ids_of_a_full_batch_take_hardly_any_room() -> None:
+    dice = Random(1)
+    words = ["refund", "the", "second", "card", "payment", "of", "ticket", "June"]
+    drafts = [
+        Draft(type="agent.response.delta", data={"delta": f"{dice.choice(words)} "})
+        for _ in range(100)
+    ]
+    lines = [to_line(event) for event in placed(drafts, after=3)]
+    assert sum(map(len, lines)) > 15_000
+    assert write_units(lines) == 1

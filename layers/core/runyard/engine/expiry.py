@@ -46,7 +46,7 @@ async def expire(step: Step) -> list[InputRequest]:
                 [Draft(type="input_request.expired", data=data)],
                 [
                     stores.input_requests.settle_change(request, "expired"),
-                    stores.runs.answered_change(run_id, still_open),
+                    stores.runs.answered_change(run_id, still_open, step.history.last + 1),
                 ],
             )
     if step.history.lapsed:

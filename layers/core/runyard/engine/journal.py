@@ -14,7 +14,7 @@ from runyard.domain.history import History, usage_of_reply
 from runyard.domain.runs import Run, RunStatus, Usage, shown_usage
 from runyard.domain.threads import answer_text
 from runyard.engine.measured_events import measure_event
-from runyard.store.beginnings import STARTED_TYPE
+from runyard.store.beginnings import RESUMED_TYPE, STARTED_TYPE
 from runyard.store.dynamo import Change
 from runyard.store.stores import Stores
 
@@ -78,10 +78,14 @@ class Journal:
         )
 
     def resume(self, settled: Sequence[Draft] = ()) -> None:
-        """The last answer has come, and the run goes on; `settled` is what the answers settle."""
+        """The last answer has come, and the run goes on; `settled` is what the answers settle.
+
+        Right behind that answer it needs no record: see `store/beginnings.py`.
+        """
+        is_next = self.history.last + 1 == self.run.resumes_at
         self.append(
-            [Draft(type="run.resumed", data=_life(self.run, "started")), *settled],
-            [self.stores.runs.status_change(self.run.id, "started")],
+            [Draft(type=RESUMED_TYPE, data=_life(self.run, "started")), *settled],
+            [] if is_next else [self.stores.runs.status_change(self.run.id, "started")],
         )
 
     def complete(

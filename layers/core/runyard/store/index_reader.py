@@ -4,16 +4,17 @@ Behind the last mark (`list_marks.py`) the entries are counted, before it they a
 page is within 250 keys of a mark, however long the list is. Whoever lists sets the marks.
 
 Created runs and those that a worker has begun with are one partition, told apart by their logs: as
-many read units as there are runs at work, once per request.
+many read units as there are runs at work, once per request. Paused runs and those that a worker has
+gone on with are another one: twice as many, for their records name the place in the log.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from runyard.domain.clock import stamp_in
-from runyard.store import list_marks
-from runyard.store.beginnings import Beginnings
+from runyard.store import keys, list_marks
+from runyard.store.beginnings import Beginnings, begins_at_by
 from runyard.store.keys import run_id_of
 from runyard.store.list_marks import ListMarks
 from runyard.store.run_list_plan import IndexList
@@ -56,11 +57,19 @@ class IndexReader:
         """The entries of a list that holds only runs which have begun, or only others, in order."""
         if one.partition not in self._at_work:
             entries = list(self.keys(replace(one, begun=None)))
-            begun = self._beginnings.begun([run_id_of(entry) for entry in entries])
+            run_ids = [run_id_of(entry) for entry in entries]
+            places = self._places(run_ids) if one.is_paused else dict.fromkeys(run_ids, 1)
+            begun = self._beginnings.begun(places)
             self._at_work[one.partition] = [(entry, run_id_of(entry) in begun) for entry in entries]
         return [
             entry for entry, has_begun in self._at_work[one.partition] if has_begun == one.begun
         ]
+
+    def _places(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Where the logs of these runs tell whether they have begun, by their records."""
+        facts = ("id", "status", "open_requests", "resumes_at")
+        found = self._table.batch_get([keys.run(run_id) for run_id in run_ids], facts)
+        return {item["id"]: begins_at_by(item) for item in found}
 
     def length(self, lists: Iterable[IndexList]) -> int:
         return sum(self.counted(one.same_length or one)[0] for one in lists)

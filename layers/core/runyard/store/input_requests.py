@@ -4,7 +4,6 @@ The token is read by nobody but the code that resumes the run: it never leaves t
 event, a log line or a response.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -13,6 +12,8 @@ from runyard.domain.requests import InputRequest, RequestState
 from runyard.domain.runs import Run
 from runyard.store import keys
 from runyard.store.dynamo import Change, Item
+from runyard.store.json_fields import JsonFields
+from runyard.store.payloads import Payloads
 from runyard.store.runs import Runs
 from runyard.store.table import Table
 
@@ -22,21 +23,24 @@ _JSON_FIELDS = ("params", "answer")
 class InputRequests:
     """The request and pause items of the records table."""
 
-    def __init__(self, table: Table, runs: Runs) -> None:
+    def __init__(self, table: Table, payloads: Payloads, runs: Runs) -> None:
         self._table = table
+        self._json = JsonFields(payloads)
         self._runs = runs
 
     def get(self, run_id: str, request_id: str) -> InputRequest | None:
         """One question of the run, or None."""
         item = self._table.get(keys.input_request(run_id, request_id))
-        return _from_item(item) if item else None
+        return self._from_item(item) if item else None
 
     def get_with_run(self, run_id: str, request_id: str) -> tuple[Run | None, InputRequest | None]:
-        """One question of the run, and the run itself, by one call."""
+        """One question of the run, and the run's record, by one call."""
         places = [keys.run(run_id), keys.input_request(run_id, request_id)]
         items = {item["sk"]: item for item in self._table.batch_get(places)}
         run, request = (items.get(str(place["sk"])) for place in places)
-        return self._runs.from_item(run) if run else None, _from_item(request) if request else None
+        return self._runs.from_item(run) if run else None, self._from_item(
+            request
+        ) if request else None
 
     def of_run(self, run_id: str) -> list[InputRequest]:
         """Every question that the run ever asked, oldest first."""
@@ -45,7 +49,7 @@ class InputRequests:
             "#pk = :pk AND begins_with(#sk, :prefix)",
             {":pk": start["pk"], ":prefix": start["sk"]},
         )
-        return sorted(map(_from_item, items), key=lambda request: request.sequence)
+        return sorted(map(self._from_item, items), key=lambda request: request.sequence)
 
     def open_of_run(self, run_id: str) -> list[InputRequest]:
         """The questions that wait for an answer: some of those of the newest pause."""
@@ -76,7 +80,7 @@ class InputRequests:
             limit=last,
         )
         places = [{"pk": item["pk"], "sk": item["sk"]} for item in islice(found, first - 1, last)]
-        items = {item["sk"]: _from_item(item) for item in self._table.batch_get(places)}
+        items = {item["sk"]: self._from_item(item) for item in self._table.batch_get(places)}
         # One that was settled since the index was read is left out.
         requests = [items[place["sk"]] for place in places if place["sk"] in items]
         return [request for request in requests if request.state == "open"]
@@ -86,7 +90,7 @@ class InputRequests:
         item: Item = {
             **keys.input_request(request.run_id, request.id),
             **request.model_dump(exclude=set(_JSON_FIELDS)),
-            "params": json.dumps(request.params),
+            **self._json.encoded(request.run_id, {"params": request.params}),
             "asked_key": f"{request.created_at}#{request.sequence:08d}#{request.id}",
         }
         return self._table.put_change(item, if_absent=True)
@@ -97,8 +101,7 @@ class InputRequests:
         """The question is open no more: answered, expired, or void as its run has ended."""
         # Without its `asked_key` the question is in the inbox no more.
         fields: dict[str, Any] = {"state": state, "asked_key": None}
-        if answer is not None:
-            fields["answer"] = json.dumps(answer)
+        fields |= self._json.encoded(request.run_id, {"answer": answer})
         return self._table.update_change(
             keys.input_request(request.run_id, request.id), fields, state=("open",)
         )
@@ -117,10 +120,6 @@ class InputRequests:
         item = self._table.get(keys.pause(run_id))
         return item["task_token"] if item else None
 
-
-def _from_item(item: Item) -> InputRequest:
-    fields = keys.without_keys(item)
-    for name in _JSON_FIELDS:
-        if name in fields:
-            fields[name] = json.loads(fields[name])
-    return InputRequest.model_validate(fields)
+    def _from_item(self, item: Item) -> InputRequest:
+        fields = keys.without_keys(item) | self._json.decoded(item, _JSON_FIELDS)
+        return InputRequest.model_validate(fields)

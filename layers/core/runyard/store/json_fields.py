@@ -13,12 +13,8 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runyard.store.compression import PACKED_FROM_BYTES, compressed
 from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
-
-# Shorter ones can be read in the console, and would hardly get any shorter.
-_PACKED_FROM_BYTES = 512
-# zlib's fastest, as in the log.
-_COMPRESSION = 1
 
 
 class JsonFields:
@@ -36,8 +32,8 @@ class JsonFields:
             text = json.dumps(value)
             if len(text) > MAX_INLINE_BYTES:
                 fields[f"{name}_key"] = self._payloads.keep(run_id, value)
-            elif len(text) >= _PACKED_FROM_BYTES:
-                fields[f"{name}_z"] = zlib.compress(text.encode(), _COMPRESSION)
+            elif len(text) >= PACKED_FROM_BYTES:
+                fields[f"{name}_z"] = compressed(text.encode())
             else:
                 fields[name] = text
         return fields

@@ -15,8 +15,9 @@ from runyard.store import keys
 from runyard.store.table import Table
 
 COUNTED_EVERY_SECONDS = 1.0
-# A run that waits for a person is not at work: it may wait for months, and costs nothing.
-_AT_WORK = ("created", "started")
+# To its record, a run at work is `paused` once it was answered. One that waits for a person is not
+# at work: it is `awaiting_input`, may be so for months, and costs nothing.
+_AT_WORK = ("created", "started", "paused")
 
 
 @dataclass
@@ -63,7 +64,7 @@ class LiveRuns:
         return True
 
     def _count(self, project_id: str) -> int:
-        """Two queries of the index, together half a read unit for about 30 runs."""
+        """Three queries of the index, half a read unit each for about 60 runs."""
         return sum(
             self._table.count(
                 "#status_key = :status_key",

@@ -1,5 +1,10 @@
-"""The messages of threads: one item each, at the place that its thread's record has counted."""
+"""The messages of threads: one item each, at the place that its thread's record has counted.
 
+A content is kept in one of three forms: short as `content`, from 512 bytes on through zlib
+(`content_z`), over 100 KB in S3 (`content_key`).
+"""
+
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,20 +14,21 @@ from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
 from runyard.domain.threads import Message, Role, Thread
 from runyard.store import keys
+from runyard.store.compression import PACKED_FROM_BYTES, compressed
 from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
 from runyard.store.payloads import MAX_INLINE_BYTES, Payloads
 from runyard.store.table import Table
 from runyard.store.threads import Threads
 
 # The attributes that hold a content, or say where it lies.
-Kept = Mapping[str, str]
+Kept = Mapping[str, str | bytes]
 
 # Messages may come at the same moment; each retry loses to one of them.
 _ATTEMPTS = 40
 
 
 class Messages:
-    """The message items of the records table; a large content lies in S3."""
+    """The message items of the records table; a very large content is kept by `payloads`."""
 
     def __init__(self, table: Table, payloads: Payloads, threads: Threads) -> None:
         self._table = table
@@ -81,12 +87,15 @@ class Messages:
         return {run_id: message for run_id, message in seen.items() if message is not None}
 
     def keep(self, thread_id: str, content: str) -> Kept:
-        """The attributes that hold a message's content; a large one goes to S3 by this.
+        """The attributes that hold a message's content; a very large one goes to S3 by this.
 
         Once for a message, however often its write is tried.
         """
-        if len(content.encode()) <= MAX_INLINE_BYTES:
+        text = content.encode()
+        if len(text) < PACKED_FROM_BYTES:
             return {"content": content}
+        if len(text) <= MAX_INLINE_BYTES:
+            return {"content_z": compressed(text)}
         return {"content_key": self._payloads.keep(thread_id, content, owners="threads")}
 
     def _put_change(self, message: Message, kept: Kept) -> Change:
@@ -98,7 +107,9 @@ class Messages:
         return self._table.put_change(item, if_absent=True)
 
     def _from_item(self, item: Item) -> Message:
-        if "content_key" in item:
+        if "content_z" in item:
+            item = {**item, "content": zlib.decompress(bytes(item["content_z"])).decode()}
+        elif "content_key" in item:
             item = {**item, "content": self._payloads.fetch(item["content_key"])}
         return Message.model_validate(item)
 

@@ -30,7 +30,8 @@ class IndexList:
     """One partition of one index; its entries are sort keys, `<time>#<run id>`.
 
     `same_length` is a list with as many entries that may be shorter to count. `begun` takes of the
-    entries only those of runs that a worker has begun with, or only the others; None: all.
+    entries only those of runs that a worker has begun with, or only the others; None: all. In a
+    list of runs that are `paused` to their records, these name the place that tells.
     """
 
     index: str
@@ -40,6 +41,7 @@ class IndexList:
     only_grows: bool = True
     same_length: "IndexList | None" = None
     begun: bool | None = None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexList, ...]:
             only_grows=False,
             same_length=by_end(project, status) if status in ENDED else None,
             begun=begun,
+            is_paused=status == "paused",
         )
         for status, begun in _recorded(statuses)
     )
@@ -121,13 +124,14 @@ def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexList, ...]:
 def _recorded(statuses: frozenset[str]) -> Iterator[tuple[str, bool | None]]:
     """The statuses that records of such runs have, and which of these runs are meant.
 
-    A run that has begun is `created` to its record until it pauses or ends (`beginnings.py`), and
-    `started` once it has gone on.
+    A run that is at work is `created` to its record until it first pauses, and `paused` once it was
+    answered (`beginnings.py`); `started` only where its log had to say something else first.
     """
-    for status in sorted(statuses - {"created"}):
+    for status in sorted(statuses - {"created", "paused"}):
         yield status, None
-    if wanted := statuses & {"created", "started"}:
-        yield "created", None if len(wanted) == 2 else "started" in wanted
+    for status in ("created", "paused"):
+        if wanted := statuses & {status, "started"}:
+            yield status, None if len(wanted) == 2 else "started" in wanted
 
 
 def that_only_grow(

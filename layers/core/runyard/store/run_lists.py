@@ -16,7 +16,7 @@ from typing import Any
 
 from runyard.domain.runs import ENDED, Run
 from runyard.store import keys
-from runyard.store.beginnings import Beginnings
+from runyard.store.beginnings import Beginnings, begins_at_by
 from runyard.store.deleted_runs import DeletedRun
 from runyard.store.index_reader import IndexReader
 from runyard.store.keys import run_id_of as _id
@@ -40,7 +40,7 @@ _GATHERED_AT_MOST = 1_000
 _Facts = Mapping[str, Any]
 _FACTS = (
     *("id", "status", "open_requests", "started_at", "ended_at", "user_id", "session_id"),
-    "deleted_at",
+    *("deleted_at", "resumes_at"),
 )
 
 
@@ -69,8 +69,8 @@ class RunLists:
     ) -> list[str]:
         """The ids of the newest runs of these projects, newest first; no statuses: of any.
 
-        Statuses have both `created` and `started` among them, or neither: nothing is told apart
-        here. With `before`, only runs that are older than it.
+        Statuses have all of `created`, `started` and `paused` among them, or none: nothing is told
+        apart here. With `before`, only runs that are older than it.
         """
         wanted = statuses or frozenset(SHOWN_STATUSES)
         lists = [one for project in projects for one in by_start(project, wanted)]
@@ -206,8 +206,7 @@ class _Reader:
     def _facts(self, run_ids: Iterable[str]) -> list[_Facts]:
         """What runs are filtered and sorted by, from their records."""
         found = list(self._table.batch_get([keys.run(run_id) for run_id in run_ids], _FACTS))
-        created = [item["id"] for item in found if item["status"] == "created"]
-        begun = self._beginnings.begun(created)
+        begun = self._beginnings.begun({item["id"]: begins_at_by(item) for item in found})
         return [
             {**item, "status": _shown_status(item, has_begun=item["id"] in begun)}
             for item in found

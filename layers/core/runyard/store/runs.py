@@ -1,6 +1,7 @@
 """The records of runs: each changes only together with the event that says so.
 
-All but one: that a worker has begun with a run stands in its log alone (`beginnings.py`).
+All but two: that a worker begins with a run, or goes on with it behind the last answer, stands in
+its log alone (`beginnings.py`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from runyard.domain.clock import stamp_in
 from runyard.domain.errors import ConflictError, NotFoundError
 from runyard.domain.runs import ENDED, Run, RunStatus, Usage
 from runyard.store import keys
-from runyard.store.beginnings import Beginnings
+from runyard.store.beginnings import Beginnings, begins_at
 from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
 from runyard.store.json_fields import JsonFields
 from runyard.store.payloads import Payloads
@@ -29,12 +30,22 @@ TIMER_GRACE_SECONDS = 120
 # A process works on few runs at a time.
 _REMEMBERED_RUNS = 10_000
 JSON_FIELDS = ("input", "output", "error")
+# Most runs have none of these, and every KB of a record is paid for at each change of its run.
+_LEFT_OUT_WHILE_EMPTY = frozenset(
+    {"file_ids", "thread_messages", "route_id", "model", "trace_id", "asked_under"}
+    | {"checkpoint", "resumes_at"}
+)
 _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
 
 
 def reported(status: str, open_requests: int) -> str:
     """The status that the API shows: `awaiting_input` for a live run with an open question."""
     return "awaiting_input" if open_requests and status not in ENDED else status
+
+
+def _kept(usage: Usage) -> dict[str, Any]:
+    """The usage as its record has it: what is not 0, and its cost as exact text."""
+    return usage.model_dump(mode="json", exclude_defaults=True)
 
 
 def _check_at(status: RunStatus, wait_seconds: float | None) -> str:
@@ -77,9 +88,14 @@ class Runs:
     def to_item(self, run: Run) -> Item:
         """The record of a run in whatever state, with what its lists find it by."""
         json_fields = {name: getattr(run, name) for name in JSON_FIELDS}
+        fields = run.model_dump(exclude={*JSON_FIELDS, "usage"})
         item: Item = {
             **keys.run(run.id),
-            **run.model_dump(exclude={*JSON_FIELDS, "usage"}),
+            **{
+                name: value
+                for name, value in fields.items()
+                if value or name not in _LEFT_OUT_WHILE_EMPTY
+            },
             **self._json.encoded(run.id, json_fields),
             "started_key": keys.timed(run.started_at, run.id),
             "status_key": keys.within(run.project_id, reported(run.status, run.open_requests)),
@@ -90,7 +106,7 @@ class Runs:
             item["session_key"] = keys.within(run.project_id, run.session_id)
         if run.ended_at is not None:
             item["ended_key"] = keys.timed(run.ended_at, run.id)
-            item["usage"] = run.usage.model_dump(mode="json")
+            item["usage"] = _kept(run.usage)
         else:
             item["open_shard"] = keys.open_shard(run.id)
             item["check_at"] = stamp_in(_CHECK_AFTER_SECONDS[run.status])
@@ -99,10 +115,10 @@ class Runs:
     def get(self, run_id: str) -> Run | None:
         """The run, or None; one that is deleted is none."""
         run = self.record(run_id)
-        return None if run is None else self._with_beginnings([run])[0]
+        return None if run is None else self.with_beginnings([run])[0]
 
     def record(self, run_id: str) -> Run | None:
-        """The same for one read less: `created` may be a run that a worker has begun with."""
+        """The same for one read less: one that says `created` or `paused` may be at work."""
         item = self._table.get(keys.run(run_id))
         run = self.from_item(item) if item else None
         if run is not None:
@@ -113,12 +129,15 @@ class Runs:
         """These runs, in this order; an id that is none is passed over."""
         found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
         records = [run for run in map(self.from_item, found) if run is not None]
-        runs = {run.id: run for run in self._with_beginnings(records)}
+        runs = {run.id: run for run in self.with_beginnings(records)}
         return [runs[run_id] for run_id in run_ids if run_id in runs]
 
-    def _with_beginnings(self, records: Sequence[Run]) -> Sequence[Run]:
+    def with_beginnings(self, records: Sequence[Run]) -> Sequence[Run]:
         """The runs as they are: those whose log says that a worker has begun are `started`."""
-        begun = self._beginnings.begun([run.id for run in records if run.status == "created"])
+        places = {
+            run.id: begins_at(run.status, run.open_requests, run.resumes_at) for run in records
+        }
+        begun = self._beginnings.begun(places)
         return [
             run.model_copy(update={"status": "started"}) if run.id in begun else run
             for run in records
@@ -149,18 +168,20 @@ class Runs:
         if status != "started":
             fields["check_at"] = _check_at(status, wait_seconds)
         if usage is not None:
-            fields["usage"] = usage.model_dump(mode="json")
+            fields["usage"] = _kept(usage)
         if execution is not None:
             fields["execution"] = execution
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
 
-    def answered_change(self, run_id: str, open_requests: int) -> Change:
-        """One question fewer is open; with none left, the sweep soon looks if the run goes on.
+    def answered_change(self, run_id: str, open_requests: int, sequence: int) -> Change:
+        """One question fewer is open, by event `sequence`; with none left, the run may go on.
 
-        The run stays paused until a worker takes it up.
+        It stays paused until a worker takes it up, which its log will say. The sweep soon looks
+        whether one does.
         """
         fields: dict[str, Any] = {"open_requests": open_requests}
         if not open_requests:
+            fields["resumes_at"] = sequence + 1
             fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
             fields["status_key"] = self._status_key(run_id, "paused")
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
@@ -184,7 +205,7 @@ class Runs:
             "open_requests": 0,
             "open_shard": None,
             "check_at": None,
-            "usage": usage.model_dump(mode="json"),
+            "usage": _kept(usage),
             **self._json.encoded(run_id, {"output": output, "error": error}),
         }
         return self._table.update_change(keys.run(run_id), fields, status=_LIVE)

@@ -83,7 +83,7 @@ class Stores:
             live_runs=LiveRuns(records),
             threads=threads,
             messages=Messages(records, payloads, threads),
-            input_requests=InputRequests(records, runs),
+            input_requests=InputRequests(records, payloads, runs),
             definitions=Definitions(records),
             access_keys=AccessKeys(records),
             project_caps=ProjectCaps(records),
