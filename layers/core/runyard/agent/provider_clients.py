@@ -80,7 +80,7 @@ def _http_client(route: Route) -> httpx2.AsyncClient:
 
 
 async def _send_in_pieces(request: httpx2.Request) -> None:
-    """Not as a whole: TLS would hold all of it twice more, and with files it has many megabytes."""
+    """Not as a whole: TLS would hold all of it once more, and with files it has many megabytes."""
     request.stream = _Pieces(request.content)
 
 
