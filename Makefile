@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts memory coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -53,6 +53,9 @@ build: .venv-sam/.installed ## Build the functions and layers into .aws-sam/ (ne
 artifacts: build build/here/.installed .venv/.installed ## Build, weigh, and run what was built, as Lambda runs it
 	@$(PYTHON) -m benchmarks.zip_sizes
 	@$(PYTHON) -m pytest tests/artifacts $(ARGS)
+
+memory: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the memory of what was built, where it waits; two minutes
+	@$(PYTHON) -m tests.artifacts.memory $(ARGS)
 
 coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure cold starts of what was built; a minute
 	@$(PYTHON) -m benchmarks.coldstart $(ARGS)

@@ -46,6 +46,8 @@ class BuiltFunction:
     """A function at work; its first invocation is a cold start."""
 
     url: str
+    process: int
+    """The emulator's, with the function's own below it; the server's, where there is none."""
 
     def invoke(self, event: Mapping[str, Any]) -> Invocation:
         """One event and its answer, which for a failure is what Lambda would report."""
@@ -110,7 +112,7 @@ def started(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltF
     ) as process:
         try:
             _wait_for(port, process)
-            yield BuiltFunction(f"http://127.0.0.1:{port}")
+            yield BuiltFunction(f"http://127.0.0.1:{port}", process.pid)
         finally:
             # The runtime is the emulator's child, and would outlive it.
             os.killpg(process.pid, signal.SIGKILL)
@@ -174,3 +176,30 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
         else:
             return
     raise FunctionFailedError("the runtime emulator did not come up")
+
+
+@contextmanager
+def started_door(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltFunction]:
+    """A function that its own run.sh starts: a server, here without the adapter before it."""
+    (port,) = free_ports(1)
+    environment = {
+        **_environment(function, variables),
+        "AWS_LWA_PORT": str(port),
+        "LAYERS_DIR": str((BUILD / "CoreLayer").absolute()),
+        "LAMBDA_RUNTIME_DIR": str((HERE / "runtime").absolute()),
+        "PATH": f"{python().parent}:{os.environ['PATH']}",
+    }
+    with subprocess.Popen(
+        [function.code_dir.absolute() / function.handler],
+        cwd=function.code_dir,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            _wait_for(port, process)
+            yield BuiltFunction(f"http://127.0.0.1:{port}", process.pid)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)

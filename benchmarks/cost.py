@@ -167,9 +167,9 @@ def _played(measured: Measured, sizes: Sizes) -> tuple[float, float]:
 def variants(base: Sizes) -> dict[str, Sizes]:
     """The settings that could be other ones, each alone."""
     return {
-        "run_step with 1,024 MB": replace(base, run_step_mb=1024),
+        "run_step with 512 MB": replace(base, run_step_mb=512),
         "run_step with 256 MB": replace(base, run_step_mb=256),
-        "stream with 512 MB": replace(base, stream_mb=512),
+        "stream with 256 MB": replace(base, stream_mb=256),
         "api with 512 MB": replace(base, api_mb=512),
         "flush window 250 ms": replace(base, flush_ms=250),
         "flush window 1 s": replace(base, flush_ms=1000),

@@ -151,6 +151,15 @@ def test_a_long_append_with_changes_is_there_whole_or_not_at_all(stores: Stores)
     assert stores.input_requests.token(run_id) == "token"
 
 
+def test_payloads_come_back_one_batch_each(stores: Stores) -> None:
+    """Whoever puts them back has to hold one at a time, and not a hundred."""
+    run_id, log = new_id(), stores.log
+    texts = ["a", *[str(number) * 150_000 for number in range(3)], "b", "c"]
+    log.append(run_id, 0, [delta(text) for text in texts])
+    batches = [[event.data["delta"] for event in batch.events()] for batch in log.read(run_id)]
+    assert batches == [["a"], *([text] for text in texts[1:4]), ["b", "c"]]
+
+
 def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: LocalStack) -> None:
     run_id, log = new_id(), stores.log
     large = "é" * 150_000

@@ -10,6 +10,7 @@ import pytest
 from runyard.agent.definition import Route
 from runyard.agent.dialogue import (
     INVALID_ARGUMENTS,
+    ModelRequest,
     ModelTurn,
     ReasoningDelta,
     ResponseDelta,
@@ -42,6 +43,16 @@ from tests.servers.openai_server import (
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
     """The model of a route to the server."""
     return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
+
+
+def test_a_long_request_arrives_whole_and_says_how_long_it_is() -> None:
+    words = "é, " * 100_000
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        events_of(model_at(server), ModelRequest("Be brief.", [UserTurn(words)]))
+        (received,) = server.received
+    assert received.json["messages"][1]["content"] == words
+    assert received.headers["content-length"] == str(len(received.body))
+    assert "transfer-encoding" not in received.headers
 
 
 def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:

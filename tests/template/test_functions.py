@@ -8,8 +8,13 @@ from runyard.dev.faults import FILE_VARIABLE
 from runyard.settings import Settings
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
-# Read by Powertools and by the Lambda Web Adapter, not by us.
-FOREIGN_VARIABLES = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
+# Read by Powertools, glibc and the Lambda Web Adapter, not by us.
+FOREIGN_VARIABLES = {
+    "LOG_LEVEL",
+    "MALLOC_MMAP_THRESHOLD_",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_SERVICE_NAME",
+}
 ADAPTER_VARIABLES = {
     "AWS_LAMBDA_EXEC_WRAPPER",
     "AWS_LWA_INVOKE_MODE",

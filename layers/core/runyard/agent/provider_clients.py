@@ -28,6 +28,7 @@ ANTHROPIC_URL = "https://api.anthropic.com"
 # A server that asks for no key must still be sent one: the SDKs insist.
 NO_KEY = "no-key"
 CONNECT_SECONDS = 10.0
+_PIECE_BYTES = 64 * 1024
 # One process of the local stack runs many steps at once, each with a connection of its own.
 BEDROCK_CONNECTIONS = 100
 
@@ -73,7 +74,23 @@ def _key(route: Route, api_key: str | None) -> str:
 
 def _http_client(route: Route) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(route.timeout, connect=min(CONNECT_SECONDS, route.timeout))
-    return httpx2.AsyncClient(timeout=timeout, verify=tls_context())
+    return httpx2.AsyncClient(
+        timeout=timeout, verify=tls_context(), event_hooks={"request": [_send_in_pieces]}
+    )
+
+
+async def _send_in_pieces(request: httpx2.Request) -> None:
+    """Not as a whole: TLS would hold all of it once more, and with files it has many megabytes."""
+    request.stream = _Pieces(request.content)
+
+
+class _Pieces(httpx2.AsyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for begin in range(0, len(self._content), _PIECE_BYTES):
+            yield self._content[begin : begin + _PIECE_BYTES]
 
 
 def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:

@@ -25,8 +25,9 @@ from runyard.domain.events import (
     Event,
     from_line,
     line_type,
+    line_with,
     placed,
-    to_line,
+    to_json,
 )
 from runyard.store.compression import compressed
 from runyard.store.dynamo import Change, ConditionFailedError, Item, transact
@@ -143,12 +144,14 @@ class EventLog:
     def _batches(self, run_id: str, events: Sequence[Event]) -> list[_Building]:
         batches: list[_Building] = []
         for event in events:
-            line = to_line(event)
-            payload = None
-            if len(line) * 4 > MAX_INLINE_BYTES and len(line.encode()) > MAX_INLINE_BYTES:
-                payload = self._payloads.keep(run_id, event.data)
-                line = to_line(event, data={})
-            size = len(line.encode())
+            data = to_json(event.data)
+            line, payload = line_with(event, data), None
+            # A payload counts here although it is kept elsewhere: so it is alone in its batch, and
+            # a reader, who puts it back, has one at a time.
+            size = len(line)
+            if size > MAX_INLINE_BYTES:
+                payload = self._payloads.keep_text(run_id, data)
+                line = line_with(event, b"{}")
             batch = batches[-1] if batches else None
             if (
                 batch is None
@@ -159,7 +162,7 @@ class EventLog:
                 batches.append(batch)
             if payload is not None:
                 batch.payloads[str(len(batch.lines))] = payload
-            batch.lines.append(line)
+            batch.lines.append(line.decode())
             batch.size += size
             batch.is_told |= event.type in LIFECYCLE_TYPES
         return batches
@@ -224,7 +227,7 @@ class EventLog:
         lines = lines_of(item)
         for place, key in item.get("payloads", {}).items():
             event = from_line(lines[int(place)])
-            lines[int(place)] = to_line(event, data=self._payloads.fetch(key))
+            lines[int(place)] = line_with(event, self._payloads.fetch_text(key)).decode()
         return Batch(int(item["sequence"]), tuple(lines))
 
 

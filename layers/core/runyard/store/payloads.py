@@ -3,10 +3,12 @@
 The key is random, so an upload whose write is then lost to another writer harms nobody.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
+import pydantic_core
+
+from runyard.domain.events import to_json
 from runyard.domain.ids import new_id
 from runyard.store.bucket import Bucket
 from runyard.store.dynamo import translated
@@ -24,12 +26,16 @@ class Payloads:
 
     def keep(self, owner_id: str, value: Any, *, owners: str = "runs") -> str:
         """Store the value as JSON; gives the key to find it by."""
+        return self.keep_text(owner_id, to_json(value), owners=owners)
+
+    def keep_text(self, owner_id: str, text: bytes, *, owners: str = "runs") -> str:
+        """The same for what is JSON already."""
         key = f"{owners}/{owner_id}/payloads/{new_id()}.json"
         with translated():
             self._bucket.client.put_object(
                 Bucket=self._bucket.name,
                 Key=key,
-                Body=json.dumps(value, ensure_ascii=False).encode(),
+                Body=text,
                 ContentType="application/json",
             )
         return key
@@ -45,6 +51,10 @@ class Payloads:
 
     def fetch(self, key: str) -> Any:
         """The value that was kept under this key."""
+        return pydantic_core.from_json(self.fetch_text(key))
+
+    def fetch_text(self, key: str) -> bytes:
+        """The JSON that was kept under this key."""
         with translated():
             answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
-            return json.loads(answer["Body"].read())
+            return answer["Body"].read()

@@ -31,10 +31,11 @@ HEADERS = {
 
 def runs_api_frames(batch: Batch) -> bytes:
     """A batch as the Runs API frames it; the lines are stored as they go on the wire."""
-    return "".join(
-        f"id: {sequence}\nevent: {line_type(line)}\ndata: {line}\n\n"
+    # Encoded line by line: a long one is in memory often enough.
+    return b"".join(
+        f"id: {sequence}\nevent: {line_type(line)}\ndata: {line}\n\n".encode()
         for sequence, line in enumerate(batch.lines, start=batch.first)
-    ).encode()
+    )
 
 
 @dataclass(frozen=True)

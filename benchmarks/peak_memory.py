@@ -1,0 +1,46 @@
+"""How much memory processes have held at most, and how long they worked, as Linux counts it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_MB = 1024
+
+
+def processes_below(process: int) -> Iterator[int]:
+    """The processes that it has started, and theirs."""
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            yield child
+            yield from processes_below(child)
+
+
+def peak_mb(process: int) -> float:
+    """The most that the process has held since it began, or since it was last forgotten; in MB.
+
+    Resident pages, those of shared libraries among them.
+    """
+    return _status(process, "VmHWM")
+
+
+def resident_mb(process: int) -> float:
+    """What it holds now, in MB."""
+    return _status(process, "VmRSS")
+
+
+def forget_peak(process: int) -> None:
+    """Begin anew with what the process holds now."""
+    Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
+def _status(process: int, name: str) -> float:
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / _MB
+    raise ProcessLookupError(f"process {process} has ended")
+
+
+def processor_seconds(process: int) -> float:
+    """What it has taken of a processor since it began; in steps of a hundredth."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,61 @@
+"""Requests that take as much of the streaming door's memory as the limits allow.
+
+Lambda gives one process one request at a time, so they come one behind the other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from runyard.domain.events import Draft
+from runyard.domain.runs import Run
+from tests.artifacts.heavy_runs import LARGEST_INPUT_BYTES, LARGEST_RESULT_BYTES, Heavy, text
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Runs that have ended: one of many events, one of large results."""
+
+    long: Run
+    large: Run
+
+
+def logs(heavy: Heavy, events: int) -> Logs:
+    """The two; `events` is how many the long one has."""
+    delta = Draft(
+        "agent.response.delta",
+        {"object": "agent.response", "delta": text(300), "iteration": 1},
+    )
+    result = Draft("agent.message.completed", {"content": text(LARGEST_RESULT_BYTES)})
+    return Logs(_ended(heavy, delta, events), _ended(heavy, result, 6))
+
+
+def _ended(heavy: Heavy, draft: Draft, events: int) -> Run:
+    run, log, last = heavy.run(), heavy.stores.log, 0
+    while last < events:
+        last = log.append(run.id, last, [draft] * min(1000, events - last))[-1].sequence
+    log.append(run.id, last, [Draft("run.failed", {"id": run.id})])
+    return run
+
+
+def _replay(door: httpx.Client, run: Run) -> None:
+    end = b""
+    with door.stream("GET", f"/v1/runs/{run.id}/stream") as answer:
+        assert answer.status_code == 200
+        for chunk in answer.iter_raw():
+            end = (end + chunk)[-1000:]
+    assert b"event: run.failed\n" in end
+
+
+def _create(door: httpx.Client, size: int, is_waited_for: bool = False) -> None:
+    body = {"input": {"x": text(size)}, "background": not is_waited_for}
+    assert door.post("/v1/runs", json=body).status_code == 202
+
+
+CASES: Mapping[str, Callable[[httpx.Client, Logs], None]] = {
+    "a create that is waited for": lambda door, _: _create(door, 100, is_waited_for=True),
+    "the replay of a long log": lambda door, logs: _replay(door, logs.long),
+    "a create of 5 MB": lambda door, _: _create(door, LARGEST_INPUT_BYTES),
+    "the replay of six results of 5 MB": lambda door, logs: _replay(door, logs.large),
+}

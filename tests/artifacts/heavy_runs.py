@@ -1,0 +1,145 @@
+"""Runs that take as much of a worker's memory as the limits allow, with a model on loopback.
+
+Each is recorded as a door records it, and carried by the built function.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.built_functions import BuiltFunction
+from runyard.agent.agent_files import FolderOfAgents
+from runyard.agent.attachments import MAX_BINARY_TOGETHER, MAX_IMAGE_BYTES
+from runyard.agent.catalog import Catalog
+from runyard.agent.definition import Snapshot
+from runyard.domain.runs import Run
+from runyard.store.files import NewFile
+from runyard.store.stores import Stores
+from tests.recorded import recorded_run
+from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.servers.openai_server import ChatReply, ChatToolCall, OpenAIServer
+
+PROJECT = "p"
+_MB = 1024 * 1024
+_DEFAULT_RESULT_BYTES = 256 * 1024
+LARGEST_RESULT_BYTES = 5 * _MB
+# What a door takes is 6 MB, with all that is around the input.
+LARGEST_INPUT_BYTES = 5 * _MB
+_AGENT = """
+key: heavy
+version: "1"
+instructions: Do what you are told.
+route: heavy
+input_schema: {{ type: object }}
+tools:
+  - kind: http
+    name: fetch
+    description: Fetches so many bytes of text.
+    url: {url}/{{size}}
+    max_response_bytes: {most}
+    effect: none
+    parameters:
+      type: object
+      properties: {{ size: {{ type: integer }} }}
+      required: [size]
+"""
+_LINE = "{:08} The quick brown fox jumps over the lazy dog, and nobody has asked it to do so. "
+_DONE = ChatReply(text=["Done."])
+
+
+def text(size: int) -> str:
+    """So many bytes of UTF-8, no two lines the same.
+
+    One character is an emoji, for which Python gives four bytes to each of the others too.
+    """
+    end = "\N{WAVING HAND SIGN}"
+    lines = "".join(map(_LINE.format, range(size // len(_LINE) + 1)))
+    return lines[: size - len(end.encode())] + end
+
+
+@dataclass(frozen=True)
+class Heavy:
+    """The agent, its model, and where its tool fetches from."""
+
+    stores: Stores
+    agent: Snapshot
+    model: OpenAIServer
+    pages: LoopbackServer
+
+    def run(self, *replies: ChatReply, **fields: Any) -> Run:
+        """A new run, in which the model replies so."""
+        self.model.received.clear()
+        self.model.replies.extend(replies)
+        return recorded_run(self.stores, self.agent, project_id=PROJECT, **fields)
+
+    def file(self, name: str, head: bytes, size: int) -> str:
+        """The id of a new file that begins so."""
+        body = io.BytesIO(head + bytes(size - len(head)))
+        return self.stores.files.keep(PROJECT, NewFile(name, None, body)).id
+
+
+@contextmanager
+def heavy(stores: Stores, folder: Path) -> Iterator[Heavy]:
+    """The agent, whose files are put into `folder`, and its servers."""
+    with OpenAIServer() as model, LoopbackServer(_page) as pages:
+        route = {"model": "openai:some-model", "base_url": model.base_url}
+        (folder / "routes.yaml").write_text(json.dumps({"heavy": route}), encoding="utf-8")
+        agent = _AGENT.format(url=pages.url, most=LARGEST_RESULT_BYTES)
+        (folder / "heavy.yaml").write_text(agent, encoding="utf-8")
+        yield Heavy(stores, Catalog(FolderOfAgents(folder)).agent("heavy"), model, pages)
+
+
+def _page(received: Received, exchange: Exchange) -> None:
+    body = text(int(received.path.strip("/"))).encode()
+    exchange.send(200, body, {"content-type": "text/plain; charset=utf-8"})
+
+
+def _calls(*sizes: int) -> ChatReply:
+    calls = [
+        ChatToolCall("fetch", (json.dumps({"size": size}),), f"call_{n}")
+        for n, size in enumerate(sizes)
+    ]
+    return ChatReply(tool_calls=calls)
+
+
+def reply(deltas: int) -> ChatReply:
+    """A reply that comes in so many pieces."""
+    return ChatReply(text=["word "] * deltas)
+
+
+# The largest at the end, where the process has whatever the others have left.
+CASES: Mapping[str, Callable[[Heavy], Run]] = {
+    "a question and an answer": lambda heavy: heavy.run(_DONE),
+    "a reply of 10,000 deltas": lambda heavy: heavy.run(reply(10_000)),
+    "a conversation of 1 MB": lambda heavy: heavy.run(*[_calls(_DEFAULT_RESULT_BYTES)] * 4, _DONE),
+    "ten results of 256 KB at once": lambda heavy: heavy.run(
+        _calls(*[_DEFAULT_RESULT_BYTES] * 10), _DONE
+    ),
+    "an image of 5 MB": lambda heavy: heavy.run(
+        _DONE, file_ids=(heavy.file("a.png", b"\x89PNG\r\n\x1a\n", MAX_IMAGE_BYTES),)
+    ),
+    "a result of 5 MB": lambda heavy: heavy.run(_calls(LARGEST_RESULT_BYTES), _DONE),
+    "an input of 5 MB": lambda heavy: heavy.run(_DONE, input={"x": text(LARGEST_INPUT_BYTES)}),
+    "a PDF of 20 MB": lambda heavy: heavy.run(
+        _DONE, file_ids=(heavy.file("a.pdf", b"%PDF-1.7 ", MAX_BINARY_TOGETHER),)
+    ),
+}
+
+
+def turn(run_id: str) -> dict[str, Any]:
+    """What run_step is asked with, to carry this run."""
+    path = Path("events/run_step/advance.json")
+    asked: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return asked | {"run_id": run_id, "execution": run_id}
+
+
+def carry(heavy: Heavy, worker: BuiltFunction, run: Run) -> None:
+    """Have the run carried to its end by one invocation, which every reply is to have led to."""
+    answer = worker.invoke(turn(run.id)).payload
+    ended = heavy.stores.runs.get(run.id)
+    assert ended is not None, answer
+    assert (ended.status, list(heavy.model.replies)) == ("completed", []), answer

@@ -1,0 +1,162 @@
+"""What the two functions that wait hold at most, and what a reply takes of a processor.
+
+    make memory
+
+As they were built, one process each, through all that is heavy, twice. Lambda counts what else is
+in its machine: its own runtime, and before the streaming door the web adapter; neither is here.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+
+from benchmarks.built_functions import (
+    BuiltFunction,
+    functions,
+    lacking,
+    started,
+    started_door,
+    variables_of,
+)
+from benchmarks.peak_memory import forget_peak, peak_mb, processes_below, processor_seconds
+from runyard.agent.agent_files import FolderOfAgents
+from runyard.dev.open_store import stores_of
+from runyard.dev.supervisor import LocalStack
+from runyard.domain.ids import new_id
+from runyard.store.agent_bundle import AgentBundle
+from runyard.store.bucket import Bucket
+from tests.artifacts import heavy_requests, heavy_runs
+from tests.artifacts.heavy_runs import PROJECT, Heavy, heavy
+
+# Not here, but in Lambda's count: its runtime's own, and the web adapter, a small Rust program.
+LAMBDAS_OWN_MB = 10
+ADAPTER_MB = 20
+# What is to be left of a function's memory.
+MARGIN = 0.15
+_KEY = "ry_heavy"
+_AGENTS_KEY = "agents/heavy.json"
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most that a function's process held in a case."""
+
+    case: str
+    mb: float
+
+
+@contextmanager
+def heavy_on(stack: LocalStack) -> Iterator[Heavy]:
+    """The heavy agent on a stack: published, and asked for by a key of its own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        heavy(stores_of(stack.environment), Path(folder)) as found,
+    ):
+        bucket = Bucket(stack.environment["BUCKET"], lambda: stack.client("s3"))
+        AgentBundle(bucket, _AGENTS_KEY).put(FolderOfAgents(Path(folder)).texts())
+        found.stores.access_keys.ensure(_KEY, project_id=PROJECT, org_id="o", agent="heavy")
+        yield found
+
+
+@contextmanager
+def worker(stack: LocalStack, heavy: Heavy, providers: str) -> Iterator[BuiltFunction]:
+    """run_step, at rest: these providers' SDKs are imported, and one run was looked for."""
+    function = functions()["run_step"]
+    variables = variables_of(function, stack.environment)
+    variables |= {
+        "HTTP_PRIVATE_HOSTS": heavy.pages.host_and_port,
+        "PRELOAD_PROVIDERS": providers,
+    }
+    with started(function, variables) as running:
+        running.invoke(heavy_runs.turn(new_id()))
+        yield running
+
+
+def worker_peaks(
+    stack: LocalStack, heavy: Heavy, providers: str, cases: Iterable[str] = heavy_runs.CASES
+) -> Iterator[Peak]:
+    """Those of run_step, by case."""
+    with worker(stack, heavy, providers) as running:
+        (process,) = processes_below(running.process)
+        yield Peak("at rest", peak_mb(process))
+        for case in cases:
+            run = heavy_runs.CASES[case](heavy)
+            forget_peak(process)
+            heavy_runs.carry(heavy, running, run)
+            yield Peak(case, peak_mb(process))
+
+
+def door_peaks(stack: LocalStack, heavy: Heavy, events: int) -> Iterator[Peak]:
+    """Those of the streaming door, by case; `events` are in the long log that it replays."""
+    function, logs = functions()["stream"], heavy_requests.logs(heavy, events)
+    variables = variables_of(function, stack.environment)
+    variables |= {
+        "AGENTS_KEY": _AGENTS_KEY,
+        "DEFAULT_AGENT": "heavy",
+        "DEFAULT_PERSONA": "heavy",
+        "SYNC_WAIT_SECONDS": "1",
+    }
+    with (
+        started_door(function, variables) as running,
+        httpx.Client(
+            base_url=running.url, headers={"authorization": f"Bearer {_KEY}"}, timeout=120
+        ) as door,
+    ):
+        assert door.get("/v1/health").status_code == 200
+        # run.sh has become the server: there is no other process.
+        yield Peak("at rest", peak_mb(running.process))
+        for case, ask in heavy_requests.CASES.items():
+            forget_peak(running.process)
+            ask(door, logs)
+            yield Peak(case, peak_mb(running.process))
+
+
+def _work(stack: LocalStack, heavy: Heavy) -> Iterator[tuple[str, float]]:
+    """Milliseconds of a processor that run_step takes for a run of one reply, by reply."""
+    replies = {
+        "in one delta": (20, heavy_runs.reply(1)),
+        "in 200 deltas at once": (10, heavy_runs.reply(200)),
+        "in 200 deltas, each put by itself": (2, replace(heavy_runs.reply(200), pause=0.06)),
+        "in 10,000 deltas at once": (2, heavy_runs.reply(10_000)),
+    }
+    with worker(stack, heavy, "openai") as running:
+        (process,) = processes_below(running.process)
+        heavy_runs.carry(heavy, running, heavy.run(heavy_runs.reply(1)))
+        for name, (runs, reply) in replies.items():
+            begun = processor_seconds(process)
+            for _ in range(runs):
+                heavy_runs.carry(heavy, running, heavy.run(reply))
+            yield name, 1000 * (processor_seconds(process) - begun) / runs
+
+
+def main() -> None:
+    """Print what was measured."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=100_000, help="in the long log")
+    arguments = parser.parse_args()
+    if command := lacking():
+        raise SystemExit(f"nothing is built: run `{command}`")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
+        heavy_on(stack) as agent,
+    ):
+        for providers in ("openai", "openai,anthropic"):
+            print(f"\nrun_step with {providers}, MB")
+            for peak in worker_peaks(stack, agent, providers):
+                print(f"{peak.case:<36}{peak.mb:>6.0f}", flush=True)
+        print("\nstream, MB")
+        for peak in door_peaks(stack, agent, arguments.events):
+            print(f"{peak.case:<36}{peak.mb:>6.0f}", flush=True)
+        print("\nrun_step's work for a run of one reply, ms of a processor")
+        for name, milliseconds in _work(stack, agent):
+            print(f"{name:<36}{milliseconds:>6.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The functions that wait have memory enough for the largest that they are given, and a margin."""
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from benchmarks.built_functions import functions
+from runyard.dev.supervisor import LocalStack
+from tests.artifacts.heavy_requests import CASES as REQUESTS
+from tests.artifacts.heavy_runs import Heavy
+from tests.artifacts.memory import (
+    ADAPTER_MB,
+    LAMBDAS_OWN_MB,
+    MARGIN,
+    Peak,
+    door_peaks,
+    heavy_on,
+    worker_peaks,
+)
+
+# `make memory` has all runs, and replays a log ten times as long, which takes no more.
+HEAVIEST = (
+    "ten results of 256 KB at once",
+    "a result of 5 MB",
+    "an input of 5 MB",
+    "a PDF of 20 MB",
+)
+EVENTS = 10_000
+
+
+@pytest.fixture(scope="module")
+def heavy(emulators: LocalStack) -> Iterator[Heavy]:
+    """The agent whose runs are heavy."""
+    with heavy_on(emulators) as found:
+        yield found
+
+
+def too_high(peaks: Iterable[Peak], beside_mb: float, memory_mb: int) -> list[Peak]:
+    """Those that leave too little of the function's memory, with what else Lambda counts."""
+    return [peak for peak in peaks if peak.mb + beside_mb > memory_mb * (1 - MARGIN)]
+
+
+def test_a_worker_has_memory_to_spare_in_its_heaviest_runs(
+    emulators: LocalStack, heavy: Heavy
+) -> None:
+    peaks = list(worker_peaks(emulators, heavy, "openai,anthropic", HEAVIEST))
+    assert [peak.case for peak in peaks] == ["at rest", *HEAVIEST]
+    assert too_high(peaks, LAMBDAS_OWN_MB, functions()["run_step"].memory_mb) == []
+
+
+def test_the_streaming_door_has_memory_to_spare_in_its_heaviest_requests(
+    emulators: LocalStack, heavy: Heavy
+) -> None:
+    peaks = list(door_peaks(emulators, heavy, EVENTS))
+    assert [peak.case for peak in peaks] == ["at rest", *REQUESTS]
+    beside = LAMBDAS_OWN_MB + ADAPTER_MB
+    assert too_high(peaks, beside, functions()["stream"].memory_mb) == []
+
+
+def test_a_function_that_leaves_too_little_is_found() -> None:
+    enough, too_much = Peak("enough", 160.0), Peak("too much", 161.0)
+    assert too_high([enough, too_much], 10, 200) == [too_much]
