@@ -3,6 +3,7 @@
 The streaming door has a test of its own: what starts it is its `run.sh`.
 """
 
+import json
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from tests.artifacts.conftest import Invoke
 from tests.recorded import recorded_run
 
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
+# What `events/` names: the machine of a local stack.
+NAMED_MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:runyard-resume-machine"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,19 @@ def idle_run(stores: Stores) -> Run:
     snapshot = Catalog(FolderOfAgents(REPOSITORY / "agents")).agent("support_triage")
     ticket = {"ticket_subject": "A bill", "ticket_body": "I was charged twice"}
     return recorded_run(stores, snapshot, input=ticket)
+
+
+@pytest.fixture(scope="module")
+def machine_that_waits(emulators: LocalStack) -> str:
+    """A state machine that calls nobody: the test does what the real one would do."""
+    wait = {"Type": "Wait", "Seconds": 1, "End": True}
+    definition = {"StartAt": "Wait", "States": {"Wait": wait}}
+    made = emulators.client("stepfunctions").create_state_machine(
+        name="waits",
+        definition=json.dumps(definition),
+        roleArn="arn:aws:iam::123456789012:role/waits",
+    )
+    return str(made["stateMachineArn"])
 
 
 def test_every_function_is_built(emulators: LocalStack) -> None:
@@ -61,14 +77,17 @@ def test_the_api_answers(invoke: Invoke, payload: str, status: int) -> None:
     assert answer["headers"]["x-request-id"]
 
 
-def test_a_run_is_carried_to_its_question_and_closed(invoke: Invoke, built_stores: Stores) -> None:
+def test_a_run_is_carried_to_its_question_and_closed(
+    invoke: Invoke, built_stores: Stores, machine_that_waits: str
+) -> None:
     run = idle_run(built_stores)
-    mine = {UNKNOWN: run.id}
+    mine = {UNKNOWN: run.id, NAMED_MACHINE: machine_that_waits}
 
     advanced = invoke("run_step/advance", mine)
-    assert advanced["outcome"] == "needs_input", advanced
+    assert advanced == {"outcome": "needs_input"}, advanced
 
-    assert invoke("request_input/wait", mine) is None
+    last, _ = built_stores.log.last(run.id)
+    assert invoke("request_input/wait", mine | {'"limit_at": 0': f'"limit_at": {last}'}) is None
     waiting = built_stores.runs.get(run.id)
     assert waiting is not None
     assert waiting.awaits_input
@@ -76,7 +95,8 @@ def test_a_run_is_carried_to_its_question_and_closed(invoke: Invoke, built_store
 
     assert invoke("sweep/everything")["checked"] >= 1
 
-    assert invoke("close_run/caught", mine) is None
+    second = {f'"execution": "{UNKNOWN}"': f'"execution": "{run.id}-1"'}
+    assert invoke("close_run/caught", second | mine) is None
     closed = built_stores.runs.get(run.id)
     assert closed is not None
     assert (closed.status, closed.error and closed.error["code"]) == ("failed", "timed_out")
