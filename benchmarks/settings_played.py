@@ -61,22 +61,28 @@ def regrouped(puts: Sequence[Sequence[Line]], window: float) -> list[list[Line]]
     """The puts as they would be with this flush window, in seconds.
 
     The first delta of a reply is put at once, and each that comes when none was put for the length
-    of the window. A reply's end is put at once, with what waits. All else stays as it was.
+    of the window; several that fill no write unit wait half as long again. A reply's end is put at
+    once, with what waits. All else stays as it was.
     """
     found: list[list[Line]] = []
     waiting: list[Line] = []
     open_until = -math.inf
     for line in (line for put in puts for line in put if line.is_delta or line.ends_reply):
-        if waiting and line.at > open_until:
+        closes = open_until + (window / 2 if _wait_for_more(waiting) else 0)
+        if waiting and line.at > closes:
             found.append(waiting)
-            waiting, open_until = [], open_until + window
+            waiting, open_until = [], closes + window
         waiting.append(line)
         is_full = len(waiting) == MAX_BATCH_EVENTS or sum(map(_bytes, waiting)) > MAX_BATCH_BYTES
-        if line.ends_reply or line.at > open_until or is_full:
+        if line.ends_reply or is_full or (len(waiting) == 1 and line.at > open_until):
             found.append(waiting)
             waiting, open_until = [], -math.inf if line.ends_reply else line.at + window
     rest = [[line for line in put if not line.is_delta and not line.ends_reply] for put in puts]
     return [*found, *filter(None, rest)]
+
+
+def _wait_for_more(waiting: Sequence[Line]) -> bool:
+    return len(waiting) > 1 and write_units([line.text for line in waiting]) == 1
 
 
 def _bytes(line: Line) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from runyard.domain.errors import SupersededError
 from runyard.domain.events import Draft
-from runyard.engine.delta_writer import DeltaWriter
+from runyard.engine.delta_writer import UNIT_CHARACTERS, DeltaWriter
 from runyard.store.event_log import MAX_BATCH_EVENTS
 
 AN_HOUR = 3600
@@ -45,10 +45,16 @@ def writer_of(step: FakeStep) -> DeltaWriter:
     return DeltaWriter(step)  # type: ignore[arg-type]
 
 
-async def add(writer: DeltaWriter, count: int) -> None:
+async def add(writer: DeltaWriter, count: int, text: str = "x") -> None:
     for _ in range(count):
-        writer.add(Draft(type="agent.response.delta", data={"delta": "x"}))
+        writer.add(Draft(type="agent.response.delta", data={"delta": text}))
         await settled()
+
+
+async def passes(clock: list[float], seconds: float) -> None:
+    """So much time is over at once, on the loop whose clock this is."""
+    clock[0] += seconds
+    await settled()
 
 
 async def settled() -> None:
@@ -97,6 +103,26 @@ async def test_a_full_batch_does_not_wait_for_the_window() -> None:
     assert step.puts == [1, MAX_BATCH_EVENTS]
     await step.append([*await writer.close(), LAST])
     assert step.puts == [1, MAX_BATCH_EVENTS, 1]
+
+
+@on_a_loop
+async def test_several_that_fill_no_write_unit_wait_half_as_long_again() -> None:
+    clock = [0.0]
+    asyncio.get_running_loop().time = lambda: clock[0]  # type: ignore[method-assign]
+    step = FakeStep(window=1)
+    writer = writer_of(step)
+    await add(writer, 3)
+    await passes(clock, 1.1)
+    assert step.puts == [1]
+    await passes(clock, 0.5)
+    assert step.puts == [1, 2]
+    await add(writer, 1)
+    await passes(clock, 1.1)
+    assert step.puts == [1, 2, 1]
+    await add(writer, 2, "x" * UNIT_CHARACTERS)
+    await passes(clock, 1.1)
+    assert step.puts == [1, 2, 1, 2]
+    await writer.stop()
 
 
 @on_a_loop
