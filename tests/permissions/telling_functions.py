@@ -18,14 +18,12 @@ from runyard.dev.cloudformation import Resolver, load_document
 from runyard.dev.faults import Process
 from runyard.dev.supervisor import LocalStack
 from runyard.dev.template import STACK_NAME
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
 from runyard.domain.runs import Run
-from runyard.domain.webhooks import Webhook
 from runyard.store.stream_images import image_of
 from tests.crashes.world import _CONTEXT, World
 from tests.permissions.recorder import Recorder
 from tests.permissions.rights import Right
+from tests.permissions.webhook_requests import webhook_of
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 _Handler = Callable[[Any, Any], Any]
@@ -67,7 +65,9 @@ def tellers(
         handle_records: _Handler = publish_events
         handle_messages: _Handler = deliver_webhook
         for path in ("/fails", "/gone"):
-            world.stores.webhooks.create(_webhook(run, receiver.url + path))
+            world.stores.webhooks.create(
+                webhook_of(run.org_id, run.project_id, receiver.url + path)
+            )
         publisher, courier = Process(), Process()
         records = _records(stack, run)
         with world.working(publisher):
@@ -89,18 +89,6 @@ def tellers(
 
 def _answer(received: Received, exchange: Exchange) -> None:
     exchange.send(410 if received.path == "/gone" else 500)
-
-
-def _webhook(run: Run, url: str) -> Webhook:
-    at = stamp()
-    return Webhook(
-        id=new_id(),
-        org_id=run.org_id,
-        project_id=run.project_id,
-        url=url,
-        created_at=at,
-        updated_at=at,
-    )
 
 
 def _records(stack: LocalStack, run: Run) -> list[dict[str, Any]]:

@@ -27,6 +27,14 @@ def ask_webhooks(walk: "Walk") -> None:
         walk.ask("DELETE", f"{_PATH}/{webhook}")
 
 
+def webhook_of(org_id: str, project_id: str, url: str) -> Webhook:
+    """A new endpoint of the project."""
+    at = stamp()
+    return Webhook(
+        id=new_id(), org_id=org_id, project_id=project_id, url=url, created_at=at, updated_at=at
+    )
+
+
 def _asked(walk: "Walk") -> tuple[str, str]:
     headers = {"Idempotency-Key": f"webhook-{walk.door}"}
     walk.ask("POST", _PATH, json={"url": _URL}, headers=headers)
@@ -37,15 +45,7 @@ def _asked(walk: "Walk") -> tuple[str, str]:
 
 def _made(walk: "Walk") -> tuple[str, str]:
     """An endpoint and a delivery that came to be elsewhere."""
-    at, stores = stamp(), walk.world.stores
-    made = Webhook(
-        id=new_id(),
-        org_id=walk.door,
-        project_id=walk.door,
-        url=_URL,
-        created_at=at,
-        updated_at=at,
-    )
-    webhook, _ = stores.webhooks.create(made)
+    stores = walk.world.stores
+    webhook, _ = stores.webhooks.create(webhook_of(walk.door, walk.door, _URL))
     notice = ping(walk.door, walk.door, webhook.id)
     return webhook.id, stores.webhook_deliveries.ensure(Delivery.of(notice, webhook)).id

@@ -1,6 +1,7 @@
 """The choice of the model for a route, made without loading a provider that is not wanted.
 
-A scripted run never imports pydantic-ai, which costs a second or more of cold start.
+A scripted run never asks for pydantic-ai, which costs a second or more of cold start. (A function
+that is told to imports it while it starts: `bootstrap.preload_models`.)
 """
 
 from collections.abc import Mapping
