@@ -7,6 +7,7 @@ hold still for the rest of the day.
 """
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,8 @@ class Retention:
         days = self._stores.retention_days.of(projects, self._default_days)
         deleted = 0
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            for project_id, kept_days in days.items():
+            # In another order each time: where the time is short, none is always the last.
+            for project_id, kept_days in random.sample(list(days.items()), len(days)):
                 if not kept_days:
                     continue
                 attempts = self._attempts(project_id, _first_kept_day(kept_days))
