@@ -88,7 +88,7 @@ class Sizes:
 
 
 def _is_plain(line: played.Line) -> bool:
-    return '"type":"agent.' in line.text[:70] and "human_feedback" not in line.text[:90]
+    return b'"type":"agent.' in line.text[:70] and b"human_feedback" not in line.text[:90]
 
 
 def measure() -> list[Measured]:
