@@ -67,13 +67,16 @@ def lacking() -> str:
     return "" if (HERE / ".installed").exists() else "make build/here/.installed"
 
 
-def functions() -> dict[str, Function]:
-    """The functions of the built template, by their folder's name in `functions/`."""
+def functions(parameters: Mapping[str, str] | None = None) -> dict[str, Function]:
+    """The functions of the built template, by their folder's name in `functions/`.
+
+    With these parameters; the others are as they are by default.
+    """
     names = {
         logical_id: "".join(f"_{c.lower()}" if c.isupper() else c for c in logical_id)
         for logical_id in read_template(Path("template.yaml")).functions
     }
-    built = read_template(BUILD / "template.yaml").functions
+    built = read_template(BUILD / "template.yaml", parameters=parameters).functions
     return {
         name.strip("_").removesuffix("_function"): built[logical_id]
         for logical_id, name in names.items()

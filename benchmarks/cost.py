@@ -168,7 +168,7 @@ def variants(base: Sizes) -> dict[str, Sizes]:
     """The settings that could be other ones, each alone."""
     return {
         "run_step with 512 MB": replace(base, run_step_mb=512),
-        "run_step with 256 MB": replace(base, run_step_mb=256),
+        "run_step with 320 MB": replace(base, run_step_mb=320),
         "stream with 256 MB": replace(base, stream_mb=256),
         "api with 512 MB": replace(base, api_mb=512),
         "flush window 250 ms": replace(base, flush_ms=250),
