@@ -13,8 +13,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from runyard.dev.template import Function, read_template
 BUILD = Path(".aws-sam/build")
 HERE = Path("build/here")
 _READY_SECONDS = 30
+# A free port may be somebody else's by the time that it is listened on.
+_ATTEMPTS = 3
+_LISTEN = "0A"  # The state of a socket in /proc/net/tcp.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -67,13 +70,16 @@ def lacking() -> str:
     return "" if (HERE / ".installed").exists() else "make build/here/.installed"
 
 
-def functions() -> dict[str, Function]:
-    """The functions of the built template, by their folder's name in `functions/`."""
+def functions(parameters: Mapping[str, str] | None = None) -> dict[str, Function]:
+    """The functions of the built template, by their folder's name in `functions/`.
+
+    With these parameters; the others are as they are by default.
+    """
     names = {
         logical_id: "".join(f"_{c.lower()}" if c.isupper() else c for c in logical_id)
         for logical_id in read_template(Path("template.yaml")).functions
     }
-    built = read_template(BUILD / "template.yaml").functions
+    built = read_template(BUILD / "template.yaml", parameters=parameters).functions
     return {
         name.strip("_").removesuffix("_function"): built[logical_id]
         for logical_id, name in names.items()
@@ -93,29 +99,54 @@ def variables_of(function: Function, stack: Mapping[str, str]) -> dict[str, str]
 @contextmanager
 def started(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltFunction]:
     """The function, behind the emulator, which loads it with the first invocation."""
-    runtime_port, port = free_ports(2)
-    command = [
-        str(_emulator()),
-        *("--log-level", "error"),
-        *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
-        *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
-        *(str(python()), "-m", "awslambdaric", function.handler),
-    ]
-    with subprocess.Popen(
+
+    def start(port: int, runtime_port: int) -> "subprocess.Popen[bytes]":
+        command = [
+            str(_emulator()),
+            *("--log-level", "error"),
+            *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
+            *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+            *(str(python()), "-m", "awslambdaric", function.handler),
+        ]
+        return _begun(function, command, _environment(function, variables))
+
+    with _listening(start) as running:
+        yield running
+
+
+def _begun(
+    function: Function, command: Sequence[str], environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
         command,
         cwd=function.code_dir,
-        env=_environment(function, variables),
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    ) as process:
-        try:
-            _wait_for(port, process)
-            yield BuiltFunction(f"http://127.0.0.1:{port}", process.pid)
-        finally:
-            # The runtime is the emulator's child, and would outlive it.
-            os.killpg(process.pid, signal.SIGKILL)
+    )
+
+
+@contextmanager
+def _listening(
+    start: Callable[[int, int], "subprocess.Popen[bytes]"],
+) -> Iterator[BuiltFunction]:
+    """What `start` starts, once it listens on the first of two free ports."""
+    for attempt in range(_ATTEMPTS):
+        port, other = free_ports(2)
+        with start(port, other) as process:
+            try:
+                if not _comes_up(port, process):
+                    if attempt + 1 < _ATTEMPTS:
+                        continue
+                    raise FunctionFailedError(f"what was started does not listen on port {port}")
+                yield BuiltFunction(f"http://127.0.0.1:{port}", process.pid)
+                return
+            finally:
+                # The runtime is the emulator's child, and would outlive it.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _environment(function: Function, variables: Mapping[str, str]) -> dict[str, str]:
@@ -164,42 +195,54 @@ def python() -> Path:
     return Path((HERE / ".installed").read_text(encoding="utf-8").strip())
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _comes_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
     until = time.monotonic() + _READY_SECONDS
     while process.poll() is None and time.monotonic() < until:
-        try:
-            _opener.open(f"http://127.0.0.1:{port}/", timeout=5).close()
-        except urllib.error.HTTPError:
-            return  # It knows no such path, and so it is there.
-        except OSError:
-            time.sleep(0.01)
-        else:
-            return
-    raise FunctionFailedError("the runtime emulator did not come up")
+        if listens(process.pid, port) and _answers(port):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def listens(process: int, port: int) -> bool:
+    """Whether it is this process that listens on the port, by what Linux says of its sockets.
+
+    The port was free a moment ago: anybody may have been given it since, and would answer too.
+    """
+    sockets = set[str]()
+    for family in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                sockets.add(f"socket:[{fields[9]}]")
+    with suppress(OSError):  # It may end, or close a file, while it is looked at.
+        return any(os.readlink(file) in sockets for file in Path(f"/proc/{process}/fd").iterdir())
+    return False
+
+
+def _answers(port: int) -> bool:
+    try:
+        _opener.open(f"http://127.0.0.1:{port}/", timeout=5).close()
+    except urllib.error.HTTPError:
+        return True  # It knows no such path, and so it is there.
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
 def started_door(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltFunction]:
     """A function that its own run.sh starts: a server, here without the adapter before it."""
-    (port,) = free_ports(1)
-    environment = {
-        **_environment(function, variables),
-        "AWS_LWA_PORT": str(port),
-        "LAYERS_DIR": str((BUILD / "CoreLayer").absolute()),
-        "LAMBDA_RUNTIME_DIR": str((HERE / "runtime").absolute()),
-        "PATH": f"{python().parent}:{os.environ['PATH']}",
-    }
-    with subprocess.Popen(
-        [function.code_dir.absolute() / function.handler],
-        cwd=function.code_dir,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            _wait_for(port, process)
-            yield BuiltFunction(f"http://127.0.0.1:{port}", process.pid)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+
+    def start(port: int, _: int) -> "subprocess.Popen[bytes]":
+        environment = {
+            **_environment(function, variables),
+            "AWS_LWA_PORT": str(port),
+            "LAYERS_DIR": str((BUILD / "CoreLayer").absolute()),
+            "LAMBDA_RUNTIME_DIR": str((HERE / "runtime").absolute()),
+            "PATH": f"{python().parent}:{os.environ['PATH']}",
+        }
+        return _begun(function, [str(function.code_dir.absolute() / function.handler)], environment)
+
+    with _listening(start) as running:
+        yield running

@@ -88,7 +88,7 @@ class Sizes:
 
 
 def _is_plain(line: played.Line) -> bool:
-    return '"type":"agent.' in line.text[:70] and "human_feedback" not in line.text[:90]
+    return b'"type":"agent.' in line.text[:70] and b"human_feedback" not in line.text[:90]
 
 
 def measure() -> list[Measured]:
@@ -168,7 +168,7 @@ def variants(base: Sizes) -> dict[str, Sizes]:
     """The settings that could be other ones, each alone."""
     return {
         "run_step with 512 MB": replace(base, run_step_mb=512),
-        "run_step with 256 MB": replace(base, run_step_mb=256),
+        "run_step with 320 MB": replace(base, run_step_mb=320),
         "stream with 256 MB": replace(base, stream_mb=256),
         "api with 512 MB": replace(base, api_mb=512),
         "flush window 250 ms": replace(base, flush_ms=250),

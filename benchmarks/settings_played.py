@@ -26,7 +26,7 @@ _GROWTH = 1.5
 class Line:
     """An event of the log: when it came, in seconds, and whether it is a part of a reply."""
 
-    text: str
+    text: bytes
     at: float
     is_delta: bool
     ends_reply: bool
@@ -39,14 +39,14 @@ def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
         put: list[Line] = []
         for line in map(_line, batch.lines):
             if put and put[-1].ends_reply and line_type(line.text) == "agent.tool_call.started":
-                put[-1] = replace(put[-1], text=f"{put[-1].text}\n{line.text}")
+                put[-1] = replace(put[-1], text=b"%b\n%b" % (put[-1].text, line.text))
             else:
                 put.append(line)
         puts.append(put)
     return puts
 
 
-def _line(text: str) -> Line:
+def _line(text: bytes) -> Line:
     kind = line_type(text)
     at = parse(from_line(text).timestamp).timestamp()
     return Line(text, at, kind in _DELTAS, kind == "agent.message.completed")

@@ -27,6 +27,7 @@ from benchmarks.peak_memory import forget_peak, peak_mb, processes_below, proces
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.dev.open_store import stores_of
 from runyard.dev.supervisor import LocalStack
+from runyard.dev.template import Function
 from runyard.domain.ids import new_id
 from runyard.store.agent_bundle import AgentBundle
 from runyard.store.bucket import Bucket
@@ -63,15 +64,17 @@ def heavy_on(stack: LocalStack) -> Iterator[Heavy]:
         yield found
 
 
+def run_step_with(providers: str) -> Function:
+    """run_step as it is deployed where routes lead to these providers."""
+    return functions({"PreloadProviders": providers})["run_step"]
+
+
 @contextmanager
 def worker(stack: LocalStack, heavy: Heavy, providers: str) -> Iterator[BuiltFunction]:
     """run_step, at rest: these providers' SDKs are imported, and one run was looked for."""
-    function = functions()["run_step"]
+    function = run_step_with(providers)
     variables = variables_of(function, stack.environment)
-    variables |= {
-        "HTTP_PRIVATE_HOSTS": heavy.pages.host_and_port,
-        "PRELOAD_PROVIDERS": providers,
-    }
+    variables |= {"HTTP_PRIVATE_HOSTS": heavy.pages.host_and_port}
     with started(function, variables) as running:
         running.invoke(heavy_runs.turn(new_id()))
         yield running

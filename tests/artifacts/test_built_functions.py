@@ -4,11 +4,13 @@ The streaming door has a test of its own: what starts it is its `run.sh`.
 """
 
 import json
+import os
+import socket
 from typing import Any
 
 import pytest
 
-from benchmarks.built_functions import functions
+from benchmarks.built_functions import functions, listens
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.catalog import Catalog
 from runyard.dev.open_store import stores_of
@@ -110,3 +112,11 @@ def test_an_error_is_told_by_its_name(invoke: Invoke, payload: str) -> None:
 
 def test_a_run_that_was_deleted_leaves_nothing_to_close(invoke: Invoke) -> None:
     assert invoke("close_run/caught") is None
+
+
+def test_a_port_that_another_process_listens_on_is_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert listens(os.getpid(), port)
+        assert not listens(os.getppid(), port)
+    assert not listens(os.getpid(), port)

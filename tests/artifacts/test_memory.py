@@ -15,6 +15,7 @@ from tests.artifacts.memory import (
     Peak,
     door_peaks,
     heavy_on,
+    run_step_with,
     worker_peaks,
 )
 
@@ -40,12 +41,23 @@ def too_high(peaks: Iterable[Peak], beside_mb: float, memory_mb: int) -> list[Pe
     return [peak for peak in peaks if peak.mb + beside_mb > memory_mb * (1 - MARGIN)]
 
 
+@pytest.mark.parametrize("providers", ["openai", "openai,anthropic"])
 def test_a_worker_has_memory_to_spare_in_its_heaviest_runs(
-    emulators: LocalStack, heavy: Heavy
+    emulators: LocalStack, heavy: Heavy, providers: str
 ) -> None:
-    peaks = list(worker_peaks(emulators, heavy, "openai,anthropic", HEAVIEST))
+    peaks = list(worker_peaks(emulators, heavy, providers, HEAVIEST))
     assert [peak.case for peak in peaks] == ["at rest", *HEAVIEST]
-    assert too_high(peaks, LAMBDAS_OWN_MB, functions()["run_step"].memory_mb) == []
+    assert too_high(peaks, LAMBDAS_OWN_MB, run_step_with(providers).memory_mb) == []
+
+
+def test_a_worker_has_256_mb_by_default_and_320_with_anthropics_sdk() -> None:
+    default = functions()["run_step"]
+    assert default.environment["PRELOAD_PROVIDERS"] == "openai"
+    assert default.memory_mb == 256
+    assert run_step_with("bedrock,anthropic").memory_mb == 320
+    assert run_step_with("").memory_mb == 256
+    assert functions({"RunStepMemory": "512"})["run_step"].memory_mb == 512
+    assert functions({"RunStepMemory": "0"})["run_step"].memory_mb == 256
 
 
 def test_the_streaming_door_has_memory_to_spare_in_its_heaviest_requests(

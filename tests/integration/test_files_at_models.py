@@ -2,11 +2,13 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runyard.agent.attachments import for_provider
 from runyard.agent.definition import Route
 from runyard.agent.dialogue import Attachment, ModelRequest, UserTurn
 from runyard.agent.provider_model import ProviderModel
@@ -113,9 +115,19 @@ WORDS = [
 ]
 
 
-def test_openai_gets_images_and_pdfs_as_its_own_attachments() -> None:
+def encoded(request: ModelRequest) -> ModelRequest:
+    (turn,) = request.turns
+    assert isinstance(turn, UserTurn)
+    files = [for_provider(file, "openai") for file in turn.attachments]
+    # Not once more as bytes.
+    assert [bool(file.data) for file in files] == [False, False, True]
+    return replace(request, turns=[replace(turn, attachments=files)])
+
+
+@pytest.mark.parametrize("request_", [WITH_FILES, encoded(WITH_FILES)], ids=["bytes", "data URIs"])
+def test_openai_gets_images_and_pdfs_as_its_own_attachments(request_: ModelRequest) -> None:
     with OpenAIServer(ChatReply(text=["a"])) as server:
-        reply_of(ProviderModel(Route(model="openai:m", base_url=server.base_url)), WITH_FILES)
+        reply_of(ProviderModel(Route(model="openai:m", base_url=server.base_url)), request_)
         content = server.received[0].json["messages"][1]["content"]
     assert [part["text"] for part in content if part["type"] == "text"] == WORDS
     assert [part["type"] for part in content] == [
@@ -126,8 +138,13 @@ def test_openai_gets_images_and_pdfs_as_its_own_attachments() -> None:
         "file",
         "text",
     ]
-    encoded = base64.b64encode(PDF).decode()
-    assert content[4]["file"]["file_data"] == f"data:application/pdf;base64,{encoded}"
+    text = base64.b64encode(PDF).decode()
+    assert content[4]["file"] == {
+        "file_data": f"data:application/pdf;base64,{text}",
+        "filename": "filename.pdf",
+    }
+    text = base64.b64encode(PNG).decode()
+    assert content[2]["image_url"] == {"url": f"data:image/png;base64,{text}"}
 
 
 def test_bedrock_gets_images_and_pdfs_as_its_own_attachments(

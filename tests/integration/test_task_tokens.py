@@ -211,6 +211,6 @@ def test_a_token_is_nowhere_but_in_its_record(world: World, asked: Journey) -> N
     token = world.stores.input_requests.token(asked.run_id)
     assert token is not None
     assert token == asked.executions[-1].token
-    said = [to_line(event) for event in world.stores.log.events(asked.run_id)]
+    said = [to_line(event).decode() for event in world.stores.log.events(asked.run_id)]
     said += [request.model_dump_json() for request in asked.open_requests()]
     assert not any(token in text for text in said)

@@ -485,7 +485,7 @@ def test_only_what_is_told_of_passes_the_filter(project: Project, telling: Local
 
 def text_of(record: Mapping[str, Any]) -> str:
     """The lines of the batch that the record holds."""
-    return "\n".join(lines_of(item_of(record["dynamodb"]["NewImage"])))
+    return b"\n".join(lines_of(item_of(record["dynamodb"]["NewImage"]))).decode()
 
 
 def test_what_could_not_be_told_comes_again_from_that_record_on(

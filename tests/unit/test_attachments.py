@@ -7,6 +7,7 @@ from runyard.agent.attachments import (
     MAX_TEXT_BYTES,
     MAX_TEXT_TOGETHER,
     contents_of,
+    for_provider,
     shown_bytes,
 )
 from runyard.agent.dialogue import Attachment, UserTurn
@@ -57,6 +58,17 @@ def test_what_is_cut_is_said_to_be_cut() -> None:
 def test_an_image_follows_the_line_that_names_it() -> None:
     image = Attachment("id-1", "a.png", "image/png", 3, b"png")
     assert told(image) == ['--- file id-1: "a.png" (image/png, 3 bytes), attached ---', image]
+
+
+def test_only_openai_is_given_text_for_bytes() -> None:
+    image = Attachment("id-1", "a.png", "image/png", 3, b"png")
+    text = Attachment("id-2", "a.txt", "text/plain", 3, b"abc")
+    for provider in ("anthropic", "bedrock", "scripted"):
+        assert for_provider(image, provider) == image
+    assert for_provider(text, "openai") == text
+    sent = for_provider(image, "openai")
+    assert sent == Attachment("id-1", "a.png", "image/png", 3, uri="data:image/png;base64,cG5n")
+    assert told(sent) == [told(image)[0], sent]
 
 
 def test_of_everything_else_the_model_learns_name_type_and_size() -> None:

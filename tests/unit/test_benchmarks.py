@@ -16,11 +16,11 @@ DOOR, WORKER = 1, 2
 
 
 def delta(at: float, size: int = 400) -> Line:
-    return Line("x" * size, at, is_delta=True, ends_reply=False)
+    return Line(b"x" * size, at, is_delta=True, ends_reply=False)
 
 
 def end(at: float) -> Line:
-    return Line("x" * 400, at, is_delta=False, ends_reply=True)
+    return Line(b"x" * 400, at, is_delta=False, ends_reply=True)
 
 
 def test_a_figure_is_reached_or_not_or_nothing_is_asked_of_it() -> None:
@@ -63,7 +63,7 @@ def test_the_first_delta_and_the_end_of_a_reply_wait_for_no_window() -> None:
 
 
 def test_units_are_kilobytes_of_an_item_compressed_where_that_is_less() -> None:
-    noise = Line(b64encode(random.Random(1).randbytes(1100)).decode(), 0, True, False)
+    noise = Line(b64encode(random.Random(1).randbytes(1100)), 0, True, False)
     assert units([[delta(0)], [delta(0)] * 3]) == 1 + 1
     assert units([[noise], [noise, delta(0)]]) == 2 + 2
 

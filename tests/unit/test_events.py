@@ -22,7 +22,7 @@ def test_a_type_is_cut_out_of_its_line(kind: str) -> None:
 
 def test_a_line_never_holds_a_line_break() -> None:
     event = placed([Draft(type="run.started", data={"x": "a\nb\r\u2028c"})], after=0)[0]
-    assert to_line(event).count("\n") == 0
+    assert to_line(event).count(b"\n") == 0
 
 
 def test_half_a_surrogate_pair_is_replaced() -> None:

@@ -4,9 +4,11 @@ Text is shown as text, clearly delimited; images and PDFs go out as the provider
 of everything else the model learns name, type and size. What is cut or left out is said so.
 """
 
+import base64
 import codecs
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runyard.agent.dialogue import Attachment, UserTurn
 from runyard.domain.content_types import IMAGES, PDF, is_text
@@ -44,6 +46,17 @@ def _limit(mime_type: str) -> int:
     return MAX_PDF_BYTES if mime_type == PDF else 0
 
 
+def for_provider(attachment: Attachment, provider: str) -> Attachment:
+    """The attachment as this provider takes it: OpenAI an image or a PDF as text.
+
+    Encoded once and for all requests of the run; its bytes would be 20 MB beside the text.
+    """
+    if provider != "openai" or not attachment.data or is_text(attachment.mime_type):
+        return attachment
+    encoded = base64.b64encode(attachment.data).decode()
+    return replace(attachment, data=b"", uri=f"data:{attachment.mime_type};base64,{encoded}")
+
+
 def contents_of(turn: UserTurn) -> list[str | Attachment]:
     """The turn in pieces: its own text, then each file, introduced by a line that names it."""
     contents: list[str | Attachment] = [turn.content]
@@ -51,7 +64,7 @@ def contents_of(turn: UserTurn) -> list[str | Attachment]:
         head = f"file {attachment.id}: {_described(attachment)}"
         if is_text(attachment.mime_type):
             contents.append(_delimited(attachment, head))
-        elif attachment.data:
+        elif attachment.data or attachment.uri:
             contents += [f"--- {head}, attached ---", attachment]
         else:
             why = "too large to be shown" if _limit(attachment.mime_type) else "content not shown"

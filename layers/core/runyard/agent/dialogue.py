@@ -12,13 +12,17 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that the model is given. `data` is as much of its `size` bytes as may be shown."""
+    """A file that the model is given. `data` is as much of its `size` bytes as may be shown.
+
+    `uri` is the same as a data URI, in place of it, where the provider takes it so.
+    """
 
     id: str
     name: str
     mime_type: str
     size: int
     data: bytes = field(default=b"", repr=False)
+    uri: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

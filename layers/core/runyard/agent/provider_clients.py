@@ -109,6 +109,8 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
         # The model is told the schema as it is written: the default closes every free object, so
         # that nothing but `{}` would fit it, and asks for `strict`, which other servers refuse.
         json_schema_transformer=None,
+        # Files are data URIs already, and go out as they are; none is ever another address.
+        openai_chat_supports_file_urls=True,
     )
     if route.reasoning is not None and not _is_openai(url):
         # A model of another server, of which nothing is known: its route says that it can.

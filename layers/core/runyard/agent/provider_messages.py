@@ -11,6 +11,8 @@ from typing import Any
 import pydantic_core
 from pydantic_ai.messages import (
     BinaryContent,
+    DocumentUrl,
+    ImageUrl,
     ModelMessage,
     ModelRequestPart,
     ModelResponse,
@@ -34,6 +36,7 @@ from pydantic_ai.tools import ToolDefinition
 from runyard.agent.attachments import contents_of
 from runyard.agent.dialogue import (
     INVALID_ARGUMENTS,
+    Attachment,
     ModelRequest,
     ModelTurn,
     ReasoningDelta,
@@ -44,6 +47,7 @@ from runyard.agent.dialogue import (
     ToolSpec,
     UserTurn,
 )
+from runyard.domain.content_types import IMAGES
 from runyard.domain.ids import new_id
 
 
@@ -109,9 +113,15 @@ def _prompt(turn: UserTurn) -> str | list[UserContent]:
     if not turn.attachments:
         return turn.content
     return [
-        piece if isinstance(piece, str) else BinaryContent(piece.data, media_type=piece.mime_type)
-        for piece in contents_of(turn)
+        piece if isinstance(piece, str) else _file_content(piece) for piece in contents_of(turn)
     ]
+
+
+def _file_content(file: Attachment) -> UserContent:
+    if not file.uri:
+        return BinaryContent(file.data, media_type=file.mime_type)
+    kind = ImageUrl if file.mime_type in IMAGES else DocumentUrl
+    return kind(file.uri, media_type=file.mime_type)
 
 
 def _return_part(outcome: ToolOutcome) -> ToolReturnPart:

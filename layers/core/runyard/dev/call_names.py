@@ -49,7 +49,7 @@ def _about(body: Mapping[str, Any]) -> str:
     return "+".join(dict.fromkeys(lasting or kinds))
 
 
-def _lines(item: Mapping[str, Any]) -> list[str]:
+def _lines(item: Mapping[str, Any]) -> list[bytes]:
     """The lines of a batch of events; none where the item is something else."""
     plain = {name: item[name]["S"] for name in ("lines",) if name in item}
     packed = {name: b64decode(item[name]["B"]) for name in ("lines_z",) if name in item}

@@ -112,7 +112,8 @@ class Resolver:
             "Fn::GetAtt": self._get_att,
             "Fn::Sub": self._sub,
             "Fn::If": self._if,
-            "Fn::Equals": lambda pair: self.resolve(pair[0]) == self.resolve(pair[1]),
+            # A parameter is text where it is given, and a number where its default holds.
+            "Fn::Equals": lambda pair: str(self.resolve(pair[0])) == str(self.resolve(pair[1])),
             "Fn::Not": lambda items: not self.resolve(items[0]),
             "Fn::And": lambda items: all(self.resolve(item) for item in items),
             "Fn::Or": lambda items: any(self.resolve(item) for item in items),

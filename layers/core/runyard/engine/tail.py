@@ -24,7 +24,7 @@ from runyard.store.event_log import MAX_BATCH_EVENTS, Batch, EventLog
 
 # What one read brings at most; a page of DynamoDB's is 1 MB.
 PAGE_BATCHES = 32
-_PAGE_CHARACTERS = 1024 * 1024
+_PAGE_BYTES = 1024 * 1024
 _GROWTH = 1.5
 
 
@@ -125,18 +125,16 @@ class Tail:
     def _take(self, batches: Sequence[Batch]) -> None:
         self._recent.extend(batches)
         self._position = batches[-1].last
-        characters = sum(batch.characters for batch in self._recent)
+        size = sum(batch.size for batch in self._recent)
         # The newest stays, also where it alone is larger.
-        while len(self._recent) > 1 and (
-            characters > _PAGE_CHARACTERS or len(self._recent) > PAGE_BATCHES
-        ):
+        while len(self._recent) > 1 and (size > _PAGE_BYTES or len(self._recent) > PAGE_BATCHES):
             gone = self._recent.popleft()
-            self._begin, characters = gone.last, characters - gone.characters
+            self._begin, size = gone.last, size - gone.size
         self._tell()
 
 
 def _is_full(page: Sequence[Batch]) -> bool:
-    return len(page) == PAGE_BATCHES or sum(batch.characters for batch in page) >= _PAGE_CHARACTERS
+    return len(page) == PAGE_BATCHES or sum(batch.size for batch in page) >= _PAGE_BYTES
 
 
 async def next_batches(pages: Iterator[Batch]) -> list[Batch]:
@@ -146,11 +144,11 @@ async def next_batches(pages: Iterator[Batch]) -> list[Batch]:
 
 def _page(pages: Iterator[Batch]) -> list[Batch]:
     """By number and by size: large payloads are put back into their events."""
-    found, characters = [], 0
+    found, size = [], 0
     for batch in islice(pages, PAGE_BATCHES):
         found.append(batch)
-        characters += batch.characters
-        if characters >= _PAGE_CHARACTERS:
+        size += batch.size
+        if size >= _PAGE_BYTES:
             break
     return found
 

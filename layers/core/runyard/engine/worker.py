@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from runyard.agent.attachments import shown_bytes
+from runyard.agent.attachments import for_provider, shown_bytes
 from runyard.agent.conversation import Turns
 from runyard.agent.definition import Snapshot
 from runyard.agent.dialogue import Attachment, Model
@@ -96,7 +96,7 @@ class Step:
             return ()
         if self._attachments is None:
             self._attachments = await asyncio.to_thread(
-                _attachments_of, self.worker.stores, self.journal.run
+                _attachments_of, self.worker.stores, self.journal.run, self.snapshot.route.provider
             )
         return self._attachments
 
@@ -133,10 +133,16 @@ class Step:
         working_on.add(sequence=self.history.last)
 
 
-def _attachments_of(stores: Stores, run: Run) -> list[Attachment]:
+def _attachments_of(stores: Stores, run: Run, provider: str) -> list[Attachment]:
     files = [stores.files.ready(run.project_id, file_id) for file_id in run.file_ids]
     lengths = shown_bytes([(file.mime_type, file.size) for file in files])
+    # Each by itself: the bytes of one are gone before the next is read.
     return [
-        Attachment(file.id, file.name, file.mime_type, file.size, stores.files.read(file, length))
+        for_provider(
+            Attachment(
+                file.id, file.name, file.mime_type, file.size, stores.files.read(file, length)
+            ),
+            provider,
+        )
         for file, length in zip(files, lengths, strict=True)
     ]

@@ -34,13 +34,14 @@ class Checkpoints:
 
         Gives whether that was possible: it is no failure if not.
         """
-        text = "\n".join([json.dumps(_head(run_id, len(events))), *map(to_line, events)])
+        head = json.dumps(_head(run_id, len(events))).encode()
+        text = b"\n".join([head, *map(to_line, events)])
         try:
             with translated():
                 self._bucket.client.put_object(
                     Bucket=self._bucket.name,
                     Key=_key(run_id),
-                    Body=gzip.compress(text.encode(), compresslevel=1),
+                    Body=gzip.compress(text, compresslevel=1),
                     ContentType="application/gzip",
                 )
         except (StoreRefusedError, StoreUnavailableError):
@@ -58,7 +59,7 @@ class Checkpoints:
             with translated():
                 answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=_key(run_id))
                 body = answer["Body"].read()
-            head, *lines = gzip.decompress(body).decode().split("\n")
+            head, *lines = gzip.decompress(body).split(b"\n")
             if json.loads(head) != _head(run_id, len(lines)):
                 return []
             return [from_line(line) for line in lines]

@@ -47,10 +47,10 @@ _AROUND_BYTES = 70
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive events as lines of JSON; the first has sequence `first`."""
+    """Consecutive events as lines of JSON in UTF-8; the first has sequence `first`."""
 
     first: int
-    lines: tuple[str, ...]
+    lines: tuple[bytes, ...]
 
     @property
     def last(self) -> int:
@@ -67,8 +67,8 @@ class Batch:
         return map(from_line, self.lines)
 
     @cached_property
-    def characters(self) -> int:
-        """How long the lines are together."""
+    def size(self) -> int:
+        """How many bytes the lines have together."""
         return sum(map(len, self.lines))
 
     def after(self, sequence: int) -> "Batch":
@@ -87,7 +87,7 @@ class _Building:
     """
 
     first: int
-    lines: list[str] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
     size: int = 0
     payloads: dict[str, str] = field(default_factory=dict)
     is_told: bool = False
@@ -162,7 +162,7 @@ class EventLog:
                 batches.append(batch)
             if payload is not None:
                 batch.payloads[str(len(batch.lines))] = payload
-            batch.lines.append(line.decode())
+            batch.lines.append(line)
             batch.size += size
             batch.is_told |= event.type in LIFECYCLE_TYPES
         return batches
@@ -227,17 +227,17 @@ class EventLog:
         lines = lines_of(item)
         for place, key in item.get("payloads", {}).items():
             event = from_line(lines[int(place)])
-            lines[int(place)] = line_with(event, self._payloads.fetch_text(key)).decode()
+            lines[int(place)] = line_with(event, self._payloads.fetch_text(key))
         return Batch(int(item["sequence"]), tuple(lines))
 
 
-def lines_of(item: Item) -> list[str]:
+def lines_of(item: Item) -> list[bytes]:
     """The lines of a batch, by its item; a large payload is not in them."""
     if "lines" in item:
-        text: str = item["lines"]
+        plain: bytes = item["lines"].encode()
     else:
-        text = zlib.decompress(bytes(item["lines_z"])).decode()
-    return text.split("\n")
+        plain = zlib.decompress(bytes(item["lines_z"]))
+    return plain.split(b"\n")
 
 
 def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
@@ -245,26 +245,25 @@ def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
         "run_id": run_id,
         "sequence": batch.first,
         "v": SCHEMA_VERSION,
-        **_packed("\n".join(batch.lines)),
+        **_packed(b"\n".join(batch.lines)),
         "payloads": batch.payloads or None,
         # The filter of the table's stream lets only these through: most batches are deltas.
         "told": batch.is_told or None,
     }
 
 
-def write_units(lines: Sequence[str]) -> int:
+def write_units(lines: Sequence[bytes]) -> int:
     """What the put of a batch is billed as; in a transaction, twice as much."""
-    packed = _packed("\n".join(lines)).popitem()[1]
+    packed = _packed(b"\n".join(lines)).popitem()[1]
     return _units(packed if isinstance(packed, bytes) else packed.encode())
 
 
-def _packed(text: str) -> dict[str, str | bytes]:
+def _packed(plain: bytes) -> dict[str, str | bytes]:
     """The lines as they go on the wire; compressed where that takes fewer write units."""
-    plain = text.encode()
     if _units(plain) == 1:
-        return {"lines": text}
+        return {"lines": plain.decode()}
     packed = compressed(plain)
-    return {"lines_z": packed} if _units(packed) < _units(plain) else {"lines": text}
+    return {"lines_z": packed} if _units(packed) < _units(plain) else {"lines": plain.decode()}
 
 
 def _units(content: bytes) -> int:

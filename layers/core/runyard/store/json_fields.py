@@ -31,6 +31,7 @@ class JsonFields:
                 continue
             text = json.dumps(value)
             if len(text) > MAX_INLINE_BYTES:
+                del text  # It is kept in another form, and would lie here meanwhile.
                 fields[f"{name}_key"] = self._payloads.keep(run_id, value)
             elif len(text) >= PACKED_FROM_BYTES:
                 fields[f"{name}_z"] = compressed(text.encode())

@@ -31,9 +31,8 @@ HEADERS = {
 
 def runs_api_frames(batch: Batch) -> bytes:
     """A batch as the Runs API frames it; the lines are stored as they go on the wire."""
-    # Encoded line by line: a long one is in memory often enough.
     return b"".join(
-        f"id: {sequence}\nevent: {line_type(line)}\ndata: {line}\n\n".encode()
+        b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, line_type(line).encode(), line)
         for sequence, line in enumerate(batch.lines, start=batch.first)
     )
 

@@ -52,7 +52,7 @@ def _chunks(stores: Stores, run: Run) -> Iterator[bytes]:
     for batch in stores.log.read(run.id):
         events += len(batch.lines)
         # The lines are stored as they go on the wire.
-        yield b"".join(f'{{"kind":"event","data":{line}}}\n'.encode() for line in batch.lines)
+        yield b"".join(b'{"kind":"event","data":%b}\n' % line for line in batch.lines)
     for request in stores.input_requests.of_run(run.id):
         settled = {"state": request.state, "answer": request.answer}
         yield _line("input_request", request_view(request) | settled)

@@ -42,15 +42,15 @@ def _follow(request: Request) -> bool:
 
 def _frames(batch: Batch, run: Run) -> bytes:
     """No `event:` line: a browser's `onmessage` gets every one."""
-    return "".join(
-        f"id: {sequence}\ndata: {_json(event_view(from_line(line), run))}\n\n"
+    return b"".join(
+        b"id: %d\ndata: %b\n\n" % (sequence, _json(event_view(from_line(line), run)))
         for sequence, line in enumerate(batch.lines, start=batch.first)
-    ).encode()
+    )
 
 
-def _json(view: Mapping[str, Any]) -> str:
+def _json(view: Mapping[str, Any]) -> bytes:
     # Of a line of the log, so every text in it is one that UTF-8 can hold.
-    return pydantic_core.to_json(view).decode()
+    return pydantic_core.to_json(view)
 
 
 @router.post("/runs/{run_id}/ticket")

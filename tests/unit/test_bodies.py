@@ -1,0 +1,51 @@
+"""Bodies are read as json.loads reads them, by whichever parser."""
+
+import json
+from math import isfinite
+from typing import Any
+
+import pytest
+
+from runyard.domain.errors import InvalidRequestError
+from runyard.web.bodies import parsed_json
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"0.30000000000000004",
+        b"2.2250738585072011e-308",
+        b"9007199254740993.0",
+        b"123456789012345678901234567890",
+        b"-0.0",
+        b'{"a": 1, "b": 2, "a": 3}',
+        b'"\\ud83d\\udc4b \\u0000 \\/"',
+        "\N{WAVING HAND SIGN}".join('""').encode(),
+        b"\xef\xbb\xbf{}",
+        '{"a": [1]}'.encode("utf-16"),
+        b"[" * 60 + b"]" * 60,
+    ],
+)
+def test_what_is_sound_is_read_as_python_reads_it(text: bytes) -> None:
+    assert repr(parsed_json(text, "body")) == repr(json.loads(text))
+
+
+def fault(text: bytes) -> Any:
+    with pytest.raises(InvalidRequestError) as refused:
+        parsed_json(text, "body")
+    return refused.value.details["body"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[1,]", b"NaN", b"-Infinity", b"01", b'"\xff"', b"1" * 4301, b"[" * 100_000]
+)
+def test_what_is_no_json_is_refused(text: bytes) -> None:
+    assert fault(text) == "is not valid JSON"
+
+
+def test_what_nobody_behind_could_take_is_named() -> None:
+    assert fault(b'"\\ud800"') == "has half of a surrogate pair"
+    assert fault(b"[" * 70 + b"]" * 70) == "must be nested at most 64 deep"
+    assert fault(b"[" * 500 + b"]" * 500) == "must be nested at most 64 deep"
+    assert not isfinite(json.loads("1e999"))
+    assert fault(b"1e999") == "has a number that is too large"
