@@ -17,7 +17,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
-	@exec $(PYTHON) -m runyard.dev --with-parent
+	@exec $(PYTHON) -m runyard_dev --with-parent
 
 test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" chooses
 	@$(PYTHON) -m pytest $(ARGS)
@@ -39,7 +39,7 @@ checkov: .venv-checkov/.installed ## Hold the template against checkov's rules; 
 	@.venv-checkov/bin/python tools/check_checkov.py
 
 check-agents: .venv/.installed ## Check the agents' files: every fault by file, line and field
-	@$(PYTHON) -m runyard.agents check
+	@$(PYTHON) -m runyard.cli.agents check
 
 fmt: .venv/.installed ## Format the code and mend what can be mended
 	$(PYTHON) -m ruff check --fix-only .
@@ -83,7 +83,7 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	$(call UV_LOCK) --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
 
 openapi: .venv/.installed ## Print the API's contract into openapi.json
-	@$(PYTHON) -m runyard.web.openapi > openapi.json
+	@$(PYTHON) -m runyard_service.api.openapi > openapi.json
 
 fuzz: .venv/.installed ## Some ten thousand generated requests against the service
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py
@@ -123,11 +123,11 @@ bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 of them
 	@$(PYTHON) -m benchmarks.long_runs $(ARGS)
 
 verify-log: .venv/.installed ## Check the invariants of every run's log; DATA_DIR=… names another store
-	@$(PYTHON) -m runyard.verify_log
+	@$(PYTHON) -m runyard.cli.verify
 
 clean: ## Remove what the targets made: environments, builds, caches
 	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .aws-sam build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
+	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- Environments: made once, and again only when their requirements have changed -----------------

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runyard.dev.cloudformation import load_document
-from runyard.dev.part import free_ports
-from runyard.dev.template import Function, read_template
+from runyard_dev.processes.process import free_ports
+from runyard_dev.template.cloudformation import load_document
+from runyard_dev.template.template import Function, read_template
 
 BUILD = Path(".aws-sam/build")
 HERE = Path("build/here")

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.built_functions import Invocation, functions, lacking, started, variables_of
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.dev.supervisor import REPOSITORY, LocalStack
-from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
-from runyard.store.bucket import Bucket
+from runyard_dev.dev_stack import REPOSITORY, LocalStack
+from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.agents.definitions.source import FolderOfAgents
 
 STARTS = 10
 # What is sent to each function; a run that does not exist is looked for all the same.

@@ -19,9 +19,9 @@ from benchmarks import settings_played as played
 from benchmarks import units
 from benchmarks.stack import instrumented, runyard
 from benchmarks.stored import stored_bytes
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import REPOSITORY
-from runyard.dev.template import read_template
+from runyard_dev.dev_stack import REPOSITORY
+from runyard_dev.open_store import stores_of
+from runyard_dev.template.template import read_template
 
 PRICES = Path("benchmarks/prices.json")
 MILLION = 1_000_000

@@ -22,12 +22,12 @@ from benchmarks import units
 from benchmarks.cost import WORKLOADS
 from benchmarks.spans import Span, read
 from benchmarks.stack import instrumented, runyard
-from runyard.dev.open_store import stores_of
-from runyard.domain.events import line_type
-from runyard.store import keys
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.domain.events import line_type
 
 KEY_UNITS_PER_SECOND = 1000
-# boto3's standard mode, as `runyard.bootstrap` sets it: waits of up to 1, 2, 4, 8 s, at random.
+# boto3's standard mode, as `container.py` sets it: waits of up to 1, 2, 4, 8 s, at random.
 ATTEMPTS = 5
 # By an event: the last answer, which comes before it, makes of awaiting_input `paused`. A run that
 # has begun stays under `created`, one that has gone on under `paused`.

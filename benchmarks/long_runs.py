@@ -14,22 +14,22 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from benchmarks.run_lists import Meter
-from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
-from runyard.agent.dialogue import ModelEvent, ModelRequest
-from runyard.agent.scripted_model import ScriptedModel
-from runyard.agent.tools.port import ToolEnvironment
-from runyard.dev.clients import client
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
-from runyard.engine.advance_run import advance_run
-from runyard.engine.worker import Worker
-from runyard.event_loops import run_async
-from runyard.settings import Settings
-from runyard.store.bucket import Bucket
-from runyard.store.stores import Stores
+from runyard_dev.clients import client
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import AgentDefinition, Limits, Route, Snapshot
+from runyard_service.agents.models.base import ModelEvent, ModelRequest
+from runyard_service.agents.models.scripted import ScriptedModel
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.application.steps.run_context import Worker
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
+from runyard_service.event_loops import run_async
+from runyard_service.settings import Settings
 
 LENGTHS = (10, 100, 500, 1_000)
 

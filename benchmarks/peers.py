@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks import times
 from benchmarks.figures import Figure
 from benchmarks.stack import Client, client, memory_mb
-from runyard.dev.loopback_http import HOST
-from runyard.dev.part import free_ports
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.processes.process import free_ports
 
 _FOLDER = Path("benchmarks/langgraph")
 _COMMAND = Path(".venv-peers/bin/langgraph")

@@ -18,16 +18,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from runyard.dev.clients import client
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.ids import derived_id, new_id
-from runyard.domain.runs import ENDED, Run, RunStatus
-from runyard.settings import Settings
-from runyard.store.bucket import Bucket
-from runyard.store.dynamo import to_attributes
-from runyard.store.run_list_plan import RunFilter
-from runyard.store.stores import Stores
+from runyard_dev.clients import client
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb.attributes import to_attributes
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import derived_id, new_id
+from runyard_service.domain.runs import ENDED, Run, RunStatus
+from runyard_service.settings import Settings
 
 PROJECT = "benchmark"
 SPAN_DAYS = 300

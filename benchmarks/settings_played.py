@@ -9,16 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from runyard.domain.clock import parse
-from runyard.domain.events import from_line, line_type
-from runyard.store.event_log import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Batch, write_units
+from runyard_service.adapters.dynamodb.event_log import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_EVENTS,
+    Batch,
+    write_units,
+)
+from runyard_service.domain.clock import parse
+from runyard_service.domain.events import from_line, line_type
 
 _DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
 # A batch's item without its lines: names and values of the keys and of the first event's id.
 _ITEM_BYTES = 110
 # What half a read unit brings, where the read is eventually consistent.
 _HALF_UNIT_BYTES = 4 * 1024
-# Behind an empty read; see `runyard.engine.tail`.
+# Behind an empty read; see `runyard_service.application.streams.tail`.
 _GROWTH = 1.5
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runyard.dev.supervisor import LocalStack
+from runyard_dev.dev_stack import LocalStack
 
 AGENTS = Path("benchmarks/agents")
 INSTRUMENT = Path("benchmarks/instrument")

@@ -7,9 +7,9 @@ and as many to each entry of an index, which here has the keys alone.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runyard.dev.supervisor import LocalStack
-from runyard.store import keys
-from runyard.store.dynamo import to_attributes
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.attributes import to_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

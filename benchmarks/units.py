@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.spans import Span, read
 from benchmarks.stack import Client
-from runyard.dev.supervisor import LocalStack
+from runyard_dev.dev_stack import LocalStack
 
 # The cost of watching is that of the tail's pauses, which are shorter on one machine.
 PACE_ON_AWS = {"TAIL_MIN_MS": "50", "TAIL_MAX_MS": "500"}

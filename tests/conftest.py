@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.stores import Stores
 from tests.service import Service
 
 

@@ -9,9 +9,9 @@ from functools import cached_property
 
 import boto3
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.store.bucket import Bucket
-from runyard.store.stores import Stores
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.stores import Stores
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import uvicorn
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.bootstrap import Services
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.settings import Settings
-from runyard.store.ticket_keys import TicketKeys
-from runyard.web.app import create_app
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.secrets import TicketKeys
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.api.app import create_app
+from runyard_service.container import Services
+from runyard_service.settings import Settings
 from tests.machines import orchestrator_of
 
 

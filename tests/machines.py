@@ -1,7 +1,7 @@
 """The state machines of a local stack, as the engine speaks to them."""
 
-from runyard.dev.supervisor import LocalStack
-from runyard.engine.orchestrator import Orchestrator
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.step_functions import Orchestrator
 
 
 def orchestrator_of(stack: LocalStack) -> Orchestrator:

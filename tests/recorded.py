@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from runyard.agent.definition import Snapshot
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
-from runyard.store.stores import Stores
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
 
 
 def recorded_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> Run:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runyard.agent.definition import AgentDefinition, Limits, Route, Snapshot
-from runyard.agent.model import model_for
-from runyard.agent.tools.port import ToolEnvironment
-from runyard.domain.runs import Execution
-from runyard.engine.advance_run import Advance
-from runyard.engine.request_input import request_input
-from runyard.engine.worker import Worker
-from runyard.store.stores import Stores
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import AgentDefinition, Limits, Route, Snapshot
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.input_requests.request_input import request_input
+from runyard_service.application.steps.advance_run import Advance
+from runyard_service.application.steps.run_context import Worker
+from runyard_service.domain.runs import Execution
 
 
 def scripted_agent(

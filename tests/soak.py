@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.loopback_http import HOST
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.verify_log import verify
+from runyard.cli.verify import verify
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.open_store import stores_of
 from tests.conftest import merged_agents
 from tests.service import Service, assert_whole
 

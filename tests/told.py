@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runyard.telemetry.measures import Measure
+from runyard_service.observability.metrics import Measure
 
 SECONDS = 30
 

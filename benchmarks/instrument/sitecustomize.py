@@ -37,8 +37,8 @@ def _install(folder: Path, *, units: bool) -> None:
         return answer
 
     setattr(URLLib3Session, "send", noted)  # noqa: B010 - to a type checker no variable
-    if "runyard.dev.lambda_endpoint" in sys.orig_argv:
-        from runyard.dev.lambda_runtime import Runtime
+    if "runyard_dev.lambda_.endpoint" in sys.orig_argv:
+        from runyard_dev.lambda_.runtime import Runtime
 
         run = Runtime._run
 

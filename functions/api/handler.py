@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from mangum import Mangum
 
-from runyard import quick_imports
-from runyard.event_loops import event_loop
-from runyard.observability import invocation
-from runyard.web.app import create_app
+from runyard_service import cold_start
+from runyard_service.api.app import create_app
+from runyard_service.event_loops import event_loop
+from runyard_service.observability.logging import invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _asgi = Mangum(create_app(), lifespan="off")
-quick_imports.end()
+cold_start.end()
 
 
 @invocation

@@ -7,11 +7,11 @@ aborted outside its own catch.
 import json
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import connect
-from runyard.domain.runs import Execution
-from runyard.engine.close_run import close_run
-from runyard.observability import invocation, logger
-from runyard.telemetry import working_on
+from runyard_service.application.runs.close_run import close_run
+from runyard_service.container import connect
+from runyard_service.domain.runs import Execution
+from runyard_service.observability import log_context
+from runyard_service.observability.logging import invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,6 +30,6 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     else:
         run_id, name = event["run_id"], event["execution"]
         error, cause = (event.get("error", {}).get(name, "") for name in ("Error", "Cause"))
-    working_on.add(run_id=run_id)
+    log_context.add(run_id=run_id)
     logger.warning("run closed from outside", extra={"error": error})
     close_run(connect(), Execution.named(name, run_id), error, cause)

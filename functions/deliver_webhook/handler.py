@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import courier
-from runyard.engine.deliver_webhooks import deliver_webhooks
-from runyard.event_loops import run_async
-from runyard.observability import invocation
+from runyard_service.application.webhooks.deliver_batch import deliver_webhooks
+from runyard_service.container import courier
+from runyard_service.event_loops import run_async
+from runyard_service.observability.logging import invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import agent_bundle, agents_folder
-from runyard.engine.deployment import answered
-from runyard.engine.publish_agents import publish_agents
-from runyard.observability import invocation
-from runyard.settings import settings
+from runyard_service.adapters.cloudformation import answered
+from runyard_service.application.maintenance.publish_agents import publish_agents
+from runyard_service.container import agent_bundle, agents_folder
+from runyard_service.observability.logging import invocation
+from runyard_service.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import publisher
-from runyard.engine.publish_events import publish_events
-from runyard.observability import invocation
+from runyard_service.application.webhooks.publish_events import publish_events
+from runyard_service.container import publisher
+from runyard_service.observability.logging import invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -5,11 +5,11 @@ Invoked by the state machine, which then waits for the token and not for this fu
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import connect, going_on
-from runyard.domain.runs import Execution
-from runyard.engine.request_input import request_input
-from runyard.observability import invocation
-from runyard.telemetry import working_on
+from runyard_service.application.input_requests.request_input import request_input
+from runyard_service.container import connect, going_on
+from runyard_service.domain.runs import Execution
+from runyard_service.observability import log_context
+from runyard_service.observability.logging import invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,7 +21,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
 
     Where there is nothing to wait for, end the wait.
     """
-    working_on.add(run_id=event["run_id"])
+    log_context.add(run_id=event["run_id"])
     execution, token = Execution.named(event["execution"], event["run_id"]), event["task_token"]
     if not request_input(connect(), execution, token, event["limit"], event["limit_at"]):
         going_on().resume(token)

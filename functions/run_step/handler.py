@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]
 
-from runyard import quick_imports
-from runyard.bootstrap import going_on, preload_models, worker
-from runyard.domain.runs import Execution
-from runyard.engine.advance_run import advance_run
-from runyard.engine.go_on import go_on
-from runyard.event_loops import run_async
-from runyard.observability import invocation
-from runyard.telemetry import working_on
+from runyard_service import cold_start
+from runyard_service.application.runs.start_next_execution import go_on
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.container import going_on, preload_models, worker
+from runyard_service.domain.runs import Execution
+from runyard_service.event_loops import run_async
+from runyard_service.observability import log_context
+from runyard_service.observability.logging import invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 preload_models()
 # Processes that start from one snapshot would all wait for the same random times.
 register_after_restore(random.seed)
-quick_imports.end()
+cold_start.end()
 
 
 @invocation
@@ -29,7 +29,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
 
     Give `{outcome}`, for whoever reads an execution's history.
     """
-    working_on.add(run_id=event["run_id"])
+    log_context.add(run_id=event["run_id"])
     execution = Execution.named(event["execution"], event["run_id"])
     seconds = context.get_remaining_time_in_millis() / 1000
     advance = run_async(advance_run(worker(), execution, seconds))

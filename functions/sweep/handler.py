@@ -5,9 +5,9 @@ Invoked every five minutes.
 
 from typing import TYPE_CHECKING, Any
 
-from runyard.bootstrap import connect, orchestrator, retention
-from runyard.engine.sweep_runs import sweep_runs
-from runyard.observability import invocation, logger
+from runyard_service.application.maintenance.sweep_runs import sweep_runs
+from runyard_service.container import connect, orchestrator, retention
+from runyard_service.observability.logging import invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -15,7 +15,7 @@ from benchmarks.built_functions import (
     started,
     variables_of,
 )
-from runyard.dev.supervisor import LocalStack
+from runyard_dev.dev_stack import LocalStack
 from tests.servers.loopback import LoopbackServer
 
 # The function and the payload's name in `events/`, and what is changed in its text.

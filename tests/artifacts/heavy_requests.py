@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from runyard.domain.events import Draft
-from runyard.domain.runs import Run
+from runyard_service.domain.events import Draft
+from runyard_service.domain.runs import Run
 from tests.artifacts.heavy_runs import LARGEST_INPUT_BYTES, LARGEST_RESULT_BYTES, Heavy, text
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.built_functions import BuiltFunction
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.attachments import MAX_BINARY_TOGETHER, MAX_IMAGE_BYTES
-from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Snapshot
-from runyard.domain.runs import Run
-from runyard.store.files import NewFile
-from runyard.store.stores import Stores
+from runyard_service.adapters.dynamodb.files import NewFile
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.models.attachments import MAX_BINARY_TOGETHER, MAX_IMAGE_BYTES
+from runyard_service.agents.registry import Catalog
+from runyard_service.domain.runs import Run
 from tests.recorded import recorded_run
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.servers.openai_server import ChatReply, ChatToolCall, OpenAIServer

@@ -24,13 +24,13 @@ from benchmarks.built_functions import (
     variables_of,
 )
 from benchmarks.peak_memory import forget_peak, peak_mb, processes_below, processor_seconds
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.dev.template import Function
-from runyard.domain.ids import new_id
-from runyard.store.agent_bundle import AgentBundle
-from runyard.store.bucket import Bucket
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_dev.template.template import Function
+from runyard_service.adapters.s3.agent_bundle import AgentBundle
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.domain.ids import new_id
 from tests.artifacts import heavy_requests, heavy_runs
 from tests.artifacts.heavy_runs import PROJECT, Heavy, heavy
 

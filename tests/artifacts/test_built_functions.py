@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from benchmarks.built_functions import functions, listens
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import REPOSITORY, LocalStack
-from runyard.domain.runs import Run
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import REPOSITORY, LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.domain.runs import Run
 from tests.artifacts.conftest import Invoke
 from tests.recorded import recorded_run
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from benchmarks.built_functions import functions
-from runyard.dev.supervisor import LocalStack
+from runyard_dev.dev_stack import LocalStack
 from tests.artifacts.heavy_requests import CASES as REQUESTS
 from tests.artifacts.heavy_runs import Heavy
 from tests.artifacts.memory import (

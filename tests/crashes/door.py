@@ -6,10 +6,10 @@ from typing import Any
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from runyard import bootstrap
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.requests import InputRequest
-from runyard.web.app import create_app
+from runyard_dev.dev_stack import LocalStack
+from runyard_service import container
+from runyard_service.api.app import create_app
+from runyard_service.domain.input_requests import InputRequest
 from tests.crashes.journey import Journey
 from tests.door import services_of
 
@@ -18,7 +18,7 @@ class Door:
     """One app, and a key for the project of each run."""
 
     def __init__(self, stack: LocalStack) -> None:
-        self._services = replace(services_of(stack), orchestrator=bootstrap.orchestrator())
+        self._services = replace(services_of(stack), orchestrator=container.orchestrator())
         self._client = TestClient(create_app(self._services))
 
     def answer(self, journey: Journey, request: InputRequest, **data: Any) -> Response:

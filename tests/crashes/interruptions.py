@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from runyard.dev.faults import Crossing, Fault, Process
+from tests.fault_injection.faults import Crossing, Fault, Process
 
 # A caller who got no answer asks again at once; or never, and the platform has to do without.
 Caller = Literal["stubborn", "gone"]

@@ -11,18 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runyard import bootstrap
-from runyard.agent.approval import DOUBT_CHOICES
-from runyard.dev.faults import Crossing, ProcessKilledError
-from runyard.domain.errors import RetryableError, UnavailableError
-from runyard.domain.requests import Answer, InputRequest
-from runyard.engine.cancel_run import cancel_run
-from runyard.engine.start_run import start_run
-from runyard.engine.submit_input import submit_input
+from runyard_service import container
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.runs.cancel_run import cancel_run
+from runyard_service.application.runs.start_run import start_run
+from runyard_service.application.steps.next_action import DOUBT_CHOICES
+from runyard_service.domain.errors import RetryableError, UnavailableError
+from runyard_service.domain.input_requests import Answer, InputRequest
 from tests.crashes.interruptions import Caller, FaultAt, Helpers, Interrupted, Meanwhile
 from tests.crashes.run_seen import RunSeen
 from tests.crashes.state_machine import TaskFailedError
 from tests.crashes.world import VERBS, forget_process
+from tests.fault_injection.faults import Crossing, ProcessKilledError
 
 if TYPE_CHECKING:
     from tests.crashes.scenarios import Scenario
@@ -72,7 +72,7 @@ class Journey(RunSeen):
 
         def work() -> None:
             snapshot, wanted = self.scenario.wanted(self)
-            start_run(bootstrap.connect(), bootstrap.orchestrator(), snapshot, wanted)
+            start_run(container.connect(), container.orchestrator(), snapshot, wanted)
 
         self._call("start_run", work, lambda: self.run is not None)
 
@@ -81,7 +81,7 @@ class Journey(RunSeen):
         answer = Answer(type=request.type, request_id=request.id, **said)
 
         def work() -> None:
-            stores, orchestrator = bootstrap.connect(), bootstrap.orchestrator()
+            stores, orchestrator = container.connect(), container.orchestrator()
             submit_input(stores, orchestrator, self.run_id, answer, "somebody")
             self.acknowledged.append(answer)
 
@@ -91,7 +91,7 @@ class Journey(RunSeen):
         """Somebody cancels, `beside` a worker that is in the middle of something."""
 
         def work() -> None:
-            cancel_run(bootstrap.connect(), bootstrap.orchestrator(), self.run_id, "somebody")
+            cancel_run(container.connect(), container.orchestrator(), self.run_id, "somebody")
 
         self._call("cancel_run", work, self.has_ended, beside=beside)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from runyard.agent.approval import DOUBT_CHOICES
-from runyard.domain.events import Event
+from runyard_service.application.steps.next_action import DOUBT_CHOICES
+from runyard_service.domain.events import Event
 
 Fact = tuple[str, str]
 

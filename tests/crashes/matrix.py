@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from runyard.dev.faults import EDGES, EFFECTS, Crossing, Edge, Effect, Fault
-from runyard.domain.events import Event
-from runyard.engine.verify_log import faults_of_run
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.domain.events import Event
 from tests.crashes.interruptions import Caller, FaultAt, Helpers
 from tests.crashes.journey import Journey
 from tests.crashes.logs import Fact, facts, first_difference
 from tests.crashes.scenarios import SCENARIOS, Scenario
 from tests.crashes.world import World
+from tests.fault_injection.faults import EDGES, EFFECTS, Crossing, Edge, Effect, Fault
 
 Lines = frozenset[tuple[str, int]]
 

@@ -1,7 +1,7 @@
 """Every place in the code from which something outside is called: found by walking the code.
 
-Two kinds: where a client is called, in `store/`, `agent/` and the orchestrator; and where a verb in
-`engine/` asks the stores or the orchestrator for something that such a call is made for.
+Two kinds: where a client is called, in `adapters/`, `agents/` and `outbound/`; and where a verb in
+`application/` asks the stores or the orchestrator for something that such a call is made for.
 """
 
 import ast
@@ -14,8 +14,8 @@ from pathlib import Path
 import botocore.session
 from botocore import xform_name
 
-PACKAGE = Path("layers/core/runyard")
-_FOLDERS = ("engine", "store", "agent")
+PACKAGE = Path("layers/core/runyard_service")
+_FOLDERS = ("application", "adapters", "agents", "outbound")
 _SERVICES = ("dynamodb", "s3", "stepfunctions", "lambda", "secretsmanager")
 # boto3's own on top of the operations, the outgoing request, and the two that stay inside.
 _MORE = frozenset({"upload_fileobj", "download_fileobj", "send"})
@@ -63,7 +63,7 @@ def _leaves(node: ast.Call, folder: str) -> bool:
         return True
     # What only builds a part of a transaction calls nobody.
     is_change = method.endswith(("_change", "_changes", "_check"))
-    return folder == "engine" and bool(_STORE.search(receiver)) and not is_change
+    return folder == "application" and bool(_STORE.search(receiver)) and not is_change
 
 
 @lru_cache(maxsize=1)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from runyard.domain.clock import now, parse, stamp
-from runyard.domain.ids import new_id
-from runyard.domain.requests import InputRequest
-from runyard.domain.runs import Run
-from runyard.store import keys
-from runyard.store.spending import DailyCap
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
+from runyard_service.domain.clock import now, parse, stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.input_requests import InputRequest
+from runyard_service.domain.runs import Run
 from tests.crashes.state_machine import Execution
 from tests.crashes.world import World
 

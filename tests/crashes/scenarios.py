@@ -9,16 +9,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Limits, Snapshot
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.threads import Thread
-from runyard.engine.journal import Journal
-from runyard.engine.start_run import NewRun
-from runyard.engine.sweep_runs import MAX_LOST_EXECUTIONS
-from runyard.store.files import NewFile
+from runyard_service.adapters.dynamodb.files import NewFile
+from runyard_service.agents.definitions.models import Limits, Snapshot
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIONS
+from runyard_service.application.runs.journal import Journal
+from runyard_service.application.runs.start_run import NewRun
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.threads import Thread
 from tests.crashes.journey import Journey
 
 _Act = Callable[[Journey], None]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runyard.domain.ids import new_id
+from runyard_service.domain.ids import new_id
 
 Invoke = Callable[[str, Mapping[str, Any]], Any]
 MACHINES = ("run", "resume")

@@ -22,18 +22,18 @@ from functions.close_run.handler import lambda_handler as close_run
 from functions.request_input.handler import lambda_handler as request_input
 from functions.run_step.handler import lambda_handler as run_step
 from functions.sweep.handler import lambda_handler as sweep
-from runyard import bootstrap, event_loops, settings
-from runyard.agent.tools import aws_lambda
-from runyard.aws_clients import connecting
-from runyard.dev.faults import Process
-from runyard.dev.open_store import stores_of
-from runyard.dev.outside_calls import put_between
-from runyard.dev.supervisor import LocalStack
-from runyard.engine import retries
-from runyard.store import histories
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service import container, event_loops, settings
+from runyard_service.adapters import history_cache
+from runyard_service.adapters.aws_session import connecting
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.tools import aws_lambda
+from runyard_service.application.steps import retries
 from tests.crashes.state_machine import StateMachines, arn_of
 from tests.crashes.step_functions import step_functions
+from tests.fault_injection.faults import Process
+from tests.fault_injection.intercept import put_between
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 # The function of each verb that the state machine, a rule or a schedule invokes.
@@ -136,9 +136,9 @@ class World:
 def forget_stores() -> None:
     """What a process has read and keeps."""
     for kept in (
-        *(bootstrap.connect, bootstrap.orchestrator, bootstrap.going_on, bootstrap.worker),
-        bootstrap.secret,
-        *(bootstrap.retention, bootstrap.publisher, bootstrap.courier, bootstrap.delivery_queue),
+        *(container.connect, container.orchestrator, container.going_on, container.worker),
+        container.secret,
+        *(container.retention, container.publisher, container.courier, container.delivery_queue),
     ):
         kept.cache_clear()
 
@@ -179,11 +179,11 @@ def open_world(stack: LocalStack) -> Iterator[World]:
         patch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0)
         patch.setattr(retries, "_FIRST_DELAY_SECONDS", 0)
         # A checkpoint after every few events, so that there is one to be lost.
-        patch.setattr(histories, "CHECKPOINT_EVERY_EVENTS", 5)
+        patch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 5)
         undo.callback(_forget_all)
         _forget_all()
         undo.enter_context(put_between(world.present))
-        patch.setattr(bootstrap, "connecting", _one_client_each())
+        patch.setattr(container, "connecting", _one_client_each())
         yield world
 
 

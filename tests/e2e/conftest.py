@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.ids import new_id
 from tests.deployed_stack import DeployedStack
 from tests.service import Service
 from tests.threads_service import ThreadsService

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from runyard.domain.clock import now, stamp
-from runyard.domain.ids import new_id
-from runyard.store.access_keys import AccessKeys, Scope
-from runyard.store.stores import Stores
-from runyard.web.app import create_app
+from runyard_service.adapters.dynamodb.access_keys import AccessKeys, Scope
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.app import create_app
+from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.ids import new_id
 from tests.service import Service
 from tests.threads_service import BASE_PATH, ThreadsService
 

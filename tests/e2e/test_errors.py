@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runyard.domain.ids import new_id
+from runyard_service.domain.ids import new_id
 from tests.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}

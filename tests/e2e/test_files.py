@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runyard.domain.ids import new_id
+from runyard_service.domain.ids import new_id
 from tests.e2e.test_errors import assert_error
 from tests.service import Service
 

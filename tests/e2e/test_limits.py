@@ -8,12 +8,12 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.store import live_runs
-from runyard.store.stores import Stores
-from runyard.web.app import create_app
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb.run_index import active_runs
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.app import create_app
+from runyard_service.domain.ids import new_id
 from tests.door import services_of
 from tests.service import Service
 
@@ -60,7 +60,7 @@ def test_a_key_that_asks_too_fast_is_told_when_to_come_back(open_door: Open) -> 
 def test_a_project_has_so_many_runs_at_work_and_no_more(
     open_door: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_runs, "COUNTED_EVERY_SECONDS", 0)
+    monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 0)
     door = open_door(project_max_live_runs=2)
     waiting = {"input": {"ticket_subject": "Help!"}}
     for _ in range(3):  # What waits for a person is not at work.
@@ -85,7 +85,7 @@ def test_a_project_has_so_many_runs_at_work_and_no_more(
 def test_a_door_counts_what_it_admits_until_it_counts_anew(
     local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_runs, "COUNTED_EVERY_SECONDS", 60)
+    monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 60)
     counted = services_of(local).stores.live_runs
     project_id = f"project-{new_id()}"
     assert [counted.project_admits(project_id, 3) for _ in range(5)] == [True] * 3 + [False] * 2

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from runyard.domain.ids import new_id
-from runyard.store.stores import Stores
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.ids import new_id
 from tests.service import Service
 
 CLEAR = {"ticket_subject": "Export is broken"}

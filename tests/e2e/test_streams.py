@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from runyard.domain.ids import new_id
+from runyard_service.domain.ids import new_id
 from tests.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}

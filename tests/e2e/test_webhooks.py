@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import is_id, new_id
-from runyard.store.access_keys import Scope
-from runyard.store.stores import Stores
-from runyard.store.webhooks import MAX_WEBHOOKS
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb.access_keys import Scope
+from runyard_service.adapters.dynamodb.webhooks import MAX_WEBHOOKS
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.ids import is_id, new_id
 from tests.service import Service
 
 URL = "https://hooks.example.com/runyard"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runyard.dev.supervisor import LocalStack
+from runyard_dev.dev_stack import LocalStack
 from tests.crashes.world import World, open_world
 
 

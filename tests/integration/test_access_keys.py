@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from runyard import keys as command
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp_in
-from runyard.domain.errors import ConflictError
-from runyard.domain.ids import new_id
-from runyard.store import access_keys as module
-from runyard.store import keys as places
-from runyard.store.access_keys import AccessKeys
-from runyard.store.project_caps import ProjectCaps
-from runyard.store.retention_days import RetentionDays
-from runyard.store.stores import Stores
-from runyard.store.table import Table
+from runyard.cli import keys as command
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import access_keys as module
+from runyard_service.adapters.dynamodb import keys as places
+from runyard_service.adapters.dynamodb.access_keys import AccessKeys
+from runyard_service.adapters.dynamodb.project_caps import ProjectCaps
+from runyard_service.adapters.dynamodb.retention_days import RetentionDays
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp_in
+from runyard_service.domain.errors import ConflictError
+from runyard_service.domain.ids import new_id
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_project_stays_with_its_first_organization(access_keys: AccessKeys) ->
     assert not access_keys.is_project_of("", "first")
 
 
-# --- python -m runyard.keys ----------------------------------------------------------------------
+# --- python -m runyard.cli.keys ---------
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:

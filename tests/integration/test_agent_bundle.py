@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.dev import clients
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.errors import DefinitionError, StoreUnavailableError
-from runyard.domain.ids import new_id
-from runyard.store import bucket as store_bucket
-from runyard.store.agent_bundle import AgentBundle
-from runyard.store.stores import Stores
-from runyard.web.app import create_app
+from runyard_dev import clients
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.s3 import bucket as store_bucket
+from runyard_service.adapters.s3.agent_bundle import AgentBundle
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.api.app import create_app
+from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
+from runyard_service.domain.ids import new_id
 from tests.door import services_of
 
 SAMPLES = FolderOfAgents(Path("agents")).texts()
@@ -80,11 +80,13 @@ def test_a_running_door_takes_new_agents_and_keeps_them_when_newer_ones_are_faul
     assert agent_of_a_run(door, stores) == "support_triage@1"
     bucket.bundle().put(VERSION_2)
     assert agent_of_a_run(door, stores) == "support_triage@2"
-    with caplog.at_level(logging.ERROR, "runyard.agent.catalog"):
+    with caplog.at_level(logging.ERROR, "runyard_service.agents.registry"):
         bucket.bundle().put(FAULTY)
         for _ in range(2):
             assert agent_of_a_run(door, stores) == "support_triage@2"
-    (told,) = [record for record in caplog.records if record.name == "runyard.agent.catalog"]
+    (told,) = [
+        record for record in caplog.records if record.name == "runyard_service.agents.registry"
+    ]
     assert "second.yaml, line 1: version: is required" in told.getMessage()
     bucket.bundle().put(SAMPLES)
     assert agent_of_a_run(door, stores) == "support_triage@1"

@@ -1,4 +1,4 @@
-"""`python -m runyard.agents`: what is wrong with the files, and publishing without a deploy."""
+"""`python -m runyard.cli.agents`: what is wrong with the files, and publishing without a deploy."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from runyard import agents as command
-from runyard.dev.supervisor import LocalStack
-from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
-from runyard.store.bucket import Bucket
+from runyard.cli import agents as command
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard_service.adapters.s3.bucket import Bucket
 
 AGENT = """\
 key: {key}

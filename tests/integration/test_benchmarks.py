@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks import shares, spans, units
 from benchmarks.stack import PARTS, instrumented, memory_mb, runyard
 from benchmarks.stored import stored_bytes
-from runyard.dev.open_store import stores_of
+from runyard_dev.open_store import stores_of
 
 
 def test_each_measure_measures(tmp_path: Path) -> None:

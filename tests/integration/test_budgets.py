@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Limits, Route
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.engine.start_run import NewRun, start_run
-from runyard.engine.verify_log import faults_of_run
-from runyard.store.stores import Stores
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Limits, Route
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.application.runs.start_run import NewRun, start_run
 from tests.machines import orchestrator_of
 from tests.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
 from tests.service import Service, assert_whole

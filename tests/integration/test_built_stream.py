@@ -16,14 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.dev.supervisor import LocalStack
-from runyard.dev.template import read_template
-from runyard.domain.ids import new_id
-from runyard.engine.publish_agents import publish_agents
-from runyard.settings import Settings
-from runyard.store.agent_bundle import AgentBundle
-from runyard.store.bucket import Bucket
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.template.template import read_template
+from runyard_service.adapters.s3.agent_bundle import AgentBundle
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.application.maintenance.publish_agents import publish_agents
+from runyard_service.domain.ids import new_id
+from runyard_service.settings import Settings
 from tests.built import Layout, lay_out, python_folder
 from tests.service import TERMINAL, Service, assert_whole
 from tests.template.repository import ROOT

@@ -6,15 +6,15 @@ from itertools import dropwhile
 
 import pytest
 
-from runyard.dev.faults import Crossing
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.errors import InvalidRequestError
-from runyard.engine.verify_log import faults_of_run
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.domain.errors import InvalidRequestError
 from tests.crashes.door import Door
 from tests.crashes.interruptions import Meanwhile
 from tests.crashes.journey import Journey
 from tests.crashes.scenarios import Scenario, scenario
 from tests.crashes.world import World
+from tests.fault_injection.faults import Crossing
 
 ENDED = ["run.cancel_requested", "run.canceled"]
 # What would begin something outside that nobody wants any more.

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from runyard import bootstrap
-from runyard.dev.faults import Fault, Process
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.threads import Thread
+from runyard_service import container
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.threads import Thread
 from tests.crashes.matrix import (
     Recording,
     Verdict,
@@ -28,6 +27,7 @@ from tests.crashes.matrix import (
 from tests.crashes.places import places
 from tests.crashes.table import DOCUMENT, document, table
 from tests.crashes.world import World
+from tests.fault_injection.faults import Fault, Process
 
 VERBS = (
     *("start_run", "advance_run", "request_input", "submit_input", "cancel_run", "close_run"),
@@ -35,21 +35,21 @@ VERBS = (
 )
 # Places from which no run calls anybody, and why.
 ELSEWHERE = {
-    "engine/start_run.py: threads.map": "a pool of threads, not the stores' threads",
-    "engine/journal.py: self.stores.histories.give_back": "the memory of this process",
-    "engine/verify_log.py": "a proof over the store, which writes nothing",
-    "store/agent_bundle.py": "the agents' own object; a run has its snapshot",
-    "store/table.py: self.client.scan": "proofs over the store",
-    "store/table.py: self.client.batch_write_item": "deletions: test_delete_run.py loses each call",
-    "store/table.py: self.client.delete_item": "the same",
-    "store/bucket.py": "the same",
-    "engine/delete_run.py": "the same",
-    "engine/retention.py": "the same",
-    "engine/sweep_runs.py: stores.deleted_runs.find": "the same",
-    "engine/publish_events.py": "told once more where it is lost: test_webhooks.py",
-    "engine/deliver_webhook.py": "the same",
-    "engine/send_webhook.py": "the same",
-    "store/ticket_keys.py": "the key of streams' tickets",
+    "application/runs/start_run.py: threads.map": "a pool of threads, not the stores' threads",
+    "application/runs/journal.py: self.stores.histories.give_back": "the memory of this process",
+    "application/maintenance/verify_log.py": "a proof over the store, which writes nothing",
+    "adapters/s3/agent_bundle.py": "the agents' own object; a run has its snapshot",
+    "adapters/dynamodb/table.py: self.client.scan": "proofs over the store",
+    "adapters/dynamodb/table.py: self.client.batch_write_item": "deletions: test_delete_run.py",
+    "adapters/dynamodb/table.py: self.client.delete_item": "the same",
+    "adapters/s3/bucket.py": "the same",
+    "application/runs/delete_run.py": "the same",
+    "application/maintenance/retention.py": "the same",
+    "application/maintenance/sweep_runs.py: stores.deleted_runs.find": "the same",
+    "application/webhooks/publish_events.py": "told once more where it is lost: test_webhooks.py",
+    "application/webhooks/deliver_webhook.py": "the same",
+    "application/webhooks/redeliver.py": "the same",
+    "adapters/secrets.py": "the key of streams' tickets",
 }
 
 pytestmark = pytest.mark.timeout(3600)
@@ -96,7 +96,7 @@ def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: World) -> None
     thread = Thread(id=new_id(), project_id="p", org_id="o", created_at=at, updated_at=at)
     process = Process(Fault("dynamodb.PutItem thread", "after", "cut"))
     with world.working(process):
-        bootstrap.connect().threads.create(thread)
+        container.connect().threads.create(thread)
     assert process.has_met
     assert world.stores.threads.get(thread.id) == thread
 

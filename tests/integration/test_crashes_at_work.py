@@ -12,14 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from runyard.dev import part
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.faults import FILE_VARIABLE, Fault
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.engine.verify_log import faults_of_run
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_dev.processes import process
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.domain.ids import new_id
 from tests.conftest import merged_agents
+from tests.fault_injection.faults import FILE_VARIABLE, Fault
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.service import Service, assert_whole
 
@@ -82,7 +82,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
     with LoopbackServer(till) as server, pytest.MonkeyPatch.context() as patch:
         # Each part dies more often than the supervisor would take for bad luck.
-        patch.setattr(part, "CRASH_WINDOW_SECONDS", 0)
+        patch.setattr(process, "CRASH_WINDOW_SECONDS", 0)
         environment = {
             FILE_VARIABLE: str(folder / "fault"),
             "AGENT_VARIABLES": f'{{"CRM_URL": "{server.url}"}}',

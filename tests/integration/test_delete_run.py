@@ -11,25 +11,27 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp, stamp_in
-from runyard.domain.errors import AppendConflictError, StoreUnavailableError
-from runyard.domain.events import Draft
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
-from runyard.engine.delete_run import delete_run
-from runyard.engine.journal import Journal
-from runyard.engine.sweep_runs import sweep_runs
-from runyard.engine.verify_log import faults_of_run
-from runyard.store import deleted_runs, keys, list_marks
-from runyard.store.access_keys import Scope
-from runyard.store.files import NewFile
-from runyard.store.run_list_plan import RunFilter, that_only_grow
-from runyard.store.run_lists import RunIds
-from runyard.store.stores import Stores
-from runyard.verify_log import verify
-from runyard.web.app import create_app
+from runyard.cli.verify import verify
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters import run_deletion
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.access_keys import Scope
+from runyard_service.adapters.dynamodb.files import NewFile
+from runyard_service.adapters.dynamodb.run_index import position_markers
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter, that_only_grow
+from runyard_service.adapters.dynamodb.run_index.run_lists import RunIds
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.app import create_app
+from runyard_service.application.maintenance.sweep_runs import sweep_runs
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.application.runs.delete_run import delete_run
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.clock import stamp, stamp_in
+from runyard_service.domain.errors import AppendConflictError, StoreUnavailableError
+from runyard_service.domain.events import Draft
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
 from tests.door import services_of
 from tests.integration.test_sweep import ForgetfulMachine
 from tests.recorded import recorded_run
@@ -42,7 +44,7 @@ LARGE = f"{CANARY} " * 5_000
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that have just ended are removed at once: no worker of theirs can be left."""
-    monkeypatch.setattr(deleted_runs, "FENCED_SECONDS", 0)
+    monkeypatch.setattr(run_deletion, "FENCED_SECONDS", 0)
 
 
 @pytest.fixture
@@ -238,7 +240,7 @@ def test_a_worker_that_was_thought_dead_still_loses_its_append(
     delete_run(stores, run.id)
     sweep_runs(stores, ForgetfulMachine(), everything=True)
     assert stores.log.last(run.id) == (4, True)
-    monkeypatch.setattr(deleted_runs, "FENCED_SECONDS", 0)
+    monkeypatch.setattr(run_deletion, "FENCED_SECONDS", 0)
     assert sweep_runs(stores, ForgetfulMachine(), everything=True).removed >= 1
     assert stores.log.last(run.id) == (0, False)
     assert remains.of(run.id) == [str([{"S": f"RUN#{run.id}"}, {"S": "RUN"}, None])]
@@ -410,8 +412,10 @@ def test_a_proof_of_the_store_counts_deleted_runs(
 def test_long_lists_stay_right_when_runs_go(
     stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_marks, "MARK_EVERY", 5)
-    monkeypatch.setattr(list_marks, "SETTLED_AFTER_SECONDS", -5)  # All that is there is settled.
+    monkeypatch.setattr(position_markers, "MARK_EVERY", 5)
+    monkeypatch.setattr(
+        position_markers, "SETTLED_AFTER_SECONDS", -5
+    )  # All that is there is settled.
     project = f"p-{new_id()}"
     runs = [record(stores, project) for _ in range(40)]
     wanted = RunFilter(project)
@@ -423,7 +427,7 @@ def test_long_lists_stay_right_when_runs_go(
     (one,) = that_only_grow(project, "completed", None, None)[:1]
     assert pages() == ([run.id for run in runs], 40)
     assert stores.deleted_runs.marks.last(one).place == 40
-    monkeypatch.setattr(list_marks, "SETTLED_AFTER_SECONDS", 900)
+    monkeypatch.setattr(position_markers, "SETTLED_AFTER_SECONDS", 900)
     before = stores.deleted_runs.marks.last(one)
     for run in (runs[3], runs[20]):
         delete_run(stores, run.id)
@@ -432,7 +436,7 @@ def test_long_lists_stay_right_when_runs_go(
     assert stores.deleted_runs.marks.last(one).place == 0
     # A reader that had begun before may set none now, and none is set for a while.
     assert not stores.deleted_runs.marks.follow(one, before, {45: "whatever"})
-    monkeypatch.setattr(list_marks, "SETTLED_AFTER_SECONDS", -5)
+    monkeypatch.setattr(position_markers, "SETTLED_AFTER_SECONDS", -5)
     assert pages() == (left, 38)
     assert stores.deleted_runs.marks.last(one).place == 35
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from runyard.dev.part import READY_SECONDS
-from runyard.dev.supervisor import LocalStack
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.processes.process import READY_SECONDS
 
 TEMPLATE = """
 AWSTemplateFormatVersion: "2010-09-09"

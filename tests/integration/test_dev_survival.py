@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runyard.dev.errors import LocalStackError
-from runyard.dev.supervisor import LocalStack
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.errors import LocalStackError
 from tests.integration.test_dev_stack import (
     eventually,
     item,
@@ -124,7 +124,7 @@ def test_a_taken_port_is_said_in_one_line_before_anything_starts(tmp_path: Path)
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "runyard.dev"],
+            [sys.executable, "-m", "runyard_dev"],
             env={**os.environ, "PORT": str(port), "DATA_DIR": str(tmp_path / "data")},
             capture_output=True,
             text=True,

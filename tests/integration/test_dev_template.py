@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runyard.dev.cloudformation import Resolver, load_document
-from runyard.dev.template import read_template
+from runyard_dev.template.cloudformation import Resolver, load_document
+from runyard_dev.template.template import read_template
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

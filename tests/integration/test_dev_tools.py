@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from runyard.dev import dynoxide
-from runyard.dev.errors import ToolUnavailableError
+from runyard_dev.emulators import dynoxide
+from runyard_dev.errors import ToolUnavailableError
 
 
 def test_an_endpoint_that_the_user_names_is_taken(

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.store.stores import Stores
-from runyard.web.app import create_app
-from runyard.web.stream_door import is_taken
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.app import create_app
+from runyard_service.api.stream_endpoint import is_taken
+from runyard_service.domain.ids import new_id
 from tests.door import services_of
 
 TICKET = {"ticket_subject": "Export is broken"}

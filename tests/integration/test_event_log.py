@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from botocore.httpsession import URLLib3Session
 
-from runyard.dev.clients import client
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.errors import AppendConflictError
-from runyard.domain.events import Draft
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
-from runyard.store.bucket import Bucket
-from runyard.store.event_log import MAX_BATCH_EVENTS, EventLog
-from runyard.store.payloads import Payloads
-from runyard.store.stores import Stores
-from runyard.store.table import Table
+from runyard_dev.clients import client
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS, EventLog
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.s3.payloads import Payloads
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import AppendConflictError
+from runyard_service.domain.events import Draft
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
 
 
 def delta(text: str) -> Draft:

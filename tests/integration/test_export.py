@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.store.stores import Stores
-from runyard.web.app import create_app
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.app import create_app
+from runyard_service.domain.ids import new_id
 from tests.door import services_of
 from tests.integration.test_delete_run import LARGE, begun_run, ended_run
 from tests.service import Service

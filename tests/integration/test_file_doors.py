@@ -7,16 +7,16 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.bootstrap import Services
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.settings import Settings
-from runyard.store.files import MAX_FILE_BYTES, NewFile, Upload
-from runyard.store.stores import Stores
-from runyard.store.ticket_keys import TicketKeys
-from runyard.web.app import create_app
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, NewFile, Upload
+from runyard_service.adapters.secrets import TicketKeys
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.api.app import create_app
+from runyard_service.container import Services
+from runyard_service.domain.ids import new_id
+from runyard_service.settings import Settings
 from tests.machines import orchestrator_of
 from tests.service import Service
 

@@ -11,13 +11,13 @@ import boto3
 import httpx
 import pytest
 
-from runyard.bootstrap import S3_CONFIG
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.store import keys
-from runyard.store.files import File, NewFile, UnusableFileError, Upload
-from runyard.store.stores import Stores
-from runyard.store.table import Table
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.files import File, NewFile, UnusableFileError, Upload
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.stores import Stores
+from runyard_service.container import S3_CONFIG
+from runyard_service.domain.ids import new_id
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.attachments import for_provider
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import Attachment, ModelRequest, UserTurn
-from runyard.agent.provider_model import ProviderModel
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.attachments import for_provider
+from runyard_service.agents.models.base import Attachment, ModelRequest, UserTurn
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.ids import new_id
 from tests.servers.asking import reply_of
 from tests.servers.bedrock_server import BedrockServer, ConverseReply
 from tests.servers.openai_server import ChatReply, OpenAIServer

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from runyard.domain.errors import StoreRefusedError
-from runyard.domain.events import Draft
-from runyard.domain.ids import new_id
-from runyard.engine.follow_events import FollowedRuns
-from runyard.engine.tail import PAGE_BATCHES, TailPace, next_batches
-from runyard.store.event_log import Batch, EventLog
-from runyard.store.stores import Stores
+from runyard_service.adapters.dynamodb.event_log import Batch, EventLog
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.streams.follow_events import FollowedRuns
+from runyard_service.application.streams.tail import PAGE_BATCHES, TailPace, next_batches
+from runyard_service.domain.errors import StoreRefusedError
+from runyard_service.domain.events import Draft
+from runyard_service.domain.ids import new_id
 
 PACE = TailPace(first_pause=0.005, longest_pause=0.02)
 END = Draft(type="run.completed", data={})

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.supervisor import LocalStack
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
 from tests.recorded import recorded_run
 
 FUNCTIONS = {

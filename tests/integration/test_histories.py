@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.events import Draft
-from runyard.domain.history import History
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
-from runyard.engine.journal import Journal
-from runyard.store import histories
-from runyard.store.bucket import Bucket
-from runyard.store.checkpoints import Checkpoints
-from runyard.store.event_log import EventLog
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters import history_cache
+from runyard_service.adapters.dynamodb.event_log import EventLog
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.s3.checkpoints import Checkpoints
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.events import Draft
+from runyard_service.domain.history import History
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
 from tests.recorded import recorded_run
 
 
@@ -49,7 +49,7 @@ def step(iteration: int) -> list[Draft]:
 @pytest.fixture
 def kept(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The same with a checkpoint of all that, and one more step behind it."""
-    monkeypatch.setattr(histories, "CHECKPOINT_EVERY_EVENTS", 10)
+    monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 10)
     journal = Journal.open(stores, run.id)
     run = stores.histories.checkpoint(run, journal.history)
     journal.append(step(5))
@@ -124,13 +124,13 @@ def test_what_a_process_remembers_is_bounded(
 ) -> None:
     warm = cold(stack)
     journal = Journal.open(warm, run.id)
-    monkeypatch.setattr(histories, "MAX_CHARACTERS", journal.history.characters * 2 + 1)
+    monkeypatch.setattr(history_cache, "MAX_CHARACTERS", journal.history.characters * 2 + 1)
     for name in (run.id, "second", "third"):
         warm.histories.give_back(name, journal.history)
     read_from.clear()
     Journal.open(warm, run.id)
     assert read_from == [0]
-    monkeypatch.setattr(histories, "MAX_CHARACTERS", 10)
+    monkeypatch.setattr(history_cache, "MAX_CHARACTERS", 10)
     journal.close()
     Journal.open(warm, run.id)
     assert read_from == [0, 0]
@@ -197,7 +197,7 @@ def test_a_checkpoint_that_is_of_no_use_costs_a_reading_of_the_log_and_nothing_e
 def test_no_checkpoint_is_offered_in_the_middle_of_a_reply(
     stores: Stores, kept: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(histories, "CHECKPOINT_EVERY_EVENTS", 1)
+    monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 1)
     journal = Journal.open(stores, kept.id)
     journal.append(step(6)[:1])
     assert stores.histories.checkpoint(kept, journal.history).checkpoint == 21

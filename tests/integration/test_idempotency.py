@@ -10,16 +10,16 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from runyard.bootstrap import Services
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.blueprint import WEB
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
-from runyard.store import keys
-from runyard.store.idempotency import fingerprint_of
-from runyard.store.stores import Stores
-from runyard.store.table import Table
-from runyard.web.app import create_app
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.stack_plan import WEB
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.idempotency import fingerprint_of
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.app import create_app
+from runyard_service.container import Services
+from runyard_service.domain.ids import new_id
 from tests.door import services_of
 from tests.service import Service
 
@@ -264,7 +264,7 @@ def before_the_answer_is_kept(services: Services, patch: pytest.MonkeyPatch) -> 
 
 
 def before_the_answer_is_sent(services: Services, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("runyard.web.idempotency._marked", crash)
+    patch.setattr("runyard_service.api.idempotency._marked", crash)
 
 
 @pytest.mark.parametrize(

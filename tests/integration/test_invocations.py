@@ -17,15 +17,15 @@ PARENT = "53995c3f42cd8ad8"
 # nothing behind for its third.
 HANDLER = """
 import asyncio, logging, sys
-from runyard.observability import invocation
-from runyard.telemetry import working_on
-from runyard.telemetry.measures import APPEND_CONFLICTS, record
+from runyard_service.observability.logging import invocation
+from runyard_service.observability import log_context
+from runyard_service.observability.metrics import APPEND_CONFLICTS, record
 from tests.integration.test_invocations import Context
 
 async def deep_inside(event):
     if "run_id" in event:
-        working_on.add(run_id=event["run_id"])
-    logging.getLogger("runyard.engine.somewhere").warning("something", extra={"error": "e"})
+        log_context.add(run_id=event["run_id"])
+    logging.getLogger("runyard_service.somewhere").warning("something", extra={"error": "e"})
     record("append lost", {APPEND_CONFLICTS: 1}, sequence=7)
 
 @invocation

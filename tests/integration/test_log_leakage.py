@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.ids import new_id
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.domain.ids import new_id
 from tests.service import Service
 
 WORD = "xylographer"

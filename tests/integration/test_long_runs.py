@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Route
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.dev.template import read_template
-from runyard.domain.clock import parse
-from runyard.domain.requests import Answer
-from runyard.domain.runs import Run
-from runyard.engine.close_run import close_run
-from runyard.engine.start_run import NewRun, start_run
-from runyard.engine.submit_input import submit_input
-from runyard.engine.verify_log import faults_of_run
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_dev.template.template import read_template
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Route
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.application.runs.close_run import close_run
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.domain.clock import parse
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Run
 from tests.machines import orchestrator_of
 from tests.scripted import scripted_agent
 

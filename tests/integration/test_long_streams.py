@@ -17,12 +17,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runyard.dev.blueprint import web_command
-from runyard.dev.loopback_http import HOST
-from runyard.dev.part import Part
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.events import Draft
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.processes.process import Part
+from runyard_dev.stack_plan import web_command
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.events import Draft
 from tests.door import served, services_of
 from tests.service import Service
 
@@ -165,7 +165,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_at_its_age(
     stack: LocalStack, service: Service, long_run: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     services = services_of(stack, stream_max_seconds=0.5)
-    with caplog.at_level(logging.INFO, logger="runyard.web.sse"), served(services) as url:
+    with caplog.at_level(logging.INFO, logger="runyard_service.api.sse"), served(services) as url:
         reader = SlowReader(url, service, long_run)
         with reader.socket:
             until = time.monotonic() + 60

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.supervisor import LocalStack
-from runyard.engine.verify_log import faults_of_run
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.maintenance.verify_log import faults_of_run
 from tests.service import Service, assert_whole
 
 RUNS = 200

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.access_key import ORG_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.store.stores import Stores
-from runyard.telemetry import measures
-from runyard.telemetry.measures import MEASURES, About
+from runyard_dev.access_key import ORG_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.observability import metrics
+from runyard_service.observability.metrics import MEASURES, About
 from tests.service import TERMINAL, Service
 from tests.told import Told, total
 
@@ -64,24 +64,24 @@ def test_the_sums_are_those_of_the_logs(service: Service, told: Told) -> None:
     ended = {kind: types[kind] for kind in TERMINAL}
 
     assert ended == {"run.completed": 4, "run.failed": 1, "run.canceled": 1}
-    assert total(lines, measures.RUNS_ACCEPTED) == len(runs)
-    assert total(lines, measures.RUNS_STARTED) == types["run.started"]
-    assert total(lines, measures.RUNS_ENDED) == sum(ended.values())
+    assert total(lines, metrics.RUNS_ACCEPTED) == len(runs)
+    assert total(lines, metrics.RUNS_STARTED) == types["run.started"]
+    assert total(lines, metrics.RUNS_ENDED) == sum(ended.values())
     for kind, count in ended.items():
         outcome = kind.removeprefix("run.")
-        assert total(lines, measures.RUNS_ENDED, Outcome=outcome) == count
-    assert total(lines, measures.RUNS_ENDED, Agent="support_triage") == len(runs)
-    assert total(lines, measures.RUNS_FAILED) == 1
-    assert total(lines, measures.RUNS_PAUSED) == types["run.paused"] == 3
+        assert total(lines, metrics.RUNS_ENDED, Outcome=outcome) == count
+    assert total(lines, metrics.RUNS_ENDED, Agent="support_triage") == len(runs)
+    assert total(lines, metrics.RUNS_FAILED) == 1
+    assert total(lines, metrics.RUNS_PAUSED) == types["run.paused"] == 3
     answers = types["approval_request.resolved"] + types["agent.human_feedback.received"]
-    assert total(lines, measures.ANSWERS, Outcome="received") == answers == 2
+    assert total(lines, metrics.ANSWERS, Outcome="received") == answers == 2
     for outcome in ("completed", "failed"):
         calls = types[f"agent.tool_call.{outcome}"]
-        assert total(lines, measures.TOOL_CALLS, Outcome=outcome) == calls
-    assert total(lines, measures.RUNS_RECOVERED) == types["run.recovered"]
+        assert total(lines, metrics.TOOL_CALLS, Outcome=outcome) == calls
+    assert total(lines, metrics.RUNS_RECOVERED) == types["run.recovered"]
     for measure, key in (
-        (measures.INPUT_TOKENS, "input_tokens"),
-        (measures.OUTPUT_TOKENS, "output_tokens"),
+        (metrics.INPUT_TOKENS, "input_tokens"),
+        (metrics.OUTPUT_TOKENS, "output_tokens"),
     ):
         used = sum(event["data"].get("usage", {}).get(key, 0) for event in replies(events))
         assert total(lines, measure) == used
@@ -98,16 +98,16 @@ def test_every_time_is_told_once_for_what_took_it(service: Service, told: Told) 
     told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
     lines = told.of_run(run)
 
-    def counted(*names: measures.Measure) -> list[int]:
+    def counted(*names: metrics.Measure) -> list[int]:
         return [sum(measure.name in line for line in lines) for measure in names]
 
     # Three replies; the second one's call waits for a person, so this step is not told as a whole.
-    assert counted(measures.MODEL_TIME, measures.TOOL_TIME, measures.STEP_TIME) == [3, 2, 2]
+    assert counted(metrics.MODEL_TIME, metrics.TOOL_TIME, metrics.STEP_TIME) == [3, 2, 2]
     once = (
-        measures.TIME_TO_FIRST_EVENT,
-        measures.WAIT_TIME,
-        measures.ANSWER_TO_RESUME,
-        measures.RUN_TIME,
+        metrics.TIME_TO_FIRST_EVENT,
+        metrics.WAIT_TIME,
+        metrics.ANSWER_TO_RESUME,
+        metrics.RUN_TIME,
     )
     assert counted(*once) == [1, 1, 1, 1]
     [whole] = [line["RunTime"] for line in lines if "RunTime" in line]
@@ -123,9 +123,9 @@ def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
     usage = project.wait(run, "completed")["usage"]
     told.wait(lambda line: line.get("run_id") == run and "DailySpendShare" in line, 2)
     lines = told.of_run(run)
-    assert total(lines, measures.USD) == pytest.approx(usage["cost_usd"], rel=1e-12)
-    assert total(lines, measures.USD, Agent="money") == total(lines, measures.USD)
-    assert total(lines, measures.CACHED_INPUT_TOKENS) == usage["cached_input_tokens"]
+    assert total(lines, metrics.USD) == pytest.approx(usage["cost_usd"], rel=1e-12)
+    assert total(lines, metrics.USD, Agent="money") == total(lines, metrics.USD)
+    assert total(lines, metrics.CACHED_INPUT_TOKENS) == usage["cached_input_tokens"]
     first, second = (line for line in lines if "DailySpendShare" in line)
     [step, _] = (line for line in lines if "Usd" in line)
     if stamp()[:10] == today:
@@ -144,10 +144,10 @@ def test_streams_are_told_from_their_opening_to_their_close(service: Service, to
     assert list(service.stream(run))
     told.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line, 2)
     lines = told.of_run(run)
-    assert total(lines, measures.STREAMS_OPENED) == total(lines, measures.STREAMS_CLOSED) == 2
-    assert total(lines, measures.STREAMS_CLOSED, Outcome="disconnected") == 1
-    assert total(lines, measures.STREAMS_CLOSED, Outcome="ended") == 1
-    assert total(lines, measures.STREAMS_CUT) == 1
+    assert total(lines, metrics.STREAMS_OPENED) == total(lines, metrics.STREAMS_CLOSED) == 2
+    assert total(lines, metrics.STREAMS_CLOSED, Outcome="disconnected") == 1
+    assert total(lines, metrics.STREAMS_CLOSED, Outcome="ended") == 1
+    assert total(lines, metrics.STREAMS_CUT) == 1
 
 
 def test_a_request_leads_to_its_run(service: Service, told: Told) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.access_key import ORG_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.store.stores import Stores
+from runyard_dev.access_key import ORG_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
 from tests.service import Service
 
 RUNS = 1000

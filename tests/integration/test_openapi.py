@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi.routing import APIRoute, iter_route_contexts
 from openapi_spec_validator import validate
 
-from runyard.web.app import create_app
-from runyard.web.openapi import document
+from runyard_service.api.app import create_app
+from runyard_service.api.openapi import document
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.loopback_http import HOST
-from runyard.dev.supervisor import LocalStack
-from runyard.engine.verify_log import faults_of_run
-from runyard.store.access_keys import ALL_SCOPES, Scope
-from runyard.store.stores import Stores
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES, Scope
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.maintenance.verify_log import faults_of_run
 from tests.service import Service, assert_whole
 from tests.threads_service import ThreadsService, assert_refused
 

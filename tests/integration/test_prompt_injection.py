@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.tools.port import ToolEnvironment
-from runyard.domain.requests import Answer
-from runyard.domain.runs import Execution
-from runyard.engine.advance_run import advance_run
-from runyard.engine.start_run import NewRun, start_run
-from runyard.engine.submit_input import submit_input
-from runyard.event_loops import run_async
-from runyard.store.stores import Stores
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Execution
+from runyard_service.event_loops import run_async
 from tests.integration.test_sweep import ForgetfulMachine
 from tests.scripted import ask, scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received

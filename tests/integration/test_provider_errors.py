@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Route
-from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import ModelRefusedError, ModelUnavailableError, RunyardError
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError, RunyardError
 from tests.servers.anthropic_server import AnthropicServer, Message, MessageFailure
 from tests.servers.asking import QUESTION, events_of
 from tests.servers.bedrock_server import (

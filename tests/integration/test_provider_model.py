@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import (
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
     INVALID_ARGUMENTS,
     ModelRequest,
     ModelTurn,
@@ -20,9 +20,9 @@ from runyard.agent.dialogue import (
     Turn,
     UserTurn,
 )
-from runyard.agent.model import model_for
-from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import DefinitionError
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import DefinitionError
 from tests.servers.asking import (
     FINAL_OUTPUT,
     FOLLOW_UP,

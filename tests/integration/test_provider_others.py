@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import (
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
     INVALID_ARGUMENTS,
     ReasoningDelta,
     ResponseDelta,
     Thinking,
     TokenUsage,
 )
-from runyard.agent.provider_clients import _bedrock_client
-from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import DefinitionError, ModelUnavailableError
+from runyard_service.agents.models.provider_clients import _bedrock_client
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
 from tests.servers.anthropic_server import AnthropicServer, Message
 from tests.servers.asking import (
     FINAL_OUTPUT,

@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import Model, ModelEvent, ModelRequest, ResponseDelta, UserTurn
-from runyard.agent.provider_model import ProviderModel
-from runyard.domain.errors import ModelUnavailableError
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
+    Model,
+    ModelEvent,
+    ModelRequest,
+    ResponseDelta,
+    UserTurn,
+)
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import ModelUnavailableError
 from tests.servers.asking import QUESTION, events_of, reply_of
 from tests.servers.bedrock_server import BedrockServer, ConverseReply
 from tests.servers.loopback import Received

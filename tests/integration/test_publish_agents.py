@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.dev.supervisor import LocalStack
-from runyard.store.agent_bundle import BUNDLE_KEY, AgentBundle
-from runyard.store.bucket import Bucket
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.agents.definitions.source import FolderOfAgents
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 FUNCTION = "runyard-publish-agents-function"

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import now, stamp
-from runyard.domain.ids import new_id
-from runyard.domain.runs import RunStatus
-from runyard.domain.threads import Thread
-from runyard.engine.retention import Retention
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.maintenance.retention import Retention
+from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import RunStatus
+from runyard_service.domain.threads import Thread
 from tests.recorded import recorded_run
 
 ENOUGH = 60.0

@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.circuits import FAILURES_IN_A_ROW, Circuits
-from runyard.agent.definition import Route
-from runyard.agent.guarded_model import GuardedModel
-from runyard.agent.model import model_for
-from runyard.agent.tools.port import ToolEnvironment
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.errors import ModelUnavailableError
-from runyard.domain.events import Event
-from runyard.domain.ids import new_id
-from runyard.domain.requests import Answer
-from runyard.domain.runs import Run
-from runyard.engine import retries
-from runyard.engine.advance_run import advance_run
-from runyard.engine.close_run import close_run
-from runyard.engine.orchestrator import Orchestrator
-from runyard.engine.submit_input import submit_input
-from runyard.engine.worker import Worker
-from runyard.event_loops import run_async
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.step_functions import Orchestrator
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.circuit_breaker_model import GuardedModel
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.runs.close_run import close_run
+from runyard_service.application.steps import retries
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.application.steps.run_context import Worker
+from runyard_service.domain.errors import ModelUnavailableError
+from runyard_service.domain.events import Event
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Run
+from runyard_service.event_loops import run_async
+from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, Circuits
 from tests.recorded import recorded_run
 from tests.scripted import ask, scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received

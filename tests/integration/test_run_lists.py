@@ -10,20 +10,25 @@ from typing import Any, get_args
 
 import pytest
 
-from runyard.dev.clients import client
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.events import Draft, EventType
-from runyard.domain.ids import derived_id, new_id
-from runyard.domain.requests import InputRequest
-from runyard.domain.runs import ENDED, Run, RunStatus
-from runyard.store import keys, list_marks, run_lists
-from runyard.store.dynamo import transact
-from runyard.store.live_runs import LiveRuns
-from runyard.store.run_list_plan import SHOWN_STATUSES, SORTABLE, RunFilter
-from runyard.store.runs import reported
-from runyard.store.stores import Stores
-from runyard.store.table import Table
+from runyard_dev.clients import client
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.attributes import transact
+from runyard_service.adapters.dynamodb.run_index import position_markers, run_lists
+from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
+    SHOWN_STATUSES,
+    SORTABLE,
+    RunFilter,
+)
+from runyard_service.adapters.dynamodb.runs import reported
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.events import Draft, EventType
+from runyard_service.domain.ids import derived_id, new_id
+from runyard_service.domain.input_requests import InputRequest
+from runyard_service.domain.runs import ENDED, Run, RunStatus
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 USERS = ("ada", "b#ob", None)
@@ -215,7 +220,7 @@ def test_a_project_without_runs_has_an_empty_list(stores: Stores) -> None:
 def test_marked_lists_are_the_same(
     listing: Listing, fields: dict[str, Any], sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_marks, "MARK_EVERY", 10)
+    monkeypatch.setattr(position_markers, "MARK_EVERY", 10)
     wanted = RunFilter(listing.project_id, **fields)
     listing.check(wanted, (sort,), 7)
     listing.check(wanted, (sort, "status"), 3, 1, 2, 5, 9)
@@ -233,7 +238,7 @@ def test_long_lists_are_combined_in_step(
 def test_marks_are_set_where_nothing_comes_in_any_more(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_marks, "MARK_EVERY", 10)
+    monkeypatch.setattr(position_markers, "MARK_EVERY", 10)
     project_id, dice = new_id(), random.Random(1)
     old = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(95)]
     new = [some_run(dice, project_id, datetime.now(UTC)) for _ in range(40)]
@@ -253,7 +258,7 @@ def test_marks_are_set_where_nothing_comes_in_any_more(
 def test_pages_hold_still_from_the_oldest_on_while_runs_are_added(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_marks, "MARK_EVERY", 10)
+    monkeypatch.setattr(position_markers, "MARK_EVERY", 10)
     project_id, dice = new_id(), random.Random(2)
     first = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(120)]
     put_all(table, stores, first)

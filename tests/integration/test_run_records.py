@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.requests import InputRequest
-from runyard.domain.runs import Run, Usage
-from runyard.domain.threads import Thread
-from runyard.store import keys
-from runyard.store.dynamo import transact
-from runyard.store.stores import Stores
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.attributes import transact
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.input_requests import InputRequest
+from runyard_service.domain.runs import Run, Usage
+from runyard_service.domain.threads import Thread
 
 SHORT = {"content": "Four."}
 # Some 2 KB, as people write them.

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.engine.verify_log import faults_of_run
-from runyard.store.stores import Stores
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.maintenance.verify_log import faults_of_run
 from tests.service import Service, assert_whole
 
 TOOLS_KEY = "ry_tools_key"

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.clients import ENDPOINTS
-from runyard.dev.cloudformation import load_document
-from runyard.dev.sam_local import environments, with_endpoints
-from runyard.dev.supervisor import LocalStack
-from runyard.dev.template import LocalTemplate, read_template
+from runyard_dev.clients import ENDPOINTS
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.sam_env import environments, with_endpoints
+from runyard_dev.template.cloudformation import load_document
+from runyard_dev.template.template import LocalTemplate, read_template
 
 TEMPLATE = Path("template.yaml")
 HOST = "host.docker.internal"

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Route
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.errors import ModelUnavailableError
-from runyard.domain.runs import Run
-from runyard.engine import retries
-from runyard.engine.advance_run import advance_run
-from runyard.event_loops import run_async
-from runyard.store.stores import Stores
-from runyard.telemetry.otlp import OtlpExporter, headers_of
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Route
+from runyard_service.application.steps import retries
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.domain.errors import ModelUnavailableError
+from runyard_service.domain.runs import Run
+from runyard_service.event_loops import run_async
+from runyard_service.observability.otlp import OtlpExporter, headers_of
 from tests.recorded import recorded_run
 from tests.scripted import scripted_agent, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received

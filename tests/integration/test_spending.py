@@ -10,26 +10,26 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Limits
-from runyard.dev.access_key import ORG_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.errors import AppendConflictError, SupersededError
-from runyard.domain.events import Draft
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Execution, Run
-from runyard.engine.cancel_run import cancel_run
-from runyard.engine.close_run import close_run
-from runyard.engine.journal import Journal
-from runyard.engine.start_run import NewRun, start_run
-from runyard.engine.sweep_runs import sweep_runs
-from runyard.store import keys
-from runyard.store import spending as module
-from runyard.store.spending import DailyCap, DailyCapError, Hold
-from runyard.store.stores import Stores
-from runyard.store.table import Table
+from runyard_dev.access_key import ORG_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb import spending_ledger as module
+from runyard_service.adapters.dynamodb.spending_ledger import DailyCap, DailyCapError, Hold
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Limits
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.application.maintenance.sweep_runs import sweep_runs
+from runyard_service.application.runs.cancel_run import cancel_run
+from runyard_service.application.runs.close_run import close_run
+from runyard_service.application.runs.journal import Journal
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import AppendConflictError, SupersededError
+from runyard_service.domain.events import Draft
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Execution, Run
 from tests.machines import orchestrator_of
 from tests.recorded import recorded_run
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.open_store import open_store
-from runyard.dev.part import free_ports
-from runyard.verify_log import verify
+from runyard.cli.verify import verify
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.open_store import open_store
+from runyard_dev.processes.process import free_ports
 from tests.conftest import merged_agents
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.service import Service, assert_whole
@@ -50,7 +50,7 @@ def make_dev(folder: Path, port: int, till_port: int) -> Iterator[subprocess.Pop
         "HTTP_PRIVATE_HOSTS": f"127.0.0.1:{till_port}",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "runyard.dev"],
+        [sys.executable, "-m", "runyard_dev"],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from runyard.domain import clock, requests
-from runyard.domain.requests import Answer
-from runyard.domain.runs import Execution, Run
-from runyard.engine.advance_run import Advance, advance_run
-from runyard.engine.journal import Journal
-from runyard.engine.orchestrator import (
+from runyard_service.adapters.step_functions import (
     NOTHING_TO_WAIT_FOR,
     ExecutionState,
     Orchestrator,
     Wait,
 )
-from runyard.engine.start_run import NewRun, start_run
-from runyard.engine.submit_input import submit_input
-from runyard.engine.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
-from runyard.engine.verify_log import faults_of_run
-from runyard.event_loops import run_async
-from runyard.store.stores import Stores
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.application.runs.journal import Journal
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.application.steps.advance_run import Advance, advance_run
+from runyard_service.domain import clock, input_requests
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Execution, Run
+from runyard_service.event_loops import run_async
 from tests.scripted import ask, scripted_agent, scripted_worker
 
 
@@ -122,7 +122,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         return datetime.now(UTC) + timedelta(seconds=seconds)
 
     monkeypatch.setattr(clock, "now", then)
-    monkeypatch.setattr(requests, "now", then)
+    monkeypatch.setattr(input_requests, "now", then)
 
 
 def test_a_run_that_no_worker_begins_with_is_adrift(

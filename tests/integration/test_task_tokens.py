@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.events import to_line
-from runyard.engine.verify_log import faults_of_run
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.domain.events import to_line
 from tests.crashes.door import Door
 from tests.crashes.journey import Journey
 from tests.crashes.scenarios import scenario

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.dev.access_key import ORG_ID, PROJECT_ID
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.errors import ThreadBusyError
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
-from runyard.domain.threads import Thread
-from runyard.engine.journal import Journal
-from runyard.engine.verify_log import faults_of_run
-from runyard.settings import Settings
-from runyard.store import keys
-from runyard.store.stores import Stores
-from runyard.web.app import create_app
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.app import create_app
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import ThreadBusyError
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
+from runyard_service.domain.threads import Thread
+from runyard_service.settings import Settings
 from tests.door import services_of
 from tests.threads_service import BASE_PATH, ThreadsService, assert_refused
 

@@ -8,13 +8,19 @@ import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from runyard import tickets as command
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.errors import ConflictError, RunyardError
-from runyard.domain.ids import new_id
-from runyard.store import ticket_keys
-from runyard.store.ticket_keys import MAX_READS, OVERLAP_SECONDS, TICKET_SECONDS, TicketKeys, rotate
-from runyard.web import tickets
+from runyard.cli import tickets as command
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters import secrets
+from runyard_service.adapters.secrets import (
+    MAX_READS,
+    OVERLAP_SECONDS,
+    TICKET_SECONDS,
+    TicketKeys,
+    rotate,
+)
+from runyard_service.api import tickets
+from runyard_service.domain.errors import ConflictError, RunyardError
+from runyard_service.domain.ids import new_id
 from tests.door import served, services_of
 from tests.service import Service
 
@@ -60,7 +66,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """For the two modules alone: everybody else keeps the time of the machine."""
     clock = Clock()
-    monkeypatch.setattr(ticket_keys, "time", clock)
+    monkeypatch.setattr(secrets, "time", clock)
     monkeypatch.setattr(tickets, "time", clock)
     return clock
 
@@ -135,7 +141,7 @@ def test_doors_agree_while_a_rotation_is_under_way(
     for keys in (early, late):
         for ticket in (before, of_early, of_late):
             assert tickets.is_good(keys, ticket, RUN)
-    clock.ahead = ticket_keys.REFRESH_SECONDS
+    clock.ahead = secrets.REFRESH_SECONDS
     assert tickets.issue(early, RUN).split(".")[3] == of_late.split(".")[3]
 
 
@@ -146,14 +152,14 @@ def test_the_secret_before_counts_until_its_last_ticket_has_expired(
     old.signing()
     rotate(client, secret, at_once=True)
     doors = TicketKeys(lambda: client, secret)
-    clock.ahead = ticket_keys.REFRESH_SECONDS - 1
+    clock.ahead = secrets.REFRESH_SECONDS - 1
     last = tickets.issue(old, RUN)
     clock.ahead += TICKET_SECONDS - 1
     assert tickets.is_good(doors, last, RUN)
     # Who has kept the old secret can sign with it, and opens nothing.
     clock.ahead = OVERLAP_SECONDS + 1
     key_id = last.split(".")[3]
-    leaked = ticket_keys.TicketKey("the first")
+    leaked = secrets.TicketKey("the first")
     assert leaked.id == key_id
     assert doors.find(key_id) is None
 
@@ -190,7 +196,7 @@ def test_made_up_key_ids_have_the_secret_read_a_few_times_and_no_more(
     rotate(client, secret, at_once=True)
     new = tickets.issue(TicketKeys(lambda: client, secret), RUN)
     assert not tickets.is_good(keys, new, RUN)
-    clock.ahead = ticket_keys.READS_SECONDS
+    clock.ahead = secrets.READS_SECONDS
     assert tickets.is_good(keys, new, RUN)
 
 
@@ -205,7 +211,7 @@ def test_what_is_known_serves_on_while_secrets_manager_is_away(
     counted.is_away = False
     keys.signing()
     counted.is_away = True
-    clock.ahead = ticket_keys.REFRESH_SECONDS
+    clock.ahead = secrets.REFRESH_SECONDS
     assert tickets.is_good(keys, tickets.issue(keys, RUN), RUN)
 
 

@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import ExecutableTool, HttpTool, LambdaTool, PythonTool
-from runyard.agent.tools import aws_lambda
-from runyard.agent.tools.call import call_tool
-from runyard.agent.tools.port import ToolEnvironment, ToolFailedError, ToolInvocation
+from runyard_service.agents.definitions.models import (
+    ExecutableTool,
+    HttpTool,
+    LambdaTool,
+    PythonTool,
+)
+from runyard_service.agents.tools import aws_lambda
+from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
+from runyard_service.agents.tools.dispatch import call_tool
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.tools.outgoing import (
+from runyard_service.agents.tools.base import ToolFailedError
+from runyard_service.outbound.addresses import is_public
+from runyard_service.outbound.safe_client import (
     OutgoingRequest,
     OutgoingResponse,
     fetch,
 )
-from runyard.agent.tools.port import ToolFailedError
-from runyard.domain.addresses import is_public
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 
 

@@ -11,16 +11,16 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from runyard.dev.open_store import stores_of
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.events import Draft
-from runyard.domain.ids import is_id, new_id
-from runyard.engine.publish_events import Publisher, publish_events
-from runyard.store.delivery_queue import DeliveryMessage, DeliveryQueue
-from runyard.store.event_bus import EventBus
-from runyard.store.event_log import lines_of
-from runyard.store.stores import Stores
-from runyard.store.stream_images import image_of, item_of
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.dynamodb.event_log import lines_of
+from runyard_service.adapters.eventbridge import EventBus
+from runyard_service.adapters.sqs import DeliveryMessage, DeliveryQueue
+from runyard_service.adapters.stores import Stores
+from runyard_service.adapters.stream_records import image_of, item_of
+from runyard_service.application.webhooks.publish_events import Publisher, publish_events
+from runyard_service.domain.events import Draft
+from runyard_service.domain.ids import is_id, new_id
 from tests.conftest import merged_agents
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.service import Service

@@ -11,26 +11,26 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Limits, Snapshot
-from runyard.agent.tools.port import ToolEnvironment
-from runyard.dev.supervisor import LocalStack
-from runyard.domain.clock import stamp
-from runyard.domain.errors import AppendConflictError, SupersededError
-from runyard.domain.events import Draft
-from runyard.domain.ids import new_id
-from runyard.domain.requests import Answer
-from runyard.domain.runs import Execution, Run
-from runyard.engine.advance_run import Advance, advance_run
-from runyard.engine.cancel_run import cancel_run
-from runyard.engine.journal import Journal
-from runyard.engine.orchestrator import NOTHING_TO_WAIT_FOR, Orchestrator, Wait
-from runyard.engine.start_run import NewRun, start_run
-from runyard.engine.submit_input import submit_input
-from runyard.engine.verify_log import faults_of_run
-from runyard.store.spending import DailyCap
-from runyard.store.stores import Stores
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
+from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, Wait
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Limits, Snapshot
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.application.runs.cancel_run import cancel_run
+from runyard_service.application.runs.journal import Journal
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.application.steps.advance_run import Advance, advance_run
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import AppendConflictError, SupersededError
+from runyard_service.domain.events import Draft
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Execution, Run
 from tests.scripted import ask, scripted_worker
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 

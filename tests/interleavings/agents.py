@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runyard.agent.definition import Snapshot
+from runyard_service.agents.definitions.models import Snapshot
 
 SECONDS_TO_ANSWER = 100
 _AMOUNT = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}

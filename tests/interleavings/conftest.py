@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.clients import client
-from runyard.dev.supervisor import REPOSITORY, LocalStack
-from runyard.dev.template import read_template
-from runyard.domain import clock
-from runyard.store.bucket import Bucket
-from runyard.store.stores import Stores
+from runyard_dev.clients import client
+from runyard_dev.dev_stack import REPOSITORY, LocalStack
+from runyard_dev.template.template import read_template
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain import clock
 from tests.interleavings.game import Game, StoresOver, Till
 from tests.interleavings.moved_clock import MovedClock
 from tests.servers.loopback import LoopbackServer

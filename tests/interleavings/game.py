@@ -8,23 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runyard.agent.definition import Snapshot
-from runyard.agent.model import model_for
-from runyard.agent.tools.port import ToolEnvironment
-from runyard.domain.clock import stamp
-from runyard.domain.errors import RetryableError
-from runyard.domain.events import Event
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Execution, Run
-from runyard.domain.threads import Thread
-from runyard.engine.advance_run import advance_run
-from runyard.engine.go_on import go_on
-from runyard.engine.orchestrator import Wait
-from runyard.engine.request_input import request_input
-from runyard.engine.start_run import NewRun, start_run
-from runyard.engine.verify_log import faults_of_run
-from runyard.engine.worker import Worker
-from runyard.store.stores import Stores
+from runyard_service.adapters.step_functions import Wait
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.input_requests.request_input import request_input
+from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard_service.application.runs.start_next_execution import go_on
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.application.steps.run_context import Worker
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import RetryableError
+from runyard_service.domain.events import Event
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Execution, Run
+from runyard_service.domain.threads import Thread
 from tests.interleavings.agents import agent
 from tests.interleavings.lossy_client import LossyClient, Plan, ProcessLostError
 from tests.interleavings.played_machine import PlayedMachine

@@ -1,4 +1,4 @@
-"""A clock that can be moved forward, in place of the one in `runyard.domain.clock`."""
+"""A clock that can be moved forward, in place of the one in `runyard_service.domain.clock`."""
 
 from datetime import datetime, timedelta, tzinfo
 

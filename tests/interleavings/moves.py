@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Any
 
-from runyard.domain import clock
-from runyard.domain.errors import ConflictError, InvalidRequestError
-from runyard.domain.requests import Answer, InputRequest
-from runyard.domain.runs import Run
-from runyard.engine.submit_input import submit_input
-from runyard.engine.sweep_runs import sweep_runs
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.maintenance.sweep_runs import sweep_runs
+from runyard_service.domain import clock
+from runyard_service.domain.errors import ConflictError, InvalidRequestError
+from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.runs import Run
 from tests.interleavings.game import Game
 from tests.interleavings.lossy_client import Plan
 from tests.interleavings.moved_clock import MovedClock

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Literal
 
-from runyard.domain.runs import Execution
-from runyard.engine.orchestrator import (
+from runyard_service.adapters.step_functions import (
     NOTHING_TO_WAIT_FOR,
     ExecutionState,
     Orchestrator,
     Wait,
 )
+from runyard_service.domain.runs import Execution
 
 Place = Literal["AdvanceRun", "WaitForInput", "waiting", "ended"]
 

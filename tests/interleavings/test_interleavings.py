@@ -20,11 +20,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from runyard.domain import clock
-from runyard.domain.runs import Run
-from runyard.engine.cancel_run import cancel_run
-from runyard.engine.close_run import close_run
-from runyard.engine.sweep_runs import sweep_runs
+from runyard_service.application.maintenance.sweep_runs import sweep_runs
+from runyard_service.application.runs.cancel_run import cancel_run
+from runyard_service.application.runs.close_run import close_run
+from runyard_service.domain import clock
+from runyard_service.domain.runs import Run
 from tests.interleavings.agents import CASES, SECONDS_TO_ANSWER
 from tests.interleavings.game import Game
 from tests.interleavings.lossy_client import Mishap, Plan

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from runyard.domain.errors import ConflictError
-from runyard.domain.requests import Answer, InputRequest
-from runyard.domain.runs import Run
-from runyard.engine.submit_input import submit_input
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.domain.errors import ConflictError
+from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.runs import Run
 from tests.interleavings.agents import SECONDS_TO_ANSWER
 from tests.interleavings.game import Game
 from tests.interleavings.lossy_client import Mishap, Plan

@@ -4,9 +4,9 @@ import io
 import json
 from typing import TYPE_CHECKING
 
-from runyard.domain.clock import stamp_in
-from runyard.store import keys
-from runyard.store.deleted_runs import FENCED_SECONDS
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.run_deletion import FENCED_SECONDS
+from runyard_service.domain.clock import stamp_in
 
 if TYPE_CHECKING:
     from tests.permissions.door_requests import Walk

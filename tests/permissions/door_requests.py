@@ -16,17 +16,17 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from runyard import bootstrap, settings
-from runyard.dev.faults import Process
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.threads import Thread
-from runyard.web.app import create_app
-from runyard.web.stream_door import is_taken
+from runyard_service import container, settings
+from runyard_service.api.app import create_app
+from runyard_service.api.stream_endpoint import is_taken
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.threads import Thread
 from tests.crashes.journey import Journey
 from tests.crashes.run_seen import RunSeen
 from tests.crashes.scenarios import scenario
 from tests.crashes.world import World, forget_stores
+from tests.fault_injection.faults import Process
 from tests.permissions.deletion_requests import ask_deletions
 from tests.permissions.webhook_requests import ask_webhooks
 
@@ -221,5 +221,5 @@ def at_door(world: World, door: str, **variables: str) -> Iterator[Walk]:
 
 def _forget() -> None:
     forget_stores()
-    for kept in (settings.settings, bootstrap.services, bootstrap.agent_bundle):
+    for kept in (settings.settings, container.services, container.agent_bundle):
         kept.cache_clear()

@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 
 from functions.publish_agents import handler as publish_agents
-from runyard.agent.definition import Route, Snapshot
-from runyard.dev.cloudformation import Resolver, load_document
-from runyard.dev.faults import Process
-from runyard.dev.supervisor import LocalStack
-from runyard.dev.template import STACK_NAME, read_template
-from runyard.engine.start_run import NewRun
-from runyard.store import keys, list_marks
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.template.cloudformation import Resolver, load_document
+from runyard_dev.template.template import STACK_NAME, read_template
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.run_index import position_markers
+from runyard_service.agents.definitions.models import Route, Snapshot
+from runyard_service.application.runs.start_run import NewRun
 from tests.conftest import merged_agents
 from tests.crashes.journey import Journey
 from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
 from tests.crashes.state_machine import arn_of
 from tests.crashes.world import _CONTEXT, World, open_world
+from tests.fault_injection.faults import Process
 from tests.permissions.door_requests import at_door, routes_of
 from tests.permissions.recorder import Recorder, recording
 from tests.permissions.retained_runs import swept_away
@@ -111,8 +112,8 @@ def record(folder: Path) -> Used:
         recorder = undo.enter_context(recording(world.present))
         patch = undo.enter_context(pytest.MonkeyPatch.context())
         # Every list that is read gets marks, however short and new it is.
-        patch.setattr(list_marks, "MARK_EVERY", 1)
-        patch.setattr(list_marks, "SETTLED_AFTER_SECONDS", 0)
+        patch.setattr(position_markers, "MARK_EVERY", 1)
+        patch.setattr(position_markers, "SETTLED_AFTER_SECONDS", 0)
         stack.client("secretsmanager").create_secret(Name=MODEL_SECRET, SecretString="key")
         for journey in _journeys(world):
             for verb, calls in journey.calls.items():

@@ -7,8 +7,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from runyard.dev.cloudformation import Resolver, load_document
-from runyard.dev.template import STACK_NAME
+from runyard_dev.template.cloudformation import Resolver, load_document
+from runyard_dev.template.template import STACK_NAME
 from tests.permissions.rights import Right, arn_of_secret
 
 # Conditions that narrow a grant to a part of its resource: operator and key. Others are unknown

@@ -13,8 +13,8 @@ import pytest
 from botocore import handlers
 from botocore.signers import S3PostPresigner
 
-from runyard import aws_clients
-from runyard.dev.faults import Process
+from runyard_service.adapters import aws_session
+from tests.fault_injection.faults import Process
 from tests.permissions.rights import Right, rights_of
 
 
@@ -44,7 +44,7 @@ def recording(present: Callable[[], Process | None]) -> Iterator[Recorder]:
     spec: Any = ("before-parameter-build", _hook(recorder))
     builtin: list[Any] = handlers.BUILTIN_HANDLERS
     builtin.append(spec)
-    aws_clients.session.cache_clear()  # It has the handlers that it was made with.
+    aws_session.session.cache_clear()  # It has the handlers that it was made with.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             S3PostPresigner,
@@ -55,7 +55,7 @@ def recording(present: Callable[[], Process | None]) -> Iterator[Recorder]:
             yield recorder
         finally:
             builtin.remove(spec)
-            aws_clients.session.cache_clear()
+            aws_session.session.cache_clear()
 
 
 def _hook(recorder: Recorder) -> Callable[..., None]:

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from runyard.domain.clock import now, stamp
-from runyard.domain.ids import new_id
-from runyard.domain.runs import Run
-from runyard.store import keys
-from runyard.store.run_list_plan import RunFilter
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter
+from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
 from tests.crashes.journey import Journey
 from tests.crashes.scenarios import Scenario, _files, _thread
 from tests.crashes.world import LARGE, World

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from runyard.dev.cloudformation import ACCOUNT_ID, DEFAULT_REGION
+from runyard_dev.template.cloudformation import ACCOUNT_ID, DEFAULT_REGION
 
 Parameters = Mapping[str, Any]
 

@@ -13,14 +13,14 @@ import pytest
 
 from functions.deliver_webhook.handler import lambda_handler as deliver_webhook
 from functions.publish_events.handler import lambda_handler as publish_events
-from runyard import settings
-from runyard.dev.cloudformation import Resolver, load_document
-from runyard.dev.faults import Process
-from runyard.dev.supervisor import LocalStack
-from runyard.dev.template import STACK_NAME
-from runyard.domain.runs import Run
-from runyard.store.stream_images import image_of
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.template.cloudformation import Resolver, load_document
+from runyard_dev.template.template import STACK_NAME
+from runyard_service import settings
+from runyard_service.adapters.stream_records import image_of
+from runyard_service.domain.runs import Run
 from tests.crashes.world import _CONTEXT, World
+from tests.fault_injection.faults import Process
 from tests.permissions.recorder import Recorder
 from tests.permissions.rights import Right
 from tests.permissions.webhook_requests import webhook_of

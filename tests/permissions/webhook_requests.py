@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from runyard.domain.clock import stamp
-from runyard.domain.ids import new_id
-from runyard.domain.notices import ping
-from runyard.domain.webhooks import Delivery, Webhook
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.notifications import ping
+from runyard_service.domain.webhooks import Delivery, Webhook
 
 if TYPE_CHECKING:
     from tests.permissions.door_requests import Walk

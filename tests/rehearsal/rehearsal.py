@@ -14,9 +14,9 @@ from pathlib import Path
 
 import boto3
 
-from runyard.dev import lifeline
-from runyard.dev.loopback_http import HOST
-from runyard.dev.part import Part, free_ports
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.processes import parent_death
+from runyard_dev.processes.process import Part, free_ports
 from tests.conftest import merged_agents
 from tests.deployed_stack import DeployedStack
 from tests.rehearsal import stepped_around
@@ -93,7 +93,7 @@ class Rehearsal:
         # The tests' own beside the samples, by the command that needs no deployment.
         folder = merged_agents(self.temporary / "agents")
         self._runyard("agents", "push", str(folder), "--stack", STACK)
-        return "it deploys, publishes its agents, and takes others by `runyard.agents push`"
+        return "it deploys, publishes its agents, and takes others by `runyard.cli.agents push`"
 
     def _test(self) -> str:
         secret = self._runyard("keys", "create", "--stack", STACK, "--project", "rehearsal").strip()
@@ -158,7 +158,7 @@ class Rehearsal:
 
     def _runyard(self, module: str, *words: str) -> str:
         """Run one of the commands that README names; gives what it printed."""
-        command = [sys.executable, "-m", f"runyard.{module}", *words]
+        command = [sys.executable, "-m", f"runyard.cli.{module}", *words]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -168,10 +168,10 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[Part]:
         **os.environ,
         **{name: str(port) for name, port in ports.items()},
         **{"AUTH": "true", "BIND_HOST": HOST, "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"},
-        **{"LIFELINE": str(lifeline.__file__), "TMPDIR": str(temporary)},
+        **{"LIFELINE": str(parent_death.__file__), "TMPDIR": str(temporary)},
         **{"STATE_DIR": str(temporary / "state"), "S3_DATA_DIR": str(temporary / "s3")},
     }
-    samples = ("-m", "runyard.dev.sample_services", "--port", str(ports["SAMPLES_PORT"]))
+    samples = ("-m", "runyard_dev.sample_services", "--port", str(ports["SAMPLES_PORT"]))
     return [
         Part(
             name="samples",

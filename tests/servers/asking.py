@@ -2,7 +2,7 @@
 
 import asyncio
 
-from runyard.agent.dialogue import (
+from runyard_service.agents.models.base import (
     Model,
     ModelEvent,
     ModelRequest,

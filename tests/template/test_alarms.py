@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
-from runyard.dev.cloudformation import Resolver, load_document
-from runyard.telemetry.measures import MEASURES, About, Dimension
+from runyard_dev.template.cloudformation import Resolver, load_document
+from runyard_service.observability.metrics import MEASURES, About, Dimension
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
 PAGES = (ROOT / "docs" / "operations.md").read_text()

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from runyard.dev.faults import FILE_VARIABLE
-from runyard.settings import Settings
+from runyard_service.settings import Settings
+from tests.fault_injection.faults import FILE_VARIABLE
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
 # Read by Powertools, glibc and the Lambda Web Adapter, not by us.
@@ -64,7 +64,7 @@ def test_no_function_is_ever_asked_to_meet_a_fault(translated: Translated, funct
 def test_nothing_but_the_local_stack_knows_of_faults() -> None:
     code = [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers" / "core").rglob("*.py")]
     knowing = {file.parent.name for file in code if FILE_VARIABLE in file.read_text()}
-    assert knowing == {"dev"}
+    assert knowing == set()
 
 
 def test_waits_end_before_their_function_does(translated: Translated) -> None:

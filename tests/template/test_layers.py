@@ -99,7 +99,8 @@ import handler, json, pydantic
 def models(of):
     return [each for model in of.__subclasses__() for each in [model, *models(model)]]
 
-ours = [each for each in models(pydantic.BaseModel) if each.__module__.startswith("runyard.")]
+own = "runyard_service."
+ours = [each for each in models(pydantic.BaseModel) if each.__module__.startswith(own)]
 assert ours
 print(json.dumps([each.__qualname__ for each in ours if each.__pydantic_complete__]))
 """
@@ -121,7 +122,7 @@ def noted(self, service, *arguments, **options):
     return create(self, service, *arguments, **options)
 
 botocore.session.Session.create_client = noted
-from runyard.bootstrap import services
+from runyard_service.container import services
 services()
 print(json.dumps(asked))
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard.store.agent_bundle import BUNDLE_KEY
+from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY
 from tests.template.repository import CALLED_BY_THE_MACHINE, DOORS, FUNCTIONS, WITH_RUNS, Translated
 
 # The only actions here that AWS defines without a resource.

@@ -21,7 +21,7 @@ import gc, json, socket, sys
 
 found = []
 CALLS = {"urandom", "getrandbits", "random", "time", "time_ns", "monotonic", "perf_counter"}
-OWN = ("/runyard/", "/functions/")
+OWN = ("/runyard_service/", "/functions/")
 
 def watch(frame, event, called):
     if event == "c_call" and called.__name__ in CALLS:

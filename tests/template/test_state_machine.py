@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runyard.domain import errors
-from runyard.engine import orchestrator
+from runyard_service.adapters import step_functions
+from runyard_service.domain import errors
 from tests.template.repository import MACHINES, Translated, definition
 
 # The last resort catches nothing: there is nowhere to go. The rule on the execution's status is
@@ -80,7 +80,7 @@ def leaves_error(way: dict[str, Any]) -> bool:
 
 def test_the_errors_that_are_named_exist(states: dict[str, Any]) -> None:
     """Lambda reports the class's name; a name that no class has is never matched."""
-    ours = {*vars(errors), *vars(orchestrator)}
+    ours = {*vars(errors), *vars(step_functions)}
     named = {
         error
         for task in tasks(states).values()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runyard.dev.cloudformation import Resolver, load_document
+from runyard_dev.template.cloudformation import Resolver, load_document
 from tests.template.repository import ROOT, Translated
 
 TABLES = ("EventsTable", "RecordsTable")

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from runyard.dev.template_sources import EventSource
-from runyard.settings import Settings
-from runyard.store import keys
-from runyard.store.delivery_queue import MAX_POSTPONED_SECONDS
+from runyard_dev.template.sources import EventSource
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS
+from runyard_service.settings import Settings
 from tests.template.repository import FUNCTIONS, Translated
 
 STREAM = {"Fn::GetAtt": ["EventsTable", "StreamArn"]}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runyard.agent.agent_files import FolderOfAgents
-from runyard.agent.read_agents import read_agents
-from runyard.domain.errors import DefinitionError
+from runyard_service.agents.definitions.loader import read_agents
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.domain.errors import DefinitionError
 
 ROUTES = "played: { model: 'scripted:tale' }\nreal: { model: 'openai:m' }\n"
 SCRIPT = "dialogues: [{ name: d, turns: [{ say: hi }] }]\n"

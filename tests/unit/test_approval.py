@@ -4,10 +4,17 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.approval import Ask, Execute, Settle, Stop, Wait, next_action
-from runyard.agent.definition import AgentDefinition
-from runyard.domain.events import Draft, Event, placed
-from runyard.domain.exchanges import Call, CallPhase
+from runyard_service.agents.definitions.models import AgentDefinition
+from runyard_service.application.steps.next_action import (
+    Ask,
+    Execute,
+    Settle,
+    Stop,
+    Wait,
+    next_action,
+)
+from runyard_service.domain.events import Draft, Event, placed
+from runyard_service.domain.steps import Call, CallPhase
 
 PARAMETERS = {
     "type": "object",

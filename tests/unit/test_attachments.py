@@ -1,6 +1,6 @@
 """What the model is shown of a run's files, and what it is told of the rest."""
 
-from runyard.agent.attachments import (
+from runyard_service.agents.models.attachments import (
     MAX_BINARY_TOGETHER,
     MAX_IMAGE_BYTES,
     MAX_PDF_BYTES,
@@ -10,7 +10,7 @@ from runyard.agent.attachments import (
     for_provider,
     shown_bytes,
 )
-from runyard.agent.dialogue import Attachment, UserTurn
+from runyard_service.agents.models.base import Attachment, UserTurn
 
 
 def told(*attachments: Attachment) -> list[str | Attachment]:

@@ -6,19 +6,20 @@ import re
 import pytest
 from botocore.loaders import Loader
 
-from runyard import aws_clients, bootstrap
+from runyard_service import container
+from runyard_service.adapters import aws_session
 
-SERVICES = sorted(set(re.findall(r'session\.client\(\s*"(\w+)"', inspect.getsource(bootstrap))))
+SERVICES = sorted(set(re.findall(r'session\.client\(\s*"(\w+)"', inspect.getsource(container))))
 
 
 def test_every_service_that_a_function_calls_is_known() -> None:
     assert SERVICES
-    assert sorted(aws_clients._SERVICES) == SERVICES
+    assert sorted(aws_session._SERVICES) == SERVICES
 
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1", "paginators-1"])
 def test_a_service_is_what_botocore_reads_of_it(service: str, kind: str) -> None:
-    loader = aws_clients.session()._session.get_component("data_loader")
-    assert isinstance(loader, aws_clients._OwnServices)
+    loader = aws_session.session()._session.get_component("data_loader")
+    assert isinstance(loader, aws_session._OwnServices)
     assert loader.load_service_model(service, kind) == Loader().load_service_model(service, kind)

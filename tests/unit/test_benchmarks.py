@@ -10,7 +10,7 @@ from benchmarks.settings_played import Line, regrouped, tail_reads, units
 from benchmarks.shares import own_milliseconds
 from benchmarks.spans import Span, covered
 from benchmarks.stored import size_in
-from runyard.store.dynamo import to_attributes
+from runyard_service.adapters.dynamodb.attributes import to_attributes
 
 DOOR, WORKER = 1, 2
 

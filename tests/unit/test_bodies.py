@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runyard.domain.errors import InvalidRequestError
-from runyard.web.bodies import parsed_json
+from runyard_service.api.bodies import parsed_json
+from runyard_service.domain.errors import InvalidRequestError
 
 
 @pytest.mark.parametrize(

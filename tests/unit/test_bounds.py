@@ -4,14 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runyard.agent.bounds import (
-    DEFAULT_OUTPUT_TOKENS,
-    IMAGE_TOKENS,
-    PART_FRAME_TOKENS,
-    PDF_TOKENS,
-    at_most,
-)
-from runyard.agent.dialogue import (
+from runyard_service.agents.models.base import (
     Attachment,
     ModelRequest,
     ModelTurn,
@@ -21,6 +14,13 @@ from runyard.agent.dialogue import (
     ToolSpec,
     Turn,
     UserTurn,
+)
+from runyard_service.agents.models.token_bounds import (
+    DEFAULT_OUTPUT_TOKENS,
+    IMAGE_TOKENS,
+    PART_FRAME_TOKENS,
+    PDF_TOKENS,
+    at_most,
 )
 
 FIRST = ModelRequest("Be brief.", [UserTurn("Hello?")])

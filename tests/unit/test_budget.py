@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Limits, Route
-from runyard.agent.dialogue import ModelEvent, ModelRequest, TokenUsage, UserTurn
-from runyard.agent.prices import price_by_route
-from runyard.domain.errors import DefinitionError, LimitExceededError
-from runyard.domain.events import Draft, placed
-from runyard.domain.history import History
-from runyard.engine.budget import SHORTEST_REPLY_TOKENS, Budget, allow
+from runyard_service.agents.definitions.models import Limits, Route
+from runyard_service.agents.models.base import ModelEvent, ModelRequest, TokenUsage, UserTurn
+from runyard_service.agents.models.pricing import price_by_route
+from runyard_service.application.steps.budget import SHORTEST_REPLY_TOKENS, Budget, allow
+from runyard_service.domain.errors import DefinitionError, LimitExceededError
+from runyard_service.domain.events import Draft, placed
+from runyard_service.domain.history import History
 
 REQUEST = ModelRequest("", [UserTurn("Hello?")], max_output_tokens=1000)
 # A token of input costs a dollar, one of output two.

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.catalog import Catalog
-from runyard.agent.definition import Snapshot
-from runyard.domain.errors import DefinitionError, InvalidRequestError, StoreUnavailableError
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.registry import Catalog
+from runyard_service.domain.errors import (
+    DefinitionError,
+    InvalidRequestError,
+    StoreUnavailableError,
+)
 
 ROUTES = """\
 played: { model: "scripted:tale" }

@@ -8,13 +8,25 @@ from email.utils import format_datetime
 
 import pytest
 
-from runyard.agent.circuits import FAILURES_IN_A_ROW, OPEN_SECONDS, Circuit, Circuits
-from runyard.agent.dialogue import ModelEvent, ModelRequest, ModelTurn, Reply, TokenUsage, UserTurn
-from runyard.agent.guarded_model import GuardedModel
-from runyard.agent.retry_after import retry_after_of
-from runyard.agent.tools.addresses import host_of
-from runyard.domain.clock import now
-from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.agents.models.base import (
+    ModelEvent,
+    ModelRequest,
+    ModelTurn,
+    Reply,
+    TokenUsage,
+    UserTurn,
+)
+from runyard_service.agents.models.circuit_breaker_model import GuardedModel
+from runyard_service.agents.tools.addresses import host_of
+from runyard_service.domain.clock import now
+from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.outbound.circuit_breaker import (
+    FAILURES_IN_A_ROW,
+    OPEN_SECONDS,
+    Circuit,
+    Circuits,
+)
+from runyard_service.outbound.retry_after import retry_after_of
 
 # 2026-11-24T00:00:00Z
 START = 1_795_478_400.0

@@ -26,5 +26,5 @@ def test_every_make_target_is_one() -> None:
 
 def test_every_module_is_one() -> None:
     named = _named(r"python -m ((?:runyard|benchmarks|tests)[\w.]*)")
-    assert {"runyard.keys", "runyard.agents"} <= {name for _, name in named}
+    assert {"runyard.cli.keys", "runyard.cli.agents"} <= {name for _, name in named}
     assert [each for each in named if importlib.util.find_spec(each[1]) is None] == []

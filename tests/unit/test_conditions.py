@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from runyard.agent.conditions import Condition, fill, holds
+from runyard_service.agents.definitions.conditions import Condition, fill, holds
 
 DATA = {"amount": 120, "reason": "Refund please", "tags": ["a", "b"], "deep": {"flag": True}}
 CONDITION = TypeAdapter(Condition)

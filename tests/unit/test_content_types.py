@@ -2,7 +2,7 @@
 
 import pytest
 
-from runyard.domain.content_types import HEAD_BYTES, clean_type, is_text, safe_name, type_of
+from runyard_service.domain.content_types import HEAD_BYTES, clean_type, is_text, safe_name, type_of
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

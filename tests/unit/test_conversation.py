@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from runyard.agent.conversation import answer_of, reply_draft, request_for
-from runyard.agent.definition import AgentDefinition, Limits
-from runyard.agent.dialogue import ModelTurn, Reply, Thinking, ToolCall, UserTurn
-from runyard.domain.events import placed
-from runyard.domain.history import History
-from runyard.domain.runs import Run
-from runyard.domain.threads import Message, Role
+from runyard_service.agents.conversation import answer_of, reply_draft, request_for
+from runyard_service.agents.definitions.models import AgentDefinition, Limits
+from runyard_service.agents.models.base import ModelTurn, Reply, Thinking, ToolCall, UserTurn
+from runyard_service.domain.events import placed
+from runyard_service.domain.history import History
+from runyard_service.domain.runs import Run
+from runyard_service.domain.threads import Message, Role
 
 TEXT = Reply(ModelTurn("Half of an"))
 TORN = Reply(ModelTurn("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))

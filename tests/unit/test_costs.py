@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import TokenUsage
-from runyard.agent.prices import price_by_route
-from runyard.domain.costs import COST_STEP, from_number, rounded, to_number
-from runyard.domain.runs import Usage, shown_usage
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import TokenUsage
+from runyard_service.agents.models.pricing import price_by_route
+from runyard_service.domain.costs import COST_STEP, from_number, rounded, to_number
+from runyard_service.domain.runs import Usage, shown_usage
 
 STEPS_OF_999_USD = 999 * 10**12
 

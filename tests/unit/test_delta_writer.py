@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from runyard.domain.errors import SupersededError
-from runyard.domain.events import Draft
-from runyard.engine.delta_writer import UNIT_CHARACTERS, DeltaWriter
-from runyard.store.event_log import MAX_BATCH_EVENTS
+from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
+from runyard_service.application.steps.delta_writer import UNIT_CHARACTERS, DeltaWriter
+from runyard_service.domain.errors import SupersededError
+from runyard_service.domain.events import Draft
 
 AN_HOUR = 3600
 

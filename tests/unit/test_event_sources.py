@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from runyard.dev.stream_source import Places
-from runyard.dev.template import read_template
+from runyard_dev.emulators.stream_source import Places
+from runyard_dev.template.template import read_template
 
 
 def test_a_place_outlives_the_process(tmp_path: Path) -> None:

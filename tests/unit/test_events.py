@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from runyard.domain import ids
-from runyard.domain.events import EVENT_TYPES, Draft, from_line, line_type, placed, to_line
-from runyard.store.event_log import write_units
+from runyard_service.adapters.dynamodb.event_log import write_units
+from runyard_service.domain import ids
+from runyard_service.domain.events import EVENT_TYPES, Draft, from_line, line_type, placed, to_line
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runyard.dev.faults import (
+from tests.fault_injection.faults import (
     EDGES,
     EFFECTS,
     Fault,

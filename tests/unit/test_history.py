@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runyard.domain.clock import parse
-from runyard.domain.events import Draft, Event, EventType, placed
-from runyard.domain.history import History
+from runyard_service.domain.clock import parse
+from runyard_service.domain.events import Draft, Event, EventType, placed
+from runyard_service.domain.history import History
 
 CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
 

@@ -3,9 +3,9 @@
 import pytest
 from starlette.datastructures import QueryParams
 
-from runyard.domain.errors import InvalidRequestError
-from runyard.web.parameters import faults_of_names
-from runyard.web.runs_api.paging import page_of
+from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.runs.paging import page_of
+from runyard_service.domain.errors import InvalidRequestError
 
 
 def test_a_page_is_a_range() -> None:

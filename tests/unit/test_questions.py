@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.approval import Ask, Settle, next_action
-from runyard.agent.definition import AgentDefinition, Limits
-from runyard.agent.questions import (
+from runyard_service.agents.definitions.input_forms import (
     MAX_ANSWER_BYTES,
     MAX_FORM_BYTES,
     faults_of_feedback,
     faults_of_question,
     fitted,
 )
-from runyard.domain.events import Draft, Event, placed
-from runyard.domain.exchanges import Call, CallPhase
+from runyard_service.agents.definitions.models import AgentDefinition, Limits
+from runyard_service.application.steps.next_action import Ask, Settle, next_action
+from runyard_service.domain.events import Draft, Event, placed
+from runyard_service.domain.steps import Call, CallPhase
 
 FORM = {
     "type": "object",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runyard.domain.errors import TooManyRequestsError
-from runyard.web import rate_limits
-from runyard.web.rate_limits import RateLimits
+from runyard_service.api import rate_limits
+from runyard_service.api.rate_limits import RateLimits
+from runyard_service.domain.errors import TooManyRequestsError
 
 
 def admitted(limits: RateLimits, per_second: float, now: float, key_id: str = "key") -> int:

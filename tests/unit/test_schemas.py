@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.schemas import faults_of
+from runyard_service.agents.definitions.schemas import faults_of
 
 SCHEMA = {
     "type": "object",

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runyard.agent.definition import Route
-from runyard.agent.dialogue import (
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
     ModelRequest,
     ModelTurn,
     Reply,
@@ -16,8 +16,8 @@ from runyard.agent.dialogue import (
     Turn,
     UserTurn,
 )
-from runyard.agent.scripted_model import ScriptedModel
-from runyard.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.agents.models.scripted import ScriptedModel
+from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
 
 ROUTE = Route(model="scripted:test")
 SCRIPT = {

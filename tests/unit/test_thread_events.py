@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runyard.domain.events import EVENT_TYPES, Event
-from runyard.domain.runs import Run
-from runyard.web.threads_api.event_views import event_view
+from runyard_service.api.threads.event_views import event_view
+from runyard_service.domain.events import EVENT_TYPES, Event
+from runyard_service.domain.runs import Run
 
 RUN = Run(
     id="8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001",

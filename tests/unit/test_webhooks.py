@@ -7,12 +7,15 @@ from typing import Any, get_args
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from runyard.domain.clock import now, stamp, stamp_in
-from runyard.domain.events import EVENT_TYPES, LIFECYCLE_TYPES, Event
-from runyard.domain.ids import is_id, timed_id
-from runyard.domain.notices import notice_of, ping
-from runyard.domain.runs import Run
-from runyard.domain.webhooks import (
+from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS
+from runyard_service.api.openapi import document
+from runyard_service.application.webhooks.webhook_urls import fault_of_url
+from runyard_service.domain.clock import now, stamp, stamp_in
+from runyard_service.domain.events import EVENT_TYPES, LIFECYCLE_TYPES, Event
+from runyard_service.domain.ids import is_id, timed_id
+from runyard_service.domain.notifications import notice_of, ping
+from runyard_service.domain.runs import Run
+from runyard_service.domain.webhooks import (
     MAX_ATTEMPTS_KEPT,
     Attempt,
     Delivery,
@@ -21,10 +24,7 @@ from runyard.domain.webhooks import (
     new_secret,
     signed_headers,
 )
-from runyard.engine.webhook_addresses import fault_of_url
-from runyard.settings import Settings
-from runyard.store.delivery_queue import MAX_POSTPONED_SECONDS
-from runyard.web.openapi import document
+from runyard_service.settings import Settings
 
 AT = "2026-11-24T09:00:00.123Z"
 WEBHOOK = Webhook(

@@ -1,0 +1,116 @@
+"""DynamoDB's writes, spelled out: the arguments of one call, or of one part of a transaction.
+
+Names go in as `#name` and values as `:name`, so that no reserved word is ever in the way.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from runyard_service.adapters.dynamodb.attributes import Key, to_attributes
+
+
+def put(table: str, item: Mapping[str, Any], *, if_absent: bool) -> dict[str, Any]:
+    """Put an item; with `if_absent` only where none is there."""
+    call: dict[str, Any] = {"TableName": table, "Item": to_attributes(item)}
+    if if_absent:
+        # The first key attribute stands in every item of the table.
+        call["ConditionExpression"] = "attribute_not_exists(#key)"
+        call["ExpressionAttributeNames"] = {"#key": next(iter(item))}
+        call["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return call
+
+
+def check(table: str, key: Key, conditions: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The item is there, and every condition's field has one of its values (None: is absent)."""
+    names = {"#pk": next(iter(key))}
+    values: dict[str, Any] = {}
+    # An update would create a missing item: never meant here.
+    tests = ["attribute_exists(#pk)"]
+    for name, wanted in conditions.items():
+        names[f"#{name}"] = name
+        if None in wanted:
+            tests.append(f"attribute_not_exists(#{name})")
+            continue
+        places = [f":{name}_{number}" for number in range(len(wanted))]
+        values.update(zip(places, wanted, strict=True))
+        tests.append(f"#{name} IN ({', '.join(places)})")
+    call: dict[str, Any] = {
+        "TableName": table,
+        "Key": to_attributes(key),
+        "ConditionExpression": " AND ".join(tests),
+        "ExpressionAttributeNames": names,
+    }
+    if values:
+        call["ExpressionAttributeValues"] = to_attributes(values)
+    return call
+
+
+def delete(table: str, key: Key, conditions: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Delete an item that is there, under the conditions."""
+    return check(table, key, conditions)
+
+
+def count(table: str, key: Key, name: str, by: int) -> dict[str, Any]:
+    """Add to the number of an item that is there."""
+    call = check(table, key, {})
+    call["UpdateExpression"] = f"ADD #{name} :by"
+    call["ExpressionAttributeNames"] |= {f"#{name}": name}
+    call["ExpressionAttributeValues"] = to_attributes({":by": by})
+    return call
+
+
+def absence(table: str, key: Key) -> dict[str, Any]:
+    """No item has this key."""
+    return {
+        "TableName": table,
+        "Key": to_attributes(key),
+        "ConditionExpression": "attribute_not_exists(#pk)",
+        "ExpressionAttributeNames": {"#pk": next(iter(key))},
+    }
+
+
+def update(
+    table: str, key: Key, fields: Mapping[str, Any], conditions: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
+    """Set the fields of an item that is there (None removes one), under the conditions."""
+    call = check(table, key, conditions)
+    sets = ", ".join(f"#{name} = :{name}" for name in fields if fields[name] is not None)
+    removes = ", ".join(f"#{name}" for name in fields if fields[name] is None)
+    call["UpdateExpression"] = " ".join(
+        f"{verb} {what}" for verb, what in (("SET", sets), ("REMOVE", removes)) if what
+    )
+    call["ExpressionAttributeNames"] |= {f"#{name}": name for name in fields}
+    values = to_attributes({f":{name}": value for name, value in fields.items()})
+    if values:
+        call["ExpressionAttributeValues"] = {**call.get("ExpressionAttributeValues", {}), **values}
+    return call
+
+
+def add(
+    table: str,
+    key: Key,
+    amounts: Mapping[str, Decimal],
+    initial: Mapping[str, Any],
+    at_most: Mapping[str, Decimal],
+) -> dict[str, Any]:
+    """Add to numbers; a missing item begins with 0 and the `initial` fields.
+
+    Only where no number of `at_most` is above that before.
+    """
+    values = {f":{name}": value for name, value in (*amounts.items(), *initial.items())}
+    values |= {f":{name}_most": most for name, most in at_most.items()}
+    sets = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in initial)
+    adds = ", ".join(f"#{name} :{name}" for name in amounts)
+    call: dict[str, Any] = {
+        "TableName": table,
+        "Key": to_attributes(key),
+        "UpdateExpression": f"SET {sets} ADD {adds}",
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*amounts, *initial)},
+        "ExpressionAttributeValues": to_attributes(values),
+    }
+    if at_most:
+        call["ConditionExpression"] = " AND ".join(
+            f"(attribute_not_exists(#{name}) OR #{name} <= :{name}_most)" for name in at_most
+        )
+    return call

@@ -1,0 +1,226 @@
+"""Files: their records, and their bytes under `files/<project>/<id>` in the bucket.
+
+A file that comes through a door is ready at once. One that is announced is uploaded by its owner
+straight to S3, under `uploads/`, where the bucket forgets it after a day; its first use copies it
+to its place, so that what a run was given does not change when the owner uploads again.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict
+
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, translated
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.content_types import HEAD_BYTES, safe_name, type_of
+from runyard_service.domain.errors import RunyardError
+from runyard_service.domain.ids import is_id, new_id
+
+MAX_FILE_BYTES = 128 * 1024 * 1024
+UPLOAD_SECONDS = 900
+# How long an announced file waits for its first use. The bucket's rule for `uploads/` is a day too,
+# which S3 counts from the next midnight on.
+PENDING_SECONDS = 86_400
+# One part of 8 MiB at a time: with threads boto3 would hold ten of them in memory.
+_TRANSFER = TransferConfig(use_threads=False)
+# Without s3:ListBucket, S3 says 403 of an object that is not there.
+_NOT_THERE = frozenset({"403", "404", "NoSuchKey", "AccessDenied", "PreconditionFailed"})
+
+
+class UnusableFileError(RunyardError):
+    """The file cannot be used; the message says why, in words fit for the caller."""
+
+
+class File(BaseModel):
+    """What is kept of a file besides its bytes. `size` is in bytes, `ttl` in epoch seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    id: str
+    project_id: str
+    name: str
+    size: int
+    mime_type: str
+    key: str
+    state: Literal["pending", "ready"]
+    created_at: str
+    ttl: int | None = None
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file that has just arrived; `body` can be sought in."""
+
+    name: str
+    mime_type: str | None
+    body: BinaryIO
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Where and how the owner uploads: a POST of `fields`, and then the part `file`."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class Files:
+    """The file items of the records table, and the bucket's `files/` and `uploads/`."""
+
+    def __init__(self, table: Table, bucket: Bucket) -> None:
+        self._table = table
+        self._bucket = bucket
+
+    def keep(self, project_id: str, new: NewFile) -> File:
+        """Keep a file, and close its body. A crash in between leaves bytes that no record names."""
+        size = new.body.seek(0, 2)
+        new.body.seek(0)
+        head = new.body.read(HEAD_BYTES)
+        new.body.seek(0)
+        file = _file(project_id, new.name, size, type_of(head, new.name, new.mime_type), "ready")
+        with translated():
+            self._bucket.client.upload_fileobj(
+                new.body,
+                self._bucket.name,
+                file.key,
+                ExtraArgs={"ContentType": file.mime_type},
+                Config=_TRANSFER,
+            )
+        new.body.close()
+        self._put(file)
+        return file
+
+    def announce(
+        self, project_id: str, name: str, size: int, mime_type: str
+    ) -> tuple[File, Upload]:
+        """Keep a place for a file of exactly this size; its owner has 15 minutes to upload it."""
+        file = _file(project_id, name, size, mime_type, "pending")
+        conditions: list[Any] = [
+            {"Content-Type": mime_type},
+            ["content-length-range", size, size],
+        ]
+        with translated():
+            post = self._bucket.client.generate_presigned_post(
+                self._bucket.name,
+                _upload_key(file),
+                Fields={"Content-Type": mime_type},
+                Conditions=conditions,
+                ExpiresIn=UPLOAD_SECONDS,
+            )
+        self._put(file)
+        return file, Upload(post["url"], post["fields"])
+
+    def find(self, project_id: str, file_id: str) -> File | None:
+        """The file, if the project has it and an announced one's time is not over."""
+        item = self._table.get(keys.file(project_id, file_id)) if is_id(file_id) else None
+        file = File.model_validate(item) if item else None
+        # DynamoDB deletes what has expired some time later.
+        return None if file is None or (file.ttl and file.ttl < time.time()) else file
+
+    def ready(self, project_id: str, file_id: str) -> File:
+        """The file, fit for use; an announced one becomes ready by this.
+
+        Raises UnusableFileError where the project does not have it, or it was not uploaded whole.
+        """
+        file = self.find(project_id, file_id)
+        if file is None:
+            raise UnusableFileError("is not a file of this project")
+        if file.state == "ready":
+            return file
+        with translated():
+            self._take_in(file)
+        fields = {
+            "state": "ready",
+            "mime_type": type_of(self.read(file, HEAD_BYTES), file.name, file.mime_type),
+            "ttl": None,
+        }
+        try:
+            self._table.update(keys.file(project_id, file_id), fields, state=("pending",))
+        except ConditionFailedError:
+            # Another first use was faster, and found the same.
+            return self.ready(project_id, file_id)
+        return file.model_copy(update=fields)
+
+    def use_change(self, project_id: str, file_id: str, by: int = 1) -> Change:
+        """One run more uses the file, or with -1 one fewer."""
+        return self._table.count_change(keys.file(project_id, file_id), "uses", by)
+
+    def counted(self, project_id: str, file_ids: Sequence[str]) -> list[str]:
+        """Those of the files whose runs are counted: all but those of an older release."""
+        found = self._table.batch_get([keys.file(project_id, file_id) for file_id in file_ids])
+        return [str(item["id"]) for item in found if "uses" in item]
+
+    def delete_unused(self, project_id: str, file_id: str) -> None:
+        """Delete the file where no run uses it any more. Repeats what was interrupted."""
+        place = keys.file(project_id, file_id)
+        try:
+            # From now on no run can begin to use it.
+            self._table.delete(place, uses=(0,))
+        except ConditionFailedError:
+            if self._table.get(place) is not None:
+                return
+        names = [f"{folder}/{project_id}/{file_id}" for folder in ("files", "uploads")]
+        self._bucket.delete(names)
+
+    def read(self, file: File, limit: int) -> bytes:
+        """The first `limit` bytes of a file that is ready."""
+        if not min(limit, file.size):
+            return b""
+        with translated():
+            answer = self._bucket.client.get_object(
+                Bucket=self._bucket.name, Key=file.key, Range=f"bytes=0-{limit - 1}"
+            )
+            return answer["Body"].read()
+
+    def _take_in(self, file: File) -> None:
+        """Copy what was uploaded to the file's place, if it is what was announced."""
+        source = _upload_key(file)
+        try:
+            found = self._bucket.client.head_object(Bucket=self._bucket.name, Key=source)
+            size = found["ContentLength"]
+            if size != file.size:  # S3 enforces it; an emulator may not.
+                raise UnusableFileError(f"is {size} bytes long and was announced with {file.size}")
+            self._bucket.client.copy_object(
+                Bucket=self._bucket.name,
+                Key=file.key,
+                CopySource={"Bucket": self._bucket.name, "Key": source},
+                # What was measured, should another upload come in between.
+                CopySourceIfMatch=found["ETag"],
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NOT_THERE:
+                raise UnusableFileError("has not been uploaded") from error
+            raise
+
+    def _put(self, file: File) -> None:
+        item = {**keys.file(file.project_id, file.id), **file.model_dump(), "uses": 0}
+        # Under a new id, so that boto3 may send it again where its answer was lost.
+        self._table.put(item)
+
+
+def _file(
+    project_id: str, name: str, size: int, mime_type: str, state: Literal["pending", "ready"]
+) -> File:
+    file_id = new_id()
+    return File(
+        id=file_id,
+        project_id=project_id,
+        name=safe_name(name),
+        size=size,
+        mime_type=mime_type,
+        key=f"files/{project_id}/{file_id}",
+        state=state,
+        created_at=stamp(),
+        ttl=int(time.time()) + PENDING_SECONDS if state == "pending" else None,
+    )
+
+
+def _upload_key(file: File) -> str:
+    return file.key.replace("files/", "uploads/", 1)

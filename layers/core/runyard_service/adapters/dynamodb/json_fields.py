@@ -1,0 +1,57 @@
+"""Fields of a record that hold any JSON, in one of three forms, whichever is the cheapest.
+
+A record is written again at each change of its run, and each begun KB of it is paid for again,
+twice in a transaction. So a long text is compressed, and a very long one is not in the record:
+
+    output       JSON text (DynamoDB's own numbers do not hold every JSON number)
+    output_z     the same through zlib
+    output_key   where it is in S3
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runyard_service.adapters.dynamodb.compression import PACKED_FROM_BYTES, compressed
+from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
+
+
+class JsonFields:
+    """The JSON fields of runs' records; what is too large for one is kept by `payloads`."""
+
+    def __init__(self, payloads: Payloads) -> None:
+        self._payloads = payloads
+
+    def encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | bytes]:
+        """The attributes that hold these values; a value that is None has none."""
+        fields: dict[str, str | bytes] = {}
+        for name, value in values.items():
+            if value is None:
+                continue
+            text = json.dumps(value)
+            if len(text) > MAX_INLINE_BYTES:
+                del text  # It is kept in another form, and would lie here meanwhile.
+                fields[f"{name}_key"] = self._payloads.keep(run_id, value)
+            elif len(text) >= PACKED_FROM_BYTES:
+                fields[f"{name}_z"] = compressed(text.encode())
+            else:
+                fields[name] = text
+        return fields
+
+    def decoded(self, item: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+        """The values that an item's attributes hold, of those that it has."""
+        values: dict[str, Any] = {}
+        for name in names:
+            if name in item:
+                values[name] = json.loads(item[name])
+            elif f"{name}_z" in item:
+                values[name] = json.loads(zlib.decompress(bytes(item[f"{name}_z"])))
+            elif f"{name}_key" in item:
+                values[name] = self._payloads.fetch(item[f"{name}_key"])
+        return values
+
+
+def attributes_of(names: Iterable[str]) -> list[str]:
+    """Every attribute that may hold one of these fields."""
+    return [f"{name}{form}" for name in names for form in ("", "_z", "_key")]

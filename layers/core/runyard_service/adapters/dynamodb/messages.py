@@ -1,0 +1,131 @@
+"""The messages of threads: one item each, at the place that its thread's record has counted.
+
+A content is kept in one of three forms: short as `content`, from 512 bytes on through zlib
+(`content_z`), over 100 KB in S3 (`content_key`).
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.attributes import (
+    Change,
+    ConditionFailedError,
+    Item,
+    transact,
+)
+from runyard_service.adapters.dynamodb.compression import PACKED_FROM_BYTES, compressed
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.dynamodb.threads import Threads
+from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import ThreadNotFoundError, UnavailableError
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
+from runyard_service.domain.threads import Message, Role, Thread
+
+# The attributes that hold a content, or say where it lies.
+Kept = Mapping[str, str | bytes]
+
+# Messages may come at the same moment; each retry loses to one of them.
+_ATTEMPTS = 40
+
+
+class Messages:
+    """The message items of the records table; a very large content is kept by `payloads`."""
+
+    def __init__(self, table: Table, payloads: Payloads, threads: Threads) -> None:
+        self._table = table
+        self._payloads = payloads
+        self._threads = threads
+
+    def add(self, thread_id: str, role: Role, content: str) -> Message:
+        """Append a message. Raises ThreadNotFoundError where the thread is gone."""
+        kept = self.keep(thread_id, content)
+        for _ in range(_ATTEMPTS):
+            thread = self._threads.get(thread_id)
+            if thread is None:
+                raise ThreadNotFoundError
+            message = _message(thread, role, content)
+            changes = [self._put_change(message, kept), self._threads.message_change(thread)]
+            try:
+                transact(self._table.client, changes)
+            except ConditionFailedError:
+                continue
+            return message
+        raise UnavailableError({"thread": "too much is happening to it at this moment"})
+
+    def answer_changes(self, thread: Thread, run: Run, content: str, kept: Kept) -> list[Change]:
+        """The run's answer becomes the thread's next message, and the thread is free again.
+
+        `kept` is what `keep` gave for the content.
+        """
+        message = _message(thread, "assistant", content, run.id)
+        return [
+            self._put_change(message, kept),
+            self._threads.end_change(thread, run.id, answers=True),
+        ]
+
+    def read(self, thread_id: str, after: int, until: int) -> Iterator[Message]:
+        """The messages behind place `after`, up to place `until`, oldest first."""
+        if until <= after:
+            return
+        first, last = keys.message(thread_id, after + 1), keys.message(thread_id, until)
+        values = {":pk": first["pk"], ":from": first["sk"], ":until": last["sk"]}
+        for item in self._table.query("#pk = :pk AND #sk BETWEEN :from AND :until", values):
+            yield self._from_item(item)
+
+    def newest_seen(self, runs: Iterable[Run]) -> Mapping[str, Message]:
+        """By run, the newest message that it saw; none of a run that is in no thread."""
+        places = {
+            run.id: keys.message(run.thread_id, run.thread_messages)
+            for run in runs
+            if run.thread_id is not None and run.thread_messages
+        }
+        unique = {(place["pk"], place["sk"]): place for place in places.values()}
+        found = {
+            (item["pk"], item["sk"]): self._from_item(item)
+            for item in self._table.batch_get(list(unique.values()))
+        }
+        seen = {run_id: found.get((place["pk"], place["sk"])) for run_id, place in places.items()}
+        return {run_id: message for run_id, message in seen.items() if message is not None}
+
+    def keep(self, thread_id: str, content: str) -> Kept:
+        """The attributes that hold a message's content; a very large one goes to S3 by this.
+
+        Once for a message, however often its write is tried.
+        """
+        text = content.encode()
+        if len(text) < PACKED_FROM_BYTES:
+            return {"content": content}
+        if len(text) <= MAX_INLINE_BYTES:
+            return {"content_z": compressed(text)}
+        return {"content_key": self._payloads.keep(thread_id, content, owners="threads")}
+
+    def _put_change(self, message: Message, kept: Kept) -> Change:
+        item: dict[str, Any] = {
+            **keys.message(message.thread_id, message.sequence),
+            **message.model_dump(exclude={"content"}),
+            **kept,
+        }
+        return self._table.put_change(item, if_absent=True)
+
+    def _from_item(self, item: Item) -> Message:
+        if "content_z" in item:
+            item = {**item, "content": zlib.decompress(bytes(item["content_z"])).decode()}
+        elif "content_key" in item:
+            item = {**item, "content": self._payloads.fetch(item["content_key"])}
+        return Message.model_validate(item)
+
+
+def _message(thread: Thread, role: Role, content: str, run_id: str | None = None) -> Message:
+    return Message(
+        id=new_id(),
+        thread_id=thread.id,
+        sequence=thread.messages + 1,
+        role=role,
+        content=content,
+        created_at=stamp(),
+        run_id=run_id,
+    )

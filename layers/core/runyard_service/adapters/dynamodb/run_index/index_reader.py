@@ -1,0 +1,115 @@
+"""One partition of one index, read by keys alone: its entries, their number, and its marks.
+
+Behind the last mark (`position_markers.py`) the entries are counted, before it they are known;
+and every page is within 250 keys of a mark, however long the list is. Whoever lists sets the marks.
+
+Created runs and those that a worker has begun with are one partition, told apart by their logs: as
+many read units as there are runs at work, once per request. Paused runs and those that a worker has
+gone on with are another one: twice as many, for their records name the place in the log.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.dynamodb.keys import run_id_of
+from runyard_service.adapters.dynamodb.run_index import position_markers
+from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList
+from runyard_service.adapters.dynamodb.started_runs import Beginnings, begins_at_by
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.domain.clock import stamp_in
+
+
+class IndexReader:
+    """One request's reading of index lists: what was counted once is not counted again."""
+
+    def __init__(self, table: Table, marks: ListMarks, beginnings: Beginnings) -> None:
+        self._table = table
+        self._marks = marks
+        self._beginnings = beginnings
+        self._counts: dict[IndexList, tuple[int, int]] = {}
+        # By partition: the entries, in order, each with whether its run has begun.
+        self._at_work: dict[str, list[tuple[str, bool]]] = {}
+
+    def keys(
+        self,
+        one: IndexList,
+        after: str = "",
+        *,
+        descending: bool = False,
+        skip: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[str]:
+        """Entries behind the entry `after`, without the first `skip` of them."""
+        if one.begun is not None:
+            entries = [entry for entry in self._told_apart(one) if entry > after]
+            if descending:
+                entries.reverse()
+            return islice(entries, skip, None if limit is None else skip + limit)
+        condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
+        values = {":partition": one.partition, ":after": f"{after}!"}
+        return self._table.sort_keys(
+            condition, values, one.index, descending=descending, skip=skip, limit=limit
+        )
+
+    def _told_apart(self, one: IndexList) -> list[str]:
+        """The entries of a list that holds only runs which have begun, or only others, in order."""
+        if one.partition not in self._at_work:
+            entries = list(self.keys(replace(one, begun=None)))
+            run_ids = [run_id_of(entry) for entry in entries]
+            places = self._places(run_ids) if one.is_paused else dict.fromkeys(run_ids, 1)
+            begun = self._beginnings.begun(places)
+            self._at_work[one.partition] = [(entry, run_id_of(entry) in begun) for entry in entries]
+        return [
+            entry for entry, has_begun in self._at_work[one.partition] if has_begun == one.begun
+        ]
+
+    def _places(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Where the logs of these runs tell whether they have begun, by their records."""
+        facts = ("id", "status", "open_requests", "resumes_at")
+        found = self._table.batch_get([keys.run(run_id) for run_id in run_ids], facts)
+        return {item["id"]: begins_at_by(item) for item in found}
+
+    def length(self, lists: Iterable[IndexList]) -> int:
+        return sum(self.counted(one.same_length or one)[0] for one in lists)
+
+    def counted(self, one: IndexList) -> tuple[int, int]:
+        """The length of the list, and the place of its last mark (0: it has none)."""
+        if one not in self._counts:
+            self._counts[one] = self._count_marked(one) if one.only_grows else self._count(one)
+        return self._counts[one]
+
+    def _count(self, one: IndexList, after: str = "") -> tuple[int, int]:
+        if one.begun is not None:
+            return len(self._told_apart(one)), 0
+        condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
+        values = {":partition": one.partition, ":after": f"{after}!"}
+        return self._table.count(condition, values, one.index), 0
+
+    def _count_marked(self, one: IndexList) -> tuple[int, int]:
+        """Count from the last mark on; where that is far, set further marks on the way."""
+        last, every = self._marks.last(one), position_markers.MARK_EVERY
+        behind, _ = self._count(one, last.entry)
+        total = last.place + behind
+        if behind < 2 * every or not last.may_be_followed:
+            return total, last.place
+        settled = stamp_in(-position_markers.SETTLED_AFTER_SECONDS)
+        new = self.keys(one, after=last.entry, limit=position_markers.MARKS_AT_ONCE * every)
+        entries: dict[int, str] = {}
+        for number, passed in enumerate(new, start=last.place + 1):
+            if passed > settled:
+                break
+            if number % every == 0:
+                entries[number] = passed
+        if entries and self._marks.follow(one, last, entries):
+            return total, max(entries)
+        return total, last.place
+
+    def mark_before(self, one: IndexList, place: int) -> tuple[int, str]:
+        """The last marked place up to `place`, and its entry (0 and "": the beginning)."""
+        every = position_markers.MARK_EVERY
+        marked = min(place // every * every, self.counted(one)[1])
+        entry = self._marks.entry_at(one, marked) if marked else None
+        return (0, "") if entry is None else (marked, entry)

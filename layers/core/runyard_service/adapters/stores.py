@@ -1,0 +1,96 @@
+"""All stores of one installation, over one DynamoDB client and one bucket."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKeys
+from runyard_service.adapters.dynamodb.agent_snapshots import Definitions
+from runyard_service.adapters.dynamodb.event_log import EventLog
+from runyard_service.adapters.dynamodb.files import Files
+from runyard_service.adapters.dynamodb.idempotency import Idempotency
+from runyard_service.adapters.dynamodb.input_requests import InputRequests
+from runyard_service.adapters.dynamodb.messages import Messages
+from runyard_service.adapters.dynamodb.project_caps import ProjectCaps
+from runyard_service.adapters.dynamodb.retention_days import RetentionDays
+from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
+from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
+from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
+from runyard_service.adapters.dynamodb.runs import Runs
+from runyard_service.adapters.dynamodb.spending_ledger import Spending
+from runyard_service.adapters.dynamodb.started_runs import Beginnings
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.dynamodb.threads import Threads
+from runyard_service.adapters.dynamodb.webhook_deliveries import WebhookDeliveries
+from runyard_service.adapters.dynamodb.webhooks import Webhooks
+from runyard_service.adapters.history_cache import Histories
+from runyard_service.adapters.run_deletion import DeletedRuns
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.s3.checkpoints import Checkpoints
+from runyard_service.adapters.s3.payloads import Payloads
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What is kept, by kind."""
+
+    log: EventLog
+    histories: Histories
+    runs: Runs
+    deleted_runs: DeletedRuns
+    run_lists: RunLists
+    live_runs: LiveRuns
+    threads: Threads
+    messages: Messages
+    input_requests: InputRequests
+    definitions: Definitions
+    access_keys: AccessKeys
+    project_caps: ProjectCaps
+    retention_days: RetentionDays
+    spending: Spending
+    files: Files
+    idempotency: Idempotency
+    webhooks: Webhooks
+    webhook_deliveries: WebhookDeliveries
+
+    @classmethod
+    def create(
+        cls,
+        dynamodb: "DynamoDBClient",
+        bucket: Bucket,
+        *,
+        events_table: str,
+        records_table: str,
+    ) -> "Stores":
+        """The stores over this client and this bucket."""
+        payloads = Payloads(bucket)
+        records = Table(dynamodb, records_table)
+        threads = Threads(records, payloads)
+        events = Table(dynamodb, events_table)
+        beginnings = Beginnings(events)
+        runs = Runs(records, payloads, beginnings)
+        log = EventLog(events, payloads)
+        marks = ListMarks(records)
+        checkpoints, files = Checkpoints(bucket), Files(records, bucket)
+        return cls(
+            log=log,
+            histories=Histories(log, checkpoints, runs),
+            runs=runs,
+            deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, marks),
+            run_lists=RunLists(records, marks, beginnings),
+            live_runs=LiveRuns(records),
+            threads=threads,
+            messages=Messages(records, payloads, threads),
+            input_requests=InputRequests(records, payloads, runs),
+            definitions=Definitions(records),
+            access_keys=AccessKeys(records),
+            project_caps=ProjectCaps(records),
+            retention_days=RetentionDays(records),
+            spending=Spending(records, runs),
+            files=files,
+            idempotency=Idempotency(records, payloads),
+            webhooks=Webhooks(records),
+            webhook_deliveries=WebhookDeliveries(records),
+        )

@@ -1,0 +1,101 @@
+"""The agents' files, read and checked as a whole: whatever is wrong is told at once.
+
+One YAML file for each version of an agent, whatever its name; `routes.yaml`; and in `scripts/` what
+the `scripted:` routes play.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runyard_service.agents.agent_set import AgentSet, newest_first
+from runyard_service.agents.definitions.errors import Fault, definition_error
+from runyard_service.agents.definitions.models import AgentDefinition, Route
+from runyard_service.agents.definitions.script import Script
+from runyard_service.agents.definitions.yaml_document import Document, read_document
+
+ROUTES_FILE = "routes.yaml"
+_SCRIPTS = "scripts/"
+
+
+def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None) -> AgentSet:
+    """The agents that these files define. `named` maps settings to the agents that they name.
+
+    Raises DefinitionError with every fault of every file, one a line; a setting that names no agent
+    is one of them.
+    """
+    faults: list[Fault] = []
+    documents = {
+        file: document
+        for file, text in sorted(texts.items())
+        if (document := read_document(file, text, faults))
+    }
+    scripts = _scripts(documents, faults)
+    routes = _routes(texts, documents, faults)
+    definitions = _definitions(documents, faults)
+    agents = AgentSet(
+        definitions={key: newest_first(definitions[key]) for key in sorted(definitions)},
+        routes=routes,
+        scripts=scripts,
+    )
+    if not faults:  # With one, the agent may well stand in the file that has it.
+        faults += [
+            Fault("", 0, f"there is no agent {name!r}, which {setting} names")
+            for setting, name in (named or {}).items()
+            if not agents.find(name)
+        ]
+    if faults:
+        raise definition_error(faults)
+    return agents
+
+
+def _scripts(documents: Mapping[str, Document], faults: list[Fault]) -> dict[str, dict[str, Any]]:
+    scripts = {}
+    for file, document in documents.items():
+        if file.startswith(_SCRIPTS) and (script := document.checked(Script, faults)):
+            name = file.removeprefix(_SCRIPTS).removesuffix(".yaml")
+            scripts[name] = script.model_dump(mode="json", exclude_unset=True)
+    return scripts
+
+
+def _routes(
+    texts: Mapping[str, str], documents: Mapping[str, Document], faults: list[Fault]
+) -> dict[str, Route]:
+    if ROUTES_FILE not in texts:
+        faults.append(Fault(ROUTES_FILE, 0, "is missing"))
+    document = documents.get(ROUTES_FILE)
+    if document is None:
+        return {}
+    routes = {}
+    for name in document.fields:
+        route = document.checked(Route, faults, name)
+        if route is None:
+            continue
+        routes[str(name)] = route
+        script = f"{_SCRIPTS}{route.model_name}.yaml"
+        if route.provider == "scripted" and script not in texts:
+            faults.append(document.fault((name, "model"), f"there is no {script}"))
+    return routes
+
+
+def _definitions(
+    documents: Mapping[str, Document], faults: list[Fault]
+) -> dict[str, dict[str, AgentDefinition]]:
+    # Where the routes are faulty themselves, nothing is said of those who name one.
+    routes = documents.get(ROUTES_FILE)
+    files: dict[tuple[str, str], str] = {}
+    definitions: dict[str, dict[str, AgentDefinition]] = {}
+    for file, document in documents.items():
+        if file == ROUTES_FILE or file.startswith(_SCRIPTS):
+            continue
+        definition = document.checked(AgentDefinition, faults)
+        if definition is None:
+            continue
+        if routes and definition.route not in routes.fields:
+            text = f"{ROUTES_FILE} has no route {definition.route!r}"
+            faults.append(document.fault(("route",), text))
+        key, version = definition.key, definition.version
+        if (first := files.setdefault((key, version), file)) != file:
+            text = f"{key}@{version} stands in {first} too"
+            faults.append(document.fault(("version",), text))
+        definitions.setdefault(key, {})[version] = definition
+    return definitions

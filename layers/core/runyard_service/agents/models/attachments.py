@@ -1,0 +1,92 @@
+"""A run's files towards the model: what is shown of each, and in which words.
+
+Text is shown as text, clearly delimited; images and PDFs go out as the provider's own attachments;
+of everything else the model learns name, type and size. What is cut or left out is said so.
+"""
+
+import base64
+import codecs
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from runyard_service.agents.models.base import Attachment, UserTurn
+from runyard_service.domain.content_types import IMAGES, PDF, is_text
+
+# In bytes. Providers take images up to 5 MB, and requests of about 32 MB, in which an attachment is
+# a third longer than its bytes.
+MAX_TEXT_BYTES = 200 * 1024
+MAX_IMAGE_BYTES = 5_000_000
+MAX_PDF_BYTES = 20_000_000
+MAX_TEXT_TOGETHER = 1024 * 1024
+MAX_BINARY_TOGETHER = 20_000_000
+
+
+def shown_bytes(files: Sequence[tuple[str, int]]) -> list[int]:
+    """How many first bytes the model is shown of each of these (type, size); 0: none.
+
+    Text may be cut; an image or a PDF is shown whole or not at all.
+    """
+    text_left, binary_left = MAX_TEXT_TOGETHER, MAX_BINARY_TOGETHER
+    shown = []
+    for mime_type, size in files:
+        if is_text(mime_type):
+            length = min(size, MAX_TEXT_BYTES, text_left)
+            text_left -= length
+        else:
+            length = size if size <= min(_limit(mime_type), binary_left) else 0
+            binary_left -= length
+        shown.append(length)
+    return shown
+
+
+def _limit(mime_type: str) -> int:
+    if mime_type in IMAGES:
+        return MAX_IMAGE_BYTES
+    return MAX_PDF_BYTES if mime_type == PDF else 0
+
+
+def for_provider(attachment: Attachment, provider: str) -> Attachment:
+    """The attachment as this provider takes it: OpenAI an image or a PDF as text.
+
+    Encoded once and for all requests of the run; its bytes would be 20 MB beside the text.
+    """
+    if provider != "openai" or not attachment.data or is_text(attachment.mime_type):
+        return attachment
+    encoded = base64.b64encode(attachment.data).decode()
+    return replace(attachment, data=b"", uri=f"data:{attachment.mime_type};base64,{encoded}")
+
+
+def contents_of(turn: UserTurn) -> list[str | Attachment]:
+    """The turn in pieces: its own text, then each file, introduced by a line that names it."""
+    contents: list[str | Attachment] = [turn.content]
+    for attachment in turn.attachments:
+        head = f"file {attachment.id}: {_described(attachment)}"
+        if is_text(attachment.mime_type):
+            contents.append(_delimited(attachment, head))
+        elif attachment.data or attachment.uri:
+            contents += [f"--- {head}, attached ---", attachment]
+        else:
+            why = "too large to be shown" if _limit(attachment.mime_type) else "content not shown"
+            contents.append(f"--- {head}, {why} ---")
+    return contents
+
+
+def text_of(attachment: Attachment) -> str:
+    """What is shown of a text file; characters that are no UTF-8 are replaced."""
+    is_whole = len(attachment.data) == attachment.size
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    return decoder.decode(attachment.data, final=is_whole)
+
+
+def _delimited(attachment: Attachment, head: str) -> str:
+    shown, size = len(attachment.data), attachment.size
+    cut = "" if shown == size else f", CUT: only the first {shown} bytes follow"
+    # The id is drawn when the file arrives, so no text can hold its own end.
+    end = f"--- end of file {attachment.id} ---"
+    return f"--- {head}{cut} ---\n{text_of(attachment)}\n{end}"
+
+
+def _described(attachment: Attachment) -> str:
+    name = json.dumps(attachment.name, ensure_ascii=False)
+    return f"{name} ({attachment.mime_type}, {attachment.size} bytes)"

@@ -1,0 +1,51 @@
+"""A request and its reply as OpenTelemetry's GenAI conventions show messages: all content."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from runyard_service.agents.models.base import ModelRequest, ModelTurn, ToolOutcome, Turn, UserTurn
+
+
+def input_messages(request: ModelRequest) -> str:
+    """`gen_ai.input.messages`: what was said before, and in the run. Files by name alone."""
+    return json.dumps([_message(turn) for turn in (*request.earlier, *request.turns)])
+
+
+def output_messages(turn: ModelTurn, finish_reason: str) -> str:
+    """`gen_ai.output.messages`: the reply."""
+    return json.dumps([{**_message(turn), "finish_reason": finish_reason}])
+
+
+def system_instructions(request: ModelRequest) -> str:
+    """`gen_ai.system_instructions`."""
+    return json.dumps([_text(request.instructions)])
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    match turn:
+        case UserTurn():
+            files = [_text(f"[{file.name}, {file.mime_type}]") for file in turn.attachments]
+            return {"role": "user", "parts": [_text(turn.content), *files]}
+        case ToolOutcome():
+            part = {
+                "type": "tool_call_response",
+                "id": turn.tool_call_id,
+                "response": turn.content,
+            }
+            return {"role": "tool", "parts": [part]}
+        case ModelTurn():
+            return {"role": "assistant", "parts": list(_parts(turn))}
+
+
+def _parts(turn: ModelTurn) -> Iterable[dict[str, Any]]:
+    for thinking in turn.thinking:
+        yield {"type": "reasoning", "content": thinking.content}
+    if turn.content:
+        yield _text(turn.content)
+    for call in turn.tool_calls:
+        yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.input}
+
+
+def _text(content: str) -> dict[str, str]:
+    return {"type": "text", "content": content}

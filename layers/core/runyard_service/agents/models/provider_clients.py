@@ -1,0 +1,172 @@
+"""The connection to a provider, opened for one request and closed after it.
+
+An HTTP client belongs to the event loop that it was first used on, and a kept connection does not
+survive a frozen Lambda; a new one per step costs one TLS handshake beside seconds of model time. So
+clients of httpx2 are never shared. The boto3 client is thread-safe and slow to make, so it is kept.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic_ai.models import Model
+
+from runyard_service.agents.definitions.models import Route
+from runyard_service.domain.errors import DefinitionError
+from runyard_service.outbound.tls import tls_context
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+
+OPENAI_URL = "https://api.openai.com/v1"
+ANTHROPIC_URL = "https://api.anthropic.com"
+# A server that asks for no key must still be sent one: the SDKs insist.
+NO_KEY = "no-key"
+CONNECT_SECONDS = 10.0
+_PIECE_BYTES = 64 * 1024
+# One process of the local stack runs many steps at once, each with a connection of its own.
+BEDROCK_CONNECTIONS = 100
+
+
+@asynccontextmanager
+async def open_model(route: Route, api_key: str | None) -> AsyncIterator[Model]:
+    """The route's model, ready for one request.
+
+    Only the provider that is asked for is imported: Anthropic's SDK alone is over a second.
+    """
+    match route.provider:
+        case "openai":
+            async with _http_client(route) as http:
+                yield _openai(route, _key(route, api_key), http)
+        case "anthropic":
+            async with _http_client(route) as http:
+                yield _anthropic(route, _key(route, api_key), http)
+        case "bedrock":
+            if api_key is not None:
+                raise DefinitionError(
+                    "A bedrock route takes no key: the role's credentials are used."
+                )
+            yield _bedrock(route)
+        case _:
+            raise DefinitionError(f"There is no provider named {route.provider!r}.")
+
+
+def preload(providers: Iterable[str]) -> None:
+    """Import what these providers are asked with: a second's work, three with Anthropic's."""
+    for provider in providers:
+        import_module(f"pydantic_ai.models.{provider}")
+    tls_context()
+
+
+def _key(route: Route, api_key: str | None) -> str:
+    """The key to send. One from the environment is never sent to an address of the route's own."""
+    if api_key:
+        return api_key
+    if route.base_url is None:
+        raise DefinitionError(f"The route to {route.model!r} needs an API key.")
+    return NO_KEY
+
+
+def _http_client(route: Route) -> httpx2.AsyncClient:
+    timeout = httpx2.Timeout(route.timeout, connect=min(CONNECT_SECONDS, route.timeout))
+    return httpx2.AsyncClient(
+        timeout=timeout, verify=tls_context(), event_hooks={"request": [_send_in_pieces]}
+    )
+
+
+async def _send_in_pieces(request: httpx2.Request) -> None:
+    """Not as a whole: TLS would hold all of it once more, and with files it has many megabytes."""
+    request.stream = _Pieces(request.content)
+
+
+class _Pieces(httpx2.AsyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for begin in range(0, len(self._content), _PIECE_BYTES):
+            yield self._content[begin : begin + _PIECE_BYTES]
+
+
+def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
+    from openai import AsyncOpenAI
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    url = route.base_url or OPENAI_URL
+    client = AsyncOpenAI(
+        api_key=key, base_url=url, max_retries=0, timeout=http.timeout, http_client=http
+    )
+    profile = OpenAIModelProfile(
+        # OpenAI's own word; other servers know `max_tokens` only.
+        openai_chat_supports_max_completion_tokens=_is_openai(url),
+        # The model is told the schema as it is written: the default closes every free object, so
+        # that nothing but `{}` would fit it, and asks for `strict`, which other servers refuse.
+        json_schema_transformer=None,
+        # Files are data URIs already, and go out as they are; none is ever another address.
+        openai_chat_supports_file_urls=True,
+    )
+    if route.reasoning is not None and not _is_openai(url):
+        # A model of another server, of which nothing is known: its route says that it can.
+        profile["supports_thinking"] = True
+    return OpenAIChatModel(
+        route.model_name, provider=OpenAIProvider(openai_client=client), profile=profile
+    )
+
+
+def _is_openai(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
+
+
+def _anthropic(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
+    from anthropic import AsyncAnthropic
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    client = AsyncAnthropic(
+        api_key=key,
+        base_url=route.base_url or ANTHROPIC_URL,
+        max_retries=0,
+        timeout=http.timeout,
+        http_client=http,
+    )
+    return AnthropicModel(route.model_name, provider=AnthropicProvider(anthropic_client=client))
+
+
+def _bedrock(route: Route) -> Model:
+    from pydantic_ai.models.bedrock import BedrockConverseModel
+    from pydantic_ai.providers.bedrock import BedrockProvider
+
+    # Lambda names the region AWS_REGION, which botocore does not read.
+    region = route.region or os.environ.get("AWS_REGION")
+    client = _bedrock_client(region, route.base_url, route.timeout)
+    return BedrockConverseModel(route.model_name, provider=BedrockProvider(bedrock_client=client))
+
+
+@lru_cache(maxsize=16)
+def _bedrock_client(
+    region: str | None, endpoint_url: str | None, timeout: float
+) -> "BedrockRuntimeClient":
+    """One client per address and timeout, with no retries of its own: the engine retries.
+
+    Without `endpoint_url` botocore follows AWS_ENDPOINT_URL_BEDROCK_RUNTIME.
+    """
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=min(CONNECT_SECONDS, timeout),
+        read_timeout=timeout,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=BEDROCK_CONNECTIONS,
+    )
+    # A session of its own: boto3's default one must not be used by several threads at once.
+    session = boto3.session.Session(region_name=region)
+    return session.client("bedrock-runtime", endpoint_url=endpoint_url, config=config)

@@ -1,0 +1,170 @@
+"""The model behind a provider: one streamed request per step, by pydantic-ai's direct interface.
+
+`provider_messages.py` translates, `provider_clients.py` connects, `provider_errors.py` says what a
+failure means. These four modules are the only ones that import pydantic-ai.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from decimal import Decimal
+
+from genai_prices import calc_price
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.exceptions import ContentFilterError, ModelConnectionError
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
+
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import ModelEvent, ModelRequest, Reply, TokenUsage
+from runyard_service.agents.models.pricing import price_by_route
+from runyard_service.agents.models.provider_clients import open_model
+from runyard_service.agents.models.provider_errors import PROVIDER_ERRORS, translated
+from runyard_service.agents.models.provider_messages import (
+    to_delta,
+    to_messages,
+    to_parameters,
+    to_turn,
+)
+from runyard_service.agents.models.token_bounds import at_most
+from runyard_service.domain.costs import rounded
+
+
+class ProviderModel:
+    """A model of OpenAI, Anthropic, Bedrock, or any server that speaks OpenAI's chat completions.
+
+    Holds no connection, so one instance may serve several threads and event loops at once.
+    """
+
+    def __init__(self, route: Route, api_key: str | None = None) -> None:
+        self._route = route
+        self._api_key = api_key
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Stream one reply: its deltas as they come, then the whole of it.
+
+        Raises as the port says; the provider's exception is not chained, because its text may quote
+        the prompt or the key, and a traceback would log it.
+        """
+        # The connection lives in a task of its own, which alone may close it: a generator that is
+        # left unfinished is closed by the event loop, in whatever task that happens to be.
+        events: asyncio.Queue[ModelEvent | None] = asyncio.Queue()
+        reader = asyncio.create_task(self._read(request, events))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await reader
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    def at_most(self, request: ModelRequest) -> TokenUsage:
+        """An upper bound: bytes for whatever the provider has not counted yet."""
+        return at_most(request)
+
+    def price_of(self, usage: TokenUsage) -> Decimal | None:
+        """By the route's own prices, or else the price table's for the model that it names."""
+        price = price_by_route(self._route, usage)
+        if price is not None:
+            return price
+        counted = RequestUsage(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cached_input_tokens,
+        )
+        return self._listed_price(
+            ModelResponse(
+                parts=[],
+                usage=counted,
+                model_name=self._route.model_name,
+                provider_name=self._route.provider,
+            )
+        )
+
+    async def _read(
+        self, request: ModelRequest, events: "asyncio.Queue[ModelEvent | None]"
+    ) -> None:
+        """Put what the provider sends into `events`, and None behind the last."""
+        messages, parameters = to_messages(request), to_parameters(request)
+        try:
+            async with (
+                open_model(self._route, self._api_key) as model,
+                model_request_stream(
+                    model,
+                    messages,
+                    model_settings=self._settings(request),
+                    model_request_parameters=parameters,
+                ) as stream,
+            ):
+                async for event in stream:
+                    if (delta := to_delta(event)) is not None:
+                        events.put_nowait(delta)
+                response = stream.get()
+            _check_whole(response)
+            events.put_nowait(self._reply(response))
+        except PROVIDER_ERRORS as error:
+            raise translated(error) from None
+        finally:
+            events.put_nowait(None)
+
+    def _settings(self, request: ModelRequest) -> ModelSettings:
+        settings = ModelSettings(request_timeout=self._route.timeout)
+        if request.max_output_tokens is not None:
+            settings["max_tokens"] = request.max_output_tokens
+        if (mode := self._route.reasoning) is not None:
+            settings["thinking"] = False if mode == "off" else mode
+        return settings
+
+    def _reply(self, response: ModelResponse) -> Reply:
+        usage = TokenUsage(
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+            cached_input_tokens=response.usage.cache_read_tokens,
+        )
+        return Reply(
+            turn=to_turn(response.parts),
+            usage=usage,
+            cost_usd=self._cost(response, usage),
+            model=response.model_name or self._route.model_name,
+            is_cut=response.finish_reason == "length",
+        )
+
+    def _cost(self, response: ModelResponse, usage: TokenUsage) -> Decimal | None:
+        """The price of the reply; None where the provider counted nothing or no price is known.
+
+        The route's own prices go first.
+        """
+        if response.usage.unmeasured_requests:
+            return None
+        price = price_by_route(self._route, usage)
+        return self._listed_price(response) if price is None else price
+
+    def _listed_price(self, response: ModelResponse) -> Decimal | None:
+        try:
+            if self._route.base_url is None or self._route.provider == "bedrock":
+                return rounded(response.cost().total_price)
+            # At another address the same model's name says nothing about its price.
+            price = calc_price(
+                response.usage,
+                response.model_name or self._route.model_name,
+                provider_api_url=self._route.base_url,
+                genai_request_timestamp=response.timestamp,
+            )
+            return rounded(price.total_price)
+        except (LookupError, ValueError):
+            return None
+
+
+def _check_whole(response: ModelResponse) -> None:
+    """Refuse a reply that was withheld, and one whose stream ended before it said why it stops.
+
+    pydantic-ai takes a stream without a stop reason for a finished one; to a journal it is half a
+    reply, because a cut connection may look like the end of the stream.
+    """
+    name = response.model_name or ""
+    if response.finish_reason == "content_filter":
+        raise ContentFilterError("content filter")
+    if response.finish_reason == "error" or "finish_reason" not in (
+        response.provider_details or {}
+    ):
+        raise ModelConnectionError(name, "the stream ended early", phase="read")

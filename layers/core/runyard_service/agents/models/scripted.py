@@ -1,0 +1,164 @@
+"""The model `scripted:…`: plays a written dialogue, so that everything runs with no model account.
+
+It keeps no state: which turn comes next follows from the conversation alone, so a step that is
+taken up again plays the same turn again.
+"""
+
+import asyncio
+import json
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from runyard_service.agents.definitions.conditions import fill, holds
+from runyard_service.agents.definitions.models import OUTPUT_TOOL, Route
+from runyard_service.agents.definitions.script import Script, ScriptedTurn
+from runyard_service.agents.models.attachments import text_of
+from runyard_service.agents.models.base import (
+    ModelEvent,
+    ModelRequest,
+    ModelTurn,
+    ReasoningDelta,
+    Reply,
+    ResponseDelta,
+    TokenUsage,
+    ToolCall,
+    ToolOutcome,
+    Turn,
+    UserTurn,
+)
+from runyard_service.agents.models.pricing import price_by_route
+from runyard_service.domain.content_types import is_text
+from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.domain.ids import new_id
+
+# One read from a provider that is in a hurry brings several deltas.
+_DELTAS_OF_A_READ = 10
+
+_WORDS = re.compile(r"\S+\s*|\s+")
+
+
+class ScriptedModel:
+    """A model that answers by its script."""
+
+    def __init__(self, route: Route, script: Mapping[str, Any]) -> None:
+        self._route = route
+        self._script = Script.model_validate(script)
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Play the next turn. Raises ModelRefusedError where the script has none for this case."""
+        turn, scene = self._next_turn(request)
+        await asyncio.sleep(turn.delay_ms / 1000)
+        if turn.fail and (turn.fail.attempts is None or request.attempt <= turn.fail.attempts):
+            if turn.fail.kind == "refused":
+                raise ModelRefusedError("the script says that the model refuses")
+            raise ModelUnavailableError("the script says that the model is unavailable")
+        usage, allowed = _usage(turn, scene), request.max_output_tokens
+        is_cut = allowed is not None and usage.output_tokens > allowed
+        content = ""
+        for place, delta in enumerate(_deltas(turn, scene)[: allowed if is_cut else None]):
+            yield delta
+            content += delta.delta if isinstance(delta, ResponseDelta) else ""
+            if turn.pace_ms or place % _DELTAS_OF_A_READ == 0:
+                await asyncio.sleep(turn.pace_ms / 1000)
+        if is_cut and allowed is not None:
+            usage = replace(usage, output_tokens=allowed)
+        yield Reply(
+            turn=ModelTurn(content, () if is_cut else _calls(turn, scene)),
+            usage=usage,
+            cost_usd=self.price_of(usage),
+            model="scripted",
+            is_cut=is_cut,
+        )
+
+    def at_most(self, request: ModelRequest) -> TokenUsage:
+        """What the next turn uses, exactly, as long as it is not cut."""
+        return _usage(*self._next_turn(request))
+
+    def price_of(self, usage: TokenUsage) -> Decimal | None:
+        """By the route's own prices: no table knows a script."""
+        return price_by_route(self._route, usage)
+
+    def _next_turn(self, request: ModelRequest) -> tuple[ScriptedTurn, Mapping[str, Any]]:
+        scene: dict[str, Any] = {"input": request.input, "results": {}}
+        if files := _files(request.turns):
+            scene["files"] = files
+        dialogue = next((one for one in self._script.dialogues if holds(one.when, scene)), None)
+        if dialogue is None:
+            raise ModelRefusedError("the script has no dialogue for this input")
+        remaining = deque(dialogue.turns)
+        turn: ScriptedTurn | None = None
+        # Walk over the replies given so far: each took the first turn that fitted at its time.
+        for results in _results_before_each_reply(request.turns):
+            scene["results"] = results
+            while remaining and not holds(remaining[0].when, scene):
+                remaining.popleft()
+            if not remaining:
+                raise ModelRefusedError(f"the dialogue {dialogue.name!r} has no further turn")
+            turn = remaining.popleft()
+        assert turn is not None, "there is always the present reply"
+        return turn, scene
+
+
+def _deltas(turn: ScriptedTurn, scene: Mapping[str, Any]) -> list[ReasoningDelta | ResponseDelta]:
+    thoughts = [ReasoningDelta(word) for word in _WORDS.findall(str(fill(turn.think, scene)))]
+    text = [ResponseDelta(word) for word in _WORDS.findall(str(fill(turn.say, scene)))]
+    return [*thoughts, *text] * turn.repeat
+
+
+def _calls(turn: ScriptedTurn, scene: Mapping[str, Any]) -> tuple[ToolCall, ...]:
+    calls = [ToolCall(new_id(), call.tool, fill(call.input, scene)) for call in turn.call]
+    if turn.output is not None:
+        calls.append(ToolCall(new_id(), OUTPUT_TOOL, fill(turn.output, scene)))
+    return tuple(calls)
+
+
+def _usage(turn: ScriptedTurn, scene: Mapping[str, Any]) -> TokenUsage:
+    """What the turn states, or its words."""
+    if turn.usage is not None:
+        return TokenUsage(**turn.usage.model_dump())
+    words = _count_words(str(fill(turn.think, scene))) + _count_words(str(fill(turn.say, scene)))
+    return TokenUsage(_count_words(json.dumps(scene, default=str)), words * turn.repeat)
+
+
+def _results_before_each_reply(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """What each reply, the present one last, knew of the tools' results."""
+    results: dict[str, Any] = {}
+    known: list[dict[str, Any]] = []
+    for turn in turns:
+        if isinstance(turn, ModelTurn):
+            known.append(dict(results))
+        elif isinstance(turn, ToolOutcome):
+            results[turn.tool_name] = {"failed": turn.is_error, "content": _data(turn.content)}
+    return [*known, results]
+
+
+def _files(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": attachment.name,
+            "mime_type": attachment.mime_type,
+            "size": attachment.size,
+            "text": text_of(attachment) if is_text(attachment.mime_type) else None,
+            "shown": len(attachment.data),
+        }
+        for turn in turns
+        if isinstance(turn, UserTurn)
+        for attachment in turn.attachments
+    ]
+
+
+@lru_cache(maxsize=4096)  # All results are looked at again at every step.
+def _data(content: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content
+
+
+def _count_words(text: str) -> int:
+    return len(text.split())

@@ -1,0 +1,93 @@
+"""The most tokens that a provider can count for a request, known before it is sent.
+
+What the provider counted for the newest reply, it counts again for the same words; of what is new
+since, a token is at least one byte of UTF-8. So the first request of a run is bounded generously
+and every later one closely.
+"""
+
+import json
+from collections.abc import Iterable
+
+from runyard_service.agents.models.attachments import contents_of
+from runyard_service.agents.models.base import (
+    ModelRequest,
+    ModelTurn,
+    TokenUsage,
+    ToolOutcome,
+    ToolSpec,
+    Turn,
+    UserTurn,
+)
+
+# Of a reply whose agent sets no `max_output_tokens`; sent to the provider, so that it holds.
+DEFAULT_OUTPUT_TOKENS = 4096
+
+# What providers add to a request: words about how tools are called (Anthropic: 346 tokens), the
+# frame of each message or tool (below ten tokens).
+REQUEST_FRAME_TOKENS = 1024
+PART_FRAME_TOKENS = 16
+
+# An image: Anthropic's largest count is 4,784, OpenAI's 1,445 (of its small models a multiple). A
+# PDF, as text and images of up to 100 pages: what fits a window, for more would be refused.
+IMAGE_TOKENS = 6_000
+PDF_TOKENS = 200_000
+
+
+def at_most(request: ModelRequest) -> TokenUsage:
+    """The tokens of the request, and those of the longest reply that it allows."""
+    output = request.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+    known = request.reported
+    places = [n for n, turn in enumerate(request.turns) if isinstance(turn, ModelTurn)]
+    if known is None or not places:
+        return TokenUsage(_whole(request), output)
+    new = request.turns[places[-1] + 1 :]
+    return TokenUsage(known.input_tokens + known.output_tokens + _of_turns(new), output)
+
+
+def _whole(request: ModelRequest) -> int:
+    tools = [*request.tools, *([request.output_tool] if request.output_tool else [])]
+    return (
+        REQUEST_FRAME_TOKENS
+        + _bytes(request.instructions)
+        + sum(map(_of_tool, tools))
+        + _of_turns(request.earlier)
+        + _of_turns(request.turns)
+    )
+
+
+def _of_tool(tool: ToolSpec) -> int:
+    schema = json.dumps(dict(tool.parameters))
+    return PART_FRAME_TOKENS + _bytes(tool.name) + _bytes(tool.description) + _bytes(schema)
+
+
+def _of_turns(turns: Iterable[Turn]) -> int:
+    return sum(PART_FRAME_TOKENS + _of_turn(turn) for turn in turns)
+
+
+def _of_turn(turn: Turn) -> int:
+    match turn:
+        case UserTurn():
+            return sum(
+                _bytes(piece) if isinstance(piece, str) else _of_binary(piece.mime_type)
+                for piece in contents_of(turn)
+            )
+        case ModelTurn():
+            calls = sum(
+                PART_FRAME_TOKENS + _bytes(call.name) + _bytes(json.dumps(dict(call.input)))
+                for call in turn.tool_calls
+            )
+            # A signature stands for reasoning that the provider may count in full.
+            thoughts = sum(
+                _bytes(part.content) + _bytes(part.signature or "") for part in turn.thinking
+            )
+            return _bytes(turn.content) + calls + thoughts
+        case ToolOutcome():
+            return _bytes(turn.tool_name) + _bytes(turn.content)
+
+
+def _of_binary(mime_type: str) -> int:
+    return IMAGE_TOKENS if mime_type.startswith("image/") else PDF_TOKENS
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

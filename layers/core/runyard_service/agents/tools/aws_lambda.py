@@ -1,0 +1,107 @@
+"""The `lambda` tool: another Lambda function, invoked by name with the arguments as its event."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+
+from runyard_service.agents.definitions.models import LambdaTool
+from runyard_service.agents.tools.base import ToolFailedError, ToolInvocation
+from runyard_service.domain.errors import FailureKind
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+EXCERPT_CHARACTERS = 500
+CONNECT_SECONDS = 5.0
+_KINDS: Mapping[str, FailureKind] = {
+    "EC2ThrottledException": "overloaded",
+    "ResourceNotReadyException": "overloaded",
+    "ServiceException": "overloaded",
+    "TooManyRequestsException": "rate_limited",
+}
+
+
+async def call_lambda(tool: LambdaTool, invocation: ToolInvocation) -> str:
+    """Invoke the function and wait for its answer; JSON text comes back as it is.
+
+    Raises ToolFailedError: `lambda_error` where the function failed, `lambda_refused` where AWS did
+    not invoke it, `timeout`, `unreachable`.
+    """
+    return await asyncio.to_thread(_invoke, tool, invocation)
+
+
+def _invoke(tool: LambdaTool, invocation: ToolInvocation) -> str:
+    try:
+        response = _client(tool.timeout).invoke(
+            FunctionName=tool.function,
+            InvocationType="RequestResponse",
+            ClientContext=_client_context(invocation),
+            Payload=json.dumps(dict(invocation.input)).encode(),
+        )
+        payload = response["Payload"].read().decode("utf-8", "replace")
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "unknown")
+        message, kind = f"AWS did not invoke it: {code}.", _KINDS.get(code, "refused")
+        raise ToolFailedError("lambda_refused", message, kind=kind) from error
+    except ReadTimeoutError as error:
+        message = f"No answer within {tool.timeout:g} s."
+        raise ToolFailedError("timeout", message, kind="network", is_in_doubt=True) from error
+    except BotoCoreError as error:
+        was_sent = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
+        message = "Lambda broke off." if was_sent else "Lambda cannot be reached."
+        raise ToolFailedError(
+            "unreachable", message, kind="network", is_in_doubt=was_sent
+        ) from error
+    if response.get("FunctionError"):
+        raise ToolFailedError("lambda_error", _failure(payload))
+    return _result(payload)
+
+
+@lru_cache(maxsize=16)
+def _client(timeout: float) -> "LambdaClient":
+    """A client that never repeats an invocation by itself: it could do the work twice."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=timeout,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=50,
+    )
+    return boto3.session.Session().client("lambda", config=config)
+
+
+def _client_context(invocation: ToolInvocation) -> str:
+    """The idempotency key, which the function finds in `context.client_context.custom`."""
+    custom = {"run_id": invocation.run_id, "tool_call_id": invocation.tool_call_id}
+    return base64.b64encode(json.dumps({"custom": custom}).encode()).decode()
+
+
+def _failure(payload: str) -> str:
+    """The type and message of the function's error, without its stack."""
+    try:
+        error = json.loads(payload)
+        text = f"{error['errorType']}: {error['errorMessage']}"
+    except (ValueError, TypeError, KeyError):
+        text = "The function failed."
+    return text[:EXCERPT_CHARACTERS]
+
+
+def _result(payload: str) -> str:
+    """A JSON string without its quotes, any other JSON as it is."""
+    try:
+        value = json.loads(payload)
+    except ValueError:
+        return payload
+    return value if isinstance(value, str) else payload

@@ -1,0 +1,62 @@
+"""The port to a tool: one call in, its text or its failure out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runyard_service.domain.errors import TRANSIENT_KINDS, FailureKind, RunyardError
+from runyard_service.outbound.circuit_breaker import Circuits
+
+
+@dataclass(frozen=True)
+class ToolInvocation:
+    """One call to be made. `tool_call_id` is also the idempotency key towards the tool."""
+
+    run_id: str
+    tool_call_id: str
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolEnvironment:
+    """What an installation gives to its tools.
+
+    `variables` are the values of `${NAME}`; `private_hosts` are the `host:port` that may be reached
+    though their address is private. `circuits` are what this process knows of their addresses.
+    """
+
+    variables: Mapping[str, str]
+    private_hosts: tuple[str, ...] = ()
+    circuits: Circuits = field(default_factory=Circuits)
+
+
+class ToolFailedError(RunyardError):
+    """The tool did not do what it was asked; the model is told `code` and `message`.
+
+    `retry_after` is the tool's own wish in seconds, where it gave one. `was_tried` is False where
+    the call was not made, because the tool is known to fail; `is_in_doubt` where it was sent and
+    nobody knows what became of it.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        kind: FailureKind = "refused",
+        retry_after: float | None = None,
+        was_tried: bool = True,
+        is_in_doubt: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.kind = kind
+        self.retry_after = retry_after
+        self.was_tried = was_tried
+        self.is_in_doubt = is_in_doubt
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.was_tried and self.kind in TRANSIENT_KINDS

@@ -1,0 +1,93 @@
+"""The one door to the tools that a machine executes, whatever their kind."""
+
+import asyncio
+from typing import assert_never
+
+from runyard_service.agents.definitions.models import (
+    ExecutableTool,
+    HttpTool,
+    LambdaTool,
+    PythonTool,
+)
+from runyard_service.agents.tools.addresses import host_of
+from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
+
+EXCERPT_CHARACTERS = 200
+
+
+async def call_tool(
+    tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
+) -> str:
+    """Call the tool and give its result as text.
+
+    Raises ToolFailedError for whatever went wrong, `timeout` after `tool.timeout` seconds among it,
+    and `unavailable` where the tool's address is known to fail, so that the call was not made.
+    """
+    circuit = environment.circuits.of(address) if (address := _address(tool, environment)) else None
+    if circuit and (refusal := circuit.refusal()):
+        raise ToolFailedError("unavailable", refusal, kind="overloaded", was_tried=False)
+    try:
+        result = await _called(tool, invocation, environment)
+    except ToolFailedError as error:
+        # An answer of whatever status is from one that lives, and may be about this call alone.
+        if circuit and error.kind == "network":
+            # Not the message: it quotes the tool, and others' runs are told of the circuit.
+            circuit.failed(f"The call before failed: {error.code}.", error.retry_after)
+        elif circuit:
+            circuit.succeeded()
+        raise
+    if circuit:
+        circuit.succeeded()
+    return result
+
+
+def _address(tool: ExecutableTool, environment: ToolEnvironment) -> str:
+    """What stands or falls together: the host of an API, or one function; empty for our own."""
+    match tool:
+        case HttpTool():
+            return host_of(tool.url, environment.variables)
+        case LambdaTool():
+            return f"function {tool.function}"
+        case PythonTool():
+            return ""
+        case _:
+            assert_never(tool)
+
+
+async def _called(
+    tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
+) -> str:
+    limit = asyncio.timeout(tool.timeout)
+    try:
+        async with limit:
+            return await _dispatched(tool, invocation, environment)
+    except ToolFailedError:
+        raise
+    # Behind this door is code that is not ours: its fault is the model's news, not ours to fail on.
+    except Exception as error:
+        if limit.expired():
+            message = f"No answer within {tool.timeout:g} s."
+            raise ToolFailedError("timeout", message, kind="network", is_in_doubt=True) from error
+        message = f"{type(error).__name__}: {error}"[:EXCERPT_CHARACTERS]
+        raise ToolFailedError("tool_error", message) from error
+
+
+async def _dispatched(
+    tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
+) -> str:
+    # Each kind brings a library that an agent without it should not have to load.
+    match tool:
+        case HttpTool():
+            from runyard_service.agents.tools.http import call_http
+
+            return await call_http(tool, invocation, environment)
+        case PythonTool():
+            from runyard_service.agents.tools.python import call_python
+
+            return await call_python(tool, invocation)
+        case LambdaTool():
+            from runyard_service.agents.tools.aws_lambda import call_lambda
+
+            return await call_lambda(tool, invocation)
+        case _:
+            assert_never(tool)

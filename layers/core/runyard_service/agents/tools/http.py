@@ -1,0 +1,146 @@
+"""The `http` tool: an HTTP API as a tool, its request written as templates in the agent's file."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from runyard_service.agents.definitions.models import HttpTool
+from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
+from runyard_service.domain.errors import FailureKind
+from runyard_service.outbound.retry_after import retry_after_of
+from runyard_service.outbound.safe_client import OutgoingRequest, OutgoingResponse, fetch
+
+PLACEHOLDER = re.compile(r"\$\{(?P<variable>[A-Za-z_]\w*)\}|\{(?P<argument>[A-Za-z_][\w-]*)\}")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# The client sets these itself.
+OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+EXCERPT_CHARACTERS = 500
+# A 500 is not among them: it may be a fault that every such call meets.
+_KINDS: Mapping[int, FailureKind] = {
+    400: "invalid",
+    404: "invalid",
+    408: "network",
+    422: "invalid",
+    425: "overloaded",
+    429: "rate_limited",
+    502: "overloaded",
+    503: "overloaded",
+    504: "overloaded",
+}
+# A gateway sent the call on, and did not hear what became of it.
+_NOT_HEARD_OF = frozenset({502, 504})
+
+
+async def call_http(
+    tool: HttpTool, invocation: ToolInvocation, environment: ToolEnvironment
+) -> str:
+    """Make the call that the tool describes; the text of the response is the result.
+
+    Raises ToolFailedError: `http_<status>` for a status of 400 and above, `variable_missing`,
+    `argument_missing`, `argument_refused`, and what `outgoing.fetch` raises.
+    """
+    response = await fetch(_request(tool, invocation, environment), environment.private_hosts)
+    if response.status >= 400:
+        raise ToolFailedError(
+            f"http_{response.status}",
+            _failure(response),
+            kind=_KINDS.get(response.status, "refused"),
+            is_in_doubt=response.status in _NOT_HEARD_OF,
+            retry_after=retry_after_of(response.retry_after),
+        )
+    return response.text
+
+
+def _failure(response: OutgoingResponse) -> str:
+    excerpt = response.text.strip()[:EXCERPT_CHARACTERS]
+    return f"HTTP {response.status}: {excerpt}" if excerpt else f"HTTP {response.status}"
+
+
+def _request(
+    tool: HttpTool, invocation: ToolInvocation, environment: ToolEnvironment
+) -> OutgoingRequest:
+    arguments = {name: value for name, value in invocation.input.items() if value is not None}
+    url = _url(tool.url, arguments, environment.variables)
+    headers = _headers(tool, arguments, environment.variables)
+    named = {
+        match["argument"]
+        for text in (tool.url, *tool.headers.values())
+        for match in PLACEHOLDER.finditer(text)
+    }
+    rest = {name: value for name, value in arguments.items() if name not in named}
+    body = None
+    if tool.method in {"GET", "DELETE"}:
+        url = _with_query(url, rest)
+    else:
+        body = json.dumps(rest, ensure_ascii=False).encode()
+        headers.setdefault("content-type", "application/json")
+    if tool.effect == "idempotent" or tool.method != "GET":
+        headers.setdefault("idempotency-key", invocation.tool_call_id)
+    return OutgoingRequest(tool.method, url, headers, body, tool.timeout, tool.max_response_bytes)
+
+
+def _url(template: str, arguments: Mapping[str, Any], variables: Mapping[str, str]) -> str:
+    """The URL with its arguments percent-encoded; none of them can leave its place in the path."""
+    path, mark, query = template.partition("?")
+    rendered = _rendered(path, arguments, variables, lambda text: quote(text, safe=""))
+    # `.` needs no encoding, yet `..` would climb to another resource.
+    if {".", ".."} & set(urlsplit(rendered).path.split("/")):
+        raise ToolFailedError(
+            "argument_refused", "An argument would change the path of the address."
+        )
+    for match in PLACEHOLDER.finditer(path):
+        if match["argument"] and arguments[match["argument"]] == "":
+            raise ToolFailedError("argument_missing", f"{match['argument']!r} must not be empty.")
+    return rendered + mark + _rendered(query, arguments, variables, lambda text: quote(text, ""))
+
+
+def _headers(
+    tool: HttpTool, arguments: Mapping[str, Any], variables: Mapping[str, str]
+) -> dict[str, str]:
+    headers = {
+        name.lower(): _rendered(value, arguments, variables, lambda text: text)
+        for name, value in tool.headers.items()
+        if name.lower() not in OWN_HEADERS
+    }
+    for name, value in headers.items():
+        if CONTROL_CHARACTERS.search(value):
+            raise ToolFailedError("argument_refused", f"The header {name!r} cannot hold that.")
+    return headers
+
+
+def _rendered(
+    template: str,
+    arguments: Mapping[str, Any],
+    variables: Mapping[str, str],
+    encode: Callable[[str], str],
+) -> str:
+    """The template with its values. One pass: an argument that looks like `${NAME}` stays text."""
+
+    def value(match: re.Match[str]) -> str:
+        if variable := match["variable"]:
+            if variable not in variables:
+                raise ToolFailedError("variable_missing", f"${{{variable}}} is not set.")
+            return variables[variable]
+        name = match["argument"]
+        if name not in arguments:
+            raise ToolFailedError("argument_missing", f"The argument {name!r} is needed.")
+        return encode(_text(arguments[name]))
+
+    return PLACEHOLDER.sub(value, template)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _with_query(url: str, arguments: Mapping[str, Any]) -> str:
+    pairs = [
+        (name, _text(item))
+        for name, value in arguments.items()
+        for item in (value if isinstance(value, list) else [value])
+    ]
+    if not pairs:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"

@@ -1,0 +1,152 @@
+"""The ASGI app of both doors: API Gateway's (through Mangum) and the streaming function URL's."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
+from starlette.types import ASGIApp, Scope
+
+from runyard_service import container
+from runyard_service.api.auth import PROJECT_HEADER
+from runyard_service.api.error_handlers import failure, refusal
+from runyard_service.api.idempotency import REPLAYED_HEADER
+from runyard_service.api.openapi import document_with
+from runyard_service.api.rate_limits import RateLimits
+from runyard_service.api.request_ids import RequestIds
+from runyard_service.api.runs import routes as runs_api
+from runyard_service.api.stream_endpoint import StreamDoor
+from runyard_service.api.threads import routes as threads_api
+from runyard_service.api.threads.root_paths import BASE_PATH, ThreadsAtRoot
+from runyard_service.domain.errors import DefinitionError, RequestError, RetryableError
+from runyard_service.settings import Settings, settings
+
+_log = logging.getLogger(__name__)
+
+# boto3 blocks, so every call to a store takes a thread for a few milliseconds. A door that serves
+# many requests at once (uvicorn, not Lambda's API function) needs more than asyncio's default.
+_THREADS = 64
+
+CORS_REQUEST_HEADERS = [
+    *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", PROJECT_HEADER)
+]
+CORS_RESPONSE_HEADERS = [
+    *("Link", "Location", "Retry-After", "X-Request-Id", "X-Run-Id", "X-Trace-Id", REPLAYED_HEADER)
+]
+
+
+def create_app(services: container.Services | None = None) -> FastAPI:
+    """The app over these services; by default over this process's own, connected at first use."""
+    app = FastAPI(title="Runyard", version="0.1.0", lifespan=_lifespan, redoc_url=None)
+    app.router.redirect_slashes = False
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
+    app.state.services = services
+    app.state.rate_limits = RateLimits()
+    # Within the next, so that it sees a request under the path of the API that it belongs to.
+    app.add_middleware(_of_its_door, configured=services.settings if services else None)
+    app.add_middleware(ThreadsAtRoot)
+    app.add_middleware(RequestIds, failed=_unexpected)
+    # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
+    app.add_middleware(_with_cors, configured=services.settings if services else None)
+    # Prefixes are given here: to a router that has its own, all of its routes are made twice.
+    app.include_router(runs_api.router, prefix="/v1")
+    app.include_router(threads_api.router, prefix=f"{BASE_PATH}/v1")
+    app.add_exception_handler(RequestError, _request_error)
+    app.add_exception_handler(RetryableError, _unavailable)
+    app.add_exception_handler(DefinitionError, _no_agent)
+    app.add_exception_handler(HTTPException, _http_exception)
+    return app
+
+
+def _of_its_door(app: ASGIApp, configured: Settings | None) -> ASGIApp:
+    """The app, or as much of it as the streaming door takes. Called at the first request."""
+    return StreamDoor(app) if (configured or settings()).door == "stream" else app
+
+
+def _with_cors(app: ASGIApp, configured: Settings | None) -> ASGIApp:
+    """The app with CORS where it is this door's part; on AWS both doors are given it in front.
+
+    Called at the first request, so that nothing is read from the environment before.
+    """
+    origin = (configured or settings()).cors_origin
+    if not origin:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=CORS_REQUEST_HEADERS,
+        expose_headers=CORS_RESPONSE_HEADERS,
+        max_age=600,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="store") as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        await asyncio.to_thread(_read_agents, app)
+        yield
+
+
+def _read_agents(app: FastAPI) -> None:
+    """Have the agents in hand before the first request, and before anybody changes their files."""
+    services: container.Services = app.state.services or container.services()
+    try:
+        services.catalog.agent(services.settings.default_agent)
+    except (DefinitionError, RetryableError) as error:
+        _log.error("agent not available: %s", error)
+
+
+def _unexpected(scope: Scope) -> ASGIApp:
+    return failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return refusal(request.scope, error)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    _log.error("store unavailable", exc_info=error)
+    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
+
+
+async def _no_agent(request: Request, error: Exception) -> Response:
+    # What is wrong with the agent's files is for those who run the service, not for its callers.
+    _log.error("agent not available: %s", error)
+    details = {"agent": "is not available; the service's log says why"}
+    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, details, {"Retry-After": "1"})
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    # Starlette's own: no such route, or no such method on it.
+    assert isinstance(error, HTTPException)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
+    return failure(request.scope, HTTPStatus(error.status_code), headers=headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """What the path takes: Starlette names the methods of its first route only."""
+    return {
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    services: container.Services = app.state.services or container.services()
+    agent = services.catalog.agent(services.settings.default_agent)
+    return document_with(agent.definition.input_schema)

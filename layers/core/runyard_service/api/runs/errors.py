@@ -1,0 +1,65 @@
+"""The Runs API's errors: one table from what went wrong to status, code and body.
+
+No stack trace and no library's own words ever leave: `details` are always ours.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from runyard_service.api.errors import headers_of, shortened
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RequestError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+)
+
+_STATUS: Mapping[type[RequestError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    PayloadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_CODES: Mapping[HTTPStatus, str] = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "payload_too_large",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal_error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
+}
+_PHRASES: Mapping[HTTPStatus, str] = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Payload Too Large"}
+
+
+def problem(
+    status: HTTPStatus,
+    details: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JsonResponse:
+    """`{"error": {code, message, details?}}` with the status's own code and phrase."""
+    error: dict[str, object] = {
+        "code": _CODES.get(status, status.name.lower()),
+        "message": _PHRASES.get(status, status.phrase),
+    }
+    if details:
+        error["details"] = shortened(details)
+    return JsonResponse({"error": error}, status, headers=dict(headers or {}))
+
+
+def problem_of(error: RequestError) -> JsonResponse:
+    """The response to a request that cannot be served."""
+    return problem(_status_of(error), error.details, headers_of(error))
+
+
+def _status_of(error: RequestError) -> HTTPStatus:
+    """By the error's own class, or the next more general one that the table has."""
+    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)

@@ -1,0 +1,61 @@
+"""`/v1/runs/{run_id}/events` and `/stream`: a run's log, page by page and live."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.api.auth import run_of, run_to_stream
+from runyard_service.api.dependencies import Reader, RunId, Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.runs.paging import Page, page_of
+from runyard_service.api.sse import StreamShape
+from runyard_service.api.streaming import StreamRoute, resumed_stream, ticket_view
+from runyard_service.container import Services
+
+router = APIRouter()
+
+STREAM = StreamRoute("/v1/runs/{run_id}/stream", cursor="after_sequence")
+
+
+@router.get("/runs/{run_id}/events")
+async def list_events(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
+    """The run's events, a page at a time, in sequence order or against it."""
+    run = await run_of(services, key, run_id)
+    page = page_of(request.query_params, sortable=("sequence",), default_sort="sequence")
+    return JsonResponse(await run_in_threadpool(_read_events, services, run.id, page))
+
+
+def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
+    log = services.stores.log
+    last, _ = log.last(run_id)
+    # Sequences are dense, so a page is a range of them.
+    first, until = page.bounds(last)
+    if page.sort == ("-sequence",):
+        first, until = last + 1 - until, last + 1 - first
+    events = (
+        [
+            event._asdict()
+            for batch in log.read(run_id, first - 1, until=until)
+            for event in batch.events()
+        ]
+        if until >= first
+        else []
+    )
+    if page.sort == ("-sequence",):
+        events.reverse()
+    return {"data": events, "pagination": page.pagination(last)}
+
+
+@router.get("/runs/{run_id}/stream")
+async def stream_events(run_id: RunId, request: Request, services: Uses) -> Response:
+    """The run's events as Server-Sent Events, live, from the cursor on."""
+    run = await run_to_stream(request, services, run_id)
+    return await resumed_stream(request, services, run, STREAM, StreamShape())
+
+
+@router.post("/runs/{run_id}/ticket")
+async def create_ticket(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
+    """A ticket for the run's stream, for clients that can send no header."""
+    run = await run_of(services, key, run_id)
+    return JsonResponse({"data": await ticket_view(request, services, run.id, STREAM)})

@@ -1,0 +1,129 @@
+"""`POST /v1/files`, and files that come along with `POST /v1/runs` as `multipart/form-data`.
+
+No request of more than MAX_BODY_BYTES gets in; a larger file is announced here by a JSON body, and
+uploaded straight to S3.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, File, NewFile
+from runyard_service.api.auth import authorized
+from runyard_service.api.bodies import MAX_BODY_BYTES, parsed_body, parsed_json, validated
+from runyard_service.api.dependencies import Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.multipart import WAY_OUT, Form, is_multipart, multipart_form
+from runyard_service.api.runs.schemas import MAX_FILES, CreateFile, CreateRun
+from runyard_service.domain.content_types import clean_type, safe_name
+from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
+
+router = APIRouter()
+
+
+async def _uploader(request: Request, services: Uses) -> AccessKey:
+    return await authorized(request, services, "files:write")
+
+
+Uploader = Annotated[AccessKey, Depends(_uploader)]
+
+
+@router.post("/files")
+async def create_file(request: Request, services: Uses, key: Uploader) -> Response:
+    """Keep a file that comes with the request, or announce one that is uploaded to S3."""
+    files, project_id = services.stores.files, key.project_id
+    limit = services.settings.max_body_bytes
+    if not is_multipart(request):
+        body = await parsed_body(request, CreateFile, limit)
+        file, upload = await run_in_threadpool(
+            files.announce, project_id, body.name, body.size, body.mime_type
+        )
+        shown = {"url": upload.url, "fields": upload.fields}
+        return JsonResponse({"data": _file_view(file) | {"upload": shown}})
+    async with multipart_form(request, limit, file_parts=frozenset({"file"})) as form:
+        new = _single(form)
+        kept = await run_in_threadpool(files.keep, project_id, new)
+        return JsonResponse({"data": _file_view(kept)})
+
+
+def _file_view(file: File) -> dict[str, Any]:
+    return {"id": file.id, "name": file.name, "size": file.size, "mime_type": file.mime_type}
+
+
+def _single(form: Form) -> NewFile:
+    faults = dict.fromkeys(form.texts, "is not a known field")
+    if "file" in form.texts:
+        faults["file"] = "must be a file"
+    elif len(form.files) != 1:
+        faults["file"] = "must be given once" if form.files else "is required"
+    if faults:
+        raise InvalidRequestError(faults)
+    return _new_files(form)[0]
+
+
+def _new_files(form: Form) -> list[NewFile]:
+    parts = [part for _, part in form.files]
+    if sum(part.size or 0 for part in parts) > MAX_FILE_BYTES:
+        fault = f"must be at most {MAX_FILE_BYTES} bytes together; {WAY_OUT}"
+        raise PayloadTooLargeError({"files": fault})
+    return [NewFile(part.filename or "", part.content_type, part.file) for part in parts]
+
+
+@asynccontextmanager
+async def create_body(
+    request: Request, max_bytes: int
+) -> AsyncIterator[tuple[CreateRun, list[NewFile]]]:
+    """The body of `POST /v1/runs`, of either kind, and the files that come with it.
+
+    Raises what `parsed_body` raises, with the same words for the same fault.
+    """
+    if not is_multipart(request):
+        yield await parsed_body(request, CreateRun, max_bytes), []
+        return
+    async with multipart_form(request, max_bytes, file_parts=frozenset({"files"})) as form:
+        body = validated(_fields(form.texts), CreateRun)
+        if len(form.files) > MAX_FILES:
+            raise InvalidRequestError({"files": f"must have at most {MAX_FILES} items"})
+        yield body, _new_files(form)
+
+
+def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
+    """The text parts as the JSON body would have them."""
+    faults = {
+        # Ids go into a JSON body; files that come along need none.
+        name: "must be a file" if name == "files" else "is not a known field"
+        for name in texts
+        if name in ("files", "file_ids")
+    }
+    if faults:
+        raise InvalidRequestError(faults)
+    fields: dict[str, Any] = dict(texts)
+    if "input" in fields:
+        fields["input"] = parsed_json(texts["input"], "input")
+    for name in ("background", "stream"):
+        if texts.get(name) in ("true", "false"):  # Anything else is refused as it is.
+            fields[name] = texts[name] == "true"
+    return fields
+
+
+def fingerprint_of(body: CreateRun, uploads: Sequence[NewFile]) -> dict[str, Any]:
+    """What is asked, as JSON values: the files by their content."""
+    asked: dict[str, Any] = body.model_dump(mode="json")
+    if uploads:
+        asked["uploads"] = [
+            [safe_name(new.name), clean_type(new.mime_type), _digest(new)] for new in uploads
+        ]
+    return asked
+
+
+def _digest(new: NewFile) -> str:
+    new.body.seek(0)
+    digest = hashlib.sha256()
+    while chunk := new.body.read(MAX_BODY_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,35 @@
+"""`GET /v1/input-requests`: the inbox, every question of the project that waits for an answer."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.api.dependencies import Reader, Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.runs.paging import Page, page_of
+from runyard_service.api.runs.schemas import request_view
+from runyard_service.container import Services
+
+router = APIRouter()
+
+
+@router.get("/input-requests")
+async def list_input_requests(request: Request, services: Uses, key: Reader) -> Response:
+    """The open questions of the project's runs, oldest first."""
+    query = request.query_params
+    faults = faults_of_names(query, {"page", "page_size"})
+    page = page_of(query, ("created_at",), "created_at", known_faults=faults)
+    return JsonResponse(await run_in_threadpool(_read_page, services, key.project_id, page))
+
+
+def _read_page(services: Services, project_id: str, page: Page) -> dict[str, Any]:
+    requests = services.stores.input_requests
+    total = requests.count_open(project_id)
+    first, last = page.bounds(total)
+    data = [
+        {"run_id": request.run_id, **request_view(request)}
+        for request in requests.open_of_project(project_id, first, last)
+    ]
+    return {"data": data, "pagination": page.pagination(total)}

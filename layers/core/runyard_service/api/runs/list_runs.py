@@ -1,0 +1,74 @@
+"""`GET /v1/runs`: the runs of the key's project, filtered, sorted, page by page."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
+    SHOWN_STATUSES,
+    SORTABLE,
+    RunFilter,
+)
+from runyard_service.api.dependencies import Reader, Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.runs.paging import Page, page_of
+from runyard_service.api.runs.schemas import run_view
+from runyard_service.container import Services
+from runyard_service.domain.ids import is_id
+from runyard_service.domain.input_requests import InputRequest
+from runyard_service.domain.runs import Run
+
+router = APIRouter()
+
+_PARAMETERS = {"status", "user_id", "session_id", "page", "page_size", "sort"}
+# A page of waiting runs asks for the questions of each; a few at a time keep that short.
+_READERS = 8
+
+
+@router.get("/runs")
+async def list_runs(request: Request, services: Uses, key: Reader) -> Response:
+    """The project's runs, newest first unless asked otherwise."""
+    query = request.query_params
+    faults = faults_of_names(query, _PARAMETERS, repeatable={"status"})
+    wanted = _filter(query, key.project_id, faults)
+    page = page_of(query, SORTABLE, "-started_at", known_faults=faults)
+    return JsonResponse(await run_in_threadpool(_read_page, services, wanted, page))
+
+
+def _filter(query: QueryParams, project_id: str, faults: dict[str, str]) -> RunFilter:
+    statuses, user_id = frozenset(query.getlist("status")), query.get("user_id")
+    if not statuses <= set(SHOWN_STATUSES):
+        faults["status"] = f"must be one of: {', '.join(SHOWN_STATUSES)}"
+    if user_id is not None and not 1 <= len(user_id) <= 256:
+        faults["user_id"] = "must be 1 to 256 characters long"
+    session_id = query.get("session_id")
+    if session_id is not None:
+        if not is_id(session_id):
+            faults["session_id"] = "must be a UUID"
+        session_id = session_id.lower()
+    return RunFilter(project_id, statuses, user_id, session_id)
+
+
+def _read_page(services: Services, wanted: RunFilter, page: Page) -> dict[str, Any]:
+    stores = services.stores
+    first, _ = page.bounds(0)
+    found = stores.run_lists.page(wanted, page.sort, first, page.size)
+    runs = stores.runs.many(found.ids)
+    questions = _questions(services, [run for run in runs if run.awaits_input])
+    messages = stores.messages.newest_seen(runs)
+    data = [run_view(run, questions.get(run.id, ()), messages.get(run.id)) for run in runs]
+    return {"data": data, "pagination": page.pagination(found.total)}
+
+
+def _questions(services: Services, waiting: list[Run]) -> dict[str, list[InputRequest]]:
+    if not waiting:
+        return {}
+    ids = [run.id for run in waiting]
+    with ThreadPoolExecutor(min(_READERS, len(ids))) as pool:
+        return dict(
+            zip(ids, pool.map(services.stores.input_requests.open_of_run, ids), strict=True)
+        )

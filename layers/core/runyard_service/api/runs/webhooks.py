@@ -1,0 +1,221 @@
+"""`/v1/webhooks`: where the project is told of its runs, and what was sent there."""
+
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.adapters.dynamodb.idempotency import Claim
+from runyard_service.api.auth import authorized
+from runyard_service.api.bodies import parsed_body
+from runyard_service.api.dependencies import Uses, in_path
+from runyard_service.api.idempotency import once
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.runs.paging import page_of
+from runyard_service.api.runs.webhook_schemas import (
+    ChangeWebhook,
+    CreateWebhook,
+    RotateSecret,
+    delivery_view,
+    webhook_view,
+)
+from runyard_service.application.webhooks.redeliver import redeliver, send_ping
+from runyard_service.application.webhooks.webhook_urls import fault_of_url
+from runyard_service.container import Services
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import InvalidRequestError, NotFoundError
+from runyard_service.domain.ids import is_id, new_id
+from runyard_service.domain.webhooks import Delivery, Webhook
+
+router = APIRouter(prefix="/webhooks")
+
+_Kept = TypeVar("_Kept", Webhook, Delivery)
+
+
+async def _manager(request: Request, services: Uses) -> AccessKey:
+    return await authorized(request, services, "webhooks:write")
+
+
+Manager = Annotated[AccessKey, Depends(_manager)]
+WebhookId = Annotated[str, Depends(in_path("webhook_id"))]
+DeliveryId = Annotated[str, Depends(in_path("delivery_id"))]
+
+
+async def _webhook_of(webhook_id: WebhookId, services: Uses, key: Manager) -> Webhook:
+    return await _found(services.stores.webhooks.get, key.project_id, webhook_id)
+
+
+Known = Annotated[Webhook, Depends(_webhook_of)]
+
+
+async def _delivery_of(delivery_id: DeliveryId, services: Uses, webhook: Known) -> Delivery:
+    return await _found(services.stores.webhook_deliveries.get, webhook.id, delivery_id)
+
+
+KnownDelivery = Annotated[Delivery, Depends(_delivery_of)]
+
+
+async def _found(get: Callable[[str, str], _Kept | None], owner_id: str, name: str) -> _Kept:
+    """What `get` has under this name, which is an id in any spelling. Raises NotFoundError."""
+    found = await run_in_threadpool(get, owner_id, name.lower()) if is_id(name) else None
+    if found is None:
+        raise NotFoundError
+    return found
+
+
+@router.post("")
+async def create_webhook(request: Request, services: Uses, key: Manager) -> Response:
+    """Register an endpoint; the answer shows its secret, and no other one ever does."""
+    body = await parsed_body(request, CreateWebhook)
+    _check_url(services, body.url)
+    return await once(
+        request, services, key, body.model_dump(mode="json"), partial(_create, services, key, body)
+    )
+
+
+async def _create(
+    services: Services, key: AccessKey, body: CreateWebhook, claim: Claim | None
+) -> Response:
+    at = stamp()
+    webhook = Webhook(
+        id=claim.id if claim else new_id(),
+        org_id=key.org_id,
+        project_id=key.project_id,
+        created_at=at,
+        updated_at=at,
+        **body.model_dump(),
+    )
+    webhook, secret = await run_in_threadpool(services.stores.webhooks.create, webhook)
+    return JsonResponse(
+        {"data": {**webhook_view(webhook), "secret": secret.text}},
+        HTTPStatus.CREATED,
+        headers={"Location": f"/v1/webhooks/{webhook.id}"},
+    )
+
+
+def _check_url(services: Services, url: str) -> None:
+    if fault := fault_of_url(url, services.settings.webhook_private_hosts):
+        raise InvalidRequestError({"url": fault})
+
+
+@router.get("")
+async def list_webhooks(request: Request, services: Uses, key: Manager) -> Response:
+    """The project's endpoints, oldest first."""
+    query = request.query_params
+    faults = faults_of_names(query, {"page", "page_size"})
+    page = page_of(query, ("created_at",), "created_at", known_faults=faults)
+    webhooks = await run_in_threadpool(services.stores.webhooks.of_project, key.project_id)
+    first, last = page.bounds(len(webhooks))
+    data = [webhook_view(webhook) for webhook in webhooks[first - 1 : max(last, first - 1)]]
+    return JsonResponse({"data": data, "pagination": page.pagination(len(webhooks))})
+
+
+@router.get("/{webhook_id}")
+async def get_webhook(webhook: Known) -> Response:
+    """The endpoint as it stands."""
+    return JsonResponse({"data": webhook_view(webhook)})
+
+
+@router.patch("/{webhook_id}")
+async def change_webhook(request: Request, services: Uses, webhook: Known) -> Response:
+    """Change what is named; deliveries that wait go to the new address."""
+    body = await parsed_body(request, ChangeWebhook)
+    fields = body.model_dump(exclude_unset=True)
+    if "url" in fields:
+        _check_url(services, fields["url"])
+    if "enabled" in fields:
+        fields["disabled_reason"] = None
+    changed = await run_in_threadpool(services.stores.webhooks.change, webhook, fields)
+    return JsonResponse({"data": webhook_view(changed)})
+
+
+@router.delete("/{webhook_id}")
+async def delete_webhook(services: Uses, webhook: Known) -> Response:
+    """Remove the endpoint; what waits for it is not delivered any more."""
+    await run_in_threadpool(services.stores.webhooks.delete, webhook)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.post("/{webhook_id}/rotate-secret")
+async def rotate_secret(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
+    """Give the endpoint a new secret; for a while deliveries are signed with the old ones too."""
+    body = await parsed_body(request, RotateSecret, optional=True)
+
+    async def rotate(claim: Claim | None) -> Response:
+        secret = await run_in_threadpool(
+            services.stores.webhooks.rotate,
+            webhook,
+            claim.id if claim else new_id(),
+            body.overlap_hours * 3600,
+        )
+        return JsonResponse({"data": {**webhook_view(webhook), "secret": secret.text}})
+
+    return await once(request, services, key, body.model_dump(mode="json"), rotate)
+
+
+@router.post("/{webhook_id}/test")
+async def send_test(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
+    """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
+
+    def send() -> Delivery:
+        return send_ping(services.stores, services.delivery_queue(), webhook)
+
+    return await _sent(request, services, key, send)
+
+
+@router.get("/{webhook_id}/deliveries")
+async def list_deliveries(request: Request, services: Uses, webhook: Known) -> Response:
+    """What was sent in the last 30 days, or is to be, newest first.
+
+    There may be millions, so nobody counts them: a page ends with where the next one begins.
+    """
+    query = request.query_params
+    faults = faults_of_names(query, {"page_size", "before"})
+    before = query.get("before")
+    if before is not None and not is_id(before):
+        faults["before"] = "must be a UUID"
+    page = page_of(query, ("created_at",), "-created_at", known_faults=faults)
+    deliveries = await run_in_threadpool(
+        services.stores.webhook_deliveries.newest,
+        webhook.id,
+        before.lower() if before else None,
+        page.size + 1,
+    )
+    pagination: dict[str, Any] = {"page_size": page.size}
+    if len(deliveries) > page.size:
+        deliveries = deliveries[: page.size]
+        pagination["next_before"] = deliveries[-1].id
+    return JsonResponse({"data": list(map(delivery_view, deliveries)), "pagination": pagination})
+
+
+@router.get("/{webhook_id}/deliveries/{delivery_id}")
+async def get_delivery(delivery: KnownDelivery) -> Response:
+    """One delivery, with every attempt and with what was sent."""
+    return JsonResponse({"data": delivery_view(delivery, whole=True)})
+
+
+@router.post("/{webhook_id}/deliveries/{delivery_id}/redeliver")
+async def redeliver_it(
+    request: Request, services: Uses, key: Manager, webhook: Known, delivery: KnownDelivery
+) -> Response:
+    """Send it once more: the same body and `webhook-id`, with all attempts anew."""
+
+    def send() -> Delivery:
+        return redeliver(services.stores, services.delivery_queue(), webhook, delivery)
+
+    return await _sent(request, services, key, send)
+
+
+async def _sent(
+    request: Request, services: Services, key: AccessKey, send: Callable[[], Delivery]
+) -> Response:
+    async def answer(_: Claim | None) -> Response:
+        sent = await run_in_threadpool(send)
+        return JsonResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
+
+    return await once(request, services, key, {}, answer)

@@ -1,0 +1,62 @@
+"""What a route of this API is given: the caller's key, which may be a whole organization's."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.api.auth import PROJECT_REQUIRED, authorized
+from runyard_service.api.dependencies import Uses, in_path
+from runyard_service.container import Services
+from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
+from runyard_service.domain.ids import is_id
+from runyard_service.domain.threads import Thread
+
+
+async def reader(request: Request, services: Uses) -> AccessKey:
+    """The key of a caller who only looks."""
+    return await authorized(request, services, "runs:read", needs_project=False)
+
+
+async def writer(request: Request, services: Uses) -> AccessKey:
+    """The key of a caller who changes something."""
+    return await authorized(request, services, "runs:write", needs_project=False)
+
+
+Reader = Annotated[AccessKey, Depends(reader)]
+Writer = Annotated[AccessKey, Depends(writer)]
+ThreadId = Annotated[str, Depends(in_path("thread_id"))]
+
+
+def project_of(key: AccessKey) -> str:
+    """The project that something new goes to. Raises InvalidRequestError where none is named."""
+    if not key.project_id:
+        raise InvalidRequestError(PROJECT_REQUIRED)
+    return key.project_id
+
+
+def projects_of(services: Services, key: AccessKey) -> list[str]:
+    """The projects whose runs and threads the key sees."""
+    if key.project_id:
+        return [key.project_id]
+    return services.stores.access_keys.projects_of(key.org_id)
+
+
+async def thread_of(services: Services, key: AccessKey, thread_id: str) -> Thread:
+    """The thread, if the key may see it. Raises ThreadNotFoundError."""
+    return await run_in_threadpool(found_thread, services, key, thread_id)
+
+
+def found_thread(
+    services: Services, key: AccessKey, thread_id: str, *, also_marked: bool = False
+) -> Thread:
+    """The same, for those that wait for the store themselves.
+
+    Whoever deletes a thread also finds one whose deletion was interrupted.
+    """
+    threads = services.stores.threads
+    thread = threads.get(thread_id, also_marked=also_marked) if is_id(thread_id) else None
+    if thread is None or not key.sees(thread.org_id, thread.project_id):
+        raise ThreadNotFoundError
+    return thread

@@ -1,0 +1,138 @@
+"""The Threads API's errors: one table from what went wrong to status, code and message.
+
+The shape is flat, `{code, message, trace_id, details?}`. `details` are always ours.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from runyard_service.api.errors import headers_of, shortened
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.domain import errors
+from runyard_service.domain.errors import RequestError
+
+_REFUSALS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
+    errors.InvalidRequestError: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "validation.error",
+        "The request is not valid.",
+    ),
+    errors.MissingTokenError: (
+        HTTPStatus.UNAUTHORIZED,
+        "auth.missing_token",
+        "An access key is required.",
+    ),
+    errors.UnauthorizedError: (
+        HTTPStatus.UNAUTHORIZED,
+        "auth.invalid_token",
+        "The access key is not valid.",
+    ),
+    errors.ForbiddenError: (
+        HTTPStatus.FORBIDDEN,
+        "auth.forbidden",
+        "The access key lacks the scope for this.",
+    ),
+    errors.NotFoundError: (HTTPStatus.NOT_FOUND, "runs.not_found", "There is no such run."),
+    errors.ThreadNotFoundError: (
+        HTTPStatus.NOT_FOUND,
+        "threads.not_found",
+        "There is no such thread.",
+    ),
+    errors.ProjectNotFoundError: (
+        HTTPStatus.NOT_FOUND,
+        "projects.not_found",
+        "There is no such project.",
+    ),
+    errors.ThreadBusyError: (
+        HTTPStatus.CONFLICT,
+        "runs.thread_busy",
+        "A run is at work in the thread.",
+    ),
+    errors.RunNotActiveError: (
+        HTTPStatus.CONFLICT,
+        "runs.not_active",
+        "The run does not wait for this input.",
+    ),
+    errors.InputAmbiguousError: (
+        HTTPStatus.CONFLICT,
+        "runs.input_ambiguous",
+        "The run asks several things; name one by request_id.",
+    ),
+    errors.ConflictError: (
+        HTTPStatus.CONFLICT,
+        "requests.conflict",
+        "The request contradicts an earlier one.",
+    ),
+    errors.PayloadTooLargeError: (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "requests.too_large",
+        "The request is too large.",
+    ),
+    errors.UnsupportedMediaTypeError: (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "requests.unsupported_media_type",
+        "The body's type is not one that this takes.",
+    ),
+    errors.RunLimitError: (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "runs.limit_exceeded",
+        "As many runs are at work as may be.",
+    ),
+    errors.TooManyRequestsError: (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "requests.rate_limited",
+        "The access key asks too fast.",
+    ),
+    errors.UnavailableError: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "internal.unavailable",
+        "The service cannot do this now; try again.",
+    ),
+}
+# Where there is a status and nothing else.
+_FAILURES: Mapping[HTTPStatus, tuple[str, str]] = {
+    HTTPStatus.NOT_FOUND: ("requests.no_such_route", "There is no such route."),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        "requests.method_not_allowed",
+        "The route does not take this method.",
+    ),
+    HTTPStatus.MISDIRECTED_REQUEST: (
+        "requests.misdirected",
+        "This door takes streams, creates and reads.",
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: _REFUSALS[errors.UnavailableError][1:],
+}
+_INTERNAL = ("internal.error", "Something went wrong here.")
+
+
+def problem_of(error: RequestError, trace_id: str) -> JsonResponse:
+    """The response to a request that cannot be served."""
+    kind = next(kind for kind in type(error).__mro__ if kind in _REFUSALS)
+    status, code, message = _REFUSALS[kind]
+    return _response(status, code, message, trace_id, error.details, headers_of(error))
+
+
+def problem(
+    status: HTTPStatus,
+    trace_id: str,
+    *,
+    details: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JsonResponse:
+    """The response where all that is known is a status."""
+    code, message = _FAILURES.get(status, _INTERNAL)
+    return _response(status, code, message, trace_id, details, headers or {})
+
+
+def _response(
+    status: HTTPStatus,
+    code: str,
+    message: str,
+    trace_id: str,
+    details: Mapping[str, str] | None,
+    headers: Mapping[str, str],
+) -> JsonResponse:
+    body: dict[str, object] = {"code": code, "message": message, "trace_id": trace_id}
+    if details:
+        body["details"] = shortened(details)
+    return JsonResponse(body, status, headers=dict(headers))

@@ -1,0 +1,142 @@
+"""The log's events in this API's words: one in, one out, under the same sequence.
+
+The table names for every type of event the type that this API shows it as, and what becomes of its
+data. An event of a type that is not in it was written by a later release, and goes out as it is.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runyard_service.agents.definitions.input_forms import told
+from runyard_service.api.threads.views import trace_id
+from runyard_service.domain.events import Event, EventType
+from runyard_service.domain.runs import Run
+
+_Data = Mapping[str, Any]
+_View = Callable[[_Data, Run], dict[str, Any]]
+
+
+def event_view(event: Event, run: Run) -> dict[str, Any]:
+    """The event as a stream sends it."""
+    shown_type, data_of = _VIEWS.get(event.type, (event.type, _as_it_is))  # type: ignore[call-overload]
+    return {
+        "seq": event.sequence,
+        "type": shown_type,
+        "data": data_of(event.data, run),
+        "created_at": event.timestamp,
+        "run_id": run.id,
+    }
+
+
+def _as_it_is(data: _Data, _: Run) -> dict[str, Any]:
+    return dict(data)
+
+
+def _without_run(data: _Data, _: Run) -> dict[str, Any]:
+    """The frame names the run already."""
+    return {name: value for name, value in data.items() if name not in ("id", "object", "status")}
+
+
+def _started(_: _Data, run: Run) -> dict[str, Any]:
+    return {
+        "route_id": run.route_id or None,
+        "persona_id": run.agent,
+        "model": run.model or None,
+        "trace_id": trace_id(run),
+    }
+
+
+def _delta(data: _Data, _: Run) -> dict[str, Any]:
+    return {"content": data["delta"], "role": "assistant"}
+
+
+def _thinking(data: _Data, run: Run) -> dict[str, Any]:
+    return {**_delta(data, run), "channel": "thinking"}
+
+
+def _message(data: _Data, _: Run) -> dict[str, Any]:
+    return {"content": data["content"], "role": "assistant", "usage": data.get("usage", {})}
+
+
+def _call(data: _Data, _: Run) -> dict[str, Any]:
+    return {
+        "tool_call_id": data["id"],
+        "tool_name": data["tool"]["name"],
+        "arguments": data["input"],
+    }
+
+
+def _result(data: _Data, _: Run) -> dict[str, Any]:
+    outcome = "error" if "error" in data else "result"
+    return {
+        "tool_call_id": data["id"],
+        "tool_name": data["tool"]["name"],
+        outcome: data[outcome],
+    }
+
+
+def _question(data: _Data, _: Run) -> dict[str, Any]:
+    view = {
+        "request_id": data["id"],
+        "type": data["object"].removeprefix("agent."),
+        "prompt": data["prompt"],
+        "params": data["params"],
+    }
+    # An approval tells what of it may be changed, and both tell how long there is time.
+    further = ("editable_params", "expires_at", "on_expiry")
+    return view | {name: data[name] for name in further if name in data}
+
+
+def _feedback(data: _Data, _: Run) -> dict[str, Any]:
+    return {"request_id": data["id"], "content": _text(data["feedback"])}
+
+
+def _decision(data: _Data, _: Run) -> dict[str, Any]:
+    return {
+        "request_id": data["id"],
+        "is_approved": data["is_approved"],
+        "content": _text(data.get("feedback")),
+    }
+
+
+def _expired(data: _Data, _: Run) -> dict[str, Any]:
+    return {"request_id": data["id"]}
+
+
+def _paused(_: _Data, __: Run) -> dict[str, Any]:
+    return {"reason": "waiting_for_input"}
+
+
+def _completed(data: _Data, _: Run) -> dict[str, Any]:
+    return {"usage": data["usage"], "cost": data["usage"].get("cost_usd")}
+
+
+def _failed(data: _Data, _: Run) -> dict[str, Any]:
+    return {"error_class": data["error"]["code"], "message": data["error"]["message"]}
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else told(value)
+
+
+_VIEWS: Mapping[EventType, tuple[str, _View]] = {
+    "run.started": ("run.started", _started),
+    "agent.reasoning.delta": ("message.delta", _thinking),
+    "agent.response.delta": ("message.delta", _delta),
+    "agent.message.completed": ("message.completed", _message),
+    "agent.tool_call.started": ("tool.call", _call),
+    "agent.tool_call.completed": ("tool.result", _result),
+    "agent.tool_call.failed": ("tool.result", _result),
+    "agent.human_feedback.requested": ("run.waiting_for_input", _question),
+    "agent.human_feedback.received": ("run.input_provided", _feedback),
+    "approval_request.created": ("run.waiting_for_input", _question),
+    "approval_request.resolved": ("run.input_provided", _decision),
+    "input_request.expired": ("run.input_expired", _expired),
+    "run.paused": ("run.paused", _paused),
+    "run.resumed": ("run.resumed", _without_run),
+    "run.recovered": ("run.recovered", _without_run),
+    "run.cancel_requested": ("run.cancel_requested", _without_run),
+    "run.completed": ("run.completed", _completed),
+    "run.failed": ("run.failed", _failed),
+    "run.canceled": ("run.cancelled", _without_run),
+}

@@ -1,0 +1,60 @@
+"""`/v1/runs/{run_id}/events`: a run's log as Server-Sent Events, in this API's words."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pydantic_core
+from fastapi import APIRouter, Request, Response
+
+from runyard_service.adapters.dynamodb.event_log import Batch
+from runyard_service.api.auth import run_of, run_to_stream
+from runyard_service.api.dependencies import RunId, Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.sse import StreamShape
+from runyard_service.api.streaming import StreamRoute, resumed_stream, ticket_view
+from runyard_service.api.threads.dependencies import Reader
+from runyard_service.api.threads.event_views import event_view
+from runyard_service.api.threads.root_paths import BASE_PATH
+from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.events import from_line
+from runyard_service.domain.runs import Run
+
+router = APIRouter()
+
+STREAM = StreamRoute(f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq")
+
+
+@router.get("/runs/{run_id}/events")
+async def stream_events(run_id: RunId, request: Request, services: Uses) -> Response:
+    """The run's events from the cursor on; live, unless `follow` is false."""
+    run = await run_to_stream(request, services, run_id, needs_project=False)
+    shape = StreamShape(partial(_frames, run=run), b": ping\n", _follow(request))
+    return await resumed_stream(request, services, run, STREAM, shape)
+
+
+def _follow(request: Request) -> bool:
+    text = request.query_params.get("follow", "true").strip().lower()
+    if text not in ("true", "false", "1", "0"):
+        raise InvalidRequestError({"follow": "must be true or false"})
+    return text not in ("false", "0")
+
+
+def _frames(batch: Batch, run: Run) -> bytes:
+    """No `event:` line: a browser's `onmessage` gets every one."""
+    return b"".join(
+        b"id: %d\ndata: %b\n\n" % (sequence, _json(event_view(from_line(line), run)))
+        for sequence, line in enumerate(batch.lines, start=batch.first)
+    )
+
+
+def _json(view: Mapping[str, Any]) -> bytes:
+    # Of a line of the log, so every text in it is one that UTF-8 can hold.
+    return pydantic_core.to_json(view)
+
+
+@router.post("/runs/{run_id}/ticket")
+async def create_ticket(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
+    """A ticket for the run's stream, for clients that can send no header."""
+    run = await run_of(services, key, run_id)
+    return JsonResponse(await ticket_view(request, services, run.id, STREAM), 201)

@@ -1,0 +1,78 @@
+"""Lists of runs, newest first: of the whole organization, and of one thread."""
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.adapters.run_deletion import DeletedRun
+from runyard_service.api.dependencies import Uses
+from runyard_service.api.threads.dependencies import Reader, ThreadId, projects_of, thread_of
+from runyard_service.api.threads.paging import page_answer, page_query
+from runyard_service.api.threads.views import STATUSES, brief_view, listed_view
+from runyard_service.container import Services
+from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.ids import is_id
+from runyard_service.domain.runs import Run
+
+router = APIRouter()
+
+
+@router.get("/runs")
+async def list_runs(request: Request, services: Uses, key: Reader) -> Response:
+    """The runs of all projects that the key sees; those that are made meanwhile disturb nothing."""
+    query, limit = page_query(request, frozenset({"before", "status"}))
+    status = query.get("status")
+    if status is not None and status not in STATUSES:
+        raise InvalidRequestError({"status": f"must be one of: {', '.join(STATUSES)}"})
+    runs, following = await run_in_threadpool(_newest, services, key, query, limit)
+    rows = [listed_view(run, services.settings.credits_per_usd) for run in runs]
+    return page_answer(request, rows, following)
+
+
+def _newest(
+    services: Services, key: AccessKey, query: Mapping[str, str], limit: int
+) -> tuple[list[Run], Mapping[str, str] | None]:
+    """The runs of the page, and what the next page's query has differently."""
+    stores = services.stores
+    statuses = STATUSES[query["status"]] if "status" in query else frozenset()
+    before = _cursor(services, key, query.get("before"))
+    projects = projects_of(services, key)
+    ids = stores.run_lists.newest(projects, statuses, before, limit + 1)
+    return stores.runs.many(ids[:limit]), _following(ids, limit)
+
+
+@router.get("/threads/{thread_id}/runs")
+async def list_runs_of_thread(
+    thread_id: ThreadId, request: Request, services: Uses, key: Reader
+) -> Response:
+    """The thread's runs."""
+    query, limit = page_query(request, frozenset({"before"}))
+    thread = await thread_of(services, key, thread_id)
+
+    def newest() -> tuple[list[Run], Mapping[str, str] | None]:
+        before = _cursor(services, key, query.get("before"))
+        ids = services.stores.threads.newest_runs(thread.id, before, limit + 1)
+        return services.stores.runs.many(ids[:limit]), _following(ids, limit)
+
+    runs, following = await run_in_threadpool(newest)
+    return page_answer(request, [brief_view(run) for run in runs], following)
+
+
+def _following(ids: Sequence[str], limit: int) -> Mapping[str, str] | None:
+    """By the list's entries: the runs that they name may just have been deleted."""
+    return {"before": ids[limit - 1]} if len(ids) > limit else None
+
+
+def _cursor(services: Services, key: AccessKey, run_id: str | None) -> Run | DeletedRun | None:
+    """The last run of the page before, though it be deleted meanwhile."""
+    if run_id is None:
+        return None
+    stores = services.stores
+    run = (
+        (stores.runs.record(run_id) or stores.deleted_runs.find(run_id)) if is_id(run_id) else None
+    )
+    if run is None or not run.started_at or not key.sees(run.org_id, run.project_id):
+        raise InvalidRequestError({"before": "is not a run"})
+    return run

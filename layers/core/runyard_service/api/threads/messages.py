@@ -1,0 +1,60 @@
+"""`/v1/threads/{thread_id}/messages`: what was said in a thread."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.api.bodies import parsed_body
+from runyard_service.api.dependencies import Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
+from runyard_service.api.threads.paging import page_answer, page_query
+from runyard_service.api.threads.schemas import CreateMessage
+from runyard_service.api.threads.views import message_view
+from runyard_service.container import Services
+from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.threads import Message, Thread
+
+router = APIRouter()
+
+# A client usually wants the whole conversation.
+DEFAULT_LIMIT = 200
+MAX_LIMIT = 1000
+
+
+@router.post("/threads/{thread_id}/messages")
+async def create_message(
+    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+) -> Response:
+    """Append what a user says; it starts no run."""
+    body = await parsed_body(request, CreateMessage)
+    thread = await thread_of(services, key, thread_id)
+    message = await run_in_threadpool(services.stores.messages.add, thread.id, "user", body.content)
+    return JsonResponse(message_view(message), 201)
+
+
+@router.get("/threads/{thread_id}/messages")
+async def list_messages(
+    thread_id: ThreadId, request: Request, services: Uses, key: Reader
+) -> Response:
+    """The thread's messages, oldest first; `after` is how many of them are passed over."""
+    query, limit = page_query(request, frozenset({"after"}), DEFAULT_LIMIT, MAX_LIMIT)
+    after = _place(query.get("after", "0"))
+    thread = await thread_of(services, key, thread_id)
+    messages = await run_in_threadpool(_read, services, thread, after, limit)
+    rows: list[dict[str, Any]] = [message_view(message) for message in messages]
+    end = after + len(rows)
+    following = {"after": str(end)} if rows and end < thread.messages else None
+    return page_answer(request, rows, following)
+
+
+def _place(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 12:
+        raise InvalidRequestError({"after": "must be an integer of at least 0"})
+    return int(text)
+
+
+def _read(services: Services, thread: Thread, after: int, limit: int) -> list[Message]:
+    until = min(after + limit, thread.messages)
+    return list(services.stores.messages.read(thread.id, after, until))

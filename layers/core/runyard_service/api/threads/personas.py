@@ -1,0 +1,50 @@
+"""`/v1/personas` and `/v1/routes`: what a run may be asked to be, and to think with."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.api.dependencies import Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.threads.dependencies import Reader, reader
+from runyard_service.container import Services
+
+router = APIRouter()
+
+
+@router.get("/personas")
+async def list_personas(services: Uses, key: Reader) -> Response:
+    """Every version of every persona; of one key the newest first."""
+    return JsonResponse(await run_in_threadpool(_personas, services, key))
+
+
+def _personas(services: Services, key: AccessKey) -> list[dict[str, Any]]:
+    default, _, version = (key.agent or services.settings.default_persona).partition("@")
+    return [
+        {
+            "persona_id": persona.snapshot.name,
+            "persona_key": persona.snapshot.definition.key,
+            "version": persona.snapshot.definition.version,
+            "description": persona.snapshot.definition.description,
+            "route_id": persona.snapshot.route_id,
+            "model": persona.snapshot.route.model_name,
+            "is_default": persona.snapshot.definition.key == default
+            and (
+                persona.is_newest if not version else persona.snapshot.definition.version == version
+            ),
+        }
+        for persona in services.catalog.personas()
+    ]
+
+
+@router.get("/routes", dependencies=[Depends(reader)])
+async def list_routes(services: Uses) -> Response:
+    """Every route."""
+    routes = await run_in_threadpool(services.catalog.routes)
+    rows = [
+        {"route_id": name, "provider": route.provider, "model": route.model_name}
+        for name, route in routes.items()
+    ]
+    return JsonResponse(rows)

@@ -1,0 +1,107 @@
+"""Runs in threads: start one, look at it, answer it, cancel it."""
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.adapters.dynamodb.idempotency import Claim
+from runyard_service.api.auth import run_of
+from runyard_service.api.bodies import parsed_body
+from runyard_service.api.cancels import canceled
+from runyard_service.api.dependencies import RunId, Uses
+from runyard_service.api.idempotency import once
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.request_ids import trace_id_of
+from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
+from runyard_service.api.threads.parse_answer import answer_by_content
+from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
+from runyard_service.api.threads.views import run_view, trace_id
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.container import Services
+from runyard_service.domain.runs import Run
+from runyard_service.domain.threads import Thread
+
+router = APIRouter()
+
+
+class _IdConvertor(StringConvertor):
+    """An id in a path: no colon is in it, so `{run_id}:cancel` is a path of its own."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("id", _IdConvertor())
+
+
+@router.post("/threads/{thread_id}/runs")
+async def create_run(
+    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+) -> Response:
+    """Start a run that answers the thread's messages."""
+    body = await parsed_body(request, CreateThreadRun, optional=True)
+    thread = await thread_of(services, key, thread_id)
+    key = key.model_copy(update={"project_id": thread.project_id})
+    start = partial(_start, services, key, thread, body, trace_id_of(request.scope))
+
+    async def answer(claim: Claim | None) -> Response:
+        run = await run_in_threadpool(start, claim)
+        return JsonResponse({"run_id": run.id, "trace_id": trace_id(run)}, 201)
+
+    return await once(request, services, key, body.model_dump(mode="json"), answer)
+
+
+def _start(
+    services: Services,
+    key: AccessKey,
+    thread: Thread,
+    body: CreateThreadRun,
+    trace: str,
+    claim: Claim | None,
+) -> Run:
+    settings = services.settings
+    snapshot = services.catalog.chosen(
+        body.persona_id or key.agent or settings.default_persona,
+        route_id=body.route_id or None,
+        model=body.model or None,
+        reasoning=body.reasoning_mode,
+    )
+    wanted = NewRun(
+        org_id=thread.org_id,
+        project_id=thread.project_id,
+        thread_id=thread.id,
+        run_id=claim.id if claim else None,
+        asked_under=claim.digest if claim else "",
+        author=key.author,
+        trace_id=trace,
+        max_live_runs=settings.project_max_live_runs,
+        max_org_live_runs=settings.org_max_live_runs,
+    )
+    return start_run(services.stores, services.orchestrator, snapshot, wanted)
+
+
+@router.get("/runs/{run_id:id}")
+async def get_run(run_id: RunId, services: Uses, key: Reader) -> Response:
+    """The run as it stands."""
+    return JsonResponse(run_view(await run_of(services, key, run_id)))
+
+
+@router.post("/runs/{run_id}:cancel")
+async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
+    """End the run as canceled; a run that has ended stays as it is."""
+    body = await parsed_body(request, CancelRun, optional=True)
+    run = await run_of(services, key, run_id)
+    await canceled(services, run, key.id, body.model_dump(exclude_none=True))
+    return JsonResponse({"ok": True})
+
+
+@router.post("/runs/{run_id}/input")
+async def send_input(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
+    """Answer the run's open question, or the one that is named."""
+    body = await parsed_body(request, SubmitInput)
+    run = await run_of(services, key, run_id)
+    await run_in_threadpool(answer_by_content, services, run, body, key.id)
+    services.followed_runs.wake(run.id)
+    return JsonResponse({"ok": True})

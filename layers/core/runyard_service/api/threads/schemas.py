@@ -1,0 +1,74 @@
+"""The Threads API's shapes: what comes in, with nothing unknown in it."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from runyard_service.agents.definitions.models import ReasoningMode
+from runyard_service.api.bodies import Body, WholeNumber
+
+MAX_TITLE_LENGTH = 500
+MAX_INPUT_BYTES = 32 * 1024
+# A message may be a pasted document. What an item of DynamoDB cannot hold of it lies in S3.
+MAX_MESSAGE_BYTES = 256 * 1024
+
+Title = Annotated[str, Field(max_length=MAX_TITLE_LENGTH)]
+
+
+def _content(value: str, most: int) -> str:
+    if not value.strip():
+        raise ValueError("cannot be blank")
+    if len(value.encode()) > most:
+        raise ValueError(f"content too large: at most {most} bytes of UTF-8")
+    return value
+
+
+class CreateThread(Body):
+    """`POST /v1/threads`."""
+
+    title: Title | None = None
+
+
+class UpdateThread(Body):
+    """`PATCH /v1/threads/{id}`; a title of null takes it away."""
+
+    title: Title | None
+
+
+class CreateMessage(Body):
+    """`POST /v1/threads/{id}/messages`."""
+
+    content: str
+
+    @field_validator("content")
+    @classmethod
+    def _is_sound(cls, value: str) -> str:
+        return _content(value, MAX_MESSAGE_BYTES)
+
+
+class CreateThreadRun(Body):
+    """`POST /v1/threads/{id}/runs`; what is empty or left out is the installation's choice."""
+
+    route_id: str | None = None
+    persona_id: str | None = None
+    model: str | None = None
+    reasoning_mode: ReasoningMode | None = None
+
+
+class CancelRun(Body):
+    """`POST /v1/runs/{id}:cancel`: where the caller was when it asked, kept on the event."""
+
+    last_seen_seq: Annotated[WholeNumber, Field(ge=0)] | None = None
+    client_cancelled_at: Annotated[str, Field(max_length=64)] | None = None
+
+
+class SubmitInput(Body):
+    """`POST /v1/runs/{id}/input`; `request_id` names one of several open questions."""
+
+    content: str
+    request_id: str | None = None
+
+    @field_validator("content")
+    @classmethod
+    def _is_sound(cls, value: str) -> str:
+        return _content(value, MAX_INPUT_BYTES)

@@ -1,0 +1,98 @@
+"""`/v1/threads`: make a thread, look at it, rename it, delete it."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.api.bodies import parsed_body
+from runyard_service.api.dependencies import Uses
+from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.threads.dependencies import (
+    Reader,
+    ThreadId,
+    Writer,
+    found_thread,
+    project_of,
+    projects_of,
+    thread_of,
+)
+from runyard_service.api.threads.paging import page_answer, page_query
+from runyard_service.api.threads.schemas import CreateThread, UpdateThread
+from runyard_service.api.threads.views import thread_view
+from runyard_service.container import Services
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.threads import Thread
+
+router = APIRouter()
+
+
+@router.post("/threads")
+async def create_thread(request: Request, services: Uses, key: Writer) -> Response:
+    """Make an empty thread."""
+    body = await parsed_body(request, CreateThread, optional=True)
+    at = stamp()
+    thread = Thread(
+        id=new_id(),
+        project_id=project_of(key),
+        org_id=key.org_id,
+        title=body.title,
+        created_at=at,
+        updated_at=at,
+    )
+    await run_in_threadpool(services.stores.threads.create, thread)
+    return JsonResponse(thread_view(thread), 201)
+
+
+@router.get("/threads")
+async def list_threads(request: Request, services: Uses, key: Reader) -> Response:
+    """The threads, newest first."""
+    query, limit = page_query(request, frozenset({"before"}))
+    threads = await run_in_threadpool(_newest, services, key, query, limit + 1)
+    rows = [thread_view(thread) for thread in threads[:limit]]
+    following = {"before": threads[limit - 1].id} if len(threads) > limit else None
+    return page_answer(request, rows, following)
+
+
+def _newest(
+    services: Services, key: AccessKey, query: Mapping[str, str], limit: int
+) -> list[Thread]:
+    before = None
+    if "before" in query:
+        try:
+            before = found_thread(services, key, query["before"])
+        except ThreadNotFoundError as error:
+            raise InvalidRequestError({"before": "is not a thread"}) from error
+    return services.stores.threads.newest(projects_of(services, key), before, limit)
+
+
+@router.get("/threads/{thread_id}")
+async def get_thread(thread_id: ThreadId, services: Uses, key: Reader) -> Response:
+    """The thread."""
+    return JsonResponse(thread_view(await thread_of(services, key, thread_id)))
+
+
+@router.patch("/threads/{thread_id}")
+async def update_thread(
+    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+) -> Response:
+    """Give the thread another title."""
+    body = await parsed_body(request, UpdateThread)
+    thread = await thread_of(services, key, thread_id)
+    renamed = await run_in_threadpool(services.stores.threads.rename, thread, body.title)
+    return JsonResponse(thread_view(renamed))
+
+
+@router.delete("/threads/{thread_id}")
+async def delete_thread(thread_id: ThreadId, services: Uses, key: Writer) -> Response:
+    """Delete the thread and its messages; its runs stay."""
+    await run_in_threadpool(_delete, services, key, thread_id)
+    return Response(status_code=204)
+
+
+def _delete(services: Services, key: AccessKey, thread_id: str) -> None:
+    thread = found_thread(services, key, thread_id, also_marked=True)
+    services.stores.threads.delete(thread.id)

@@ -1,0 +1,158 @@
+"""Publish what the run asks a person, together with the task token that an answer resumes it by.
+
+One transaction writes questions, `run.paused` and token, so no question is ever visible before it
+can be answered. It also records which execution waits, and so carries the run from now on.
+"""
+
+from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.application.input_requests.limit_increase import limit_request
+from runyard_service.application.runs.journal import Journal
+from runyard_service.application.steps.next_action import Ask, next_action, tool_label
+from runyard_service.domain.clock import stamp, stamp_in
+from runyard_service.domain.errors import AppendConflictError, SupersededError
+from runyard_service.domain.events import Draft
+from runyard_service.domain.ids import derived_id
+from runyard_service.domain.input_requests import InputRequest, seconds_left
+from runyard_service.domain.runs import Execution
+from runyard_service.domain.steps import Call
+
+
+def request_input(
+    stores: Stores, execution: Execution, task_token: str, limit: str = "", limit_at: int = 0
+) -> bool:
+    """Begin the wait of `execution`, which `task_token` ends; False: there is nothing to wait for.
+
+    A person turned out to be needed behind event `limit_at`; `limit` names the limit that was met,
+    if any was. Where the run has moved on since (this call comes late, or twice) nothing new is
+    asked. Raises SupersededError where another writer was first.
+    """
+    journal = Journal.open(stores, execution.run_id)
+    if journal.history.has_ended or journal.run.carried_by > execution:
+        return False
+    requests = _to_ask(journal, limit) if journal.history.last == limit_at else []
+    if requests:
+        waits = _publish(journal, execution, requests, task_token)
+    else:
+        _record(journal, execution)
+        waits = bool(journal.history.open_questions) and _wait_again(journal, task_token)
+    journal.close()
+    return waits
+
+
+def _record(journal: Journal, execution: Execution) -> None:
+    """This execution carries the run: one that the sweep has started is on record already."""
+    if journal.run.carried_by == execution:
+        return
+    try:
+        journal.stores.runs.go_on_in(journal.run, execution.number)
+    except ConditionFailedError as error:
+        raise SupersededError(journal.run.id) from error
+
+
+def _publish(
+    journal: Journal, execution: Execution, requests: list[InputRequest], task_token: str
+) -> bool:
+    stores, run_id = journal.stores, journal.run.id
+    paused = {"id": run_id, "object": "run", "status": "paused"}
+    drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
+    changes = [
+        stores.runs.status_change(
+            run_id,
+            "paused",
+            open_requests=len(requests),
+            usage=journal.history.usage,
+            wait_seconds=seconds_left(requests),
+            execution=execution.number,
+        ),
+        stores.input_requests.pause_change(
+            run_id, task_token, [request.id for request in requests]
+        ),
+        *map(stores.input_requests.put_change, requests),
+    ]
+    try:
+        journal.append(drafts, changes)
+    except AppendConflictError as error:
+        if journal.history.has_ended:
+            return False
+        raise SupersededError(run_id) from error
+    return True
+
+
+def _wait_again(journal: Journal, task_token: str) -> bool:
+    """The questions were asked before, by an execution that is gone or by an attempt of this call.
+
+    An answer may come at any moment:
+
+        submit_input    record answer ─────────▶ read token ─▶ resume
+        request_input   keep token ──▶ read answers
+
+    Whichever of the two reads second sees what the other wrote, so the answer is never lost.
+    """
+    journal.stores.input_requests.keep_token(journal.run.id, task_token)
+    journal.catch_up()
+    return bool(journal.history.open_questions) and not journal.history.has_ended
+
+
+def _to_ask(journal: Journal, limit: str) -> list[InputRequest]:
+    kept = journal.stores.definitions.get(journal.run.definition_digest)
+    definition = Snapshot.kept(kept).definition
+    if limit:
+        return [limit_request(journal, definition.limits, limit)]
+    return _about_calls(journal, definition)
+
+
+def _about_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:
+    decided = [
+        (call, next_action(definition, call, begun_here=False))
+        for call in journal.history.unfinished
+    ]
+    asks = [(call, action) for call, action in decided if isinstance(action, Ask)]
+    return [
+        _request(journal, definition, call, ask, sequence)
+        for sequence, (call, ask) in enumerate(asks, start=journal.history.last + 1)
+    ]
+
+
+def _request(
+    journal: Journal, definition: AgentDefinition, call: Call, ask: Ask, sequence: int
+) -> InputRequest:
+    expires_in, on_expiry = definition.limits.time_to_answer(ask.expires_in, ask.on_expiry)
+    return InputRequest(
+        # Derived, so that asking again after a crash asks the same question and not another one.
+        id=derived_id(call.id, str(call.questions)),
+        run_id=journal.run.id,
+        project_id=journal.run.project_id,
+        sequence=sequence,
+        type=ask.type,
+        tool_call_id=call.id,
+        tool=tool_label(definition, call.name),
+        prompt=ask.prompt,
+        params=ask.params,
+        editable_params=ask.editable_params,
+        created_at=stamp(),
+        expires_at=None if expires_in is None else stamp_in(expires_in),
+        on_expiry=on_expiry,
+    )
+
+
+def _draft(request: InputRequest) -> Draft:
+    data = {
+        "id": request.id,
+        "prompt": request.prompt,
+        "params": request.params,
+    }
+    if request.tool_call_id is not None:
+        data["tool_call_id"] = request.tool_call_id
+    if request.expires_at is not None:
+        data |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
+    if request.type == "human_feedback":
+        data["object"] = "agent.human_feedback"
+        return Draft(type="agent.human_feedback.requested", data=data)
+    data |= {
+        "object": "approval_request",
+        "editable_params": list(request.editable_params),
+        "tool": request.tool,
+    }
+    return Draft(type="approval_request.created", data=data)

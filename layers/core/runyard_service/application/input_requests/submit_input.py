@@ -1,0 +1,167 @@
+"""Take a person's answer: recorded first, then the run is resumed from the record.
+
+Once this returns, the answer is never lost: should resuming fail, the same answer sent again or the
+sweep resumes the run.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from runyard_service.adapters.step_functions import Orchestrator
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.input_forms import (
+    MAX_ANSWER_BYTES,
+    faults_of_feedback,
+    fitted,
+    size_of,
+)
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.definitions.schemas import faults_of
+from runyard_service.application.input_requests.limit_increase import (
+    faults_of_raise,
+    is_about_a_limit,
+)
+from runyard_service.domain.clock import parse
+from runyard_service.domain.errors import (
+    AppendConflictError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    RetryableError,
+    UnavailableError,
+)
+from runyard_service.domain.events import Draft, Event
+from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.runs import Run
+from runyard_service.observability import metrics
+
+_log = logging.getLogger(__name__)
+
+# Answers to several questions of one run may come at the same moment; each retry loses to one.
+_ATTEMPTS = 40
+
+
+def submit_input(
+    stores: Stores, orchestrator: Orchestrator, run_id: str, answer: Answer, answered_by: str
+) -> None:
+    """Record the answer and resume the run if it was the last one open.
+
+    Raises InvalidRequestError for an answer that does not fit, ConflictError where another answer
+    was recorded before. The same answer again is welcome and changes nothing.
+    """
+    for _ in range(_ATTEMPTS):
+        # First: the answer goes behind this event, so what is read now is true as it is written.
+        last, _ = stores.log.last(run_id)
+        run, request = stores.input_requests.get_with_run(run_id, answer.request_id)
+        if run is None:
+            raise NotFoundError
+        if request is None:
+            raise InvalidRequestError({"request_id": "is not a request of this run"})
+        if request.type != answer.type:
+            raise InvalidRequestError({"type": f"the request is of type {request.type}"})
+        answer = _fitted(request, answer)
+        if request.state == "answered" and request.answer == answer.content():
+            return _resume(stores, orchestrator, run)
+        if request.state in ("answered", "expired") or request.is_overdue:
+            state = "answered" if request.state == "answered" else "expired"
+            raise ConflictError({"request_id": f"is {state} already"})
+        if run.has_ended:
+            raise InvalidRequestError({"run": f"has ended: {run.status}"})
+        draft = _draft(stores, run, request, answer, answered_by)
+        left = run.model_copy(update={"open_requests": run.open_requests - 1})
+        changes = [
+            stores.input_requests.settle_change(request, "answered", answer.content()),
+            stores.runs.answered_change(run.id, left.open_requests, last + 1),
+        ]
+        try:
+            [event] = stores.log.append(run.id, last, [draft], changes)
+        except AppendConflictError:
+            continue
+        _measure(run, request, event)
+        return _resume(stores, orchestrator, left)
+    raise UnavailableError({"run": "too much is happening to it at this moment"})
+
+
+def _measure(run: Run, request: InputRequest, event: Event) -> None:
+    waited = parse(event.timestamp) - parse(request.created_at)
+    metrics.record(
+        "answer received",
+        {metrics.ANSWERS: 1, metrics.WAIT_TIME: max(0.0, waited.total_seconds())},
+        {"Outcome": "received"},
+        run_id=run.id,
+        sequence=event.sequence,
+        project_id=run.project_id,
+    )
+
+
+def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
+    if run.open_requests or run.status != "paused":
+        return
+    # Read only now: the wait may have been begun anew, with another token, until the answer stood.
+    token = stores.input_requests.token(run.id)
+    try:
+        if token is not None:
+            orchestrator.resume(token)
+    except RetryableError:
+        _log.exception("run not resumed; the sweep will resume it", extra={"run_id": run.id})
+
+
+def _fitted(request: InputRequest, answer: Answer) -> Answer:
+    if request.type != "human_feedback":
+        return answer
+    return answer.model_copy(update={"feedback": fitted(request.params, answer.feedback)})
+
+
+def _draft(
+    stores: Stores, run: Run, request: InputRequest, answer: Answer, answered_by: str
+) -> Draft:
+    if request.type == "human_feedback":
+        _check_feedback(request, answer)
+        data: dict[str, Any] = {"id": request.id, "feedback": answer.feedback}
+        return Draft(type="agent.human_feedback.received", data=data | {"answered_by": answered_by})
+    if answer.is_approved is None:
+        raise InvalidRequestError({"is_approved": "is required"})
+    if size_of(answer.content()) > MAX_ANSWER_BYTES:
+        name = "feedback" if answer.params is None else "params"
+        raise InvalidRequestError({name: f"must be at most {MAX_ANSWER_BYTES} bytes as JSON"})
+    data = {"id": request.id, "is_approved": answer.is_approved}
+    if answer.feedback is not None:
+        data["feedback"] = answer.feedback
+    data |= {
+        "proposed_params": request.params,
+        "effective_params": _effective(stores, run, request, answer.params or {}),
+        "answered_by": answered_by,
+    }
+    return Draft(type="approval_request.resolved", data=data)
+
+
+def _check_feedback(request: InputRequest, answer: Answer) -> None:
+    faults = faults_of_feedback(request.params, answer.feedback)
+    for name in ("is_approved", "params"):
+        if getattr(answer, name) is not None:
+            faults[name] = "belongs to an approval, not to a question"
+    if faults:
+        raise InvalidRequestError(faults)
+
+
+def _effective(
+    stores: Stores, run: Run, request: InputRequest, edits: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The proposed arguments with the person's changes, checked as the model's own were."""
+    faults = {
+        f"params.{name}": "cannot be changed"
+        for name in edits
+        if name not in request.editable_params
+    }
+    effective = {**request.params, **edits}
+    if edits and not faults and is_about_a_limit(request):
+        faults = faults_of_raise(effective)
+    elif edits and not faults:
+        snapshot = Snapshot.kept(stores.definitions.get(run.definition_digest))
+        tool = snapshot.definition.tool(request.tool["name"])
+        if tool is not None:
+            faults = faults_of(tool.parameters, effective, under="params")
+    if faults:
+        raise InvalidRequestError(faults)
+    return effective

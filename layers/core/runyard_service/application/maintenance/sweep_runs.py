@@ -1,0 +1,145 @@
+"""Find the runs that nobody is at work on, and take them up again.
+
+An execution may never have started, may have vanished, or may have ended without ending its run; an
+answer may have been recorded and the run not resumed; the time to answer may be over though no
+timer told. All of it shows in the run's record, its log, and the state of its execution.
+"""
+
+import logging
+from dataclasses import dataclass, field
+
+from runyard_service.adapters.dynamodb.runs import TIMER_GRACE_SECONDS
+from runyard_service.adapters.step_functions import (
+    NOTHING_TO_WAIT_FOR,
+    ExecutionState,
+    Orchestrator,
+    Wait,
+)
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.runs.delete_run import delete_run
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.clock import stamp_in
+from runyard_service.domain.errors import AppendConflictError, NotFoundError, RetryableError
+from runyard_service.domain.input_requests import seconds_left
+from runyard_service.domain.runs import Execution
+from runyard_service.observability import metrics
+
+# Executions that ended without ending their run and without getting it any further, before the run
+# is given up.
+MAX_LOST_EXECUTIONS = 10
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Sweep:
+    """What one sweep found and did, in counts of runs."""
+
+    checked: int = 0
+    restarted: int = 0
+    resumed: int = 0
+    removed: int = 0
+    unclear: list[str] = field(default_factory=list)
+    not_begun: list[str] = field(default_factory=list)
+    """Runs that have an execution, and that no worker has begun with, though it was time."""
+
+    @property
+    def adrift(self) -> int:
+        """Runs that nobody was at work on, or may not have been."""
+        return self.restarted + self.resumed + len(self.not_begun) + len(self.unclear)
+
+
+def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool = False) -> Sweep:
+    """Look at the runs whose time has come; `everything`: at all that have not ended."""
+    sweep = Sweep()
+    for run_id in dict.fromkeys(stores.runs.to_be_checked(None if everything else stamp_in(0))):
+        try:
+            _check(stores, orchestrator, run_id, sweep, everything=everything)
+        except (RetryableError, AppendConflictError, NotFoundError):
+            # Somebody is at work on it after all, or the platform is busy: the next sweep looks.
+            _log.warning("run not swept", extra={"run_id": run_id}, exc_info=True)
+            sweep.unclear.append(run_id)
+    counts = {metrics.RUNS_SWEPT: sweep.checked, metrics.RUNS_ADRIFT: sweep.adrift}
+    metrics.record("runs swept", counts)
+    return sweep
+
+
+def _check(
+    stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep, *, everything: bool
+) -> None:
+    run = stores.runs.get(run_id)
+    if run is None:
+        if stores.deleted_runs.find(run_id) is not None:
+            # Deleted, and not removed yet: it was too early, or the deletion was interrupted.
+            delete_run(stores, run_id)
+            sweep.removed += 1
+        return
+    if run.has_ended:
+        # What it still holds of a day's money was to be given back by whoever ended it.
+        stores.spending.release(run_id)
+        return
+    sweep.checked += 1
+    execution, state = _newest(orchestrator, run.carried_by)
+    if state != "running":
+        _restart(Journal.open(stores, run_id), orchestrator, execution, state)
+        sweep.restarted += 1
+    elif run.status == "paused" and execution == run.carried_by:
+        _look_at_wait(Journal.open(stores, run_id), orchestrator, sweep)
+    else:
+        if run.status == "created" and not everything:
+            _log.warning("run not begun", extra={"run_id": run_id})
+            sweep.not_begun.append(run_id)
+        stores.runs.checked(run)
+
+
+def _newest(orchestrator: Orchestrator, execution: Execution) -> tuple[Execution, ExecutionState]:
+    """The execution on record, or one behind it: it records itself once it is at work."""
+    state = orchestrator.state(execution)
+    while state == "ended":
+        following = orchestrator.state(execution.following)
+        if following == "missing":
+            break
+        execution, state = execution.following, following
+    return execution, state
+
+
+def _restart(
+    journal: Journal, orchestrator: Orchestrator, execution: Execution, state: ExecutionState
+) -> None:
+    """Record that another execution than the lost one carries the run, then start it."""
+    if journal.history.has_ended:
+        return
+    run, stores = journal.run, journal.stores
+    if journal.history.lost_executions >= MAX_LOST_EXECUTIONS:
+        journal.fail("worker_lost", "The run was taken up again and again, and never got further.")
+        stores.spending.release(run.id)
+        return
+    # A name is used up once its execution has ended; one that never came to be is still free.
+    another = execution.following if state == "ended" else execution
+    journal.append(
+        [journal.recovered(f"execution_{state}")],
+        [stores.runs.execution_change(run, another.number)],
+    )
+    wait = NOTHING_TO_WAIT_FOR
+    if journal.history.open_questions:
+        wait = Wait(seconds_left(stores.input_requests.open_of_run(run.id)))
+    orchestrator.start(another, wait)
+
+
+def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) -> None:
+    """End a wait that should be over: everything is answered, or the time to answer has passed."""
+    history, stores = journal.history, journal.stores
+    if history.status != "paused":
+        return
+    left = 0.0
+    if history.open_questions:
+        left = seconds_left(stores.input_requests.open_of_run(journal.run.id))
+    is_overdue = left < -TIMER_GRACE_SECONDS
+    token = stores.input_requests.token(journal.run.id)
+    if token is not None and (is_overdue or not history.open_questions):
+        if history.last_type != "run.recovered":
+            reason = "wait_overdue" if is_overdue else "answer_not_resumed"
+            journal.append([journal.recovered(reason)])
+        orchestrator.resume(token)
+        sweep.resumed += 1
+    stores.runs.checked(journal.run, wait_seconds=left)

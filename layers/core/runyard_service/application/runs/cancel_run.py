@@ -1,0 +1,48 @@
+"""Cancel a run: its end is written first, then the execution is stopped.
+
+A worker that is still at work loses its next append, sees the end, and stops.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from runyard_service.adapters.step_functions import Orchestrator
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.errors import AppendConflictError, RetryableError, UnavailableError
+
+_log = logging.getLogger(__name__)
+
+# A worker that streams appends every few tens of milliseconds: the cancel has to hit a gap.
+_ATTEMPTS = 50
+
+
+def cancel_run(
+    stores: Stores,
+    orchestrator: Orchestrator,
+    run_id: str,
+    requested_by: str,
+    remarks: Mapping[str, Any] | None = None,
+) -> None:
+    """End the run as canceled; does nothing to a run that has ended.
+
+    `remarks` are kept on the event that says who asked. Raises NotFoundError where there is no such
+    run.
+    """
+    journal = Journal.open(stores, run_id)
+    for _ in range(_ATTEMPTS):
+        if journal.history.has_ended:
+            break
+        try:
+            journal.cancel(requested_by, remarks or {})
+        except AppendConflictError:
+            continue
+    if not journal.history.has_ended:
+        raise UnavailableError({"run": "too much is happening to it at this moment"})
+    stores.spending.release(run_id)
+    try:
+        orchestrator.stop(journal.run.carried_by)
+    except RetryableError:
+        # Harmless: whatever the execution does next finds the end in the log.
+        _log.exception("execution not stopped", extra={"run_id": run_id})

@@ -1,0 +1,187 @@
+"""One writer's view of one run: the history that it has read, and the right to append behind it.
+
+Losing an append means that somebody else wrote what this writer has not seen. The journal then
+reads on, and its owner decides anew from the longer history.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runyard_service.adapters.dynamodb.attributes import Change
+from runyard_service.adapters.dynamodb.started_runs import RESUMED_TYPE, STARTED_TYPE
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import AppendConflictError, NotFoundError
+from runyard_service.domain.events import Draft, Event
+from runyard_service.domain.history import History, usage_of_reply
+from runyard_service.domain.runs import Run, RunStatus, Usage, shown_usage
+from runyard_service.domain.threads import answer_text
+from runyard_service.observability.event_metrics import measure_event
+
+# How often the end of a run may meet a message that comes to its thread at the same moment.
+_ATTEMPTS = 20
+
+
+class Journal:
+    """A run, its history, and the pen."""
+
+    def __init__(self, stores: Stores, run: Run, history: History) -> None:
+        self.stores = stores
+        self.run = run
+        self.history = history
+
+    @classmethod
+    def open(cls, stores: Stores, run_id: str) -> "Journal":
+        """Read what the run's log says. Raises NotFoundError where there is no such run."""
+        run = stores.runs.record(run_id)
+        if run is None:
+            raise NotFoundError
+        return cls(stores, run, stores.histories.read(run))
+
+    def close(self) -> None:
+        """Leave what was read to this process's next journal of the run."""
+        self.stores.histories.give_back(self.run.id, self.history)
+
+    def catch_up(self) -> None:
+        """Read what was appended since."""
+        self.stores.histories.catch_up(self.run.id, self.history)
+
+    def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> list[Event]:
+        """Append behind all that was read, together with changes of records.
+
+        Raises AppendConflictError where somebody was first; what he wrote has then been read.
+        """
+        try:
+            events = self.stores.log.append(self.run.id, self.history.last, drafts, changes)
+        except AppendConflictError:
+            self.catch_up()
+            raise
+        for event in events:
+            self.history.apply(event)
+            measure_event(self.run, self.history, event)
+        return events
+
+    def recovered(self, reason: str) -> Draft:
+        """What says that the run is taken up again: what it had published of a reply is void."""
+        data = {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
+        return Draft(type="run.recovered", data=data)
+
+    def start(self) -> None:
+        """A worker begins with the run.
+
+        As the first event it needs no record: see `store/beginnings.py`.
+        """
+        is_first = self.history.last == 0
+        self.append(
+            [Draft(type=STARTED_TYPE, data=_life(self.run, "started"))],
+            [] if is_first else [self.stores.runs.status_change(self.run.id, "started")],
+        )
+
+    def resume(self, settled: Sequence[Draft] = ()) -> None:
+        """The last answer has come, and the run goes on; `settled` is what the answers settle.
+
+        Right behind that answer it needs no record: see `store/beginnings.py`.
+        """
+        is_next = self.history.last + 1 == self.run.resumes_at
+        self.append(
+            [Draft(type=RESUMED_TYPE, data=_life(self.run, "started")), *settled],
+            [] if is_next else [self.stores.runs.status_change(self.run.id, "started")],
+        )
+
+    def complete(
+        self,
+        output: Mapping[str, Any],
+        reply: Sequence[Draft] = (),
+        changes: Sequence[Change] = (),
+    ) -> None:
+        """The run has its answer; `reply` and `changes` of records go with it where they are new.
+
+        The last of `reply` is the reply itself, before it what is left of its deltas.
+        """
+        ended_at, usage = stamp(), self.history.usage
+        if reply:
+            usage = usage.plus(usage_of_reply(reply[-1].data))
+        data = {"output": output, "usage": shown_usage(usage, self.run.started_at, ended_at)}
+        draft = Draft(type="run.completed", data=_life(self.run, "completed") | data)
+        ended = self._ended("completed", usage, ended_at, output=output)
+        self._end([*reply, draft], [ended, *changes], output)
+
+    def fail(self, code: str, message: str) -> None:
+        """The run cannot go on."""
+        ended_at, error, usage = stamp(), {"code": code, "message": message}, self.history.usage
+        data = {"error": error, "usage": shown_usage(usage, self.run.started_at, ended_at)}
+        draft = Draft(type="run.failed", data=_life(self.run, "failed") | data)
+        self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
+
+    def cancel(self, requested_by: str, remarks: Mapping[str, Any]) -> None:
+        """Somebody wants the run to stop."""
+        asked = {**remarks, "id": self.run.id, "requested_by": requested_by}
+        drafts = [
+            Draft(type="run.cancel_requested", data=asked),
+            Draft(type="run.canceled", data=_life(self.run, "canceled")),
+        ]
+        self._end(drafts, [self._ended("canceled", self.history.usage, stamp())])
+
+    def _ended(
+        self,
+        status: RunStatus,
+        usage: Usage,
+        ended_at: str,
+        *,
+        output: Mapping[str, Any] | None = None,
+        error: Mapping[str, str] | None = None,
+    ) -> Change:
+        return self.stores.runs.end_change(
+            self.run.id, status, usage, ended_at=ended_at, output=output, error=error
+        )
+
+    def _end(
+        self,
+        drafts: Sequence[Draft],
+        changes: Sequence[Change],
+        output: Mapping[str, Any] | None = None,
+    ) -> None:
+        if self.history.open_questions:
+            requests = self.stores.input_requests
+            voided = [
+                requests.settle_change(request, "void")
+                for request in requests.open_of_run(self.run.id)
+            ]
+            changes = [*changes, *voided]
+        if self.run.thread_id is None:
+            self.append(drafts, changes)
+        else:
+            self._end_in_thread(self.run.thread_id, drafts, changes, output)
+
+    def _end_in_thread(
+        self,
+        thread_id: str,
+        drafts: Sequence[Draft],
+        changes: Sequence[Change],
+        output: Mapping[str, Any] | None,
+    ) -> None:
+        """The end, the answer as the thread's next message, and the thread free again: all or none.
+
+        Where only the thread has changed since it was read, it is read again: no message that comes
+        at the same moment can keep a run from its end.
+        """
+        threads, messages = self.stores.threads, self.stores.messages
+        text = None if output is None else answer_text(output)
+        kept = {} if text is None else messages.keep(thread_id, text)
+        for attempt in range(1, _ATTEMPTS + 1):
+            thread, last = threads.get(thread_id), self.history.last
+            in_thread: list[Change] = []
+            if thread is not None and text is not None:
+                in_thread = messages.answer_changes(thread, self.run, text, kept)
+            elif thread is not None:
+                in_thread = [threads.end_change(thread, self.run.id, answers=False)]
+            try:
+                self.append(drafts, [*changes, *in_thread])
+                return
+            except AppendConflictError:
+                if self.history.last != last or attempt == _ATTEMPTS:
+                    raise
+
+
+def _life(run: Run, status: RunStatus) -> dict[str, Any]:
+    return {"id": run.id, "object": "run", "status": status}

@@ -1,0 +1,204 @@
+"""Start a run: record it, then start the execution that carries it.
+
+Once recorded, a run is accepted: should the execution fail to start, the sweep starts it. A run in
+a thread is recorded together with the thread's own record, which knows one run at a time.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
+from runyard_service.adapters.dynamodb.files import NewFile, UnusableFileError
+from runyard_service.adapters.step_functions import Orchestrator
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.definitions.schemas import faults_of
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import (
+    ConflictError,
+    InvalidRequestError,
+    RetryableError,
+    RunLimitError,
+    ThreadBusyError,
+    ThreadNotFoundError,
+    UnavailableError,
+)
+from runyard_service.domain.ids import derived_id, new_id
+from runyard_service.domain.runs import Author, Execution, Run
+from runyard_service.observability import metrics
+from runyard_service.observability.event_metrics import agent_key
+
+_log = logging.getLogger(__name__)
+
+_FILES_AT_ONCE = 10
+# Each attempt loses to a message, or to another run, that comes to the thread at the same moment.
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What a caller asks for, and on whose behalf.
+
+    The agent gets the files that are named by `file_ids`, and those that come with the request. In
+    a thread it gets the thread's messages, and no `input`. With a `run_id`, asking again for the
+    same run starts nothing new; `asked_under` is the record that says so.
+    """
+
+    org_id: str
+    project_id: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    thread_id: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    file_ids: Sequence[str] = ()
+    uploads: Sequence[NewFile] = ()
+    run_id: str | None = None
+    asked_under: str = ""
+    author: Author | None = None
+    trace_id: str = ""
+    max_live_runs: int = 0
+    """How many runs of the project may be at work at once; 0: any number."""
+    max_org_live_runs: int = 0
+    """The same for all projects of the organization together."""
+
+
+def start_run(
+    stores: Stores, orchestrator: Orchestrator, snapshot: Snapshot, wanted: NewRun
+) -> Run:
+    """Record a run of this agent and set it going; one that is recorded already is set going.
+
+    Raises InvalidRequestError, and leaves nothing behind, where the input does not fit the agent or
+    the project does not have a file; RunLimitError where the runs at work are too many;
+    ThreadNotFoundError and ThreadBusyError.
+    """
+    if wanted.run_id and (found := stores.runs.get(wanted.run_id)):
+        return _set_going(orchestrator, found)
+    if wanted.thread_id is None:
+        faults = faults_of(snapshot.definition.input_schema, wanted.input, under="input")
+        if faults:
+            raise InvalidRequestError(faults)
+    file_ids = _ready_files(stores, wanted)
+    _check_limits(stores, wanted)
+    # Only now, when nothing is left that could be refused: no run would take them along.
+    file_ids += [stores.files.keep(wanted.project_id, upload).id for upload in wanted.uploads]
+    digest = stores.definitions.keep(snapshot.model_dump(mode="json"))
+    run = _new_run(snapshot, wanted, digest, file_ids)
+    try:
+        run = _recorded(stores, run)
+        _measure(run)
+    except ConflictError:
+        # A twin of this call was first.
+        twin = stores.runs.get(run.id)
+        if twin is None:
+            raise
+        run = twin
+    return _set_going(orchestrator, run)
+
+
+def _measure(run: Run) -> None:
+    metrics.record(
+        "run accepted",
+        {metrics.RUNS_ACCEPTED: 1},
+        {"Agent": agent_key(run)},
+        run_id=run.id,
+        project_id=run.project_id,
+    )
+
+
+def _check_limits(stores: Stores, wanted: NewRun) -> None:
+    live, most = stores.live_runs, wanted.max_live_runs
+    if not live.project_admits(wanted.project_id, most):
+        raise RunLimitError({"project": f"has {most} runs at work already"})
+    projects = partial(stores.access_keys.projects_of, wanted.org_id)
+    most = wanted.max_org_live_runs
+    if not live.organization_admits(wanted.org_id, projects, most):
+        raise RunLimitError({"organization": f"has {most} runs at work already"})
+
+
+def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence[str]) -> Run:
+    return Run(
+        id=wanted.run_id or new_id(),
+        project_id=wanted.project_id,
+        org_id=wanted.org_id,
+        app_id=derived_id("app", wanted.project_id, snapshot.definition.key),
+        agent=snapshot.name,
+        definition_digest=digest,
+        input=wanted.input,
+        user_id=wanted.user_id,
+        session_id=wanted.session_id,
+        file_ids=tuple(file_ids),
+        thread_id=wanted.thread_id,
+        route_id=snapshot.route_id,
+        model=snapshot.route.model_name,
+        trace_id=wanted.trace_id,
+        asked_under=wanted.asked_under,
+        created_by=wanted.author,
+        started_at=stamp(),
+    )
+
+
+def _recorded(stores: Stores, run: Run) -> Run:
+    """Keep the run; in a thread, as the one that answers all messages that are there now."""
+    if run.thread_id is None:
+        uses = [stores.files.use_change(run.project_id, file_id) for file_id in run.file_ids]
+        try:
+            stores.runs.create(run, uses)
+        except ConditionFailedError as error:
+            # With the last run that used it, since it was looked at.
+            raise InvalidRequestError({"file_ids": "name a file that was just deleted"}) from error
+        return run
+    for _ in range(_ATTEMPTS):
+        thread = stores.threads.get(run.thread_id)
+        if thread is None or thread.project_id != run.project_id:
+            raise ThreadNotFoundError
+        if thread.active_run_id == run.id:
+            raise ConflictError({"id": "is taken"})
+        if thread.active_run_id is not None:
+            raise ThreadBusyError({"thread": f"{thread.active_run_id} is at work in it"})
+        placed = run.model_copy(update={"thread_messages": thread.messages, "started_at": stamp()})
+        try:
+            stores.runs.create(placed, stores.threads.begin_changes(thread, placed))
+        except ConditionFailedError:
+            continue
+        return placed
+    raise UnavailableError({"thread": "too much is happening to it at this moment"})
+
+
+def _ready_files(stores: Stores, wanted: NewRun) -> list[str]:
+    """The ids of the named files, each once; every one that cannot be used is named."""
+
+    def fault(file_id: str) -> str | None:
+        try:
+            stores.files.ready(wanted.project_id, file_id)
+        except UnusableFileError as error:
+            return str(error)
+        return None
+
+    file_ids = list(dict.fromkeys(wanted.file_ids))
+    if not file_ids:
+        return []
+    # At once: the first use of a large file copies it, which takes S3 a second or more.
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
+        found = dict(zip(file_ids, threads.map(fault, file_ids), strict=True))
+    faults = {
+        f"file_ids.{n}": text for n, id_ in enumerate(wanted.file_ids) if (text := found[id_])
+    }
+    if faults:
+        raise InvalidRequestError(faults)
+    return file_ids
+
+
+def _set_going(orchestrator: Orchestrator, run: Run) -> Run:
+    """Start the run's first execution, once whatever the number of calls."""
+    if run.status == "created":
+        try:
+            orchestrator.start(Execution(run.id))
+        except RetryableError:
+            _log.exception(
+                "execution not started; the sweep will start it", extra={"run_id": run.id}
+            )
+    return run

@@ -1,0 +1,78 @@
+"""The caps of a day: what a project, or one agent in it, may spend until midnight UTC.
+
+Nobody is asked about them: they always fail the run. Only runs under a cap pay for what is here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+
+from runyard_service.adapters.dynamodb.spending_ledger import DailyCap, DailyCapError, Hold
+from runyard_service.application.steps.run_context import Step
+from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.errors import LimitExceededError, RetryableError
+from runyard_service.observability.metrics import DAILY_SPEND_SHARE, record
+
+_log = logging.getLogger(__name__)
+
+
+async def caps_of(step: Step) -> list[DailyCap]:
+    """The caps that the run's replies count against."""
+    project_caps, run = step.worker.stores.project_caps, step.journal.run
+    default, definition = step.worker.project_daily_usd, step.snapshot.definition
+    project_usd = await asyncio.to_thread(project_caps.of, run.project_id, default)
+    caps = [DailyCap(run.project_id, project_usd)] if project_usd else []
+    if definition.limits.usd_per_day is not None:
+        caps.append(DailyCap(run.project_id, definition.limits.usd_per_day, definition.key))
+    return caps
+
+
+async def hold_for(step: Step, caps: list[DailyCap], worst_usd: Decimal) -> Hold | None:
+    """Hold the most that the next reply can cost; None where nothing is capped.
+
+    Raises LimitExceededError where it does not fit.
+    """
+    if not caps:
+        return None
+    spending, run_id = step.worker.stores.spending, step.journal.run.id
+    try:
+        hold = await asyncio.to_thread(spending.reserve, run_id, caps, worst_usd)
+    except DailyCapError as error:
+        await _measure_spending(step, [error.cap])
+        whose = f"agent {error.cap.agent}" if error.cap.agent else "project"
+        day = now().date()
+        raise LimitExceededError(
+            f"the next reply may not fit what the {whose} has left of its {error.cap.usd:f} USD "
+            f"for {day}; the day ends at midnight UTC"
+        ) from error
+    await _measure_spending(step, caps)
+    return hold
+
+
+async def _measure_spending(step: Step, caps: Sequence[DailyCap]) -> None:
+    """Tell how much of its caps is spent and held: a read for each, only where one is.
+
+    Before the reply is asked for, when a worker that is lost here leaves nothing in doubt.
+    """
+    try:
+        for cap in caps:
+            totals = partial(step.worker.stores.spending.totals, cap, stamp()[:10])
+            committed, spent = await asyncio.to_thread(totals)
+            record(
+                "daily spend",
+                {DAILY_SPEND_SHARE: float(100 * committed / cap.usd)},
+                project_id=cap.project_id,
+                agent=cap.agent,
+                cap_usd=float(cap.usd),
+                spent_usd=float(spent),
+            )
+    except RetryableError:
+        _log.warning("daily spend not read", exc_info=True)
+
+
+async def release(step: Step) -> None:
+    """Give back what the run holds, where no reply has come of it."""
+    if await caps_of(step):
+        await asyncio.to_thread(step.worker.stores.spending.release, step.journal.run.id)

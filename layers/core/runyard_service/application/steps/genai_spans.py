@@ -1,0 +1,136 @@
+"""What a worker does as spans by OpenTelemetry's conventions for generative AI.
+
+One trace for a run, with the id that its creating request had. In it, for each stretch that a
+worker carries the run on: `invoke_agent`, around the `chat` with a model and each `execute_tool`.
+Between two stretches lie the waits. Content is left out unless the installation wants it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import urlsplit
+
+from runyard_service.agents.definitions.models import ExecutableTool
+from runyard_service.agents.models.base import ModelRequest, Reply
+from runyard_service.agents.models.otel_messages import (
+    input_messages,
+    output_messages,
+    system_instructions,
+)
+from runyard_service.agents.tools.base import ToolInvocation
+from runyard_service.application.steps.run_context import Step
+from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.observability.spans import Span, Value
+
+_PROVIDERS = {"bedrock": "aws.bedrock"}  # The others are called as their routes call them.
+
+
+@asynccontextmanager
+async def agent_span(step: Step) -> AsyncIterator[None]:
+    """Around a stretch of work; behind it, its spans are exported."""
+    definition = step.snapshot.definition
+    attributes = {
+        **_common(step, "invoke_agent"),
+        "gen_ai.agent.name": definition.key,
+        "gen_ai.agent.version": definition.version,
+    }
+    try:
+        with step.spans.span(f"invoke_agent {definition.key}", "internal", attributes) as span:
+            yield
+            end = step.history.terminal
+            if end and end.type == "run.failed":
+                span.error = end.data["error"]["code"]
+    finally:
+        if step.worker.export_spans:
+            await asyncio.to_thread(step.worker.export_spans, step.spans.ended)
+
+
+class ChatSpan:
+    """A request to a model, and what came of it."""
+
+    def __init__(self, span: Span, *, shows_content: bool) -> None:
+        self._span = span
+        self._shows_content = shows_content
+
+    def replied(self, reply: Reply) -> None:
+        """The reply is there."""
+        usage, reason = reply.usage, _finish_reason(reply)
+        self._span.attributes |= {
+            "gen_ai.response.model": reply.model,
+            "gen_ai.response.finish_reasons": (reason,),
+            "gen_ai.usage.input_tokens": usage.input_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+            "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens,
+        }
+        if self._shows_content:
+            self._span.attributes["gen_ai.output.messages"] = output_messages(reply.turn, reason)
+
+
+@contextmanager
+def chat_span(step: Step, request: ModelRequest) -> Iterator[ChatSpan]:
+    """Around one attempt at one reply."""
+    route = step.snapshot.route
+    attributes = _common(step, "chat")
+    if request.max_output_tokens is not None:
+        attributes["gen_ai.request.max_tokens"] = request.max_output_tokens
+    if route.base_url and (host := urlsplit(route.base_url).hostname):
+        attributes["server.address"] = host
+    if step.worker.shows_content:
+        attributes["gen_ai.system_instructions"] = system_instructions(request)
+        attributes["gen_ai.input.messages"] = input_messages(request)
+    with step.spans.span(f"chat {route.model_name}", "client", attributes) as span:
+        try:
+            yield ChatSpan(span, shows_content=step.worker.shows_content)
+        except (ModelUnavailableError, ModelRefusedError) as error:
+            span.error = error.kind
+            raise
+
+
+class ToolSpan:
+    """A call of a tool, and what came of it."""
+
+    def __init__(self, span: Span, *, shows_content: bool) -> None:
+        self._span = span
+        self._shows_content = shows_content
+
+    def completed(self, result: str) -> None:
+        """The call has a result."""
+        if self._shows_content:
+            self._span.attributes["gen_ai.tool.call.result"] = result
+
+    def failed(self, code: str) -> None:
+        """The tool did not do it."""
+        self._span.error = code
+
+
+@contextmanager
+def tool_span(step: Step, tool: ExecutableTool, invocation: ToolInvocation) -> Iterator[ToolSpan]:
+    """Around a call, with all attempts at it."""
+    attributes = {
+        **_common(step, "execute_tool"),
+        "gen_ai.tool.name": tool.name,
+        "gen_ai.tool.type": "function" if tool.kind == "python" else "extension",
+        "gen_ai.tool.call.id": invocation.tool_call_id,
+    }
+    if step.worker.shows_content:
+        attributes["gen_ai.tool.call.arguments"] = json.dumps(invocation.input)
+    with step.spans.span(f"execute_tool {tool.name}", "internal", attributes) as span:
+        yield ToolSpan(span, shows_content=step.worker.shows_content)
+
+
+def _common(step: Step, operation: str) -> dict[str, Value]:
+    run, route = step.journal.run, step.snapshot.route
+    return {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": _PROVIDERS.get(route.provider, route.provider),
+        "gen_ai.request.model": route.model_name,
+        "gen_ai.conversation.id": run.thread_id or run.session_id or run.id,
+        "runyard.run.id": run.id,
+    }
+
+
+def _finish_reason(reply: Reply) -> str:
+    if reply.is_cut:
+        return "length"
+    return "tool_calls" if reply.turn.tool_calls else "stop"

@@ -1,0 +1,60 @@
+"""How long a step takes, and what of it the model and its tools: told once it is done.
+
+Of a step that stops to ask a person, or that another worker has begun, only what was measured here.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runyard_service.observability.metrics import (
+    MODEL_TIME,
+    STEP_TIME,
+    TOOL_TIME,
+    Dimension,
+    Measure,
+    record,
+)
+
+
+class StepClock:
+    """The clock of one worker's steps, one after the other."""
+
+    def __init__(self, agent: str) -> None:
+        self._by: dict[Dimension, str] = {"Agent": agent}
+        self._spent: dict[Measure, float] = {}
+
+    @contextmanager
+    def reply(self) -> Iterator[None]:
+        """While the model is asked, again where it has to be: a new step begins."""
+        self._spent = {}
+        with self._timed(MODEL_TIME):
+            yield
+
+    @contextmanager
+    def calls(self) -> Iterator[None]:
+        """While the reply's calls are made."""
+        with self._timed(TOOL_TIME):
+            yield
+
+    def done(self) -> None:
+        """The step has its reply and all results, or its reply is the answer."""
+        if MODEL_TIME in self._spent:
+            self._spent[STEP_TIME] = sum(self._spent.values())
+        self._tell()
+
+    def stopped(self) -> None:
+        """The step waits for a person, and what it has done of its calls says little."""
+        self._spent.pop(TOOL_TIME, None)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._spent:
+            record("step done", self._spent, self._by)
+        self._spent = {}
+
+    @contextmanager
+    def _timed(self, measure: Measure) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._spent[measure] = (time.monotonic() - began) * 1000

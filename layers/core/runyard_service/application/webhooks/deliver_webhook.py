@@ -1,0 +1,139 @@
+"""One attempt at a delivery: a signed POST, and what is to become of the delivery by its answer.
+
+The record of the delivery is what counts; a message of the queue only wakes it. So a message that
+comes too early waits, and one that comes late, twice, or of an earlier round, moves nothing:
+
+    attempt made ✗ recorded     it is made again, under the same `webhook-id`
+    recorded ✗ message put off  the message comes by itself, too early, and is put off then
+    given up: buried ✗ recorded one attempt more, and buried once more
+"""
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+
+from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS, DeliveryMessage, DeliveryQueue
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.tools.base import ToolFailedError
+from runyard_service.application.webhooks.webhook_urls import fault_of_url
+from runyard_service.domain.clock import now, stamp, stamp_in
+from runyard_service.domain.webhooks import Attempt, Delivery, Secret, Webhook, signed_headers
+from runyard_service.outbound.retry_after import retry_after_of
+from runyard_service.outbound.safe_client import OutgoingRequest, OutgoingResponse, fetch
+
+_log = logging.getLogger(__name__)
+
+USER_AGENT = "Runyard-Webhooks/1"
+GONE = 410
+# Of what an endpoint answers, for whoever looks for a fault.
+EXCERPT_BYTES = 500
+_JITTER = 0.1
+
+
+@dataclass(frozen=True)
+class Courier:
+    """What deliveries need. `pauses` are in seconds, behind each failed attempt of a round."""
+
+    stores: Stores
+    queue: DeliveryQueue
+    timeout_seconds: float
+    pauses: tuple[float, ...]
+    private_hosts: tuple[str, ...] = ()
+
+
+async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float | None:
+    """Make the attempt that is due, if one is.
+
+    Gives the seconds after which the message is to come again, None where it is done with.
+    """
+    deliveries, webhooks = courier.stores.webhook_deliveries, courier.stores.webhooks
+    delivery = await asyncio.to_thread(deliveries.get, message.webhook_id, message.delivery_id)
+    if delivery is None or delivery.state != "pending" or delivery.round != message.round:
+        return None
+    if delivery.seconds_left() > 0:
+        return delivery.seconds_left()
+    webhook = await asyncio.to_thread(webhooks.get, message.project_id, message.webhook_id)
+    if webhook is None or not webhook.enabled:
+        reason = "webhook_deleted" if webhook is None else "webhook_disabled"
+        await asyncio.to_thread(deliveries.change, delivery, delivery.given_up(reason))
+        return None
+    secrets = await asyncio.to_thread(webhooks.secrets, webhook.id)
+    attempt, retry_after = await _attempted(courier, webhook, secrets, delivery)
+    changed = await asyncio.to_thread(_judged, courier, webhook, delivery, attempt, retry_after)
+    if not await asyncio.to_thread(deliveries.change, delivery, changed):
+        return None  # A twin of the message, or a redelivery, has gone on with it.
+    _log.info(
+        "webhook tried",
+        extra={
+            "webhook_id": webhook.id,
+            "delivery_id": delivery.id,
+            "attempt": changed.tries,
+            "status_code": attempt.status_code,
+            "error": attempt.error,
+        },
+    )
+    return changed.seconds_left() if changed.state == "pending" else None
+
+
+async def _attempted(
+    courier: Courier, webhook: Webhook, secrets: list[Secret], delivery: Delivery
+) -> tuple[Attempt, float | None]:
+    """The attempt, and the seconds that the endpoint wants to be left alone."""
+    at, begun = now(), time.monotonic()
+    headers = {
+        "content-type": "application/json",
+        "user-agent": USER_AGENT,
+        **signed_headers(delivery.id, delivery.body, secrets, at),
+    }
+    request = OutgoingRequest(
+        "POST",
+        webhook.url,
+        headers,
+        delivery.body.encode(),
+        courier.timeout_seconds,
+        EXCERPT_BYTES,
+        # The address that was registered is the one that was checked, and the one that is told.
+        follows_redirects=False,
+        beginning_is_enough=True,
+    )
+    response: OutgoingResponse | None = None
+    error: str | None = None
+    try:
+        if fault_of_url(webhook.url, courier.private_hosts):
+            error = "address_refused"
+        else:
+            response = await fetch(request, courier.private_hosts)
+    except ToolFailedError as failure:
+        error = failure.code
+    attempt = Attempt(
+        at=stamp(at),
+        duration_ms=round((time.monotonic() - begun) * 1000),
+        status_code=response.status if response else None,
+        response=(response.text or None) if response else None,
+        error=error,
+    )
+    return attempt, retry_after_of(response.retry_after) if response else None
+
+
+def _judged(
+    courier: Courier,
+    webhook: Webhook,
+    delivery: Delivery,
+    attempt: Attempt,
+    retry_after: float | None,
+) -> Delivery:
+    """What becomes of the delivery behind this attempt."""
+    if attempt.succeeded:
+        return delivery.after(attempt, "delivered")
+    if attempt.status_code == GONE:
+        gone = {"enabled": False, "disabled_reason": "gone"}
+        courier.stores.webhooks.change(webhook, gone)
+        return delivery.after(attempt, "failed", failure="endpoint_gone")
+    if delivery.tries >= len(courier.pauses):
+        courier.queue.bury(delivery)
+        return delivery.after(attempt, "failed", failure="attempts_exhausted")
+    pause = courier.pauses[delivery.tries] * random.uniform(1 - _JITTER, 1 + _JITTER)
+    pause = min(max(pause, retry_after or 0.0), MAX_POSTPONED_SECONDS)
+    return delivery.after(attempt, "pending", next_attempt_at=stamp_in(pause))

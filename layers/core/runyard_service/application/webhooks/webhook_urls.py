@@ -1,0 +1,40 @@
+"""Where webhooks may go: https, to the open internet, and to what an installation lists."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from runyard_service.outbound.addresses import is_listed, is_public
+
+MAX_URL_LENGTH = 2048
+
+
+def fault_of_url(url: str, private_hosts: tuple[str, ...]) -> str | None:
+    """What is wrong with an endpoint's URL, in words for its owner; None where nothing is.
+
+    A name is not looked up here: what it leads to is checked at each delivery, just before it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "must be a URL"
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url or not host:
+        return "must be a URL, encoded"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user or a password"
+    if is_listed(host, port or (443 if parts.scheme == "https" else 80), private_hosts):
+        return None if parts.scheme in ("http", "https") else "must begin with https://"
+    if parts.scheme != "https":
+        return "must begin with https://"
+    if _is_private(host):
+        return "must be at a public address"
+    return None
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return True
+    try:
+        return not is_public(str(ipaddress.ip_address(host)))
+    except ValueError:
+        return False

@@ -1,0 +1,134 @@
+"""The events of a run's log.
+
+Invariants: sequences start at 1 and have no gap and no repeat; exactly one terminal event ends a
+log, and nothing follows it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple, get_args
+
+import pydantic_core
+
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_ids
+
+SCHEMA_VERSION = 2
+
+EventType = Literal[
+    "run.started",
+    "agent.reasoning.delta",
+    "agent.response.delta",
+    "agent.message.completed",
+    "agent.tool_call.started",
+    "agent.tool_call.completed",
+    "agent.tool_call.failed",
+    "agent.human_feedback.requested",
+    "agent.human_feedback.received",
+    "approval_request.created",
+    "approval_request.resolved",
+    "input_request.expired",
+    "run.paused",
+    "run.resumed",
+    "run.recovered",
+    "run.cancel_requested",
+    "run.completed",
+    "run.failed",
+    "run.canceled",
+]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
+# Nothing is decided by them once the whole reply is there.
+DELTA_TYPES = frozenset({"agent.reasoning.delta", "agent.response.delta"})
+# What others are told of, by webhooks and on the event bus: how a run fares, and whom it asks.
+LIFECYCLE_TYPES = frozenset(
+    {
+        *(type_ for type_ in EVENT_TYPES if type_.startswith("run.")),
+        "agent.human_feedback.requested",
+        "agent.human_feedback.received",
+        "approval_request.created",
+        "approval_request.resolved",
+        "input_request.expired",
+    }
+)
+
+
+class Event(NamedTuple):
+    """One fact, at its place in the log. A reply makes thousands, so it is no model."""
+
+    id: str
+    type: str
+    sequence: int
+    timestamp: str
+    data: Mapping[str, Any]
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the log ends here."""
+        return self.type in TERMINAL_TYPES
+
+
+class Draft(NamedTuple):
+    """An event that has no place in the log yet."""
+
+    type: EventType
+    data: Mapping[str, Any]
+
+
+def placed(drafts: Iterable[Draft], after: int) -> list[Event]:
+    """Give each draft the next sequence after `after`, an id and the present time."""
+    timestamp, drafts = stamp(), list(drafts)
+    return [
+        Event(id_, draft.type, sequence, timestamp, draft.data)
+        for sequence, (id_, draft) in enumerate(
+            zip(new_ids(len(drafts)), drafts, strict=True), start=after + 1
+        )
+    ]
+
+
+def to_line(event: Event, data: Mapping[str, Any] | None = None) -> bytes:
+    """The event as one line of JSON in UTF-8, as it goes on the wire; `data` replaces its own.
+
+    Bytes and no text: one emoji would make Python take four bytes for every character.
+
+    `id` and `type` come first, in this order: `line_type` relies on it.
+    """
+    return line_with(event, to_json(event.data if data is None else data))
+
+
+def line_with(event: Event, data: bytes) -> bytes:
+    """The same with data that is JSON already."""
+    head = (
+        f'{{"id":"{event.id}","type":"{event.type}","sequence":{event.sequence},'
+        f'"timestamp":"{event.timestamp}","data":'
+    )
+    return b"%b%b}" % (head.encode(), data)
+
+
+def to_json(value: Any) -> bytes:
+    """The value as JSON on one line."""
+    try:
+        return pydantic_core.to_json(value)
+    except pydantic_core.PydanticSerializationError:
+        # A text that UTF-8 cannot hold.
+        return _well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
+
+
+def _well_formed(text: str) -> str:
+    # A model or a tool can give half of a surrogate pair, which UTF-8 cannot hold.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+# The length of `{"id":"<36 characters>","type":"`.
+_TYPE_START = 53
+
+
+def line_type(line: bytes) -> str:
+    """The event's type, cut out of its line without parsing it."""
+    return line[_TYPE_START : line.index(b'"', _TYPE_START)].decode()
+
+
+def from_line(line: bytes) -> Event:
+    """The event of a line. Fields that this release does not know are left out."""
+    fields = pydantic_core.from_json(line)
+    return Event(*(fields[name] for name in Event._fields))

@@ -1,0 +1,96 @@
+"""What is told of a run outside of it, by webhooks and on the event bus: ids and small facts.
+
+Never content: no input, output, prompt, argument, answer or message of an error. Whoever is told
+reads the rest with an access key, and only what that key may see.
+"""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.events import Event
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
+
+PING_TYPE = "webhook.ping"
+
+_REQUEST_TYPES = {"agent.human_feedback": "human_feedback", "approval_request": "approval_request"}
+
+
+class Notice(BaseModel):
+    """One fact as it is told. `data` always has an `event_id`, the same for all who are told."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    type: str
+    timestamp: str
+    data: dict[str, Any]
+
+    @property
+    def event_id(self) -> str:
+        """The event that is told of."""
+        return str(self.data["event_id"])
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that it is about; None of a ping."""
+        return self.data.get("run_id")
+
+    def text(self) -> str:
+        """The notice as JSON, `type`, `timestamp` and `data`: the body of a webhook."""
+        return json.dumps(self.model_dump(), separators=(",", ":"))
+
+    def detail(self) -> str:
+        """The facts alone as JSON: the detail of an event on the bus."""
+        return json.dumps(self.data, separators=(",", ":"))
+
+
+def notice_of(event: Event, run: Run) -> Notice:
+    """What is told of this event of the run; a fact without a value is left out."""
+    facts = {
+        "event_id": event.id,
+        "sequence": event.sequence,
+        "org_id": run.org_id,
+        "project_id": run.project_id,
+        "run_id": run.id,
+        "agent": run.agent,
+        "thread_id": run.thread_id,
+        "session_id": run.session_id,
+        "user_id": run.user_id,
+        **(_of_the_run(event) if event.type.startswith("run.") else _of_a_request(event)),
+    }
+    known = {name: value for name, value in facts.items() if value is not None}
+    return Notice(type=event.type, timestamp=event.timestamp, data=known)
+
+
+def _of_the_run(event: Event) -> dict[str, Any]:
+    error = event.data.get("error") or {}
+    return {
+        "status": event.data.get("status"),
+        "error_code": error.get("code"),
+        "usage": event.data.get("usage"),
+    }
+
+
+def _of_a_request(event: Event) -> dict[str, Any]:
+    family = event.type.rpartition(".")[0]
+    return {
+        "request_id": event.data.get("id"),
+        "request_type": _REQUEST_TYPES.get(family),
+        "is_approved": event.data.get("is_approved"),
+        "answered_by": event.data.get("answered_by"),
+        "expires_at": event.data.get("expires_at"),
+    }
+
+
+def ping(org_id: str, project_id: str, webhook_id: str) -> Notice:
+    """What is told to try an endpoint out."""
+    data = {
+        "event_id": new_id(),
+        "org_id": org_id,
+        "project_id": project_id,
+        "webhook_id": webhook_id,
+    }
+    return Notice(type=PING_TYPE, timestamp=stamp(), data=data)

@@ -1,0 +1,69 @@
+"""What a model asked for and a person was asked: replies with their calls, and questions.
+
+A tool call goes through these phases, each reached by one event:
+
+    requested ──started──▶ started ──(no person needed)──▶ done
+                              │                             ▲
+                              └─asked─▶ asked ─answer─▶ answered ─run.resumed─▶ resumed
+
+Whoever finds a call `started` or `resumed` in a log that it did not write itself cannot know
+whether the call was made: only its tool's declared effect tells what to do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runyard_service.domain.events import Event
+
+CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
+
+
+@dataclass
+class Call:
+    """One tool call of a reply and how far it has come.
+
+    `questions` counts those asked about it; `question` and `answer` are the newest of each.
+    """
+
+    id: str
+    name: str
+    input: Mapping[str, Any]
+    iteration: int
+    phase: CallPhase = "requested"
+    questions: int = 0
+    question: Event | None = None
+    answer: Event | None = None
+    outcome: Event | None = None
+
+
+@dataclass
+class Exchange:
+    """One reply of the model and the calls that it asked for, in its order."""
+
+    reply: Mapping[str, Any]
+    calls: list[Call] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> list[Call]:
+        """The calls whose result the model is still waiting for."""
+        return [call for call in self.calls if call.phase != "done"]
+
+
+@dataclass
+class Question:
+    """What a person was asked: about a call, or, without one, about a limit that the run met."""
+
+    asked: Event
+    call: Call | None = None
+    answer: Event | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of its request."""
+        return str(self.asked.data["id"])
+
+    @property
+    def limit(self) -> str:
+        """The name of the limit that it is about; empty where it is about a call."""
+        return "" if self.call else str(self.asked.data["params"]["limit"])

@@ -1,0 +1,192 @@
+"""Outgoing HTTP, kept away from addresses that are nobody's business but our own.
+
+For tools and webhooks: a model, a page that it read, or a project may choose the address. So the
+name is resolved here, every address that it has is checked, and the connection goes to the checked
+address itself: a second look-up, which could give another answer, never happens. Each redirect
+follows the same rules.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import httpx2
+
+from runyard_service.agents.tools.base import ToolFailedError
+from runyard_service.outbound.addresses import is_listed, is_public
+from runyard_service.outbound.tls import tls_context
+
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Everything else may hold a key of the installation, and stays with the host that it is meant for.
+HEADERS_FOR_ANY_HOST = frozenset({"accept", "content-type", "user-agent", "idempotency-key"})
+# No connection came about, or the request was never one.
+_NOT_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+)
+
+
+@dataclass(frozen=True)
+class OutgoingRequest:
+    """One request to be made. `timeout` is in seconds and covers everything, redirects included.
+
+    Without `follows_redirects` one is the answer. Where the `beginning_is_enough`, a response that
+    is larger than `max_response_bytes` is cut there and not refused.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeout: float
+    max_response_bytes: int
+    follows_redirects: bool = True
+    beginning_is_enough: bool = False
+
+
+@dataclass(frozen=True)
+class OutgoingResponse:
+    """What came back at the end of the redirects."""
+
+    status: int
+    text: str
+    retry_after: str | None = None
+
+
+async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> OutgoingResponse:
+    """Make the request, and follow its redirects.
+
+    Raises ToolFailedError: `address_refused`, `unreachable`, `timeout`, `url_invalid`,
+    `too_many_redirects`, `response_too_large`.
+    """
+    client = httpx2.AsyncClient(
+        verify=tls_context(),
+        timeout=request.timeout,
+        follow_redirects=False,
+        trust_env=False,  # a proxy from the environment would do its own look-up
+    )
+    try:
+        async with asyncio.timeout(request.timeout), client:
+            return await _follow(client, request, private_hosts)
+    except (TimeoutError, httpx2.TimeoutException) as error:
+        message = f"No answer within {request.timeout:g} s."
+        was_sent = not isinstance(error, _NOT_SENT)
+        raise ToolFailedError("timeout", message, kind="network", is_in_doubt=was_sent) from error
+    except httpx2.HTTPError as error:
+        message = f"The host cannot be reached: {error}"[:200]
+        was_sent = not isinstance(error, _NOT_SENT)
+        raise ToolFailedError(
+            "unreachable", message, kind="network", is_in_doubt=was_sent
+        ) from error
+
+
+async def _follow(
+    client: httpx2.AsyncClient, request: OutgoingRequest, private_hosts: tuple[str, ...]
+) -> OutgoingResponse:
+    for _ in range(MAX_REDIRECTS + 1):
+        url = _checked_url(request.url)
+        addresses = await _addresses(url, private_hosts)
+        response = await _send(client, request, url, addresses)
+        try:
+            location = response.headers.get("location")
+            is_redirect = response.status_code in REDIRECTS and request.follows_redirects
+            if not is_redirect or location is None:
+                return OutgoingResponse(
+                    response.status_code,
+                    await _text(response, request),
+                    response.headers.get("retry-after"),
+                )
+        finally:
+            await response.aclose()
+        request = _redirected(request, url, response.status_code, location)
+    raise ToolFailedError("too_many_redirects", f"More than {MAX_REDIRECTS} redirects.")
+
+
+def _checked_url(text: str) -> httpx2.URL:
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL as error:
+        raise ToolFailedError("url_invalid", "The address is not a valid URL.") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ToolFailedError("url_invalid", "The address must begin with http:// or https://.")
+    return url
+
+
+async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[str]:
+    """The addresses of the URL's host. One that may not be reached refuses them all."""
+    host = url.raw_host.decode("ascii")
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        message = f"The name {host[:253]!r} is not known."
+        raise ToolFailedError("unreachable", message, kind="network") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if not is_listed(host, port, private_hosts):
+        for address in addresses:
+            if not is_public(address):
+                raise ToolFailedError(
+                    "address_refused", f"{host[:253]!r} is not at a public address."
+                )
+    return addresses
+
+
+async def _send(
+    client: httpx2.AsyncClient, request: OutgoingRequest, url: httpx2.URL, addresses: list[str]
+) -> httpx2.Response:
+    """Send to the first of the addresses that takes the connection, under the host's own name."""
+    headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
+    headers.append((b"Host", url.netloc))
+    failure: httpx2.TransportError = httpx2.ConnectError("it has no address")
+    for address in addresses:
+        outgoing = client.build_request(
+            request.method,
+            url.copy_with(host=address),
+            headers=headers,
+            content=request.body,
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        )
+        try:
+            return await client.send(outgoing, stream=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            failure = error
+    raise failure
+
+
+async def _text(response: httpx2.Response, request: OutgoingRequest) -> str:
+    received = bytearray()
+    async for chunk in response.aiter_bytes():
+        received += chunk
+        if len(received) > request.max_response_bytes:
+            if response.status_code < 400 and not request.beginning_is_enough:
+                raise ToolFailedError(
+                    "response_too_large", f"More than {request.max_response_bytes} bytes."
+                )
+            del received[request.max_response_bytes :]
+            break  # of a failure only the beginning is told
+    try:
+        return received.decode(response.charset_encoding or "utf-8", "replace")
+    except LookupError:
+        return received.decode("utf-8", "replace")
+
+
+def _redirected(
+    request: OutgoingRequest, url: httpx2.URL, status: int, location: str
+) -> OutgoingRequest:
+    try:
+        target = url.join(location)
+    except httpx2.InvalidURL as error:
+        raise ToolFailedError("url_invalid", "The redirect leads to no valid URL.") from error
+    following = replace(request, url=str(target))
+    if status == 303 or (status in {301, 302} and request.method == "POST"):
+        kept = {k: v for k, v in request.headers.items() if k.lower() != "content-type"}
+        following = replace(following, method="GET", body=None, headers=kept)
+    if (target.scheme, target.netloc) != (url.scheme, url.netloc):
+        kept = {k: v for k, v in following.headers.items() if k.lower() in HEADERS_FOR_ANY_HOST}
+        following = replace(following, headers=kept)
+    return following

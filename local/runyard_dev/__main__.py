@@ -1,0 +1,154 @@
+"""`python -m runyard_dev`: the local stack in the foreground, until Ctrl-C.
+
+Reads PORT (8080), DATA_DIR (.runyard), ACCESS_KEY, AGENTS_DIR (agents), SWEEP_EVERY_SECONDS (30),
+DYNAMODB_ENDPOINT; everything else in the environment goes on to the parts.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from runyard_dev.access_key import DEVELOPMENT_KEY
+from runyard_dev.data_dir import chosen_data_dir
+from runyard_dev.dev_stack import REPOSITORY, SWEEP_SECONDS, LocalStack
+from runyard_dev.errors import LocalStackError
+from runyard_service.agents.definitions.loader import read_agents
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.domain.errors import DefinitionError
+from runyard_service.settings import Settings
+
+SAMPLE_TICKET = {
+    "ticket_subject": "Charged twice for June invoice",
+    "ticket_body": "Hi, my card was charged twice this month. Order #4812.",
+}
+
+
+class StopRequestedError(Exception):
+    """A signal asked for the stack's end."""
+
+
+def main() -> int:
+    """Run the stack; the exit code is 1 when it could not start or go on."""
+    parser = argparse.ArgumentParser(prog="runyard_dev", description=__doc__)
+    parser.add_argument("--with-parent", action="store_true", help="end when the parent ends")
+    _stop_on_signals()
+    if parser.parse_args().with_parent:
+        _end_with_parent()
+    try:
+        with _start() as stack:
+            _say(_ready_line(stack))
+            stack.wait()
+    except StopRequestedError:
+        return 0
+    except (LocalStackError, DefinitionError) as exc:
+        print(f"runyard: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _start() -> LocalStack:
+    agents_dir = Path(os.environ.get("AGENTS_DIR") or REPOSITORY / "agents")
+    files = FolderOfAgents(agents_dir)
+    name_agents(files)
+    _check(files)
+    threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
+    return LocalStack.start(
+        data_dir=chosen_data_dir(),
+        port=_port(),
+        agents_dir=agents_dir,
+        key=os.environ.get("ACCESS_KEY") or DEVELOPMENT_KEY,
+        sweep_seconds=float(os.environ.get("SWEEP_EVERY_SECONDS") or SWEEP_SECONDS),
+        report=_say,
+    )
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8080"
+    if not text.isdecimal() or int(text) > 65535:
+        raise LocalStackError(f"PORT is {text!r}, which is no port")
+    return int(text)
+
+
+def _check(files: FolderOfAgents) -> None:
+    read_agents(files.texts(), Settings.from_environment().named_agents)
+
+
+def name_agents(files: FolderOfAgents) -> None:
+    """In a folder of the user's own, which comes without the samples, name the agents to take.
+
+    An only agent is the one that answers where nobody names one, in threads as anywhere.
+    """
+    agents, settings = read_agents(files.texts()), Settings.from_environment()
+    default = settings.default_agent
+    if not os.environ.get("DEFAULT_AGENT") and not agents.find(default):
+        if len(agents.definitions) != 1:
+            return
+        (default,) = agents.definitions
+        os.environ["DEFAULT_AGENT"] = default
+    if not os.environ.get("DEFAULT_PERSONA") and not agents.find(settings.default_persona):
+        os.environ["DEFAULT_PERSONA"] = default
+
+
+def _watch_agents(files: FolderOfAgents) -> None:
+    """Say of each change of the agents' files whether it counts."""
+    seen = files.stamp()
+    while True:
+        time.sleep(1)
+        if (now := files.stamp()) == seen:
+            continue
+        seen = now
+        try:
+            _check(files)
+            _say("agents    read again")
+        except DefinitionError as error:
+            _say("agents    not read again, they stay as they were:")
+            for fault in str(error).splitlines():
+                _say(f"          {fault}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _ready_line(stack: LocalStack) -> str:
+    body = json.dumps({"input": SAMPLE_TICKET})
+    curl = (
+        f"curl -s {stack.base_url}/v1/runs -H 'Authorization: Bearer {stack.access_key}'"
+        f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+    )
+    return f"ready     {stack.base_url}  key {stack.access_key}  try: {curl}"
+
+
+def _stop_on_signals() -> None:
+    def stop(_: int, __: FrameType | None) -> NoReturn:
+        # Once is enough: a second Ctrl-C must not cut off the stopping.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        raise StopRequestedError
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def _end_with_parent() -> None:
+    """Stop when the process that started this one is gone: `make` may be killed with -9."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

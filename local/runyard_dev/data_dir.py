@@ -1,0 +1,46 @@
+"""The folder that a local stack keeps its data in: one stack at a time."""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from runyard_dev.errors import DataDirInUseError, LocalStackError
+
+
+def chosen_data_dir() -> Path:
+    """The folder that `DATA_DIR` names, or else `.runyard`."""
+    return Path(os.environ.get("DATA_DIR") or ".runyard")
+
+
+def lock(data_dir: Path) -> IO[str]:
+    """Hold the data folder. The kernel gives it back when this process ends, however it ends."""
+    try:
+        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        file = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise LocalStackError(f"{data_dir} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise DataDirInUseError(f"{data_dir} is in use by another local stack") from None
+    return file
+
+
+def note_down(file: Path, environment: Mapping[str, str]) -> None:
+    """Leave what a command beside the stack needs to find it: `open_store`, `sam_local`."""
+    names = (
+        *("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "TICKET_SECRET_ID"),
+        *("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN"),
+        *("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_PRIVATE_HOSTS"),
+    )
+    notes = {
+        name: value
+        for name, value in environment.items()
+        if name in names or name.startswith("AWS_")
+    }
+    file.touch(mode=0o600)  # The user's own AWS credentials may be among them.
+    file.write_text(json.dumps(notes), encoding="utf-8")

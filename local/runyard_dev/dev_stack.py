@@ -1,0 +1,257 @@
+"""The local stack as a whole: starts the parts, fills them, watches over them, stops them.
+
+`make dev` and the tests use this one class. Nothing that was acknowledged is lost when any part, or
+the supervisor itself, is killed.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from runyard_dev import access_key, provisioning, stack_plan
+from runyard_dev.clients import client
+from runyard_dev.data_dir import lock, note_down
+from runyard_dev.emulators import requeue_deliveries
+from runyard_dev.emulators.event_sources import EventSources
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.emulators.stream_source import Places
+from runyard_dev.errors import InvocationFailedError, LocalStackError
+from runyard_dev.processes.process import Part, port_is_taken
+from runyard_dev.processes.process_monitor import Keeper
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SWEEP_FUNCTION = "SweepFunction"
+SWEEP_SECONDS = 30.0
+NOTES_FILE = "stack.json"
+PLACES_FILE = "streams.json"
+
+
+class LocalStack:
+    """A running stack. Use it as a context manager: leaving it stops everything."""
+
+    def __init__(
+        self,
+        plan: stack_plan.Blueprint,
+        data_dir: Path,
+        key: str | None,
+        report: Callable[[str], None],
+    ) -> None:
+        """Take over a plan; `start` is the way to get a stack."""
+        self.environment: dict[str, str] = plan.environment
+        """Variables for boto3 clients and `Settings.from_environment`."""
+        self.base_url = f"http://{HOST}:{plan.port}"
+        self.access_key = key or ""
+        """The key that is known to the stack; empty for one that was started without."""
+        self.logs = data_dir / "logs"
+        """What each part prints, a file each."""
+        self._plan = plan
+        self._data_dir = data_dir
+        self._report = report
+        self._clients: dict[str, Any] = {}
+        self._lock_file: IO[str] | None = None
+        self._keeper = Keeper(list(plan.parts.values()), self._refill, report)
+        self._sweeper: threading.Thread | None = None
+        self._has_sources = False
+        self._sources: EventSources | None = None
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        data_dir: Path,
+        port: int = 0,
+        agents_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        web: bool = True,
+        seed: bool = True,
+        key: str = access_key.DEVELOPMENT_KEY,
+        sweep_seconds: float | None = SWEEP_SECONDS,
+        event_sources: bool = True,
+        repository: Path = REPOSITORY,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> "LocalStack":
+        """Start a stack and return when it is ready.
+
+        `environment` is added to this process's own. Port 0 takes a free one. With no
+        `sweep_seconds`, open runs stay as they are; without `event_sources`, nobody is told of
+        them. Raises `LocalStackError`.
+        """
+        data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
+        if web and port and port_is_taken(port):
+            raise LocalStackError(f"port {port} is taken; choose another with PORT=…")
+        site = stack_plan.Site(
+            repository=repository,
+            data_dir=data_dir,
+            agents_dir=Path(agents_dir or repository / "agents").absolute(),
+            port=port,
+            user={**os.environ, **(environment or {})},
+            web=web,
+        )
+        with ExitStack() as undo:
+            lock_file = undo.enter_context(lock(data_dir))
+            plan = stack_plan.draw(site, report)
+            stack = cls(plan, data_dir, key if seed else None, report)
+            undo.callback(stack.stop)
+            stack._has_sources = event_sources and sweep_seconds is not None
+            stack._bring_up(sweep_seconds)
+            undo.pop_all()
+            stack._lock_file = lock_file
+        return stack
+
+    def __enter__(self) -> "LocalStack":
+        """The stack itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop everything."""
+        self.stop()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this stack; safe to share between threads."""
+        if service not in self._clients:
+            self._clients[service] = client(service, self.environment)
+        return self._clients[service]
+
+    def pid(self, part: str) -> int:
+        """The process id of a part that runs."""
+        process = self._plan.parts[part].process
+        if process is None:
+            raise LocalStackError(f"{part} does not run")
+        return process.pid
+
+    def port(self, part: str) -> int:
+        """The port that a part listens on."""
+        return self._plan.parts[part].port
+
+    def kill(self, part: str) -> None:
+        """`kill -9` a part and leave it down."""
+        self._keeper.down(self._plan.parts[part], Part.kill)
+
+    def restart(self, part: str) -> None:
+        """Start a part that is down (or stop and start it) and return when it is ready."""
+        self._keeper.down(self._plan.parts[part], Part.stop)
+        self._keeper.up(self._plan.parts[part])
+
+    def sweep(self, payload: Mapping[str, Any] | None = None) -> Any:
+        """Invoke the sweep, as EventBridge's schedule does on AWS; None where there is none."""
+        function = self._plan.template.functions.get(SWEEP_FUNCTION)
+        return function and provisioning.invoke(self.environment, function.name, payload or {})
+
+    def wait(self) -> None:
+        """Return only when the stack cannot go on: raises `LocalStackError` then."""
+        self._keeper.failed.wait()
+        raise LocalStackError(self._keeper.failure)
+
+    def stop(self) -> None:
+        """Stop all parts, the newest first. Safe to call twice."""
+        if self._sources:
+            self._sources.stop()
+        self._keeper.stop_all()
+        if self._sweeper:
+            self._sweeper.join(timeout=1)
+        if self._lock_file:
+            self._lock_file.close()
+
+    # --- start -------------------------------------------------------------------------------
+
+    def _bring_up(self, sweep_seconds: float | None) -> None:
+        parts = self._plan.parts
+        begun = time.monotonic()
+        for part in parts.values():
+            if part.name != stack_plan.WEB:
+                self._keeper.spawn(part)
+        with ThreadPoolExecutor(len(parts), thread_name_prefix="start") as pool:
+            rest = [
+                pool.submit(self._await, parts[name], begun)
+                for name in (stack_plan.LAMBDA, stack_plan.SAMPLES)
+            ]
+            _all([pool.submit(self._fill_dynamodb, begun), pool.submit(self._fill_aws, begun)])
+            # The door opens last: whoever finds it open finds tables, key and machine behind it.
+            if web := parts.get(stack_plan.WEB):
+                self._keeper.spawn(web)
+                rest.append(pool.submit(self._await, web, begun))
+            _all(rest)
+        self._keeper.watch()
+        note_down(self._data_dir / NOTES_FILE, self.environment)
+        if self._has_sources and (mappings := self._plan.template.event_sources):
+            requeue_deliveries.send_again(self.environment)
+            places = Places(self._data_dir / PLACES_FILE)
+            self._sources = EventSources(mappings, self.environment, places, self._report)
+            self._sources.start()
+        if sweep_seconds is None:
+            return
+        self._sweep_quietly({"everything": True})
+        self._sweeper = threading.Thread(
+            target=self._sweep_now_and_then, args=(sweep_seconds,), name="sweeper", daemon=True
+        )
+        self._sweeper.start()
+
+    def _fill_dynamodb(self, begun: float) -> None:
+        if part := self._plan.parts.get(stack_plan.DYNAMODB):
+            self._await(part, begun)
+        self._provision_dynamodb()
+
+    def _fill_aws(self, begun: float) -> None:
+        self._await(self._plan.parts[stack_plan.AWS], begun)
+        self._provision_aws()
+
+    def _provision_dynamodb(self) -> None:
+        template = self._plan.template
+        provisioning.create_tables(
+            template if self._has_sources else template.without_streams(), self.environment
+        )
+        if self.access_key:
+            access_key.ensure(self.access_key, self.environment)
+
+    def _provision_aws(self) -> None:
+        template, environment = self._plan.template, self.environment
+        provisioning.create_buckets(template, environment)
+        provisioning.create_secrets(template, environment, self._data_dir / "secrets")
+        provisioning.create_queues(template, environment)
+        provisioning.create_buses(template, environment)
+        provisioning.create_state_machines(template, environment)
+
+    def _await(self, part: Part, begun: float) -> None:
+        part.wait_ready(self._keeper.stopping)
+        seconds = time.monotonic() - begun
+        self._report(f"{part.name:<10}{part.description} … ready in {seconds:.1f} s")
+
+    # --- while it runs -----------------------------------------------------------------------
+
+    def _refill(self, part: Part) -> None:
+        """Give a part that was started again what its end has cost it."""
+        if part.name == stack_plan.AWS:
+            self._provision_aws()
+            # All executions are gone: the sweep starts those of the runs that are open.
+            self._sweep_quietly({"everything": True})
+            if self._sources:
+                requeue_deliveries.send_again(self.environment)
+        if part.name == stack_plan.DYNAMODB:
+            self._provision_dynamodb()
+
+    def _sweep_now_and_then(self, seconds: float) -> None:
+        while not self._keeper.stopping.wait(seconds):
+            self._sweep_quietly({})
+
+    def _sweep_quietly(self, payload: Mapping[str, Any]) -> None:
+        try:
+            self.sweep(payload)
+        except (InvocationFailedError, OSError) as exc:
+            if not self._keeper.stopping.is_set():
+                self._report(f"the sweep failed: {exc}")
+
+
+def _all(futures: list[Future[None]]) -> None:
+    for future in futures:
+        future.result()

@@ -1,0 +1,80 @@
+"""Lambda's event source mappings: takes from streams and queues, and invokes the functions.
+
+The payloads are Lambda's own, and so is what becomes of an answer: what a function reports as
+failed comes again, everything else does not. Two differences: a batch of a stream that fails is
+tried until it passes (Lambda splits it, and gives up in the end), and both sources are polled.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from runyard_dev.emulators.queue_source import QueueSource
+from runyard_dev.emulators.stream_source import Places, StreamSource
+from runyard_dev.errors import InvocationFailedError, LocalStackError
+from runyard_dev.template.sources import EventSource
+
+# One waits for a slow endpoint while another goes on.
+_QUEUE_READERS = 2
+_SHORTEST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 0.5
+_PAUSE_AFTER_FAULT_SECONDS = 1.0
+# What passes when a part is back, or has been told of and cannot end the stack.
+_FAULTS = (
+    *(BotoCoreError, ClientError, HTTPException),
+    *(InvocationFailedError, LocalStackError, OSError),
+)
+
+
+class EventSources:
+    """The mappings of one stack, each read by threads of its own while they are running."""
+
+    def __init__(
+        self,
+        mappings: tuple[EventSource, ...],
+        environment: Mapping[str, str],
+        places: Places,
+        report: Callable[[str], None],
+    ) -> None:
+        """Know the mappings; `start` reads them."""
+        self._report = report
+        self._stopping = threading.Event()
+        turns: list[Callable[[], bool]] = []
+        for mapping in mappings:
+            if mapping.service == "dynamodb":
+                turns.append(StreamSource(mapping, environment, places).turn)
+            else:
+                source = QueueSource(mapping, environment)
+                turns += [source.turn] * _QUEUE_READERS
+        self._threads = [
+            threading.Thread(target=self._read, args=(turn,), name="event source", daemon=True)
+            for turn in turns
+        ]
+
+    def start(self) -> None:
+        """Read from now on."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Read no more. Safe to call twice."""
+        self._stopping.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=1)
+
+    def _read(self, turn: Callable[[], bool]) -> None:
+        pause, is_faulty = _SHORTEST_PAUSE_SECONDS, False
+        while not self._stopping.wait(pause):
+            try:
+                found = turn()
+            except _FAULTS as exc:
+                # A part is being started again, most likely.
+                if not is_faulty and not self._stopping.is_set():
+                    self._report(f"an event source failed, and is tried again: {exc}")
+                pause, is_faulty = _PAUSE_AFTER_FAULT_SECONDS, True
+                continue
+            is_faulty = False
+            pause = _SHORTEST_PAUSE_SECONDS if found else min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,68 @@
+"""Tells functions of executions that died: EventBridge's part for a rule on the execution's status.
+
+moto sends no such events; the rules are read from the template.
+"""
+
+import json
+import threading
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.backend.execution import Execution
+
+from runyard_dev.lambda_.tasks import LambdaTasks
+
+# State machine ARN → status of a dead execution → names of the functions that are told.
+Watchers = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+def tell(client: LambdaTasks, watchers: Watchers, execution: Execution) -> None:
+    """Send the execution's status to whoever watches for it, without waiting."""
+    for function in watchers.get(execution.state_machine.arn, {}).get(execution.status, ()):
+        arguments = {
+            "FunctionName": function,
+            "InvocationType": "Event",
+            "Payload": json.dumps(_status_change(execution)).encode(),
+        }
+        threading.Thread(target=_invoke_once, args=(client, arguments), daemon=True).start()
+
+
+def _invoke_once(client: LambdaTasks, arguments: dict[str, Any]) -> None:
+    try:
+        client.invoke(**arguments)
+    except ClientError as exc:
+        # EventBridge would try again for a day; here the next sweep finds what was missed.
+        print(f"{arguments['FunctionName']} was not told of a dead execution: {exc}", flush=True)
+
+
+def _status_change(execution: Execution) -> dict[str, Any]:
+    detail = {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine.arn,
+        "name": execution.name,
+        "status": execution.status,
+        "startDate": _milliseconds(execution.start_date),
+        "stopDate": _milliseconds(execution.stop_date),
+        "input": json.dumps(execution.input_data),
+        "output": None,
+        "error": execution.error,
+        "cause": execution.cause,
+    }
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states",
+        "account": execution.account_id,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": execution.region_name,
+        "resources": [execution.exec_arn],
+        "detail": detail,
+    }
+
+
+def _milliseconds(moment: Any) -> int | None:
+    return int(moment.timestamp() * 1000) if isinstance(moment, datetime) else None

@@ -1,0 +1,109 @@
+"""Speaks Lambda's Invoke API on loopback, for the state machine and for `boto3.client("lambda")`.
+
+`POST /2015-03-31/functions/{name or ARN}/invocations`, synchronous or with the invocation type
+`Event`. `GET /ready` tells the supervisor that the handlers are imported, `GET /invocations` how
+many invocations of each function have begun, and how many are at work now. `LAMBDA_WORKERS` is the
+number of processes that take invocations; each of more than one counts for itself.
+"""
+
+import argparse
+import os
+import re
+import threading
+from pathlib import Path
+from urllib.parse import unquote
+
+from runyard_dev.emulators.loopback_http import JsonHandler, LoopbackServer
+from runyard_dev.lambda_.runtime import MAX_CONCURRENCY, Runtime
+from runyard_dev.lambda_.workers import serve_by_workers
+from runyard_dev.template.template import read_template
+from tests.fault_injection.faults import FILE_VARIABLE
+
+_INVOCATIONS = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations/?(?:\?.*)?$")
+
+
+class InvokeHandler(JsonHandler):
+    """The routes of one endpoint; `runtime` and `failures` are set by `make_server`."""
+
+    runtime: Runtime
+    failures: dict[str, str] | None = None
+    """Functions that could not be imported; None until all of them were tried."""
+
+    def do_GET(self) -> None:
+        """Answer 200 once every handler was imported or found broken; or the counts."""
+        if self.path == "/invocations":
+            self.reply(200, self.runtime.counts())
+            return
+        known = self.failures
+        answer = {"failed": known or {}, "pid": os.getpid()}
+        self.reply(503 if known is None else 200, answer)
+
+    def do_POST(self) -> None:
+        """Invoke a function."""
+        payload = self.body()
+        match = _INVOCATIONS.match(self.path)
+        name = unquote(match.group(1)) if match else self.path
+        function = self.runtime.find(name)
+        if function is None:
+            self.reply(
+                404,
+                {"Type": "User", "Message": f"Function not found: {name}"},
+                {"x-amzn-ErrorType": "ResourceNotFoundException"},
+            )
+            return
+        kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
+        if kind == "Event":
+            request_id = self.runtime.invoke_later(function, payload)
+            self.reply(202, b"", {"x-amzn-RequestId": request_id})
+            return
+        outcome = self.runtime.invoke(function, payload)
+        headers = {"x-amzn-RequestId": outcome.request_id, "X-Amz-Executed-Version": "$LATEST"}
+        if outcome.failed:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        self.reply(200, outcome.payload, headers)
+
+
+def make_server(port: int, runtime: Runtime, *, in_background: bool = True) -> LoopbackServer:
+    """The endpoint on `port`; imports the handlers, in the background or before it returns."""
+
+    class BoundHandler(InvokeHandler):
+        pass
+
+    BoundHandler.runtime = runtime
+
+    def preload() -> None:
+        failures = runtime.preload()
+        for function, reason in failures.items():
+            print(f"{function} cannot be imported: {reason}", flush=True)
+        BoundHandler.failures = failures
+
+    server = LoopbackServer(port, BoundHandler)
+    if in_background:
+        threading.Thread(target=preload, name="preload", daemon=True).start()
+    else:
+        preload()
+    return server
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--template", type=Path, required=True)
+    parser.add_argument("--region", required=True)
+    arguments = parser.parse_args()
+    if FILE_VARIABLE in os.environ:
+        from tests.fault_injection.intercept import install_for_tests
+
+        install_for_tests()
+    template = read_template(arguments.template, region=arguments.region)
+    workers = int(os.environ.get("LAMBDA_WORKERS") or 1)
+    runtime = Runtime(template.functions.values(), max(1, MAX_CONCURRENCY // workers))
+    server = make_server(arguments.port, runtime, in_background=workers == 1)
+    if workers > 1:
+        serve_by_workers(server, workers)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

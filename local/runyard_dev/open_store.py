@@ -1,0 +1,35 @@
+"""The stores of a data folder, for a command beside the stack: whether the stack runs or not."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from runyard_dev.clients import client
+from runyard_dev.dev_stack import NOTES_FILE, LocalStack
+from runyard_dev.errors import DataDirInUseError
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.stores import Stores
+from runyard_service.settings import Settings
+
+
+@contextmanager
+def open_store(data_dir: Path) -> Iterator[Stores]:
+    """The stores in `data_dir`. A stack that does not run is started for it, and runs nothing."""
+    try:
+        with LocalStack.start(data_dir=data_dir, web=False, seed=False, sweep_seconds=None) as own:
+            yield stores_of(own.environment)
+    except DataDirInUseError:
+        notes = json.loads((data_dir / NOTES_FILE).read_text(encoding="utf-8"))
+        yield stores_of(notes)
+
+
+def stores_of(environment: Mapping[str, str]) -> Stores:
+    """The stores that a stack's environment names."""
+    settings = Settings.from_environment(environment)
+    return Stores.create(
+        client("dynamodb", environment),
+        Bucket(settings.bucket, lambda: client("s3", environment)),
+        events_table=settings.events_table,
+        records_table=settings.records_table,
+    )

@@ -1,0 +1,129 @@
+"""Keeps the parts alive: one thread starts them, watches them, and starts again what has died.
+
+Everything that starts or ends a part is done by this thread, so that no two do it at once, and
+because Linux takes the death of the thread that started a process for the death of its parent
+(see `parent_death.py`).
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from runyard_dev.errors import PartError
+from runyard_dev.processes.process import CRASH_LIMIT, CRASH_WINDOW_SECONDS, Part
+
+_WATCH_SECONDS = 0.1
+
+
+class Keeper:
+    """The parts of one stack, in the order of their start."""
+
+    def __init__(
+        self, parts: list[Part], refill: Callable[[Part], None], report: Callable[[str], None]
+    ) -> None:
+        """`refill` is called with a part that was started again and answers."""
+        self.stopping = threading.Event()
+        self.failed = threading.Event()
+        self.failure = ""
+        self._parts = parts
+        self._refill = refill
+        self._report = report
+        self._watching = False
+        self._actions: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
+        self._thread.start()
+
+    def spawn(self, part: Part) -> None:
+        """Start a part; do not wait for it."""
+        self._do(part.spawn)
+
+    def watch(self) -> None:
+        """From now on start again what ends by itself."""
+        self._watching = True
+
+    def down(self, part: Part, end: Callable[[Part], None]) -> None:
+        """End a part and leave it down."""
+
+        def action() -> None:
+            part.wanted = False
+            end(part)
+
+        self._do(action)
+
+    def up(self, part: Part) -> None:
+        """Start a part that is down and wait until it answers."""
+        self._do(lambda: self._revive(part))
+
+    def stop_all(self) -> None:
+        """End all parts, the newest first, and this thread. Safe to call twice."""
+        self.stopping.set()
+        self._thread.join()
+
+    def _do(self, action: Callable[[], None]) -> None:
+        done: Future[None] = Future()
+        self._actions.put((action, done))
+        while not self.stopping.is_set() or done.done():
+            try:
+                return done.result(timeout=_WATCH_SECONDS)
+            except TimeoutError:
+                continue
+        raise PartError("the stack is being stopped")
+
+    def _work(self) -> None:
+        try:
+            self._work_until_stopped()
+        finally:
+            # In this thread: when it ends, the kernel kills what it has started.
+            for part in reversed(self._parts):
+                part.stop()
+
+    def _work_until_stopped(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                action, done = self._actions.get(timeout=_WATCH_SECONDS)
+            except queue.Empty:
+                if self._watching:
+                    self._look_after_all()
+                continue
+            try:
+                action()
+                done.set_result(None)
+            except BaseException as exc:  # noqa: BLE001 - it belongs to whoever asked
+                done.set_exception(exc)
+
+    def _look_after_all(self) -> None:
+        for part in self._parts:
+            if part.wanted and part.has_ended() and not self.stopping.is_set():
+                self._restart(part)
+
+    def _restart(self, part: Part) -> None:
+        if part.crashes_again_and_again():
+            self._fail(
+                f"{part.name} ended {CRASH_LIMIT} times within {CRASH_WINDOW_SECONDS} s; "
+                f"the end of {part.log}:\n{part.log_tail()}"
+            )
+            return
+        code = part.process.returncode if part.process else None
+        self._report(f"{part.name:<10}ended unexpectedly ({code}), starting it again")
+        try:
+            self._revive(part)
+        except PartError:
+            # It ended while it started: the next look finds it so and counts it.
+            return
+        except Exception as exc:  # noqa: BLE001 - this thread must outlive any fault
+            self._report(f"{part.name:<10}was started again but not filled: {exc}")
+            return
+        self._report(f"{part.name:<10}is back")
+
+    def _revive(self, part: Part) -> None:
+        part.spawn(append=True)
+        part.wait_ready(self.stopping)
+        self._refill(part)
+
+    def _fail(self, reason: str) -> None:
+        self._watching = False
+        self.failure = reason
+        self.failed.set()

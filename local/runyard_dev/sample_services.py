@@ -1,0 +1,105 @@
+"""The systems that the sample agent calls: a tiny customer register and a till, in memory.
+
+`GET /customers/{id}`, `POST /refunds` (once per `Idempotency-Key`), `GET /refunds`.
+"""
+
+import argparse
+import hashlib
+import json
+import threading
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from runyard_dev.emulators.loopback_http import JsonHandler, LoopbackServer
+
+_TIERS = ("free", "pro", "enterprise")
+
+
+def customer(customer_id: str) -> dict[str, Any] | None:
+    """What the register knows of a customer: the same for the same id, at any time."""
+    if not customer_id.startswith("customer-"):
+        return None
+    if customer_id == "customer-7421":  # The one that the documentation shows.
+        return {"customer_tier": "pro", "open_tickets": 2}
+    digest = hashlib.sha256(customer_id.encode()).digest()
+    return {"customer_tier": _TIERS[digest[0] % 3], "open_tickets": digest[1] % 5}
+
+
+class Refunds:
+    """Refunds by idempotency key; a key that comes again gets the first answer again."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._lock = threading.Lock()
+        self._by_key: dict[str, dict[str, Any]] = {}
+
+    def make(self, key: str, order_id: str, amount: Any) -> dict[str, Any]:
+        """Refund once per key and count the calls."""
+        with self._lock:
+            refund = self._by_key.setdefault(
+                key,
+                {
+                    "refund_id": f"refund-{len(self._by_key) + 1}",
+                    "status": "refunded",
+                    "order_id": order_id,
+                    "amount": amount,
+                    "idempotency_key": key,
+                    "calls": 0,
+                },
+            )
+            refund["calls"] += 1
+            return {"refund_id": refund["refund_id"], "status": refund["status"]}
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every refund, oldest first."""
+        with self._lock:
+            return [dict(refund) for refund in self._by_key.values()]
+
+
+class SampleHandler(JsonHandler):
+    """The routes."""
+
+    refunds = Refunds()
+
+    def do_GET(self) -> None:
+        """Look up a customer, or list the refunds."""
+        path = unquote(urlsplit(self.path).path)
+        if path == "/refunds":
+            self.reply(200, {"refunds": self.refunds.all()})
+        elif path == "/customers/customer-503":
+            self.reply(
+                503, {"error": "unavailable", "message": "The register is being maintained."}
+            )
+        elif path.startswith("/customers/") and (found := customer(path.split("/", 2)[2])):
+            self.reply(200, found)
+        else:
+            self.reply(404, {"error": "not_found", "message": f"Nothing is known of {path}."})
+
+    def do_POST(self) -> None:
+        """Refund an order."""
+        raw = self.body()
+        if urlsplit(self.path).path != "/refunds":
+            self.reply(404, {"error": "not_found", "message": "There is no such route."})
+            return
+        key = self.headers.get("Idempotency-Key", "")
+        try:
+            order = json.loads(raw)
+            order_id, amount = str(order["order_id"]), order["amount"]
+        except (ValueError, KeyError, TypeError):
+            self.reply(400, {"error": "bad_request", "message": "order_id and amount are needed."})
+            return
+        if not key:
+            self.reply(400, {"error": "bad_request", "message": "Idempotency-Key is needed."})
+            return
+        self.reply(200, self.refunds.make(key, order_id, amount))
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    LoopbackServer(parser.parse_args().port, SampleHandler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The environment of the local stack's processes.
+
+From weakest to strongest: what the template says, what is different on one machine, what the user
+has set. Only the endpoints are never the user's: they are what makes the stack local.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.template.template import LocalTemplate
+
+DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+# A connection to an emulator through a proxy would not find it.
+_NO_PROXY = "127.0.0.1,localhost"
+
+
+def compose(
+    template: LocalTemplate,
+    user: Mapping[str, str],
+    *,
+    dynamodb_endpoint: str,
+    aws_endpoint: str,
+    lambda_endpoint: str,
+    samples_port: int,
+    agents_dir: Path,
+) -> dict[str, str]:
+    """The whole environment of a process of the stack, for `boto3` clients and `Settings`."""
+    samples = f"{HOST}:{samples_port}"
+    different_here = {
+        # One machine: an empty query costs nothing and a write is seen in a few milliseconds.
+        "TAIL_MIN_MS": "10",
+        "TAIL_MAX_MS": "100",
+        "DOOR": "api",  # There is one, which takes everything,
+        "STREAM_URL": "",  # and can stream.
+        "AGENTS_KEY": "",  # It reads the files themselves, so that a change counts at once.
+        "CORS_ORIGIN": "*",  # On AWS the platform answers for it; here nobody stands in front.
+        # There is one user here, who may well be a load test.
+        "KEY_REQUESTS_PER_SECOND": "0",
+        "PROJECT_MAX_LIVE_RUNS": "0",
+        # No Lambda in front: 128 MiB of files in one request, and 1 MiB for what is around them.
+        "MAX_BODY_BYTES": str(129 * 1024 * 1024),
+        "PRELOAD_PROVIDERS": "",  # A stack that starts is waited for.
+        "AGENT_VARIABLES": json.dumps({"CRM_URL": f"http://{samples}"}),
+        "HTTP_PRIVATE_HOSTS": samples,
+        "PYTHONUNBUFFERED": "1",
+    }
+    environment = template.environment() | different_here | dict(user)
+    environment["AGENTS_DIR"] = str(agents_dir)
+    environment |= {
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_endpoint,
+        "AWS_ENDPOINT_URL_SFN": aws_endpoint,
+        "AWS_ENDPOINT_URL_S3": aws_endpoint,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws_endpoint,
+        "AWS_ENDPOINT_URL_EVENTBRIDGE": aws_endpoint,
+        "AWS_ENDPOINT_URL_SQS": aws_endpoint,
+        "AWS_ENDPOINT_URL_LAMBDA": lambda_endpoint,
+        "AWS_REGION": template.region,
+        "AWS_DEFAULT_REGION": template.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if not user.get("AWS_ACCESS_KEY_ID") and not user.get("AWS_PROFILE"):
+        # The user's own are kept, if there are any: a Bedrock model is called with them.
+        environment |= DUMMY_CREDENTIALS
+    return environment | _without_proxy(user)
+
+
+def _without_proxy(user: Mapping[str, str]) -> dict[str, str]:
+    given = {name: user.get(name) for name in ("NO_PROXY", "no_proxy")}
+    return {name: f"{text},{_NO_PROXY}" if text else _NO_PROXY for name, text in given.items()}

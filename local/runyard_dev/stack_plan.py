@@ -1,0 +1,137 @@
+"""Which parts the local stack has, by which commands they run, and on which ports.
+
+They stop in the reverse order: what others depend on ends last.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runyard_dev import stack_environment
+from runyard_dev.emulators import dynoxide
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.processes.process import Part, free_ports
+from runyard_dev.template.template import LocalTemplate, read_template
+from tests.fault_injection.faults import FILE_VARIABLE
+
+DYNAMODB, LAMBDA, AWS, SAMPLES, WEB = "dynamodb", "lambda", "aws", "samples", "web"
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A stack that is planned and not yet started."""
+
+    template: LocalTemplate
+    environment: dict[str, str]
+    parts: dict[str, Part]
+    port: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a stack is to stand."""
+
+    repository: Path
+    data_dir: Path
+    agents_dir: Path
+    port: int
+    """The web server's; 0 takes a free one."""
+    user: Mapping[str, str]
+    """The environment of whoever starts it."""
+    web: bool
+
+
+def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
+    """Choose ports, find the DynamoDB emulator, write down environment and commands."""
+    *inner, free = free_ports(5)
+    ports = dict(zip((DYNAMODB, LAMBDA, AWS, SAMPLES), inner, strict=True))
+    ports[WEB] = site.port or free
+    template_path = site.repository / "template.yaml"
+    template = read_template(template_path, region=site.user.get("AWS_REGION") or "us-east-1")
+    dynamodb = dynoxide.locate(ports[DYNAMODB], site.data_dir, report)
+    environment = stack_environment.compose(
+        template,
+        site.user,
+        dynamodb_endpoint=dynamodb.endpoint or _url(ports[DYNAMODB]),
+        aws_endpoint=_url(ports[AWS]),
+        lambda_endpoint=_url(ports[LAMBDA]),
+        samples_port=ports[SAMPLES],
+        agents_dir=site.agents_dir,
+    )
+    parts = _own_parts(site, ports, environment, template.region)
+    if dynamodb.endpoint is None:
+        description = "; ".join(filter(None, (dynamodb.description, dynamodb.note)))
+        own = {**os.environ, **dynamodb.environment}
+        log = _log(site, DYNAMODB)
+        emulator = Part(DYNAMODB, description, dynamodb.command, ports[DYNAMODB], log, own)
+        parts.insert(0, emulator)
+    if not site.web:
+        parts = [part for part in parts if part.name != WEB]
+    return Blueprint(template, environment, {part.name: part for part in parts}, ports[WEB])
+
+
+def web_command(port: int, app: str = "runyard_service.api.server:create_app") -> tuple[str, ...]:
+    """The command of the web server."""
+    return (
+        *(sys.executable, "-m", "uvicorn", "--factory", app),
+        *("--host", HOST, "--port", str(port), "--no-access-log"),
+        # Open streams would otherwise hold up Ctrl-C for as long as their clients listen.
+        *("--timeout-graceful-shutdown", "1"),
+        # Longer than clients keep an idle connection: else one is closed just as it is used again.
+        *("--timeout-keep-alive", "75"),
+    )
+
+
+def _own_parts(
+    site: Site, ports: Mapping[str, int], environment: Mapping[str, str], region: str
+) -> list[Part]:
+    template = ("--template", str(site.repository / "template.yaml"), "--region", region)
+    web_app = (
+        ("tests.fault_injection.intercept:create_app",) if FILE_VARIABLE in environment else ()
+    )
+    s3 = ("--s3-dir", str(site.data_dir / "s3"))
+    commands = {
+        LAMBDA: _module("lambda_.endpoint", ports[LAMBDA], *template),
+        AWS: _module(
+            "emulators.aws_emulator",
+            ports[AWS],
+            *template,
+            *s3,
+            "--lambda-endpoint",
+            _url(ports[LAMBDA]),
+        ),
+        SAMPLES: _module("sample_services", ports[SAMPLES]),
+        WEB: web_command(ports[WEB], *web_app),
+    }
+    descriptions = {
+        LAMBDA: "functions/*/handler.py",
+        AWS: "moto: Step Functions, S3, SQS, EventBridge, Secrets Manager",
+        SAMPLES: "what the sample agent calls",
+        WEB: _url(ports[WEB]),
+    }
+    return [
+        Part(
+            name,
+            descriptions[name],
+            command,
+            ports[name],
+            _log(site, name),
+            environment,
+            ready_path="/ready" if name == LAMBDA else None,
+        )
+        for name, command in commands.items()
+    ]
+
+
+def _log(site: Site, name: str) -> Path:
+    return site.data_dir / "logs" / f"{name}.log"
+
+
+def _module(name: str, port: int, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"runyard_dev.{name}", "--port", str(port), *arguments)
+
+
+def _url(port: int) -> str:
+    return f"http://{HOST}:{port}"
