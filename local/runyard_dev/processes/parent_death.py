@@ -1,8 +1,8 @@
 """Starts a command that cannot outlive the supervisor, even when that one is killed with -9.
 
 `python parent_death.py <pid of the supervisor> <command> …`. Run by its file name, it imports none
-of our modules. On Linux it asks the kernel for a signal at the parent's death and becomes the command; where
-there is no such thing it stays as the command's parent and watches the supervisor.
+of our modules. On Linux it asks the kernel for a signal at the parent's death and becomes the
+command. Elsewhere it stays as the parent of the command and watches the supervisor.
 """
 
 import ctypes
