@@ -25,7 +25,7 @@ def test_each_measure_measures(tmp_path: Path) -> None:
     assert (used.transitions, paused.transitions) == (1, 3)
     assert used.invocations == {"RunStepFunction": 1}
     assert (used.writes, used.event_writes) == (13, 3)
-    # Two plain puts more, 13 for the pause, 11 for the answer, 1 to go on: docs/data-model.md.
+    # Two plain puts more, 13 for the pause, 11 for the answer, 1 to go on: docs/reference/data-model.md.
     assert (paused.writes, paused.event_writes) == (39, 9)
     assert used.reads > used.tail_reads > 0
     for moment in (*moments, *answered):

@@ -11,7 +11,7 @@ from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_service.observability.metrics import MEASURES, About, Dimension
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
-PAGES = (ROOT / "docs" / "operations.md").read_text()
+PAGES = (ROOT / "docs" / "how-to" / "operations.md").read_text()
 
 # Of AWS's own metrics, those that are watched, each with its dimension.
 AWS_METRICS = {
@@ -169,7 +169,8 @@ def test_an_alarm_has_a_page_with_everything_on_it(alarm: str) -> None:
         "What it means",
         "First query",
         "What to do",
-        "Wake somebody",
+        "Whom to wake",
+        "Commands",
     ]
     assert f"| [`{alarm}`](#{alarm.lower()}) |" in PAGES
 

@@ -4,7 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
-PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").glob("*.md"))]
+PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").glob("[!a]*/*.md"))]
 
 
 def _named(pattern: str) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-SECURITY = Path("docs/security.md").read_text(encoding="utf-8")
+SECURITY = Path("docs/explanation/security.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("file", "test"), NAMED.findall(SECURITY))
