@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts memory coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts memory coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log docs docs-serve clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -78,6 +78,7 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	$(call UV_LOCK) --python-version 3.11 --group sam -o requirements/sam.txt
 	$(call UV_LOCK) --python-version 3.11 --group peers -o requirements/peers.txt
 	$(call UV_LOCK) --python-version 3.11 --group checkov -o requirements/checkov.txt
+	$(call UV_LOCK) --python-version 3.11 --group docs -o requirements/docs.txt
 	$(call UV_LOCK) --python-version 3.13 --constraint requirements/dev.txt --group runtime \
 	  -o requirements/runtime.txt
 	$(call UV_LOCK) --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
@@ -125,9 +126,16 @@ bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 of them
 verify-log: .venv/.installed ## Check the invariants of every run's log; DATA_DIR=… names another store
 	@$(PYTHON) -m runyard.verify_log
 
+docs: .venv-docs/.installed docs/assets/node_modules/.installed ## Build the documentation site into build/docs
+	@.venv-docs/bin/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
+
+docs-serve: .venv-docs/.installed docs/assets/node_modules/.installed ## Serve the documentation site; DOCS_PORT=8001 sets the port
+	@.venv-docs/bin/python -m mkdocs serve --dev-addr 127.0.0.1:$(or $(DOCS_PORT),8001)
+
 clean: ## Remove what the targets made: environments, builds, caches
-	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .aws-sam build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
+	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .venv-docs .aws-sam build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf tests/clients/node_modules docs/assets/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- Environments: made once, and again only when their requirements have changed -----------------
@@ -156,6 +164,15 @@ endef
 .venv-peers/.installed: requirements/peers.txt
 	$(call environment,3.11+,the peers of the benchmarks)
 	@touch $@
+
+.venv-docs/.installed: requirements/docs.txt
+	$(call environment,3.11+,the documentation site)
+	@touch $@
+
+# Diagrams of the documentation site. The build copies one file from here.
+docs/assets/node_modules/.installed: docs/assets/package-lock.json
+	@command -v npm >/dev/null || { echo "make docs needs npm on PATH (for Mermaid)." >&2; exit 1; }
+	@cd docs/assets && npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed
 
 # Python 3.13: the emulator runs the functions in its own interpreter.
 .venv-rehearsal/.installed: requirements/rehearsal.txt
