@@ -18,9 +18,7 @@ def main() -> None:
     with httpx.Client(headers=headers, timeout=30, follow_redirects=True) as client:
         body = {"input": {"ticket_subject": "The app is slow"}, "background": True}
         # The same key with the same body starts one run, however often the request is repeated.
-        created = client.post(
-            f"{api}/runs", json=body, headers={"Idempotency-Key": str(uuid4())}
-        )
+        created = client.post(f"{api}/runs", json=body, headers={"Idempotency-Key": str(uuid4())})
         created.raise_for_status()
         follow(client, f"{api}/runs/{created.json()['data']['id']}/stream")
 

@@ -22,7 +22,8 @@ class Receiver(BaseHTTPRequestHandler):
         try:
             notification = Webhook(SECRET).verify(body, dict(self.headers.items()))
         except WebhookVerificationError:
-            return self.send_error(400)
+            self.send_error(400)
+            return
         self.send_response(204)
         self.end_headers()
         # Runyard delivers at least once: the same id is the same delivery.

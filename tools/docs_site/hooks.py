@@ -1,4 +1,4 @@
-"""MkDocs hooks: add the API reference, Mermaid, and links to files outside docs/.
+"""MkDocs hooks: add generated references, Mermaid, and links to files outside docs/.
 
 MkDocs calls each `on_…` function; mkdocs.yml names this file.
 """
@@ -16,10 +16,17 @@ from mkdocs.structure.files import File
 
 # MkDocs loads this file by its path, so that the folder of its modules is not importable yet.
 sys.path.insert(0, str(Path(__file__).parent))
-from openapi_pages import render_api  # noqa: E402
+from openapi_pages import render_api
+from settings_pages import render_outputs, render_parameters, render_settings
 
 REPOSITORY = Path(__file__).parents[2]
-API_MARKER = "<!-- api reference -->"
+# A page has the marker; the build puts the content there.
+GENERATED = {
+    "<!-- api reference -->": lambda: render_api(_openapi()),
+    "<!-- settings -->": lambda: render_settings(_settings_module()),
+    "<!-- template parameters -->": lambda: render_parameters(_template()),
+    "<!-- template outputs -->": lambda: render_outputs(_template()),
+}
 MERMAID = REPOSITORY / "docs/assets/node_modules/mermaid/dist/mermaid.min.js"
 MERMAID_URI = "assets/javascripts/mermaid.min.js"
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]+)\]\((?P<target>[^)\s#:]+)(#[^)\s]*)?\)")
@@ -36,12 +43,30 @@ def on_files(files: Any, config: MutableMapping[str, Any]) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return the page with its API reference and with links that work on the site."""
-    if API_MARKER in markdown:
-        document = json.loads((REPOSITORY / "openapi.json").read_text(encoding="utf-8"))
-        markdown = markdown.replace(API_MARKER, render_api(document))
+    """Return the page with its generated parts and with links that work on the site."""
+    for marker, render in GENERATED.items():
+        if marker in markdown:
+            markdown = markdown.replace(marker, render())
     folder = posixpath.dirname(f"docs/{page.file.src_uri}")
     return _LINK.sub(lambda link: _site_link(link, folder), markdown)
+
+
+def _openapi() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_text("openapi.json"))
+    return document
+
+
+def _template() -> str:
+    return _text("template.yaml")
+
+
+def _settings_module() -> str:
+    (path,) = REPOSITORY.glob("layers/core/*/settings.py")
+    return path.read_text(encoding="utf-8")
+
+
+def _text(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
 
 
 def _site_link(link: re.Match[str], folder: str) -> str:

@@ -18,7 +18,7 @@ def render_api(document: _Document) -> str:
     lines += ["## Schemas", ""]
     for name, schema in document["components"]["schemas"].items():
         lines += [f"### {name} {{ #{_anchor(name)} }}", ""]
-        lines += [*_schema_lines(document, schema), ""]
+        lines += [*_schema_lines(schema), ""]
     return "\n".join(lines)
 
 
@@ -78,7 +78,7 @@ def _response_lines(document: _Document, operation: _Document) -> list[str]:
 
 def _content_text(content: _Document) -> str:
     kinds = (f"`{kind}` {_type_text(media.get('schema', {}))}" for kind, media in content.items())
-    return ", ".join(kinds) or "–"
+    return ", ".join(kinds) or "-"
 
 
 def _example_lines(title: str, content: _Document) -> list[str]:
@@ -91,7 +91,7 @@ def _example_lines(title: str, content: _Document) -> list[str]:
     return lines
 
 
-def _schema_lines(document: _Document, schema: _Document) -> list[str]:
+def _schema_lines(schema: _Document) -> list[str]:
     lines = [schema["description"].strip(), ""] if "description" in schema else []
     for part in schema.get("allOf", []):
         if "$ref" in part:
