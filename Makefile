@@ -12,6 +12,8 @@ SAM_PYTHON := .venv-sam/bin/python
 export AWS_DEFAULT_REGION ?= us-east-1
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The theme advertises its successor in every build.
+export NO_MKDOCS_2_WARNING := 1
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -127,7 +129,7 @@ verify-log: .venv/.installed ## Check the invariants of every run's log; DATA_DI
 	@$(PYTHON) -m runyard.verify_log
 
 docs: .venv-docs/.installed docs/assets/node_modules/.installed ## Build the documentation site into build/docs
-	@.venv-docs/bin/python -m mkdocs build --strict --quiet
+	@.venv-docs/bin/python -m mkdocs build --strict
 	@echo "build/docs/index.html"
 
 docs-serve: .venv-docs/.installed docs/assets/node_modules/.installed ## Serve the documentation site; DOCS_PORT=8001 sets the port
