@@ -128,16 +128,16 @@ bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 of them
 verify-log: .venv/.installed ## Check the invariants of every run's log; DATA_DIR=… names another store
 	@$(PYTHON) -m runyard.verify_log
 
-docs: .venv-docs/.installed docs/assets/node_modules/.installed ## Build the documentation site into build/docs
+docs: .venv-docs/.installed tools/docs_site/node_modules/.installed ## Build the documentation site into build/docs
 	@.venv-docs/bin/python -m mkdocs build --strict
 	@echo "build/docs/index.html"
 
-docs-serve: .venv-docs/.installed docs/assets/node_modules/.installed ## Serve the documentation site; DOCS_PORT=8001 sets the port
+docs-serve: .venv-docs/.installed tools/docs_site/node_modules/.installed ## Serve the documentation site; DOCS_PORT=8001 sets the port
 	@.venv-docs/bin/python -m mkdocs serve --dev-addr 127.0.0.1:$(or $(DOCS_PORT),8001)
 
 clean: ## Remove what the targets made: environments, builds, caches
 	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .venv-docs .aws-sam build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tests/clients/node_modules docs/assets/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
+	rm -rf tests/clients/node_modules tools/docs_site/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis layers/core/runyard.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- Environments: made once, and again only when their requirements have changed -----------------
@@ -172,9 +172,9 @@ endef
 	@touch $@
 
 # Diagrams of the documentation site. The build copies one file from here.
-docs/assets/node_modules/.installed: docs/assets/package-lock.json
+tools/docs_site/node_modules/.installed: tools/docs_site/package-lock.json
 	@command -v npm >/dev/null || { echo "make docs needs npm on PATH (for Mermaid)." >&2; exit 1; }
-	@cd docs/assets && npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed
+	@cd tools/docs_site && npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed
 
 # Python 3.13: the emulator runs the functions in its own interpreter.
 .venv-rehearsal/.installed: requirements/rehearsal.txt

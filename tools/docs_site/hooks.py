@@ -27,7 +27,7 @@ GENERATED = {
     "<!-- template parameters -->": lambda: render_parameters(_template()),
     "<!-- template outputs -->": lambda: render_outputs(_template()),
 }
-MERMAID = REPOSITORY / "docs/assets/node_modules/mermaid/dist/mermaid.min.js"
+MERMAID = REPOSITORY / "tools/docs_site/node_modules/mermaid/dist/mermaid.min.js"
 MERMAID_URI = "assets/javascripts/mermaid.min.js"
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]+)\]\((?P<target>[^)\s#:]+)(#[^)\s]*)?\)")
 # Material loads Mermaid from this address if the page does not bring it.
