@@ -30,8 +30,9 @@ GENERATED = {
 MERMAID = REPOSITORY / "tools/docs_site/node_modules/mermaid/dist/mermaid.min.js"
 MERMAID_URI = "assets/javascripts/mermaid.min.js"
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]+)\]\((?P<target>[^)\s#:]+)(#[^)\s]*)?\)")
-# Material loads Mermaid from this address if the page does not bring it.
-_FOREIGN_MERMAID = re.compile(r'"https://[^"]*/mermaid@[^"]*"')
+# The theme would load these two from another host if the browser or the page lacked them. The page
+# has Mermaid, and every current browser has ResizeObserver.
+_FOREIGN_SCRIPT = re.compile(r'"https://[^"/]+/(mermaid@|resize-observer)[^"]*"')
 
 
 def on_files(files: Any, config: MutableMapping[str, Any]) -> Any:
@@ -82,4 +83,4 @@ def on_post_build(config: MutableMapping[str, Any], **_: Any) -> None:
     """Remove the foreign address from the theme's script: the site loads nothing from outside."""
     for script in Path(config["site_dir"]).glob("assets/javascripts/bundle.*.js"):
         text = script.read_text(encoding="utf-8")
-        script.write_text(_FOREIGN_MERMAID.sub(f'"/{MERMAID_URI}"', text), encoding="utf-8")
+        script.write_text(_FOREIGN_SCRIPT.sub('"about:blank"', text), encoding="utf-8")
