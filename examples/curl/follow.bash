@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Print every event of a run once: follow.bash STREAM_URL ACCESS_KEY
-# curl alone does not reconnect. This loop reconnects with Last-Event-ID until the service answers
+# curl alone does not reconnect. This loop reconnects with Last-Event-ID until the service returns
 # 204: the client has seen the last event. An event counts when its blank line has arrived; the
 # service sends an incomplete one again.
 url=$1 key=$2

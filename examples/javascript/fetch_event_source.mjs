@@ -1,6 +1,6 @@
 // Print every event of a run once: fetch_event_source.mjs STREAM_URL ACCESS_KEY
 // `@microsoft/fetch-event-source` reconnects after an error. A response that ends is an error here,
-// until the service answers 204: the client has seen the last event.
+// until the service returns 204: the client has seen the last event.
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 
 // The library expects a browser.

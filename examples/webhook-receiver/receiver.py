@@ -1,6 +1,6 @@
 """Print every webhook whose signature is valid: receiver.py SECRET [PORT].
 
-Needs standardwebhooks. The secret begins with `whsec_`.
+Needs standardwebhooks. The secret starts with `whsec_`.
 """
 
 import sys

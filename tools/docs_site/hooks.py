@@ -20,7 +20,7 @@ from openapi_pages import render_api
 from settings_pages import render_outputs, render_parameters, render_settings
 
 REPOSITORY = Path(__file__).parents[2]
-# A page has the marker; the build puts the content there.
+# The build replaces each marker by generated content.
 GENERATED = {
     "<!-- api reference -->": lambda: render_api(_openapi()),
     "<!-- settings -->": lambda: render_settings(_settings_module()),
