@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts memory coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log clean
+.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts memory coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log docs docs-serve clean
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -12,6 +12,8 @@ SAM_PYTHON := .venv-sam/bin/python
 export AWS_DEFAULT_REGION ?= us-east-1
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The theme advertises its successor in every build.
+export NO_MKDOCS_2_WARNING := 1
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -78,6 +80,7 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	$(call UV_LOCK) --python-version 3.11 --group sam -o requirements/sam.txt
 	$(call UV_LOCK) --python-version 3.11 --group peers -o requirements/peers.txt
 	$(call UV_LOCK) --python-version 3.11 --group checkov -o requirements/checkov.txt
+	$(call UV_LOCK) --python-version 3.11 --group docs -o requirements/docs.txt
 	$(call UV_LOCK) --python-version 3.13 --constraint requirements/dev.txt --group runtime \
 	  -o requirements/runtime.txt
 	$(call UV_LOCK) --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
@@ -125,9 +128,16 @@ bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 of them
 verify-log: .venv/.installed ## Check the invariants of every run's log; DATA_DIR=… names another store
 	@$(PYTHON) -m runyard.cli.verify
 
+docs: .venv-docs/.installed tools/docs_site/node_modules/.installed ## Build the documentation site into build/docs
+	@.venv-docs/bin/python -m mkdocs build --strict
+	@echo "build/docs/index.html"
+
+docs-serve: .venv-docs/.installed tools/docs_site/node_modules/.installed ## Serve the documentation site; DOCS_PORT=8001 sets the port
+	@.venv-docs/bin/python -m mkdocs serve --dev-addr 127.0.0.1:$(or $(DOCS_PORT),8001)
+
 clean: ## Remove what the targets made: environments, builds, caches
-	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .aws-sam build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tests/clients/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
+	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .venv-docs .aws-sam build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf tests/clients/node_modules tools/docs_site/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- Environments: made once, and again only when their requirements have changed -----------------
@@ -156,6 +166,15 @@ endef
 .venv-peers/.installed: requirements/peers.txt
 	$(call environment,3.11+,the peers of the benchmarks)
 	@touch $@
+
+.venv-docs/.installed: requirements/docs.txt
+	$(call environment,3.11+,the documentation site)
+	@touch $@
+
+# Diagrams of the documentation site. The build copies one file from here.
+tools/docs_site/node_modules/.installed: tools/docs_site/package-lock.json
+	@command -v npm >/dev/null || { echo "make docs needs npm on PATH (for Mermaid)." >&2; exit 1; }
+	@cd tools/docs_site && npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed
 
 # Python 3.13: the emulator runs the functions in its own interpreter.
 .venv-rehearsal/.installed: requirements/rehearsal.txt

@@ -1,0 +1,1 @@
+"""Build hooks of the documentation site (`make docs`)."""
