@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runyard.agent.conditions import fill, holds
+from runyard.agent.conditions import fill, may_hold
 from runyard.agent.definition import OUTPUT_TOOL, AgentDefinition, ExecutableTool, Tool
 from runyard.agent.dialogue import INVALID_ARGUMENTS
 from runyard.agent.human_tools import AskHuman
@@ -98,7 +98,7 @@ def next_action(definition: AgentDefinition, call: Call, begun_here: bool) -> Ac
         if faults := faults_of_question(call.input):
             return _unusable(definition, call, faults)
         return _within_bounds(_question(tool, call))
-    if tool.approval and (tool.approval.when is None or holds(tool.approval.when, call.input)):
+    if tool.approval and (tool.approval.when is None or may_hold(tool.approval.when, call.input)):
         return _within_bounds(_approval(tool, call))
     if call.phase == "started" and not begun_here and tool.effect == "unsafe":
         return _doubt(tool, call.input)

@@ -214,6 +214,14 @@ class Snapshot(Part):
     route_id: str = ""
     script: Mapping[str, Any] | None = None
 
+    def stored(self) -> dict[str, Any]:
+        """Return the snapshot as data for the store; `kept` is the inverse.
+
+        Only fields that were set are included: a field that is unset and a field that is set to its
+        default can mean different things.
+        """
+        return self.model_dump(mode="json", exclude_unset=True)
+
     @classmethod
     def kept(cls, fields: Mapping[str, Any]) -> "Snapshot":
         """A snapshot from the store, without what only a later release knows."""
