@@ -96,6 +96,7 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "usd_per_day": "2",
             "on_limit": "ask",
             "output_attempts": 1,
+            "truncated_replies": 1,
             "wait_seconds": 60,
         },
     ),
