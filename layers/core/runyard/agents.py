@@ -17,6 +17,7 @@ from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.agent_set import AgentSet
 from runyard.agent.personas import personas
 from runyard.agent.read_agents import read_agents
+from runyard.console import escape_what_cannot_be_encoded
 from runyard.domain.errors import DefinitionError, RunyardError
 from runyard.engine.publish_agents import publish_agents
 from runyard.settings import Settings
@@ -33,6 +34,7 @@ def main(words: list[str] | None = None) -> int:
     settings = Settings.from_environment()
     arguments = _parser(settings.agents_dir).parse_args(words)
     files = FolderOfAgents(arguments.folder)
+    escape_what_cannot_be_encoded()
     try:
         if arguments.command == "check":
             _say(_lines(read_agents(files.texts(), settings.named_agents)))

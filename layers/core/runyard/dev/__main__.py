@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from runyard.agent.agent_files import FolderOfAgents
 from runyard.agent.read_agents import read_agents
+from runyard.console import escape_what_cannot_be_encoded
 from runyard.dev.access_key import DEVELOPMENT_KEY
 from runyard.dev.data_dir import chosen_data_dir
 from runyard.dev.errors import LocalStackError
@@ -37,6 +38,7 @@ class StopRequestedError(Exception):
 
 def main() -> int:
     """Run the stack; the exit code is 1 when it could not start or go on."""
+    escape_what_cannot_be_encoded()
     parser = argparse.ArgumentParser(prog="runyard.dev", description=__doc__)
     parser.add_argument("--with-parent", action="store_true", help="end when the parent ends")
     _stop_on_signals()
