@@ -88,7 +88,7 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
         org_id="org",
         app_id=new_id(),
         agent=agent.name,
-        definition_digest=stores.definitions.keep(agent.model_dump(mode="json")),
+        definition_digest=stores.definitions.keep(agent.stored()),
         input={"x": 1},
         started_at=stamp(),
     )

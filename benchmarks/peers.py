@@ -22,7 +22,7 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes.process import free_ports
 
 _FOLDER = Path("benchmarks/langgraph")
-_COMMAND = Path(".venv-peers/bin/langgraph")
+_SCRIPTS = Path(".venv-peers/bin")
 _READY_SECONDS = 60
 
 
@@ -49,7 +49,9 @@ def _told(figures: Iterator[Figure]) -> Iterator[Figure]:
 def _langgraph(*, tuned: bool) -> Iterator[tuple[subprocess.Popen[bytes], Client]]:
     """LangGraph's server in a copy of its folder, where it leaves files, and a client for it."""
     (port,) = free_ports(1)
-    command = [str(_COMMAND.absolute()), "dev", "--no-browser", "--no-reload", "--port", str(port)]
+    # By the interpreter: the script's first line does not work in a path with a space.
+    script = [str(_SCRIPTS.absolute() / name) for name in ("python", "langgraph")]
+    command = [*script, "dev", "--no-browser", "--no-reload", "--port", str(port)]
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(shutil.copytree(_FOLDER, Path(parent) / "langgraph"))
         environment = dict(os.environ) | {"LANGSMITH_TRACING": "false"}

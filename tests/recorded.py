@@ -32,4 +32,4 @@ def recorded_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -
 
 
 def _kept(stores: Stores, agent: Snapshot) -> str:
-    return stores.definitions.keep(agent.model_dump(mode="json"))
+    return stores.definitions.keep(agent.stored())

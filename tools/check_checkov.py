@@ -36,7 +36,16 @@ def _failed(config: str) -> dict[str, list[str]]:
     with TemporaryDirectory() as folder:
         whole = Path(folder, CONFIG.name)
         whole.write_text(config, encoding="utf-8")
-        command = [str(checkov), "--config-file", str(whole), "--output", "json", "--soft-fail"]
+        # By the interpreter: the script's first line does not work in a path with a space.
+        command = [
+            sys.executable,
+            str(checkov),
+            "--config-file",
+            str(whole),
+            "--output",
+            "json",
+            "--soft-fail",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from runyard.cli.console import escape_what_cannot_be_encoded
+
 from runyard_dev.access_key import DEVELOPMENT_KEY
 from runyard_dev.data_dir import chosen_data_dir
 from runyard_dev.dev_stack import REPOSITORY, SWEEP_SECONDS, LocalStack
@@ -37,6 +39,7 @@ class StopRequestedError(Exception):
 
 def main() -> int:
     """Run the stack; the exit code is 1 when it could not start or go on."""
+    escape_what_cannot_be_encoded()
     parser = argparse.ArgumentParser(prog="runyard_dev", description=__doc__)
     parser.add_argument("--with-parent", action="store_true", help="end when the parent ends")
     _stop_on_signals()

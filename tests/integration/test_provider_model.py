@@ -131,12 +131,27 @@ def test_a_price_is_known_before_the_reply() -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [ChatReply(text=["a"]), ChatReply(tool_calls=[ChatToolCall("lookup", ['{"word": '])])],
+    [ChatReply(text=["a"]), ChatReply(tool_calls=[ChatToolCall("lookup", ['{"word": 1}'])])],
 )
 def test_a_reply_that_its_length_cut_off_says_so(reply: ChatReply) -> None:
     with OpenAIServer(reply, replace(reply, finish_reason="length")) as server:
         model = model_at(server)
         assert [reply_of(model).is_cut for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_cut"),
+    [
+        *(('{"word": ', True), ('{"word": "a', True), ('{"a": [1, {"b": tru', True), ("{", True)),
+        *(('{"n": NaN}', False), ("[1", False), ('{"a": 1} x', False), ("{a: 1}", False)),
+        *(('{"a": 1,}', False), ('"te', False), ("{}", False), ("", False)),
+    ],
+)
+def test_arguments_that_end_too_early_say_that_the_reply_was_cut_off(
+    arguments: str, is_cut: bool
+) -> None:
+    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+        assert reply_of(model_at(server)).is_cut is is_cut
 
 
 def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:

@@ -21,12 +21,13 @@ import gc, json, socket, sys
 
 found = []
 CALLS = {"urandom", "getrandbits", "random", "time", "time_ns", "monotonic", "perf_counter"}
-OWN = ("/runyard_service/", "/functions/")
+OWN = ("/layers/core/", "/functions/")
 
 def watch(frame, event, called):
     if event == "c_call" and called.__name__ in CALLS:
-        if any(part in frame.f_code.co_filename for part in OWN):
-            found.append(f"{called.__name__} at {frame.f_code.co_filename}:{frame.f_lineno}")
+        file = frame.f_code.co_filename
+        if "/site-packages/" not in file and any(part in file for part in OWN):
+            found.append(f"{called.__name__} at {file}:{frame.f_lineno}")
 
 def audit(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen"):

@@ -182,6 +182,6 @@ def test_a_source_that_does_not_answer_leaves_the_agents_as_they_were(
 
 
 def test_a_kept_agent_that_a_later_release_wrote_can_be_read(catalog: Catalog) -> None:
-    kept = catalog.agent("actor").model_dump(mode="json")
+    kept = catalog.agent("actor").stored()
     later = {**kept, "mood": "good", "route": {**kept["route"], "colour": "blue"}}
     assert Snapshot.kept(later) == Snapshot.kept(kept)

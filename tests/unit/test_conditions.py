@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from runyard_service.agents.definitions.conditions import Condition, fill, holds
+from runyard_service.agents.definitions.conditions import Condition, fill, holds, may_hold
 
 DATA = {"amount": 120, "reason": "Refund please", "tags": ["a", "b"], "deep": {"flag": True}}
 CONDITION = TypeAdapter(Condition)
@@ -37,7 +37,43 @@ def test_a_condition_holds_or_not(condition: Any, expected: bool) -> None:
     assert holds(CONDITION.validate_python(condition), DATA) is expected
 
 
-@pytest.mark.parametrize("wrong", [{"a": {"matches": "("}}, {"a": {"bigger": 1}}, {"a": [1]}])
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"amount": {"above": 100}}, True),
+        ({"amount": {"above": 200}}, False),
+        ({"reason": {"above": 100}}, True),
+        ({"missing": {"above": 100}}, True),
+        ({"tags": {"below": 1}}, True),
+        ({"missing": {"contains": "x"}}, True),
+        ({"missing": {"matches": "x"}}, True),
+        ({"missing": "x"}, True),
+        ({"missing": None}, True),
+        ({"amount": None}, False),
+        ({"missing": {"equals": None}}, True),
+        ({"amount": {"equals": None}}, False),
+        ({"amount": "120"}, True),
+        ({"amount": {"equals": True}}, True),
+        ({"amount": {"one_of": ["120", 5]}}, True),
+        ({"amount": {"one_of": [4, 5]}}, False),
+        ({"missing": {"one_of": ["a", None]}}, True),
+        ({"missing": {"exists": True}}, False),
+        ({"missing": {"above": 100}, "reason": "another"}, False),
+        ({"amount": {"above": 100, "contains": "3"}}, False),
+    ],
+)
+def test_a_condition_that_cannot_be_evaluated_may_hold(condition: Any, expected: bool) -> None:
+    assert may_hold(CONDITION.validate_python(condition), DATA) is expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"a": {"matches": "("}}, {"a": {"bigger": 1}}, {"a": [1]}),
+        *({"a": {"above": None}}, {"a": {"one_of": None}}, {"a": {"exists": None}}),
+        *({"a": {"below": float("inf")}}, {"a": {"equals": float("nan")}}),
+    ],
+)
 def test_a_condition_that_makes_no_sense_is_refused(wrong: Any) -> None:
     with pytest.raises(ValidationError):
         CONDITION.validate_python(wrong)

@@ -1,16 +1,24 @@
 """The conversation as it is rebuilt from the log: in a thread, and after a reply cut short."""
 
+from dataclasses import replace
 from typing import Any
 
 from runyard_service.agents.conversation import answer_of, reply_draft, request_for
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
-from runyard_service.agents.models.base import ModelTurn, Reply, Thinking, ToolCall, UserTurn
+from runyard_service.agents.models.base import (
+    ModelTurn,
+    Reply,
+    Thinking,
+    TokenUsage,
+    ToolCall,
+    UserTurn,
+)
 from runyard_service.domain.events import placed
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role
 
-TEXT = Reply(ModelTurn("Half of an"))
+TEXT = Reply(ModelTurn("Half of an"), TokenUsage(100, 20))
 TORN = Reply(ModelTurn("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))
 
 
@@ -19,8 +27,10 @@ def agent(**fields: Any) -> AgentDefinition:
     return AgentDefinition.model_validate({**always, "input_schema": {"type": "object"}, **fields})
 
 
-def after(*replies: Reply, cut_by: str = "usd") -> History:
-    drafts = [reply_draft(reply, n, cut_by) for n, reply in enumerate(replies, start=1)]
+def after(*replies: Reply, is_cut: bool = True) -> History:
+    drafts = [
+        reply_draft(replace(reply, is_cut=is_cut), n) for n, reply in enumerate(replies, start=1)
+    ]
     return History.of(placed(drafts, after=0))
 
 
@@ -43,7 +53,7 @@ def said(role: Role, content: str, sequence: int) -> Message:
 
 
 def test_a_text_that_was_cut_off_is_no_answer() -> None:
-    assert answer_of(agent(), after(TEXT, cut_by="")) == {"content": "Half of an"}
+    assert answer_of(agent(), after(TEXT, is_cut=False)) == {"content": "Half of an"}
     assert answer_of(agent(), after(TEXT)) is None
 
 
@@ -57,7 +67,10 @@ def test_the_model_is_told_that_its_reply_was_cut_off() -> None:
     turns = request_for(agent(), a_run(), after(TEXT)).turns
     assert turns[1:] == [
         ModelTurn("Half of an"),
-        UserTurn("Your reply was cut off. Give it again, as a whole."),
+        UserTurn(
+            "Your reply was cut off at 20 tokens. None of its tool calls was made. "
+            "Continue with a shorter reply, and give it as a whole."
+        ),
     ]
 
 

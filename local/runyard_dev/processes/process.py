@@ -56,7 +56,8 @@ class Part:
             # the parts in their order.
             self.process = subprocess.Popen(
                 [*wrapper, *self.command],
-                env=dict(self.environment),
+                # Its log is UTF-8, whatever the terminal is.
+                env={**self.environment, "PYTHONIOENCODING": "utf-8"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

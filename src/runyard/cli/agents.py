@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runyard.cli.console import escape_what_cannot_be_encoded
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.agents.agent_set import AgentSet
@@ -33,6 +34,7 @@ def main(words: list[str] | None = None) -> int:
     settings = Settings.from_environment()
     arguments = _parser(settings.agents_dir).parse_args(words)
     files = FolderOfAgents(arguments.folder)
+    escape_what_cannot_be_encoded()
     try:
         if arguments.command == "check":
             _say(_lines(read_agents(files.texts(), settings.named_agents)))

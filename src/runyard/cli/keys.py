@@ -20,6 +20,7 @@ from typing import get_args
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runyard.cli.console import escape_what_cannot_be_encoded
 from runyard_service.adapters.dynamodb.access_keys import (
     ALL_SCOPES,
     MAX_NAME_LENGTH,
@@ -42,6 +43,7 @@ _COLUMNS = (
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; the exit code is 1 where it failed, 2 where its words are off."""
+    escape_what_cannot_be_encoded()
     arguments = _parser().parse_args(words)
     try:
         with _opened(arguments) as store:

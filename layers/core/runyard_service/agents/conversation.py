@@ -19,6 +19,7 @@ from runyard_service.agents.models.base import (
     Turn,
     UserTurn,
 )
+from runyard_service.agents.truncation import check_truncation, truncation_notice
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.errors import OutputInvalidError
 from runyard_service.domain.events import Draft
@@ -30,7 +31,6 @@ from runyard_service.domain.threads import Message
 _ANSWER_BY_TOOL = UserTurn(f"Give your answer by calling the tool {OUTPUT_TOOL}.")
 # Providers want a user's turn to reply to.
 _NOTHING_NEW = UserTurn("(There is no new message.)")
-_CUT_OFF = UserTurn("Your reply was cut off. Give it again, as a whole.")
 
 
 class Turns:
@@ -46,9 +46,11 @@ class Turns:
             self._turns.append(_model_turn(exchange))
             self._turns.extend(map(_outcome, exchange.calls))
             if not exchange.calls:
-                # A plain text where a structured answer was due, or one that a limit cut off: any
-                # other plain text ends the run.
-                self._turns.append(_CUT_OFF if exchange.reply.get("cut_by") else _ANSWER_BY_TOOL)
+                # A plain text where a structured answer was due, or a truncated reply: any other
+                # plain text ends the run.
+                is_truncated = exchange.reply.get("truncated")
+                notice = truncation_notice(exchange.reply) if is_truncated else _ANSWER_BY_TOOL
+                self._turns.append(notice)
         self._exchanges = len(history.exchanges)
         return self._turns
 
@@ -138,8 +140,8 @@ def _outcome(call: Call) -> ToolOutcome:
 def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
     """The reply as the event that the conversation is later rebuilt from.
 
-    `cut_by` names the limit that cut it off. Of such a reply only the text is kept: its calls may
-    be torn, and its reasoning lacks the provider's signature.
+    Of a truncated reply only the text is kept: its calls may be torn, and its reasoning lacks the
+    provider's signature. `cut_by` names the limit that shortened the reply, if it was truncated.
     """
     data: dict[str, Any] = {
         "object": "agent.message",
@@ -154,8 +156,9 @@ def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
     }
     if reply.cost_usd is not None:
         data["usage"]["cost_usd"] = to_number(reply.cost_usd)
-    if cut_by:
-        return Draft(type="agent.message.completed", data=data | {"cut_by": cut_by})
+    if reply.is_cut:
+        data |= {"truncated": True, **({"cut_by": cut_by} if cut_by else {})}
+        return Draft(type="agent.message.completed", data=data)
     if reply.turn.tool_calls:
         data["tool_calls"] = [
             {"id": call.id, "name": call.name, "input": call.input}
@@ -171,7 +174,7 @@ def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
 
 def plain_answer(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The output that a reply, by its event's data, is by itself where no schema asks for more."""
-    if reply.get("tool_calls") or reply.get("cut_by"):
+    if reply.get("tool_calls") or reply.get("truncated"):
         return None
     return {"content": reply["content"]}
 
@@ -179,10 +182,14 @@ def plain_answer(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any] | None:
     """The run's output, where the newest reply gives it; None where the run must go on.
 
-    Raises OutputInvalidError where the model has missed `output_schema` too often.
+    Raises OutputInvalidError where the model has missed `output_schema` too often,
+    ReplyTruncatedError where its replies were cut off too often.
     """
     exchange = history.current
-    if exchange is None or exchange.reply.get("cut_by"):
+    if exchange is None:
+        return None
+    if exchange.reply.get("truncated"):
+        check_truncation(definition, history)
         return None
     schema = definition.output_schema
     if schema is None:
@@ -208,7 +215,7 @@ def _missed_answers(history: History) -> int:
     return sum(
         not exchange.calls or any(call.name == OUTPUT_TOOL for call in exchange.calls)
         for exchange in history.exchanges
-        if not exchange.reply.get("cut_by")
+        if not exchange.reply.get("truncated")
     )
 
 

@@ -10,6 +10,7 @@
     │   ├── ModelRefusedError
     │   ├── LimitExceededError
     │   ├── OutputInvalidError
+    │   ├── ReplyTruncatedError
     │   ├── ToolInDoubtError
     │   ├── InputExpiredError
     │   └── DefinitionError
@@ -103,6 +104,12 @@ class OutputInvalidError(FinalError):
     """The model's answer did not fit the agent's `output_schema`, also when it was told."""
 
     code = "output_invalid"
+
+
+class ReplyTruncatedError(FinalError):
+    """The model's replies were cut off, also when it was asked for shorter ones."""
+
+    code = "reply_truncated"
 
 
 class ToolInDoubtError(FinalError):

@@ -40,17 +40,12 @@ class WebhookDeliveries:
 
     def newest(self, webhook_id: str, before: str | None, limit: int) -> list[Delivery]:
         """The endpoint's newest deliveries, newest first; with `before`, only older ones."""
-        start, end = keys.webhook_delivery(webhook_id, ""), before or "~"
-        until = keys.webhook_delivery(webhook_id, end)["sk"]
-        # One more than asked for: BETWEEN includes `before` itself.
-        found = self._table.query(
-            "#pk = :pk AND #sk BETWEEN :from AND :until",
-            {":pk": start["pk"], ":from": start["sk"], ":until": until},
-            descending=True,
-            limit=limit + 1,
-        )
-        deliveries = [_from_item(item) for item in found]
-        return [delivery for delivery in deliveries if delivery.id != before][:limit]
+        condition, values = "#pk = :pk", {":pk": keys.webhook_delivery(webhook_id, "")["pk"]}
+        if before is not None:
+            # DynamoDB refuses an empty text as a value of a key: there is no other bound.
+            condition, values = f"{condition} AND #sk < :before", {**values, ":before": before}
+        found = self._table.query(condition, values, descending=True, limit=limit)
+        return [_from_item(item) for item in found]
 
     def change(self, seen: Delivery, changed: Delivery) -> bool:
         """Keep what has become of a delivery; False where it is no longer as it was `seen`."""

@@ -15,7 +15,7 @@ Seconds = Annotated[float, Field(gt=0)]
 class Part(BaseModel):
     """A part of a definition: it never changes, and says nothing that is not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 def checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:

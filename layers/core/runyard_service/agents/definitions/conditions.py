@@ -1,13 +1,15 @@
 """Conditions on plain data: when a tool call needs approval, and which scripted turn is played.
 
 A condition maps dotted paths to what must stand there; all of them must hold. A path that leads
-nowhere gives null. Texts are compared without regard to case.
+nowhere gives null. Texts are compared without regard to case. A comparison with null, or with a
+value of another type, cannot be evaluated: an approval rule then asks a person, and a scripted turn
+is not played. Only `exists` and a comparison with null itself can always be evaluated.
 
     {"amount": {"above": 100}, "reason": {"contains": "refund"}}
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -18,7 +20,7 @@ Scalar = str | int | float | bool | None
 class Test(BaseModel):
     """What must be true of one value; several fields must all hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
     __test__ = False  # Not a test case, whatever a test runner may think of the name.
 
     equals: Scalar = None
@@ -29,50 +31,89 @@ class Test(BaseModel):
     below: float | None = None
     exists: bool | None = None
 
+    @field_validator("one_of", "contains", "matches", "above", "below", "exists", mode="before")
+    @classmethod
+    def _is_written(cls, wanted: Any) -> Any:
+        if wanted is None:
+            raise ValueError("must not be null")
+        return wanted
+
     @field_validator("matches")
     @classmethod
-    def _is_pattern(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"is not a regular expression: {error.msg}") from error
+    def _is_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error.msg}") from error
         return pattern
 
-    def holds(self, value: Any) -> bool:
-        """Whether every field that was written holds for `value`."""
-        return all(self._field_holds(name, value) for name in self.model_fields_set)
+    def evaluate(self, value: Any) -> bool | None:
+        """Return whether every field that the file sets holds for `value`.
 
-    def _field_holds(self, name: str, value: Any) -> bool:
+        Return None if that cannot be evaluated: `value` is missing, or of the wrong type.
+        """
+        return _all_of(self._evaluate_field(name, value) for name in self.model_fields_set)
+
+    def _evaluate_field(self, name: str, value: Any) -> bool | None:
         wanted = getattr(self, name)
         match name:
             case "equals":
-                return _same(value, wanted)
+                return _equals(value, wanted)
             case "one_of":
-                return any(_same(value, item) for item in wanted or ())
-            case "contains":
-                return value is not None and str(wanted).casefold() in _text(value)
-            case "matches":
-                return value is not None and bool(re.search(wanted, _text(value), re.IGNORECASE))
-            case "above":
-                return _is_number(value) and value > wanted
-            case "below":
-                return _is_number(value) and value < wanted
-            case _:
+                return _any_of(_equals(value, item) for item in wanted)
+            case "exists":
                 return (value is not None) is wanted
+            case "contains":
+                return None if value is None else wanted.casefold() in _text(value)
+            case "matches":
+                if value is None:
+                    return None
+                return bool(re.search(wanted, _text(value), re.IGNORECASE))
+            case "above":
+                return bool(value > wanted) if _is_number(value) else None
+            case _:
+                return bool(value < wanted) if _is_number(value) else None
 
 
 Condition = Mapping[str, Test | Scalar]
 
 
 def holds(condition: Condition, data: Any) -> bool:
-    """Whether every path of `condition` leads to what it asks for in `data`."""
-    return all(
-        test.holds(look_up(data, path))
+    """Return whether `condition` holds for `data`; what cannot be evaluated does not hold."""
+    return _evaluate(condition, data) is True
+
+
+def may_hold(condition: Condition, data: Any) -> bool:
+    """Return whether `condition` holds for `data`, or cannot be evaluated.
+
+    An approval rule uses this: what cannot be evaluated is for a person to decide.
+    """
+    return _evaluate(condition, data) is not False
+
+
+def _evaluate(condition: Condition, data: Any) -> bool | None:
+    return _all_of(
+        test.evaluate(look_up(data, path))
         if isinstance(test, Test)
-        else _same(look_up(data, path), test)
+        else _equals(look_up(data, path), test)
         for path, test in condition.items()
     )
+
+
+def _all_of(results: Iterable[bool | None]) -> bool | None:
+    """Return False if any result is False, else None if any is unknown, else True."""
+    found = set(results)
+    if False in found:
+        return False
+    return None if None in found else True
+
+
+def _any_of(results: Iterable[bool | None]) -> bool | None:
+    """Return True if any result is True, else None if any is unknown, else False."""
+    found = set(results)
+    if True in found:
+        return True
+    return None if None in found else False
 
 
 def look_up(data: Any, path: str) -> Any:
@@ -115,12 +156,17 @@ def _text(value: Any) -> str:
     return str(value).casefold()
 
 
-def _same(value: Any, wanted: Scalar) -> bool:
+def _equals(value: Any, wanted: Scalar) -> bool | None:
+    """Return whether the two are equal; None if `value` is missing or of another type."""
+    if wanted is None:
+        return value is None
     if isinstance(value, str) and isinstance(wanted, str):
         return value.casefold() == wanted.casefold()
-    if isinstance(value, bool) or isinstance(wanted, bool):
+    if isinstance(value, bool) and isinstance(wanted, bool):
         return value is wanted
-    return bool(value == wanted)
+    if _is_number(value) and _is_number(wanted):
+        return bool(value == wanted)
+    return None
 
 
 def _is_number(value: Any) -> bool:

@@ -84,6 +84,7 @@ class Limits(Part):
 
     `usd_per_day` is what all runs of the agent in one project may cost in a day (UTC). `on_limit`
     says what becomes of a run that meets one of its own: it fails, or a person may raise the limit.
+    After `truncated_replies` replies in a row that were cut off, the run fails.
     """
 
     steps: int = Field(50, ge=1, le=10_000)
@@ -93,6 +94,7 @@ class Limits(Part):
     usd_per_day: Decimal | None = Field(None, gt=0)
     on_limit: Literal["fail", "ask"] = "fail"
     output_attempts: int = Field(3, ge=1, le=10)
+    truncated_replies: int = Field(3, ge=1, le=10)
     wait_seconds: int = Field(LONGEST_WAIT_SECONDS, ge=1, le=LONGEST_WAIT_SECONDS)
 
     def time_to_answer(self, expires_in: float | None, on_expiry: str) -> tuple[float | None, str]:
@@ -213,6 +215,14 @@ class Snapshot(Part):
     route: Route
     route_id: str = ""
     script: Mapping[str, Any] | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """Return the snapshot as data for the store; `kept` is the inverse.
+
+        Only fields that were set are included: a field that is unset and a field that is set to its
+        default can mean different things.
+        """
+        return self.model_dump(mode="json", exclude_unset=True)
 
     @classmethod
     def kept(cls, fields: Mapping[str, Any]) -> "Snapshot":

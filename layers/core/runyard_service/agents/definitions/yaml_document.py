@@ -4,6 +4,7 @@ YAML is read as JSON could hold it: a date is a text, no mapping has a key twice
 the last and say nothing), and nothing contains itself.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,7 +22,8 @@ except ImportError:  # A PyYAML that was built without libyaml.
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_TAG = "tag:yaml.org,2002:"
+_TIMESTAMP = f"{_TAG}timestamp"
 
 
 class _Loader(SafeLoader):
@@ -84,6 +86,11 @@ def read_document(file: str, text: str, faults: list[Fault]) -> Document | None:
             faults.append(Fault(file, _line(root) if root else 1, "must be a mapping"))
             return None
         faults += [
+            Fault(file, _line(node), f"{node.value}: is not a number that JSON can hold")
+            for node in _prepare_scalars(root)
+            if not math.isfinite(loader.construct_yaml_float(node))
+        ]
+        faults += [
             Fault(file, _line(key), f"{key.value}: stands there twice")
             for key in _repeated_keys(root)
         ]
@@ -125,6 +132,25 @@ def _repeated_keys(
         children = [value for _, value in node.value]
     for child in children:
         yield from _repeated_keys(child, (*above, node), done)
+
+
+def _prepare_scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Make every scalar key a text, as in JSON, and return the numbers with a fraction."""
+    nodes, done = [root], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in done:
+            continue
+        done.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != f"{_TAG}merge":
+                    key.tag = f"{_TAG}str"
+                nodes.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}float":
+            yield node
 
 
 def _child(node: yaml.Node, step: Step) -> tuple[int, yaml.Node] | None:

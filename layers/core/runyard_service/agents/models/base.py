@@ -136,8 +136,8 @@ class ResponseDelta:
 class Reply:
     """The end of a model's stream: the whole turn, its tokens, and its price where it is known.
 
-    `cost_usd` is exact; None where no price is known. `is_cut` says that `max_output_tokens` ended
-    the reply before the model did.
+    `cost_usd` is exact; None where no price is known. `is_cut` says that the reply was
+    truncated: by `max_output_tokens`, by the model's context window, or by its server.
     """
 
     turn: ModelTurn

@@ -213,6 +213,19 @@ def to_input(arguments: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
     return parsed if isinstance(parsed, dict) else {INVALID_ARGUMENTS: encodable(arguments)}
 
 
+def has_torn_call(parts: Sequence[ModelResponsePart]) -> bool:
+    """Return whether the last call's arguments are a JSON object that ends too early."""
+    calls = [part for part in parts if isinstance(part, ToolCallPart)]
+    arguments = calls[-1].args if calls else None
+    if not isinstance(arguments, str) or not arguments.lstrip().startswith("{"):
+        return False
+    try:
+        pydantic_core.from_json(arguments)
+    except ValueError as error:
+        return str(error).startswith("EOF while parsing")
+    return False
+
+
 def to_delta(event: ModelResponseStreamEvent) -> ReasoningDelta | ResponseDelta | None:
     """The piece of text or reasoning that an event brings; None where it brings nothing to show."""
     match event:

@@ -21,6 +21,7 @@ from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.agents.models.provider_clients import open_model
 from runyard_service.agents.models.provider_errors import PROVIDER_ERRORS, translated
 from runyard_service.agents.models.provider_messages import (
+    has_torn_call,
     to_delta,
     to_messages,
     to_parameters,
@@ -126,7 +127,7 @@ class ProviderModel:
             usage=usage,
             cost_usd=self._cost(response, usage),
             model=response.model_name or self._route.model_name,
-            is_cut=response.finish_reason == "length",
+            is_cut=_is_truncated(response),
         )
 
     def _cost(self, response: ModelResponse, usage: TokenUsage) -> Decimal | None:
@@ -153,6 +154,22 @@ class ProviderModel:
             return rounded(price.total_price)
         except (LookupError, ValueError):
             return None
+
+
+# As the providers say it; some servers use another provider's words.
+_LENGTH_REASONS = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"}
+)
+
+
+def _is_truncated(response: ModelResponse) -> bool:
+    """Return whether the reply was cut off before the model was done.
+
+    vLLM says `tool_calls` also where a call was cut off: only its torn arguments show it.
+    """
+    reason = str((response.provider_details or {}).get("finish_reason")).lower()
+    is_cut = response.finish_reason == "length" or reason in _LENGTH_REASONS
+    return is_cut or has_torn_call(response.parts)
 
 
 def _check_whole(response: ModelResponse) -> None:

@@ -85,7 +85,7 @@ def start_run(
     _check_limits(stores, wanted)
     # Only now, when nothing is left that could be refused: no run would take them along.
     file_ids += [stores.files.keep(wanted.project_id, upload).id for upload in wanted.uploads]
-    digest = stores.definitions.keep(snapshot.model_dump(mode="json"))
+    digest = stores.definitions.keep(snapshot.stored())
     run = _new_run(snapshot, wanted, digest, file_ids)
     try:
         run = _recorded(stores, run)

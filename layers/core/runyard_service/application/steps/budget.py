@@ -9,15 +9,13 @@ from decimal import Decimal
 
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.agents.models.base import Model, ModelRequest, TokenUsage
+from runyard_service.agents.truncation import BUDGETS, DEFAULT_LENGTH
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.history import History
 
 # A reply that had to be shorter than this is not worth asking for.
 SHORTEST_REPLY_TOKENS = 256
-
-# What stands for a limit where the agent sets no length, and a budget has to set one.
-_DEFAULT_LENGTH = "max_output_tokens"
 
 # What the run has done with a limit, and what the limit counts.
 WORDS = {
@@ -73,16 +71,11 @@ class Budget:
     def check(self) -> None:
         """Raises LimitExceededError where a limit leaves no room for any further reply.
 
-        DefinitionError where the newest one was longer than the agent's budget lets it be, or is
-        not known to have used anything: a budget of what nobody counts would never be met.
+        DefinitionError where the newest one is not known to have used anything: a budget of what
+        nobody counts would never be met.
         """
         self._check_counted()
-        if self.history.cut_by == _DEFAULT_LENGTH:
-            raise DefinitionError(
-                "A reply was cut off at the length that an agent with a budget has by default: "
-                "give it max_output_tokens."
-            )
-        if self.history.cut_by:
+        if self.history.cut_by in BUDGETS:
             raise self.exceeded(
                 self.history.cut_by, "the run was cut off in the middle of a reply by"
             )
@@ -141,7 +134,7 @@ def allow(budget: Budget, model: Model, request: ModelRequest, *, is_capped: boo
     if longest < min(SHORTEST_REPLY_TOKENS, most.output_tokens):
         raise budget.exceeded(cut_by, "the next reply may not fit what the run has left of")
     if not cut_by and request.max_output_tokens is None:
-        cut_by = _DEFAULT_LENGTH
+        cut_by = DEFAULT_LENGTH
     worst = replace(most, output_tokens=longest)
     return Allowed(
         replace(request, max_output_tokens=longest),

@@ -66,14 +66,14 @@ def begun_with(step: Step, reply: Mapping[str, Any]) -> list[Draft]:
     """What says that the calls of a new reply begin, to be put together with the reply.
 
     Nothing where they may not begin at once: the working time is over, or this worker's own soon
-    is. Nor with an output schema, where a call may be the answer, or of a reply that was cut off.
+    is. Nor with an output schema, where a call may be the answer. A truncated reply has no calls.
     """
     definition, time_left = step.snapshot.definition, step.budget.left("wall_clock_seconds")
     calls = [
         Call(call["id"], call["name"], call["input"], reply["iteration"])
         for call in reply.get("tool_calls", ())
     ]
-    if definition.output_schema is not None or "cut_by" in reply or not calls:
+    if definition.output_schema is not None or not calls:
         return []
     if (time_left is not None and time_left <= 0) or not step.has_time_for(longest(step, calls)):
         return []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runyard_service.agents.definitions.conditions import fill, holds
+from runyard_service.agents.definitions.conditions import fill, may_hold
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.input_forms import (
     MAX_SHOWN_BYTES,
@@ -108,7 +108,7 @@ def next_action(definition: AgentDefinition, call: Call, begun_here: bool) -> Ac
         if faults := faults_of_question(call.input):
             return _unusable(definition, call, faults)
         return _within_bounds(_question(tool, call))
-    if tool.approval and (tool.approval.when is None or holds(tool.approval.when, call.input)):
+    if tool.approval and (tool.approval.when is None or may_hold(tool.approval.when, call.input)):
         return _within_bounds(_approval(tool, call))
     if call.phase == "started" and not begun_here and tool.effect == "unsafe":
         return _doubt(tool, call.input)

@@ -1,0 +1,239 @@
+"""A definition means the same after the store: every field set, unset and set to its default."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.conversation import answer_of, request_for
+from runyard_service.agents.definitions.conditions import Test
+from runyard_service.agents.definitions.human_tools import ApprovalRule, AskHuman
+from runyard_service.agents.definitions.models import (
+    AgentDefinition,
+    HttpTool,
+    LambdaTool,
+    Limits,
+    PythonTool,
+    Route,
+    Snapshot,
+)
+from runyard_service.agents.definitions.script import Script
+from runyard_service.application.steps.budget import Budget
+from runyard_service.application.steps.next_action import next_action
+from runyard_service.domain.history import History
+from runyard_service.domain.runs import Run
+from runyard_service.domain.steps import Call
+
+OBJECT = {"type": "object"}
+PARAMETERS = {"type": "object", "properties": {"amount": {}, "note": {"type": "string"}}}
+TOOL: dict[str, Any] = {
+    "effect": "idempotent",
+    "approval": {"when": {"amount": {"above": 100}}},
+    "timeout": 5,
+    "parameters": PARAMETERS,
+}
+NEEDED = {"name": "pay", "description": "Pays."}
+HTTP = {"kind": "http", "url": "https://x.example/{amount}", **NEEDED}
+ASK = {"kind": "ask_human"}
+AGENT = {"key": "a", "version": "1", "instructions": "x", "route": "r", "input_schema": OBJECT}
+ROUTE = {"model": "openai:m"}
+TURN = {"say": "Hello."}
+
+# Of each model: the fields that it needs, and another value for every field that it has.
+SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
+    Test: (
+        {},
+        {
+            "equals": 120,
+            "one_of": ["5000", 120, None],
+            "contains": "5",
+            "matches": "^5",
+            "above": 100,
+            "below": 100,
+            "exists": False,
+        },
+    ),
+    ApprovalRule: (
+        {},
+        {
+            "prompt": "Pay {{ input.amount }}?",
+            "when": {"amount": 120},
+            "editable": ["amount"],
+            "expires_in": 60,
+            "on_expiry": "deny",
+        },
+    ),
+    HttpTool: (
+        HTTP,
+        {**TOOL, "method": "POST", "headers": {"X-A": "{note}"}, "max_response_bytes": 100},
+    ),
+    PythonTool: ({"kind": "python", "function": "a:b", **NEEDED}, TOOL),
+    LambdaTool: ({"kind": "lambda", "function": "f", **NEEDED}, TOOL),
+    AskHuman: (
+        ASK,
+        {
+            "name": "ask",
+            "description": "Asks.",
+            "choices": ["yes", "no"],
+            "form": {**OBJECT, "properties": {"on": {"const": 1.0}}},
+            "expires_in": 60,
+            "on_expiry": "fail",
+            "default": "yes",
+        },
+    ),
+    Limits: (
+        {},
+        {
+            "steps": 3,
+            "tokens": 100,
+            "usd": "0.50",
+            "wall_clock_seconds": 9,
+            "usd_per_day": "2",
+            "on_limit": "ask",
+            "output_attempts": 1,
+            "truncated_replies": 1,
+            "wait_seconds": 60,
+        },
+    ),
+    AgentDefinition: (
+        AGENT,
+        {
+            "description": "An agent.",
+            "prompt": "{{ input.amount }}",
+            "output_schema": {**OBJECT, "required": ["ok"]},
+            "tools": [HTTP, ASK],
+            "limits": {"steps": 2},
+            "max_output_tokens": 50,
+        },
+    ),
+    Route: (
+        ROUTE,
+        {
+            "base_url": "https://m.example",
+            "region": "eu-west-1",
+            "api_key_variable": "KEY",
+            "api_key_secret": "secret",
+            "input_usd_per_million": "1.5",
+            "output_usd_per_million": "3",
+            "cached_input_usd_per_million": "0.10",
+            "timeout": 9,
+            "reasoning": "off",
+        },
+    ),
+    Snapshot: (
+        {"definition": AGENT, "route": ROUTE},
+        {"route_id": "r", "script": {"dialogues": [{"name": "a", "turns": [TURN]}]}},
+    ),
+}
+AMOUNTS: list[Any] = [None, 50, 100, 120, 5000, 100.5, "5000", "120", True, False, [5], {"a": 5}]
+
+
+def _variants(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return every field unset, set to another value and set to its default; and all fields set."""
+    needed, others = SAMPLES[model]
+    assert needed.keys() | others.keys() == model.model_fields.keys(), "a sample for every field"
+    yield "unset", needed
+    yield "all", {**needed, **others}
+    for name, field in model.model_fields.items():
+        if name in others:
+            yield f"{name} set", {**needed, name: others[name]}
+            yield (
+                f"{name} at default",
+                {**needed, name: field.get_default(call_default_factory=True)},
+            )
+
+
+def snapshot_with(model: type[BaseModel], fields: dict[str, Any]) -> Snapshot:
+    """An agent that has this model somewhere in it."""
+    definition: dict[str, Any] = dict(AGENT)
+    route: dict[str, Any] = dict(ROUTE)
+    if model is Test:
+        definition["tools"] = [{**HTTP, "approval": {"when": {"amount": fields}}}]
+    elif model is ApprovalRule:
+        definition["tools"] = [{**HTTP, "parameters": PARAMETERS, "approval": fields}]
+    elif model is Limits:
+        definition["limits"] = fields
+    elif model is AgentDefinition:
+        definition = fields
+    elif model is Route:
+        route = fields
+    elif model is Snapshot:
+        return Snapshot.model_validate(fields)
+    else:
+        definition["tools"] = [fields]
+    return Snapshot.model_validate({"definition": definition, "route": route})
+
+
+def _cases() -> Iterator[Any]:
+    """Return the variants that the check of agents accepts: only those get into the store."""
+    for model in SAMPLES:
+        for name, fields in _variants(model):
+            with suppress(ValidationError):
+                snapshot = snapshot_with(model, fields)
+                yield pytest.param(snapshot, id=f"{model.__name__}: {name}")
+
+
+@pytest.fixture(scope="module")
+def other_stores(stack: LocalStack) -> Stores:
+    """The stores as another process sees them: it knows no definition before it reads it."""
+    return stores_of(stack.environment)
+
+
+def behaviour(snapshot: Snapshot) -> Mapping[str, Any]:
+    """What the agent does: its decisions on calls, its request, its limits, its route."""
+    definition, route = snapshot.definition, snapshot.route
+    inputs: list[dict[str, Any]] = [{"amount": amount} for amount in AMOUNTS]
+    inputs += [{}, {"prompt": "Which?"}, {"prompt": "Which?", "choices": ["a"]}]
+    actions = [
+        next_action(definition, Call("c", tool.name, call_input, 1, "started"), begun_here)
+        for tool in definition.tools
+        for call_input in inputs
+        for begun_here in (True, False)
+    ]
+    run = Run.model_validate(
+        {
+            **{"id": "r", "project_id": "p", "org_id": "o", "app_id": "a", "agent": "a@1"},
+            **{"definition_digest": "d", "started_at": "t", "input": {"amount": 1}},
+        }
+    )
+    limits = definition.limits
+    budget = Budget(limits, History())
+    names = ("steps", "tokens", "usd", "wall_clock_seconds")
+    return {
+        "name": snapshot.name,
+        "actions": [(type(action), vars(action)) for action in actions],
+        "request": request_for(definition, run, History()),
+        "answer": answer_of(definition, History()),
+        "left": [budget.left(name) for name in names],
+        "waits": [limits.time_to_answer(seconds, "deny") for seconds in (None, 5, 500)],
+        "limits": limits.model_dump(),
+        "route": (route.provider, route.model_name, route.model_dump()),
+        "script": snapshot.script and Script.model_validate(snapshot.script),
+        "all": snapshot.model_dump(),
+        "set": _set_fields(snapshot),
+    }
+
+
+def _set_fields(value: Any) -> Any:
+    """Which fields are set, in the value and in everything that it holds."""
+    if isinstance(value, BaseModel):
+        return {name: _set_fields(getattr(value, name)) for name in value.model_fields_set}
+    if isinstance(value, Mapping):
+        return {name: _set_fields(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_set_fields(inner) for inner in value]
+    return None
+
+
+@pytest.mark.parametrize("before", list(_cases()))
+def test_a_definition_does_the_same_after_the_store(
+    stores: Stores, other_stores: Stores, before: Snapshot
+) -> None:
+    digest = stores.definitions.keep(before.stored())
+    after = Snapshot.kept(other_stores.definitions.get(digest))
+    assert behaviour(after) == behaviour(before)

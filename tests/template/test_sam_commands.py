@@ -1,0 +1,160 @@
+"""Every command of SAM in README.md and docs/ is read by SAM as it is written."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.template.conftest import SAM_PYTHON
+from tests.template.repository import ROOT
+
+_BLOCK = re.compile(r"^ *```(?:sh|bash|shell|console)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_ANY_BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_CALLS = ("sam", "samcli")
+_OVERRIDES = "--parameter-overrides"
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
+    """Return the arguments of each call of SAM in a page: in shell blocks and inline.
+
+    A piece of inline code that is only `--parameter-overrides …` counts as one of `sam deploy`.
+    """
+    variables: dict[str, str] = {}
+    for block in _BLOCK.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield from _calls(line, variables)
+    for _, code in _INLINE.findall(_ANY_BLOCK.sub("", text)):
+        line = " ".join(code.split())
+        yield from _calls(f"sam deploy {line}" if line.startswith(_OVERRIDES) else line, {})
+
+
+def _calls(line: str, variables: dict[str, str]) -> Iterator[list[str]]:
+    expanded = _VARIABLE.sub(lambda name: variables.get(name[1] or name[2], name[0]), line)
+    if "sam" not in expanded:
+        variables |= _assignment(line)
+        return
+    words = shlex.split(expanded, comments=True)
+    if found := _assignment(line):
+        variables |= found
+        return
+    place = next((n for n, word in enumerate(words) if Path(word).name in _CALLS), None)
+    if place is not None:
+        yield words[place + 1 :]
+
+
+def _assignment(line: str) -> dict[str, str]:
+    found = re.fullmatch(r"(?:export )?(\w+)=(\"[^\"]*\"|'[^']*'|\S*)\s*", line)
+    return {found[1]: found[2].strip("\"'")} if found else {}
+
+
+def meant_by(arguments: list[str]) -> dict[str, str]:
+    """Return the parameters that a reader of the line means by it: `Name=value`, once unquoted."""
+    if _OVERRIDES not in arguments:
+        return {}
+    meant: dict[str, str] = {}
+    for word in arguments[arguments.index(_OVERRIDES) + 1 :]:
+        if word.startswith("--"):
+            break
+        for pair in [word] if "={" in word else shlex.split(word):
+            name, _, value = pair.partition("=")
+            meant[name] = value
+    return meant
+
+
+def received_by_sam(lines: list[list[str]]) -> list[dict[str, str] | None]:
+    """Return for each line the parameters that SAM's own parser finds in it."""
+    if not SAM_PYTHON.exists():
+        pytest.fail("these tests need .venv-sam: run them by `make test`", pytrace=False)
+    done = subprocess.run(
+        [str(SAM_PYTHON), str(ROOT / "tools" / "sam_arguments.py")],
+        cwd=ROOT,
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, str] | None] = json.loads(done.stdout)
+    return found
+
+
+class _Template(yaml.SafeLoader):
+    """Reads the template; CloudFormation's own tags are not needed."""
+
+
+_Template.add_multi_constructor("!", lambda loader, suffix, node: None)
+PARAMETERS: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Template)[
+    "Parameters"
+]
+
+
+def faults_of(values: dict[str, str]) -> list[str]:
+    """Return what CloudFormation refuses of these parameters."""
+    return [
+        f"{name}={value}"
+        for name, value in values.items()
+        if name not in PARAMETERS
+        or not re.fullmatch(PARAMETERS[name].get("AllowedPattern", "(?s).*"), value)
+    ]
+
+
+def test_sam_passes_on_what_the_documents_mean() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+    lines = [line for page in pages for line in commands_in(page.read_text(encoding="utf-8"))]
+    assert any(line[:1] == ["deploy"] for line in lines)
+    assert any(_OVERRIDES in line for line in lines)
+    for line, received in zip(lines, received_by_sam(lines), strict=True):
+        if _OVERRIDES in line:
+            assert received == meant_by(line), line
+            assert faults_of(received or {}) == [], line
+
+
+def test_a_value_that_sam_cuts_short_is_found() -> None:
+    """The test above can fail: it once would have, on the line that the README had."""
+    page = 'It is `--parameter-overrides \'AgentVariables={"CRM_URL":"https://…"}\'`.'
+    [line] = commands_in(page)
+    assert meant_by(line) == {"AgentVariables": '{"CRM_URL":"https://…"}'}
+    [received] = received_by_sam([line])
+    assert received == {"AgentVariables": "{"}
+    assert faults_of(received or {}) == ["AgentVariables={"]
+
+
+def test_commands_are_found_wherever_a_page_has_them() -> None:
+    page = """
+Inline `sam build`, `python -m samcli delete --stack-name x`, and `sample` is none.
+
+```sh
+SAM="env A=0 .venv-sam/bin/python -m samcli local"
+$SAM invoke F --event "a b.json"   # a comment
+.venv-sam/bin/python -m samcli deploy \\
+  --config-env prod
+```
+"""
+    assert list(commands_in(page)) == [
+        ["local", "invoke", "F", "--event", "a b.json"],
+        ["deploy", "--config-env", "prod"],
+        ["build"],
+        ["delete", "--stack-name", "x"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_taken"),
+    [
+        *(("{}", True), ('{"A":"b"}', True), (' { "A" : "b" , "C": "\\"" }\n', True)),
+        *(("{", False), ("", False), ('{"A":1}', False), ('{"A":"b",}', False)),
+        *(('{A:"b"}', False), ('{"A":"b"', False), ('["A"]', False), ('{"A":"b"}}', False)),
+    ],
+)
+def test_the_template_takes_agent_variables_that_are_an_object_of_texts(
+    value: str, is_taken: bool
+) -> None:
+    assert (faults_of({"AgentVariables": value}) == []) is is_taken

@@ -1,0 +1,25 @@
+"""An agent's file is read as JSON could hold it, so that it means the same after the store."""
+
+import pytest
+
+from runyard_service.agents.definitions.errors import Fault
+from runyard_service.agents.definitions.yaml_document import read_document
+
+
+@pytest.mark.parametrize("number", [".inf", "-.INF", ".nan", "1.0e+999"])
+def test_a_number_that_json_cannot_hold_is_refused(number: str) -> None:
+    faults: list[Fault] = []
+    read_document("a.yaml", f"a:\n  b: [1.5, {number}]", faults)
+    assert faults == [Fault("a.yaml", 2, f"{number}: is not a number that JSON can hold")]
+
+
+def test_keys_are_texts_as_in_json() -> None:
+    document = read_document("a.yaml", "{on: {1: a, null: b, 1.5: c}}", [])
+    assert document is not None
+    assert document.fields == {"on": {"1": "a", "null": "b", "1.5": "c"}}
+
+
+def test_a_key_that_json_would_repeat_is_told() -> None:
+    faults: list[Fault] = []
+    read_document("a.yaml", "{1: a, '1': b}", faults)
+    assert faults == [Fault("a.yaml", 1, "1: stands there twice")]
