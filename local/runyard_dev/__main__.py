@@ -17,7 +17,6 @@ from types import FrameType
 from typing import NoReturn
 
 from runyard.cli.console import escape_what_cannot_be_encoded
-
 from runyard_dev.access_key import DEVELOPMENT_KEY
 from runyard_dev.data_dir import chosen_data_dir
 from runyard_dev.dev_stack import REPOSITORY, SWEEP_SECONDS, LocalStack

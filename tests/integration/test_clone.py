@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from runyard_dev.processes.process import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
-
 from runyard_service.adapters.stores import Stores
 from tests.service import Service
 

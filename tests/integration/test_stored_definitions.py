@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
+
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.open_store import stores_of
-
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import answer_of, request_for
 from runyard_service.agents.definitions.conditions import Test
