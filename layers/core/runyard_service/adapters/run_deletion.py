@@ -112,8 +112,8 @@ class DeletedRuns:
             "open_shard": keys.open_shard(run.id),
             "check_at": stamp(max(due, now())),
         }
-        ended = {"deleted_at": (None,), "status": tuple(ENDED)}
-        changes = [self.records.update_change(keys.run(run.id), fields, **ended)]
+        ended = {"deleted_at": None, "status": tuple(ENDED)}
+        changes = [self.records.update_change(keys.run(run.id), fields, only_if=ended)]
         if run.thread_id is not None:
             entry = keys.thread_run(run.thread_id, run.started_at, run.id)
             changes.append(self.records.delete_change(entry))

@@ -142,7 +142,7 @@ class Files:
             "ttl": None,
         }
         try:
-            self._table.update(keys.file(project_id, file_id), fields, state=("pending",))
+            self._table.update(keys.file(project_id, file_id), fields, only_if={"state": "pending"})
         except ConditionFailedError:
             # Another first use was faster, and found the same.
             return self.ready(project_id, file_id)
@@ -162,7 +162,7 @@ class Files:
         place = keys.file(project_id, file_id)
         try:
             # From now on no run can begin to use it.
-            self._table.delete(place, uses=(0,))
+            self._table.delete(place, only_if={"uses": 0})
         except ConditionFailedError:
             if self._table.get(place) is not None:
                 return

@@ -90,7 +90,7 @@ class Idempotency:
             # DynamoDB takes its time to remove what is over: the record is used again.
             no_answer = dict.fromkeys(("status", "headers", "text", "text_key"))
             try:
-                self._table.update(key, fields | no_answer, claim_id=(found["claim_id"],))
+                self._table.update(key, fields | no_answer, only_if={"claim_id": found["claim_id"]})
             except ConditionFailedError:
                 continue
             return Claim(key, str(fields["claim_id"]), is_first=True)
@@ -126,7 +126,7 @@ class Idempotency:
         else:
             fields["text"] = answer.text
         try:
-            self._table.update(claim.key, fields, claim_id=(claim.id,), state=("open",))
+            self._table.update(claim.key, fields, only_if={"claim_id": claim.id, "state": "open"})
         except ConditionFailedError:
             found = self._table.get(claim.key)
             if found is not None and found["claim_id"] == claim.id:
@@ -141,7 +141,9 @@ class Idempotency:
         fields = {"state": "forgotten", "status": None, "headers": None, "text": None}
         with suppress(ConditionFailedError):  # Its time is over, or it has another's by now.
             self._table.update(
-                keys.idempotency(digest), {**fields, "text_key": None}, claim_id=(run_id,)
+                keys.idempotency(digest),
+                {**fields, "text_key": None},
+                only_if={"claim_id": run_id},
             )
 
     def _answer(self, item: Item) -> Answer | None:

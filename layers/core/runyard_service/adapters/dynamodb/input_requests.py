@@ -103,7 +103,7 @@ class InputRequests:
         fields: dict[str, Any] = {"state": state, "asked_key": None}
         fields |= self._json.encoded(request.run_id, {"answer": answer})
         return self._table.update_change(
-            keys.input_request(request.run_id, request.id), fields, state=("open",)
+            keys.input_request(request.run_id, request.id), fields, only_if={"state": "open"}
         )
 
     def pause_change(self, run_id: str, token: str, request_ids: Sequence[str]) -> Change:

@@ -60,9 +60,7 @@ class WebhookDeliveries:
             self._table.update(
                 keys.webhook_delivery(seen.webhook_id, seen.id),
                 fields,
-                state=(seen.state,),
-                round=(seen.round,),
-                tries=(seen.tries,),
+                only_if={"state": seen.state, "round": seen.round, "tries": seen.tries},
             )
         except ConditionFailedError:
             return False

@@ -66,7 +66,7 @@ class Webhooks:
         fields = {**fields, "updated_at": stamp()}
         try:
             self._table.update(
-                keys.webhook(webhook.project_id, webhook.id), fields, deleted_at=(None,)
+                keys.webhook(webhook.project_id, webhook.id), fields, only_if={"deleted_at": None}
             )
         except ConditionFailedError as error:
             raise NotFoundError from error
@@ -109,7 +109,7 @@ class Webhooks:
             }
             try:
                 # Conditional on what was seen: of two at once, none is lost.
-                self._table.update(key, fields, version=(item["version"],))
+                self._table.update(key, fields, only_if={"version": item["version"]})
             except ConditionFailedError:
                 continue
             return secret
