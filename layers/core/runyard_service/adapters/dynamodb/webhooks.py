@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from runyard_service.adapters.conflict_retry import ROTATE_SECRET_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, transact
 from runyard_service.adapters.dynamodb.table import Table
@@ -18,7 +19,6 @@ from runyard_service.domain.webhooks import MAX_SECRETS, Secret, Webhook, new_se
 
 # Each of them costs a message per event.
 MAX_WEBHOOKS = 20
-_ATTEMPTS = 5
 
 
 class Webhooks:
@@ -92,7 +92,7 @@ class Webhooks:
         endpoint is gone, ConflictError where it is rotated time and again at this moment.
         """
         key = keys.webhook_secrets(webhook.id)
-        for _ in range(_ATTEMPTS):
+        for attempt in retry_on_conflict(ROTATE_SECRET_ATTEMPTS):
             item = self._table.get(key)
             present = [secret for secret in _secrets(item) if secret.is_good()]
             if item is None or not present:
@@ -107,12 +107,10 @@ class Webhooks:
                 "secrets": [_stored(one) for one in kept],
                 "version": int(item["version"]) + 1,
             }
-            try:
-                # Conditional on what was seen: of two at once, none is lost.
+            with attempt:
+                # Conditional on the version that was read: two rotations keep both secrets.
                 self._table.update(key, fields, only_if={"version": item["version"]})
-            except ConditionFailedError:
-                continue
-            return secret
+                return secret
         raise ConflictError({"secret": "is being rotated"})
 
 
