@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runyard_service.agents.agent_set import AgentSet, newest_first
-from runyard_service.agents.definitions.errors import Fault, definition_error
+from runyard_service.agents.definitions.errors import Fault, raise_if_any
 from runyard_service.agents.definitions.models import AgentDefinition, Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.yaml_document import Document, read_document
@@ -43,8 +43,7 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
             for setting, name in (named or {}).items()
             if not agents.find(name)
         ]
-    if faults:
-        raise definition_error(faults)
+    raise_if_any(faults)
     return agents
 
 
