@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS, DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.tools.base import ToolFailedError
 from runyard_service.application.webhooks.webhook_urls import fault_of_url
 from runyard_service.domain.clock import now, stamp, stamp_in
 from runyard_service.domain.webhooks import Attempt, Delivery, Secret, Webhook, signed_headers
+from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.retry_after import retry_after_of
 from runyard_service.outbound.safe_client import OutgoingRequest, OutgoingResponse, fetch
 
@@ -105,7 +105,7 @@ async def _attempted(
             error = "address_refused"
         else:
             response = await fetch(request, courier.private_hosts)
-    except ToolFailedError as failure:
+    except OutboundError as failure:
         error = failure.code
     attempt = Attempt(
         at=stamp(at),
