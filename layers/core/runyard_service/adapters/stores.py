@@ -10,8 +10,7 @@ from runyard_service.adapters.dynamodb.files import Files
 from runyard_service.adapters.dynamodb.idempotency import Idempotency
 from runyard_service.adapters.dynamodb.input_requests import InputRequests
 from runyard_service.adapters.dynamodb.messages import Messages
-from runyard_service.adapters.dynamodb.project_caps import ProjectCaps
-from runyard_service.adapters.dynamodb.retention_days import RetentionDays
+from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
 from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
