@@ -11,7 +11,7 @@ from typing import Any
 from runyard_service.adapters.conflict_retry import ADD_MESSAGE_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, Item, transact
-from runyard_service.adapters.dynamodb.compression import PACKED_FROM_BYTES, compressed
+from runyard_service.adapters.dynamodb.json_fields import COMPRESS_FROM_BYTES, compress
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
@@ -88,10 +88,10 @@ class Messages:
         Once for a message, however often its write is tried.
         """
         text = content.encode()
-        if len(text) < PACKED_FROM_BYTES:
+        if len(text) < COMPRESS_FROM_BYTES:
             return {"content": content}
         if len(text) <= MAX_INLINE_BYTES:
-            return {"content_z": compressed(text)}
+            return {"content_z": compress(text)}
         return {"content_key": self._payloads.keep(thread_id, content, owners="threads")}
 
     def _put_change(self, message: Message, kept: Kept) -> Change:
