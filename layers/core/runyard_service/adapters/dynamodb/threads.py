@@ -10,7 +10,7 @@ from itertools import islice
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, Key
-from runyard_service.adapters.dynamodb.run_index.newest_first import newest_first
+from runyard_service.adapters.dynamodb.run_index.index_reader import newest_first
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.run_deletion import DeletedRun
