@@ -19,8 +19,7 @@ from runyard_service.adapters.dynamodb.spending_ledger import Spending
 from runyard_service.adapters.dynamodb.started_runs import Beginnings
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
-from runyard_service.adapters.dynamodb.webhook_deliveries import WebhookDeliveries
-from runyard_service.adapters.dynamodb.webhooks import Webhooks
+from runyard_service.adapters.dynamodb.webhooks import WebhookDeliveries, Webhooks
 from runyard_service.adapters.history_cache import Histories
 from runyard_service.adapters.run_deletion import DeletedRuns
 from runyard_service.adapters.s3.bucket import Bucket
