@@ -24,11 +24,11 @@ from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, transact
 from runyard_service.adapters.dynamodb.files import Files
 from runyard_service.adapters.dynamodb.idempotency import KEPT_SECONDS
-from runyard_service.adapters.dynamodb.json_fields import attributes_of
 from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList, that_only_grow
 from runyard_service.adapters.dynamodb.runs import JSON_FIELDS
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import attributes_of
 from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import now, parse, stamp

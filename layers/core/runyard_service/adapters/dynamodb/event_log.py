@@ -22,8 +22,8 @@ from runyard_service.adapters.dynamodb.attributes import (
     Item,
     transact,
 )
-from runyard_service.adapters.dynamodb.json_fields import compress
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import compress
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.errors import AppendConflictError, StoreUnavailableError
 from runyard_service.domain.events import (

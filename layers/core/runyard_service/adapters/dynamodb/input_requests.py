@@ -10,9 +10,9 @@ from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, Item
-from runyard_service.adapters.dynamodb.json_fields import JsonFields
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.input_requests import InputRequest, RequestState
 from runyard_service.domain.runs import Run

@@ -11,9 +11,9 @@ from typing import Any
 from runyard_service.adapters.conflict_retry import ADD_MESSAGE_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, Item, transact
-from runyard_service.adapters.dynamodb.json_fields import COMPRESS_FROM_BYTES, compress
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
+from runyard_service.adapters.json_fields import COMPRESS_FROM_BYTES, compress
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import ThreadNotFoundError, UnavailableError

@@ -16,9 +16,9 @@ from runyard_service.adapters.dynamodb.attributes import (
     Item,
     transact,
 )
-from runyard_service.adapters.dynamodb.json_fields import JsonFields
 from runyard_service.adapters.dynamodb.started_runs import Beginnings, begins_at
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import stamp_in
 from runyard_service.domain.errors import ConflictError, NotFoundError
