@@ -117,8 +117,8 @@ class DeletedRuns:
         if run.thread_id is not None:
             entry = keys.thread_run(run.thread_id, run.started_at, run.id)
             changes.append(self.records.delete_change(entry))
-        counted = self.files.counted(run.project_id, run.file_ids)
-        return [*changes, *(self.files.use_change(run.project_id, id_, -1) for id_ in counted)]
+        uses = (self.files.use_change(run.project_id, file_id, -1) for file_id in run.file_ids)
+        return [*changes, *uses]
 
     def remove(self, deleted: DeletedRun) -> None:
         """Remove what is left of the run; it may be called again, also at the same moment."""

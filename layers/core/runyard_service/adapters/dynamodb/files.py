@@ -6,7 +6,6 @@ to its place, so that what a run was given does not change when the owner upload
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -151,11 +150,6 @@ class Files:
     def use_change(self, project_id: str, file_id: str, by: int = 1) -> Change:
         """One run more uses the file, or with -1 one fewer."""
         return self._table.count_change(keys.file(project_id, file_id), "uses", by)
-
-    def counted(self, project_id: str, file_ids: Sequence[str]) -> list[str]:
-        """Those of the files whose runs are counted: all but those of an older release."""
-        found = self._table.batch_get([keys.file(project_id, file_id) for file_id in file_ids])
-        return [str(item["id"]) for item in found if "uses" in item]
 
     def delete_unused(self, project_id: str, file_id: str) -> None:
         """Delete the file where no run uses it any more. Repeats what was interrupted."""
