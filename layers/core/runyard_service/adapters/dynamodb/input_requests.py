@@ -56,12 +56,8 @@ class InputRequests:
         pause = self._table.get(keys.pause(run_id))
         if pause is None:
             return []
-        if "request_ids" not in pause:  # Of an older release.
-            requests = self.of_run(run_id)
-        else:
-            found = [self.get(run_id, request_id) for request_id in pause["request_ids"]]
-            requests = [request for request in found if request is not None]
-        return [request for request in requests if request.state == "open"]
+        requests = [self.get(run_id, request_id) for request_id in pause["request_ids"]]
+        return [request for request in requests if request and request.state == "open"]
 
     def count_open(self, project_id: str) -> int:
         """How many questions of the project wait for an answer."""
