@@ -63,7 +63,8 @@ def snapshot(steps: int, words: int) -> Snapshot:
     turn = {"say": "word ", "repeat": words, "call": [{"tool": "look", "input": {"at": 1}}]}
     last = {"call": [{"tool": "ask_human", "input": {"prompt": "Enough?"}}]}
     script = {"dialogues": [{"name": "long", "turns": [turn] * (steps - 1) + [last]}]}
-    return Snapshot(definition=definition, route=Route(model="scripted:long"), script=script)
+    route = Route(model="scripted:long")
+    return Snapshot(definition=definition, route=route, route_id="scripted", script=script)
 
 
 class Watched(ScriptedModel):

@@ -34,7 +34,7 @@ def scripted_agent(
     )
     script = {"dialogues": [{"name": "scripted", "turns": turns}]}
     route = route or Route(model="scripted:scripted")
-    return Snapshot(definition=definition, route=route, script=script)
+    return Snapshot(definition=definition, route=route, route_id="scripted", script=script)
 
 
 def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> Worker:

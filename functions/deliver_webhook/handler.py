@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from runyard_service.application.webhooks.deliver_batch import deliver_webhooks
+from runyard_service.application.webhooks.deliver_webhook import deliver_batch
 from runyard_service.container import courier
 from runyard_service.event_loops import run_async
 from runyard_service.observability.logging import invocation
@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take a batch of the queue; give the messages that must come again."""
-    kept = run_async(deliver_webhooks(courier(), event["Records"]))
+    kept = run_async(deliver_batch(courier(), event["Records"]))
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in kept]}

@@ -16,8 +16,7 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb import access_keys as module
 from runyard_service.adapters.dynamodb import keys as places
 from runyard_service.adapters.dynamodb.access_keys import AccessKeys
-from runyard_service.adapters.dynamodb.project_caps import ProjectCaps
-from runyard_service.adapters.dynamodb.retention_days import RetentionDays
+from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp_in

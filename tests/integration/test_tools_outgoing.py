@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runyard_service.agents.tools.base import ToolFailedError
 from runyard_service.outbound.addresses import is_public
+from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.safe_client import (
     OutgoingRequest,
     OutgoingResponse,
@@ -38,7 +38,7 @@ def fetched(
 
 def code_of(url: str, private_hosts: tuple[str, ...] = ()) -> str:
     """The code with which a request fails."""
-    with pytest.raises(ToolFailedError) as caught:
+    with pytest.raises(OutboundError) as caught:
         fetched(url, private_hosts)
     return caught.value.code
 
@@ -209,7 +209,7 @@ def test_the_timeout_covers_the_whole_also_where_every_piece_comes_in_time() -> 
 
     with LoopbackServer(drip) as server:
         begun = time.monotonic()
-        with pytest.raises(ToolFailedError) as caught:
+        with pytest.raises(OutboundError) as caught:
             fetched(server.url, (server.host_and_port,), timeout=0.5)
         assert time.monotonic() - begun < 5
     assert caught.value.code == "timeout"

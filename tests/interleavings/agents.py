@@ -87,6 +87,7 @@ def agent(case: str, **limits: Any) -> Snapshot:
                 "limits": limits,
             },
             "route": {"model": "scripted:played"},
+            "route_id": "played",
             "script": {"dialogues": [{"name": case, "turns": _DIALOGUES[case]}]},
         }
     )

@@ -17,7 +17,6 @@ from functions.publish_agents import handler as publish_agents
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME, read_template
-from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.run_index import position_markers
 from runyard_service.agents.definitions.models import Route, Snapshot
 from runyard_service.application.runs.start_run import NewRun
@@ -55,17 +54,6 @@ _TOLD = "a large question"
 MODEL_SECRET = "runyard/openai"
 
 
-def _of_an_older_release(then: Callable[[Journey], None]) -> Callable[[Journey], None]:
-    """The pause does not name its questions, as those of older releases did not."""
-
-    def act(journey: Journey) -> None:
-        table = journey.world.stores.runs._table
-        table.update(keys.pause(journey.run_id), {"request_ids": None})
-        then(journey)
-
-    return act
-
-
 def _refuse_to_begin(journey: Journey) -> None:
     """The caller is answered, and only the sweep starts the first execution."""
     journey.world.machine.not_begun.add(journey.run_id)
@@ -75,8 +63,6 @@ def _refuse_to_begin(journey: Journey) -> None:
 _MORE = (
     Scenario(_TOLD, {"case": "large question"}, act=_look_and_answer),
     Scenario("a large question, aborted", {"case": "large question"}, act=_abort),
-    Scenario("old, aborted", {"case": "questions"}, act=_of_an_older_release(_abort)),
-    Scenario("old, swept", {"case": "questions"}, act=_of_an_older_release(_look_and_answer)),
     Scenario("never begun", {"case": "plain"}, prepare=_refuse_to_begin),
     Scenario("a large message", prepare=_thread("x" * 120_000)),
 )

@@ -17,7 +17,7 @@ from runyard_service.agents.models.base import (
     UserTurn,
 )
 from runyard_service.agents.models.circuit_breaker_model import GuardedModel
-from runyard_service.agents.tools.addresses import host_of
+from runyard_service.agents.tools.http import host_of
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
 from runyard_service.outbound.circuit_breaker import (

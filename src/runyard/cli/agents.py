@@ -16,10 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from runyard.cli.console import escape_what_cannot_be_encoded
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.agents.agent_set import AgentSet
-from runyard_service.agents.definitions.loader import read_agents
+from runyard_service.agents.definitions.loader import AgentSet, read_agents
 from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.personas import personas
+from runyard_service.agents.registry import personas
 from runyard_service.application.maintenance.publish_agents import publish_agents
 from runyard_service.domain.errors import DefinitionError, RunyardError
 from runyard_service.settings import Settings

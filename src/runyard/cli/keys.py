@@ -28,8 +28,7 @@ from runyard_service.adapters.dynamodb.access_keys import (
     AccessKeys,
     Scope,
 )
-from runyard_service.adapters.dynamodb.project_caps import ProjectCaps
-from runyard_service.adapters.dynamodb.retention_days import RetentionDays
+from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.errors import RunyardError

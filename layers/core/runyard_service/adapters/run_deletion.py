@@ -24,11 +24,11 @@ from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, transact
 from runyard_service.adapters.dynamodb.files import Files
 from runyard_service.adapters.dynamodb.idempotency import KEPT_SECONDS
-from runyard_service.adapters.dynamodb.json_fields import attributes_of
 from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList, that_only_grow
 from runyard_service.adapters.dynamodb.runs import JSON_FIELDS
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import attributes_of
 from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import now, parse, stamp
@@ -112,13 +112,13 @@ class DeletedRuns:
             "open_shard": keys.open_shard(run.id),
             "check_at": stamp(max(due, now())),
         }
-        ended = {"deleted_at": (None,), "status": tuple(ENDED)}
-        changes = [self.records.update_change(keys.run(run.id), fields, **ended)]
+        ended = {"deleted_at": None, "status": tuple(ENDED)}
+        changes = [self.records.update_change(keys.run(run.id), fields, only_if=ended)]
         if run.thread_id is not None:
             entry = keys.thread_run(run.thread_id, run.started_at, run.id)
             changes.append(self.records.delete_change(entry))
-        counted = self.files.counted(run.project_id, run.file_ids)
-        return [*changes, *(self.files.use_change(run.project_id, id_, -1) for id_ in counted)]
+        uses = (self.files.use_change(run.project_id, file_id, -1) for file_id in run.file_ids)
+        return [*changes, *uses]
 
     def remove(self, deleted: DeletedRun) -> None:
         """Remove what is left of the run; it may be called again, also at the same moment."""

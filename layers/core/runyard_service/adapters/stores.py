@@ -10,8 +10,7 @@ from runyard_service.adapters.dynamodb.files import Files
 from runyard_service.adapters.dynamodb.idempotency import Idempotency
 from runyard_service.adapters.dynamodb.input_requests import InputRequests
 from runyard_service.adapters.dynamodb.messages import Messages
-from runyard_service.adapters.dynamodb.project_caps import ProjectCaps
-from runyard_service.adapters.dynamodb.retention_days import RetentionDays
+from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
 from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
@@ -20,8 +19,7 @@ from runyard_service.adapters.dynamodb.spending_ledger import Spending
 from runyard_service.adapters.dynamodb.started_runs import Beginnings
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
-from runyard_service.adapters.dynamodb.webhook_deliveries import WebhookDeliveries
-from runyard_service.adapters.dynamodb.webhooks import Webhooks
+from runyard_service.adapters.dynamodb.webhooks import WebhookDeliveries, Webhooks
 from runyard_service.adapters.history_cache import Histories
 from runyard_service.adapters.run_deletion import DeletedRuns
 from runyard_service.adapters.s3.bucket import Bucket

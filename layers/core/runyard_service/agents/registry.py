@@ -1,19 +1,75 @@
-"""The agents of this installation, as they stand now: read again whenever their files change.
+"""The agents of this installation: every version, every route, every script, read from files.
 
-Files that have become unreadable, or a store that does not answer, leave the agents as they were.
+The files are read again whenever they change. If they have become invalid, or the store does not
+answer, the agents that were read before remain.
 """
 
 import logging
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from runyard_service.agents import personas
-from runyard_service.agents.agent_set import AgentSet
 from runyard_service.agents.definitions.models import ReasoningMode, Route, Snapshot
 from runyard_service.agents.definitions.source import AgentFiles
-from runyard_service.agents.personas import Persona
-from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
+from runyard_service.domain.errors import (
+    DefinitionError,
+    InvalidRequestError,
+    StoreUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from runyard_service.agents.definitions.loader import AgentSet
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One version of an agent on its own route, and whether it is what its key alone means."""
+
+    snapshot: Snapshot
+    is_newest: bool
+
+
+def personas(agents: "AgentSet") -> list[Persona]:
+    """Every version of every agent, by key, the newest version first."""
+    return [
+        Persona(agents.snapshot(definition), is_newest=place == 0)
+        for versions in agents.definitions.values()
+        for place, definition in enumerate(versions.values())
+    ]
+
+
+def chosen(
+    agents: "AgentSet",
+    persona: str,
+    *,
+    route_id: str | None = None,
+    model: str | None = None,
+    reasoning: ReasoningMode | None = None,
+) -> Snapshot:
+    """The persona `key` or `key@version`, on its own route or on the one that is asked for.
+
+    Raises InvalidRequestError naming each field that leads nowhere.
+    """
+    definition = agents.find(persona)
+    faults = {} if definition else {"persona_id": f"there is no persona {persona!r}"}
+    if route_id and route_id not in agents.routes:
+        faults["route_id"] = f"there is no route {route_id!r}"
+    elif model:
+        fitting = [name for name, route in agents.routes.items() if route.leads_to(model)]
+        if not fitting:
+            faults["model"] = f"there is no route to {model!r}"
+        elif route_id and route_id not in fitting:
+            faults["model"] = f"the route {route_id!r} leads to {agents.routes[route_id].model!r}"
+        route_id = route_id or next(iter(fitting), None)
+    if definition is None or faults:
+        raise InvalidRequestError(faults)
+    snapshot = agents.snapshot(definition, route_id)
+    if reasoning is None:
+        return snapshot
+    route = snapshot.route.model_copy(update={"reasoning": reasoning})
+    return snapshot.model_copy(update={"route": route})
 
 
 class Catalog:
@@ -42,7 +98,7 @@ class Catalog:
 
     def personas(self) -> list[Persona]:
         """Every version of every agent, by key, the newest version first."""
-        return personas.personas(self._now())
+        return personas(self._now())
 
     def routes(self) -> Mapping[str, Route]:
         """Every route by its name, in the order of `routes.yaml`."""
@@ -61,11 +117,9 @@ class Catalog:
         `model` is a route's model with or without its provider; the first such route is taken.
         Raises InvalidRequestError naming each of `persona_id`, `route_id`, `model` that is wrong.
         """
-        return personas.chosen(
-            self._now(), persona, route_id=route_id, model=model, reasoning=reasoning
-        )
+        return chosen(self._now(), persona, route_id=route_id, model=model, reasoning=reasoning)
 
-    def _now(self) -> AgentSet:
+    def _now(self) -> "AgentSet":
         try:
             stamp = self._files.stamp()
             self._trouble = ""
@@ -81,8 +135,8 @@ class Catalog:
         return self._agents
 
 
-def _read(files: AgentFiles) -> AgentSet:
-    # YAML is loaded with it, which a request for a run should not have to wait for.
+def _read(files: AgentFiles) -> "AgentSet":
+    # Imported here because it loads YAML, and most requests need no definitions.
     from runyard_service.agents.definitions.loader import read_agents
 
     return read_agents(files.texts())

@@ -13,7 +13,7 @@ import pydantic_core
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_ids
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 
 EventType = Literal[
     "run.started",

@@ -1,4 +1,8 @@
-"""The header `Retry-After`: seconds, or the moment from which on it is worth trying again."""
+"""The header `Retry-After`: seconds, or the date from which a new attempt makes sense.
+
+urllib3's parser is not used: it limits every value to 6 hours, and a webhook's endpoint may ask for
+up to 12.
+"""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
-from runyard_service.agents.tools.base import ToolFailedError
 from runyard_service.outbound.addresses import is_listed, is_public
+from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.tls import tls_context
 
 MAX_REDIRECTS = 5
@@ -61,7 +61,7 @@ class OutgoingResponse:
 async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> OutgoingResponse:
     """Make the request, and follow its redirects.
 
-    Raises ToolFailedError: `address_refused`, `unreachable`, `timeout`, `url_invalid`,
+    Raises OutboundError: `address_refused`, `unreachable`, `timeout`, `url_invalid`,
     `too_many_redirects`, `response_too_large`.
     """
     client = httpx2.AsyncClient(
@@ -76,13 +76,11 @@ async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> Out
     except (TimeoutError, httpx2.TimeoutException) as error:
         message = f"No answer within {request.timeout:g} s."
         was_sent = not isinstance(error, _NOT_SENT)
-        raise ToolFailedError("timeout", message, kind="network", is_in_doubt=was_sent) from error
+        raise OutboundError("timeout", message, kind="network", is_in_doubt=was_sent) from error
     except httpx2.HTTPError as error:
         message = f"The host cannot be reached: {error}"[:200]
         was_sent = not isinstance(error, _NOT_SENT)
-        raise ToolFailedError(
-            "unreachable", message, kind="network", is_in_doubt=was_sent
-        ) from error
+        raise OutboundError("unreachable", message, kind="network", is_in_doubt=was_sent) from error
 
 
 async def _follow(
@@ -104,16 +102,16 @@ async def _follow(
         finally:
             await response.aclose()
         request = _redirected(request, url, response.status_code, location)
-    raise ToolFailedError("too_many_redirects", f"More than {MAX_REDIRECTS} redirects.")
+    raise OutboundError("too_many_redirects", f"More than {MAX_REDIRECTS} redirects.")
 
 
 def _checked_url(text: str) -> httpx2.URL:
     try:
         url = httpx2.URL(text)
     except httpx2.InvalidURL as error:
-        raise ToolFailedError("url_invalid", "The address is not a valid URL.") from error
+        raise OutboundError("url_invalid", "The address is not a valid URL.") from error
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ToolFailedError("url_invalid", "The address must begin with http:// or https://.")
+        raise OutboundError("url_invalid", "The address must begin with http:// or https://.")
     return url
 
 
@@ -125,12 +123,12 @@ async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[st
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         message = f"The name {host[:253]!r} is not known."
-        raise ToolFailedError("unreachable", message, kind="network") from error
+        raise OutboundError("unreachable", message, kind="network") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not is_listed(host, port, private_hosts):
         for address in addresses:
             if not is_public(address):
-                raise ToolFailedError(
+                raise OutboundError(
                     "address_refused", f"{host[:253]!r} is not at a public address."
                 )
     return addresses
@@ -164,7 +162,7 @@ async def _text(response: httpx2.Response, request: OutgoingRequest) -> str:
         received += chunk
         if len(received) > request.max_response_bytes:
             if response.status_code < 400 and not request.beginning_is_enough:
-                raise ToolFailedError(
+                raise OutboundError(
                     "response_too_large", f"More than {request.max_response_bytes} bytes."
                 )
             del received[request.max_response_bytes :]
@@ -181,7 +179,7 @@ def _redirected(
     try:
         target = url.join(location)
     except httpx2.InvalidURL as error:
-        raise ToolFailedError("url_invalid", "The redirect leads to no valid URL.") from error
+        raise OutboundError("url_invalid", "The redirect leads to no valid URL.") from error
     following = replace(request, url=str(target))
     if status == 303 or (status in {301, 302} and request.method == "POST"):
         kept = {k: v for k, v in request.headers.items() if k.lower() != "content-type"}

@@ -190,8 +190,7 @@ class AccessKeys:
         ending = self._table.update_change(
             keys.access_key(old.key_hash),
             {"valid_until": ends},
-            valid_until=(old.valid_until,),
-            revoked_at=(None,),
+            only_if={"valid_until": old.valid_until, "revoked_at": None},
         )
         try:
             transact(self._table.client, [*self._changes(new), ending])
@@ -225,9 +224,9 @@ class AccessKeys:
             # First here, so that this process does not try again before the hour is over.
             self._cache[key.key_hash] = (cached[0], cached[1].model_copy(update=fields))
         # Of many processes that all see the old date, one writes.
-        unchanged = {"last_used_at": (key.last_used_at,)}
+        unchanged = {"last_used_at": key.last_used_at}
         try:
-            self._table.update(keys.access_key(key.key_hash), fields, **unchanged)
+            self._table.update(keys.access_key(key.key_hash), fields, only_if=unchanged)
         except ConditionFailedError:
             pass
         except RunyardError:

@@ -22,8 +22,8 @@ from runyard_service.adapters.dynamodb.attributes import (
     Item,
     transact,
 )
-from runyard_service.adapters.dynamodb.compression import compressed
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import compress
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.errors import AppendConflictError, StoreUnavailableError
 from runyard_service.domain.events import (
@@ -267,7 +267,7 @@ def _packed(plain: bytes) -> dict[str, str | bytes]:
     """The lines as they go on the wire; compressed where that takes fewer write units."""
     if _units(plain) == 1:
         return {"lines": plain.decode()}
-    packed = compressed(plain)
+    packed = compress(plain)
     return {"lines_z": packed} if _units(packed) < _units(plain) else {"lines": plain.decode()}
 
 

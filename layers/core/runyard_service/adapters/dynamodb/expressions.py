@@ -3,11 +3,17 @@
 Names go in as `#name` and values as `:name`, so that no reserved word is ever in the way.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from runyard_service.adapters.dynamodb.attributes import Key, to_attributes
+
+# What a stored item must contain, by attribute: a value that the attribute must have, a tuple that
+# lists the allowed values, or None if the attribute must be absent.
+Conditions = Mapping[str, Any]
+NO_CONDITIONS: Conditions = MappingProxyType({})
 
 
 def put(table: str, item: Mapping[str, Any], *, if_absent: bool) -> dict[str, Any]:
@@ -21,20 +27,21 @@ def put(table: str, item: Mapping[str, Any], *, if_absent: bool) -> dict[str, An
     return call
 
 
-def check(table: str, key: Key, conditions: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The item is there, and every condition's field has one of its values (None: is absent)."""
+def check(table: str, key: Key, only_if: Conditions) -> dict[str, Any]:
+    """Return the arguments that require an existing item that matches the conditions."""
     names = {"#pk": next(iter(key))}
     values: dict[str, Any] = {}
     # An update would create a missing item: never meant here.
     tests = ["attribute_exists(#pk)"]
-    for name, wanted in conditions.items():
+    for name, condition in only_if.items():
         names[f"#{name}"] = name
-        if None in wanted:
+        if condition is None:
             tests.append(f"attribute_not_exists(#{name})")
             continue
-        places = [f":{name}_{number}" for number in range(len(wanted))]
-        values.update(zip(places, wanted, strict=True))
-        tests.append(f"#{name} IN ({', '.join(places)})")
+        allowed = condition if isinstance(condition, tuple) else (condition,)
+        parameters = [f":{name}_{number}" for number in range(len(allowed))]
+        values.update(zip(parameters, allowed, strict=True))
+        tests.append(f"#{name} IN ({', '.join(parameters)})")
     call: dict[str, Any] = {
         "TableName": table,
         "Key": to_attributes(key),
@@ -46,9 +53,9 @@ def check(table: str, key: Key, conditions: Mapping[str, Sequence[Any]]) -> dict
     return call
 
 
-def delete(table: str, key: Key, conditions: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Delete an item that is there, under the conditions."""
-    return check(table, key, conditions)
+def delete(table: str, key: Key, only_if: Conditions) -> dict[str, Any]:
+    """Return the arguments that delete an existing item that matches the conditions."""
+    return check(table, key, only_if)
 
 
 def count(table: str, key: Key, name: str, by: int) -> dict[str, Any]:
@@ -70,11 +77,9 @@ def absence(table: str, key: Key) -> dict[str, Any]:
     }
 
 
-def update(
-    table: str, key: Key, fields: Mapping[str, Any], conditions: Mapping[str, Sequence[Any]]
-) -> dict[str, Any]:
-    """Set the fields of an item that is there (None removes one), under the conditions."""
-    call = check(table, key, conditions)
+def update(table: str, key: Key, fields: Mapping[str, Any], only_if: Conditions) -> dict[str, Any]:
+    """Return the arguments that set attributes of an existing item; None removes an attribute."""
+    call = check(table, key, only_if)
     sets = ", ".join(f"#{name} = :{name}" for name in fields if fields[name] is not None)
     removes = ", ".join(f"#{name}" for name in fields if fields[name] is None)
     call["UpdateExpression"] = " ".join(

@@ -6,7 +6,6 @@ to its place, so that what a run was given does not change when the owner upload
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -142,7 +141,7 @@ class Files:
             "ttl": None,
         }
         try:
-            self._table.update(keys.file(project_id, file_id), fields, state=("pending",))
+            self._table.update(keys.file(project_id, file_id), fields, only_if={"state": "pending"})
         except ConditionFailedError:
             # Another first use was faster, and found the same.
             return self.ready(project_id, file_id)
@@ -152,17 +151,12 @@ class Files:
         """One run more uses the file, or with -1 one fewer."""
         return self._table.count_change(keys.file(project_id, file_id), "uses", by)
 
-    def counted(self, project_id: str, file_ids: Sequence[str]) -> list[str]:
-        """Those of the files whose runs are counted: all but those of an older release."""
-        found = self._table.batch_get([keys.file(project_id, file_id) for file_id in file_ids])
-        return [str(item["id"]) for item in found if "uses" in item]
-
     def delete_unused(self, project_id: str, file_id: str) -> None:
         """Delete the file where no run uses it any more. Repeats what was interrupted."""
         place = keys.file(project_id, file_id)
         try:
             # From now on no run can begin to use it.
-            self._table.delete(place, uses=(0,))
+            self._table.delete(place, only_if={"uses": 0})
         except ConditionFailedError:
             if self._table.get(place) is not None:
                 return

@@ -25,6 +25,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from runyard_service.adapters.conflict_retry import (
+    CLAIM_IDEMPOTENCY_KEY_ATTEMPTS,
+    retry_on_conflict,
+)
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, Item, Key
 from runyard_service.adapters.dynamodb.table import Table
@@ -34,8 +38,6 @@ from runyard_service.domain.ids import new_id
 
 KEPT_SECONDS = 24 * 3600
 HEADER = "Idempotency-Key"
-# Each attempt loses to one that claims or gives up at the same moment.
-_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Idempotency:
         Raises ConflictError where another request has it; its record ends after KEPT_SECONDS.
         """
         key = keys.idempotency(fingerprint_of(project_id, name))
-        for _ in range(_ATTEMPTS):
+        for attempt in retry_on_conflict(CLAIM_IDEMPOTENCY_KEY_ATTEMPTS):
             fields = {
                 "state": "open",
                 "fingerprint": fingerprint,
@@ -89,11 +91,9 @@ class Idempotency:
                 return self._joined(key, found, fingerprint)
             # DynamoDB takes its time to remove what is over: the record is used again.
             no_answer = dict.fromkeys(("status", "headers", "text", "text_key"))
-            try:
-                self._table.update(key, fields | no_answer, claim_id=(found["claim_id"],))
-            except ConditionFailedError:
-                continue
-            return Claim(key, str(fields["claim_id"]), is_first=True)
+            with attempt:
+                self._table.update(key, fields | no_answer, only_if={"claim_id": found["claim_id"]})
+                return Claim(key, str(fields["claim_id"]), is_first=True)
         raise UnavailableError({HEADER: "too much is happening to it at this moment"})
 
     def _put(self, key: Key, fields: Mapping[str, object]) -> Item | None:
@@ -126,7 +126,7 @@ class Idempotency:
         else:
             fields["text"] = answer.text
         try:
-            self._table.update(claim.key, fields, claim_id=(claim.id,), state=("open",))
+            self._table.update(claim.key, fields, only_if={"claim_id": claim.id, "state": "open"})
         except ConditionFailedError:
             found = self._table.get(claim.key)
             if found is not None and found["claim_id"] == claim.id:
@@ -141,7 +141,9 @@ class Idempotency:
         fields = {"state": "forgotten", "status": None, "headers": None, "text": None}
         with suppress(ConditionFailedError):  # Its time is over, or it has another's by now.
             self._table.update(
-                keys.idempotency(digest), {**fields, "text_key": None}, claim_id=(run_id,)
+                keys.idempotency(digest),
+                {**fields, "text_key": None},
+                only_if={"claim_id": run_id},
             )
 
     def _answer(self, item: Item) -> Answer | None:

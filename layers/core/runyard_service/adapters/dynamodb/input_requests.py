@@ -10,9 +10,9 @@ from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, Item
-from runyard_service.adapters.dynamodb.json_fields import JsonFields
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.input_requests import InputRequest, RequestState
 from runyard_service.domain.runs import Run
@@ -56,12 +56,8 @@ class InputRequests:
         pause = self._table.get(keys.pause(run_id))
         if pause is None:
             return []
-        if "request_ids" not in pause:  # Of an older release.
-            requests = self.of_run(run_id)
-        else:
-            found = [self.get(run_id, request_id) for request_id in pause["request_ids"]]
-            requests = [request for request in found if request is not None]
-        return [request for request in requests if request.state == "open"]
+        requests = [self.get(run_id, request_id) for request_id in pause["request_ids"]]
+        return [request for request in requests if request and request.state == "open"]
 
     def count_open(self, project_id: str) -> int:
         """How many questions of the project wait for an answer."""
@@ -103,7 +99,7 @@ class InputRequests:
         fields: dict[str, Any] = {"state": state, "asked_key": None}
         fields |= self._json.encoded(request.run_id, {"answer": answer})
         return self._table.update_change(
-            keys.input_request(request.run_id, request.id), fields, state=("open",)
+            keys.input_request(request.run_id, request.id), fields, only_if={"state": "open"}
         )
 
     def pause_change(self, run_id: str, token: str, request_ids: Sequence[str]) -> Change:

@@ -8,16 +8,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from runyard_service.adapters.conflict_retry import ADD_MESSAGE_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import (
-    Change,
-    ConditionFailedError,
-    Item,
-    transact,
-)
-from runyard_service.adapters.dynamodb.compression import PACKED_FROM_BYTES, compressed
+from runyard_service.adapters.dynamodb.attributes import Change, Item, transact
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
+from runyard_service.adapters.json_fields import COMPRESS_FROM_BYTES, compress
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import ThreadNotFoundError, UnavailableError
@@ -27,9 +23,6 @@ from runyard_service.domain.threads import Message, Role, Thread
 
 # The attributes that hold a content, or say where it lies.
 Kept = Mapping[str, str | bytes]
-
-# Messages may come at the same moment; each retry loses to one of them.
-_ATTEMPTS = 40
 
 
 class Messages:
@@ -43,17 +36,15 @@ class Messages:
     def add(self, thread_id: str, role: Role, content: str) -> Message:
         """Append a message. Raises ThreadNotFoundError where the thread is gone."""
         kept = self.keep(thread_id, content)
-        for _ in range(_ATTEMPTS):
+        for attempt in retry_on_conflict(ADD_MESSAGE_ATTEMPTS):
             thread = self._threads.get(thread_id)
             if thread is None:
                 raise ThreadNotFoundError
             message = _message(thread, role, content)
             changes = [self._put_change(message, kept), self._threads.message_change(thread)]
-            try:
+            with attempt:
                 transact(self._table.client, changes)
-            except ConditionFailedError:
-                continue
-            return message
+                return message
         raise UnavailableError({"thread": "too much is happening to it at this moment"})
 
     def answer_changes(self, thread: Thread, run: Run, content: str, kept: Kept) -> list[Change]:
@@ -97,10 +88,10 @@ class Messages:
         Once for a message, however often its write is tried.
         """
         text = content.encode()
-        if len(text) < PACKED_FROM_BYTES:
+        if len(text) < COMPRESS_FROM_BYTES:
             return {"content": content}
         if len(text) <= MAX_INLINE_BYTES:
-            return {"content_z": compressed(text)}
+            return {"content_z": compress(text)}
         return {"content_key": self._payloads.keep(thread_id, content, owners="threads")}
 
     def _put_change(self, message: Message, kept: Kept) -> Change:

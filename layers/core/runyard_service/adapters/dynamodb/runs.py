@@ -16,9 +16,9 @@ from runyard_service.adapters.dynamodb.attributes import (
     Item,
     transact,
 )
-from runyard_service.adapters.dynamodb.json_fields import JsonFields
 from runyard_service.adapters.dynamodb.started_runs import Beginnings, begins_at
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import stamp_in
 from runyard_service.domain.errors import ConflictError, NotFoundError
@@ -176,7 +176,7 @@ class Runs:
             fields["usage"] = _kept(usage)
         if execution is not None:
             fields["execution"] = execution
-        return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
+        return self._table.update_change(keys.run(run_id), fields, only_if={"status": _LIVE})
 
     def answered_change(self, run_id: str, open_requests: int, sequence: int) -> Change:
         """One question fewer is open, by event `sequence`; with none left, the run may go on.
@@ -189,7 +189,7 @@ class Runs:
             fields["resumes_at"] = sequence + 1
             fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
             fields["status_key"] = self._status_key(run_id, "paused")
-        return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
+        return self._table.update_change(keys.run(run_id), fields, only_if={"status": _LIVE})
 
     def end_change(
         self,
@@ -213,16 +213,18 @@ class Runs:
             "usage": _kept(usage),
             **self._json.encoded(run_id, {"output": output, "error": error}),
         }
-        return self._table.update_change(keys.run(run_id), fields, status=_LIVE)
+        return self._table.update_change(keys.run(run_id), fields, only_if={"status": _LIVE})
 
     def live_check(self, run_id: str) -> Change:
         """Only if the run has not ended."""
-        return self._table.check_change(keys.run(run_id), status=_LIVE)
+        return self._table.check_change(keys.run(run_id), only_if={"status": _LIVE})
 
     def execution_change(self, run: Run, execution: int) -> Change:
         """Another execution carries the run from now on."""
         return self._table.update_change(
-            keys.run(run.id), _carried_by(execution), status=_LIVE, execution=(run.execution,)
+            keys.run(run.id),
+            _carried_by(execution),
+            only_if={"status": _LIVE, "execution": run.execution},
         )
 
     def go_on_in(self, run: Run, execution: int) -> None:
@@ -231,19 +233,23 @@ class Runs:
         Raises ConditionFailedError where the run has ended, or goes on in another one already.
         """
         self._table.update(
-            keys.run(run.id), _carried_by(execution), status=_LIVE, execution=(run.execution,)
+            keys.run(run.id),
+            _carried_by(execution),
+            only_if={"status": _LIVE, "execution": run.execution},
         )
 
     def has_checkpoint(self, run_id: str, sequence: int) -> None:
         """A checkpoint was kept that ends with this event."""
         with suppress(ConditionFailedError):  # The run may have ended meanwhile.
-            self._table.update(keys.run(run_id), {"checkpoint": sequence}, status=_LIVE)
+            self._table.update(
+                keys.run(run_id), {"checkpoint": sequence}, only_if={"status": _LIVE}
+            )
 
     def checked(self, run: Run, wait_seconds: float | None = None) -> None:
         """The sweep found the run well; it looks again later, once a wait should be over."""
         fields = {"check_at": _check_at(run.status, wait_seconds)}
         with suppress(ConditionFailedError):  # It may have ended meanwhile.
-            self._table.update(keys.run(run.id), fields, status=_LIVE)
+            self._table.update(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def to_be_checked(self, until: str | None) -> Iterator[str]:
         """Ids of the runs that are to be checked by `until`; None: of all live ones.

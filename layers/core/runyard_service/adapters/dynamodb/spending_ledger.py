@@ -141,7 +141,9 @@ class Spending:
         }
         if before is None:
             return self._table.put_change({**keys.hold(hold.run_id), **fields}, if_absent=True)
-        return self._table.update_change(keys.hold(hold.run_id), fields, hold_id=(before.id,))
+        return self._table.update_change(
+            keys.hold(hold.run_id), fields, only_if={"hold_id": before.id}
+        )
 
     def _ledger_change(
         self, ledger: str, amounts: Mapping[str, Decimal], cap: DailyCap | None = None

@@ -20,6 +20,7 @@ from runyard_service.adapters.dynamodb.attributes import (
     to_attributes,
     translated,
 )
+from runyard_service.adapters.dynamodb.expressions import NO_CONDITIONS, Conditions
 from runyard_service.domain.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -59,20 +60,23 @@ class Table:
         """The same put as a part of a transaction."""
         return {"Put": expressions.put(self.name, item, if_absent=if_absent)}
 
-    def update(self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]) -> None:
-        """Set the fields (None removes one) where every condition's field has one of its values.
+    def update(
+        self, key: Key, fields: Mapping[str, Any], *, only_if: Conditions = NO_CONDITIONS
+    ) -> None:
+        """Set the attributes of an existing item; the value None removes an attribute.
 
-        The one value None means that the field must be absent.
+        `only_if` states what the stored item must contain (see `expressions.Conditions`). Raises
+        ConditionFailedError if the item is missing or does not match.
         """
-        call: Any = expressions.update(self.name, key, fields, conditions)
+        call: Any = expressions.update(self.name, key, fields, only_if)
         with translated():
             self.client.update_item(**call)
 
     def update_change(
-        self, key: Key, fields: Mapping[str, Any], **conditions: Sequence[Any]
+        self, key: Key, fields: Mapping[str, Any], *, only_if: Conditions = NO_CONDITIONS
     ) -> Change:
-        """The same update as a part of a transaction."""
-        return {"Update": expressions.update(self.name, key, fields, conditions)}
+        """Return the same update as an entry of a transaction."""
+        return {"Update": expressions.update(self.name, key, fields, only_if)}
 
     def add_change(
         self,
@@ -87,9 +91,9 @@ class Table:
         """
         return {"Update": expressions.add(self.name, key, amounts, initial, at_most)}
 
-    def check_change(self, key: Key, **conditions: Sequence[Any]) -> Change:
-        """No change, but a part of a transaction: every condition's field has one of its values."""
-        return {"ConditionCheck": expressions.check(self.name, key, conditions)}
+    def check_change(self, key: Key, *, only_if: Conditions) -> Change:
+        """Return a transaction entry that changes nothing and requires an item that matches."""
+        return {"ConditionCheck": expressions.check(self.name, key, only_if)}
 
     def absence_check(self, key: Key) -> Change:
         """No change, but a part of a transaction: there is no such item."""
@@ -103,9 +107,12 @@ class Table:
         """Delete the item of this key, if there is one, as a part of a transaction."""
         return {"Delete": {"TableName": self.name, "Key": to_attributes(key)}}
 
-    def delete(self, key: Key, **conditions: Sequence[Any]) -> None:
-        """Delete an item that is there, where every condition's field has one of its values."""
-        call: Any = expressions.delete(self.name, key, conditions)
+    def delete(self, key: Key, *, only_if: Conditions = NO_CONDITIONS) -> None:
+        """Delete an existing item.
+
+        Raises ConditionFailedError if the item is missing or does not match `only_if`.
+        """
+        call: Any = expressions.delete(self.name, key, only_if)
         with translated():
             self.client.delete_item(**call)
 

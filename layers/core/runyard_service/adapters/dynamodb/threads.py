@@ -10,7 +10,7 @@ from itertools import islice
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, Key
-from runyard_service.adapters.dynamodb.run_index.newest_first import newest_first
+from runyard_service.adapters.dynamodb.run_index.index_reader import newest_first
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.run_deletion import DeletedRun
@@ -71,7 +71,9 @@ class Threads:
         """Give the thread another title, or none. Raises ThreadNotFoundError where it is gone."""
         fields = {"title": title, "updated_at": stamp()}
         try:
-            self._table.update(keys.thread(thread.id), fields, thread_key=(_entry(thread),))
+            self._table.update(
+                keys.thread(thread.id), fields, only_if={"thread_key": _entry(thread)}
+            )
         except ConditionFailedError as error:
             raise ThreadNotFoundError from error
         return thread.model_copy(update=fields)
@@ -92,9 +94,9 @@ class Threads:
     def begin_changes(self, thread: Thread, run: Run) -> list[Change]:
         """The run goes to work in the thread, which has no other one and no further message."""
         fields = {"active_run_id": run.id, "updated_at": run.started_at}
-        free = {"active_run_id": (None,), "messages": (thread.messages,)}
+        free = {"active_run_id": None, "messages": thread.messages}
         return [
-            self._table.update_change(keys.thread(thread.id), fields, **free),
+            self._table.update_change(keys.thread(thread.id), fields, only_if=free),
             self._table.put_change(keys.thread_run(thread.id, run.started_at, run.id)),
         ]
 
@@ -103,20 +105,19 @@ class Threads:
         fields = {"active_run_id": None, "updated_at": stamp()}
         if not answers:
             return self._table.update_change(
-                keys.thread(thread.id), fields, active_run_id=(run_id,)
+                keys.thread(thread.id), fields, only_if={"active_run_id": run_id}
             )
         return self._table.update_change(
             keys.thread(thread.id),
             {**fields, "messages": thread.messages + 1},
-            active_run_id=(run_id,),
-            messages=(thread.messages,),
+            only_if={"active_run_id": run_id, "messages": thread.messages},
         )
 
     def message_change(self, thread: Thread) -> Change:
         """The thread has one message more."""
         fields = {"messages": thread.messages + 1, "updated_at": stamp()}
         return self._table.update_change(
-            keys.thread(thread.id), fields, messages=(thread.messages,)
+            keys.thread(thread.id), fields, only_if={"messages": thread.messages}
         )
 
     # --- the end -------------------------------------------------------------------------------
@@ -150,7 +151,7 @@ class Threads:
         """From now on the thread is in no list, and takes no message and no run."""
         gone = {"deleted_at": stamp(), "thread_key": None, "messages": None}
         try:
-            self._table.update(keys.thread(thread_id), gone, active_run_id=(None,))
+            self._table.update(keys.thread(thread_id), gone, only_if={"active_run_id": None})
         except ConditionFailedError as error:
             raise ThreadBusyError({"thread": "has a run at work; cancel it first"}) from error
 

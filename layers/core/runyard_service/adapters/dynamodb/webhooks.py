@@ -1,24 +1,29 @@
-"""The endpoints of projects, and the secrets that their deliveries are signed with.
+"""The endpoints of projects, the secrets that sign their deliveries, and the deliveries.
 
-An endpoint and its secrets are two items, so that a role may be able to read the one and not the
-other. Nothing here is deleted by hand: a deleted endpoint is marked, its secrets are overwritten,
-and DynamoDB removes both by their `ttl`.
+An endpoint and its secrets are two items, so that a role can read one without the other. Runyard
+marks a deleted endpoint and overwrites its secrets. DynamoDB removes both, and each delivery after
+30 days, by their `ttl`.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from runyard_service.adapters.conflict_retry import ROTATE_SECRET_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, transact
+from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, Item, transact
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.domain.clock import stamp, stamp_in
 from runyard_service.domain.errors import ConflictError, NotFoundError
-from runyard_service.domain.webhooks import MAX_SECRETS, Secret, Webhook, new_secret
+from runyard_service.domain.webhooks import MAX_SECRETS, Delivery, Secret, Webhook, new_secret
 
 # Each of them costs a message per event.
 MAX_WEBHOOKS = 20
-_ATTEMPTS = 5
+DELIVERY_RETENTION_SECONDS = 30 * 24 * 3600
+_DELIVERY_PROGRESS = frozenset(
+    {"state", "failure", "round", "tries", "attempts", "next_attempt_at"}
+)
 
 
 class Webhooks:
@@ -66,7 +71,7 @@ class Webhooks:
         fields = {**fields, "updated_at": stamp()}
         try:
             self._table.update(
-                keys.webhook(webhook.project_id, webhook.id), fields, deleted_at=(None,)
+                keys.webhook(webhook.project_id, webhook.id), fields, only_if={"deleted_at": None}
             )
         except ConditionFailedError as error:
             raise NotFoundError from error
@@ -92,7 +97,7 @@ class Webhooks:
         endpoint is gone, ConflictError where it is rotated time and again at this moment.
         """
         key = keys.webhook_secrets(webhook.id)
-        for _ in range(_ATTEMPTS):
+        for attempt in retry_on_conflict(ROTATE_SECRET_ATTEMPTS):
             item = self._table.get(key)
             present = [secret for secret in _secrets(item) if secret.is_good()]
             if item is None or not present:
@@ -107,13 +112,61 @@ class Webhooks:
                 "secrets": [_stored(one) for one in kept],
                 "version": int(item["version"]) + 1,
             }
-            try:
-                # Conditional on what was seen: of two at once, none is lost.
-                self._table.update(key, fields, version=(item["version"],))
-            except ConditionFailedError:
-                continue
-            return secret
+            with attempt:
+                # Conditional on the version that was read: two rotations keep both secrets.
+                self._table.update(key, fields, only_if={"version": item["version"]})
+                return secret
         raise ConflictError({"secret": "is being rotated"})
+
+
+class WebhookDeliveries:
+    """The delivery items of the records table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def ensure(self, delivery: Delivery) -> Delivery:
+        """Keep the delivery, or give the one of its id that is there, however far it has come."""
+        item = {
+            **keys.webhook_delivery(delivery.webhook_id, delivery.id),
+            **_delivery_fields(delivery),
+            "ttl": int(time.time()) + DELIVERY_RETENTION_SECONDS,
+        }
+        try:
+            self._table.put(item, if_absent=True)
+        except ConditionFailedError as error:
+            found = error.items[0]
+            assert found is not None, "a failed put comes with what stands there"
+            return _delivery_from_item(found)
+        return delivery
+
+    def get(self, webhook_id: str, delivery_id: str) -> Delivery | None:
+        """The delivery, or None."""
+        item = self._table.get(keys.webhook_delivery(webhook_id, delivery_id))
+        return _delivery_from_item(item) if item else None
+
+    def newest(self, webhook_id: str, before: str | None, limit: int) -> list[Delivery]:
+        """The endpoint's newest deliveries, newest first; with `before`, only older ones."""
+        condition, values = "#pk = :pk", {":pk": keys.webhook_delivery(webhook_id, "")["pk"]}
+        if before is not None:
+            # DynamoDB rejects an empty string as a key value, so there is no lower bound.
+            condition, values = f"{condition} AND #sk < :before", {**values, ":before": before}
+        found = self._table.query(condition, values, descending=True, limit=limit)
+        return [_delivery_from_item(item) for item in found]
+
+    def change(self, seen: Delivery, changed: Delivery) -> bool:
+        """Keep what has become of a delivery; False where it is no longer as it was `seen`."""
+        fields = _delivery_fields(changed)
+        fields = {name: fields[name] for name in _DELIVERY_PROGRESS}
+        try:
+            self._table.update(
+                keys.webhook_delivery(seen.webhook_id, seen.id),
+                fields,
+                only_if={"state": seen.state, "round": seen.round, "tries": seen.tries},
+            )
+        except ConditionFailedError:
+            return False
+        return True
 
 
 def _ended(present: Sequence[Secret], end: str) -> list[Secret]:
@@ -130,3 +183,13 @@ def _stored(secret: Secret) -> dict[str, str]:
 
 def _secrets(item: dict[str, Any] | None) -> list[Secret]:
     return [Secret.model_validate(one) for one in item["secrets"]] if item else []
+
+
+def _delivery_fields(delivery: Delivery) -> Item:
+    fields = delivery.model_dump(exclude={"attempts"})
+    attempts = [attempt.model_dump(exclude_none=True) for attempt in delivery.attempts]
+    return {**fields, "attempts": json.dumps(attempts)}
+
+
+def _delivery_from_item(item: Item) -> Delivery:
+    return Delivery.model_validate({**item, "attempts": json.loads(item["attempts"])})

@@ -28,10 +28,11 @@ class Fault:
         return f"{place}: {self.text}" if place else self.text
 
 
-def definition_error(faults: Iterable[Fault]) -> DefinitionError:
-    """All faults as one error, a line each, in the order of files and lines."""
+def raise_if_any(faults: Iterable[Fault]) -> None:
+    """Raise one DefinitionError that lists all faults, one per line, by file and line."""
     in_order = sorted(faults, key=lambda fault: (not fault.file, fault.file, fault.line))
-    return DefinitionError("\n".join(map(str, in_order)))
+    if in_order:
+        raise DefinitionError("\n".join(map(str, in_order)))
 
 
 def fault_at(place: Sequence[Step], text: str) -> PydanticCustomError:

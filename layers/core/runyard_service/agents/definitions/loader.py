@@ -4,17 +4,43 @@ One YAML file for each version of an agent, whatever its name; `routes.yaml`; an
 the `scripted:` routes play.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from runyard_service.agents.agent_set import AgentSet, newest_first
-from runyard_service.agents.definitions.errors import Fault, definition_error
-from runyard_service.agents.definitions.models import AgentDefinition, Route
+from runyard_service.agents.definitions.errors import Fault, raise_if_any
+from runyard_service.agents.definitions.models import AgentDefinition, Route, Snapshot
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.yaml_document import Document, read_document
 
 ROUTES_FILE = "routes.yaml"
 _SCRIPTS = "scripts/"
+
+
+@dataclass(frozen=True)
+class AgentSet:
+    """What the files say, once they are without a fault."""
+
+    definitions: Mapping[str, Mapping[str, AgentDefinition]]
+    """By key, then by version, the newest first."""
+    routes: Mapping[str, Route]
+    """By name, in the order of `routes.yaml`."""
+    scripts: Mapping[str, Mapping[str, Any]]
+    """By the name that a `scripted:` route gives."""
+
+    def find(self, name: str) -> AgentDefinition | None:
+        """The agent `key@version`, or the newest version of `key`."""
+        key, at, version = name.partition("@")
+        versions = self.definitions.get(key, {})
+        return versions.get(version) if at else next(iter(versions.values()), None)
+
+    def snapshot(self, definition: AgentDefinition, route_id: str | None = None) -> Snapshot:
+        """The agent on its own route or on another that there is."""
+        route_id = route_id or definition.route
+        route = self.routes[route_id]
+        script = self.scripts[route.model_name] if route.provider == "scripted" else None
+        return Snapshot(definition=definition, route=route, route_id=route_id, script=script)
 
 
 def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None) -> AgentSet:
@@ -33,7 +59,7 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
     routes = _routes(texts, documents, faults)
     definitions = _definitions(documents, faults)
     agents = AgentSet(
-        definitions={key: newest_first(definitions[key]) for key in sorted(definitions)},
+        definitions={key: _newest_first(definitions[key]) for key in sorted(definitions)},
         routes=routes,
         scripts=scripts,
     )
@@ -43,8 +69,7 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
             for setting, name in (named or {}).items()
             if not agents.find(name)
         ]
-    if faults:
-        raise definition_error(faults)
+    raise_if_any(faults)
     return agents
 
 
@@ -99,3 +124,17 @@ def _definitions(
             faults.append(document.fault(("version",), text))
         definitions.setdefault(key, {})[version] = definition
     return definitions
+
+
+def _newest_first(versions: Mapping[str, AgentDefinition]) -> dict[str, AgentDefinition]:
+    """The versions of one agent, the newest first."""
+    order = sorted(versions, key=lambda version: (_natural(version), version), reverse=True)
+    return {version: versions[version] for version in order}
+
+
+def _natural(version: str) -> list[tuple[int, int, str]]:
+    """Versions in the order people mean: 2 before 10, 1.9 before 1.10."""
+    return [
+        (1, int(part), "") if part.isdigit() else (0, 0, part)
+        for part in re.split(r"[._-]", version)
+    ]

@@ -207,13 +207,13 @@ class Route(Part):
 class Snapshot(Part):
     """All that a run needs of its agent, as it was when the run started.
 
-    `route_id` is the route's name in `routes.yaml`, which need not be the definition's own; runs of
-    older releases do not know it.
+    `route_id` is the route's name in `routes.yaml`; a caller can select another than the
+    definition's own.
     """
 
     definition: AgentDefinition
     route: Route
-    route_id: str = ""
+    route_id: str
     script: Mapping[str, Any] | None = None
 
     def stored(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from runyard_service.agents.definitions.models import (
     LambdaTool,
     PythonTool,
 )
-from runyard_service.agents.tools.addresses import host_of
 from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
 
 EXCERPT_CHARACTERS = 200
@@ -45,6 +44,8 @@ def _address(tool: ExecutableTool, environment: ToolEnvironment) -> str:
     """What stands or falls together: the host of an API, or one function; empty for our own."""
     match tool:
         case HttpTool():
+            from runyard_service.agents.tools.http import host_of
+
             return host_of(tool.url, environment.variables)
         case LambdaTool():
             return f"function {tool.function}"

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from runyard_service.agents.definitions.models import HttpTool
 from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
 from runyard_service.domain.errors import FailureKind
+from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.retry_after import retry_after_of
 from runyard_service.outbound.safe_client import OutgoingRequest, OutgoingResponse, fetch
 
@@ -38,10 +39,16 @@ async def call_http(
 ) -> str:
     """Make the call that the tool describes; the text of the response is the result.
 
-    Raises ToolFailedError: `http_<status>` for a status of 400 and above, `variable_missing`,
-    `argument_missing`, `argument_refused`, and what `outgoing.fetch` raises.
+    Raises ToolFailedError with one of these codes: `http_<status>` for a status of 400 and above,
+    `variable_missing`, `argument_missing`, `argument_refused`, or the code of an OutboundError.
     """
-    response = await fetch(_request(tool, invocation, environment), environment.private_hosts)
+    request = _request(tool, invocation, environment)
+    try:
+        response = await fetch(request, environment.private_hosts)
+    except OutboundError as error:
+        raise ToolFailedError(
+            error.code, error.message, kind=error.kind, is_in_doubt=error.is_in_doubt
+        ) from error
     if response.status >= 400:
         raise ToolFailedError(
             f"http_{response.status}",
@@ -51,6 +58,19 @@ async def call_http(
             retry_after=retry_after_of(response.retry_after),
         )
     return response.text
+
+
+def host_of(template: str, variables: Mapping[str, str]) -> str:
+    """Return host and port of a tool's URL, with the installation's variables replaced.
+
+    An argument in the host stays a placeholder: the circuit breaker treats all its values as one
+    host.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        return variables.get(match["variable"], "") if match["variable"] else match[0]
+
+    return urlsplit(PLACEHOLDER.sub(value, template)).netloc
 
 
 def _failure(response: OutgoingResponse) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runyard_service.agents.definitions.input_forms import told
-from runyard_service.api.threads.views import trace_id
 from runyard_service.domain.events import Event, EventType
 from runyard_service.domain.runs import Run
 
@@ -42,7 +41,7 @@ def _started(_: _Data, run: Run) -> dict[str, Any]:
         "route_id": run.route_id or None,
         "persona_id": run.agent,
         "model": run.model or None,
-        "trace_id": trace_id(run),
+        "trace_id": run.trace_id,
     }
 
 

@@ -18,7 +18,7 @@ from runyard_service.api.request_ids import trace_id_of
 from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
 from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
-from runyard_service.api.threads.views import run_view, trace_id
+from runyard_service.api.threads.views import run_view
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.container import Services
 from runyard_service.domain.runs import Run
@@ -48,7 +48,7 @@ async def create_run(
 
     async def answer(claim: Claim | None) -> Response:
         run = await run_in_threadpool(start, claim)
-        return JsonResponse({"run_id": run.id, "trace_id": trace_id(run)}, 201)
+        return JsonResponse({"run_id": run.id, "trace_id": run.trace_id}, 201)
 
     return await once(request, services, key, body.model_dump(mode="json"), answer)
 

@@ -65,7 +65,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "created_by_user_id": _user_id(run),
         "status": status_of(run),
         "created_at": run.started_at,
-        "trace_id": trace_id(run),
+        "trace_id": run.trace_id,
     }
 
 
@@ -93,11 +93,6 @@ def listed_view(run: Run, credits_per_usd: Decimal) -> dict[str, Any]:
         "created_by_user_name": author.name if author else None,
         "created_by_email": author.email if author else None,
     }
-
-
-def trace_id(run: Run) -> str:
-    """32 hexadecimal digits; a run of an earlier release has those of its own id."""
-    return run.trace_id or run.id.replace("-", "")
 
 
 def _user_id(run: Run) -> str | None:

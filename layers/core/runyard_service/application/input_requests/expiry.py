@@ -10,7 +10,6 @@ from runyard_service.application.steps.run_context import Step
 from runyard_service.domain.errors import InputExpiredError
 from runyard_service.domain.events import Draft
 from runyard_service.domain.input_requests import InputRequest
-from runyard_service.domain.steps import Question
 
 
 def wait_for(limits: Limits, asks: Sequence[Ask]) -> float:
@@ -49,12 +48,9 @@ async def expire(step: Step) -> list[InputRequest]:
                     stores.runs.answered_change(run_id, still_open, step.history.last + 1),
                 ],
             )
-    if step.history.lapsed:
-        raise _lapsed(step.history.lapsed)
+    if step.history.lapsed is not None:
+        call = step.history.lapsed.call
+        if call is None:
+            raise InputExpiredError("nobody said in time whether the run's limit may be raised")
+        raise InputExpiredError(f"nobody answered {call.name} in time")
     return waiting
-
-
-def _lapsed(question: Question) -> InputExpiredError:
-    if question.call is None:
-        return InputExpiredError("nobody said in time whether the run's limit may be raised")
-    return InputExpiredError(f"nobody answered {question.call.name} in time")

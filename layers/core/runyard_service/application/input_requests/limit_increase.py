@@ -15,9 +15,9 @@ from runyard_service.application.steps.budget import WORDS, Budget, plain
 from runyard_service.domain.clock import stamp, stamp_in
 from runyard_service.domain.costs import from_number, to_number
 from runyard_service.domain.errors import LimitExceededError
+from runyard_service.domain.history import History
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest
-from runyard_service.domain.steps import Question
 
 TOOL = {"name": "raise_limit", "type": "limit"}
 
@@ -77,13 +77,16 @@ def faults_of_raise(params: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
-def refused(question: Question) -> LimitExceededError:
-    """What ends the run of a person who does not want the limit raised; the reason, if any."""
-    assert question.answer is not None, "only an answer refuses"
-    name, reason = question.limit, question.answer.data.get("feedback")
-    limit = plain(from_number(question.asked.data["params"]["limit_now"]))
-    said = f"a person did not raise the run's limit of {limit} {WORDS[name][1]}"
-    return LimitExceededError(f"{said}: {reason}" if reason else said)
+def raise_if_denied(history: History) -> None:
+    """Raise LimitExceededError if a person denied the newest request to raise a limit."""
+    request = history.refusal
+    if request is None:
+        return
+    assert request.answer is not None, "only an answer denies a request"
+    name, reason = request.limit, request.answer.data.get("feedback")
+    limit = plain(from_number(request.asked.data["params"]["limit_now"]))
+    message = f"a person did not raise the run's limit of {limit} {WORDS[name][1]}"
+    raise LimitExceededError(f"{message}: {reason}" if reason else message)
 
 
 def _shown(name: str, number: Decimal) -> int | float:

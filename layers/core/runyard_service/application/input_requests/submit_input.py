@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from runyard_service.adapters.conflict_retry import SUBMIT_INPUT_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.input_forms import (
@@ -24,7 +25,6 @@ from runyard_service.application.input_requests.limit_increase import (
 )
 from runyard_service.domain.clock import parse
 from runyard_service.domain.errors import (
-    AppendConflictError,
     ConflictError,
     InvalidRequestError,
     NotFoundError,
@@ -38,9 +38,6 @@ from runyard_service.observability import metrics
 
 _log = logging.getLogger(__name__)
 
-# Answers to several questions of one run may come at the same moment; each retry loses to one.
-_ATTEMPTS = 40
-
 
 def submit_input(
     stores: Stores, orchestrator: Orchestrator, run_id: str, answer: Answer, answered_by: str
@@ -50,7 +47,7 @@ def submit_input(
     Raises InvalidRequestError for an answer that does not fit, ConflictError where another answer
     was recorded before. The same answer again is welcome and changes nothing.
     """
-    for _ in range(_ATTEMPTS):
+    for attempt in retry_on_conflict(SUBMIT_INPUT_ATTEMPTS):
         # First: the answer goes behind this event, so what is read now is true as it is written.
         last, _ = stores.log.last(run_id)
         run, request = stores.input_requests.get_with_run(run_id, answer.request_id)
@@ -74,12 +71,10 @@ def submit_input(
             stores.input_requests.settle_change(request, "answered", answer.content()),
             stores.runs.answered_change(run.id, left.open_requests, last + 1),
         ]
-        try:
+        with attempt:
             [event] = stores.log.append(run.id, last, [draft], changes)
-        except AppendConflictError:
-            continue
-        _measure(run, request, event)
-        return _resume(stores, orchestrator, left)
+            _measure(run, request, event)
+            return _resume(stores, orchestrator, left)
     raise UnavailableError({"run": "too much is happening to it at this moment"})
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
-from runyard_service.agents.agent_set import AgentSet
-from runyard_service.agents.definitions.loader import read_agents
+from runyard_service.agents.definitions.loader import AgentSet, read_agents
 from runyard_service.agents.definitions.source import AgentFiles
 
 

@@ -7,15 +7,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from runyard_service.adapters.conflict_retry import CANCEL_RUN_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.errors import AppendConflictError, RetryableError, UnavailableError
+from runyard_service.domain.errors import RetryableError, UnavailableError
 
 _log = logging.getLogger(__name__)
-
-# A worker that streams appends every few tens of milliseconds: the cancel has to hit a gap.
-_ATTEMPTS = 50
 
 
 def cancel_run(
@@ -31,13 +29,11 @@ def cancel_run(
     run.
     """
     journal = Journal.open(stores, run_id)
-    for _ in range(_ATTEMPTS):
+    for attempt in retry_on_conflict(CANCEL_RUN_ATTEMPTS):
         if journal.history.has_ended:
             break
-        try:
+        with attempt:
             journal.cancel(requested_by, remarks or {})
-        except AppendConflictError:
-            continue
     if not journal.history.has_ended:
         raise UnavailableError({"run": "too much is happening to it at this moment"})
     stores.spending.release(run_id)

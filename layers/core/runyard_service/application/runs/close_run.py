@@ -3,14 +3,13 @@
 import json
 import logging
 
+from runyard_service.adapters.conflict_retry import CLOSE_RUN_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.errors import AppendConflictError, NotFoundError, SupersededError
+from runyard_service.domain.errors import NotFoundError, SupersededError
 from runyard_service.domain.runs import Execution
 
 _log = logging.getLogger(__name__)
-
-_ATTEMPTS = 20
 
 _MODEL_UNAVAILABLE = "ModelUnavailableError"
 # What the state machine says of a failure, as the run's error code and in words for its reader.
@@ -39,15 +38,13 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
     code, message = _KNOWN.get(error_name, _UNKNOWN)
     if error_name == _MODEL_UNAVAILABLE:
         message = _said(cause) or message
-    for _ in range(_ATTEMPTS):
+    for attempt in retry_on_conflict(CLOSE_RUN_ATTEMPTS):
         if journal.history.has_ended or _goes_on_after(journal, execution):
             return
-        try:
+        with attempt:
             journal.fail(code, message)
             stores.spending.release(run_id)
             return
-        except AppendConflictError:
-            continue
     raise SupersededError(run_id)
 
 

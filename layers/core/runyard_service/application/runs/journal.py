@@ -7,6 +7,7 @@ reads on, and its owner decides anew from the longer history.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runyard_service.adapters.conflict_retry import END_RUN_IN_THREAD_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb.attributes import Change
 from runyard_service.adapters.dynamodb.started_runs import RESUMED_TYPE, STARTED_TYPE
 from runyard_service.adapters.stores import Stores
@@ -17,9 +18,6 @@ from runyard_service.domain.history import History, usage_of_reply
 from runyard_service.domain.runs import Run, RunStatus, Usage, shown_usage
 from runyard_service.domain.threads import answer_text
 from runyard_service.observability.event_metrics import measure_event
-
-# How often the end of a run may meet a message that comes to its thread at the same moment.
-_ATTEMPTS = 20
 
 
 class Journal:
@@ -168,19 +166,19 @@ class Journal:
         threads, messages = self.stores.threads, self.stores.messages
         text = None if output is None else answer_text(output)
         kept = {} if text is None else messages.keep(thread_id, text)
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in retry_on_conflict(END_RUN_IN_THREAD_ATTEMPTS):
             thread, last = threads.get(thread_id), self.history.last
             in_thread: list[Change] = []
             if thread is not None and text is not None:
                 in_thread = messages.answer_changes(thread, self.run, text, kept)
             elif thread is not None:
                 in_thread = [threads.end_change(thread, self.run.id, answers=False)]
-            try:
+            with attempt:
                 self.append(drafts, [*changes, *in_thread])
                 return
-            except AppendConflictError:
-                if self.history.last != last or attempt == _ATTEMPTS:
-                    raise
+            if self.history.last != last:
+                break  # Another writer appended to the log: the caller has to decide again.
+        raise AppendConflictError(self.run.id)
 
 
 def _life(run: Run, status: RunStatus) -> dict[str, Any]:

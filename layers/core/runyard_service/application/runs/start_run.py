@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from runyard_service.adapters.conflict_retry import START_RUN_IN_THREAD_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
 from runyard_service.adapters.dynamodb.files import NewFile, UnusableFileError
 from runyard_service.adapters.step_functions import Orchestrator
@@ -35,8 +36,6 @@ from runyard_service.observability.event_metrics import agent_key
 _log = logging.getLogger(__name__)
 
 _FILES_AT_ONCE = 10
-# Each attempt loses to a message, or to another run, that comes to the thread at the same moment.
-_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _recorded(stores: Stores, run: Run) -> Run:
             # With the last run that used it, since it was looked at.
             raise InvalidRequestError({"file_ids": "name a file that was just deleted"}) from error
         return run
-    for _ in range(_ATTEMPTS):
+    for attempt in retry_on_conflict(START_RUN_IN_THREAD_ATTEMPTS):
         thread = stores.threads.get(run.thread_id)
         if thread is None or thread.project_id != run.project_id:
             raise ThreadNotFoundError
@@ -160,11 +159,9 @@ def _recorded(stores: Stores, run: Run) -> Run:
         if thread.active_run_id is not None:
             raise ThreadBusyError({"thread": f"{thread.active_run_id} is at work in it"})
         placed = run.model_copy(update={"thread_messages": thread.messages, "started_at": stamp()})
-        try:
+        with attempt:
             stores.runs.create(placed, stores.threads.begin_changes(thread, placed))
-        except ConditionFailedError:
-            continue
-        return placed
+            return placed
     raise UnavailableError({"thread": "too much is happening to it at this moment"})
 
 

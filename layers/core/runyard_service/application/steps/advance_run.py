@@ -13,7 +13,7 @@ from typing import Literal
 from runyard_service.agents.conversation import answer_of
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.input_requests.expiry import expire, wait_for
-from runyard_service.application.input_requests.limit_increase import refused
+from runyard_service.application.input_requests.limit_increase import raise_if_denied
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.call_model import add_reply
 from runyard_service.application.steps.call_tools import longest, perform_calls, settled_by_answers
@@ -99,8 +99,7 @@ async def _advance(step: Step) -> Advance:
         if step.history.open_questions:
             return _needs_input(step, seconds_left(waiting))
         await _resume(step)
-    if step.history.refusal:
-        raise refused(step.history.refusal)
+    raise_if_denied(step.history)
     while not step.history.has_ended:
         answer = answer_of(step.snapshot.definition, step.history)
         if answer is not None:

@@ -97,14 +97,14 @@ class FollowedRuns:
             if not has_gap:
                 return
             if consistent:
-                raise _gap_behind(after)
+                raise StoreRefusedError(f"the log has a gap behind {after}")
             consistent = True
 
     async def _page_behind(self, run_id: str, after: int) -> Sequence[Batch]:
         """The next page for a reader that the tail has left behind: there is one."""
         page = dense_part(await next_batches(self._log.read(run_id, after)), after)
         if not page:
-            raise _gap_behind(after)
+            raise StoreRefusedError(f"the log has a gap behind {after}")
         return page
 
     @asynccontextmanager
@@ -122,7 +122,3 @@ class FollowedRuns:
                 self._tails[run_id] = tail, readers - 1
             else:
                 await tail.stop()
-
-
-def _gap_behind(sequence: int) -> StoreRefusedError:
-    return StoreRefusedError(f"the log has a gap behind {sequence}")

@@ -12,14 +12,17 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS, DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.tools.base import ToolFailedError
 from runyard_service.application.webhooks.webhook_urls import fault_of_url
 from runyard_service.domain.clock import now, stamp, stamp_in
+from runyard_service.domain.errors import RunyardError
 from runyard_service.domain.webhooks import Attempt, Delivery, Secret, Webhook, signed_headers
+from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.retry_after import retry_after_of
 from runyard_service.outbound.safe_client import OutgoingRequest, OutgoingResponse, fetch
 
@@ -41,6 +44,31 @@ class Courier:
     timeout_seconds: float
     pauses: tuple[float, ...]
     private_hosts: tuple[str, ...] = ()
+
+
+async def deliver_batch(courier: Courier, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Make all attempts that are due concurrently; return the ids of the messages to retry.
+
+    A slow endpoint delays no other endpoint. A message that raises an error becomes visible again
+    after its timeout; after too many receives, SQS moves it to the dead-letter queue.
+    """
+    retried = await asyncio.gather(*(_must_be_retried(courier, record) for record in records))
+    return [
+        str(record["messageId"])
+        for record, is_retried in zip(records, retried, strict=True)
+        if is_retried
+    ]
+
+
+async def _must_be_retried(courier: Courier, record: Mapping[str, Any]) -> bool:
+    try:
+        seconds = await deliver_webhook(courier, DeliveryMessage.from_text(record["body"]))
+        if seconds is None:
+            return False
+        await asyncio.to_thread(courier.queue.postpone, record["receiptHandle"], seconds)
+    except (RunyardError, ValueError, TypeError):  # The latter two: the body is not a message.
+        _log.exception("delivery not handled", extra={"message_id": record["messageId"]})
+    return True
 
 
 async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float | None:
@@ -105,7 +133,7 @@ async def _attempted(
             error = "address_refused"
         else:
             response = await fetch(request, courier.private_hosts)
-    except ToolFailedError as failure:
+    except OutboundError as failure:
         error = failure.code
     attempt = Attempt(
         at=stamp(at),

@@ -10,6 +10,7 @@ gone on with are another one: twice as many, for their records name the place in
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from heapq import merge
 from itertools import islice
 
 from runyard_service.adapters.dynamodb import keys
@@ -113,3 +114,24 @@ class IndexReader:
         marked = min(place // every * every, self.counted(one)[1])
         entry = self._marks.entry_at(one, marked) if marked else None
         return (0, "") if entry is None else (marked, entry)
+
+
+def newest_first(
+    table: Table, lists: Iterable[IndexList], before: str | None, limit: int
+) -> list[str]:
+    """Return the ids of the newest `limit` entries of all lists together, newest first.
+
+    `before` is an entry, `<time>#<id>`: only older entries count. A client that pages with it from
+    the newest to the oldest sees each entry once, also while new entries arrive. This costs half a
+    read unit for about 60 keys of each list.
+    """
+    streams = [_older(table, index_list, before, limit) for index_list in lists]
+    entries = islice(merge(*streams, reverse=True), limit)
+    return [run_id_of(entry) for entry in entries]
+
+
+def _older(table: Table, index_list: IndexList, before: str | None, limit: int) -> Iterator[str]:
+    # Every entry begins with a year below 9000, so all of them are below "9".
+    values = {":partition": index_list.partition, ":before": before or "9"}
+    condition = f"#{index_list.partition_key} = :partition AND #{index_list.sort_key} < :before"
+    return table.sort_keys(condition, values, index_list.index, descending=True, limit=limit)

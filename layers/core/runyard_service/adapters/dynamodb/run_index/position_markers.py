@@ -78,7 +78,7 @@ class ListMarks:
         unchanged = (
             self._table.absence_check(place)
             if last.changed_at is None
-            else self._table.check_change(place, at=(last.changed_at,))
+            else self._table.check_change(place, only_if={"at": last.changed_at})
         )
         puts = [
             self._table.put_change({**_place(one, number), "entry": entry})

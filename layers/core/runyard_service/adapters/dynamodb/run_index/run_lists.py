@@ -16,8 +16,7 @@ from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.keys import run_id_of as _id
-from runyard_service.adapters.dynamodb.run_index.index_reader import IndexReader
-from runyard_service.adapters.dynamodb.run_index.newest_first import newest_first
+from runyard_service.adapters.dynamodb.run_index.index_reader import IndexReader, newest_first
 from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     SHOWN_STATUSES,
