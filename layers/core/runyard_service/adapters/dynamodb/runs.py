@@ -201,12 +201,12 @@ class Runs:
             keys.run(run.id), _carried_by(execution), status=_LIVE, execution=(run.execution,)
         )
 
-    def has_checkpoint(self, run_id: str, sequence: int) -> None:
+    def record_checkpoint(self, run_id: str, sequence: int) -> None:
         """Record that the newest checkpoint of the run ends with event `sequence`."""
         with suppress(ConditionFailedError):  # The run may have ended meanwhile.
             self._table.update(keys.run(run_id), {"checkpoint": sequence}, status=_LIVE)
 
-    def checked(self, run: Run, wait_seconds: float | None = None) -> None:
+    def schedule_check(self, run: Run, wait_seconds: float | None = None) -> None:
         """Schedule the next check of the sweep; `wait_seconds` are left of the run's wait."""
         fields = {"check_at": _check_at(run.status, wait_seconds)}
         with suppress(ConditionFailedError):  # It may have ended meanwhile.
