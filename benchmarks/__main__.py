@@ -96,8 +96,8 @@ def counted() -> Iterator[Figure]:
             units.count(stack, client, Path(folder), "nothing")  # Definition and key are read.
             for case, name, most in (
                 ("nothing", "a run without events of its own", None),
-                ("six-steps-at-once", "6 steps, 60 events of 400 bytes, replies at once", 40),
-                ("six-steps", "6 steps, 60 events of 400 bytes, 50 a second", 40),
+                ("six-steps-at-once", "6 steps, 60 events of 400 bytes, replies at once", 46),
+                ("six-steps", "6 steps, 60 events of 400 bytes, 50 a second", 46),
             ):
                 used = units.count(stack, client, Path(folder), case)
                 yield Figure(f"write units, {name}", used.writes, "units", at_most=most)

@@ -34,12 +34,16 @@ _GB = 1024**3
 
 @dataclass(frozen=True)
 class Workload:
-    """A kind of run. `watched_at_least` are the seconds that its one watcher stays, if longer."""
+    """A kind of run. `watched_at_least` are the seconds that its one watcher stays, if longer.
+
+    `at_most_usd` is the goal for a million runs.
+    """
 
     name: str
     case: str
     requests: int
     watched_at_least: float = 0.0
+    at_most_usd: float | None = None
 
 
 WORKLOADS = (
@@ -50,6 +54,7 @@ WORKLOADS = (
         "waiting",
         requests=2,
         watched_at_least=20.0,
+        at_most_usd=290.0,
     ),
 )
 
@@ -188,6 +193,8 @@ def report(found: list[Measured], base: Sizes, price: Mapping[str, float]) -> di
     for name in costs[0]:
         print(f"| {name} | {' | '.join(f'{one[name]:.2f}' for one in costs)} |")
     print(f"| **together** | {' | '.join(f'**{sum(one.values()):.0f}**' for one in costs)} |")
+    goals = [each.workload.at_most_usd for each in found]
+    print(f"| goal | {' | '.join('' if goal is None else f'≤ {goal:.0f}' for goal in goals)} |")
     print(f"\n| another setting | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
     changes = {}
     for name, sizes in variants(base).items():

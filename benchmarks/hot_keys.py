@@ -29,11 +29,12 @@ from runyard_service.domain.events import line_type
 KEY_UNITS_PER_SECOND = 1000
 # boto3's standard mode, as `container.py` sets it: waits of up to 1, 2, 4, 8 s, at random.
 ATTEMPTS = 5
-# By an event: the last answer, which comes before it, makes of awaiting_input `paused`. A run that
-# has begun stays under `created`, one that has gone on under `paused`.
-_STATUSES_BY = {
+# The statuses that a run enters with an event. The last answer, which comes before `run.resumed`,
+# changes `awaiting_input` to `paused`.
+_STATUSES_ENTERED = {
+    "run.started": ["started"],
     "run.paused": ["awaiting_input"],
-    "run.resumed": ["paused"],
+    "run.resumed": ["paused", "started"],
     "run.completed": ["completed"],
 }
 # Indexes whose one key is the whole project.
@@ -94,7 +95,7 @@ def _indexes(span: Span, table: str) -> dict[str, float]:
 
 def statuses_of(types: Iterable[str]) -> list[str]:
     """The statuses under which a run with these events stood in the index."""
-    return ["created", *(status for each in types for status in _STATUSES_BY.get(each, ()))]
+    return ["created", *(status for each in types for status in _STATUSES_ENTERED.get(each, ()))]
 
 
 def units_per_run(writes: Iterable[Write]) -> dict[str, float]:

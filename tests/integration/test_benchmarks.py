@@ -24,9 +24,9 @@ def test_each_measure_measures(tmp_path: Path) -> None:
         noted, door = spans.read(tmp_path), stack.pid("web")
     assert (used.transitions, paused.transitions) == (1, 3)
     assert used.invocations == {"RunStepFunction": 1}
-    assert (used.writes, used.event_writes) == (13, 3)
-    # Two plain puts more, 13 for the pause, 11 for the answer, 1 to go on: docs/reference/data-model.md.
-    assert (paused.writes, paused.event_writes) == (39, 9)
+    assert (used.writes, used.event_writes) == (18, 4)
+    # More units: 1 for a plain write, 13 for the pause, 11 for the answer, 6 for the resume.
+    assert (paused.writes, paused.event_writes) == (49, 11)
     assert used.reads > used.tail_reads > 0
     for moment in (*moments, *answered):
         assert 0 < shares.own_milliseconds(noted, door, *moment) < 1000 * (moment[1] - moment[0])

@@ -21,11 +21,10 @@ from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     SORTABLE,
     RunFilter,
 )
-from runyard_service.adapters.dynamodb.runs import reported
+from runyard_service.adapters.dynamodb.runs import api_status
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp
-from runyard_service.domain.events import Draft, EventType
 from runyard_service.domain.ids import derived_id, new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import ENDED, Run, RunStatus
@@ -68,7 +67,7 @@ class Listing:
 
 
 def shown(run: Run) -> str:
-    return reported(run.status, run.open_requests)
+    return api_status(run.status, run.open_requests)
 
 
 def value_of(field: str) -> Any:
@@ -109,28 +108,13 @@ def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
 
 
 def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
-    """The records alone, which the sweep must not find; of those at work some with a log.
+    """Store the records alone, without the key by which the sweep finds them."""
 
-    Of the runs that are `started`, a third has not paused yet and a third has been answered: their
-    logs say so. Of those that are `created` or `paused`, every other one was taken up by the sweep.
-    """
-
-    def put(number: int, run: Run) -> None:
-        log: list[EventType] = []
-        if run.status == "started" and not run.open_requests and number % 3:
-            first, resumed = number % 3 == 1, {"status": "paused", "resumes_at": 2}
-            run = run.model_copy(update={"status": "created"} if first else resumed)
-            log = ["run.started"] if first else ["run.started", "run.resumed"]
-        elif run.status == "created" and number % 2:
-            log = ["run.recovered"]
-        elif run.status == "paused" and number % 2:
-            run, log = run.model_copy(update={"resumes_at": 2}), ["run.started", "run.recovered"]
+    def put(run: Run) -> None:
         table.put({**stores.runs.to_item(run), "open_shard": None})
-        for last, each in enumerate(log):
-            stores.log.append(run.id, last, [Draft(type=each, data={})])
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(put, range(len(runs)), runs))
+        list(pool.map(put, runs))
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +269,7 @@ def test_pages_hold_still_from_the_oldest_on_while_runs_are_added(
     assert totals == sorted(totals)
 
 
-def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
+def test_a_run_moves_from_list_to_list_with_its_record(stores: Stores) -> None:
     project_id = new_id()
     run = replace_run(some_run(random.Random(3), project_id, datetime.now(UTC)))
     stores.runs.create(run)
@@ -308,37 +292,27 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     runs, questions = stores.runs, stores.input_requests
     request = question(run)
     assert statuses() == ["created"]
-    stores.log.append(run.id, 0, [Draft(type="run.started", data={})])
+    assert is_at_work()
+    change(runs.status_change(run, "started"))
     assert statuses() == ["started"]
-    found = stores.runs.get(run.id), stores.runs.record(run.id)
-    assert [each and each.status for each in found] == ["started", "created"]
-    change(runs.status_change(run.id, "started"))  # As it was recorded by an older release.
-    assert statuses() == ["started"]
-    change(runs.status_change(run.id, "paused", open_requests=2), questions.put_change(request))
+    assert is_at_work()
+    change(runs.status_change(run, "paused", open_requests=2), questions.put_change(request))
     assert statuses() == ["awaiting_input"]
     assert questions.count_open(project_id) == 1
     assert questions.open_of_project(project_id, 1, 1) == [request]
     answered = questions.settle_change(request, "answered", {"a": 1})
-    change(runs.answered_change(run.id, 1, 1), answered)
+    change(runs.answered_change(run, 1), answered)
     assert statuses() == ["awaiting_input"]
     assert not is_at_work()
     assert questions.count_open(project_id) == 0
-    change(runs.answered_change(run.id, 0, 1))
+    change(runs.answered_change(run, 0))
     assert statuses() == ["paused"]
-    assert is_at_work()
-    stores.log.append(run.id, 1, [Draft(type="run.resumed", data={})])
+    change(runs.status_change(run, "started"))
     assert statuses() == ["started"]
     assert is_at_work()
-    found = stores.runs.get(run.id), stores.runs.record(run.id)
-    assert [each and each.status for each in found] == ["started", "paused"]
-    change(runs.status_change(run.id, "paused", open_requests=1))
-    assert statuses() == ["awaiting_input"]
-    change(runs.answered_change(run.id, 0, 2))
-    assert statuses() == ["paused"]  # Nothing stands behind this answer yet.
-    # A process that has not read the run before finds its project by itself.
-    other = type(runs)(table_of(stores), runs._json._payloads, runs._beginnings)
-    change(other.end_change(run.id, "failed", run.usage, ended_at=stamp()))
+    change(runs.end_change(run, "failed", run.usage, ended_at=stamp()))
     assert statuses() == ["failed"]
+    assert not is_at_work()
 
 
 def table_of(stores: Stores) -> Table:

@@ -45,7 +45,7 @@ def test_an_input_and_an_output_come_back_as_they_were(
     run = a_run(input=value)
     stores.runs.create(run)
     ended = stamp()
-    end = stores.runs.end_change(run.id, "completed", run.usage, ended_at=ended, output=value)
+    end = stores.runs.end_change(run, "completed", run.usage, ended_at=ended, output=value)
     transact(stores.runs._table.client, [end])
     found = stores.runs.get(run.id)
     assert found is not None
@@ -59,7 +59,7 @@ def test_what_a_run_does_not_have_takes_no_room(stores: Stores) -> None:
     run, used = a_run(input=SHORT), Usage(input_tokens=7, steps=1)
     stores.runs.create(run)
     assert stores.runs.get(run.id) == run
-    paused = stores.runs.status_change(run.id, "paused", open_requests=1, usage=used)
+    paused = stores.runs.status_change(run, "paused", open_requests=1, usage=used)
     transact(stores.runs._table.client, [paused])
     item = stores.runs._table.get(keys.run(run.id)) or {}
     assert set(item) == {

@@ -69,7 +69,7 @@ class Histories:
             return run
         if self._checkpoints.keep(run.id, list(history.kept)):
             # A hint, so that nobody looks for checkpoints of short runs.
-            self._runs.has_checkpoint(run.id, history.last)
+            self._runs.record_checkpoint(run.id, history.last)
         # Also where it was not kept: the next attempt is due as much later.
         return run.model_copy(update={"checkpoint": history.last})
 

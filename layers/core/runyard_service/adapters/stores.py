@@ -16,7 +16,6 @@ from runyard_service.adapters.dynamodb.run_index.position_markers import ListMar
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.spending_ledger import Spending
-from runyard_service.adapters.dynamodb.started_runs import Beginnings
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
 from runyard_service.adapters.dynamodb.webhooks import WebhookDeliveries, Webhooks
@@ -67,8 +66,7 @@ class Stores:
         records = Table(dynamodb, records_table)
         threads = Threads(records, payloads)
         events = Table(dynamodb, events_table)
-        beginnings = Beginnings(events)
-        runs = Runs(records, payloads, beginnings)
+        runs = Runs(records, payloads)
         log = EventLog(events, payloads)
         marks = ListMarks(records)
         checkpoints, files = Checkpoints(bucket), Files(records, bucket)
@@ -77,7 +75,7 @@ class Stores:
             histories=Histories(log, checkpoints, runs),
             runs=runs,
             deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, marks),
-            run_lists=RunLists(records, marks, beginnings),
+            run_lists=RunLists(records, marks),
             live_runs=LiveRuns(records),
             threads=threads,
             messages=Messages(records, payloads, threads),

@@ -103,7 +103,7 @@ async def run_to_delete(services: Services, key: AccessKey, run_id: str) -> str:
     stores = services.stores
 
     def found() -> Run | DeletedRun | None:
-        return stores.runs.record(run_id) or stores.deleted_runs.find(run_id)
+        return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
 
     run = await run_in_threadpool(found) if is_id(run_id) else None
     if run is None or not key.sees(run.org_id, run.project_id):
@@ -145,7 +145,7 @@ def ticket_of(request: Request) -> str | None:
 
 
 async def _found(services: Services, run_id: str) -> Run:
-    run = await run_in_threadpool(services.stores.runs.record, run_id) if is_id(run_id) else None
+    run = await run_in_threadpool(services.stores.runs.get, run_id) if is_id(run_id) else None
     if run is None:
         raise NotFoundError
     log_context.add(run_id=run.id)

@@ -87,8 +87,7 @@ class Execution(NamedTuple):
 class Run(BaseModel):
     """One run. `execution` is the number of the state machine's execution that carries it.
 
-    `checkpoint` is the event that its newest checkpoint ends with, if it ever had one. `resumes_at`
-    is the place behind the newest answer that left nothing open: where `run.resumed` belongs.
+    `checkpoint` is the event that its newest checkpoint ends with, if it ever had one.
 
     `definition_digest` names the snapshot of the agent that the run started with, and keeps. A run
     in a thread has its first `thread_messages` messages in place of an `input`. `trace_id` is the
@@ -123,7 +122,6 @@ class Run(BaseModel):
     open_requests: int = 0
     execution: int = 0
     checkpoint: int = 0
-    resumes_at: int = 0
 
     @property
     def has_ended(self) -> bool:

@@ -1,8 +1,4 @@
-"""The records of runs: each changes only together with the event that says so.
-
-All but two: that a worker begins with a run, or goes on with it behind the last answer, stands in
-its log alone (`beginnings.py`).
-"""
+"""The records of runs. A status changes only in one transaction with the event that says so."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,35 +12,31 @@ from runyard_service.adapters.dynamodb.attributes import (
     Item,
     transact,
 )
-from runyard_service.adapters.dynamodb.started_runs import Beginnings, begins_at
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import stamp_in
-from runyard_service.domain.errors import ConflictError, NotFoundError
+from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage
 
-# When the sweep should look at a run that nothing was heard of: a created one should have been
-# started long since; one that it found at work is left to its worker, whose invocation ends after
-# 15 minutes at the latest; a waiting one is looked at once a day, and when its wait is over.
+# Seconds until the sweep checks a run without news. A created run should start within seconds. The
+# worker of a started run ends within 15 minutes. A paused run is checked once a day, and when its
+# wait is over.
 _CHECK_AFTER_SECONDS: Mapping[str, float] = {"created": 120, "started": 960, "paused": 86_400}
 
 # What a timer of the state machine may be late, before the sweep does its work.
 TIMER_GRACE_SECONDS = 120
 
-# A process works on few runs at a time.
-_REMEMBERED_RUNS = 10_000
 JSON_FIELDS = ("input", "output", "error")
 # Most runs have none of these, and every KB of a record is paid for at each change of its run.
 _LEFT_OUT_WHILE_EMPTY = frozenset(
-    {"file_ids", "thread_messages", "route_id", "model", "trace_id", "asked_under"}
-    | {"checkpoint", "resumes_at"}
+    {"file_ids", "thread_messages", "route_id", "model", "trace_id", "asked_under", "checkpoint"}
 )
 _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
 
 
-def reported(status: str, open_requests: int) -> str:
-    """The status that the API shows: `awaiting_input` for a live run with an open question."""
+def api_status(status: str, open_requests: int) -> str:
+    """Return the status that the API shows: `awaiting_input` while a request for input is open."""
     return "awaiting_input" if open_requests and status not in ENDED else status
 
 
@@ -65,11 +57,9 @@ def _carried_by(execution: int) -> dict[str, Any]:
 class Runs:
     """The run items of the records table."""
 
-    def __init__(self, table: Table, payloads: Payloads, beginnings: Beginnings) -> None:
+    def __init__(self, table: Table, payloads: Payloads) -> None:
         self._table = table
         self._json = JsonFields(payloads)
-        self._beginnings = beginnings
-        self._projects: dict[str, str] = {}
 
     def create(self, run: Run, changes: Sequence[Change] = ()) -> None:
         """Keep a new run, together with `changes` of other records.
@@ -88,7 +78,6 @@ class Runs:
             if 0 not in error.items:
                 raise
             raise ConflictError({"id": "is taken"}) from error
-        self._remember(run)
 
     def to_item(self, run: Run) -> Item:
         """The record of a run in whatever state, with what its lists find it by."""
@@ -103,7 +92,7 @@ class Runs:
             },
             **self._json.encoded(run.id, json_fields),
             "started_key": keys.timed(run.started_at, run.id),
-            "status_key": keys.within(run.project_id, reported(run.status, run.open_requests)),
+            "status_key": keys.within(run.project_id, api_status(run.status, run.open_requests)),
         }
         if run.user_id is not None:
             item["user_key"] = keys.within(run.project_id, run.user_id)
@@ -118,39 +107,19 @@ class Runs:
         return item
 
     def get(self, run_id: str) -> Run | None:
-        """The run, or None; one that is deleted is none."""
-        run = self.record(run_id)
-        return None if run is None else self.with_beginnings([run])[0]
-
-    def record(self, run_id: str) -> Run | None:
-        """The same for one read less: one that says `created` or `paused` may be at work."""
+        """Return the run, or None if it does not exist or is deleted."""
         item = self._table.get(keys.run(run_id))
-        run = self.from_item(item) if item else None
-        if run is not None:
-            self._remember(run)
-        return run
+        return self.from_item(item) if item else None
 
     def many(self, run_ids: Sequence[str]) -> list[Run]:
-        """These runs, in this order; an id that is none is passed over."""
+        """Return these runs in this order, without those that do not exist or are deleted."""
         found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
-        records = [run for run in map(self.from_item, found) if run is not None]
-        runs = {run.id: run for run in self.with_beginnings(records)}
+        runs = {run.id: run for run in map(self.from_item, found) if run is not None}
         return [runs[run_id] for run_id in run_ids if run_id in runs]
-
-    def with_beginnings(self, records: Sequence[Run]) -> Sequence[Run]:
-        """The runs as they are: those whose log says that a worker has begun are `started`."""
-        places = {
-            run.id: begins_at(run.status, run.open_requests, run.resumes_at) for run in records
-        }
-        begun = self._beginnings.begun(places)
-        return [
-            run.model_copy(update={"status": "started"}) if run.id in begun else run
-            for run in records
-        ]
 
     def status_change(
         self,
-        run_id: str,
+        run: Run,
         status: RunStatus,
         *,
         open_requests: int = 0,
@@ -158,17 +127,16 @@ class Runs:
         wait_seconds: float | None = None,
         execution: int | None = None,
     ) -> Change:
-        """The run goes on living in another status; `usage` is what it has used so far.
+        """Return the change to another status in which the run has not ended.
 
-        `wait_seconds` is how long it waits at most, `execution` the one that carries it from now
-        on, where that is another one. Whoever begins with a run leaves open when the
-        sweep looks at it: who set it going has said so, and only a run that is at work for longer
-        than that pays for another moment.
+        `usage` is the usage so far, `wait_seconds` the longest wait, and `execution` the number of
+        the execution that carries the run from now on. A start leaves `check_at` as it is, which
+        saves the index writes for a short run. The sweep moves the check of a longer run.
         """
         fields: dict[str, Any] = {
             "status": status,
             "open_requests": open_requests,
-            "status_key": self._status_key(run_id, reported(status, open_requests)),
+            "status_key": keys.within(run.project_id, api_status(status, open_requests)),
         }
         if status != "started":
             fields["check_at"] = _check_at(status, wait_seconds)
@@ -176,24 +144,23 @@ class Runs:
             fields["usage"] = _kept(usage)
         if execution is not None:
             fields["execution"] = execution
-        return self._table.update_change(keys.run(run_id), fields, only_if={"status": _LIVE})
+        return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
-    def answered_change(self, run_id: str, open_requests: int, sequence: int) -> Change:
-        """One question fewer is open, by event `sequence`; with none left, the run may go on.
+    def answered_change(self, run: Run, open_requests: int) -> Change:
+        """Return the change that leaves `open_requests` requests for input open.
 
-        It stays paused until a worker takes it up, which its log will say. The sweep soon looks
-        whether one does.
+        The run stays paused until a worker resumes it. If no request is open, the sweep soon checks
+        that a worker has done so.
         """
         fields: dict[str, Any] = {"open_requests": open_requests}
         if not open_requests:
-            fields["resumes_at"] = sequence + 1
             fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
-            fields["status_key"] = self._status_key(run_id, "paused")
-        return self._table.update_change(keys.run(run_id), fields, only_if={"status": _LIVE})
+            fields["status_key"] = keys.within(run.project_id, "paused")
+        return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def end_change(
         self,
-        run_id: str,
+        run: Run,
         status: RunStatus,
         usage: Usage,
         *,
@@ -201,19 +168,19 @@ class Runs:
         output: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Change:
-        """The run ends; the sweep never looks at it again."""
+        """Return the change that ends the run. The sweep never checks it again."""
         fields = {
             "status": status,
             "ended_at": ended_at,
-            "ended_key": keys.timed(ended_at, run_id),
-            "status_key": self._status_key(run_id, status),
+            "ended_key": keys.timed(ended_at, run.id),
+            "status_key": keys.within(run.project_id, status),
             "open_requests": 0,
             "open_shard": None,
             "check_at": None,
             "usage": _kept(usage),
-            **self._json.encoded(run_id, {"output": output, "error": error}),
+            **self._json.encoded(run.id, {"output": output, "error": error}),
         }
-        return self._table.update_change(keys.run(run_id), fields, only_if={"status": _LIVE})
+        return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def live_check(self, run_id: str) -> Change:
         """Only if the run has not ended."""
@@ -238,15 +205,15 @@ class Runs:
             only_if={"status": _LIVE, "execution": run.execution},
         )
 
-    def has_checkpoint(self, run_id: str, sequence: int) -> None:
-        """A checkpoint was kept that ends with this event."""
+    def record_checkpoint(self, run_id: str, sequence: int) -> None:
+        """Record that the newest checkpoint of the run ends with event `sequence`."""
         with suppress(ConditionFailedError):  # The run may have ended meanwhile.
             self._table.update(
                 keys.run(run_id), {"checkpoint": sequence}, only_if={"status": _LIVE}
             )
 
-    def checked(self, run: Run, wait_seconds: float | None = None) -> None:
-        """The sweep found the run well; it looks again later, once a wait should be over."""
+    def schedule_check(self, run: Run, wait_seconds: float | None = None) -> None:
+        """Schedule the next check of the sweep; `wait_seconds` are left of the run's wait."""
         fields = {"check_at": _check_at(run.status, wait_seconds)}
         with suppress(ConditionFailedError):  # It may have ended meanwhile.
             self._table.update(keys.run(run.id), fields, only_if={"status": _LIVE})
@@ -270,22 +237,6 @@ class Runs:
     def ids(self) -> set[str]:
         """Every run that there is. Reads the whole table."""
         return {pk.removeprefix("RUN#") for pk in self._table.scan("pk") if pk.startswith("RUN#")}
-
-    def _status_key(self, run_id: str, status: str) -> str:
-        # Whoever changes a run has read it before, in this process: hardly ever a read of its own.
-        project_id = self._projects.get(run_id)
-        if project_id is None:
-            run = self.get(run_id)
-            if run is None:
-                raise NotFoundError
-            project_id = run.project_id
-        return keys.within(project_id, status)
-
-    def _remember(self, run: Run) -> None:
-        """A run's project never changes, and every change of its status needs it."""
-        if len(self._projects) >= _REMEMBERED_RUNS:
-            self._projects.clear()
-        self._projects[run.id] = run.project_id
 
     def from_item(self, item: Item) -> Run | None:
         """The run that a record says; None where it says that the run is deleted."""

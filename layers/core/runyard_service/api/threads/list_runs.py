@@ -70,9 +70,7 @@ def _cursor(services: Services, key: AccessKey, run_id: str | None) -> Run | Del
     if run_id is None:
         return None
     stores = services.stores
-    run = (
-        (stores.runs.record(run_id) or stores.deleted_runs.find(run_id)) if is_id(run_id) else None
-    )
+    run = (stores.runs.get(run_id) or stores.deleted_runs.find(run_id)) if is_id(run_id) else None
     if run is None or not run.started_at or not key.sees(run.org_id, run.project_id):
         raise InvalidRequestError({"before": "is not a run"})
     return run

@@ -32,10 +32,10 @@ async def expire(step: Step) -> list[InputRequest]:
 
     Raises InputExpiredError where a question that nobody answered fails the run.
     """
-    stores, run_id = step.worker.stores, step.journal.run.id
+    stores, run = step.worker.stores, step.journal.run
     requests: Sequence[InputRequest] = ()
     if step.history.open_questions:
-        requests = await asyncio.to_thread(stores.input_requests.open_of_run, run_id)
+        requests = await asyncio.to_thread(stores.input_requests.open_of_run, run.id)
     waiting = [request for request in requests if not request.is_overdue]
     for request in requests:
         if request not in waiting:
@@ -45,7 +45,7 @@ async def expire(step: Step) -> list[InputRequest]:
                 [Draft(type="input_request.expired", data=data)],
                 [
                     stores.input_requests.settle_change(request, "expired"),
-                    stores.runs.answered_change(run_id, still_open, step.history.last + 1),
+                    stores.runs.answered_change(run, still_open),
                 ],
             )
     if step.history.lapsed is not None:

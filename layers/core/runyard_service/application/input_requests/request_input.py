@@ -59,7 +59,7 @@ def _publish(
     drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
     changes = [
         stores.runs.status_change(
-            run_id,
+            journal.run,
             "paused",
             open_requests=len(requests),
             usage=journal.history.usage,

@@ -69,7 +69,7 @@ def submit_input(
         left = run.model_copy(update={"open_requests": run.open_requests - 1})
         changes = [
             stores.input_requests.settle_change(request, "answered", answer.content()),
-            stores.runs.answered_change(run.id, left.open_requests, last + 1),
+            stores.runs.answered_change(run, left.open_requests),
         ]
         with attempt:
             [event] = stores.log.append(run.id, last, [draft], changes)

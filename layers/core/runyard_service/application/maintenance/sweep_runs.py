@@ -89,7 +89,7 @@ def _check(
         if run.status == "created" and not everything:
             _log.warning("run not begun", extra={"run_id": run_id})
             sweep.not_begun.append(run_id)
-        stores.runs.checked(run)
+        stores.runs.schedule_check(run)
 
 
 def _newest(orchestrator: Orchestrator, execution: Execution) -> tuple[Execution, ExecutionState]:
@@ -142,4 +142,4 @@ def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) ->
             journal.append([journal.recovered(reason)])
         orchestrator.resume(token)
         sweep.resumed += 1
-    stores.runs.checked(journal.run, wait_seconds=left)
+    stores.runs.schedule_check(journal.run, wait_seconds=left)

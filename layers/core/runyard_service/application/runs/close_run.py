@@ -49,7 +49,7 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
 
 
 def _goes_on_after(journal: Journal, execution: Execution) -> bool:
-    run = journal.stores.runs.record(execution.run_id)
+    run = journal.stores.runs.get(execution.run_id)
     # One that is later than what is on record died before it could be recorded: nothing follows it.
     return run is None or run.carried_by > execution
 

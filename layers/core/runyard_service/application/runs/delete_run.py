@@ -13,7 +13,7 @@ def delete_run(stores: Stores, run_id: str) -> None:
     Does nothing to a run that is deleted already; takes up what was interrupted. Raises
     RunLiveError where the run has not ended, NotFoundError where there is no such run.
     """
-    run = stores.runs.record(run_id)
+    run = stores.runs.get(run_id)
     deleted = stores.deleted_runs.find(run_id) if run is None else stores.deleted_runs.mark(run)
     if deleted is None:
         if run is None:

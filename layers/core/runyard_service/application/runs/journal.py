@@ -9,7 +9,6 @@ from typing import Any
 
 from runyard_service.adapters.conflict_retry import END_RUN_IN_THREAD_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb.attributes import Change
-from runyard_service.adapters.dynamodb.started_runs import RESUMED_TYPE, STARTED_TYPE
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
@@ -31,7 +30,7 @@ class Journal:
     @classmethod
     def open(cls, stores: Stores, run_id: str) -> "Journal":
         """Read what the run's log says. Raises NotFoundError where there is no such run."""
-        run = stores.runs.record(run_id)
+        run = stores.runs.get(run_id)
         if run is None:
             raise NotFoundError
         return cls(stores, run, stores.histories.read(run))
@@ -65,25 +64,20 @@ class Journal:
         return Draft(type="run.recovered", data=data)
 
     def start(self) -> None:
-        """A worker begins with the run.
-
-        As the first event it needs no record: see `store/beginnings.py`.
-        """
-        is_first = self.history.last == 0
+        """Append `run.started` and set the run's status to `started` in one transaction."""
         self.append(
-            [Draft(type=STARTED_TYPE, data=_life(self.run, "started"))],
-            [] if is_first else [self.stores.runs.status_change(self.run.id, "started")],
+            [Draft(type="run.started", data=_life(self.run, "started"))],
+            [self.stores.runs.status_change(self.run, "started")],
         )
 
     def resume(self, settled: Sequence[Draft] = ()) -> None:
-        """The last answer has come, and the run goes on; `settled` is what the answers settle.
+        """Append `run.resumed` and set the run's status to `started` in one transaction.
 
-        Right behind that answer it needs no record: see `store/beginnings.py`.
+        `settled` are the results that the answers decide.
         """
-        is_next = self.history.last + 1 == self.run.resumes_at
         self.append(
-            [Draft(type=RESUMED_TYPE, data=_life(self.run, "started")), *settled],
-            [] if is_next else [self.stores.runs.status_change(self.run.id, "started")],
+            [Draft(type="run.resumed", data=_life(self.run, "started")), *settled],
+            [self.stores.runs.status_change(self.run, "started")],
         )
 
     def complete(
@@ -130,7 +124,7 @@ class Journal:
         error: Mapping[str, str] | None = None,
     ) -> Change:
         return self.stores.runs.end_change(
-            self.run.id, status, usage, ended_at=ended_at, output=output, error=error
+            self.run, status, usage, ended_at=ended_at, output=output, error=error
         )
 
     def _end(

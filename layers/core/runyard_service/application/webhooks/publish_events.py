@@ -43,7 +43,7 @@ class _Seen:
 
     def run(self, run_id: str) -> Run | None:
         if run_id not in self.runs:
-            self.runs[run_id] = self.stores.runs.record(run_id)
+            self.runs[run_id] = self.stores.runs.get(run_id)
         return self.runs[run_id]
 
     def of_project(self, project_id: str) -> list[Webhook]:

@@ -15,9 +15,8 @@ from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.table import Table
 
 COUNTED_EVERY_SECONDS = 1.0
-# To its record, a run at work is `paused` once it was answered. One that waits for a person is not
-# at work: it is `awaiting_input`, may be so for months, and costs nothing.
-_AT_WORK = ("created", "started", "paused")
+# A run that waits for a person is not active. It may wait for months, and it costs nothing.
+_AT_WORK = ("created", "started")
 
 
 @dataclass
@@ -64,7 +63,7 @@ class LiveRuns:
         return True
 
     def _count(self, project_id: str) -> int:
-        """Three queries of the index, half a read unit each for about 60 runs."""
+        """Two queries of the index, half a read unit each for about 60 runs."""
         return sum(
             self._table.count(
                 "#status_key = :status_key",

@@ -2,23 +2,16 @@
 
 Behind the last mark (`position_markers.py`) the entries are counted, before it they are known;
 and every page is within 250 keys of a mark, however long the list is. Whoever lists sets the marks.
-
-Created runs and those that a worker has begun with are one partition, told apart by their logs: as
-many read units as there are runs at work, once per request. Paused runs and those that a worker has
-gone on with are another one: twice as many, for their records name the place in the log.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import islice
 
-from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.keys import run_id_of
 from runyard_service.adapters.dynamodb.run_index import position_markers
 from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList
-from runyard_service.adapters.dynamodb.started_runs import Beginnings, begins_at_by
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.domain.clock import stamp_in
 
@@ -26,13 +19,10 @@ from runyard_service.domain.clock import stamp_in
 class IndexReader:
     """One request's reading of index lists: what was counted once is not counted again."""
 
-    def __init__(self, table: Table, marks: ListMarks, beginnings: Beginnings) -> None:
+    def __init__(self, table: Table, marks: ListMarks) -> None:
         self._table = table
         self._marks = marks
-        self._beginnings = beginnings
         self._counts: dict[IndexList, tuple[int, int]] = {}
-        # By partition: the entries, in order, each with whether its run has begun.
-        self._at_work: dict[str, list[tuple[str, bool]]] = {}
 
     def keys(
         self,
@@ -44,34 +34,11 @@ class IndexReader:
         limit: int | None = None,
     ) -> Iterator[str]:
         """Entries behind the entry `after`, without the first `skip` of them."""
-        if one.begun is not None:
-            entries = [entry for entry in self._told_apart(one) if entry > after]
-            if descending:
-                entries.reverse()
-            return islice(entries, skip, None if limit is None else skip + limit)
         condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
         values = {":partition": one.partition, ":after": f"{after}!"}
         return self._table.sort_keys(
             condition, values, one.index, descending=descending, skip=skip, limit=limit
         )
-
-    def _told_apart(self, one: IndexList) -> list[str]:
-        """The entries of a list that holds only runs which have begun, or only others, in order."""
-        if one.partition not in self._at_work:
-            entries = list(self.keys(replace(one, begun=None)))
-            run_ids = [run_id_of(entry) for entry in entries]
-            places = self._places(run_ids) if one.is_paused else dict.fromkeys(run_ids, 1)
-            begun = self._beginnings.begun(places)
-            self._at_work[one.partition] = [(entry, run_id_of(entry) in begun) for entry in entries]
-        return [
-            entry for entry, has_begun in self._at_work[one.partition] if has_begun == one.begun
-        ]
-
-    def _places(self, run_ids: Sequence[str]) -> dict[str, int]:
-        """Where the logs of these runs tell whether they have begun, by their records."""
-        facts = ("id", "status", "open_requests", "resumes_at")
-        found = self._table.batch_get([keys.run(run_id) for run_id in run_ids], facts)
-        return {item["id"]: begins_at_by(item) for item in found}
 
     def length(self, lists: Iterable[IndexList]) -> int:
         return sum(self.counted(one.same_length or one)[0] for one in lists)
@@ -83,8 +50,6 @@ class IndexReader:
         return self._counts[one]
 
     def _count(self, one: IndexList, after: str = "") -> tuple[int, int]:
-        if one.begun is not None:
-            return len(self._told_apart(one)), 0
         condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
         values = {":partition": one.partition, ":after": f"{after}!"}
         return self._table.count(condition, values, one.index), 0

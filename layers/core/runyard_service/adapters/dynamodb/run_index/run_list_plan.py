@@ -29,9 +29,7 @@ class RunFilter:
 class IndexList:
     """One partition of one index; its entries are sort keys, `<time>#<run id>`.
 
-    `same_length` is a list with as many entries that may be shorter to count. `begun` takes of the
-    entries only those of runs that a worker has begun with, or only the others; None: all. In a
-    list of runs that are `paused` to their records, these name the place that tells.
+    `same_length` is a list with as many entries that may be shorter to count.
     """
 
     index: str
@@ -40,8 +38,6 @@ class IndexList:
     sort_key: str = "started_key"
     only_grows: bool = True
     same_length: "IndexList | None" = None
-    begun: bool | None = None
-    is_paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,24 +110,9 @@ def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexList, ...]:
             keys.within(project, status),
             only_grows=False,
             same_length=by_end(project, status) if status in ENDED else None,
-            begun=begun,
-            is_paused=status == "paused",
         )
-        for status, begun in _recorded(statuses)
+        for status in sorted(statuses)
     )
-
-
-def _recorded(statuses: frozenset[str]) -> Iterator[tuple[str, bool | None]]:
-    """The statuses that records of such runs have, and which of these runs are meant.
-
-    A run that is at work is `created` to its record until it first pauses, and `paused` once it was
-    answered (`beginnings.py`); `started` only where its log had to say something else first.
-    """
-    for status in sorted(statuses - {"created", "paused"}):
-        yield status, None
-    for status in ("created", "paused"):
-        if wanted := statuses & {status, "started"}:
-            yield status, None if len(wanted) == 2 else "started" in wanted
 
 
 def that_only_grow(

@@ -11,7 +11,7 @@ ended after all others.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
@@ -27,8 +27,7 @@ from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     groups_of,
     planned_segments,
 )
-from runyard_service.adapters.dynamodb.runs import reported
-from runyard_service.adapters.dynamodb.started_runs import Beginnings, begins_at_by
+from runyard_service.adapters.dynamodb.runs import api_status
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.run_deletion import DeletedRun
 from runyard_service.domain.runs import ENDED, Run
@@ -39,7 +38,7 @@ _GATHERED_AT_MOST = 1_000
 _Facts = Mapping[str, Any]
 _FACTS = (
     *("id", "status", "open_requests", "started_at", "ended_at", "user_id", "session_id"),
-    *("deleted_at", "resumes_at"),
+    "deleted_at",
 )
 
 
@@ -54,10 +53,9 @@ class RunIds:
 class RunLists:
     """The lists of runs of the records table."""
 
-    def __init__(self, table: Table, marks: ListMarks, beginnings: Beginnings) -> None:
+    def __init__(self, table: Table, marks: ListMarks) -> None:
         self._table = table
         self._marks = marks
-        self._beginnings = beginnings
 
     def newest(
         self,
@@ -68,12 +66,10 @@ class RunLists:
     ) -> list[str]:
         """The ids of the newest runs of these projects, newest first; no statuses: of any.
 
-        Statuses have all of `created`, `started` and `paused` among them, or none: nothing is told
-        apart here. With `before`, only runs that are older than it.
+        With `before`, only runs that are older than it.
         """
         wanted = statuses or frozenset(SHOWN_STATUSES)
         lists = [one for project in projects for one in by_start(project, wanted)]
-        assert all(one.begun is None for one in lists), statuses
         cursor = keys.timed(before.started_at, before.id) if before else None
         return newest_first(self._table, lists, cursor, limit)
 
@@ -93,20 +89,16 @@ class RunLists:
         if not any(field.removeprefix("-") == "started_at" for field in fields):
             fields = (*fields, "-started_at")
         segments = planned_segments(wanted, fields)
-        reader = _Reader(self._table, self._marks, self._beginnings, fields)
-        return reader.page(wanted, segments, first, size)
+        return _Reader(self._table, self._marks, fields).page(wanted, segments, first, size)
 
 
 class _Reader:
     """One request's reading: what was counted once is not counted again."""
 
-    def __init__(
-        self, table: Table, marks: ListMarks, beginnings: Beginnings, fields: tuple[str, ...]
-    ) -> None:
+    def __init__(self, table: Table, marks: ListMarks, fields: tuple[str, ...]) -> None:
         self._table = table
-        self._beginnings = beginnings
         self._fields = fields
-        self._index = IndexReader(table, marks, beginnings)
+        self._index = IndexReader(table, marks)
 
     def page(
         self, wanted: RunFilter, segments: Sequence[Segment] | None, first: int, size: int
@@ -204,10 +196,9 @@ class _Reader:
 
     def _facts(self, run_ids: Iterable[str]) -> list[_Facts]:
         """What runs are filtered and sorted by, from their records."""
-        found = list(self._table.batch_get([keys.run(run_id) for run_id in run_ids], _FACTS))
-        begun = self._beginnings.begun({item["id"]: begins_at_by(item) for item in found})
+        found = self._table.batch_get([keys.run(run_id) for run_id in run_ids], _FACTS)
         return [
-            {**item, "status": _shown_status(item, has_begun=item["id"] in begun)}
+            {**item, "status": api_status(item["status"], int(item["open_requests"]))}
             for item in found
             if "deleted_at" not in item  # Its index is behind.
         ]
@@ -216,8 +207,8 @@ class _Reader:
         """What runs are sorted by, from the keys of all the project's: sixty take one read unit."""
         facts = {_id(entry): {"id": _id(entry), "started_at": _time(entry)} for entry in entries}
         for status in SHOWN_STATUSES:
-            lists = by_start(project, frozenset({status}))
-            for entry in chain(*(self._index.keys(one.same_length or one) for one in lists)):
+            (one,) = by_start(project, frozenset({status}))
+            for entry in self._index.keys(one.same_length or one):
                 if (fact := facts.get(_id(entry))) is not None:
                     fact["status"] = status
                     if status in ENDED:
@@ -250,10 +241,6 @@ def _in_all(sorted_lists: Sequence[Iterator[str]]) -> Iterator[str]:
 
 def _time(entry: str) -> str:
     return entry.partition("#")[0]
-
-
-def _shown_status(record: _Facts, *, has_begun: bool) -> str:
-    return "started" if has_begun else reported(record["status"], int(record["open_requests"]))
 
 
 # What a run sorts by; the end of a live one is after every other.
