@@ -25,7 +25,7 @@ from runyard_service.adapters.dynamodb.runs import reported
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp
-from runyard_service.domain.events import Draft, EventType
+from runyard_service.domain.events import EventType, NewEvent
 from runyard_service.domain.ids import derived_id, new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import ENDED, Run, RunStatus
@@ -127,7 +127,7 @@ def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
             run, log = run.model_copy(update={"resumes_at": 2}), ["run.started", "run.recovered"]
         table.put({**stores.runs.to_item(run), "open_shard": None})
         for last, each in enumerate(log):
-            stores.log.append(run.id, last, [Draft(type=each, data={})])
+            stores.log.append(run.id, last, [NewEvent(type=each, data={})])
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(put, range(len(runs)), runs))
@@ -308,7 +308,7 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     runs, questions = stores.runs, stores.input_requests
     request = question(run)
     assert statuses() == ["created"]
-    stores.log.append(run.id, 0, [Draft(type="run.started", data={})])
+    stores.log.append(run.id, 0, [NewEvent(type="run.started", data={})])
     assert statuses() == ["started"]
     found = stores.runs.get(run.id), stores.runs.record(run.id)
     assert [each and each.status for each in found] == ["started", "created"]
@@ -326,7 +326,7 @@ def test_a_run_moves_from_list_to_list_with_its_log(stores: Stores) -> None:
     change(runs.answered_change(run.id, 0, 1))
     assert statuses() == ["paused"]
     assert is_at_work()
-    stores.log.append(run.id, 1, [Draft(type="run.resumed", data={})])
+    stores.log.append(run.id, 1, [NewEvent(type="run.resumed", data={})])
     assert statuses() == ["started"]
     assert is_at_work()
     found = stores.runs.get(run.id), stores.runs.record(run.id)

@@ -6,15 +6,15 @@ import pytest
 
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.application.steps.next_action import (
-    Ask,
     Execute,
-    Settle,
-    Stop,
-    Wait,
+    FailRun,
+    KeepWaiting,
+    RequestInput,
+    ResolveWithoutCall,
     next_action,
 )
-from runyard_service.domain.events import Draft, Event, placed
-from runyard_service.domain.steps import Call, CallPhase
+from runyard_service.domain.events import Event, NewEvent, placed
+from runyard_service.domain.steps import CallPhase, ToolCallState
 
 PARAMETERS = {
     "type": "object",
@@ -47,12 +47,12 @@ def definition(**tool: Any) -> AgentDefinition:
 APPROVAL = {"prompt": "Pay {{ input.amount }}?", "editable": ["amount"]}
 
 
-def call(phase: CallPhase, name: str = "pay", **fields: Any) -> Call:
-    return Call("c1", name, fields.pop("input", {"amount": 5}), 1, phase, **fields)
+def call(phase: CallPhase, name: str = "pay", **fields: Any) -> ToolCallState:
+    return ToolCallState("c1", name, fields.pop("input", {"amount": 5}), 1, phase, **fields)
 
 
 def event(kind: Any, **data: Any) -> Event:
-    return placed([Draft(type=kind, data=data)], after=0)[0]
+    return placed([NewEvent(type=kind, data=data)], after=0)[0]
 
 
 def test_a_call_that_needs_nobody_is_made() -> None:
@@ -69,14 +69,14 @@ def test_an_interrupted_call_without_harm_is_repeated(effect: str) -> None:
 
 def test_an_interrupted_unsafe_call_becomes_a_question() -> None:
     action = next_action(definition(effect="unsafe"), call("started"), begun_here=False)
-    assert isinstance(action, Ask)
+    assert isinstance(action, RequestInput)
     assert action.params["choices"] == ["repeat", "skip", "fail"]
 
 
 def test_an_approval_is_asked_for_also_after_an_interruption() -> None:
     for begun_here in (True, False):
         action = next_action(definition(approval=APPROVAL), call("started"), begun_here)
-        assert isinstance(action, Ask)
+        assert isinstance(action, RequestInput)
         assert (action.type, action.prompt) == ("approval_request", "Pay 5?")
         assert action.editable_params == ("amount",)
 
@@ -87,7 +87,7 @@ def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> No
     action = next_action(
         definition(approval=rule), call("started", input={"amount": amount}), begun_here=True
     )
-    assert isinstance(action, Ask) is asked
+    assert isinstance(action, RequestInput) is asked
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> No
 )
 def test_an_approval_is_asked_for_never_always_or_on_a_condition(mode: Any, asked: bool) -> None:
     action = next_action(definition(approval=mode), call("started"), begun_here=True)
-    assert isinstance(action, Ask) is asked
+    assert isinstance(action, RequestInput) is asked
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_a_rule_without_a_prompt_names_tool_and_arguments(
 ) -> None:
     asked = call("started", input=call_input)
     action = next_action(definition(approval="always"), asked, begun_here=True)
-    assert isinstance(action, Ask)
+    assert isinstance(action, RequestInput)
     assert (action.prompt, action.params) == (prompt, call_input)
 
 
 def test_a_rule_without_a_prompt_may_have_no_arguments_to_name() -> None:
     free = definition(approval="always", parameters={"type": "object"})
     action = next_action(free, call("started", input={}), begun_here=True)
-    assert isinstance(action, Ask)
+    assert isinstance(action, RequestInput)
     assert action.prompt == "May pay run?"
 
 
@@ -148,7 +148,7 @@ def test_an_approved_unsafe_call_that_was_interrupted_is_in_doubt() -> None:
     doubt = next_action(
         definition(approval=APPROVAL), call("resumed", answer=answer), begun_here=False
     )
-    assert isinstance(doubt, Ask)
+    assert isinstance(doubt, RequestInput)
     # ... and when a person says `repeat`, it is the approved arguments that are repeated.
     question = event("agent.human_feedback.requested", id="r2", params=doubt.params)
     again = call(
@@ -166,10 +166,10 @@ def test_a_refusal_is_told_to_the_model_and_not_made() -> None:
     action = next_action(
         definition(approval=APPROVAL), call("resumed", answer=answer), begun_here=True
     )
-    assert action == Settle("A person refused this call: too much", "denied")
+    assert action == ResolveWithoutCall("A person refused this call: too much", "denied")
 
 
-@pytest.mark.parametrize(("choice", "kind"), [("skip", Settle), ("fail", Stop)])
+@pytest.mark.parametrize(("choice", "kind"), [("skip", ResolveWithoutCall), ("fail", FailRun)])
 def test_a_doubt_can_be_skipped_or_fail_the_run(choice: str, kind: type) -> None:
     answer = event("agent.human_feedback.received", feedback=choice)
     assert isinstance(next_action(definition(), call("resumed", answer=answer), True), kind)
@@ -178,12 +178,12 @@ def test_a_doubt_can_be_skipped_or_fail_the_run(choice: str, kind: type) -> None
 def test_an_answer_to_a_question_is_the_calls_result() -> None:
     answer = event("agent.human_feedback.received", feedback={"a": 1})
     asked = call("resumed", "ask_human", input={"prompt": "?"}, answer=answer)
-    assert next_action(definition(), asked, begun_here=False) == Settle('{"a": 1}')
+    assert next_action(definition(), asked, begun_here=False) == ResolveWithoutCall('{"a": 1}')
 
 
 @pytest.mark.parametrize("phase", ["asked", "answered"])
 def test_a_call_that_a_person_decides_on_waits(phase: CallPhase) -> None:
-    assert next_action(definition(), call(phase), begun_here=False) == Wait()
+    assert next_action(definition(), call(phase), begun_here=False) == KeepWaiting()
 
 
 @pytest.mark.parametrize(
@@ -199,5 +199,5 @@ def test_a_call_that_cannot_be_made_is_told_to_the_model(
     name: str, call_input: dict[str, Any], code: str
 ) -> None:
     action = next_action(definition(), call("started", name, input=call_input), begun_here=True)
-    assert isinstance(action, Settle)
+    assert isinstance(action, ResolveWithoutCall)
     assert action.error_code == code

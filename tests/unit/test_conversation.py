@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runyard_service.agents.conversation import answer_of, reply_draft, request_for
+from runyard_service.agents.conversation import answer_of, message_event, request_for
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
 from runyard_service.agents.models.base import ModelTurn, Reply, Thinking, ToolCall, UserTurn
 from runyard_service.domain.events import placed
@@ -19,8 +19,8 @@ def agent(**fields: Any) -> AgentDefinition:
     return AgentDefinition.model_validate({**always, "input_schema": {"type": "object"}, **fields})
 
 
-def after(*replies: Reply, cut_by: str = "usd") -> History:
-    drafts = [reply_draft(reply, n, cut_by) for n, reply in enumerate(replies, start=1)]
+def after(*replies: Reply, truncated_by: str = "usd") -> History:
+    drafts = [message_event(reply, n, truncated_by) for n, reply in enumerate(replies, start=1)]
     return History.of(placed(drafts, after=0))
 
 
@@ -43,14 +43,14 @@ def said(role: Role, content: str, sequence: int) -> Message:
 
 
 def test_a_text_that_was_cut_off_is_no_answer() -> None:
-    assert answer_of(agent(), after(TEXT, cut_by="")) == {"content": "Half of an"}
+    assert answer_of(agent(), after(TEXT, truncated_by="")) == {"content": "Half of an"}
     assert answer_of(agent(), after(TEXT)) is None
 
 
 def test_calls_and_reasoning_of_a_reply_that_was_cut_off_are_left_out() -> None:
     history = after(TORN)
     assert history.unfinished == []
-    assert "thinking" not in history.exchanges[0].reply
+    assert "thinking" not in history.steps[0].message
 
 
 def test_the_model_is_told_that_its_reply_was_cut_off() -> None:

@@ -11,7 +11,7 @@ import pytest
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.application.steps.delta_writer import UNIT_CHARACTERS, DeltaWriter
 from runyard_service.domain.errors import SupersededError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 
 AN_HOUR = 3600
 
@@ -26,7 +26,7 @@ class FakeStep:
         self.free.set()
         self.fault: Exception | None = None
 
-    async def append(self, drafts: Sequence[Draft], changes: Sequence[Any] = ()) -> None:
+    async def append(self, drafts: Sequence[NewEvent], changes: Sequence[Any] = ()) -> None:
         self.puts.append(len(drafts))
         await self.free.wait()
         if self.fault:
@@ -47,7 +47,7 @@ def writer_of(step: FakeStep) -> DeltaWriter:
 
 async def add(writer: DeltaWriter, count: int, text: str = "x") -> None:
     for _ in range(count):
-        writer.add(Draft(type="agent.response.delta", data={"delta": text}))
+        writer.add(NewEvent(type="agent.response.delta", data={"delta": text}))
         await settled()
 
 
@@ -63,7 +63,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-LAST = Draft(type="agent.message.completed", data={})
+LAST = NewEvent(type="agent.message.completed", data={})
 
 
 @on_a_loop

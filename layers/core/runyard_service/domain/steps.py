@@ -20,7 +20,7 @@ CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "don
 
 
 @dataclass
-class Call:
+class ToolCallState:
     """One tool call of a reply and how far it has come.
 
     `questions` counts those asked about it; `question` and `answer` are the newest of each.
@@ -31,39 +31,39 @@ class Call:
     input: Mapping[str, Any]
     iteration: int
     phase: CallPhase = "requested"
-    questions: int = 0
-    question: Event | None = None
+    request_count: int = 0
+    request: Event | None = None
     answer: Event | None = None
     outcome: Event | None = None
 
 
 @dataclass
-class Exchange:
+class StepRecord:
     """One reply of the model and the calls that it asked for, in its order."""
 
-    reply: Mapping[str, Any]
-    calls: list[Call] = field(default_factory=list)
+    message: Mapping[str, Any]
+    calls: list[ToolCallState] = field(default_factory=list)
 
     @property
-    def unfinished(self) -> list[Call]:
+    def unfinished(self) -> list[ToolCallState]:
         """The calls whose result the model is still waiting for."""
         return [call for call in self.calls if call.phase != "done"]
 
 
 @dataclass
-class Question:
+class InputRequestState:
     """What a person was asked: about a call, or, without one, about a limit that the run met."""
 
-    asked: Event
-    call: Call | None = None
+    event: Event
+    call: ToolCallState | None = None
     answer: Event | None = None
 
     @property
     def id(self) -> str:
         """The id of its request."""
-        return str(self.asked.data["id"])
+        return str(self.event.data["id"])
 
     @property
     def limit(self) -> str:
         """The name of the limit that it is about; empty where it is about a call."""
-        return "" if self.call else str(self.asked.data["params"]["limit"])
+        return "" if self.call else str(self.event.data["params"]["limit"])

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from math import inf
 
 from runyard_service.agents.definitions.models import Limits
-from runyard_service.application.steps.next_action import Ask
-from runyard_service.application.steps.run_context import Step
+from runyard_service.application.steps.next_action import RequestInput
+from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import InputExpiredError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.input_requests import InputRequest
-from runyard_service.domain.steps import Question
+from runyard_service.domain.steps import InputRequestState
 
 
-def wait_for(limits: Limits, asks: Sequence[Ask]) -> float:
+def wait_seconds_for(limits: Limits, asks: Sequence[RequestInput]) -> float:
     """Seconds to wait for what is about to be asked, or, with nothing to ask, about a limit."""
     times = [limits.time_to_answer(ask.expires_in, ask.on_expiry) for ask in asks]
     times = times or [limits.time_to_answer(None, "keep_waiting")]
@@ -28,33 +28,33 @@ def wait_for(limits: Limits, asks: Sequence[Ask]) -> float:
     )
 
 
-async def expire(step: Step) -> list[InputRequest]:
+async def close_expired(ctx: RunContext) -> list[InputRequest]:
     """Settle the questions whose time is over; gives those that still wait for an answer.
 
     Raises InputExpiredError where a question that nobody answered fails the run.
     """
-    stores, run_id = step.worker.stores, step.journal.run.id
+    stores, run_id = ctx.deps.stores, ctx.journal.run.id
     requests: Sequence[InputRequest] = ()
-    if step.history.open_questions:
+    if ctx.history.open_requests:
         requests = await asyncio.to_thread(stores.input_requests.open_of_run, run_id)
     waiting = [request for request in requests if not request.is_overdue]
     for request in requests:
         if request not in waiting:
-            still_open = len(step.history.open_questions) - 1
+            still_open = len(ctx.history.open_requests) - 1
             data = {"id": request.id, "on_expiry": request.on_expiry}
-            await step.append(
-                [Draft(type="input_request.expired", data=data)],
+            await ctx.append(
+                [NewEvent(type="input_request.expired", data=data)],
                 [
                     stores.input_requests.settle_change(request, "expired"),
-                    stores.runs.answered_change(run_id, still_open, step.history.last + 1),
+                    stores.runs.answered_change(run_id, still_open, ctx.history.last + 1),
                 ],
             )
-    if step.history.lapsed:
-        raise _lapsed(step.history.lapsed)
+    if ctx.history.expired_and_failing:
+        raise _lapsed(ctx.history.expired_and_failing)
     return waiting
 
 
-def _lapsed(question: Question) -> InputExpiredError:
+def _lapsed(question: InputRequestState) -> InputExpiredError:
     if question.call is None:
         return InputExpiredError("nobody said in time whether the run's limit may be raised")
     return InputExpiredError(f"nobody answered {question.call.name} in time")

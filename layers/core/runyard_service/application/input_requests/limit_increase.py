@@ -11,13 +11,13 @@ from typing import Any
 
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.budget import WORDS, Budget, plain
+from runyard_service.application.steps.budget import WORDS, Budget, format_decimal
 from runyard_service.domain.clock import stamp, stamp_in
 from runyard_service.domain.costs import from_number, to_number
 from runyard_service.domain.errors import LimitExceededError
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest
-from runyard_service.domain.steps import Question
+from runyard_service.domain.steps import InputRequestState
 
 TOOL = {"name": "raise_limit", "type": "limit"}
 
@@ -27,15 +27,15 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
     budget = Budget(limits, journal.history)
     limit, used = budget.limit(name), budget.used(name)
     assert limit is not None, "what is not limited is not asked about"
-    raised_to = limit * 2
-    while raised_to <= used:
-        raised_to *= 2
-    params = {"used": used, "limit_now": limit, "raised_to": raised_to}
-    shown = {key: _shown(name, number) for key, number in params.items()}
+    new_limit = limit * 2
+    while new_limit <= used:
+        new_limit *= 2
+    params = {"used": used, "current_limit": limit, "new_limit": new_limit}
+    shown = {key: _as_json_number(name, number) for key, number in params.items()}
     expires_in, on_expiry = limits.time_to_answer(None, "keep_waiting")
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
-        id=derived_id(journal.run.id, "limit", str(len(journal.history.limit_questions))),
+        id=derived_id(journal.run.id, "limit", str(len(journal.history.limit_requests))),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
         sequence=journal.history.last + 1,
@@ -43,7 +43,7 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
         tool=TOOL,
         prompt=_prompt(name, shown),
         params={"limit": name, **shown},
-        editable_params=("raised_to",),
+        editable_params=("new_limit",),
         created_at=stamp(),
         expires_at=None if expires_in is None else stamp_in(expires_in),
         on_expiry=on_expiry,
@@ -51,40 +51,40 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
 
 
 def _prompt(name: str, shown: Mapping[str, int | float]) -> str:
-    used, limit, raised_to = (plain(from_number(number)) for number in shown.values())
+    used, limit, new_limit = (format_decimal(from_number(number)) for number in shown.values())
     verb, unit = WORDS[name]
     return (
         f"The run has {verb} {used} of its {limit} {unit}, and would need more to go on. "
-        f"May it have up to {raised_to}?"
+        f"May it have up to {new_limit}?"
     )
 
 
-def is_about_a_limit(request: InputRequest) -> bool:
+def is_limit_request(request: InputRequest) -> bool:
     """Whether an answer to the request raises a limit."""
     return request.tool_call_id is None
 
 
-def faults_of_raise(params: Mapping[str, Any]) -> dict[str, str]:
+def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with the limit that a person gives; empty where nothing is."""
-    raised_to, name = params["raised_to"], params["limit"]
-    is_number = isinstance(raised_to, int | float) and not isinstance(raised_to, bool)
-    if not is_number or not isfinite(raised_to):
-        return {"params.raised_to": "must be a number"}
-    if name != "usd" and raised_to != int(raised_to):
-        return {"params.raised_to": "must be a whole number"}
-    if from_number(raised_to) <= from_number(params["used"]):
-        return {"params.raised_to": "must be above what is used"}
+    new_limit, name = params["new_limit"], params["limit"]
+    is_number = isinstance(new_limit, int | float) and not isinstance(new_limit, bool)
+    if not is_number or not isfinite(new_limit):
+        return {"params.new_limit": "must be a number"}
+    if name != "usd" and new_limit != int(new_limit):
+        return {"params.new_limit": "must be a whole number"}
+    if from_number(new_limit) <= from_number(params["used"]):
+        return {"params.new_limit": "must be above what is used"}
     return {}
 
 
-def refused(question: Question) -> LimitExceededError:
+def refused(question: InputRequestState) -> LimitExceededError:
     """What ends the run of a person who does not want the limit raised; the reason, if any."""
     assert question.answer is not None, "only an answer refuses"
     name, reason = question.limit, question.answer.data.get("feedback")
-    limit = plain(from_number(question.asked.data["params"]["limit_now"]))
+    limit = format_decimal(from_number(question.event.data["params"]["current_limit"]))
     said = f"a person did not raise the run's limit of {limit} {WORDS[name][1]}"
     return LimitExceededError(f"{said}: {reason}" if reason else said)
 
 
-def _shown(name: str, number: Decimal) -> int | float:
+def _as_json_number(name: str, number: Decimal) -> int | float:
     return to_number(number) if name == "usd" else int(number)

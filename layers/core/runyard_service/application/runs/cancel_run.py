@@ -23,11 +23,11 @@ def cancel_run(
     orchestrator: Orchestrator,
     run_id: str,
     requested_by: str,
-    remarks: Mapping[str, Any] | None = None,
+    client_info: Mapping[str, Any] | None = None,
 ) -> None:
     """End the run as canceled; does nothing to a run that has ended.
 
-    `remarks` are kept on the event that says who asked. Raises NotFoundError where there is no such
+    `client_info` becomes part of the cancel request event. Raises NotFoundError if there is no such
     run.
     """
     journal = Journal.open(stores, run_id)
@@ -35,7 +35,7 @@ def cancel_run(
         if journal.history.has_ended:
             break
         try:
-            journal.cancel(requested_by, remarks or {})
+            journal.cancel(requested_by, client_info or {})
         except AppendConflictError:
             continue
     if not journal.history.has_ended:

@@ -12,8 +12,8 @@ from runyard_service.adapters.dynamodb.started_runs import RESUMED_TYPE, STARTED
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
-from runyard_service.domain.events import Draft, Event
-from runyard_service.domain.history import History, usage_of_reply
+from runyard_service.domain.events import Event, NewEvent
+from runyard_service.domain.history import History, usage_of_message
 from runyard_service.domain.runs import Run, RunStatus, Usage, shown_usage
 from runyard_service.domain.threads import answer_text
 from runyard_service.observability.event_metrics import measure_event
@@ -46,7 +46,7 @@ class Journal:
         """Read what was appended since."""
         self.stores.histories.catch_up(self.run.id, self.history)
 
-    def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> list[Event]:
+    def append(self, drafts: Sequence[NewEvent], changes: Sequence[Change] = ()) -> list[Event]:
         """Append behind all that was read, together with changes of records.
 
         Raises AppendConflictError where somebody was first; what he wrote has then been read.
@@ -61,10 +61,10 @@ class Journal:
             measure_event(self.run, self.history, event)
         return events
 
-    def recovered(self, reason: str) -> Draft:
+    def recovered_event(self, reason: str) -> NewEvent:
         """What says that the run is taken up again: what it had published of a reply is void."""
         data = {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
-        return Draft(type="run.recovered", data=data)
+        return NewEvent(type="run.recovered", data=data)
 
     def start(self) -> None:
         """A worker begins with the run.
@@ -73,25 +73,25 @@ class Journal:
         """
         is_first = self.history.last == 0
         self.append(
-            [Draft(type=STARTED_TYPE, data=_life(self.run, "started"))],
+            [NewEvent(type=STARTED_TYPE, data=_run_payload(self.run, "started"))],
             [] if is_first else [self.stores.runs.status_change(self.run.id, "started")],
         )
 
-    def resume(self, settled: Sequence[Draft] = ()) -> None:
+    def resume(self, settled: Sequence[NewEvent] = ()) -> None:
         """The last answer has come, and the run goes on; `settled` is what the answers settle.
 
         Right behind that answer it needs no record: see `store/beginnings.py`.
         """
         is_next = self.history.last + 1 == self.run.resumes_at
         self.append(
-            [Draft(type=RESUMED_TYPE, data=_life(self.run, "started")), *settled],
+            [NewEvent(type=RESUMED_TYPE, data=_run_payload(self.run, "started")), *settled],
             [] if is_next else [self.stores.runs.status_change(self.run.id, "started")],
         )
 
     def complete(
         self,
         output: Mapping[str, Any],
-        reply: Sequence[Draft] = (),
+        reply: Sequence[NewEvent] = (),
         changes: Sequence[Change] = (),
     ) -> None:
         """The run has its answer; `reply` and `changes` of records go with it where they are new.
@@ -100,9 +100,9 @@ class Journal:
         """
         ended_at, usage = stamp(), self.history.usage
         if reply:
-            usage = usage.plus(usage_of_reply(reply[-1].data))
+            usage = usage.plus(usage_of_message(reply[-1].data))
         data = {"output": output, "usage": shown_usage(usage, self.run.started_at, ended_at)}
-        draft = Draft(type="run.completed", data=_life(self.run, "completed") | data)
+        draft = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
         ended = self._ended("completed", usage, ended_at, output=output)
         self._end([*reply, draft], [ended, *changes], output)
 
@@ -110,15 +110,15 @@ class Journal:
         """The run cannot go on."""
         ended_at, error, usage = stamp(), {"code": code, "message": message}, self.history.usage
         data = {"error": error, "usage": shown_usage(usage, self.run.started_at, ended_at)}
-        draft = Draft(type="run.failed", data=_life(self.run, "failed") | data)
+        draft = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
         self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
 
-    def cancel(self, requested_by: str, remarks: Mapping[str, Any]) -> None:
+    def cancel(self, requested_by: str, client_info: Mapping[str, Any]) -> None:
         """Somebody wants the run to stop."""
-        asked = {**remarks, "id": self.run.id, "requested_by": requested_by}
+        asked = {**client_info, "id": self.run.id, "requested_by": requested_by}
         drafts = [
-            Draft(type="run.cancel_requested", data=asked),
-            Draft(type="run.canceled", data=_life(self.run, "canceled")),
+            NewEvent(type="run.cancel_requested", data=asked),
+            NewEvent(type="run.canceled", data=_run_payload(self.run, "canceled")),
         ]
         self._end(drafts, [self._ended("canceled", self.history.usage, stamp())])
 
@@ -137,11 +137,11 @@ class Journal:
 
     def _end(
         self,
-        drafts: Sequence[Draft],
+        drafts: Sequence[NewEvent],
         changes: Sequence[Change],
         output: Mapping[str, Any] | None = None,
     ) -> None:
-        if self.history.open_questions:
+        if self.history.open_requests:
             requests = self.stores.input_requests
             voided = [
                 requests.settle_change(request, "void")
@@ -156,7 +156,7 @@ class Journal:
     def _end_in_thread(
         self,
         thread_id: str,
-        drafts: Sequence[Draft],
+        drafts: Sequence[NewEvent],
         changes: Sequence[Change],
         output: Mapping[str, Any] | None,
     ) -> None:
@@ -183,5 +183,5 @@ class Journal:
                     raise
 
 
-def _life(run: Run, status: RunStatus) -> dict[str, Any]:
+def _run_payload(run: Run, status: RunStatus) -> dict[str, Any]:
     return {"id": run.id, "object": "run", "status": status}

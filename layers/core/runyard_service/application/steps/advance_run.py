@@ -12,15 +12,19 @@ from typing import Literal
 
 from runyard_service.agents.conversation import answer_of
 from runyard_service.agents.definitions.models import Limits
-from runyard_service.application.input_requests.expiry import expire, wait_for
+from runyard_service.application.input_requests.expiry import close_expired, wait_seconds_for
 from runyard_service.application.input_requests.limit_increase import refused
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.call_model import add_reply
-from runyard_service.application.steps.call_tools import longest, perform_calls, settled_by_answers
+from runyard_service.application.steps.call_model import call_model
+from runyard_service.application.steps.call_tools import (
+    call_tools,
+    max_duration,
+    results_from_answers,
+)
 from runyard_service.application.steps.daily_caps import release
 from runyard_service.application.steps.genai_spans import agent_span
-from runyard_service.application.steps.next_action import Ask
-from runyard_service.application.steps.run_context import Step, Worker
+from runyard_service.application.steps.next_action import RequestInput
+from runyard_service.application.steps.run_context import RunContext, WorkerDeps
 from runyard_service.domain.errors import FinalError, LimitExceededError, SupersededError
 from runyard_service.domain.input_requests import seconds_left
 from runyard_service.domain.runs import Execution
@@ -30,7 +34,7 @@ Outcome = Literal["more", "needs_input", "finished"]
 
 
 @dataclass(frozen=True)
-class Advance:
+class AdvanceResult:
     """How far the run was carried; `wait_seconds` is how long a person has to answer at most.
 
     `limit` names the limit that a person is to be asked about, if that is what is needed, and
@@ -44,136 +48,136 @@ class Advance:
     limit_at: int = 0
 
 
-async def advance_run(worker: Worker, execution: Execution, seconds: float) -> Advance:
+async def advance_run(deps: WorkerDeps, execution: Execution, seconds: float) -> AdvanceResult:
     """Carry the run of this execution on for at most about `seconds`.
 
     Raises RetryableError where another attempt may get further; whatever ends the run for good is
     written to its log and gives `finished`.
     """
     deadline = time.monotonic() + seconds
-    journal = await asyncio.to_thread(Journal.open, worker.stores, execution.run_id)
+    journal = await asyncio.to_thread(Journal.open, deps.stores, execution.run_id)
     if journal.history.has_ended or journal.run.carried_by > execution:
-        return Advance("finished")
-    step = Step(worker, journal, deadline)
+        return AdvanceResult("finished")
+    ctx = RunContext(deps, journal, deadline)
     try:
-        async with agent_span(step):
-            advance = await _advance_or_fail(step)
+        async with agent_span(ctx):
+            advance = await _advance_or_fail(ctx)
         # Only here, where nothing is under way any more.
         journal.close()
         return advance
     except SupersededError:
-        if step.history.has_ended:
-            return Advance("finished")
+        if ctx.history.has_ended:
+            return AdvanceResult("finished")
         raise
 
 
-async def _advance_or_fail(step: Step) -> Advance:
+async def _advance_or_fail(ctx: RunContext) -> AdvanceResult:
     try:
-        return await _advance(step)
+        return await _advance(ctx)
     except FinalError as error:
-        if isinstance(error, LimitExceededError) and _may_be_raised(step, error):
-            await release(step)
-            return _needs_input(step, wait_for(_limits(step), []), error.limit)
+        if isinstance(error, LimitExceededError) and _can_ask_for_increase(ctx, error):
+            await release(ctx)
+            return _needs_input(ctx, wait_seconds_for(_limits(ctx), []), error.limit)
         code, message = error.code, str(error)
-        await step.write(lambda: step.journal.fail(code, message))
-        await release(step)
-        return Advance("finished")
+        await ctx.write(lambda: ctx.journal.fail(code, message))
+        await release(ctx)
+        return AdvanceResult("finished")
 
 
-def _may_be_raised(step: Step, error: LimitExceededError) -> bool:
-    return bool(error.limit) and _limits(step).on_limit == "ask"
+def _can_ask_for_increase(ctx: RunContext, error: LimitExceededError) -> bool:
+    return bool(error.limit) and _limits(ctx).on_limit == "ask"
 
 
-def _limits(step: Step) -> Limits:
-    return step.snapshot.definition.limits
+def _limits(ctx: RunContext) -> Limits:
+    return ctx.snapshot.definition.limits
 
 
-def _needs_input(step: Step, wait_seconds: float, limit: str = "") -> Advance:
-    return Advance("needs_input", wait_seconds, limit, step.history.last)
+def _needs_input(ctx: RunContext, wait_seconds: float, limit: str = "") -> AdvanceResult:
+    return AdvanceResult("needs_input", wait_seconds, limit, ctx.history.last)
 
 
-async def _advance(step: Step) -> Advance:
-    await _take_up(step)
-    if step.history.status == "paused":
-        waiting = await expire(step)
-        if step.history.open_questions:
-            return _needs_input(step, seconds_left(waiting))
-        await _resume(step)
-    if step.history.refusal:
-        raise refused(step.history.refusal)
-    while not step.history.has_ended:
-        answer = answer_of(step.snapshot.definition, step.history)
+async def _advance(ctx: RunContext) -> AdvanceResult:
+    await _recover_if_needed(ctx)
+    if ctx.history.status == "paused":
+        waiting = await close_expired(ctx)
+        if ctx.history.open_requests:
+            return _needs_input(ctx, seconds_left(waiting))
+        await _resume(ctx)
+    if ctx.history.denied_limit_request:
+        raise refused(ctx.history.denied_limit_request)
+    while not ctx.history.has_ended:
+        answer = answer_of(ctx.snapshot.definition, ctx.history)
         if answer is not None:
-            step.clock.done()
-            await step.write(partial(step.journal.complete, answer))
+            ctx.timer.finish()
+            await ctx.write(partial(ctx.journal.complete, answer))
             break
         # Not of a run that ends: nobody takes it up again.
-        await step.checkpoint()
-        if not _is_begun(step) and not step.has_time_for(_longest(step)):
-            return Advance("more")
-        _check_time(step)
-        if questions := await _go_on(step):
-            step.clock.stopped()
-            return _needs_input(step, wait_for(_limits(step), questions))
-    return Advance("finished")
+        await ctx.checkpoint()
+        if not _has_dispatched_calls(ctx) and not ctx.has_time_for(_max_duration(ctx)):
+            return AdvanceResult("more")
+        _check_time(ctx)
+        if questions := await _run_step(ctx):
+            ctx.timer.pause()
+            return _needs_input(ctx, wait_seconds_for(_limits(ctx), questions))
+    return AdvanceResult("finished")
 
 
-def _is_begun(step: Step) -> bool:
+def _has_dispatched_calls(ctx: RunContext) -> bool:
     """Whether the log says that calls begin which this worker alone knows were not made yet."""
-    return any(call.id in step.begun for call in step.history.unfinished)
+    return any(call.id in ctx.dispatched_here for call in ctx.history.unfinished)
 
 
-async def _go_on(step: Step) -> list[Ask]:
+async def _run_step(ctx: RunContext) -> list[RequestInput]:
     """Ask for a reply, or make the calls of the last one; gives what a person has to be asked."""
-    is_new = not step.history.unfinished
-    log_context.add(step=len(step.history.exchanges) + is_new)
+    is_new = not ctx.history.unfinished
+    log_context.add(step=len(ctx.history.steps) + is_new)
     if not is_new:
-        with step.clock.calls():
-            questions = await perform_calls(step)
+        with ctx.timer.time_tools():
+            questions = await call_tools(ctx)
     else:
-        step.budget.check()
-        with step.clock.reply():
-            await add_reply(step)
+        ctx.budget.check()
+        with ctx.timer.time_model():
+            await call_model(ctx)
         questions = []
-    if not step.history.unfinished:
-        step.clock.done()
+    if not ctx.history.unfinished:
+        ctx.timer.finish()
     return questions
 
 
-async def _take_up(step: Step) -> None:
+async def _recover_if_needed(ctx: RunContext) -> None:
     """Make the log say that this worker is at work on the run."""
-    if step.history.status == "created":
-        await _start(step)
-    if step.history.mid_step and step.history.last_type != "run.recovered":
+    if ctx.history.status == "created":
+        await _start(ctx)
+    if ctx.history.is_mid_step and ctx.history.last_type != "run.recovered":
         # Also the fence: a worker that was thought dead loses its next append to this event.
-        await step.append([step.journal.recovered("step_interrupted")])
+        await ctx.append([ctx.journal.recovered_event("step_interrupted")])
 
 
-async def _start(step: Step) -> None:
+async def _start(ctx: RunContext) -> None:
     try:
-        await step.write(step.journal.start)
+        await ctx.write(ctx.journal.start)
     except SupersededError:
         # The sweep was here before any worker; what it wrote has been read now.
-        if step.history.status != "created":
+        if ctx.history.status != "created":
             raise
-        await step.write(step.journal.start)
+        await ctx.write(ctx.journal.start)
 
 
-async def _resume(step: Step) -> None:
+async def _resume(ctx: RunContext) -> None:
     """Every question is answered: go on, knowing that what they were about was not done yet."""
-    answered = [call for call in step.history.unfinished if call.phase == "answered"]
-    settled = settled_by_answers(step, answered)
-    await step.write(partial(step.journal.resume, settled))
-    step.begun |= {call.id for call in answered}
+    answered = [call for call in ctx.history.unfinished if call.phase == "answered"]
+    settled = results_from_answers(ctx, answered)
+    await ctx.write(partial(ctx.journal.resume, settled))
+    ctx.dispatched_here |= {call.id for call in answered}
 
 
-def _check_time(step: Step) -> None:
+def _check_time(ctx: RunContext) -> None:
     """Before a reply, and before its calls begin: what has begun, or was approved, is not torn."""
-    if all(call.phase == "requested" for call in step.history.unfinished):
-        step.budget.check_time()
+    if all(call.phase == "requested" for call in ctx.history.unfinished):
+        ctx.budget.check_time()
 
 
-def _longest(step: Step) -> float:
+def _max_duration(ctx: RunContext) -> float:
     """Seconds that the next thing to do may take: a reply, or the slowest of the calls."""
-    unfinished = step.history.unfinished
-    return longest(step, unfinished) if unfinished else step.snapshot.route.timeout
+    unfinished = ctx.history.unfinished
+    return max_duration(ctx, unfinished) if unfinished else ctx.snapshot.route.timeout

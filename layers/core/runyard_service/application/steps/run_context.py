@@ -15,9 +15,9 @@ from runyard_service.agents.models.base import Attachment, Model
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.budget import Budget
-from runyard_service.application.steps.step_timer import StepClock
+from runyard_service.application.steps.step_timer import StepTimer
 from runyard_service.domain.errors import AppendConflictError, SupersededError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message
@@ -26,7 +26,7 @@ from runyard_service.observability.spans import Span, Spans
 
 
 @dataclass(frozen=True)
-class Worker:
+class WorkerDeps:
     """How runs are carried here. `reserve_seconds` are kept to record results in.
 
     `project_daily_usd` caps the projects that have no cap of their own; 0: they have none.
@@ -44,20 +44,20 @@ class Worker:
     """Whether spans have prompts, replies, arguments and results on them."""
 
 
-class Step:
+class RunContext:
     """One run in one worker's hands, until `deadline` (seconds of the monotonic clock)."""
 
-    def __init__(self, worker: Worker, journal: Journal, deadline: float) -> None:
-        self.worker = worker
+    def __init__(self, deps: WorkerDeps, journal: Journal, deadline: float) -> None:
+        self.deps = deps
         self.journal = journal
-        self.snapshot = Snapshot.kept(worker.stores.definitions.get(journal.run.definition_digest))
+        self.snapshot = Snapshot.kept(deps.stores.definitions.get(journal.run.definition_digest))
         # Calls that this worker brought to their phase itself: it knows that they were not made.
-        self.begun: set[str] = set()
-        self.turns = Turns()
-        self.clock = StepClock(self.snapshot.definition.key)
+        self.dispatched_here: set[str] = set()
+        self.message_cache = Turns()
+        self.timer = StepTimer(self.snapshot.definition.key)
         run = journal.run
         self.spans = Spans(
-            run.trace_id or run.id.replace("-", ""), are_wanted=worker.export_spans is not None
+            run.trace_id or run.id.replace("-", ""), are_wanted=deps.export_spans is not None
         )
         self._model: Model | None = None
         self._attachments: Sequence[Attachment] | None = None
@@ -74,7 +74,7 @@ class Step:
     def model(self) -> Model:
         """The run's model, made at the first request to it."""
         if self._model is None:
-            self._model = self.worker.model_for(self.snapshot)
+            self._model = self.deps.model_for(self.snapshot)
         return self._model
 
     @property
@@ -88,7 +88,7 @@ class Step:
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether something that may take so long can still be begun, and its result recorded."""
-        return self.seconds_left() > seconds + self.worker.reserve_seconds
+        return self.seconds_left() > seconds + self.deps.reserve_seconds
 
     async def attachments(self) -> Sequence[Attachment]:
         """The run's files as far as the model is shown them; read at the first request for them."""
@@ -96,7 +96,7 @@ class Step:
             return ()
         if self._attachments is None:
             self._attachments = await asyncio.to_thread(
-                _attachments_of, self.worker.stores, self.journal.run, self.snapshot.route.provider
+                _attachments_of, self.deps.stores, self.journal.run, self.snapshot.route.provider
             )
         return self._attachments
 
@@ -106,16 +106,16 @@ class Step:
         if thread_id is None:
             return ()
         if self._messages is None:
-            read = self.worker.stores.messages.read
+            read = self.deps.stores.messages.read
             self._messages = await asyncio.to_thread(lambda: list(read(thread_id, 0, until)))
         return self._messages
 
     async def checkpoint(self) -> None:
         """Offer a checkpoint of what the log says by now, where one is due."""
-        histories, journal = self.worker.stores.histories, self.journal
+        histories, journal = self.deps.stores.histories, self.journal
         journal.run = await asyncio.to_thread(histories.checkpoint, journal.run, self.history)
 
-    async def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> None:
+    async def append(self, drafts: Sequence[NewEvent], changes: Sequence[Change] = ()) -> None:
         """Append without holding up the event loop.
 
         Raises SupersededError where somebody else wrote to the log: whoever wrote goes on with the
