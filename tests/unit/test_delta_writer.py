@@ -20,7 +20,7 @@ class FakeStep:
     """A pen that takes as long as the test wants, and the window of the worker."""
 
     def __init__(self, window: float = AN_HOUR) -> None:
-        self.worker = SimpleNamespace(flush_seconds=window)
+        self.deps = SimpleNamespace(flush_seconds=window)
         self.puts: list[int] = []
         self.free = asyncio.Event()
         self.free.set()

@@ -6,17 +6,25 @@ A tool call goes through these phases, each reached by one event:
                               │                             ▲
                               └─asked─▶ asked ─answer─▶ answered ─run.resumed─▶ resumed
 
-Whoever finds a call `started` or `resumed` in a log that it did not write itself cannot know
-whether the call was made: only its tool's declared effect tells what to do.
+If a worker reads `started` or `resumed` in a log that another worker wrote, it cannot know whether
+the call was made. The declared effect of the tool then decides what the worker does.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal
 
 from runyard_service.domain.events import Event
 
 CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
+
+
+class CallOrigin(Enum):
+    """Who brought a call to its phase, and so whether the call can have been made already."""
+
+    THIS_WORKER = "this_worker"  # The caller did: the call was not made yet.
+    UNKNOWN = "unknown"  # Another worker may have done so: the call may have been made.
 
 
 @dataclass

@@ -16,7 +16,7 @@ from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest, seconds_left
 from runyard_service.domain.runs import Execution
-from runyard_service.domain.steps import ToolCallState
+from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 
 def request_input(
@@ -105,7 +105,7 @@ def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
 
 def _requests_for_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:
     decided = [
-        (call, next_action(definition, call, begun_here=False))
+        (call, next_action(definition, call, CallOrigin.UNKNOWN))
         for call in journal.history.unfinished
     ]
     asks = [(call, action) for call, action in decided if isinstance(action, RequestInput)]

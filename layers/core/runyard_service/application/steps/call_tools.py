@@ -23,7 +23,7 @@ from runyard_service.application.steps.next_action import (
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.events import NewEvent
-from runyard_service.domain.steps import ToolCallState
+from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 # A reply with more calls than this is answered with a failure for each one too many. Also keeps a
 # pause with all its questions inside one transaction (100 items).
@@ -37,7 +37,7 @@ async def call_tools(ctx: RunContext) -> list[RequestInput]:
     """
     await _record_start(ctx)
     actions = [
-        (call, next_action(ctx.snapshot.definition, call, call.id in ctx.dispatched_here))
+        (call, next_action(ctx.snapshot.definition, call, ctx.origin_of(call)))
         for call in ctx.history.unfinished
     ]
     for _, action in actions:
@@ -60,7 +60,7 @@ def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> lis
     """The results of those calls that the answers to their questions are, or refuse."""
     definition = ctx.snapshot.definition
     actions = [
-        (call, next_action(definition, replace(call, phase="resumed"), begun_here=True))
+        (call, next_action(definition, replace(call, phase="resumed"), CallOrigin.THIS_WORKER))
         for call in calls
     ]
     return [

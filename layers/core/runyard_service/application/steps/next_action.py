@@ -26,7 +26,7 @@ from runyard_service.agents.definitions.schemas import faults_of
 from runyard_service.agents.models.base import INVALID_ARGUMENTS
 from runyard_service.domain.errors import FinalError, InputExpiredError, ToolInDoubtError
 from runyard_service.domain.input_requests import RequestType
-from runyard_service.domain.steps import ToolCallState
+from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 # Towards the client, as the Runs API names the kinds.
 _TOOL_TYPES = {
@@ -89,11 +89,11 @@ def tool_label(definition: AgentDefinition, name: str) -> Mapping[str, str]:
     return {"name": name, "type": _TOOL_TYPES[tool.kind] if tool else "unknown"}
 
 
-def next_action(definition: AgentDefinition, call: ToolCallState, begun_here: bool) -> Action:
-    """What to do with an unfinished call.
+def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOrigin) -> Action:
+    """Return what to do with an unfinished call.
 
-    `begun_here` says that the caller itself has just brought the call to its phase, so that it is
-    known that the call was not made yet; otherwise a worker was lost in between, and it is not.
+    `CallOrigin.THIS_WORKER` means that the call was not made yet. With `CallOrigin.UNKNOWN`, a call
+    of an unsafe tool may have been made, so a person decides.
     """
     if call.phase in ("asked", "answered"):
         return KeepWaiting()
@@ -103,14 +103,14 @@ def next_action(definition: AgentDefinition, call: ToolCallState, begun_here: bo
     if faults := faults_of(tool.parameters, call.input):
         return _resolve_unusable(definition, call, faults)
     if call.phase == "resumed":
-        return _after_answer(tool, call, begun_here)
+        return _after_answer(tool, call, origin)
     if isinstance(tool, AskHuman):
         if faults := faults_of_question(call.input):
             return _resolve_unusable(definition, call, faults)
         return _check_size(_human_feedback_request(tool, call))
     if tool.approval and (tool.approval.when is None or holds(tool.approval.when, call.input)):
         return _check_size(_approval_request(tool, call))
-    if call.phase == "started" and not begun_here and tool.effect == "unsafe":
+    if call.phase == "started" and origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
         return _ask_about_doubt(tool, call.input)
     return Execute(tool, call.input)
 
@@ -200,7 +200,7 @@ def _ask_about_doubt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> Req
     )
 
 
-def _after_answer(tool: Tool, call: ToolCallState, begun_here: bool) -> Action:
+def _after_answer(tool: Tool, call: ToolCallState, origin: CallOrigin) -> Action:
     answer = call.answer
     assert answer is not None, "a call is resumed only after its answer"
     data = answer.data
@@ -211,10 +211,10 @@ def _after_answer(tool: Tool, call: ToolCallState, begun_here: bool) -> Action:
     if answer.type == "approval_request.resolved":
         if not data["is_approved"]:
             return ResolveWithoutCall(_denial(data.get("feedback")), "denied")
-        return _execute_or_ask(tool, data["effective_params"], begun_here)
+        return _execute_or_ask(tool, data["effective_params"], origin)
     match data["feedback"]:
         case "repeat":
-            return _execute_or_ask(tool, _input_in_doubt(call), begun_here)
+            return _execute_or_ask(tool, _input_in_doubt(call), origin)
         case "skip":
             return ResolveWithoutCall(
                 "It is not known whether this call was made; it was not repeated.", "skipped"
@@ -224,9 +224,9 @@ def _after_answer(tool: Tool, call: ToolCallState, begun_here: bool) -> Action:
 
 
 def _execute_or_ask(
-    tool: ExecutableTool, call_input: Mapping[str, Any], begun_here: bool
+    tool: ExecutableTool, call_input: Mapping[str, Any], origin: CallOrigin
 ) -> Action:
-    if not begun_here and tool.effect == "unsafe":
+    if origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
         return _ask_about_doubt(tool, call_input)
     return Execute(tool, call_input)
 

@@ -20,6 +20,7 @@ from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
+from runyard_service.domain.steps import CallOrigin, ToolCallState
 from runyard_service.domain.threads import Message
 from runyard_service.observability import log_context
 from runyard_service.observability.spans import Span, Spans
@@ -51,7 +52,7 @@ class RunContext:
         self.deps = deps
         self.journal = journal
         self.snapshot = Snapshot.kept(deps.stores.definitions.get(journal.run.definition_digest))
-        # Calls that this worker brought to their phase itself: it knows that they were not made.
+        # Ids of the calls that this worker brought to their phase: they were not made yet.
         self.dispatched_here: set[str] = set()
         self.message_cache = Turns()
         self.timer = StepTimer(self.snapshot.definition.key)
@@ -81,6 +82,10 @@ class RunContext:
     def budget(self) -> Budget:
         """What the run's own limits leave."""
         return Budget(self.snapshot.definition.limits, self.history)
+
+    def origin_of(self, call: ToolCallState) -> CallOrigin:
+        """Return whether this worker brought the call to its phase."""
+        return CallOrigin.THIS_WORKER if call.id in self.dispatched_here else CallOrigin.UNKNOWN
 
     def seconds_left(self) -> float:
         """Until the invocation is cut off."""
