@@ -15,9 +15,9 @@ from runyard_service.application.steps.budget import WORDS, Budget, format_decim
 from runyard_service.domain.clock import stamp, stamp_in
 from runyard_service.domain.costs import from_number, to_number
 from runyard_service.domain.errors import LimitExceededError
+from runyard_service.domain.history import History
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest
-from runyard_service.domain.steps import InputRequestState
 
 TOOL = {"name": "raise_limit", "type": "limit"}
 
@@ -77,13 +77,15 @@ def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
-def refused(question: InputRequestState) -> LimitExceededError:
-    """What ends the run of a person who does not want the limit raised; the reason, if any."""
-    assert question.answer is not None, "only an answer refuses"
-    name, reason = question.limit, question.answer.data.get("feedback")
-    limit = format_decimal(from_number(question.event.data["params"]["current_limit"]))
-    said = f"a person did not raise the run's limit of {limit} {WORDS[name][1]}"
-    return LimitExceededError(f"{said}: {reason}" if reason else said)
+def raise_if_denied(history: History) -> None:
+    """Raise LimitExceededError if a person denied to raise the limit that the run met last."""
+    request = history.denied_limit_request
+    if request is None or request.answer is None:
+        return
+    reason = request.answer.data.get("feedback")
+    limit = format_decimal(from_number(request.event.data["params"]["current_limit"]))
+    message = f"a person did not raise the run's limit of {limit} {WORDS[request.limit][1]}"
+    raise LimitExceededError(f"{message}: {reason}" if reason else message)
 
 
 def _as_json_number(name: str, number: Decimal) -> int | float:

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 
 from runyard_service.adapters.dynamodb.attributes import Change
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
@@ -55,7 +54,7 @@ async def call_model(ctx: RunContext) -> None:
                 return span.replied(await _stream_response(ctx, stream, allowed, hold))
         except LimitExceededError:
             if ctx.history.has_partial_message:
-                await ctx.append([ctx.journal.recovered_event("limit_met")])
+                await ctx.journal.recover("limit_met")
             raise
         except ModelUnavailableError as error:
             if not error.was_tried:
@@ -63,18 +62,14 @@ async def call_model(ctx: RunContext) -> None:
             timeout = ctx.snapshot.route.timeout
             delay = next_delay(ctx, attempt, timeout, error.retry_after)
             if delay is None:
-                raise _given_up(error) from error
+                # The reader of a failed run also sees when the worker tried last.
+                message = tried_last(str(error), time.time())
+                raise ModelUnavailableError(message, error.retry_after, kind=error.kind) from error
             if ctx.history.has_partial_message:
                 # What was shown of this reply is void: watchers must hear of it.
-                await ctx.append([ctx.journal.recovered_event("model_interrupted")])
+                await ctx.journal.recover("model_interrupted")
             await asyncio.sleep(delay)
             attempt += 1
-
-
-def _given_up(error: ModelUnavailableError) -> ModelUnavailableError:
-    """The same, with what the reader of a failed run wants to know: since when."""
-    message = tried_last(str(error), time.time())
-    return ModelUnavailableError(message, error.retry_after, kind=error.kind)
 
 
 async def _stream_response(
@@ -84,7 +79,7 @@ async def _stream_response(
     hold: Hold | None,
 ) -> Reply:
     iteration = len(ctx.history.steps) + 1
-    writer, latest = DeltaWriter(ctx), _deadline(ctx)
+    writer, latest = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
     try:
         async with aclosing(stream):
             while (event := await _next(ctx, stream, latest)) is not None:
@@ -109,9 +104,9 @@ async def _record(ctx: RunContext, drafts: Sequence[NewEvent], changes: Sequence
     reply = drafts[-1].data
     output = None if ctx.snapshot.definition.output_schema else plain_answer(reply)
     if output is not None and _are_short(drafts):
-        await ctx.write(partial(ctx.journal.complete, output, drafts, changes))
+        await ctx.journal.complete(output, drafts, changes)
     else:
-        await ctx.append([*drafts, *start_events_for(ctx, reply)], changes)
+        await ctx.journal.append([*drafts, *start_events_for(ctx, reply)], changes)
 
 
 def _are_short(drafts: Sequence[NewEvent]) -> bool:

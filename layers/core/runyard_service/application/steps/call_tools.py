@@ -49,7 +49,7 @@ async def call_tools(ctx: RunContext) -> list[RequestInput]:
         if isinstance(action, ResolveWithoutCall)
     ]
     if settled:
-        await ctx.append(settled)
+        await ctx.journal.append(settled)
     await _call_all(
         ctx, [(call, action) for call, action in actions if isinstance(action, Execute)]
     )
@@ -98,7 +98,7 @@ async def _record_start(ctx: RunContext) -> None:
     """Record that the calls of a new reply begin, before any of them does."""
     new = [call for call in ctx.history.unfinished if call.phase == "requested"]
     if new:
-        await ctx.append(_start_events(ctx, new))
+        await ctx.journal.append(_start_events(ctx, new))
 
 
 def _start_events(ctx: RunContext, calls: Sequence[ToolCallState]) -> list[NewEvent]:
@@ -131,7 +131,7 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
                     ctx.dispatched_here.discard(call.id)
                     return
                 draft = _failed_event(ctx, call, action.input, error.code, error.message)
-        await ctx.append([draft])
+        await ctx.journal.append([draft])
 
     # Waits for all of them also when one cannot be recorded: a call under way is not torn off.
     outcomes = await asyncio.gather(*(make(*one) for one in calls), return_exceptions=True)

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
-from runyard_service.application.steps.run_context import RunContext
+from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.domain.events import NewEvent
 
 # Deltas with so many characters take, with ids and times around them and compressed, about a unit.
@@ -23,8 +23,9 @@ class DeltaWriter:
     At most one put is under way: each claims the slot behind the one before it.
     """
 
-    def __init__(self, ctx: RunContext) -> None:
-        self._ctx = ctx
+    def __init__(self, journal: AsyncJournal, flush_seconds: float) -> None:
+        self._journal = journal
+        self._flush_seconds = flush_seconds
         self._waiting: list[NewEvent] = []
         self._is_closing = False
         # Set where the flusher need not wait any longer.
@@ -63,10 +64,10 @@ class DeltaWriter:
         while self._waiting and not self._is_closing:
             drafts, self._waiting = self._waiting, []
             self._hurry.clear()
-            await self._ctx.append(drafts)
-            await self._gather(self._ctx.deps.flush_seconds)
+            await self._journal.append(drafts)
+            await self._gather(self._flush_seconds)
             if len(self._waiting) > 1 and not self._fills_a_unit():
-                await self._gather(self._ctx.deps.flush_seconds / 2)
+                await self._gather(self._flush_seconds / 2)
 
     async def _gather(self, seconds: float) -> None:
         with suppress(TimeoutError):
