@@ -1,6 +1,6 @@
 """What a log says: the fold over its events that every decision is taken from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -150,33 +150,39 @@ class History:
         if event.sequence != self.last + 1:
             raise ValueError(f"event {event.sequence} cannot follow event {self.last}")
         self.last, self.last_type = event.sequence, event.type
-        data = event.data
         if event.type not in DELTA_TYPES:
             self.durable_events.append(event)
-            self.size_chars += len(str(data))
-        match event.type:
-            case "agent.response.delta" | "agent.reasoning.delta":
-                self.has_partial_message = True
-            case "agent.message.completed":
-                self._take_reply(data)
-            case "agent.tool_call.started":
-                self._tool_calls[data["id"]].phase = "started"
-            case "agent.tool_call.completed" | "agent.tool_call.failed":
-                call = self._tool_calls[data["id"]]
-                call.phase, call.outcome = "done", event
-                self.lost_executions = 0
-            case "agent.human_feedback.requested" | "approval_request.created":
-                self._take_question(event)
-            case (
-                "agent.human_feedback.received"
-                | "approval_request.resolved"
-                | "input_request.expired"
-            ):
-                self._take_answer(event)
-            case _:
-                self._take_life_event(event)
+            self.size_chars += len(str(event.data))
+        # Other types change nothing: run.cancel_requested, and the types of later releases.
+        handler = _HANDLERS.get(event.type)
+        if handler is not None:
+            handler(self, event)
 
-    def _take_question(self, event: Event) -> None:
+    def _on_delta(self, _: Event) -> None:
+        self.has_partial_message = True
+
+    def _on_message(self, event: Event) -> None:
+        data = event.data
+        step = StepRecord(message=data)
+        for call in data.get("tool_calls", ()):
+            state = ToolCallState(call["id"], call["name"], call["input"], data["iteration"])
+            step.calls.append(state)
+            self._tool_calls[state.id] = state
+        self.steps.append(step)
+        self.has_partial_message = False
+        self.lost_executions = 0
+        self.truncated_by = data.get("truncated_by", "")
+        self.usage = self.usage.plus(usage_of_message(data))
+
+    def _on_call_started(self, event: Event) -> None:
+        self._tool_calls[event.data["id"]].phase = "started"
+
+    def _on_call_done(self, event: Event) -> None:
+        call = self._tool_calls[event.data["id"]]
+        call.phase, call.outcome = "done", event
+        self.lost_executions = 0
+
+    def _on_input_requested(self, event: Event) -> None:
         request = InputRequestState(event)
         if "tool_call_id" in event.data:
             call = request.call = self._tool_calls[event.data["tool_call_id"]]
@@ -184,51 +190,61 @@ class History:
             call.request, call.answer = event, None
         self._input_requests[request.id] = request
 
-    def _take_answer(self, event: Event) -> None:
+    def _on_input_closed(self, event: Event) -> None:
         request = self._input_requests[event.data["id"]]
         request.answer = event
         self.lost_executions = 0
         if request.call is not None:
             request.call.phase, request.call.answer = "answered", event
         elif event.data.get("is_approved"):
-            self.limit_overrides[request.limit] = from_number(
-                event.data["effective_params"]["new_limit"]
-            )
+            new_limit = event.data["effective_params"]["new_limit"]
+            self.limit_overrides[request.limit] = from_number(new_limit)
             self.truncated_by = ""
 
-    def _take_reply(self, data: Mapping[str, Any]) -> None:
-        step = StepRecord(message=data)
-        for call in data.get("tool_calls", ()):
-            known = ToolCallState(call["id"], call["name"], call["input"], data["iteration"])
-            step.calls.append(known)
-            self._tool_calls[known.id] = known
-        self.steps.append(step)
-        self.has_partial_message = False
-        self.lost_executions = 0
-        self.truncated_by = data.get("truncated_by", "")
-        self.usage = self.usage.plus(usage_of_message(data))
+    def _on_started(self, event: Event) -> None:
+        self.status, self._active_since = "started", parse(event.timestamp)
 
-    def _take_life_event(self, event: Event) -> None:
-        match event.type:
-            case "run.started":
-                self.status, self._active_since = "started", parse(event.timestamp)
-            case "run.paused":
-                self._active_time = self.active_time(parse(event.timestamp))
-                self.status, self._active_since = "paused", None
-            case "run.resumed":
-                self.status, self._active_since = "started", parse(event.timestamp)
-                for call in self.unfinished:
-                    if call.phase == "answered":
-                        call.phase = "resumed"
-            case "run.recovered":
-                self.recoveries += 1
-                self.lost_executions += event.data.get("reason") == "execution_ended"
-                self.has_partial_message = False
-            case "run.completed":
-                self.status, self.terminal = "completed", event
-            case "run.failed":
-                self.status, self.terminal = "failed", event
-            case "run.canceled":
-                self.status, self.terminal = "canceled", event
-            case _:
-                pass  # Events that change nothing here, also those of a later release.
+    def _on_paused(self, event: Event) -> None:
+        self._active_time = self.active_time(parse(event.timestamp))
+        self.status, self._active_since = "paused", None
+
+    def _on_resumed(self, event: Event) -> None:
+        self.status, self._active_since = "started", parse(event.timestamp)
+        for call in self.unfinished:
+            if call.phase == "answered":
+                call.phase = "resumed"
+
+    def _on_recovered(self, event: Event) -> None:
+        self.recoveries += 1
+        self.lost_executions += event.data.get("reason") == "execution_ended"
+        self.has_partial_message = False
+
+    def _on_ended(self, event: Event) -> None:
+        self.status, self.terminal = _END_STATUS[event.type], event
+
+
+_END_STATUS: Mapping[str, RunStatus] = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.canceled": "canceled",
+}
+_HANDLERS: Mapping[str, Callable[[History, Event], None]] = {
+    "agent.reasoning.delta": History._on_delta,
+    "agent.response.delta": History._on_delta,
+    "agent.message.completed": History._on_message,
+    "agent.tool_call.started": History._on_call_started,
+    "agent.tool_call.completed": History._on_call_done,
+    "agent.tool_call.failed": History._on_call_done,
+    "agent.human_feedback.requested": History._on_input_requested,
+    "approval_request.created": History._on_input_requested,
+    "agent.human_feedback.received": History._on_input_closed,
+    "approval_request.resolved": History._on_input_closed,
+    "input_request.expired": History._on_input_closed,
+    "run.started": History._on_started,
+    "run.paused": History._on_paused,
+    "run.resumed": History._on_resumed,
+    "run.recovered": History._on_recovered,
+    "run.completed": History._on_ended,
+    "run.failed": History._on_ended,
+    "run.canceled": History._on_ended,
+}
