@@ -21,6 +21,7 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.errors import OutputInvalidError
+from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
@@ -143,7 +144,7 @@ def message_event(reply: Reply, iteration: int, truncated_by: str = "") -> NewEv
     `truncated_by` names the limit that cut the message off. The event then has only the text: the
     tool calls may be incomplete, and the reasoning lacks the provider's signature.
     """
-    data: dict[str, Any] = {
+    data: MessageCompleted = {
         "object": "agent.message",
         "content": reply.turn.content,
         "iteration": iteration,
@@ -157,7 +158,7 @@ def message_event(reply: Reply, iteration: int, truncated_by: str = "") -> NewEv
     if reply.cost_usd is not None:
         data["usage"]["cost_usd"] = to_number(reply.cost_usd)
     if truncated_by:
-        return NewEvent(type="agent.message.completed", data=data | {"truncated_by": truncated_by})
+        return NewEvent(type="agent.message.completed", data={**data, "truncated_by": truncated_by})
     if reply.turn.tool_calls:
         data["tool_calls"] = [
             {"id": call.id, "name": call.name, "input": call.input}
@@ -171,7 +172,7 @@ def message_event(reply: Reply, iteration: int, truncated_by: str = "") -> NewEv
     return NewEvent(type="agent.message.completed", data=data)
 
 
-def plain_answer(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def plain_answer(reply: MessageCompleted) -> Mapping[str, Any] | None:
     """The output that a reply, by its event's data, is by itself where no schema asks for more."""
     if reply.get("tool_calls") or reply.get("truncated_by"):
         return None

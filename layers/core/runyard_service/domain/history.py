@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
+from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
@@ -20,9 +21,9 @@ def _failed_by_expiry(request: InputRequestState) -> bool:
     return request.answer is not None and request.answer.data.get("on_expiry") == "fail"
 
 
-def usage_of_message(data: Mapping[str, Any]) -> Usage:
+def usage_of_message(data: MessageCompleted) -> Usage:
     """What a reply has used, by its event: one step, and the tokens and USD that were reported."""
-    usage = data.get("usage", {})
+    usage: Mapping[str, Any] = data.get("usage", {})
     cost = usage.get("cost_usd")
     return Usage(
         input_tokens=usage.get("input_tokens", 0),
@@ -162,7 +163,7 @@ class History:
         self.has_partial_message = True
 
     def _on_message(self, event: Event) -> None:
-        data = event.data
+        data = cast(MessageCompleted, event.data)
         step = StepRecord(message=data)
         for call in data.get("tool_calls", ()):
             state = ToolCallState(call["id"], call["name"], call["input"], data["iteration"])
@@ -197,8 +198,8 @@ class History:
         if request.call is not None:
             request.call.phase, request.call.answer = "answered", event
         elif event.data.get("is_approved"):
-            new_limit = event.data["effective_params"]["new_limit"]
-            self.limit_overrides[request.limit] = from_number(new_limit)
+            params: LimitParams = event.data["effective_params"]
+            self.limit_overrides[request.limit] = from_number(params["new_limit"])
             self.truncated_by = ""
 
     def _on_started(self, event: Event) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
 from runyard_service.domain.events import Event
 
 CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
@@ -49,7 +50,7 @@ class ToolCallState:
 class StepRecord:
     """One reply of the model and the calls that it asked for, in its order."""
 
-    message: Mapping[str, Any]
+    message: MessageCompleted
     calls: list[ToolCallState] = field(default_factory=list)
 
     @property
@@ -73,5 +74,11 @@ class InputRequestState:
 
     @property
     def limit(self) -> str:
-        """The name of the limit that it is about; empty where it is about a call."""
-        return "" if self.call else str(self.event.data["params"]["limit"])
+        """The name of the limit that a person may raise; empty for a request about a call."""
+        return "" if self.call else self.limit_params["limit"]
+
+    @property
+    def limit_params(self) -> LimitParams:
+        """The `params` of a request about a limit."""
+        params: LimitParams = self.event.data["params"]
+        return params

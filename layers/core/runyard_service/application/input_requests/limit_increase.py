@@ -83,7 +83,7 @@ def raise_if_denied(history: History) -> None:
     if request is None or request.answer is None:
         return
     reason = request.answer.data.get("feedback")
-    limit = format_decimal(from_number(request.event.data["params"]["current_limit"]))
+    limit = format_decimal(from_number(request.limit_params["current_limit"]))
     message = f"a person did not raise the run's limit of {limit} {WORDS[request.limit][1]}"
     raise LimitExceededError(f"{message}: {reason}" if reason else message)
 

@@ -5,13 +5,14 @@ reads on, and its owner decides anew from the longer history.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from runyard_service.adapters.dynamodb.attributes import Change
 from runyard_service.adapters.dynamodb.started_runs import RESUMED_TYPE, STARTED_TYPE
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
+from runyard_service.domain.event_payloads import MessageCompleted, RecoveredPayload
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.history import History, usage_of_message
 from runyard_service.domain.runs import Run, RunStatus, Usage, shown_usage
@@ -63,7 +64,8 @@ class Journal:
 
     def recovered_event(self, reason: str) -> NewEvent:
         """What says that the run is taken up again: what it had published of a reply is void."""
-        data = {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
+        attempt = self.history.recoveries + 1
+        data: RecoveredPayload = {"id": self.run.id, "reason": reason, "attempt": attempt}
         return NewEvent(type="run.recovered", data=data)
 
     def start(self) -> None:
@@ -100,7 +102,7 @@ class Journal:
         """
         ended_at, usage = stamp(), self.history.usage
         if reply:
-            usage = usage.plus(usage_of_message(reply[-1].data))
+            usage = usage.plus(usage_of_message(cast(MessageCompleted, reply[-1].data)))
         data = {"output": output, "usage": shown_usage(usage, self.run.started_at, ended_at)}
         draft = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
         ended = self._ended("completed", usage, ended_at, output=output)

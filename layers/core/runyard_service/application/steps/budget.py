@@ -183,7 +183,7 @@ def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
 
 def _reported(history: History) -> TokenUsage | None:
     """What the provider counted for the newest reply, where it did."""
-    usage = history.current.message.get("usage", {}) if history.current else {}
-    if not usage.get("input_tokens"):
+    usage = history.current.message.get("usage") if history.current else None
+    if not usage or not usage.get("input_tokens"):
         return None
     return TokenUsage(usage["input_tokens"], usage.get("output_tokens", 0))

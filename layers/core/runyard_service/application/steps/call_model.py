@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import cast
 
 from runyard_service.adapters.dynamodb.attributes import Change
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
@@ -19,6 +20,7 @@ from runyard_service.application.steps.genai_spans import chat_span
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import LimitExceededError, ModelUnavailableError
+from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.events import NewEvent
 from runyard_service.outbound.circuit_breaker import tried_last
 
@@ -101,7 +103,7 @@ async def _record(ctx: RunContext, drafts: Sequence[NewEvent], changes: Sequence
 
     That its calls begin, or that the run ends with it: one write fewer, and no moment between.
     """
-    reply = drafts[-1].data
+    reply = cast(MessageCompleted, drafts[-1].data)
     output = None if ctx.snapshot.definition.output_schema else plain_answer(reply)
     if output is not None and _are_short(drafts):
         await ctx.journal.complete(output, drafts, changes)

@@ -22,6 +22,11 @@ from runyard_service.application.steps.next_action import (
 )
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
+from runyard_service.domain.event_payloads import (
+    ErrorInfo,
+    MessageCompleted,
+    ToolCallPayload,
+)
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
@@ -70,7 +75,7 @@ def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> lis
     ]
 
 
-def start_events_for(ctx: RunContext, reply: Mapping[str, Any]) -> list[NewEvent]:
+def start_events_for(ctx: RunContext, reply: MessageCompleted) -> list[NewEvent]:
     """What says that the calls of a new reply begin, to be put together with the reply.
 
     Nothing where they may not begin at once: the working time is over, or this worker's own soon
@@ -170,20 +175,21 @@ def _resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWitho
 def _completed_event(
     ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any], result: str
 ) -> NewEvent:
-    data = _call_payload(ctx, call, call_input) | {"result": result}
+    data: ToolCallPayload = {**_call_payload(ctx, call, call_input), "result": result}
     return NewEvent(type="agent.tool_call.completed", data=data)
 
 
 def _failed_event(
     ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any], code: str, message: str
 ) -> NewEvent:
-    data = _call_payload(ctx, call, call_input) | {"error": {"code": code, "message": message}}
+    error: ErrorInfo = {"code": code, "message": message}
+    data: ToolCallPayload = {**_call_payload(ctx, call, call_input), "error": error}
     return NewEvent(type="agent.tool_call.failed", data=data)
 
 
 def _call_payload(
     ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+) -> ToolCallPayload:
     return {
         "id": call.id,
         "object": "agent.tool_call",

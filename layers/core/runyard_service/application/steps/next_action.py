@@ -25,6 +25,7 @@ from runyard_service.agents.definitions.models import (
 from runyard_service.agents.definitions.schemas import faults_of
 from runyard_service.agents.models.base import INVALID_ARGUMENTS
 from runyard_service.domain.errors import FinalError, InputExpiredError, ToolInDoubtError
+from runyard_service.domain.event_payloads import InterruptedCallParams
 from runyard_service.domain.input_requests import RequestType
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
@@ -234,8 +235,8 @@ def _execute_or_ask(
 def _input_in_doubt(call: ToolCallState) -> Mapping[str, Any]:
     """The arguments that the doubt was about: an approval before it may have changed them."""
     assert call.request is not None
-    shown: Mapping[str, Any] = call.request.data["params"]["input"]
-    return shown
+    params: InterruptedCallParams = call.request.data["params"]
+    return params["input"]
 
 
 def _denial(reason: Any) -> str:
