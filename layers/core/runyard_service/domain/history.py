@@ -40,8 +40,7 @@ class History:
     `limit_overrides` has the limits that a person raised. `truncated_by` names the limit that cut
     off the newest message, until a person raises that limit. `lost_executions` counts executions
     that ended without ending the run since its last progress. `durable_events` are the events
-    without the deltas: `from_checkpoint` needs no other. `size_chars` is the length of their data
-    as text.
+    without the deltas. `size_chars` is the length of their data as text.
     """
 
     def __init__(self) -> None:
