@@ -24,7 +24,7 @@ from runyard_service.agents.models.base import ModelEvent, ModelRequest
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps.advance_run import advance_run
-from runyard_service.application.steps.run_context import Worker
+from runyard_service.application.steps.run_context import WorkerDeps
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
@@ -94,7 +94,7 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
         started_at=stamp(),
     )
     stores.runs.create(run)
-    worker = Worker(
+    worker = WorkerDeps(
         stores=stores,
         model_for=lambda used: Watched(used, asked),
         tools=ToolEnvironment({}),

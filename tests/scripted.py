@@ -8,8 +8,8 @@ from runyard_service.agents.definitions.models import AgentDefinition, Limits, R
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.request_input import request_input
-from runyard_service.application.steps.advance_run import Advance
-from runyard_service.application.steps.run_context import Worker
+from runyard_service.application.steps.advance_run import AdvanceResult
+from runyard_service.application.steps.run_context import WorkerDeps
 from runyard_service.domain.runs import Execution
 
 
@@ -37,9 +37,9 @@ def scripted_agent(
     return Snapshot(definition=definition, route=route, route_id="scripted", script=script)
 
 
-def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> Worker:
+def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> WorkerDeps:
     """A worker that puts each delta at once, and keeps a second to record results in."""
-    return Worker(
+    return WorkerDeps(
         stores=stores,
         model_for=lambda used: model_for(used.route, used.script, None),
         tools=tools or ToolEnvironment({}),
@@ -49,12 +49,12 @@ def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> Wor
 
 
 def ask(
-    stores: Stores, execution: Execution, token: str = "token", met: Advance | None = None
+    stores: Stores, execution: Execution, token: str = "token", met: AdvanceResult | None = None
 ) -> bool:
     """One invocation of request_input: about the limit that was `met`, or behind the newest event.
 
     Gives whether it waits.
     """
     if met is None:
-        met = Advance("needs_input", limit_at=stores.log.last(execution.run_id)[0])
+        met = AdvanceResult("needs_input", limit_at=stores.log.last(execution.run_id)[0])
     return request_input(stores, execution, token, met.limit, met.limit_at)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.runs import Run
 from tests.artifacts.heavy_runs import LARGEST_INPUT_BYTES, LARGEST_RESULT_BYTES, Heavy, text
 
@@ -23,19 +23,19 @@ class Logs:
 
 def logs(heavy: Heavy, events: int) -> Logs:
     """The two; `events` is how many the long one has."""
-    delta = Draft(
+    delta = NewEvent(
         "agent.response.delta",
         {"object": "agent.response", "delta": text(300), "iteration": 1},
     )
-    result = Draft("agent.message.completed", {"content": text(LARGEST_RESULT_BYTES)})
+    result = NewEvent("agent.message.completed", {"content": text(LARGEST_RESULT_BYTES)})
     return Logs(_ended(heavy, delta, events), _ended(heavy, result, 6))
 
 
-def _ended(heavy: Heavy, draft: Draft, events: int) -> Run:
+def _ended(heavy: Heavy, draft: NewEvent, events: int) -> Run:
     run, log, last = heavy.run(), heavy.stores.log, 0
     while last < events:
         last = log.append(run.id, last, [draft] * min(1000, events - last))[-1].sequence
-    log.append(run.id, last, [Draft("run.failed", {"id": run.id})])
+    log.append(run.id, last, [NewEvent("run.failed", {"id": run.id})])
     return run
 
 

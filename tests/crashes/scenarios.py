@@ -62,7 +62,7 @@ def _vanish_for_good(journey: Journey) -> None:
     """The last of the executions that a run is given is lost, too."""
     journal = Journal.open(journey.world.stores, journey.run_id)
     while journal.history.lost_executions < MAX_LOST_EXECUTIONS:
-        journal.append([journal.recovered("execution_ended")])
+        journal.append([journal.recovered_event("execution_ended")])
     for execution in journey.executions:
         del journey.world.machine.executions[execution.name]
     journey.sweep()

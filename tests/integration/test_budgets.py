@@ -79,10 +79,10 @@ def test_a_run_that_meets_a_limit_asks_whether_to_go_on(
     asked = service.wait(run_id, "awaiting_input", "failed", "completed")
     [request] = asked["input_requests"]
     assert request["type"] == "approval_request"
-    params = {"limit": name, "used": used, "limit_now": limit, "raised_to": limit * 2}
+    params = {"limit": name, "used": used, "current_limit": limit, "new_limit": limit * 2}
     assert request["params"] == params
-    assert request["editable_params"] == ["raised_to"]
-    assert service.answer(asked, is_approved=True, params={"raised_to": 5000}).status_code == 200
+    assert request["editable_params"] == ["new_limit"]
+    assert service.answer(asked, is_approved=True, params={"new_limit": 5000}).status_code == 200
     done = service.wait(run_id, "completed", "failed")
     assert done["status"] == "completed", done
     events = service.events(run_id)
@@ -126,13 +126,13 @@ def test_a_limit_is_asked_about_again_when_the_raised_one_is_met(
     seen = asked["input_requests"][0]["id"]
     while (again := service.wait(asked["id"], "awaiting_input"))["input_requests"][0]["id"] == seen:
         pass
-    assert again["input_requests"][0]["params"]["limit_now"] == 2
+    assert again["input_requests"][0]["params"]["current_limit"] == 2
     assert service.answer(again, is_approved=True).status_code == 200
     assert service.wait(asked["id"], "completed")["usage"]["steps"] == 3
 
 
 @pytest.mark.parametrize(
-    ("raised_to", "fault"),
+    ("new_limit", "fault"),
     [
         (2, "must be above what is used"),
         (-1, "must be above what is used"),
@@ -143,12 +143,12 @@ def test_a_limit_is_asked_about_again_when_the_raised_one_is_met(
     ],
 )
 def test_a_limit_cannot_be_raised_to_what_is_none(
-    service: Service, start: Start, raised_to: Any, fault: str
+    service: Service, start: Start, new_limit: Any, fault: str
 ) -> None:
     asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
-    refused = service.answer(asked, is_approved=True, params={"raised_to": raised_to})
+    refused = service.answer(asked, is_approved=True, params={"new_limit": new_limit})
     assert refused.status_code == 400
-    assert refused.json()["error"]["details"] == {"params.raised_to": fault}
+    assert refused.json()["error"]["details"] == {"params.new_limit": fault}
     other = service.answer(asked, is_approved=True, params={"limit": "usd"})
     assert other.json()["error"]["details"] == {"params.limit": "cannot be changed"}
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
@@ -170,7 +170,7 @@ def test_a_reply_that_was_cut_off_is_given_again(service: Service, start: Start)
     assert done["output"] == {"content": "The short one."}
     assert done["usage"]["output_tokens"] == 500 + 10
     replies = [
-        event["data"].get("cut_by")
+        event["data"].get("truncated_by")
         for event in service.events(asked["id"])
         if event["type"] == "agent.message.completed"
     ]

@@ -29,7 +29,7 @@ from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.clock import stamp, stamp_in
 from runyard_service.domain.errors import AppendConflictError, StoreUnavailableError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from tests.door import services_of
@@ -82,8 +82,8 @@ def ended_run(
 ) -> Run:
     """A run that says the same everywhere, and was carried by nobody."""
     journal = begun_run(stores, project_id, said, **fields)
-    journal.append([Draft("agent.response.delta", {"delta": CANARY})])
-    journal.append([Draft("agent.response.delta", {"delta": said})])
+    journal.append([NewEvent("agent.response.delta", {"delta": CANARY})])
+    journal.append([NewEvent("agent.response.delta", {"delta": said})])
     journal.complete({"content": said})
     found = stores.runs.get(journal.run.id)
     assert found is not None
@@ -233,7 +233,7 @@ def test_a_worker_that_was_thought_dead_still_loses_its_append(
     delete_run(stores, run.id)
     assert stores.runs.get(run.id) is None
     assert stores.runs.many([run.id]) == []
-    draft = Draft("agent.response.delta", {"delta": "late"})
+    draft = NewEvent("agent.response.delta", {"delta": "late"})
     for seen in range(4):
         with pytest.raises(AppendConflictError):
             stores.log.append(run.id, seen, [draft])

@@ -19,19 +19,19 @@ from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import AppendConflictError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 
 
-def delta(text: str) -> Draft:
-    return Draft(type="agent.response.delta", data={"delta": text})
+def delta(text: str) -> NewEvent:
+    return NewEvent(type="agent.response.delta", data={"delta": text})
 
 
-END = Draft(type="run.completed", data={"status": "completed"})
+END = NewEvent(type="run.completed", data={"status": "completed"})
 
 
-def append_until_done(log: EventLog, run_id: str, drafts: list[Draft]) -> int:
+def append_until_done(log: EventLog, run_id: str, drafts: list[NewEvent]) -> int:
     """Append as the rule demands, reading on after each loss; gives the first sequence, or 0."""
     last, ended = log.last(run_id)
     while not ended:

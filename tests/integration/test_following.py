@@ -16,11 +16,11 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.application.streams.follow_events import FollowedRuns
 from runyard_service.application.streams.tail import PAGE_BATCHES, TailPace, next_batches
 from runyard_service.domain.errors import StoreRefusedError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
 
 PACE = TailPace(first_pause=0.005, longest_pause=0.02)
-END = Draft(type="run.completed", data={})
+END = NewEvent(type="run.completed", data={})
 
 
 def on_a_loop(
@@ -61,11 +61,11 @@ class Lagging:
                 yield batch
 
 
-def delta(number: int) -> Draft:
-    return Draft(type="agent.response.delta", data={"delta": str(number)})
+def delta(number: int) -> NewEvent:
+    return NewEvent(type="agent.response.delta", data={"delta": str(number)})
 
 
-async def append(stores: Stores, run_id: str, last: int, drafts: Sequence[Draft]) -> int:
+async def append(stores: Stores, run_id: str, last: int, drafts: Sequence[NewEvent]) -> int:
     events = await asyncio.to_thread(stores.log.append, run_id, last, drafts)
     return events[-1].sequence
 
@@ -271,7 +271,7 @@ async def test_what_is_not_live_ends_behind_what_is_there(stores: Stores) -> Non
 async def test_a_page_is_a_megabyte_at_the_most(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     # Each is a batch of its own; all together, they are more than two pages.
-    large = Draft(type="agent.response.delta", data={"delta": "x" * 60_000})
+    large = NewEvent(type="agent.response.delta", data={"delta": "x" * 60_000})
     last = await append(stores, run_id, 0, [large] * 40)
     pages = stores.log.read(run_id)
     sizes = []

@@ -14,7 +14,7 @@ from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history import History
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
@@ -32,17 +32,17 @@ def run(stores: Stores) -> Run:
     return run
 
 
-def step(iteration: int) -> list[Draft]:
+def step(iteration: int) -> list[NewEvent]:
     """The events of one step."""
     call = {"id": new_id(), "name": "look", "input": {"at": "größe"}}
     delta = {"object": "agent.response", "delta": "x", "iteration": iteration}
     reply = {"content": "xx", "iteration": iteration, "tool_calls": [call]}
     made = {"id": call["id"], "input": call["input"], "iteration": iteration}
     return [
-        *[Draft(type="agent.response.delta", data=delta)] * 2,
-        Draft(type="agent.message.completed", data=reply),
-        Draft(type="agent.tool_call.started", data=made),
-        Draft(type="agent.tool_call.completed", data={**made, "result": "seen\n"}),
+        *[NewEvent(type="agent.response.delta", data=delta)] * 2,
+        NewEvent(type="agent.message.completed", data=reply),
+        NewEvent(type="agent.tool_call.started", data=made),
+        NewEvent(type="agent.tool_call.completed", data={**made, "result": "seen\n"}),
     ]
 
 
@@ -124,7 +124,7 @@ def test_what_a_process_remembers_is_bounded(
 ) -> None:
     warm = cold(stack)
     journal = Journal.open(warm, run.id)
-    monkeypatch.setattr(history_cache, "MAX_CHARACTERS", journal.history.characters * 2 + 1)
+    monkeypatch.setattr(history_cache, "MAX_CHARACTERS", journal.history.size_chars * 2 + 1)
     for name in (run.id, "second", "third"):
         warm.histories.give_back(name, journal.history)
     read_from.clear()
@@ -154,7 +154,7 @@ def run_ahead(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
     journal = Journal.open(stores, run.id)
     ahead = journal.history
     [last] = journal.stores.log.append(new_id(), ahead.last, [step(1)[-1]])
-    assert Checkpoints(Bucket(bucket, lambda: s3)).keep(run.id, [*ahead.kept, last])
+    assert Checkpoints(Bucket(bucket, lambda: s3)).keep(run.id, [*ahead.durable_events, last])
 
 
 def other_form(body: bytes) -> bytes:

@@ -22,7 +22,7 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes.process import Part
 from runyard_dev.stack_plan import web_command
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from tests.door import served, services_of
 from tests.service import Service
 
@@ -78,7 +78,7 @@ def long_run(service: Service, stores: Stores, door: Door) -> str:
     """A run of more than 100,000 events that has ended; the door is warm."""
     run_id = str(service.create({"ticket_subject": "Help!"})["id"])
     last = len(service.events(run_id))
-    delta = Draft(
+    delta = NewEvent(
         type="agent.response.delta", data={"delta": "some ten words of a long story " * 5}
     )
     for _ in range(EVENTS // 1000):

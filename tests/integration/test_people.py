@@ -274,7 +274,7 @@ def test_a_question_that_fails_the_run_does_not_wait_for_the_others(
     failed = people.wait(run["id"], "failed")
     assert failed["error"] == {
         "code": "input_expired",
-        "message": "nobody answered ask_or_fail in time",
+        "message": "input request for ask_or_fail expired",
     }
     assert people.answer(run, feedback="late").status_code == 409
     assert faults_of_run(stores, run["id"]) == []

@@ -18,7 +18,7 @@ from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.application.steps import retries
 from runyard_service.application.steps.advance_run import advance_run
-from runyard_service.application.steps.run_context import Worker
+from runyard_service.application.steps.run_context import WorkerDeps
 from runyard_service.domain.errors import ModelUnavailableError
 from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
@@ -66,7 +66,7 @@ class Bench:
         self.stores = stores
         self.tool = tool
         self.circuits = Circuits()
-        self.worker = Worker(
+        self.worker = WorkerDeps(
             stores=stores,
             model_for=lambda used: GuardedModel(
                 model_for(used.route, used.script, "key"), self.circuits.of(used.route.model)
@@ -187,7 +187,7 @@ def test_a_tool_that_asks_for_more_time_than_the_step_has_is_not_waited_for(
     bench: Bench, retry_after: str, seconds: float
 ) -> None:
     """The step has 10 seconds, of which a call may take 5 and its record 1."""
-    bench.worker = Worker(
+    bench.worker = WorkerDeps(
         bench.stores, bench.worker.model_for, bench.worker.tools, reserve_seconds=1
     )
     bench.tool.answers = [(429, {"retry-after": retry_after}), (200, {})]

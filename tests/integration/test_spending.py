@@ -27,14 +27,14 @@ from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import AppendConflictError, SupersededError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Execution, Run
 from tests.machines import orchestrator_of
 from tests.recorded import recorded_run
 
 NOTHING = (Decimal(0), Decimal(0))
-REPLY = Draft(type="agent.message.completed", data={"content": "", "iteration": 1})
+REPLY = NewEvent(type="agent.message.completed", data={"content": "", "iteration": 1})
 
 
 def new_cap(usd: str, agent: str = "") -> DailyCap:

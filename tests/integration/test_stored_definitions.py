@@ -27,7 +27,7 @@ from runyard_service.application.steps.budget import Budget
 from runyard_service.application.steps.next_action import next_action
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
-from runyard_service.domain.steps import Call
+from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 OBJECT = {"type": "object"}
 PARAMETERS = {"type": "object", "properties": {"amount": {}, "note": {"type": "string"}}}
@@ -190,10 +190,10 @@ def behaviour(snapshot: Snapshot) -> Mapping[str, Any]:
     inputs: list[dict[str, Any]] = [{"amount": amount} for amount in AMOUNTS]
     inputs += [{}, {"prompt": "Which?"}, {"prompt": "Which?", "choices": ["a"]}]
     actions = [
-        next_action(definition, Call("c", tool.name, call_input, 1, "started"), begun_here)
+        next_action(definition, ToolCallState("c", tool.name, call_input, 1, "started"), origin)
         for tool in definition.tools
         for call_input in inputs
-        for begun_here in (True, False)
+        for origin in CallOrigin
     ]
     run = Run.model_validate(
         {

@@ -18,7 +18,7 @@ from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIO
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.application.steps.advance_run import Advance, advance_run
+from runyard_service.application.steps.advance_run import AdvanceResult, advance_run
 from runyard_service.domain import clock, input_requests
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Execution, Run
@@ -80,7 +80,7 @@ class Bench:
         wanted = NewRun(org_id="o", project_id="swept", input={"x": 1})
         return start_run(self.stores, self.machine, snapshot, wanted)
 
-    def advance(self, run: Run) -> Advance:
+    def advance(self, run: Run) -> AdvanceResult:
         """One invocation of run_step."""
         return run_async(advance_run(self.worker, self.record(run).carried_by, 700))
 
@@ -210,7 +210,7 @@ def test_a_run_that_nobody_answers_in_its_time_to_wait_fails(
     bench.sweep()
     assert bench.recoveries(run) == ["wait_overdue"]
     assert bench.advance(run).outcome == "finished"
-    error = {"code": "input_expired", "message": "nobody answered ask_human in time"}
+    error = {"code": "input_expired", "message": "input request for ask_human expired"}
     assert bench.record(run).error == error
     [request] = bench.stores.input_requests.of_run(run.id)
     assert request.state == "expired"

@@ -14,7 +14,7 @@ from runyard_service.agents.models.provider_clients import _bedrock_client
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps import call_model
 from runyard_service.application.steps.advance_run import advance_run
-from runyard_service.application.steps.run_context import Worker
+from runyard_service.application.steps.run_context import WorkerDeps
 from runyard_service.domain.errors import ModelUnavailableError, ReplyTruncatedError
 from runyard_service.domain.events import Event
 from runyard_service.domain.history import History
@@ -123,7 +123,7 @@ def advance(stores: Stores, purged: list[str]) -> Iterator[Advance]:
     with LoopbackServer(take) as server:
 
         def carry(run: Run) -> list[Event]:
-            worker = Worker(
+            worker = WorkerDeps(
                 stores=stores,
                 model_for=lambda used: model_for(
                     used.route, None, None if used.route.provider == "bedrock" else "key"
@@ -243,7 +243,7 @@ def test_a_budget_that_cuts_a_reply_off_is_met_as_before(stores: Stores, advance
         assert len(server.received) == 1
     assert events[-1].data["error"]["code"] == "limit_exceeded"
     (reply,) = replies_in(events)
-    assert (reply.data["truncated"], reply.data["cut_by"]) == (True, "tokens")
+    assert (reply.data["truncated"], reply.data["truncated_by"]) == (True, "tokens")
 
 
 def test_a_worker_that_takes_the_run_up_again_says_and_counts_the_same(
@@ -257,7 +257,7 @@ def test_a_worker_that_takes_the_run_up_again_says_and_counts_the_same(
             advance(run)
         # What a new process reads from the log is what the lost one knew.
         lost = History.of(stores.log.events(run.id))
-        restored = History.restored(lost.kept)
+        restored = History.from_checkpoint(lost.durable_events)
         agent = agent_at(server, max_output_tokens=20).definition
         assert request_for(agent, run, restored) == request_for(agent, run, lost)
         assert restored.unfinished == []

@@ -19,7 +19,7 @@ from runyard_service.adapters.sqs import DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
 from runyard_service.adapters.stream_records import image_of, item_of
 from runyard_service.application.webhooks.publish_events import Publisher, publish_events
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import is_id, new_id
 from tests.conftest import merged_agents
 from tests.servers.loopback import Exchange, LoopbackServer, Received
@@ -458,7 +458,9 @@ def test_a_batch_that_was_compressed_is_told_too(
     run = told_stores.runs.get(run_id)
     assert run is not None
     # No verb appends behind an end, and the log itself does not mind: a batch long enough to pack.
-    drafts = [Draft("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)]
+    drafts = [
+        NewEvent("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)
+    ]
     last, _ = told_stores.log.last(run_id)
     told_stores.log.append(run_id, last, drafts)
     # The run's own batches may be packed as well.

@@ -24,10 +24,10 @@ from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.application.steps.advance_run import Advance, advance_run
+from runyard_service.application.steps.advance_run import AdvanceResult, advance_run
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import AppendConflictError, SupersededError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Execution, Run
@@ -94,7 +94,7 @@ class Bench:
         wanted = NewRun(org_id="o", project_id=self.project_id, input={"case": case})
         return start_run(self.stores, self.orchestrator, self.snapshot, wanted)
 
-    def advance(self, run: Run, seconds: float = 700) -> Advance:
+    def advance(self, run: Run, seconds: float = 700) -> AdvanceResult:
         """One invocation of run_step."""
         return asyncio.run(advance_run(self.worker, run.carried_by, seconds))
 
@@ -104,7 +104,7 @@ class Bench:
         self.snapshot = self.snapshot.model_copy(update={"definition": definition})
         return self
 
-    def ask(self, run: Run, token: str = "token", met: Advance | None = None) -> bool:
+    def ask(self, run: Run, token: str = "token", met: AdvanceResult | None = None) -> bool:
         """One invocation of request_input, about the limit that was met, if any was."""
         return ask(self.stores, run.carried_by, token, met)
 
@@ -280,7 +280,7 @@ def test_calls_wait_where_the_time_was_over_before_they_began(bench: Bench) -> N
     journal.start()
     call = {"id": new_id(), "name": "lookup", "input": {"customer_id": "customer-1"}}
     reply = {"content": "", "iteration": 1, "tool_calls": [call]}
-    journal.append([Draft(type="agent.message.completed", data=reply)])
+    journal.append([NewEvent(type="agent.message.completed", data=reply)])
     time.sleep(1.1)
     met = bench.advance(run)
     assert met.limit == "wall_clock_seconds"
@@ -288,7 +288,7 @@ def test_calls_wait_where_the_time_was_over_before_they_began(bench: Bench) -> N
     assert bench.types(run)[-2:] == ["approval_request.created", "run.paused"]
     [request] = bench.stores.input_requests.open_of_run(run.id)
     approved = Answer(
-        type=request.type, request_id=request.id, is_approved=True, params={"raised_to": 600}
+        type=request.type, request_id=request.id, is_approved=True, params={"new_limit": 600}
     )
     submit_input(bench.stores, bench.orchestrator, run.id, approved, "somebody")
     bench.advance(run)

@@ -18,7 +18,7 @@ from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.start_next_execution import go_on
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.application.steps.advance_run import advance_run
-from runyard_service.application.steps.run_context import Worker
+from runyard_service.application.steps.run_context import WorkerDeps
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import RetryableError
 from runyard_service.domain.events import Event
@@ -90,7 +90,7 @@ class Game:
         """One invocation of run_step; `then` is told whether it succeeded."""
 
         def work(stores: Stores) -> None:
-            worker = Worker(stores, _model, self._tools, flush_seconds=0, reserve_seconds=1)
+            worker = WorkerDeps(stores, _model, self._tools, flush_seconds=0, reserve_seconds=1)
             advance = asyncio.run(advance_run(worker, execution, 700))
             # Also by a worker that was thought dead.
             go_on(self.machine, execution, advance)

@@ -79,7 +79,7 @@ def has_ended(game: Game, run: Run) -> bool:
 def _answer(request: InputRequest, how: int) -> tuple[Answer, dict[str, Any]]:
     made = partial(Answer, type=request.type, request_id=request.id)
     if request.type == "approval_request":
-        name = "raised_to" if request.tool_call_id is None else "amount"
+        name = "new_limit" if request.tool_call_id is None else "amount"
         edits = {name: 50 + how} if how % 2 and name in request.editable_params else None
         approves = how != 0
         recorded = {

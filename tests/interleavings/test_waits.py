@@ -90,7 +90,7 @@ def test_nobody_says_whether_a_limit_may_be_raised(game: Game) -> None:
     assert ended is not None
     assert ended.error == {
         "code": "input_expired",
-        "message": "nobody said in time whether the run's limit may be raised",
+        "message": "input request to raise a limit expired",
     }
     game.check(run)
 

@@ -6,15 +6,15 @@ import pytest
 
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.application.steps.next_action import (
-    Ask,
     Execute,
-    Settle,
-    Stop,
-    Wait,
+    FailRun,
+    KeepWaiting,
+    RequestInput,
+    ResolveWithoutCall,
     next_action,
 )
-from runyard_service.domain.events import Draft, Event, placed
-from runyard_service.domain.steps import Call, CallPhase
+from runyard_service.domain.events import Event, NewEvent, placed
+from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
 
 PARAMETERS = {
     "type": "object",
@@ -47,36 +47,36 @@ def definition(**tool: Any) -> AgentDefinition:
 APPROVAL = {"prompt": "Pay {{ input.amount }}?", "editable": ["amount"]}
 
 
-def call(phase: CallPhase, name: str = "pay", **fields: Any) -> Call:
-    return Call("c1", name, fields.pop("input", {"amount": 5}), 1, phase, **fields)
+def call(phase: CallPhase, name: str = "pay", **fields: Any) -> ToolCallState:
+    return ToolCallState("c1", name, fields.pop("input", {"amount": 5}), 1, phase, **fields)
 
 
 def event(kind: Any, **data: Any) -> Event:
-    return placed([Draft(type=kind, data=data)], after=0)[0]
+    return placed([NewEvent(type=kind, data=data)], after=0)[0]
 
 
 def test_a_call_that_needs_nobody_is_made() -> None:
-    action = next_action(definition(), call("started"), begun_here=True)
+    action = next_action(definition(), call("started"), CallOrigin.THIS_WORKER)
     assert isinstance(action, Execute)
     assert action.input == {"amount": 5}
 
 
 @pytest.mark.parametrize("effect", ["none", "idempotent"])
 def test_an_interrupted_call_without_harm_is_repeated(effect: str) -> None:
-    action = next_action(definition(effect=effect), call("started"), begun_here=False)
+    action = next_action(definition(effect=effect), call("started"), CallOrigin.UNKNOWN)
     assert isinstance(action, Execute)
 
 
 def test_an_interrupted_unsafe_call_becomes_a_question() -> None:
-    action = next_action(definition(effect="unsafe"), call("started"), begun_here=False)
-    assert isinstance(action, Ask)
+    action = next_action(definition(effect="unsafe"), call("started"), CallOrigin.UNKNOWN)
+    assert isinstance(action, RequestInput)
     assert action.params["choices"] == ["repeat", "skip", "fail"]
 
 
 def test_an_approval_is_asked_for_also_after_an_interruption() -> None:
-    for begun_here in (True, False):
-        action = next_action(definition(approval=APPROVAL), call("started"), begun_here)
-        assert isinstance(action, Ask)
+    for origin in CallOrigin:
+        action = next_action(definition(approval=APPROVAL), call("started"), origin)
+        assert isinstance(action, RequestInput)
         assert (action.type, action.prompt) == ("approval_request", "Pay 5?")
         assert action.editable_params == ("amount",)
 
@@ -85,9 +85,9 @@ def test_an_approval_is_asked_for_also_after_an_interruption() -> None:
 def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> None:
     rule = APPROVAL | {"when": {"amount": {"above": 10}}}
     action = next_action(
-        definition(approval=rule), call("started", input={"amount": amount}), begun_here=True
+        definition(approval=rule), call("started", input={"amount": amount}), CallOrigin.THIS_WORKER
     )
-    assert isinstance(action, Ask) is asked
+    assert isinstance(action, RequestInput) is asked
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> No
     ],
 )
 def test_an_approval_is_asked_for_never_always_or_on_a_condition(mode: Any, asked: bool) -> None:
-    action = next_action(definition(approval=mode), call("started"), begun_here=True)
-    assert isinstance(action, Ask) is asked
+    action = next_action(definition(approval=mode), call("started"), CallOrigin.THIS_WORKER)
+    assert isinstance(action, RequestInput) is asked
 
 
 @pytest.mark.parametrize(
@@ -123,22 +123,22 @@ def test_a_rule_without_a_prompt_names_tool_and_arguments(
     call_input: dict[str, Any], prompt: str
 ) -> None:
     asked = call("started", input=call_input)
-    action = next_action(definition(approval="always"), asked, begun_here=True)
-    assert isinstance(action, Ask)
+    action = next_action(definition(approval="always"), asked, CallOrigin.THIS_WORKER)
+    assert isinstance(action, RequestInput)
     assert (action.prompt, action.params) == (prompt, call_input)
 
 
 def test_a_rule_without_a_prompt_may_have_no_arguments_to_name() -> None:
     free = definition(approval="always", parameters={"type": "object"})
-    action = next_action(free, call("started", input={}), begun_here=True)
-    assert isinstance(action, Ask)
+    action = next_action(free, call("started", input={}), CallOrigin.THIS_WORKER)
+    assert isinstance(action, RequestInput)
     assert action.prompt == "May pay run?"
 
 
 def test_what_runs_is_exactly_what_was_approved() -> None:
     answer = event("approval_request.resolved", is_approved=True, effective_params={"amount": 3})
     resumed = call("resumed", answer=answer)
-    action = next_action(definition(approval=APPROVAL), resumed, begun_here=True)
+    action = next_action(definition(approval=APPROVAL), resumed, CallOrigin.THIS_WORKER)
     assert isinstance(action, Execute)
     assert action.input == {"amount": 3}
 
@@ -146,17 +146,17 @@ def test_what_runs_is_exactly_what_was_approved() -> None:
 def test_an_approved_unsafe_call_that_was_interrupted_is_in_doubt() -> None:
     answer = event("approval_request.resolved", is_approved=True, effective_params={"amount": 3})
     doubt = next_action(
-        definition(approval=APPROVAL), call("resumed", answer=answer), begun_here=False
+        definition(approval=APPROVAL), call("resumed", answer=answer), CallOrigin.UNKNOWN
     )
-    assert isinstance(doubt, Ask)
+    assert isinstance(doubt, RequestInput)
     # ... and when a person says `repeat`, it is the approved arguments that are repeated.
     question = event("agent.human_feedback.requested", id="r2", params=doubt.params)
     again = call(
         "resumed",
-        question=question,
+        request=question,
         answer=event("agent.human_feedback.received", id="r2", feedback="repeat"),
     )
-    action = next_action(definition(approval=APPROVAL), again, begun_here=True)
+    action = next_action(definition(approval=APPROVAL), again, CallOrigin.THIS_WORKER)
     assert isinstance(action, Execute)
     assert action.input == {"amount": 3}
 
@@ -164,26 +164,28 @@ def test_an_approved_unsafe_call_that_was_interrupted_is_in_doubt() -> None:
 def test_a_refusal_is_told_to_the_model_and_not_made() -> None:
     answer = event("approval_request.resolved", is_approved=False, feedback="too much")
     action = next_action(
-        definition(approval=APPROVAL), call("resumed", answer=answer), begun_here=True
+        definition(approval=APPROVAL), call("resumed", answer=answer), CallOrigin.THIS_WORKER
     )
-    assert action == Settle("A person refused this call: too much", "denied")
+    assert action == ResolveWithoutCall("A person refused this call: too much", "denied")
 
 
-@pytest.mark.parametrize(("choice", "kind"), [("skip", Settle), ("fail", Stop)])
+@pytest.mark.parametrize(("choice", "kind"), [("skip", ResolveWithoutCall), ("fail", FailRun)])
 def test_a_doubt_can_be_skipped_or_fail_the_run(choice: str, kind: type) -> None:
     answer = event("agent.human_feedback.received", feedback=choice)
-    assert isinstance(next_action(definition(), call("resumed", answer=answer), True), kind)
+    assert isinstance(
+        next_action(definition(), call("resumed", answer=answer), CallOrigin.THIS_WORKER), kind
+    )
 
 
 def test_an_answer_to_a_question_is_the_calls_result() -> None:
     answer = event("agent.human_feedback.received", feedback={"a": 1})
     asked = call("resumed", "ask_human", input={"prompt": "?"}, answer=answer)
-    assert next_action(definition(), asked, begun_here=False) == Settle('{"a": 1}')
+    assert next_action(definition(), asked, CallOrigin.UNKNOWN) == ResolveWithoutCall('{"a": 1}')
 
 
 @pytest.mark.parametrize("phase", ["asked", "answered"])
 def test_a_call_that_a_person_decides_on_waits(phase: CallPhase) -> None:
-    assert next_action(definition(), call(phase), begun_here=False) == Wait()
+    assert next_action(definition(), call(phase), CallOrigin.UNKNOWN) == KeepWaiting()
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,8 @@ def test_a_call_that_a_person_decides_on_waits(phase: CallPhase) -> None:
 def test_a_call_that_cannot_be_made_is_told_to_the_model(
     name: str, call_input: dict[str, Any], code: str
 ) -> None:
-    action = next_action(definition(), call("started", name, input=call_input), begun_here=True)
-    assert isinstance(action, Settle)
+    action = next_action(
+        definition(), call("started", name, input=call_input), CallOrigin.THIS_WORKER
+    )
+    assert isinstance(action, ResolveWithoutCall)
     assert action.error_code == code

@@ -10,9 +10,9 @@ import pytest
 from runyard_service.agents.definitions.models import Limits, Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest, TokenUsage, UserTurn
 from runyard_service.agents.models.pricing import price_by_route
-from runyard_service.application.steps.budget import SHORTEST_REPLY_TOKENS, Budget, allow
+from runyard_service.application.steps.budget import SHORTEST_REPLY_TOKENS, Budget, fit_to_budget
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
-from runyard_service.domain.events import Draft, placed
+from runyard_service.domain.events import NewEvent, placed
 from runyard_service.domain.history import History
 
 REQUEST = ModelRequest("", [UserTurn("Hello?")], max_output_tokens=1000)
@@ -46,7 +46,7 @@ class Bounded:
 def history_after(**usage: Any) -> History:
     """One reply that used so much."""
     data = {"content": "", "iteration": 1, "usage": usage}
-    return History.of(placed([Draft(type="agent.message.completed", data=data)], after=0))
+    return History.of(placed([NewEvent(type="agent.message.completed", data=data)], after=0))
 
 
 USED = history_after(input_tokens=100, output_tokens=100, cost_usd=300.0)
@@ -57,7 +57,7 @@ def budget(**limits: Any) -> Budget:
 
 
 @pytest.mark.parametrize(
-    ("limits", "most", "longest", "cut_by"),
+    ("limits", "most", "longest", "truncated_by"),
     [
         ({"tokens": 2000}, (800, 1000), 1000, ""),
         ({"tokens": 2000}, (801, 1000), 999, "tokens"),
@@ -71,11 +71,11 @@ def budget(**limits: Any) -> Budget:
     ],
 )
 def test_a_reply_may_be_as_long_as_the_rest_allows(
-    limits: dict[str, Any], most: tuple[int, int], longest: int, cut_by: str
+    limits: dict[str, Any], most: tuple[int, int], longest: int, truncated_by: str
 ) -> None:
     model = Bounded(TokenUsage(*most))
-    allowed = allow(budget(**limits), model, REQUEST, is_capped=False)
-    assert (allowed.request.max_output_tokens, allowed.cut_by) == (longest, cut_by)
+    allowed = fit_to_budget(budget(**limits), model, REQUEST, is_capped=False)
+    assert (allowed.request.max_output_tokens, allowed.truncated_by) == (longest, truncated_by)
     assert allowed.worst_usd == most[0] + 2 * longest
 
 
@@ -93,36 +93,38 @@ def test_a_reply_that_may_not_fit_is_not_asked_for(
     limits: dict[str, Any], most: tuple[int, int], limit: str
 ) -> None:
     with pytest.raises(LimitExceededError, match="may not fit") as caught:
-        allow(budget(**limits), Bounded(TokenUsage(*most)), REQUEST, is_capped=False)
+        fit_to_budget(budget(**limits), Bounded(TokenUsage(*most)), REQUEST, is_capped=False)
     assert caught.value.limit == limit
 
 
 def test_without_a_budget_the_request_is_as_it_was() -> None:
     model = Bounded(TokenUsage(10**9, 10**9))
-    assert allow(budget(), model, REQUEST, is_capped=False).request is REQUEST
+    assert fit_to_budget(budget(), model, REQUEST, is_capped=False).request is REQUEST
     assert model.asked is None
-    capped = allow(budget(), Bounded(TokenUsage(5, 7)), REQUEST, is_capped=True)
+    capped = fit_to_budget(budget(), Bounded(TokenUsage(5, 7)), REQUEST, is_capped=True)
     assert capped.request.max_output_tokens == 7
     assert capped.worst_usd == 19
 
 
 def test_a_reply_that_the_default_length_cuts_off_may_be_followed_by_a_shorter_one() -> None:
     endless = replace(REQUEST, max_output_tokens=None)
-    allowed = allow(budget(tokens=10**6), Bounded(TokenUsage(1, 4096)), endless, is_capped=False)
-    assert (allowed.request.max_output_tokens, allowed.cut_by) == (4096, "max_output_tokens")
+    allowed = fit_to_budget(
+        budget(tokens=10**6), Bounded(TokenUsage(1, 4096)), endless, is_capped=False
+    )
+    assert (allowed.request.max_output_tokens, allowed.truncated_by) == (4096, "max_output_tokens")
     used = {"input_tokens": 1, "output_tokens": 4096}
-    data = {"content": "", "iteration": 1, "usage": used, "cut_by": allowed.cut_by}
+    data = {"content": "", "iteration": 1, "usage": used, "truncated_by": allowed.truncated_by}
     data["truncated"] = True
-    cut = History.of(placed([Draft(type="agent.message.completed", data=data)], after=0))
+    cut = History.of(placed([NewEvent(type="agent.message.completed", data=data)], after=0))
     Budget(Limits(tokens=10**6), cut).check()
 
 
 def test_the_model_is_told_what_the_provider_counted() -> None:
     model = Bounded(TokenUsage(1, 1))
-    allow(budget(tokens=1000), model, REQUEST, is_capped=False)
+    fit_to_budget(budget(tokens=1000), model, REQUEST, is_capped=False)
     assert model.asked == replace(REQUEST, reported=TokenUsage(100, 100))
     uncounted = Budget(Limits(tokens=1000), history_after(input_tokens=0, output_tokens=0))
-    allow(uncounted, model, REQUEST, is_capped=False)
+    fit_to_budget(uncounted, model, REQUEST, is_capped=False)
     assert model.asked == REQUEST
 
 
@@ -132,7 +134,7 @@ def test_money_cannot_be_limited_where_no_price_is_known(
 ) -> None:
     model = Bounded(TokenUsage(1, 1), Route(model="openai:x"))
     with pytest.raises(DefinitionError, match="needs a price"):
-        allow(budget(**limits), model, REQUEST, is_capped=is_capped)
+        fit_to_budget(budget(**limits), model, REQUEST, is_capped=is_capped)
 
 
 @pytest.mark.parametrize(
@@ -166,5 +168,5 @@ def test_a_limit_that_is_met_is_named(limits: dict[str, Any], message: str) -> N
 
 def test_a_raised_limit_takes_the_place_of_the_agents_own() -> None:
     raised = history_after(input_tokens=100, output_tokens=100)
-    raised.raised["tokens"] = Decimal(400)
+    raised.limit_overrides["tokens"] = Decimal(400)
     assert Budget(Limits(tokens=200), raised).left("tokens") == 200

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from runyard_service.agents.conversation import answer_of, reply_draft, request_for
+from runyard_service.agents.conversation import answer_of, message_event, request_for
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
 from runyard_service.agents.models.base import (
     ModelTurn,
@@ -29,7 +29,7 @@ def agent(**fields: Any) -> AgentDefinition:
 
 def after(*replies: Reply, is_cut: bool = True) -> History:
     drafts = [
-        reply_draft(replace(reply, is_cut=is_cut), n) for n, reply in enumerate(replies, start=1)
+        message_event(replace(reply, is_cut=is_cut), n) for n, reply in enumerate(replies, start=1)
     ]
     return History.of(placed(drafts, after=0))
 
@@ -60,7 +60,7 @@ def test_a_text_that_was_cut_off_is_no_answer() -> None:
 def test_calls_and_reasoning_of_a_reply_that_was_cut_off_are_left_out() -> None:
     history = after(TORN)
     assert history.unfinished == []
-    assert "thinking" not in history.exchanges[0].reply
+    assert "thinking" not in history.steps[0].message
 
 
 def test_the_model_is_told_that_its_reply_was_cut_off() -> None:

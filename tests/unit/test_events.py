@@ -8,12 +8,19 @@ import pytest
 
 from runyard_service.adapters.dynamodb.event_log import write_units
 from runyard_service.domain import ids
-from runyard_service.domain.events import EVENT_TYPES, Draft, from_line, line_type, placed, to_line
+from runyard_service.domain.events import (
+    EVENT_TYPES,
+    NewEvent,
+    from_line,
+    line_type,
+    placed,
+    to_line,
+)
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)
 def test_a_type_is_cut_out_of_its_line(kind: str) -> None:
-    event = placed([Draft(type=kind, data={"delta": 'a "quoted" word'})], after=41)[0]  # type: ignore[arg-type]
+    event = placed([NewEvent(type=kind, data={"delta": 'a "quoted" word'})], after=41)[0]  # type: ignore[arg-type]
     line = to_line(event)
     assert line_type(line) == kind
     assert from_line(line) == event
@@ -21,17 +28,17 @@ def test_a_type_is_cut_out_of_its_line(kind: str) -> None:
 
 
 def test_a_line_never_holds_a_line_break() -> None:
-    event = placed([Draft(type="run.started", data={"x": "a\nb\r\u2028c"})], after=0)[0]
+    event = placed([NewEvent(type="run.started", data={"x": "a\nb\r\u2028c"})], after=0)[0]
     assert to_line(event).count(b"\n") == 0
 
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
-    event = placed([Draft(type="run.started", data={"x": "a\ud800b é"})], after=0)[0]
+    event = placed([NewEvent(type="run.started", data={"x": "a\ud800b é"})], after=0)[0]
     assert from_line(to_line(event)).data["x"] == "a\ufffdb é"
 
 
 def test_sequences_follow_each_other() -> None:
-    events = placed([Draft(type="run.started", data={})] * 3, after=7)
+    events = placed([NewEvent(type="run.started", data={})] * 3, after=7)
     assert [event.sequence for event in events] == [8, 9, 10]
 
 
@@ -50,7 +57,7 @@ def test_the_ids_of_a_full_batch_take_hardly_any_room() -> None:
     dice = Random(1)
     words = ["refund", "the", "second", "card", "payment", "of", "ticket", "June"]
     drafts = [
-        Draft(type="agent.response.delta", data={"delta": f"{dice.choice(words)} "})
+        NewEvent(type="agent.response.delta", data={"delta": f"{dice.choice(words)} "})
         for _ in range(100)
     ]
     lines = [to_line(event) for event in placed(drafts, after=3)]

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from runyard_service.domain.clock import parse
-from runyard_service.domain.events import Draft, Event, EventType, placed
+from runyard_service.domain.events import Event, EventType, NewEvent, placed
 from runyard_service.domain.history import History
 
 CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
 
 
 def history_of(*drafts: tuple[EventType, dict[str, Any]]) -> History:
-    events = placed([Draft(type=kind, data=data) for kind, data in drafts], after=0)
+    events = placed([NewEvent(type=kind, data=data) for kind, data in drafts], after=0)
     return History.of(events)
 
 
@@ -58,58 +58,62 @@ def test_a_call_walks_through_its_phases() -> None:
 
 
 def test_an_event_out_of_order_is_refused() -> None:
-    first, second = placed([Draft(type="run.started", data={})] * 2, after=0)
+    first, second = placed([NewEvent(type="run.started", data={})] * 2, after=0)
     with pytest.raises(ValueError, match="event 2 cannot follow event 0"):
         History.of([second, first])
 
 
 def test_a_started_call_without_result_marks_a_lost_worker() -> None:
-    assert history_of(reply(CALL), STARTED).mid_step
-    assert not history_of(reply(CALL)).mid_step
-    assert not history_of(reply(CALL), STARTED, ASKED).mid_step
+    assert history_of(reply(CALL), STARTED).is_mid_step
+    assert not history_of(reply(CALL)).is_mid_step
+    assert not history_of(reply(CALL), STARTED, ASKED).is_mid_step
 
 
 def test_a_partial_reply_marks_a_lost_worker_until_it_is_taken_up() -> None:
     delta: tuple[EventType, dict[str, Any]] = ("agent.response.delta", {"delta": "x"})
     recovered: tuple[EventType, dict[str, Any]] = ("run.recovered", {})
-    assert history_of(delta).mid_step
-    assert not history_of(delta, recovered).mid_step
-    assert not history_of(delta, reply()).mid_step
+    assert history_of(delta).is_mid_step
+    assert not history_of(delta, recovered).is_mid_step
+    assert not history_of(delta, reply()).is_mid_step
 
 
-RAISE = {"limit": "usd", "used": 0.9, "limit_now": 1, "raised_to": 2}
+RAISE = {"limit": "usd", "used": 0.9, "current_limit": 1, "new_limit": 2}
 LIMIT_ASKED: tuple[EventType, dict[str, Any]] = (
     "approval_request.created",
     {"id": "r2", "params": RAISE},
 )
 
 
-def limit_answered(is_approved: bool, raised_to: float) -> tuple[EventType, dict[str, Any]]:
-    effective = {**RAISE, "raised_to": raised_to}
+def limit_answered(is_approved: bool, new_limit: float) -> tuple[EventType, dict[str, Any]]:
+    effective = {**RAISE, "new_limit": new_limit}
     answer = {"id": "r2", "is_approved": is_approved, "effective_params": effective}
     return "approval_request.resolved", answer
 
 
 def test_a_question_about_a_limit_belongs_to_no_call() -> None:
     history = history_of(reply(CALL), LIMIT_ASKED, ("run.paused", {}))
-    assert [question.limit for question in history.open_questions] == ["usd"]
+    assert [question.limit for question in history.open_requests] == ["usd"]
     assert history.unfinished[0].phase == "requested"
 
 
 def test_a_limit_that_a_person_raised_holds_from_the_answer_on() -> None:
     cut = reply()
-    cut[1]["cut_by"] = "usd"
-    assert history_of(cut, LIMIT_ASKED).cut_by == "usd"
+    cut[1]["truncated_by"] = "usd"
+    assert history_of(cut, LIMIT_ASKED).truncated_by == "usd"
     history = history_of(cut, LIMIT_ASKED, limit_answered(True, 3.5))
-    assert history.raised == {"usd": Decimal("3.5")}
-    assert (history.cut_by, history.open_questions, history.refusal) == ("", [], None)
+    assert history.limit_overrides == {"usd": Decimal("3.5")}
+    assert (history.truncated_by, history.open_requests, history.denied_limit_request) == (
+        "",
+        [],
+        None,
+    )
 
 
 def test_a_limit_that_a_person_did_not_raise_stays() -> None:
     history = history_of(LIMIT_ASKED, limit_answered(False, 2))
-    assert history.raised == {}
-    assert history.refusal is not None
-    assert history.refusal.limit == "usd"
+    assert history.limit_overrides == {}
+    assert history.denied_limit_request is not None
+    assert history.denied_limit_request.limit == "usd"
 
 
 def test_the_wait_for_a_person_is_no_working_time() -> None:
@@ -122,9 +126,9 @@ def test_the_wait_for_a_person_is_no_working_time() -> None:
     for sequence, (kind, time) in enumerate(walk, start=1):
         at = f"2026-01-01T{time}.000Z"
         history.apply(Event(id=str(sequence), type=kind, sequence=sequence, timestamp=at, data={}))
-    assert history.worked(parse("2026-01-01T15:00:05.000Z")) == timedelta(seconds=12)
+    assert history.active_time(parse("2026-01-01T15:00:05.000Z")) == timedelta(seconds=12)
     paused = History.of([])
-    assert paused.worked(parse("2026-01-01T15:00:05.000Z")) == timedelta()
+    assert paused.active_time(parse("2026-01-01T15:00:05.000Z")) == timedelta()
 
 
 def test_costs_add_up_exactly() -> None:
@@ -136,6 +140,6 @@ def test_costs_add_up_exactly() -> None:
 
 def test_an_unknown_event_changes_nothing_but_the_place() -> None:
     history = history_of(("run.started", {}))
-    later = placed([Draft("run.started", {})], after=1)[0]
+    later = placed([NewEvent("run.started", {})], after=1)[0]
     history.apply(later._replace(type="run.teleported"))
     assert (history.last, history.status) == (2, "started")

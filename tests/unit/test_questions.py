@@ -13,9 +13,13 @@ from runyard_service.agents.definitions.input_forms import (
     fitted,
 )
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
-from runyard_service.application.steps.next_action import Ask, Settle, next_action
-from runyard_service.domain.events import Draft, Event, placed
-from runyard_service.domain.steps import Call, CallPhase
+from runyard_service.application.steps.next_action import (
+    RequestInput,
+    ResolveWithoutCall,
+    next_action,
+)
+from runyard_service.domain.events import Event, NewEvent, placed
+from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
 
 FORM = {
     "type": "object",
@@ -41,12 +45,12 @@ def definition(**tool: Any) -> AgentDefinition:
     )
 
 
-def call(phase: CallPhase = "started", answer: Event | None = None, **given: Any) -> Call:
-    return Call("c1", "ask_human", {"prompt": "Which?"} | given, 1, phase, answer=answer)
+def call(phase: CallPhase = "started", answer: Event | None = None, **given: Any) -> ToolCallState:
+    return ToolCallState("c1", "ask_human", {"prompt": "Which?"} | given, 1, phase, answer=answer)
 
 
 def event(kind: Any, **data: Any) -> Event:
-    return placed([Draft(type=kind, data=data)], after=0)[0]
+    return placed([NewEvent(type=kind, data=data)], after=0)[0]
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -58,8 +62,8 @@ def nested(depth: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("given", [{}, {"choices": ["a", "b"]}, {"form": FORM}])
 def test_a_model_may_ask_for_a_text_a_choice_or_a_form(given: dict[str, Any]) -> None:
-    ask = next_action(definition(), call(**given), begun_here=True)
-    assert isinstance(ask, Ask)
+    ask = next_action(definition(), call(**given), CallOrigin.THIS_WORKER)
+    assert isinstance(ask, RequestInput)
     assert (ask.prompt, ask.params) == ("Which?", given)
 
 
@@ -84,15 +88,15 @@ def test_a_model_may_ask_for_a_text_a_choice_or_a_form(given: dict[str, Any]) ->
     ],
 )
 def test_a_model_is_told_what_cannot_be_asked_for(given: dict[str, Any], fault: str) -> None:
-    settled = next_action(definition(), call(**given), begun_here=True)
-    assert isinstance(settled, Settle)
+    settled = next_action(definition(), call(**given), CallOrigin.THIS_WORKER)
+    assert isinstance(settled, ResolveWithoutCall)
     assert settled.error_code == "invalid_arguments"
     assert settled.content.startswith(f"The arguments do not fit the tool: {fault}")
 
 
 def test_choices_are_offered_without_the_white_space_around_them() -> None:
-    ask = next_action(definition(), call(choices=[" Yes", "No\n"]), begun_here=True)
-    assert isinstance(ask, Ask)
+    ask = next_action(definition(), call(choices=[" Yes", "No\n"]), CallOrigin.THIS_WORKER)
+    assert isinstance(ask, RequestInput)
     assert ask.params == {"choices": ["Yes", "No"]}
 
 
@@ -101,11 +105,11 @@ def test_a_tool_with_a_form_of_its_own_takes_only_the_prompt(fixed: dict[str, An
     agent = definition(**fixed)
     tool = agent.tools[0]
     assert list(tool.parameters["properties"]) == ["prompt"]
-    ask = next_action(agent, call(), begun_here=True)
-    assert isinstance(ask, Ask)
+    ask = next_action(agent, call(), CallOrigin.THIS_WORKER)
+    assert isinstance(ask, RequestInput)
     assert ask.params == fixed
-    refused = next_action(agent, call(choices=["c"]), begun_here=True)
-    assert isinstance(refused, Settle)
+    refused = next_action(agent, call(choices=["c"]), CallOrigin.THIS_WORKER)
+    assert isinstance(refused, ResolveWithoutCall)
     assert refused.content.endswith("choices is not a known field.")
 
 
@@ -146,8 +150,8 @@ def test_a_form_without_required_fields_may_come_back_empty() -> None:
 
 def test_the_model_is_told_a_form_as_json() -> None:
     answer = event("agent.human_feedback.received", feedback={"color": "red", "note": "für dich"})
-    told = next_action(definition(), call("resumed", answer, form=FORM), begun_here=True)
-    assert told == Settle('{"color": "red", "note": "für dich"}')
+    told = next_action(definition(), call("resumed", answer, form=FORM), CallOrigin.THIS_WORKER)
+    assert told == ResolveWithoutCall('{"color": "red", "note": "für dich"}')
 
 
 @pytest.mark.parametrize(
@@ -162,17 +166,19 @@ def test_a_default_is_shown_and_told_if_nobody_answers(
     fixed: dict[str, Any], default: Any, told: str
 ) -> None:
     agent = definition(expires_in=5, on_expiry="use_default", default=default, **fixed)
-    ask = next_action(agent, call(), begun_here=True)
-    assert isinstance(ask, Ask)
+    ask = next_action(agent, call(), CallOrigin.THIS_WORKER)
+    assert isinstance(ask, RequestInput)
     assert ask.params == {**fixed, "default": default}
     assert (ask.expires_in, ask.on_expiry) == (5, "use_default")
     expired = event("input_request.expired", id="r", on_expiry="use_default")
-    assert next_action(agent, call("resumed", expired), begun_here=True) == Settle(told)
+    assert next_action(
+        agent, call("resumed", expired), CallOrigin.THIS_WORKER
+    ) == ResolveWithoutCall(told)
 
 
 def test_a_question_that_is_too_large_is_not_asked() -> None:
-    settled = next_action(definition(), call(prompt="x" * 300_000), begun_here=True)
-    assert isinstance(settled, Settle)
+    settled = next_action(definition(), call(prompt="x" * 300_000), CallOrigin.THIS_WORKER)
+    assert isinstance(settled, ResolveWithoutCall)
     assert settled.error_code == "invalid_arguments"
 
 

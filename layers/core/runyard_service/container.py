@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runyard_service.agents.definitions.source import FolderOfAgents
     from runyard_service.agents.models.base import Model
     from runyard_service.agents.registry import Catalog
-    from runyard_service.application.steps.run_context import Worker
+    from runyard_service.application.steps.run_context import WorkerDeps
     from runyard_service.application.streams.follow_events import FollowedRuns
     from runyard_service.application.webhooks.deliver_webhook import Courier
     from runyard_service.application.webhooks.publish_events import Publisher
@@ -205,13 +205,13 @@ def preload_models() -> None:
 
 
 @lru_cache(maxsize=1)
-def worker() -> "Worker":
+def worker() -> "WorkerDeps":
     """What carries runs, of this installation."""
     from runyard_service.agents.tools.base import ToolEnvironment
-    from runyard_service.application.steps.run_context import Worker
+    from runyard_service.application.steps.run_context import WorkerDeps
 
     configured, export_spans = settings(), _span_exporter()
-    return Worker(
+    return WorkerDeps(
         stores=connect(),
         model_for=_model_for,
         tools=ToolEnvironment(

@@ -51,23 +51,23 @@ class Histories:
 
     def give_back(self, run_id: str, history: History) -> None:
         """Remember the history for this process's next turn with the run, if there is to be one."""
-        if history.has_ended or history.characters > MAX_CHARACTERS:
+        if history.has_ended or history.size_chars > MAX_CHARACTERS:
             return
         with self._lock:
             self._kept[run_id] = history
             self._kept.move_to_end(run_id)
-            characters = sum(each.characters for each in self._kept.values())
+            characters = sum(each.size_chars for each in self._kept.values())
             while len(self._kept) > MAX_RUNS or characters > MAX_CHARACTERS:
                 _, forgotten = self._kept.popitem(last=False)
-                characters -= forgotten.characters
+                characters -= forgotten.size_chars
 
     def checkpoint(self, run: Run, history: History) -> Run:
         """Offer a checkpoint, if the log has grown enough since the last; gives the run with it."""
         since = history.last - run.checkpoint
-        is_due = since >= max(CHECKPOINT_EVERY_EVENTS, len(history.kept) // 2)
-        if not is_due or not history.can_be_restored or history.characters > MAX_CHARACTERS:
+        is_due = since >= max(CHECKPOINT_EVERY_EVENTS, len(history.durable_events) // 2)
+        if not is_due or not history.can_be_restored or history.size_chars > MAX_CHARACTERS:
             return run
-        if self._checkpoints.keep(run.id, list(history.kept)):
+        if self._checkpoints.keep(run.id, list(history.durable_events)):
             # A hint, so that nobody looks for checkpoints of short runs.
             self._runs.record_checkpoint(run.id, history.last)
         # Also where it was not kept: the next attempt is due as much later.
@@ -83,6 +83,6 @@ class Histories:
         if in_log is None or next(in_log.events()).id != last.id:
             return None
         try:
-            return History.restored(events)
+            return History.from_checkpoint(events)
         except (KeyError, ValueError):
             return None

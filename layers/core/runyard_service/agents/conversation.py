@@ -22,10 +22,11 @@ from runyard_service.agents.models.base import (
 from runyard_service.agents.truncation import check_truncation, truncation_notice
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.errors import OutputInvalidError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
-from runyard_service.domain.steps import Call, Exchange
+from runyard_service.domain.steps import StepRecord, ToolCallState
 from runyard_service.domain.threads import Message
 
 _ANSWER_BY_TOOL = UserTurn(f"Give your answer by calling the tool {OUTPUT_TOOL}.")
@@ -42,16 +43,16 @@ class Turns:
 
     def of(self, history: History) -> Sequence[Turn]:
         """Those of a history that only grows, and in which no call is unfinished."""
-        for exchange in history.exchanges[self._exchanges :]:
-            self._turns.append(_model_turn(exchange))
-            self._turns.extend(map(_outcome, exchange.calls))
-            if not exchange.calls:
-                # A plain text where a structured answer was due, or a truncated reply: any other
-                # plain text ends the run.
-                is_truncated = exchange.reply.get("truncated")
-                notice = truncation_notice(exchange.reply) if is_truncated else _ANSWER_BY_TOOL
+        for step in history.steps[self._exchanges :]:
+            self._turns.append(_model_turn(step))
+            self._turns.extend(map(_outcome, step.calls))
+            if not step.calls:
+                # A plain text although a structured output was due, or a truncated response: any
+                # other plain text ends the run.
+                is_truncated = step.message.get("truncated")
+                notice = truncation_notice(step.message) if is_truncated else _ANSWER_BY_TOOL
                 self._turns.append(notice)
-        self._exchanges = len(history.exchanges)
+        self._exchanges = len(history.steps)
         return self._turns
 
 
@@ -115,16 +116,16 @@ def _output_tool(definition: AgentDefinition) -> ToolSpec | None:
     return ToolSpec(OUTPUT_TOOL, "Gives the final answer.", definition.output_schema)
 
 
-def _model_turn(exchange: Exchange) -> ModelTurn:
-    reply = exchange.reply
+def _model_turn(step: StepRecord) -> ModelTurn:
+    reply = step.message
     return ModelTurn(
         content=reply["content"],
-        tool_calls=tuple(ToolCall(call.id, call.name, call.input) for call in exchange.calls),
+        tool_calls=tuple(ToolCall(call.id, call.name, call.input) for call in step.calls),
         thinking=tuple(Thinking(**part) for part in reply.get("thinking", ())),
     )
 
 
-def _outcome(call: Call) -> ToolOutcome:
+def _outcome(call: ToolCallState) -> ToolOutcome:
     if call.outcome is None:
         raise ValueError(f"tool call {call.id} has no outcome yet")
     data = call.outcome.data
@@ -137,13 +138,13 @@ def _outcome(call: Call) -> ToolOutcome:
     )
 
 
-def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
-    """The reply as the event that the conversation is later rebuilt from.
+def message_event(reply: Reply, iteration: int, truncated_by: str = "") -> NewEvent:
+    """Return the model's message as the event that later requests are rebuilt from.
 
-    Of a truncated reply only the text is kept: its calls may be torn, and its reasoning lacks the
-    provider's signature. `cut_by` names the limit that shortened the reply, if it was truncated.
+    Of a truncated response only the text is stored: its calls may be incomplete, and its reasoning
+    lacks the provider's signature. `truncated_by` names the limit that shortened it.
     """
-    data: dict[str, Any] = {
+    data: MessageCompleted = {
         "object": "agent.message",
         "content": reply.turn.content,
         "iteration": iteration,
@@ -157,8 +158,10 @@ def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
     if reply.cost_usd is not None:
         data["usage"]["cost_usd"] = to_number(reply.cost_usd)
     if reply.is_cut:
-        data |= {"truncated": True, **({"cut_by": cut_by} if cut_by else {})}
-        return Draft(type="agent.message.completed", data=data)
+        data["truncated"] = True
+        if truncated_by:
+            data["truncated_by"] = truncated_by
+        return NewEvent(type="agent.message.completed", data=data)
     if reply.turn.tool_calls:
         data["tool_calls"] = [
             {"id": call.id, "name": call.name, "input": call.input}
@@ -169,10 +172,10 @@ def reply_draft(reply: Reply, iteration: int, cut_by: str = "") -> Draft:
             {name: value for name, value in vars(part).items() if value is not None}
             for part in reply.turn.thinking
         ]
-    return Draft(type="agent.message.completed", data=data)
+    return NewEvent(type="agent.message.completed", data=data)
 
 
-def plain_answer(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def plain_answer(reply: MessageCompleted) -> Mapping[str, Any] | None:
     """The output that a reply, by its event's data, is by itself where no schema asks for more."""
     if reply.get("tool_calls") or reply.get("truncated"):
         return None
@@ -185,16 +188,16 @@ def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any
     Raises OutputInvalidError where the model has missed `output_schema` too often,
     ReplyTruncatedError where its replies were cut off too often.
     """
-    exchange = history.current
-    if exchange is None:
+    step = history.current
+    if step is None:
         return None
-    if exchange.reply.get("truncated"):
+    if step.message.get("truncated"):
         check_truncation(definition, history)
         return None
     schema = definition.output_schema
     if schema is None:
-        return plain_answer(exchange.reply)
-    for candidate in _candidates(exchange):
+        return plain_answer(step.message)
+    for candidate in _candidates(step):
         if isinstance(candidate, Mapping) and not faults_of(schema, candidate):
             return candidate
     if _missed_answers(history) >= definition.limits.output_attempts:
@@ -202,20 +205,20 @@ def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any
     return None
 
 
-def _candidates(exchange: Exchange) -> list[Any]:
-    if not exchange.calls:
-        return [_json_in(exchange.reply["content"])]
+def _candidates(step: StepRecord) -> list[Any]:
+    if not step.calls:
+        return [_json_in(step.message["content"])]
     # An answer beside other calls was given before their results were known: it does not count.
-    if len(exchange.calls) == 1 and exchange.calls[0].name == OUTPUT_TOOL:
-        return [exchange.calls[0].input]
+    if len(step.calls) == 1 and step.calls[0].name == OUTPUT_TOOL:
+        return [step.calls[0].input]
     return []
 
 
 def _missed_answers(history: History) -> int:
     return sum(
-        not exchange.calls or any(call.name == OUTPUT_TOOL for call in exchange.calls)
-        for exchange in history.exchanges
-        if not exchange.reply.get("truncated")
+        not step.calls or any(call.name == OUTPUT_TOOL for call in step.calls)
+        for step in history.steps
+        if not step.message.get("truncated")
     )
 
 

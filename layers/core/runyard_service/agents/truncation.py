@@ -15,7 +15,7 @@ from runyard_service.domain.history import History
 
 # The run's own limits: one that cuts a reply off ends the run, or a person raises it.
 BUDGETS = frozenset({"tokens", "usd"})
-# The value of `cut_by` where the agent sets no length, and a budget has to set one.
+# The value of `truncated_by` where the agent sets no length, and a budget has to set one.
 DEFAULT_LENGTH = "max_output_tokens"
 
 
@@ -32,13 +32,13 @@ def truncation_notice(reply: Mapping[str, Any]) -> UserTurn:
 def check_truncation(definition: AgentDefinition, history: History) -> None:
     """Raise ReplyTruncatedError if the newest replies were truncated as often as is allowed."""
     in_a_row = 0
-    for exchange in reversed(history.exchanges):
-        if not exchange.reply.get("truncated") or exchange.reply.get("cut_by") in BUDGETS:
+    for step in reversed(history.steps):
+        if not step.message.get("truncated") or step.message.get("truncated_by") in BUDGETS:
             break
         in_a_row += 1
     if in_a_row < definition.limits.truncated_replies:
         return
-    reply = history.exchanges[-1].reply
+    reply = history.steps[-1].message
     tokens = _output_tokens(reply)
     place = f"the last at {tokens} tokens" if tokens else "the last at an unknown length"
     times = "A reply was" if in_a_row == 1 else f"{in_a_row} replies in a row were"
@@ -51,7 +51,9 @@ def _cause(definition: AgentDefinition, reply: Mapping[str, Any]) -> str:
     # A shorter reply did not meet our limit, but another one: the context window, or the server's.
     if own is not None and (not tokens or tokens >= own):
         return f"the agent's max_output_tokens is {own}"
-    if reply.get("cut_by") == DEFAULT_LENGTH and (not tokens or tokens >= DEFAULT_OUTPUT_TOKENS):
+    if reply.get("truncated_by") == DEFAULT_LENGTH and (
+        not tokens or tokens >= DEFAULT_OUTPUT_TOKENS
+    ):
         return (
             f"{DEFAULT_OUTPUT_TOKENS} tokens are the default of an agent with a budget that sets"
             " no max_output_tokens"

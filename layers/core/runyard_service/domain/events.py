@@ -68,14 +68,14 @@ class Event(NamedTuple):
         return self.type in TERMINAL_TYPES
 
 
-class Draft(NamedTuple):
+class NewEvent(NamedTuple):
     """An event that has no place in the log yet."""
 
     type: EventType
     data: Mapping[str, Any]
 
 
-def placed(drafts: Iterable[Draft], after: int) -> list[Event]:
+def placed(drafts: Iterable[NewEvent], after: int) -> list[Event]:
     """Give each draft the next sequence after `after`, an id and the present time."""
     timestamp, drafts = stamp(), list(drafts)
     return [

@@ -1,28 +1,29 @@
 """What a log says: the fold over its events that every decision is taken from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
+from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
-from runyard_service.domain.steps import Call, Exchange, Question
+from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
 
 
-def _is_refused(question: Question) -> bool:
-    return question.answer is not None and not question.answer.data.get("is_approved")
+def _is_denied(request: InputRequestState) -> bool:
+    return request.answer is not None and not request.answer.data.get("is_approved")
 
 
-def _is_lapsed(question: Question) -> bool:
-    return question.answer is not None and question.answer.data.get("on_expiry") == "fail"
+def _failed_by_expiry(request: InputRequestState) -> bool:
+    return request.answer is not None and request.answer.data.get("on_expiry") == "fail"
 
 
-def usage_of_reply(data: Mapping[str, Any]) -> Usage:
+def usage_of_message(data: MessageCompleted) -> Usage:
     """What a reply has used, by its event: one step, and the tokens and USD that were reported."""
-    usage = data.get("usage", {})
+    usage: Mapping[str, Any] = data.get("usage", {})
     cost = usage.get("cost_usd")
     return Usage(
         input_tokens=usage.get("input_tokens", 0),
@@ -34,32 +35,32 @@ def usage_of_reply(data: Mapping[str, Any]) -> Usage:
 
 
 class History:
-    """A run as its log tells it, up to and including event `last`.
+    """The state of a run after event `last` of its log.
 
-    `raised` has the limits that a person raised, `cut_by` the limit that ended the newest reply
-    before its time, as long as nobody has raised it. `lost_executions` counts those that ended
-    without ending the run since it last got any further. `kept` are the events without the deltas,
-    and `characters` how long their data is as text: all that a history can be restored from.
+    `limit_overrides` has the limits that a person raised. `truncated_by` names the limit that cut
+    off the newest message, until a person raises that limit. `lost_executions` counts executions
+    that ended without ending the run since its last progress. `durable_events` are the events
+    without the deltas. `size_chars` is the length of their data as text.
     """
 
     def __init__(self) -> None:
         self.last = 0
         self.last_type = ""
         self.status: RunStatus = "created"
-        self.exchanges: list[Exchange] = []
+        self.steps: list[StepRecord] = []
         self.usage = Usage()
         self.recoveries = 0
         self.lost_executions = 0
-        self.partial_reply = False
+        self.has_partial_message = False
         self.terminal: Event | None = None
-        self.raised: dict[str, Decimal] = {}
-        self.cut_by = ""
-        self.kept: list[Event] = []
-        self.characters = 0
-        self._calls: dict[str, Call] = {}
-        self._questions: dict[str, Question] = {}
-        self._worked = timedelta()
-        self._at_work_since: datetime | None = None
+        self.limit_overrides: dict[str, Decimal] = {}
+        self.truncated_by = ""
+        self.durable_events: list[Event] = []
+        self.size_chars = 0
+        self._tool_calls: dict[str, ToolCallState] = {}
+        self._input_requests: dict[str, InputRequestState] = {}
+        self._active_time = timedelta()
+        self._active_since: datetime | None = None
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "History":
@@ -70,7 +71,7 @@ class History:
         return history
 
     @classmethod
-    def restored(cls, kept: Iterable[Event]) -> "History":
+    def from_checkpoint(cls, kept: Iterable[Event]) -> "History":
         """The history up to the last of these events, the log's without its deltas."""
         history = cls()
         for event in kept:
@@ -81,7 +82,11 @@ class History:
     @property
     def can_be_restored(self) -> bool:
         """Whether the events that are kept say it all: no delta came since the last of them."""
-        return bool(self.kept) and self.kept[-1].sequence == self.last and not self.partial_reply
+        return (
+            bool(self.durable_events)
+            and self.durable_events[-1].sequence == self.last
+            and not self.has_partial_message
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -89,139 +94,157 @@ class History:
         return self.terminal is not None
 
     @property
-    def current(self) -> Exchange | None:
+    def current(self) -> StepRecord | None:
         """The newest reply with its calls."""
-        return self.exchanges[-1] if self.exchanges else None
+        return self.steps[-1] if self.steps else None
 
     @property
-    def unfinished(self) -> list[Call]:
+    def unfinished(self) -> list[ToolCallState]:
         """The calls of the newest reply that have no result yet, in their order."""
         return self.current.unfinished if self.current else []
 
     @property
-    def open_questions(self) -> list[Question]:
+    def open_requests(self) -> list[InputRequestState]:
         """What waits for a person's answer, oldest first."""
-        return [question for question in self._questions.values() if question.answer is None]
+        return [request for request in self._input_requests.values() if request.answer is None]
 
     @property
     def last_answer(self) -> Event | None:
         """The newest answer that a person has given."""
         answers = [
-            question.answer
-            for question in self._questions.values()
-            if question.answer and question.answer.type != "input_request.expired"
+            request.answer
+            for request in self._input_requests.values()
+            if request.answer and request.answer.type != "input_request.expired"
         ]
         return max(answers, key=lambda answer: answer.sequence, default=None)
 
     @property
-    def limit_questions(self) -> list[Question]:
+    def limit_requests(self) -> list[InputRequestState]:
         """What was asked about limits, oldest first."""
-        return [question for question in self._questions.values() if question.call is None]
+        return [request for request in self._input_requests.values() if request.call is None]
 
     @property
-    def refusal(self) -> Question | None:
+    def denied_limit_request(self) -> InputRequestState | None:
         """The question about a limit that a person did not want to raise."""
-        return next(filter(_is_refused, self.limit_questions[-1:]), None)
+        return next(filter(_is_denied, self.limit_requests[-1:]), None)
 
     @property
-    def lapsed(self) -> Question | None:
+    def expired_and_failing(self) -> InputRequestState | None:
         """A question that nobody answered in time, and that fails the run for it."""
-        return next(filter(_is_lapsed, self._questions.values()), None)
+        return next(filter(_failed_by_expiry, self._input_requests.values()), None)
 
-    def worked(self, at: datetime) -> timedelta:
+    def active_time(self, at: datetime) -> timedelta:
         """How long the run has been at work by then; its waits for a person do not count."""
-        if self._at_work_since is None:
-            return self._worked
-        return self._worked + max(timedelta(), at - self._at_work_since)
+        if self._active_since is None:
+            return self._active_time
+        return self._active_time + max(timedelta(), at - self._active_since)
 
     @property
-    def mid_step(self) -> bool:
+    def is_mid_step(self) -> bool:
         """Whether something was begun and not finished: the mark that a crashed worker leaves."""
         phases = {call.phase for call in self.unfinished}
-        return self.partial_reply or not phases.isdisjoint({"started", "resumed"})
+        return self.has_partial_message or not phases.isdisjoint({"started", "resumed"})
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
         if event.sequence != self.last + 1:
             raise ValueError(f"event {event.sequence} cannot follow event {self.last}")
         self.last, self.last_type = event.sequence, event.type
-        data = event.data
         if event.type not in DELTA_TYPES:
-            self.kept.append(event)
-            self.characters += len(str(data))
-        match event.type:
-            case "agent.response.delta" | "agent.reasoning.delta":
-                self.partial_reply = True
-            case "agent.message.completed":
-                self._take_reply(data)
-            case "agent.tool_call.started":
-                self._calls[data["id"]].phase = "started"
-            case "agent.tool_call.completed" | "agent.tool_call.failed":
-                call = self._calls[data["id"]]
-                call.phase, call.outcome = "done", event
-                self.lost_executions = 0
-            case "agent.human_feedback.requested" | "approval_request.created":
-                self._take_question(event)
-            case (
-                "agent.human_feedback.received"
-                | "approval_request.resolved"
-                | "input_request.expired"
-            ):
-                self._take_answer(event)
-            case _:
-                self._take_life_event(event)
+            self.durable_events.append(event)
+            self.size_chars += len(str(event.data))
+        # Other types change nothing: run.cancel_requested, and the types of later releases.
+        handler = _HANDLERS.get(event.type)
+        if handler is not None:
+            handler(self, event)
 
-    def _take_question(self, event: Event) -> None:
-        question = Question(event)
-        if "tool_call_id" in event.data:
-            call = question.call = self._calls[event.data["tool_call_id"]]
-            call.phase, call.questions = "asked", call.questions + 1
-            call.question, call.answer = event, None
-        self._questions[question.id] = question
+    def _on_delta(self, _: Event) -> None:
+        self.has_partial_message = True
 
-    def _take_answer(self, event: Event) -> None:
-        question = self._questions[event.data["id"]]
-        question.answer = event
-        self.lost_executions = 0
-        if question.call is not None:
-            question.call.phase, question.call.answer = "answered", event
-        elif event.data.get("is_approved"):
-            self.raised[question.limit] = from_number(event.data["effective_params"]["raised_to"])
-            self.cut_by = ""
-
-    def _take_reply(self, data: Mapping[str, Any]) -> None:
-        exchange = Exchange(reply=data)
+    def _on_message(self, event: Event) -> None:
+        data = cast(MessageCompleted, event.data)
+        step = StepRecord(message=data)
         for call in data.get("tool_calls", ()):
-            known = Call(call["id"], call["name"], call["input"], data["iteration"])
-            exchange.calls.append(known)
-            self._calls[known.id] = known
-        self.exchanges.append(exchange)
-        self.partial_reply = False
+            state = ToolCallState(call["id"], call["name"], call["input"], data["iteration"])
+            step.calls.append(state)
+            self._tool_calls[state.id] = state
+        self.steps.append(step)
+        self.has_partial_message = False
         self.lost_executions = 0
-        self.cut_by = data.get("cut_by", "")
-        self.usage = self.usage.plus(usage_of_reply(data))
+        self.truncated_by = data.get("truncated_by", "")
+        self.usage = self.usage.plus(usage_of_message(data))
 
-    def _take_life_event(self, event: Event) -> None:
-        match event.type:
-            case "run.started":
-                self.status, self._at_work_since = "started", parse(event.timestamp)
-            case "run.paused":
-                self._worked = self.worked(parse(event.timestamp))
-                self.status, self._at_work_since = "paused", None
-            case "run.resumed":
-                self.status, self._at_work_since = "started", parse(event.timestamp)
-                for call in self.unfinished:
-                    if call.phase == "answered":
-                        call.phase = "resumed"
-            case "run.recovered":
-                self.recoveries += 1
-                self.lost_executions += event.data.get("reason") == "execution_ended"
-                self.partial_reply = False
-            case "run.completed":
-                self.status, self.terminal = "completed", event
-            case "run.failed":
-                self.status, self.terminal = "failed", event
-            case "run.canceled":
-                self.status, self.terminal = "canceled", event
-            case _:
-                pass  # Events that change nothing here, also those of a later release.
+    def _on_call_started(self, event: Event) -> None:
+        self._tool_calls[event.data["id"]].phase = "started"
+
+    def _on_call_done(self, event: Event) -> None:
+        call = self._tool_calls[event.data["id"]]
+        call.phase, call.outcome = "done", event
+        self.lost_executions = 0
+
+    def _on_input_requested(self, event: Event) -> None:
+        request = InputRequestState(event)
+        if "tool_call_id" in event.data:
+            call = request.call = self._tool_calls[event.data["tool_call_id"]]
+            call.phase, call.request_count = "asked", call.request_count + 1
+            call.request, call.answer = event, None
+        self._input_requests[request.id] = request
+
+    def _on_input_closed(self, event: Event) -> None:
+        request = self._input_requests[event.data["id"]]
+        request.answer = event
+        self.lost_executions = 0
+        if request.call is not None:
+            request.call.phase, request.call.answer = "answered", event
+        elif event.data.get("is_approved"):
+            params: LimitParams = event.data["effective_params"]
+            self.limit_overrides[request.limit] = from_number(params["new_limit"])
+            self.truncated_by = ""
+
+    def _on_started(self, event: Event) -> None:
+        self.status, self._active_since = "started", parse(event.timestamp)
+
+    def _on_paused(self, event: Event) -> None:
+        self._active_time = self.active_time(parse(event.timestamp))
+        self.status, self._active_since = "paused", None
+
+    def _on_resumed(self, event: Event) -> None:
+        self.status, self._active_since = "started", parse(event.timestamp)
+        for call in self.unfinished:
+            if call.phase == "answered":
+                call.phase = "resumed"
+
+    def _on_recovered(self, event: Event) -> None:
+        self.recoveries += 1
+        self.lost_executions += event.data.get("reason") == "execution_ended"
+        self.has_partial_message = False
+
+    def _on_ended(self, event: Event) -> None:
+        self.status, self.terminal = _END_STATUS[event.type], event
+
+
+_END_STATUS: Mapping[str, RunStatus] = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.canceled": "canceled",
+}
+_HANDLERS: Mapping[str, Callable[[History, Event], None]] = {
+    "agent.reasoning.delta": History._on_delta,
+    "agent.response.delta": History._on_delta,
+    "agent.message.completed": History._on_message,
+    "agent.tool_call.started": History._on_call_started,
+    "agent.tool_call.completed": History._on_call_done,
+    "agent.tool_call.failed": History._on_call_done,
+    "agent.human_feedback.requested": History._on_input_requested,
+    "approval_request.created": History._on_input_requested,
+    "agent.human_feedback.received": History._on_input_closed,
+    "approval_request.resolved": History._on_input_closed,
+    "input_request.expired": History._on_input_closed,
+    "run.started": History._on_started,
+    "run.paused": History._on_paused,
+    "run.resumed": History._on_resumed,
+    "run.recovered": History._on_recovered,
+    "run.completed": History._on_ended,
+    "run.failed": History._on_ended,
+    "run.canceled": History._on_ended,
+}

@@ -6,21 +6,30 @@ A tool call goes through these phases, each reached by one event:
                               │                             ▲
                               └─asked─▶ asked ─answer─▶ answered ─run.resumed─▶ resumed
 
-Whoever finds a call `started` or `resumed` in a log that it did not write itself cannot know
-whether the call was made: only its tool's declared effect tells what to do.
+If a worker reads `started` or `resumed` in a log that another worker wrote, it cannot know whether
+the call was made. The declared effect of the tool then decides what the worker does.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal
 
+from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
 from runyard_service.domain.events import Event
 
 CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
 
 
+class CallOrigin(Enum):
+    """Who brought a call to its phase, and so whether the call can have been made already."""
+
+    THIS_WORKER = "this_worker"  # The caller did: the call was not made yet.
+    UNKNOWN = "unknown"  # Another worker may have done so: the call may have been made.
+
+
 @dataclass
-class Call:
+class ToolCallState:
     """One tool call of a reply and how far it has come.
 
     `questions` counts those asked about it; `question` and `answer` are the newest of each.
@@ -31,39 +40,45 @@ class Call:
     input: Mapping[str, Any]
     iteration: int
     phase: CallPhase = "requested"
-    questions: int = 0
-    question: Event | None = None
+    request_count: int = 0
+    request: Event | None = None
     answer: Event | None = None
     outcome: Event | None = None
 
 
 @dataclass
-class Exchange:
+class StepRecord:
     """One reply of the model and the calls that it asked for, in its order."""
 
-    reply: Mapping[str, Any]
-    calls: list[Call] = field(default_factory=list)
+    message: MessageCompleted
+    calls: list[ToolCallState] = field(default_factory=list)
 
     @property
-    def unfinished(self) -> list[Call]:
+    def unfinished(self) -> list[ToolCallState]:
         """The calls whose result the model is still waiting for."""
         return [call for call in self.calls if call.phase != "done"]
 
 
 @dataclass
-class Question:
+class InputRequestState:
     """What a person was asked: about a call, or, without one, about a limit that the run met."""
 
-    asked: Event
-    call: Call | None = None
+    event: Event
+    call: ToolCallState | None = None
     answer: Event | None = None
 
     @property
     def id(self) -> str:
         """The id of its request."""
-        return str(self.asked.data["id"])
+        return str(self.event.data["id"])
 
     @property
     def limit(self) -> str:
-        """The name of the limit that it is about; empty where it is about a call."""
-        return "" if self.call else str(self.asked.data["params"]["limit"])
+        """The name of the limit that a person may raise; empty for a request about a call."""
+        return "" if self.call else self.limit_params["limit"]
+
+    @property
+    def limit_params(self) -> LimitParams:
+        """The `params` of a request about a limit."""
+        params: LimitParams = self.event.data["params"]
+        return params

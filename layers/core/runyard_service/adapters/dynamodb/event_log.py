@@ -30,8 +30,8 @@ from runyard_service.domain.events import (
     LIFECYCLE_TYPES,
     SCHEMA_VERSION,
     TERMINAL_TYPES,
-    Draft,
     Event,
+    NewEvent,
     from_line,
     line_type,
     line_with,
@@ -85,7 +85,7 @@ class Batch:
 
 
 @dataclass
-class _Building:
+class _BatchBuilder:
     """A batch on its way into the table. `payloads` maps a line's place to its data's key in S3.
 
     `is_told` says that it holds an event that others are told of.
@@ -106,7 +106,7 @@ class EventLog:
         self._payloads = payloads
 
     def append(
-        self, run_id: str, last: int, drafts: Sequence[Draft], changes: Sequence[Change] = ()
+        self, run_id: str, last: int, drafts: Sequence[NewEvent], changes: Sequence[Change] = ()
     ) -> list[Event]:
         """Append the drafts behind event `last`, together with `changes` to records.
 
@@ -126,7 +126,7 @@ class EventLog:
         return events
 
     def _put(
-        self, run_id: str, batches: Sequence[_Building], changes: Sequence[Change] = ()
+        self, run_id: str, batches: Sequence[_BatchBuilder], changes: Sequence[Change] = ()
     ) -> None:
         batch, items = batches[0], [_to_item(run_id, batch) for batch in batches]
         try:
@@ -146,8 +146,8 @@ class EventLog:
     def _item(self, run_id: str, sequence: int) -> Item | None:
         return self._table.get({"run_id": run_id, "sequence": sequence})
 
-    def _batches(self, run_id: str, events: Sequence[Event]) -> list[_Building]:
-        batches: list[_Building] = []
+    def _batches(self, run_id: str, events: Sequence[Event]) -> list[_BatchBuilder]:
+        batches: list[_BatchBuilder] = []
         for event in events:
             data = to_json(event.data)
             line, payload = line_with(event, data), None
@@ -163,7 +163,7 @@ class EventLog:
                 or len(batch.lines) == MAX_BATCH_EVENTS
                 or batch.size + size > MAX_BATCH_BYTES
             ):
-                batch = _Building(event.sequence)
+                batch = _BatchBuilder(event.sequence)
                 batches.append(batch)
             if payload is not None:
                 batch.payloads[str(len(batch.lines))] = payload
@@ -245,7 +245,7 @@ def lines_of(item: Item) -> list[bytes]:
     return plain.split(b"\n")
 
 
-def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
+def _to_item(run_id: str, batch: _BatchBuilder) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "sequence": batch.first,

@@ -1,18 +1,18 @@
-"""The time that a person has to answer, and what becomes of a question when it is over."""
+"""The time that a person has to answer, and how an input request expires."""
 
 import asyncio
 from collections.abc import Sequence
 from math import inf
 
 from runyard_service.agents.definitions.models import Limits
-from runyard_service.application.steps.next_action import Ask
-from runyard_service.application.steps.run_context import Step
+from runyard_service.application.steps.async_journal import AsyncJournal
+from runyard_service.application.steps.next_action import RequestInput
 from runyard_service.domain.errors import InputExpiredError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.input_requests import InputRequest
 
 
-def wait_for(limits: Limits, asks: Sequence[Ask]) -> float:
+def wait_seconds_for(limits: Limits, asks: Sequence[RequestInput]) -> float:
     """Seconds to wait for what is about to be asked, or, with nothing to ask, about a limit."""
     times = [limits.time_to_answer(ask.expires_in, ask.on_expiry) for ask in asks]
     times = times or [limits.time_to_answer(None, "keep_waiting")]
@@ -27,30 +27,29 @@ def wait_for(limits: Limits, asks: Sequence[Ask]) -> float:
     )
 
 
-async def expire(step: Step) -> list[InputRequest]:
-    """Settle the questions whose time is over; gives those that still wait for an answer.
+async def close_expired(journal: AsyncJournal) -> list[InputRequest]:
+    """Close the open requests that have expired, and return those that still wait for an answer.
 
-    Raises InputExpiredError where a question that nobody answered fails the run.
+    Raise InputExpiredError if an expired request fails the run.
     """
-    stores, run = step.worker.stores, step.journal.run
+    stores, run, history = journal.stores, journal.run, journal.history
     requests: Sequence[InputRequest] = ()
-    if step.history.open_questions:
+    if history.open_requests:
         requests = await asyncio.to_thread(stores.input_requests.open_of_run, run.id)
     waiting = [request for request in requests if not request.is_overdue]
     for request in requests:
         if request not in waiting:
-            still_open = len(step.history.open_questions) - 1
+            still_open = len(history.open_requests) - 1
             data = {"id": request.id, "on_expiry": request.on_expiry}
-            await step.append(
-                [Draft(type="input_request.expired", data=data)],
+            await journal.append(
+                [NewEvent(type="input_request.expired", data=data)],
                 [
                     stores.input_requests.settle_change(request, "expired"),
                     stores.runs.answered_change(run, still_open),
                 ],
             )
-    if step.history.lapsed is not None:
-        call = step.history.lapsed.call
-        if call is None:
-            raise InputExpiredError("nobody said in time whether the run's limit may be raised")
-        raise InputExpiredError(f"nobody answered {call.name} in time")
+    if expired := history.expired_and_failing:
+        if expired.call is None:
+            raise InputExpiredError("input request to raise a limit expired")
+        raise InputExpiredError(f"input request for {expired.call.name} expired")
     return waiting

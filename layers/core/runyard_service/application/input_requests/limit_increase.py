@@ -11,7 +11,7 @@ from typing import Any
 
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.budget import WORDS, Budget, plain
+from runyard_service.application.steps.budget import WORDS, Budget, format_decimal
 from runyard_service.domain.clock import stamp, stamp_in
 from runyard_service.domain.costs import from_number, to_number
 from runyard_service.domain.errors import LimitExceededError
@@ -27,15 +27,15 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
     budget = Budget(limits, journal.history)
     limit, used = budget.limit(name), budget.used(name)
     assert limit is not None, "what is not limited is not asked about"
-    raised_to = limit * 2
-    while raised_to <= used:
-        raised_to *= 2
-    params = {"used": used, "limit_now": limit, "raised_to": raised_to}
-    shown = {key: _shown(name, number) for key, number in params.items()}
+    new_limit = limit * 2
+    while new_limit <= used:
+        new_limit *= 2
+    params = {"used": used, "current_limit": limit, "new_limit": new_limit}
+    shown = {key: _as_json_number(name, number) for key, number in params.items()}
     expires_in, on_expiry = limits.time_to_answer(None, "keep_waiting")
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
-        id=derived_id(journal.run.id, "limit", str(len(journal.history.limit_questions))),
+        id=derived_id(journal.run.id, "limit", str(len(journal.history.limit_requests))),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
         sequence=journal.history.last + 1,
@@ -43,7 +43,7 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
         tool=TOOL,
         prompt=_prompt(name, shown),
         params={"limit": name, **shown},
-        editable_params=("raised_to",),
+        editable_params=("new_limit",),
         created_at=stamp(),
         expires_at=None if expires_in is None else stamp_in(expires_in),
         on_expiry=on_expiry,
@@ -51,43 +51,42 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
 
 
 def _prompt(name: str, shown: Mapping[str, int | float]) -> str:
-    used, limit, raised_to = (plain(from_number(number)) for number in shown.values())
+    used, limit, new_limit = (format_decimal(from_number(number)) for number in shown.values())
     verb, unit = WORDS[name]
     return (
         f"The run has {verb} {used} of its {limit} {unit}, and would need more to go on. "
-        f"May it have up to {raised_to}?"
+        f"May it have up to {new_limit}?"
     )
 
 
-def is_about_a_limit(request: InputRequest) -> bool:
+def is_limit_request(request: InputRequest) -> bool:
     """Whether an answer to the request raises a limit."""
     return request.tool_call_id is None
 
 
-def faults_of_raise(params: Mapping[str, Any]) -> dict[str, str]:
+def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with the limit that a person gives; empty where nothing is."""
-    raised_to, name = params["raised_to"], params["limit"]
-    is_number = isinstance(raised_to, int | float) and not isinstance(raised_to, bool)
-    if not is_number or not isfinite(raised_to):
-        return {"params.raised_to": "must be a number"}
-    if name != "usd" and raised_to != int(raised_to):
-        return {"params.raised_to": "must be a whole number"}
-    if from_number(raised_to) <= from_number(params["used"]):
-        return {"params.raised_to": "must be above what is used"}
+    new_limit, name = params["new_limit"], params["limit"]
+    is_number = isinstance(new_limit, int | float) and not isinstance(new_limit, bool)
+    if not is_number or not isfinite(new_limit):
+        return {"params.new_limit": "must be a number"}
+    if name != "usd" and new_limit != int(new_limit):
+        return {"params.new_limit": "must be a whole number"}
+    if from_number(new_limit) <= from_number(params["used"]):
+        return {"params.new_limit": "must be above what is used"}
     return {}
 
 
 def raise_if_denied(history: History) -> None:
-    """Raise LimitExceededError if a person denied the newest request to raise a limit."""
-    request = history.refusal
-    if request is None:
+    """Raise LimitExceededError if a person denied to raise the limit that the run met last."""
+    request = history.denied_limit_request
+    if request is None or request.answer is None:
         return
-    assert request.answer is not None, "only an answer denies a request"
-    name, reason = request.limit, request.answer.data.get("feedback")
-    limit = plain(from_number(request.asked.data["params"]["limit_now"]))
-    message = f"a person did not raise the run's limit of {limit} {WORDS[name][1]}"
+    reason = request.answer.data.get("feedback")
+    limit = format_decimal(from_number(request.limit_params["current_limit"]))
+    message = f"a person did not raise the run's limit of {limit} {WORDS[request.limit][1]}"
     raise LimitExceededError(f"{message}: {reason}" if reason else message)
 
 
-def _shown(name: str, number: Decimal) -> int | float:
+def _as_json_number(name: str, number: Decimal) -> int | float:
     return to_number(number) if name == "usd" else int(number)

@@ -9,14 +9,14 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
 from runyard_service.application.input_requests.limit_increase import limit_request
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.next_action import Ask, next_action, tool_label
+from runyard_service.application.steps.next_action import RequestInput, next_action, tool_label
 from runyard_service.domain.clock import stamp, stamp_in
 from runyard_service.domain.errors import AppendConflictError, SupersededError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest, seconds_left
 from runyard_service.domain.runs import Execution
-from runyard_service.domain.steps import Call
+from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 
 def request_input(
@@ -31,17 +31,17 @@ def request_input(
     journal = Journal.open(stores, execution.run_id)
     if journal.history.has_ended or journal.run.carried_by > execution:
         return False
-    requests = _to_ask(journal, limit) if journal.history.last == limit_at else []
+    requests = _requests_to_publish(journal, limit) if journal.history.last == limit_at else []
     if requests:
         waits = _publish(journal, execution, requests, task_token)
     else:
-        _record(journal, execution)
-        waits = bool(journal.history.open_questions) and _wait_again(journal, task_token)
+        _record_execution(journal, execution)
+        waits = bool(journal.history.open_requests) and _wait_again(journal, task_token)
     journal.close()
     return waits
 
 
-def _record(journal: Journal, execution: Execution) -> None:
+def _record_execution(journal: Journal, execution: Execution) -> None:
     """This execution carries the run: one that the sweep has started is on record already."""
     if journal.run.carried_by == execution:
         return
@@ -56,7 +56,7 @@ def _publish(
 ) -> bool:
     stores, run_id = journal.stores, journal.run.id
     paused = {"id": run_id, "object": "run", "status": "paused"}
-    drafts = [*map(_draft, requests), Draft(type="run.paused", data=paused)]
+    drafts = [*map(_request_event, requests), NewEvent(type="run.paused", data=paused)]
     changes = [
         stores.runs.status_change(
             journal.run,
@@ -92,36 +92,40 @@ def _wait_again(journal: Journal, task_token: str) -> bool:
     """
     journal.stores.input_requests.keep_token(journal.run.id, task_token)
     journal.catch_up()
-    return bool(journal.history.open_questions) and not journal.history.has_ended
+    return bool(journal.history.open_requests) and not journal.history.has_ended
 
 
-def _to_ask(journal: Journal, limit: str) -> list[InputRequest]:
+def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
     kept = journal.stores.definitions.get(journal.run.definition_digest)
     definition = Snapshot.kept(kept).definition
     if limit:
         return [limit_request(journal, definition.limits, limit)]
-    return _about_calls(journal, definition)
+    return _requests_for_calls(journal, definition)
 
 
-def _about_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:
+def _requests_for_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:
     decided = [
-        (call, next_action(definition, call, begun_here=False))
+        (call, next_action(definition, call, CallOrigin.UNKNOWN))
         for call in journal.history.unfinished
     ]
-    asks = [(call, action) for call, action in decided if isinstance(action, Ask)]
+    asks = [(call, action) for call, action in decided if isinstance(action, RequestInput)]
     return [
-        _request(journal, definition, call, ask, sequence)
+        _request_for_call(journal, definition, call, ask, sequence)
         for sequence, (call, ask) in enumerate(asks, start=journal.history.last + 1)
     ]
 
 
-def _request(
-    journal: Journal, definition: AgentDefinition, call: Call, ask: Ask, sequence: int
+def _request_for_call(
+    journal: Journal,
+    definition: AgentDefinition,
+    call: ToolCallState,
+    ask: RequestInput,
+    sequence: int,
 ) -> InputRequest:
     expires_in, on_expiry = definition.limits.time_to_answer(ask.expires_in, ask.on_expiry)
     return InputRequest(
         # Derived, so that asking again after a crash asks the same question and not another one.
-        id=derived_id(call.id, str(call.questions)),
+        id=derived_id(call.id, str(call.request_count)),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
         sequence=sequence,
@@ -137,7 +141,7 @@ def _request(
     )
 
 
-def _draft(request: InputRequest) -> Draft:
+def _request_event(request: InputRequest) -> NewEvent:
     data = {
         "id": request.id,
         "prompt": request.prompt,
@@ -149,10 +153,10 @@ def _draft(request: InputRequest) -> Draft:
         data |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
     if request.type == "human_feedback":
         data["object"] = "agent.human_feedback"
-        return Draft(type="agent.human_feedback.requested", data=data)
+        return NewEvent(type="agent.human_feedback.requested", data=data)
     data |= {
         "object": "approval_request",
         "editable_params": list(request.editable_params),
         "tool": request.tool,
     }
-    return Draft(type="approval_request.created", data=data)
+    return NewEvent(type="approval_request.created", data=data)

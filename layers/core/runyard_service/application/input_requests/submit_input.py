@@ -20,8 +20,8 @@ from runyard_service.agents.definitions.input_forms import (
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.definitions.schemas import faults_of
 from runyard_service.application.input_requests.limit_increase import (
-    faults_of_raise,
-    is_about_a_limit,
+    is_limit_request,
+    validate_new_limit,
 )
 from runyard_service.domain.clock import parse
 from runyard_service.domain.errors import (
@@ -31,7 +31,7 @@ from runyard_service.domain.errors import (
     RetryableError,
     UnavailableError,
 )
-from runyard_service.domain.events import Draft, Event
+from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run
 from runyard_service.observability import metrics
@@ -57,7 +57,7 @@ def submit_input(
             raise InvalidRequestError({"request_id": "is not a request of this run"})
         if request.type != answer.type:
             raise InvalidRequestError({"type": f"the request is of type {request.type}"})
-        answer = _fitted(request, answer)
+        answer = _normalize(request, answer)
         if request.state == "answered" and request.answer == answer.content():
             return _resume(stores, orchestrator, run)
         if request.state in ("answered", "expired") or request.is_overdue:
@@ -65,7 +65,7 @@ def submit_input(
             raise ConflictError({"request_id": f"is {state} already"})
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
-        draft = _draft(stores, run, request, answer, answered_by)
+        draft = _answer_event(stores, run, request, answer, answered_by)
         left = run.model_copy(update={"open_requests": run.open_requests - 1})
         changes = [
             stores.input_requests.settle_change(request, "answered", answer.content()),
@@ -73,12 +73,12 @@ def submit_input(
         ]
         with attempt:
             [event] = stores.log.append(run.id, last, [draft], changes)
-            _measure(run, request, event)
+            _record_metrics(run, request, event)
             return _resume(stores, orchestrator, left)
     raise UnavailableError({"run": "too much is happening to it at this moment"})
 
 
-def _measure(run: Run, request: InputRequest, event: Event) -> None:
+def _record_metrics(run: Run, request: InputRequest, event: Event) -> None:
     waited = parse(event.timestamp) - parse(request.created_at)
     metrics.record(
         "answer received",
@@ -102,19 +102,21 @@ def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
         _log.exception("run not resumed; the sweep will resume it", extra={"run_id": run.id})
 
 
-def _fitted(request: InputRequest, answer: Answer) -> Answer:
+def _normalize(request: InputRequest, answer: Answer) -> Answer:
     if request.type != "human_feedback":
         return answer
     return answer.model_copy(update={"feedback": fitted(request.params, answer.feedback)})
 
 
-def _draft(
+def _answer_event(
     stores: Stores, run: Run, request: InputRequest, answer: Answer, answered_by: str
-) -> Draft:
+) -> NewEvent:
     if request.type == "human_feedback":
         _check_feedback(request, answer)
         data: dict[str, Any] = {"id": request.id, "feedback": answer.feedback}
-        return Draft(type="agent.human_feedback.received", data=data | {"answered_by": answered_by})
+        return NewEvent(
+            type="agent.human_feedback.received", data=data | {"answered_by": answered_by}
+        )
     if answer.is_approved is None:
         raise InvalidRequestError({"is_approved": "is required"})
     if size_of(answer.content()) > MAX_ANSWER_BYTES:
@@ -125,10 +127,10 @@ def _draft(
         data["feedback"] = answer.feedback
     data |= {
         "proposed_params": request.params,
-        "effective_params": _effective(stores, run, request, answer.params or {}),
+        "effective_params": _apply_edits(stores, run, request, answer.params or {}),
         "answered_by": answered_by,
     }
-    return Draft(type="approval_request.resolved", data=data)
+    return NewEvent(type="approval_request.resolved", data=data)
 
 
 def _check_feedback(request: InputRequest, answer: Answer) -> None:
@@ -140,7 +142,7 @@ def _check_feedback(request: InputRequest, answer: Answer) -> None:
         raise InvalidRequestError(faults)
 
 
-def _effective(
+def _apply_edits(
     stores: Stores, run: Run, request: InputRequest, edits: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """The proposed arguments with the person's changes, checked as the model's own were."""
@@ -150,8 +152,8 @@ def _effective(
         if name not in request.editable_params
     }
     effective = {**request.params, **edits}
-    if edits and not faults and is_about_a_limit(request):
-        faults = faults_of_raise(effective)
+    if edits and not faults and is_limit_request(request):
+        faults = validate_new_limit(effective)
     elif edits and not faults:
         snapshot = Snapshot.kept(stores.definitions.get(run.definition_digest))
         tool = snapshot.definition.tool(request.tool["name"])

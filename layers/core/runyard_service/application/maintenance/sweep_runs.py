@@ -117,11 +117,11 @@ def _restart(
     # A name is used up once its execution has ended; one that never came to be is still free.
     another = execution.following if state == "ended" else execution
     journal.append(
-        [journal.recovered(f"execution_{state}")],
+        [journal.recovered_event(f"execution_{state}")],
         [stores.runs.execution_change(run, another.number)],
     )
     wait = NOTHING_TO_WAIT_FOR
-    if journal.history.open_questions:
+    if journal.history.open_requests:
         wait = Wait(seconds_left(stores.input_requests.open_of_run(run.id)))
     orchestrator.start(another, wait)
 
@@ -132,14 +132,14 @@ def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) ->
     if history.status != "paused":
         return
     left = 0.0
-    if history.open_questions:
+    if history.open_requests:
         left = seconds_left(stores.input_requests.open_of_run(journal.run.id))
     is_overdue = left < -TIMER_GRACE_SECONDS
     token = stores.input_requests.token(journal.run.id)
-    if token is not None and (is_overdue or not history.open_questions):
+    if token is not None and (is_overdue or not history.open_requests):
         if history.last_type != "run.recovered":
             reason = "wait_overdue" if is_overdue else "answer_not_resumed"
-            journal.append([journal.recovered(reason)])
+            journal.append([journal.recovered_event(reason)])
         orchestrator.resume(token)
         sweep.resumed += 1
     stores.runs.schedule_check(journal.run, wait_seconds=left)

@@ -28,8 +28,8 @@ def faults_of_run(stores: Stores, run_id: str) -> list[str]:
     open_requests = sum(request.state == "open" for request in requests)
     if open_requests != run.open_requests:
         faults.append(f"{open_requests} requests are open, the record says {run.open_requests}")
-    if not history.has_ended and open_requests != len(history.open_questions):
-        asked = len(history.open_questions)
+    if not history.has_ended and open_requests != len(history.open_requests):
+        asked = len(history.open_requests)
         faults.append(f"{open_requests} requests are open, the log says {asked}")
     if run.thread_id is not None:
         faults += _faults_of_thread(stores, run)

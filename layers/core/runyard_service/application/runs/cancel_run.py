@@ -21,11 +21,11 @@ def cancel_run(
     orchestrator: Orchestrator,
     run_id: str,
     requested_by: str,
-    remarks: Mapping[str, Any] | None = None,
+    client_info: Mapping[str, Any] | None = None,
 ) -> None:
     """End the run as canceled; does nothing to a run that has ended.
 
-    `remarks` are kept on the event that says who asked. Raises NotFoundError where there is no such
+    `client_info` becomes part of the cancel request event. Raises NotFoundError if there is no such
     run.
     """
     journal = Journal.open(stores, run_id)
@@ -33,7 +33,7 @@ def cancel_run(
         if journal.history.has_ended:
             break
         with attempt:
-            journal.cancel(requested_by, remarks or {})
+            journal.cancel(requested_by, client_info or {})
     if not journal.history.has_ended:
         raise UnavailableError({"run": "too much is happening to it at this moment"})
     stores.spending.release(run_id)

@@ -5,15 +5,16 @@ reads on, and its owner decides anew from the longer history.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from runyard_service.adapters.conflict_retry import END_RUN_IN_THREAD_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb.attributes import Change
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
-from runyard_service.domain.events import Draft, Event
-from runyard_service.domain.history import History, usage_of_reply
+from runyard_service.domain.event_payloads import MessageCompleted, RecoveredPayload
+from runyard_service.domain.events import Event, NewEvent
+from runyard_service.domain.history import History, usage_of_message
 from runyard_service.domain.runs import Run, RunStatus, Usage, shown_usage
 from runyard_service.domain.threads import answer_text
 from runyard_service.observability.event_metrics import measure_event
@@ -43,7 +44,7 @@ class Journal:
         """Read what was appended since."""
         self.stores.histories.catch_up(self.run.id, self.history)
 
-    def append(self, drafts: Sequence[Draft], changes: Sequence[Change] = ()) -> list[Event]:
+    def append(self, drafts: Sequence[NewEvent], changes: Sequence[Change] = ()) -> list[Event]:
         """Append behind all that was read, together with changes of records.
 
         Raises AppendConflictError where somebody was first; what he wrote has then been read.
@@ -58,32 +59,33 @@ class Journal:
             measure_event(self.run, self.history, event)
         return events
 
-    def recovered(self, reason: str) -> Draft:
+    def recovered_event(self, reason: str) -> NewEvent:
         """What says that the run is taken up again: what it had published of a reply is void."""
-        data = {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
-        return Draft(type="run.recovered", data=data)
+        attempt = self.history.recoveries + 1
+        data: RecoveredPayload = {"id": self.run.id, "reason": reason, "attempt": attempt}
+        return NewEvent(type="run.recovered", data=data)
 
     def start(self) -> None:
         """Append `run.started` and set the run's status to `started` in one transaction."""
         self.append(
-            [Draft(type="run.started", data=_life(self.run, "started"))],
+            [NewEvent(type="run.started", data=_run_payload(self.run, "started"))],
             [self.stores.runs.status_change(self.run, "started")],
         )
 
-    def resume(self, settled: Sequence[Draft] = ()) -> None:
+    def resume(self, settled: Sequence[NewEvent] = ()) -> None:
         """Append `run.resumed` and set the run's status to `started` in one transaction.
 
         `settled` are the results that the answers decide.
         """
         self.append(
-            [Draft(type="run.resumed", data=_life(self.run, "started")), *settled],
+            [NewEvent(type="run.resumed", data=_run_payload(self.run, "started")), *settled],
             [self.stores.runs.status_change(self.run, "started")],
         )
 
     def complete(
         self,
         output: Mapping[str, Any],
-        reply: Sequence[Draft] = (),
+        reply: Sequence[NewEvent] = (),
         changes: Sequence[Change] = (),
     ) -> None:
         """The run has its answer; `reply` and `changes` of records go with it where they are new.
@@ -92,9 +94,9 @@ class Journal:
         """
         ended_at, usage = stamp(), self.history.usage
         if reply:
-            usage = usage.plus(usage_of_reply(reply[-1].data))
+            usage = usage.plus(usage_of_message(cast(MessageCompleted, reply[-1].data)))
         data = {"output": output, "usage": shown_usage(usage, self.run.started_at, ended_at)}
-        draft = Draft(type="run.completed", data=_life(self.run, "completed") | data)
+        draft = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
         ended = self._ended("completed", usage, ended_at, output=output)
         self._end([*reply, draft], [ended, *changes], output)
 
@@ -102,15 +104,15 @@ class Journal:
         """The run cannot go on."""
         ended_at, error, usage = stamp(), {"code": code, "message": message}, self.history.usage
         data = {"error": error, "usage": shown_usage(usage, self.run.started_at, ended_at)}
-        draft = Draft(type="run.failed", data=_life(self.run, "failed") | data)
+        draft = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
         self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
 
-    def cancel(self, requested_by: str, remarks: Mapping[str, Any]) -> None:
+    def cancel(self, requested_by: str, client_info: Mapping[str, Any]) -> None:
         """Somebody wants the run to stop."""
-        asked = {**remarks, "id": self.run.id, "requested_by": requested_by}
+        asked = {**client_info, "id": self.run.id, "requested_by": requested_by}
         drafts = [
-            Draft(type="run.cancel_requested", data=asked),
-            Draft(type="run.canceled", data=_life(self.run, "canceled")),
+            NewEvent(type="run.cancel_requested", data=asked),
+            NewEvent(type="run.canceled", data=_run_payload(self.run, "canceled")),
         ]
         self._end(drafts, [self._ended("canceled", self.history.usage, stamp())])
 
@@ -129,11 +131,11 @@ class Journal:
 
     def _end(
         self,
-        drafts: Sequence[Draft],
+        drafts: Sequence[NewEvent],
         changes: Sequence[Change],
         output: Mapping[str, Any] | None = None,
     ) -> None:
-        if self.history.open_questions:
+        if self.history.open_requests:
             requests = self.stores.input_requests
             voided = [
                 requests.settle_change(request, "void")
@@ -148,7 +150,7 @@ class Journal:
     def _end_in_thread(
         self,
         thread_id: str,
-        drafts: Sequence[Draft],
+        drafts: Sequence[NewEvent],
         changes: Sequence[Change],
         output: Mapping[str, Any] | None,
     ) -> None:
@@ -175,5 +177,5 @@ class Journal:
         raise AppendConflictError(self.run.id)
 
 
-def _life(run: Run, status: RunStatus) -> dict[str, Any]:
+def _run_payload(run: Run, status: RunStatus) -> dict[str, Any]:
     return {"id": run.id, "object": "run", "status": status}

@@ -9,11 +9,11 @@ tried again. Nothing of it is an event: to whoever follows the run, nothing happ
 """
 
 from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, Wait
-from runyard_service.application.steps.advance_run import Advance
+from runyard_service.application.steps.advance_run import AdvanceResult
 from runyard_service.domain.runs import Execution
 
 
-def go_on(orchestrator: Orchestrator, execution: Execution, advance: Advance) -> None:
+def go_on(orchestrator: Orchestrator, execution: Execution, advance: AdvanceResult) -> None:
     """Start what follows `execution`, whose turn came so far; nothing where the run has ended.
 
     Raises OrchestratorUnavailableError.

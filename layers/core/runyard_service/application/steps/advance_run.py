@@ -1,26 +1,30 @@
-"""Carry a run on: as many steps as fit the time, each journaled before and after.
+"""Advance a run by as many steps as fit the time. Journal each step before and after its effects.
 
-A step is one reply of the model and the tool calls that it asks for. Everything is decided from the
-log, so a worker that finds a step half done takes it up where it stands.
+A step is one response of the model and the tool calls in it. Every decision is taken from the log,
+so a worker that finds an interrupted step continues it.
 """
 
 import asyncio
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from runyard_service.agents.conversation import answer_of
 from runyard_service.agents.definitions.models import Limits
-from runyard_service.application.input_requests.expiry import expire, wait_for
+from runyard_service.application.input_requests.expiry import close_expired, wait_seconds_for
 from runyard_service.application.input_requests.limit_increase import raise_if_denied
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.call_model import add_reply
-from runyard_service.application.steps.call_tools import longest, perform_calls, settled_by_answers
+from runyard_service.application.steps.async_journal import AsyncJournal
+from runyard_service.application.steps.call_model import call_model
+from runyard_service.application.steps.call_tools import (
+    call_tools,
+    max_duration,
+    results_from_answers,
+)
 from runyard_service.application.steps.daily_caps import release
 from runyard_service.application.steps.genai_spans import agent_span
-from runyard_service.application.steps.next_action import Ask
-from runyard_service.application.steps.run_context import Step, Worker
+from runyard_service.application.steps.next_action import RequestInput
+from runyard_service.application.steps.run_context import RunContext, WorkerDeps
 from runyard_service.domain.errors import FinalError, LimitExceededError, SupersededError
 from runyard_service.domain.input_requests import seconds_left
 from runyard_service.domain.runs import Execution
@@ -30,12 +34,12 @@ Outcome = Literal["more", "needs_input", "finished"]
 
 
 @dataclass(frozen=True)
-class Advance:
-    """How far the run was carried; `wait_seconds` is how long a person has to answer at most.
+class AdvanceResult:
+    """How far the worker advanced the run.
 
-    `limit` names the limit that a person is to be asked about, if that is what is needed, and
-    `limit_at` is the event behind which a person turned out to be needed. `finished`: there is
-    nothing more to do here, for the run has ended, or is carried by another execution.
+    `wait_seconds` is the most that a person has to answer. `limit` names the limit that a person
+    may raise, if one was met. `limit_at` is the last event at the moment when the worker found that
+    it needs a person. `finished` means that the run has ended or another execution owns it.
     """
 
     outcome: Outcome
@@ -44,135 +48,135 @@ class Advance:
     limit_at: int = 0
 
 
-async def advance_run(worker: Worker, execution: Execution, seconds: float) -> Advance:
-    """Carry the run of this execution on for at most about `seconds`.
+async def advance_run(deps: WorkerDeps, execution: Execution, seconds: float) -> AdvanceResult:
+    """Advance the run of this execution for about `seconds` at most.
 
-    Raises RetryableError where another attempt may get further; whatever ends the run for good is
-    written to its log and gives `finished`.
+    Record each error that ends the run in its log, and return `finished`. Raise RetryableError if
+    another attempt can succeed.
     """
     deadline = time.monotonic() + seconds
-    journal = await asyncio.to_thread(Journal.open, worker.stores, execution.run_id)
+    journal = await asyncio.to_thread(Journal.open, deps.stores, execution.run_id)
     if journal.history.has_ended or journal.run.carried_by > execution:
-        return Advance("finished")
-    step = Step(worker, journal, deadline)
+        return AdvanceResult("finished")
+    ctx = RunContext(deps, AsyncJournal(journal), deadline)
     try:
-        async with agent_span(step):
-            advance = await _advance_or_fail(step)
-        # Only here, where nothing is under way any more.
+        async with agent_span(ctx):
+            result = await _advance_or_record_error(ctx)
+        # Only here, when no task of this worker uses the journal any more.
         journal.close()
-        return advance
+        return result
     except SupersededError:
-        if step.history.has_ended:
-            return Advance("finished")
+        if ctx.history.has_ended:
+            return AdvanceResult("finished")
         raise
 
 
-async def _advance_or_fail(step: Step) -> Advance:
+async def _advance_or_record_error(ctx: RunContext) -> AdvanceResult:
     try:
-        return await _advance(step)
+        return await _advance(ctx)
+    except LimitExceededError as error:
+        if error.limit and _limits(ctx).on_limit == "ask":
+            await release(ctx)
+            return _needs_input(ctx, wait_seconds_for(_limits(ctx), []), error.limit)
+        return await _fail(ctx, error)
     except FinalError as error:
-        if isinstance(error, LimitExceededError) and _may_be_raised(step, error):
-            await release(step)
-            return _needs_input(step, wait_for(_limits(step), []), error.limit)
-        code, message = error.code, str(error)
-        await step.write(lambda: step.journal.fail(code, message))
-        await release(step)
-        return Advance("finished")
+        return await _fail(ctx, error)
 
 
-def _may_be_raised(step: Step, error: LimitExceededError) -> bool:
-    return bool(error.limit) and _limits(step).on_limit == "ask"
+async def _fail(ctx: RunContext, error: FinalError) -> AdvanceResult:
+    await ctx.journal.fail(error.code, str(error))
+    await release(ctx)
+    return AdvanceResult("finished")
 
 
-def _limits(step: Step) -> Limits:
-    return step.snapshot.definition.limits
+def _limits(ctx: RunContext) -> Limits:
+    return ctx.snapshot.definition.limits
 
 
-def _needs_input(step: Step, wait_seconds: float, limit: str = "") -> Advance:
-    return Advance("needs_input", wait_seconds, limit, step.history.last)
+def _needs_input(ctx: RunContext, wait_seconds: float, limit: str = "") -> AdvanceResult:
+    return AdvanceResult("needs_input", wait_seconds, limit, ctx.history.last)
 
 
-async def _advance(step: Step) -> Advance:
-    await _take_up(step)
-    if step.history.status == "paused":
-        waiting = await expire(step)
-        if step.history.open_questions:
-            return _needs_input(step, seconds_left(waiting))
-        await _resume(step)
-    raise_if_denied(step.history)
-    while not step.history.has_ended:
-        answer = answer_of(step.snapshot.definition, step.history)
-        if answer is not None:
-            step.clock.done()
-            await step.write(partial(step.journal.complete, answer))
+async def _advance(ctx: RunContext) -> AdvanceResult:
+    await _recover_if_needed(ctx)
+    if ctx.history.status == "paused":
+        open_requests = await close_expired(ctx.journal)
+        if ctx.history.open_requests:
+            return _needs_input(ctx, seconds_left(open_requests))
+        await _resume(ctx)
+    raise_if_denied(ctx.history)
+    while not ctx.history.has_ended:
+        output = answer_of(ctx.snapshot.definition, ctx.history)
+        if output is not None:
+            ctx.timer.finish()
+            await ctx.journal.complete(output)
             break
-        # Not of a run that ends: nobody takes it up again.
-        await step.checkpoint()
-        if not _is_begun(step) and not step.has_time_for(_longest(step)):
-            return Advance("more")
-        _check_time(step)
-        if questions := await _go_on(step):
-            step.clock.stopped()
-            return _needs_input(step, wait_for(_limits(step), questions))
-    return Advance("finished")
+        # Not for a run that ends: no worker reads it again.
+        await ctx.journal.checkpoint()
+        if not _has_dispatched_calls(ctx) and not ctx.has_time_for(_max_duration(ctx)):
+            return AdvanceResult("more")
+        _check_time(ctx)
+        if requests := await _run_step(ctx):
+            ctx.timer.pause()
+            return _needs_input(ctx, wait_seconds_for(_limits(ctx), requests))
+    return AdvanceResult("finished")
 
 
-def _is_begun(step: Step) -> bool:
-    """Whether the log says that calls begin which this worker alone knows were not made yet."""
-    return any(call.id in step.begun for call in step.history.unfinished)
+def _has_dispatched_calls(ctx: RunContext) -> bool:
+    """Return whether the log says `started` for calls that only this worker knows as not made."""
+    return any(call.id in ctx.dispatched_here for call in ctx.history.unfinished)
 
 
-async def _go_on(step: Step) -> list[Ask]:
-    """Ask for a reply, or make the calls of the last one; gives what a person has to be asked."""
-    is_new = not step.history.unfinished
-    log_context.add(step=len(step.history.exchanges) + is_new)
-    if not is_new:
-        with step.clock.calls():
-            questions = await perform_calls(step)
+async def _run_step(ctx: RunContext) -> list[RequestInput]:
+    """Call the model, or the tools of its last message. Return the input requests of the calls."""
+    is_new = not ctx.history.unfinished
+    log_context.add(step=len(ctx.history.steps) + is_new)
+    requests: list[RequestInput] = []
+    if is_new:
+        ctx.budget.check()
+        with ctx.timer.time_model():
+            await call_model(ctx)
     else:
-        step.budget.check()
-        with step.clock.reply():
-            await add_reply(step)
-        questions = []
-    if not step.history.unfinished:
-        step.clock.done()
-    return questions
+        with ctx.timer.time_tools():
+            requests = await call_tools(ctx)
+    if not ctx.history.unfinished:
+        ctx.timer.finish()
+    return requests
 
 
-async def _take_up(step: Step) -> None:
-    """Make the log say that this worker is at work on the run."""
-    if step.history.status == "created":
-        await _start(step)
-    if step.history.mid_step and step.history.last_type != "run.recovered":
-        # Also the fence: a worker that was thought dead loses its next append to this event.
-        await step.append([step.journal.recovered("step_interrupted")])
+async def _recover_if_needed(ctx: RunContext) -> None:
+    """Record that this worker starts the run, or recovers it after a crash."""
+    if ctx.history.status == "created":
+        await _start(ctx)
+    if ctx.history.is_mid_step and ctx.history.last_type != "run.recovered":
+        # Also a fence: if an earlier worker is still alive, this event makes its next append fail.
+        await ctx.journal.recover("step_interrupted")
 
 
-async def _start(step: Step) -> None:
+async def _start(ctx: RunContext) -> None:
     try:
-        await step.write(step.journal.start)
+        await ctx.journal.start()
     except SupersededError:
-        # The sweep was here before any worker; what it wrote has been read now.
-        if step.history.status != "created":
+        # The sweep can write before the first worker. The journal has read its event by now.
+        if ctx.history.status != "created":
             raise
-        await step.write(step.journal.start)
+        await ctx.journal.start()
 
 
-async def _resume(step: Step) -> None:
-    """Every question is answered: go on, knowing that what they were about was not done yet."""
-    answered = [call for call in step.history.unfinished if call.phase == "answered"]
-    settled = settled_by_answers(step, answered)
-    await step.write(partial(step.journal.resume, settled))
-    step.begun |= {call.id for call in answered}
+async def _resume(ctx: RunContext) -> None:
+    """Resume after the last answer: the calls that waited for an answer were not made yet."""
+    answered = [call for call in ctx.history.unfinished if call.phase == "answered"]
+    await ctx.journal.resume(results_from_answers(ctx, answered))
+    ctx.dispatched_here |= {call.id for call in answered}
 
 
-def _check_time(step: Step) -> None:
-    """Before a reply, and before its calls begin: what has begun, or was approved, is not torn."""
-    if all(call.phase == "requested" for call in step.history.unfinished):
-        step.budget.check_time()
+def _check_time(ctx: RunContext) -> None:
+    """Check the time limit, unless calls of the step were dispatched or approved already."""
+    if all(call.phase == "requested" for call in ctx.history.unfinished):
+        ctx.budget.check_time()
 
 
-def _longest(step: Step) -> float:
-    """Seconds that the next thing to do may take: a reply, or the slowest of the calls."""
-    unfinished = step.history.unfinished
-    return longest(step, unfinished) if unfinished else step.snapshot.route.timeout
+def _max_duration(ctx: RunContext) -> float:
+    """Return the seconds that the next action may take: a response, or the slowest call."""
+    unfinished = ctx.history.unfinished
+    return max_duration(ctx, unfinished) if unfinished else ctx.snapshot.route.timeout

@@ -26,7 +26,7 @@ WORDS = {
 }
 
 
-def plain(number: Decimal) -> str:
+def format_decimal(number: Decimal) -> str:
     """The number without an exponent or needless zeros."""
     return f"{number.normalize():f}"
 
@@ -40,7 +40,7 @@ class Budget:
 
     def limit(self, name: str) -> Decimal | None:
         """The limit of this name as it stands now; None where there is none."""
-        raised = self.history.raised.get(name)
+        raised = self.history.limit_overrides.get(name)
         if raised is not None:
             return raised
         defined = getattr(self.limits, name)
@@ -57,7 +57,7 @@ class Budget:
             case "usd":
                 return usage.cost_usd or Decimal(0)
             case _:
-                return Decimal(str(self.history.worked(now()).total_seconds()))
+                return Decimal(str(self.history.active_time(now()).total_seconds()))
 
     def left(self, name: str) -> Decimal | None:
         """What is left of it; None where there is no limit."""
@@ -75,9 +75,9 @@ class Budget:
         nobody counts would never be met.
         """
         self._check_counted()
-        if self.history.cut_by in BUDGETS:
-            raise self.exceeded(
-                self.history.cut_by, "the run was cut off in the middle of a reply by"
+        if self.history.truncated_by in BUDGETS:
+            raise self.limit_error(
+                self.history.truncated_by, "the run was cut off in the middle of a response by"
             )
         for name in ("steps", "tokens", "usd"):
             self._check(name)
@@ -85,7 +85,7 @@ class Budget:
     def _check_counted(self) -> None:
         if self.history.current is None:
             return
-        usage = self.history.current.reply.get("usage", {})
+        usage = self.history.current.message.get("usage", {})
         if self.limit("usd") is not None and "cost_usd" not in usage:
             raise DefinitionError("A limit in USD needs a price, and a reply came without one.")
         counted = usage.get("input_tokens") or usage.get("output_tokens")
@@ -95,29 +95,33 @@ class Budget:
     def _check(self, name: str) -> None:
         left = self.left(name)
         if left is not None and left <= 0:
-            raise self.exceeded(name, f"the run has {WORDS[name][0]}")
+            raise self.limit_error(name, f"the run has {WORDS[name][0]}")
 
-    def exceeded(self, name: str, what: str) -> LimitExceededError:
+    def limit_error(self, name: str, what: str) -> LimitExceededError:
         """The error that says what happened to the limit, and how much it is."""
         limit = self.limit(name)
         assert limit is not None, "what is not limited is not exceeded"
-        return LimitExceededError(f"{what} its {plain(limit)} {WORDS[name][1]}", limit=name)
+        return LimitExceededError(
+            f"{what} its {format_decimal(limit)} {WORDS[name][1]}", limit=name
+        )
 
 
 @dataclass(frozen=True)
-class Allowed:
+class BudgetedRequest:
     """A request that fits the budget.
 
-    `cut_by` names what made its longest reply shorter than the agent's own, if anything did: one
-    that is cut off there is no answer. `worst_usd` is the most that it can cost.
+    `truncated_by` names the limit that makes the response shorter than the agent's own maximum,
+    empty if no limit does. `worst_usd` is the most that the response can cost.
     """
 
     request: ModelRequest
-    cut_by: str = ""
+    truncated_by: str = ""
     worst_usd: Decimal = Decimal(0)
 
 
-def allow(budget: Budget, model: Model, request: ModelRequest, *, is_capped: bool) -> Allowed:
+def fit_to_budget(
+    budget: Budget, model: Model, request: ModelRequest, *, is_capped: bool
+) -> BudgetedRequest:
     """The request with the longest reply that fits what is left.
 
     As it is where neither tokens nor money are limited; `is_capped`: they are limited beyond the
@@ -126,32 +130,34 @@ def allow(budget: Budget, model: Model, request: ModelRequest, *, is_capped: boo
     """
     has_usd = budget.limit("usd") is not None
     if budget.limit("tokens") is None and not has_usd and not is_capped:
-        return Allowed(request)
+        return BudgetedRequest(request)
     most = model.at_most(replace(request, reported=_reported(budget.history)))
     if (has_usd or is_capped) and model.price_of(most) is None:
         raise DefinitionError("A limit in USD needs a price, and none is known for this route.")
-    longest, cut_by = _longest(budget, model, most)
+    longest, truncated_by = _longest(budget, model, most)
     if longest < min(SHORTEST_REPLY_TOKENS, most.output_tokens):
-        raise budget.exceeded(cut_by, "the next reply may not fit what the run has left of")
-    if not cut_by and request.max_output_tokens is None:
-        cut_by = DEFAULT_LENGTH
+        raise budget.limit_error(
+            truncated_by, "the next response may not fit what the run has left of"
+        )
+    if not truncated_by and request.max_output_tokens is None:
+        truncated_by = DEFAULT_LENGTH
     worst = replace(most, output_tokens=longest)
-    return Allowed(
+    return BudgetedRequest(
         replace(request, max_output_tokens=longest),
-        cut_by,
+        truncated_by,
         model.price_of(worst) or Decimal(0),
     )
 
 
 def _longest(budget: Budget, model: Model, most: TokenUsage) -> tuple[int, str]:
     """How long the reply may be (negative: the request alone does not fit), and what limits it."""
-    longest, cut_by = most.output_tokens, ""
+    longest, truncated_by = most.output_tokens, ""
     tokens_left, usd_left = budget.left("tokens"), budget.left("usd")
     if tokens_left is not None and tokens_left - most.input_tokens < longest:
-        longest, cut_by = int(tokens_left) - most.input_tokens, "tokens"
+        longest, truncated_by = int(tokens_left) - most.input_tokens, "tokens"
     if usd_left is not None and (affordable := _affordable(model, most, usd_left)) < longest:
-        longest, cut_by = affordable, "usd"
-    return longest, cut_by
+        longest, truncated_by = affordable, "usd"
+    return longest, truncated_by
 
 
 def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
@@ -170,7 +176,7 @@ def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
 
 def _reported(history: History) -> TokenUsage | None:
     """What the provider counted for the newest reply, where it did."""
-    usage = history.current.reply.get("usage", {}) if history.current else {}
-    if not usage.get("input_tokens"):
+    usage = history.current.message.get("usage") if history.current else None
+    if not usage or not usage.get("input_tokens"):
         return None
     return TokenUsage(usage["input_tokens"], usage.get("output_tokens", 0))

@@ -5,22 +5,23 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
+from typing import cast
 
 from runyard_service.adapters.dynamodb.attributes import Change
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.adapters.dynamodb.spending_ledger import Hold
-from runyard_service.agents.conversation import plain_answer, reply_draft, request_for
+from runyard_service.agents.conversation import message_event, plain_answer, request_for
 from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Reply
-from runyard_service.application.steps.budget import Allowed, allow
-from runyard_service.application.steps.call_tools import begun_with
-from runyard_service.application.steps.daily_caps import caps_of, hold_for
+from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
+from runyard_service.application.steps.call_tools import start_events_for
+from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
-from runyard_service.application.steps.retries import delay_before_next
-from runyard_service.application.steps.run_context import Step
+from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import LimitExceededError, ModelUnavailableError
-from runyard_service.domain.events import Draft
+from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.events import NewEvent
 from runyard_service.outbound.circuit_breaker import tried_last
 
 # The most that ends a run in one put with its reply. A transaction costs twice, but compressed the
@@ -28,106 +29,105 @@ from runyard_service.outbound.circuit_breaker import tried_last
 _SHORT_CHARACTERS = 16 * 1024
 
 
-async def add_reply(step: Step) -> None:
+async def call_model(ctx: RunContext) -> None:
     """Ask the model for its next reply.
 
     A provider that is busy is asked again, as long as there is time. Raises ModelUnavailableError
     where it stays busy, ModelRefusedError where asking again cannot help, LimitExceededError where
     the reply may not fit the run's limits, or did not come within them.
     """
-    model = step.model
+    model = ctx.model
     request = request_for(
-        step.snapshot.definition,
-        step.journal.run,
-        step.history,
-        known=step.turns,
-        messages=await step.messages(),
-        attachments=await step.attachments(),
+        ctx.snapshot.definition,
+        ctx.journal.run,
+        ctx.history,
+        known=ctx.message_cache,
+        messages=await ctx.messages(),
+        attachments=await ctx.attachments(),
     )
-    caps = await caps_of(step)
-    allowed = allow(step.budget, model, request, is_capped=bool(caps))
-    hold = await hold_for(step, caps, allowed.worst_usd)
+    caps = await applicable_caps(ctx)
+    allowed = fit_to_budget(ctx.budget, model, request, is_capped=bool(caps))
+    hold = await reserve(ctx, caps, allowed.worst_usd)
     attempt = 1
     while True:
         try:
-            with chat_span(step, allowed.request) as span:
+            with chat_span(ctx, allowed.request) as span:
                 stream = model.stream(replace(allowed.request, attempt=attempt))
-                return span.replied(await _stream_reply(step, stream, allowed, hold))
+                return span.replied(await _stream_response(ctx, stream, allowed, hold))
         except LimitExceededError:
-            if step.history.partial_reply:
-                await step.append([step.journal.recovered("limit_met")])
+            if ctx.history.has_partial_message:
+                await ctx.journal.recover("limit_met")
             raise
         except ModelUnavailableError as error:
             if not error.was_tried:
                 raise
-            timeout = step.snapshot.route.timeout
-            delay = delay_before_next(step, attempt, timeout, error.retry_after)
+            timeout = ctx.snapshot.route.timeout
+            delay = next_delay(ctx, attempt, timeout, error.retry_after)
             if delay is None:
-                raise _given_up(error) from error
-            if step.history.partial_reply:
+                # The reader of a failed run also sees when the worker tried last.
+                message = tried_last(str(error), time.time())
+                raise ModelUnavailableError(message, error.retry_after, kind=error.kind) from error
+            if ctx.history.has_partial_message:
                 # What was shown of this reply is void: watchers must hear of it.
-                await step.append([step.journal.recovered("model_interrupted")])
+                await ctx.journal.recover("model_interrupted")
             await asyncio.sleep(delay)
             attempt += 1
 
 
-def _given_up(error: ModelUnavailableError) -> ModelUnavailableError:
-    """The same, with what the reader of a failed run wants to know: since when."""
-    message = tried_last(str(error), time.time())
-    return ModelUnavailableError(message, error.retry_after, kind=error.kind)
-
-
-async def _stream_reply(
-    step: Step, stream: AsyncGenerator[ModelEvent, None], allowed: Allowed, hold: Hold | None
+async def _stream_response(
+    ctx: RunContext,
+    stream: AsyncGenerator[ModelEvent, None],
+    allowed: BudgetedRequest,
+    hold: Hold | None,
 ) -> Reply:
-    iteration = len(step.history.exchanges) + 1
-    writer, latest = DeltaWriter(step), _latest(step)
+    iteration = len(ctx.history.steps) + 1
+    writer, latest = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
     try:
         async with aclosing(stream):
-            while (event := await _next(step, stream, latest)) is not None:
+            while (event := await _next(ctx, stream, latest)) is not None:
                 if isinstance(event, Reply):
-                    cut_by = allowed.cut_by if event.is_cut else ""
-                    spending = step.worker.stores.spending
+                    truncated_by = allowed.truncated_by if event.is_cut else ""
+                    spending = ctx.deps.stores.spending
                     settled = spending.settle_changes(hold, event.cost_usd) if hold else ()
-                    drafts = [*await writer.close(), reply_draft(event, iteration, cut_by)]
-                    await _record(step, drafts, settled)
+                    drafts = [*await writer.close(), message_event(event, iteration, truncated_by)]
+                    await _record(ctx, drafts, settled)
                     return event
-                writer.add(_delta_draft(event, iteration))
+                writer.add(_delta_event(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a reply")
     finally:
         await writer.stop()
 
 
-async def _record(step: Step, drafts: Sequence[Draft], changes: Sequence[Change]) -> None:
+async def _record(ctx: RunContext, drafts: Sequence[NewEvent], changes: Sequence[Change]) -> None:
     """The reply (the last of the drafts), and in the same put what it leads to.
 
     That its calls begin, or that the run ends with it: one write fewer, and no moment between.
     """
-    reply = drafts[-1].data
-    output = None if step.snapshot.definition.output_schema else plain_answer(reply)
+    reply = cast(MessageCompleted, drafts[-1].data)
+    output = None if ctx.snapshot.definition.output_schema else plain_answer(reply)
     if output is not None and _are_short(drafts):
-        await step.write(partial(step.journal.complete, output, drafts, changes))
+        await ctx.journal.complete(output, drafts, changes)
     else:
-        await step.append([*drafts, *begun_with(step, reply)], changes)
+        await ctx.journal.append([*drafts, *start_events_for(ctx, reply)], changes)
 
 
-def _are_short(drafts: Sequence[Draft]) -> bool:
+def _are_short(drafts: Sequence[NewEvent]) -> bool:
     if len(drafts) >= MAX_BATCH_EVENTS:
         return False  # With the end they would take two items.
     return sum(len(str(draft.data)) for draft in drafts) <= _SHORT_CHARACTERS
 
 
-def _latest(step: Step) -> float | None:
+def _deadline(ctx: RunContext) -> float | None:
     """When the run's working time is over, on the event loop's clock; None where it has no limit.
 
     Until then the run is at work without a break, so this holds for the whole reply.
     """
-    left = step.budget.left("wall_clock_seconds")
+    left = ctx.budget.left("wall_clock_seconds")
     return None if left is None else asyncio.get_running_loop().time() + float(left)
 
 
 async def _next(
-    step: Step, stream: AsyncGenerator[ModelEvent, None], latest: float | None
+    ctx: RunContext, stream: AsyncGenerator[ModelEvent, None], latest: float | None
 ) -> ModelEvent | None:
     """What the stream brings next, None at its end. Only this waiting is cut off, never a put."""
     if latest is None:
@@ -139,13 +139,13 @@ async def _next(
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise step.budget.exceeded("wall_clock_seconds", "the run has worked for") from error
+        raise ctx.budget.limit_error("wall_clock_seconds", "the run has worked for") from error
 
 
-def _delta_draft(event: ModelEvent, iteration: int) -> Draft:
+def _delta_event(event: ModelEvent, iteration: int) -> NewEvent:
     assert not isinstance(event, Reply)
     if isinstance(event, ReasoningDelta):
         data = {"object": "agent.reasoning", "delta": event.delta, "iteration": iteration}
-        return Draft(type="agent.reasoning.delta", data=data)
+        return NewEvent(type="agent.reasoning.delta", data=data)
     data = {"object": "agent.response", "delta": event.delta, "iteration": iteration}
-    return Draft(type="agent.response.delta", data=data)
+    return NewEvent(type="agent.response.delta", data=data)

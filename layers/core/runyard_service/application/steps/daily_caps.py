@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap, DailyCapError, Hold
-from runyard_service.application.steps.run_context import Step
+from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.errors import LimitExceededError, RetryableError
 from runyard_service.observability.metrics import DAILY_SPEND_SHARE, record
@@ -18,10 +18,10 @@ from runyard_service.observability.metrics import DAILY_SPEND_SHARE, record
 _log = logging.getLogger(__name__)
 
 
-async def caps_of(step: Step) -> list[DailyCap]:
+async def applicable_caps(ctx: RunContext) -> list[DailyCap]:
     """The caps that the run's replies count against."""
-    project_caps, run = step.worker.stores.project_caps, step.journal.run
-    default, definition = step.worker.project_daily_usd, step.snapshot.definition
+    project_caps, run = ctx.deps.stores.project_caps, ctx.journal.run
+    default, definition = ctx.deps.project_daily_usd, ctx.snapshot.definition
     project_usd = await asyncio.to_thread(project_caps.of, run.project_id, default)
     caps = [DailyCap(run.project_id, project_usd)] if project_usd else []
     if definition.limits.usd_per_day is not None:
@@ -29,36 +29,36 @@ async def caps_of(step: Step) -> list[DailyCap]:
     return caps
 
 
-async def hold_for(step: Step, caps: list[DailyCap], worst_usd: Decimal) -> Hold | None:
+async def reserve(ctx: RunContext, caps: list[DailyCap], worst_usd: Decimal) -> Hold | None:
     """Hold the most that the next reply can cost; None where nothing is capped.
 
     Raises LimitExceededError where it does not fit.
     """
     if not caps:
         return None
-    spending, run_id = step.worker.stores.spending, step.journal.run.id
+    spending, run_id = ctx.deps.stores.spending, ctx.journal.run.id
     try:
         hold = await asyncio.to_thread(spending.reserve, run_id, caps, worst_usd)
     except DailyCapError as error:
-        await _measure_spending(step, [error.cap])
+        await _measure_spending(ctx, [error.cap])
         whose = f"agent {error.cap.agent}" if error.cap.agent else "project"
         day = now().date()
         raise LimitExceededError(
             f"the next reply may not fit what the {whose} has left of its {error.cap.usd:f} USD "
             f"for {day}; the day ends at midnight UTC"
         ) from error
-    await _measure_spending(step, caps)
+    await _measure_spending(ctx, caps)
     return hold
 
 
-async def _measure_spending(step: Step, caps: Sequence[DailyCap]) -> None:
+async def _measure_spending(ctx: RunContext, caps: Sequence[DailyCap]) -> None:
     """Tell how much of its caps is spent and held: a read for each, only where one is.
 
     Before the reply is asked for, when a worker that is lost here leaves nothing in doubt.
     """
     try:
         for cap in caps:
-            totals = partial(step.worker.stores.spending.totals, cap, stamp()[:10])
+            totals = partial(ctx.deps.stores.spending.totals, cap, stamp()[:10])
             committed, spent = await asyncio.to_thread(totals)
             record(
                 "daily spend",
@@ -72,7 +72,7 @@ async def _measure_spending(step: Step, caps: Sequence[DailyCap]) -> None:
         _log.warning("daily spend not read", exc_info=True)
 
 
-async def release(step: Step) -> None:
+async def release(ctx: RunContext) -> None:
     """Give back what the run holds, where no reply has come of it."""
-    if await caps_of(step):
-        await asyncio.to_thread(step.worker.stores.spending.release, step.journal.run.id)
+    if await applicable_caps(ctx):
+        await asyncio.to_thread(ctx.deps.stores.spending.release, ctx.journal.run.id)

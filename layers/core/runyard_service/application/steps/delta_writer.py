@@ -10,8 +10,8 @@ import asyncio
 from contextlib import suppress
 
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
-from runyard_service.application.steps.run_context import Step
-from runyard_service.domain.events import Draft
+from runyard_service.application.steps.async_journal import AsyncJournal
+from runyard_service.domain.events import NewEvent
 
 # Deltas with so many characters take, with ids and times around them and compressed, about a unit.
 UNIT_CHARACTERS = 1024
@@ -23,15 +23,16 @@ class DeltaWriter:
     At most one put is under way: each claims the slot behind the one before it.
     """
 
-    def __init__(self, step: Step) -> None:
-        self._step = step
-        self._waiting: list[Draft] = []
+    def __init__(self, journal: AsyncJournal, flush_seconds: float) -> None:
+        self._journal = journal
+        self._flush_seconds = flush_seconds
+        self._waiting: list[NewEvent] = []
         self._is_closing = False
         # Set where the flusher need not wait any longer.
         self._hurry = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
-    def add(self, draft: Draft) -> None:
+    def add(self, draft: NewEvent) -> None:
         """Take a delta. Raises what the last put raised."""
         self._waiting.append(draft)
         if self._flusher is None or self._flusher.done():
@@ -41,7 +42,7 @@ class DeltaWriter:
         elif len(self._waiting) == MAX_BATCH_EVENTS:
             self._hurry.set()
 
-    async def close(self) -> list[Draft]:
+    async def close(self) -> list[NewEvent]:
         """Put nothing further by itself; gives what still waits, to be put with the whole reply.
 
         Raises what the last put raised.
@@ -63,10 +64,10 @@ class DeltaWriter:
         while self._waiting and not self._is_closing:
             drafts, self._waiting = self._waiting, []
             self._hurry.clear()
-            await self._step.append(drafts)
-            await self._gather(self._step.worker.flush_seconds)
+            await self._journal.append(drafts)
+            await self._gather(self._flush_seconds)
             if len(self._waiting) > 1 and not self._fills_a_unit():
-                await self._gather(self._step.worker.flush_seconds / 2)
+                await self._gather(self._flush_seconds / 2)
 
     async def _gather(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -19,7 +19,7 @@ from runyard_service.agents.models.otel_messages import (
     system_instructions,
 )
 from runyard_service.agents.tools.base import ToolInvocation
-from runyard_service.application.steps.run_context import Step
+from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
 from runyard_service.observability.spans import Span, Value
 
@@ -27,23 +27,23 @@ _PROVIDERS = {"bedrock": "aws.bedrock"}  # The others are called as their routes
 
 
 @asynccontextmanager
-async def agent_span(step: Step) -> AsyncIterator[None]:
+async def agent_span(ctx: RunContext) -> AsyncIterator[None]:
     """Around a stretch of work; behind it, its spans are exported."""
-    definition = step.snapshot.definition
+    definition = ctx.snapshot.definition
     attributes = {
-        **_common(step, "invoke_agent"),
+        **_common(ctx, "invoke_agent"),
         "gen_ai.agent.name": definition.key,
         "gen_ai.agent.version": definition.version,
     }
     try:
-        with step.spans.span(f"invoke_agent {definition.key}", "internal", attributes) as span:
+        with ctx.spans.span(f"invoke_agent {definition.key}", "internal", attributes) as span:
             yield
-            end = step.history.terminal
+            end = ctx.history.terminal
             if end and end.type == "run.failed":
                 span.error = end.data["error"]["code"]
     finally:
-        if step.worker.export_spans:
-            await asyncio.to_thread(step.worker.export_spans, step.spans.ended)
+        if ctx.deps.export_spans:
+            await asyncio.to_thread(ctx.deps.export_spans, ctx.spans.ended)
 
 
 class ChatSpan:
@@ -68,20 +68,20 @@ class ChatSpan:
 
 
 @contextmanager
-def chat_span(step: Step, request: ModelRequest) -> Iterator[ChatSpan]:
+def chat_span(ctx: RunContext, request: ModelRequest) -> Iterator[ChatSpan]:
     """Around one attempt at one reply."""
-    route = step.snapshot.route
-    attributes = _common(step, "chat")
+    route = ctx.snapshot.route
+    attributes = _common(ctx, "chat")
     if request.max_output_tokens is not None:
         attributes["gen_ai.request.max_tokens"] = request.max_output_tokens
     if route.base_url and (host := urlsplit(route.base_url).hostname):
         attributes["server.address"] = host
-    if step.worker.shows_content:
+    if ctx.deps.shows_content:
         attributes["gen_ai.system_instructions"] = system_instructions(request)
         attributes["gen_ai.input.messages"] = input_messages(request)
-    with step.spans.span(f"chat {route.model_name}", "client", attributes) as span:
+    with ctx.spans.span(f"chat {route.model_name}", "client", attributes) as span:
         try:
-            yield ChatSpan(span, shows_content=step.worker.shows_content)
+            yield ChatSpan(span, shows_content=ctx.deps.shows_content)
         except (ModelUnavailableError, ModelRefusedError) as error:
             span.error = error.kind
             raise
@@ -105,22 +105,24 @@ class ToolSpan:
 
 
 @contextmanager
-def tool_span(step: Step, tool: ExecutableTool, invocation: ToolInvocation) -> Iterator[ToolSpan]:
+def tool_span(
+    ctx: RunContext, tool: ExecutableTool, invocation: ToolInvocation
+) -> Iterator[ToolSpan]:
     """Around a call, with all attempts at it."""
     attributes = {
-        **_common(step, "execute_tool"),
+        **_common(ctx, "execute_tool"),
         "gen_ai.tool.name": tool.name,
         "gen_ai.tool.type": "function" if tool.kind == "python" else "extension",
         "gen_ai.tool.call.id": invocation.tool_call_id,
     }
-    if step.worker.shows_content:
+    if ctx.deps.shows_content:
         attributes["gen_ai.tool.call.arguments"] = json.dumps(invocation.input)
-    with step.spans.span(f"execute_tool {tool.name}", "internal", attributes) as span:
-        yield ToolSpan(span, shows_content=step.worker.shows_content)
+    with ctx.spans.span(f"execute_tool {tool.name}", "internal", attributes) as span:
+        yield ToolSpan(span, shows_content=ctx.deps.shows_content)
 
 
-def _common(step: Step, operation: str) -> dict[str, Value]:
-    run, route = step.journal.run, step.snapshot.route
+def _common(ctx: RunContext, operation: str) -> dict[str, Value]:
+    run, route = ctx.journal.run, ctx.snapshot.route
     return {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": _PROVIDERS.get(route.provider, route.provider),

@@ -25,8 +25,9 @@ from runyard_service.agents.definitions.models import (
 from runyard_service.agents.definitions.schemas import faults_of
 from runyard_service.agents.models.base import INVALID_ARGUMENTS
 from runyard_service.domain.errors import FinalError, InputExpiredError, ToolInDoubtError
+from runyard_service.domain.event_payloads import InterruptedCallParams
 from runyard_service.domain.input_requests import RequestType
-from runyard_service.domain.steps import Call
+from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 # Towards the client, as the Runs API names the kinds.
 _TOOL_TYPES = {
@@ -37,7 +38,7 @@ _TOOL_TYPES = {
 }
 DOUBT_CHOICES = ("repeat", "skip", "fail")
 # An argument longer than this is told shortened in a prompt; the request's `params` have all of it.
-_TOLD_CHARACTERS = 200
+_MAX_ARGUMENT_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Execute:
 
 
 @dataclass(frozen=True)
-class Ask:
+class RequestInput:
     """Ask a person, and wait."""
 
     type: RequestType
@@ -61,12 +62,12 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Wait:
+class KeepWaiting:
     """A person has been asked and has not answered."""
 
 
 @dataclass(frozen=True)
-class Settle:
+class ResolveWithoutCall:
     """The call's result is known without making it; `error_code` marks a failure."""
 
     content: str
@@ -74,13 +75,13 @@ class Settle:
 
 
 @dataclass(frozen=True)
-class Stop:
+class FailRun:
     """The run cannot go on."""
 
     error: FinalError
 
 
-Action = Execute | Ask | Wait | Settle | Stop
+Action = Execute | RequestInput | KeepWaiting | ResolveWithoutCall | FailRun
 
 
 def tool_label(definition: AgentDefinition, name: str) -> Mapping[str, str]:
@@ -89,57 +90,63 @@ def tool_label(definition: AgentDefinition, name: str) -> Mapping[str, str]:
     return {"name": name, "type": _TOOL_TYPES[tool.kind] if tool else "unknown"}
 
 
-def next_action(definition: AgentDefinition, call: Call, begun_here: bool) -> Action:
-    """What to do with an unfinished call.
+def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOrigin) -> Action:
+    """Return what to do with an unfinished call.
 
-    `begun_here` says that the caller itself has just brought the call to its phase, so that it is
-    known that the call was not made yet; otherwise a worker was lost in between, and it is not.
+    `CallOrigin.THIS_WORKER` means that the call was not made yet. With `CallOrigin.UNKNOWN`, a call
+    of an unsafe tool may have been made, so a person decides.
     """
     if call.phase in ("asked", "answered"):
-        return Wait()
+        return KeepWaiting()
     tool = definition.tool(call.name)
     if tool is None or INVALID_ARGUMENTS in call.input:
-        return _unusable(definition, call, {})
+        return _resolve_unusable(definition, call, {})
     if faults := faults_of(tool.parameters, call.input):
-        return _unusable(definition, call, faults)
+        return _resolve_unusable(definition, call, faults)
     if call.phase == "resumed":
-        return _after_answer(tool, call, begun_here)
+        return _after_answer(tool, call, origin)
     if isinstance(tool, AskHuman):
         if faults := faults_of_question(call.input):
-            return _unusable(definition, call, faults)
-        return _within_bounds(_question(tool, call))
+            return _resolve_unusable(definition, call, faults)
+        return _check_size(_human_feedback_request(tool, call))
     if tool.approval and (tool.approval.when is None or may_hold(tool.approval.when, call.input)):
-        return _within_bounds(_approval(tool, call))
-    if call.phase == "started" and not begun_here and tool.effect == "unsafe":
-        return _doubt(tool, call.input)
+        return _check_size(_approval_request(tool, call))
+    if call.phase == "started" and origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
+        return _ask_about_doubt(tool, call.input)
     return Execute(tool, call.input)
 
 
-def _unusable(definition: AgentDefinition, call: Call, faults: Mapping[str, str]) -> Settle:
+def _resolve_unusable(
+    definition: AgentDefinition, call: ToolCallState, faults: Mapping[str, str]
+) -> ResolveWithoutCall:
     if call.name == OUTPUT_TOOL and definition.output_schema is not None:
         faults = faults_of(definition.output_schema, call.input) or {
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
         }
-        return Settle(_listed("The answer was not accepted", faults), "output_invalid")
+        return ResolveWithoutCall(
+            _format_errors("The answer was not accepted", faults), "output_invalid"
+        )
     if INVALID_ARGUMENTS in call.input:
-        return Settle("The arguments are not a JSON object.", "invalid_arguments")
+        return ResolveWithoutCall("The arguments are not a JSON object.", "invalid_arguments")
     if not faults:
-        return Settle(f"There is no tool {call.name!r}.", "unknown_tool")
-    return Settle(_listed("The arguments do not fit the tool", faults), "invalid_arguments")
+        return ResolveWithoutCall(f"There is no tool {call.name!r}.", "unknown_tool")
+    return ResolveWithoutCall(
+        _format_errors("The arguments do not fit the tool", faults), "invalid_arguments"
+    )
 
 
-def _listed(opening: str, faults: Mapping[str, str]) -> str:
+def _format_errors(opening: str, faults: Mapping[str, str]) -> str:
     return f"{opening}: " + "; ".join(f"{name} {fault}" for name, fault in faults.items()) + "."
 
 
-def _question(tool: AskHuman, call: Call) -> Ask:
+def _human_feedback_request(tool: AskHuman, call: ToolCallState) -> RequestInput:
     params = {name: value for name, value in call.input.items() if name != "prompt"}
     if "choices" in params:
         params["choices"] = [choice.strip() for choice in params["choices"]]
     params |= tool.fixed_params
     if tool.on_expiry == "use_default":
         params["default"] = tool.default
-    return Ask(
+    return RequestInput(
         type="human_feedback",
         prompt=call.input["prompt"],
         params=params,
@@ -148,13 +155,13 @@ def _question(tool: AskHuman, call: Call) -> Ask:
     )
 
 
-def _approval(tool: ExecutableTool, call: Call) -> Ask:
+def _approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
     rule = tool.approval
     assert rule is not None
     prompt = rule.prompt and str(fill(rule.prompt, {"input": call.input}))
-    return Ask(
+    return RequestInput(
         type="approval_request",
-        prompt=prompt or _plain_prompt(tool, call.input),
+        prompt=prompt or _default_prompt(tool, call.input),
         params=call.input,
         editable_params=rule.editable,
         expires_in=rule.expires_in,
@@ -162,25 +169,29 @@ def _approval(tool: ExecutableTool, call: Call) -> Ask:
     )
 
 
-def _plain_prompt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> str:
+def _default_prompt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> str:
     """What the person is asked by a rule without a prompt of its own."""
-    arguments = ", ".join(f"{name} = {_shortened(value)}" for name, value in call_input.items())
+    arguments = ", ".join(
+        f"{name} = {_truncated_json(value)}" for name, value in call_input.items()
+    )
     return f"May {tool.name} be called with {arguments}?" if arguments else f"May {tool.name} run?"
 
 
-def _shortened(value: Any) -> str:
+def _truncated_json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _TOLD_CHARACTERS else f"{text[:_TOLD_CHARACTERS]}…"
+    return text if len(text) <= _MAX_ARGUMENT_CHARACTERS else f"{text[:_MAX_ARGUMENT_CHARACTERS]}…"
 
 
-def _within_bounds(ask: Ask) -> Ask | Settle:
+def _check_size(ask: RequestInput) -> RequestInput | ResolveWithoutCall:
     if size_of(ask.prompt) + size_of(ask.params) <= MAX_SHOWN_BYTES:
         return ask
-    return Settle("The arguments are too large to be shown to a person.", "invalid_arguments")
+    return ResolveWithoutCall(
+        "The arguments are too large to be shown to a person.", "invalid_arguments"
+    )
 
 
-def _doubt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> Ask:
-    return Ask(
+def _ask_about_doubt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> RequestInput:
+    return RequestInput(
         type="human_feedback",
         prompt=(
             f"The call of {tool.name} was interrupted: it may have happened, or not. "
@@ -190,43 +201,45 @@ def _doubt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> Ask:
     )
 
 
-def _after_answer(tool: Tool, call: Call, begun_here: bool) -> Action:
+def _after_answer(tool: Tool, call: ToolCallState, origin: CallOrigin) -> Action:
     answer = call.answer
     assert answer is not None, "a call is resumed only after its answer"
     data = answer.data
     if answer.type == "input_request.expired":
         return _after_expiry(tool, data["on_expiry"])
     if isinstance(tool, AskHuman):
-        return Settle(told(data["feedback"]))
+        return ResolveWithoutCall(told(data["feedback"]))
     if answer.type == "approval_request.resolved":
         if not data["is_approved"]:
-            return Settle(_refusal(data.get("feedback")), "denied")
-        return _make(tool, data["effective_params"], begun_here)
+            return ResolveWithoutCall(_denial(data.get("feedback")), "denied")
+        return _execute_or_ask(tool, data["effective_params"], origin)
     match data["feedback"]:
         case "repeat":
-            return _make(tool, _last_input(call), begun_here)
+            return _execute_or_ask(tool, _input_in_doubt(call), origin)
         case "skip":
-            return Settle(
+            return ResolveWithoutCall(
                 "It is not known whether this call was made; it was not repeated.", "skipped"
             )
         case _:
-            return Stop(ToolInDoubtError(f"the call of {tool.name} was interrupted"))
+            return FailRun(ToolInDoubtError(f"the call of {tool.name} was interrupted"))
 
 
-def _make(tool: ExecutableTool, call_input: Mapping[str, Any], begun_here: bool) -> Action:
-    if not begun_here and tool.effect == "unsafe":
-        return _doubt(tool, call_input)
+def _execute_or_ask(
+    tool: ExecutableTool, call_input: Mapping[str, Any], origin: CallOrigin
+) -> Action:
+    if origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
+        return _ask_about_doubt(tool, call_input)
     return Execute(tool, call_input)
 
 
-def _last_input(call: Call) -> Mapping[str, Any]:
+def _input_in_doubt(call: ToolCallState) -> Mapping[str, Any]:
     """The arguments that the doubt was about: an approval before it may have changed them."""
-    assert call.question is not None
-    shown: Mapping[str, Any] = call.question.data["params"]["input"]
-    return shown
+    assert call.request is not None
+    params: InterruptedCallParams = call.request.data["params"]
+    return params["input"]
 
 
-def _refusal(reason: Any) -> str:
+def _denial(reason: Any) -> str:
     return f"A person refused this call: {reason}" if reason else "A person refused this call."
 
 
@@ -234,7 +247,7 @@ def _after_expiry(
     tool: Tool, on_expiry: Literal["fail", "deny", "use_default", "keep_waiting"]
 ) -> Action:
     if on_expiry == "use_default" and isinstance(tool, AskHuman):
-        return Settle("" if tool.default is None else told(tool.default))
+        return ResolveWithoutCall("" if tool.default is None else told(tool.default))
     if on_expiry == "deny":
-        return Settle("Nobody approved this call in time.", "expired")
-    return Stop(InputExpiredError(f"nobody answered {tool.name} in time"))
+        return ResolveWithoutCall("Nobody approved this call in time.", "expired")
+    return FailRun(InputExpiredError(f"input request for {tool.name} expired"))

@@ -5,7 +5,7 @@ What is waited for here is paid for; beyond it the state machine waits, which co
 
 import random
 
-from runyard_service.application.steps.run_context import Step
+from runyard_service.application.steps.run_context import RunContext
 
 ATTEMPTS = 3
 _FIRST_DELAY_SECONDS = 0.5
@@ -14,8 +14,8 @@ _LONGEST_DELAY_SECONDS = 60.0
 _SPREAD = 0.1
 
 
-def delay_before_next(
-    step: Step, attempt: int, seconds: float, retry_after: float | None
+def next_delay(
+    ctx: RunContext, attempt: int, seconds: float, retry_after: float | None
 ) -> float | None:
     """Seconds to wait after this attempt, from 1; None where it was the last one here.
 
@@ -25,4 +25,4 @@ def delay_before_next(
     if retry_after is not None:
         delay = max(delay, retry_after * (1 + _SPREAD * random.random()))
     is_last = attempt >= ATTEMPTS or delay > _LONGEST_DELAY_SECONDS
-    return None if is_last or not step.has_time_for(delay + seconds) else delay
+    return None if is_last or not ctx.has_time_for(delay + seconds) else delay

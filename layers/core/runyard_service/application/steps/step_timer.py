@@ -17,7 +17,7 @@ from runyard_service.observability.metrics import (
 )
 
 
-class StepClock:
+class StepTimer:
     """The clock of one worker's steps, one after the other."""
 
     def __init__(self, agent: str) -> None:
@@ -25,30 +25,30 @@ class StepClock:
         self._spent: dict[Measure, float] = {}
 
     @contextmanager
-    def reply(self) -> Iterator[None]:
+    def time_model(self) -> Iterator[None]:
         """While the model is asked, again where it has to be: a new step begins."""
         self._spent = {}
         with self._timed(MODEL_TIME):
             yield
 
     @contextmanager
-    def calls(self) -> Iterator[None]:
+    def time_tools(self) -> Iterator[None]:
         """While the reply's calls are made."""
         with self._timed(TOOL_TIME):
             yield
 
-    def done(self) -> None:
+    def finish(self) -> None:
         """The step has its reply and all results, or its reply is the answer."""
         if MODEL_TIME in self._spent:
             self._spent[STEP_TIME] = sum(self._spent.values())
-        self._tell()
+        self._emit()
 
-    def stopped(self) -> None:
+    def pause(self) -> None:
         """The step waits for a person, and what it has done of its calls says little."""
         self._spent.pop(TOOL_TIME, None)
-        self._tell()
+        self._emit()
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         if self._spent:
             record("step done", self._spent, self._by)
         self._spent = {}

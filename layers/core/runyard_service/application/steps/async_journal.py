@@ -1,0 +1,87 @@
+"""The journal of one run for the concurrent tasks of one worker."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+from runyard_service.adapters.dynamodb.attributes import Change
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.errors import AppendConflictError, SupersededError
+from runyard_service.domain.events import NewEvent
+from runyard_service.domain.history import History
+from runyard_service.domain.runs import Run
+from runyard_service.observability import log_context
+
+_P = ParamSpec("_P")
+
+
+class AsyncJournal:
+    """Write to a journal without blocking the event loop, one append at a time.
+
+    Each write raises SupersededError if another writer was first. That writer has ended the run or
+    now owns it, so this worker must stop.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._write_lock = asyncio.Lock()
+
+    @property
+    def stores(self) -> Stores:
+        """The stores that the journal writes to."""
+        return self._journal.stores
+
+    @property
+    def run(self) -> Run:
+        """The run, as the worker last read it."""
+        return self._journal.run
+
+    @property
+    def history(self) -> History:
+        """The history, with the events that this worker wrote."""
+        return self._journal.history
+
+    async def append(self, events: Sequence[NewEvent], changes: Sequence[Change] = ()) -> None:
+        """Append events, together with changes of records."""
+        await self._write(self._journal.append, events, changes)
+
+    async def start(self) -> None:
+        """Record that a worker starts the run."""
+        await self._write(self._journal.start)
+
+    async def resume(self, results: Sequence[NewEvent]) -> None:
+        """Record that the run resumes, and the tool results that the answers provide."""
+        await self._write(self._journal.resume, results)
+
+    async def recover(self, reason: str) -> None:
+        """Record that a worker recovers the run. Watchers discard the partial message."""
+        await self.append([self._journal.recovered_event(reason)])
+
+    async def complete(
+        self,
+        output: Mapping[str, Any],
+        message_events: Sequence[NewEvent] = (),
+        changes: Sequence[Change] = (),
+    ) -> None:
+        """Record the output of the run, with the message events that are not recorded yet."""
+        await self._write(self._journal.complete, output, message_events, changes)
+
+    async def fail(self, code: str, message: str) -> None:
+        """Record the error that ends the run."""
+        await self._write(self._journal.fail, code, message)
+
+    async def checkpoint(self) -> None:
+        """Write a checkpoint of the history, if one is due."""
+        histories = self.stores.histories
+        self._journal.run = await asyncio.to_thread(histories.checkpoint, self.run, self.history)
+
+    async def _write(
+        self, write: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
+    ) -> None:
+        async with self._write_lock:
+            try:
+                await asyncio.to_thread(write, *args, **kwargs)
+            except AppendConflictError as error:
+                raise SupersededError(self.run.id) from error
+        log_context.add(sequence=self.history.last)

@@ -1,0 +1,81 @@
+"""The `data` of each kind of event, as the event catalogue defines it.
+
+These types exist for the type checker. An event from a log may have more fields.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+
+class MessageUsage(TypedDict):
+    """The tokens and the cost in USD that the provider reported for one response."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cost_usd: NotRequired[float]
+
+
+class RequestedCall(TypedDict):
+    """A tool call in a message of the model."""
+
+    id: str
+    name: str
+    input: Mapping[str, Any]
+
+
+class MessageCompleted(TypedDict):
+    """`agent.message.completed`. `truncated_by` names our limit that cut the message off."""
+
+    object: str
+    content: str
+    iteration: int
+    usage: MessageUsage
+    model: str
+    truncated: NotRequired[bool]
+    truncated_by: NotRequired[str]
+    tool_calls: NotRequired[Sequence[RequestedCall]]
+    thinking: NotRequired[Sequence[Mapping[str, Any]]]
+
+
+class ErrorInfo(TypedDict):
+    """The error of a run or of a tool call."""
+
+    code: str
+    message: str
+
+
+class ToolCallPayload(TypedDict):
+    """`agent.tool_call.started`, `.completed` (with `result`) and `.failed` (with `error`)."""
+
+    id: str
+    object: str
+    input: Mapping[str, Any]
+    iteration: int
+    tool: Mapping[str, str]
+    result: NotRequired[str]
+    error: NotRequired[ErrorInfo]
+
+
+class LimitParams(TypedDict):
+    """The `params` of the approval request for a higher limit."""
+
+    limit: str
+    used: float
+    current_limit: float
+    new_limit: float
+
+
+class InterruptedCallParams(TypedDict):
+    """The `params` of the request that asks what to do with an interrupted tool call."""
+
+    choices: Sequence[str]
+    input: Mapping[str, Any]
+
+
+class RecoveredPayload(TypedDict):
+    """`run.recovered`."""
+
+    id: str
+    reason: str
+    attempt: int
