@@ -85,7 +85,7 @@ def _transitions(stack: LocalStack, run_id: str) -> int:
     """Of all the run's executions, asked again until each has ended."""
     states = stack.client("stepfunctions")
     until, entered = time.monotonic() + 10, 0
-    for machine in ("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN"):
+    for machine in ("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN"):
         pages = states.get_paginator("list_executions").paginate(
             stateMachineArn=stack.environment[machine]
         )

@@ -182,8 +182,8 @@ def _on_aws(rights: set[Right]) -> set[Right]:
     """The same about the template's machines, in place of those in hand."""
     resolver = Resolver(load_document(_TEMPLATE), stack_name=STACK_NAME)
     machines = {
-        arn_of("run"): resolver.arn_of("RunMachine"),
-        arn_of("resume"): resolver.arn_of("ResumeMachine"),
+        arn_of("run"): resolver.arn_of("RunStateMachine"),
+        arn_of("resume"): resolver.arn_of("ResumeStateMachine"),
     }
     executions = {
         ours.replace(":stateMachine:", ":execution:"): theirs.replace(

@@ -64,7 +64,7 @@ FAULTS = {
     "a function that needs the machine that calls it": Fault(
         "template.yaml",
         "          FLUSH_MS:",
-        "          RUN_MACHINE_ARN: !Ref RunMachine\n          FLUSH_MS:",
+        "          RUN_STATE_MACHINE_ARN: !Ref RunStateMachine\n          FLUSH_MS:",
         "cloudformation",
         "ircular",
     ),

@@ -121,7 +121,7 @@ def _bounds(statement: Mapping[str, Any]) -> list[str]:
 def test_what_the_machine_calls_does_not_need_the_machine(
     translated: Translated, function: str
 ) -> None:
-    machines = {"RunMachine", "ResumeMachine"}
+    machines = {"RunStateMachine", "ResumeStateMachine"}
     assert machines <= translated.needs("ApiFunction")
     assert not machines & translated.needs(function)
     assert not [action for action in translated.actions(function) if action.startswith("states:")]
@@ -134,7 +134,7 @@ def test_what_a_machine_calls_may_go_on_by_a_policy_beside_its_role(
     may = {}
     for policy in translated.of_type("AWS::IAM::Policy").values():
         [role], [statement] = policy["Roles"], policy["PolicyDocument"]["Statement"]
-        assert statement["Resource"] == {"Ref": "ResumeMachine"}
+        assert statement["Resource"] == {"Ref": "ResumeStateMachine"}
         may[role["Ref"]] = statement["Action"]
     assert may == {
         "RunStepFunctionRole": "states:StartExecution",

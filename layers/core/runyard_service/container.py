@@ -84,13 +84,15 @@ def _s3() -> "S3Client":
 def orchestrator() -> Orchestrator:
     """The state machines of this installation, as far as this function is told of them."""
     configured = settings()
-    return Orchestrator(_step_functions, configured.run_machine_arn, configured.resume_machine_arn)
+    return Orchestrator(
+        _step_functions, configured.run_state_machine_arn, configured.resume_state_machine_arn
+    )
 
 
 @lru_cache(maxsize=2)  # On one machine a process is every function, and goes on in both ways.
-def going_on(resume_machine_arn: str = "") -> Orchestrator:
+def going_on(resume_state_machine_arn: str = "") -> Orchestrator:
     """For what a machine calls: that cannot be told of it by its settings, for it is made first."""
-    return Orchestrator(_step_functions, resume_machine_arn=resume_machine_arn)
+    return Orchestrator(_step_functions, resume_state_machine_arn=resume_state_machine_arn)
 
 
 def _step_functions() -> "SFNClient":

@@ -39,8 +39,8 @@ class Settings(BaseModel):
     events_table: str = "runyard-events"
     records_table: str = "runyard-records"
     bucket: str = "runyard-bucket"
-    run_machine_arn: str = ""
-    resume_machine_arn: str = ""
+    run_state_machine_arn: str = ""
+    resume_state_machine_arn: str = ""
     ticket_secret_id: str = ""
 
     agents_dir: str = Field("agents", description="Folder of agent definitions and routes.yaml.")
