@@ -15,7 +15,7 @@ from benchmarks.stack import Client
 from runyard_dev.dev_stack import LocalStack
 
 # The cost of watching is that of the tail's pauses, which are shorter on one machine.
-PACE_ON_AWS = {"TAIL_MIN_MS": "50", "TAIL_MAX_MS": "500"}
+PACE_ON_AWS = {"POLL_MIN_MS": "50", "POLL_MAX_MS": "500"}
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"})
 
 

@@ -25,7 +25,7 @@ cold_start.end()
 
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Take `{run_id, execution, resume_state_machine}`, the last two of which are a name and an ARN.
+    """Take `{run_id, execution, resume_state_machine}`: an id, a name and an ARN.
 
     Give `{outcome}`, for whoever reads an execution's history.
     """

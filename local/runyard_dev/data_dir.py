@@ -35,7 +35,7 @@ def note_down(file: Path, environment: Mapping[str, str]) -> None:
     names = (
         *("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "TICKET_SECRET_ID"),
         *("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN"),
-        *("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_PRIVATE_HOSTS"),
+        *("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_ALLOWED_PRIVATE_HOSTS"),
     )
     notes = {
         name: value

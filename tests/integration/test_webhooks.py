@@ -172,7 +172,7 @@ def telling(
         agents_dir=merged_agents(folder / "agents"),
         environment={
             "WEBHOOK_RETRY_SECONDS": ",".join(["0"] * (ATTEMPTS - 1)),
-            "WEBHOOK_PRIVATE_HOSTS": server.host_and_port,
+            "WEBHOOK_ALLOWED_PRIVATE_HOSTS": server.host_and_port,
         },
         sweep_seconds=1000,
     ) as stack:

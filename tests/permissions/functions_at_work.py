@@ -169,7 +169,7 @@ def _publisher(world: World, recorder: Recorder) -> set[Right]:
 def _door(world: World, recorder: Recorder, door: str) -> set[Right]:
     """A walk through one door, which is told what the template tells it."""
     told = read_template(_TEMPLATE).functions[_DOORS[door]].environment
-    variables = {name: told[name] for name in ("DOOR", "AGENTS_KEY", "MAX_BODY_BYTES")}
+    variables = {name: told[name] for name in ("ENDPOINT", "AGENTS_OBJECT_KEY", "MAX_BODY_BYTES")}
     variables["STREAM_URL"] = told.get("STREAM_URL", "")
     process = Process()
     with world.working(process), at_door(world, door, **variables) as walk:

@@ -213,8 +213,10 @@ def test_agents_are_published_when_they_change_and_before_the_doors_do(
     for door in DOORS:
         assert "PublishedAgents" in translated.needs(door)
         assert door not in translated.needs("PublishedAgents")
-    key = translated.variables("PublishAgentsFunction")["AGENTS_KEY"]
-    assert {translated.variables(door)["AGENTS_KEY"] for door in DOORS} == {key} == {BUNDLE_KEY}
+    key = translated.variables("PublishAgentsFunction")["AGENTS_OBJECT_KEY"]
+    assert (
+        {translated.variables(door)["AGENTS_OBJECT_KEY"] for door in DOORS} == {key} == {BUNDLE_KEY}
+    )
 
 
 def test_a_deployment_waits_for_the_publisher_as_long_as_it_may_run(

@@ -149,7 +149,7 @@ class Services:
         from runyard_service.application.streams.follow_events import FollowedRuns
         from runyard_service.application.streams.tail import TailPace
 
-        pace = TailPace(self.settings.tail_min_ms / 1000, self.settings.tail_max_ms / 1000)
+        pace = TailPace(self.settings.poll_min_ms / 1000, self.settings.poll_max_ms / 1000)
         return FollowedRuns(self.stores.log, pace)
 
 
@@ -163,7 +163,7 @@ def services() -> Services:
         settings=configured,
         stores=connect(),
         orchestrator=orchestrator(),
-        catalog=Catalog(agent_bundle() if configured.agents_key else agents_folder()),
+        catalog=Catalog(agent_bundle() if configured.agents_object_key else agents_folder()),
         ticket_keys=TicketKeys(_secrets, configured.ticket_secret_id),
     )
 
@@ -181,7 +181,7 @@ def agent_bundle() -> AgentBundle:
     configured = settings()
     return AgentBundle(
         Bucket(configured.bucket, _s3_for_agents),
-        key=configured.agents_key or BUNDLE_KEY,
+        key=configured.agents_object_key or BUNDLE_KEY,
         refresh_seconds=configured.agents_refresh_seconds,
     )
 
@@ -217,9 +217,9 @@ def worker() -> "Worker":
         stores=connect(),
         model_for=_model_for,
         tools=ToolEnvironment(
-            configured.agent_variables, configured.http_private_hosts, _circuits()
+            configured.agent_variables, configured.http_allowed_private_hosts, _circuits()
         ),
-        flush_seconds=configured.flush_ms / 1000,
+        flush_seconds=configured.delta_flush_ms / 1000,
         reserve_seconds=configured.step_reserve_seconds,
         project_daily_usd=configured.project_daily_usd,
         export_spans=export_spans,
@@ -275,7 +275,7 @@ def courier() -> "Courier":
         queue=delivery_queue(),
         timeout_seconds=configured.webhook_timeout_seconds,
         pauses=configured.webhook_retry_seconds,
-        private_hosts=configured.webhook_private_hosts,
+        private_hosts=configured.webhook_allowed_private_hosts,
     )
 
 

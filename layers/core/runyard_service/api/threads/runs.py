@@ -76,8 +76,8 @@ def _start(
         asked_under=claim.digest if claim else "",
         author=key.author,
         trace_id=trace,
-        max_live_runs=settings.project_max_live_runs,
-        max_org_live_runs=settings.org_max_live_runs,
+        max_live_runs=settings.project_max_active_runs,
+        max_org_live_runs=settings.org_max_active_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
 
