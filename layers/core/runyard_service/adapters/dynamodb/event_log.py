@@ -140,7 +140,7 @@ class EventLog:
             found = error.items.get(0) or self._item(run_id, batch.first)
             if found is None or lines_of(found)[0] != batch.lines[0]:
                 lost = {metrics.APPEND_CONFLICTS: 1}
-                metrics.record("append lost", lost, run_id=run_id, sequence=batch.first)
+                metrics.record("append conflict", lost, run_id=run_id, sequence=batch.first)
                 raise AppendConflictError(f"{run_id} at {batch.first}") from error
 
     def _item(self, run_id: str, sequence: int) -> Item | None:

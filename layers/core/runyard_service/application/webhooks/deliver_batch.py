@@ -29,5 +29,5 @@ async def _must_come_again(courier: Courier, record: Mapping[str, Any]) -> bool:
             return False
         await asyncio.to_thread(courier.queue.postpone, record["receiptHandle"], seconds)
     except (RunyardError, ValueError, TypeError):  # The latter two: no message of ours.
-        _log.exception("delivery not handled", extra={"message_id": record["messageId"]})
+        _log.exception("delivery failed", extra={"message_id": record["messageId"]})
     return True

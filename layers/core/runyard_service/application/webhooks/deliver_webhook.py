@@ -65,7 +65,7 @@ async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float |
     if not await asyncio.to_thread(deliveries.change, delivery, changed):
         return None  # A twin of the message, or a redelivery, has gone on with it.
     _log.info(
-        "webhook tried",
+        "webhook delivery attempted",
         extra={
             "webhook_id": webhook.id,
             "delivery_id": delivery.id,

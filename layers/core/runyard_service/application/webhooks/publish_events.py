@@ -64,7 +64,9 @@ def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -
         try:
             _publish(publisher, seen, change.get("NewImage") or {})
         except RetryableError:
-            _log.exception("events not told", extra={"stream_record": change["SequenceNumber"]})
+            _log.exception(
+                "publishing events failed", extra={"stream_record": change["SequenceNumber"]}
+            )
             return str(change["SequenceNumber"])
     return None
 
