@@ -77,7 +77,7 @@ def test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs(
     folders = ("runs", "threads", "files", "uploads", "checkpoints")
     deleting = {
         ("dynamodb:BatchWriteItem", "EventsTable"),
-        *(("dynamodb:BatchWriteItem", part) for part in ("RUN#*", "THREAD#*", "MARKS#*")),
+        *(("dynamodb:BatchWriteItem", part) for part in ("RUN#*", "THREAD#*", "MARKERS#*")),
         *(("dynamodb:DeleteItem", part) for part in ("FILE#*", "THREAD#*")),
         *(("s3:DeleteObject", f"${{Bucket.Arn}}/{folder}/*") for folder in folders),
     }

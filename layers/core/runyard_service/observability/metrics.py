@@ -1,8 +1,8 @@
 """Names and units of all metrics, and the function that records their values.
 
 The code that records a fact also records its numbers, in a single log line with the ids of the
-fact. So every value of a metric can be looked up in the log. A process emits nothing until it sets
-an emitter (`runyard_service.observability.logging` sets CloudWatch's): tests and commands are quiet.
+fact. So every value of a metric can be looked up in the log. A process emits nothing until it
+sets an emitter, as `runyard_service.observability.logging` does: tests and commands are quiet.
 """
 
 from collections.abc import Callable, Mapping

@@ -253,7 +253,7 @@ def _to_item(run_id: str, batch: _Building) -> dict[str, Any]:
         **_packed(b"\n".join(batch.lines)),
         "payloads": batch.payloads or None,
         # The filter of the table's stream lets only these through: most batches are deltas.
-        "told": batch.is_told or None,
+        "publish": batch.is_told or None,
     }
 
 

@@ -94,7 +94,7 @@ def _start(
         file_ids=body.file_ids,
         uploads=uploads,
         run_id=claim.id if claim else None,
-        asked_under=claim.digest if claim else "",
+        idempotency_digest=claim.digest if claim else "",
         author=key.author,
         trace_id=trace_id,
         max_live_runs=services.settings.project_max_active_runs,

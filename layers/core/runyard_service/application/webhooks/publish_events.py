@@ -73,7 +73,7 @@ def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -
 
 def _publish(publisher: Publisher, seen: _Seen, image: Mapping[str, Any]) -> None:
     item = item_of(image)
-    if not item.get("told"):
+    if not item.get("publish"):
         return  # The mapping's filter keeps these away; a replay by hand may not.
     run = seen.run(item["run_id"])
     if run is None:
