@@ -76,7 +76,7 @@ def _a_door_that_ends_before_its_wait(resources: Resources) -> None:
 
 
 def _an_action_by_wildcard(resources: Resources) -> None:
-    _statement(resources, "SweepFunctionRole", "FindOpenRunsAndWhatIsDue")["Action"] = "dynamodb:*"
+    _statement(resources, "SweepFunctionRole", "QueryDueRuns")["Action"] = "dynamodb:*"
 
 
 def _every_resource(resources: Resources) -> None:
