@@ -102,7 +102,7 @@ def test_the_machine_waits_for_a_function_as_long_as_it_may_run(
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_every_substitution_is_given_and_used(translated: Translated, name: str) -> None:
-    given = translated.properties(f"{name.title()}Machine")["DefinitionSubstitutions"]
+    given = translated.properties(f"{name.title()}StateMachine")["DefinitionSubstitutions"]
     assert set(re.findall(r"\$\{(\w+)\}", json.dumps(definition(name)))) == set(given)
 
 
