@@ -90,7 +90,7 @@ def variables_of(function: Function, stack: Mapping[str, str]) -> dict[str, str]
     """The function's own variables and no others, and the way to a stack's emulators."""
     ways = {name: value for name, value in stack.items() if name.startswith("AWS_")}
     found = function.environment | ways
-    for name in ("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_PRIVATE_HOSTS"):
+    for name in ("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_ALLOWED_PRIVATE_HOSTS"):
         if name in function.environment:
             found[name] = stack[name]
     return found

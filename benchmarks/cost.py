@@ -87,9 +87,9 @@ class Sizes:
     stream_mb: int
     api_mb: int
     request_input_mb: int
-    tail_min_ms: int = 50
-    tail_max_ms: int = 500
-    flush_ms: int = 50
+    poll_min_ms: int = 50
+    poll_max_ms: int = 500
+    delta_flush_ms: int = 50
 
 
 def _is_plain(line: played.Line) -> bool:
@@ -158,12 +158,16 @@ def _played(measured: Measured, sizes: Sizes) -> tuple[float, float]:
     What was counted is the base; only the difference is played.
     """
     plain, used = measured.plain_puts, measured.used
-    other = played.regrouped(plain, sizes.flush_ms / 1000) if sizes.flush_ms != 50 else plain
+    other = (
+        played.regrouped(plain, sizes.delta_flush_ms / 1000)
+        if sizes.delta_flush_ms != 50
+        else plain
+    )
     difference = played.units(other) - played.units(plain)
     began = measured.puts[0][0].at
     span = began, began + measured.watched_seconds
     tail_now = played.tail_reads(measured.puts, 0.05, 0.5, *span)
-    pauses = sizes.tail_min_ms / 1000, sizes.tail_max_ms / 1000
+    pauses = sizes.poll_min_ms / 1000, sizes.poll_max_ms / 1000
     tail_then = played.tail_reads(measured.puts, *pauses, *span)
     seen = max(used.tail_reads, tail_now if measured.workload.watched_at_least else 0)
     return used.event_writes + difference, seen + tail_then - tail_now
@@ -176,10 +180,10 @@ def variants(base: Sizes) -> dict[str, Sizes]:
         "run_step with 320 MB": replace(base, run_step_mb=320),
         "stream with 256 MB": replace(base, stream_mb=256),
         "api with 512 MB": replace(base, api_mb=512),
-        "flush window 250 ms": replace(base, flush_ms=250),
-        "flush window 1 s": replace(base, flush_ms=1000),
-        "first pause of the tail 100 ms": replace(base, tail_min_ms=100),
-        "poll ceiling 1 s": replace(base, tail_max_ms=1000),
+        "flush window 250 ms": replace(base, delta_flush_ms=250),
+        "flush window 1 s": replace(base, delta_flush_ms=1000),
+        "first pause of the tail 100 ms": replace(base, poll_min_ms=100),
+        "poll ceiling 1 s": replace(base, poll_max_ms=1000),
     }
 
 

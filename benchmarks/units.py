@@ -15,7 +15,7 @@ from benchmarks.stack import Client
 from runyard_dev.dev_stack import LocalStack
 
 # The cost of watching is that of the tail's pauses, which are shorter on one machine.
-PACE_ON_AWS = {"TAIL_MIN_MS": "50", "TAIL_MAX_MS": "500"}
+PACE_ON_AWS = {"POLL_MIN_MS": "50", "POLL_MAX_MS": "500"}
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"})
 
 
@@ -85,7 +85,7 @@ def _transitions(stack: LocalStack, run_id: str) -> int:
     """Of all the run's executions, asked again until each has ended."""
     states = stack.client("stepfunctions")
     until, entered = time.monotonic() + 10, 0
-    for machine in ("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN"):
+    for machine in ("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN"):
         pages = states.get_paginator("list_executions").paginate(
             stateMachineArn=stack.environment[machine]
         )

@@ -8,6 +8,6 @@ def orchestrator_of(stack: LocalStack) -> Orchestrator:
     """Both machines; connected at first use."""
     return Orchestrator(
         lambda: stack.client("stepfunctions"),
-        stack.environment["RUN_MACHINE_ARN"],
-        stack.environment["RESUME_MACHINE_ARN"],
+        stack.environment["RUN_STATE_MACHINE_ARN"],
+        stack.environment["RESUME_STATE_MACHINE_ARN"],
     )

@@ -1,9 +1,9 @@
-"""Four gates for template.yaml and the state machine. Runs in the environment of aws-sam-cli.
+"""Check template.yaml and the state machines with four gates, in the environment of aws-sam-cli.
 
-No gate sees everything. SAM's own check finds circular dependencies; `--lint` replaces it and reads
-the template as it is written; neither looks into the state machine. So the template is also
-translated, with the definition put inline, and linted as CloudFormation, and the definition itself
-is read by a checker of the Amazon States Language. Nothing here talks to AWS.
+Each gate finds errors that the others miss. `sam validate` finds circular dependencies. `--lint`
+replaces that check and reads the template as written. Neither reads the state machines. So a third
+gate translates the template, with the definitions inline, and lints it as CloudFormation. A fourth
+gate checks the definitions as Amazon States Language. No gate needs AWS or a network.
 """
 
 import argparse
@@ -24,7 +24,7 @@ REGION = "us-east-1"
 
 
 class NoManagedPolicies:
-    """Stands where SAM would ask IAM for the managed policies' names; the template uses none."""
+    """Replace SAM's lookup of managed policies in IAM; the template uses none."""
 
     def load(self) -> dict[str, str]:
         return {}
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def translate(template: Path) -> str:
-    """The template as CloudFormation gets it, in JSON, every state machine's definition inline."""
+    """Return the translated template as JSON, with the definitions of all state machines inline."""
     document = yaml_parse(template.read_text())
     for resource in document["Resources"].values():
         properties = resource.get("Properties", {})
@@ -86,7 +86,7 @@ def _check_states(template: Path) -> str:
 
 
 def _run(module: str, *arguments: str) -> str:
-    """What the command says when it fails, nothing when it succeeds."""
+    """Return the output of a command that failed, or an empty text."""
     environment: dict[str, Any] = {
         **os.environ,
         "AWS_DEFAULT_REGION": REGION,

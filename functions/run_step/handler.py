@@ -25,7 +25,7 @@ cold_start.end()
 
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Take `{run_id, execution, resume_machine}`, the last two of which are a name and an ARN.
+    """Take `{run_id, execution, resume_state_machine}`: an id, a name and an ARN.
 
     Give `{outcome}`, for whoever reads an execution's history.
     """
@@ -33,5 +33,5 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
     execution = Execution.named(event["execution"], event["run_id"])
     seconds = context.get_remaining_time_in_millis() / 1000
     advance = run_async(advance_run(worker(), execution, seconds))
-    go_on(going_on(event["resume_machine"]), execution, advance)
+    go_on(going_on(event["resume_state_machine"]), execution, advance)
     return {"outcome": advance.outcome}

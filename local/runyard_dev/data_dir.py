@@ -34,8 +34,8 @@ def note_down(file: Path, environment: Mapping[str, str]) -> None:
     """Leave what a command beside the stack needs to find it: `open_store`, `sam_local`."""
     names = (
         *("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "TICKET_SECRET_ID"),
-        *("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN"),
-        *("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_PRIVATE_HOSTS"),
+        *("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN"),
+        *("AGENTS_DIR", "AGENT_VARIABLES", "HTTP_ALLOWED_PRIVATE_HOSTS"),
     )
     notes = {
         name: value

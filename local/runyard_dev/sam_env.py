@@ -30,7 +30,7 @@ from runyard_service.settings import Settings
 
 BUILD = Path(".aws-sam/build")
 # The functions take the agents from the bucket, as they do on AWS, not from the stack's folder.
-_AS_ON_AWS = frozenset({"AGENTS_KEY", "AGENTS_DIR"})
+_AS_ON_AWS = frozenset({"AGENTS_OBJECT_KEY", "AGENTS_DIR"})
 
 
 def environments(

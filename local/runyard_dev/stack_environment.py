@@ -31,20 +31,20 @@ def compose(
     samples = f"{HOST}:{samples_port}"
     different_here = {
         # One machine: an empty query costs nothing and a write is seen in a few milliseconds.
-        "TAIL_MIN_MS": "10",
-        "TAIL_MAX_MS": "100",
-        "DOOR": "api",  # There is one, which takes everything,
-        "STREAM_URL": "",  # and can stream.
-        "AGENTS_KEY": "",  # It reads the files themselves, so that a change counts at once.
-        "CORS_ORIGIN": "*",  # On AWS the platform answers for it; here nobody stands in front.
+        "POLL_MIN_MS": "10",
+        "POLL_MAX_MS": "100",
+        "ENDPOINT": "api",  # A single endpoint serves all requests,
+        "STREAM_URL": "",  # and streams.
+        "AGENTS_OBJECT_KEY": "",  # Read the files directly: a change takes effect at once.
+        "CORS_ORIGIN": "*",  # On AWS the platform handles CORS; here the application does.
         # There is one user here, who may well be a load test.
         "KEY_REQUESTS_PER_SECOND": "0",
-        "PROJECT_MAX_LIVE_RUNS": "0",
+        "PROJECT_MAX_ACTIVE_RUNS": "0",
         # No Lambda in front: 128 MiB of files in one request, and 1 MiB for what is around them.
         "MAX_BODY_BYTES": str(129 * 1024 * 1024),
         "PRELOAD_PROVIDERS": "",  # A stack that starts is waited for.
         "AGENT_VARIABLES": json.dumps({"CRM_URL": f"http://{samples}"}),
-        "HTTP_PRIVATE_HOSTS": samples,
+        "HTTP_ALLOWED_PRIVATE_HOSTS": samples,
         "PYTHONUNBUFFERED": "1",
     }
     environment = template.environment() | different_here | dict(user)

@@ -74,7 +74,7 @@ def worker(stack: LocalStack, heavy: Heavy, providers: str) -> Iterator[BuiltFun
     """run_step, at rest: these providers' SDKs are imported, and one run was looked for."""
     function = run_step_with(providers)
     variables = variables_of(function, stack.environment)
-    variables |= {"HTTP_PRIVATE_HOSTS": heavy.pages.host_and_port}
+    variables |= {"HTTP_ALLOWED_PRIVATE_HOSTS": heavy.pages.host_and_port}
     with started(function, variables) as running:
         running.invoke(heavy_runs.turn(new_id()))
         yield running
@@ -99,7 +99,7 @@ def door_peaks(stack: LocalStack, heavy: Heavy, events: int) -> Iterator[Peak]:
     function, logs = functions()["stream"], heavy_requests.logs(heavy, events)
     variables = variables_of(function, stack.environment)
     variables |= {
-        "AGENTS_KEY": _AGENTS_KEY,
+        "AGENTS_OBJECT_KEY": _AGENTS_KEY,
         "DEFAULT_AGENT": "heavy",
         "DEFAULT_PERSONA": "heavy",
         "SYNC_WAIT_SECONDS": "1",

@@ -22,7 +22,7 @@ from tests.recorded import recorded_run
 
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 # What `events/` names: the machine of a local stack.
-NAMED_MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:runyard-resume-machine"
+NAMED_MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:runyard-resume-state-machine"
 
 
 @pytest.fixture(scope="module")

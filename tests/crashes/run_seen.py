@@ -49,7 +49,7 @@ class RunSeen:
         """Seconds until the sweep would look at the run by itself."""
         item = self.world.stores.runs._table.get(keys.run(self.run_id))
         assert item is not None, "a run that stands still is there"
-        return (parse(item["check_at"]) - now()).total_seconds()
+        return (parse(item["sweep_at"]) - now()).total_seconds()
 
     def holds(self, agent: str) -> bool:
         """Whether money is held that nobody will spend."""

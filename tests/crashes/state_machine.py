@@ -200,8 +200,8 @@ def _filled(execution: Execution, template: Mapping[str, str]) -> dict[str, Any]
 
 
 def _given(placeholder: str) -> str:
-    """What the template puts in place of `${ResumeMachineArn}`."""
-    assert placeholder == "${ResumeMachineArn}"
+    """What the template puts in place of `${ResumeStateMachineArn}`."""
+    assert placeholder == "${ResumeStateMachineArn}"
     return arn_of("resume")
 
 

@@ -61,7 +61,7 @@ def test_a_project_has_so_many_runs_at_work_and_no_more(
     open_door: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 0)
-    door = open_door(project_max_live_runs=2)
+    door = open_door(project_max_active_runs=2)
     waiting = {"input": {"ticket_subject": "Help!"}}
     for _ in range(3):  # What waits for a person is not at work.
         run = door.post("/v1/runs", json=waiting).json()["data"]
@@ -96,7 +96,7 @@ def test_a_door_counts_what_it_admits_until_it_counts_anew(
 def test_a_noisy_project_takes_nothing_from_another(
     local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services = services_of(local, project_max_live_runs=2, key_requests_per_second=0.5)
+    services = services_of(local, project_max_active_runs=2, key_requests_per_second=0.5)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
     noisy, calm = ({"Authorization": f"Bearer ry_{new_id()}"} for _ in range(2))
     for headers in (noisy, calm):
@@ -108,7 +108,7 @@ def test_a_noisy_project_takes_nothing_from_another(
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 202
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 429
         assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
-    services = services_of(local, project_max_live_runs=2, key_requests_per_second=0)
+    services = services_of(local, project_max_active_runs=2, key_requests_per_second=0)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)
     with TestClient(create_app(services)) as door:
         statuses = [door.post("/v1/runs", json=body, headers=noisy).status_code for _ in range(5)]
@@ -117,7 +117,7 @@ def test_a_noisy_project_takes_nothing_from_another(
 
 
 def test_a_run_that_was_started_is_found_again_though_there_is_no_room(open_door: Open) -> None:
-    door = open_door(project_max_live_runs=1)
+    door = open_door(project_max_active_runs=1)
     body = {"input": TICKET, "stream": True}
     streams = [door.post("/v1/runs", json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
     assert [stream.status_code for stream in streams] == [200, 200]

@@ -1,50 +1,49 @@
-"""README's sessions work as they are written."""
+"""The README's session and its agent work as they are written."""
 
-import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from runyard_service.agents.definitions.loader import read_agents
+from runyard_service.agents.definitions.source import FolderOfAgents
 from tests.service import Service
 
-pytestmark = pytest.mark.usefixtures("samples")
+README = Path("README.md").read_text(encoding="utf-8")
 
 
-def played(service: Service, folder: Path, *sections: str) -> str:
-    """What the commands of these sections print, one after the other."""
-    readme = Path("README.md").read_text(encoding="utf-8")
-    texts = [readme.partition(f"## {name}\n")[2].partition("\n## ")[0] for name in sections]
-    blocks = [block for text in texts for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
-    assert blocks
-    script = "\n".join(blocks).replace("make verify-log", "")
+def code_blocks(section: str, language: str) -> list[str]:
+    """Return the code blocks of a section of the README."""
+    text = README.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.usefixtures("samples")
+def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
+    script = "\n".join(code_blocks("First run", "sh"))
     script = script.replace("http://127.0.0.1:8080", service.base_url)
     script = script.replace("ry_dev_key", service.access_key)
+
     done = subprocess.run(
-        ["bash", "-euc", script], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "-euc", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
-    return done.stdout
 
-
-def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
-    printed = played(service, tmp_path, "A first run")
-    assert '"status":"awaiting_input"' in printed
-    assert '{"message":"ok"}' in printed
-    # The cursor of the text starts where the answer is recorded.
-    ids = re.findall(r"^id: (\d+)\nevent: (.*)$", printed, re.MULTILINE)
+    assert '"status": "awaiting_input"' in done.stdout
+    assert '{"message":"ok"}' in done.stdout
+    # The stream starts after event 30, at the event that records the answer.
+    ids = re.findall(r"^id: (\d+)\nevent: (.*)$", done.stdout, re.MULTILINE)
     assert ids[0] == ("31", "approval_request.resolved")
     assert ids[-1][1] == "run.completed"
-    assert '"effective_params":{"order_id":"4812","amount":45}' in printed
-    assert '"status":"completed"' in printed.splitlines()[-1]
+    assert '"effective_params":{"order_id":"4812","amount":45}' in done.stdout
 
 
-def test_the_conversation_of_the_readme(service: Service, tmp_path: Path) -> None:
-    printed = played(service, tmp_path, "A first run", "A conversation")
-    conversation = printed.partition('"title":"June invoice"')[2]
-    assert '{"ok":true}' in conversation
-    events = re.findall(r"^id: (\d+)\ndata: (.*)$", conversation, re.MULTILINE)
-    assert (events[0][0], json.loads(events[0][1])["type"]) == ("16", "run.input_provided")
-    assert json.loads(events[-1][1])["type"] == "run.completed"
-    assert '"role":"assistant","content":"Done: refunded' in conversation
-    assert '"persona_id":"assistant@1"' in conversation
+def test_the_agent_of_the_readme_is_valid() -> None:
+    [agent] = code_blocks("Your own agent", "yaml")
+    texts = {**FolderOfAgents(Path("agents")).texts(), "greeter.yaml": agent}
+    assert "greeter" in read_agents(texts).definitions

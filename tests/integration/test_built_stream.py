@@ -188,7 +188,7 @@ def read(answer: httpx.Response, seen: list[dict[str, Any]]) -> bool:
     lines = list(answer.iter_lines())
     assert lines[0] == "retry: 2000"
     seen += [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
-    return lines[-1].startswith(": this connection has reached its age")
+    return lines[-1].startswith(": maximum connection age reached")
 
 
 def assert_streamed(headers: Mapping[str, str]) -> None:

@@ -86,7 +86,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         environment = {
             FILE_VARIABLE: str(folder / "fault"),
             "AGENT_VARIABLES": f'{{"CRM_URL": "{server.url}"}}',
-            "HTTP_PRIVATE_HOSTS": server.host_and_port,
+            "HTTP_ALLOWED_PRIVATE_HOSTS": server.host_and_port,
         }
         agents = merged_agents(folder / "agents")
         with LocalStack.start(

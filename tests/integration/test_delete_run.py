@@ -181,7 +181,7 @@ def test_nothing_is_left_of_a_run_that_had_everything(
     for file_id in record.file_ids:
         assert remains.of(file_id) == []
     # A tombstone; and the record of the create, so that the same create starts no run anew.
-    assert sorted(name[8:12] for name in remains.of(run_id)) == ["ONCE", "RUN#"]
+    assert sorted(name[8:12] for name in remains.of(run_id)) == ["IDEM", "RUN#"]
     again = door.post("/v1/runs", **asked)
     assert again.status_code == 409
     assert again.json()["error"]["details"] == {
@@ -385,7 +385,7 @@ def test_a_deletion_that_is_lost_at_any_call_is_finished_by_the_sweep(
         assert left is not None
         if not left.is_gone:
             # The sweep finds it, and does just this.
-            assert "open_shard" in (stores.deleted_runs.records.get(keys.run(run.id)) or {})
+            assert "sweep_shard" in (stores.deleted_runs.records.get(keys.run(run.id)) or {})
             delete_run(stores, run.id)
         assert remains.under_the_names_of(run.id, f"files/{project}/{file.id}") == 1, calls
         assert stores.run_lists.page(RunFilter(project), ("started_at",), 1, 5) == RunIds([], 0)

@@ -35,7 +35,7 @@ Resources:
   TicketSecret:
     Type: AWS::SecretsManager::Secret
     Properties: { GenerateSecretString: { PasswordLength: 40, ExcludePunctuation: true } }
-  RunMachine:
+  RunStateMachine:
     Type: AWS::Serverless::StateMachine
     Properties:
       DefinitionUri: machine.asl.json
@@ -58,7 +58,7 @@ Resources:
           Properties:
             Pattern:
               source: [aws.states]
-              detail: { stateMachineArn: [!Ref RunMachine], status: [FAILED, ABORTED] }
+              detail: { stateMachineArn: [!Ref RunStateMachine], status: [FAILED, ABORTED] }
 """
 
 # For as long as a part of the stack may take to be ready again. Also for the call that asks: its

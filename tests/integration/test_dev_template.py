@@ -124,6 +124,6 @@ def test_the_repositorys_template_gives_the_whole_stack() -> None:
     assert [
         sum(arn in machine.definition for arn in called) for machine in template.state_machines
     ] == [2, 3]
-    machines = ("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN")
+    machines = ("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN")
     for name in ("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", *machines, "TICKET_SECRET_ID"):
         assert template.environment()[name]

@@ -209,7 +209,7 @@ def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
 def stream_door(stack: LocalStack) -> Iterator[TestClient]:
     """The app as behind the function URL."""
     headers = {"Authorization": f"Bearer {stack.access_key}"}
-    with TestClient(create_app(services_of(stack, door="stream")), headers=headers) as client:
+    with TestClient(create_app(services_of(stack, endpoint="stream")), headers=headers) as client:
         yield client
 
 

@@ -26,7 +26,7 @@ async def deep_inside(event):
     if "run_id" in event:
         log_context.add(run_id=event["run_id"])
     logging.getLogger("runyard_service.somewhere").warning("something", extra={"error": "e"})
-    record("append lost", {APPEND_CONFLICTS: 1}, sequence=7)
+    record("append conflict", {APPEND_CONFLICTS: 1}, sequence=7)
 
 @invocation
 def handler(event, context):
@@ -84,15 +84,15 @@ def test_every_line_says_what_it_is_about(daemon: socket.socket) -> None:
     said = [(line["message"], line.get("run_id")) for line in lines]
     assert said == [
         ("something", "one"),
-        ("append lost", "one"),
+        ("append conflict", "one"),
         ("something", "two"),
-        ("append lost", "two"),
+        ("append conflict", "two"),
         ("invocation failed", "two"),
         ("something", None),
-        ("append lost", None),
+        ("append conflict", None),
     ]
     for line in lines:
-        if line["message"] == "append lost":
+        if line["message"] == "append conflict":
             assert (line["Stage"], line["AppendConflicts"], line["sequence"]) == ("staging", 1, 7)
         else:
             assert line["xray_trace_id"] == TRACE

@@ -94,7 +94,7 @@ class Bench:
 
     def _executions(self, run: Run) -> dict[str, str]:
         found = {}
-        for name in ("RUN_MACHINE_ARN", "RESUME_MACHINE_ARN"):
+        for name in ("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN"):
             pages = self.client.get_paginator("list_executions").paginate(
                 stateMachineArn=self.stack.environment[name]
             )

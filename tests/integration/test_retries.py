@@ -270,7 +270,7 @@ def test_the_words_of_other_errors_are_not_passed_on(bench: Bench) -> None:
 
 def test_the_machine_hands_on_what_a_function_said(stack: LocalStack) -> None:
     """Read from the history: an execution of an unknown run fails at its first step."""
-    client, machine = stack.client("stepfunctions"), stack.environment["RUN_MACHINE_ARN"]
+    client, machine = stack.client("stepfunctions"), stack.environment["RUN_STATE_MACHINE_ARN"]
     run_id = new_id()
     arn = client.start_execution(
         stateMachineArn=machine, name=run_id, input=json.dumps({"run_id": run_id})

@@ -111,7 +111,7 @@ def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
     """Store the records alone, without the key by which the sweep finds them."""
 
     def put(run: Run) -> None:
-        table.put({**stores.runs.to_item(run), "open_shard": None})
+        table.put({**stores.runs.to_item(run), "sweep_shard": None})
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(put, runs))
@@ -230,7 +230,10 @@ def test_marks_are_set_where_nothing_comes_in_any_more(
     listing = Listing(stores, (*old, *new), project_id)
     for page in (1, 4, 13, 14):
         listing.check(RunFilter(project_id), ("started_at",), 10, page)
-    condition, values = "#pk = :pk", {":pk": f"MARKS#10#{keys.RUNS_BY_PROJECT_INDEX}#{project_id}"}
+    condition, values = (
+        "#pk = :pk",
+        {":pk": f"MARKERS#10#{keys.RUNS_BY_PROJECT_INDEX}#{project_id}"},
+    )
     marks = list(table.query(condition, values))
     assert [int(mark["sk"]) for mark in marks] == list(range(10, 91, 10))
     in_order = sorted(old, key=lambda run: run.started_at)

@@ -65,7 +65,7 @@ def test_what_a_run_does_not_have_takes_no_room(stores: Stores) -> None:
     assert set(item) == {
         *("pk", "sk", "id", "project_id", "org_id", "app_id", "agent", "definition_digest"),
         *("status", "input", "started_at", "usage", "open_requests", "execution"),
-        *("started_key", "status_key", "open_shard", "check_at"),
+        *("started_key", "status_key", "sweep_shard", "sweep_at"),
     }
     assert item["usage"] == {"input_tokens": 7, "steps": 1}
     found = stores.runs.get(run.id)

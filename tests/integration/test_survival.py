@@ -47,7 +47,7 @@ def make_dev(folder: Path, port: int, till_port: int) -> Iterator[subprocess.Pop
         "DATA_DIR": str(folder / "data"),
         "AGENTS_DIR": str(folder / "agents"),
         "AGENT_VARIABLES": f'{{"CRM_URL": "http://127.0.0.1:{till_port}"}}',
-        "HTTP_PRIVATE_HOSTS": f"127.0.0.1:{till_port}",
+        "HTTP_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{till_port}",
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "runyard_dev"],

@@ -314,7 +314,7 @@ def test_an_organizations_key_sees_all_of_its_projects(
 def test_an_organization_has_so_many_runs_at_work_and_no_more(
     stack: LocalStack, key_of: Callable[..., str]
 ) -> None:
-    app = create_app(services_of(stack, org_max_live_runs=2))
+    app = create_app(services_of(stack, org_max_active_runs=2))
     clients = []
     with TestClient(app) as client:
         for project in ("east", "west", "south"):

@@ -172,7 +172,7 @@ def telling(
         agents_dir=merged_agents(folder / "agents"),
         environment={
             "WEBHOOK_RETRY_SECONDS": ",".join(["0"] * (ATTEMPTS - 1)),
-            "WEBHOOK_PRIVATE_HOSTS": server.host_and_port,
+            "WEBHOOK_ALLOWED_PRIVATE_HOSTS": server.host_and_port,
         },
         sweep_seconds=1000,
     ) as stack:
@@ -477,8 +477,8 @@ def test_only_what_is_told_of_passes_the_filter(project: Project, telling: Local
     """Of the items of a whole run, those with lifecycle events are marked and no others."""
     run_id = project.canceled_run()
     records = records_of(telling, run_id)
-    told = [one for one in records if one["dynamodb"]["NewImage"].get("told") == {"BOOL": True}]
-    rest = [one for one in records if "told" not in one["dynamodb"]["NewImage"]]
+    told = [one for one in records if one["dynamodb"]["NewImage"].get("publish") == {"BOOL": True}]
+    rest = [one for one in records if "publish" not in one["dynamodb"]["NewImage"]]
     assert len(told) + len(rest) == len(records)
     assert all('"type":"agent.' in text_of(one) and '"run.' not in text_of(one) for one in rest)
     assert rest

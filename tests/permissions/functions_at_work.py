@@ -155,7 +155,7 @@ def _publisher(world: World, recorder: Recorder) -> set[Right]:
 def _door(world: World, recorder: Recorder, door: str) -> set[Right]:
     """A walk through one door, which is told what the template tells it."""
     told = read_template(_TEMPLATE).functions[_DOORS[door]].environment
-    variables = {name: told[name] for name in ("DOOR", "AGENTS_KEY", "MAX_BODY_BYTES")}
+    variables = {name: told[name] for name in ("ENDPOINT", "AGENTS_OBJECT_KEY", "MAX_BODY_BYTES")}
     variables["STREAM_URL"] = told.get("STREAM_URL", "")
     process = Process()
     with world.working(process), at_door(world, door, **variables) as walk:
@@ -168,8 +168,8 @@ def _on_aws(rights: set[Right]) -> set[Right]:
     """The same about the template's machines, in place of those in hand."""
     resolver = Resolver(load_document(_TEMPLATE), stack_name=STACK_NAME)
     machines = {
-        arn_of("run"): resolver.arn_of("RunMachine"),
-        arn_of("resume"): resolver.arn_of("ResumeMachine"),
+        arn_of("run"): resolver.arn_of("RunStateMachine"),
+        arn_of("resume"): resolver.arn_of("ResumeStateMachine"),
     }
     executions = {
         ours.replace(":stateMachine:", ":execution:"): theirs.replace(

@@ -59,7 +59,7 @@ def tellers(
 ) -> Mapping[str, set[Right]]:
     """Two endpoints hear of the whole run: one that fails for good, and one that is gone."""
     with LoopbackServer(_answer) as receiver, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WEBHOOK_PRIVATE_HOSTS", receiver.host_and_port)
+        patch.setenv("WEBHOOK_ALLOWED_PRIVATE_HOSTS", receiver.host_and_port)
         patch.setenv("WEBHOOK_RETRY_SECONDS", "0")
         settings.settings.cache_clear()
         handle_records: _Handler = publish_events

@@ -49,8 +49,8 @@ SEEDS = {
     ),
     "a deletion of everything but threads": Seed(
         "\n  ApiFunction:\n",
-        '["RUN#*", "THREAD#*", "MARKS#*"]',
-        '["RUN#*", "MARKS#*"]',
+        '["RUN#*", "THREAD#*", "MARKERS#*"]',
+        '["RUN#*", "MARKERS#*"]',
         "ApiFunction calls dynamodb:BatchWriteItem on",
     ),
     "a queue that Lambda may not read for the function": Seed(

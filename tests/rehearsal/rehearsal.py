@@ -136,7 +136,7 @@ class Rehearsal:
             *("deploy", "--template-file", str(self.build.built / "template.yaml")),
             *("--config-file", str(Path("samconfig.toml").resolve()), "--parameter-overrides"),
             *("Stage=dev", "LogRetentionDays=7", *parameters),
-            *(f'AgentVariables="{variables}"', f"HttpPrivateHosts={samples}"),
+            *(f'AgentVariables="{variables}"', f"HttpAllowedPrivateHosts={samples}"),
         )
         self._wait_for_the_doors()
 

@@ -11,7 +11,7 @@ import httpx
 from tests.servers.loopback import Exchange, Received
 
 _PASSED_ON = ("accept", "authorization", "last-event-id", "origin", "cache-control")
-_AGED = b"\n: this connection has reached its age"
+_AGED = b"\n: maximum connection age reached"
 
 
 class CuttingProxy:

@@ -63,8 +63,8 @@ FAULTS = {
     ),
     "a function that needs the machine that calls it": Fault(
         "template.yaml",
-        "          FLUSH_MS:",
-        "          RUN_MACHINE_ARN: !Ref RunMachine\n          FLUSH_MS:",
+        "          DELTA_FLUSH_MS:",
+        "          RUN_STATE_MACHINE_ARN: !Ref RunStateMachine\n          DELTA_FLUSH_MS:",
         "cloudformation",
         "ircular",
     ),

@@ -126,7 +126,9 @@ from runyard_service.container import services
 services()
 print(json.dumps(asked))
 """
-    assert told_by_a_new_process(made, "api", {"AGENTS_KEY": "agents/agents.json"}) == ["dynamodb"]
+    assert told_by_a_new_process(made, "api", {"AGENTS_OBJECT_KEY": "agents/agents.json"}) == [
+        "dynamodb"
+    ]
 
 
 @pytest.mark.parametrize("function", ["api", "run_step"])

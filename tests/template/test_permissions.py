@@ -76,7 +76,7 @@ def test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs(
     folders = ("runs", "threads", "files", "uploads", "checkpoints")
     deleting = {
         ("dynamodb:BatchWriteItem", "EventsTable"),
-        *(("dynamodb:BatchWriteItem", part) for part in ("RUN#*", "THREAD#*", "MARKS#*")),
+        *(("dynamodb:BatchWriteItem", part) for part in ("RUN#*", "THREAD#*", "MARKERS#*")),
         *(("dynamodb:DeleteItem", part) for part in ("FILE#*", "THREAD#*")),
         *(("s3:DeleteObject", f"${{Bucket.Arn}}/{folder}/*") for folder in folders),
     }
@@ -120,7 +120,7 @@ def _bounds(statement: Mapping[str, Any]) -> list[str]:
 def test_what_the_machine_calls_does_not_need_the_machine(
     translated: Translated, function: str
 ) -> None:
-    machines = {"RunMachine", "ResumeMachine"}
+    machines = {"RunStateMachine", "ResumeStateMachine"}
     assert machines <= translated.needs("ApiFunction")
     assert not machines & translated.needs(function)
     assert not [action for action in translated.actions(function) if action.startswith("states:")]
@@ -133,7 +133,7 @@ def test_what_a_machine_calls_may_go_on_by_a_policy_beside_its_role(
     may = {}
     for policy in translated.of_type("AWS::IAM::Policy").values():
         [role], [statement] = policy["Roles"], policy["PolicyDocument"]["Statement"]
-        assert statement["Resource"] == {"Ref": "ResumeMachine"}
+        assert statement["Resource"] == {"Ref": "ResumeStateMachine"}
         may[role["Ref"]] = statement["Action"]
     assert may == {
         "RunStepFunctionRole": "states:StartExecution",
@@ -212,8 +212,10 @@ def test_agents_are_published_when_they_change_and_before_the_doors_do(
     for door in DOORS:
         assert "PublishedAgents" in translated.needs(door)
         assert door not in translated.needs("PublishedAgents")
-    key = translated.variables("PublishAgentsFunction")["AGENTS_KEY"]
-    assert {translated.variables(door)["AGENTS_KEY"] for door in DOORS} == {key} == {BUNDLE_KEY}
+    key = translated.variables("PublishAgentsFunction")["AGENTS_OBJECT_KEY"]
+    assert (
+        {translated.variables(door)["AGENTS_OBJECT_KEY"] for door in DOORS} == {key} == {BUNDLE_KEY}
+    )
 
 
 def test_a_deployment_waits_for_the_publisher_as_long_as_it_may_run(

@@ -69,7 +69,7 @@ def test_what_a_deployed_stack_is_asked_for_is_there(translated: Translated) -> 
         translated.document["Parameters"]
     )
     overridden = set(re.findall(r"""["'](\w+)=""", asked))
-    assert overridden >= {"AgentVariables", "HttpPrivateHosts", "LogLevel"}
+    assert overridden >= {"AgentVariables", "HttpAllowedPrivateHosts", "LogLevel"}
     assert overridden <= set(translated.document["Parameters"])
 
 

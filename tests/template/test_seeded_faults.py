@@ -48,7 +48,7 @@ def _statement(resources: Resources, role: str, sid: str) -> dict[str, Any]:
 
 def _a_setting_without_a_variable(resources: Resources) -> None:
     for door in ("ApiFunction", "StreamFunction"):
-        del _variables(resources, door)["TAIL_MAX_MS"]
+        del _variables(resources, door)["POLL_MAX_MS"]
 
 
 def _a_variable_without_a_setting(resources: Resources) -> None:
@@ -56,7 +56,7 @@ def _a_variable_without_a_setting(resources: Resources) -> None:
 
 
 def _a_value_that_is_no_setting(resources: Resources) -> None:
-    _variables(resources, "ApiFunction")["TAIL_MAX_MS"] = "half a second"
+    _variables(resources, "ApiFunction")["POLL_MAX_MS"] = "half a second"
 
 
 def _a_log_group_without_an_end(resources: Resources) -> None:
@@ -76,7 +76,7 @@ def _a_door_that_ends_before_its_wait(resources: Resources) -> None:
 
 
 def _an_action_by_wildcard(resources: Resources) -> None:
-    _statement(resources, "SweepFunctionRole", "FindOpenRunsAndWhatIsDue")["Action"] = "dynamodb:*"
+    _statement(resources, "SweepFunctionRole", "QueryDueRuns")["Action"] = "dynamodb:*"
 
 
 def _every_resource(resources: Resources) -> None:
@@ -123,7 +123,7 @@ FAULTS = {
     "a setting without a variable": Fault(
         _a_setting_without_a_variable,
         test_functions.test_every_setting_is_given_to_some_function,
-        "TAIL_MAX_MS",
+        "POLL_MAX_MS",
     ),
     "a variable without a setting": Fault(
         _a_variable_without_a_setting,
@@ -213,7 +213,7 @@ def test_a_check_stops(fault: Fault, translated: Translated) -> None:
 def test_a_value_that_is_no_setting_is_refused(translated: Translated) -> None:
     faulty = Translated(copy.deepcopy(translated.document))
     _a_value_that_is_no_setting(faulty.document["Resources"])
-    with pytest.raises(ValueError, match="tail_max_ms"):
+    with pytest.raises(ValueError, match="poll_max_ms"):
         test_functions.test_the_values_that_are_written_out_are_valid_settings(
             faulty, "ApiFunction"
         )

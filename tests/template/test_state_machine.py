@@ -42,8 +42,8 @@ def test_the_two_machines_carry_on_in_the_same_way() -> None:
     """But for the name of the machine that the next turn is of: the second one's own."""
     run, resume = (definition(name)["States"] for name in ("run", "resume"))
     asked = run["AdvanceRun"]["Parameters"]["Payload"]
-    assert asked.pop("resume_machine") == "${ResumeMachineArn}"
-    assert resume["AdvanceRun"]["Parameters"]["Payload"].pop("resume_machine.$") == (
+    assert asked.pop("resume_state_machine") == "${ResumeStateMachineArn}"
+    assert resume["AdvanceRun"]["Parameters"]["Payload"].pop("resume_state_machine.$") == (
         "$$.StateMachine.Id"
     )
     assert run.items() <= resume.items()
@@ -102,19 +102,19 @@ def test_the_machine_waits_for_a_function_as_long_as_it_may_run(
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_every_substitution_is_given_and_used(translated: Translated, name: str) -> None:
-    given = translated.properties(f"{name.title()}Machine")["DefinitionSubstitutions"]
+    given = translated.properties(f"{name.title()}StateMachine")["DefinitionSubstitutions"]
     assert set(re.findall(r"\$\{(\w+)\}", json.dumps(definition(name)))) == set(given)
 
 
 def test_an_execution_that_dies_is_closed_by_its_status(translated: Translated) -> None:
     pattern = translated.properties("CloseRunFunctionExecutionDied")["EventPattern"]
     assert pattern["detail"] == {
-        "stateMachineArn": [{"Ref": "RunMachine"}, {"Ref": "ResumeMachine"}],
+        "stateMachineArn": [{"Ref": "RunStateMachine"}, {"Ref": "ResumeStateMachine"}],
         "status": ["FAILED", "TIMED_OUT", "ABORTED"],
     }
 
 
-@pytest.mark.parametrize("machine", ["RunMachine", "ResumeMachine"])
+@pytest.mark.parametrize("machine", ["RunStateMachine", "ResumeStateMachine"])
 def test_what_passes_through_the_machine_is_not_logged(
     translated: Translated, machine: str
 ) -> None:

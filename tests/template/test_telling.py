@@ -50,9 +50,9 @@ def test_the_filter_lets_marked_batches_through_and_no_others(translated: Transl
     def record(name: str, **image: Any) -> dict[str, Any]:
         return {"eventName": name, "dynamodb": {"NewImage": image}}
 
-    assert source.takes(record("INSERT", told={"BOOL": True}, lines={"S": "…"}))
+    assert source.takes(record("INSERT", publish={"BOOL": True}, lines={"S": "…"}))
     assert not source.takes(record("INSERT", lines={"S": "…"}))
-    assert not source.takes(record("MODIFY", told={"BOOL": True}))
+    assert not source.takes(record("MODIFY", publish={"BOOL": True}))
     # What its ttl has removed has no image.
     assert not source.takes({"eventName": "REMOVE", "dynamodb": {}})
 

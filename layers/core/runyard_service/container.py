@@ -84,13 +84,15 @@ def _s3() -> "S3Client":
 def orchestrator() -> Orchestrator:
     """The state machines of this installation, as far as this function is told of them."""
     configured = settings()
-    return Orchestrator(_step_functions, configured.run_machine_arn, configured.resume_machine_arn)
+    return Orchestrator(
+        _step_functions, configured.run_state_machine_arn, configured.resume_state_machine_arn
+    )
 
 
 @lru_cache(maxsize=2)  # On one machine a process is every function, and goes on in both ways.
-def going_on(resume_machine_arn: str = "") -> Orchestrator:
+def going_on(resume_state_machine_arn: str = "") -> Orchestrator:
     """For what a machine calls: that cannot be told of it by its settings, for it is made first."""
-    return Orchestrator(_step_functions, resume_machine_arn=resume_machine_arn)
+    return Orchestrator(_step_functions, resume_state_machine_arn=resume_state_machine_arn)
 
 
 def _step_functions() -> "SFNClient":
@@ -147,7 +149,7 @@ class Services:
         from runyard_service.application.streams.follow_events import FollowedRuns
         from runyard_service.application.streams.tail import TailPace
 
-        pace = TailPace(self.settings.tail_min_ms / 1000, self.settings.tail_max_ms / 1000)
+        pace = TailPace(self.settings.poll_min_ms / 1000, self.settings.poll_max_ms / 1000)
         return FollowedRuns(self.stores.log, pace)
 
 
@@ -161,7 +163,7 @@ def services() -> Services:
         settings=configured,
         stores=connect(),
         orchestrator=orchestrator(),
-        catalog=Catalog(agent_bundle() if configured.agents_key else agents_folder()),
+        catalog=Catalog(agent_bundle() if configured.agents_object_key else agents_folder()),
         ticket_keys=TicketKeys(_secrets, configured.ticket_secret_id),
     )
 
@@ -179,7 +181,7 @@ def agent_bundle() -> AgentBundle:
     configured = settings()
     return AgentBundle(
         Bucket(configured.bucket, _s3_for_agents),
-        key=configured.agents_key or BUNDLE_KEY,
+        key=configured.agents_object_key or BUNDLE_KEY,
         refresh_seconds=configured.agents_refresh_seconds,
     )
 
@@ -215,9 +217,9 @@ def worker() -> "WorkerDeps":
         stores=connect(),
         model_for=_model_for,
         tools=ToolEnvironment(
-            configured.agent_variables, configured.http_private_hosts, _circuits()
+            configured.agent_variables, configured.http_allowed_private_hosts, _circuits()
         ),
-        flush_seconds=configured.flush_ms / 1000,
+        flush_seconds=configured.delta_flush_ms / 1000,
         reserve_seconds=configured.step_reserve_seconds,
         project_daily_usd=configured.project_daily_usd,
         export_spans=export_spans,
@@ -273,7 +275,7 @@ def courier() -> "Courier":
         queue=delivery_queue(),
         timeout_seconds=configured.webhook_timeout_seconds,
         pauses=configured.webhook_retry_seconds,
-        private_hosts=configured.webhook_private_hosts,
+        private_hosts=configured.webhook_allowed_private_hosts,
     )
 
 

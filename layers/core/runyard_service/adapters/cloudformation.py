@@ -72,7 +72,7 @@ def _put(url: str, body: bytes) -> None:
                 return
         except (OSError, HTTPException) as error:
             # Never the address: whoever has it can answer in our place.
-            _log.warning("answer not taken", extra={"error": type(error).__name__})
+            _log.warning("CloudFormation response rejected", extra={"error": type(error).__name__})
             if attempt == _ATTEMPTS:
                 raise
             time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))

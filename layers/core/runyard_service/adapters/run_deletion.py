@@ -57,7 +57,7 @@ class DeletedRun(BaseModel):
     user_id: str | None = None
     session_id: str | None = None
     file_ids: tuple[str, ...] = ()
-    asked_under: str = ""
+    idempotency_digest: str = ""
 
     @property
     def is_gone(self) -> bool:
@@ -109,8 +109,8 @@ class DeletedRuns:
         fields = {
             **dict.fromkeys((*lists, *attributes_of(JSON_FIELDS), "created_by")),
             "deleted_at": stamp(),
-            "open_shard": keys.open_shard(run.id),
-            "check_at": stamp(max(due, now())),
+            "sweep_shard": keys.sweep_shard(run.id),
+            "sweep_at": stamp(max(due, now())),
         }
         ended = {"deleted_at": None, "status": tuple(ENDED)}
         changes = [self.records.update_change(keys.run(run.id), fields, only_if=ended)]

@@ -50,19 +50,19 @@ NOTHING_TO_WAIT_FOR = Wait()
 class Orchestrator:
     """The executions of the two state machines.
 
-    Who only goes on with runs has to know `resume_machine_arn` alone, who only begins them the
-    other one.
+    A caller that only starts first executions needs `run_state_machine_arn` alone; a caller that
+    only starts later ones needs `resume_state_machine_arn` alone.
     """
 
     def __init__(
         self,
         connect: "Callable[[], SFNClient]",
-        run_machine_arn: str = "",
-        resume_machine_arn: str = "",
+        run_state_machine_arn: str = "",
+        resume_state_machine_arn: str = "",
     ) -> None:
         self._connect = connect
-        self._run_machine_arn = run_machine_arn
-        self._resume_machine_arn = resume_machine_arn
+        self._run_state_machine_arn = run_state_machine_arn
+        self._resume_state_machine_arn = resume_state_machine_arn
 
     @cached_property
     def _client(self) -> "SFNClient":
@@ -114,7 +114,7 @@ class Orchestrator:
         )
 
     def _machine_of(self, execution: Execution) -> str:
-        return self._resume_machine_arn if execution.number else self._run_machine_arn
+        return self._resume_state_machine_arn if execution.number else self._run_state_machine_arn
 
     def _arn_of(self, execution: Execution) -> str:
         machine = self._machine_of(execution)

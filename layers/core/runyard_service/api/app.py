@@ -68,7 +68,7 @@ def create_app(services: container.Services | None = None) -> FastAPI:
 
 def _of_its_door(app: ASGIApp, configured: Settings | None) -> ASGIApp:
     """The app, or as much of it as the streaming door takes. Called at the first request."""
-    return StreamDoor(app) if (configured or settings()).door == "stream" else app
+    return StreamDoor(app) if (configured or settings()).endpoint == "stream" else app
 
 
 def _with_cors(app: ASGIApp, configured: Settings | None) -> ASGIApp:

@@ -81,7 +81,7 @@ class _AgeingResponse(StreamingResponse):
         except TimeoutError:
             if not limit.expired():
                 raise
-            _log.info("stream cut off: its client does not read")
+            _log.info("stream closed: client stopped reading")
 
 
 async def _body(
@@ -103,8 +103,8 @@ async def _body(
                 # nor the server see that the client is gone.
                 await asyncio.sleep(0)
         if time.monotonic() >= until:
-            stream.outcome = "rotated"
-            yield b": this connection has reached its age; come back with Last-Event-ID\n"
+            stream.outcome = "max_age"
+            yield b": maximum connection age reached; reconnect with Last-Event-ID\n"
         else:
             stream.outcome = "ended"
 
@@ -113,7 +113,7 @@ async def _body(
 class _Stream:
     """How a stream closed. Whoever leaves it before its end says nothing."""
 
-    outcome: Literal["ended", "rotated", "disconnected", "failed"] = "disconnected"
+    outcome: Literal["ended", "max_age", "disconnected", "failed"] = "disconnected"
 
 
 @contextmanager
@@ -128,5 +128,5 @@ def _measured(run_id: str) -> Iterator[_Stream]:
         raise
     finally:
         is_cut = stream.outcome in ("disconnected", "failed")
-        closed = {metrics.STREAMS_CLOSED: 1, metrics.STREAMS_CUT: int(is_cut)}
+        closed = {metrics.STREAMS_CLOSED: 1, metrics.STREAMS_DISCONNECTED: int(is_cut)}
         metrics.record("stream closed", closed, {"Outcome": stream.outcome}, run_id=run_id)

@@ -91,7 +91,8 @@ class Run(BaseModel):
 
     `definition_digest` names the snapshot of the agent that the run started with, and keeps. A run
     in a thread has its first `thread_messages` messages in place of an `input`. `trace_id` is the
-    id of the request that created it, 32 hexadecimal digits; `asked_under` its idempotency record.
+    id of the request that created it, 32 hexadecimal digits. `idempotency_digest` names its
+    idempotency record.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -114,7 +115,7 @@ class Run(BaseModel):
     route_id: str = ""
     model: str = ""
     trace_id: str = ""
-    asked_under: str = ""
+    idempotency_digest: str = ""
     created_by: Author | None = None
     started_at: str
     ended_at: str | None = None

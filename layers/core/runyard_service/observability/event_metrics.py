@@ -68,8 +68,8 @@ def _replied(at: _Appended) -> None:
         metrics.CACHED_INPUT_TOKENS: usage.get("cached_input_tokens", 0),
     }
     if "cost_usd" in usage:
-        values[metrics.USD] = usage["cost_usd"]
-    at.tell("reply recorded", values, {"Agent": agent_key(at.run)})
+        values[metrics.COST_USD] = usage["cost_usd"]
+    at.tell("response recorded", values, {"Agent": agent_key(at.run)})
 
 
 def _call_ended(at: _Appended) -> None:
@@ -106,7 +106,7 @@ def _ended(at: _Appended) -> None:
     values = {
         metrics.RUNS_ENDED: 1,
         metrics.RUNS_FAILED: int(is_failure),
-        metrics.RUN_TIME: _milliseconds(at.run.started_at, at.event.timestamp),
+        metrics.RUN_DURATION: _milliseconds(at.run.started_at, at.event.timestamp),
     }
     by: dict[Dimension, str] = {
         "Outcome": at.event.type.removeprefix("run."),

@@ -1,8 +1,8 @@
-"""Everything that is measured: names, units, and the port by which a number leaves.
+"""Names and units of all metrics, and the function that records their values.
 
-A number is told where the fact is recorded, as one line with what it is about, so that a metric and
-the log can be held against each other. Nothing is told until a process has said where to
-(`runyard_service.observability.logging` does, to CloudWatch): tests and commands are quiet.
+The code that records a fact also records its numbers, in a single log line with the ids of the
+fact. So every value of a metric can be looked up in the log. A process emits nothing until it
+sets an emitter, as `runyard_service.observability.logging` does: tests and commands are quiet.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ from typing import Literal, TypedDict, Unpack, cast
 from runyard_service.observability import log_context
 
 Unit = Literal["Count", "Milliseconds", "Seconds", "Percent", "None"]
-# What a measure may be divided by beside the stage. Each value of each is a metric that is paid
-# for, so never a run, a project, a user or a key.
+# Dimensions in addition to the stage. CloudWatch charges for each value of each dimension, so there
+# is none for runs, projects, users or keys.
 Dimension = Literal["Agent", "Outcome"]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric's name and unit, and what it is divided by beside the stage."""
+    """The name, unit and dimensions of a metric, without the dimension of the stage."""
 
     name: str
     unit: Unit = "Count"
@@ -32,60 +32,60 @@ _BY_BOTH: tuple[Dimension, ...] = ("Outcome", "Agent")
 
 
 RUNS_ACCEPTED = Measure("RunsAccepted", by=_BY_AGENT)
-"""Runs that were recorded; each is owed an end from then on."""
+"""Runs that were recorded. From then on the service must bring each to an end."""
 RUNS_STARTED = Measure("RunsStarted", by=_BY_AGENT)
-"""Runs that a worker has begun with."""
+"""Runs that a worker has started."""
 TIME_TO_FIRST_EVENT = Measure("TimeToFirstEvent", "Milliseconds", by=_BY_AGENT)
 """From a run's record to its first event: how long it waited for a worker."""
 RUNS_ENDED = Measure("RunsEnded", by=_BY_BOTH)
 """Terminal events; by outcome: completed, failed, canceled."""
 RUNS_FAILED = Measure("RunsFailed", by=_BY_BOTH)
-"""1 for an ended run that the service, the model or the agent has failed, 0 for any other.
+"""1 for a run that failed because of a model, an agent or the service, 0 for others.
 
-A run that a limit or a person's silence or word has ended is no such one.
+Runs ended by a limit, an expired input request or a person's decision count as 0.
 """
-RUN_TIME = Measure("RunTime", "Milliseconds", by=_BY_BOTH)
-"""From a run's record to its end, waits for people included."""
+RUN_DURATION = Measure("RunDuration", "Milliseconds", by=_BY_BOTH)
+"""From a run's record to its end, including waits for people."""
 RUNS_RECOVERED = Measure("RunsRecovered")
-"""Times that a run was taken up again, by a worker or the sweep."""
+"""Recoveries of a run, by a worker or the sweep."""
 
-STEP_TIME = Measure("StepTime", "Milliseconds", by=_BY_AGENT)
-"""A reply of the model and the calls that it asked for."""
-MODEL_TIME = Measure("ModelTime", "Milliseconds", by=_BY_AGENT)
-TOOL_TIME = Measure("ToolTime", "Milliseconds", by=_BY_AGENT)
-"""All calls of one reply, which are made at once."""
+STEP_DURATION = Measure("StepDuration", "Milliseconds", by=_BY_AGENT)
+"""A model response and the tool calls in it."""
+MODEL_DURATION = Measure("ModelDuration", "Milliseconds", by=_BY_AGENT)
+TOOL_DURATION = Measure("ToolDuration", "Milliseconds", by=_BY_AGENT)
+"""All tool calls of a response, which run concurrently."""
 INPUT_TOKENS = Measure("InputTokens", by=_BY_AGENT)
 OUTPUT_TOKENS = Measure("OutputTokens", by=_BY_AGENT)
 CACHED_INPUT_TOKENS = Measure("CachedInputTokens", by=_BY_AGENT)
-USD = Measure("Usd", "None", by=_BY_AGENT)
-"""What replies cost; one whose price is not known tells nothing."""
+COST_USD = Measure("CostUsd", "None", by=_BY_AGENT)
+"""Cost of responses in USD; no value for a model without a known price."""
 DAILY_SPEND_SHARE = Measure("DailySpendShare", "Percent")
-"""What is spent and held of a day's cap, at each reply that counts against one."""
+"""Spent and reserved share of a daily cap, at each response that counts against a cap."""
 TOOL_CALLS = Measure("ToolCalls", by=_BY_OUTCOME)
 """By outcome: completed, failed."""
 
 RUNS_PAUSED = Measure("RunsPaused")
 ANSWERS = Measure("Answers", by=_BY_OUTCOME)
 """By outcome: received, expired."""
-WAIT_TIME = Measure("WaitTime", "Seconds", by=_BY_OUTCOME)
-"""From a question to its answer: how long a person took."""
+WAIT_DURATION = Measure("WaitDuration", "Seconds", by=_BY_OUTCOME)
+"""From an input request to its answer."""
 ANSWER_TO_RESUME = Measure("AnswerToResume", "Milliseconds")
-"""From the last answer to the worker that goes on."""
+"""From the last answer to the worker that continues."""
 
 APPEND_CONFLICTS = Measure("AppendConflicts")
-"""Appends that were lost to another writer of the same run."""
+"""Appends that lost to another writer of the same run."""
 STREAMS_OPENED = Measure("StreamsOpened")
 STREAMS_CLOSED = Measure("StreamsClosed", by=_BY_OUTCOME)
-"""By outcome: ended, rotated, disconnected, failed."""
-STREAMS_CUT = Measure("StreamsCut", by=_BY_OUTCOME)
-"""Closed ones whose reader had reason to expect more: disconnected or failed."""
+"""By outcome: ended, max_age, disconnected, failed."""
+STREAMS_DISCONNECTED = Measure("StreamsDisconnected", by=_BY_OUTCOME)
+"""Closed streams with the outcome disconnected or failed."""
 KEYS_REJECTED = Measure("KeysRejected")
 """Requests with an access key that is unknown, expired or revoked."""
 
 RUNS_SWEPT = Measure("RunsSwept")
-"""Runs that the sweep has looked at."""
-RUNS_ADRIFT = Measure("RunsAdrift")
-"""Those of them that nobody was at work on, 0 among them: told by every sweep."""
+"""Runs that the sweep checked."""
+RUNS_ORPHANED = Measure("RunsOrphaned")
+"""Checked runs that no execution works on. Every sweep records it, also 0."""
 
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure for measure in list(globals().values()) if isinstance(measure, Measure)

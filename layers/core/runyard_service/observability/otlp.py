@@ -58,7 +58,7 @@ class OtlpExporter:
                     answer = client.post(self._url, content=document(some, self._resource))
                     answer.raise_for_status()
         except httpx2.HTTPStatusError as error:
-            _log.warning("spans not taken", extra={"status": error.response.status_code})
+            _log.warning("collector rejected spans", extra={"status": error.response.status_code})
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             self._rests_until = time.monotonic() + _REST_SECONDS
             _log.warning("spans not sent", extra={"error": type(error).__name__})

@@ -230,7 +230,7 @@ class AccessKeys:
         except ConditionFailedError:
             pass
         except RunyardError:
-            _log.warning("last use not kept", extra={"key_id": key.id}, exc_info=True)
+            _log.warning("last use not saved", extra={"key_id": key.id}, exc_info=True)
 
     def claim_project(self, project_id: str, org_id: str) -> None:
         """Make the project the organization's, which it stays.

@@ -140,7 +140,7 @@ class EventLog:
             found = error.items.get(0) or self._item(run_id, batch.first)
             if found is None or lines_of(found)[0] != batch.lines[0]:
                 lost = {metrics.APPEND_CONFLICTS: 1}
-                metrics.record("append lost", lost, run_id=run_id, sequence=batch.first)
+                metrics.record("append conflict", lost, run_id=run_id, sequence=batch.first)
                 raise AppendConflictError(f"{run_id} at {batch.first}") from error
 
     def _item(self, run_id: str, sequence: int) -> Item | None:
@@ -253,7 +253,7 @@ def _to_item(run_id: str, batch: _BatchBuilder) -> dict[str, Any]:
         **_packed(b"\n".join(batch.lines)),
         "payloads": batch.payloads or None,
         # The filter of the table's stream lets only these through: most batches are deltas.
-        "told": batch.is_told or None,
+        "publish": batch.is_told or None,
     }
 
 

@@ -87,7 +87,7 @@ class InputRequests:
             **keys.input_request(request.run_id, request.id),
             **request.model_dump(exclude=set(_JSON_FIELDS)),
             **self._json.encoded(request.run_id, {"params": request.params}),
-            "asked_key": f"{request.created_at}#{request.sequence:08d}#{request.id}",
+            "request_sort_key": f"{request.created_at}#{request.sequence:08d}#{request.id}",
         }
         return self._table.put_change(item, if_absent=True)
 
@@ -95,8 +95,8 @@ class InputRequests:
         self, request: InputRequest, state: RequestState, answer: Mapping[str, Any] | None = None
     ) -> Change:
         """The question is open no more: answered, expired, or void as its run has ended."""
-        # Without its `asked_key` the question is in the inbox no more.
-        fields: dict[str, Any] = {"state": state, "asked_key": None}
+        # Without its `request_sort_key` the question is in the inbox no more.
+        fields: dict[str, Any] = {"state": state, "request_sort_key": None}
         fields |= self._json.encoded(request.run_id, {"answer": answer})
         return self._table.update_change(
             keys.input_request(request.run_id, request.id), fields, only_if={"state": "open"}

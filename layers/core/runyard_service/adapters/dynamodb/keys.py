@@ -1,40 +1,40 @@
 """The keys of the records table: every kind of item, in one place.
 
-| item                | pk                | sk                 |
-|---------------------|-------------------|--------------------|
-| run                 | RUN#<run id>      | RUN                |
-| pause (task token)  | RUN#<run id>      | PAUSE              |
-| input request       | RUN#<run id>      | REQUEST#<id>       |
-| definition snapshot | DEFINITION#<hash> | DEFINITION         |
-| access key          | KEY#<hash>        | KEY                |
-| access key, listed  | KEYS              | <key id>           |
-| project's owner     | PROJECT#<id>      | PROJECT            |
-| owner's project     | ORG#<id>          | <project id>       |
-| thread              | THREAD#<id>       | THREAD             |
-| message of a thread | THREAD#<id>       | MESSAGE#<sequence> |
-| run of a thread     | THREAD#<id>       | RUN#<time>#<id>    |
-| ledger of a day     | SPENT#<project>[#<agent>]#<date> | SPENT |
-| what a run holds    | RUN#<run id>      | HOLD               |
-| idempotency record  | ONCE#<digest>     | ONCE               |
-| file                | FILE#<project>#<id> | FILE             |
-| mark of a list      | MARKS#<list>      | <place>            |
-| webhook             | WEBHOOKS#<project> | <id>              |
-| webhook's secrets   | WEBHOOK#<id>      | SECRETS            |
-| webhook's delivery  | DELIVERIES#<webhook id> | <delivery id> |
-| change of a list    | MARKS#<list>      | CHANGED            |
+| item                 | pk                                | sk                 |
+|----------------------|-----------------------------------|--------------------|
+| run                  | RUN#<run id>                      | RUN                |
+| pause (task token)   | RUN#<run id>                      | PAUSE              |
+| input request        | RUN#<run id>                      | REQUEST#<id>       |
+| hold on a ledger     | RUN#<run id>                      | HOLD               |
+| definition snapshot  | DEFINITION#<hash>                 | DEFINITION         |
+| access key           | KEY#<hash>                        | KEY                |
+| access key, listed   | ACCESS_KEYS                       | <key id>           |
+| project              | PROJECT#<id>                      | PROJECT            |
+| organization project | ORG#<id>                          | <project id>       |
+| thread               | THREAD#<id>                       | THREAD             |
+| message of a thread  | THREAD#<id>                       | MESSAGE#<sequence> |
+| run of a thread      | THREAD#<id>                       | RUN#<time>#<id>    |
+| ledger of a day      | LEDGER#<project>[#<agent>]#<date> | LEDGER             |
+| idempotency record   | IDEMPOTENCY#<digest>              | IDEMPOTENCY        |
+| file                 | FILE#<project>#<id>               | FILE               |
+| webhook              | WEBHOOKS#<project>                | <id>               |
+| secrets of a webhook | WEBHOOK#<id>                      | SECRETS            |
+| webhook delivery     | DELIVERIES#<webhook id>           | <delivery id>      |
+| position marker      | MARKERS#<list>                    | <position>         |
+| last change of a list | MARKERS#<list>                   | CHANGED            |
 
-The indexes hold keys only, and an item without the index's sort key is not in it:
+The indexes hold keys only. An item without the sort key of an index is not in that index:
 
-| index           | partition key | sort key    | what is in it                                  |
-|-----------------|---------------|-------------|------------------------------------------------|
-| open-runs       | open_shard    | check_at    | runs that have not ended, or that hold money   |
-| runs-by-project | project_id    | started_key | every run                                      |
-| runs-by-user    | user_key      | started_key | runs with a user                               |
-| runs-by-session | session_key   | started_key | runs with a session                            |
-| runs-by-status  | status_key    | started_key | every run, under the status that the API shows |
-| runs-by-end     | status_key    | ended_key   | runs that have ended                           |
-| open-requests   | project_id    | asked_key   | questions that wait for an answer              |
-| threads-by-project | project_id | thread_key  | every thread                                   |
+| index              | partition key | sort key         | contents                                |
+|--------------------|---------------|------------------|-----------------------------------------|
+| open-runs          | sweep_shard   | sweep_at         | active runs, and runs with a hold       |
+| runs-by-project    | project_id    | started_key      | all runs                                |
+| runs-by-user       | user_key      | started_key      | runs with a user                        |
+| runs-by-session    | session_key   | started_key      | runs with a session                     |
+| runs-by-status     | status_key    | started_key      | all runs, by the status in the API      |
+| runs-by-end        | status_key    | ended_key        | ended runs                              |
+| open-requests      | project_id    | request_sort_key | input requests that wait for an answer  |
+| threads-by-project | project_id    | thread_key       | all threads                             |
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ from urllib.parse import quote
 
 from runyard_service.adapters.dynamodb.attributes import Key
 
-LISTED_ACCESS_KEYS = "KEYS"
+LISTED_ACCESS_KEYS = "ACCESS_KEYS"
 CHANGED = "CHANGED"
 OPEN_RUNS_INDEX = "open-runs"
 RUNS_BY_PROJECT_INDEX = "runs-by-project"
@@ -115,12 +115,12 @@ def thread_run(thread_id: str, started_at: str, run_id: str) -> Key:
 def spending(project_id: str, agent: str, day: str) -> str:
     """The name of the ledger of a project, or of an agent in it, for a day (`2026-11-24`)."""
     whose = within(project_id, agent) if agent else quote(project_id, safe="")
-    return f"SPENT#{whose}#{day}"
+    return f"LEDGER#{whose}#{day}"
 
 
 def ledger(name: str) -> Key:
     """What was spent, and is held, of a day."""
-    return {"pk": name, "sk": "SPENT"}
+    return {"pk": name, "sk": "LEDGER"}
 
 
 def hold(run_id: str) -> Key:
@@ -130,17 +130,17 @@ def hold(run_id: str) -> Key:
 
 def idempotency(digest: str) -> Key:
     """What was asked, and answered, under an Idempotency-Key."""
-    return {"pk": f"ONCE#{digest}", "sk": "ONCE"}
+    return {"pk": f"IDEMPOTENCY#{digest}", "sk": "IDEMPOTENCY"}
 
 
 def mark(index: str, partition: str, place: int, every: int) -> Key:
     """The mark at this place of a list that is marked `every` so many places."""
-    return {"pk": f"MARKS#{every}#{index}#{partition}", "sk": f"{place:012d}"}
+    return {"pk": f"MARKERS#{every}#{index}#{partition}", "sk": f"{place:012d}"}
 
 
 def changed_list(index: str, partition: str, every: int) -> Key:
     """When entries last went from the list; behind all of its marks."""
-    return {"pk": f"MARKS#{every}#{index}#{partition}", "sk": CHANGED}
+    return {"pk": f"MARKERS#{every}#{index}#{partition}", "sk": CHANGED}
 
 
 def within(project_id: str, name: str) -> str:
@@ -178,7 +178,7 @@ def webhook_delivery(webhook_id: str, delivery_id: str) -> Key:
     return {"pk": f"DELIVERIES#{webhook_id}", "sk": delivery_id}
 
 
-def open_shard(run_id: str) -> str:
+def sweep_shard(run_id: str) -> str:
     """The partition of `open-runs` that the run is found in."""
     return shard_name(int(run_id.replace("-", "")[-4:], 16) % OPEN_RUN_SHARDS)
 

@@ -30,7 +30,15 @@ TIMER_GRACE_SECONDS = 120
 JSON_FIELDS = ("input", "output", "error")
 # Most runs have none of these, and every KB of a record is paid for at each change of its run.
 _LEFT_OUT_WHILE_EMPTY = frozenset(
-    {"file_ids", "thread_messages", "route_id", "model", "trace_id", "asked_under", "checkpoint"}
+    {
+        "file_ids",
+        "thread_messages",
+        "route_id",
+        "model",
+        "trace_id",
+        "idempotency_digest",
+        "checkpoint",
+    }
 )
 _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
 
@@ -45,13 +53,13 @@ def _kept(usage: Usage) -> dict[str, Any]:
     return usage.model_dump(mode="json", exclude_defaults=True)
 
 
-def _check_at(status: RunStatus, wait_seconds: float | None) -> str:
+def _sweep_at(status: RunStatus, wait_seconds: float | None) -> str:
     wait = float("inf") if wait_seconds is None else max(0, wait_seconds) + TIMER_GRACE_SECONDS
     return stamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
 
 
 def _carried_by(execution: int) -> dict[str, Any]:
-    return {"execution": execution, "check_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
+    return {"execution": execution, "sweep_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
 
 
 class Runs:
@@ -102,8 +110,8 @@ class Runs:
             item["ended_key"] = keys.timed(run.ended_at, run.id)
             item["usage"] = _kept(run.usage)
         else:
-            item["open_shard"] = keys.open_shard(run.id)
-            item["check_at"] = stamp_in(_CHECK_AFTER_SECONDS[run.status])
+            item["sweep_shard"] = keys.sweep_shard(run.id)
+            item["sweep_at"] = stamp_in(_CHECK_AFTER_SECONDS[run.status])
         return item
 
     def get(self, run_id: str) -> Run | None:
@@ -130,7 +138,7 @@ class Runs:
         """Return the change to another status in which the run has not ended.
 
         `usage` is the usage so far, `wait_seconds` the longest wait, and `execution` the number of
-        the execution that carries the run from now on. A start leaves `check_at` as it is, which
+        the execution that carries the run from now on. A start leaves `sweep_at` as it is, which
         saves the index writes for a short run. The sweep moves the check of a longer run.
         """
         fields: dict[str, Any] = {
@@ -139,7 +147,7 @@ class Runs:
             "status_key": keys.within(run.project_id, api_status(status, open_requests)),
         }
         if status != "started":
-            fields["check_at"] = _check_at(status, wait_seconds)
+            fields["sweep_at"] = _sweep_at(status, wait_seconds)
         if usage is not None:
             fields["usage"] = _kept(usage)
         if execution is not None:
@@ -154,7 +162,7 @@ class Runs:
         """
         fields: dict[str, Any] = {"open_requests": open_requests}
         if not open_requests:
-            fields["check_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
+            fields["sweep_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
             fields["status_key"] = keys.within(run.project_id, "paused")
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
@@ -175,8 +183,8 @@ class Runs:
             "ended_key": keys.timed(ended_at, run.id),
             "status_key": keys.within(run.project_id, status),
             "open_requests": 0,
-            "open_shard": None,
-            "check_at": None,
+            "sweep_shard": None,
+            "sweep_at": None,
             "usage": _kept(usage),
             **self._json.encoded(run.id, {"output": output, "error": error}),
         }
@@ -214,7 +222,7 @@ class Runs:
 
     def schedule_check(self, run: Run, wait_seconds: float | None = None) -> None:
         """Schedule the next check of the sweep; `wait_seconds` are left of the run's wait."""
-        fields = {"check_at": _check_at(run.status, wait_seconds)}
+        fields = {"sweep_at": _sweep_at(run.status, wait_seconds)}
         with suppress(ConditionFailedError):  # It may have ended meanwhile.
             self._table.update(keys.run(run.id), fields, only_if={"status": _LIVE})
 
@@ -225,9 +233,9 @@ class Runs:
         be deleted; an id may come twice.
         """
         for shard in range(keys.OPEN_RUN_SHARDS):
-            values = {":open_shard": keys.shard_name(shard), ":until": until or "9"}
+            values = {":sweep_shard": keys.shard_name(shard), ":until": until or "9"}
             found = self._table.query(
-                "#open_shard = :open_shard AND #check_at < :until",
+                "#sweep_shard = :sweep_shard AND #sweep_at < :until",
                 values,
                 index=keys.OPEN_RUNS_INDEX,
             )

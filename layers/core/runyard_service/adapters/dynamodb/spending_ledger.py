@@ -136,8 +136,8 @@ class Spending:
             "hold_id": hold.id,
             "usd": hold.usd,
             "ledgers": list(hold.ledgers),
-            "open_shard": None if is_free else keys.open_shard(hold.run_id),
-            "check_at": None if is_free else stamp_in(_CHECK_AFTER_SECONDS),
+            "sweep_shard": None if is_free else keys.sweep_shard(hold.run_id),
+            "sweep_at": None if is_free else stamp_in(_CHECK_AFTER_SECONDS),
         }
         if before is None:
             return self._table.put_change({**keys.hold(hold.run_id), **fields}, if_absent=True)

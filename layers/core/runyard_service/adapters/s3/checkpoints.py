@@ -45,7 +45,7 @@ class Checkpoints:
                     ContentType="application/gzip",
                 )
         except (StoreRefusedError, StoreUnavailableError):
-            _log.warning("checkpoint not kept", extra={"run_id": run_id}, exc_info=True)
+            _log.warning("checkpoint not saved", extra={"run_id": run_id}, exc_info=True)
             return False
         return True
 

@@ -94,11 +94,11 @@ def _start(
         file_ids=body.file_ids,
         uploads=uploads,
         run_id=claim.id if claim else None,
-        asked_under=claim.digest if claim else "",
+        idempotency_digest=claim.digest if claim else "",
         author=key.author,
         trace_id=trace_id,
-        max_live_runs=services.settings.project_max_live_runs,
-        max_org_live_runs=services.settings.org_max_live_runs,
+        max_live_runs=services.settings.project_max_active_runs,
+        max_org_live_runs=services.settings.org_max_active_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
 

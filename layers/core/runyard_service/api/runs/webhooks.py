@@ -99,7 +99,7 @@ async def _create(
 
 
 def _check_url(services: Services, url: str) -> None:
-    if fault := fault_of_url(url, services.settings.webhook_private_hosts):
+    if fault := fault_of_url(url, services.settings.webhook_allowed_private_hosts):
         raise InvalidRequestError({"url": fault})
 
 

@@ -73,11 +73,11 @@ def _start(
         project_id=thread.project_id,
         thread_id=thread.id,
         run_id=claim.id if claim else None,
-        asked_under=claim.digest if claim else "",
+        idempotency_digest=claim.digest if claim else "",
         author=key.author,
         trace_id=trace,
-        max_live_runs=settings.project_max_live_runs,
-        max_org_live_runs=settings.org_max_live_runs,
+        max_live_runs=settings.project_max_active_runs,
+        max_org_live_runs=settings.org_max_active_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
 

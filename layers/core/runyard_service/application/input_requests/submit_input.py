@@ -82,7 +82,7 @@ def _record_metrics(run: Run, request: InputRequest, event: Event) -> None:
     waited = parse(event.timestamp) - parse(request.created_at)
     metrics.record(
         "answer received",
-        {metrics.ANSWERS: 1, metrics.WAIT_TIME: max(0.0, waited.total_seconds())},
+        {metrics.ANSWERS: 1, metrics.WAIT_DURATION: max(0.0, waited.total_seconds())},
         {"Outcome": "received"},
         run_id=run.id,
         sequence=event.sequence,

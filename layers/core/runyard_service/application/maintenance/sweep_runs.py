@@ -59,7 +59,7 @@ def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool =
             # Somebody is at work on it after all, or the platform is busy: the next sweep looks.
             _log.warning("run not swept", extra={"run_id": run_id}, exc_info=True)
             sweep.unclear.append(run_id)
-    counts = {metrics.RUNS_SWEPT: sweep.checked, metrics.RUNS_ADRIFT: sweep.adrift}
+    counts = {metrics.RUNS_SWEPT: sweep.checked, metrics.RUNS_ORPHANED: sweep.adrift}
     metrics.record("runs swept", counts)
     return sweep
 
@@ -87,7 +87,7 @@ def _check(
         _look_at_wait(Journal.open(stores, run_id), orchestrator, sweep)
     else:
         if run.status == "created" and not everything:
-            _log.warning("run not begun", extra={"run_id": run_id})
+            _log.warning("run has no worker yet", extra={"run_id": run_id})
             sweep.not_begun.append(run_id)
         stores.runs.schedule_check(run)
 

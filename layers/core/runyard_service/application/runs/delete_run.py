@@ -21,8 +21,8 @@ def delete_run(stores: Stores, run_id: str) -> None:
         return
     if deleted.is_gone:
         return
-    if deleted.asked_under:
-        stores.idempotency.forget(deleted.asked_under, run_id)
+    if deleted.idempotency_digest:
+        stores.idempotency.forget(deleted.idempotency_digest, run_id)
     if deleted.is_removable:
         stores.spending.release(run_id)
         stores.deleted_runs.remove(deleted)

@@ -44,7 +44,7 @@ class NewRun:
 
     The agent gets the files that are named by `file_ids`, and those that come with the request. In
     a thread it gets the thread's messages, and no `input`. With a `run_id`, asking again for the
-    same run starts nothing new; `asked_under` is the record that says so.
+    same run starts nothing new; `idempotency_digest` is the record that says so.
     """
 
     org_id: str
@@ -56,7 +56,7 @@ class NewRun:
     file_ids: Sequence[str] = ()
     uploads: Sequence[NewFile] = ()
     run_id: str | None = None
-    asked_under: str = ""
+    idempotency_digest: str = ""
     author: Author | None = None
     trace_id: str = ""
     max_live_runs: int = 0
@@ -134,7 +134,7 @@ def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence
         route_id=snapshot.route_id,
         model=snapshot.route.model_name,
         trace_id=wanted.trace_id,
-        asked_under=wanted.asked_under,
+        idempotency_digest=wanted.idempotency_digest,
         created_by=wanted.author,
         started_at=stamp(),
     )

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runyard_service.observability.metrics import (
-    MODEL_TIME,
-    STEP_TIME,
-    TOOL_TIME,
+    MODEL_DURATION,
+    STEP_DURATION,
+    TOOL_DURATION,
     Dimension,
     Measure,
     record,
@@ -28,24 +28,24 @@ class StepTimer:
     def time_model(self) -> Iterator[None]:
         """While the model is asked, again where it has to be: a new step begins."""
         self._spent = {}
-        with self._timed(MODEL_TIME):
+        with self._timed(MODEL_DURATION):
             yield
 
     @contextmanager
     def time_tools(self) -> Iterator[None]:
         """While the reply's calls are made."""
-        with self._timed(TOOL_TIME):
+        with self._timed(TOOL_DURATION):
             yield
 
     def finish(self) -> None:
         """The step has its reply and all results, or its reply is the answer."""
-        if MODEL_TIME in self._spent:
-            self._spent[STEP_TIME] = sum(self._spent.values())
+        if MODEL_DURATION in self._spent:
+            self._spent[STEP_DURATION] = sum(self._spent.values())
         self._emit()
 
     def pause(self) -> None:
         """The step waits for a person, and what it has done of its calls says little."""
-        self._spent.pop(TOOL_TIME, None)
+        self._spent.pop(TOOL_DURATION, None)
         self._emit()
 
     def _emit(self) -> None:

@@ -67,7 +67,7 @@ async def _must_be_retried(courier: Courier, record: Mapping[str, Any]) -> bool:
             return False
         await asyncio.to_thread(courier.queue.postpone, record["receiptHandle"], seconds)
     except (RunyardError, ValueError, TypeError):  # The latter two: the body is not a message.
-        _log.exception("delivery not handled", extra={"message_id": record["messageId"]})
+        _log.exception("delivery failed", extra={"message_id": record["messageId"]})
     return True
 
 
@@ -93,7 +93,7 @@ async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float |
     if not await asyncio.to_thread(deliveries.change, delivery, changed):
         return None  # A twin of the message, or a redelivery, has gone on with it.
     _log.info(
-        "webhook tried",
+        "webhook delivery attempted",
         extra={
             "webhook_id": webhook.id,
             "delivery_id": delivery.id,

@@ -64,14 +64,16 @@ def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -
         try:
             _publish(publisher, seen, change.get("NewImage") or {})
         except RetryableError:
-            _log.exception("events not told", extra={"stream_record": change["SequenceNumber"]})
+            _log.exception(
+                "publishing events failed", extra={"stream_record": change["SequenceNumber"]}
+            )
             return str(change["SequenceNumber"])
     return None
 
 
 def _publish(publisher: Publisher, seen: _Seen, image: Mapping[str, Any]) -> None:
     item = item_of(image)
-    if not item.get("told"):
+    if not item.get("publish"):
         return  # The mapping's filter keeps these away; a replay by hand may not.
     run = seen.run(item["run_id"])
     if run is None:
