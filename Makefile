@@ -17,7 +17,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
-	@exec $(PYTHON) -m runyard_dev --with-parent
+	@exec $(PYTHON) -m runyard dev --with-parent
 
 test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" chooses
 	@$(PYTHON) -m pytest $(ARGS)
@@ -39,7 +39,7 @@ checkov: .venv-checkov/.installed ## Hold the template against checkov's rules; 
 	@.venv-checkov/bin/python tools/check_checkov.py
 
 check-agents: .venv/.installed ## Check the agents' files: every fault by file, line and field
-	@$(PYTHON) -m runyard.cli.agents check
+	@$(PYTHON) -m runyard agents check
 
 fmt: .venv/.installed ## Format the code and mend what can be mended
 	$(PYTHON) -m ruff check --fix-only .
@@ -69,11 +69,12 @@ UV_LOCK = uv pip compile $(1) --quiet --universal --generate-hashes --strip-extr
   --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE=1 takes the newest
 	@command -v uv >/dev/null || { echo "make lock needs uv on PATH (pip install uv)." >&2; exit 1; }
-	$(call UV_LOCK,pyproject.toml) --python-version 3.11 --extra models --group dev \
+	$(call UV_LOCK,pyproject.toml layers/core/pyproject.toml) --python-version 3.11 --extra models \
+	  --group dev \
 	  -o requirements/dev.txt
-	$(call UV_LOCK,pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
+	$(call UV_LOCK,layers/core/pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
 	  -o layers/dependencies/requirements.txt
-	$(call UV_LOCK,pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
+	$(call UV_LOCK,layers/core/pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
 	  --extra models -o layers/models/requirements.txt
 	$(call UV_LOCK) --python-version 3.11 --group sam -o requirements/sam.txt
 	$(call UV_LOCK) --python-version 3.11 --group peers -o requirements/peers.txt
@@ -140,9 +141,9 @@ define environment
 @$(@D)/bin/python -m pip install -qq --no-deps --require-hashes -r $<
 endef
 
-.venv/.installed: requirements/dev.txt
+.venv/.installed: requirements/dev.txt layers/core/VERSION
 	$(call environment,3.11+,the development environment)
-	@$(PYTHON) -m pip install -qq --no-deps --no-build-isolation -e .
+	@$(PYTHON) -m pip install -qq --no-deps --no-build-isolation -e . -e layers/core
 	@touch $@
 
 .venv-sam/.installed: requirements/sam.txt
