@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.crashes.matrix import Verdict
 
 DOCUMENT = Path("docs/architecture.md")
-BEGIN = "<!-- Made by `make crash-table` from what the tests found. -->"
+BEGIN = "<!-- Made by `make docs-crash-table` from what the tests found. -->"
 END = "<!-- The end of what was made. -->"
 _HEAD = ("| Verb | Lost | What is left behind | Who puts it right | When |\n|---|---|---|---|---|",)
 _VERBS = (

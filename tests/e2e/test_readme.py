@@ -18,7 +18,7 @@ def played(service: Service, folder: Path, *sections: str) -> str:
     texts = [readme.partition(f"## {name}\n")[2].partition("\n## ")[0] for name in sections]
     blocks = [block for text in texts for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
     assert blocks
-    script = "\n".join(blocks).replace("make verify-log", "")
+    script = "\n".join(blocks).replace("runyard verify", "")
     script = script.replace("http://127.0.0.1:8080", service.base_url)
     script = script.replace("ry_dev_key", service.access_key)
     done = subprocess.run(
