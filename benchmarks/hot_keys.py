@@ -1,4 +1,4 @@
-"""Which partition key gives way first as one project starts more runs a second: `make bench-hot-keys`.
+"""Find the partition key that limits the rate of runs of one project: `make bench-hot-keys`.
 
     python -m benchmarks.hot_keys [--rates 100 200 400]
 

@@ -119,4 +119,6 @@ def test_the_table_in_the_documentation_is_what_was_found(verdicts: Sequence[Ver
     found = document(text, table(verdicts))
     if "CRASH_TABLE" in os.environ:
         DOCUMENT.write_text(found, encoding="utf-8")
-    assert found == Path(DOCUMENT).read_text(encoding="utf-8"), "`make docs-crash-table` writes it anew"
+    assert found == Path(DOCUMENT).read_text(encoding="utf-8"), (
+        "`make docs-crash-table` writes it anew"
+    )

@@ -46,5 +46,5 @@ def _verify_file(file: BinaryIO) -> int:
     for violation in violations:
         click.echo(f"{run_id}: {violation}")
     status = export.run.get("status", "missing")
-    click.echo(summarize({status: 1}, len(export.events), bool(violations)))
+    click.echo(summarize({status: 1}, len(export.events), int(bool(violations))))
     return len(violations)
