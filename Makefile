@@ -1,9 +1,9 @@
-# The one door: everything a developer or CI runs is a target here. `make help` lists them.
-# All paths are relative, so that the folder may lie anywhere, also where names have spaces.
+# Everything that a developer or CI runs is a target here. `make help` lists the targets.
+# All paths are relative, so that the repository works in any folder, also with spaces in its path.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check gates checkov check-agents fmt build artifacts memory coldstart rehearse lock openapi fuzz fuzz-runs fuzz-streams soak crash-matrix crash-table bench bench-peers cost hot-keys bench-lists bench-long-runs verify-log docs docs-serve clean
+.PHONY: help dev fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve words lock clean test e2e artifacts test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -15,67 +15,53 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The theme advertises its successor in every build.
 export NO_MKDOCS_2_WARNING := 1
 
+##@ Develop
+
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { print "\n" substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' Makefile
 
-dev: .venv/.installed ## Run the whole service here, on emulators (Ctrl-C ends it)
-	@exec $(PYTHON) -m runyard_dev --with-parent
+dev: .venv/.installed ## Run the service on this machine, on emulators; Ctrl-C stops it
+	@exec $(PYTHON) -m runyard dev --with-parent
 
-test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" chooses
-	@$(PYTHON) -m pytest $(ARGS)
+fmt: .venv/.installed ## Format the code and apply automatic fixes
+	$(PYTHON) -m ruff check --fix-only .
+	$(PYTHON) -m ruff format .
 
-e2e: .venv/.installed ## The tests over HTTP; STACK=… (deployed), or BASE_URL=… ACCESS_KEY=…, names a service
-	@$(PYTHON) -m pytest tests/e2e $(ARGS)
-
-check: .venv/.installed .venv-sam/.installed ## Formatting, lint, types, imports, template, agents
+check: .venv/.installed .venv-sam/.installed ## Check formatting, lint, types, imports, template and agents
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(PYTHON) .venv/bin/lint-imports --no-logo
-	@$(MAKE) --no-print-directory gates check-agents
+	@$(MAKE) --no-print-directory lint-template check-agents
 
-gates: .venv-sam/.installed ## The template's four gates alone
+lint-template: .venv-sam/.installed ## Check only the template
 	$(SAM_PYTHON) tools/check_template.py
 
-checkov: .venv-checkov/.installed ## Hold the template against checkov's rules; tools/checkov.yaml skips some, none in vain
+checkov: .venv-checkov/.installed ## Run checkov; fail on unused skips in tools/checkov.yaml
 	@.venv-checkov/bin/python tools/check_checkov.py
 
-check-agents: .venv/.installed ## Check the agents' files: every fault by file, line and field
-	@$(PYTHON) -m runyard.cli.agents check
+check-agents: .venv/.installed ## Check the agent files; print each error with file, line and field
+	@$(PYTHON) -m runyard agents check
 
-fmt: .venv/.installed ## Format the code and mend what can be mended
-	$(PYTHON) -m ruff check --fix-only .
-	$(PYTHON) -m ruff format .
+openapi: .venv/.installed ## Write the API contract to openapi.json
+	@$(PYTHON) -m runyard_service.api.openapi > openapi.json
 
-# SAM runs `python3.13` from PATH: the real one goes first, before any shim that would fail.
-build: .venv-sam/.installed ## Build the functions and layers into .aws-sam/ (needs Python 3.13)
-	@python=$$(tools/find-python 3.13) && PATH="$$(dirname "$$python"):$$PATH" \
-	  $(SAM_PYTHON) -m samcli build
-
-artifacts: build build/here/.installed .venv/.installed ## Build, weigh, and run what was built, as Lambda runs it
-	@$(PYTHON) -m benchmarks.zip_sizes
-	@$(PYTHON) -m pytest tests/artifacts $(ARGS)
-
-memory: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the memory of what was built, where it waits; two minutes
-	@$(PYTHON) -m tests.artifacts.memory $(ARGS)
-
-coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure cold starts of what was built; a minute
-	@$(PYTHON) -m benchmarks.coldstart $(ARGS)
-
-rehearse: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and remove it without a network; ten minutes
-	@$(PYTHON) -m tests.rehearsal
+docs-crash-table: .venv/.installed ## Write the table of crash points into the documentation
+	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
 
 # The layers take their versions from dev.txt, so that what is tested is what is shipped.
 # $(1) is what to lock; without it only the --group that is named.
 UV_LOCK = uv pip compile $(1) --quiet --universal --generate-hashes --strip-extras \
   --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
-lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE=1 takes the newest
+lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest versions
 	@command -v uv >/dev/null || { echo "make lock needs uv on PATH (pip install uv)." >&2; exit 1; }
-	$(call UV_LOCK,pyproject.toml) --python-version 3.11 --extra models --group dev \
+	$(call UV_LOCK,pyproject.toml layers/core/pyproject.toml) --python-version 3.11 --extra models \
+	  --group dev \
 	  -o requirements/dev.txt
-	$(call UV_LOCK,pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
+	$(call UV_LOCK,layers/core/pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
 	  -o layers/dependencies/requirements.txt
-	$(call UV_LOCK,pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
+	$(call UV_LOCK,layers/core/pyproject.toml) --python-version 3.13 --constraint requirements/dev.txt \
 	  --extra models -o layers/models/requirements.txt
 	$(call UV_LOCK) --python-version 3.11 --group sam -o requirements/sam.txt
 	$(call UV_LOCK) --python-version 3.11 --group peers -o requirements/peers.txt
@@ -85,48 +71,70 @@ lock: ## Compile the pinned requirements from pyproject.toml (needs uv); UPGRADE
 	  -o requirements/runtime.txt
 	$(call UV_LOCK) --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
 
-openapi: .venv/.installed ## Print the API's contract into openapi.json
-	@$(PYTHON) -m runyard_service.api.openapi > openapi.json
+clean: ## Remove environments, builds and caches
+	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf tests/clients/node_modules tools/docs_site/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-fuzz: .venv/.installed ## Some ten thousand generated requests against the service
+##@ Test
+
+test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" selects some
+	@$(PYTHON) -m pytest $(ARGS)
+
+e2e: .venv/.installed ## Run the end-to-end tests; STACK=… or BASE_URL=… ACCESS_KEY=… selects a service
+	@$(PYTHON) -m pytest tests/e2e $(ARGS)
+
+artifacts: build build/here/.installed .venv/.installed ## Build, print the sizes, and test the built functions
+	@$(PYTHON) -m benchmarks.zip_sizes
+	@$(PYTHON) -m pytest tests/artifacts $(ARGS)
+
+test-contract: .venv/.installed ## Send about ten thousand generated requests to the service
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py
 
-crash-matrix: .venv/.installed ## Runs through every crash that there can be; half an hour, or PART=1/2
-	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
-
-crash-table: .venv/.installed ## Write the table of crashes into docs/architecture.md
-	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
-
-bench: .venv/.installed ## Measure times, units and memory on this machine; four minutes
-	@$(PYTHON) -m benchmarks $(ARGS)
-
-bench-peers: .venv/.installed .venv-peers/.installed ## The same, with LangGraph's server beside it
-	@$(PYTHON) -m benchmarks --peers $(ARGS)
-
-cost: .venv/.installed ## What a million runs cost on AWS, by service, from counted units
-	@$(PYTHON) -m benchmarks.cost $(ARGS)
-
-hot-keys: .venv/.installed ## Which index key gives way first, and at how many runs a second
-	@$(PYTHON) -m benchmarks.hot_keys $(ARGS)
-
-fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
+simulate: .venv/.installed ## Simulate interleavings of runs; RUNS_EXAMPLES=400 sets the number
 	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
 
-fuzz-streams: .venv/.installed tests/clients/node_modules/.installed ## Cut stock clients' streams at new places; CUTS_SEED=… says which
+fuzz-streams: .venv/.installed tests/clients/node_modules/.installed ## Cut the streams of stock clients at random bytes; CUTS_SEED=… repeats a test
 	@export CUTS_SEED=$${CUTS_SEED:-$$(date +%s)}; echo "CUTS_SEED=$$CUTS_SEED"; \
 	  $(PYTHON) -m pytest tests/e2e/test_stock_clients.py $(ARGS)
 
-soak: .venv/.installed ## 500 runs, 8 clients, a worker killed every second; ARGS=40 for fewer
+soak: .venv/.installed ## Run 500 runs with 8 clients and kill a worker every second; ARGS=40 for fewer
 	@$(PYTHON) -m tests.soak $(ARGS)
 
-bench-lists: .venv/.installed ## Measure the lists of runs over 100,000 of them
+crash-matrix: .venv/.installed ## Test every crash point; half an hour, or PART=1/2
+	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+
+test-deploy: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and delete a stack on an emulator; ten minutes
+	@$(PYTHON) -m tests.rehearsal
+
+##@ Benchmark
+
+bench: .venv/.installed ## Measure latency, capacity units and memory; four minutes
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+bench-peers: .venv/.installed .venv-peers/.installed ## Run the same benchmarks with LangGraph as a comparison
+	@$(PYTHON) -m benchmarks --peers $(ARGS)
+
+bench-cli: .venv/.installed ## Measure the start of `runyard --help`; a few seconds
+	@$(PYTHON) -m benchmarks.cli_start $(ARGS)
+
+bench-coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the cold starts of the built functions; a minute
+	@$(PYTHON) -m benchmarks.coldstart $(ARGS)
+
+bench-cost: .venv/.installed ## Calculate the cost of a million runs on AWS from counted units
+	@$(PYTHON) -m benchmarks.cost $(ARGS)
+
+bench-hot-keys: .venv/.installed ## Find the index key that limits the rate of runs
+	@$(PYTHON) -m benchmarks.hot_keys $(ARGS)
+
+bench-lists: .venv/.installed ## Measure the lists of runs with 100,000 runs
 	@$(PYTHON) -m benchmarks.run_lists $(ARGS)
 
-bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 of them, and its take-up
+bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 steps, and its recovery
 	@$(PYTHON) -m benchmarks.long_runs $(ARGS)
 
-verify-log: .venv/.installed ## Check the invariants of every run's log; DATA_DIR=… names another store
-	@$(PYTHON) -m runyard.cli.verify
+bench-memory: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the memory of the built functions; two minutes
+	@$(PYTHON) -m tests.artifacts.memory $(ARGS)
 
 docs: .venv-docs/.installed tools/docs_site/node_modules/.installed ## Build the documentation site into build/docs
 	@.venv-docs/bin/python -m mkdocs build --strict
@@ -135,10 +143,18 @@ docs: .venv-docs/.installed tools/docs_site/node_modules/.installed ## Build the
 docs-serve: .venv-docs/.installed tools/docs_site/node_modules/.installed ## Serve the documentation site; DOCS_PORT=8001 sets the port
 	@.venv-docs/bin/python -m mkdocs serve --dev-addr 127.0.0.1:$(or $(DOCS_PORT),8001)
 
-clean: ## Remove what the targets made: environments, builds, caches
-	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .venv-docs .aws-sam build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tests/clients/node_modules tools/docs_site/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+##@ Release
+
+# SAM runs `python3.13` from PATH: the real one goes first, before any shim that would fail.
+build: .venv-sam/.installed ## Build the functions and layers into .aws-sam/ (needs Python 3.13)
+	@python=$$(tools/find-python 3.13) && PATH="$$(dirname "$$python"):$$PATH" \
+	  $(SAM_PYTHON) -m samcli build
+
+# Both wheels need only setuptools, which the development environment contains.
+wheels: .venv/.installed ## Build the wheels of runyard and runyard-service into dist/
+	@rm -rf dist build/lib build/bdist.* layers/core/build
+	@$(PYTHON) -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir dist . layers/core
+	@ls dist
 
 # --- Environments: made once, and again only when their requirements have changed -----------------
 
@@ -150,9 +166,9 @@ define environment
 @$(@D)/bin/python -m pip install -qq --no-deps --require-hashes -r $<
 endef
 
-.venv/.installed: requirements/dev.txt
+.venv/.installed: requirements/dev.txt layers/core/VERSION
 	$(call environment,3.11+,the development environment)
-	@$(PYTHON) -m pip install -qq --no-deps --no-build-isolation -e .
+	@$(PYTHON) -m pip install -qq --no-deps --no-build-isolation -e . -e layers/core
 	@touch $@
 
 .venv-sam/.installed: requirements/sam.txt

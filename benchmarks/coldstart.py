@@ -1,4 +1,4 @@
-"""Cold starts: each function as it was built, under AWS's runtime emulator (`make coldstart`).
+"""Measure cold starts of the built functions on an emulator of the runtime: `make bench-coldstart`.
 
 The first invocation imports the handler, connects and answers; it is what a caller waits for, apart
 from the machine that AWS finds for it. Ten starts each, the median; the second invocation beside it

@@ -1,4 +1,4 @@
-"""What runs cost on AWS, per million, the model's tokens left out: `make cost`.
+"""What runs cost on AWS, per million, the model's tokens left out: `make bench-cost`.
 
     python -m benchmarks.cost [--json FILE]
 

@@ -1,4 +1,4 @@
-"""Which partition key gives way first as one project starts more runs a second: `make hot-keys`.
+"""Find the partition key that limits the rate of runs of one project: `make bench-hot-keys`.
 
     python -m benchmarks.hot_keys [--rates 100 200 400]
 
@@ -195,7 +195,7 @@ def _taken(
 
 
 def count() -> dict[str, list[Write]]:
-    """One run of each of the workloads of `make cost`, on the local stack."""
+    """One run of each of the workloads of `make bench-cost`, on the local stack."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         environment = {**instrumented(Path(folder), units=True), **units.PACE_ON_AWS}

@@ -1,14 +1,12 @@
-"""`python -m runyard_dev.sam_env`: what `sam local` needs to reach the running local stack.
+"""Write the files that `sam local` needs to reach the running local stack.
 
-Beside the built template go `env.json`, with each function's variables as the stack has them, and
-`local.yaml`, the same template with the emulators' addresses among its variables: `sam local` sets
-only those that a template names. The agents are published to the stack's bucket. To be run again
-after each start of the stack, whose ports are others then.
+The files are next to the built template. `env.json` has the variables of each function, as the
+stack has them. `local.yaml` is the built template with the addresses of the emulators among its
+variables, because `sam local` sets only variables that a template names. The agents are published
+to the bucket of the stack. The ports change at each start of the stack, and with them the files.
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from runyard_dev.clients import ENDPOINTS, client
 from runyard_dev.data_dir import chosen_data_dir
 from runyard_dev.dev_stack import NOTES_FILE
 from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.errors import LocalStackError
 from runyard_dev.template.template import LocalTemplate, read_template
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
@@ -56,22 +55,20 @@ def with_endpoints(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "Globals": {**document["Globals"], "Function": changed}}
 
 
-def main() -> int:
-    """Write both files, publish the agents; 1 where nothing is built or no stack was started."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--host", default="host.docker.internal", help="what a container calls this machine"
-    )
-    arguments = parser.parse_args()
+def write_sam_files(host: str) -> str:
+    """Write both files, publish the agents, and return a line that names all three.
+
+    `host` is what a container calls this machine. Raises `LocalStackError` if nothing is built or
+    no stack was started.
+    """
     notes = chosen_data_dir() / NOTES_FILE
     built = BUILD / "template.yaml"
     for needed, command in ((notes, "make dev"), (built, "make build")):
         if not needed.exists():
-            print(f"There is no {needed}: {command} makes it.", file=sys.stderr)
-            return 1
+            raise LocalStackError(f"{needed} does not exist; {command} creates it")
     stack: dict[str, str] = json.loads(notes.read_text(encoding="utf-8"))
     template = read_template(Path("template.yaml"), region=stack["AWS_REGION"])
-    variables = json.dumps(environments(template, stack, arguments.host), indent=1)
+    variables = json.dumps(environments(template, stack, host), indent=1)
     (BUILD / "env.json").write_text(variables, encoding="utf-8")
     local = with_endpoints(yaml.safe_load(built.read_text(encoding="utf-8")))
     (BUILD / "local.yaml").write_text(yaml.safe_dump(local, sort_keys=False), encoding="utf-8")
@@ -80,11 +77,5 @@ def main() -> int:
     try:
         publish_agents(FolderOfAgents(Path(settings.agents_dir)), bundle, settings.named_agents)
     except (RunyardError, ClientError, BotoCoreError) as error:
-        print(f"runyard_dev.sam_env: {error}; is the stack running?", file=sys.stderr)
-        return 1
-    print(f"{BUILD / 'local.yaml'}, {BUILD / 'env.json'}; agents published to {bundle.address}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise LocalStackError(f"{error}; is the stack running?") from None
+    return f"{BUILD / 'local.yaml'}, {BUILD / 'env.json'}; agents published to {bundle.address}"

@@ -12,9 +12,9 @@ from pathlib import Path
 from runyard_dev import stack_environment
 from runyard_dev.emulators import dynoxide
 from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_dev.processes.process import Part, free_ports
 from runyard_dev.template.template import LocalTemplate, read_template
-from tests.fault_injection.faults import FILE_VARIABLE
 
 DYNAMODB, LAMBDA, AWS, SAMPLES, WEB = "dynamodb", "lambda", "aws", "samples", "web"
 
@@ -88,9 +88,8 @@ def _own_parts(
     site: Site, ports: Mapping[str, int], environment: Mapping[str, str], region: str
 ) -> list[Part]:
     template = ("--template", str(site.repository / "template.yaml"), "--region", region)
-    web_app = (
-        ("tests.fault_injection.intercept:create_app",) if FILE_VARIABLE in environment else ()
-    )
+    plugin = environment.get(PLUGIN_VARIABLE)
+    web_app = (f"{plugin}:create_app",) if plugin else ()
     s3 = ("--s3-dir", str(site.data_dir / "s3"))
     commands = {
         LAMBDA: _module("lambda_.endpoint", ports[LAMBDA], *template),

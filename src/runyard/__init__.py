@@ -1,0 +1,1 @@
+"""The Runyard command line. Importing this package does not import the service."""

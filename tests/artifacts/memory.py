@@ -1,6 +1,6 @@
 """What the two functions that wait hold at most, and what a reply takes of a processor.
 
-    make memory
+    make bench-memory
 
 As they were built, one process each, through all that is heavy, twice. Lambda counts what else is
 in its machine: its own runtime, and before the streaming door the web adapter; neither is here.

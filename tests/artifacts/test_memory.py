@@ -19,7 +19,7 @@ from tests.artifacts.memory import (
     worker_peaks,
 )
 
-# `make memory` has all runs, and replays a log ten times as long, which takes no more.
+# `make bench-memory` has all runs, and replays a log ten times as long, which takes no more.
 HEAVIEST = (
     "ten results of 256 KB at once",
     "a result of 5 MB",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard.cli.verify_stores import find_run_violations
 from runyard_service.domain.events import Event
 from tests.crashes.interruptions import Caller, FaultAt, Helpers
 from tests.crashes.journey import Journey
@@ -74,7 +74,7 @@ def record(world: World) -> list[Recording]:
     for scenario in SCENARIOS:
         journey = Journey(world, scenario)
         journey.go()
-        assert faults_of_run(world.stores, journey.run_id) == []
+        assert find_run_violations(world.stores, journey.run_id) == []
         events = list(world.stores.log.events(journey.run_id))
         recordings.append(
             Recording(
@@ -156,7 +156,7 @@ def _wrong_with(
     world: World, journey: Journey, events: Sequence[Event], before: Counter[str]
 ) -> list[str]:
     stores = world.stores
-    wrong = faults_of_run(stores, journey.run_id)
+    wrong = find_run_violations(stores, journey.run_id)
     if not journey.has_met:
         wrong.append("the fault was never met")
     if journey.open_requests():

@@ -1,6 +1,6 @@
 """Generated requests against the service: it keeps to its own OpenAPI document.
 
-`make fuzz` asks for many more examples of each operation.
+`make test-contract` asks for many more examples of each operation.
 """
 
 import os

@@ -35,7 +35,7 @@ _under_way = threading.local()
 _for_good = ExitStack()
 
 
-def install_for_tests() -> None:
+def install() -> None:
     """Let this process meet the fault that its environment asks for, if it does."""
     if file := os.environ.get(FILE_VARIABLE):
         process = RealProcess(Path(file))
@@ -46,7 +46,7 @@ def create_app() -> Any:
     """The web app, in a process that may meet a fault."""
     from runyard_service.api.app import create_app as create
 
-    install_for_tests()
+    install()
     return create()
 
 

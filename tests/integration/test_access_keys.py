@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from runyard.cli import keys as command
+from runyard.cli import parameters
+from runyard.cli.keys import COLUMNS, SCOPES
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb import access_keys as module
 from runyard_service.adapters.dynamodb import keys as places
@@ -22,6 +23,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import stamp_in
 from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.ids import new_id
+from tests.command_line import run_command
 
 
 @pytest.fixture
@@ -120,18 +122,19 @@ def test_a_project_stays_with_its_first_organization(access_keys: AccessKeys) ->
     assert not access_keys.is_project_of("", "first")
 
 
-# --- python -m runyard.cli.keys ---------
+# --- runyard keys, runyard projects ---
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    assert command.main(list(words)) == 0
+    group = "projects" if words[0] == "set" else "keys"
+    assert run_command(group, *words) == 0
     return capsys.readouterr().out
 
 
 def rows(listing: str) -> dict[str, dict[str, str]]:
     """The table that `list` prints: rows by id, cells by the heading that they stand under."""
     head, *lines = listing.splitlines()
-    names = [name for name in command._COLUMNS if name in head]
+    names = [name for name in COLUMNS if name in head]
     starts = [head.index(name) for name in names]
     cells = [
         {
@@ -184,7 +187,7 @@ def test_a_key_is_made_listed_and_ended(stores: Stores, capsys: pytest.CaptureFi
 
     assert key.id in run(capsys, "revoke", key.id)
     assert rows(run(capsys, "list", "--org", org))[key.id]["REVOKED"] != "-"
-    assert command.main(["revoke", "key_000000000000"]) == 1
+    assert run_command("keys", "revoke", "key_000000000000") == 1
 
 
 @pytest.mark.usefixtures("in_environment")
@@ -192,9 +195,9 @@ def test_a_project_is_given_to_an_organization(
     access_keys: AccessKeys, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = f"project-{new_id()}"
-    run(capsys, "project", project, "--org", "mine")
+    run(capsys, "set", project, "--org", "mine")
     assert access_keys.is_project_of(project, "mine")
-    assert command.main(["project", project, "--org", "theirs"]) == 1
+    assert run_command("projects", "set", project, "--org", "theirs") == 1
     assert "belongs to another organization" in capsys.readouterr().err
 
 
@@ -223,9 +226,9 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
     ended = AccessKeys(table).find(second)
     assert ended is not None
     assert not ended.is_valid()
-    assert command.main(["rotate", new.id]) == 1
+    assert run_command("keys", "rotate", new.id) == 1
     assert "has ended" in capsys.readouterr().err
-    assert command.main(["rotate", "key_000000000000"]) == 1
+    assert run_command("keys", "rotate", "key_000000000000") == 1
     newest = AccessKeys(table).find(third)
     assert newest is not None
     assert str(newest.valid_until) < stamp_in(1.1 * 86_400)
@@ -248,12 +251,12 @@ def test_a_projects_runs_can_be_kept_for_its_own_time(
     table: Table, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = f"project-{new_id()}"
-    words = ("project", project, "--org", "mine")
-    assert "kept" not in run(capsys, *words)
+    words = ("set", project, "--org", "mine")
+    assert "retention" not in run(capsys, *words)
     for given, kept, said in (
-        ("30", 30, "for 30 days"),
-        ("0", 0, "for ever"),
-        ("default", 7, "as"),
+        ("30", 30, "30 days"),
+        ("0", 0, "no limit"),
+        ("default", 7, "default"),
     ):
         assert said in run(capsys, *words, "--retention-days", given)
         assert RetentionDays(table).of([project], 7) == {project: kept}
@@ -262,23 +265,23 @@ def test_a_projects_runs_can_be_kept_for_its_own_time(
 @pytest.mark.usefixtures("in_environment")
 def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     project, default = f"project-{new_id()}", Decimal(7)
-    words = ("project", project, "--org", "mine")
+    words = ("set", project, "--org", "mine")
     run(capsys, *words)
     assert ProjectCaps(table).of(project, default) == default
     said = run(capsys, *words, "--daily-usd", "12.50")
-    assert f"{project} may spend 12.50 USD a day" in said
+    assert f"spending of {project}: 12.50 USD a day" in said
     assert ProjectCaps(table).of(project, default) == Decimal("12.5")
-    assert "any number of USD" in run(capsys, *words, "--daily-usd", "0")
+    assert "no limit" in run(capsys, *words, "--daily-usd", "0")
     assert ProjectCaps(table).of(project, default) == 0
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        (),
-        ("project", "p", "--daily-usd", "-1"),
-        ("project", "p", "--daily-usd", "1e3"),
-        ("project", "p", "--retention-days", "-1"),
+        ("set",),
+        ("set", "p", "--daily-usd", "-1"),
+        ("set", "p", "--daily-usd", "1e3"),
+        ("set", "p", "--retention-days", "-1"),
         ("rotate",),
         ("rotate", "key_000000000000", "--overlap-hours", "x"),
         ("create",),  # Whose it is has to be said.
@@ -291,10 +294,13 @@ def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str
         ("revoke",),
     ],
 )
-def test_words_that_are_off_are_refused(words: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        command.main(list(words))
-    assert exit_.value.code == 2
+def test_a_wrong_command_line_is_rejected(words: tuple[str, ...]) -> None:
+    assert run_command("projects" if words[0] == "set" else "keys", *words) == 2
+
+
+def test_the_command_line_has_the_scopes_and_the_limit_of_the_service() -> None:
+    assert set(SCOPES) == module.ALL_SCOPES
+    assert parameters.MAX_NAME_LENGTH == module.MAX_NAME_LENGTH
 
 
 def test_a_deployed_stacks_table_is_found_by_the_stacks_name(

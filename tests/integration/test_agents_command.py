@@ -1,4 +1,4 @@
-"""`python -m runyard.cli.agents`: what is wrong with the files, and publishing without a deploy."""
+"""`runyard agents`: errors in agent files, and publishing without a deployment."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from runyard.cli import agents as command
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
+from tests.command_line import run_command
 
 AGENT = """\
 key: {key}
@@ -52,10 +52,10 @@ def test_every_version_is_printed_with_its_route_and_model(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = "clerk@1.10  real  openai:m\nclerk@1.9   real  openai:m\n"
-    assert command.main(["check", str(folder)]) == 0
+    assert run_command("agents", "check", str(folder)) == 0
     assert capsys.readouterr().out == lines
     monkeypatch.setenv("AGENTS_DIR", str(folder))
-    assert command.main(["check"]) == 0
+    assert run_command("agents", "check") == 0
     assert capsys.readouterr().out == lines
 
 
@@ -63,32 +63,36 @@ def test_every_fault_is_printed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEFAULT_PERSONA", "nobody")
-    assert command.main(["check", str(folder)]) == 1
+    assert run_command("agents", "check", str(folder)) == 1
     assert capsys.readouterr().err == "there is no agent 'nobody', which DEFAULT_PERSONA names\n"
     (folder / "a.yaml").write_text(AGENT.format(key="Clerk", version="1") + "tool: []\n")
-    assert command.main(["check", str(folder)]) == 1
+    assert run_command("agents", "check", str(folder)) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert [line.partition(": Str")[0] for line in printed.err.splitlines()] == [
         "a.yaml, line 1: key",
         "a.yaml, line 6: tool: is not a known field",
     ]
-    assert command.main(["check", str(folder / "nowhere")]) == 1
+    assert run_command("agents", "check", str(folder / "nowhere")) == 1
 
 
-def test_agents_are_pushed_to_a_bucket(
+def test_agents_are_published_to_a_bucket(
     stack: LocalStack, folder: Path, bundle: AgentBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(["push", str(folder), "--bucket", stack.environment["BUCKET"]]) == 0
+    assert (
+        run_command("agents", "publish", str(folder), "--bucket", stack.environment["BUCKET"]) == 0
+    )
     assert capsys.readouterr().out.endswith(f"published to {bundle.address}\n")
     assert set(bundle.texts()) == {"routes.yaml", "1.9.yaml", "1.10.yaml"}
 
 
-def test_faulty_agents_are_not_pushed(
+def test_faulty_agents_are_not_published(
     stack: LocalStack, folder: Path, bundle: AgentBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "routes.yaml").write_text("real: { model: m }\n")
-    assert command.main(["push", str(folder), "--bucket", stack.environment["BUCKET"]]) == 1
+    assert (
+        run_command("agents", "publish", str(folder), "--bucket", stack.environment["BUCKET"]) == 1
+    )
     assert "routes.yaml, line 1: real.model" in capsys.readouterr().err
     assert bundle.texts() == {"mark": "untouched"}
 
@@ -96,7 +100,7 @@ def test_faulty_agents_are_not_pushed(
 def test_a_bucket_that_is_not_there_is_said(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(["push", str(folder), "--bucket", "no-such-bucket"]) == 1
+    assert run_command("agents", "publish", str(folder), "--bucket", "no-such-bucket") == 1
     assert "NoSuchBucket" in capsys.readouterr().err
 
 
@@ -139,7 +143,7 @@ def test_a_deployed_stack_is_found_by_its_name_and_gets_the_agents_that_it_names
     clients = {"cloudformation": cloudformation, "s3": stack.client("s3")}
     monkeypatch.setattr(boto3, "client", clients.__getitem__)
     with stubber:
-        code = command.main(["push", str(folder), "--stack", "runyard-dev"])
+        code = run_command("agents", "publish", str(folder), "--stack", "runyard-dev")
     stubber.assert_no_pending_responses()
     if default == "nobody":
         assert (code, bundle.texts()) == (1, {"mark": "untouched"})
@@ -149,9 +153,13 @@ def test_a_deployed_stack_is_found_by_its_name_and_gets_the_agents_that_it_names
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("push",), ("push", "--stack", "s", "--bucket", "b"), ("check", "a", "b")]
+    "words",
+    [
+        ("publish",),
+        ("publish", "--stack", "s", "--bucket", "b"),
+        ("check", "a", "b"),
+        ("push",),
+    ],
 )
-def test_words_that_are_off_are_refused(words: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        command.main(list(words))
-    assert exit_.value.code == 2
+def test_a_wrong_command_line_is_rejected(words: tuple[str, ...]) -> None:
+    assert run_command("agents", *words) == 2

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Limits, Route
 from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.start_run import NewRun, start_run
 from tests.machines import orchestrator_of
 from tests.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
@@ -90,7 +90,7 @@ def test_a_run_that_meets_a_limit_asks_whether_to_go_on(
     created = next(e["data"] for e in events if e["type"] == "approval_request.created")
     assert created["tool"] == {"name": "raise_limit", "type": "limit"}
     assert "tool_call_id" not in created
-    assert faults_of_run(stores, run_id) == []
+    assert find_run_violations(stores, run_id) == []
 
 
 def test_a_waiting_run_shows_what_it_has_used_so_far(service: Service, start: Start) -> None:
@@ -115,7 +115,7 @@ def test_a_limit_that_nobody_raises_ends_the_run_with_the_reason(
         "code": "limit_exceeded",
         "message": "a person did not raise the run's limit of 2 steps: It turns in circles.",
     }
-    assert faults_of_run(stores, asked["id"]) == []
+    assert find_run_violations(stores, asked["id"]) == []
 
 
 def test_a_limit_is_asked_about_again_when_the_raised_one_is_met(
@@ -160,7 +160,7 @@ def test_a_canceled_run_asks_about_its_limit_no_more(
     asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
     assert [r.state for r in stores.input_requests.of_run(asked["id"])] == ["void"]
-    assert faults_of_run(stores, asked["id"]) == []
+    assert find_run_violations(stores, asked["id"]) == []
 
 
 def test_a_reply_that_was_cut_off_is_given_again(service: Service, start: Start) -> None:

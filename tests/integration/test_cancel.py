@@ -6,8 +6,8 @@ from itertools import dropwhile
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import LocalStack
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.errors import InvalidRequestError
 from tests.crashes.door import Door
 from tests.crashes.interruptions import Meanwhile
@@ -35,7 +35,7 @@ def assert_canceled(journey: Journey) -> None:
     assert journey.types[-2:] == ENDED
     assert journey.open_requests() == []
     assert not journey.holds(journey.scenario.agent)
-    assert faults_of_run(journey.world.stores, journey.run_id) == []
+    assert find_run_violations(journey.world.stores, journey.run_id) == []
     assert all(execution.status != "RUNNING" for execution in journey.executions)
 
 

@@ -37,7 +37,6 @@ VERBS = (
 ELSEWHERE = {
     "application/runs/start_run.py: threads.map": "a pool of threads, not the stores' threads",
     "application/runs/journal.py: self.stores.histories.give_back": "the memory of this process",
-    "application/maintenance/verify_log.py": "a proof over the store, which writes nothing",
     "adapters/s3/agent_bundle.py": "the agents' own object; a run has its snapshot",
     "adapters/dynamodb/table.py: self.client.scan": "proofs over the store",
     "adapters/dynamodb/table.py: self.client.batch_write_item": "deletions: test_delete_run.py",
@@ -120,4 +119,6 @@ def test_the_table_in_the_documentation_is_what_was_found(verdicts: Sequence[Ver
     found = document(text, table(verdicts))
     if "CRASH_TABLE" in os.environ:
         DOCUMENT.write_text(found, encoding="utf-8")
-    assert found == Path(DOCUMENT).read_text(encoding="utf-8"), "`make crash-table` writes it anew"
+    assert found == Path(DOCUMENT).read_text(encoding="utf-8"), (
+        "`make docs-crash-table` writes it anew"
+    )

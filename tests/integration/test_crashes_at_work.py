@@ -12,13 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.open_store import stores_of
+from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_dev.processes import process
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.ids import new_id
 from tests.conftest import merged_agents
+from tests.fault_injection import intercept
 from tests.fault_injection.faults import FILE_VARIABLE, Fault
 from tests.servers.loopback import Exchange, LoopbackServer, Received
 from tests.service import Service, assert_whole
@@ -84,6 +86,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         # Each part dies more often than the supervisor would take for bad luck.
         patch.setattr(process, "CRASH_WINDOW_SECONDS", 0)
         environment = {
+            PLUGIN_VARIABLE: intercept.__name__,
             FILE_VARIABLE: str(folder / "fault"),
             "AGENT_VARIABLES": f'{{"CRM_URL": "{server.url}"}}',
             "HTTP_ALLOWED_PRIVATE_HOSTS": server.host_and_port,
@@ -118,5 +121,5 @@ def test_a_run_outlives_the_death_of_its_process(ground: Ground, call: str, edge
     assert not ground.file.exists(), "nobody died"
     assert run["status"] == "completed", run
     assert_whole(ground.service.events(run_id))
-    assert faults_of_run(ground.stores, run_id) == []
+    assert find_run_violations(ground.stores, run_id) == []
     assert ground.charges.total() == before + 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from runyard.cli.verify import verify
+from runyard.cli.verify_stores import find_run_violations, verify_stores
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters import run_deletion
@@ -24,7 +24,6 @@ from runyard_service.adapters.dynamodb.run_index.run_lists import RunIds
 from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.clock import stamp, stamp_in
@@ -201,7 +200,7 @@ def test_a_deleted_run_is_nowhere(door: TestClient, stores: Stores, path: str) -
     assert response.status_code == 404
     # Asked again, it is as it was to be: deleted.
     assert door.delete(f"/v1/runs/{run.id}").status_code == 204
-    assert faults_of_run(stores, run.id) == []
+    assert find_run_violations(stores, run.id) == []
 
 
 def test_who_may_not_see_a_run_may_not_delete_it(
@@ -315,7 +314,7 @@ def test_a_threads_messages_stay_and_its_list_forgets_the_run(
     assert door.get(f"{base}/runs/{run_id}").status_code == 404
     again = door.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
     service.wait(again.json()["run_id"], "completed")
-    assert faults_of_run(stores, again.json()["run_id"]) == []
+    assert find_run_violations(stores, again.json()["run_id"]) == []
 
 
 @pytest.mark.parametrize("path", ["/threads/{thread_id}/runs", "/runs"])
@@ -378,9 +377,9 @@ def test_a_deletion_that_is_lost_at_any_call_is_finished_by_the_sweep(
             is_lost = False
         if (found := stores.runs.get(run.id)) is not None:
             assert found == run, f"untouched, after {calls} calls"
-            assert faults_of_run(stores, run.id) == []
+            assert find_run_violations(stores, run.id) == []
             delete_run(stores, run.id)
-        assert faults_of_run(stores, run.id) == []
+        assert find_run_violations(stores, run.id) == []
         left = stores.deleted_runs.find(run.id)
         assert left is not None
         if not left.is_gone:
@@ -402,8 +401,8 @@ def test_a_proof_of_the_store_counts_deleted_runs(
     monkeypatch.setattr(stores.runs, "ids", lambda: {run.id})
     monkeypatch.setattr(stores.log, "run_ids", set)
     capsys.readouterr()  # What the run's own measures have said.
-    assert verify(stores) == 0
-    assert capsys.readouterr().out == "1 runs (1 deleted), 4 events, 0 with faults\n"
+    assert verify_stores(stores) == 0
+    assert capsys.readouterr().out == "1 runs (1 deleted), 4 events, 0 with violations\n"
 
 
 # --- marks ---------------------------------------------------------------------------------------

@@ -124,12 +124,12 @@ def test_a_taken_port_is_said_in_one_line_before_anything_starts(tmp_path: Path)
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "runyard_dev"],
+            [sys.executable, "-m", "runyard", "dev"],
             env={**os.environ, "PORT": str(port), "DATA_DIR": str(tmp_path / "data")},
             capture_output=True,
             text=True,
         )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == f"runyard: port {port} is taken; choose another with PORT=…\n"
+    assert done.stderr == f"Error: port {port} is taken; choose another with PORT=…\n"
     assert not (tmp_path / "data" / "logs").exists()

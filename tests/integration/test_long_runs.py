@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.open_store import stores_of
 from runyard_dev.template.template import read_template
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
 from runyard_service.application.input_requests.submit_input import submit_input
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.clock import parse
@@ -162,7 +162,7 @@ def test_a_run_goes_on_in_another_execution_behind_each_question(bench: Bench) -
     types = bench.types(run)
     assert types.count("run.paused") == types.count("run.resumed") == questions
     assert "run.recovered" not in types
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []
 
 
 def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(bench: Bench) -> None:
@@ -173,7 +173,7 @@ def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(ben
     assert done.execution >= 2
     until(lambda: set(bench.executions(run).values()) == {"SUCCEEDED"})
     assert set(bench.types(run)) & {"run.recovered", "run.paused"} == set()
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []
 
 
 def test_what_is_told_late_of_an_old_execution_ends_nothing(bench: Bench) -> None:
@@ -203,4 +203,4 @@ def test_the_thousandth_step_takes_no_longer_than_the_tenth(bench: Bench) -> Non
     ]
     seconds = [(after - before).total_seconds() for before, after in pairwise(replies)]
     assert median(seconds[-50:]) < 3 * median(seconds[:50])
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from tests.service import Service, assert_whole
 
 RUNS = 200
@@ -54,4 +54,4 @@ def test_two_hundred_runs_end_as_their_dialogues_say(stack: LocalStack, stores: 
         run_ids = list(pool.map(carry, range(RUNS)))
     service.close()
     assert len(set(run_ids)) == RUNS
-    assert [faults_of_run(stores, run_id) for run_id in run_ids] == [[]] * RUNS
+    assert [find_run_violations(stores, run_id) for run_id in run_ids] == [[]] * RUNS

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES, Scope
 from runyard_service.adapters.stores import Stores
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from tests.service import Service, assert_whole
 from tests.threads_service import ThreadsService, assert_refused
 
@@ -264,7 +264,7 @@ def test_each_question_expires_by_itself_and_the_run_waits_for_the_others(
         {"id": later["id"], "on_expiry": "use_default"},
     ]
     assert [event["type"] for event in events].count("run.paused") == 1
-    assert faults_of_run(stores, run["id"]) == []
+    assert find_run_violations(stores, run["id"]) == []
 
 
 def test_a_question_that_fails_the_run_does_not_wait_for_the_others(
@@ -277,7 +277,7 @@ def test_a_question_that_fails_the_run_does_not_wait_for_the_others(
         "message": "input request for ask_or_fail expired",
     }
     assert people.answer(run, feedback="late").status_code == 409
-    assert faults_of_run(stores, run["id"]) == []
+    assert find_run_violations(stores, run["id"]) == []
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from tests.service import Service, assert_whole
 
 TOOLS_KEY = "ry_tools_key"
@@ -73,7 +73,7 @@ def test_answers_that_come_together_are_all_recorded(tools: Service, stores: Sto
     tools.wait(run["id"], "completed")
     types = [event["type"] for event in tools.events(run["id"])]
     assert types.count("agent.human_feedback.received") == 2
-    assert faults_of_run(stores, run["id"]) == []
+    assert find_run_violations(stores, run["id"]) == []
 
 
 def test_an_unanswered_question_gives_its_default(tools: Service) -> None:
@@ -108,7 +108,7 @@ def test_a_run_is_canceled_in_the_middle_of_a_reply(tools: Service, stores: Stor
     length = len(tools.events(run["id"]))
     time.sleep(0.5)
     assert len(tools.events(run["id"])) == length
-    assert faults_of_run(stores, run["id"]) == []
+    assert find_run_violations(stores, run["id"]) == []
 
 
 def test_a_changed_agent_file_does_not_change_a_running_run(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runyard.cli.verify import verify
+from runyard.cli.verify_stores import verify_stores
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.open_store import open_store
 from runyard_dev.processes.process import free_ports
@@ -50,7 +50,7 @@ def make_dev(folder: Path, port: int, till_port: int) -> Iterator[subprocess.Pop
         "HTTP_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{till_port}",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "runyard_dev"],
+        [sys.executable, "-m", "runyard", "dev"],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -100,7 +100,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
     assert max(till.calls.values()) == 1
     assert 20 - doubts <= len(till.calls) <= 20
     with open_store(tmp_path / "data") as stores:
-        assert verify(stores) == 0
+        assert verify_stores(stores) == 0
 
 
 def begin(service: Service) -> dict[str, Any]:

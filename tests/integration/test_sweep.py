@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_service.adapters.step_functions import (
     NOTHING_TO_WAIT_FOR,
     ExecutionState,
@@ -15,7 +16,6 @@ from runyard_service.adapters.step_functions import (
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.application.steps.advance_run import AdvanceResult, advance_run
@@ -107,7 +107,7 @@ def bench(stores: Stores) -> Iterator[Bench]:
     yield bench
     for name in bench.machine.states:
         if len(name) == 36:
-            assert faults_of_run(stores, name) == []
+            assert find_run_violations(stores, name) == []
 
 
 def token_of(run: Run) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import LocalStack
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.events import to_line
 from tests.crashes.door import Door
 from tests.crashes.journey import Journey
@@ -38,7 +38,7 @@ def assert_completed(journey: Journey, answers: int = 2) -> None:
     assert run is not None
     assert run.status == "completed"
     assert journey.types.count(RECEIVED) == answers
-    assert faults_of_run(journey.world.stores, journey.run_id) == []
+    assert find_run_violations(journey.world.stores, journey.run_id) == []
 
 
 def answer_all(door: Door, journey: Journey, feedback: str = "yes") -> None:
@@ -190,7 +190,7 @@ def test_an_answer_after_a_cancel_is_refused(door: Door, asked: Journey) -> None
     assert refused.json()["error"]["details"] == {"run": "has ended: canceled"}
     asked.settle()
     assert asked.types[-1] == "run.canceled"
-    assert faults_of_run(asked.world.stores, asked.run_id) == []
+    assert find_run_violations(asked.world.stores, asked.run_id) == []
 
 
 def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody(
@@ -204,7 +204,7 @@ def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody
     assert asked.run is not None
     assert asked.run.error is not None
     assert asked.run.error["code"] == "aborted"
-    assert faults_of_run(world.stores, asked.run_id) == []
+    assert find_run_violations(world.stores, asked.run_id) == []
 
 
 def test_a_token_is_nowhere_but_in_its_record(world: World, asked: Journey) -> None:

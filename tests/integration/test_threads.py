@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import ThreadBusyError
@@ -105,7 +105,7 @@ def test_fifty_turns_of_ten_posters_keep_their_order(
         assert earlier.ended_at is not None
         assert earlier.ended_at <= later.started_at
         assert earlier.thread_messages < later.thread_messages
-    assert [faults_of_run(stores, run_id) for run_id in run_ids] == [[]] * TURNS
+    assert [find_run_violations(stores, run_id) for run_id in run_ids] == [[]] * TURNS
 
 
 def assert_each_answer_fits(messages: list[dict[str, Any]]) -> None:
@@ -221,7 +221,7 @@ def test_a_large_answer_goes_to_s3_once_however_often_its_end_is_tried(
         Bucket=stack.environment["BUCKET"], Prefix=f"threads/{thread.id}/"
     )
     assert kept["KeyCount"] == 1
-    assert faults_of_run(stores, run.id) == []
+    assert find_run_violations(stores, run.id) == []
 
 
 def test_a_deletion_and_a_create_at_once_leave_no_run_without_its_thread(
@@ -242,7 +242,7 @@ def test_a_deletion_and_a_create_at_once_leave_no_run_without_its_thread(
             run_id = created.result().json()["run_id"]
             threads.wait(run_id, "completed")
             assert not deleted.result()
-            assert faults_of_run(stores, run_id) == []
+            assert find_run_violations(stores, run_id) == []
         else:
             assert_refused(created.result(), 404, "threads.not_found")
 
@@ -256,7 +256,7 @@ def test_a_thread_that_contradicts_its_run_is_found(
     table = stores.threads._table
     table.update(keys.thread(thread_id), {"active_run_id": run_id})
     table.delete_many([keys.message(thread_id, 2)])
-    assert faults_of_run(stores, run_id) == [
+    assert find_run_violations(stores, run_id) == [
         f"the run is completed, its thread names {run_id}",
         "the run is completed, its thread has 0 answers of it",
     ]

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from runyard.cli import tickets as command
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters import secrets
 from runyard_service.adapters.secrets import (
@@ -21,6 +20,7 @@ from runyard_service.adapters.secrets import (
 from runyard_service.api import tickets
 from runyard_service.domain.errors import ConflictError, RunyardError
 from runyard_service.domain.ids import new_id
+from tests.command_line import run_command
 from tests.door import served, services_of
 from tests.service import Service
 
@@ -248,10 +248,10 @@ def test_the_command_rotates_and_says_when_it_is_too_soon(
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
     before = client.get_secret_value(SecretId=secret)["SecretString"]
-    assert command.main(["rotate", "--secret", secret]) == 1
+    assert run_command("tickets", "rotate-secret", "--secret", secret) == 1
     assert "is new" in capsys.readouterr().err
-    assert command.main(["rotate", "--secret", secret, "--at-once"]) == 0
-    assert command.main(["rotate", "--secret", "nobody's"]) == 1
+    assert run_command("tickets", "rotate-secret", "--secret", secret, "--at-once") == 0
+    assert run_command("tickets", "rotate-secret", "--secret", "nobody's") == 1
     after = client.get_secret_value(SecretId=secret)["SecretString"]
     kept = client.get_secret_value(SecretId=secret, VersionStage="AWSPREVIOUS")["SecretString"]
     assert (kept, len(after)) == (before, 64)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
 from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, Wait
@@ -20,7 +21,6 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun, start_run
@@ -185,7 +185,7 @@ def test_an_unsafe_call_in_doubt_is_decided_by_a_person(
     types = bench.types(run)
     assert types[types.index("run.resumed") + 1] == end
     assert len(till[0].calls) == calls
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []
 
 
 def test_of_two_workers_the_late_one_stops(bench: Bench, till: tuple[Till, LoopbackServer]) -> None:
@@ -219,7 +219,7 @@ def test_a_cancel_stops_a_worker_in_the_middle_of_a_tool_call(
         "run.cancel_requested",
         "run.canceled",
     ]
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []
 
 
 def test_a_run_canceled_before_it_began_does_nothing(bench: Bench) -> None:
@@ -245,7 +245,7 @@ def test_an_answer_is_not_lost_when_the_wait_begins_anew(bench: Bench) -> None:
     assert not bench.ask(run, "third")
     assert bench.advance(run).outcome == "finished"
     assert bench.types(run).count("run.paused") == 1
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []
 
 
 def test_a_limit_is_asked_about_once(bench: Bench) -> None:
@@ -270,7 +270,7 @@ def test_a_limit_is_asked_about_once(bench: Bench) -> None:
     assert (again.limit, again.limit_at > met.limit_at) == ("steps", True)
     bench.ask(run, "third", again)
     assert bench.types(run)[-2:] == ["approval_request.created", "run.paused"]
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []
 
 
 def test_calls_wait_where_the_time_was_over_before_they_began(bench: Bench) -> None:
@@ -337,7 +337,7 @@ def test_a_cancel_voids_open_questions(bench: Bench) -> None:
     states = {request.state for request in bench.stores.input_requests.of_run(run.id)}
     assert states == {"void"}
     assert not bench.ask(run)
-    assert faults_of_run(bench.stores, run.id) == []
+    assert find_run_violations(bench.stores, run.id) == []
 
 
 def test_nothing_can_be_appended_to_an_ended_run(bench: Bench) -> None:

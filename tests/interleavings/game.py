@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from runyard.cli.verify_stores import find_run_violations
 from runyard_service.adapters.step_functions import Wait
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.request_input import request_input
-from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.start_next_execution import go_on
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.application.steps.advance_run import advance_run
@@ -149,7 +149,7 @@ class Game:
 
     def check(self, run: Run) -> None:
         """Every invariant of one run."""
-        assert faults_of_run(self.stores, run.id) == []
+        assert find_run_violations(self.stores, run.id) == []
         events = list(self.stores.log.events(run.id))
         self._check_answers(run, events)
         self._check_calls(events)

@@ -2,7 +2,7 @@
 
 The store and the engine are the real ones; the state machine is played by the rules. After every
 move each run it touched is held against what must always be true; at the end all of them end.
-`make fuzz-runs` plays for longer.
+`make simulate` plays for longer.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`make rehearse`: deploy, test, update, remove; then say what was shown and what stepped around.
+"""`make test-deploy`: deploy, test, update and delete a stack; print what was tested.
 
 Started twice: outside it fetches what it needs, inside a network namespace it does the rest.
 """

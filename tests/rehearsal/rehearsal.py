@@ -92,8 +92,8 @@ class Rehearsal:
         self._sam_deploy("LogLevel=DEBUG")
         # The tests' own beside the samples, by the command that needs no deployment.
         folder = merged_agents(self.temporary / "agents")
-        self._runyard("agents", "push", str(folder), "--stack", STACK)
-        return "it deploys, publishes its agents, and takes others by `runyard.cli.agents push`"
+        self._runyard("agents", "publish", str(folder), "--stack", STACK)
+        return "it deploys, publishes its agents, and takes others by `runyard agents publish`"
 
     def _test(self) -> str:
         secret = self._runyard("keys", "create", "--stack", STACK, "--project", "rehearsal").strip()
@@ -156,9 +156,9 @@ class Rehearsal:
         command = [str(self.build.sam), "-m", "samcli", *words]
         subprocess.run(command, check=True)
 
-    def _runyard(self, module: str, *words: str) -> str:
-        """Run one of the commands that README names; gives what it printed."""
-        command = [sys.executable, "-m", f"runyard.cli.{module}", *words]
+    def _runyard(self, *words: str) -> str:
+        """Run a `runyard` command and return what it prints."""
+        command = [sys.executable, "-m", "runyard", *words]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 

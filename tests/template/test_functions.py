@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_service.settings import Settings
 from tests.fault_injection.faults import FILE_VARIABLE
 from tests.template.repository import FUNCTIONS, ROOT, Translated
@@ -58,13 +59,17 @@ def test_the_values_that_are_written_out_are_valid_settings(
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_function_is_ever_asked_to_meet_a_fault(translated: Translated, function: str) -> None:
-    assert FILE_VARIABLE not in translated.variables(function)
+    assert {FILE_VARIABLE, PLUGIN_VARIABLE}.isdisjoint(translated.variables(function))
 
 
-def test_nothing_but_the_local_stack_knows_of_faults() -> None:
-    code = [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers" / "core").rglob("*.py")]
-    knowing = {file.parent.name for file in code if FILE_VARIABLE in file.read_text()}
-    assert knowing == set()
+def test_only_the_local_stack_loads_a_plugin_and_nothing_names_the_fault_injection() -> None:
+    folders = ("functions", "layers/core", "local", "src")
+    code = {file: file.read_text() for each in folders for file in (ROOT / each).rglob("*.py")}
+    assert len(code) > 100
+    assert [file for file, text in code.items() if FILE_VARIABLE in text] == []
+    assert [file for file, text in code.items() if "fault_injection" in text] == []
+    loading = {file.relative_to(ROOT).parts[0] for file in code if "PLUGIN" in code[file]}
+    assert loading == {"local"}
 
 
 def test_waits_end_before_their_function_does(translated: Translated) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runyard_dev.__main__ import name_agents
+from runyard_dev.foreground import name_agents
 from runyard_service.agents.definitions.source import FolderOfAgents
 
 AGENT = 'version: "1"\nroute: played\ninstructions: Help.\ninput_schema: { type: object }\n'

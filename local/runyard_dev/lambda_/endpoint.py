@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from runyard_dev.emulators.loopback_http import JsonHandler, LoopbackServer
 from runyard_dev.lambda_.runtime import MAX_CONCURRENCY, Runtime
 from runyard_dev.lambda_.workers import serve_by_workers
+from runyard_dev.plugin import install_plugin
 from runyard_dev.template.template import read_template
-from tests.fault_injection.faults import FILE_VARIABLE
 
 _INVOCATIONS = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations/?(?:\?.*)?$")
 
@@ -92,10 +92,7 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True)
     parser.add_argument("--region", required=True)
     arguments = parser.parse_args()
-    if FILE_VARIABLE in os.environ:
-        from tests.fault_injection.intercept import install_for_tests
-
-        install_for_tests()
+    install_plugin()
     template = read_template(arguments.template, region=arguments.region)
     workers = int(os.environ.get("LAMBDA_WORKERS") or 1)
     runtime = Runtime(template.functions.values(), max(1, MAX_CONCURRENCY // workers))

@@ -1,58 +1,38 @@
-"""`python -m runyard.cli.tickets rotate --stack NAME`: a new secret for the tickets of streams.
+"""`runyard tickets`: the secret that signs stream tickets."""
 
-Tickets that are out stay good until they expire, and no door has to be started again. AWS
-credentials are taken as boto3 finds them.
-"""
+import click
 
-import argparse
-import sys
-
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
-from runyard_service.adapters.secrets import rotate
-from runyard_service.domain.errors import ConflictError, RunyardError
-
-TICKET_SECRET_ID = "TicketSecret"
+from runyard.cli.extras import require_extra, service_errors
+from runyard.cli.installation import physical_id
+from runyard.cli.parameters import exactly_one
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run one command; the exit code is 1 where it failed, 2 where its words are off."""
-    arguments = _parser().parse_args(words)
-    try:
-        secret = arguments.secret or _secret_of(arguments.stack)
-        rotate(boto3.client("secretsmanager"), secret, at_once=arguments.at_once)
-    except ConflictError as error:
-        print(f"runyard.cli.tickets: the secret {error.details['secret']}", file=sys.stderr)
-        return 1
-    except (RunyardError, ClientError, BotoCoreError) as error:
-        print(f"runyard.cli.tickets: {error}", file=sys.stderr)
-        return 1
-    print("rotated; all doors sign with the new secret within five minutes")
-    return 0
+@click.group()
+def tickets() -> None:
+    """Replace the secret that signs stream tickets."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="runyard.cli.tickets", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("rotate", help="put a new secret in the place of the present one")
-    place = command.add_mutually_exclusive_group(required=True)
-    place.add_argument("--stack", help="the deployed stack whose doors sign with it")
-    place.add_argument("--secret", help="the name or ARN of the secret itself")
-    command.add_argument(
-        "--at-once",
-        action="store_true",
-        help="also where tickets of the secret before the present one may be out: they are refused",
-    )
-    return parser
+@tickets.command("rotate-secret")
+@click.option("--stack", metavar="NAME", help="Rotate the secret of this deployed stack.")
+@click.option("--secret", metavar="ID", help="Rotate the secret with this name or ARN.")
+@click.option(
+    "--at-once",
+    is_flag=True,
+    help="Rotate although tickets of the previous secret are still valid. They are rejected.",
+)
+def rotate_secret(*, stack: str | None, secret: str | None, at_once: bool) -> None:
+    """Replace the secret of stream tickets.
 
+    Issued tickets stay valid until they expire, and no function has to restart. AWS credentials
+    are those that boto3 finds.
+    """
+    exactly_one(stack=stack, secret=secret)
+    require_extra("admin")
+    with service_errors():
+        import boto3
 
-def _secret_of(stack: str) -> str:
-    found = boto3.client("cloudformation").describe_stack_resource(
-        StackName=stack, LogicalResourceId=TICKET_SECRET_ID
-    )
-    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+        from runyard_service.adapters.secrets import rotate
 
-
-if __name__ == "__main__":
-    sys.exit(main())
+        secret_id = secret or physical_id(str(stack), "TicketSecret")
+        rotate(boto3.client("secretsmanager"), secret_id, at_once=at_once)
+    click.echo("rotated; all functions sign with the new secret within five minutes")

@@ -1,56 +1,50 @@
-"""`python -m runyard.cli.verify`: prove the log of every run in the store, and print a count.
+"""`runyard verify`: check the logs of runs."""
 
-Reads the store that the environment names, as the functions do; without `EVENTS_TABLE` in it, the
-local stack's in `DATA_DIR` (default `.runyard`), whether the stack is running or not.
-"""
+from typing import BinaryIO
 
-import os
-import sys
-from collections import Counter
+import click
 
-from runyard_service.adapters.stores import Stores
-from runyard_service.application.maintenance.verify_log import faults_of_run
+from runyard.cli.installation import open_stores
+from runyard.verify import Export, summarize
 
 
-def verify(stores: Stores) -> int:
-    """Check every run and print what is found; gives the number of runs with a fault."""
-    run_ids = sorted(stores.runs.ids() | stores.log.run_ids())
-    statuses: Counter[str] = Counter()
-    faulty = events = 0
-    for run_id in run_ids:
-        statuses[_status(stores, run_id)] += 1
-        events += stores.log.last(run_id)[0]
-        faults = faults_of_run(stores, run_id)
-        faulty += bool(faults)
-        for fault in faults:
-            print(f"{run_id}: {fault}")
-    by_status = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    print(f"{len(run_ids)} runs ({by_status or 'none'}), {events} events, {faulty} with faults")
-    return faulty
+@click.command()
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--stack", metavar="NAME", help="Check every run of this deployed stack.")
+def verify(*, file: BinaryIO | None, stack: str | None) -> None:
+    """Check the log of one run in FILE, or of every run.
+
+    FILE contains the lines of GET /v1/runs/{run_id}/export; - reads standard input. Without FILE
+    the command checks every run: of --stack, or of the tables that EVENTS_TABLE, RECORDS_TABLE
+    and BUCKET name, or of the local stack in DATA_DIR. It changes nothing. The exit code is 1 if
+    there is a violation.
+    """
+    if file is None:
+        violated = _verify_all(stack)
+    elif stack:
+        raise click.UsageError("use FILE or --stack, not both")
+    else:
+        violated = _verify_file(file)
+    if violated:
+        raise click.exceptions.Exit(1)
 
 
-def _status(stores: Stores, run_id: str) -> str:
-    if (run := stores.runs.get(run_id)) is not None:
-        return run.status
-    return "deleted" if stores.deleted_runs.find(run_id) else "missing"
+def _verify_all(stack: str | None) -> int:
+    with open_stores(stack) as stores:
+        from runyard.cli.verify_stores import verify_stores
+
+        return verify_stores(stores)
 
 
-def main() -> int:
-    """The exit code is 1 where a run has a fault, 2 where there is no store."""
-    if os.environ.get("EVENTS_TABLE"):
-        from runyard_service.container import connect
-
-        return min(verify(connect()), 1)
-    from runyard_dev.data_dir import chosen_data_dir
-    from runyard_dev.open_store import open_store
-
-    data_dir = chosen_data_dir()
-    if not (data_dir / "lock").exists():
-        print(f"{data_dir} holds no runs: it is not a local stack's DATA_DIR", file=sys.stderr)
-        return 2
-    with open_store(data_dir) as stores:
-        return min(verify(stores), 1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _verify_file(file: BinaryIO) -> int:
+    try:
+        export = Export(file)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    violations = export.find_violations()
+    run_id = export.run.get("id", file.name)
+    for violation in violations:
+        click.echo(f"{run_id}: {violation}")
+    status = export.run.get("status", "missing")
+    click.echo(summarize({status: 1}, len(export.events), int(bool(violations))))
+    return len(violations)

@@ -1,26 +1,16 @@
-"""`python -m runyard_dev`: the local stack in the foreground, until Ctrl-C.
+"""Run the local stack in the foreground until Ctrl-C: the implementation of `runyard dev`."""
 
-Reads PORT (8080), DATA_DIR (.runyard), ACCESS_KEY, AGENTS_DIR (agents), SWEEP_EVERY_SECONDS (30),
-DYNAMODB_ENDPOINT; everything else in the environment goes on to the parts.
-"""
-
-import argparse
 import json
 import os
 import shlex
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from runyard.cli.console import escape_what_cannot_be_encoded
-from runyard_dev.access_key import DEVELOPMENT_KEY
-from runyard_dev.data_dir import chosen_data_dir
-from runyard_dev.dev_stack import REPOSITORY, SWEEP_SECONDS, LocalStack
-from runyard_dev.errors import LocalStackError
+from runyard_dev.dev_stack import LocalStack
 from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.domain.errors import DefinitionError
@@ -36,47 +26,40 @@ class StopRequestedError(Exception):
     """A signal asked for the stack's end."""
 
 
-def main() -> int:
-    """Run the stack; the exit code is 1 when it could not start or go on."""
-    escape_what_cannot_be_encoded()
-    parser = argparse.ArgumentParser(prog="runyard_dev", description=__doc__)
-    parser.add_argument("--with-parent", action="store_true", help="end when the parent ends")
+def run_in_foreground(
+    *,
+    data_dir: Path,
+    port: int,
+    agents_dir: Path,
+    access_key: str,
+    sweep_seconds: float,
+    with_parent: bool,
+) -> None:
+    """Start the stack and return after a signal has stopped it.
+
+    With `with_parent` the end of the parent process also stops it. Raises `LocalStackError` if the
+    stack cannot start or continue, and `DefinitionError` if the agents have errors.
+    """
     _stop_on_signals()
-    if parser.parse_args().with_parent:
+    if with_parent:
         _end_with_parent()
     try:
-        with _start() as stack:
+        files = FolderOfAgents(agents_dir)
+        name_agents(files)
+        _check(files)
+        threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
+        with LocalStack.start(
+            data_dir=data_dir,
+            port=port,
+            agents_dir=agents_dir,
+            key=access_key,
+            sweep_seconds=sweep_seconds,
+            report=_say,
+        ) as stack:
             _say(_ready_line(stack))
             stack.wait()
     except StopRequestedError:
-        return 0
-    except (LocalStackError, DefinitionError) as exc:
-        print(f"runyard: {exc}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _start() -> LocalStack:
-    agents_dir = Path(os.environ.get("AGENTS_DIR") or REPOSITORY / "agents")
-    files = FolderOfAgents(agents_dir)
-    name_agents(files)
-    _check(files)
-    threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
-    return LocalStack.start(
-        data_dir=chosen_data_dir(),
-        port=_port(),
-        agents_dir=agents_dir,
-        key=os.environ.get("ACCESS_KEY") or DEVELOPMENT_KEY,
-        sweep_seconds=float(os.environ.get("SWEEP_EVERY_SECONDS") or SWEEP_SECONDS),
-        report=_say,
-    )
-
-
-def _port() -> int:
-    text = os.environ.get("PORT") or "8080"
-    if not text.isdecimal() or int(text) > 65535:
-        raise LocalStackError(f"PORT is {text!r}, which is no port")
-    return int(text)
+        return
 
 
 def _check(files: FolderOfAgents) -> None:
@@ -150,7 +133,3 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Which installation a command works on: a deployed stack, a table, or the local stack."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runyard.cli.extras import require_extra, service_errors
+from runyard.cli.parameters import at_most_one
+
+if TYPE_CHECKING:
+    from runyard_service.adapters.dynamodb.access_keys import AccessKeys
+    from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+    from runyard_service.adapters.stores import Stores
+
+
+@dataclass(frozen=True)
+class AccountStores:
+    """The stores of access keys and of project settings."""
+
+    access_keys: "AccessKeys"
+    project_caps: "ProjectCaps"
+    retention_days: "RetentionDays"
+
+
+def installation_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--stack` and `--table` to a command."""
+    for option in (
+        click.option("--table", metavar="NAME", help="Use this records table."),
+        click.option("--stack", metavar="NAME", help="Use the deployed stack of this name."),
+    ):
+        function = option(function)
+    return function
+
+
+def physical_id(stack: str, logical_id: str) -> str:
+    """Return the physical id of a resource of a deployed stack."""
+    import boto3
+
+    answer = boto3.client("cloudformation").describe_stack_resource(
+        StackName=stack, LogicalResourceId=logical_id
+    )
+    return str(answer["StackResourceDetail"]["PhysicalResourceId"])
+
+
+@contextmanager
+def open_account_stores(stack: str | None, table: str | None) -> Iterator[AccountStores]:
+    """Open the stores of access keys and project settings of the installation.
+
+    The table is that of `--stack` or `--table`, or else of the variable `RECORDS_TABLE`. Without
+    these it is the local stack's in `DATA_DIR`, whether the stack runs or not.
+    """
+    at_most_one(stack=stack, table=table)
+    require_extra("admin")
+    with service_errors():
+        if stack:
+            table = physical_id(stack, "RecordsTable")
+        table = table or os.environ.get("RECORDS_TABLE")
+        if table:
+            yield _account_stores(table)
+            return
+        with open_local_stores(must_exist=False) as stores:
+            yield AccountStores(stores.access_keys, stores.project_caps, stores.retention_days)
+
+
+def _account_stores(table: str) -> AccountStores:
+    import boto3
+
+    from runyard_service.adapters.dynamodb.access_keys import AccessKeys
+    from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+    from runyard_service.adapters.dynamodb.table import Table
+
+    records = Table(boto3.client("dynamodb"), table)
+    return AccountStores(AccessKeys(records), ProjectCaps(records), RetentionDays(records))
+
+
+@contextmanager
+def open_stores(stack: str | None) -> Iterator["Stores"]:
+    """Open all stores of the installation.
+
+    The installation is `--stack`, or else the one that the variables `EVENTS_TABLE`,
+    `RECORDS_TABLE` and `BUCKET` name. Without these it is the local stack in `DATA_DIR`.
+    """
+    require_extra("admin")
+    with service_errors():
+        if stack:
+            os.environ |= {
+                "EVENTS_TABLE": physical_id(stack, "EventsTable"),
+                "RECORDS_TABLE": physical_id(stack, "RecordsTable"),
+                "BUCKET": physical_id(stack, "Bucket"),
+            }
+        if os.environ.get("EVENTS_TABLE"):
+            from runyard_service.container import connect
+
+            yield connect()
+            return
+        with open_local_stores(must_exist=True) as stores:
+            yield stores
+
+
+@contextmanager
+def open_local_stores(*, must_exist: bool) -> Iterator["Stores"]:
+    """Open the stores of the local stack in `DATA_DIR`."""
+    require_extra("dev")
+    from runyard_dev.data_dir import chosen_data_dir
+    from runyard_dev.open_store import open_store
+
+    data_dir = chosen_data_dir()
+    if must_exist and not (data_dir / "lock").exists():
+        raise click.UsageError(f"{data_dir} contains no local stack; set DATA_DIR or use --stack")
+    with open_store(data_dir) as stores:
+        yield stores

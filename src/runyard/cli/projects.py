@@ -1,0 +1,64 @@
+"""`runyard projects`: the settings of projects."""
+
+from decimal import Decimal
+
+import click
+
+from runyard.cli.installation import installation_options, open_account_stores
+from runyard.cli.parameters import DOLLARS, NAME, RETENTION_PERIOD, RetentionPeriod
+
+
+@click.group()
+def projects() -> None:
+    """Set the organization, daily limit and retention of a project.
+
+    The projects are those of --stack or --table, or of the table that RECORDS_TABLE names, with
+    AWS credentials as boto3 finds them. Otherwise they are those of the local stack in DATA_DIR.
+    """
+
+
+@projects.command("set")
+@click.argument("project", metavar="NAME", type=NAME)
+@click.option(
+    "--org",
+    type=NAME,
+    default="default",
+    show_default=True,
+    help="The organization. The first organization that claims a project owns it.",
+)
+@click.option(
+    "--daily-usd",
+    type=DOLLARS,
+    help="What the project's runs may cost in a day (UTC). 0: no limit",
+)
+@click.option(
+    "--retention-days",
+    type=RETENTION_PERIOD,
+    help="Days until ended runs are deleted. 0: never; default: the installation's value",
+)
+@installation_options
+def set_(
+    *,
+    project: str,
+    org: str,
+    daily_usd: Decimal | None,
+    retention_days: int | None,
+    stack: str | None,
+    table: str | None,
+) -> None:
+    """Assign a project to an organization and change its settings.
+
+    Settings that you do not name stay unchanged.
+    """
+    with open_account_stores(stack, table) as stores:
+        stores.access_keys.claim_project(project, org)
+        click.echo(f"{project} belongs to {org}")
+        if daily_usd is not None:
+            stores.project_caps.set(project, daily_usd)
+            limit = f"{daily_usd} USD a day" if daily_usd else "no limit"
+            click.echo(f"spending of {project}: {limit}")
+        if retention_days is not None:
+            is_default = retention_days == RetentionPeriod.INSTALLATION_DEFAULT
+            stores.retention_days.set(project, None if is_default else retention_days)
+            period = f"{retention_days} days" if retention_days else "no limit"
+            click.echo(f"retention of {project}: {'default' if is_default else period}")

@@ -1,0 +1,166 @@
+"""The two distributions, built and installed, and the core layer."""
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import click
+import pytest
+
+from runyard.cli.main import runyard
+from tests.template.repository import ROOT
+
+MAX_BASE_BYTES = 300_000
+MAX_BASE_PACKAGES = 15
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Both wheels by distribution."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "-qq", "--no-index", "--no-deps"),
+            *("--no-build-isolation", "--wheel-dir", str(folder), ".", "layers/core"),
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+    return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
+
+
+@pytest.fixture(scope="module")
+def environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the base install of runyard. Its only dependency is click."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "-qq", "--no-index", "--no-deps"),
+            *("--prefix", str(folder), "--ignore-installed", str(wheels["runyard"])),
+        ],
+        check=True,
+    )
+    (site / "click").symlink_to(Path(click.__file__).parent)
+    return folder
+
+
+def run(environment: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `python -m runyard` in the environment, outside the repository."""
+    return subprocess.run(
+        [str(environment / "bin/python"), "-I", "-m", "runyard", *words],
+        cwd=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_both_distributions_have_the_same_version(wheels: dict[str, Path]) -> None:
+    assert set(wheels) == {"runyard", "runyard_service"}
+    version = (ROOT / "layers/core/VERSION").read_text().strip()
+    assert {path.name.split("-")[1] for path in wheels.values()} == {version}
+
+
+def test_the_base_install_is_small(wheels: dict[str, Path]) -> None:
+    with zipfile.ZipFile(wheels["runyard"]) as wheel:
+        code = [file for file in wheel.infolist() if ".dist-info/" not in file.filename]
+        (metadata,) = [name for name in wheel.namelist() if name.endswith("METADATA")]
+        lines = wheel.read(metadata).decode().splitlines()
+    assert {file.filename.partition("/")[0] for file in code} == {"runyard", "runyard_dev"}
+    assert sum(file.file_size for file in code) <= MAX_BASE_BYTES
+    base = [line for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line]
+    assert len(base) < MAX_BASE_PACKAGES
+    # Only click, which has no dependency on Linux and macOS: a new one needs a new count here.
+    assert [line.split()[1].partition("<")[0] for line in base] == ["click"]
+
+
+def test_the_service_has_only_its_package(wheels: dict[str, Path]) -> None:
+    with zipfile.ZipFile(wheels["runyard_service"]) as wheel:
+        names = [name for name in wheel.namelist() if ".dist-info/" not in name]
+    assert {name.partition("/")[0] for name in names} == {"runyard_service"}
+    assert "runyard_service/py.typed" in names
+
+
+def test_the_base_install_lists_every_command(environment: Path) -> None:
+    done = run(environment, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = {
+        line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line
+    }
+    assert set(runyard.commands) <= listed
+    assert set(runyard.commands) == {"agents", "dev", "keys", "projects", "tickets", "verify"}
+
+
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (("keys", "list"), "admin"),
+        (("projects", "set", "p"), "admin"),
+        (("agents", "check"), "admin"),
+        (("tickets", "rotate-secret", "--stack", "s"), "admin"),
+        (("verify",), "admin"),
+        (("dev",), "dev"),
+        (("dev", "sam-env"), "dev"),
+    ],
+)
+def test_a_missing_extra_is_named(environment: Path, words: tuple[str, ...], extra: str) -> None:
+    done = run(environment, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f'pip install "runyard[{extra}]"' in done.stderr
+
+
+def test_the_base_install_verifies_an_export(environment: Path) -> None:
+    event = {"id": "e", "type": "run.completed", "sequence": 1}
+    lines = [
+        {"kind": "run", "data": {"id": "r", "status": "completed"}},
+        {"kind": "event", "data": event},
+        {"kind": "end", "data": {"events": 1}},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    done = run(environment, "verify", "-", stdin=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        run(
+            environment, "verify", "-", stdin=text.replace('"sequence": 1', '"sequence": 2')
+        ).returncode
+        == 1
+    )
+
+
+def test_the_commands_do_not_import_the_service() -> None:
+    code = (
+        "import sys, runyard, runyard.cli.main;"
+        "print([m for m in sys.modules if m.startswith(('runyard_', 'boto', 'pydantic', 'moto'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_core_layer_contains_only_the_service(tmp_path: Path) -> None:
+    subprocess.run(
+        [
+            *("make", "--silent", "-C", "layers", "build-CoreLayer"),
+            *(f"PYTHON={sys.executable}", f"ARTIFACTS_DIR={tmp_path}"),
+        ],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["python"]
+    assert [path.name for path in (tmp_path / "python").iterdir()] == ["runyard_service"]
+    sources = {path: path.read_text() for path in tmp_path.rglob("*.py")}
+    assert len(sources) > 100
+    foreign = (
+        "runyard_dev",
+        "fault_injection",
+        "RUNYARD_DEV_PLUGIN",
+        "runyard.cli",
+        "import click",
+    )
+    assert [path for path, text in sources.items() if any(word in text for word in foreign)] == []
