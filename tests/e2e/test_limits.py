@@ -12,9 +12,8 @@ from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb.run_index import active_runs
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.app import create_app
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
+from tests.door import app_with, services_of
 from tests.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
@@ -35,7 +34,7 @@ def open_door(local: LocalStack) -> Iterator[Open]:
             services.stores.access_keys.ensure(
                 secret, project_id=f"project-{new_id()}", org_id="limits"
             )
-            door = TestClient(create_app(services), raise_server_exceptions=False)
+            door = TestClient(app_with(services), raise_server_exceptions=False)
             door.headers["Authorization"] = f"Bearer {secret}"
             return doors.enter_context(door)
 
@@ -103,14 +102,14 @@ def test_a_noisy_project_takes_nothing_from_another(
         secret = headers["Authorization"].removeprefix("Bearer ")
         services.stores.access_keys.ensure(secret, project_id=f"p-{secret}", org_id="limits")
     body = {"input": TICKET, "background": True}
-    with TestClient(create_app(services)) as door:
+    with TestClient(app_with(services)) as door:
         # A bucket of one request; then of as many as it likes.
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 202
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 429
         assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
     services = services_of(local, project_max_live_runs=2, key_requests_per_second=0)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)
-    with TestClient(create_app(services)) as door:
+    with TestClient(app_with(services)) as door:
         statuses = [door.post("/v1/runs", json=body, headers=noisy).status_code for _ in range(5)]
         assert sorted(set(statuses)) == [202, 429]
         assert door.post("/v1/runs", json=body, headers=calm).status_code == 202

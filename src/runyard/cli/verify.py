@@ -38,9 +38,9 @@ def _status(stores: Stores, run_id: str) -> str:
 def main() -> int:
     """The exit code is 1 where a run has a fault, 2 where there is no store."""
     if os.environ.get("EVENTS_TABLE"):
-        from runyard_service.container import connect
+        from runyard_service.container import container
 
-        return min(verify(connect()), 1)
+        return min(verify(container().stores), 1)
     from runyard_dev.data_dir import chosen_data_dir
     from runyard_dev.open_store import open_store
 

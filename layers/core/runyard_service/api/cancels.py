@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from runyard_service.api.services import Services
 from runyard_service.application.runs.cancel_run import cancel_run
-from runyard_service.container import Services
 from runyard_service.domain.runs import Run
 
 

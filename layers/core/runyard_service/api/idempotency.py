@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.idempotency import HEADER, Answer, Claim, fingerprint_of
-from runyard_service.container import Services
+from runyard_service.api.services import Services
 from runyard_service.domain.errors import InvalidRequestError
 
 REPLAYED_HEADER = "Idempotency-Replayed"

@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api import tickets
 from runyard_service.api.auth import ticket_of
+from runyard_service.api.services import Services
 from runyard_service.api.sse import StreamShape, event_stream
-from runyard_service.container import Services
 from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.runs import Run
 

@@ -29,12 +29,12 @@ from runyard_service.api.runs.schemas import (
     run_view,
 )
 from runyard_service.api.runs.waiting import wait_until_settled
+from runyard_service.api.services import Services
 from runyard_service.api.sse import StreamShape
 from runyard_service.api.streaming import stream_answer
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.container import Services
 from runyard_service.domain.errors import NotFoundError
 from runyard_service.domain.runs import ENDED, Run
 

@@ -3,7 +3,7 @@
 import time
 from contextlib import aclosing
 
-from runyard_service.container import Services
+from runyard_service.api.services import Services
 from runyard_service.domain.events import TERMINAL_TYPES, line_type
 
 _SETTLING = {"run.paused", *TERMINAL_TYPES}

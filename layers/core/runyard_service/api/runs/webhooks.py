@@ -24,9 +24,9 @@ from runyard_service.api.runs.webhook_schemas import (
     delivery_view,
     webhook_view,
 )
+from runyard_service.api.services import Services
 from runyard_service.application.webhooks.redeliver import redeliver, send_ping
 from runyard_service.application.webhooks.webhook_urls import fault_of_url
-from runyard_service.container import Services
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import InvalidRequestError, NotFoundError
 from runyard_service.domain.ids import is_id, new_id
@@ -163,7 +163,7 @@ async def send_test(request: Request, services: Uses, key: Manager, webhook: Kno
     """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
 
     def send() -> Delivery:
-        return send_ping(services.stores, services.delivery_queue(), webhook)
+        return send_ping(services.stores, services.delivery_queue, webhook)
 
     return await _sent(request, services, key, send)
 
@@ -206,7 +206,7 @@ async def redeliver_it(
     """Send it once more: the same body and `webhook-id`, with all attempts anew."""
 
     def send() -> Delivery:
-        return redeliver(services.stores, services.delivery_queue(), webhook, delivery)
+        return redeliver(services.stores, services.delivery_queue, webhook, delivery)
 
     return await _sent(request, services, key, send)
 

@@ -15,12 +15,12 @@ from runyard_service.api.dependencies import RunId, Uses
 from runyard_service.api.idempotency import once
 from runyard_service.api.json_response import JsonResponse
 from runyard_service.api.request_ids import trace_id_of
+from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
 from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view, trace_id
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.container import Services
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 
