@@ -263,7 +263,7 @@ def before_the_answer_is_kept(services: Services, patch: pytest.MonkeyPatch) -> 
 
 
 def before_the_answer_is_sent(services: Services, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("runyard_service.api.idempotency._marked", crash)
+    patch.setattr("runyard_service.api.idempotency._with_replay_header", crash)
 
 
 @pytest.mark.parametrize(

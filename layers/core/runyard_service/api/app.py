@@ -15,16 +15,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 from starlette.types import ASGIApp, Scope
 
+from runyard_service.api import runs as runs_api
+from runyard_service.api import threads as threads_api
 from runyard_service.api.auth import PROJECT_HEADER
-from runyard_service.api.error_handlers import failure, refusal
+from runyard_service.api.errors import error_response, status_response
 from runyard_service.api.idempotency import REPLAYED_HEADER
 from runyard_service.api.openapi import document_with
 from runyard_service.api.rate_limits import RateLimits
 from runyard_service.api.request_ids import RequestIds
-from runyard_service.api.runs import routes as runs_api
 from runyard_service.api.services import Services
 from runyard_service.api.stream_endpoint import StreamDoor
-from runyard_service.api.threads import routes as threads_api
 from runyard_service.api.threads.root_paths import BASE_PATH, ThreadsAtRoot
 from runyard_service.domain.errors import DefinitionError, RequestError, RetryableError
 
@@ -106,24 +106,28 @@ def _read_agents(app: FastAPI) -> None:
 
 
 def _unexpected(scope: Scope) -> ASGIApp:
-    return failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return status_response(scope, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return refusal(request.scope, error)
+    return error_response(request.scope, error)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     _log.error("store unavailable", exc_info=error)
-    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
+    return status_response(
+        request.scope, HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"}
+    )
 
 
 async def _no_agent(request: Request, error: Exception) -> Response:
     # What is wrong with the agent's files is for those who run the service, not for its callers.
     _log.error("agent not available: %s", error)
     details = {"agent": "is not available; the service's log says why"}
-    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, details, {"Retry-After": "1"})
+    return status_response(
+        request.scope, HTTPStatus.SERVICE_UNAVAILABLE, details, {"Retry-After": "1"}
+    )
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -132,7 +136,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
-    return failure(request.scope, HTTPStatus(error.status_code), headers=headers)
+    return status_response(request.scope, HTTPStatus(error.status_code), headers=headers)
 
 
 def _methods_of(request: Request) -> set[str]:

@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.bodies import parsed_body
 from runyard_service.api.dependencies import Uses
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse, parsed_body
 from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import (
     Reader,
