@@ -64,9 +64,13 @@ S3_CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 class Container:
     """The parts of this installation. Each attribute is built at first use."""
 
-    def __init__(self, configured: Settings | None = None) -> None:
-        self.settings = configured or settings()
+    def __init__(self) -> None:
         self._secrets: dict[str, str] = {}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this process. Nothing reads them while a function imports its code."""
+        return settings()
 
     @cached_property
     def stores(self) -> Stores:
