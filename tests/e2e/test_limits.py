@@ -66,7 +66,7 @@ def test_a_project_has_so_many_runs_at_work_and_no_more(
         run = door.post("/v1/runs", json=waiting).json()["data"]
         assert run["status"] == "awaiting_input"
 
-    services: Any = door.app.state.services  # type: ignore[attr-defined]
+    services: Any = door.app.state.services_factory()  # type: ignore[attr-defined]
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
     body = {"input": TICKET, "background": True}
     answers = [door.post("/v1/runs", json=body) for _ in range(3)]
@@ -201,7 +201,7 @@ def test_a_page_may_read_an_error_that_nobody_caught(
     def broken(*_: Any) -> None:
         raise RuntimeError("nobody expects this")
 
-    services: Any = door.app.state.services  # type: ignore[attr-defined]
+    services: Any = door.app.state.services_factory()  # type: ignore[attr-defined]
     monkeypatch.setattr(services.stores.runs, "record", broken)
     response = door.get(f"/v1/runs/{new_id()}", headers={"Origin": ORIGIN})
     assert response.status_code == 500
