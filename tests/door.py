@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.secrets import TicketKeys
+from runyard_service.adapters.sqs import DeliveryQueue
 from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
 from runyard_service.api.app import create_app
-from runyard_service.container import Services
+from runyard_service.api.services import Services
 from runyard_service.settings import Settings
 from tests.machines import orchestrator_of
 
@@ -28,14 +30,22 @@ def services_of(stack: LocalStack, **configured: Any) -> Services:
         orchestrator=orchestrator_of(stack),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
+        connect_delivery_queue=lambda: DeliveryQueue(
+            stack.client("sqs"), settings.webhook_queue_url
+        ),
     )
+
+
+def app_with(services: Services) -> FastAPI:
+    """Return the API's app over these services."""
+    return create_app(lambda: services)
 
 
 @contextmanager
 def served(services: Services) -> Iterator[str]:
     """The URL of such a door under uvicorn, until the end of the block."""
     config = uvicorn.Config(
-        create_app(services), port=0, log_level="warning", timeout_graceful_shutdown=1
+        app_with(services), port=0, log_level="warning", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     socket = config.bind_socket()

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 from mangum import Mangum
 
 from runyard_service import cold_start
-from runyard_service.api.app import create_app
+from runyard_service.container import container
 from runyard_service.event_loops import event_loop
-from runyard_service.observability.logging import invocation
+from runyard_service.observability.logging import configure_observability, invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_asgi = Mangum(create_app(), lifespan="off")
+configure_observability()
+_asgi = Mangum(container().create_app(), lifespan="off")
 cold_start.end()
 
 

@@ -8,13 +8,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.runs.close_run import close_run
-from runyard_service.container import connect
+from runyard_service.container import container
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import log_context
-from runyard_service.observability.logging import invocation, logger
+from runyard_service.observability.logging import configure_observability, invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+configure_observability()
 
 _ERROR_OF_STATUS = {"TIMED_OUT": "ExecutionTimedOut", "ABORTED": "ExecutionAborted"}
 
@@ -32,4 +34,4 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
         error, cause = (event.get("error", {}).get(name, "") for name in ("Error", "Cause"))
     log_context.add(run_id=run_id)
     logger.warning("run closed from outside", extra={"error": error})
-    close_run(connect(), Execution.named(name, run_id), error, cause)
+    close_run(container().stores, Execution.named(name, run_id), error, cause)

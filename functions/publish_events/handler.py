@@ -3,15 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.webhooks.publish_events import publish_events
-from runyard_service.container import publisher
-from runyard_service.observability.logging import invocation
+from runyard_service.container import container
+from runyard_service.observability.logging import configure_observability, invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+configure_observability()
 
 
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take a batch of the stream; give the record from which it must come again, if there is."""
-    failed = publish_events(publisher(), event["Records"])
+    failed = publish_events(container().publisher, event["Records"])
     return {"batchItemFailures": [{"itemIdentifier": failed}] if failed else []}

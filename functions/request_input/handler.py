@@ -6,13 +6,15 @@ Invoked by the state machine, which then waits for the token and not for this fu
 from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.input_requests.request_input import request_input
-from runyard_service.container import connect, going_on
+from runyard_service.container import container
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import log_context
-from runyard_service.observability.logging import invocation
+from runyard_service.observability.logging import configure_observability, invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+configure_observability()
 
 
 @invocation
@@ -23,5 +25,5 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """
     log_context.add(run_id=event["run_id"])
     execution, token = Execution.named(event["execution"], event["run_id"]), event["task_token"]
-    if not request_input(connect(), execution, token, event["limit"], event["limit_at"]):
-        going_on().resume(token)
+    if not request_input(container().stores, execution, token, event["limit"], event["limit_at"]):
+        container().next_execution_starter().resume(token)

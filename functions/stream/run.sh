@@ -5,6 +5,6 @@
 set -eu
 layers="${LAYERS_DIR:-/opt}/python"
 export PYTHONPATH="$LAMBDA_TASK_ROOT:$layers:$LAMBDA_RUNTIME_DIR${PYTHONPATH:+:$PYTHONPATH}"
-exec python -m uvicorn --factory runyard_service.api.server:create_app \
+exec python -m uvicorn --factory app:create_app \
   --host 127.0.0.1 --port "$AWS_LWA_PORT" \
   --no-access-log --no-server-header --timeout-keep-alive 905

@@ -6,11 +6,13 @@ Invoked every five minutes.
 from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
-from runyard_service.container import connect, orchestrator, retention
-from runyard_service.observability.logging import invocation, logger
+from runyard_service.container import container
+from runyard_service.observability.logging import configure_observability, invocation, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+configure_observability()
 
 # What a deletion that has begun may still take, before the invocation ends.
 RESERVE_SECONDS = 30
@@ -19,7 +21,8 @@ RESERVE_SECONDS = 30
 @invocation
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
     """Look at the runs whose time has come; `{everything: true}` means all live ones."""
-    sweep = sweep_runs(connect(), orchestrator(), everything=bool(event.get("everything")))
+    parts = container()
+    sweep = sweep_runs(parts.stores, parts.orchestrator, everything=bool(event.get("everything")))
     seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     counts = {
         "checked": sweep.checked,
@@ -28,7 +31,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
         "removed": sweep.removed,
         "unclear": len(sweep.unclear),
         "not_begun": len(sweep.not_begun),
-        "expired": retention().enforce(seconds),
+        "expired": parts.retention.enforce(seconds),
     }
     logger.info("swept", extra=counts)
     return counts

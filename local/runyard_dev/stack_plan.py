@@ -72,7 +72,7 @@ def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
     return Blueprint(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
-def web_command(port: int, app: str = "runyard_service.api.server:create_app") -> tuple[str, ...]:
+def web_command(port: int, app: str = "functions.stream.app:create_app") -> tuple[str, ...]:
     """The command of the web server."""
     return (
         *(sys.executable, "-m", "uvicorn", "--factory", app),

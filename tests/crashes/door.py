@@ -7,19 +7,18 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from runyard_dev.dev_stack import LocalStack
-from runyard_service import container
-from runyard_service.api.app import create_app
+from runyard_service.container import container
 from runyard_service.domain.input_requests import InputRequest
 from tests.crashes.journey import Journey
-from tests.door import services_of
+from tests.door import app_with, services_of
 
 
 class Door:
     """One app, and a key for the project of each run."""
 
     def __init__(self, stack: LocalStack) -> None:
-        self._services = replace(services_of(stack), orchestrator=container.orchestrator())
-        self._client = TestClient(create_app(self._services))
+        self._services = replace(services_of(stack), orchestrator=container().orchestrator)
+        self._client = TestClient(app_with(self._services))
 
     def answer(self, journey: Journey, request: InputRequest, **data: Any) -> Response:
         """Send an answer."""

@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runyard_service import container
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.start_run import start_run
 from runyard_service.application.steps.next_action import DOUBT_CHOICES
+from runyard_service.container import container
 from runyard_service.domain.errors import RetryableError, UnavailableError
 from runyard_service.domain.input_requests import Answer, InputRequest
 from tests.crashes.interruptions import Caller, FaultAt, Helpers, Interrupted, Meanwhile
@@ -72,7 +72,7 @@ class Journey(RunSeen):
 
         def work() -> None:
             snapshot, wanted = self.scenario.wanted(self)
-            start_run(container.connect(), container.orchestrator(), snapshot, wanted)
+            start_run(container().stores, container().orchestrator, snapshot, wanted)
 
         self._call("start_run", work, lambda: self.run is not None)
 
@@ -81,7 +81,7 @@ class Journey(RunSeen):
         answer = Answer(type=request.type, request_id=request.id, **said)
 
         def work() -> None:
-            stores, orchestrator = container.connect(), container.orchestrator()
+            stores, orchestrator = container().stores, container().orchestrator
             submit_input(stores, orchestrator, self.run_id, answer, "somebody")
             self.acknowledged.append(answer)
 
@@ -91,7 +91,12 @@ class Journey(RunSeen):
         """Somebody cancels, `beside` a worker that is in the middle of something."""
 
         def work() -> None:
-            cancel_run(container.connect(), container.orchestrator(), self.run_id, "somebody")
+            cancel_run(
+                container().stores,
+                container().orchestrator,
+                self.run_id,
+                "somebody",
+            )
 
         self._call("cancel_run", work, self.has_ended, beside=beside)
 

@@ -135,12 +135,7 @@ class World:
 
 def forget_stores() -> None:
     """What a process has read and keeps."""
-    for kept in (
-        *(container.connect, container.orchestrator, container.going_on, container.worker),
-        container.secret,
-        *(container.retention, container.publisher, container.courier, container.delivery_queue),
-    ):
-        kept.cache_clear()
+    container.container.cache_clear()
 
 
 def forget_process() -> None:

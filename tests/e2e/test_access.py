@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKeys, Scope
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.app import create_app
+from runyard_service.container import container
 from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.ids import new_id
 from tests.service import Service
@@ -24,7 +24,7 @@ PUBLIC = {"/v1/health"}
 
 
 def _routes() -> Iterator[tuple[str, str]]:
-    for route in iter_route_contexts(create_app().routes):
+    for route in iter_route_contexts(container().create_app().routes):
         if isinstance(route.original_route, APIRoute) and route.path not in PUBLIC:
             for method in sorted(route.methods or ()):
                 # A convertor (`{run_id:id}`) is the router's business.

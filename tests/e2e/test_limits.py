@@ -12,9 +12,8 @@ from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb.run_index import active_runs
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.app import create_app
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
+from tests.door import app_with, services_of
 from tests.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
@@ -35,7 +34,7 @@ def open_door(local: LocalStack) -> Iterator[Open]:
             services.stores.access_keys.ensure(
                 secret, project_id=f"project-{new_id()}", org_id="limits"
             )
-            door = TestClient(create_app(services), raise_server_exceptions=False)
+            door = TestClient(app_with(services), raise_server_exceptions=False)
             door.headers["Authorization"] = f"Bearer {secret}"
             return doors.enter_context(door)
 
@@ -67,7 +66,7 @@ def test_a_project_has_so_many_runs_at_work_and_no_more(
         run = door.post("/v1/runs", json=waiting).json()["data"]
         assert run["status"] == "awaiting_input"
 
-    services: Any = door.app.state.services  # type: ignore[attr-defined]
+    services: Any = door.app.state.services_factory()  # type: ignore[attr-defined]
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
     body = {"input": TICKET, "background": True}
     answers = [door.post("/v1/runs", json=body) for _ in range(3)]
@@ -103,14 +102,14 @@ def test_a_noisy_project_takes_nothing_from_another(
         secret = headers["Authorization"].removeprefix("Bearer ")
         services.stores.access_keys.ensure(secret, project_id=f"p-{secret}", org_id="limits")
     body = {"input": TICKET, "background": True}
-    with TestClient(create_app(services)) as door:
+    with TestClient(app_with(services)) as door:
         # A bucket of one request; then of as many as it likes.
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 202
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 429
         assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
     services = services_of(local, project_max_active_runs=2, key_requests_per_second=0)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)
-    with TestClient(create_app(services)) as door:
+    with TestClient(app_with(services)) as door:
         statuses = [door.post("/v1/runs", json=body, headers=noisy).status_code for _ in range(5)]
         assert sorted(set(statuses)) == [202, 429]
         assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
@@ -202,7 +201,7 @@ def test_a_page_may_read_an_error_that_nobody_caught(
     def broken(*_: Any) -> None:
         raise RuntimeError("nobody expects this")
 
-    services: Any = door.app.state.services  # type: ignore[attr-defined]
+    services: Any = door.app.state.services_factory()  # type: ignore[attr-defined]
     monkeypatch.setattr(services.stores.runs, "record", broken)
     response = door.get(f"/v1/runs/{new_id()}", headers={"Origin": ORIGIN})
     assert response.status_code == 500

@@ -44,7 +44,7 @@ def install() -> None:
 
 def create_app() -> Any:
     """The web app, in a process that may meet a fault."""
-    from runyard_service.api.app import create_app as create
+    from functions.stream.app import create_app as create
 
     install()
     return create()

@@ -19,10 +19,9 @@ from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
-from runyard_service.api.app import create_app
 from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
+from tests.door import app_with, services_of
 
 SAMPLES = FolderOfAgents(Path("agents")).texts()
 SAMPLE = SAMPLES["support_triage.yaml"]
@@ -60,7 +59,7 @@ def door(stack: LocalStack, bucket: Bucket) -> Iterator[TestClient]:
     """A door that reads the published agents at every request."""
     services = replace(services_of(stack), catalog=Catalog(bucket.bundle()))
     headers = {"Authorization": f"Bearer {stack.access_key}"}
-    with TestClient(create_app(services), headers=headers) as client:
+    with TestClient(app_with(services), headers=headers) as client:
         yield client
 
 

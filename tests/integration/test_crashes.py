@@ -95,7 +95,7 @@ def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: World) -> None
     thread = Thread(id=new_id(), project_id="p", org_id="o", created_at=at, updated_at=at)
     process = Process(Fault("dynamodb.PutItem thread", "after", "cut"))
     with world.working(process):
-        container.connect().threads.create(thread)
+        container.container().stores.threads.create(thread)
     assert process.has_met
     assert world.stores.threads.get(thread.id) == thread
 

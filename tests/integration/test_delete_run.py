@@ -22,7 +22,6 @@ from runyard_service.adapters.dynamodb.run_index import position_markers
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter, that_only_grow
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunIds
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.app import create_app
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
@@ -31,7 +30,7 @@ from runyard_service.domain.errors import AppendConflictError, StoreUnavailableE
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
-from tests.door import services_of
+from tests.door import app_with, services_of
 from tests.integration.test_sweep import ForgetfulMachine
 from tests.recorded import recorded_run
 from tests.service import Service
@@ -49,7 +48,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def door(stack: LocalStack, at_once: None) -> Iterator[TestClient]:
     """A door that deletes at once."""
-    with TestClient(create_app(services_of(stack))) as client:
+    with TestClient(app_with(services_of(stack))) as client:
         client.headers["Authorization"] = f"Bearer {stack.access_key}"
         yield client
 
@@ -290,7 +289,7 @@ def test_a_run_that_begins_to_use_a_file_while_it_is_deleted_is_refused(
         return keep(snapshot)
 
     monkeypatch.setattr(services.stores.definitions, "keep", meanwhile)
-    with TestClient(create_app(services)) as door:
+    with TestClient(app_with(services)) as door:
         door.headers["Authorization"] = f"Bearer {stack.access_key}"
         sent = {"ticket_subject": "Help!", "ticket_body": "?"}
         refused = door.post("/v1/runs", json={"input": sent, "file_ids": [file.id]})

@@ -11,10 +11,9 @@ from starlette.testclient import TestClient
 
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.app import create_app
 from runyard_service.api.stream_endpoint import is_taken
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
+from tests.door import app_with, services_of
 
 TICKET = {"ticket_subject": "Export is broken"}
 EVENT_STREAM = {"Accept": "text/event-stream"}
@@ -35,7 +34,7 @@ def gateway(stack: LocalStack) -> Iterator[TestClient]:
     """The app as behind API Gateway, whose streams are the stack's own web server's."""
     services = services_of(stack, stream_url=stack.base_url + "/", sync_wait_seconds=0.01)
     headers = {"Authorization": f"Bearer {stack.access_key}"}
-    with TestClient(create_app(services), headers=headers, follow_redirects=False) as client:
+    with TestClient(app_with(services), headers=headers, follow_redirects=False) as client:
         yield client
 
 
@@ -209,7 +208,7 @@ def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
 def stream_door(stack: LocalStack) -> Iterator[TestClient]:
     """The app as behind the function URL."""
     headers = {"Authorization": f"Bearer {stack.access_key}"}
-    with TestClient(create_app(services_of(stack, endpoint="stream")), headers=headers) as client:
+    with TestClient(app_with(services_of(stack, endpoint="stream")), headers=headers) as client:
         yield client
 
 

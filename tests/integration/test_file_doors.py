@@ -1,6 +1,7 @@
 """Files at the doors: a body that is too large, what is left of a refused one, and 128 MiB."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -9,15 +10,9 @@ from starlette.testclient import TestClient
 
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, NewFile, Upload
-from runyard_service.adapters.secrets import TicketKeys
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
-from runyard_service.api.app import create_app
-from runyard_service.container import Services
 from runyard_service.domain.ids import new_id
-from runyard_service.settings import Settings
-from tests.machines import orchestrator_of
+from tests.door import app_with, services_of
 from tests.service import Service
 
 MIB = 1024 * 1024
@@ -49,16 +44,9 @@ def project(stores: Stores) -> str:
 
 
 def door(stack: LocalStack, stores: Stores, project: str, max_body_bytes: int) -> TestClient:
-    settings = Settings.from_environment(stack.environment)
-    services = Services(
-        settings=settings.model_copy(update={"max_body_bytes": max_body_bytes}),
-        stores=stores,
-        orchestrator=orchestrator_of(stack),
-        catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
-        ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
-    )
+    services = replace(services_of(stack, max_body_bytes=max_body_bytes), stores=stores)
     headers = {"Authorization": f"Bearer ry_{project}"}
-    return TestClient(create_app(services), headers=headers)
+    return TestClient(app_with(services), headers=headers)
 
 
 def test_a_body_over_the_doors_limit_is_told_the_way_that_always_works(

@@ -17,10 +17,9 @@ from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.idempotency import fingerprint_of
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.app import create_app
-from runyard_service.container import Services
+from runyard_service.api.services import Services
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
+from tests.door import app_with, services_of
 from tests.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
@@ -264,7 +263,7 @@ def before_the_answer_is_kept(services: Services, patch: pytest.MonkeyPatch) -> 
 
 
 def before_the_answer_is_sent(services: Services, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("runyard_service.api.idempotency._marked", crash)
+    patch.setattr("runyard_service.api.idempotency._with_replay_header", crash)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +285,7 @@ def test_after_a_crash_the_retry_finds_the_run(
 ) -> None:
     request = Request(service, background=background)
     own = services_of(stack)
-    with TestClient(create_app(own)) as door, monkeypatch.context() as patch:
+    with TestClient(app_with(own)) as door, monkeypatch.context() as patch:
         door.headers["Authorization"] = f"Bearer {stack.access_key}"
         dies(own, patch)
         assert request.send(door).status_code == 500

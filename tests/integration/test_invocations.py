@@ -17,7 +17,8 @@ PARENT = "53995c3f42cd8ad8"
 # nothing behind for its third.
 HANDLER = """
 import asyncio, logging, sys
-from runyard_service.observability.logging import invocation
+from runyard_service.observability.logging import configure_observability, invocation
+configure_observability()
 from runyard_service.observability import log_context
 from runyard_service.observability.metrics import APPEND_CONFLICTS, record
 from tests.integration.test_invocations import Context

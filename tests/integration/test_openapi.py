@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi.routing import APIRoute, iter_route_contexts
 from openapi_spec_validator import validate
 
-from runyard_service.api.app import create_app
 from runyard_service.api.openapi import document
+from runyard_service.container import container
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -30,7 +30,7 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
     }
     routes = {
         (method, re.sub(r":\w+}", "}", route.path or ""))
-        for route in iter_route_contexts(create_app().routes)
+        for route in iter_route_contexts(container().create_app().routes)
         if isinstance(route.original_route, APIRoute)
         for method in route.methods or ()
     }

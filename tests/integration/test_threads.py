@@ -13,7 +13,6 @@ from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.app import create_app
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import ThreadBusyError
@@ -21,7 +20,7 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 from runyard_service.settings import Settings
-from tests.door import services_of
+from tests.door import app_with, services_of
 from tests.threads_service import BASE_PATH, ThreadsService, assert_refused
 
 POSTERS, TURNS = 10, 50
@@ -314,7 +313,7 @@ def test_an_organizations_key_sees_all_of_its_projects(
 def test_an_organization_has_so_many_runs_at_work_and_no_more(
     stack: LocalStack, key_of: Callable[..., str]
 ) -> None:
-    app = create_app(services_of(stack, org_max_active_runs=2))
+    app = app_with(services_of(stack, org_max_active_runs=2))
     clients = []
     with TestClient(app) as client:
         for project in ("east", "west", "south"):

@@ -16,9 +16,9 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from runyard_service import container, settings
-from runyard_service.api.app import create_app
+from runyard_service import settings
 from runyard_service.api.stream_endpoint import is_taken
+from runyard_service.container import container
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
@@ -214,12 +214,13 @@ def at_door(world: World, door: str, **variables: str) -> Iterator[Walk]:
         secret = f"ry_{door}"
         world.stores.access_keys.ensure(secret, project_id=door, org_id=door, agent="crashes")
         headers = {"Authorization": f"Bearer {secret}"}
-        with TestClient(create_app(), headers=headers, follow_redirects=False) as client:
+        with TestClient(
+            container().create_app(), headers=headers, follow_redirects=False
+        ) as client:
             yield Walk(world, client, door)
     _forget()
 
 
 def _forget() -> None:
     forget_stores()
-    for kept in (settings.settings, container.services, container.agent_bundle):
-        kept.cache_clear()
+    settings.settings.cache_clear()

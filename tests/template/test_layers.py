@@ -122,8 +122,8 @@ def noted(self, service, *arguments, **options):
     return create(self, service, *arguments, **options)
 
 botocore.session.Session.create_client = noted
-from runyard_service.container import services
-services()
+from runyard_service.container import container
+container().services
 print(json.dumps(asked))
 """
     assert told_by_a_new_process(made, "api", {"AGENTS_OBJECT_KEY": "agents/agents.json"}) == [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard_service.api.bodies import parsed_json
+from runyard_service.api.http import parsed_json
 from runyard_service.domain.errors import InvalidRequestError
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse
 
 
 def test_json_is_compact_and_keeps_texts_as_they_are() -> None:

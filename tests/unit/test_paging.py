@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import QueryParams
 
-from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.http import faults_of_names
 from runyard_service.api.runs.paging import page_of
 from runyard_service.domain.errors import InvalidRequestError
 

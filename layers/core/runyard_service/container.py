@@ -1,16 +1,16 @@
-"""The composition root: from settings and boto3 to stores, orchestrator, worker and web services.
+"""The composition root: build stores, API, worker and senders from settings and boto3.
 
-Each function asks for what it needs, once per process; the heavy parts are imported only by those
-that use them.
+A process has one `Container`, which builds each part at first use and keeps it. Methods import the
+parts that not every function uses, so that a cold start pays only for what its function needs.
 """
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,6 +27,7 @@ from runyard_service.application.maintenance.retention import Retention
 from runyard_service.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_stepfunctions import SFNClient
@@ -34,9 +35,8 @@ if TYPE_CHECKING:
     from runyard_service.agents.definitions.models import Snapshot
     from runyard_service.agents.definitions.source import FolderOfAgents
     from runyard_service.agents.models.base import Model
-    from runyard_service.agents.registry import Catalog
+    from runyard_service.api.services import Services
     from runyard_service.application.steps.run_context import WorkerDeps
-    from runyard_service.application.streams.follow_events import FollowedRuns
     from runyard_service.application.webhooks.deliver_webhook import Courier
     from runyard_service.application.webhooks.publish_events import Publisher
     from runyard_service.observability.spans import Span
@@ -44,262 +44,262 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Short timeouts and a few quick retries: a caller waits, and the state machine retries a step
-# anyway. The pool is for the local stack, where one process serves many invocations at once.
+# Timeouts are short and retries are quick: a caller waits, and the state machine retries a failed
+# step. The pool serves the local stack, where one process handles many invocations at once.
 _CLIENT_CONFIG = Config(
     connect_timeout=2,
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 5},
     max_pool_connections=100,
-    # A third of a call's processor time: describing boto3 and its settings in each call anew, and
-    # checking what DynamoDB checks again.
+    # The user agent and parameter checks take a third of a call's processor time. DynamoDB checks
+    # parameters itself.
     user_agent="runyard",
     parameter_validation=False,
 )
-# For the presigned posts: without these they are signed in the way that newer buckets refuse, and
-# name an address that redirects to the bucket's region.
+# Without these, boto3 signs presigned posts in a way that newer buckets reject, and names an
+# address that redirects to the bucket's region.
 S3_CONFIG = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 
 
-@lru_cache(maxsize=1)
-def connect() -> Stores:
-    """The stores of this installation."""
-    configured = settings()
-    with connecting() as session:
-        dynamodb = session.client("dynamodb", config=_CLIENT_CONFIG)
-    return Stores.create(
-        dynamodb,
-        Bucket(configured.bucket, _s3),
-        events_table=configured.events_table,
-        records_table=configured.records_table,
-    )
+class Container:
+    """The parts of this installation. Each attribute is built at first use."""
 
-
-def _s3() -> "S3Client":
-    with connecting() as session:
-        return session.client("s3", config=_CLIENT_CONFIG.merge(S3_CONFIG))
-
-
-@lru_cache(maxsize=1)
-def orchestrator() -> Orchestrator:
-    """The state machines of this installation, as far as this function is told of them."""
-    configured = settings()
-    return Orchestrator(
-        _step_functions, configured.run_state_machine_arn, configured.resume_state_machine_arn
-    )
-
-
-@lru_cache(maxsize=2)  # On one machine a process is every function, and goes on in both ways.
-def going_on(resume_state_machine_arn: str = "") -> Orchestrator:
-    """For what a machine calls: that cannot be told of it by its settings, for it is made first."""
-    return Orchestrator(_step_functions, resume_state_machine_arn=resume_state_machine_arn)
-
-
-def _step_functions() -> "SFNClient":
-    with connecting() as session:
-        return session.client("stepfunctions", config=_CLIENT_CONFIG)
-
-
-@lru_cache(maxsize=1)
-def delivery_queue() -> DeliveryQueue:
-    """The queue of deliveries to webhooks, connected at first use: most requests need none."""
-    configured = settings()
-    with connecting() as session:
-        client = session.client("sqs", config=_CLIENT_CONFIG)
-    return DeliveryQueue(
-        client,
-        configured.webhook_queue_url,
-        configured.webhook_dead_letter_queue_url,
-    )
-
-
-@lru_cache(maxsize=1)
-def retention() -> Retention:
-    """How long this installation keeps what has ended."""
-    return Retention(connect(), settings().retention_days)
-
-
-@lru_cache(maxsize=32)
-def secret(secret_id: str) -> str:
-    """A secret's text, read once per process."""
-    return _secrets().get_secret_value(SecretId=secret_id)["SecretString"]
-
-
-def _secrets() -> "SecretsManagerClient":
-    with connecting() as session:
-        return session.client("secretsmanager", config=_CLIENT_CONFIG)
-
-
-@dataclass(frozen=True)
-class Services:
-    """What the web app stands on."""
-
-    settings: Settings
-    stores: Stores
-    orchestrator: Orchestrator
-    catalog: "Catalog"
-    ticket_keys: TicketKeys
-    """What stream tickets are signed with."""
-    delivery_queue: Callable[[], DeliveryQueue] = delivery_queue
-    """Where deliveries to webhooks are put."""
+    def __init__(self) -> None:
+        self._secrets: dict[str, str] = {}
 
     @cached_property
-    def followed_runs(self) -> "FollowedRuns":
-        """The runs that this process's readers follow."""
-        from runyard_service.application.streams.follow_events import FollowedRuns
-        from runyard_service.application.streams.tail import TailPace
+    def settings(self) -> Settings:
+        """The settings of this process. Nothing reads them while a function imports its code."""
+        return settings()
 
-        pace = TailPace(self.settings.poll_min_ms / 1000, self.settings.poll_max_ms / 1000)
-        return FollowedRuns(self.stores.log, pace)
+    @cached_property
+    def stores(self) -> Stores:
+        """The stores of this installation."""
+        with connecting() as session:
+            dynamodb = session.client("dynamodb", config=_CLIENT_CONFIG)
+        return Stores.create(
+            dynamodb,
+            Bucket(self.settings.bucket, self._connect_s3),
+            events_table=self.settings.events_table,
+            records_table=self.settings.records_table,
+        )
+
+    @cached_property
+    def orchestrator(self) -> Orchestrator:
+        """The state machines that this function's settings name."""
+        return Orchestrator(
+            lambda: self._step_functions,
+            self.settings.run_state_machine_arn,
+            self.settings.resume_state_machine_arn,
+        )
+
+    def next_execution_starter(self, resume_state_machine_arn: str = "") -> Orchestrator:
+        """Return the state machines for a function that a state machine invokes.
+
+        Such a function cannot have the ARN as a setting, because CloudFormation would see a
+        circular dependency. The event carries it.
+        """
+        return Orchestrator(
+            lambda: self._step_functions, resume_state_machine_arn=resume_state_machine_arn
+        )
+
+    @cached_property
+    def delivery_queue(self) -> DeliveryQueue:
+        """The queue of webhook deliveries. Most requests do not need it."""
+        with connecting() as session:
+            client = session.client("sqs", config=_CLIENT_CONFIG)
+        return DeliveryQueue(
+            client,
+            self.settings.webhook_queue_url,
+            self.settings.webhook_dead_letter_queue_url,
+        )
+
+    @cached_property
+    def retention(self) -> Retention:
+        """The rules for deleting ended runs and inactive threads."""
+        return Retention(self.stores, self.settings.retention_days)
+
+    @cached_property
+    def services(self) -> "Services":
+        """What the API's routes use."""
+        from runyard_service.agents.registry import Catalog
+        from runyard_service.api.services import Services
+
+        published = self.settings.agents_object_key
+        return Services(
+            settings=self.settings,
+            stores=self.stores,
+            orchestrator=self.orchestrator,
+            catalog=Catalog(self.agent_bundle if published else self.agents_folder),
+            ticket_keys=TicketKeys(self._connect_secrets, self.settings.ticket_secret_id),
+            connect_delivery_queue=lambda: self.delivery_queue,
+        )
+
+    def create_app(self) -> "FastAPI":
+        """Return the API's ASGI app. It connects to AWS at its first request."""
+        from runyard_service.api.app import create_app
+
+        return create_app(lambda: self.services)
+
+    @property
+    def agents_folder(self) -> "FolderOfAgents":
+        """The agents' files on this machine."""
+        from runyard_service.agents.definitions.source import FolderOfAgents
+
+        return FolderOfAgents(Path(self.settings.agents_dir))
+
+    @cached_property
+    def agent_bundle(self) -> AgentBundle:
+        """The published agents of this installation."""
+        return AgentBundle(
+            Bucket(self.settings.bucket, self._connect_s3_for_agents),
+            key=self.settings.agents_object_key or BUNDLE_KEY,
+            refresh_seconds=self.settings.agents_refresh_seconds,
+        )
+
+    def respond_to_cloudformation(
+        self, event: Mapping[str, Any], resource_id: str
+    ) -> AbstractContextManager[None]:
+        """Return a context that reports to CloudFormation whether the work inside succeeds."""
+        from runyard_service.adapters.cloudformation import answered
+
+        return answered(event, resource_id)
+
+    @cached_property
+    def worker(self) -> "WorkerDeps":
+        """What `advance_run` needs to work on runs."""
+        from runyard_service.agents.tools.base import ToolEnvironment
+        from runyard_service.application.steps.run_context import WorkerDeps
+
+        configured, export_spans = self.settings, self._span_exporter()
+        return WorkerDeps(
+            stores=self.stores,
+            model_for=self._model_for,
+            tools=ToolEnvironment(
+                configured.agent_variables, configured.http_allowed_private_hosts, self._circuits
+            ),
+            flush_seconds=configured.delta_flush_ms / 1000,
+            reserve_seconds=configured.step_reserve_seconds,
+            project_daily_usd=configured.project_daily_usd,
+            export_spans=export_spans,
+            shows_content=(
+                export_spans is not None
+                and configured.otel_instrumentation_genai_capture_message_content
+            ),
+        )
+
+    @cached_property
+    def publisher(self) -> "Publisher":
+        """What publishes events to the event bus and to webhooks."""
+        from runyard_service.application.webhooks.publish_events import Publisher
+
+        with connecting() as session:
+            client = session.client("events", config=_CLIENT_CONFIG)
+        bus = EventBus(client, self.settings.event_bus)
+        return Publisher(self.stores, bus, self.delivery_queue)
+
+    @cached_property
+    def webhook_sender(self) -> "Courier":
+        """What sends deliveries to webhooks."""
+        from runyard_service.application.webhooks.deliver_webhook import Courier
+
+        return Courier(
+            stores=self.stores,
+            queue=self.delivery_queue,
+            timeout_seconds=self.settings.webhook_timeout_seconds,
+            pauses=self.settings.webhook_retry_seconds,
+            private_hosts=self.settings.webhook_allowed_private_hosts,
+        )
+
+    def _secret(self, secret_id: str) -> str:
+        """Return the text of a secret. A process reads each secret once."""
+        if secret_id not in self._secrets:
+            found = self._connect_secrets().get_secret_value(SecretId=secret_id)
+            self._secrets[secret_id] = found["SecretString"]
+        return self._secrets[secret_id]
+
+    @cached_property
+    def _step_functions(self) -> "SFNClient":
+        with connecting() as session:
+            return session.client("stepfunctions", config=_CLIENT_CONFIG)
+
+    def _connect_secrets(self) -> "SecretsManagerClient":
+        with connecting() as session:
+            return session.client("secretsmanager", config=_CLIENT_CONFIG)
+
+    def _connect_s3(self) -> "S3Client":
+        with connecting() as session:
+            return session.client("s3", config=_CLIENT_CONFIG.merge(S3_CONFIG))
+
+    def _connect_s3_for_agents(self) -> "S3Client":
+        # A request that has agents already waits for this, so it must fail soon.
+        quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+        with connecting() as session:
+            return session.client("s3", config=_CLIENT_CONFIG.merge(quickly))
+
+    def _span_exporter(self) -> "Callable[[Sequence[Span]], None] | None":
+        """Return what sends spans to the collector, or None without a collector."""
+        if not self.settings.otel_exporter_otlp_endpoint:
+            return None
+        from runyard_service.observability.otlp import OtlpExporter, headers_of
+
+        return OtlpExporter(
+            self.settings.otel_exporter_otlp_endpoint,
+            headers=lambda: headers_of(self._otlp_headers()),
+            resource={
+                "service.name": "runyard",
+                "deployment.environment.name": self.settings.stage,
+            },
+        )
+
+    def _otlp_headers(self) -> str:
+        secret_id = self.settings.otel_exporter_otlp_headers_secret
+        try:
+            return self._secret(secret_id) if secret_id else ""
+        except (ClientError, BotoCoreError):
+            # The collector then rejects the spans. Runs do not depend on it.
+            _log.exception("headers of the collector not read")
+            return ""
+
+    @cached_property
+    def _circuits(self) -> "Circuits":
+        """The circuit breakers of this process, for providers and tools."""
+        from runyard_service.outbound.circuit_breaker import Circuits
+
+        return Circuits()
+
+    def _model_for(self, snapshot: "Snapshot") -> "Model":
+        from runyard_service.agents.models.circuit_breaker_model import GuardedModel
+        from runyard_service.agents.models.factory import model_for
+
+        route = snapshot.route
+        api_key = None
+        if route.api_key_secret:
+            api_key = self._secret(route.api_key_secret)
+        elif route.api_key_variable:
+            api_key = os.environ.get(route.api_key_variable)
+        model = model_for(route, snapshot.script, api_key)
+        if route.provider == "scripted":
+            return model  # Its script decides when it fails, so other runs are not affected.
+        # A provider is often overloaded for one of its models only.
+        name = f"{route.model} at {route.base_url or route.region or 'its own address'}"
+        return GuardedModel(model, self._circuits.of(name))
 
 
 @lru_cache(maxsize=1)
-def services() -> Services:
-    """What the web app stands on, of this installation."""
-    from runyard_service.agents.registry import Catalog
-
-    configured = settings()
-    return Services(
-        settings=configured,
-        stores=connect(),
-        orchestrator=orchestrator(),
-        catalog=Catalog(agent_bundle() if configured.agents_object_key else agents_folder()),
-        ticket_keys=TicketKeys(_secrets, configured.ticket_secret_id),
-    )
-
-
-def agents_folder() -> "FolderOfAgents":
-    """The agents' files on this machine: the ones to publish, or to read where none are."""
-    from runyard_service.agents.definitions.source import FolderOfAgents
-
-    return FolderOfAgents(Path(settings().agents_dir))
-
-
-@lru_cache(maxsize=1)
-def agent_bundle() -> AgentBundle:
-    """The published agents of this installation."""
-    configured = settings()
-    return AgentBundle(
-        Bucket(configured.bucket, _s3_for_agents),
-        key=configured.agents_object_key or BUNDLE_KEY,
-        refresh_seconds=configured.agents_refresh_seconds,
-    )
-
-
-def _s3_for_agents() -> "S3Client":
-    # Asked for in the middle of a request, which has agents already, if perhaps not the newest.
-    quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
-    with connecting() as session:
-        return session.client("s3", config=_CLIENT_CONFIG.merge(quickly))
+def container() -> Container:
+    """Return this process's container."""
+    return Container()
 
 
 def preload_models() -> None:
     """Import, while the function starts, what its first run would have to wait for.
 
-    A function that starts has a whole processor of Lambda's, for ten seconds and whatever its
-    memory; one that runs has the share that its memory buys (Serverless Land, "Effectively running
-    Java on Serverless"). Elsewhere there is nothing to gain, and `preload_providers` is empty.
+    A function that starts has a whole processor for ten seconds, whatever its memory. Later it has
+    the share that its memory buys (Serverless Land, "Effectively running Java on Serverless").
+    Elsewhere there is nothing to gain, and `preload_providers` is empty.
     """
     if providers := Settings.from_environment().preload_providers:
         from runyard_service.agents.models.provider_clients import preload
 
         preload(providers)
-
-
-@lru_cache(maxsize=1)
-def worker() -> "WorkerDeps":
-    """What carries runs, of this installation."""
-    from runyard_service.agents.tools.base import ToolEnvironment
-    from runyard_service.application.steps.run_context import WorkerDeps
-
-    configured, export_spans = settings(), _span_exporter()
-    return WorkerDeps(
-        stores=connect(),
-        model_for=_model_for,
-        tools=ToolEnvironment(
-            configured.agent_variables, configured.http_allowed_private_hosts, _circuits()
-        ),
-        flush_seconds=configured.delta_flush_ms / 1000,
-        reserve_seconds=configured.step_reserve_seconds,
-        project_daily_usd=configured.project_daily_usd,
-        export_spans=export_spans,
-        shows_content=(
-            export_spans is not None
-            and configured.otel_instrumentation_genai_capture_message_content
-        ),
-    )
-
-
-def _span_exporter() -> "Callable[[Sequence[Span]], None] | None":
-    """Where spans go, if anybody wants them."""
-    configured = settings()
-    if not configured.otel_exporter_otlp_endpoint:
-        return None
-    from runyard_service.observability.otlp import OtlpExporter, headers_of
-
-    return OtlpExporter(
-        configured.otel_exporter_otlp_endpoint,
-        headers=lambda: headers_of(_otlp_headers()),
-        resource={"service.name": "runyard", "deployment.environment.name": configured.stage},
-    )
-
-
-def _otlp_headers() -> str:
-    secret_id = settings().otel_exporter_otlp_headers_secret
-    try:
-        return secret(secret_id) if secret_id else ""
-    except (ClientError, BotoCoreError):
-        # The collector refuses what comes without, and no run is the worse for it.
-        _log.exception("headers of the collector not read")
-        return ""
-
-
-@lru_cache(maxsize=1)
-def publisher() -> "Publisher":
-    """What tells of events, of this installation."""
-    from runyard_service.application.webhooks.publish_events import Publisher
-
-    with connecting() as session:
-        client = session.client("events", config=_CLIENT_CONFIG)
-    return Publisher(connect(), EventBus(client, settings().event_bus), delivery_queue())
-
-
-@lru_cache(maxsize=1)
-def courier() -> "Courier":
-    """What delivers to webhooks, of this installation."""
-    from runyard_service.application.webhooks.deliver_webhook import Courier
-
-    configured = settings()
-    return Courier(
-        stores=connect(),
-        queue=delivery_queue(),
-        timeout_seconds=configured.webhook_timeout_seconds,
-        pauses=configured.webhook_retry_seconds,
-        private_hosts=configured.webhook_allowed_private_hosts,
-    )
-
-
-@lru_cache(maxsize=1)
-def _circuits() -> "Circuits":
-    """What this process knows of providers and tools that fail."""
-    from runyard_service.outbound.circuit_breaker import Circuits
-
-    return Circuits()
-
-
-def _model_for(snapshot: "Snapshot") -> "Model":
-    from runyard_service.agents.models.circuit_breaker_model import GuardedModel
-    from runyard_service.agents.models.factory import model_for
-
-    route = snapshot.route
-    api_key = None
-    if route.api_key_secret:
-        api_key = secret(route.api_key_secret)
-    elif route.api_key_variable:
-        api_key = os.environ.get(route.api_key_variable)
-    model = model_for(route, snapshot.script, api_key)
-    if route.provider == "scripted":
-        return model  # It fails because its script says so, for nobody else.
-    # Where a provider is overloaded, it often is so for one of its models.
-    name = f"{route.model} at {route.base_url or route.region or 'its own address'}"
-    return GuardedModel(model, _circuits().of(name))

@@ -93,9 +93,9 @@ def open_stores(stack: str | None) -> Iterator["Stores"]:
                 "BUCKET": physical_id(stack, "Bucket"),
             }
         if os.environ.get("EVENTS_TABLE"):
-            from runyard_service.container import connect
+            from runyard_service.container import container
 
-            yield connect()
+            yield container().stores
             return
         with open_local_stores(must_exist=True) as stores:
             yield stores

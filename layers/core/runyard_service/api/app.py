@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,19 +15,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 from starlette.types import ASGIApp, Scope
 
-from runyard_service import container
+from runyard_service.api import runs as runs_api
+from runyard_service.api import threads as threads_api
 from runyard_service.api.auth import PROJECT_HEADER
-from runyard_service.api.error_handlers import failure, refusal
+from runyard_service.api.errors import error_response, status_response
 from runyard_service.api.idempotency import REPLAYED_HEADER
 from runyard_service.api.openapi import document_with
 from runyard_service.api.rate_limits import RateLimits
 from runyard_service.api.request_ids import RequestIds
-from runyard_service.api.runs import routes as runs_api
+from runyard_service.api.services import Services
 from runyard_service.api.stream_endpoint import StreamDoor
-from runyard_service.api.threads import routes as threads_api
 from runyard_service.api.threads.root_paths import BASE_PATH, ThreadsAtRoot
 from runyard_service.domain.errors import DefinitionError, RequestError, RetryableError
-from runyard_service.settings import Settings, settings
 
 _log = logging.getLogger(__name__)
 
@@ -43,19 +42,19 @@ CORS_RESPONSE_HEADERS = [
 ]
 
 
-def create_app(services: container.Services | None = None) -> FastAPI:
-    """The app over these services; by default over this process's own, connected at first use."""
+def create_app(services_factory: Callable[[], Services]) -> FastAPI:
+    """Return the app. It calls `services_factory` at its first request and at each later one."""
     app = FastAPI(title="Runyard", version="0.1.0", lifespan=_lifespan, redoc_url=None)
     app.router.redirect_slashes = False
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
-    app.state.services = services
+    app.state.services_factory = services_factory
     app.state.rate_limits = RateLimits()
     # Within the next, so that it sees a request under the path of the API that it belongs to.
-    app.add_middleware(_of_its_door, configured=services.settings if services else None)
+    app.add_middleware(_of_its_door, services_factory=services_factory)
     app.add_middleware(ThreadsAtRoot)
     app.add_middleware(RequestIds, failed=_unexpected)
     # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
-    app.add_middleware(_with_cors, configured=services.settings if services else None)
+    app.add_middleware(_with_cors, services_factory=services_factory)
     # Prefixes are given here: to a router that has its own, all of its routes are made twice.
     app.include_router(runs_api.router, prefix="/v1")
     app.include_router(threads_api.router, prefix=f"{BASE_PATH}/v1")
@@ -66,17 +65,17 @@ def create_app(services: container.Services | None = None) -> FastAPI:
     return app
 
 
-def _of_its_door(app: ASGIApp, configured: Settings | None) -> ASGIApp:
+def _of_its_door(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
     """The app, or as much of it as the streaming door takes. Called at the first request."""
-    return StreamDoor(app) if (configured or settings()).endpoint == "stream" else app
+    return StreamDoor(app) if services_factory().settings.endpoint == "stream" else app
 
 
-def _with_cors(app: ASGIApp, configured: Settings | None) -> ASGIApp:
+def _with_cors(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
     """The app with CORS where it is this door's part; on AWS both doors are given it in front.
 
     Called at the first request, so that nothing is read from the environment before.
     """
-    origin = (configured or settings()).cors_origin
+    origin = services_factory().settings.cors_origin
     if not origin:
         return app
     return CORSMiddleware(
@@ -99,7 +98,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _read_agents(app: FastAPI) -> None:
     """Have the agents in hand before the first request, and before anybody changes their files."""
-    services: container.Services = app.state.services or container.services()
+    services: Services = app.state.services_factory()
     try:
         services.catalog.agent(services.settings.default_agent)
     except (DefinitionError, RetryableError) as error:
@@ -107,24 +106,28 @@ def _read_agents(app: FastAPI) -> None:
 
 
 def _unexpected(scope: Scope) -> ASGIApp:
-    return failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return status_response(scope, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return refusal(request.scope, error)
+    return error_response(request.scope, error)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     _log.error("store unavailable", exc_info=error)
-    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
+    return status_response(
+        request.scope, HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": "1"}
+    )
 
 
 async def _no_agent(request: Request, error: Exception) -> Response:
     # What is wrong with the agent's files is for those who run the service, not for its callers.
     _log.error("agent not available: %s", error)
     details = {"agent": "is not available; the service's log says why"}
-    return failure(request.scope, HTTPStatus.SERVICE_UNAVAILABLE, details, {"Retry-After": "1"})
+    return status_response(
+        request.scope, HTTPStatus.SERVICE_UNAVAILABLE, details, {"Retry-After": "1"}
+    )
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -133,7 +136,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
-    return failure(request.scope, HTTPStatus(error.status_code), headers=headers)
+    return status_response(request.scope, HTTPStatus(error.status_code), headers=headers)
 
 
 def _methods_of(request: Request) -> set[str]:
@@ -147,6 +150,6 @@ def _methods_of(request: Request) -> set[str]:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    services: container.Services = app.state.services or container.services()
+    services: Services = app.state.services_factory()
     agent = services.catalog.agent(services.settings.default_agent)
     return document_with(agent.definition.input_schema)

@@ -12,7 +12,7 @@ from runyard_service.adapters.dynamodb.access_keys import AccessKey, Scope
 from runyard_service.adapters.run_deletion import DeletedRun
 from runyard_service.api import tickets
 from runyard_service.api.rate_limits import RateLimits
-from runyard_service.container import Services
+from runyard_service.api.services import Services
 from runyard_service.domain.errors import (
     ForbiddenError,
     InvalidRequestError,

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from runyard_service import container
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import authorized
-from runyard_service.container import Services
+from runyard_service.api.services import Services
 
 
 def _services(request: Request) -> Services:
-    return request.app.state.services or container.services()
+    services: Services = request.app.state.services_factory()
+    return services
 
 
 async def _reader(request: Request, services: "Uses") -> AccessKey:

@@ -5,7 +5,8 @@ What the guarantee rests on, and each crash point, stands in
 again, it is the same run's stream from its first event.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,8 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.adapters.dynamodb.idempotency import HEADER, Answer, Claim, fingerprint_of
-from runyard_service.container import Services
+from runyard_service.adapters.dynamodb.idempotency import (
+    HEADER,
+    Answer,
+    Claim,
+    Idempotency,
+    fingerprint_of,
+)
+from runyard_service.api.services import Services
 from runyard_service.domain.errors import InvalidRequestError
 
 REPLAYED_HEADER = "Idempotency-Replayed"
@@ -23,34 +30,62 @@ MAX_LENGTH = 255
 _KEPT_HEADERS = ("Location", "X-Run-Id")
 
 
-async def once(
-    request: Request,
-    services: Services,
-    key: AccessKey,
-    content: Mapping[str, Any],
-    answer: Callable[[Claim | None], Awaitable[Response]],
-) -> Response:
-    """The response to a request that may carry an Idempotency-Key.
+@dataclass(frozen=True)
+class RequestClaim:
+    """What `claim_idempotency` returns. Without an Idempotency-Key, it claims nothing."""
 
-    `content` is what is asked, as JSON values; `answer` does it, and is given the claim, which has
-    the id of the run that it may start (None without a key). It may be called again for the same
-    id. Raises InvalidRequestError for a key that is none, ConflictError for one that another
-    request has.
+    idempotency: Idempotency
+    record: Claim | None = None
+
+    @property
+    def stored_response(self) -> Response | None:
+        """The response to the first such request, or None if this one must be processed."""
+        if self.record is None or self.record.answer is None:
+            return None
+        return _with_replay_header(_response(self.record.answer), self.record)
+
+    @property
+    def id(self) -> str | None:
+        """The id for what the request creates, the same for each retry."""
+        return self.record.id if self.record else None
+
+    @property
+    def digest(self) -> str:
+        """The name of the record; empty without an Idempotency-Key."""
+        return self.record.digest if self.record else ""
+
+
+async def claim_idempotency(
+    request: Request, services: Services, key: AccessKey, content: Mapping[str, Any]
+) -> RequestClaim:
+    """Claim the request's Idempotency-Key, if it has one.
+
+    `content` is the request as JSON values. A caller returns `stored_response` if there is one.
+    Otherwise it processes the request, and passes its response to `store_response`. A retry may
+    process the request again under the same id. Raises InvalidRequestError for an invalid key, and
+    ConflictError for a key that another request has used.
     """
+    idempotency = services.stores.idempotency
     name = _name(request)
     if name is None:
-        return await answer(None)
+        return RequestClaim(idempotency)
     asked = fingerprint_of(request.method, request.url.path, key.agent, content)
-    idempotency = services.stores.idempotency
-    claim = await run_in_threadpool(idempotency.claim, key.project_id, name, asked)
-    if claim.answer is not None:
-        return _marked(_response(claim.answer), claim)
-    response = await answer(claim)
-    if (given := _answer_of(response)) is not None:
-        counts = await run_in_threadpool(idempotency.keep_answer, claim, given)
-        if counts != given:
+    record = await run_in_threadpool(idempotency.claim, key.project_id, name, asked)
+    return RequestClaim(idempotency, record)
+
+
+async def store_response(claim: RequestClaim, response: Response) -> Response:
+    """Store the response under the claim, and return what the caller gets.
+
+    That is the response of a concurrent retry if it was stored first.
+    """
+    if claim.record is None:
+        return response
+    if (answer := _answer_of(response)) is not None:
+        counts = await run_in_threadpool(claim.idempotency.keep_answer, claim.record, answer)
+        if counts != answer:
             response = _response(counts)
-    return _marked(response, claim)
+    return _with_replay_header(response, claim.record)
 
 
 def _name(request: Request) -> str | None:
@@ -80,7 +115,7 @@ def _response(answer: Answer) -> Response:
     )
 
 
-def _marked(response: Response, claim: Claim) -> Response:
+def _with_replay_header(response: Response, claim: Claim) -> Response:
     if not claim.is_first:
         response.headers[REPLAYED_HEADER] = "true"
     return response

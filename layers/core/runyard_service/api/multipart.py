@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
-from runyard_service.api.bodies import MAX_BODY_BYTES, drain, refuse_unsound
+from runyard_service.api.http import MAX_BODY_BYTES, drain, refuse_unsound
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
 # Nothing here takes more than a handful of text parts. Of files there may be more than a run takes,

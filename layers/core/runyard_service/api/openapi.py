@@ -1,8 +1,8 @@
-"""The service's OpenAPI document, served at `/openapi.json`: written by hand, a part for each API.
+"""The service's OpenAPI document, served at `/openapi.json`.
 
-What a run's `input` must be, the agent says: the document that is served has the schema of the
-default agent. `python -m runyard_service.api.openapi` prints the document without;
-`openapi.json` in the repository is what it printed last.
+`openapi.yaml` has what all resources share. Each resource has a YAML file next to its router.
+`document_with` adds the input schema of the default agent. `python -m runyard_service.api.openapi`
+prints the document without it, as `openapi.json` in the repository.
 """
 
 import json
@@ -13,30 +13,38 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+_FOLDER = Path(__file__).parent
+
 
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
-    """The document as data."""
-    whole, threads = _part("runs"), _part("threads")
-    whole["tags"] += threads["tags"]
-    whole["paths"] |= threads["paths"]
-    for kind, parts in threads["components"].items():
-        assert parts.keys().isdisjoint(whole["components"][kind]), "a name stands for one thing"
-        whole["components"][kind] |= parts
+    """Return the document as data. Raises ValueError if two files define the same name."""
+    whole = _read(_FOLDER / "openapi.yaml")
+    for file in sorted(_FOLDER.glob("*/*.yaml")):
+        part = _read(file)
+        whole["tags"] += part.get("tags", [])
+        _add(whole["paths"], part.get("paths", {}))
+        for kind, components in part.get("components", {}).items():
+            _add(whole["components"].setdefault(kind, {}), components)
     return whole
 
 
-def _part(api: str) -> dict[str, Any]:
-    import yaml  # Few ask for the document, and a cold start would wait for it.
+def _add(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
+    if twice := whole.keys() & part.keys():
+        raise ValueError(f"defined twice: {', '.join(sorted(twice))}")
+    whole |= part
 
-    text = (Path(__file__).parent / api / "openapi.yaml").read_text(encoding="utf-8")
+
+def _read(file: Path) -> dict[str, Any]:
+    import yaml  # Few requests need the document, and every cold start would wait for this.
+
     # Through JSON: YAML's anchors would otherwise be shared objects that a reader could change.
-    loaded: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
+    loaded: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(file.read_text("utf-8"))))
     return loaded
 
 
 def document_with(input_schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of a service whose default agent takes this input."""
+    """Return the document of a service whose default agent takes this input."""
     served = deepcopy(document())
     schemas = served["components"]["schemas"]
     schemas["Input"] = {**schemas["Input"], **input_schema}

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runyard_service.api.error_handlers import failure
+from runyard_service.api.errors import status_response
 
 # Everything that is read, the preflight of a page among it.
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -43,5 +43,5 @@ class StreamDoor:
         """Handle one request."""
         if scope["type"] != "http" or is_taken(scope["method"], scope["path"]):
             return await self._app(scope, receive, send)
-        answer = failure(scope, HTTPStatus.MISDIRECTED_REQUEST, _ELSEWHERE)
+        answer = status_response(scope, HTTPStatus.MISDIRECTED_REQUEST, _ELSEWHERE)
         return await answer(scope, receive, send)

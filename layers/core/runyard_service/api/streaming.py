@@ -1,12 +1,14 @@
-"""A run's stream: through this door, or by the way to the one that can stream.
+"""A run's stream and its cancel, which both APIs have.
 
-Both APIs have one, under paths and with words of their own; where it begins, and what there is to
-do where nothing is left of it, is the same.
+Both APIs stream under their own paths and in their own words. The cursor, the end of an ended run,
+and the redirect to the endpoint that can stream are the same.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
@@ -14,8 +16,9 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api import tickets
 from runyard_service.api.auth import ticket_of
+from runyard_service.api.services import Services
 from runyard_service.api.sse import StreamShape, event_stream
-from runyard_service.container import Services
+from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.runs import Run
 
@@ -121,3 +124,15 @@ def _sequence(name: str, text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
         raise InvalidRequestError({name: "must be an integer of at least 0"})
     return int(text)
+
+
+async def canceled(
+    services: Services, run: Run, requested_by: str, remarks: Mapping[str, Any] | None = None
+) -> None:
+    """End the run as canceled; one that has ended stays as it is."""
+    # Also one that is canceled: its execution may not have been stopped.
+    if run.status not in ("completed", "failed"):
+        await asyncio.to_thread(
+            cancel_run, services.stores, services.orchestrator, run.id, requested_by, remarks
+        )
+        services.followed_runs.wake(run.id)

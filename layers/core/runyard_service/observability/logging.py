@@ -2,8 +2,8 @@
 
 Never logged: prompts, replies, tool arguments, answers, tokens, keys; so never a whole event.
 Measures go out as lines in CloudWatch's embedded metric format: a metric costs no call, cannot
-delay or fail anything, and needs no flush, also where no handler ends (a stream). Importing this
-module sets it all up for the process.
+delay or fail anything, and needs no flush, also where no handler ends (a stream). Each handler
+calls `configure_observability` while its function starts.
 """
 
 import json
@@ -95,8 +95,18 @@ def invocation(handler: _AnyHandler) -> _AnyHandler:
     return logger.inject_lambda_context(observed, clear_state=True)  # type: ignore[return-value]
 
 
-# Modules log through the standard library under their own names below `runyard_service`: they are
-# children of this logger.
-for _handler in logger.handlers:
-    _handler.addFilter(_with_keys)
-metrics.tell_to(_write)
+def configure_observability() -> None:
+    """Add the log context to the lines of this process, and write its metrics as log lines.
+
+    Modules log through the standard library under their own names below `runyard_service`, so
+    their loggers are children of `logger`. A second call changes nothing.
+    """
+    for handler in logger.handlers:
+        handler.addFilter(_with_keys)
+    metrics.tell_to(_write)
+
+
+def log_server_as_json() -> None:
+    """Write uvicorn's own lines as JSON, like the lines of this process."""
+    server = logging.getLogger("uvicorn")
+    server.handlers, server.propagate = logger.handlers, False

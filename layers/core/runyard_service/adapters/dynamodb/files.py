@@ -6,6 +6,8 @@ to its place, so that what a run was given does not change when the owner upload
 """
 
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -19,7 +21,7 @@ from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.content_types import HEAD_BYTES, safe_name, type_of
-from runyard_service.domain.errors import RunyardError
+from runyard_service.domain.errors import InvalidRequestError, RunyardError
 from runyard_service.domain.ids import is_id, new_id
 
 MAX_FILE_BYTES = 128 * 1024 * 1024
@@ -31,6 +33,10 @@ PENDING_SECONDS = 86_400
 _TRANSFER = TransferConfig(use_threads=False)
 # Without s3:ListBucket, S3 says 403 of an object that is not there.
 _NOT_THERE = frozenset({"403", "404", "NoSuchKey", "AccessDenied", "PreconditionFailed"})
+
+
+# At once: the first use of a large file copies it, which takes S3 a second or more.
+_CONCURRENT_CHECKS = 10
 
 
 class UnusableFileError(RunyardError):
@@ -60,6 +66,14 @@ class NewFile:
     name: str
     mime_type: str | None
     body: BinaryIO
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of a new run: their ids, and the changes that count the run as their user."""
+
+    ids: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,37 @@ class Files:
             # Another first use was faster, and found the same.
             return self.ready(project_id, file_id)
         return file.model_copy(update=fields)
+
+    def resolve(
+        self, project_id: str, file_ids: Sequence[str], uploads: Sequence[NewFile]
+    ) -> RunFiles:
+        """Return the files of a new run: those that it names, each once, and its uploads, stored.
+
+        Raises InvalidRequestError, and stores nothing, if a named file cannot be used. The error
+        names each such file.
+        """
+        ids = list(dict.fromkeys(file_ids))
+        if issues := self._issues_by_id(project_id, ids):
+            raise InvalidRequestError(
+                {f"file_ids.{n}": issues[id_] for n, id_ in enumerate(file_ids) if id_ in issues}
+            )
+        ids += [self.keep(project_id, upload).id for upload in uploads]
+        changes = tuple(self.use_change(project_id, file_id) for file_id in ids)
+        return RunFiles(tuple(ids), changes)
+
+    def _issues_by_id(self, project_id: str, file_ids: Sequence[str]) -> dict[str, str]:
+        def check(file_id: str) -> str | None:
+            try:
+                self.ready(project_id, file_id)
+            except UnusableFileError as error:
+                return str(error)
+            return None
+
+        if not file_ids:
+            return {}
+        with ThreadPoolExecutor(_CONCURRENT_CHECKS) as threads:
+            found = zip(file_ids, threads.map(check, file_ids), strict=True)
+            return {file_id: issue for file_id, issue in found if issue}
 
     def use_change(self, project_id: str, file_id: str, by: int = 1) -> Change:
         """One run more uses the file, or with -1 one fewer."""

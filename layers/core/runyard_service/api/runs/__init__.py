@@ -1,1 +1,29 @@
 """The Runs API, served under `/v1`."""
+
+from fastapi import APIRouter, Response
+
+from runyard_service.api.http import JsonResponse
+from runyard_service.api.runs import (
+    events,
+    export,
+    files,
+    input_requests,
+    list_runs,
+    runs,
+    webhooks,
+)
+
+router = APIRouter()
+router.include_router(runs.router)
+router.include_router(events.router)
+router.include_router(export.router)
+router.include_router(list_runs.router)
+router.include_router(input_requests.router)
+router.include_router(files.router)
+router.include_router(webhooks.router)
+
+
+@router.get("/health")
+async def health() -> Response:
+    """The service answers."""
+    return JsonResponse({"status": "ok"})

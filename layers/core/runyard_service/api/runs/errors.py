@@ -6,8 +6,6 @@ No stack trace and no library's own words ever leave: `details` are always ours.
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from runyard_service.api.errors import headers_of, shortened
-from runyard_service.api.json_response import JsonResponse
 from runyard_service.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -40,24 +38,23 @@ _CODES: Mapping[HTTPStatus, str] = {
 _PHRASES: Mapping[HTTPStatus, str] = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Payload Too Large"}
 
 
-def problem(
-    status: HTTPStatus,
-    details: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> JsonResponse:
-    """`{"error": {code, message, details?}}` with the status's own code and phrase."""
+def error_body(
+    error: RequestError, details: Mapping[str, str]
+) -> tuple[HTTPStatus, dict[str, object]]:
+    """Return status and body for the error."""
+    status = _status_of(error)
+    return status, status_body(status, details)
+
+
+def status_body(status: HTTPStatus, details: Mapping[str, str]) -> dict[str, object]:
+    """Return `{"error": {code, message, details?}}`, with code and message of the status."""
     error: dict[str, object] = {
         "code": _CODES.get(status, status.name.lower()),
         "message": _PHRASES.get(status, status.phrase),
     }
     if details:
-        error["details"] = shortened(details)
-    return JsonResponse({"error": error}, status, headers=dict(headers or {}))
-
-
-def problem_of(error: RequestError) -> JsonResponse:
-    """The response to a request that cannot be served."""
-    return problem(_status_of(error), error.details, headers_of(error))
+        error["details"] = details
+    return {"error": error}
 
 
 def _status_of(error: RequestError) -> HTTPStatus:

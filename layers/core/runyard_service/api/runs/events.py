@@ -7,11 +7,11 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api.auth import run_of, run_to_stream
 from runyard_service.api.dependencies import Reader, RunId, Uses
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse
 from runyard_service.api.runs.paging import Page, page_of
+from runyard_service.api.services import Services
 from runyard_service.api.sse import StreamShape
 from runyard_service.api.streaming import StreamRoute, resumed_stream, ticket_view
-from runyard_service.container import Services
 
 router = APIRouter()
 

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.stores import Stores
 from runyard_service.api.auth import run_to_export, ticket_of
 from runyard_service.api.dependencies import RunId, Uses
-from runyard_service.api.runs.schemas import request_view, run_view
+from runyard_service.api.runs.views import request_view, run_view
 from runyard_service.api.streaming import sent_on
 from runyard_service.domain.errors import NotFoundError
 from runyard_service.domain.runs import Run

@@ -15,9 +15,14 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, File, NewFile
 from runyard_service.api.auth import authorized
-from runyard_service.api.bodies import MAX_BODY_BYTES, parsed_body, parsed_json, validated
 from runyard_service.api.dependencies import Uses
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import (
+    MAX_BODY_BYTES,
+    JsonResponse,
+    parsed_body,
+    parsed_json,
+    validated,
+)
 from runyard_service.api.multipart import WAY_OUT, Form, is_multipart, multipart_form
 from runyard_service.api.runs.schemas import MAX_FILES, CreateFile, CreateRun
 from runyard_service.domain.content_types import clean_type, safe_name

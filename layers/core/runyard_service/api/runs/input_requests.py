@@ -6,11 +6,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api.dependencies import Reader, Uses
-from runyard_service.api.json_response import JsonResponse
-from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.http import JsonResponse, faults_of_names
 from runyard_service.api.runs.paging import Page, page_of
-from runyard_service.api.runs.schemas import request_view
-from runyard_service.container import Services
+from runyard_service.api.runs.views import request_view
+from runyard_service.api.services import Services
 
 router = APIRouter()
 

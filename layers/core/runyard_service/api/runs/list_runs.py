@@ -13,11 +13,10 @@ from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     RunFilter,
 )
 from runyard_service.api.dependencies import Reader, Uses
-from runyard_service.api.json_response import JsonResponse
-from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.http import JsonResponse, faults_of_names
 from runyard_service.api.runs.paging import Page, page_of
-from runyard_service.api.runs.schemas import run_view
-from runyard_service.container import Services
+from runyard_service.api.runs.views import run_view
+from runyard_service.api.services import Services
 from runyard_service.domain.ids import is_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run

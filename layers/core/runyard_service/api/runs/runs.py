@@ -1,8 +1,9 @@
 """`/v1/runs`: start a run, look at it, answer it, cancel it."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from functools import partial
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 
@@ -11,36 +12,30 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import NewFile
-from runyard_service.adapters.dynamodb.idempotency import HEADER, Claim
+from runyard_service.adapters.dynamodb.idempotency import HEADER
 from runyard_service.api.auth import run_of, run_to_delete
-from runyard_service.api.bodies import parsed_body, validated
-from runyard_service.api.cancels import canceled
 from runyard_service.api.dependencies import Reader, RunId, Uses, Writer
-from runyard_service.api.idempotency import once
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse, parsed_body, validated
+from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.request_ids import trace_id_of
 from runyard_service.api.runs.events import STREAM
 from runyard_service.api.runs.files import create_body, fingerprint_of
-from runyard_service.api.runs.schemas import (
-    ApprovalInput,
-    CreateRun,
-    FeedbackInput,
-    RunInput,
-    run_view,
-)
-from runyard_service.api.runs.waiting import wait_until_settled
+from runyard_service.api.runs.schemas import ApprovalInput, CreateRun, FeedbackInput, RunInput
+from runyard_service.api.runs.views import run_view
+from runyard_service.api.services import Services
 from runyard_service.api.sse import StreamShape
-from runyard_service.api.streaming import stream_answer
+from runyard_service.api.streaming import canceled, stream_answer
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.container import Services
 from runyard_service.domain.errors import NotFoundError
+from runyard_service.domain.events import TERMINAL_TYPES, line_type
 from runyard_service.domain.runs import ENDED, Run
 
 router = APIRouter()
 
 _SETTLED = {"awaiting_input", *ENDED}
+_SETTLING = {"run.paused", *TERMINAL_TYPES}
 
 
 @router.post("/runs")
@@ -48,32 +43,37 @@ async def create_run(request: Request, services: Uses, key: Writer) -> Response:
     """Start a run: synchronous, in the background, or followed as a stream."""
     async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
         # It reads the files: only where somebody asks for it.
-        is_kept = HEADER in request.headers
-        asked = await run_in_threadpool(fingerprint_of, body, uploads) if is_kept else {}
-        answer = partial(_create, services, key, body, uploads, trace_id_of(request.scope))
-        return await once(request, services, key, asked, answer)
+        has_key = HEADER in request.headers
+        content = await run_in_threadpool(fingerprint_of, body, uploads) if has_key else {}
+        claim = await claim_idempotency(request, services, key, content)
+        if (stored := claim.stored_response) is not None:
+            return stored
+        trace_id = trace_id_of(request.scope)
+        run = await run_in_threadpool(_start, services, key, body, uploads, trace_id, claim)
+        return await store_response(claim, await _created_response(services, run, body))
 
 
-async def _create(
-    services: Services,
-    key: AccessKey,
-    body: CreateRun,
-    uploads: Sequence[NewFile],
-    trace_id: str,
-    claim: Claim | None,
-) -> Response:
-    run = await run_in_threadpool(_start, services, key, body, uploads, trace_id, claim)
+async def _created_response(services: Services, run: Run, body: CreateRun) -> Response:
     location = {"Location": f"/v1/runs/{run.id}"}
     if body.background:
         return JsonResponse({"data": run_view(run)}, HTTPStatus.ACCEPTED, headers=location)
     if body.stream:
         headers = {"Location": f"/v1/runs/{run.id}/stream", "X-Run-Id": run.id}
         return await stream_answer(services, run.id, STREAM, StreamShape(), headers=headers)
-    await wait_until_settled(services, run.id)
+    await _wait_until_settled(services, run.id)
     view = await _shown(services, run.id)
     if view["status"] in _SETTLED:
         return JsonResponse({"data": view})
     return JsonResponse({"data": view}, HTTPStatus.ACCEPTED, headers=location)
+
+
+async def _wait_until_settled(services: Services, run_id: str) -> None:
+    """Return when the run has ended or waits for a person, at the latest after the limit."""
+    until = time.monotonic() + services.settings.sync_wait_seconds
+    async with aclosing(services.followed_runs.follow(run_id, 0, until)) as batches:
+        async for batch in batches:
+            if batch is not None and line_type(batch.lines[-1]) in _SETTLING:
+                return
 
 
 def _start(
@@ -82,7 +82,7 @@ def _start(
     body: CreateRun,
     uploads: Sequence[NewFile],
     trace_id: str,
-    claim: Claim | None,
+    claim: RequestClaim,
 ) -> Run:
     snapshot = services.catalog.agent(key.agent or services.settings.default_agent)
     wanted = NewRun(
@@ -93,8 +93,8 @@ def _start(
         session_id=str(body.session_id) if body.session_id else None,
         file_ids=body.file_ids,
         uploads=uploads,
-        run_id=claim.id if claim else None,
-        idempotency_digest=claim.digest if claim else "",
+        run_id=claim.id,
+        idempotency_digest=claim.digest,
         author=key.author,
         trace_id=trace_id,
         max_live_runs=services.settings.project_max_active_runs,
@@ -141,14 +141,14 @@ async def send_input(run_id: RunId, request: Request, services: Uses, key: Write
     )
     answer = validated(body.model_dump(), shape).answer()
 
-    async def submit(_: Claim | None) -> Response:
-        await asyncio.to_thread(
-            submit_input, services.stores, services.orchestrator, run.id, answer, key.id
-        )
-        services.followed_runs.wake(run.id)
-        return JsonResponse({"message": "ok"})
-
-    return await once(request, services, key, body.model_dump(mode="json"), submit)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
+    await asyncio.to_thread(
+        submit_input, services.stores, services.orchestrator, run.id, answer, key.id
+    )
+    services.followed_runs.wake(run.id)
+    return await store_response(claim, JsonResponse({"message": "ok"}))
 
 
 @router.post("/runs/{run_id}/cancel")
@@ -156,8 +156,8 @@ async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -
     """End the run as canceled; a run that has ended stays as it is."""
     run = await run_of(services, key, run_id)
 
-    async def end(_: Claim | None) -> Response:
-        await canceled(services, run, key.id)
-        return JsonResponse({"message": "canceled"})
-
-    return await once(request, services, key, {}, end)
+    claim = await claim_idempotency(request, services, key, {})
+    if (stored := claim.stored_response) is not None:
+        return stored
+    await canceled(services, run, key.id)
+    return await store_response(claim, JsonResponse({"message": "canceled"}))

@@ -1,19 +1,21 @@
-"""The Runs API's shapes: what comes in, with nothing unknown in it, and what goes out."""
+"""What the Runs API receives: bodies without unknown fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
-from runyard_service.api.bodies import Body, WholeNumber
+from runyard_service.api.http import Body, WholeNumber
+from runyard_service.application.webhooks.webhook_urls import MAX_URL_LENGTH
 from runyard_service.domain.content_types import clean_type
-from runyard_service.domain.input_requests import Answer, InputRequest
-from runyard_service.domain.runs import Run, shown_usage
-from runyard_service.domain.threads import Message
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.webhooks import EVERYTHING, is_pattern
 
 MAX_FILES = 20
+MAX_EVENTS = 20
+MAX_OVERLAP_HOURS = 168
 
 
 class CreateRun(Body):
@@ -102,51 +104,50 @@ class RunInput(Body):
     data: Mapping[str, Any]
 
 
-def run_view(
-    run: Run, requests: Sequence[InputRequest] = (), message: Message | None = None
-) -> dict[str, Any]:
-    """The run as the API shows it; a field without a value is left out.
-
-    `message` is the newest one of its thread that the run saw: what it was started to answer.
-    """
-    view: dict[str, Any] = {
-        "id": run.id,
-        "app_id": run.app_id,
-        "status": "awaiting_input" if run.awaits_input else run.status,
-        "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "input": run.input if run.thread_id is None else _thread_input(run, message),
-        "output": run.output,
-        "user_id": run.user_id,
-        "session_id": run.session_id,
-        "input_requests": [request_view(request) for request in requests] or None,
-        "error": run.error,
-        "usage": _usage(run),
-    }
-    return {name: value for name, value in view.items() if value is not None}
+def _known_patterns(events: tuple[str, ...]) -> tuple[str, ...]:
+    if not events:
+        raise ValueError("cannot be empty")
+    for pattern in events:
+        if not is_pattern(pattern):
+            raise ValueError("must name events, like run.completed, run.* or *")
+    return tuple(dict.fromkeys(events))
 
 
-def _thread_input(run: Run, message: Message | None) -> dict[str, Any]:
-    shown: dict[str, Any] = {"thread_id": run.thread_id, "message_count": run.thread_messages}
-    return shown if message is None else {**shown, "content": message.content}
+def _begins_well(url: str) -> str:
+    # Exactly so: a scheme in capitals would be the same, and read otherwise by somebody else.
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("must begin with https://")
+    return url
 
 
-def _usage(run: Run) -> dict[str, Any] | None:
-    """The whole of it once the run has ended; so far, while the run waits for a person."""
-    if run.ended_at is None and not run.awaits_input:
-        return None
-    return shown_usage(run.usage, run.started_at, run.ended_at)
+Url = Annotated[str, Field(max_length=MAX_URL_LENGTH), AfterValidator(_begins_well)]
+Events = Annotated[
+    tuple[str, ...],
+    Field(max_length=MAX_EVENTS, strict=False),
+    AfterValidator(_known_patterns),
+]
+Description = Annotated[str, Field(max_length=256)]
 
 
-def request_view(request: InputRequest) -> dict[str, Any]:
-    """The question as the API shows it; when it expires and what then, if it ever does."""
-    view: dict[str, Any] = {
-        "id": request.id,
-        "type": request.type,
-        "prompt": request.prompt,
-        "params": request.params,
-        "editable_params": list(request.editable_params),
-    }
-    if request.expires_at is not None:
-        view |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
-    return view
+class CreateWebhook(Body):
+    """`POST /v1/webhooks`."""
+
+    url: Url
+    events: Events = (EVERYTHING,)
+    description: Description = ""
+    enabled: bool = True
+
+
+class ChangeWebhook(Body):
+    """`PATCH /v1/webhooks/{webhook_id}`: what is not named stays, so the defaults mean nothing."""
+
+    url: Url = ""
+    events: Events = ()
+    description: Description = ""
+    enabled: bool = True
+
+
+class RotateSecret(Body):
+    """`POST …/rotate-secret`: how long deliveries are signed with the old secrets too."""
+
+    overlap_hours: Annotated[WholeNumber, Field(ge=0, le=MAX_OVERLAP_HOURS)] = 24

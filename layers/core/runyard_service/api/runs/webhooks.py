@@ -1,7 +1,6 @@
 """`/v1/webhooks`: where the project is told of its runs, and what was sent there."""
 
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -9,24 +8,16 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.adapters.dynamodb.idempotency import Claim
 from runyard_service.api.auth import authorized
-from runyard_service.api.bodies import parsed_body
 from runyard_service.api.dependencies import Uses, in_path
-from runyard_service.api.idempotency import once
-from runyard_service.api.json_response import JsonResponse
-from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.http import JsonResponse, faults_of_names, parsed_body
+from runyard_service.api.idempotency import claim_idempotency, store_response
 from runyard_service.api.runs.paging import page_of
-from runyard_service.api.runs.webhook_schemas import (
-    ChangeWebhook,
-    CreateWebhook,
-    RotateSecret,
-    delivery_view,
-    webhook_view,
-)
+from runyard_service.api.runs.schemas import ChangeWebhook, CreateWebhook, RotateSecret
+from runyard_service.api.runs.views import delivery_view, webhook_view
+from runyard_service.api.services import Services
 from runyard_service.application.webhooks.redeliver import redeliver, send_ping
 from runyard_service.application.webhooks.webhook_urls import fault_of_url
-from runyard_service.container import Services
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import InvalidRequestError, NotFoundError
 from runyard_service.domain.ids import is_id, new_id
@@ -73,17 +64,12 @@ async def create_webhook(request: Request, services: Uses, key: Manager) -> Resp
     """Register an endpoint; the answer shows its secret, and no other one ever does."""
     body = await parsed_body(request, CreateWebhook)
     _check_url(services, body.url)
-    return await once(
-        request, services, key, body.model_dump(mode="json"), partial(_create, services, key, body)
-    )
-
-
-async def _create(
-    services: Services, key: AccessKey, body: CreateWebhook, claim: Claim | None
-) -> Response:
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
     at = stamp()
     webhook = Webhook(
-        id=claim.id if claim else new_id(),
+        id=claim.id or new_id(),
         org_id=key.org_id,
         project_id=key.project_id,
         created_at=at,
@@ -91,11 +77,10 @@ async def _create(
         **body.model_dump(),
     )
     webhook, secret = await run_in_threadpool(services.stores.webhooks.create, webhook)
-    return JsonResponse(
-        {"data": {**webhook_view(webhook), "secret": secret.text}},
-        HTTPStatus.CREATED,
-        headers={"Location": f"/v1/webhooks/{webhook.id}"},
-    )
+    view = {**webhook_view(webhook), "secret": secret.text}
+    location = {"Location": f"/v1/webhooks/{webhook.id}"}
+    response = JsonResponse({"data": view}, HTTPStatus.CREATED, headers=location)
+    return await store_response(claim, response)
 
 
 def _check_url(services: Services, url: str) -> None:
@@ -145,17 +130,17 @@ async def delete_webhook(services: Uses, webhook: Known) -> Response:
 async def rotate_secret(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
     """Give the endpoint a new secret; for a while deliveries are signed with the old ones too."""
     body = await parsed_body(request, RotateSecret, optional=True)
-
-    async def rotate(claim: Claim | None) -> Response:
-        secret = await run_in_threadpool(
-            services.stores.webhooks.rotate,
-            webhook,
-            claim.id if claim else new_id(),
-            body.overlap_hours * 3600,
-        )
-        return JsonResponse({"data": {**webhook_view(webhook), "secret": secret.text}})
-
-    return await once(request, services, key, body.model_dump(mode="json"), rotate)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
+    secret = await run_in_threadpool(
+        services.stores.webhooks.rotate,
+        webhook,
+        claim.id or new_id(),
+        body.overlap_hours * 3600,
+    )
+    view = {**webhook_view(webhook), "secret": secret.text}
+    return await store_response(claim, JsonResponse({"data": view}))
 
 
 @router.post("/{webhook_id}/test")
@@ -163,7 +148,7 @@ async def send_test(request: Request, services: Uses, key: Manager, webhook: Kno
     """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
 
     def send() -> Delivery:
-        return send_ping(services.stores, services.delivery_queue(), webhook)
+        return send_ping(services.stores, services.delivery_queue, webhook)
 
     return await _sent(request, services, key, send)
 
@@ -206,7 +191,7 @@ async def redeliver_it(
     """Send it once more: the same body and `webhook-id`, with all attempts anew."""
 
     def send() -> Delivery:
-        return redeliver(services.stores, services.delivery_queue(), webhook, delivery)
+        return redeliver(services.stores, services.delivery_queue, webhook, delivery)
 
     return await _sent(request, services, key, send)
 
@@ -214,8 +199,9 @@ async def redeliver_it(
 async def _sent(
     request: Request, services: Services, key: AccessKey, send: Callable[[], Delivery]
 ) -> Response:
-    async def answer(_: Claim | None) -> Response:
-        sent = await run_in_threadpool(send)
-        return JsonResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
-
-    return await once(request, services, key, {}, answer)
+    claim = await claim_idempotency(request, services, key, {})
+    if (stored := claim.stored_response) is not None:
+        return stored
+    sent = await run_in_threadpool(send)
+    response = JsonResponse({"data": delivery_view(sent)}, HTTPStatus.ACCEPTED)
+    return await store_response(claim, response)

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import PROJECT_REQUIRED, authorized
 from runyard_service.api.dependencies import Uses, in_path
-from runyard_service.container import Services
+from runyard_service.api.services import Services
 from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
 from runyard_service.domain.ids import is_id
 from runyard_service.domain.threads import Thread

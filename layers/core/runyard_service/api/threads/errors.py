@@ -6,8 +6,6 @@ The shape is flat, `{code, message, trace_id, details?}`. `details` are always o
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from runyard_service.api.errors import headers_of, shortened
-from runyard_service.api.json_response import JsonResponse
 from runyard_service.domain import errors
 from runyard_service.domain.errors import RequestError
 
@@ -105,34 +103,23 @@ _FAILURES: Mapping[HTTPStatus, tuple[str, str]] = {
 _INTERNAL = ("internal.error", "Something went wrong here.")
 
 
-def problem_of(error: RequestError, trace_id: str) -> JsonResponse:
-    """The response to a request that cannot be served."""
+def error_body(
+    error: RequestError, details: Mapping[str, str], trace_id: str
+) -> tuple[HTTPStatus, dict[str, object]]:
+    """Return status and body for the error."""
     kind = next(kind for kind in type(error).__mro__ if kind in _REFUSALS)
     status, code, message = _REFUSALS[kind]
-    return _response(status, code, message, trace_id, error.details, headers_of(error))
+    return status, _body(code, message, details, trace_id)
 
 
-def problem(
-    status: HTTPStatus,
-    trace_id: str,
-    *,
-    details: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> JsonResponse:
-    """The response where all that is known is a status."""
+def status_body(status: HTTPStatus, details: Mapping[str, str], trace_id: str) -> dict[str, object]:
+    """Return the body when only a status is known."""
     code, message = _FAILURES.get(status, _INTERNAL)
-    return _response(status, code, message, trace_id, details, headers or {})
+    return _body(code, message, details, trace_id)
 
 
-def _response(
-    status: HTTPStatus,
-    code: str,
-    message: str,
-    trace_id: str,
-    details: Mapping[str, str] | None,
-    headers: Mapping[str, str],
-) -> JsonResponse:
+def _body(code: str, message: str, details: Mapping[str, str], trace_id: str) -> dict[str, object]:
     body: dict[str, object] = {"code": code, "message": message, "trace_id": trace_id}
     if details:
-        body["details"] = shortened(details)
-    return JsonResponse(body, status, headers=dict(headers))
+        body["details"] = details
+    return body

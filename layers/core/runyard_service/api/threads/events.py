@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from runyard_service.adapters.dynamodb.event_log import Batch
 from runyard_service.api.auth import run_of, run_to_stream
 from runyard_service.api.dependencies import RunId, Uses
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse
 from runyard_service.api.sse import StreamShape
 from runyard_service.api.streaming import StreamRoute, resumed_stream, ticket_view
 from runyard_service.api.threads.dependencies import Reader

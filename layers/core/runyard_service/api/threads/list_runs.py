@@ -8,10 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.run_deletion import DeletedRun
 from runyard_service.api.dependencies import Uses
+from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import Reader, ThreadId, projects_of, thread_of
 from runyard_service.api.threads.paging import page_answer, page_query
 from runyard_service.api.threads.views import STATUSES, brief_view, listed_view
-from runyard_service.container import Services
 from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.ids import is_id
 from runyard_service.domain.runs import Run

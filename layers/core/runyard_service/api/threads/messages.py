@@ -5,14 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from runyard_service.api.bodies import parsed_body
 from runyard_service.api.dependencies import Uses
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse, parsed_body
+from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
 from runyard_service.api.threads.paging import page_answer, page_query
 from runyard_service.api.threads.schemas import CreateMessage
 from runyard_service.api.threads.views import message_view
-from runyard_service.container import Services
 from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.threads import Message, Thread
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from fastapi import Request
 
-from runyard_service.api.json_response import JsonResponse
-from runyard_service.api.parameters import faults_of_names
+from runyard_service.api.http import JsonResponse, faults_of_names
 from runyard_service.domain.errors import InvalidRequestError
 
 DEFAULT_LIMIT = 50

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import Field
 
-from runyard_service.api.bodies import Body, parsed_json, validated
+from runyard_service.api.http import Body, parsed_json, validated
+from runyard_service.api.services import Services
 from runyard_service.api.threads.schemas import SubmitInput
 from runyard_service.application.input_requests.submit_input import submit_input
-from runyard_service.container import Services
 from runyard_service.domain.errors import (
     ConflictError,
     InputAmbiguousError,

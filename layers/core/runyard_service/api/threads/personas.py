@@ -7,9 +7,9 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.dependencies import Uses
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse
+from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import Reader, reader
-from runyard_service.container import Services
 
 router = APIRouter()
 

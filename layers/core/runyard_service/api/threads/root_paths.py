@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runyard_service.api.bodies import MAX_BODY_BYTES
+from runyard_service.api.http import MAX_BODY_BYTES
 
 BASE_PATH = "/threads"
 

@@ -1,26 +1,22 @@
 """Runs in threads: start one, look at it, answer it, cancel it."""
 
-from functools import partial
-
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.adapters.dynamodb.idempotency import Claim
 from runyard_service.api.auth import run_of
-from runyard_service.api.bodies import parsed_body
-from runyard_service.api.cancels import canceled
 from runyard_service.api.dependencies import RunId, Uses
-from runyard_service.api.idempotency import once
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse, parsed_body
+from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.request_ids import trace_id_of
+from runyard_service.api.services import Services
+from runyard_service.api.streaming import canceled
 from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
 from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.container import Services
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 
@@ -44,13 +40,13 @@ async def create_run(
     body = await parsed_body(request, CreateThreadRun, optional=True)
     thread = await thread_of(services, key, thread_id)
     key = key.model_copy(update={"project_id": thread.project_id})
-    start = partial(_start, services, key, thread, body, trace_id_of(request.scope))
-
-    async def answer(claim: Claim | None) -> Response:
-        run = await run_in_threadpool(start, claim)
-        return JsonResponse({"run_id": run.id, "trace_id": run.trace_id}, 201)
-
-    return await once(request, services, key, body.model_dump(mode="json"), answer)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
+    trace = trace_id_of(request.scope)
+    run = await run_in_threadpool(_start, services, key, thread, body, trace, claim)
+    response = JsonResponse({"run_id": run.id, "trace_id": run.trace_id}, 201)
+    return await store_response(claim, response)
 
 
 def _start(
@@ -59,7 +55,7 @@ def _start(
     thread: Thread,
     body: CreateThreadRun,
     trace: str,
-    claim: Claim | None,
+    claim: RequestClaim,
 ) -> Run:
     settings = services.settings
     snapshot = services.catalog.chosen(
@@ -72,8 +68,8 @@ def _start(
         org_id=thread.org_id,
         project_id=thread.project_id,
         thread_id=thread.id,
-        run_id=claim.id if claim else None,
-        idempotency_digest=claim.digest if claim else "",
+        run_id=claim.id,
+        idempotency_digest=claim.digest,
         author=key.author,
         trace_id=trace,
         max_live_runs=settings.project_max_active_runs,

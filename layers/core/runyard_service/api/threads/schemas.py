@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from runyard_service.agents.definitions.models import ReasoningMode
-from runyard_service.api.bodies import Body, WholeNumber
+from runyard_service.api.http import Body, WholeNumber
 
 MAX_TITLE_LENGTH = 500
 MAX_INPUT_BYTES = 32 * 1024

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.bodies import parsed_body
 from runyard_service.api.dependencies import Uses
-from runyard_service.api.json_response import JsonResponse
+from runyard_service.api.http import JsonResponse, parsed_body
+from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import (
     Reader,
     ThreadId,
@@ -21,7 +21,6 @@ from runyard_service.api.threads.dependencies import (
 from runyard_service.api.threads.paging import page_answer, page_query
 from runyard_service.api.threads.schemas import CreateThread, UpdateThread
 from runyard_service.api.threads.views import thread_view
-from runyard_service.container import Services
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
 from runyard_service.domain.ids import new_id

@@ -6,14 +6,13 @@ a thread is recorded together with the thread's own record, which knows one run 
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from runyard_service.adapters.conflict_retry import START_RUN_IN_THREAD_ATTEMPTS, retry_on_conflict
-from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
-from runyard_service.adapters.dynamodb.files import NewFile, UnusableFileError
+from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError
+from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
@@ -34,8 +33,6 @@ from runyard_service.observability import metrics
 from runyard_service.observability.event_metrics import agent_key
 
 _log = logging.getLogger(__name__)
-
-_FILES_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -80,14 +77,13 @@ def start_run(
         faults = faults_of(snapshot.definition.input_schema, wanted.input, under="input")
         if faults:
             raise InvalidRequestError(faults)
-    file_ids = _ready_files(stores, wanted)
     _check_limits(stores, wanted)
-    # Only now, when nothing is left that could be refused: no run would take them along.
-    file_ids += [stores.files.keep(wanted.project_id, upload).id for upload in wanted.uploads]
+    # Resolve the files last: no run would use uploads that are stored for a rejected request.
+    files = stores.files.resolve(wanted.project_id, wanted.file_ids, wanted.uploads)
     digest = stores.definitions.keep(snapshot.stored())
-    run = _new_run(snapshot, wanted, digest, file_ids)
+    run = _new_run(snapshot, wanted, digest, files.ids)
     try:
-        run = _recorded(stores, run)
+        run = _recorded(stores, run, files.changes)
         _measure(run)
     except ConflictError:
         # A twin of this call was first.
@@ -118,7 +114,7 @@ def _check_limits(stores: Stores, wanted: NewRun) -> None:
         raise RunLimitError({"organization": f"has {most} runs at work already"})
 
 
-def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence[str]) -> Run:
+def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: tuple[str, ...]) -> Run:
     return Run(
         id=wanted.run_id or new_id(),
         project_id=wanted.project_id,
@@ -129,7 +125,7 @@ def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence
         input=wanted.input,
         user_id=wanted.user_id,
         session_id=wanted.session_id,
-        file_ids=tuple(file_ids),
+        file_ids=file_ids,
         thread_id=wanted.thread_id,
         route_id=snapshot.route_id,
         model=snapshot.route.model_name,
@@ -140,12 +136,11 @@ def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: Sequence
     )
 
 
-def _recorded(stores: Stores, run: Run) -> Run:
+def _recorded(stores: Stores, run: Run, file_changes: Sequence[Change]) -> Run:
     """Keep the run; in a thread, as the one that answers all messages that are there now."""
     if run.thread_id is None:
-        uses = [stores.files.use_change(run.project_id, file_id) for file_id in run.file_ids]
         try:
-            stores.runs.create(run, uses)
+            stores.runs.create(run, file_changes)
         except ConditionFailedError as error:
             # With the last run that used it, since it was looked at.
             raise InvalidRequestError({"file_ids": "name a file that was just deleted"}) from error
@@ -163,30 +158,6 @@ def _recorded(stores: Stores, run: Run) -> Run:
             stores.runs.create(placed, stores.threads.begin_changes(thread, placed))
             return placed
     raise UnavailableError({"thread": "too much is happening to it at this moment"})
-
-
-def _ready_files(stores: Stores, wanted: NewRun) -> list[str]:
-    """The ids of the named files, each once; every one that cannot be used is named."""
-
-    def fault(file_id: str) -> str | None:
-        try:
-            stores.files.ready(wanted.project_id, file_id)
-        except UnusableFileError as error:
-            return str(error)
-        return None
-
-    file_ids = list(dict.fromkeys(wanted.file_ids))
-    if not file_ids:
-        return []
-    # At once: the first use of a large file copies it, which takes S3 a second or more.
-    with ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
-        found = dict(zip(file_ids, threads.map(fault, file_ids), strict=True))
-    faults = {
-        f"file_ids.{n}": text for n, id_ in enumerate(wanted.file_ids) if (text := found[id_])
-    }
-    if faults:
-        raise InvalidRequestError(faults)
-    return file_ids
 
 
 def _set_going(orchestrator: Orchestrator, run: Run) -> Run:

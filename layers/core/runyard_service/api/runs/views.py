@@ -1,0 +1,95 @@
+"""What the Runs API sends: each shape without the fields that have no value."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from runyard_service.domain.input_requests import InputRequest
+from runyard_service.domain.runs import Run, shown_usage
+from runyard_service.domain.threads import Message
+from runyard_service.domain.webhooks import Delivery, Webhook
+
+
+def run_view(
+    run: Run, requests: Sequence[InputRequest] = (), message: Message | None = None
+) -> dict[str, Any]:
+    """The run as the API shows it; a field without a value is left out.
+
+    `message` is the newest one of its thread that the run saw: what it was started to answer.
+    """
+    view: dict[str, Any] = {
+        "id": run.id,
+        "app_id": run.app_id,
+        "status": "awaiting_input" if run.awaits_input else run.status,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "input": run.input if run.thread_id is None else _thread_input(run, message),
+        "output": run.output,
+        "user_id": run.user_id,
+        "session_id": run.session_id,
+        "input_requests": [request_view(request) for request in requests] or None,
+        "error": run.error,
+        "usage": _usage(run),
+    }
+    return {name: value for name, value in view.items() if value is not None}
+
+
+def _thread_input(run: Run, message: Message | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"thread_id": run.thread_id, "message_count": run.thread_messages}
+    return shown if message is None else {**shown, "content": message.content}
+
+
+def _usage(run: Run) -> dict[str, Any] | None:
+    """The whole of it once the run has ended; so far, while the run waits for a person."""
+    if run.ended_at is None and not run.awaits_input:
+        return None
+    return shown_usage(run.usage, run.started_at, run.ended_at)
+
+
+def request_view(request: InputRequest) -> dict[str, Any]:
+    """The question as the API shows it; when it expires and what then, if it ever does."""
+    view: dict[str, Any] = {
+        "id": request.id,
+        "type": request.type,
+        "prompt": request.prompt,
+        "params": request.params,
+        "editable_params": list(request.editable_params),
+    }
+    if request.expires_at is not None:
+        view |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
+    return view
+
+
+def webhook_view(webhook: Webhook) -> dict[str, Any]:
+    """The endpoint as the API shows it."""
+    view: dict[str, Any] = {
+        "id": webhook.id,
+        "url": webhook.url,
+        "events": list(webhook.events),
+        "description": webhook.description,
+        "enabled": webhook.enabled,
+        "created_at": webhook.created_at,
+        "updated_at": webhook.updated_at,
+    }
+    if webhook.disabled_reason is not None:
+        view["disabled_reason"] = webhook.disabled_reason
+    return view
+
+
+def delivery_view(delivery: Delivery, *, whole: bool = False) -> dict[str, Any]:
+    """The delivery as the API shows it; the `whole` of it has what was sent, as `payload`."""
+    view: dict[str, Any] = {
+        "id": delivery.id,
+        "webhook_id": delivery.webhook_id,
+        "event_id": delivery.event_id,
+        "event_type": delivery.event_type,
+        "run_id": delivery.run_id,
+        "state": delivery.state,
+        "failure": delivery.failure,
+        "created_at": delivery.created_at,
+        "next_attempt_at": delivery.next_attempt_at,
+        "attempts": [attempt.model_dump(exclude_none=True) for attempt in delivery.attempts],
+    }
+    if whole:
+        view["payload"] = json.loads(delivery.body)
+    return {name: value for name, value in view.items() if value is not None}
