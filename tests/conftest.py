@@ -8,7 +8,7 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.stores import Stores
-from tests.service import Service
+from tests.support.service import Service
 
 
 @pytest.fixture(scope="session")

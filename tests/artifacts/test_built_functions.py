@@ -18,7 +18,7 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
 from runyard_service.domain.runs import Run
 from tests.artifacts.conftest import Invoke
-from tests.recorded import recorded_run
+from tests.support.run_factory import recorded_run
 
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 # What `events/` names: the machine of a local stack.

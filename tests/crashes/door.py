@@ -11,7 +11,7 @@ from runyard_service import container
 from runyard_service.api.app import create_app
 from runyard_service.domain.input_requests import InputRequest
 from tests.crashes.journey import Journey
-from tests.door import services_of
+from tests.support.app_server import services_of
 
 
 class Door:

@@ -34,7 +34,7 @@ from tests.crashes.state_machine import StateMachines, arn_of
 from tests.crashes.step_functions import step_functions
 from tests.fault_injection.faults import Process
 from tests.fault_injection.intercept import put_between
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 # The function of each verb that the state machine, a rule or a schedule invokes.
 HANDLERS: Mapping[str, Callable[[Any, Any], Any]] = {

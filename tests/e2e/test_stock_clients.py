@@ -17,13 +17,13 @@ import pytest
 
 from tests.clients import CLIENTS
 from tests.clients.follower import Follower
-from tests.deployed_stack import DeployedStack
-from tests.door import served, services_of
-from tests.servers.cutting_proxy import CuttingProxy
-from tests.servers.loopback import LoopbackServer
-from tests.servers.nginx import nginx, why_not
-from tests.service import Service, assert_whole
-from tests.threads_service import ThreadsService
+from tests.support.app_server import served, services_of
+from tests.support.deployed_stack import DeployedStack
+from tests.support.servers.cutting_proxy import CuttingProxy
+from tests.support.servers.loopback import LoopbackServer
+from tests.support.servers.nginx import nginx, why_not
+from tests.support.service import Service, assert_whole
+from tests.support.threads_service import ThreadsService
 
 # Of some 35,000 bytes that a stream of this run has when it is first connected to.
 CUTS = 3

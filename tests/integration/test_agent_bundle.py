@@ -22,7 +22,7 @@ from runyard_service.agents.registry import Catalog
 from runyard_service.api.app import create_app
 from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
+from tests.support.app_server import services_of
 
 SAMPLES = FolderOfAgents(Path("agents")).texts()
 SAMPLE = SAMPLES["support_triage.yaml"]

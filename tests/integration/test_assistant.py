@@ -8,7 +8,7 @@ import pytest
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
-from tests.service import Service
+from tests.support.service import Service
 
 SomebodyAs = Callable[[str], Service]
 

@@ -16,9 +16,9 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.start_run import NewRun, start_run
-from tests.machines import orchestrator_of
-from tests.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
-from tests.service import Service, assert_whole
+from tests.support.orchestrators import orchestrator_of
+from tests.support.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
+from tests.support.service import Service, assert_whole
 
 Start = Callable[..., str]
 

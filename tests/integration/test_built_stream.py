@@ -24,8 +24,8 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.application.maintenance.publish_agents import publish_agents
 from runyard_service.domain.ids import new_id
 from runyard_service.settings import Settings
-from tests.built import Layout, lay_out, python_folder
-from tests.service import TERMINAL, Service, assert_whole
+from tests.support.built_artifacts import Layout, lay_out, python_folder
+from tests.support.service import TERMINAL, Service, assert_whole
 from tests.template.repository import ROOT
 
 pytestmark = [

@@ -20,8 +20,8 @@ from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.ids import new_id
 from tests.conftest import merged_agents
 from tests.fault_injection.faults import FILE_VARIABLE, Fault
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.service import Service, assert_whole
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service, assert_whole
 
 KEY = "ry_crashes_key"
 REPLIED = "dynamodb.PutItem agent.message.completed+agent.tool_call.started"

@@ -32,10 +32,10 @@ from runyard_service.domain.errors import AppendConflictError, StoreUnavailableE
 from runyard_service.domain.events import Draft
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
-from tests.door import services_of
 from tests.integration.test_sweep import ForgetfulMachine
-from tests.recorded import recorded_run
-from tests.service import Service
+from tests.support.app_server import services_of
+from tests.support.run_factory import recorded_run
+from tests.support.service import Service
 
 CANARY = "a-word-that-stands-nowhere-else"
 LARGE = f"{CANARY} " * 5_000

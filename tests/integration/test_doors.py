@@ -14,7 +14,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
 from runyard_service.api.stream_endpoint import is_taken
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
+from tests.support.app_server import services_of
 
 TICKET = {"ticket_subject": "Export is broken"}
 EVENT_STREAM = {"Accept": "text/event-stream"}

@@ -17,8 +17,8 @@ from runyard_service.api.app import create_app
 from runyard_service.container import Services
 from runyard_service.domain.ids import new_id
 from runyard_service.settings import Settings
-from tests.machines import orchestrator_of
-from tests.service import Service
+from tests.support.orchestrators import orchestrator_of
+from tests.support.service import Service
 
 MIB = 1024 * 1024
 

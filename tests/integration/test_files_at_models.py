@@ -15,10 +15,10 @@ from runyard_service.agents.models.attachments import for_provider
 from runyard_service.agents.models.base import Attachment, ModelRequest, UserTurn
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.ids import new_id
-from tests.servers.asking import reply_of
-from tests.servers.bedrock_server import BedrockServer, ConverseReply
-from tests.servers.openai_server import ChatReply, OpenAIServer
-from tests.service import Service
+from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.support.servers.model_requests import reply_of
+from tests.support.servers.openai_server import ChatReply, OpenAIServer
+from tests.support.service import Service
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 

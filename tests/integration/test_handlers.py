@@ -8,7 +8,7 @@ import pytest
 
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
-from tests.recorded import recorded_run
+from tests.support.run_factory import recorded_run
 
 FUNCTIONS = {
     "api": "runyard-api-function",

@@ -18,7 +18,7 @@ from runyard_service.domain.events import Draft
 from runyard_service.domain.history import History
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
-from tests.recorded import recorded_run
+from tests.support.run_factory import recorded_run
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
 from runyard_service.container import Services
 from runyard_service.domain.ids import new_id
-from tests.door import services_of
-from tests.service import Service
+from tests.support.app_server import services_of
+from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
 REPLAYED = "idempotency-replayed"

@@ -10,7 +10,7 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.open_store import stores_of
 from runyard_service.domain.ids import new_id
-from tests.service import Service
+from tests.support.service import Service
 
 WORD = "xylographer"
 AGENT = """

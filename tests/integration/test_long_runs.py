@@ -21,8 +21,8 @@ from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.clock import parse
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
-from tests.machines import orchestrator_of
-from tests.scripted import scripted_agent
+from tests.support.orchestrators import orchestrator_of
+from tests.support.scripted_agents import scripted_agent
 
 # Waited, advanced, and the beginning and the end.
 ENTRIES_OF_AN_EXECUTION = 13

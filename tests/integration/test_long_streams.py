@@ -23,8 +23,8 @@ from runyard_dev.processes.process import Part
 from runyard_dev.stack_plan import web_command
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.events import Draft
-from tests.door import served, services_of
-from tests.service import Service
+from tests.support.app_server import served, services_of
+from tests.support.service import Service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
 

@@ -8,7 +8,7 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.maintenance.verify_log import faults_of_run
-from tests.service import Service, assert_whole
+from tests.support.service import Service, assert_whole
 
 RUNS = 200
 

@@ -14,8 +14,8 @@ from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.observability import metrics
 from runyard_service.observability.metrics import MEASURES, About
-from tests.service import TERMINAL, Service
-from tests.told import Told, total
+from tests.support.metric_log import Told, total
+from tests.support.service import TERMINAL, Service
 
 CHARGED = {"ticket_subject": "Twice", "ticket_body": "I was charged twice. My word is heliotrope."}
 

@@ -13,8 +13,8 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES, Scope
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.maintenance.verify_log import faults_of_run
-from tests.service import Service, assert_whole
-from tests.threads_service import ThreadsService, assert_refused
+from tests.support.service import Service, assert_whole
+from tests.support.threads_service import ThreadsService, assert_refused
 
 PEOPLE_KEY = "ry_people_key"
 ADDRESS = {"city": "Bremen", "zip": "28195"}

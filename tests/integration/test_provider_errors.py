@@ -8,16 +8,16 @@ import pytest
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError, RunyardError
-from tests.servers.anthropic_server import AnthropicServer, Message, MessageFailure
-from tests.servers.asking import QUESTION, events_of
-from tests.servers.bedrock_server import (
+from tests.support.servers.anthropic_server import AnthropicServer, Message, MessageFailure
+from tests.support.servers.bedrock_server import (
     BedrockServer,
     ConverseFailure,
     ConverseReply,
     encode_event,
 )
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.model_requests import QUESTION, events_of
+from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
 
 AGAIN = ModelUnavailableError
 NEVER = ModelRefusedError

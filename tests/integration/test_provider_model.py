@@ -23,7 +23,7 @@ from runyard_service.agents.models.base import (
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import DefinitionError
-from tests.servers.asking import (
+from tests.support.servers.model_requests import (
     FINAL_OUTPUT,
     FOLLOW_UP,
     LOOKUP,
@@ -32,7 +32,7 @@ from tests.servers.asking import (
     parts_of,
     reply_of,
 )
-from tests.servers.openai_server import (
+from tests.support.servers.openai_server import (
     ChatReply,
     ChatToolCall,
     ChatUsage,

@@ -20,8 +20,14 @@ from runyard_service.agents.models.base import (
 from runyard_service.agents.models.provider_clients import _bedrock_client
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
-from tests.servers.anthropic_server import AnthropicServer, Message
-from tests.servers.asking import (
+from tests.support.servers.anthropic_server import AnthropicServer, Message
+from tests.support.servers.bedrock_server import (
+    BedrockServer,
+    ConverseReply,
+    ConverseToolUse,
+    ConverseUsage,
+)
+from tests.support.servers.model_requests import (
     FINAL_OUTPUT,
     FOLLOW_UP,
     LOOKUP,
@@ -29,12 +35,6 @@ from tests.servers.asking import (
     events_of,
     parts_of,
     reply_of,
-)
-from tests.servers.bedrock_server import (
-    BedrockServer,
-    ConverseReply,
-    ConverseToolUse,
-    ConverseUsage,
 )
 
 CLAUDE_ON_BEDROCK = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"

@@ -18,10 +18,10 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import ModelUnavailableError
-from tests.servers.asking import QUESTION, events_of, reply_of
-from tests.servers.bedrock_server import BedrockServer, ConverseReply
-from tests.servers.loopback import Received
-from tests.servers.openai_server import ChatReply, OpenAIServer
+from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.support.servers.loopback import Received
+from tests.support.servers.model_requests import QUESTION, events_of, reply_of
+from tests.support.servers.openai_server import ChatReply, OpenAIServer
 
 
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:

@@ -12,7 +12,7 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.agents.definitions.source import FolderOfAgents
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 FUNCTION = "runyard-publish-agents-function"
 

@@ -10,21 +10,21 @@ import pytest
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
-from tests.servers.bedrock_server import (
+from tests.support.servers.bedrock_server import (
     BedrockServer,
     ConverseFailure,
     ConverseReply,
     ConverseToolUse,
     ConverseUsage,
 )
-from tests.servers.openai_server import (
+from tests.support.servers.openai_server import (
     ChatFailure,
     ChatReply,
     ChatToolCall,
     ChatUsage,
     OpenAIServer,
 )
-from tests.service import Service, assert_whole
+from tests.support.service import Service, assert_whole
 
 TICKET = {"ticket_subject": "Charged twice", "customer_id": "customer-7421"}
 ANSWER = '{"category": "billing", "priority": "high", "suggested_reply": "Sorry!"}'

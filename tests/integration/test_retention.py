@@ -13,7 +13,7 @@ from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import RunStatus
 from runyard_service.domain.threads import Thread
-from tests.recorded import recorded_run
+from tests.support.run_factory import recorded_run
 
 ENOUGH = 60.0
 # Other projects here have old runs, too.

@@ -26,10 +26,10 @@ from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
 from runyard_service.event_loops import run_async
 from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, Circuits
-from tests.recorded import recorded_run
-from tests.scripted import ask, scripted_agent, scripted_worker
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
+from tests.support.run_factory import recorded_run
+from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
 
 
 class Tool:

@@ -12,7 +12,7 @@ from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.maintenance.verify_log import faults_of_run
-from tests.service import Service, assert_whole
+from tests.support.service import Service, assert_whole
 
 TOOLS_KEY = "ry_tools_key"
 

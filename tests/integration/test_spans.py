@@ -19,17 +19,17 @@ from runyard_service.domain.errors import ModelUnavailableError
 from runyard_service.domain.runs import Run
 from runyard_service.event_loops import run_async
 from runyard_service.observability.otlp import OtlpExporter, headers_of
-from tests.recorded import recorded_run
-from tests.scripted import scripted_agent, scripted_worker
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.servers.openai_server import (
+from tests.support.run_factory import recorded_run
+from tests.support.scripted_agents import scripted_agent, scripted_worker
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.openai_server import (
     ChatFailure,
     ChatReply,
     ChatToolCall,
     ChatUsage,
     OpenAIServer,
 )
-from tests.service import Service
+from tests.support.service import Service
 
 KINDS = {1: "internal", 3: "client"}
 

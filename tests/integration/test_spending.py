@@ -30,8 +30,8 @@ from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import Draft
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Execution, Run
-from tests.machines import orchestrator_of
-from tests.recorded import recorded_run
+from tests.support.orchestrators import orchestrator_of
+from tests.support.run_factory import recorded_run
 
 NOTHING = (Decimal(0), Decimal(0))
 REPLY = Draft(type="agent.message.completed", data={"content": "", "iteration": 1})

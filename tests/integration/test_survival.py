@@ -19,8 +19,8 @@ from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.open_store import open_store
 from runyard_dev.processes.process import free_ports
 from tests.conftest import merged_agents
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.service import Service, assert_whole
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service, assert_whole
 
 KEY = "ry_survival_key"
 

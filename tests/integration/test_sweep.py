@@ -23,7 +23,7 @@ from runyard_service.domain import clock, input_requests
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Execution, Run
 from runyard_service.event_loops import run_async
-from tests.scripted import ask, scripted_agent, scripted_worker
+from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 
 
 class ForgetfulMachine(Orchestrator):

@@ -21,8 +21,8 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 from runyard_service.settings import Settings
-from tests.door import services_of
-from tests.threads_service import BASE_PATH, ThreadsService, assert_refused
+from tests.support.app_server import services_of
+from tests.support.threads_service import BASE_PATH, ThreadsService, assert_refused
 
 POSTERS, TURNS = 10, 50
 

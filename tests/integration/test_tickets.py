@@ -21,8 +21,8 @@ from runyard_service.adapters.secrets import (
 from runyard_service.api import tickets
 from runyard_service.domain.errors import ConflictError, RunyardError
 from runyard_service.domain.ids import new_id
-from tests.door import served, services_of
-from tests.service import Service
+from tests.support.app_server import served, services_of
+from tests.support.service import Service
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -18,7 +18,7 @@ from runyard_service.agents.definitions.models import (
 from runyard_service.agents.tools import aws_lambda
 from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
 from runyard_service.agents.tools.dispatch import call_tool
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
 def called(

@@ -14,7 +14,7 @@ from runyard_service.outbound.safe_client import (
     OutgoingResponse,
     fetch,
 )
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
 def fetched(

@@ -22,8 +22,8 @@ from runyard_service.application.webhooks.publish_events import Publisher, publi
 from runyard_service.domain.events import Draft
 from runyard_service.domain.ids import is_id, new_id
 from tests.conftest import merged_agents
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.service import Service
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service
 
 # It is asked whether to refund, and waits.
 TICKET = {

@@ -31,8 +31,8 @@ from runyard_service.domain.events import Draft
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Execution, Run
-from tests.scripted import ask, scripted_worker
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.scripted_agents import ask, scripted_worker
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
 class ManualOrchestrator(Orchestrator):

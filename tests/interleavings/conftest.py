@@ -16,7 +16,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.domain import clock
 from tests.interleavings.game import Game, StoresOver, Till
 from tests.interleavings.moved_clock import MovedClock
-from tests.servers.loopback import LoopbackServer
+from tests.support.servers.loopback import LoopbackServer
 
 
 @pytest.fixture(scope="module")

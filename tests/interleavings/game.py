@@ -28,7 +28,7 @@ from runyard_service.domain.threads import Thread
 from tests.interleavings.agents import agent
 from tests.interleavings.lossy_client import LossyClient, Plan, ProcessLostError
 from tests.interleavings.played_machine import PlayedMachine
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 StoresOver = Callable[[Any], Stores]
 

@@ -32,9 +32,9 @@ from tests.permissions.recorder import Recorder, recording
 from tests.permissions.retained_runs import swept_away
 from tests.permissions.rights import ANY_MACHINE, Right
 from tests.permissions.telling_functions import tellers, used_by_lambda
-from tests.servers.bedrock_server import BedrockServer, ConverseReply
-from tests.servers.loopback import LoopbackServer
-from tests.servers.openai_server import ChatReply, OpenAIServer
+from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.support.servers.loopback import LoopbackServer
+from tests.support.servers.openai_server import ChatReply, OpenAIServer
 
 Used = Mapping[str, set[Right]]
 

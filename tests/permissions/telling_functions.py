@@ -24,7 +24,7 @@ from tests.fault_injection.faults import Process
 from tests.permissions.recorder import Recorder
 from tests.permissions.rights import Right
 from tests.permissions.webhook_requests import webhook_of
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 _Handler = Callable[[Any, Any], Any]
 # What Lambda does in the name of a function that has a mapping, by the service of its source.

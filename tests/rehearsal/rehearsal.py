@@ -18,10 +18,10 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes import parent_death
 from runyard_dev.processes.process import Part, free_ports
 from tests.conftest import merged_agents
-from tests.deployed_stack import DeployedStack
 from tests.rehearsal import stepped_around
 from tests.rehearsal.build import Build
-from tests.service import Service
+from tests.support.deployed_stack import DeployedStack
+from tests.support.service import Service
 
 STACK = "runyard-dev"
 EMULATOR_PYTHON = Path(".venv-rehearsal/bin/python")

@@ -16,7 +16,7 @@ from runyard_service.agents.registry import Catalog
 from runyard_service.api.app import create_app
 from runyard_service.container import Services
 from runyard_service.settings import Settings
-from tests.machines import orchestrator_of
+from tests.support.orchestrators import orchestrator_of
 
 
 def services_of(stack: LocalStack, **configured: Any) -> Services:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from tests.servers.loopback import Exchange, Received
+from tests.support.servers.loopback import Exchange, Received
 
 _PASSED_ON = ("accept", "authorization", "last-event-id", "origin", "cache-control")
 _AGED = b"\n: this connection has reached its age"

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
-from tests.service import CONNECTIONS
+from tests.support.service import CONNECTIONS
 
 BASE_PATH = "/threads/v1"
 ENDED = ("completed", "failed", "cancelled")

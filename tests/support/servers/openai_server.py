@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
 @dataclass(frozen=True)
