@@ -61,7 +61,7 @@ coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measur
 	@$(PYTHON) -m benchmarks.coldstart $(ARGS)
 
 rehearse: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and remove it without a network; ten minutes
-	@$(PYTHON) -m tests.rehearsal
+	@$(PYTHON) -m tests.deployment
 
 # The layers take their versions from dev.txt, so that what is tested is what is shipped.
 # $(1) is what to lock; without it only the --group that is named.

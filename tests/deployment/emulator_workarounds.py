@@ -4,7 +4,7 @@ The one place where the rehearsal departs from AWS. Each entry of `STEPPED_AROUN
 ministack (its version is pinned) does otherwise and what is done about it; the template stays as
 AWS needs it.
 
-    python stepped_around.py    listens where GATEWAY_PORT, API_PORT and STREAM_PORT say
+    python emulator_workarounds.py    listens where GATEWAY_PORT, API_PORT and STREAM_PORT say
 
 API_PORT is the address of the HTTP API, whose own host name nobody can resolve here; STREAM_PORT is
 the function URL's.

@@ -18,8 +18,8 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes import parent_death
 from runyard_dev.processes.process import Part, free_ports
 from tests.conftest import merged_agents
-from tests.rehearsal import stepped_around
-from tests.rehearsal.build import Build
+from tests.deployment import emulator_workarounds
+from tests.deployment.build import Build
 from tests.support.deployed_stack import DeployedStack
 from tests.support.service import Service
 
@@ -103,7 +103,7 @@ class Rehearsal:
         service.wait(self.waiting_run, "awaiting_input", seconds=_READY_SECONDS)
         service.close()
         command = [sys.executable, "-m", "pytest", "tests/e2e", "-q"]
-        command += [f"--deselect={test}" for test in stepped_around.LEFT_OUT]
+        command += [f"--deselect={test}" for test in emulator_workarounds.LEFT_OUT]
         subprocess.run(command, check=True, env={**os.environ, "STACK": STACK})
         return "the end-to-end tests pass through its HTTP API, each function with its own role"
 
@@ -184,7 +184,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[Part]:
         Part(
             name="emulator",
             description="ministack",
-            command=[str(EMULATOR_PYTHON), stepped_around.__file__],
+            command=[str(EMULATOR_PYTHON), emulator_workarounds.__file__],
             port=ports["GATEWAY_PORT"],
             log=logs / "emulator.log",
             environment=emulator,

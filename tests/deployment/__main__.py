@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from tests.rehearsal import namespace
-from tests.rehearsal.build import Build
-from tests.rehearsal.rehearsal import Rehearsal
-from tests.rehearsal.stepped_around import LEFT_OUT, STEPPED_AROUND
+from tests.deployment import network_namespace
+from tests.deployment.build import Build
+from tests.deployment.emulator_workarounds import LEFT_OUT, STEPPED_AROUND
+from tests.deployment.stack_lifecycle import Rehearsal
 
 FOLDER = Path("build/rehearsal")
 
@@ -23,22 +23,22 @@ def main() -> int:
     # Its interpreter itself, and not the environment's link to it: SAM looks for python3.13.
     python = subprocess.check_output(["tools/find-python", "3.13"], text=True).strip()
     build = Build(FOLDER, Path(python), Path(".venv-sam/bin/python"))
-    if namespace.is_ours():
-        namespace.bring_up_loopback()
+    if network_namespace.is_ours():
+        network_namespace.bring_up_loopback()
         return _rehearse(build)
     FOLDER.mkdir(parents=True, exist_ok=True)
     _say("fetching wheels, for Lambda and for this machine")
     build.fetch_wheels()
-    words = namespace.entering()
+    words = network_namespace.entering()
     if words is None:
         return _rehearse(build)
-    command = [*words, sys.executable, "-m", "tests.rehearsal"]
+    command = [*words, sys.executable, "-m", "tests.deployment"]
     return subprocess.run(command, env={**os.environ, "REHEARSAL_INSIDE": "1"}).returncode
 
 
 def _rehearse(build: Build) -> int:
     begun, shown = time.monotonic(), []
-    if namespace.has_a_way_out():
+    if network_namespace.has_a_way_out():
         shown.append("NOT shown: that nothing leaves this machine; `unshare --net` is not allowed")
     else:
         shown.append("nothing left this machine: the network namespace has no way out")
@@ -63,7 +63,7 @@ def _report(shown: list[str], seconds: float) -> None:
     print(f"\nRehearsed in {seconds:.0f} s. Shown:")
     for line in shown:
         print(f"  + {line}")
-    print("Stepped around (tests/rehearsal/stepped_around.py), so not shown:")
+    print("Stepped around (tests/deployment/emulator_workarounds.py), so not shown:")
     for name, what in STEPPED_AROUND.items():
         print(f"  - {name}: {what}")
     for test, reason in LEFT_OUT.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.stepped_around import STEPPED_AROUND
+from tests.deployment.emulator_workarounds import STEPPED_AROUND
 from tests.template.repository import ROOT, Translated
 
 
@@ -60,7 +60,7 @@ def test_the_routes_are_made_from_what_the_body_has(translated: Translated) -> N
 def test_what_a_deployed_stack_is_asked_for_is_there(translated: Translated) -> None:
     asked = "".join(
         (ROOT / "tests" / file).read_text(encoding="utf-8")
-        for file in ("support/deployed_stack.py", "rehearsal/rehearsal.py")
+        for file in ("support/deployed_stack.py", "deployment/stack_lifecycle.py")
     )
     outputs = set(re.findall(r'outputs\["(\w+)"\]', asked))
     assert outputs >= {"ApiUrl", "StreamUrl", "EventsTableName"}
