@@ -107,7 +107,7 @@ hot-keys: .venv/.installed ## Which index key gives way first, and at how many r
 	@$(PYTHON) -m benchmarks.hot_keys $(ARGS)
 
 fuzz-runs: .venv/.installed ## Play interleavings of runs for long; RUNS_EXAMPLES=400 says how many
-	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
+	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/simulation $(ARGS)
 
 fuzz-streams: .venv/.installed tests/clients/node_modules/.installed ## Cut stock clients' streams at new places; CUTS_SEED=… says which
 	@export CUTS_SEED=$${CUTS_SEED:-$$(date +%s)}; echo "CUTS_SEED=$$CUTS_SEED"; \

@@ -25,9 +25,9 @@ from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Execution, Run
 from runyard_service.domain.threads import Thread
-from tests.interleavings.agents import agent
-from tests.interleavings.lossy_client import LossyClient, Plan, ProcessLostError
-from tests.interleavings.played_machine import PlayedMachine
+from tests.simulation.agents import agent
+from tests.simulation.lossy_client import LossyClient, Plan, ProcessLostError
+from tests.simulation.simulated_state_machine import PlayedMachine
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 StoresOver = Callable[[Any], Stores]

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interleavings.agents import CASES, SECONDS_TO_ANSWER
-from tests.interleavings.game import Game
-from tests.interleavings.lossy_client import Mishap, Plan
-from tests.interleavings.test_interleavings import MAX_RUNS, Interleavings
+from tests.simulation.agents import CASES, SECONDS_TO_ANSWER
+from tests.simulation.lossy_client import Mishap, Plan
+from tests.simulation.simulation import Game
+from tests.simulation.test_interleavings import MAX_RUNS, Interleavings
 
 GAMES = int(os.environ.get("RUNS_EXAMPLES", "8"))
 MOVES = 60

@@ -9,11 +9,11 @@ from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run
-from tests.interleavings.agents import SECONDS_TO_ANSWER
-from tests.interleavings.game import Game
-from tests.interleavings.lossy_client import Mishap, Plan
-from tests.interleavings.moved_clock import MovedClock
-from tests.interleavings.moves import move_run, play_to_the_end
+from tests.simulation.actions import move_run, play_to_the_end
+from tests.simulation.agents import SECONDS_TO_ANSWER
+from tests.simulation.fake_clock import MovedClock
+from tests.simulation.lossy_client import Mishap, Plan
+from tests.simulation.simulation import Game
 
 pytestmark = pytest.mark.usefixtures("moved_clock")
 

@@ -14,8 +14,8 @@ from runyard_dev.template.template import read_template
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain import clock
-from tests.interleavings.game import Game, StoresOver, Till
-from tests.interleavings.moved_clock import MovedClock
+from tests.simulation.fake_clock import MovedClock
+from tests.simulation.simulation import Game, StoresOver, Till
 from tests.support.servers.loopback import LoopbackServer
 
 

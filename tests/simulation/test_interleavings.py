@@ -25,12 +25,12 @@ from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.domain import clock
 from runyard_service.domain.runs import Run
-from tests.interleavings.agents import CASES, SECONDS_TO_ANSWER
-from tests.interleavings.game import Game
-from tests.interleavings.lossy_client import Mishap, Plan
-from tests.interleavings.moved_clock import MovedClock
-from tests.interleavings.moves import answer_request, move_execution, play_to_the_end
-from tests.interleavings.played_machine import Played
+from tests.simulation.actions import answer_request, move_execution, play_to_the_end
+from tests.simulation.agents import CASES, SECONDS_TO_ANSWER
+from tests.simulation.fake_clock import MovedClock
+from tests.simulation.lossy_client import Mishap, Plan
+from tests.simulation.simulated_state_machine import Played
+from tests.simulation.simulation import Game
 
 EXAMPLES = int(os.environ.get("RUNS_EXAMPLES", "6"))
 MOVES = 40

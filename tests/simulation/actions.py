@@ -9,10 +9,10 @@ from runyard_service.domain import clock
 from runyard_service.domain.errors import ConflictError, InvalidRequestError
 from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run
-from tests.interleavings.game import Game
-from tests.interleavings.lossy_client import Plan
-from tests.interleavings.moved_clock import MovedClock
-from tests.interleavings.played_machine import Played
+from tests.simulation.fake_clock import MovedClock
+from tests.simulation.lossy_client import Plan
+from tests.simulation.simulated_state_machine import Played
+from tests.simulation.simulation import Game
 
 
 def move_run(game: Game, run: Run, plan: Plan) -> None:
