@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.events import Event
+from tests.crashes.crash_harness import World
 from tests.crashes.interruptions import Caller, FaultAt, Helpers
-from tests.crashes.journey import Journey
 from tests.crashes.logs import Fact, facts, first_difference
+from tests.crashes.scenario_run import Journey
 from tests.crashes.scenarios import SCENARIOS, Scenario
-from tests.crashes.world import World
 from tests.fault_injection.faults import EDGES, EFFECTS, Crossing, Edge, Effect, Fault
 
 Lines = frozenset[tuple[str, int]]

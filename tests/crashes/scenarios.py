@@ -19,7 +19,7 @@ from runyard_service.application.runs.start_run import NewRun
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
-from tests.crashes.journey import Journey
+from tests.crashes.scenario_run import Journey
 
 _Act = Callable[[Journey], None]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from runyard_dev.dev_stack import LocalStack
-from tests.crashes.world import World, open_world
+from tests.crashes.crash_harness import World, open_world
 
 
 @pytest.fixture(scope="module")

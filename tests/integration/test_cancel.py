@@ -9,11 +9,11 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.errors import InvalidRequestError
-from tests.crashes.door import Door
+from tests.crashes.api import Door
+from tests.crashes.crash_harness import World
 from tests.crashes.interruptions import Meanwhile
-from tests.crashes.journey import Journey
+from tests.crashes.scenario_run import Journey
 from tests.crashes.scenarios import Scenario, scenario
-from tests.crashes.world import World
 from tests.fault_injection.faults import Crossing
 
 ENDED = ["run.cancel_requested", "run.canceled"]

@@ -15,6 +15,8 @@ from runyard_service import container
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
+from tests.crashes.call_sites import places
+from tests.crashes.crash_harness import World
 from tests.crashes.matrix import (
     Recording,
     Verdict,
@@ -24,9 +26,7 @@ from tests.crashes.matrix import (
     selected_points,
     verdict,
 )
-from tests.crashes.places import places
 from tests.crashes.table import DOCUMENT, document, table
-from tests.crashes.world import World
 from tests.fault_injection.faults import Fault, Process
 
 VERBS = (

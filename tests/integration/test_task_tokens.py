@@ -9,10 +9,10 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.events import to_line
-from tests.crashes.door import Door
-from tests.crashes.journey import Journey
+from tests.crashes.api import Door
+from tests.crashes.crash_harness import World
+from tests.crashes.scenario_run import Journey
 from tests.crashes.scenarios import scenario
-from tests.crashes.world import World
 
 RECEIVED = "agent.human_feedback.received"
 

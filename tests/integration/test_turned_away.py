@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.crashes.journey import Journey
+from tests.crashes.crash_harness import World
+from tests.crashes.scenario_run import Journey
 from tests.crashes.scenarios import scenario
 from tests.crashes.state_machine import TaskFailedError
-from tests.crashes.world import World
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from botocore.signers import S3PostPresigner
 
 from runyard_service.adapters import aws_session
 from tests.fault_injection.faults import Process
-from tests.permissions.rights import Right, rights_of
+from tests.permissions.required_actions import Right, rights_of
 
 
 @dataclass

@@ -7,9 +7,9 @@ from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter
 from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
-from tests.crashes.journey import Journey
+from tests.crashes.crash_harness import LARGE, World
+from tests.crashes.scenario_run import Journey
 from tests.crashes.scenarios import Scenario, _files, _thread
-from tests.crashes.world import LARGE, World
 
 _DAYS = 30
 _SCENARIOS = (

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests.permissions.functions_at_work import Used
-from tests.permissions.grants import granted, missing, unused
-from tests.permissions.rights import with_key
+from tests.permissions.granted_actions import granted, missing, unused
+from tests.permissions.recorded_functions import Used
+from tests.permissions.required_actions import with_key
 
 TEMPLATE = Path("template.yaml")
 KEY = "arn:aws:kms:us-east-1:123456789012:key/6f1d2c3b"

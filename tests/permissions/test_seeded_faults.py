@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.permissions.functions_at_work import Used
-from tests.permissions.grants import granted, missing, unused
+from tests.permissions.granted_actions import granted, missing, unused
+from tests.permissions.recorded_functions import Used
 
 TEMPLATE = Path("template.yaml")
 

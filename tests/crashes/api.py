@@ -10,7 +10,7 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_service import container
 from runyard_service.api.app import create_app
 from runyard_service.domain.input_requests import InputRequest
-from tests.crashes.journey import Journey
+from tests.crashes.scenario_run import Journey
 from tests.support.app_server import services_of
 
 

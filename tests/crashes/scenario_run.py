@@ -18,10 +18,10 @@ from runyard_service.application.runs.start_run import start_run
 from runyard_service.application.steps.next_action import DOUBT_CHOICES
 from runyard_service.domain.errors import RetryableError, UnavailableError
 from runyard_service.domain.input_requests import Answer, InputRequest
+from tests.crashes.crash_harness import VERBS, forget_process
 from tests.crashes.interruptions import Caller, FaultAt, Helpers, Interrupted, Meanwhile
-from tests.crashes.run_seen import RunSeen
+from tests.crashes.run_observer import RunSeen
 from tests.crashes.state_machine import TaskFailedError
-from tests.crashes.world import VERBS, forget_process
 from tests.fault_injection.faults import Crossing, ProcessKilledError
 
 if TYPE_CHECKING:

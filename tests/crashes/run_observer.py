@@ -9,8 +9,8 @@ from runyard_service.domain.clock import now, parse, stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
+from tests.crashes.crash_harness import World
 from tests.crashes.state_machine import Execution
-from tests.crashes.world import World
 
 
 @dataclass

@@ -22,16 +22,16 @@ from runyard_service.adapters.dynamodb.run_index import position_markers
 from runyard_service.agents.definitions.models import Route, Snapshot
 from runyard_service.application.runs.start_run import NewRun
 from tests.conftest import merged_agents
-from tests.crashes.journey import Journey
+from tests.crashes.crash_harness import _CONTEXT, World, open_world
+from tests.crashes.scenario_run import Journey
 from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
 from tests.crashes.state_machine import arn_of
-from tests.crashes.world import _CONTEXT, World, open_world
 from tests.fault_injection.faults import Process
-from tests.permissions.door_requests import at_door, routes_of
+from tests.permissions.api_requests import at_door, routes_of
+from tests.permissions.publishing_functions import tellers, used_by_lambda
 from tests.permissions.recorder import Recorder, recording
+from tests.permissions.required_actions import ANY_MACHINE, Right
 from tests.permissions.retained_runs import swept_away
-from tests.permissions.rights import ANY_MACHINE, Right
-from tests.permissions.telling_functions import tellers, used_by_lambda
 from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.openai_server import ChatReply, OpenAIServer

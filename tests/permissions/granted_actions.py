@@ -9,7 +9,7 @@ from typing import Any
 
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME
-from tests.permissions.rights import Right, arn_of_secret
+from tests.permissions.required_actions import Right, arn_of_secret
 
 # Conditions that narrow a grant to a part of its resource: operator and key. Others are unknown
 # here, and must not be taken for none.

@@ -19,10 +19,10 @@ from runyard_dev.template.template import STACK_NAME
 from runyard_service import settings
 from runyard_service.adapters.stream_records import image_of
 from runyard_service.domain.runs import Run
-from tests.crashes.world import _CONTEXT, World
+from tests.crashes.crash_harness import _CONTEXT, World
 from tests.fault_injection.faults import Process
 from tests.permissions.recorder import Recorder
-from tests.permissions.rights import Right
+from tests.permissions.required_actions import Right
 from tests.permissions.webhook_requests import webhook_of
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 

@@ -22,10 +22,10 @@ from runyard_service.api.stream_endpoint import is_taken
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
-from tests.crashes.journey import Journey
-from tests.crashes.run_seen import RunSeen
+from tests.crashes.crash_harness import World, forget_stores
+from tests.crashes.run_observer import RunSeen
+from tests.crashes.scenario_run import Journey
 from tests.crashes.scenarios import scenario
-from tests.crashes.world import World, forget_stores
 from tests.fault_injection.faults import Process
 from tests.permissions.deletion_requests import ask_deletions
 from tests.permissions.webhook_requests import ask_webhooks
