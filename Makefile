@@ -89,10 +89,10 @@ fuzz: .venv/.installed ## Some ten thousand generated requests against the servi
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py
 
 crash-matrix: .venv/.installed ## Runs through every crash that there can be; half an hour, or PART=1/2
-	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
 
 crash-table: .venv/.installed ## Write the table of crashes into docs/architecture.md
-	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
 
 bench: .venv/.installed ## Measure times, units and memory on this machine; four minutes
 	@$(PYTHON) -m benchmarks $(ARGS)

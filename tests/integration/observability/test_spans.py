@@ -104,7 +104,7 @@ class Bench:
                 "kind": "python",
                 "name": name,
                 "description": "Does it.",
-                "function": f"tests.integration.test_spans:{name}",
+                "function": f"tests.integration.observability.test_spans:{name}",
                 "parameters": {"type": "object"},
             }
             for name in ("double", "fails")

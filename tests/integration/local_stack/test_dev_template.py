@@ -8,7 +8,7 @@ import pytest
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import read_template
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 TEMPLATE = """
 Parameters:

@@ -11,7 +11,7 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
 from runyard_service.domain.ids import new_id
-from tests.integration.test_delete_run import LARGE, begun_run, ended_run
+from tests.integration.runs.test_delete_run import LARGE, begun_run, ended_run
 from tests.support.app_server import services_of
 from tests.support.service import Service
 from tests.support.threads_service import ThreadsService

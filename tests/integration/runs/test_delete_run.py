@@ -32,7 +32,7 @@ from runyard_service.domain.errors import AppendConflictError, StoreUnavailableE
 from runyard_service.domain.events import Draft
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
-from tests.integration.test_sweep import ForgetfulMachine
+from tests.integration.maintenance.test_sweep import ForgetfulMachine
 from tests.support.app_server import services_of
 from tests.support.run_factory import recorded_run
 from tests.support.service import Service

@@ -12,7 +12,7 @@ import pytest
 
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.errors import LocalStackError
-from tests.integration.test_dev_stack import (
+from tests.integration.local_stack.test_dev_stack import (
     eventually,
     item,
     run,

@@ -51,7 +51,7 @@ def http(url: str, **fields: Any) -> HttpTool:
 
 def python(function: str, **fields: Any) -> PythonTool:
     """A `python` tool on one of the samples."""
-    entry_point = f"tests.integration.tool_samples:{function}"
+    entry_point = f"tests.integration.tools.tool_samples:{function}"
     return PythonTool(
         name="tool", description="A tool.", kind="python", function=entry_point, **fields
     )

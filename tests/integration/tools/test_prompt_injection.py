@@ -18,7 +18,7 @@ from runyard_service.application.steps.advance_run import advance_run
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Execution
 from runyard_service.event_loops import run_async
-from tests.integration.test_sweep import ForgetfulMachine
+from tests.integration.maintenance.test_sweep import ForgetfulMachine
 from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 

@@ -20,7 +20,7 @@ import asyncio, logging, sys
 from runyard_service.observability.logging import invocation
 from runyard_service.observability import log_context
 from runyard_service.observability.metrics import APPEND_CONFLICTS, record
-from tests.integration.test_invocations import Context
+from tests.integration.observability.test_invocations import Context
 
 async def deep_inside(event):
     if "run_id" in event:

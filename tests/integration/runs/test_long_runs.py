@@ -118,7 +118,7 @@ TOOLS = (
         "kind": "python",
         "name": "pause",
         "description": "Takes its time.",
-        "function": "tests.integration.test_long_runs:pause",
+        "function": "tests.integration.runs.test_long_runs:pause",
         "effect": "none",
         "parameters": {"type": "object", "properties": {"secs": {"type": "number"}}},
     },
