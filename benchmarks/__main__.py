@@ -33,7 +33,7 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     before = os.getloadavg()[0]
-    figures = [*_said(timed(size)), *_said(own_shares(size)), *_said(counted())]
+    figures = [*_print_each(timed(size)), *_print_each(own_shares(size)), *_print_each(counted())]
     beside = peers.measure_all() if arguments.peers else []
     load = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} at the end"
     print(f"\n{when}; {machine}; {load}; {time.monotonic() - begun:.0f} s\n")
@@ -49,7 +49,7 @@ def main() -> None:
     arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _said(figures: Iterator[Figure]) -> Iterator[Figure]:
+def _print_each(figures: Iterator[Figure]) -> Iterator[Figure]:
     for figure in figures:
         print(f"  {figure.name}: {figure.value:,.1f} {figure.unit}", flush=True)
         yield figure

@@ -20,7 +20,7 @@ class Pause:
     is_streamed: bool = False
 
 
-class Dialect(ABC):
+class TargetApi(ABC):
     """One server's paths and bodies."""
 
     ids_are_dense: bool
@@ -52,7 +52,7 @@ class Dialect(ABC):
         """The path that gives the events of a run again, from what its stream brought."""
 
 
-class RunsApi(Dialect):
+class RunsApi(TargetApi):
     """Runyard's Runs API."""
 
     ids_are_dense = True
@@ -103,7 +103,7 @@ def _answer(run: dict[str, Any]) -> tuple[str, str, Any]:
     return "POST", f"/v1/runs/{run['id']}/input", {"type": request["type"], "data": data}
 
 
-class LangGraph(Dialect):
+class LangGraph(TargetApi):
     """LangGraph's server. Its graphs are in `benchmarks/langgraph`."""
 
     ids_are_dense = False
@@ -157,4 +157,4 @@ def _langgraph_body(case: str) -> dict[str, Any]:
     }
 
 
-DIALECTS: dict[str, Dialect] = {"runs_api": RunsApi(), "langgraph": LangGraph()}
+TARGETS: dict[str, TargetApi] = {"runs_api": RunsApi(), "langgraph": LangGraph()}

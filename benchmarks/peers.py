@@ -32,14 +32,14 @@ def measure_all() -> list[tuple[str, dict[str, float]]]:
     for name, tuned in (("LangGraph dev", False), ("LangGraph dev, polling turned down", True)):
         print(name)
         with _langgraph(tuned=tuned) as (process, measuring):
-            figures = list(_told(times.measure(measuring, times.PEER)))
+            figures = list(_print_each(times.measure(measuring, times.PEER)))
             if memory := memory_mb(process.pid):
                 figures.append(Figure("memory of web, at most", memory[1], "MB"))
         found.append((name, {figure.name: figure.value for figure in figures}))
     return found
 
 
-def _told(figures: Iterator[Figure]) -> Iterator[Figure]:
+def _print_each(figures: Iterator[Figure]) -> Iterator[Figure]:
     for figure in figures:
         print(f"  {figure.name}: {figure.value:,.1f} {figure.unit}", flush=True)
         yield figure

@@ -10,27 +10,27 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_service import container
 from runyard_service.api.app import create_app
 from runyard_service.domain.input_requests import InputRequest
-from tests.crashes.scenario_run import Journey
-from tests.support.app_server import services_of
+from tests.crashes.scenario_run import ScenarioRun
+from tests.support.app_server import make_services
 
 
-class Door:
+class ApiClient:
     """One app, and a key for the project of each run."""
 
     def __init__(self, stack: LocalStack) -> None:
-        self._services = replace(services_of(stack), orchestrator=container.orchestrator())
+        self._services = replace(make_services(stack), orchestrator=container.orchestrator())
         self._client = TestClient(create_app(self._services))
 
-    def answer(self, journey: Journey, request: InputRequest, **data: Any) -> Response:
+    def answer(self, journey: ScenarioRun, request: InputRequest, **data: Any) -> Response:
         """Send an answer."""
         body = {"type": request.type, "data": {"request_id": request.id, **data}}
         return self._post(journey, "input", body)
 
-    def cancel(self, journey: Journey) -> Response:
+    def cancel(self, journey: ScenarioRun) -> Response:
         """Cancel the run."""
         return self._post(journey, "cancel", {})
 
-    def _post(self, journey: Journey, what: str, body: Any) -> Response:
+    def _post(self, journey: ScenarioRun, what: str, body: Any) -> Response:
         run = journey.run
         assert run is not None, "a run that was started is there"
         secret = f"ry_{run.project_id}"

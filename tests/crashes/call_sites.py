@@ -25,7 +25,7 @@ _STORE = re.compile(r"(^|\.)(stores(\.\w+)*|orchestrator|threads|messages|live|s
 
 
 @dataclass(frozen=True)
-class Place:
+class CallSite:
     """One call in the code."""
 
     file: str
@@ -42,7 +42,7 @@ class Place:
         return f"{self.file}: {self.text}"
 
 
-def places() -> Iterator[Place]:
+def call_sites() -> Iterator[CallSite]:
     """All of them."""
     for folder in _FOLDERS:
         for file in sorted((PACKAGE / folder).rglob("*.py")):
@@ -50,7 +50,7 @@ def places() -> Iterator[Place]:
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and _leaves(node, folder):
                     last = node.end_lineno or node.lineno
-                    yield Place(name, node.lineno, last, ast.unparse(node.func))
+                    yield CallSite(name, node.lineno, last, ast.unparse(node.func))
 
 
 def _leaves(node: ast.Call, folder: str) -> bool:

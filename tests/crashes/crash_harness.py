@@ -45,7 +45,7 @@ HANDLERS: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 VERBS = {"run_step": "advance_run", "sweep": "sweep_runs"}
 LARGE = "x" * 120_000
-_CONTEXT = SimpleNamespace(
+LAMBDA_CONTEXT = SimpleNamespace(
     function_name="crashes",
     memory_limit_in_mb="512",
     invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:crashes",
@@ -60,7 +60,7 @@ def today() -> str:
 
 
 @dataclass
-class Till:
+class FakePaymentServer:
     """The systems that tools call: what was charged or noted, by idempotency key.
 
     `during_charge` is done in the middle of the next charge.
@@ -83,7 +83,7 @@ class Till:
 
 
 @dataclass
-class World:
+class CrashHarness:
     """One state machine, one till, and the processes that work on runs."""
 
     stores: Stores
@@ -91,7 +91,7 @@ class World:
     s3: Any
     bucket: str
     machine: StateMachines = field(default_factory=StateMachines)
-    till: Till = field(default_factory=Till)
+    till: FakePaymentServer = field(default_factory=FakePaymentServer)
     short_turns: int = 0
     """So many of the next invocations of run_step have no time for a step."""
     _at_work: Process | None = None
@@ -102,19 +102,19 @@ class World:
         return getattr(self._here, "process", None) or self._at_work
 
     @contextmanager
-    def working(self, process: Process, *, beside: bool = False) -> Iterator[None]:
-        """The process is at work; `beside` another one, in this thread alone."""
+    def working(self, process: Process, *, concurrent: bool = False) -> Iterator[None]:
+        """Run the block as the process; `concurrent`: another process runs in this thread."""
         # Each function is a process of its own, and knows nothing of what others have read.
         forget_stores()
         before = self._at_work
-        if beside:
+        if concurrent:
             self._here.process = process
         else:
             self._at_work = process
         try:
             yield
         finally:
-            if beside:
+            if concurrent:
                 self._here.process = None
             else:
                 self._at_work = before
@@ -123,11 +123,11 @@ class World:
 
     def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
         """One invocation in the process that is at work."""
-        context: Any = _CONTEXT
+        context: Any = LAMBDA_CONTEXT
         if function == "run_step" and self.short_turns:
             self.short_turns -= 1
             context = SimpleNamespace(
-                **{**vars(_CONTEXT), "get_remaining_time_in_millis": lambda: 1000}
+                **{**vars(LAMBDA_CONTEXT), "get_remaining_time_in_millis": lambda: 1000}
             )
         result = HANDLERS[function](json.loads(json.dumps(payload)), context)
         return json.loads(json.dumps(result))
@@ -164,10 +164,10 @@ async def _drained() -> None:
 
 
 @contextmanager
-def open_world(stack: LocalStack) -> Iterator[World]:
+def open_harness(stack: LocalStack) -> Iterator[CrashHarness]:
     """A world on the stack's DynamoDB and S3, with this process's environment set for it."""
     names = stack.environment
-    world = World(stores_of(names), stack.client("s3"), names["BUCKET"])
+    world = CrashHarness(stores_of(names), stack.client("s3"), names["BUCKET"])
     with ExitStack() as undo:
         machine = undo.enter_context(step_functions(world.machine))
         till = undo.enter_context(LoopbackServer(world.till))

@@ -9,15 +9,15 @@ from runyard_service.domain.clock import now, parse, stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
-from tests.crashes.crash_harness import World
+from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.state_machine import Execution
 
 
 @dataclass
-class RunSeen:
+class RunObserver:
     """The run's record, its log, its executions, and what is still to be done about it."""
 
-    world: World
+    world: CrashHarness
     run_id: str = field(default_factory=new_id, kw_only=True)
 
     @property

@@ -19,8 +19,8 @@ from runyard_service.application.steps.next_action import DOUBT_CHOICES
 from runyard_service.domain.errors import RetryableError, UnavailableError
 from runyard_service.domain.input_requests import Answer, InputRequest
 from tests.crashes.crash_harness import VERBS, forget_process
-from tests.crashes.interruptions import Caller, FaultAt, Helpers, Interrupted, Meanwhile
-from tests.crashes.run_observer import RunSeen
+from tests.crashes.interruptions import Caller, FaultAt, Helpers, InterruptedProcess, Meanwhile
+from tests.crashes.run_observer import RunObserver
 from tests.crashes.state_machine import TaskFailedError
 from tests.fault_injection.faults import Crossing, ProcessKilledError
 
@@ -31,7 +31,7 @@ _ATTEMPTS = 6
 
 
 @dataclass
-class Journey(RunSeen):
+class ScenarioRun(RunObserver):
     """What happens to one run; `calls` are those of each verb, in their order."""
 
     scenario: "Scenario"
@@ -87,13 +87,13 @@ class Journey(RunSeen):
 
         self._call("submit_input", work, lambda: not self._is_open(request))
 
-    def cancel(self, *, beside: bool = False) -> None:
-        """Somebody cancels, `beside` a worker that is in the middle of something."""
+    def cancel(self, *, concurrent: bool = False) -> None:
+        """Cancel the run; `concurrent` when a worker executes at the same time."""
 
         def work() -> None:
             cancel_run(container.connect(), container.orchestrator(), self.run_id, "somebody")
 
-        self._call("cancel_run", work, self.has_ended, beside=beside)
+        self._call("cancel_run", work, self.has_ended, concurrent=concurrent)
 
     def _call(
         self,
@@ -101,13 +101,13 @@ class Journey(RunSeen):
         work: Callable[[], None],
         is_done: Callable[[], bool],
         *,
-        beside: bool = False,
+        concurrent: bool = False,
     ) -> None:
         for attempt in range(_ATTEMPTS):
             try:
-                self._attempt(verb, work, beside=beside)
+                self._attempt(verb, work, concurrent=concurrent)
             except (ProcessKilledError, RetryableError, UnavailableError):
-                if self.caller == "gone" and attempt == 0 and not beside:
+                if self.caller == "gone" and attempt == 0 and not concurrent:
                     self.settle()
                     if is_done():
                         return
@@ -186,32 +186,34 @@ class Journey(RunSeen):
                         break
                 self.helpers.rule += was_live
 
-    def sweep(self, *, beside: bool = False) -> None:
+    def sweep(self, *, concurrent: bool = False) -> None:
         """The sweep comes by; one that fails comes again."""
         for _ in range(3):
             with suppress(TaskFailedError):
-                counts = self.invoke("sweep", {"everything": True}, beside=beside)
+                counts = self.invoke("sweep", {"everything": True}, concurrent=concurrent)
                 self.helpers.sweep += counts["restarted"] + counts["resumed"]
                 return
 
-    def invoke(self, function: str, payload: Any, *, beside: bool = False) -> Any:
+    def invoke(self, function: str, payload: Any, *, concurrent: bool = False) -> Any:
         """One invocation. Raises TaskFailedError, under the name that the state machine sees."""
         verb = VERBS.get(function, function)
         try:
-            return self._attempt(verb, lambda: self.world.invoke(function, payload), beside=beside)
+            return self._attempt(
+                verb, lambda: self.world.invoke(function, payload), concurrent=concurrent
+            )
         except ProcessKilledError as error:
             raise TaskFailedError("Runtime.ExitError") from error
         # As Lambda, which reports whatever is raised.
         except Exception as error:
             raise TaskFailedError(type(error).__name__) from error
 
-    def _attempt(self, verb: str, work: Callable[[], Any], *, beside: bool = False) -> Any:
+    def _attempt(self, verb: str, work: Callable[[], Any], *, concurrent: bool = False) -> Any:
         fault = self.at.fault if self.at and self.at.verb == verb else None
-        process = Interrupted(fault, self._counted.setdefault(verb, Counter()))
+        process = InterruptedProcess(fault, self._counted.setdefault(verb, Counter()))
         if self.meanwhile and self.meanwhile.verb == verb:
             process.meanwhile = self.meanwhile
         try:
-            with self.world.working(process, beside=beside):
+            with self.world.working(process, concurrent=concurrent):
                 return work()
         finally:
             self.calls.setdefault(verb, []).extend(process.calls)

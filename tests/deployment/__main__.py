@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.deployment import network_namespace
 from tests.deployment.build import Build
-from tests.deployment.emulator_workarounds import LEFT_OUT, STEPPED_AROUND
-from tests.deployment.stack_lifecycle import Rehearsal
+from tests.deployment.emulator_workarounds import SKIPPED_TESTS, WORKAROUNDS
+from tests.deployment.stack_lifecycle import StackLifecycle
 
 FOLDER = Path("build/rehearsal")
 
@@ -46,7 +46,7 @@ def _rehearse(build: Build) -> int:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        with Rehearsal.start(build, temporary) as rehearsal:
+        with StackLifecycle.start(build, temporary) as rehearsal:
             for step in rehearsal.steps():
                 _say(step.announced)
                 shown.append(step.take())
@@ -64,9 +64,9 @@ def _report(shown: list[str], seconds: float) -> None:
     for line in shown:
         print(f"  + {line}")
     print("Stepped around (tests/deployment/emulator_workarounds.py), so not shown:")
-    for name, what in STEPPED_AROUND.items():
+    for name, what in WORKAROUNDS.items():
         print(f"  - {name}: {what}")
-    for test, reason in LEFT_OUT.items():
+    for test, reason in SKIPPED_TESTS.items():
         print(f"  - {test} is left out: {reason}")
 
 

@@ -1,6 +1,6 @@
 """ministack with what it lacks of AWS put beside it; run as a program, with ministack's own Python.
 
-The one place where the rehearsal departs from AWS. Each entry of `STEPPED_AROUND` says what
+The one place where the rehearsal departs from AWS. Each entry of `WORKAROUNDS` says what
 ministack (its version is pinned) does otherwise and what is done about it; the template stays as
 AWS needs it.
 
@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-STEPPED_AROUND = {
+WORKAROUNDS = {
     "architecture": "It runs functions in its own interpreter, where arm64 wheels cannot be "
     "imported: the layer's wheels are exchanged for this machine's between build and deploy.",
     "opt": "Layers are unpacked elsewhere than in /opt: a variable that names /opt gets the place.",
@@ -48,7 +48,7 @@ STEPPED_AROUND = {
 
 # End-to-end tests that make no sense here, each with its reason.
 _STREAMS = "tests/e2e/test_streams.py"
-LEFT_OUT = {
+SKIPPED_TESTS = {
     "tests/e2e/test_contract.py": "each of its thousands of answers has to come within ten "
     "seconds, which says nothing where one machine is API Gateway, Lambda and all the rest.",
     f"{_STREAMS}::test_a_stream_closes_behind_the_end_and_then_there_is_nothing_left": "an answer "

@@ -22,9 +22,9 @@ from runyard_service.api.stream_endpoint import is_taken
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
-from tests.crashes.crash_harness import World, forget_stores
-from tests.crashes.run_observer import RunSeen
-from tests.crashes.scenario_run import Journey
+from tests.crashes.crash_harness import CrashHarness, forget_stores
+from tests.crashes.run_observer import RunObserver
+from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import scenario
 from tests.fault_injection.faults import Process
 from tests.permissions.deletion_requests import ask_deletions
@@ -50,7 +50,7 @@ def routes_of(door: str) -> set[str]:
 class Walk:
     """A caller at one door, with a project of its own; `asked` are the routes that were taken."""
 
-    world: World
+    world: CrashHarness
     client: TestClient
     door: str
     asked: set[str] = field(default_factory=set)
@@ -113,7 +113,7 @@ class Walk:
             form = {"file": ("note.txt", io.BytesIO(b"hello"), "text/plain")}
             self.ask("POST", "/v1/files", files=form)
         else:
-            with self.world.working(Process(), beside=True):  # Not this door's doing.
+            with self.world.working(Process(), concurrent=True):  # Not this door's doing.
                 file_id = files.announce(self.door, "later.txt", 5, "text/plain")[0].id
         place = f"uploads/{self.door}/{file_id}"
         self.world.s3.put_object(Bucket=self.world.bucket, Key=place, Body=b"later")
@@ -130,7 +130,7 @@ class Walk:
     def _changes(self) -> None:
         run_id = self._create({"case": "questions"})
         self.settle(run_id)
-        for request in RunSeen(self.world, run_id=run_id).open_requests():
+        for request in RunObserver(self.world, run_id=run_id).open_requests():
             data = {"request_id": request.id, "feedback": _LARGE}
             body = {"type": request.type, "data": data}
             self.ask("POST", f"/v1/runs/{run_id}/input", json=body)
@@ -168,7 +168,7 @@ class Walk:
         thread = Thread(
             id=new_id(), project_id=self.door, org_id=self.door, created_at=at, updated_at=at
         )
-        with self.world.working(Process(), beside=True):  # Not this door's doing.
+        with self.world.working(Process(), concurrent=True):  # Not this door's doing.
             stores.threads.create(thread)
             stores.messages.add(thread.id, "user", _LARGE)
         return thread.id
@@ -188,7 +188,7 @@ class Walk:
         RunsOn(self.world, scenario("plain"), run_id=run_id).settle()
 
 
-class RunsOn(Journey):
+class RunsOn(ScenarioRun):
     """The journey of a run that somebody else has started."""
 
 
@@ -205,7 +205,7 @@ def _is_json(response: Response) -> bool:
 
 
 @contextmanager
-def at_door(world: World, door: str, **variables: str) -> Iterator[Walk]:
+def at_door(world: CrashHarness, door: str, **variables: str) -> Iterator[Walk]:
     """The web app as it is configured for one of the doors, and a caller of it."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():

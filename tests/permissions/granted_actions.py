@@ -9,7 +9,7 @@ from typing import Any
 
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME
-from tests.permissions.required_actions import Right, arn_of_secret
+from tests.permissions.required_actions import RequiredAction, arn_of_secret
 
 # Conditions that narrow a grant to a part of its resource: operator and key. Others are unknown
 # here, and must not be taken for none.
@@ -20,7 +20,7 @@ _PARTS = {
 
 
 @dataclass(frozen=True)
-class Grant:
+class GrantedAction:
     """An action on a pattern of ARNs, and on the parts of it that the pattern `part` names."""
 
     sid: str
@@ -28,7 +28,7 @@ class Grant:
     resource: str
     part: str = "*"
 
-    def covers(self, right: Right) -> bool:
+    def covers(self, right: RequiredAction) -> bool:
         """Whether it allows this."""
         return (
             self.action == right.action
@@ -42,7 +42,7 @@ class Grant:
         return f"{self.action} on {self.resource}{part} ({self.sid})"
 
 
-def granted(template: Path, **parameters: str) -> dict[str, list[Grant]]:
+def granted_actions(template: Path, **parameters: str) -> dict[str, list[GrantedAction]]:
     """What each function may do, by its logical id, where it is deployed so.
 
     By its own statements, and by the policies beside its role.
@@ -70,7 +70,7 @@ def granted(template: Path, **parameters: str) -> dict[str, list[Grant]]:
     }
 
 
-def _grants(statement: Mapping[str, Any]) -> Iterator[Grant]:
+def _grants(statement: Mapping[str, Any]) -> Iterator[GrantedAction]:
     """One for each action, resource and part: each has to be needed by itself."""
     parts = ["*"]
     for operator, conditions in statement.get("Condition", {}).items():
@@ -81,7 +81,7 @@ def _grants(statement: Mapping[str, Any]) -> Iterator[Grant]:
     for action, resource in product(_listed(statement["Action"]), _listed(statement["Resource"])):
         arn = resource if resource.startswith("arn:") else arn_of_secret(resource)
         for part in parts:
-            yield Grant(statement.get("Sid", "no Sid"), action, arn, part)
+            yield GrantedAction(statement.get("Sid", "no Sid"), action, arn, part)
 
 
 def _listed(value: Any) -> list[str]:
@@ -89,7 +89,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def missing(
-    grants: Mapping[str, Iterable[Grant]], used: Mapping[str, Iterable[Right]]
+    grants: Mapping[str, Iterable[GrantedAction]], used: Mapping[str, Iterable[RequiredAction]]
 ) -> list[str]:
     """The calls that a role would refuse, one line each."""
     return sorted(
@@ -103,11 +103,13 @@ def missing(
     )
 
 
-def _of(right: Right) -> str:
+def _of(right: RequiredAction) -> str:
     return f", of it {right.part}" if right.part else ""
 
 
-def unused(grants: Mapping[str, Iterable[Grant]], used: Mapping[str, Iterable[Right]]) -> list[str]:
+def unused(
+    grants: Mapping[str, Iterable[GrantedAction]], used: Mapping[str, Iterable[RequiredAction]]
+) -> list[str]:
     """The grants that no call needs, one line each."""
     return [
         f"{function} never needs {grant}"

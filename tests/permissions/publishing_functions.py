@@ -19,10 +19,10 @@ from runyard_dev.template.template import STACK_NAME
 from runyard_service import settings
 from runyard_service.adapters.stream_records import image_of
 from runyard_service.domain.runs import Run
-from tests.crashes.crash_harness import _CONTEXT, World
+from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness
 from tests.fault_injection.faults import Process
 from tests.permissions.recorder import Recorder
-from tests.permissions.required_actions import Right
+from tests.permissions.required_actions import RequiredAction
 from tests.permissions.webhook_requests import webhook_of
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
@@ -34,11 +34,11 @@ _READS = {
 }
 
 
-def used_by_lambda(template: Path, function: str) -> set[Right]:
+def used_by_lambda(template: Path, function: str) -> set[RequiredAction]:
     """What the function's role must allow for its mappings' sake; the function calls none of it."""
     document = load_document(template)
     resolver = Resolver(document, stack_name=STACK_NAME)
-    rights: set[Right] = set()
+    rights: set[RequiredAction] = set()
     for resource in document["Resources"].values():
         if resource["Type"] != "AWS::Lambda::EventSourceMapping":
             continue
@@ -47,16 +47,16 @@ def used_by_lambda(template: Path, function: str) -> set[Right]:
             continue
         source = mapping["EventSourceArn"]
         service = source.split(":")[2]
-        rights |= {Right(f"{service}:{action}", source) for action in _READS[service]}
+        rights |= {RequiredAction(f"{service}:{action}", source) for action in _READS[service]}
         failed = mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if failed:
-            rights.add(Right("sqs:SendMessage", failed))
+            rights.add(RequiredAction("sqs:SendMessage", failed))
     return rights
 
 
-def tellers(
-    world: World, stack: LocalStack, recorder: Recorder, run: Run
-) -> Mapping[str, set[Right]]:
+def publishing_functions(
+    world: CrashHarness, stack: LocalStack, recorder: Recorder, run: Run
+) -> Mapping[str, set[RequiredAction]]:
     """Two endpoints hear of the whole run: one that fails for good, and one that is gone."""
     with LoopbackServer(_answer) as receiver, pytest.MonkeyPatch.context() as patch:
         patch.setenv("WEBHOOK_PRIVATE_HOSTS", receiver.host_and_port)
@@ -71,11 +71,11 @@ def tellers(
         publisher, courier = Process(), Process()
         records = _records(stack, run)
         with world.working(publisher):
-            answer = handle_records({"Records": records}, _CONTEXT)
+            answer = handle_records({"Records": records}, LAMBDA_CONTEXT)
         assert answer == {"batchItemFailures": []}
         for batch in _batches(stack):
             with world.working(courier):
-                handle_messages(batch, _CONTEXT)
+                handle_messages(batch, LAMBDA_CONTEXT)
         paths = Counter(one.path for one in receiver.received)
     settings.settings.cache_clear()
     assert paths["/gone"], "it says that it is gone"

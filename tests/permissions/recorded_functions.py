@@ -22,21 +22,21 @@ from runyard_service.adapters.dynamodb.run_index import position_markers
 from runyard_service.agents.definitions.models import Route, Snapshot
 from runyard_service.application.runs.start_run import NewRun
 from tests.conftest import merged_agents
-from tests.crashes.crash_harness import _CONTEXT, World, open_world
-from tests.crashes.scenario_run import Journey
+from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness, open_harness
+from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
 from tests.crashes.state_machine import arn_of
 from tests.fault_injection.faults import Process
 from tests.permissions.api_requests import at_door, routes_of
-from tests.permissions.publishing_functions import tellers, used_by_lambda
+from tests.permissions.publishing_functions import publishing_functions, used_by_lambda
 from tests.permissions.recorder import Recorder, recording
-from tests.permissions.required_actions import ANY_MACHINE, Right
+from tests.permissions.required_actions import ANY_MACHINE, RequiredAction
 from tests.permissions.retained_runs import swept_away
 from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.openai_server import ChatReply, OpenAIServer
 
-Used = Mapping[str, set[Right]]
+Used = Mapping[str, set[RequiredAction]]
 
 _TEMPLATE = Path("template.yaml")
 # Which function runs a verb; the doors' verbs are run by both, or by the API alone.
@@ -55,10 +55,10 @@ _TOLD = "a large question"
 MODEL_SECRET = "runyard/openai"
 
 
-def _of_an_older_release(then: Callable[[Journey], None]) -> Callable[[Journey], None]:
+def _of_an_older_release(then: Callable[[ScenarioRun], None]) -> Callable[[ScenarioRun], None]:
     """The pause does not name its questions, as those of older releases did not."""
 
-    def act(journey: Journey) -> None:
+    def act(journey: ScenarioRun) -> None:
         table = journey.world.stores.runs._table
         table.update(keys.pause(journey.run_id), {"request_ids": None})
         then(journey)
@@ -66,7 +66,7 @@ def _of_an_older_release(then: Callable[[Journey], None]) -> Callable[[Journey],
     return act
 
 
-def _refuse_to_begin(journey: Journey) -> None:
+def _refuse_to_begin(journey: ScenarioRun) -> None:
     """The caller is answered, and only the sweep starts the first execution."""
     journey.world.machine.not_begun.add(journey.run_id)
 
@@ -88,7 +88,7 @@ class Routed(Scenario):
 
     route: Route
 
-    def wanted(self, journey: Journey) -> tuple[Snapshot, NewRun]:
+    def wanted(self, journey: ScenarioRun) -> tuple[Snapshot, NewRun]:
         """What is started."""
         snapshot, wanted = super().wanted(journey)
         return snapshot.model_copy(update={"route": self.route, "script": None}), wanted
@@ -96,7 +96,7 @@ class Routed(Scenario):
 
 def record(folder: Path) -> Used:
     """What each function needed, by its logical id, with the template's own ARNs."""
-    used: dict[str, set[Right]] = {}
+    used: dict[str, set[RequiredAction]] = {}
     agents = merged_agents(folder / "agents")
     with (
         LocalStack.start(
@@ -108,7 +108,7 @@ def record(folder: Path) -> Used:
         ) as stack,
         ExitStack() as undo,
     ):
-        world = undo.enter_context(open_world(stack))
+        world = undo.enter_context(open_harness(stack))
         recorder = undo.enter_context(recording(world.present))
         patch = undo.enter_context(pytest.MonkeyPatch.context())
         # Every list that is read gets marks, however short and new it is.
@@ -122,7 +122,7 @@ def record(folder: Path) -> Used:
                     used.setdefault(function, set()).update(found)
             if journey.scenario.name == _TOLD:
                 assert journey.run is not None
-                used |= tellers(world, stack, recorder, journey.run)
+                used |= publishing_functions(world, stack, recorder, journey.run)
         used["PublishAgentsFunction"] = _publisher(world, recorder)
         for door, function in _DOORS.items():
             used.setdefault(function, set()).update(_door(world, recorder, door))
@@ -132,7 +132,7 @@ def record(folder: Path) -> Used:
     }
 
 
-def _journeys(world: World) -> Iterator[Journey]:
+def _journeys(world: CrashHarness) -> Iterator[ScenarioRun]:
     with (
         OpenAIServer(ChatReply(text=("Done.",))) as openai,
         BedrockServer(ConverseReply(text=("Done.",)), ConverseReply(text=("Done.",))) as bedrock,
@@ -146,7 +146,7 @@ def _journeys(world: World) -> Iterator[Journey]:
         ]
         elsewhere = [Routed(route.model, {"case": "plain"}, route=route) for route in routes]
         for scenario in (*SCENARIOS, *_MORE, *elsewhere):
-            journey = Journey(world, scenario)
+            journey = ScenarioRun(world, scenario)
             journey.go()
             assert journey.run is not None
             if isinstance(scenario, Routed):
@@ -155,18 +155,18 @@ def _journeys(world: World) -> Iterator[Journey]:
     yield from swept_away(world)
 
 
-def _publisher(world: World, recorder: Recorder) -> set[Right]:
+def _publisher(world: CrashHarness, recorder: Recorder) -> set[RequiredAction]:
     process = Process()
     with LoopbackServer(lambda _, exchange: exchange.send(200)) as cloudformation:
         event = json.loads(Path("events/publish_agents/create.json").read_text(encoding="utf-8"))
         with world.working(process):
             handle: Callable[[Any, Any], None] = publish_agents.lambda_handler
-            handle({**event, "ResponseURL": cloudformation.url}, _CONTEXT)
+            handle({**event, "ResponseURL": cloudformation.url}, LAMBDA_CONTEXT)
         assert cloudformation.received[0].json["Status"] == "SUCCESS"
     return recorder.of(process)
 
 
-def _door(world: World, recorder: Recorder, door: str) -> set[Right]:
+def _door(world: CrashHarness, recorder: Recorder, door: str) -> set[RequiredAction]:
     """A walk through one door, which is told what the template tells it."""
     told = read_template(_TEMPLATE).functions[_DOORS[door]].environment
     variables = {name: told[name] for name in ("DOOR", "AGENTS_KEY", "MAX_BODY_BYTES")}
@@ -178,7 +178,7 @@ def _door(world: World, recorder: Recorder, door: str) -> set[Right]:
     return recorder.of(process)
 
 
-def _on_aws(rights: set[Right]) -> set[Right]:
+def _on_aws(rights: set[RequiredAction]) -> set[RequiredAction]:
     """The same about the template's machines, in place of those in hand."""
     resolver = Resolver(load_document(_TEMPLATE), stack_name=STACK_NAME)
     machines = {
@@ -194,7 +194,7 @@ def _on_aws(rights: set[Right]) -> set[Right]:
     # Tokens are of waits, and only one of the two waits.
     swaps = {ANY_MACHINE: machines[arn_of("resume")], **machines, **executions}
 
-    def swapped(right: Right) -> Right:
+    def swapped(right: RequiredAction) -> RequiredAction:
         resource = right.resource
         for ours, theirs in swaps.items():
             resource = resource.replace(ours, theirs)

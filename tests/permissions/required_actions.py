@@ -38,7 +38,7 @@ _ARN = f"{DEFAULT_REGION}:{ACCOUNT_ID}"
 
 
 @dataclass(frozen=True)
-class Right:
+class RequiredAction:
     """An action on the resource of this ARN, and on which part of it.
 
     Of a table or an index `part` is the partition key, of a bucket that is listed the prefix.
@@ -49,12 +49,12 @@ class Right:
     part: str = ""
 
 
-def rights_of(service: str, operation: str, params: Parameters) -> Iterator[Right]:
+def required_actions(service: str, operation: str, params: Parameters) -> Iterator[RequiredAction]:
     """What a call needs; `service` is its id in botocore. Raises LookupError for an unknown one."""
     return _SERVICES[service](operation, params)
 
 
-def _dynamodb(operation: str, params: Parameters) -> Iterator[Right]:
+def _dynamodb(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     if operation == "TransactWriteItems":
         for change in params["TransactItems"]:
             for kind, part in change.items():
@@ -89,33 +89,33 @@ def _written(request: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _on_table(action: str, table: str, key: Mapping[str, Any]) -> Right:
+def _on_table(action: str, table: str, key: Mapping[str, Any]) -> RequiredAction:
     # The log's partition key is the run's id.
     part = key.get("pk") or key["run_id"]
-    return Right(f"dynamodb:{action}", f"arn:aws:dynamodb:{_ARN}:table/{table}", part["S"])
+    return RequiredAction(f"dynamodb:{action}", f"arn:aws:dynamodb:{_ARN}:table/{table}", part["S"])
 
 
-def _s3(operation: str, params: Parameters) -> Iterator[Right]:
+def _s3(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     action = _S3_ACTIONS.get(operation, operation)
     if action == "ListBucket":
-        yield Right("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", params["Prefix"])
+        yield RequiredAction("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", params["Prefix"])
         return
     keys = [entry["Key"] for entry in params.get("Delete", {}).get("Objects", ())]
     for key in keys or [params["Key"]]:
-        yield Right(f"s3:{action}", f"arn:aws:s3:::{params['Bucket']}/{key}")
+        yield RequiredAction(f"s3:{action}", f"arn:aws:s3:::{params['Bucket']}/{key}")
     if operation == "CopyObject":
         # botocore has made it a header by now, `bucket/key`.
-        yield Right("s3:GetObject", f"arn:aws:s3:::{unquote(params['CopySource'])}")
+        yield RequiredAction("s3:GetObject", f"arn:aws:s3:::{unquote(params['CopySource'])}")
 
 
-def _states(operation: str, params: Parameters) -> Iterator[Right]:
+def _states(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     # A task token says nothing of its machine to anybody but the service, which checks that one.
     arn = params.get("stateMachineArn") or params.get("executionArn") or ANY_MACHINE
-    yield Right(f"states:{operation}", arn)
+    yield RequiredAction(f"states:{operation}", arn)
 
 
-def _secrets(operation: str, params: Parameters) -> Iterator[Right]:
-    yield Right(f"secretsmanager:{operation}", arn_of_secret(params["SecretId"]))
+def _secrets(operation: str, params: Parameters) -> Iterator[RequiredAction]:
+    yield RequiredAction(f"secretsmanager:{operation}", arn_of_secret(params["SecretId"]))
 
 
 def arn_of_secret(name: str) -> str:
@@ -123,12 +123,14 @@ def arn_of_secret(name: str) -> str:
     return f"arn:aws:secretsmanager:{_ARN}:secret:{name}"
 
 
-def _lambda(operation: str, params: Parameters) -> Iterator[Right]:
+def _lambda(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     action = {"Invoke": "InvokeFunction"}.get(operation, operation)
-    yield Right(f"lambda:{action}", f"arn:aws:lambda:{_ARN}:function:{params['FunctionName']}")
+    yield RequiredAction(
+        f"lambda:{action}", f"arn:aws:lambda:{_ARN}:function:{params['FunctionName']}"
+    )
 
 
-def _bedrock(operation: str, params: Parameters) -> Iterator[Right]:
+def _bedrock(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     model = params["modelId"]
     kind, account = (
         ("inference-profile", ACCOUNT_ID)
@@ -139,19 +141,21 @@ def _bedrock(operation: str, params: Parameters) -> Iterator[Right]:
         )
     )
     action = _BEDROCK_ACTIONS.get(operation, operation)
-    yield Right(f"bedrock:{action}", f"arn:aws:bedrock:{DEFAULT_REGION}:{account}:{kind}/{model}")
+    yield RequiredAction(
+        f"bedrock:{action}", f"arn:aws:bedrock:{DEFAULT_REGION}:{account}:{kind}/{model}"
+    )
 
 
-def _sqs(operation: str, params: Parameters) -> Iterator[Right]:
+def _sqs(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     action = _SQS_ACTIONS.get(operation, operation)
     queue = params["QueueUrl"].rpartition("/")[2]
-    yield Right(f"sqs:{action}", f"arn:aws:sqs:{_ARN}:{queue}")
+    yield RequiredAction(f"sqs:{action}", f"arn:aws:sqs:{_ARN}:{queue}")
 
 
-def _events(operation: str, params: Parameters) -> Iterator[Right]:
+def _events(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     for entry in params["Entries"]:
         bus = f"arn:aws:events:{_ARN}:event-bus/{entry['EventBusName']}"
-        yield Right(f"events:{operation}", bus)
+        yield RequiredAction(f"events:{operation}", bus)
 
 
 ANY_MACHINE = "the machine of the token"
@@ -176,9 +180,9 @@ _KEY_ACTIONS = {
 }
 
 
-def with_key(right: Right, key: str) -> Iterator[Right]:
+def with_key(right: RequiredAction, key: str) -> Iterator[RequiredAction]:
     """The right, and those on the key that tables, bucket, queues and secret are encrypted with."""
     yield right
     service = right.action.partition(":")[0]
     for action in _KEY_ACTIONS.get(right.action) or _KEY_ACTIONS.get(service) or ():
-        yield Right(f"kms:{action}", key)
+        yield RequiredAction(f"kms:{action}", key)

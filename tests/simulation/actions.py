@@ -9,18 +9,18 @@ from runyard_service.domain import clock
 from runyard_service.domain.errors import ConflictError, InvalidRequestError
 from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run
-from tests.simulation.fake_clock import MovedClock
-from tests.simulation.lossy_client import Plan
-from tests.simulation.simulated_state_machine import Played
-from tests.simulation.simulation import Game
+from tests.simulation.fake_clock import FakeClock
+from tests.simulation.lossy_client import FailurePlan
+from tests.simulation.simulated_state_machine import SimulatedExecution
+from tests.simulation.simulation import Simulation
 
 
-def move_run(game: Game, run: Run, plan: Plan) -> None:
+def advance(game: Simulation, run: Run, plan: FailurePlan) -> None:
     """What the newest of the run's executions does next."""
     move_execution(game, game.machine.newest_of(run.id), plan)
 
 
-def move_execution(game: Game, played: Played, plan: Plan) -> None:
+def move_execution(game: Simulation, played: SimulatedExecution, plan: FailurePlan) -> None:
     """What the state machine does next with it; nothing while it waits."""
     moves = played.moves
 
@@ -51,7 +51,9 @@ def move_execution(game: Game, played: Played, plan: Plan) -> None:
         played.move("AdvanceRun")
 
 
-def answer_request(game: Game, run: Run, request: InputRequest, how: int, plan: Plan) -> None:
+def answer_request(
+    game: Simulation, run: Run, request: InputRequest, how: int, plan: FailurePlan
+) -> None:
     """Answer a question, in one of several ways; asked before or not, in time or not."""
     answer, recorded = _answer(request, how)
     is_late = request.is_overdue or request.state in ("expired", "void")
@@ -71,7 +73,7 @@ def answer_request(game: Game, run: Run, request: InputRequest, how: int, plan: 
         game.accepted[request.id] = recorded
 
 
-def has_ended(game: Game, run: Run) -> bool:
+def has_ended(game: Simulation, run: Run) -> bool:
     current = game.stores.runs.get(run.id)
     return current is not None and current.has_ended
 
@@ -95,21 +97,21 @@ def _answer(request: InputRequest, how: int) -> tuple[Answer, dict[str, Any]]:
     return made(feedback=feedback), {"feedback": feedback}
 
 
-def play_to_the_end(game: Game) -> None:
+def play_to_the_end(game: Simulation) -> None:
     """Nothing goes wrong any more: the sweep finds what was lost, people answer, all runs end."""
     for _ in range(60):
         sweep_runs(game.stores, game.machine, everything=True)
         for execution in list(game.machine.executions.values()):
             if execution.place != "ended":
-                move_execution(game, execution, Plan())
+                move_execution(game, execution, FailurePlan())
         live = [run for run in game.runs if not has_ended(game, run)]
         if not live:
             break
         for run in live:
             for request in game.stores.input_requests.open_of_run(run.id):
                 if not request.is_overdue:
-                    answer_request(game, run, request, 0, Plan())
-        MovedClock.pass_by(1)
+                    answer_request(game, run, request, 0, FailurePlan())
+        FakeClock.move_forward(1)
     for run in game.runs:
         game.check(run)
         assert has_ended(game, run)

@@ -14,8 +14,8 @@ from runyard_dev.template.template import read_template
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain import clock
-from tests.simulation.fake_clock import MovedClock
-from tests.simulation.simulation import Game, StoresOver, Till
+from tests.simulation.fake_clock import FakeClock
+from tests.simulation.simulation import FakePaymentServer, Simulation, StoresOver
 from tests.support.servers.loopback import LoopbackServer
 
 
@@ -45,22 +45,22 @@ def stores_over(stack: LocalStack) -> Iterator[tuple[Any, StoresOver]]:
 
 @pytest.fixture
 def moved_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`MovedClock` says how late it is."""
+    """`FakeClock` says how late it is."""
     # The one place where the service reads the clock: no port is needed to move it.
-    monkeypatch.setattr(clock, "datetime", MovedClock)
+    monkeypatch.setattr(clock, "datetime", FakeClock)
     yield
-    MovedClock.ahead = timedelta()
+    FakeClock.ahead = timedelta()
 
 
 @pytest.fixture
-def new_game(stores_over: tuple[Any, StoresOver]) -> Iterator[Callable[[], Game]]:
+def new_game(stores_over: tuple[Any, StoresOver]) -> Iterator[Callable[[], Simulation]]:
     """Begins a game; all of a test's games have one tool server."""
-    till = Till()
+    till = FakePaymentServer()
     with LoopbackServer(till) as server:
-        yield partial(Game, *stores_over, till, server)
+        yield partial(Simulation, *stores_over, till, server)
 
 
 @pytest.fixture
-def game(new_game: Callable[[], Game]) -> Game:
+def game(new_game: Callable[[], Simulation]) -> Simulation:
     """One game."""
     return new_game()

@@ -3,17 +3,17 @@
 from datetime import datetime, timedelta, tzinfo
 
 
-class MovedClock(datetime):
+class FakeClock(datetime):
     """A clock that can be moved forward."""
 
     ahead = timedelta()
 
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "MovedClock":
+    def now(cls, tz: tzinfo | None = None) -> "FakeClock":
         """This moment, moved."""
         return super().now(tz) + cls.ahead
 
     @classmethod
-    def pass_by(cls, seconds: float) -> None:
+    def move_forward(cls, seconds: float) -> None:
         """So much time passes at once."""
         cls.ahead += timedelta(seconds=seconds)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 _WRITES = frozenset({"put_item", "update_item", "transact_write_items"})
 
-Mishap = Literal["lost before", "lost after", "held before", "held after"]
+FailureMode = Literal["lost before", "lost after", "held before", "held after"]
 
 
 class ProcessLostError(BaseException):
@@ -15,11 +15,11 @@ class ProcessLostError(BaseException):
 
 
 @dataclass(frozen=True)
-class Plan:
+class FailurePlan:
     """What happens to a process, and at which of its writes, counted from 1; 0: nothing."""
 
     at: int = 0
-    mishap: Mishap = "lost before"
+    mishap: FailureMode = "lost before"
 
     @property
     def holds(self) -> bool:
@@ -30,7 +30,7 @@ class Plan:
 class LossyClient:
     """Passes every call on, until its plan says otherwise. One for each process that is played."""
 
-    def __init__(self, client: Any, plan: Plan) -> None:
+    def __init__(self, client: Any, plan: FailurePlan) -> None:
         self.is_held = False
         self.held_or_ended = threading.Event()
         self.go_on = threading.Event()

@@ -22,7 +22,7 @@ Place = Literal["AdvanceRun", "WaitForInput", "waiting", "ended"]
 
 
 @dataclass
-class Played:
+class SimulatedExecution:
     """One execution. `moves` tells an invocation whether what it was made for is still true."""
 
     execution: Execution
@@ -44,11 +44,11 @@ class Played:
         self.moves += 1
 
 
-class PlayedMachine(Orchestrator):
+class SimulatedStateMachine(Orchestrator):
     """The executions, by name, as the engine's calls see and change them."""
 
     def __init__(self) -> None:
-        self.executions: dict[str, Played] = {}
+        self.executions: dict[str, SimulatedExecution] = {}
         self._tokens = (f"token {number}" for number in count())
 
     @property
@@ -56,14 +56,14 @@ class PlayedMachine(Orchestrator):
         """Whether an execution waits for a person."""
         return any(each.place == "waiting" for each in self.executions.values())
 
-    def newest_of(self, run_id: str) -> Played:
+    def newest_of(self, run_id: str) -> SimulatedExecution:
         """The last execution that was started for the run."""
         return max(
             (one for one in self.executions.values() if one.execution.run_id == run_id),
             key=lambda one: one.execution,
         )
 
-    def new_token(self, played: Played) -> str:
+    def new_token(self, played: SimulatedExecution) -> str:
         """The token of an attempt at WaitForInput that begins now."""
         played.token = next(self._tokens)
         return played.token
@@ -71,7 +71,7 @@ class PlayedMachine(Orchestrator):
     def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
         """A name that was used before starts nothing."""
         first: Place = "WaitForInput" if execution.number else "AdvanceRun"
-        self.executions.setdefault(execution.name, Played(execution, wait, first))
+        self.executions.setdefault(execution.name, SimulatedExecution(execution, wait, first))
 
     def state(self, execution: Execution) -> ExecutionState:
         """As Step Functions would tell it."""

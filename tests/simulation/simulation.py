@@ -26,14 +26,14 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Execution, Run
 from runyard_service.domain.threads import Thread
 from tests.simulation.agents import agent
-from tests.simulation.lossy_client import LossyClient, Plan, ProcessLostError
-from tests.simulation.simulated_state_machine import PlayedMachine
+from tests.simulation.lossy_client import FailurePlan, LossyClient, ProcessLostError
+from tests.simulation.simulated_state_machine import SimulatedStateMachine
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 StoresOver = Callable[[Any], Stores]
 
 
-class Till:
+class FakePaymentServer:
     """The tool server: what it was asked to take, by the id of the tool call."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Till:
 
 
 @dataclass
-class Held:
+class SuspendedProcess:
     """A process in the middle of its work, and what lets it go on and gives how it ended."""
 
     run_id: str
@@ -61,15 +61,17 @@ class Held:
         assert not self.thread.is_alive()
 
 
-class Game:
+class Simulation:
     """One example's runs. `client` is the real store's, `till` the server that all tools call."""
 
-    def __init__(self, client: Any, stores_over: StoresOver, till: Till, server: LoopbackServer):
+    def __init__(
+        self, client: Any, stores_over: StoresOver, till: FakePaymentServer, server: LoopbackServer
+    ):
         self.client, self.stores_over, self.till = client, stores_over, till
         self.stores = stores_over(client)
-        self.machine = PlayedMachine()
+        self.machine = SimulatedStateMachine()
         self.runs: list[Run] = []
-        self.held: list[Held] = []
+        self.held: list[SuspendedProcess] = []
         self.accepted: dict[str, Any] = {}
         self._tools = ToolEnvironment({"TILL": server.url}, (server.host_and_port,))
 
@@ -86,7 +88,9 @@ class Game:
         self.runs.append(run)
         return run
 
-    def advance(self, execution: Execution, plan: Plan, then: Callable[[bool], None]) -> None:
+    def advance(
+        self, execution: Execution, plan: FailurePlan, then: Callable[[bool], None]
+    ) -> None:
         """One invocation of run_step; `then` is told whether it succeeded."""
 
         def work(stores: Stores) -> None:
@@ -99,7 +103,12 @@ class Game:
         self._process(execution.run_id, plan, work, lambda _: then(False))
 
     def ask(
-        self, execution: Execution, token: str, wait: Wait, plan: Plan, then: Callable[[str], None]
+        self,
+        execution: Execution,
+        token: str,
+        wait: Wait,
+        plan: FailurePlan,
+        then: Callable[[str], None],
     ) -> None:
         """One invocation of request_input; `then` is told `waits`, `goes on` or `failed`."""
 
@@ -109,7 +118,7 @@ class Game:
 
         self._process(execution.run_id, plan, work, lambda _: then("failed"))
 
-    def process(self, run_id: str, plan: Plan, work: Callable[[Stores], None]) -> bool:
+    def process(self, run_id: str, plan: FailurePlan, work: Callable[[Stores], None]) -> bool:
         """Work that is lost where its plan says so; whether it came to its end."""
         lost: list[BaseException] = []
         self._process(run_id, plan, work, lost.append)
@@ -118,7 +127,7 @@ class Game:
     def _process(
         self,
         run_id: str,
-        plan: Plan,
+        plan: FailurePlan,
         work: Callable[[Stores], None],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -139,7 +148,7 @@ class Game:
         thread.start()
         assert client.held_or_ended.wait(60)
         if client.is_held:
-            self.held.append(Held(run_id, client, thread))
+            self.held.append(SuspendedProcess(run_id, client, thread))
         else:
             thread.join(60)
         if faults:

@@ -27,10 +27,10 @@ from runyard_service.domain import clock
 from runyard_service.domain.runs import Run
 from tests.simulation.actions import answer_request, move_execution, play_to_the_end
 from tests.simulation.agents import CASES, SECONDS_TO_ANSWER
-from tests.simulation.fake_clock import MovedClock
-from tests.simulation.lossy_client import Mishap, Plan
-from tests.simulation.simulated_state_machine import Played
-from tests.simulation.simulation import Game
+from tests.simulation.fake_clock import FakeClock
+from tests.simulation.lossy_client import FailureMode, FailurePlan
+from tests.simulation.simulated_state_machine import SimulatedExecution
+from tests.simulation.simulation import Simulation
 
 EXAMPLES = int(os.environ.get("RUNS_EXAMPLES", "6"))
 MOVES = 40
@@ -38,21 +38,21 @@ MAX_RUNS, MAX_HELD = 3, 2
 
 # One process in three is left alone. Most do their last write as the second to sixth.
 _places = st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5, 6])
-_losses: tuple[Mishap, ...] = ("lost before", "lost after")
-_holds: tuple[Mishap, ...] = ("held before", "held after")
-lossy_plans = st.builds(Plan, at=_places, mishap=st.sampled_from(_losses))
-plans = st.builds(Plan, at=_places, mishap=st.sampled_from(_losses + _holds))
+_losses: tuple[FailureMode, ...] = ("lost before", "lost after")
+_holds: tuple[FailureMode, ...] = ("held before", "held after")
+lossy_plans = st.builds(FailurePlan, at=_places, mishap=st.sampled_from(_losses))
+plans = st.builds(FailurePlan, at=_places, mishap=st.sampled_from(_losses + _holds))
 picks = st.integers(0, 7)
 
 
 class Interleavings(RuleBasedStateMachine):
     """The rules. Each picks what it is about by a number, so that examples stay small."""
 
-    game: Game
+    game: Simulation
 
     @initialize(case=st.sampled_from(CASES), in_thread=st.booleans())
     def one_run(self, case: str, in_thread: bool) -> None:
-        MovedClock.ahead = timedelta()
+        FakeClock.ahead = timedelta()
         self._begin(case, in_thread)
 
     @precondition(lambda self: len(self.game.runs) < MAX_RUNS)
@@ -67,13 +67,13 @@ class Interleavings(RuleBasedStateMachine):
 
     @precondition(lambda self: self._movable())
     @rule(pick=picks, before=st.integers(0, 2), plan=plans)
-    def move(self, pick: int, before: int, plan: Plan) -> None:
+    def move(self, pick: int, before: int, plan: FailurePlan) -> None:
         """An execution makes its next moves; something may go wrong in the last of them."""
         movable = self._movable()
         played = movable[pick % len(movable)]
         if plan.holds and len(self.game.held) >= MAX_HELD:
-            plan = Plan()
-        for this in (*[Plan()] * before, plan):
+            plan = FailurePlan()
+        for this in (*[FailurePlan()] * before, plan):
             move_execution(self.game, played, this)
         self.game.check(self._run(played.execution.run_id))
 
@@ -107,7 +107,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @precondition(lambda self: self.game.machine.is_waiting)
     @rule(pick=picks, how=picks, only=st.one_of(st.none(), picks), plan=lossy_plans)
-    def answer(self, pick: int, how: int, only: int | None, plan: Plan) -> None:
+    def answer(self, pick: int, how: int, only: int | None, plan: FailurePlan) -> None:
         """Answer all that a waiting run asks, or one question of any run, settled or not."""
         waiting = [e for e in self.game.machine.executions.values() if e.place == "waiting"]
         run = self._run(waiting[pick % len(waiting)].execution.run_id)
@@ -123,10 +123,10 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.game.machine.is_waiting)
     @rule(seconds=st.sampled_from([1, SECONDS_TO_ANSWER, 2 * SECONDS_TO_ANSWER]))
     def time_passes(self, seconds: int) -> None:
-        MovedClock.pass_by(seconds)
+        FakeClock.move_forward(seconds)
 
     @rule(pick=picks, seldom=st.integers(0, 9), plan=lossy_plans)
-    def end_from_outside(self, pick: int, seldom: int, plan: Plan) -> None:
+    def end_from_outside(self, pick: int, seldom: int, plan: FailurePlan) -> None:
         """A cancel, or the machine's CloseRun; seldom, for such a run has nothing more to tell."""
         run = self._any_run(pick)
         if seldom == 1:
@@ -142,7 +142,7 @@ class Interleavings(RuleBasedStateMachine):
         self.game.check(run)
 
     @rule(plan=lossy_plans)
-    def sweep(self, plan: Plan) -> None:
+    def sweep(self, plan: FailurePlan) -> None:
         self.game.process(
             "", plan, lambda stores: _ignore(sweep_runs(stores, self.game.machine, everything=True))
         )
@@ -150,7 +150,7 @@ class Interleavings(RuleBasedStateMachine):
             self.game.check(run)
 
     @rule(pick=picks, is_step=st.booleans(), plan=lossy_plans)
-    def deliver_twice(self, pick: int, is_step: bool, plan: Plan) -> None:
+    def deliver_twice(self, pick: int, is_step: bool, plan: FailurePlan) -> None:
         """An invocation comes again: of run_step, or of request_input with what was true then."""
         if played := self._played(pick):
             execution, token = played.execution, played.token or "an old token"
@@ -168,7 +168,7 @@ class Interleavings(RuleBasedStateMachine):
                 held.release()
             play_to_the_end(self.game)
         finally:
-            MovedClock.ahead = timedelta()
+            FakeClock.ahead = timedelta()
 
     def _any_run(self, pick: int) -> Run:
         return self.game.runs[pick % len(self.game.runs)]
@@ -181,11 +181,11 @@ class Interleavings(RuleBasedStateMachine):
         assert found is not None
         return found
 
-    def _movable(self) -> list[Played]:
+    def _movable(self) -> list[SimulatedExecution]:
         executions = self.game.machine.executions.values()
         return [one for one in executions if one.can_move(clock.now().timestamp())]
 
-    def _played(self, pick: int) -> Played | None:
+    def _played(self, pick: int) -> SimulatedExecution | None:
         live = [e for e in self.game.machine.executions.values() if e.place != "ended"]
         return live[pick % len(live)] if live else None
 
@@ -196,7 +196,7 @@ def _ignore(_: object) -> None:
 
 @pytest.mark.timeout(0)
 @pytest.mark.usefixtures("moved_clock")
-def test_no_interleaving_breaks_a_run(new_game: Callable[[], Game]) -> None:
+def test_no_interleaving_breaks_a_run(new_game: Callable[[], Simulation]) -> None:
     class OnThisStore(Interleavings):
         def __init__(self) -> None:
             super().__init__()

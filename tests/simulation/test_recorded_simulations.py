@@ -11,23 +11,27 @@ from collections.abc import Callable
 import pytest
 
 from tests.simulation.agents import CASES, SECONDS_TO_ANSWER
-from tests.simulation.lossy_client import Mishap, Plan
-from tests.simulation.simulation import Game
+from tests.simulation.lossy_client import FailureMode, FailurePlan
+from tests.simulation.simulation import Simulation
 from tests.simulation.test_interleavings import MAX_RUNS, Interleavings
 
 GAMES = int(os.environ.get("RUNS_EXAMPLES", "8"))
 MOVES = 60
-_LOSSES: tuple[Mishap, ...] = ("lost before", "lost after")
-_HOLDS: tuple[Mishap, ...] = ("held before", "held after")
+_LOSSES: tuple[FailureMode, ...] = ("lost before", "lost after")
+_HOLDS: tuple[FailureMode, ...] = ("held before", "held after")
 
 
 def play(rules: Interleavings, chance: random.Random) -> None:
     """One move, drawn by weight among those that can be made now."""
     pick = chance.randrange(8)
 
-    def plan(*mishaps: Mishap) -> Plan:
+    def plan(*mishaps: FailureMode) -> FailurePlan:
         is_spared = chance.random() < 0.5
-        return Plan() if is_spared else Plan(chance.randint(1, 5), chance.choice(mishaps))
+        return (
+            FailurePlan()
+            if is_spared
+            else FailurePlan(chance.randint(1, 5), chance.choice(mishaps))
+        )
 
     lost = plan(*_LOSSES)
     game, only = rules.game, chance.choice([None, None, pick])
@@ -55,7 +59,7 @@ def play(rules: Interleavings, chance: random.Random) -> None:
 
 @pytest.mark.usefixtures("moved_clock")
 @pytest.mark.parametrize("seed", range(GAMES))
-def test_no_game_breaks_a_run(new_game: Callable[[], Game], seed: int) -> None:
+def test_no_game_breaks_a_run(new_game: Callable[[], Simulation], seed: int) -> None:
     chance = random.Random(seed)
     rules = Interleavings()
     rules.game = new_game()

@@ -16,23 +16,23 @@ from runyard_service.agents.registry import Catalog
 from runyard_service.api.app import create_app
 from runyard_service.container import Services
 from runyard_service.settings import Settings
-from tests.support.orchestrators import orchestrator_of
+from tests.support.orchestrators import make_orchestrator
 
 
-def services_of(stack: LocalStack, **configured: Any) -> Services:
+def make_services(stack: LocalStack, **configured: Any) -> Services:
     """What a door of this stack stands on, with settings of its own."""
     settings = Settings.from_environment(stack.environment).model_copy(update=configured)
     return Services(
         settings=settings,
         stores=stores_of(stack.environment),
-        orchestrator=orchestrator_of(stack),
+        orchestrator=make_orchestrator(stack),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )
 
 
 @contextmanager
-def served(services: Services) -> Iterator[str]:
+def running_app(services: Services) -> Iterator[str]:
     """The URL of such a door under uvicorn, until the end of the block."""
     config = uvicorn.Config(
         create_app(services), port=0, log_level="warning", timeout_graceful_shutdown=1

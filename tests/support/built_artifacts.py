@@ -44,7 +44,7 @@ def python_folder() -> Path | None:
     return Path(found.stdout.strip()).parent if found.returncode == 0 else None
 
 
-def lay_out(function: str, folder: Path) -> Layout:
+def assemble_function(function: str, folder: Path) -> Layout:
     """The built function and its layers in a new folder; built first where they are not of now."""
     if not _is_of_now(function):
         subprocess.run(["make", "build"], cwd=ROOT, check=True, capture_output=True)

@@ -13,7 +13,7 @@ SECONDS = 30
 
 
 @dataclass
-class Told:
+class MetricLog:
     """The measures in the logs of a stack. Other tests are at work on it: ask for what is yours."""
 
     logs: Path

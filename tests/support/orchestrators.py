@@ -4,7 +4,7 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.step_functions import Orchestrator
 
 
-def orchestrator_of(stack: LocalStack) -> Orchestrator:
+def make_orchestrator(stack: LocalStack) -> Orchestrator:
     """Both machines; connected at first use."""
     return Orchestrator(
         lambda: stack.client("stepfunctions"),

@@ -9,7 +9,7 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 
 
-def recorded_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> Run:
+def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> Run:
     """A new run without a log and without an execution; `fields` are what it is to be otherwise.
 
     Without an `agent` nobody can carry it.

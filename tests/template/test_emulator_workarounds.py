@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployment.emulator_workarounds import STEPPED_AROUND
+from tests.deployment.emulator_workarounds import WORKAROUNDS
 from tests.template.repository import ROOT, Translated
 
 
@@ -43,7 +43,7 @@ NEEDED: dict[str, Callable[[Translated], bool]] = {
 }
 
 
-@pytest.mark.parametrize("step", STEPPED_AROUND)
+@pytest.mark.parametrize("step", WORKAROUNDS)
 def test_each_step_is_for_something_in_the_template(translated: Translated, step: str) -> None:
     assert NEEDED[step](translated)
 

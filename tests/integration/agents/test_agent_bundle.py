@@ -22,7 +22,7 @@ from runyard_service.agents.registry import Catalog
 from runyard_service.api.app import create_app
 from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
 from runyard_service.domain.ids import new_id
-from tests.support.app_server import services_of
+from tests.support.app_server import make_services
 
 SAMPLES = FolderOfAgents(Path("agents")).texts()
 SAMPLE = SAMPLES["support_triage.yaml"]
@@ -58,7 +58,7 @@ def bucket(stack: LocalStack) -> Bucket:
 @pytest.fixture
 def door(stack: LocalStack, bucket: Bucket) -> Iterator[TestClient]:
     """A door that reads the published agents at every request."""
-    services = replace(services_of(stack), catalog=Catalog(bucket.bundle()))
+    services = replace(make_services(stack), catalog=Catalog(bucket.bundle()))
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(create_app(services), headers=headers) as client:
         yield client

@@ -14,7 +14,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
 from runyard_service.api.stream_endpoint import is_taken
 from runyard_service.domain.ids import new_id
-from tests.support.app_server import services_of
+from tests.support.app_server import make_services
 
 TICKET = {"ticket_subject": "Export is broken"}
 EVENT_STREAM = {"Accept": "text/event-stream"}
@@ -33,7 +33,7 @@ each_stream = pytest.mark.parametrize(
 @pytest.fixture
 def gateway(stack: LocalStack) -> Iterator[TestClient]:
     """The app as behind API Gateway, whose streams are the stack's own web server's."""
-    services = services_of(stack, stream_url=stack.base_url + "/", sync_wait_seconds=0.01)
+    services = make_services(stack, stream_url=stack.base_url + "/", sync_wait_seconds=0.01)
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(create_app(services), headers=headers, follow_redirects=False) as client:
         yield client
@@ -209,7 +209,7 @@ def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
 def stream_door(stack: LocalStack) -> Iterator[TestClient]:
     """The app as behind the function URL."""
     headers = {"Authorization": f"Bearer {stack.access_key}"}
-    with TestClient(create_app(services_of(stack, door="stream")), headers=headers) as client:
+    with TestClient(create_app(make_services(stack, door="stream")), headers=headers) as client:
         yield client
 
 

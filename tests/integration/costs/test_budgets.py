@@ -16,7 +16,7 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.application.runs.start_run import NewRun, start_run
-from tests.support.orchestrators import orchestrator_of
+from tests.support.orchestrators import make_orchestrator
 from tests.support.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
 from tests.support.service import Service, assert_whole
 
@@ -32,7 +32,7 @@ def start(stack: LocalStack, stores: Stores) -> Start:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
         snapshot = agent.model_copy(update={"definition": definition})
         wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": case})
-        return start_run(stores, orchestrator_of(stack), snapshot, wanted).id
+        return start_run(stores, make_orchestrator(stack), snapshot, wanted).id
 
     return begin
 
@@ -197,7 +197,7 @@ def start_at(
         }
     )
     wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
-    return start_run(stores, orchestrator_of(stack), snapshot, wanted).id
+    return start_run(stores, make_orchestrator(stack), snapshot, wanted).id
 
 
 def test_a_provider_that_takes_too_long_is_hung_up_on(
@@ -243,6 +243,8 @@ def test_money_without_a_price_is_a_fault_of_the_agent(
     definition = agent.definition.model_copy(update={"limits": Limits(usd=Decimal(1))})
     wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "parallel"})
     snapshot = agent.model_copy(update={"definition": definition})
-    failed = service.wait(start_run(stores, orchestrator_of(stack), snapshot, wanted).id, "failed")
+    failed = service.wait(
+        start_run(stores, make_orchestrator(stack), snapshot, wanted).id, "failed"
+    )
     assert failed["error"]["code"] == "definition_invalid"
     assert "needs a price" in json.dumps(failed["error"])

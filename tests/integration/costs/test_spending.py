@@ -30,8 +30,8 @@ from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import Draft
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Execution, Run
-from tests.support.orchestrators import orchestrator_of
-from tests.support.run_factory import recorded_run
+from tests.support.orchestrators import make_orchestrator
+from tests.support.run_factory import create_run
 
 NOTHING = (Decimal(0), Decimal(0))
 REPLY = Draft(type="agent.message.completed", data={"content": "", "iteration": 1})
@@ -44,7 +44,7 @@ def new_cap(usd: str, agent: str = "") -> DailyCap:
 
 def new_run(stores: Stores, cap: DailyCap) -> str:
     """A run that nobody carries."""
-    return recorded_run(stores, project_id=cap.project_id, org_id=ORG_ID).id
+    return create_run(stores, project_id=cap.project_id, org_id=ORG_ID).id
 
 
 def totals(stores: Stores, cap: DailyCap) -> tuple[Decimal, Decimal]:
@@ -149,7 +149,7 @@ def test_whoever_ends_a_run_gives_back_what_it_held(stores: Stores, stack: Local
     assert totals(stores, cap) == (Decimal("0.8"), Decimal(0))
     close_run(stores, Execution(closed), "States.Timeout")
     assert totals(stores, cap) == (Decimal("0.4"), Decimal(0))
-    cancel_run(stores, orchestrator_of(stack), canceled, "somebody")
+    cancel_run(stores, make_orchestrator(stack), canceled, "somebody")
     stores.spending.release(canceled)
     assert totals(stores, cap) == NOTHING
 
@@ -163,7 +163,7 @@ def test_the_sweep_gives_back_what_an_ended_run_still_holds(
     # Whoever ended it was lost before it could give back.
     Journal.open(stores, run_id).fail("internal_error", "x")
     assert run_id in set(stores.runs.to_be_checked(None))
-    sweep_runs(stores, orchestrator_of(stack), everything=True)
+    sweep_runs(stores, make_orchestrator(stack), everything=True)
     assert totals(stores, cap) == NOTHING
     assert run_id not in set(stores.runs.to_be_checked(None))
 
@@ -192,7 +192,7 @@ def carry(stack: LocalStack, stores: Stores) -> Carry:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
         snapshot = agent.model_copy(update={"definition": definition})
         wanted = NewRun(org_id=ORG_ID, project_id=project_id, input={"case": case})
-        started = start_run(stores, orchestrator_of(stack), snapshot, wanted)
+        started = start_run(stores, make_orchestrator(stack), snapshot, wanted)
         for _ in range(600):
             found = stores.runs.get(started.id)
             if found is not None and found.status in statuses:

@@ -15,8 +15,8 @@ from runyard_service import container
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
-from tests.crashes.call_sites import places
-from tests.crashes.crash_harness import World
+from tests.crashes.call_sites import call_sites
+from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.matrix import (
     Recording,
     Verdict,
@@ -56,14 +56,14 @@ pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture(scope="module")
-def recordings(world: World) -> list[Recording]:
+def recordings(world: CrashHarness) -> list[Recording]:
     """Every scenario without a fault."""
     return record(world)
 
 
 @pytest.fixture(scope="module")
 def verdicts(
-    world: World, recordings: list[Recording], pytestconfig: pytest.Config
+    world: CrashHarness, recordings: list[Recording], pytestconfig: pytest.Config
 ) -> list[Verdict]:
     """What became of every point."""
     part, _, parts = os.environ.get("CRASH_MATRIX", "").partition("/")
@@ -91,7 +91,7 @@ def test_a_crash_anywhere_leaves_what_an_undisturbed_run_leaves(
     assert [f"{one.point}: {one.is_wrong}" for one in of_verb if one.is_wrong] == []
 
 
-def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: World) -> None:
+def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: CrashHarness) -> None:
     at = stamp()
     thread = Thread(id=new_id(), project_id="p", org_id="o", created_at=at, updated_at=at)
     process = Process(Fault("dynamodb.PutItem thread", "after", "cut"))
@@ -106,7 +106,7 @@ def test_no_place_that_calls_the_outside_was_forgotten(
 ) -> None:
     lines = {line for one in recordings for line in lines_of(one.calls)}
     lines |= {line for one in verdicts for line in one.lines}
-    missed = [str(place) for place in places() if not place.is_among(lines)]
+    missed = [str(place) for place in call_sites() if not place.is_among(lines)]
     unexplained = [place for place in missed if not place.startswith(tuple(ELSEWHERE))]
     assert unexplained == [], "a scenario has to come there, or ELSEWHERE has to say why not"
     unneeded = [name for name in ELSEWHERE if not any(place.startswith(name) for place in missed)]

@@ -25,7 +25,7 @@ from tests.support.service import Service, assert_whole
 KEY = "ry_survival_key"
 
 
-class Till:
+class FakePaymentServer:
     """A tool server that outlives the stack, and counts how often each call was made."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ def make_dev(folder: Path, port: int, till_port: int) -> Iterator[subprocess.Pop
 def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
     merged_agents(tmp_path / "agents")
     (port,) = free_ports(1)
-    till = Till()
+    till = FakePaymentServer()
     with LoopbackServer(till) as server:
         with make_dev(tmp_path, port, server.port) as process:
             with open_store(tmp_path / "data") as stores:

@@ -17,7 +17,7 @@ from runyard_service.api.app import create_app
 from runyard_service.container import Services
 from runyard_service.domain.ids import new_id
 from runyard_service.settings import Settings
-from tests.support.orchestrators import orchestrator_of
+from tests.support.orchestrators import make_orchestrator
 from tests.support.service import Service
 
 MIB = 1024 * 1024
@@ -53,7 +53,7 @@ def door(stack: LocalStack, stores: Stores, project: str, max_body_bytes: int) -
     services = Services(
         settings=settings.model_copy(update={"max_body_bytes": max_body_bytes}),
         stores=stores,
-        orchestrator=orchestrator_of(stack),
+        orchestrator=make_orchestrator(stack),
         catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
     )

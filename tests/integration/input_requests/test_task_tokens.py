@@ -9,31 +9,31 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.events import to_line
-from tests.crashes.api import Door
-from tests.crashes.crash_harness import World
-from tests.crashes.scenario_run import Journey
+from tests.crashes.api import ApiClient
+from tests.crashes.crash_harness import CrashHarness
+from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import scenario
 
 RECEIVED = "agent.human_feedback.received"
 
 
 @pytest.fixture(scope="module")
-def door(crash_stack: LocalStack, world: World) -> Door:
+def door(crash_stack: LocalStack, world: CrashHarness) -> ApiClient:
     """The Runs API."""
-    return Door(crash_stack)
+    return ApiClient(crash_stack)
 
 
 @pytest.fixture
-def asked(world: World) -> Journey:
+def asked(world: CrashHarness) -> ScenarioRun:
     """A run that waits for the answers to two questions."""
-    journey = Journey(world, scenario("questions"))
+    journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
     assert len(journey.open_requests()) == 2
     return journey
 
 
-def assert_completed(journey: Journey, answers: int = 2) -> None:
+def assert_completed(journey: ScenarioRun, answers: int = 2) -> None:
     run = journey.run
     assert run is not None
     assert run.status == "completed"
@@ -41,13 +41,13 @@ def assert_completed(journey: Journey, answers: int = 2) -> None:
     assert faults_of_run(journey.world.stores, journey.run_id) == []
 
 
-def answer_all(door: Door, journey: Journey, feedback: str = "yes") -> None:
+def answer_all(door: ApiClient, journey: ScenarioRun, feedback: str = "yes") -> None:
     for request in journey.open_requests():
         assert door.answer(journey, request, feedback=feedback).status_code == 200
 
 
-def test_nothing_can_be_answered_before_it_was_asked(world: World, door: Door) -> None:
-    journey = Journey(world, scenario("questions"))
+def test_nothing_can_be_answered_before_it_was_asked(world: CrashHarness, door: ApiClient) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
     seen: list[int] = []
     invoke = journey.invoke
 
@@ -63,9 +63,9 @@ def test_nothing_can_be_answered_before_it_was_asked(world: World, door: Door) -
 
 
 def test_an_answer_may_come_before_the_function_that_asked_has_returned(
-    world: World, door: Door
+    world: CrashHarness, door: ApiClient
 ) -> None:
-    journey = Journey(world, scenario("questions"))
+    journey = ScenarioRun(world, scenario("questions"))
     invoke = journey.invoke
 
     def answering(function: str, payload: Any, **options: Any) -> Any:
@@ -81,7 +81,7 @@ def test_an_answer_may_come_before_the_function_that_asked_has_returned(
 
 
 def test_an_answer_may_come_before_the_token_of_the_wait_that_it_ends(
-    world: World, door: Door, asked: Journey
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun
 ) -> None:
     """The execution vanished; the one in its place has not begun to wait."""
     world.machine.executions.pop(asked.executions[-1].name)
@@ -93,7 +93,7 @@ def test_an_answer_may_come_before_the_token_of_the_wait_that_it_ends(
 
 
 def test_an_answer_between_the_new_token_and_the_look_at_the_answers_is_seen(
-    world: World, door: Door, asked: Journey
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun
 ) -> None:
     world.machine.executions.pop(asked.executions[-1].name)
     asked.sweep()
@@ -109,7 +109,7 @@ def test_an_answer_between_the_new_token_and_the_look_at_the_answers_is_seen(
     assert_completed(asked)
 
 
-def at_once(door: Door, journey: Journey, answers: list[Mapping[str, Any]]) -> list[int]:
+def at_once(door: ApiClient, journey: ScenarioRun, answers: list[Mapping[str, Any]]) -> list[int]:
     """The statuses of answers to the first question that are sent at the same moment."""
     request = journey.open_requests()[0]
 
@@ -120,7 +120,9 @@ def at_once(door: Door, journey: Journey, answers: list[Mapping[str, Any]]) -> l
         return list(pool.map(send, answers))
 
 
-def test_of_two_different_answers_at_once_one_is_recorded(door: Door, asked: Journey) -> None:
+def test_of_two_different_answers_at_once_one_is_recorded(
+    door: ApiClient, asked: ScenarioRun
+) -> None:
     statuses = at_once(door, asked, [{"feedback": "left"}, {"feedback": "right"}])
     assert sorted(statuses) == [200, 409]
     answer_all(door, asked)
@@ -129,7 +131,7 @@ def test_of_two_different_answers_at_once_one_is_recorded(door: Door, asked: Jou
 
 
 def test_of_two_equal_answers_at_once_both_are_taken_and_one_is_recorded(
-    door: Door, asked: Journey
+    door: ApiClient, asked: ScenarioRun
 ) -> None:
     assert at_once(door, asked, [{"feedback": "same"}] * 2) == [200, 200]
     answer_all(door, asked)
@@ -137,7 +139,9 @@ def test_of_two_equal_answers_at_once_both_are_taken_and_one_is_recorded(
     assert_completed(asked)
 
 
-def test_answers_to_both_questions_at_once_resume_the_run(door: Door, asked: Journey) -> None:
+def test_answers_to_both_questions_at_once_resume_the_run(
+    door: ApiClient, asked: ScenarioRun
+) -> None:
     requests = asked.open_requests()
     with ThreadPoolExecutor(2) as pool:
         sent = pool.map(lambda one: door.answer(asked, one, feedback="x").status_code, requests)
@@ -149,7 +153,7 @@ def test_answers_to_both_questions_at_once_resume_the_run(door: Door, asked: Jou
 
 @pytest.mark.parametrize("who", ["the same answer", "the sweep"])
 def test_an_answer_whose_resume_call_fails_is_kept_and_resumed_by(
-    world: World, door: Door, asked: Journey, who: str
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun, who: str
 ) -> None:
     last = asked.open_requests()[-1]
     world.machine.refusals = 1
@@ -166,7 +170,7 @@ def test_an_answer_whose_resume_call_fails_is_kept_and_resumed_by(
 
 
 def test_the_same_answer_is_welcome_again_and_another_one_is_not(
-    door: Door, asked: Journey
+    door: ApiClient, asked: ScenarioRun
 ) -> None:
     first, second = asked.open_requests()
     for _ in range(2):
@@ -182,7 +186,7 @@ def test_the_same_answer_is_welcome_again_and_another_one_is_not(
     assert_completed(asked)
 
 
-def test_an_answer_after_a_cancel_is_refused(door: Door, asked: Journey) -> None:
+def test_an_answer_after_a_cancel_is_refused(door: ApiClient, asked: ScenarioRun) -> None:
     request = asked.open_requests()[0]
     assert door.cancel(asked).status_code == 200
     refused = door.answer(asked, request, feedback="yes")
@@ -194,7 +198,7 @@ def test_an_answer_after_a_cancel_is_refused(door: Door, asked: Journey) -> None
 
 
 def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody(
-    world: World, door: Door, asked: Journey
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun
 ) -> None:
     """Stopped by hand: the rule on dead executions has not told yet when the answer comes."""
     world.machine.stop(asked.executions[-1])
@@ -207,7 +211,7 @@ def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody
     assert faults_of_run(world.stores, asked.run_id) == []
 
 
-def test_a_token_is_nowhere_but_in_its_record(world: World, asked: Journey) -> None:
+def test_a_token_is_nowhere_but_in_its_record(world: CrashHarness, asked: ScenarioRun) -> None:
     token = world.stores.input_requests.token(asked.run_id)
     assert token is not None
     assert token == asked.executions[-1].token

@@ -13,7 +13,7 @@ from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import RunStatus
 from runyard_service.domain.threads import Thread
-from tests.support.run_factory import recorded_run
+from tests.support.run_factory import create_run
 
 ENOUGH = 60.0
 # Other projects here have old runs, too.
@@ -53,7 +53,7 @@ def project(stores: Stores) -> Iterator[str]:
 def run_of(
     stores: Stores, project_id: str, status: RunStatus, started: float, ended: float | None
 ) -> str:
-    run = recorded_run(
+    run = create_run(
         stores,
         project_id=project_id,
         status=status,

@@ -14,15 +14,15 @@ from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.observability import metrics
 from runyard_service.observability.metrics import MEASURES, About
-from tests.support.metric_log import Told, total
+from tests.support.metric_log import MetricLog, total
 from tests.support.service import TERMINAL, Service
 
 CHARGED = {"ticket_subject": "Twice", "ticket_body": "I was charged twice. My word is heliotrope."}
 
 
 @pytest.fixture(scope="module")
-def told(stack: LocalStack) -> Told:
-    return Told(stack.logs)
+def told(stack: LocalStack) -> MetricLog:
+    return MetricLog(stack.logs)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def played(service: Service) -> list[str]:
     return runs
 
 
-def test_the_sums_are_those_of_the_logs(service: Service, told: Told) -> None:
+def test_the_sums_are_those_of_the_logs(service: Service, told: MetricLog) -> None:
     runs = played(service)
     told.wait(lambda line: line.get("run_id") in runs and "RunsEnded" in line, len(runs))
     lines = told.lines(lambda line: line.get("run_id") in runs)
@@ -91,7 +91,7 @@ def replies(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for event in events if event["type"] == "agent.message.completed"]
 
 
-def test_every_time_is_told_once_for_what_took_it(service: Service, told: Told) -> None:
+def test_every_time_is_told_once_for_what_took_it(service: Service, told: MetricLog) -> None:
     run = service.create(CHARGED, background=True)["id"]
     service.answer(service.wait(run, "awaiting_input"), is_approved=True)
     service.wait(run, "completed")
@@ -116,7 +116,7 @@ def test_every_time_is_told_once_for_what_took_it(service: Service, told: Told) 
 
 
 def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
-    project: Service, told: Told
+    project: Service, told: MetricLog
 ) -> None:
     today = stamp()[:10]
     run = project.create({"case": "two steps"}, background=True)["id"]
@@ -135,7 +135,9 @@ def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
             assert line["DailySpendShare"] > line["spent_usd"] / line["cap_usd"] * 100
 
 
-def test_streams_are_told_from_their_opening_to_their_close(service: Service, told: Told) -> None:
+def test_streams_are_told_from_their_opening_to_their_close(
+    service: Service, told: MetricLog
+) -> None:
     run = service.create({"ticket_subject": "Help"})["id"]
     with service.http.stream("GET", f"/v1/runs/{run}/stream") as stream:
         assert next(stream.iter_lines())
@@ -150,7 +152,7 @@ def test_streams_are_told_from_their_opening_to_their_close(service: Service, to
     assert total(lines, metrics.STREAMS_CUT) == 1
 
 
-def test_a_request_leads_to_its_run(service: Service, told: Told) -> None:
+def test_a_request_leads_to_its_run(service: Service, told: MetricLog) -> None:
     created = service.http.post("/v1/runs", json={"input": {"ticket_subject": "Hello"}})
     asked = created.json()["data"]
     answered = service.answer(asked, feedback="account")
@@ -162,7 +164,7 @@ def test_a_request_leads_to_its_run(service: Service, told: Told) -> None:
     assert "request_id" not in lines["run started"]
 
 
-def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: Told) -> None:
+def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: MetricLog) -> None:
     secret = f"ry_{new_id()}"
     with_it = {"Authorization": f"Bearer {secret}"}
     answer = Service(stack.base_url, secret)
@@ -176,13 +178,15 @@ def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: Told) -> 
     assert secret not in everything(stack)
 
 
-def test_every_sweep_says_how_many_runs_were_adrift(stack: LocalStack, told: Told) -> None:
+def test_every_sweep_says_how_many_runs_were_adrift(stack: LocalStack, told: MetricLog) -> None:
     before = len(told.lines(lambda line: "RunsAdrift" in line))
     stack.sweep({})
     told.wait(lambda line: "RunsAdrift" in line, before + 1)
 
 
-def test_no_line_holds_what_a_run_is_about(service: Service, stack: LocalStack, told: Told) -> None:
+def test_no_line_holds_what_a_run_is_about(
+    service: Service, stack: LocalStack, told: MetricLog
+) -> None:
     run = service.create(CHARGED, background=True)["id"]
     service.answer(service.wait(run, "awaiting_input"), is_approved=False, feedback="amaranthine")
     output = service.wait(run, "completed")["output"]
@@ -196,7 +200,7 @@ def everything(stack: LocalStack) -> str:
     return "".join(file.read_text(errors="replace") for file in stack.logs.glob("*.log"))
 
 
-def test_metrics_are_told_as_they_are_declared(service: Service, told: Told) -> None:
+def test_metrics_are_told_as_they_are_declared(service: Service, told: MetricLog) -> None:
     run = service.create({"ticket_subject": "Export is broken"})["id"]
     told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
     for line in told.lines(lambda line: True):

@@ -19,7 +19,7 @@ from runyard_service.domain.errors import ModelUnavailableError
 from runyard_service.domain.runs import Run
 from runyard_service.event_loops import run_async
 from runyard_service.observability.otlp import OtlpExporter, headers_of
-from tests.support.run_factory import recorded_run
+from tests.support.run_factory import create_run
 from tests.support.scripted_agents import scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.openai_server import (
@@ -109,7 +109,7 @@ class Bench:
             }
             for name in ("double", "fails")
         ]
-        return recorded_run(
+        return create_run(
             self.stores,
             scripted_agent([], tools, route=route),
             input={"secret": "heliotrope"},

@@ -9,10 +9,10 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from runyard_service.domain.errors import InvalidRequestError
-from tests.crashes.api import Door
-from tests.crashes.crash_harness import World
+from tests.crashes.api import ApiClient
+from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.interruptions import Meanwhile
-from tests.crashes.scenario_run import Journey
+from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import Scenario, scenario
 from tests.fault_injection.faults import Crossing
 
@@ -23,12 +23,12 @@ BEGINS = ("model.", "http.", "lambda.", "python.")
 
 
 @pytest.fixture(scope="module")
-def door(crash_stack: LocalStack, world: World) -> Door:
+def door(crash_stack: LocalStack, world: CrashHarness) -> ApiClient:
     """The Runs API."""
-    return Door(crash_stack)
+    return ApiClient(crash_stack)
 
 
-def assert_canceled(journey: Journey) -> None:
+def assert_canceled(journey: ScenarioRun) -> None:
     run = journey.run
     assert run is not None
     assert run.status == "canceled"
@@ -39,8 +39,10 @@ def assert_canceled(journey: Journey) -> None:
     assert all(execution.status != "RUNNING" for execution in journey.executions)
 
 
-def test_a_run_that_is_created_and_not_started_is_canceled(world: World, door: Door) -> None:
-    journey = Journey(world, scenario("charge"))
+def test_a_run_that_is_created_and_not_started_is_canceled(
+    world: CrashHarness, door: ApiClient
+) -> None:
+    journey = ScenarioRun(world, scenario("charge"))
     journey.start()
     assert door.cancel(journey).status_code == 200
     journey.settle()
@@ -49,10 +51,12 @@ def test_a_run_that_is_created_and_not_started_is_canceled(world: World, door: D
     assert_canceled(journey)
 
 
-def canceled_before(world: World, wanted: Scenario, verb: str, call: Crossing) -> Journey:
+def canceled_before(
+    world: CrashHarness, wanted: Scenario, verb: str, call: Crossing
+) -> ScenarioRun:
     """A run that is canceled just before one of its calls is made."""
-    journey = Journey(world, wanted)
-    act = lambda: journey.cancel(beside=True)  # noqa: E731
+    journey = ScenarioRun(world, wanted)
+    act = lambda: journey.cancel(concurrent=True)  # noqa: E731
     journey.meanwhile = Meanwhile(verb, call.name, call.occurrence, act)
     # Who answers a canceled run is told so.
     with suppress(InvalidRequestError):
@@ -75,11 +79,11 @@ def begun_too_late(calls: Sequence[Crossing], call: Crossing) -> list[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["charge", "questions", "capped", "thread"])
 def test_a_cancel_before_any_call_ends_the_run_and_nothing_more_is_begun(
-    world: World, name: str
+    world: CrashHarness, name: str
 ) -> None:
     """In a model call, in a tool call, while it waits, while it resumes, at its very end."""
     wanted = scenario(name)
-    undisturbed = Journey(world, wanted)
+    undisturbed = ScenarioRun(world, wanted)
     undisturbed.go()
     met = 0
     for verb in ("advance_run", "request_input", "submit_input"):
@@ -91,8 +95,8 @@ def test_a_cancel_before_any_call_ends_the_run_and_nothing_more_is_begun(
     assert met >= 8
 
 
-def test_a_call_that_is_under_way_is_made_once_and_not_recorded(world: World) -> None:
-    journey = Journey(world, scenario("canceled at work"))
+def test_a_call_that_is_under_way_is_made_once_and_not_recorded(world: CrashHarness) -> None:
+    journey = ScenarioRun(world, scenario("canceled at work"))
     before = world.till.charges.total()
     journey.go()
     assert world.till.charges.total() == before + 1
@@ -100,8 +104,10 @@ def test_a_call_that_is_under_way_is_made_once_and_not_recorded(world: World) ->
     assert_canceled(journey)
 
 
-def test_a_run_that_waits_is_canceled_and_its_questions_are_void(world: World, door: Door) -> None:
-    journey = Journey(world, scenario("questions"))
+def test_a_run_that_waits_is_canceled_and_its_questions_are_void(
+    world: CrashHarness, door: ApiClient
+) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
     assert door.cancel(journey).status_code == 200
@@ -112,8 +118,8 @@ def test_a_run_that_waits_is_canceled_and_its_questions_are_void(world: World, d
     assert_canceled(journey)
 
 
-def test_a_second_cancel_changes_nothing(world: World, door: Door) -> None:
-    journey = Journey(world, scenario("questions"))
+def test_a_second_cancel_changes_nothing(world: CrashHarness, door: ApiClient) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
     for _ in range(2):
@@ -125,9 +131,9 @@ def test_a_second_cancel_changes_nothing(world: World, door: Door) -> None:
 
 
 def test_a_second_cancel_stops_an_execution_that_the_first_one_could_not(
-    world: World, door: Door
+    world: CrashHarness, door: ApiClient
 ) -> None:
-    journey = Journey(world, scenario("questions"))
+    journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
     world.machine.refusals = 1
@@ -137,8 +143,8 @@ def test_a_second_cancel_stops_an_execution_that_the_first_one_could_not(
     assert_canceled(journey)
 
 
-def test_a_run_that_has_ended_stays_as_it_is(world: World, door: Door) -> None:
-    journey = Journey(world, scenario("plain"))
+def test_a_run_that_has_ended_stays_as_it_is(world: CrashHarness, door: ApiClient) -> None:
+    journey = ScenarioRun(world, scenario("plain"))
     journey.go()
     length = len(journey.types)
     answer = door.cancel(journey)

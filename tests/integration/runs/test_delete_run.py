@@ -33,8 +33,8 @@ from runyard_service.domain.events import Draft
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from tests.integration.maintenance.test_sweep import ForgetfulMachine
-from tests.support.app_server import services_of
-from tests.support.run_factory import recorded_run
+from tests.support.app_server import make_services
+from tests.support.run_factory import create_run
 from tests.support.service import Service
 
 CANARY = "a-word-that-stands-nowhere-else"
@@ -50,7 +50,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def door(stack: LocalStack, at_once: None) -> Iterator[TestClient]:
     """A door that deletes at once."""
-    with TestClient(create_app(services_of(stack))) as client:
+    with TestClient(create_app(make_services(stack))) as client:
         client.headers["Authorization"] = f"Bearer {stack.access_key}"
         yield client
 
@@ -283,7 +283,7 @@ def test_a_run_that_begins_to_use_a_file_while_it_is_deleted_is_refused(
     stack: LocalStack, stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = stores.files.keep(PROJECT_ID, NewFile("a.txt", None, BytesIO(b"hello")))
-    services = services_of(stack)
+    services = make_services(stack)
     keep = services.stores.definitions.keep
 
     def meanwhile(snapshot: Any) -> str:
@@ -366,7 +366,7 @@ class Line:
 def test_a_deletion_that_is_lost_at_any_call_is_finished_by_the_sweep(
     stack: LocalStack, stores: Stores, remains: Remains
 ) -> None:
-    line = Line(services_of(stack).stores)
+    line = Line(make_services(stack).stores)
     for calls in range(60):
         project = f"p-{new_id()}"
         file = stores.files.keep(project, NewFile("a.txt", None, BytesIO(b"hello")))
@@ -445,4 +445,4 @@ def record(stores: Stores, project: str, **fields: Any) -> Run:
     """The record of an ended run, without a log."""
     at = stamp()
     ended: dict[str, Any] = {"status": "completed", "started_at": at, "ended_at": at}
-    return recorded_run(stores, project_id=project, org_id=ORG_ID, **ended, **fields)
+    return create_run(stores, project_id=project, org_id=ORG_ID, **ended, **fields)

@@ -12,7 +12,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
 from runyard_service.domain.ids import new_id
 from tests.integration.runs.test_delete_run import LARGE, begun_run, ended_run
-from tests.support.app_server import services_of
+from tests.support.app_server import make_services
 from tests.support.service import Service
 from tests.support.threads_service import ThreadsService
 
@@ -101,7 +101,7 @@ def test_a_buffered_door_sends_on_to_the_other_with_a_ticket_for_just_this(
 ) -> None:
     run, other = ended_run(stores), ended_run(stores)
     with TestClient(
-        create_app(services_of(stack, stream_url=OTHER_DOOR)), follow_redirects=False
+        create_app(make_services(stack, stream_url=OTHER_DOOR)), follow_redirects=False
     ) as buffered:
         headers = {"Authorization": f"Bearer {stack.access_key}"}
         sent_on = buffered.get(f"/v1/runs/{run.id}/export", headers=headers)
@@ -111,7 +111,7 @@ def test_a_buffered_door_sends_on_to_the_other_with_a_ticket_for_just_this(
     assert sent_on.status_code == 303
     address = urlsplit(sent_on.headers["location"])
     assert f"{address.scheme}://{address.netloc}" == OTHER_DOOR
-    with TestClient(create_app(services_of(stack))) as streaming:
+    with TestClient(create_app(make_services(stack))) as streaming:
         assert address.path == f"/v1/runs/{run.id}/export"
         exported = streaming.get(address.path, params=address.query)
         assert lines_of(exported.text)[-1] == {"kind": "end", "data": {"events": 4}}

@@ -8,7 +8,7 @@ import pytest
 
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
-from tests.support.run_factory import recorded_run
+from tests.support.run_factory import create_run
 
 FUNCTIONS = {
     "api": "runyard-api-function",
@@ -70,7 +70,7 @@ def test_a_run_that_was_deleted_is_closed_without_ado(stack: LocalStack) -> None
     [("close_run/caught", "timed_out"), ("close_run/execution_aborted", "aborted")],
 )
 def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, code: str) -> None:
-    run = recorded_run(stores)
+    run = create_run(stores)
     for _ in range(2):
         assert invoke(stack, payload, run.id) is None
     closed = stores.runs.get(run.id)
@@ -81,14 +81,14 @@ def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, c
 
 def test_a_wait_of_an_ended_run_is_ended(stack: LocalStack, stores: Stores) -> None:
     """By the token, which no machine of this stack has given: that is no error either."""
-    run = recorded_run(stores)
+    run = create_run(stores)
     invoke(stack, "close_run/caught", run.id)
     assert invoke(stack, "request_input/wait", run.id) is None
     assert stores.input_requests.of_run(run.id) == []
 
 
 def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stores: Stores) -> None:
-    run = recorded_run(stores)
+    run = create_run(stores)
     counts = invoke(stack, "sweep/everything")
     assert counts["restarted"] >= 1
     taken_up = stores.runs.get(run.id)

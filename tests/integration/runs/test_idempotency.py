@@ -20,7 +20,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.api.app import create_app
 from runyard_service.container import Services
 from runyard_service.domain.ids import new_id
-from tests.support.app_server import services_of
+from tests.support.app_server import make_services
 from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
@@ -285,7 +285,7 @@ def test_after_a_crash_the_retry_finds_the_run(
     background: bool,
 ) -> None:
     request = Request(service, background=background)
-    own = services_of(stack)
+    own = make_services(stack)
     with TestClient(create_app(own)) as door, monkeypatch.context() as patch:
         door.headers["Authorization"] = f"Bearer {stack.access_key}"
         dies(own, patch)

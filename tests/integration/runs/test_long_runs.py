@@ -21,7 +21,7 @@ from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.clock import parse
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
-from tests.support.orchestrators import orchestrator_of
+from tests.support.orchestrators import make_orchestrator
 from tests.support.scripted_agents import scripted_agent
 
 # Waited, advanced, and the beginning and the end.
@@ -51,7 +51,7 @@ class Bench:
         self.stack = stack
         self.stores: Stores = stores_of(stack.environment)
         self.client = stack.client("stepfunctions")
-        self.orchestrator = orchestrator_of(stack)
+        self.orchestrator = make_orchestrator(stack)
 
     def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
         """A run whose model gives these replies."""

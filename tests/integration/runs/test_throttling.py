@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.crashes.crash_harness import World
-from tests.crashes.scenario_run import Journey
+from tests.crashes.crash_harness import CrashHarness
+from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import scenario
 from tests.crashes.state_machine import TaskFailedError
 
@@ -15,9 +15,9 @@ from tests.crashes.state_machine import TaskFailedError
     ("name", "turned_away"), [("plain", "run_step"), ("questions", "request_input")]
 )
 def test_a_run_that_is_turned_away_for_minutes_is_taken_up_by_the_sweep(
-    world: World, name: str, turned_away: str
+    world: CrashHarness, name: str, turned_away: str
 ) -> None:
-    journey = Journey(world, scenario(name))
+    journey = ScenarioRun(world, scenario(name))
     journey.start()
 
     def invoke(function: str, payload: Mapping[str, Any]) -> Any:

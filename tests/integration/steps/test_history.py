@@ -18,13 +18,13 @@ from runyard_service.domain.events import Draft
 from runyard_service.domain.history import History
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
-from tests.support.run_factory import recorded_run
+from tests.support.run_factory import create_run
 
 
 @pytest.fixture
 def run(stores: Stores) -> Run:
     """A run with a log of four replies, each with two deltas and a call."""
-    run = recorded_run(stores)
+    run = create_run(stores)
     journal = Journal.open(stores, run.id)
     journal.start()
     for iteration in range(1, 5):
@@ -136,7 +136,7 @@ def test_what_a_process_remembers_is_bounded(
     assert read_from == [0, 0]
 
 
-def spoil(change: Callable[[bytes], bytes]) -> Callable[[Stores, Any, str, Run], None]:
+def corrupt(change: Callable[[bytes], bytes]) -> Callable[[Stores, Any, str, Run], None]:
     def put(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
         key = {"Bucket": bucket, "Key": f"checkpoints/{run.id}"}
         body = s3.get_object(**key)["Body"].read()
@@ -171,12 +171,12 @@ def without_its_beginning(body: bytes) -> bytes:
     [
         remove,
         run_ahead,
-        spoil(lambda _: b"no archive"),
-        spoil(lambda _: b""),
-        spoil(lambda body: body[: len(body) // 2]),
-        spoil(lambda _: gzip.compress(b"no lines of ours")),
-        spoil(other_form),
-        spoil(without_its_beginning),
+        corrupt(lambda _: b"no archive"),
+        corrupt(lambda _: b""),
+        corrupt(lambda body: body[: len(body) // 2]),
+        corrupt(lambda _: gzip.compress(b"no lines of ours")),
+        corrupt(other_form),
+        corrupt(without_its_beginning),
     ],
     ids=["missing", "ahead", "garbage", "empty", "torn", "foreign", "other form", "lost beginning"],
 )

@@ -26,7 +26,7 @@ from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
 from runyard_service.event_loops import run_async
 from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, Circuits
-from tests.support.run_factory import recorded_run
+from tests.support.run_factory import create_run
 from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
@@ -88,7 +88,7 @@ class Bench:
             "timeout": 5,
         }
         turns = [{"call": [{"tool": "call", "input": {}}]}, {"say": "{{ results.call.content }}"}]
-        return recorded_run(self.stores, scripted_agent(turns, [tool], route=route))
+        return create_run(self.stores, scripted_agent(turns, [tool], route=route))
 
     def advance(self, run: Run, seconds: float = 700) -> list[Event]:
         """One invocation of run_step; gives the log without deltas."""

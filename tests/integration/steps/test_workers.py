@@ -52,7 +52,7 @@ class ManualOrchestrator(Orchestrator):
         self.resumed.append(token)
 
 
-class Till:
+class FakePaymentServer:
     """The tool server: counts calls, and can hold one until the test lets it go on."""
 
     def __init__(self) -> None:
@@ -70,9 +70,9 @@ class Till:
 
 
 @pytest.fixture
-def till() -> Iterator[tuple[Till, LoopbackServer]]:
+def till() -> Iterator[tuple[FakePaymentServer, LoopbackServer]]:
     """A tool server and where it listens."""
-    answer = Till()
+    answer = FakePaymentServer()
     with LoopbackServer(answer) as server:
         yield answer, server
         answer.go_on.set()
@@ -121,7 +121,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(stack: LocalStack, stores: Stores, till: tuple[Till, LoopbackServer]) -> Bench:
+def bench(
+    stack: LocalStack, stores: Stores, till: tuple[FakePaymentServer, LoopbackServer]
+) -> Bench:
     """The agent of `tests/agents/tools.yaml`."""
     snapshot = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     return Bench(stores, snapshot, till[1])
@@ -144,7 +146,7 @@ def test_a_worker_without_time_hands_over_and_another_goes_on(bench: Bench) -> N
     assert "run.recovered" not in bench.types(run)
 
 
-def lose_during_charge(bench: Bench, till: Till) -> Run:
+def lose_during_charge(bench: Bench, till: FakePaymentServer) -> Run:
     """A run whose worker was lost while its unsafe call was under way."""
     run = bench.begin("charge and ask")
     till.go_on.clear()
@@ -170,7 +172,7 @@ def lose_during_charge(bench: Bench, till: Till) -> Run:
     ],
 )
 def test_an_unsafe_call_in_doubt_is_decided_by_a_person(
-    bench: Bench, till: tuple[Till, LoopbackServer], choice: str, calls: int, end: str
+    bench: Bench, till: tuple[FakePaymentServer, LoopbackServer], choice: str, calls: int, end: str
 ) -> None:
     run = lose_during_charge(bench, till[0])
     assert bench.advance(run).outcome == "needs_input"
@@ -188,7 +190,9 @@ def test_an_unsafe_call_in_doubt_is_decided_by_a_person(
     assert faults_of_run(bench.stores, run.id) == []
 
 
-def test_of_two_workers_the_late_one_stops(bench: Bench, till: tuple[Till, LoopbackServer]) -> None:
+def test_of_two_workers_the_late_one_stops(
+    bench: Bench, till: tuple[FakePaymentServer, LoopbackServer]
+) -> None:
     run = bench.begin("charge and ask")
     till[0].go_on.clear()
     with ThreadPoolExecutor(1) as pool:
@@ -204,7 +208,7 @@ def test_of_two_workers_the_late_one_stops(bench: Bench, till: tuple[Till, Loopb
 
 
 def test_a_cancel_stops_a_worker_in_the_middle_of_a_tool_call(
-    bench: Bench, till: tuple[Till, LoopbackServer]
+    bench: Bench, till: tuple[FakePaymentServer, LoopbackServer]
 ) -> None:
     run = bench.begin("charge and ask")
     till[0].go_on.clear()

@@ -24,7 +24,7 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.application.maintenance.publish_agents import publish_agents
 from runyard_service.domain.ids import new_id
 from runyard_service.settings import Settings
-from tests.support.built_artifacts import Layout, lay_out, python_folder
+from tests.support.built_artifacts import Layout, assemble_function, python_folder
 from tests.support.service import TERMINAL, Service, assert_whole
 from tests.template.repository import ROOT
 
@@ -109,7 +109,7 @@ def function(
         AgentBundle(Bucket(settings.bucket, lambda: stack.client("s3"))),
         settings.named_agents,
     )
-    layout = lay_out("StreamFunction", tmp_path_factory.mktemp("lambda"))
+    layout = assemble_function("StreamFunction", tmp_path_factory.mktemp("lambda"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

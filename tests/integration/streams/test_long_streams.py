@@ -23,7 +23,7 @@ from runyard_dev.processes.process import Part
 from runyard_dev.stack_plan import web_command
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.events import Draft
-from tests.support.app_server import served, services_of
+from tests.support.app_server import make_services, running_app
 from tests.support.service import Service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
@@ -164,8 +164,11 @@ def test_slow_readers_hold_nobody_up_and_miss_nothing(
 def test_a_reader_that_takes_nothing_is_cut_off_at_its_age(
     stack: LocalStack, service: Service, long_run: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    services = services_of(stack, stream_max_seconds=0.5)
-    with caplog.at_level(logging.INFO, logger="runyard_service.api.sse"), served(services) as url:
+    services = make_services(stack, stream_max_seconds=0.5)
+    with (
+        caplog.at_level(logging.INFO, logger="runyard_service.api.sse"),
+        running_app(services) as url,
+    ):
         reader = SlowReader(url, service, long_run)
         with reader.socket:
             until = time.monotonic() + 60

@@ -21,7 +21,7 @@ from runyard_service.adapters.secrets import (
 from runyard_service.api import tickets
 from runyard_service.domain.errors import ConflictError, RunyardError
 from runyard_service.domain.ids import new_id
-from tests.support.app_server import served, services_of
+from tests.support.app_server import make_services, running_app
 from tests.support.service import Service
 
 if TYPE_CHECKING:
@@ -220,10 +220,10 @@ def test_two_running_doors_over_a_rotation(
 ) -> None:
     run = service.create({"ticket_subject": "Export is broken"})
     path = f"/v1/runs/{run['id']}"
-    early = services_of(stack, ticket_secret_id=secret)
-    late = services_of(stack, ticket_secret_id=secret)
+    early = make_services(stack, ticket_secret_id=secret)
+    late = make_services(stack, ticket_secret_id=secret)
     headers = service.http.headers
-    with served(early) as first, served(late) as second:
+    with running_app(early) as first, running_app(late) as second:
         made = [httpx.post(f"{first}{path}/ticket", headers=headers).json()["data"]["ticket"]]
         rotate(client, secret, at_once=True)
         for door in (second, first):

@@ -21,7 +21,7 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 from runyard_service.settings import Settings
-from tests.support.app_server import services_of
+from tests.support.app_server import make_services
 from tests.support.threads_service import BASE_PATH, ThreadsService, assert_refused
 
 POSTERS, TURNS = 10, 50
@@ -314,7 +314,7 @@ def test_an_organizations_key_sees_all_of_its_projects(
 def test_an_organization_has_so_many_runs_at_work_and_no_more(
     stack: LocalStack, key_of: Callable[..., str]
 ) -> None:
-    app = create_app(services_of(stack, org_max_live_runs=2))
+    app = create_app(make_services(stack, org_max_live_runs=2))
     clients = []
     with TestClient(app) as client:
         for project in ("east", "west", "south"):
