@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from benchmarks.dialects import TARGETS, RunsApi, TargetApi
 from benchmarks.http_client import Connection
+from benchmarks.targets import TARGETS, RunsApi, TargetApi
 
 _IDS = re.compile(rb"^id: (\d+)$", re.MULTILINE)
 # A run that takes longer than this has failed the measure.

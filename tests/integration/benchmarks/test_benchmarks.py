@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from benchmarks import shares, spans, units
+from benchmarks import capacity_units, own_time, spans
 from benchmarks.stack import PARTS, instrumented, memory_mb, runyard
-from benchmarks.stored import stored_bytes
+from benchmarks.storage_size import stored_bytes
 from runyard_dev.open_store import stores_of
 
 
@@ -16,8 +16,8 @@ def test_each_measure_measures(tmp_path: Path) -> None:
         assert client.measure("first_event", count=1)["milliseconds"][0] > 0
         assert client.measure("replay", events=1000, times=1)["events_per_second"][0] > 0
         answered = client.measure("resume", count=1)["moments"]
-        used = units.count(stack, client, tmp_path, "nothing")
-        paused = units.count(stack, client, tmp_path, "asking")
+        used = capacity_units.count(stack, client, tmp_path, "nothing")
+        paused = capacity_units.count(stack, client, tmp_path, "asking")
         assert 13 * 1024 > stored_bytes(stack, used.run_id) > 1024
         assert all(memory_mb(stack.pid(part)) for part in PARTS)
         time.sleep(0.5)  # The last notes come when the handlers end.
@@ -29,7 +29,7 @@ def test_each_measure_measures(tmp_path: Path) -> None:
     assert (paused.writes, paused.event_writes) == (39, 9)
     assert used.reads > used.tail_reads > 0
     for moment in (*moments, *answered):
-        assert 0 < shares.own_milliseconds(noted, door, *moment) < 1000 * (moment[1] - moment[0])
+        assert 0 < own_time.own_milliseconds(noted, door, *moment) < 1000 * (moment[1] - moment[0])
 
 
 def test_a_flood_of_deltas_is_a_few_batches_and_the_first_delta_is_one(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.figures import Figure, p50, p99
+from benchmarks.results import Figure, p50, p99
 from benchmarks.stack import Client
 
 
