@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.application.maintenance.verify_log import faults_of_run
 from tests.support.service import Service, assert_whole
 from tests.support.threads_service import ThreadsService, assert_refused
+from tests.support.wait_until import wait_until
 
 PEOPLE_KEY = "ry_people_key"
 ADDRESS = {"city": "Bremen", "zip": "28195"}
@@ -184,7 +185,7 @@ def test_a_waiting_run_has_no_lambda_running(people: Service, stack: LocalStack)
     def settled() -> bool:
         return not any(counts()[name]["at_work"] for name in counts() if name != "SweepFunction")
 
-    _until(settled)
+    wait_until(settled)
     before = counts()
     time.sleep(1.5)
     after = counts()
@@ -250,7 +251,7 @@ def test_each_question_expires_by_itself_and_the_run_waits_for_the_others(
     assert (soon["on_expiry"], soon["params"]["default"]) == ("use_default", "no")
     assert soon["expires_at"] < later["expires_at"]
     assert "expires_at" not in ever
-    _until(lambda: len(_open(people, run)) == 2)
+    wait_until(lambda: len(_open(people, run)) == 2)
     late = people.answer({**run, "input_requests": [soon]}, feedback="yes")
     assert details(late, 409) == {"request_id": "is expired already"}
     assert people.answer({**run, "input_requests": [ever]}, feedback="at last").status_code == 200
@@ -296,10 +297,3 @@ def test_what_nobody_answers_is_denied_or_gets_its_default(
 
 def _open(service: Service, run: dict[str, Any]) -> list[dict[str, Any]]:
     return service.run(run["id"]).get("input_requests", [])  # type: ignore[no-any-return]
-
-
-def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05)

@@ -13,13 +13,13 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.errors import LocalStackError
 from tests.integration.local_stack.test_dev_stack import (
-    eventually,
     item,
     run,
     start,
     status,
     write_repository,
 )
+from tests.support.wait_until import wait_until
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_everything_acknowledged_survives_kill_9(repository: Path) -> None:
         s3.delete_object(Bucket=bucket, Key="gone")
         secret = stack.client("secretsmanager").get_secret_value(SecretId="runyard-ticket-secret")
         run(stack, "kept")
-        token = eventually(lambda: item(stack, "token#kept"))["token"]
+        token = wait_until(lambda: item(stack, "token#kept"))["token"]
         for part in ("dynamodb", "aws", "lambda"):
             stack.kill(part)
         for part in ("dynamodb", "lambda", "aws"):
@@ -58,13 +58,13 @@ def test_a_part_that_dies_is_started_again_and_filled(repository: Path) -> None:
     with start(repository, report=lines.append) as stack:
         before = stack.pid("aws")
         os.kill(before, signal.SIGKILL)
-        eventually(lambda: any("is back" in line for line in lines))
+        wait_until(lambda: any("is back" in line for line in lines))
         assert stack.pid("aws") != before
         arn = run(stack, "after")
-        eventually(lambda: item(stack, "token#after"))
+        wait_until(lambda: item(stack, "token#after"))
         os.kill(stack.pid("lambda"), signal.SIGKILL)
         second = run(stack, "meanwhile")  # Its first attempt finds nobody; the retry does.
-        eventually(lambda: item(stack, "token#meanwhile"))
+        wait_until(lambda: item(stack, "token#meanwhile"))
         assert status(stack, arn) == status(stack, second) == "RUNNING"
 
 
@@ -73,7 +73,7 @@ def test_a_part_that_dies_again_and_again_stops_the_stack(repository: Path) -> N
         for _ in range(3):
             pid = stack.pid("samples")
             os.kill(pid, signal.SIGKILL)
-            eventually(functools.partial(_has_reacted, stack, pid))
+            wait_until(functools.partial(_has_reacted, stack, pid))
         with pytest.raises(LocalStackError, match="samples ended 3 times"):
             stack.wait()
 
@@ -113,7 +113,7 @@ def test_kill_9_of_the_supervisor_leaves_no_orphans(repository: Path) -> None:
     supervisor.kill()
     supervisor.wait()
     supervisor.stdout.close()
-    eventually(lambda: not any(_is_alive(pid) for pid in pids))
+    wait_until(lambda: not any(_is_alive(pid) for pid in pids))
     with start(repository) as stack:  # The folder is free again, its tables are there.
         assert item(stack, "sweep")
 

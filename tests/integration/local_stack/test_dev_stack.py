@@ -4,7 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.processes.process import READY_SECONDS
+from tests.support.wait_until import wait_until
 
 TEMPLATE = """
 AWSTemplateFormatVersion: "2010-09-09"
@@ -169,16 +170,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield running
 
 
-def eventually(look: Callable[[], Any], seconds: float = READY_SECONDS) -> Any:
-    """The first result that is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not so after {seconds} s")
-
-
 def item(stack: LocalStack, pk: str) -> dict[str, str] | None:
     """An item of the table, its values as text."""
     found = stack.client("dynamodb").get_item(
@@ -208,10 +199,10 @@ def status(stack: LocalStack, arn: str) -> str:
 
 def test_an_execution_waits_for_its_answer_and_ends(stack: LocalStack) -> None:
     arn = run(stack, "waits")
-    token = eventually(lambda: item(stack, "token#waits"))["token"]
+    token = wait_until(lambda: item(stack, "token#waits"))["token"]
     assert status(stack, arn) == "RUNNING"
     stack.client("stepfunctions").send_task_success(taskToken=token, output='{"ok": true}')
-    eventually(lambda: status(stack, arn) == "SUCCEEDED")
+    wait_until(lambda: status(stack, arn) == "SUCCEEDED")
 
 
 def test_a_hundred_executions_at_once_are_all_answered(stack: LocalStack) -> None:
@@ -226,14 +217,14 @@ def test_a_hundred_executions_at_once_are_all_answered(stack: LocalStack) -> Non
         return str(started["executionArn"])
 
     def answer(name: str) -> None:
-        token = eventually(lambda: item(stack, f"token#{name}"))["token"]
+        token = wait_until(lambda: item(stack, f"token#{name}"))["token"]
         states.send_task_success(taskToken=token, output="{}")
 
     with ThreadPoolExecutor(100) as pool:
         arns = list(pool.map(start_one, names))
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(answer, names))
-    eventually(lambda: all(status(stack, arn) == "SUCCEEDED" for arn in arns))
+    wait_until(lambda: all(status(stack, arn) == "SUCCEEDED" for arn in arns))
 
 
 def test_one_name_started_many_times_at_once_runs_once(stack: LocalStack) -> None:
@@ -246,24 +237,24 @@ def test_one_name_started_many_times_at_once_runs_once(stack: LocalStack) -> Non
 
 def test_a_raised_error_is_caught_by_its_class_name(stack: LocalStack) -> None:
     arn = run(stack, "refused", refuse=True)
-    eventually(lambda: status(stack, arn) == "SUCCEEDED")
+    wait_until(lambda: status(stack, arn) == "SUCCEEDED")
     output = stack.client("stepfunctions").describe_execution(executionArn=arn)["output"]
     assert json.loads(output)["error"]["Error"] == "RefusedError"
 
 
 def test_a_failed_execution_is_told_to_the_function_of_the_rule(stack: LocalStack) -> None:
     arn = run(stack, "breaks", **{"break": True})
-    eventually(lambda: status(stack, arn) == "FAILED")
-    assert eventually(lambda: item(stack, "death#breaks"))["status"] == "FAILED"
+    wait_until(lambda: status(stack, arn) == "FAILED")
+    assert wait_until(lambda: item(stack, "death#breaks"))["status"] == "FAILED"
 
 
 def test_stopping_a_waiting_execution_aborts_it_at_once(stack: LocalStack) -> None:
     arn = run(stack, "stopped")
-    token = eventually(lambda: item(stack, "token#stopped"))["token"]
+    token = wait_until(lambda: item(stack, "token#stopped"))["token"]
     states = stack.client("stepfunctions")
     states.stop_execution(executionArn=arn, error="Canceled", cause="by a person")
     assert status(stack, arn) == "ABORTED"
-    assert eventually(lambda: item(stack, "death#stopped"))["status"] == "ABORTED"
+    assert wait_until(lambda: item(stack, "death#stopped"))["status"] == "ABORTED"
     with pytest.raises(ClientError):
         states.send_task_success(taskToken=token, output="{}")
     time.sleep(0.5)

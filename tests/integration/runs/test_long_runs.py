@@ -1,7 +1,7 @@
 """Runs that outlive an execution: they go on in another one, and nobody who follows sees it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,7 @@ from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
 from tests.support.orchestrators import make_orchestrator
 from tests.support.scripted_agents import scripted_agent
+from tests.support.wait_until import wait_until
 
 # Waited, advanced, and the beginning and the end.
 ENTRIES_OF_AN_EXECUTION = 13
@@ -61,7 +62,7 @@ class Bench:
 
     def answer(self, run: Run, feedback: str) -> None:
         """Answer the run's only question, once it is asked."""
-        [request] = until(lambda: self.stores.input_requests.open_of_run(run.id))
+        [request] = wait_until(lambda: self.stores.input_requests.open_of_run(run.id))
         answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
         submit_input(self.stores, self.orchestrator, run.id, answer, "somebody")
 
@@ -72,7 +73,7 @@ class Bench:
             found = self.stores.runs.get(run.id)
             return found if found and found.has_ended else None
 
-        found: Run = until(look, seconds)
+        found: Run = wait_until(look, seconds)
         return found
 
     def types(self, run: Run) -> list[str]:
@@ -136,15 +137,6 @@ def bench(low: LocalStack) -> Bench:
     return Bench(low)
 
 
-def until(look: Callable[[], Any], seconds: float = 30) -> Any:
-    """What another process brings about."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-    return found
-
-
 QUESTION = {"call": [{"tool": "ask_human", "input": {"prompt": "And now?"}}]}
 
 
@@ -157,7 +149,7 @@ def test_a_run_goes_on_in_another_execution_behind_each_question(bench: Bench) -
     assert (done.status, done.output) == ("completed", {"content": str(questions - 1)})
     assert done.execution == questions
     names = [run.id, *(f"{run.id}-{number}" for number in range(1, questions + 1))]
-    until(lambda: bench.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
+    wait_until(lambda: bench.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
     assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
     types = bench.types(run)
     assert types.count("run.paused") == types.count("run.resumed") == questions
@@ -171,14 +163,14 @@ def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(ben
     done = bench.ended(run)
     assert (done.status, done.usage.steps) == ("completed", 6)
     assert done.execution >= 2
-    until(lambda: set(bench.executions(run).values()) == {"SUCCEEDED"})
+    wait_until(lambda: set(bench.executions(run).values()) == {"SUCCEEDED"})
     assert set(bench.types(run)) & {"run.recovered", "run.paused"} == set()
     assert faults_of_run(bench.stores, run.id) == []
 
 
 def test_what_is_told_late_of_an_old_execution_ends_nothing(bench: Bench) -> None:
     run = bench.start([QUESTION, {"say": "Done."}])
-    until(lambda: bench.stores.input_requests.open_of_run(run.id))
+    wait_until(lambda: bench.stores.input_requests.open_of_run(run.id))
     for execution, has_ended in ((run.carried_by, False), (run.carried_by.following, True)):
         close_run(bench.stores, execution, "ExecutionAborted")
         found = bench.stores.runs.get(run.id)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +33,7 @@ from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Execution, Run
 from tests.support.scripted_agents import ask, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.wait_until import wait_until
 
 
 class ManualOrchestrator(Orchestrator):
@@ -127,15 +128,6 @@ def bench(
     """The agent of `tests/agents/tools.yaml`."""
     snapshot = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     return Bench(stores, snapshot, till[1])
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what another thread does."""
-    for _ in range(400):
-        if condition():
-            return
-        threading.Event().wait(0.02)
-    raise AssertionError("it did not happen")
 
 
 def test_a_worker_without_time_hands_over_and_another_goes_on(bench: Bench) -> None:
@@ -319,7 +311,7 @@ def test_what_a_lost_worker_held_is_held_by_the_next_one(bench: Bench) -> None:
 
     async def cut_off() -> None:
         work = asyncio.ensure_future(advance_run(bench.worker, run.carried_by, 700))
-        await asyncio.to_thread(until, committed)
+        await asyncio.to_thread(wait_until, committed)
         work.cancel()
         await asyncio.wait([work])
 

@@ -1,9 +1,8 @@
 """Webhooks over the whole way: an endpoint by HTTP, a run, the stream, the queue, a signed POST."""
 
 import json
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from runyard_service.domain.ids import is_id, new_id
 from tests.conftest import merged_agents
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service
+from tests.support.wait_until import wait_until
 
 # It is asked whether to refund, and waits.
 TICKET = {
@@ -98,9 +98,9 @@ class Endpoint:
 
     def received(self, count: int) -> list[Received]:
         """What came in, once there are so many."""
-        found: list[Received] = eventually(
+        found: list[Received] = wait_until(
             lambda: requests if len(requests := self._requests()) >= count else None,
-            lambda: f"{len(self._requests())} of {count}: {self.deliveries()}",
+            describe=lambda: f"{len(self._requests())} of {count}: {self.deliveries()}",
         )
         return found
 
@@ -116,14 +116,14 @@ class Endpoint:
 
     def settled(self, count: int = 1) -> list[dict[str, Any]]:
         """Its log, once so many deliveries wait for nothing."""
-        found: list[dict[str, Any]] = eventually(
+        found: list[dict[str, Any]] = wait_until(
             lambda: (
                 deliveries
                 if len(deliveries := self.deliveries()) >= count
                 and all(one["state"] != "pending" for one in deliveries)
                 else None
             ),
-            lambda: self.deliveries(),
+            describe=lambda: self.deliveries(),
         )
         return found
 
@@ -133,15 +133,6 @@ class Endpoint:
         assert response.status_code in (200, 202), response.text
         found: dict[str, Any] = response.json()["data"]
         return found
-
-
-def eventually(look: Callable[[], Any], told: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first result that is not None."""
-    deadline = time.monotonic() + seconds
-    while (found := look()) is None:
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.03)
-    return found
 
 
 def verified(secret: str, request: Received) -> dict[str, Any]:
@@ -297,7 +288,7 @@ def buried(stack: LocalStack, delivery_id: str) -> DeliveryMessage:
         found = [DeliveryMessage.from_text(one["Body"]) for one in messages.get("Messages", [])]
         return next((one for one in found if one.delivery_id == delivery_id), None)
 
-    message: DeliveryMessage = eventually(look, lambda: "not in the dead-letter queue")
+    message: DeliveryMessage = wait_until(look, describe=lambda: "not in the dead-letter queue")
     return message
 
 
@@ -406,7 +397,7 @@ def test_the_same_events_are_on_the_bus(project: Project, telling: LocalStack) -
         heard.extend(json.loads(one["Body"]) for one in answer.get("Messages", []))
         return True if len(heard) >= 5 else None
 
-    eventually(listen, lambda: heard)
+    wait_until(listen, describe=lambda: heard)
     on_bus = {one["detail"]["event_id"]: (one["detail-type"], one["detail"]) for one in heard}
     assert on_bus == {one["data"]["event_id"]: (one["type"], one["data"]) for one in notices}
 
