@@ -3,10 +3,10 @@
     python -m benchmarks.hot_keys [--rates 100 200 400]
 
 The units that a run writes, by index and by the key in it, are counted on the local stack
-(`capacity_units.py`); the keys' limits are played on paper. A key takes 1,000 write units a second: what is
-left over of a second is not kept, and a hot key is not split, because the sort keys of these
-indexes are times and every write comes at the end. A write that any of its keys refuses is refused
-whole, as DynamoDB does where an index cannot follow, and tried again as boto3 does it.
+(`capacity_units.py`); the keys' limits are played on paper. A key takes 1,000 write units a second:
+what is left over of a second is not kept, and a hot key is not split, because the sort keys of
+these indexes are times and every write comes at the end. A write that any of its keys refuses is
+refused whole, as DynamoDB does where an index cannot follow, and tried again as boto3 does it.
 """
 
 import argparse
