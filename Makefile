@@ -48,7 +48,7 @@ openapi: .venv/.installed ## Write the API contract to openapi.json
 	@$(PYTHON) -m runyard_service.api.openapi > openapi.json
 
 docs-crash-table: .venv/.installed ## Write the table of crash points into the documentation
-	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
 
 # The layers take their versions from dev.txt, so that what is tested is what is shipped.
 # $(1) is what to lock; without it only the --group that is named.
@@ -92,7 +92,7 @@ test-contract: .venv/.installed ## Send about ten thousand generated requests to
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py
 
 simulate: .venv/.installed ## Simulate interleavings of runs; RUNS_EXAMPLES=400 sets the number
-	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/interleavings $(ARGS)
+	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/simulation $(ARGS)
 
 fuzz-streams: .venv/.installed tests/clients/node_modules/.installed ## Cut the streams of stock clients at random bytes; CUTS_SEED=… repeats a test
 	@export CUTS_SEED=$${CUTS_SEED:-$$(date +%s)}; echo "CUTS_SEED=$$CUTS_SEED"; \
@@ -102,10 +102,10 @@ soak: .venv/.installed ## Run 500 runs with 8 clients and kill a worker every se
 	@$(PYTHON) -m tests.soak $(ARGS)
 
 crash-matrix: .venv/.installed ## Test every crash point; half an hour, or PART=1/2
-	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/test_crashes.py $(ARGS)
+	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
 
 test-deploy: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and delete a stack on an emulator; ten minutes
-	@$(PYTHON) -m tests.rehearsal
+	@$(PYTHON) -m tests.deployment
 
 ##@ Benchmark
 

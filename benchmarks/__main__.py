@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import peers, shares, spans, times, units
-from benchmarks.figures import Figure, p50, table
+from benchmarks import capacity_units, latency, own_time, peers, spans
+from benchmarks.results import Figure, p50, table
 from benchmarks.stack import PARTS, instrumented, memory_mb, runyard
 
 
@@ -28,12 +28,12 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="measure the peers too")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args()
-    size = times.QUICK if arguments.quick else times.Size()
+    size = latency.QUICK if arguments.quick else latency.Size()
     begun = time.monotonic()
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     before = os.getloadavg()[0]
-    figures = [*_said(timed(size)), *_said(own_shares(size)), *_said(counted())]
+    figures = [*_print_each(timed(size)), *_print_each(own_shares(size)), *_print_each(counted())]
     beside = peers.measure_all() if arguments.peers else []
     load = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} at the end"
     print(f"\n{when}; {machine}; {load}; {time.monotonic() - begun:.0f} s\n")
@@ -49,24 +49,24 @@ def main() -> None:
     arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _said(figures: Iterator[Figure]) -> Iterator[Figure]:
+def _print_each(figures: Iterator[Figure]) -> Iterator[Figure]:
     for figure in figures:
         print(f"  {figure.name}: {figure.value:,.1f} {figure.unit}", flush=True)
         yield figure
 
 
-def timed(size: times.Size) -> Iterator[Figure]:
+def timed(size: latency.Size) -> Iterator[Figure]:
     """Times, and what the processes have come to hold by them."""
     print("times, on the stack as it is")
     with runyard() as (stack, client):
-        yield from times.measure(client, size)
+        yield from latency.measure(client, size)
         for part in PARTS:
             if memory := memory_mb(stack.pid(part)):
                 yield Figure(f"memory of {part}, after it all", memory[0], "MB")
                 yield Figure(f"memory of {part}, at most", memory[1], "MB")
 
 
-def own_shares(size: times.Size) -> Iterator[Figure]:
+def own_shares(size: latency.Size) -> Iterator[Figure]:
     """Our own share of two times, each run alone on the stack."""
     print("our own share, on a stack that notes its calls to the emulators")
     wanted = {"create → final": ("sync", 25), "answer → final after a pause": ("resume", 20)}
@@ -83,7 +83,7 @@ def own_shares(size: times.Size) -> Iterator[Figure]:
             time.sleep(0.5)  # The last handlers' notes come when they end.
         noted = spans.read(Path(folder))
         for name, (_, most) in wanted.items():
-            own = [shares.own_milliseconds(noted, door, *moment) for moment in found[name]]
+            own = [own_time.own_milliseconds(noted, door, *moment) for moment in found[name]]
             yield Figure(f"{name}, our own share, p50", p50(own), "ms", at_most=most)
 
 
@@ -91,15 +91,17 @@ def counted() -> Iterator[Figure]:
     """Units of one run each; the whole of it for the cost is `benchmarks.cost`'s."""
     print("units, counted")
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**instrumented(Path(folder), units=True), **units.PACE_ON_AWS}
+        environment = {**instrumented(Path(folder), units=True), **capacity_units.PACE_ON_AWS}
         with runyard("counted", environment) as (stack, client):
-            units.count(stack, client, Path(folder), "nothing")  # Definition and key are read.
+            capacity_units.count(
+                stack, client, Path(folder), "nothing"
+            )  # Definition and key are read.
             for case, name, most in (
                 ("nothing", "a run without events of its own", None),
                 ("six-steps-at-once", "6 steps, 60 events of 400 bytes, replies at once", 46),
                 ("six-steps", "6 steps, 60 events of 400 bytes, 50 a second", 46),
             ):
-                used = units.count(stack, client, Path(folder), case)
+                used = capacity_units.count(stack, client, Path(folder), case)
                 yield Figure(f"write units, {name}", used.writes, "units", at_most=most)
                 yield Figure(f"of them events, {name}", used.event_writes, "units")
                 yield Figure(f"read units with a watcher, {name}", used.reads, "units")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from benchmarks.dialects import DIALECTS, Dialect, RunsApi
 from benchmarks.http_client import Connection
+from benchmarks.targets import TARGETS, RunsApi, TargetApi
 
 _IDS = re.compile(rb"^id: (\d+)$", re.MULTILINE)
 # A run that takes longer than this has failed the measure.
@@ -28,10 +28,10 @@ class BrokenStreamError(Exception):
 
 
 @dataclass
-class Watched:
+class StreamObserver:
     """What one stream brought: moments are seconds of the monotonic clock."""
 
-    dialect: Dialect
+    dialect: TargetApi
     content: list[bytes] = field(default_factory=list)
     first_at: float = 0.0
     ended_at: float = 0.0
@@ -40,7 +40,7 @@ class Watched:
 
     async def watch(
         self, connection: Connection, method: str, path: str, body: Any = None
-    ) -> "Watched":
+    ) -> "StreamObserver":
         """Read the stream to its end."""
         async for frames in connection.stream(method, path, body):
             if not self.first_at and b"data:" in frames:
@@ -49,7 +49,7 @@ class Watched:
         self.ended_at = time.monotonic()
         return self
 
-    async def watch_arrivals(self, connection: Connection, path: str) -> "Watched":
+    async def watch_arrivals(self, connection: Connection, path: str) -> "StreamObserver":
         """The same, with the moments of each delta."""
         async for frames in connection.stream("GET", path):
             arrived = time.time()
@@ -89,7 +89,7 @@ class Measures:
 
     def __init__(self, server: Mapping[str, Any]) -> None:
         self._server = server
-        self._dialect = DIALECTS[server["dialect"]]
+        self._dialect = TARGETS[server["dialect"]]
 
     def _connection(self) -> Connection:
         return Connection(self._server["host"], self._server["port"], self._server["headers"])
@@ -135,7 +135,7 @@ class Measures:
             async with self._connection() as connection:
                 call = await self._dialect.streamed_create(connection, f"flood-{events}")
                 begun = time.monotonic()
-                watched = await Watched(self._dialect).watch(connection, *call)
+                watched = await StreamObserver(self._dialect).watch(connection, *call)
                 return watched.first_at - begun, watched.ended_at - begun, watched.check()
 
         begun = time.monotonic()
@@ -155,7 +155,7 @@ class Measures:
             for _ in range(count):
                 call = await self._dialect.streamed_create(connection, "nothing")
                 begun = time.monotonic()
-                watched = await Watched(self._dialect).watch(connection, *call)
+                watched = await StreamObserver(self._dialect).watch(connection, *call)
                 watched.check()
                 milliseconds.append((watched.first_at - begun) * 1000)
         return {"milliseconds": milliseconds}
@@ -167,13 +167,13 @@ class Measures:
         is given of the time before it came is no lag.
         """
 
-        async def one() -> list[Watched]:
+        async def one() -> list[StreamObserver]:
             async with self._connection() as creating:
                 path = await self._dialect.create(creating, "ticking")
 
-            async def watch() -> Watched:
+            async def watch() -> StreamObserver:
                 async with self._connection() as connection:
-                    return await Watched(self._dialect).watch_arrivals(connection, path)
+                    return await StreamObserver(self._dialect).watch_arrivals(connection, path)
 
             return await asyncio.gather(*(watch() for _ in range(streams)))
 
@@ -191,13 +191,13 @@ class Measures:
             async with self._connection() as connection, self._connection() as watching:
                 pause = await self._dialect.pause(connection)
                 watcher = asyncio.create_task(
-                    Watched(self._dialect).watch(watching, "GET", pause.stream)
+                    StreamObserver(self._dialect).watch(watching, "GET", pause.stream)
                 )
                 await asyncio.sleep(0.3)  # As long as a tail takes to find its slowest pace.
                 begun = time.monotonic()
                 if pause.is_streamed:
                     watcher.cancel()
-                    watched = await Watched(self._dialect).watch(connection, *pause.answer)
+                    watched = await StreamObserver(self._dialect).watch(connection, *pause.answer)
                 else:
                     await connection.call(*pause.answer)
                     watched = await watcher
@@ -209,14 +209,14 @@ class Measures:
         """Read an ended run's stream from its first event: events per second."""
         async with self._connection() as connection:
             call = await self._dialect.streamed_create(connection, f"flood-{events}")
-            first = await Watched(self._dialect).watch(connection, *call)
+            first = await StreamObserver(self._dialect).watch(connection, *call)
             first.check()
             path = self._dialect.replay_path(b"".join(first.content))
             connection.more_headers["Last-Event-ID"] = "-1"
             rates = []
             for _ in range(times):
                 begun = time.monotonic()
-                watched = await Watched(self._dialect).watch(connection, "GET", path)
+                watched = await StreamObserver(self._dialect).watch(connection, "GET", path)
                 seconds = watched.ended_at - begun
                 found = watched.check()
                 assert found == events, found
@@ -225,7 +225,7 @@ class Measures:
 
     async def watch_case(self, case: str) -> dict[str, Any]:
         """Play a case of ours with one watcher, answering its question: its run, its seconds."""
-        dialect, watched = RunsApi(), Watched(RunsApi())
+        dialect, watched = RunsApi(), StreamObserver(RunsApi())
         async with self._connection() as connection, self._connection() as watching:
             path = await dialect.create(connection, case)
             begun = time.monotonic()

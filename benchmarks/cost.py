@@ -2,9 +2,9 @@
 
     python -m benchmarks.cost [--json FILE]
 
-Counted on the local stack (`units.py`), with the tail's pace and the memory sizes of
+Counted on the local stack (`capacity_units.py`), with the tail's pace and the memory sizes of
 `template.yaml`; priced by `prices.json`. Then the same with other settings, on paper
-(`settings_played.py`).
+(`what_if.py`).
 """
 
 import argparse
@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import settings_played as played
-from benchmarks import units
+from benchmarks import capacity_units
+from benchmarks import what_if as played
 from benchmarks.stack import instrumented, runyard
-from benchmarks.stored import stored_bytes
+from benchmarks.storage_size import stored_bytes
 from runyard_dev.dev_stack import REPOSITORY
 from runyard_dev.open_store import stores_of
 from runyard_dev.template.template import read_template
@@ -64,7 +64,7 @@ class Measured:
     """A workload's run, counted, with its log; `stored` are the bytes that it leaves behind."""
 
     workload: Workload
-    used: units.Used
+    used: capacity_units.Used
     puts: list[list[played.Line]]
     stored: int
 
@@ -100,13 +100,13 @@ def measure() -> list[Measured]:
     """Count one run of each workload."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**instrumented(Path(folder), units=True), **units.PACE_ON_AWS}
+        environment = {**instrumented(Path(folder), units=True), **capacity_units.PACE_ON_AWS}
         with runyard("counted", environment) as (stack, client):
-            units.count(stack, client, Path(folder), "nothing")
+            capacity_units.count(stack, client, Path(folder), "nothing")
             log = stores_of(stack.environment).log
             for workload in WORKLOADS:
                 print(f"counting: {workload.name}", flush=True)
-                used = units.count(stack, client, Path(folder), workload.case)
+                used = capacity_units.count(stack, client, Path(folder), workload.case)
                 puts = played.lines_of(log.read(used.run_id))
                 found.append(Measured(workload, used, puts, stored_bytes(stack, used.run_id)))
     return found

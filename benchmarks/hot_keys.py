@@ -3,10 +3,10 @@
     python -m benchmarks.hot_keys [--rates 100 200 400]
 
 The units that a run writes, by index and by the key in it, are counted on the local stack
-(`units.py`); the keys' limits are played on paper. A key takes 1,000 write units a second: what is
-left over of a second is not kept, and a hot key is not split, because the sort keys of these
-indexes are times and every write comes at the end. A write that any of its keys refuses is refused
-whole, as DynamoDB does where an index cannot follow, and tried again as boto3 does it.
+(`capacity_units.py`); the keys' limits are played on paper. A key takes 1,000 write units a second:
+what is left over of a second is not kept, and a hot key is not split, because the sort keys of
+these indexes are times and every write comes at the end. A write that any of its keys refuses is
+refused whole, as DynamoDB does where an index cannot follow, and tried again as boto3 does it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import units
+from benchmarks import capacity_units
 from benchmarks.cost import WORKLOADS
 from benchmarks.spans import Span, read
 from benchmarks.stack import instrumented, runyard
@@ -198,13 +198,13 @@ def count() -> dict[str, list[Write]]:
     """One run of each of the workloads of `make bench-cost`, on the local stack."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**instrumented(Path(folder), units=True), **units.PACE_ON_AWS}
+        environment = {**instrumented(Path(folder), units=True), **capacity_units.PACE_ON_AWS}
         with runyard("counted", environment) as (stack, client):
-            units.count(stack, client, Path(folder), "nothing")
+            capacity_units.count(stack, client, Path(folder), "nothing")
             for workload in WORKLOADS:
                 print(f"counting: {workload.name}", flush=True)
                 seen = len(read(Path(folder)))
-                used = units.count(stack, client, Path(folder), workload.case)
+                used = capacity_units.count(stack, client, Path(folder), workload.case)
                 batches = stores_of(stack.environment).log.read(used.run_id)
                 statuses = statuses_of(line_type(line) for each in batches for line in each.lines)
                 spans = read(Path(folder))[seen:]

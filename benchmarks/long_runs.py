@@ -67,7 +67,7 @@ def snapshot(steps: int, words: int) -> Snapshot:
     return Snapshot(definition=definition, route=route, route_id="scripted", script=script)
 
 
-class Watched(ScriptedModel):
+class ObservedModel(ScriptedModel):
     """A scripted model that notes when it is asked: on the wall clock, and in processor time."""
 
     def __init__(self, snapshot: Snapshot, asked: list[tuple[float, float]]) -> None:
@@ -96,7 +96,7 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
     stores.runs.create(run)
     worker = WorkerDeps(
         stores=stores,
-        model_for=lambda used: Watched(used, asked),
+        model_for=lambda used: ObservedModel(used, asked),
         tools=ToolEnvironment({}),
     )
     while run_async(advance_run(worker, run.carried_by, 900)).outcome == "more":

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import times
-from benchmarks.figures import Figure
+from benchmarks import latency
+from benchmarks.results import Figure
 from benchmarks.stack import Client, client, memory_mb
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes.process import free_ports
@@ -32,14 +32,14 @@ def measure_all() -> list[tuple[str, dict[str, float]]]:
     for name, tuned in (("LangGraph dev", False), ("LangGraph dev, polling turned down", True)):
         print(name)
         with _langgraph(tuned=tuned) as (process, measuring):
-            figures = list(_told(times.measure(measuring, times.PEER)))
+            figures = list(_print_each(latency.measure(measuring, latency.PEER)))
             if memory := memory_mb(process.pid):
                 figures.append(Figure("memory of web, at most", memory[1], "MB"))
         found.append((name, {figure.name: figure.value for figure in figures}))
     return found
 
 
-def _told(figures: Iterator[Figure]) -> Iterator[Figure]:
+def _print_each(figures: Iterator[Figure]) -> Iterator[Figure]:
     for figure in figures:
         print(f"  {figure.name}: {figure.value:,.1f} {figure.unit}", flush=True)
         yield figure

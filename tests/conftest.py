@@ -8,8 +8,8 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.stores import Stores
-from tests.key_values import refuse_empty_keys
-from tests.service import Service
+from tests.support.key_values import refuse_empty_keys
+from tests.support.service import Service
 
 refuse_empty_keys()
 

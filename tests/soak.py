@@ -28,7 +28,7 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.open_store import stores_of
 from tests.conftest import merged_agents
-from tests.service import Service, assert_whole
+from tests.support.service import Service, assert_whole
 
 RUNS = 500
 CLIENTS = 8

@@ -16,7 +16,7 @@ from benchmarks.built_functions import (
     variables_of,
 )
 from runyard_dev.dev_stack import LocalStack
-from tests.servers.loopback import LoopbackServer
+from tests.support.servers.loopback import LoopbackServer
 
 # The function and the payload's name in `events/`, and what is changed in its text.
 Invoke = Callable[..., Any]

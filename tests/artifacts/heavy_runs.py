@@ -19,9 +19,9 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.models.attachments import MAX_BINARY_TOGETHER, MAX_IMAGE_BYTES
 from runyard_service.agents.registry import Catalog
 from runyard_service.domain.runs import Run
-from tests.recorded import recorded_run
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.servers.openai_server import ChatReply, ChatToolCall, OpenAIServer
+from tests.support.run_factory import create_run
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.openai_server import ChatReply, ChatToolCall, OpenAIServer
 
 PROJECT = "p"
 _MB = 1024 * 1024
@@ -74,7 +74,7 @@ class Heavy:
         """A new run, in which the model replies so."""
         self.model.received.clear()
         self.model.replies.extend(replies)
-        return recorded_run(self.stores, self.agent, project_id=PROJECT, **fields)
+        return create_run(self.stores, self.agent, project_id=PROJECT, **fields)
 
     def file(self, name: str, head: bytes, size: int) -> str:
         """The id of a new file that begins so."""

@@ -18,7 +18,7 @@ from runyard_service.agents.definitions.source import FolderOfAgents
 from runyard_service.agents.registry import Catalog
 from runyard_service.domain.runs import Run
 from tests.artifacts.conftest import Invoke
-from tests.recorded import recorded_run
+from tests.support.run_factory import create_run
 
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 # What `events/` names: the machine of a local stack.
@@ -35,7 +35,7 @@ def idle_run(stores: Stores) -> Run:
     """A run of the sample agent that asks something, and that nobody has started to carry."""
     snapshot = Catalog(FolderOfAgents(REPOSITORY / "agents")).agent("support_triage")
     ticket = {"ticket_subject": "A bill", "ticket_body": "I was charged twice"}
-    return recorded_run(stores, snapshot, input=ticket)
+    return create_run(stores, snapshot, input=ticket)
 
 
 @pytest.fixture(scope="module")

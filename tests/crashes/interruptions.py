@@ -33,7 +33,7 @@ class Meanwhile:
 
 
 @dataclass
-class Interrupted(Process):
+class InterruptedProcess(Process):
     """A process that somebody else comes in between of."""
 
     meanwhile: Meanwhile | None = None

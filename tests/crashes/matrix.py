@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from runyard.cli.verify_stores import find_run_violations
 from runyard_service.domain.events import Event
+from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.interruptions import Caller, FaultAt, Helpers
-from tests.crashes.journey import Journey
 from tests.crashes.logs import Fact, facts, first_difference
+from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import SCENARIOS, Scenario
-from tests.crashes.world import World
 from tests.fault_injection.faults import EDGES, EFFECTS, Crossing, Edge, Effect, Fault
 
 Lines = frozenset[tuple[str, int]]
@@ -68,11 +68,11 @@ def lines_of(calls: Mapping[str, Sequence[Crossing]]) -> Lines:
     return frozenset(place for each in calls.values() for call in each for place in call.places)
 
 
-def record(world: World) -> list[Recording]:
+def record(world: CrashHarness) -> list[Recording]:
     """Every scenario, undisturbed."""
     recordings = []
     for scenario in SCENARIOS:
-        journey = Journey(world, scenario)
+        journey = ScenarioRun(world, scenario)
         journey.go()
         assert find_run_violations(world.stores, journey.run_id) == []
         events = list(world.stores.log.events(journey.run_id))
@@ -137,10 +137,10 @@ def _is_selected(fault: Fault) -> bool:
     return (fault.edge == "before") == (fault.effect == "kill")
 
 
-def verdict(world: World, point: Point) -> Verdict:
+def verdict(world: CrashHarness, point: Point) -> Verdict:
     """Carry the scenario through its fault, and look at what has become of it."""
     before = Counter(world.till.charges)
-    journey = Journey(world, point.recording.scenario, point.at, point.caller)
+    journey = ScenarioRun(world, point.recording.scenario, point.at, point.caller)
     try:
         journey.go()
     except Exception as error:  # noqa: BLE001 - whatever is raised is the verdict
@@ -153,7 +153,7 @@ def verdict(world: World, point: Point) -> Verdict:
 
 
 def _wrong_with(
-    world: World, journey: Journey, events: Sequence[Event], before: Counter[str]
+    world: CrashHarness, journey: ScenarioRun, events: Sequence[Event], before: Counter[str]
 ) -> list[str]:
     stores = world.stores
     wrong = find_run_violations(stores, journey.run_id)
@@ -190,7 +190,7 @@ def _had_doubts(events: Sequence[Event]) -> bool:
     )
 
 
-def _helper(point: Point, journey: Journey) -> str:
+def _helper(point: Point, journey: ScenarioRun) -> str:
     """Who put it right: the first that was needed."""
     usual, found, fault = point.recording.helpers, journey.helpers, point.at.fault
     for name in ("person", "late_sweep", "sweep", "caller", "machine", "rule", "timer"):

@@ -19,12 +19,12 @@ from runyard_service.application.runs.start_run import NewRun
 from runyard_service.domain.clock import stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
-from tests.crashes.journey import Journey
+from tests.crashes.scenario_run import ScenarioRun
 
-_Act = Callable[[Journey], None]
+_Act = Callable[[ScenarioRun], None]
 
 
-def _answer_all(journey: Journey) -> None:
+def _answer_all(journey: ScenarioRun) -> None:
     for request in journey.open_requests():
         if journey.is_in_doubt(request):
             journey.resolve(request)
@@ -35,11 +35,11 @@ def _answer_all(journey: Journey) -> None:
             journey.answer(request, is_approved=True, params=edits)
 
 
-def _nothing(_: Journey) -> None:
+def _nothing(_: ScenarioRun) -> None:
     """Nobody prepares anything."""
 
 
-def _expire(journey: Journey) -> None:
+def _expire(journey: ScenarioRun) -> None:
     """Nobody answers in time, and the state machine's timer tells."""
     time.sleep(0.2)
     for execution in journey.executions:
@@ -47,7 +47,7 @@ def _expire(journey: Journey) -> None:
             journey.world.machine.time_out(execution)
 
 
-def _vanish(journey: Journey) -> None:
+def _vanish(journey: ScenarioRun) -> None:
     """The execution is lost, once; then somebody answers the one that takes its place."""
     if not journey.notes.get("vanished"):
         journey.notes["vanished"] = True
@@ -58,7 +58,7 @@ def _vanish(journey: Journey) -> None:
     _answer_all(journey)
 
 
-def _vanish_for_good(journey: Journey) -> None:
+def _vanish_for_good(journey: ScenarioRun) -> None:
     """The last of the executions that a run is given is lost, too."""
     journal = Journal.open(journey.world.stores, journey.run_id)
     while journal.history.lost_executions < MAX_LOST_EXECUTIONS:
@@ -68,43 +68,43 @@ def _vanish_for_good(journey: Journey) -> None:
     journey.sweep()
 
 
-def _no_time(journey: Journey) -> None:
+def _no_time(journey: ScenarioRun) -> None:
     """The first worker has no time for a step, and lets the next execution go on."""
     journey.world.short_turns = 1
 
 
-def _hand_over_in_vain(journey: Journey) -> None:
+def _hand_over_in_vain(journey: ScenarioRun) -> None:
     """The execution that is to follow is never started by the worker."""
     journey.world.machine.not_handed_over.add(journey.run_id)
 
 
-def _look_and_answer(journey: Journey) -> None:
+def _look_and_answer(journey: ScenarioRun) -> None:
     """The sweep comes by while the run waits, and leaves it alone."""
     journey.sweep()
     _answer_all(journey)
 
 
-def _answer_in_vain(journey: Journey) -> None:
+def _answer_in_vain(journey: ScenarioRun) -> None:
     """Step Functions cannot be reached while somebody answers."""
     journey.world.machine.refusals = 1
     _answer_all(journey)
 
 
-def _abort(journey: Journey) -> None:
+def _abort(journey: ScenarioRun) -> None:
     """Somebody stops the execution by hand."""
     for execution in journey.executions:
         journey.world.machine.stop(execution)
 
 
-def _cancel_at_work(journey: Journey) -> None:
-    journey.world.till.during_charge = lambda: journey.cancel(beside=True)
+def _cancel_at_work(journey: ScenarioRun) -> None:
+    journey.world.till.during_charge = lambda: journey.cancel(concurrent=True)
 
 
-def _sweep_at_work(journey: Journey) -> None:
-    journey.world.till.during_charge = lambda: journey.sweep(beside=True)
+def _sweep_at_work(journey: ScenarioRun) -> None:
+    journey.world.till.during_charge = lambda: journey.sweep(concurrent=True)
 
 
-def _files(journey: Journey) -> None:
+def _files(journey: ScenarioRun) -> None:
     """One file is there, another one was announced and uploaded."""
     world, project = journey.world, _project(journey)
     ready = world.stores.files.keep(project, _upload())
@@ -115,7 +115,7 @@ def _files(journey: Journey) -> None:
 
 
 def _thread(content: str) -> _Act:
-    def prepare(journey: Journey) -> None:
+    def prepare(journey: ScenarioRun) -> None:
         at, thread_id = stamp(), new_id()
         project = _project(journey)
         thread = Thread(id=thread_id, project_id=project, org_id="o", created_at=at, updated_at=at)
@@ -126,7 +126,7 @@ def _thread(content: str) -> _Act:
     return prepare
 
 
-def _project(journey: Journey) -> str:
+def _project(journey: ScenarioRun) -> str:
     """A project of its own: what others spend and start does not count."""
     return f"crashes-{journey.run_id}"
 
@@ -159,7 +159,7 @@ class Scenario:
     during: str = ""
     agent = "crashes"
 
-    def when_it_waits(self, journey: Journey) -> None:
+    def when_it_waits(self, journey: ScenarioRun) -> None:
         """The run asks something: an interrupted call is decided about before anything else."""
         doubts = [one for one in journey.open_requests() if journey.is_in_doubt(one)]
         for request in doubts:
@@ -167,7 +167,7 @@ class Scenario:
         if not doubts:
             self.act(journey)
 
-    def wanted(self, journey: Journey) -> tuple[Snapshot, NewRun]:
+    def wanted(self, journey: ScenarioRun) -> tuple[Snapshot, NewRun]:
         """What is started."""
         snapshot = _snapshot(self.agent)
         definition = snapshot.definition.model_copy(update={"limits": self.limits})
@@ -206,7 +206,7 @@ SCENARIOS = (
     Scenario("capped and refused", {"case": "refused"}, Limits(usd_per_day=Decimal(100))),
     Scenario("files", {"case": "plain"}, prepare=_files, has_uploads=True),
     Scenario("a large input", {"case": "plain", "text": "x" * 120_000}),
-    Scenario("canceled while it waits", {"case": "questions"}, act=Journey.cancel),
+    Scenario("canceled while it waits", {"case": "questions"}, act=ScenarioRun.cancel),
     Scenario(
         "canceled at work",
         {"case": "charge"},

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from tests.crashes.state_machine import Execution, ServiceError, StateMachines, arn_of
-from tests.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
 def step_functions(machines: StateMachines) -> LoopbackServer:

@@ -13,9 +13,9 @@ import pytest
 from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
-from tests.deployed_stack import DeployedStack
-from tests.service import Service
-from tests.threads_service import ThreadsService
+from tests.support.deployed_stack import DeployedStack
+from tests.support.service import Service
+from tests.support.threads_service import ThreadsService
 
 # Beside the sample agents: one of tests/agents, which stands for all of them.
 _ONE_OF_THE_TESTS_AGENTS = "talker"

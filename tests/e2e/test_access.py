@@ -14,8 +14,8 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.container import container
 from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.ids import new_id
-from tests.service import Service
-from tests.threads_service import BASE_PATH, ThreadsService
+from tests.support.service import Service
+from tests.support.threads_service import BASE_PATH, ThreadsService
 
 TICKET = {"ticket_subject": "Export is broken"}
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.service import Service
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from runyard_service.domain.ids import new_id
-from tests.service import Service
+from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.servers.cutting_proxy import CuttingProxy
-from tests.servers.loopback import Exchange, LoopbackServer, Received
-from tests.service import Service
-from tests.threads_service import ThreadsService
+from tests.support.servers.cutting_proxy import CuttingProxy
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service
+from tests.support.threads_service import ThreadsService
 
 # Follows a stream until the service says that there is no more, and tells what it saw.
 PAGE = """<!doctype html><script>

@@ -8,7 +8,7 @@ import pytest
 
 from runyard_service.domain.ids import new_id
 from tests.e2e.test_errors import assert_error
-from tests.service import Service
+from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"

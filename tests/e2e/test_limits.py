@@ -13,8 +13,8 @@ from runyard_dev.dev_stack import LocalStack
 from runyard_service.adapters.dynamodb.run_index import active_runs
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
-from tests.door import app_with, services_of
-from tests.service import Service
+from tests.support.app_server import app_with, make_services
+from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
 ORIGIN = "https://app.example"
@@ -29,7 +29,7 @@ def open_door(local: LocalStack) -> Iterator[Open]:
     with ExitStack() as doors:
 
         def opened(**configured: Any) -> TestClient:
-            services = services_of(local, **configured)
+            services = make_services(local, **configured)
             secret = f"ry_{new_id()}"
             services.stores.access_keys.ensure(
                 secret, project_id=f"project-{new_id()}", org_id="limits"
@@ -85,7 +85,7 @@ def test_a_door_counts_what_it_admits_until_it_counts_anew(
     local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 60)
-    counted = services_of(local).stores.live_runs
+    counted = make_services(local).stores.live_runs
     project_id = f"project-{new_id()}"
     assert [counted.project_admits(project_id, 3) for _ in range(5)] == [True] * 3 + [False] * 2
     assert counted.project_admits(f"project-{new_id()}", 3)
@@ -95,7 +95,7 @@ def test_a_door_counts_what_it_admits_until_it_counts_anew(
 def test_a_noisy_project_takes_nothing_from_another(
     local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services = services_of(local, project_max_active_runs=2, key_requests_per_second=0.5)
+    services = make_services(local, project_max_active_runs=2, key_requests_per_second=0.5)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
     noisy, calm = ({"Authorization": f"Bearer ry_{new_id()}"} for _ in range(2))
     for headers in (noisy, calm):
@@ -107,7 +107,7 @@ def test_a_noisy_project_takes_nothing_from_another(
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 202
         assert door.post("/v1/runs", json=body, headers=noisy).status_code == 429
         assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
-    services = services_of(local, project_max_active_runs=2, key_requests_per_second=0)
+    services = make_services(local, project_max_active_runs=2, key_requests_per_second=0)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)
     with TestClient(app_with(services)) as door:
         statuses = [door.post("/v1/runs", json=body, headers=noisy).status_code for _ in range(5)]

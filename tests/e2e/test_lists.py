@@ -7,7 +7,7 @@ import pytest
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
-from tests.service import Service
+from tests.support.service import Service
 
 CLEAR = {"ticket_subject": "Export is broken"}
 UNCLEAR = {"ticket_subject": "Help!"}

@@ -8,7 +8,7 @@ import pytest
 
 from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import FolderOfAgents
-from tests.service import Service
+from tests.support.service import Service
 
 README = Path("README.md").read_text(encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.service import Service, assert_whole
+from tests.support.service import Service, assert_whole
 
 TWICE = {
     "ticket_subject": "Charged twice for June invoice",

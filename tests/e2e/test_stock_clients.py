@@ -17,13 +17,13 @@ import pytest
 
 from tests.clients import CLIENTS
 from tests.clients.follower import Follower
-from tests.deployed_stack import DeployedStack
-from tests.door import served, services_of
-from tests.servers.cutting_proxy import CuttingProxy
-from tests.servers.loopback import LoopbackServer
-from tests.servers.nginx import nginx, why_not
-from tests.service import Service, assert_whole
-from tests.threads_service import ThreadsService
+from tests.support.app_server import make_services, running_app
+from tests.support.deployed_stack import DeployedStack
+from tests.support.servers.cutting_proxy import CuttingProxy
+from tests.support.servers.loopback import LoopbackServer
+from tests.support.servers.nginx import nginx, why_not
+from tests.support.service import Service, assert_whole
+from tests.support.threads_service import ThreadsService
 
 # Of some 35,000 bytes that a stream of this run has when it is first connected to.
 CUTS = 3
@@ -32,7 +32,7 @@ SEED = os.environ.get("CUTS_SEED", "")
 
 
 @dataclass
-class Watched:
+class StreamObserver:
     """A run and the clients that follow it. What went wrong on the way is told by the tests."""
 
     service: Service
@@ -90,7 +90,7 @@ def threads(threads_of_tests: ThreadsService, deployed: DeployedStack | None) ->
 @contextmanager
 def following(
     service: Service, threads: ThreadsService, content: str, doors: Mapping[str, str]
-) -> Iterator[Watched]:
+) -> Iterator[StreamObserver]:
     """A new run, and every client that is here at its own door."""
     run_id = threads.start(threads.thread(content), persona_id="asker")
     ticket = threads.http.post(f"/runs/{run_id}/ticket").json()["url"]
@@ -104,7 +104,7 @@ def following(
             query = "" if client.sends_headers else f"?{urlsplit(ticket).query}"
             command = (*client.command, door + path + query, threads.access_key)
             followers[name] = processes.enter_context(Follower(command))
-        yield Watched(service, threads, run_id, followers)
+        yield StreamObserver(service, threads, run_id, followers)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,9 @@ def short_lived(request: pytest.FixtureRequest) -> Iterator[str]:
         yield ""
         return
     stack = request.getfixturevalue("stack")
-    with served(services_of(stack, stream_max_seconds=1, stream_heartbeat_seconds=0.3)) as url:
+    with running_app(
+        make_services(stack, stream_max_seconds=1, stream_heartbeat_seconds=0.3)
+    ) as url:
         yield url
 
 
@@ -122,7 +124,7 @@ def short_lived(request: pytest.FixtureRequest) -> Iterator[str]:
 class Interrupted:
     """The run that was followed through proxies, and how often their connections had to age."""
 
-    run: Watched
+    run: StreamObserver
     proxies: Mapping[str, CuttingProxy]
     ages: int
 
@@ -169,7 +171,7 @@ def test_a_client_that_is_cut_anywhere_and_aged_sees_every_event_once(
 @pytest.fixture(scope="module")
 def through_nginx(
     service: Service, threads: ThreadsService, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Watched]:
+) -> Iterator[StreamObserver]:
     """Five answers; each is given only when what is before it has come through to every client."""
     with nginx(service.base_url, tmp_path_factory.mktemp("nginx")) as url:
         doors = dict.fromkeys(filter(here, CLIENTS), url)
@@ -181,5 +183,7 @@ def through_nginx(
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 @each_client
-def test_events_come_one_by_one_through_nginx_as_it_is(through_nginx: Watched, name: str) -> None:
+def test_events_come_one_by_one_through_nginx_as_it_is(
+    through_nginx: StreamObserver, name: str
+) -> None:
     through_nginx.assert_seen_by(name)

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service import Service, assert_whole
-from tests.threads_service import ThreadsService, assert_refused
+from tests.support.service import Service, assert_whole
+from tests.support.threads_service import ThreadsService, assert_refused
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

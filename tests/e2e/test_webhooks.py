@@ -11,7 +11,7 @@ from runyard_service.adapters.dynamodb.access_keys import Scope
 from runyard_service.adapters.dynamodb.webhooks import MAX_WEBHOOKS
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import is_id, new_id
-from tests.service import Service
+from tests.support.service import Service
 
 URL = "https://hooks.example.com/runyard"
 

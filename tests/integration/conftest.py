@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from runyard_dev.dev_stack import LocalStack
-from tests.crashes.world import World, open_world
+from tests.crashes.crash_harness import CrashHarness, open_harness
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
 
 
 @pytest.fixture(scope="module")
-def world(crash_stack: LocalStack) -> Iterator[World]:
+def world(crash_stack: LocalStack) -> Iterator[CrashHarness]:
     """Processes that can die, a state machine in hand, and the systems around them."""
-    with open_world(crash_stack) as opened:
+    with open_harness(crash_stack) as opened:
         yield opened

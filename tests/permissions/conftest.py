@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.permissions.functions_at_work import Used, record
+from tests.permissions.recorded_functions import Used, record
 
 
 @pytest.fixture(scope="session")

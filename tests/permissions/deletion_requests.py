@@ -9,7 +9,7 @@ from runyard_service.adapters.run_deletion import FENCED_SECONDS
 from runyard_service.domain.clock import stamp_in
 
 if TYPE_CHECKING:
-    from tests.permissions.door_requests import Walk
+    from tests.permissions.api_requests import Walk
 
 
 def ask_deletions(walk: "Walk", large: str) -> None:

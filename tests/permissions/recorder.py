@@ -15,7 +15,7 @@ from botocore.signers import S3PostPresigner
 
 from runyard_service.adapters import aws_session
 from tests.fault_injection.faults import Process
-from tests.permissions.rights import Right, rights_of
+from tests.permissions.required_actions import RequiredAction, required_actions
 
 
 @dataclass
@@ -23,9 +23,9 @@ class Recorder:
     """The rights that each process has needed; calls of nobody's are not kept."""
 
     present: Callable[[], Process | None]
-    _calls: list[tuple[Process, Right]] = field(default_factory=list)
+    _calls: list[tuple[Process, RequiredAction]] = field(default_factory=list)
 
-    def of(self, *processes: Process) -> set[Right]:
+    def of(self, *processes: Process) -> set[RequiredAction]:
         """What these have needed."""
         wanted = {id(process) for process in processes}
         return {right for process, right in self._calls if id(process) in wanted}
@@ -34,7 +34,9 @@ class Recorder:
         """A call begins."""
         process = self.present()
         if process is not None:
-            self._calls += [(process, right) for right in rights_of(service, operation, params)]
+            self._calls += [
+                (process, right) for right in required_actions(service, operation, params)
+            ]
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter
 from runyard_service.domain.clock import now, stamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
-from tests.crashes.journey import Journey
+from tests.crashes.crash_harness import LARGE, CrashHarness
+from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import Scenario, _files, _thread
-from tests.crashes.world import LARGE, World
 
 _DAYS = 30
 _SCENARIOS = (
@@ -18,13 +18,13 @@ _SCENARIOS = (
 )
 
 
-def swept_away(world: World) -> list[Journey]:
+def swept_away(world: CrashHarness) -> list[ScenarioRun]:
     """Journeys of runs that ended long ago; each ends with a sweep that deletes all that is due."""
     return [_swept_away(world, scenario) for scenario in _SCENARIOS]
 
 
-def _swept_away(world: World, scenario: Scenario) -> Journey:
-    journey = Journey(world, scenario)
+def _swept_away(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
+    journey = ScenarioRun(world, scenario)
     journey.go()
     run, stores = journey.run, world.stores
     assert run is not None
@@ -41,7 +41,7 @@ def _swept_away(world: World, scenario: Scenario) -> Journey:
     return journey
 
 
-def _age(world: World, run: Run) -> None:
+def _age(world: CrashHarness, run: Run) -> None:
     """The run ended long ago, in a thread at rest; another one ended just now, and is kept."""
     stores, table = world.stores, world.stores.deleted_runs.records
     at = stamp(now() - timedelta(days=2 * _DAYS))

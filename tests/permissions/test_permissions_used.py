@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests.permissions.functions_at_work import Used
-from tests.permissions.grants import granted, missing, unused
-from tests.permissions.rights import with_key
+from tests.permissions.granted_actions import granted_actions, missing, unused
+from tests.permissions.recorded_functions import Used
+from tests.permissions.required_actions import with_key
 
 TEMPLATE = Path("template.yaml")
 KEY = "arn:aws:kms:us-east-1:123456789012:key/6f1d2c3b"
@@ -17,11 +17,11 @@ ONLY_AFTER_ACCIDENTS = {
 
 
 def test_every_call_of_a_function_is_allowed_to_it(used: Used) -> None:
-    assert missing(granted(TEMPLATE), used) == []
+    assert missing(granted_actions(TEMPLATE), used) == []
 
 
 def test_everything_that_a_function_is_allowed_it_calls(used: Used) -> None:
-    found = unused(granted(TEMPLATE), used)
+    found = unused(granted_actions(TEMPLATE), used)
     assert [one for one in found if not any(known in one for known in ONLY_AFTER_ACCIDENTS)] == []
     unneeded = [known for known in ONLY_AFTER_ACCIDENTS if not any(known in one for one in found)]
     assert unneeded == []
@@ -30,7 +30,7 @@ def test_everything_that_a_function_is_allowed_it_calls(used: Used) -> None:
 def test_only_who_appends_looks_for_its_own_event(used: Used) -> None:
     """The accident cannot happen to anybody else."""
     table = "table/runyard-events-table"
-    grants = granted(TEMPLATE)
+    grants = granted_actions(TEMPLATE)
     looking = {
         function
         for function, found in grants.items()
@@ -45,7 +45,7 @@ def test_only_who_appends_looks_for_its_own_event(used: Used) -> None:
 
 
 def test_with_a_key_of_the_accounts_own_a_function_may_use_it_as_it_must(used: Used) -> None:
-    grants = granted(TEMPLATE, KmsKeyArn=KEY)
+    grants = granted_actions(TEMPLATE, KmsKeyArn=KEY)
     needed = {
         function: {each for right in rights for each in with_key(right, KEY)}
         for function, rights in used.items()
@@ -55,5 +55,5 @@ def test_with_a_key_of_the_accounts_own_a_function_may_use_it_as_it_must(used: U
 
 
 def test_without_such_a_key_nobody_may_use_any() -> None:
-    actions = {one.action for found in granted(TEMPLATE).values() for one in found}
+    actions = {one.action for found in granted_actions(TEMPLATE).values() for one in found}
     assert not [action for action in actions if action.startswith("kms:")]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.permissions.functions_at_work import Used
-from tests.permissions.grants import granted, missing, unused
+from tests.permissions.granted_actions import granted_actions, missing, unused
+from tests.permissions.recorded_functions import Used
 
 TEMPLATE = Path("template.yaml")
 
@@ -75,7 +75,7 @@ def test_a_fault_in_a_role_is_told(seed: Seed, used: Used, tmp_path: Path) -> No
     copy = tmp_path / "template.yaml"
     copy.write_text(before + behind + after.replace(seed.sound, seed.faulty, 1), encoding="utf-8")
 
-    grants = granted(copy)
+    grants = granted_actions(copy)
     told = [*missing(grants, used), *unused(grants, used)]
 
     assert any(line.startswith(seed.told) for line in told), "\n".join(told)

@@ -8,7 +8,7 @@ from runyard_service.domain.notifications import ping
 from runyard_service.domain.webhooks import Delivery, Webhook
 
 if TYPE_CHECKING:
-    from tests.permissions.door_requests import Walk
+    from tests.permissions.api_requests import Walk
 
 _PATH = "/v1/webhooks"
 # Nobody is asked for this name: what delivers is no door.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.template import (
-    test_doors,
+    test_endpoints,
     test_functions,
     test_permissions,
     test_state_machine,
@@ -190,11 +190,11 @@ FAULTS = {
         "Delete",
     ),
     "a door that holds back": Fault(
-        _a_door_that_holds_back, test_doors.test_the_function_url_streams, "BUFFERED"
+        _a_door_that_holds_back, test_endpoints.test_the_function_url_streams, "BUFFERED"
     ),
     "a door that is locked": Fault(
         _a_door_that_is_locked,
-        test_doors.test_the_function_url_may_be_called_by_anybody,
+        test_endpoints.test_the_function_url_may_be_called_by_anybody,
         "lambda:InvokeFunctionUrl",
     ),
 }

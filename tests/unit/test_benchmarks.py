@@ -5,11 +5,11 @@ from base64 import b64encode
 
 import pytest
 
-from benchmarks.figures import Figure, p99, table
-from benchmarks.settings_played import Line, regrouped, tail_reads, units
-from benchmarks.shares import own_milliseconds
+from benchmarks.own_time import own_milliseconds
+from benchmarks.results import Figure, p99, table
 from benchmarks.spans import Span, covered
-from benchmarks.stored import size_in
+from benchmarks.storage_size import size_in
+from benchmarks.what_if import Line, regrouped, tail_reads, units
 from runyard_service.adapters.dynamodb.attributes import to_attributes
 
 DOOR, WORKER = 1, 2

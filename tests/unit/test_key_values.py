@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.key_values import key_values
+from tests.support.key_values import key_values
 
 EMPTY = {"S": ""}
 FULL = {"pk": {"S": "a"}, "sk": EMPTY}

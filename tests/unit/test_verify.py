@@ -8,7 +8,7 @@ import pytest
 
 from runyard.verify import TERMINAL_TYPES
 from runyard_service.domain import events
-from tests.command_line import run_command
+from tests.support.command_line import run_command
 
 RUN = {"kind": "run", "data": {"id": "run-1", "status": "completed"}}
 

@@ -1,0 +1,6 @@
+"""Deploy, test, update and delete the stack on an AWS emulator: `make rehearse`.
+
+The emulator enforces each function's role. It needs no AWS account and no network. `sam build` and
+`sam deploy` use `template.yaml` as it is. `emulator_workarounds.py` holds all that the emulator
+does differently from AWS.
+"""

@@ -1,0 +1,347 @@
+"""The store of access keys, and the command that makes, lists and ends them."""
+
+import os
+import time
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from runyard.cli import parameters
+from runyard.cli.keys import COLUMNS, SCOPES
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import access_keys as module
+from runyard_service.adapters.dynamodb import keys as places
+from runyard_service.adapters.dynamodb.access_keys import AccessKeys
+from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp_in
+from runyard_service.domain.errors import ConflictError
+from runyard_service.domain.ids import new_id
+from tests.support.command_line import run_command
+
+
+@pytest.fixture
+def table(stack: LocalStack) -> Table:
+    return Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
+
+
+@pytest.fixture
+def access_keys(table: Table) -> AccessKeys:
+    """With an empty cache, as in a process that has just begun."""
+    return AccessKeys(table)
+
+
+def test_only_the_hash_is_kept(stores: Stores, table: Table) -> None:
+    secret = f"ry_{new_id()}"
+    key = stores.access_keys.ensure(secret, project_id="p-hash", org_id="o-hash")
+    items = [
+        table.get(places.access_key(key.key_hash)),
+        table.get(places.listed_access_key(key.id)),
+    ]
+    assert all(items)
+    assert secret not in repr(items)
+    assert key.id == f"key_{key.key_hash[:12]}"
+
+
+def test_a_revoked_key_is_over_for_everyone_within_the_cache_time(
+    access_keys: AccessKeys, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CACHE_SECONDS", 1)
+    secret = f"ry_{new_id()}"
+    key = access_keys.ensure(secret, project_id="p-revoke", org_id="o-revoke")
+    elsewhere = AccessKeys(table)
+    seen = elsewhere.find(secret)
+    assert seen is not None
+    assert seen.is_valid()
+
+    revoked = access_keys.revoke(key.id)
+    again = access_keys.revoke(key.id)
+    assert revoked is not None
+    assert again == revoked
+    here = access_keys.find(secret)
+    assert here is not None
+    assert not here.is_valid()
+    time.sleep(module.CACHE_SECONDS)
+    there = elsewhere.find(secret)
+    assert there is not None
+    assert not there.is_valid()
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked(access_keys: AccessKeys) -> None:
+    assert access_keys.revoke("key_000000000000") is None
+
+
+def test_the_last_use_is_written_at_most_once_an_hour(
+    access_keys: AccessKeys, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = f"ry_{new_id()}"
+    made = access_keys.ensure(secret, project_id="p-use", org_id="o-use")
+    assert access_keys.is_use_due(made)
+    access_keys.note_use(made)
+    used = access_keys.find(secret)
+    assert used is not None
+    assert not access_keys.is_use_due(used)
+
+    # Another process, which saw the key before that: its write finds the date changed.
+    first = used.last_used_at
+    AccessKeys(table).note_use(made)
+    fresh = AccessKeys(table).find(secret)
+    assert fresh is not None
+    assert fresh.last_used_at == first
+
+    monkeypatch.setattr(module, "USE_NOTED_EVERY_SECONDS", -1)
+    assert access_keys.is_use_due(fresh)
+    access_keys.note_use(fresh)
+    later = AccessKeys(table).find(secret)
+    assert later is not None
+    assert later.last_used_at > first
+
+
+def test_a_store_that_fails_does_not_fail_the_request(stack: LocalStack) -> None:
+    elsewhere = AccessKeys(Table(stack.client("dynamodb"), "there-is-no-such-table"))
+    key = module.AccessKey(
+        key_hash="0" * 64, org_id="o", project_id="p", scopes=frozenset(), created_at=""
+    )
+    elsewhere.note_use(key)
+
+
+def test_a_project_stays_with_its_first_organization(access_keys: AccessKeys) -> None:
+    project = f"project-{new_id()}"
+    access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="first")
+    access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="first")
+    with pytest.raises(ConflictError):
+        access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="second")
+    assert access_keys.is_project_of(project, "first")
+    assert not access_keys.is_project_of(project, "second")
+    assert not access_keys.is_project_of("", "first")
+
+
+# --- runyard keys, runyard projects ---
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    group = "projects" if words[0] == "set" else "keys"
+    assert run_command(group, *words) == 0
+    return capsys.readouterr().out
+
+
+def rows(listing: str) -> dict[str, dict[str, str]]:
+    """The table that `list` prints: rows by id, cells by the heading that they stand under."""
+    head, *lines = listing.splitlines()
+    names = [name for name in COLUMNS if name in head]
+    starts = [head.index(name) for name in names]
+    cells = [
+        {
+            name: line[start:end].strip()
+            for name, start, end in zip(names, starts, [*starts[1:], None], strict=True)
+        }
+        for line in lines
+    ]
+    return {row["ID"]: row for row in cells}
+
+
+@pytest.fixture
+def in_environment(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process's environment leads to the stack, as a deployed function's does."""
+    for name, value in stack.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RECORDS_TABLE", stack.environment["RECORDS_TABLE"])
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_key_is_made_listed_and_ended(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    org = f"org-{new_id()}"
+    words = ("--org", org, "--project", f"project-{org}", "--scope", "runs:read", "--days", "7")
+    secret = run(capsys, "create", *words, "--agent", "tools").strip()
+    wide = run(capsys, "create", "--org", org, "--organization").strip()
+
+    listing = run(capsys, "list", "--org", org)
+    assert secret not in listing
+    assert wide not in listing
+    listed = rows(listing)
+    key, organizations = stores.access_keys.find(secret), stores.access_keys.find(wide)
+    assert key is not None
+    assert organizations is not None
+    assert set(listed) == {key.id, organizations.id}
+    assert listed[key.id] == {
+        "ID": key.id,
+        "ORG": org,
+        "PROJECT": f"project-{org}",
+        "USER": "-",
+        "AGENT": "tools",
+        "SCOPES": "runs:read",
+        "CREATED": key.created_at,
+        "VALID UNTIL": str(key.valid_until),
+        "LAST USED": "-",
+        "REVOKED": "-",
+    }
+    assert listed[organizations.id]["PROJECT"] == "(all)"
+    assert organizations.is_organizations
+
+    assert key.id in run(capsys, "revoke", key.id)
+    assert rows(run(capsys, "list", "--org", org))[key.id]["REVOKED"] != "-"
+    assert run_command("keys", "revoke", "key_000000000000") == 1
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_project_is_given_to_an_organization(
+    access_keys: AccessKeys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = f"project-{new_id()}"
+    run(capsys, "set", project, "--org", "mine")
+    assert access_keys.is_project_of(project, "mine")
+    assert run_command("projects", "set", project, "--org", "theirs") == 1
+    assert "belongs to another organization" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    project = f"project-{new_id()}"
+    words = ("--project", project, "--org", "rotating", "--scope", "runs:read", "--days", "90")
+    first = run(capsys, "create", *words, "--agent", "tools", "--user-id", "ada").strip()
+    old = AccessKeys(table).find(first)
+    assert old is not None
+    second = run(capsys, "rotate", old.id, "--overlap-hours", "2").strip()
+    new, ending = AccessKeys(table).find(second), AccessKeys(table).find(first)
+    assert new is not None
+    assert ending is not None
+    changed = {"key_hash", "created_at", "valid_until", "last_used_at"}
+    assert new.model_dump(exclude=changed) == old.model_dump(exclude=changed)
+    assert new.id != old.id
+    # Both are valid for two hours; the new one for as long as the old one was made for.
+    assert ending.is_valid()
+    assert stamp_in(7_000) < str(ending.valid_until) < stamp_in(7_300)
+    assert stamp_in(89.9 * 86_400) < str(new.valid_until) < stamp_in(90.1 * 86_400)
+    assert set(rows(run(capsys, "list", "--org", "rotating"))) == {old.id, new.id}
+
+    # At once: the old one is over, and has no other successor.
+    third = run(capsys, "rotate", new.id, "--overlap-hours", "0", "--days", "1").strip()
+    ended = AccessKeys(table).find(second)
+    assert ended is not None
+    assert not ended.is_valid()
+    assert run_command("keys", "rotate", new.id) == 1
+    assert "has ended" in capsys.readouterr().err
+    assert run_command("keys", "rotate", "key_000000000000") == 1
+    newest = AccessKeys(table).find(third)
+    assert newest is not None
+    assert str(newest.valid_until) < stamp_in(1.1 * 86_400)
+
+
+def test_an_overlap_never_makes_a_key_valid_for_longer(access_keys: AccessKeys) -> None:
+    until = stamp_in(60)
+    make = partial(access_keys.ensure, project_id=f"p-{new_id()}", org_id="o-overlap")
+    old, for_ever = make(f"ry_{new_id()}", valid_until=until), make(f"ry_{new_id()}")
+    access_keys.rotate(old.id, f"ry_{new_id()}", overlap=timedelta(days=1))
+    new = access_keys.rotate(for_ever.id, f"ry_{new_id()}", overlap=timedelta(days=1))
+    ends = {key.id: key.valid_until for key in access_keys.all() if key.org_id == "o-overlap"}
+    assert new is not None
+    assert ends[old.id] == until
+    assert ends[new.id] is None
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_projects_runs_can_be_kept_for_its_own_time(
+    table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = f"project-{new_id()}"
+    words = ("set", project, "--org", "mine")
+    assert "retention" not in run(capsys, *words)
+    for given, kept, said in (
+        ("30", 30, "30 days"),
+        ("0", 0, "no limit"),
+        ("default", 7, "default"),
+    ):
+        assert said in run(capsys, *words, "--retention-days", given)
+        assert RetentionDays(table).of([project], 7) == {project: kept}
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    project, default = f"project-{new_id()}", Decimal(7)
+    words = ("set", project, "--org", "mine")
+    run(capsys, *words)
+    assert ProjectCaps(table).of(project, default) == default
+    said = run(capsys, *words, "--daily-usd", "12.50")
+    assert f"spending of {project}: 12.50 USD a day" in said
+    assert ProjectCaps(table).of(project, default) == Decimal("12.5")
+    assert "no limit" in run(capsys, *words, "--daily-usd", "0")
+    assert ProjectCaps(table).of(project, default) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("set",),
+        ("set", "p", "--daily-usd", "-1"),
+        ("set", "p", "--daily-usd", "1e3"),
+        ("set", "p", "--retention-days", "-1"),
+        ("rotate",),
+        ("rotate", "key_000000000000", "--overlap-hours", "x"),
+        ("create",),  # Whose it is has to be said.
+        ("create", "--project", "p", "--organization"),
+        ("create", "--project", " "),
+        ("create", "--project", "p" * 257),
+        ("create", "--project", "p", "--days", "0"),
+        ("create", "--project", "p", "--scope", "everything"),
+        ("list", "--table", "t", "--stack", "s"),
+        ("revoke",),
+    ],
+)
+def test_a_wrong_command_line_is_rejected(words: tuple[str, ...]) -> None:
+    assert run_command("projects" if words[0] == "set" else "keys", *words) == 2
+
+
+def test_the_command_line_has_the_scopes_and_the_limit_of_the_service() -> None:
+    assert set(SCOPES) == module.ALL_SCOPES
+    assert parameters.MAX_NAME_LENGTH == module.MAX_NAME_LENGTH
+
+
+def test_a_deployed_stacks_table_is_found_by_the_stacks_name(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A mock, because the local stack has no CloudFormation: the call and its answer are AWS's.
+    import boto3
+
+    cloudformation: Any = boto3.client("cloudformation", region_name="us-east-1")
+    stubber = Stubber(cloudformation)
+    table = stack.environment["RECORDS_TABLE"]
+    stubber.add_response(
+        "describe_stack_resource",
+        {
+            "StackResourceDetail": {
+                "LogicalResourceId": "RecordsTable",
+                "PhysicalResourceId": table,
+                "ResourceType": "AWS::DynamoDB::Table",
+                "LastUpdatedTimestamp": 0,
+                "ResourceStatus": "CREATE_COMPLETE",
+            }
+        },
+        {"StackName": "runyard-dev", "LogicalResourceId": "RecordsTable"},
+    )
+    clients = {"cloudformation": cloudformation, "dynamodb": stack.client("dynamodb")}
+    monkeypatch.setattr(boto3, "client", clients.__getitem__)
+    monkeypatch.delenv("RECORDS_TABLE", raising=False)
+    with stubber:
+        assert "ry_" in run(capsys, "create", "--stack", "runyard-dev", "--project", "by-name")
+    stubber.assert_no_pending_responses()
+
+
+def test_the_local_stack_is_the_default_whether_it_runs_or_not(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for name in [name for name in os.environ if name.endswith("_TABLE")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    secret = run(capsys, "create", "--project", "local").strip()
+    assert secret.startswith("ry_")
+    with LocalStack.start(data_dir=tmp_path / "data", web=False, sweep_seconds=None) as running:
+        listed = rows(run(capsys, "list"))
+        assert {row["PROJECT"] for row in listed.values()} == {"local", "dev"}
+        assert running.access_key not in str(listed)

@@ -1,0 +1,157 @@
+"""The deployment's custom resource: CloudFormation's requests, and the answers to them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.agents.definitions.source import FolderOfAgents
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+
+FUNCTION = "runyard-publish-agents-function"
+
+
+class CloudFormation(LoopbackServer):
+    """Takes answers; the first `failures` of them it refuses."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self._failures = failures
+        super().__init__(self._take)
+
+    def _take(self, received: Received, exchange: Exchange) -> None:
+        exchange.send(503 if len(self.received) <= self._failures else 200)
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The one answer that was taken."""
+        taken = self.received[self._failures :]
+        assert len(taken) == 1
+        found: dict[str, Any] = taken[0].json
+        return found
+
+
+def invoke(stack: LocalStack, server: LoopbackServer, payload: str, **fields: Any) -> Any:
+    """What Lambda gives back for `events/publish_agents/<payload>.json` with these fields."""
+    text = Path("events", "publish_agents", f"{payload}.json").read_text(encoding="utf-8")
+    event = {**json.loads(text), "ResponseURL": f"{server.url}/answer?signature=0", **fields}
+    answer = stack.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
+    return json.loads(answer["Payload"].read())
+
+
+@pytest.fixture
+def folder(stack: LocalStack) -> Path:
+    return Path(stack.environment["AGENTS_DIR"])
+
+
+@pytest.fixture
+def bundle(stack: LocalStack) -> AgentBundle:
+    """The published agents; a mark of this test's own stands in their place."""
+    bundle = AgentBundle(
+        Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
+    )
+    bundle.put({"mark": "untouched"})
+    return bundle
+
+
+@contextmanager
+def added(file: Path, text: str) -> Iterator[None]:
+    """A file that is there for a while."""
+    file.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def test_agents_are_published_and_the_deployment_goes_on(
+    stack: LocalStack, folder: Path, bundle: AgentBundle
+) -> None:
+    with CloudFormation() as server:
+        assert invoke(stack, server, "create") is None
+        assert server.answer == {
+            "Status": "SUCCESS",
+            "Reason": "",
+            "PhysicalResourceId": "agents",
+            "StackId": server.answer["StackId"],
+            "RequestId": "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a002",
+            "LogicalResourceId": "PublishedAgents",
+        }
+        assert (server.received[0].method, server.received[0].path) == (
+            "PUT",
+            "/answer?signature=0",
+        )
+        # With one, the signature of the real address would not fit.
+        assert server.received[0].headers.get("content-type", "") == ""
+    assert bundle.texts() == FolderOfAgents(folder).texts()
+
+
+def test_a_change_keeps_the_resources_name(stack: LocalStack, bundle: AgentBundle) -> None:
+    with CloudFormation() as server:
+        invoke(stack, server, "create", RequestType="Update", PhysicalResourceId="older-name")
+        assert server.answer["Status"] == "SUCCESS"
+        assert server.answer["PhysicalResourceId"] == "older-name"
+    assert "routes.yaml" in bundle.texts()
+
+
+def test_agents_outlive_the_stack(stack: LocalStack, bundle: AgentBundle) -> None:
+    with CloudFormation() as server:
+        invoke(stack, server, "delete")
+        assert server.answer["Status"] == "SUCCESS"
+    assert bundle.texts() == {"mark": "untouched"}
+
+
+def test_a_faulty_file_fails_the_deployment_by_file_line_and_field(
+    stack: LocalStack, folder: Path, bundle: AgentBundle
+) -> None:
+    with CloudFormation() as server, added(folder / "faulty.yaml", "key: faulty\nversion: 1\n"):
+        assert invoke(stack, server, "create") is None
+        assert server.answer["Status"] == "FAILED"
+        assert "faulty.yaml, line 1: route: is required" in server.answer["Reason"].splitlines()
+        assert "faulty.yaml, line 2: version: Input should" in server.answer["Reason"]
+    assert bundle.texts() == {"mark": "untouched"}
+
+
+def test_more_faults_than_an_answer_holds_are_cut(
+    stack: LocalStack, folder: Path, bundle: AgentBundle
+) -> None:
+    fields = "".join(f"field_ü_{n}: 1\n" for n in range(500))
+    with CloudFormation() as server, added(folder / "faulty.yaml", fields):
+        invoke(stack, server, "create")
+        assert len(server.received[0].body) < 4096
+        *faults, last = server.answer["Reason"].splitlines()
+    assert len(faults) > 10
+    assert faults[-1].endswith(": is not a known field")
+    assert "make check-agents" in last
+
+
+def test_an_unexpected_failure_is_answered_too(stack: LocalStack, bundle: AgentBundle) -> None:
+    text = Path("events/publish_agents/create.json").read_text(encoding="utf-8")
+    event = {name: value for name, value in json.loads(text).items() if name != "RequestType"}
+    with CloudFormation() as server:
+        event["ResponseURL"] = server.url
+        stack.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
+        assert server.answer["Status"] == "FAILED"
+        assert server.answer["Reason"] == "KeyError; the function's log says more"
+    assert bundle.texts() == {"mark": "untouched"}
+
+
+def test_an_answer_that_is_not_taken_is_given_again(stack: LocalStack, bundle: AgentBundle) -> None:
+    with CloudFormation(failures=2) as server:
+        assert invoke(stack, server, "create") is None
+        assert server.answer["Status"] == "SUCCESS"
+
+
+def test_an_answer_that_is_never_taken_is_left_to_lambdas_own_retry(
+    stack: LocalStack, bundle: AgentBundle
+) -> None:
+    with CloudFormation(failures=9) as server:
+        failure = invoke(stack, server, "create")
+        assert failure["errorType"] == "HTTPError"
+        assert len(server.received) == 3
+        assert "signature" not in json.dumps(failure)

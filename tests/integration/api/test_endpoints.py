@@ -1,0 +1,272 @@
+"""Two doors, one service: each sends its callers to the other for what it does not do itself."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.api.stream_endpoint import is_taken
+from runyard_service.domain.ids import new_id
+from tests.support.app_server import app_with, make_services
+
+TICKET = {"ticket_subject": "Export is broken"}
+EVENT_STREAM = {"Accept": "text/event-stream"}
+
+# Every way to ask for a stream: the path, what it needs beside it, its cursor, and where it leads.
+STREAMS = [
+    ("/v1/runs/{}/stream", {}, "after_sequence", "/v1/runs/{}/stream"),
+    ("/threads/v1/runs/{}/events", {}, "after_seq", "/threads/v1/runs/{}/events"),
+    ("/v1/runs/{}/events", EVENT_STREAM, "after_seq", "/threads/v1/runs/{}/events"),
+]
+each_stream = pytest.mark.parametrize(
+    ("path", "headers", "cursor", "target"), STREAMS, ids=["runs", "threads", "threads at the root"]
+)
+
+
+@pytest.fixture
+def gateway(stack: LocalStack) -> Iterator[TestClient]:
+    """The app as behind API Gateway, whose streams are the stack's own web server's."""
+    services = make_services(stack, stream_url=stack.base_url + "/", sync_wait_seconds=0.01)
+    headers = {"Authorization": f"Bearer {stack.access_key}"}
+    with TestClient(app_with(services), headers=headers, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def waiting(gateway: TestClient, stack: LocalStack) -> Iterator[str]:
+    """A run that waits for a person; its id."""
+    body = {"input": {"ticket_subject": "Help!"}}
+    created = httpx.post(f"{stack.base_url}/v1/runs", json=body, headers=key_of(gateway))
+    run_id = created.json()["data"]["id"]
+    yield run_id
+    gateway.post(f"/v1/runs/{run_id}/cancel")
+
+
+def key_of(gateway: TestClient) -> dict[str, str]:
+    return {"Authorization": gateway.headers["authorization"]}
+
+
+@each_stream
+def test_every_stream_is_sent_on_with_its_cursor_and_a_ticket(
+    gateway: TestClient,
+    waiting: str,
+    path: str,
+    headers: dict[str, str],
+    cursor: str,
+    target: str,
+) -> None:
+    for query, header, wanted in (
+        ({}, {}, 0),
+        ({cursor: 2}, {}, 2),
+        ({cursor: 1}, {"Last-Event-ID": "3"}, 3),
+    ):
+        answer = gateway.get(path.format(waiting), params=query, headers={**headers, **header})
+        assert (answer.status_code, answer.content) == (303, b"")
+        location = urlsplit(answer.headers["location"])
+        assert location.path == target.format(waiting)
+        ticket, *given = parse_qs(location.query).items()
+        assert ticket[0] == "ticket"
+        assert given == ([(cursor, [str(wanted)])] if wanted else [])
+        # As `curl -L` and a browser follow it, whose header does not survive the way.
+        with httpx.stream("GET", answer.headers["location"], timeout=30) as stream:
+            lines = stream.iter_lines()
+            assert [next(lines), next(lines)] == ["retry: 2000", f"id: {wanted + 1}"]
+
+
+@each_stream
+def test_what_is_no_stream_is_decided_before_it_is_sent_on(
+    gateway: TestClient,
+    stack: LocalStack,
+    path: str,
+    headers: dict[str, str],
+    cursor: str,
+    target: str,
+) -> None:
+    run = httpx.post(f"{stack.base_url}/v1/runs", json={"input": TICKET}, headers=key_of(gateway))
+    run_id = run.json()["data"]["id"]
+    listed = gateway.get(f"/v1/runs/{run_id}/events").json()
+    last = listed["pagination"]["total_count"]
+    wrong = {"Authorization": "Bearer wrong"}
+    for address, query, more, status in (
+        (path.format(run_id), {cursor: last}, {}, 204),
+        (path.format(run_id), {}, {"Last-Event-ID": str(last)}, 204),
+        (path.format(run_id), {cursor: last + 1}, {}, 400),
+        (path.format(run_id), {cursor: "x"}, {}, 400),
+        (path.format(new_id()), {}, {}, 404),
+        (path.format("nonsense"), {}, {}, 404),
+        (path.format(run_id), {}, wrong, 401),
+    ):
+        here = gateway.get(address, params=query, headers={**headers, **more})
+        assert "location" not in here.headers
+        # Exactly what the other door says.
+        sent = {**key_of(gateway), **headers, **more}
+        there = httpx.get(stack.base_url + address, params=query, headers=sent)
+        assert here.status_code == there.status_code
+        assert status == here.status_code or (status, here.status_code) == (400, 422)
+        for head in (gateway.head(address), httpx.head(stack.base_url + address)):
+            assert head.status_code == 405
+            assert "GET" in head.headers["allow"]
+
+
+def test_what_does_not_follow_is_sent_on_as_that(gateway: TestClient, waiting: str) -> None:
+    for path, headers in (("/threads/v1/runs/{}/events", {}), ("/v1/runs/{}/events", EVENT_STREAM)):
+        answer = gateway.get(f"{path.format(waiting)}?follow=false", headers=headers)
+        assert parse_qs(urlsplit(answer.headers["location"]).query)["follow"] == ["false"]
+        assert "run.waiting_for_input" in httpx.get(answer.headers["location"], timeout=30).text
+
+
+@each_stream
+def test_a_ticket_is_passed_on_and_not_renewed(
+    gateway: TestClient,
+    waiting: str,
+    path: str,
+    headers: dict[str, str],
+    cursor: str,
+    target: str,
+) -> None:
+    first = gateway.get(path.format(waiting), headers=headers).headers["location"]
+    query = parse_qs(urlsplit(first).query)
+    del gateway.headers["authorization"]
+    again = gateway.get(path.format(waiting), params=query, headers=headers)
+    assert again.headers["location"] == first
+    for wrong in ("", "x", query["ticket"][0][:-1]):
+        refused = gateway.get(path.format(waiting), params={"ticket": wrong}, headers=headers)
+        assert refused.status_code == 401
+
+
+def test_a_list_of_events_is_no_stream(gateway: TestClient, waiting: str) -> None:
+    listed = gateway.get(f"/v1/runs/{waiting}/events")
+    assert listed.status_code == 200
+    assert listed.json()["data"][0]["sequence"] == 1
+
+
+def test_a_streamed_create_with_files_is_sent_on_too(gateway: TestClient) -> None:
+    texts = {"input": '{"ticket_subject": "Export is broken"}', "stream": "true"}
+    answer = gateway.post("/v1/runs", data=texts, files={"files": ("a.txt", b"x", "text/plain")})
+    assert answer.status_code == 303
+    assert answer.headers["x-run-id"] in answer.headers["location"]
+    assert "event: run.completed" in httpx.get(answer.headers["location"], timeout=30).text
+
+
+def test_a_streamed_create_is_followed_through_the_other_door(gateway: TestClient) -> None:
+    response = gateway.post("/v1/runs", json={"input": TICKET, "stream": True})
+    assert response.status_code == 303
+    assert response.headers["x-run-id"] in response.headers["location"]
+    # No header of the caller's: the ticket is enough.
+    events = httpx.get(response.headers["location"], timeout=30)
+    assert events.headers["content-type"].startswith("text/event-stream")
+    assert "event: run.started" in events.text
+    assert "event: run.completed" in events.text
+
+
+def test_a_stream_is_sent_on_with_its_cursor(gateway: TestClient, stack: LocalStack) -> None:
+    run_id = gateway.post("/v1/runs", json={"input": TICKET, "background": True}).json()["data"][
+        "id"
+    ]
+    path = f"/v1/runs/{run_id}/stream"
+    response = gateway.get(path, headers={"Last-Event-ID": "2"})
+    assert response.status_code == 303
+    location = urlsplit(response.headers["location"])
+    assert parse_qs(location.query)["after_sequence"] == ["2"]
+    lines = httpx.get(response.headers["location"], timeout=30).text.splitlines()
+    assert next(line for line in lines if line.startswith("id: ")) == "id: 3"
+    # The ticket is good for this stream, and for nothing else.
+    ticket = parse_qs(location.query)["ticket"][0]
+    for other in (
+        f"/v1/runs/{run_id}?ticket={ticket}",
+        f"/v1/runs/{run_id}/events?ticket={ticket}",
+        f"{path}?ticket={ticket[:-1]}x",
+        f"{path}?ticket=",
+    ):
+        assert httpx.get(stack.base_url + other).status_code == 401
+
+
+def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
+    gateway: TestClient, stores: Stores
+) -> None:
+    project = f"slow-{new_id()}"
+    stores.access_keys.ensure(f"ry_{project}", project_id=project, org_id=project, agent="talker")
+    # Some seconds.
+    response = gateway.post(
+        "/v1/runs",
+        json={"input": {"content": "slowly"}},
+        headers={"Authorization": f"Bearer ry_{project}"},
+    )
+    assert response.status_code == 202
+    run = response.json()["data"]
+    assert response.headers["location"] == f"/v1/runs/{run['id']}"
+    assert run["status"] in ("created", "started")
+
+
+@pytest.fixture
+def stream_door(stack: LocalStack) -> Iterator[TestClient]:
+    """The app as behind the function URL."""
+    headers = {"Authorization": f"Bearer {stack.access_key}"}
+    with TestClient(app_with(make_services(stack, endpoint="stream")), headers=headers) as client:
+        yield client
+
+
+def test_the_streaming_door_takes_streams_creates_and_reads() -> None:
+    """By the contract, so that a new route is decided about here."""
+    methods = {"get", "post", "put", "patch", "delete"}
+    paths = json.loads(Path("openapi.json").read_text(encoding="utf-8"))["paths"]
+    refused = {
+        f"{method.upper()} {path}"
+        for path, operations in paths.items()
+        for method in methods & operations.keys()
+        if not is_taken(method.upper(), path)
+    }
+    assert refused == {
+        "POST /v1/runs/{run_id}/input",
+        "POST /v1/runs/{run_id}/cancel",
+        "DELETE /v1/runs/{run_id}",
+        "POST /v1/files",
+        "DELETE /v1/webhooks/{webhook_id}",
+        "PATCH /v1/webhooks/{webhook_id}",
+        "POST /v1/webhooks",
+        "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+        "POST /v1/webhooks/{webhook_id}/rotate-secret",
+        "POST /v1/webhooks/{webhook_id}/test",
+        "POST /threads/v1/threads",
+        "PATCH /threads/v1/threads/{thread_id}",
+        "DELETE /threads/v1/threads/{thread_id}",
+        "POST /threads/v1/threads/{thread_id}/messages",
+        "POST /threads/v1/runs/{run_id}:cancel",
+        "POST /threads/v1/runs/{run_id}/input",
+    }
+
+
+def test_the_streaming_door_creates_streams_and_reads(stream_door: TestClient) -> None:
+    streamed = stream_door.post("/v1/runs", json={"input": TICKET, "stream": True})
+    assert streamed.status_code == 200
+    assert "event: run.completed" in streamed.text
+    run_id = streamed.headers["x-run-id"]
+    assert stream_door.get(f"/v1/runs/{run_id}").json()["data"]["status"] == "completed"
+    assert stream_door.post(f"/v1/runs/{run_id}/ticket").status_code == 200
+
+
+def test_the_streaming_door_sends_everything_else_to_the_api(
+    stream_door: TestClient, stores: Stores
+) -> None:
+    created = stream_door.post("/v1/runs", json={"input": TICKET, "background": True}).json()
+    run_id = created["data"]["id"]
+    canceled = stream_door.post(f"/v1/runs/{run_id}/cancel")
+    assert canceled.status_code == 421
+    error = canceled.json()["error"]
+    assert error["code"] == "misdirected_request"
+    assert "ApiUrl" in error["details"]["door"]
+    types = {event.type for event in stores.log.events(run_id)}
+    assert not types & {"run.cancel_requested", "run.canceled"}
+
+    # At the root, and yet the Threads API's.
+    for method, path in (("DELETE", "/v1/threads/x"), ("POST", f"/v1/runs/{run_id}:cancel")):
+        answer = stream_door.request(method, path)
+        assert answer.status_code == 421
+        assert answer.json()["code"] == "requests.misdirected"
+        assert answer.json()["trace_id"]

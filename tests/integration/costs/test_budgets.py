@@ -1,0 +1,250 @@
+"""Runs that meet a limit, through the real machine: they fail, or a person lets them go on."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard.cli.verify_stores import find_run_violations
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Limits, Route
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.application.runs.start_run import NewRun, start_run
+from tests.support.orchestrators import make_orchestrator
+from tests.support.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
+from tests.support.service import Service, assert_whole
+
+Start = Callable[..., str]
+
+
+@pytest.fixture
+def start(stack: LocalStack, stores: Stores) -> Start:
+    """Starts a run of `tests/agents/budgets.yaml` with limits of its own."""
+    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
+
+    def begin(case: str, **limits: Any) -> str:
+        definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
+        snapshot = agent.model_copy(update={"definition": definition})
+        wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": case})
+        return start_run(stores, make_orchestrator(stack), snapshot, wanted).id
+
+    return begin
+
+
+# Each limit so that it is met: the case, its name and number, what is used by then, the message.
+LIMITS: list[tuple[str, str, float, float, str]] = [
+    ("three steps", "steps", 2, 2, "the run has taken its 2 steps"),
+    (
+        *("three steps", "tokens", 500, 400),
+        "the next reply may not fit what the run has left of its 500 tokens",
+    ),
+    (
+        *("three steps", "usd", 0.6, 0.5),
+        "the next reply may not fit what the run has left of its 0.6 USD",
+    ),
+    ("long", "tokens", 600, 600, "the run was cut off in the middle of a reply by its 600 tokens"),
+    ("slow", "wall_clock_seconds", 1, 1, "the run has worked for its 1 seconds"),
+]
+limits = pytest.mark.parametrize(("case", "name", "limit", "used", "message"), LIMITS)
+
+
+@limits
+def test_a_run_that_meets_a_limit_fails(
+    service: Service, start: Start, case: str, name: str, limit: float, used: float, message: str
+) -> None:
+    failed = service.wait(start(case, **{name: limit}), "failed", "completed")
+    assert failed["error"] == {"code": "limit_exceeded", "message": message}
+    assert_whole(service.events(failed["id"]))
+    assert failed["usage"].get("cost_usd", 0) <= 1.9
+
+
+@limits
+def test_a_run_that_meets_a_limit_asks_whether_to_go_on(
+    service: Service,
+    stores: Stores,
+    start: Start,
+    case: str,
+    name: str,
+    limit: float,
+    used: float,
+    message: str,
+) -> None:
+    run_id = start(case, on_limit="ask", **{name: limit})
+    asked = service.wait(run_id, "awaiting_input", "failed", "completed")
+    [request] = asked["input_requests"]
+    assert request["type"] == "approval_request"
+    params = {"limit": name, "used": used, "current_limit": limit, "new_limit": limit * 2}
+    assert request["params"] == params
+    assert request["editable_params"] == ["new_limit"]
+    assert service.answer(asked, is_approved=True, params={"new_limit": 5000}).status_code == 200
+    done = service.wait(run_id, "completed", "failed")
+    assert done["status"] == "completed", done
+    events = service.events(run_id)
+    assert_whole(events)
+    created = next(e["data"] for e in events if e["type"] == "approval_request.created")
+    assert created["tool"] == {"name": "raise_limit", "type": "limit"}
+    assert "tool_call_id" not in created
+    assert find_run_violations(stores, run_id) == []
+
+
+def test_a_waiting_run_shows_what_it_has_used_so_far(service: Service, start: Start) -> None:
+    asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
+    assert asked["usage"] == {
+        "input_tokens": 300,
+        "output_tokens": 100,
+        "cached_input_tokens": 100,
+        "cost_usd": 0.5,
+        "steps": 2,
+    }
+
+
+def test_a_limit_that_nobody_raises_ends_the_run_with_the_reason(
+    service: Service, stores: Stores, start: Start
+) -> None:
+    asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
+    answer = service.answer(asked, is_approved=False, feedback="It turns in circles.")
+    assert answer.status_code == 200
+    failed = service.wait(asked["id"], "failed")
+    assert failed["error"] == {
+        "code": "limit_exceeded",
+        "message": "a person did not raise the run's limit of 2 steps: It turns in circles.",
+    }
+    assert find_run_violations(stores, asked["id"]) == []
+
+
+def test_a_limit_is_asked_about_again_when_the_raised_one_is_met(
+    service: Service, start: Start
+) -> None:
+    asked = service.wait(start("three steps", on_limit="ask", steps=1), "awaiting_input")
+    assert service.answer(asked, is_approved=True).status_code == 200
+    seen = asked["input_requests"][0]["id"]
+    while (again := service.wait(asked["id"], "awaiting_input"))["input_requests"][0]["id"] == seen:
+        pass
+    assert again["input_requests"][0]["params"]["current_limit"] == 2
+    assert service.answer(again, is_approved=True).status_code == 200
+    assert service.wait(asked["id"], "completed")["usage"]["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("new_limit", "fault"),
+    [
+        (2, "must be above what is used"),
+        (-1, "must be above what is used"),
+        (2.5, "must be a whole number"),
+        ("3", "must be a number"),
+        (True, "must be a number"),
+        (None, "must be a number"),
+    ],
+)
+def test_a_limit_cannot_be_raised_to_what_is_none(
+    service: Service, start: Start, new_limit: Any, fault: str
+) -> None:
+    asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
+    refused = service.answer(asked, is_approved=True, params={"new_limit": new_limit})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["details"] == {"params.new_limit": fault}
+    other = service.answer(asked, is_approved=True, params={"limit": "usd"})
+    assert other.json()["error"]["details"] == {"params.limit": "cannot be changed"}
+    assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
+
+
+def test_a_canceled_run_asks_about_its_limit_no_more(
+    service: Service, stores: Stores, start: Start
+) -> None:
+    asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
+    assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
+    assert [r.state for r in stores.input_requests.of_run(asked["id"])] == ["void"]
+    assert find_run_violations(stores, asked["id"]) == []
+
+
+def test_a_reply_that_was_cut_off_is_given_again(service: Service, start: Start) -> None:
+    asked = service.wait(start("long", on_limit="ask", tokens=600), "awaiting_input")
+    assert service.answer(asked, is_approved=True).status_code == 200
+    done = service.wait(asked["id"], "completed")
+    assert done["output"] == {"content": "The short one."}
+    assert done["usage"]["output_tokens"] == 500 + 10
+    replies = [
+        event["data"].get("truncated_by")
+        for event in service.events(asked["id"])
+        if event["type"] == "agent.message.completed"
+    ]
+    assert replies == ["tokens", None]
+
+
+def test_what_a_stopped_reply_had_shown_is_void(service: Service, start: Start) -> None:
+    asked = service.wait(start("slow", on_limit="ask", wall_clock_seconds=1), "awaiting_input")
+    types = [event["type"] for event in service.events(asked["id"])]
+    assert types[-3:] == ["run.recovered", "approval_request.created", "run.paused"]
+    assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
+
+
+def start_at(
+    server: OpenAIServer, stack: LocalStack, stores: Stores, fields: dict[str, Any]
+) -> str:
+    """A run of the same agent, on a model behind the server."""
+    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
+    snapshot = agent.model_copy(
+        update={
+            "definition": agent.definition.model_copy(update=fields),
+            "route": Route(model="openai:some-model", base_url=server.base_url),
+            "script": None,
+        }
+    )
+    wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
+    return start_run(stores, make_orchestrator(stack), snapshot, wanted).id
+
+
+def test_a_provider_that_takes_too_long_is_hung_up_on(
+    stack: LocalStack, stores: Stores, service: Service
+) -> None:
+    slow = ChatReply(text=["word "] * 100, pause=0.2)
+    with OpenAIServer(ChatReply(text=["quick"]), slow) as server:
+        # The first run loads the provider's library, which may take a second of the time.
+        service.wait(start_at(server, stack, stores, {}), "completed")
+        run_id = start_at(server, stack, stores, {"limits": Limits(wall_clock_seconds=2)})
+        failed = service.wait(run_id, "failed", "completed")
+    assert failed["error"]["message"] == "the run has worked for its 2 seconds"
+    assert failed["usage"]["duration_ms"] < 15_000
+    types = [event["type"] for event in service.events(run_id)]
+    assert "agent.response.delta" in types
+    assert types[-2:] == ["run.recovered", "run.failed"]
+
+
+def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may_not_fit(
+    stack: LocalStack, stores: Stores, service: Service
+) -> None:
+    call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
+    replies = (
+        ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=100, completion=20)),
+        ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=130, completion=1000)),
+        ChatReply(text=("never",)),
+    )
+    with OpenAIServer(*replies) as server:
+        budget = {"limits": Limits(tokens=2500), "max_output_tokens": 1000}
+        run_id = start_at(server, stack, stores, budget)
+        failed = service.wait(run_id, "failed", "completed")
+        sent = [received.json["max_tokens"] for received in server.received]
+    assert failed["error"]["code"] == "limit_exceeded"
+    assert failed["usage"]["input_tokens"] + failed["usage"]["output_tokens"] == 1250
+    # The first is bounded by its bytes, the second by what was counted; the third might not fit.
+    assert sent == [1000, 1000]
+
+
+def test_money_without_a_price_is_a_fault_of_the_agent(
+    stack: LocalStack, stores: Stores, service: Service
+) -> None:
+    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
+    definition = agent.definition.model_copy(update={"limits": Limits(usd=Decimal(1))})
+    wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "parallel"})
+    snapshot = agent.model_copy(update={"definition": definition})
+    failed = service.wait(
+        start_run(stores, make_orchestrator(stack), snapshot, wanted).id, "failed"
+    )
+    assert failed["error"]["code"] == "definition_invalid"
+    assert "needs a price" in json.dumps(failed["error"])

@@ -1,0 +1,124 @@
+"""Every call to the outside that a run makes, lost: before and after it, by a death or on the wire.
+
+`make test` takes each kind of call once; `make crash-matrix` every single one, in every scenario
+(`PART=1/2`: every second one, so that two processors can share them).
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from runyard_service import container
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.threads import Thread
+from tests.crashes.call_sites import call_sites
+from tests.crashes.crash_harness import CrashHarness
+from tests.crashes.matrix import (
+    Recording,
+    Verdict,
+    all_points,
+    lines_of,
+    record,
+    selected_points,
+    verdict,
+)
+from tests.crashes.table import DOCUMENT, document, table
+from tests.fault_injection.faults import Fault, Process
+
+VERBS = (
+    *("start_run", "advance_run", "request_input", "submit_input", "cancel_run", "close_run"),
+    "sweep_runs",
+)
+# Places from which no run calls anybody, and why.
+ELSEWHERE = {
+    "application/runs/start_run.py: threads.map": "a pool of threads, not the stores' threads",
+    "application/runs/journal.py: self.stores.histories.give_back": "the memory of this process",
+    "adapters/s3/agent_bundle.py": "the agents' own object; a run has its snapshot",
+    "adapters/dynamodb/table.py: self.client.scan": "proofs over the store",
+    "adapters/dynamodb/table.py: self.client.batch_write_item": "deletions: test_delete_run.py",
+    "adapters/dynamodb/table.py: self.client.delete_item": "the same",
+    "adapters/s3/bucket.py": "the same",
+    "application/runs/delete_run.py": "the same",
+    "application/maintenance/retention.py": "the same",
+    "application/maintenance/sweep_runs.py: stores.deleted_runs.find": "the same",
+    "application/webhooks/publish_events.py": "told once more where it is lost: test_webhooks.py",
+    "application/webhooks/deliver_webhook.py": "the same",
+    "application/webhooks/redeliver.py": "the same",
+    "adapters/secrets.py": "the key of streams' tickets",
+}
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+@pytest.fixture(scope="module")
+def recordings(world: CrashHarness) -> list[Recording]:
+    """Every scenario without a fault."""
+    return record(world)
+
+
+@pytest.fixture(scope="module")
+def verdicts(
+    world: CrashHarness, recordings: list[Recording], pytestconfig: pytest.Config
+) -> list[Verdict]:
+    """What became of every point."""
+    part, _, parts = os.environ.get("CRASH_MATRIX", "").partition("/")
+    points = list((all_points if part else selected_points)(recordings))
+    if parts:
+        points = points[int(part) - 1 :: int(parts)]
+    capture, begun = pytestconfig.pluginmanager.getplugin("capturemanager"), time.monotonic()
+    found = []
+    for number, point in enumerate(points, start=1):
+        found.append(verdict(world, point))
+        if number % 100 == 0 or number == len(points):
+            wrong = sum(bool(one.is_wrong) for one in found)
+            with capture.global_and_fixture_disabled():
+                seconds = time.monotonic() - begun
+                print(f"\ncrashes: {number} of {len(points)}, {wrong} wrong, {seconds:.0f} s")  # noqa: T201
+    return found
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_crash_anywhere_leaves_what_an_undisturbed_run_leaves(
+    verdicts: Sequence[Verdict], verb: str
+) -> None:
+    of_verb = [one for one in verdicts if one.point.at.verb == verb]
+    assert len(of_verb) >= 10
+    assert [f"{one.point}: {one.is_wrong}" for one in of_verb if one.is_wrong] == []
+
+
+def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: CrashHarness) -> None:
+    at = stamp()
+    thread = Thread(id=new_id(), project_id="p", org_id="o", created_at=at, updated_at=at)
+    process = Process(Fault("dynamodb.PutItem thread", "after", "cut"))
+    with world.working(process):
+        container.container().stores.threads.create(thread)
+    assert process.has_met
+    assert world.stores.threads.get(thread.id) == thread
+
+
+def test_no_place_that_calls_the_outside_was_forgotten(
+    recordings: Sequence[Recording], verdicts: Sequence[Verdict]
+) -> None:
+    lines = {line for one in recordings for line in lines_of(one.calls)}
+    lines |= {line for one in verdicts for line in one.lines}
+    missed = [str(place) for place in call_sites() if not place.is_among(lines)]
+    unexplained = [place for place in missed if not place.startswith(tuple(ELSEWHERE))]
+    assert unexplained == [], "a scenario has to come there, or ELSEWHERE has to say why not"
+    unneeded = [name for name in ELSEWHERE if not any(place.startswith(name) for place in missed)]
+    assert unneeded == []
+
+
+def test_the_table_in_the_documentation_is_what_was_found(verdicts: Sequence[Verdict]) -> None:
+    if "CRASH_MATRIX" in os.environ:
+        pytest.skip("the table is made from each kind of call once")
+    text = DOCUMENT.read_text(encoding="utf-8")
+    found = document(text, table(verdicts))
+    if "CRASH_TABLE" in os.environ:
+        DOCUMENT.write_text(found, encoding="utf-8")
+    assert found == Path(DOCUMENT).read_text(encoding="utf-8"), (
+        "`make docs-crash-table` writes it anew"
+    )

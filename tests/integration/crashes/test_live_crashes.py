@@ -1,0 +1,125 @@
+"""Processes that really die, at a chosen call, under the real state machine.
+
+`test_crashes.py` has every point; here are those at which the most is at stake.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from runyard.cli.verify_stores import find_run_violations
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_dev.plugin import PLUGIN_VARIABLE
+from runyard_dev.processes import process
+from runyard_service.domain.ids import new_id
+from tests.conftest import merged_agents
+from tests.fault_injection import intercept
+from tests.fault_injection.faults import FILE_VARIABLE, Fault
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service, assert_whole
+
+KEY = "ry_crashes_key"
+REPLIED = "dynamodb.PutItem agent.message.completed+agent.tool_call.started"
+PAUSED = "dynamodb.TransactWriteItems agent.human_feedback.requested+run.paused"
+
+pytestmark = pytest.mark.timeout(300)
+
+
+class Ground:
+    """A stack whose processes look for a fault in a file, and the till that outlives them."""
+
+    def __init__(self, stack: LocalStack, file: Path, charges: Counter[str]) -> None:
+        self.stores = stores_of(stack.environment)
+        self.service = Service(stack.base_url, KEY)
+        self.file = file
+        self.charges = charges
+
+    def insist(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """Send it until there is an answer: the door may die of it, and comes back."""
+        until = time.monotonic() + 60
+        while True:
+            try:
+                return send()
+            except httpx.TransportError:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+
+    def create(self) -> str:
+        """A run, one whatever the number of attempts."""
+        headers = {"Idempotency-Key": new_id()}
+        body = {"input": {"case": "charge and ask"}, "background": True}
+        answer = self.insist(lambda: self.service.http.post("/v1/runs", json=body, headers=headers))
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["data"]["id"])
+
+    def finish(self, run_id: str) -> dict[str, Any]:
+        """Answer what the run asks until it ends; a charge that was made is not made again."""
+        while True:
+            run = self.service.wait(run_id, "awaiting_input", "completed", "failed")
+            if run["status"] != "awaiting_input":
+                return run
+            in_doubt = "choices" in run["input_requests"][0]["params"]
+            feedback = "skip" if in_doubt else "yes"
+            answer = self.insist(lambda: self.service.answer(run, feedback=feedback))  # noqa: B023
+            assert answer.status_code == 200, answer.text
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """The stack, and the till."""
+    folder = tmp_path_factory.mktemp("deaths")
+    charges: Counter[str] = Counter()
+
+    def till(request: Received, exchange: Exchange) -> None:
+        charges[request.headers["idempotency-key"]] += 1
+        exchange.send_json(200, {"status": "charged"})
+
+    with LoopbackServer(till) as server, pytest.MonkeyPatch.context() as patch:
+        # Each part dies more often than the supervisor would take for bad luck.
+        patch.setattr(process, "CRASH_WINDOW_SECONDS", 0)
+        environment = {
+            PLUGIN_VARIABLE: intercept.__name__,
+            FILE_VARIABLE: str(folder / "fault"),
+            "AGENT_VARIABLES": f'{{"CRM_URL": "{server.url}"}}',
+            "HTTP_ALLOWED_PRIVATE_HOSTS": server.host_and_port,
+        }
+        agents = merged_agents(folder / "agents")
+        with LocalStack.start(
+            data_dir=folder / "data", agents_dir=agents, environment=environment
+        ) as stack:
+            ground = Ground(stack, folder / "fault", charges)
+            ground.stores.access_keys.ensure(
+                KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="crashes"
+            )
+            yield ground
+            ground.service.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "edge"),
+    [
+        ("dynamodb.PutItem run", "after"),
+        (REPLIED, "before"),
+        ("http.POST /refunds", "after"),
+        (PAUSED, "after"),
+        ("stepfunctions.SendTaskSuccess", "before"),
+    ],
+)
+def test_a_run_outlives_the_death_of_its_process(ground: Ground, call: str, edge: str) -> None:
+    before = ground.charges.total()
+    ground.file.write_text(str(Fault.parse(f"{call}:{edge}:kill:1")), encoding="utf-8")
+    run_id = ground.create()
+    run = ground.finish(run_id)
+    assert not ground.file.exists(), "nobody died"
+    assert run["status"] == "completed", run
+    assert_whole(ground.service.events(run_id))
+    assert find_run_violations(ground.stores, run_id) == []
+    assert ground.charges.total() == before + 1

@@ -1,0 +1,121 @@
+"""`kill -9` in the middle of it all: nothing acknowledged is lost, no unsafe call is made twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard.cli.verify_stores import verify_stores
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.open_store import open_store
+from runyard_dev.processes.process import free_ports
+from tests.conftest import merged_agents
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service, assert_whole
+
+KEY = "ry_survival_key"
+
+
+class FakePaymentServer:
+    """A tool server that outlives the stack, and counts how often each call was made."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+
+    def __call__(self, request: Received, exchange: Exchange) -> None:
+        """Take long enough to be hit by the kill, before and after the charge is made."""
+        time.sleep(0.05)
+        self.calls[request.headers["idempotency-key"]] += 1
+        time.sleep(0.05)
+        exchange.send_json(200, {"status": "charged"})
+
+
+@contextmanager
+def make_dev(folder: Path, port: int, till_port: int) -> Iterator[subprocess.Popen[str]]:
+    """`make dev` as a process of its own."""
+    environment = os.environ | {
+        "PORT": str(port),
+        "DATA_DIR": str(folder / "data"),
+        "AGENTS_DIR": str(folder / "agents"),
+        "AGENT_VARIABLES": f'{{"CRM_URL": "http://127.0.0.1:{till_port}"}}',
+        "HTTP_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{till_port}",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runyard", "dev"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process, process.stdout:
+        try:
+            for line in process.stdout:
+                if line.startswith("ready"):
+                    break
+            assert process.poll() is None, "the stack did not start"
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=20)
+
+
+@pytest.mark.timeout(180)
+def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
+    merged_agents(tmp_path / "agents")
+    (port,) = free_ports(1)
+    till = FakePaymentServer()
+    with LoopbackServer(till) as server:
+        with make_dev(tmp_path, port, server.port) as process:
+            with open_store(tmp_path / "data") as stores:
+                stores.access_keys.ensure(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+            service = Service(f"http://127.0.0.1:{port}", KEY)
+            with ThreadPoolExecutor(20) as pool:
+                runs = list(pool.map(lambda _: begin(service), range(20)))
+            until = time.monotonic() + 30
+            while len(till.calls) < 5 and time.monotonic() < until:
+                time.sleep(0.01)
+            # Everything at once: the parts die with their supervisor.
+            process.kill()
+            process.wait()
+            service.close()
+        with make_dev(tmp_path, port, server.port):
+            service = Service(f"http://127.0.0.1:{port}", KEY)
+            doubts = sum(finish(service, run["id"]) for run in runs)
+            logs = [service.events(run["id"]) for run in runs]
+            service.close()
+    for log in logs:
+        assert_whole(log)
+        assert log[-1]["type"] == "run.completed"
+    assert any(event["type"] == "run.recovered" for log in logs for event in log)
+    # A call in doubt was answered with `skip`: it may have been made once, and never twice.
+    assert max(till.calls.values()) == 1
+    assert 20 - doubts <= len(till.calls) <= 20
+    with open_store(tmp_path / "data") as stores:
+        assert verify_stores(stores) == 0
+
+
+def begin(service: Service) -> dict[str, Any]:
+    return service.create({"case": "charge and ask"}, background=True)
+
+
+def finish(service: Service, run_id: str) -> int:
+    """Answer whatever the run asks until it ends; gives the number of calls in doubt."""
+    doubts = 0
+    while True:
+        run = service.wait(run_id, "awaiting_input", "completed", "failed")
+        if run["status"] != "awaiting_input":
+            return doubts
+        in_doubt = "choices" in run["input_requests"][0]["params"]
+        doubts += in_doubt
+        response = service.answer(run, feedback="skip" if in_doubt else "yes")
+        assert response.status_code == 200, response.text
+        time.sleep(0.05)

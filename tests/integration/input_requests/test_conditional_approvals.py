@@ -1,0 +1,67 @@
+"""Approvals on a condition, in real runs: every kind of test, through the store and the machine."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from tests.support.service import Service
+
+CONDITIONS_KEY = "ry_conditions_key"
+
+# By kind of test: arguments for which a person must be asked, and others for which nobody is. The
+# second of the first list is what cannot be evaluated: an argument of the wrong type, or none.
+CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    "equals": ([{"amount": 120}, {"amount": "120"}], {"amount": 121}),
+    "equals_null": ([{"note": None}, {}], {"note": "x"}),
+    "one_of": ([{"amount": 5000}, {"amount": [5000]}], {"amount": 50}),
+    "contains": ([{"note": "gone abroad"}, {}], {"note": "at home"}),
+    "matches": ([{"note": "Pay it NOW"}, {}], {"note": "pay later"}),
+    "above": ([{"amount": 5000}, {"amount": "5000"}], {"amount": 100}),
+    "below": ([{"amount": 5}, {}], {"amount": 100}),
+    "exists": ([{"note": "x"}], {}),
+    "value": ([{"amount": 120}, {}], {"amount": 121}),
+}
+
+
+@pytest.fixture(scope="module")
+def conditions(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+    """The service for a key whose runs go to the agent in `tests/agents/conditions.yaml`."""
+    stores.access_keys.ensure(
+        CONDITIONS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="conditions"
+    )
+    running = Service(stack.base_url, CONDITIONS_KEY)
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize(
+    ("case", "arguments"),
+    [(case, arguments) for case, (asked, _) in CASES.items() for arguments in asked],
+)
+def test_a_person_is_asked_where_the_condition_holds_or_cannot_be_evaluated(
+    conditions: Service, case: str, arguments: dict[str, Any]
+) -> None:
+    run = conditions.create({"case": case, **arguments})
+    assert run["status"] == "awaiting_input"
+    (request,) = run["input_requests"]
+    assert request["type"] == "approval_request"
+    assert request["params"] == {"amount": None, "note": None, **arguments}
+    types = [event["type"] for event in conditions.events(run["id"])]
+    assert "agent.tool_call.completed" not in types
+    assert conditions.answer(run, is_approved=False).status_code == 200
+    assert conditions.wait(run["id"], "completed")["output"] == {"content": "Done."}
+
+
+@pytest.mark.parametrize(("case", "arguments"), [(case, free) for case, (_, free) in CASES.items()])
+def test_nobody_is_asked_where_the_condition_does_not_hold(
+    conditions: Service, case: str, arguments: dict[str, Any]
+) -> None:
+    run = conditions.create({"case": case, **arguments})
+    assert run["status"] == "completed", run
+    types = [event["type"] for event in conditions.events(run["id"])]
+    assert "agent.tool_call.completed" in types
+    assert "approval_request.created" not in types

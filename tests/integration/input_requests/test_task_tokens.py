@@ -1,0 +1,220 @@
+"""Answers and task tokens: recorded first, resumed then; a token that is over harms nobody."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from runyard.cli.verify_stores import find_run_violations
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.domain.events import to_line
+from tests.crashes.api import ApiClient
+from tests.crashes.crash_harness import CrashHarness
+from tests.crashes.scenario_run import ScenarioRun
+from tests.crashes.scenarios import scenario
+
+RECEIVED = "agent.human_feedback.received"
+
+
+@pytest.fixture(scope="module")
+def door(crash_stack: LocalStack, world: CrashHarness) -> ApiClient:
+    """The Runs API."""
+    return ApiClient(crash_stack)
+
+
+@pytest.fixture
+def asked(world: CrashHarness) -> ScenarioRun:
+    """A run that waits for the answers to two questions."""
+    journey = ScenarioRun(world, scenario("questions"))
+    journey.start()
+    journey.settle()
+    assert len(journey.open_requests()) == 2
+    return journey
+
+
+def assert_completed(journey: ScenarioRun, answers: int = 2) -> None:
+    run = journey.run
+    assert run is not None
+    assert run.status == "completed"
+    assert journey.types.count(RECEIVED) == answers
+    assert find_run_violations(journey.world.stores, journey.run_id) == []
+
+
+def answer_all(door: ApiClient, journey: ScenarioRun, feedback: str = "yes") -> None:
+    for request in journey.open_requests():
+        assert door.answer(journey, request, feedback=feedback).status_code == 200
+
+
+def test_nothing_can_be_answered_before_it_was_asked(world: CrashHarness, door: ApiClient) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
+    seen: list[int] = []
+    invoke = journey.invoke
+
+    def looking(function: str, payload: Any, **options: Any) -> Any:
+        if function == "request_input":
+            seen.append(len(journey.open_requests()))
+        return invoke(function, payload, **options)
+
+    journey.invoke = looking  # type: ignore[method-assign]
+    journey.go()
+    assert seen == [0]
+    assert_completed(journey)
+
+
+def test_an_answer_may_come_before_the_function_that_asked_has_returned(
+    world: CrashHarness, door: ApiClient
+) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
+    invoke = journey.invoke
+
+    def answering(function: str, payload: Any, **options: Any) -> Any:
+        result = invoke(function, payload, **options)
+        if function == "request_input":
+            answer_all(door, journey)
+        return result
+
+    journey.invoke = answering  # type: ignore[method-assign]
+    journey.go()
+    assert_completed(journey)
+    assert journey.helpers.sweep == 0
+
+
+def test_an_answer_may_come_before_the_token_of_the_wait_that_it_ends(
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun
+) -> None:
+    """The execution vanished; the one in its place has not begun to wait."""
+    world.machine.executions.pop(asked.executions[-1].name)
+    answer_all(door, asked)
+    assert asked.run is not None
+    assert asked.run.status == "paused"
+    asked.settle()
+    assert_completed(asked)
+
+
+def test_an_answer_between_the_new_token_and_the_look_at_the_answers_is_seen(
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun
+) -> None:
+    world.machine.executions.pop(asked.executions[-1].name)
+    asked.sweep()
+    invoke = asked.invoke
+
+    def answering(function: str, payload: Any, **options: Any) -> Any:
+        if function == "request_input":
+            answer_all(door, asked)
+        return invoke(function, payload, **options)
+
+    asked.invoke = answering  # type: ignore[method-assign]
+    asked.settle()
+    assert_completed(asked)
+
+
+def at_once(door: ApiClient, journey: ScenarioRun, answers: list[Mapping[str, Any]]) -> list[int]:
+    """The statuses of answers to the first question that are sent at the same moment."""
+    request = journey.open_requests()[0]
+
+    def send(data: Mapping[str, Any]) -> int:
+        return door.answer(journey, request, **data).status_code
+
+    with ThreadPoolExecutor(len(answers)) as pool:
+        return list(pool.map(send, answers))
+
+
+def test_of_two_different_answers_at_once_one_is_recorded(
+    door: ApiClient, asked: ScenarioRun
+) -> None:
+    statuses = at_once(door, asked, [{"feedback": "left"}, {"feedback": "right"}])
+    assert sorted(statuses) == [200, 409]
+    answer_all(door, asked)
+    asked.settle()
+    assert_completed(asked)
+
+
+def test_of_two_equal_answers_at_once_both_are_taken_and_one_is_recorded(
+    door: ApiClient, asked: ScenarioRun
+) -> None:
+    assert at_once(door, asked, [{"feedback": "same"}] * 2) == [200, 200]
+    answer_all(door, asked)
+    asked.settle()
+    assert_completed(asked)
+
+
+def test_answers_to_both_questions_at_once_resume_the_run(
+    door: ApiClient, asked: ScenarioRun
+) -> None:
+    requests = asked.open_requests()
+    with ThreadPoolExecutor(2) as pool:
+        sent = pool.map(lambda one: door.answer(asked, one, feedback="x").status_code, requests)
+        assert list(sent) == [200, 200]
+    asked.settle()
+    assert_completed(asked)
+    assert asked.helpers.sweep == 0
+
+
+@pytest.mark.parametrize("who", ["the same answer", "the sweep"])
+def test_an_answer_whose_resume_call_fails_is_kept_and_resumed_by(
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun, who: str
+) -> None:
+    last = asked.open_requests()[-1]
+    world.machine.refusals = 1
+    answer_all(door, asked)
+    assert asked.types[-1] == RECEIVED
+    assert any(execution.is_waiting for execution in asked.executions)
+    if who == "the same answer":
+        assert door.answer(asked, last, feedback="yes").status_code == 200
+    else:
+        asked.sweep()
+    assert not any(execution.is_waiting for execution in asked.executions)
+    asked.settle()
+    assert_completed(asked)
+
+
+def test_the_same_answer_is_welcome_again_and_another_one_is_not(
+    door: ApiClient, asked: ScenarioRun
+) -> None:
+    first, second = asked.open_requests()
+    for _ in range(2):
+        assert door.answer(asked, first, feedback="yes").status_code == 200
+    refused = door.answer(asked, first, feedback="no")
+    assert refused.status_code == 409
+    assert refused.json()["error"]["details"] == {"request_id": "is answered already"}
+    assert door.answer(asked, second, feedback="yes").status_code == 200
+    asked.settle()
+    # Also when the run has ended by it.
+    assert door.answer(asked, second, feedback="yes").status_code == 200
+    assert door.answer(asked, second, feedback="no").status_code == 409
+    assert_completed(asked)
+
+
+def test_an_answer_after_a_cancel_is_refused(door: ApiClient, asked: ScenarioRun) -> None:
+    request = asked.open_requests()[0]
+    assert door.cancel(asked).status_code == 200
+    refused = door.answer(asked, request, feedback="yes")
+    assert refused.status_code == 400
+    assert refused.json()["error"]["details"] == {"run": "has ended: canceled"}
+    asked.settle()
+    assert asked.types[-1] == "run.canceled"
+    assert find_run_violations(asked.world.stores, asked.run_id) == []
+
+
+def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody(
+    world: CrashHarness, door: ApiClient, asked: ScenarioRun
+) -> None:
+    """Stopped by hand: the rule on dead executions has not told yet when the answer comes."""
+    world.machine.stop(asked.executions[-1])
+    answer_all(door, asked)
+    asked.settle()
+    assert asked.types[-2:] == [RECEIVED, "run.failed"]
+    assert asked.run is not None
+    assert asked.run.error is not None
+    assert asked.run.error["code"] == "aborted"
+    assert find_run_violations(world.stores, asked.run_id) == []
+
+
+def test_a_token_is_nowhere_but_in_its_record(world: CrashHarness, asked: ScenarioRun) -> None:
+    token = world.stores.input_requests.token(asked.run_id)
+    assert token is not None
+    assert token == asked.executions[-1].token
+    said = [to_line(event).decode() for event in world.stores.log.events(asked.run_id)]
+    said += [request.model_dump_json() for request in asked.open_requests()]
+    assert not any(token in text for text in said)

@@ -1,0 +1,286 @@
+"""What the sweep puts right, case by case, with a state machine that has lost what it should do."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runyard.cli.verify_stores import find_run_violations
+from runyard_service.adapters.step_functions import (
+    NOTHING_TO_WAIT_FOR,
+    ExecutionState,
+    Orchestrator,
+    Wait,
+)
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIONS, sweep_runs
+from runyard_service.application.runs.journal import Journal
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.application.steps.advance_run import AdvanceResult, advance_run
+from runyard_service.domain import clock, input_requests
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Execution, Run
+from runyard_service.event_loops import run_async
+from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
+
+
+class ForgetfulMachine(Orchestrator):
+    """A fake: the emulator's timers always fire and its executions do not vanish by themselves.
+
+    Every execution that was started runs, until the test says otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[str, ExecutionState] = {}
+        self.started: list[str] = []
+        self.waits: dict[str, Wait] = {}
+        self.resumed: list[str] = []
+
+    def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
+        """The test advances the run."""
+        self.started.append(execution.name)
+        self.waits[execution.name] = wait
+        self.states[execution.name] = "running"
+
+    def state(self, execution: Execution) -> ExecutionState:
+        """What the test has made of it; other tests' runs are all at work."""
+        known = any(name.startswith(execution.run_id) for name in self.states)
+        return self.states.get(execution.name, "missing" if known else "running")
+
+    def resume(self, token: str) -> None:
+        """Keep the token."""
+        self.resumed.append(token)
+
+
+class Bench:
+    """Runs of an agent that asks one question, carried by hand."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.stores = stores
+        self.machine = ForgetfulMachine()
+        self.worker = scripted_worker(stores)
+
+    def waiting(self, *, expires_in: float | None = None, **limits: Any) -> Run:
+        """A run that has asked its question and waits by its token."""
+        run = self.begin(expires_in=expires_in, **limits)
+        assert self.advance(run).outcome == "needs_input"
+        assert ask(self.stores, run.carried_by, token_of(run))
+        return run
+
+    def begin(self, *, expires_in: float | None = None, **limits: Any) -> Run:
+        """A run that is recorded and has its execution."""
+        tool: dict[str, Any] = {"kind": "ask_human"}
+        if expires_in is not None:
+            tool |= {"expires_in": expires_in, "on_expiry": "use_default", "default": "nobody"}
+        question = {"call": [{"tool": "ask_human", "input": {"prompt": "Now?"}}]}
+        turns = [question, {"say": "{{ results.ask_human.content }}"}]
+        snapshot = scripted_agent(turns, [tool], **limits)
+        wanted = NewRun(org_id="o", project_id="swept", input={"x": 1})
+        return start_run(self.stores, self.machine, snapshot, wanted)
+
+    def advance(self, run: Run) -> AdvanceResult:
+        """One invocation of run_step."""
+        return run_async(advance_run(self.worker, self.record(run).carried_by, 700))
+
+    def sweep(self) -> None:
+        """Look at everything."""
+        sweep_runs(self.stores, self.machine, everything=True)
+
+    def recoveries(self, run: Run) -> list[str]:
+        """The reasons of the run's recoveries."""
+        events = self.stores.log.events(run.id)
+        return [event.data["reason"] for event in events if event.type == "run.recovered"]
+
+    def record(self, run: Run) -> Run:
+        """The run as it is recorded."""
+        found = self.stores.runs.get(run.id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def bench(stores: Stores) -> Iterator[Bench]:
+    """A bench whose runs have all ended well, or been closed, when the test is over."""
+    bench = Bench(stores)
+    yield bench
+    for name in bench.machine.states:
+        if len(name) == 36:
+            assert find_run_violations(stores, name) == []
+
+
+def token_of(run: Run) -> str:
+    """Its own: other tests' runs are swept with it."""
+    return f"token of {run.id}"
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let so much time pass for every question."""
+
+    def then() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+
+    monkeypatch.setattr(clock, "now", then)
+    monkeypatch.setattr(input_requests, "now", then)
+
+
+def test_a_run_that_no_worker_begins_with_is_adrift(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, begun = bench.begin(), bench.waiting()
+    assert left.id not in sweep_runs(bench.stores, bench.machine).not_begun
+    later(monkeypatch, 130)
+    sweep = sweep_runs(bench.stores, bench.machine)
+    assert left.id in sweep.not_begun
+    assert begun.id not in sweep.not_begun
+    assert sweep.adrift >= len(sweep.not_begun)
+    assert bench.recoveries(left) == []
+
+
+def test_a_run_at_work_is_met_once_and_then_left_to_its_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.begin()
+    Journal.open(bench.stores, run.id).start()
+    assert run.id in set(at(bench.stores, 130))
+    later(monkeypatch, 130)
+    sweep = sweep_runs(bench.stores, bench.machine)
+    assert run.id not in sweep.not_begun
+    due = {seconds: run.id in set(at(bench.stores, seconds)) for seconds in (940, 980)}
+    assert due == {940: False, 980: True}
+    assert bench.recoveries(run) == []
+
+
+def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
+    run = bench.waiting()
+    [request] = bench.stores.input_requests.open_of_run(run.id)
+    answer = Answer(type=request.type, request_id=request.id, feedback="yes")
+    submit_input(bench.stores, bench.machine, run.id, answer, "somebody")
+    bench.machine.resumed.clear()  # As if it had never arrived.
+    for _ in range(2):
+        bench.sweep()
+    assert bench.machine.resumed.count(token_of(run)) == 2
+    assert bench.recoveries(run) == ["answer_not_resumed"]
+    assert bench.advance(run).outcome == "finished"
+    assert bench.record(run).output == {"content": "yes"}
+
+
+def test_a_question_whose_time_is_over_is_settled_though_no_timer_fired(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.waiting(expires_in=60)
+    bench.sweep()
+    later(monkeypatch, 100)  # The machine's own timer may still be on its way.
+    bench.sweep()
+    assert token_of(run) not in bench.machine.resumed
+    later(monkeypatch, 1000)
+    bench.sweep()
+    assert token_of(run) in bench.machine.resumed
+    assert bench.recoveries(run) == ["wait_overdue"]
+    assert bench.advance(run).outcome == "finished"
+    assert bench.record(run).output == {"content": "nobody"}
+
+
+def test_the_sweep_looks_at_a_wait_when_its_time_is_over_and_not_a_day_later(
+    bench: Bench,
+) -> None:
+    run = bench.waiting(expires_in=60)
+    due = {seconds: run.id in set(at(bench.stores, seconds)) for seconds in (100, 200)}
+    assert due == {100: False, 200: True}
+    bench.sweep()
+    assert run.id in set(at(bench.stores, 200))
+    patient = bench.waiting()
+    assert patient.id not in set(at(bench.stores, 3600))
+
+
+def at(stores: Stores, seconds: float) -> Iterator[str]:
+    return stores.runs.to_be_checked(clock.stamp_in(seconds))
+
+
+def test_a_run_that_nobody_answers_in_its_time_to_wait_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.waiting(wait_seconds=3600)
+    again = bench.advance(run)
+    assert (again.outcome, 3590 < again.wait_seconds <= 3601) == ("needs_input", True)
+    later(monkeypatch, 3000)
+    assert 590 < bench.advance(run).wait_seconds <= 601
+    later(monkeypatch, 4000)
+    bench.sweep()
+    assert bench.recoveries(run) == ["wait_overdue"]
+    assert bench.advance(run).outcome == "finished"
+    error = {"code": "input_expired", "message": "input request for ask_human expired"}
+    assert bench.record(run).error == error
+    [request] = bench.stores.input_requests.of_run(run.id)
+    assert request.state == "expired"
+
+
+@pytest.mark.parametrize(("state", "name"), [("missing", ""), ("ended", "-1")])
+def test_a_run_without_an_execution_gets_one(
+    bench: Bench, state: ExecutionState, name: str
+) -> None:
+    run = bench.begin()
+    bench.machine.states[run.id] = state
+    bench.sweep()
+    assert bench.machine.started == [run.id, run.id + name]
+    assert bench.recoveries(run) == [f"execution_{state}"]
+    bench.sweep()
+    assert len(bench.machine.started) == 2
+    assert bench.record(run).status == "created"
+    assert bench.advance(run).outcome == "needs_input"
+    assert bench.record(run).status == "started"
+
+
+def test_an_execution_that_was_started_and_is_not_recorded_yet_is_left_alone(
+    bench: Bench,
+) -> None:
+    run = bench.begin()
+    assert bench.advance(run).outcome == "needs_input"
+    following = run.carried_by.following
+    bench.machine.states[run.id] = "ended"
+    bench.machine.start(following, Wait(60, limit_at=bench.stores.log.last(run.id)[0]))
+    bench.sweep()
+    assert bench.machine.started == [run.id, f"{run.id}-1"]
+    assert bench.recoveries(run) == []
+    assert ask(bench.stores, following, token_of(run))
+    assert bench.record(run).carried_by == following
+    # Lost before that, the run is taken up by the one behind it: a name is used up by its end.
+    bench.machine.states[following.name] = bench.machine.states[f"{run.id}-2"] = "ended"
+    bench.sweep()
+    assert bench.machine.started[-1] == f"{run.id}-3"
+    assert bench.recoveries(run) == ["execution_ended"]
+    # The one that was too late for that neither asks nor waits.
+    assert not ask(bench.stores, following, "late")
+
+
+def test_a_run_whose_executions_all_vanish_waits_for_as_long_as_it_may(bench: Bench) -> None:
+    """A machine at home is switched off more often than that."""
+    run = bench.waiting()
+    for _ in range(MAX_LOST_EXECUTIONS + 2):
+        bench.machine.states[run.id] = "missing"
+        bench.sweep()
+    assert bench.record(run).status == "paused"
+
+
+def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: Bench) -> None:
+    run = bench.begin()
+    for _ in range(MAX_LOST_EXECUTIONS + 1):
+        assert not bench.record(run).has_ended
+        bench.machine.states[bench.record(run).carried_by.name] = "ended"
+        bench.sweep()
+    error = bench.record(run).error
+    assert error is not None
+    assert error["code"] == "worker_lost"
+
+
+def test_a_run_that_gets_further_may_lose_any_number_of_executions(bench: Bench) -> None:
+    run = bench.begin()
+    for _ in range(MAX_LOST_EXECUTIONS):
+        bench.machine.states[bench.record(run).carried_by.name] = "ended"
+        bench.sweep()
+    bench.advance(run)
+    assert ask(bench.stores, bench.record(run).carried_by, token_of(run))
+    bench.machine.states[bench.record(run).carried_by.name] = "ended"
+    bench.sweep()
+    assert bench.record(run).status == "paused"

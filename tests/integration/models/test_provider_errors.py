@@ -1,0 +1,198 @@
+"""What each provider's failures become, over real HTTP: another attempt, or the end of the run."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError, RunyardError
+from tests.support.servers.anthropic_server import AnthropicServer, Message, MessageFailure
+from tests.support.servers.bedrock_server import (
+    BedrockServer,
+    ConverseFailure,
+    ConverseReply,
+    encode_event,
+)
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.model_requests import QUESTION, events_of
+from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
+
+AGAIN = ModelUnavailableError
+NEVER = ModelRefusedError
+KEY = "sk-secret-key"
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+
+def failure_of(provider: str, url: str) -> RunyardError:
+    """The error that the model raises; it tells nothing that it should keep to itself."""
+    key = None if provider == "bedrock" else KEY
+    with pytest.raises(RunyardError) as caught:
+        events_of(ProviderModel(Route(model=f"{provider}:some-model", base_url=url), key))
+    told = str(caught.value)
+    assert "own words" not in told
+    assert KEY not in told
+    assert "Hello?" not in told
+    assert caught.value.__suppress_context__
+    return caught.value
+
+
+OPENAI_FAILURES = [
+    (ChatFailure(400), NEVER, "HTTP 400"),
+    (ChatFailure(400, "context_length_exceeded"), NEVER, "longer than the model can take"),
+    (ChatFailure(401, "invalid_api_key"), NEVER, "credentials"),
+    (ChatFailure(403), NEVER, "HTTP 403"),
+    (ChatFailure(404, "model_not_found"), NEVER, "does not know the model"),
+    (ChatFailure(408), AGAIN, "HTTP 408"),
+    (ChatFailure(409), AGAIN, "HTTP 409"),
+    (ChatFailure(422), NEVER, "HTTP 422"),
+    (ChatFailure(429, "rate_limit_exceeded"), AGAIN, "HTTP 429, rate_limit_exceeded"),
+    (ChatFailure(429, "insufficient_quota"), NEVER, "quota"),
+    (ChatFailure(500), AGAIN, "HTTP 500"),
+    (ChatFailure(502), AGAIN, "HTTP 502"),
+    (ChatFailure(503), AGAIN, "HTTP 503"),
+    (ChatFailure(529), AGAIN, "overloaded"),
+    (ChatReply(text=["a", "b"], cut_after=2), AGAIN, "connection"),
+    (ChatReply(text=["a", "b"], finish_reason=""), AGAIN, "connection"),
+    (ChatReply(text=["a"], finish_reason="content_filter"), NEVER, "content filter"),
+]
+
+
+@pytest.mark.parametrize(("scripted", "kind", "words"), OPENAI_FAILURES)
+def test_openai(scripted: Any, kind: type[RunyardError], words: str) -> None:
+    with OpenAIServer(scripted) as server:
+        error = failure_of("openai", server.base_url)
+        assert len(server.received) == 1, "the SDK tried again by itself"
+    assert isinstance(error, kind)
+    assert words in str(error)
+
+
+BEDROCK_FAILURES = [
+    (ConverseFailure(400, "ValidationException"), NEVER, "HTTP 400, ValidationException"),
+    (ConverseFailure(403, "AccessDeniedException"), NEVER, "credentials"),
+    (ConverseFailure(404, "ResourceNotFoundException"), NEVER, "does not know the model"),
+    (ConverseFailure(408, "ModelTimeoutException"), AGAIN, "HTTP 408"),
+    (ConverseFailure(424, "ModelErrorException"), AGAIN, "HTTP 424"),
+    (ConverseFailure(429, "ThrottlingException"), AGAIN, "HTTP 429"),
+    (ConverseFailure(500, "InternalServerException"), AGAIN, "HTTP 500"),
+    (ConverseFailure(503, "ServiceUnavailableException"), AGAIN, "HTTP 503"),
+    (ConverseReply(text=["a"], exception="throttlingException"), AGAIN, "HTTP 429"),
+    (ConverseReply(text=["a"], exception="modelStreamErrorException"), AGAIN, "HTTP 424"),
+    (ConverseReply(text=["a"], exception="internalServerException"), AGAIN, "HTTP 500"),
+    (ConverseReply(text=["a"], exception="serviceUnavailableException"), AGAIN, "HTTP 503"),
+    (ConverseReply(text=["a"], exception="validationException"), NEVER, "HTTP 400"),
+    (ConverseReply(text=["a"], cut=True), AGAIN, "connection"),
+    (ConverseReply(text=["a"], stop_reason=""), AGAIN, "connection"),
+    (ConverseReply(text=["a"], stop_reason="guardrail_intervened"), NEVER, "content filter"),
+]
+
+
+@pytest.mark.parametrize(("scripted", "kind", "words"), BEDROCK_FAILURES)
+def test_bedrock(scripted: Any, kind: type[RunyardError], words: str) -> None:
+    with BedrockServer(scripted) as server:
+        error = failure_of("bedrock", server.url)
+        assert len(server.received) == 1, "botocore tried again by itself"
+    assert isinstance(error, kind)
+    assert words in str(error)
+
+
+ANTHROPIC_FAILURES = [
+    (MessageFailure(400, "invalid_request_error"), NEVER, "HTTP 400"),
+    (MessageFailure(401, "authentication_error"), NEVER, "credentials"),
+    (MessageFailure(429, "rate_limit_error"), AGAIN, "HTTP 429"),
+    (MessageFailure(529, "overloaded_error"), AGAIN, "overloaded"),
+    (Message(text=["a"], error="overloaded_error"), AGAIN, "overloaded"),
+    (Message(text=["a"], cut=True), AGAIN, "connection"),
+    (Message(text=["a"], stop_reason="refusal"), NEVER, "content filter"),
+]
+
+
+@pytest.mark.parametrize(("scripted", "kind", "words"), ANTHROPIC_FAILURES)
+def test_anthropic(scripted: Any, kind: type[RunyardError], words: str) -> None:
+    with AnthropicServer(scripted) as server:
+        error = failure_of("anthropic", server.url)
+        assert len(server.received) == 1, "the SDK tried again by itself"
+    assert isinstance(error, kind)
+    assert words in str(error)
+
+
+def test_the_providers_wish_to_wait_is_passed_on() -> None:
+    with (
+        OpenAIServer(ChatFailure(429, retry_after="7")) as openai,
+        BedrockServer(ConverseFailure(429, "ThrottlingException", retry_after="3")) as bedrock,
+        AnthropicServer(MessageFailure(429, "rate_limit_error", retry_after="5")) as anthropic,
+    ):
+        errors = [
+            failure_of("openai", openai.base_url),
+            failure_of("bedrock", bedrock.url),
+            failure_of("anthropic", anthropic.url),
+        ]
+    assert [getattr(error, "retry_after", None) for error in errors] == [7.0, 3.0, 5.0]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "bedrock"])
+def test_a_server_that_is_not_there(provider: str) -> None:
+    with LoopbackServer(lambda received, exchange: None) as server:
+        url = server.url
+    assert isinstance(failure_of(provider, url), ModelUnavailableError)
+
+
+TOOL_INPUT = {"contentBlockIndex": 0, "delta": {"toolUse": {"input": "{}"}}}
+NOT_THE_PROTOCOL = [
+    ("openai", "text/html", b"<html>"),
+    ("openai", "application/json", b"{}"),
+    ("openai", "text/event-stream", b""),
+    ("openai", "text/event-stream", b"data: not json\n\n"),
+    ("openai", "text/event-stream", b"data: 5\n\n"),
+    ("openai", "text/event-stream", b'data: {"choices": [5]}\n\n'),
+    ("anthropic", "text/html", b"<html>"),
+    ("anthropic", "text/event-stream", b"event: message_start\ndata: {\n\n"),
+    ("bedrock", "text/html", b"<html>"),
+    ("bedrock", "application/vnd.amazon.eventstream", b"no event" * 20),
+    ("bedrock", "application/vnd.amazon.eventstream", encode_event("messageStart", {})[:-3]),
+    (
+        "bedrock",
+        "application/vnd.amazon.eventstream",
+        encode_event("contentBlockDelta", TOOL_INPUT),
+    ),
+]
+
+
+@pytest.mark.parametrize(("provider", "content_type", "body"), NOT_THE_PROTOCOL)
+def test_an_answer_that_is_not_the_providers_protocol(
+    provider: str, content_type: str, body: bytes
+) -> None:
+    def answer(received: Received, exchange: Exchange) -> None:
+        exchange.send(200, body, {"content-type": content_type})
+
+    with LoopbackServer(answer) as server:
+        assert isinstance(failure_of(provider, server.url), ModelUnavailableError)
+
+
+def test_missing_aws_credentials_are_final(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "no-such-file")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "no-such-file")
+    with BedrockServer() as server:
+        error = failure_of("bedrock", server.url)
+    assert isinstance(error, ModelRefusedError)
+
+
+def test_an_error_of_the_reader_is_not_taken_for_one_of_the_provider() -> None:
+    async def read(model: ProviderModel) -> None:
+        async for _ in model.stream(QUESTION):
+            raise ValueError("the reader's own")
+
+    with OpenAIServer(ChatReply(text=["a", "b"])) as server:
+        model = ProviderModel(Route(model="openai:m", base_url=server.base_url))
+        with pytest.raises(ValueError, match="own"):
+            asyncio.run(read(model))

@@ -1,0 +1,262 @@
+"""The model behind an OpenAI-compatible server, over real HTTP."""
+
+import uuid
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
+    INVALID_ARGUMENTS,
+    ModelRequest,
+    ModelTurn,
+    ReasoningDelta,
+    ResponseDelta,
+    Thinking,
+    TokenUsage,
+    ToolCall,
+    Turn,
+    UserTurn,
+)
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import DefinitionError
+from tests.support.servers.model_requests import (
+    FINAL_OUTPUT,
+    FOLLOW_UP,
+    LOOKUP,
+    QUESTION,
+    events_of,
+    parts_of,
+    reply_of,
+)
+from tests.support.servers.openai_server import (
+    ChatReply,
+    ChatToolCall,
+    ChatUsage,
+    OpenAIServer,
+)
+
+
+def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
+    """The model of a route to the server."""
+    return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
+
+
+def test_a_long_request_arrives_whole_and_says_how_long_it_is() -> None:
+    words = "é, " * 100_000
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        events_of(model_at(server), ModelRequest("Be brief.", [UserTurn(words)]))
+        (received,) = server.received
+    assert received.json["messages"][1]["content"] == words
+    assert received.headers["content-length"] == str(len(received.body))
+    assert "transfer-encoding" not in received.headers
+
+
+def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:
+    with OpenAIServer(ChatReply(reasoning=["Think", "ing."], text=["Hel", "", "lo"])) as server:
+        deltas, reply = parts_of(model_at(server))
+    assert deltas == [
+        ReasoningDelta("Think"),
+        ReasoningDelta("ing."),
+        ResponseDelta("Hel"),
+        ResponseDelta("lo"),
+    ]
+    assert reply.turn == ModelTurn(
+        "Hello",
+        thinking=(Thinking("Thinking.", id="reasoning_content", provider_name="openai"),),
+    )
+    assert reply.model == "some-model"
+
+
+def test_tool_calls_are_put_together_and_get_ids_of_ours() -> None:
+    calls = [ChatToolCall("lookup", ['{"wo', 'rd": "a"}'], id=""), ChatToolCall("lookup", id="")]
+    with OpenAIServer(ChatReply(text=["One moment."], tool_calls=calls)) as server:
+        turn = reply_of(model_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
+    assert turn.content == "One moment."
+    assert [(call.name, call.input) for call in turn.tool_calls] == [
+        ("lookup", {"word": "a"}),
+        ("lookup", {}),
+    ]
+    first, second = (uuid.UUID(call.id) for call in turn.tool_calls)
+    assert first.version == 4
+    assert first != second
+
+
+@pytest.mark.parametrize("arguments", ['{"word": ', "[1]", '"text"', '{"n": NaN}', '"\\ud83d"'])
+def test_arguments_that_are_no_json_object_are_kept_as_the_model_wrote_them(arguments: str) -> None:
+    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+        turn = reply_of(model_at(server)).turn
+    assert turn.tool_calls[0].input == {INVALID_ARGUMENTS: arguments}
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "{}"])
+def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+        assert reply_of(model_at(server)).turn.tool_calls[0].input == {}
+
+
+def test_text_that_no_store_could_take_is_made_fit_for_one() -> None:
+    with OpenAIServer(ChatReply(text=["\ud83d", "!"])) as server:
+        deltas, reply = parts_of(model_at(server))
+    assert deltas == [ResponseDelta("?"), ResponseDelta("!")]
+    assert reply.turn.content == "?!"
+
+
+def test_usage_and_the_routes_own_prices() -> None:
+    usage = ChatUsage(prompt=1000, completion=20, cached=300)
+    with OpenAIServer(ChatReply(text=["a"], usage=usage)) as server:
+        model = model_at(server, input_usd_per_million="0.15", output_usd_per_million="0.6")
+        reply = reply_of(model)
+    assert reply.usage == TokenUsage(1000, 20, 300)
+    assert reply.cost_usd == Decimal("0.000162")
+
+
+def test_a_price_is_known_before_the_reply() -> None:
+    usage = TokenUsage(1000, 20, 300)
+    prices = {"input_usd_per_million": "0.15", "output_usd_per_million": "0.6"}
+    own = ProviderModel(Route.model_validate({"model": "openai:gpt-5-mini", **prices}))
+    assert own.price_of(usage) == Decimal("0.000162")
+    listed = ProviderModel(Route(model="openai:gpt-5-mini"))
+    whole, cached = listed.price_of(TokenUsage(1000, 20)), listed.price_of(usage)
+    assert whole is not None
+    assert cached is not None
+    assert 0 < cached < whole < Decimal("0.01")
+    elsewhere = Route(model="openai:gpt-5-mini", base_url="http://127.0.0.1:9/v1")
+    assert ProviderModel(elsewhere).price_of(usage) is None
+    assert ProviderModel(Route(model="openai:no-such-model")).price_of(usage) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [ChatReply(text=["a"]), ChatReply(tool_calls=[ChatToolCall("lookup", ['{"word": 1}'])])],
+)
+def test_a_reply_that_its_length_cut_off_says_so(reply: ChatReply) -> None:
+    with OpenAIServer(reply, replace(reply, finish_reason="length")) as server:
+        model = model_at(server)
+        assert [reply_of(model).is_cut for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_cut"),
+    [
+        *(('{"word": ', True), ('{"word": "a', True), ('{"a": [1, {"b": tru', True), ("{", True)),
+        *(('{"n": NaN}', False), ("[1", False), ('{"a": 1} x', False), ("{a: 1}", False)),
+        *(('{"a": 1,}', False), ('"te', False), ("{}", False), ("", False)),
+    ],
+)
+def test_arguments_that_end_too_early_say_that_the_reply_was_cut_off(
+    arguments: str, is_cut: bool
+) -> None:
+    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+        assert reply_of(model_at(server)).is_cut is is_cut
+
+
+def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        route = Route(model="openai:gpt-4o", base_url=server.base_url)
+        assert reply_of(ProviderModel(route)).cost_usd is None
+
+
+def test_tokens_that_were_not_counted_have_no_price() -> None:
+    with OpenAIServer(ChatReply(text=["a"], usage=None)) as server:
+        reply = reply_of(model_at(server, input_usd_per_million=1, output_usd_per_million=1))
+    assert (reply.usage, reply.cost_usd) == (TokenUsage(), None)
+
+
+def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() -> None:
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server), FOLLOW_UP)
+        messages = server.received[0].json["messages"]
+    assert [message["role"] for message in messages] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "user",
+    ]
+    assert messages[0]["content"] == "Be brief."
+    assert [call["id"] for call in messages[2]["tool_calls"]] == ["id-1", "id-2"]
+    assert [(m["tool_call_id"], m["content"]) for m in messages[3:5]] == [
+        ("id-1", "three feet"),
+        ("id-2", '{"error":"no word given"}'),
+    ]
+    assert messages[5]["content"] == "Hurry."
+
+
+def test_a_reply_can_be_sent_back_with_its_reasoning_where_the_server_sent_it() -> None:
+    call = ChatToolCall("lookup", ['{"word": "a"}'])
+    replies = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
+    with OpenAIServer(*replies) as server:
+        first = reply_of(model_at(server)).turn
+        reply_of(model_at(server), replace(QUESTION, turns=[UserTurn("Hello?"), first]))
+        assistant = server.received[1].json["messages"][2]
+    assert assistant["reasoning_content"] == "Hm."
+    assert assistant["tool_calls"][0]["id"] == first.tool_calls[0].id
+
+
+def test_what_is_asked_of_the_server() -> None:
+    with OpenAIServer(*[ChatReply(text=["a"])] * 3) as server:
+        model = model_at(server)
+        reply_of(model, replace(QUESTION, tools=(LOOKUP,), max_output_tokens=99))
+        reply_of(model, replace(QUESTION, tools=(LOOKUP,), output_tool=FINAL_OUTPUT))
+        reply_of(ProviderModel(Route(model="openai:m", base_url=server.base_url), "a-key"))
+        plain, structured, keyed = server.received
+    assert plain.json["tool_choice"] == "auto"
+    assert plain.json["max_tokens"] == 99
+    assert plain.json["tools"][0]["function"] == {
+        "name": "lookup",
+        "description": "Looks a word up.",
+        "parameters": LOOKUP.parameters,
+    }
+    assert structured.json["tool_choice"] == "required"
+    assert [tool["function"]["name"] for tool in structured.json["tools"]] == [
+        "lookup",
+        "final_output",
+    ]
+    assert structured.json["tools"][1]["function"]["parameters"] == FINAL_OUTPUT.parameters
+    assert keyed.headers["authorization"] == "Bearer a-key"
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "effort"),
+    [(None, None), ("off", "none"), ("minimal", "minimal"), ("high", "high")],
+)
+def test_how_hard_to_think_is_told_to_the_server(reasoning: str | None, effort: str | None) -> None:
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server, reasoning=reasoning))
+        assert server.received[0].json.get("reasoning_effort") == effort
+
+
+def test_a_key_from_the_environment_is_not_sent_to_another_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-of-openai")
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server))
+        assert "secret-of-openai" not in server.received[0].headers["authorization"]
+
+
+def test_a_route_to_openai_itself_needs_a_key() -> None:
+    with pytest.raises(DefinitionError):
+        events_of(model_for(Route(model="openai:gpt-4o"), None, None))
+
+
+def test_a_turn_without_anything_in_it_is_left_out() -> None:
+    turns: list[Turn] = [UserTurn("Hello?"), ModelTurn(""), UserTurn("Are you there?")]
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server), replace(QUESTION, turns=turns))
+        roles = [message["role"] for message in server.received[0].json["messages"]]
+    assert roles == ["system", "user", "user"]
+
+
+def test_a_call_with_arguments_that_were_refused_can_be_sent_back() -> None:
+    call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
+    turns: list[Turn] = [UserTurn("Hello?"), ModelTurn("", (call,))]
+    with OpenAIServer(ChatReply(text=["a"])) as server:
+        reply_of(model_at(server), replace(QUESTION, turns=turns))
+        sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]
+    assert sent["arguments"] == '{"__invalid_arguments__":"{"}'

@@ -1,0 +1,218 @@
+"""The models behind Bedrock and Anthropic, over real HTTP in their own protocols."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
+    INVALID_ARGUMENTS,
+    ReasoningDelta,
+    ResponseDelta,
+    Thinking,
+    TokenUsage,
+)
+from runyard_service.agents.models.provider_clients import _bedrock_client
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
+from tests.support.servers.anthropic_server import AnthropicServer, Message
+from tests.support.servers.bedrock_server import (
+    BedrockServer,
+    ConverseReply,
+    ConverseToolUse,
+    ConverseUsage,
+)
+from tests.support.servers.model_requests import (
+    FINAL_OUTPUT,
+    FOLLOW_UP,
+    LOOKUP,
+    QUESTION,
+    events_of,
+    parts_of,
+    reply_of,
+)
+
+CLAUDE_ON_BEDROCK = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+CLAUDE = "claude-haiku-4-5"
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    yield
+    _bedrock_client.cache_clear()
+
+
+def bedrock_at(server: BedrockServer, **fields: Any) -> ProviderModel:
+    """The model of a route to the server."""
+    return ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}", base_url=server.url, **fields))
+
+
+def anthropic_at(server: AnthropicServer, **fields: Any) -> ProviderModel:
+    """The model of a route to the server."""
+    route = Route(model=f"anthropic:{CLAUDE}", base_url=server.url, **fields)
+    return ProviderModel(route, "a-key")
+
+
+def test_bedrock_streams_reasoning_text_and_usage() -> None:
+    scripted = ConverseReply(
+        reasoning=["Think", "ing."],
+        signature="signed",
+        text=["Hel", "lo"],
+        usage=ConverseUsage(100, 20, cache_read=30),
+    )
+    with BedrockServer(scripted) as server:
+        deltas, reply = parts_of(bedrock_at(server))
+    assert deltas == [
+        ReasoningDelta("Think"),
+        ReasoningDelta("ing."),
+        ResponseDelta("Hel"),
+        ResponseDelta("lo"),
+    ]
+    assert reply.turn.content == "Hello"
+    assert reply.turn.thinking == (Thinking("Thinking.", "signed", provider_name="bedrock"),)
+    assert reply.usage == TokenUsage(130, 20, 30)
+    assert reply.model == CLAUDE_ON_BEDROCK
+    assert reply.cost_usd is not None
+    assert Decimal(reply.cost_usd) > 0
+
+
+def test_bedrock_is_told_how_hard_to_think() -> None:
+    with BedrockServer(*[ConverseReply(text=["a"])] * 2) as server:
+        reply_of(bedrock_at(server, reasoning="off"))
+        reply_of(bedrock_at(server, reasoning="high"))
+        off, high = (received.json["additionalModelRequestFields"] for received in server.received)
+    assert off["thinking"] == {"type": "disabled"}
+    assert high["thinking"] == {"type": "enabled", "budget_tokens": 16384}
+
+
+def test_bedrock_puts_tool_calls_together() -> None:
+    uses = [
+        ConverseToolUse("lookup", ['{"wo', 'rd": "a"}']),
+        ConverseToolUse("lookup", [""]),
+        ConverseToolUse("lookup", ['{"wor']),
+    ]
+    with BedrockServer(ConverseReply(text=["One moment."], tool_uses=uses)) as server:
+        turn = reply_of(bedrock_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
+    assert [call.input for call in turn.tool_calls] == [
+        {"word": "a"},
+        {},
+        {INVALID_ARGUMENTS: '{"wor'},
+    ]
+    assert len({call.id for call in turn.tool_calls}) == 3
+
+
+def test_bedrock_gets_the_history_and_the_tools() -> None:
+    with BedrockServer(*[ConverseReply(text=["a"])] * 2) as server:
+        reply_of(bedrock_at(server), FOLLOW_UP)
+        reply_of(bedrock_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
+        plain, structured = (received.json for received in server.received)
+    assert plain["system"] == [{"text": "Be brief."}]
+    user, assistant, results = plain["messages"]
+    assert user["content"] == [{"text": "What is a yard?"}]
+    assert [block["toolUse"]["toolUseId"] for block in assistant["content"][2:]] == ["id-1", "id-2"]
+    first, second, spoken = results["content"]
+    assert first["toolResult"]["toolUseId"] == "id-1"
+    assert first["toolResult"]["status"] == "success"
+    assert second["toolResult"]["content"] == [{"text": "no word given"}]
+    assert second["toolResult"]["status"] == "error"
+    assert spoken == {"text": "Hurry."}
+    assert plain["toolConfig"]["toolChoice"] == {"auto": {}}
+    assert structured["toolConfig"]["toolChoice"] == {"any": {}}
+    assert len(structured["toolConfig"]["tools"]) == 2
+
+
+def test_bedrock_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with BedrockServer(ConverseReply(text=["a"])) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
+        reply_of(ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}")))
+        authorization = server.received[0].headers["authorization"]
+    assert "/eu-central-1/bedrock/aws4_request" in authorization
+
+
+def test_bedrock_in_the_region_of_the_route() -> None:
+    with BedrockServer(ConverseReply(text=["a"])) as server:
+        reply_of(bedrock_at(server, region="us-west-2"))
+        assert "/us-west-2/" in server.received[0].headers["authorization"]
+
+
+def test_bedrock_takes_no_key() -> None:
+    with pytest.raises(DefinitionError):
+        events_of(ProviderModel(Route(model="bedrock:m"), "a-key"))
+
+
+def test_bedrock_for_several_threads_at_once() -> None:
+    with BedrockServer(*[ConverseReply(text=["a", "b"], pause=0.005)] * 20) as server:
+        model = bedrock_at(server)
+        with ThreadPoolExecutor(8) as threads:
+            replies = list(threads.map(lambda _: reply_of(model).turn.content, range(20)))
+    assert replies == ["ab"] * 20
+
+
+def test_bedrock_that_takes_too_long_is_given_up() -> None:
+    with BedrockServer(ConverseReply(text=["a"] * 100, pause=0.3)) as server:
+        begun = time.monotonic()
+        with pytest.raises(ModelUnavailableError):
+            events_of(bedrock_at(server, timeout=0.5))
+        assert time.monotonic() - begun < 20  # of 30 for the whole
+
+
+def test_anthropic_streams_reasoning_text_and_usage() -> None:
+    scripted = Message(
+        thinking=["Think", "ing."], text=["Hel", "lo"], input_tokens=100, cached_tokens=30
+    )
+    with AnthropicServer(scripted) as server:
+        deltas, reply = parts_of(anthropic_at(server))
+    assert deltas == [
+        ReasoningDelta("Think"),
+        ReasoningDelta("ing."),
+        ResponseDelta("Hel"),
+        ResponseDelta("lo"),
+    ]
+    assert reply.turn.thinking == (Thinking("Thinking.", "signed", provider_name="anthropic"),)
+    assert reply.usage == TokenUsage(130, 5, 30)
+
+
+def test_anthropic_is_told_how_hard_to_think() -> None:
+    """Then no tool can be forced: an answer in text is told to the model as a fault."""
+    structured = replace(QUESTION, output_tool=FINAL_OUTPUT)
+    with AnthropicServer(*[Message(text=["a"])] * 2) as server:
+        reply_of(anthropic_at(server, reasoning="off"), structured)
+        reply_of(anthropic_at(server, reasoning="low"), structured)
+        off, low = (received.json for received in server.received)
+    assert "thinking" not in off
+    assert off["tool_choice"]["type"] == "any"
+    assert low["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert low["tool_choice"]["type"] == "auto"
+
+
+def test_anthropic_gets_its_signed_reasoning_back() -> None:
+    with AnthropicServer(*[Message(text=["a"])] * 2) as server:
+        reply_of(anthropic_at(server), FOLLOW_UP)
+        reply_of(anthropic_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
+        plain, structured = (received.json for received in server.received)
+    _, assistant, results = plain["messages"]
+    assert assistant["content"][0] == {
+        "type": "thinking",
+        "thinking": "Look it up.",
+        "signature": "signed",
+    }
+    assert [block.get("tool_use_id") for block in results["content"]] == ["id-1", "id-2", None]
+    assert [block.get("is_error") for block in results["content"]] == [False, True, None]
+    assert plain["tool_choice"] == {"type": "auto"}
+    assert structured["tool_choice"] == {"type": "any"}
+
+
+def test_anthropic_puts_tool_calls_together() -> None:
+    uses = [("same", "lookup", '{"word": "a"}'), ("same", "lookup", "")]
+    with AnthropicServer(Message(tool_uses=uses)) as server:
+        turn = reply_of(anthropic_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
+    assert [call.input for call in turn.tool_calls] == [{"word": "a"}, {}]

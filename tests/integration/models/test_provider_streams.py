@@ -1,0 +1,109 @@
+"""Streams side by side, slow ones, and ones that nobody reads to their end, over real HTTP."""
+
+import asyncio
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
+    Model,
+    ModelEvent,
+    ModelRequest,
+    ResponseDelta,
+    UserTurn,
+)
+from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.domain.errors import ModelUnavailableError
+from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.support.servers.loopback import Received
+from tests.support.servers.model_requests import QUESTION, events_of, reply_of
+from tests.support.servers.openai_server import ChatReply, OpenAIServer
+
+
+def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
+    """The model of a route to the server."""
+    return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
+
+
+def test_a_piece_is_passed_on_before_the_next_one_is_sent() -> None:
+    with OpenAIServer(ChatReply(text=["a", "b"], pause=0.3)) as server:
+        model = model_at(server)
+
+        async def arrivals() -> list[float]:
+            return [time.monotonic() async for _ in model.stream(QUESTION)]
+
+        first, second, *_ = asyncio.run(arrivals())
+    assert second - first > 0.2
+
+
+def test_several_threads_with_loops_of_their_own_share_one_model() -> None:
+    def echo(received: Received) -> ChatReply:
+        word = received.json["messages"][-1]["content"]
+        return ChatReply(text=[word, "!"], pause=0.005)
+
+    with OpenAIServer(answer=echo) as server:
+        model = model_at(server)
+
+        def ask(number: int) -> str:
+            request = ModelRequest("Echo.", [UserTurn(f"word-{number}")])
+            return reply_of(model, request).turn.content
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(ask, range(40)))
+    assert answers == [f"word-{number}!" for number in range(40)]
+
+
+def test_several_requests_at_once_in_one_loop() -> None:
+    def echo(received: Received) -> ChatReply:
+        return ChatReply(text=[received.json["messages"][-1]["content"]], pause=0.02)
+
+    async def ask(model: ProviderModel, word: str) -> list[ModelEvent]:
+        request = ModelRequest("Echo.", [UserTurn(word)])
+        return [event async for event in model.stream(request)]
+
+    async def ask_all(model: ProviderModel) -> list[list[ModelEvent]]:
+        return await asyncio.gather(*(ask(model, f"word-{n}") for n in range(10)))
+
+    with OpenAIServer(answer=echo) as server:
+        answers = asyncio.run(ask_all(model_at(server)))
+    assert [events[0] for events in answers] == [ResponseDelta(f"word-{n}") for n in range(10)]
+
+
+def test_a_reply_that_takes_too_long_is_given_up() -> None:
+    with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.3)) as server:
+        begun = time.monotonic()
+        with pytest.raises(ModelUnavailableError, match="timeout"):
+            events_of(model_at(server, timeout=0.5))
+        assert time.monotonic() - begun < 20  # of 30 for the whole
+
+
+def read_one_event(model: Model) -> float:
+    """How many seconds it takes to read one event and leave the rest."""
+
+    async def read() -> None:
+        async for _ in model.stream(QUESTION):
+            break
+
+    begun = time.monotonic()
+    asyncio.run(read())
+    gc.collect()  # brings to light what was left open
+    return time.monotonic() - begun
+
+
+def test_a_stream_that_nobody_reads_further_is_cut_off() -> None:
+    with OpenAIServer(ChatReply(text=["a"] * 1000, pause=0.03)) as server:
+        assert read_one_event(model_at(server)) < 20  # of 30 for the whole
+
+
+def test_a_stream_of_bedrock_that_nobody_reads_further_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
+    with BedrockServer(ConverseReply(text=["a"] * 1000, pause=0.03)) as server:
+        route = Route(model="bedrock:some-model", base_url=server.url, region="eu-central-1")
+        assert read_one_event(ProviderModel(route)) < 20  # of 30 for the whole

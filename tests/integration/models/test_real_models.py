@@ -1,0 +1,137 @@
+"""The sample agent with a real model's protocol: whole runs, from HTTP to HTTP."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from tests.support.servers.bedrock_server import (
+    BedrockServer,
+    ConverseFailure,
+    ConverseReply,
+    ConverseToolUse,
+    ConverseUsage,
+)
+from tests.support.servers.openai_server import (
+    ChatFailure,
+    ChatReply,
+    ChatToolCall,
+    ChatUsage,
+    OpenAIServer,
+)
+from tests.support.service import Service, assert_whole
+
+TICKET = {"ticket_subject": "Charged twice", "customer_id": "customer-7421"}
+ANSWER = '{"category": "billing", "priority": "high", "suggested_reply": "Sorry!"}'
+
+
+@contextmanager
+def agent_on(
+    stack: LocalStack, stores: Stores, key: str, route: dict[str, Any]
+) -> Iterator[Service]:
+    """The sample agent under another key, on another route; a service whose runs go to it."""
+    folder = Path(stack.environment["AGENTS_DIR"])
+    sample = (folder / "support_triage.yaml").read_text(encoding="utf-8")
+    agent = folder / f"{key}.yaml"
+    lines = "".join(f"  {name}: {value}\n" for name, value in route.items())
+    with (folder / "routes.yaml").open("a", encoding="utf-8") as routes:
+        routes.write(f"\n{key}:\n{lines}")
+    agent.write_text(
+        sample.replace("key: support_triage", f"key: {key}").replace(
+            "route: scripted-support-triage", f"route: {key}"
+        ),
+        encoding="utf-8",
+    )
+    stores.access_keys.ensure(f"ry_{key}", project_id=PROJECT_ID, org_id=ORG_ID, agent=key)
+    service = Service(stack.base_url, f"ry_{key}")
+    yield service
+    service.close()
+    agent.unlink()
+
+
+def test_a_run_on_an_openai_model(stack: LocalStack, stores: Stores) -> None:
+    replies = (
+        ChatFailure(429, retry_after="0"),
+        ChatReply(
+            reasoning=("Who is", " this?"),
+            text=("Let me ", "look."),
+            tool_calls=(
+                ChatToolCall("lookup-customer", ('{"customer', '_id": "customer-7421"}'), "c1"),
+            ),
+            usage=ChatUsage(prompt=100, completion=20, cached=40),
+        ),
+        ChatReply(
+            tool_calls=(ChatToolCall("refund", ('{"order_id": "1", "amount": 9}',), "c1"),),
+        ),
+        ChatReply(tool_calls=(ChatToolCall("final_output", (ANSWER,), "c1"),)),
+    )
+    with OpenAIServer(*replies) as server:
+        route = {
+            "model": "openai:gpt-test",
+            "base_url": server.base_url,
+            "input_usd_per_million": "0.15",
+            "output_usd_per_million": "0.6",
+        }
+        with agent_on(stack, stores, "triage_openai", route) as service:
+            run = service.create(TICKET)
+            assert run["status"] == "awaiting_input", run
+            assert service.answer(run, is_approved=True).status_code == 200
+            done = service.wait(run["id"], "completed", "failed")
+            events = service.events(run["id"])
+    assert_whole(events)
+    assert done["output"]["suggested_reply"] == "Sorry!"
+    # 120 prompt and 30 completion tokens at the route's own price.
+    assert done["usage"]["cost_usd"] == pytest.approx(0.000036)
+    assert (done["usage"]["input_tokens"], done["usage"]["output_tokens"]) == (120, 30)
+    texts = {
+        kind: "".join(e["data"]["delta"] for e in events if e["type"] == kind)
+        for kind in ("agent.reasoning.delta", "agent.response.delta")
+    }
+    assert texts == {
+        "agent.reasoning.delta": "Who is this?",
+        "agent.response.delta": "Let me look.",
+    }
+    # What the provider was told at last: both calls with their results, in their order.
+    roles = [message["role"] for message in server.received[-1].json["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "tool"]
+
+
+def test_a_run_on_a_bedrock_model(stack: LocalStack, stores: Stores) -> None:
+    replies = (
+        ConverseFailure(429, "ThrottlingException"),
+        ConverseReply(
+            text=("Let me ", "look."),
+            tool_uses=(ConverseToolUse("lookup-customer", ('{"customer_id": "customer-7421"}',)),),
+            usage=ConverseUsage(input=50, output=10),
+        ),
+        ConverseReply(tool_uses=(ConverseToolUse("final_output", (ANSWER,)),)),
+    )
+    with BedrockServer(*replies) as server:
+        route = {
+            "model": "bedrock:anthropic.claude-haiku-4-5",
+            "base_url": server.url,
+            "region": "us-east-1",
+        }
+        with agent_on(stack, stores, "triage_bedrock", route) as service:
+            run = service.create(TICKET)
+            assert run["status"] == "completed", run
+            events = service.events(run["id"])
+    assert_whole(events)
+    assert run["output"]["category"] == "billing"
+    completed = [e["data"] for e in events if e["type"] == "agent.tool_call.completed"]
+    assert [call["tool"]["name"] for call in completed] == ["lookup-customer"]
+
+
+def test_a_provider_that_refuses_the_key_ends_the_run(stack: LocalStack, stores: Stores) -> None:
+    with OpenAIServer(ChatFailure(401)) as server:
+        route = {"model": "openai:gpt-test", "base_url": server.base_url}
+        with agent_on(stack, stores, "triage_refused", route) as service:
+            run = service.create(TICKET)
+    assert run["status"] == "failed"
+    assert run["error"]["code"] == "model_refused"
+    assert "401" in run["error"]["message"]

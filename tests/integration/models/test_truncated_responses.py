@@ -1,0 +1,276 @@
+"""Replies that were cut off, from every provider by its own protocol: no call of them is made."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.conversation import answer_of, request_for
+from runyard_service.agents.definitions.models import Limits, Route, Snapshot
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.models.provider_clients import _bedrock_client
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.steps import call_model
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.application.steps.run_context import WorkerDeps
+from runyard_service.domain.errors import ModelUnavailableError, ReplyTruncatedError
+from runyard_service.domain.events import Event
+from runyard_service.domain.history import History
+from runyard_service.domain.runs import Run
+from runyard_service.event_loops import run_async
+from tests.support.run_factory import create_run
+from tests.support.scripted_agents import scripted_agent
+from tests.support.servers.anthropic_server import AnthropicServer, Message
+from tests.support.servers.bedrock_server import (
+    BedrockServer,
+    ConverseReply,
+    ConverseToolUse,
+    ConverseUsage,
+)
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.openai_server import (
+    ChatFailure,
+    ChatReply,
+    ChatToolCall,
+    ChatUsage,
+    OpenAIServer,
+)
+
+NOTICE = "Your reply was cut off at 20 tokens. None of its tool calls was made."
+TWENTY = ChatUsage(prompt=100, completion=20)
+WHOLE, TORN = ChatToolCall("purge", ["{}"]), ChatToolCall("purge", ['{"what": "al'], id="call_2")
+DONE = "All is done."
+
+
+def chat(*calls: ChatToolCall, text: str = "", reason: str = "length") -> ChatReply:
+    pieces = [text] if text else []
+    return ChatReply(text=pieces, tool_calls=calls, finish_reason=reason, usage=TWENTY)
+
+
+def message(reason: str, *, text: str = "", whole: bool = True) -> Message:
+    uses = [("toolu_1", "purge", "{}"), ("toolu_2", "purge", '{"what": "al')]
+    pieces = [text] if text else []
+    return Message(
+        text=pieces, tool_uses=uses if whole else [], stop_reason=reason, output_tokens=20
+    )
+
+
+def converse(reason: str) -> ConverseReply:
+    uses = [ConverseToolUse("purge"), ConverseToolUse("purge", ['{"what": "al'], "tooluse_2")]
+    return ConverseReply(tool_uses=uses, stop_reason=reason, usage=ConverseUsage(output=20))
+
+
+# By provider: what was cut off, and the reply that is whole.
+OPENAI: dict[str, ChatReply] = {
+    "half a text (o1)": chat(text="The three steps are: 1. Stop the pump. 2. Close val"),
+    "a call without arguments (o2)": chat(ChatToolCall("purge", ())),
+    "a torn call": chat(TORN),
+    "a whole call before a torn one": chat(WHOLE, TORN),
+    "nothing but whole calls": chat(WHOLE),
+    "vLLM, which says tool_calls": chat(WHOLE, TORN, reason="tool_calls"),
+    "a server with another's word": chat(WHOLE, reason="MAX_TOKENS"),
+}
+ANTHROPIC = {
+    reason: message(reason, text="Let me")
+    for reason in ("max_tokens", "model_context_window_exceeded", "tool_use")
+} | {"half a text": message("max_tokens", text="The three", whole=False)}
+BEDROCK = {
+    reason: converse(reason)
+    for reason in ("max_tokens", "model_context_window_exceeded", "tool_use")
+}
+SERVERS: list[Any] = [
+    *(
+        pytest.param(OpenAIServer, cut, ChatReply(text=[DONE]), id=f"openai: {name}")
+        for name, cut in OPENAI.items()
+    ),
+    *(
+        pytest.param(AnthropicServer, cut, Message(text=[DONE]), id=f"anthropic: {name}")
+        for name, cut in ANTHROPIC.items()
+    ),
+    *(
+        pytest.param(BedrockServer, cut, ConverseReply(text=[DONE]), id=f"bedrock: {name}")
+        for name, cut in BEDROCK.items()
+    ),
+]
+Advance = Callable[[Run], list[Event]]
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    yield
+    _bedrock_client.cache_clear()
+
+
+@pytest.fixture
+def purged() -> list[str]:
+    """The requests that the tool's server has received."""
+    return []
+
+
+@pytest.fixture
+def advance(stores: Stores, purged: list[str]) -> Iterator[Advance]:
+    """Carries a run on by a new worker; returns the log without deltas."""
+
+    def take(request: Received, exchange: Exchange) -> None:
+        purged.append(request.path)
+        exchange.send_json(200, {})
+
+    with LoopbackServer(take) as server:
+
+        def carry(run: Run) -> list[Event]:
+            worker = WorkerDeps(
+                stores=stores,
+                model_for=lambda used: model_for(
+                    used.route, None, None if used.route.provider == "bedrock" else "key"
+                ),
+                tools=ToolEnvironment({"API": server.url}, (server.host_and_port,)),
+                flush_seconds=0,
+                reserve_seconds=1,
+            )
+            run_async(advance_run(worker, run.carried_by, 700))
+            return events_of(stores, run)
+
+        yield carry
+
+
+def events_of(stores: Stores, run: Run) -> list[Event]:
+    return [event for event in stores.log.events(run.id) if not event.type.endswith(".delta")]
+
+
+def agent_at(server: Any, *, max_output_tokens: int | None = None, **limits: Any) -> Snapshot:
+    """An agent with a tool of one optional parameter, on a model behind the server."""
+    tool = {
+        "kind": "http",
+        "name": "purge",
+        "description": "Purges.",
+        "method": "POST",
+        "url": "${API}/purge",
+        "effect": "unsafe",
+        "parameters": {"type": "object", "properties": {"what": {"type": "string"}}},
+    }
+    names = {OpenAIServer: "openai:m", AnthropicServer: "anthropic:claude-haiku-4-5"}
+    route = Route(
+        model=names.get(type(server), "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"),
+        base_url=getattr(server, "base_url", server.url),
+        input_usd_per_million=Decimal(1),
+        output_usd_per_million=Decimal(1),
+    )
+    agent = scripted_agent([{"say": "."}], [tool], route=route, **limits)
+    definition = agent.definition.model_copy(update={"max_output_tokens": max_output_tokens})
+    return agent.model_copy(update={"definition": definition, "script": None})
+
+
+def replies_in(events: list[Event]) -> list[Event]:
+    return [event for event in events if event.type == "agent.message.completed"]
+
+
+@pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
+def test_no_call_of_a_truncated_reply_is_made_and_the_model_is_told(
+    stores: Stores, advance: Advance, purged: list[str], kind: Any, cut: Any, whole: Any
+) -> None:
+    with kind(cut, whole) as server:
+        events = advance(create_run(stores, agent_at(server)))
+        told = [received.body.decode().count(NOTICE) for received in server.received]
+    assert purged == []
+    assert told == [0, 1]
+    assert events[-1].type == "run.completed"
+    assert events[-1].data["output"] == {"content": DONE}
+    first, second = replies_in(events)
+    assert first.data["truncated"] is True
+    assert "tool_calls" not in first.data
+    assert "truncated" not in second.data
+    assert not any("tool_call" in event.type for event in events)
+
+
+@pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
+def test_a_run_whose_replies_are_always_truncated_fails(
+    stores: Stores, advance: Advance, purged: list[str], kind: Any, cut: Any, whole: Any
+) -> None:
+    with kind(cut, cut, cut, whole) as server:
+        events = advance(create_run(stores, agent_at(server, max_output_tokens=20)))
+        assert len(server.received) == 3
+    assert purged == []
+    assert events[-1].data["error"] == {
+        "code": "reply_truncated",
+        "message": "3 replies in a row were cut off, the last at 20 tokens: "
+        "the agent's max_output_tokens is 20.",
+    }
+    assert [reply.data["truncated"] for reply in replies_in(events)] == [True] * 3
+
+
+def failure(stores: Stores, advance: Advance, cut: ChatReply, **fields: Any) -> dict[str, Any]:
+    with OpenAIServer(answer=lambda _: cut) as server:
+        events = advance(create_run(stores, agent_at(server, **fields)))
+    return dict(events[-1].data["error"])
+
+
+def test_the_failure_names_the_limit_and_what_set_it(stores: Stores, advance: Advance) -> None:
+    cut = chat(TORN)
+    error = failure(stores, advance, cut, truncated_replies=1)
+    assert error["message"] == (
+        "A reply was cut off, the last at 20 tokens: "
+        "the provider or the model's context window set this limit."
+    )
+    error = failure(stores, advance, cut, truncated_replies=2, max_output_tokens=500)
+    assert error["message"].startswith("2 replies in a row were cut off")
+    assert "context window" in error["message"]
+    long = ChatReply(text=["a"], finish_reason="length", usage=ChatUsage(completion=4096))
+    error = failure(stores, advance, long, truncated_replies=1, tokens=100_000)
+    assert error["code"] == "reply_truncated"
+    assert "4096 tokens are the default of an agent with a budget" in error["message"]
+    uncounted = ChatReply(text=["a"], finish_reason="length", usage=None)
+    error = failure(stores, advance, uncounted, max_output_tokens=20)
+    assert error["message"].endswith("unknown length: the agent's max_output_tokens is 20.")
+
+
+def test_a_whole_reply_starts_the_count_again(stores: Stores, advance: Advance) -> None:
+    call = ChatReply(tool_calls=[WHOLE])
+    replies = [chat(TORN), chat(TORN), call, chat(TORN), chat(TORN), ChatReply(text=[DONE])]
+    with OpenAIServer(*replies) as server:
+        events = advance(create_run(stores, agent_at(server)))
+    assert events[-1].data["output"] == {"content": DONE}
+
+
+def test_a_budget_that_cuts_a_reply_off_is_met_as_before(stores: Stores, advance: Advance) -> None:
+    with OpenAIServer(answer=lambda _: chat(TORN)) as server:
+        run = create_run(stores, agent_at(server, max_output_tokens=10_000, tokens=4000))
+        events = advance(run)
+        assert len(server.received) == 1
+    assert events[-1].data["error"]["code"] == "limit_exceeded"
+    (reply,) = replies_in(events)
+    assert (reply.data["truncated"], reply.data["truncated_by"]) == (True, "tokens")
+
+
+def test_a_worker_that_takes_the_run_up_again_says_and_counts_the_same(
+    stores: Stores, advance: Advance, purged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_model, "delay_before_next", lambda *_: None)
+    replies = (chat(WHOLE, TORN), chat(WHOLE), ChatFailure(503), chat(WHOLE, TORN))
+    with OpenAIServer(*replies) as server:
+        run = create_run(stores, agent_at(server, max_output_tokens=20))
+        with pytest.raises(ModelUnavailableError):
+            advance(run)
+        # What a new process reads from the log is what the lost one knew.
+        lost = History.of(stores.log.events(run.id))
+        restored = History.from_checkpoint(lost.durable_events)
+        agent = agent_at(server, max_output_tokens=20).definition
+        assert request_for(agent, run, restored) == request_for(agent, run, lost)
+        assert restored.unfinished == []
+        events = advance(run)
+        sent = [received.json["messages"] for received in server.received]
+    assert sent[2] == sent[3]
+    assert events[-1].data["error"]["code"] == "reply_truncated"
+    ended = History.of(stores.log.events(run.id))
+    with pytest.raises(ReplyTruncatedError, match="3 replies in a row"):
+        answer_of(agent, ended)
+    assert purged == []
+
+
+def test_the_number_of_truncated_replies_is_bounded() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        Limits(truncated_replies=0)

@@ -1,0 +1,127 @@
+"""What an invocation says of itself: its lines' keys, and its run to X-Ray."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+TRACE = "1-67a1b2c3-1234567890abcdef12345678"
+PARENT = "53995c3f42cd8ad8"
+
+# A handler that finds out what it is about deep inside, fails at its second invocation, and leaves
+# nothing behind for its third.
+HANDLER = """
+import asyncio, logging, sys
+from runyard_service.observability.logging import configure_observability, invocation
+configure_observability()
+from runyard_service.observability import log_context
+from runyard_service.observability.metrics import APPEND_CONFLICTS, record
+from tests.integration.observability.test_invocations import Context
+
+async def deep_inside(event):
+    if "run_id" in event:
+        log_context.add(run_id=event["run_id"])
+    logging.getLogger("runyard_service.somewhere").warning("something", extra={"error": "e"})
+    record("append conflict", {APPEND_CONFLICTS: 1}, sequence=7)
+
+@invocation
+def handler(event, context):
+    asyncio.run(deep_inside(event))
+    if event.get("fails"):
+        raise ValueError("quoted content")
+
+handler({"run_id": "one"}, Context())
+try:
+    handler({"run_id": "two", "fails": True}, Context())
+except ValueError:
+    pass
+handler({}, Context())
+"""
+
+
+class Context:
+    """Of Lambda's context what Powertools reads."""
+
+    function_name = "runyard-test"
+    memory_limit_in_mb = 128
+    invoked_function_arn = "arn"
+    aws_request_id = "invocation-1"
+
+
+@pytest.fixture
+def daemon() -> Iterator[socket.socket]:
+    """The place of X-Ray's daemon."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(0)
+        yield listening
+
+
+def spoken(daemon: socket.socket, sampled: str = "1") -> list[dict[str, Any]]:
+    """The lines of the handler's process."""
+    done = subprocess.run(
+        [sys.executable, "-c", HANDLER],
+        env={
+            "PATH": os.environ["PATH"],
+            "STAGE": "staging",
+            "_X_AMZN_TRACE_ID": f"Root={TRACE};Parent={PARENT};Sampled={sampled};Lineage=1:2:3",
+            "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_line_says_what_it_is_about(daemon: socket.socket) -> None:
+    lines = spoken(daemon)
+    said = [(line["message"], line.get("run_id")) for line in lines]
+    assert said == [
+        ("something", "one"),
+        ("append conflict", "one"),
+        ("something", "two"),
+        ("append conflict", "two"),
+        ("invocation failed", "two"),
+        ("something", None),
+        ("append conflict", None),
+    ]
+    for line in lines:
+        if line["message"] == "append conflict":
+            assert (line["Stage"], line["AppendConflicts"], line["sequence"]) == ("staging", 1, 7)
+        else:
+            assert line["xray_trace_id"] == TRACE
+            assert line["function_request_id"] == "invocation-1"
+    [failed] = [line for line in lines if line["message"] == "invocation failed"]
+    assert failed["error"] == "ValueError"
+    assert "quoted content" not in json.dumps(lines)
+
+
+def test_x_ray_can_be_searched_for_a_run(daemon: socket.socket) -> None:
+    spoken(daemon)
+    documents = []
+    for _ in ("one", "two"):
+        header, _, document = daemon.recv(65_536).partition(b"\n")
+        assert json.loads(header) == {"format": "json", "version": 1}
+        documents.append(json.loads(document))
+    for document, run_id in zip(documents, ("one", "two"), strict=True):
+        assert document["annotations"] == {"run_id": run_id}
+        assert document["type"] == "subsegment"
+        assert (document["trace_id"], document["parent_id"]) == (TRACE, PARENT)
+        assert len(bytes.fromhex(document["id"])) == 8
+        assert 0 < document["start_time"] <= document["end_time"]
+    # The third was about no run: there is nothing to say.
+    with pytest.raises(BlockingIOError):
+        daemon.recv(65_536)
+
+
+def test_a_trace_that_is_not_sampled_is_not_told_of(daemon: socket.socket) -> None:
+    assert spoken(daemon, sampled="0")
+    with pytest.raises(BlockingIOError):
+        daemon.recv(65_536)

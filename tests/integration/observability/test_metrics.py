@@ -1,0 +1,220 @@
+"""The real handlers' measures are held against the logs that they tell of."""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from runyard_dev.access_key import ORG_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.observability import metrics
+from runyard_service.observability.metrics import MEASURES, About
+from tests.support.metric_log import MetricLog, total
+from tests.support.service import TERMINAL, Service
+
+CHARGED = {"ticket_subject": "Twice", "ticket_body": "I was charged twice. My word is heliotrope."}
+
+
+@pytest.fixture(scope="module")
+def told(stack: LocalStack) -> MetricLog:
+    return MetricLog(stack.logs)
+
+
+@pytest.fixture
+def project(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+    """A service whose runs are of a project of their own, with a cap that they use little of."""
+    name, secret = f"measured-{new_id()}", f"ry_{new_id()}"
+    stores.access_keys.ensure(secret, project_id=name, org_id=ORG_ID, agent="money")
+    stores.project_caps.set(name, Decimal(1000))
+    running = Service(stack.base_url, secret)
+    yield running
+    running.close()
+
+
+def played(service: Service) -> list[str]:
+    """The sample agent's runs, brought to every kind of end; their ids."""
+    refund, question, left = (
+        service.create(run_input, background=True)["id"]
+        for run_input in (CHARGED, {"ticket_subject": "Help"}, {"ticket_subject": "Hello"})
+    )
+    straight = service.create({"ticket_subject": "Export is broken"})["id"]
+    looked_up = service.create({"ticket_subject": "Slow", "customer_id": "customer-503"})["id"]
+    failing = service.create({"ticket_subject": "The model fails"})["id"]
+    service.answer(service.wait(refund, "awaiting_input"), is_approved=True)
+    service.answer(service.wait(question, "awaiting_input"), feedback="account")
+    service.wait(left, "awaiting_input")
+    assert service.http.post(f"/v1/runs/{left}/cancel").status_code in (200, 202)
+    runs = [refund, question, left, straight, looked_up, failing]
+    for run_id in runs:
+        service.wait(run_id, "completed", "failed", "canceled")
+    return runs
+
+
+def test_the_sums_are_those_of_the_logs(service: Service, told: MetricLog) -> None:
+    runs = played(service)
+    told.wait(lambda line: line.get("run_id") in runs and "RunsEnded" in line, len(runs))
+    lines = told.lines(lambda line: line.get("run_id") in runs)
+    events = [event for run_id in runs for event in service.events(run_id)]
+    types = Counter(event["type"] for event in events)
+    ended = {kind: types[kind] for kind in TERMINAL}
+
+    assert ended == {"run.completed": 4, "run.failed": 1, "run.canceled": 1}
+    assert total(lines, metrics.RUNS_ACCEPTED) == len(runs)
+    assert total(lines, metrics.RUNS_STARTED) == types["run.started"]
+    assert total(lines, metrics.RUNS_ENDED) == sum(ended.values())
+    for kind, count in ended.items():
+        outcome = kind.removeprefix("run.")
+        assert total(lines, metrics.RUNS_ENDED, Outcome=outcome) == count
+    assert total(lines, metrics.RUNS_ENDED, Agent="support_triage") == len(runs)
+    assert total(lines, metrics.RUNS_FAILED) == 1
+    assert total(lines, metrics.RUNS_PAUSED) == types["run.paused"] == 3
+    answers = types["approval_request.resolved"] + types["agent.human_feedback.received"]
+    assert total(lines, metrics.ANSWERS, Outcome="received") == answers == 2
+    for outcome in ("completed", "failed"):
+        calls = types[f"agent.tool_call.{outcome}"]
+        assert total(lines, metrics.TOOL_CALLS, Outcome=outcome) == calls
+    assert total(lines, metrics.RUNS_RECOVERED) == types["run.recovered"]
+    for measure, key in (
+        (metrics.INPUT_TOKENS, "input_tokens"),
+        (metrics.OUTPUT_TOKENS, "output_tokens"),
+    ):
+        used = sum(event["data"].get("usage", {}).get(key, 0) for event in replies(events))
+        assert total(lines, measure) == used
+
+
+def replies(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in events if event["type"] == "agent.message.completed"]
+
+
+def test_every_time_is_told_once_for_what_took_it(service: Service, told: MetricLog) -> None:
+    run = service.create(CHARGED, background=True)["id"]
+    service.answer(service.wait(run, "awaiting_input"), is_approved=True)
+    service.wait(run, "completed")
+    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    lines = told.of_run(run)
+
+    def counted(*names: metrics.Measure) -> list[int]:
+        return [sum(measure.name in line for line in lines) for measure in names]
+
+    # Three replies; the second one's call waits for a person, so this step is not told as a whole.
+    assert counted(metrics.MODEL_DURATION, metrics.TOOL_DURATION, metrics.STEP_DURATION) == [
+        3,
+        2,
+        2,
+    ]
+    once = (
+        metrics.TIME_TO_FIRST_EVENT,
+        metrics.WAIT_DURATION,
+        metrics.ANSWER_TO_RESUME,
+        metrics.RUN_DURATION,
+    )
+    assert counted(*once) == [1, 1, 1, 1]
+    [whole] = [line["RunDuration"] for line in lines if "RunDuration" in line]
+    assert 0 < sum(line.get("StepDuration", 0) for line in lines) < whole
+    assert [line["step"] for line in lines if "StepDuration" in line] == [1, 3]
+
+
+def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
+    project: Service, told: MetricLog
+) -> None:
+    today = stamp()[:10]
+    run = project.create({"case": "two steps"}, background=True)["id"]
+    usage = project.wait(run, "completed")["usage"]
+    told.wait(lambda line: line.get("run_id") == run and "DailySpendShare" in line, 2)
+    lines = told.of_run(run)
+    assert total(lines, metrics.COST_USD) == pytest.approx(usage["cost_usd"], rel=1e-12)
+    assert total(lines, metrics.COST_USD, Agent="money") == total(lines, metrics.COST_USD)
+    assert total(lines, metrics.CACHED_INPUT_TOKENS) == usage["cached_input_tokens"]
+    first, second = (line for line in lines if "DailySpendShare" in line)
+    [step, _] = (line for line in lines if "CostUsd" in line)
+    if stamp()[:10] == today:
+        assert (first["spent_usd"], second["spent_usd"]) == (0, step["CostUsd"])
+        for line in (first, second):
+            # What the reply may cost at the most is held.
+            assert line["DailySpendShare"] > line["spent_usd"] / line["cap_usd"] * 100
+
+
+def test_streams_are_told_from_their_opening_to_their_close(
+    service: Service, told: MetricLog
+) -> None:
+    run = service.create({"ticket_subject": "Help"})["id"]
+    with service.http.stream("GET", f"/v1/runs/{run}/stream") as stream:
+        assert next(stream.iter_lines())
+    told.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line)
+    service.answer(service.run(run), feedback="account")
+    assert list(service.stream(run))
+    told.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line, 2)
+    lines = told.of_run(run)
+    assert total(lines, metrics.STREAMS_OPENED) == total(lines, metrics.STREAMS_CLOSED) == 2
+    assert total(lines, metrics.STREAMS_CLOSED, Outcome="disconnected") == 1
+    assert total(lines, metrics.STREAMS_CLOSED, Outcome="ended") == 1
+    assert total(lines, metrics.STREAMS_DISCONNECTED) == 1
+
+
+def test_a_request_leads_to_its_run(service: Service, told: MetricLog) -> None:
+    created = service.http.post("/v1/runs", json={"input": {"ticket_subject": "Hello"}})
+    asked = created.json()["data"]
+    answered = service.answer(asked, feedback="account")
+    service.wait(asked["id"], "completed")
+    told.wait(lambda line: line.get("run_id") == asked["id"] and "Answers" in line)
+    lines = {line["message"]: line for line in told.of_run(asked["id"])}
+    assert lines["run accepted"]["request_id"] == created.headers["X-Request-Id"]
+    assert lines["answer received"]["request_id"] == answered.headers["X-Request-Id"]
+    assert "request_id" not in lines["run started"]
+
+
+def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: MetricLog) -> None:
+    secret = f"ry_{new_id()}"
+    with_it = {"Authorization": f"Bearer {secret}"}
+    answer = Service(stack.base_url, secret)
+    response = answer.http.get("/v1/runs", headers=with_it)
+    answer.close()
+    assert response.status_code == 401
+    request_id = response.headers["X-Request-Id"]
+    told.wait(lambda line: line.get("request_id") == request_id)
+    [line] = told.lines(lambda line: line.get("request_id") == request_id)
+    assert (line["KeysRejected"], line["reason"], line["key_id"]) == (1, "unknown", "")
+    assert secret not in everything(stack)
+
+
+def test_every_sweep_says_how_many_runs_were_adrift(stack: LocalStack, told: MetricLog) -> None:
+    before = len(told.lines(lambda line: "RunsOrphaned" in line))
+    stack.sweep({})
+    told.wait(lambda line: "RunsOrphaned" in line, before + 1)
+
+
+def test_no_line_holds_what_a_run_is_about(
+    service: Service, stack: LocalStack, told: MetricLog
+) -> None:
+    run = service.create(CHARGED, background=True)["id"]
+    service.answer(service.wait(run, "awaiting_input"), is_approved=False, feedback="amaranthine")
+    output = service.wait(run, "completed")["output"]
+    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    logs = everything(stack)
+    for content in ("heliotrope", "amaranthine", output["suggested_reply"], stack.access_key):
+        assert content not in logs
+
+
+def everything(stack: LocalStack) -> str:
+    return "".join(file.read_text(errors="replace") for file in stack.logs.glob("*.log"))
+
+
+def test_metrics_are_told_as_they_are_declared(service: Service, told: MetricLog) -> None:
+    run = service.create({"ticket_subject": "Export is broken"})["id"]
+    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    for line in told.lines(lambda line: True):
+        [metrics] = line["_aws"]["CloudWatchMetrics"]
+        assert metrics["Namespace"] == "Runyard"
+        for metric in metrics["Metrics"]:
+            measure = MEASURES[metric["Name"]]
+            assert measure.unit == metric["Unit"]
+            by = [["Stage"], *(["Stage", name] for name in measure.by)]
+            assert metrics["Dimensions"] == by, measure
+            assert isinstance(line[measure.name], int | float)
+        keys = line.keys() - {"_aws", "Stage", "Agent", "Outcome", "level", "message", *MEASURES}
+        assert keys <= About.__annotations__.keys()

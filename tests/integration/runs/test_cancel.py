@@ -1,0 +1,154 @@
+"""A cancel at every point of a run: its end is written first, and nothing is begun after it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import dropwhile
+
+import pytest
+
+from runyard.cli.verify_stores import find_run_violations
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.domain.errors import InvalidRequestError
+from tests.crashes.api import ApiClient
+from tests.crashes.crash_harness import CrashHarness
+from tests.crashes.interruptions import Meanwhile
+from tests.crashes.scenario_run import ScenarioRun
+from tests.crashes.scenarios import Scenario, scenario
+from tests.fault_injection.faults import Crossing
+
+ENDED = ["run.cancel_requested", "run.canceled"]
+# What would begin something outside that nobody wants any more.
+WRITES = ("dynamodb.PutItem", "dynamodb.TransactWriteItems")
+BEGINS = ("model.", "http.", "lambda.", "python.")
+
+
+@pytest.fixture(scope="module")
+def door(crash_stack: LocalStack, world: CrashHarness) -> ApiClient:
+    """The Runs API."""
+    return ApiClient(crash_stack)
+
+
+def assert_canceled(journey: ScenarioRun) -> None:
+    run = journey.run
+    assert run is not None
+    assert run.status == "canceled"
+    assert journey.types[-2:] == ENDED
+    assert journey.open_requests() == []
+    assert not journey.holds(journey.scenario.agent)
+    assert find_run_violations(journey.world.stores, journey.run_id) == []
+    assert all(execution.status != "RUNNING" for execution in journey.executions)
+
+
+def test_a_run_that_is_created_and_not_started_is_canceled(
+    world: CrashHarness, door: ApiClient
+) -> None:
+    journey = ScenarioRun(world, scenario("charge"))
+    journey.start()
+    assert door.cancel(journey).status_code == 200
+    journey.settle()
+    assert journey.types == ENDED
+    assert "advance_run" not in journey.calls
+    assert_canceled(journey)
+
+
+def canceled_before(
+    world: CrashHarness, wanted: Scenario, verb: str, call: Crossing
+) -> ScenarioRun:
+    """A run that is canceled just before one of its calls is made."""
+    journey = ScenarioRun(world, wanted)
+    act = lambda: journey.cancel(concurrent=True)  # noqa: E731
+    journey.meanwhile = Meanwhile(verb, call.name, call.occurrence, act)
+    # Who answers a canceled run is told so.
+    with suppress(InvalidRequestError):
+        journey.go()
+    journey.settle()
+    return journey
+
+
+def begun_too_late(calls: Sequence[Crossing], call: Crossing) -> list[str]:
+    """What was begun behind the worker's first append after the cancel, which it loses.
+
+    A reply, or calls that are announced already, may be about to begin at that moment.
+    """
+    met = (call.name, call.occurrence)
+    rest = list(dropwhile(lambda one: (one.name, one.occurrence) != met, calls))
+    lost = dropwhile(lambda one: not one.name.startswith(WRITES), rest)
+    return [one.name for one in lost if one.name.startswith(BEGINS)]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["charge", "questions", "capped", "thread"])
+def test_a_cancel_before_any_call_ends_the_run_and_nothing_more_is_begun(
+    world: CrashHarness, name: str
+) -> None:
+    """In a model call, in a tool call, while it waits, while it resumes, at its very end."""
+    wanted = scenario(name)
+    undisturbed = ScenarioRun(world, wanted)
+    undisturbed.go()
+    met = 0
+    for verb in ("advance_run", "request_input", "submit_input"):
+        for call in undisturbed.calls.get(verb, ()):
+            journey = canceled_before(world, wanted, verb, call)
+            assert_canceled(journey)
+            assert begun_too_late(journey.calls[verb], call) == [], (verb, call.name)
+            met += 1
+    assert met >= 8
+
+
+def test_a_call_that_is_under_way_is_made_once_and_not_recorded(world: CrashHarness) -> None:
+    journey = ScenarioRun(world, scenario("canceled at work"))
+    before = world.till.charges.total()
+    journey.go()
+    assert world.till.charges.total() == before + 1
+    assert "agent.tool_call.completed" not in journey.types
+    assert_canceled(journey)
+
+
+def test_a_run_that_waits_is_canceled_and_its_questions_are_void(
+    world: CrashHarness, door: ApiClient
+) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
+    journey.start()
+    journey.settle()
+    assert door.cancel(journey).status_code == 200
+    journey.settle()
+    states = {request.state for request in world.stores.input_requests.of_run(journey.run_id)}
+    assert states == {"void"}
+    assert [execution.status for execution in journey.executions] == ["SUCCEEDED", "ABORTED"]
+    assert_canceled(journey)
+
+
+def test_a_second_cancel_changes_nothing(world: CrashHarness, door: ApiClient) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
+    journey.start()
+    journey.settle()
+    for _ in range(2):
+        answer = door.cancel(journey)
+        assert (answer.status_code, answer.json()) == (200, {"message": "canceled"})
+    journey.settle()
+    assert journey.types.count("run.canceled") == 1
+    assert_canceled(journey)
+
+
+def test_a_second_cancel_stops_an_execution_that_the_first_one_could_not(
+    world: CrashHarness, door: ApiClient
+) -> None:
+    journey = ScenarioRun(world, scenario("questions"))
+    journey.start()
+    journey.settle()
+    world.machine.refusals = 1
+    assert door.cancel(journey).status_code == 200
+    assert [execution.is_waiting for execution in journey.executions] == [False, True]
+    assert door.cancel(journey).status_code == 200
+    assert_canceled(journey)
+
+
+def test_a_run_that_has_ended_stays_as_it_is(world: CrashHarness, door: ApiClient) -> None:
+    journey = ScenarioRun(world, scenario("plain"))
+    journey.go()
+    length = len(journey.types)
+    answer = door.cancel(journey)
+    assert (answer.status_code, answer.json()) == (200, {"message": "canceled"})
+    assert journey.run is not None
+    assert journey.run.status == "completed"
+    assert len(journey.types) == length

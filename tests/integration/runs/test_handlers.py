@@ -1,0 +1,102 @@
+"""Each function's handler, invoked with the payloads in `events/` as Lambda would."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.stores import Stores
+from tests.support.run_factory import create_run
+
+FUNCTIONS = {
+    "api": "runyard-api-function",
+    "run_step": "runyard-run-step-function",
+    "request_input": "runyard-request-input-function",
+    "close_run": "runyard-close-run-function",
+    "sweep": "runyard-sweep-function",
+    "publish_events": "runyard-publish-events-function",
+    "deliver_webhook": "runyard-deliver-webhook-function",
+    "publish_agents": "runyard-publish-agents-function",  # In test_publish_agents.py.
+}
+UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
+
+
+def invoke(stack: LocalStack, payload: str, run_id: str = UNKNOWN) -> Any:
+    """The function's answer to `events/<payload>.json`, about another run if one is given."""
+    text = Path("events", f"{payload}.json").read_text(encoding="utf-8").replace(UNKNOWN, run_id)
+    function = FUNCTIONS[payload.partition("/")[0]]
+    answer = stack.client("lambda").invoke(FunctionName=function, Payload=text.encode())
+    return json.loads(answer["Payload"].read())
+
+
+def test_every_payload_is_used() -> None:
+    known = {path.relative_to("events").parts[0] for path in Path("events").glob("*/*.json")}
+    assert known == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("payload", "status"),
+    [
+        ("api/health", 200),
+        ("api/create_run", 202),
+        ("api/create_run_blank", 400),
+        ("api/get_unknown_run", 404),
+    ],
+)
+def test_the_api_answers_as_behind_api_gateway(
+    stack: LocalStack, payload: str, status: int
+) -> None:
+    answer = invoke(stack, payload)
+    assert answer["statusCode"] == status
+    assert answer["headers"]["x-request-id"]
+    assert answer["headers"]["content-type"] == "application/json"
+    assert json.loads(answer["body"])
+
+
+@pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait"])
+def test_a_run_that_does_not_exist_is_an_error_by_name(stack: LocalStack, payload: str) -> None:
+    assert invoke(stack, payload)["errorType"] == "NotFoundError"
+
+
+def test_a_run_that_was_deleted_is_closed_without_ado(stack: LocalStack) -> None:
+    """Its execution may have waited on; nobody is to be woken for it at night."""
+    assert invoke(stack, "close_run/caught") is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [("close_run/caught", "timed_out"), ("close_run/execution_aborted", "aborted")],
+)
+def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, code: str) -> None:
+    run = create_run(stores)
+    for _ in range(2):
+        assert invoke(stack, payload, run.id) is None
+    closed = stores.runs.get(run.id)
+    assert closed is not None
+    assert (closed.status, closed.error and closed.error["code"]) == ("failed", code)
+    assert stores.log.last(run.id) == (1, True)
+
+
+def test_a_wait_of_an_ended_run_is_ended(stack: LocalStack, stores: Stores) -> None:
+    """By the token, which no machine of this stack has given: that is no error either."""
+    run = create_run(stores)
+    invoke(stack, "close_run/caught", run.id)
+    assert invoke(stack, "request_input/wait", run.id) is None
+    assert stores.input_requests.of_run(run.id) == []
+
+
+def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stores: Stores) -> None:
+    run = create_run(stores)
+    counts = invoke(stack, "sweep/everything")
+    assert counts["restarted"] >= 1
+    taken_up = stores.runs.get(run.id)
+    assert taken_up is not None
+    assert next(iter(stores.log.events(run.id))).type == "run.recovered"
+
+
+@pytest.mark.parametrize("payload", ["publish_events/batch", "deliver_webhook/batch"])
+def test_what_is_there_no_more_is_done_with(stack: LocalStack, payload: str) -> None:
+    """Of a run that was deleted nobody is told; a delivery that is gone is not made."""
+    assert invoke(stack, payload) == {"batchItemFailures": []}

@@ -1,0 +1,198 @@
+"""Runs that outlive an execution: they go on in another one, and nobody who follows sees it."""
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from runyard.cli.verify_stores import find_run_violations
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_dev.template.template import read_template
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Route
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.runs.close_run import close_run
+from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.domain.clock import parse
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Run
+from tests.support.orchestrators import make_orchestrator
+from tests.support.scripted_agents import scripted_agent
+from tests.support.wait_until import wait_until
+
+# Waited, advanced, and the beginning and the end.
+ENTRIES_OF_AN_EXECUTION = 13
+STEPS = 1_000
+SECONDS_OF_A_WORKER = 1
+
+
+@pytest.fixture(scope="module")
+def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack whose workers have little time. Nobody sweeps it but the tests."""
+    run_step = read_template(Path("template.yaml")).functions["RunStepFunction"]
+    reserve = run_step.timeout_seconds - Route(model="scripted:x").timeout - SECONDS_OF_A_WORKER
+    with LocalStack.start(
+        data_dir=tmp_path_factory.mktemp("low"),
+        environment={"STEP_RESERVE_SECONDS": str(reserve)},
+        web=False,
+        sweep_seconds=None,
+    ) as running:
+        yield running
+
+
+class Bench:
+    """Runs of scripts that the tests write, through the real machine."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self.stack = stack
+        self.stores: Stores = stores_of(stack.environment)
+        self.client = stack.client("stepfunctions")
+        self.orchestrator = make_orchestrator(stack)
+
+    def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
+        """A run whose model gives these replies."""
+        wanted = NewRun(org_id="o", project_id="p", input={"x": 1})
+        agent = scripted_agent(turns, TOOLS, **{"steps": 10_000, **limits})
+        return start_run(self.stores, self.orchestrator, agent, wanted)
+
+    def answer(self, run: Run, feedback: str) -> None:
+        """Answer the run's only question, once it is asked."""
+        [request] = wait_until(lambda: self.stores.input_requests.open_of_run(run.id))
+        answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
+        submit_input(self.stores, self.orchestrator, run.id, answer, "somebody")
+
+    def ended(self, run: Run, seconds: float = 30) -> Run:
+        """The run's record once it has ended."""
+
+        def look() -> Run | None:
+            found = self.stores.runs.get(run.id)
+            return found if found and found.has_ended else None
+
+        found: Run = wait_until(look, seconds)
+        return found
+
+    def types(self, run: Run) -> list[str]:
+        """The log's types, without deltas."""
+        types = [event.type for event in self.stores.log.events(run.id)]
+        return [kind for kind in types if not kind.endswith(".delta")]
+
+    def executions(self, run: Run) -> dict[str, str]:
+        """The status of each execution that the run has had, by name."""
+        return {arn.rpartition(":")[2]: status for arn, status in self._executions(run).items()}
+
+    def history_entries(self, run: Run) -> int:
+        """The length of the longest history among the run's executions."""
+        pages = self.client.get_paginator("get_execution_history").paginate
+        return max(
+            sum(len(page["events"]) for page in pages(executionArn=arn))
+            for arn in self._executions(run)
+        )
+
+    def _executions(self, run: Run) -> dict[str, str]:
+        found = {}
+        for name in ("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN"):
+            pages = self.client.get_paginator("list_executions").paginate(
+                stateMachineArn=self.stack.environment[name]
+            )
+            for one in (one for page in pages for one in page["executions"]):
+                if one["name"].startswith(run.id):
+                    found[one["executionArn"]] = one["status"]
+        return found
+
+
+TOOLS = (
+    {"kind": "ask_human"},
+    {
+        "kind": "python",
+        "name": "show",
+        "description": "Shows.",
+        "function": "json:dumps",
+        "effect": "none",
+        "parameters": {"type": "object", "properties": {"obj": {}}},
+    },
+    {
+        "kind": "python",
+        "name": "pause",
+        "description": "Takes its time.",
+        "function": "tests.integration.runs.test_long_runs:pause",
+        "effect": "none",
+        "parameters": {"type": "object", "properties": {"secs": {"type": "number"}}},
+    },
+)
+
+
+def pause(secs: float) -> None:
+    """What takes so long."""
+    time.sleep(secs)
+
+
+@pytest.fixture
+def bench(low: LocalStack) -> Bench:
+    """Runs on the stack whose workers have little time."""
+    return Bench(low)
+
+
+QUESTION = {"call": [{"tool": "ask_human", "input": {"prompt": "And now?"}}]}
+
+
+def test_a_run_goes_on_in_another_execution_behind_each_question(bench: Bench) -> None:
+    questions = 10
+    run = bench.start([QUESTION] * questions + [{"say": "{{ results.ask_human.content }}"}])
+    for number in range(questions):
+        bench.answer(run, str(number))
+    done = bench.ended(run)
+    assert (done.status, done.output) == ("completed", {"content": str(questions - 1)})
+    assert done.execution == questions
+    names = [run.id, *(f"{run.id}-{number}" for number in range(1, questions + 1))]
+    wait_until(lambda: bench.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
+    assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
+    types = bench.types(run)
+    assert types.count("run.paused") == types.count("run.resumed") == questions
+    assert "run.recovered" not in types
+    assert find_run_violations(bench.stores, run.id) == []
+
+
+def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(bench: Bench) -> None:
+    step = {"call": [{"tool": "pause", "input": {"secs": 0.6 * SECONDS_OF_A_WORKER}}]}
+    run = bench.start([step] * 5 + [{"say": "Done."}])
+    done = bench.ended(run)
+    assert (done.status, done.usage.steps) == ("completed", 6)
+    assert done.execution >= 2
+    wait_until(lambda: set(bench.executions(run).values()) == {"SUCCEEDED"})
+    assert set(bench.types(run)) & {"run.recovered", "run.paused"} == set()
+    assert find_run_violations(bench.stores, run.id) == []
+
+
+def test_what_is_told_late_of_an_old_execution_ends_nothing(bench: Bench) -> None:
+    run = bench.start([QUESTION, {"say": "Done."}])
+    wait_until(lambda: bench.stores.input_requests.open_of_run(run.id))
+    for execution, has_ended in ((run.carried_by, False), (run.carried_by.following, True)):
+        close_run(bench.stores, execution, "ExecutionAborted")
+        found = bench.stores.runs.get(run.id)
+        assert found is not None
+        assert found.has_ended == has_ended
+    assert bench.types(run).count("run.failed") == 1
+
+
+@pytest.mark.timeout(300)
+def test_the_thousandth_step_takes_no_longer_than_the_tenth(bench: Bench) -> None:
+    """On a machine that others use too: the test would notice a step that grows with the log."""
+    step = {"say": "One more.", "call": [{"tool": "show", "input": {"obj": "x" * 50}}]}
+    run = bench.start([step] * (STEPS - 1) + [{"say": "Done."}])
+    done = bench.ended(run, seconds=250)
+    assert (done.status, done.usage.steps) == ("completed", STEPS)
+    assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
+    assert done.checkpoint > STEPS
+    replies = [
+        parse(event.timestamp)
+        for event in bench.stores.log.events(run.id)
+        if event.type == "agent.message.completed"
+    ]
+    seconds = [(after - before).total_seconds() for before, after in pairwise(replies)]
+    assert median(seconds[-50:]) < 3 * median(seconds[:50])
+    assert find_run_violations(bench.stores, run.id) == []

@@ -1,0 +1,203 @@
+"""Histories that are not read from the beginning, and are what the whole log says all the same."""
+
+import gzip
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters import history_cache
+from runyard_service.adapters.dynamodb.event_log import EventLog
+from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.s3.checkpoints import Checkpoints
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.events import NewEvent
+from runyard_service.domain.history import History
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
+from tests.support.run_factory import create_run
+
+
+@pytest.fixture
+def run(stores: Stores) -> Run:
+    """A run with a log of four replies, each with two deltas and a call."""
+    run = create_run(stores)
+    journal = Journal.open(stores, run.id)
+    journal.start()
+    for iteration in range(1, 5):
+        journal.append(step(iteration))
+    return run
+
+
+def step(iteration: int) -> list[NewEvent]:
+    """The events of one step."""
+    call = {"id": new_id(), "name": "look", "input": {"at": "größe"}}
+    delta = {"object": "agent.response", "delta": "x", "iteration": iteration}
+    reply = {"content": "xx", "iteration": iteration, "tool_calls": [call]}
+    made = {"id": call["id"], "input": call["input"], "iteration": iteration}
+    return [
+        *[NewEvent(type="agent.response.delta", data=delta)] * 2,
+        NewEvent(type="agent.message.completed", data=reply),
+        NewEvent(type="agent.tool_call.started", data=made),
+        NewEvent(type="agent.tool_call.completed", data={**made, "result": "seen\n"}),
+    ]
+
+
+@pytest.fixture
+def kept(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same with a checkpoint of all that, and one more step behind it."""
+    monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 10)
+    journal = Journal.open(stores, run.id)
+    run = stores.histories.checkpoint(run, journal.history)
+    journal.append(step(5))
+    assert run.checkpoint == 21
+    found = stores.runs.get(run.id)
+    assert found is not None
+    assert found.checkpoint == 21
+    return found
+
+
+@pytest.fixture
+def read_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Behind which events the log was read, to its end."""
+    places: list[int] = []
+    events = EventLog.events
+
+    def noted(self: EventLog, run_id: str, after: int = 0) -> Any:
+        places.append(after)
+        return events(self, run_id, after)
+
+    monkeypatch.setattr(EventLog, "events", noted)
+    return places
+
+
+def cold(stack: LocalStack) -> Stores:
+    """The stores of a process that has seen nothing yet."""
+    return stores_of(stack.environment)
+
+
+def told(history: History) -> dict[str, Any]:
+    """All that a history holds."""
+    return {name: repr(value) for name, value in vars(history).items()}
+
+
+def whole(stores: Stores, run: Run) -> dict[str, Any]:
+    """What the log says from its beginning."""
+    return told(History.of(stores.log.events(run.id)))
+
+
+def test_a_new_process_reads_the_checkpoint_and_what_came_after(
+    stack: LocalStack, stores: Stores, kept: Run, read_from: list[int]
+) -> None:
+    journal = Journal.open(cold(stack), kept.id)
+    assert read_from == [21]
+    assert told(journal.history) == whole(stores, kept)
+
+
+def test_a_process_reads_only_what_came_after_its_last_turn(
+    stack: LocalStack, stores: Stores, run: Run, read_from: list[int]
+) -> None:
+    warm = cold(stack)
+    Journal.open(warm, run.id).close()
+    # Meanwhile another process is at work on the run.
+    Journal.open(stores, run.id).append(step(5))
+    read_from.clear()
+    journal = Journal.open(warm, run.id)
+    assert read_from == [21]
+    assert told(journal.history) == whole(stores, run)
+
+
+def test_two_workers_of_one_process_do_not_share_a_history(stores: Stores, run: Run) -> None:
+    Journal.open(stores, run.id).close()
+    first, second = Journal.open(stores, run.id), Journal.open(stores, run.id)
+    first.append(step(5))
+    assert second.history.last == 21
+    second.catch_up()
+    assert told(first.history) == told(second.history) == whole(stores, run)
+
+
+def test_what_a_process_remembers_is_bounded(
+    stack: LocalStack, run: Run, monkeypatch: pytest.MonkeyPatch, read_from: list[int]
+) -> None:
+    warm = cold(stack)
+    journal = Journal.open(warm, run.id)
+    monkeypatch.setattr(history_cache, "MAX_CHARACTERS", journal.history.size_chars * 2 + 1)
+    for name in (run.id, "second", "third"):
+        warm.histories.give_back(name, journal.history)
+    read_from.clear()
+    Journal.open(warm, run.id)
+    assert read_from == [0]
+    monkeypatch.setattr(history_cache, "MAX_CHARACTERS", 10)
+    journal.close()
+    Journal.open(warm, run.id)
+    assert read_from == [0, 0]
+
+
+def corrupt(change: Callable[[bytes], bytes]) -> Callable[[Stores, Any, str, Run], None]:
+    def put(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
+        key = {"Bucket": bucket, "Key": f"checkpoints/{run.id}"}
+        body = s3.get_object(**key)["Body"].read()
+        s3.put_object(**key, Body=change(body))
+
+    return put
+
+
+def remove(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
+    s3.delete_object(Bucket=bucket, Key=f"checkpoints/{run.id}")
+
+
+def run_ahead(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
+    """As after the events table was restored from a backup, and the run has gone another way."""
+    journal = Journal.open(stores, run.id)
+    ahead = journal.history
+    [last] = journal.stores.log.append(new_id(), ahead.last, [step(1)[-1]])
+    assert Checkpoints(Bucket(bucket, lambda: s3)).keep(run.id, [*ahead.durable_events, last])
+
+
+def other_form(body: bytes) -> bytes:
+    return gzip.compress(gzip.decompress(body).replace(b'"form": 1', b'"form": 2'))
+
+
+def without_its_beginning(body: bytes) -> bytes:
+    head, _, *rest = gzip.decompress(body).split(b"\n")
+    return gzip.compress(b"\n".join([head, *rest]))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        remove,
+        run_ahead,
+        corrupt(lambda _: b"no archive"),
+        corrupt(lambda _: b""),
+        corrupt(lambda body: body[: len(body) // 2]),
+        corrupt(lambda _: gzip.compress(b"no lines of ours")),
+        corrupt(other_form),
+        corrupt(without_its_beginning),
+    ],
+    ids=["missing", "ahead", "garbage", "empty", "torn", "foreign", "other form", "lost beginning"],
+)
+def test_a_checkpoint_that_is_of_no_use_costs_a_reading_of_the_log_and_nothing_else(
+    stack: LocalStack,
+    stores: Stores,
+    kept: Run,
+    read_from: list[int],
+    harm: Callable[[Stores, Any, str, Run], None],
+) -> None:
+    harm(stores, stack.client("s3"), stack.environment["BUCKET"], kept)
+    read_from.clear()
+    journal = Journal.open(cold(stack), kept.id)
+    assert read_from == [0]
+    assert told(journal.history) == whole(stores, kept)
+
+
+def test_no_checkpoint_is_offered_in_the_middle_of_a_reply(
+    stores: Stores, kept: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 1)
+    journal = Journal.open(stores, kept.id)
+    journal.append(step(6)[:1])
+    assert stores.histories.checkpoint(kept, journal.history).checkpoint == 21

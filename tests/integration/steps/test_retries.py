@@ -1,0 +1,288 @@
+"""Failures that may pass: what is tried again inside a step, how often, and what is told."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.step_functions import Orchestrator
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.circuit_breaker_model import GuardedModel
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.runs.close_run import close_run
+from runyard_service.application.steps import retries
+from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.application.steps.run_context import WorkerDeps
+from runyard_service.domain.errors import ModelUnavailableError
+from runyard_service.domain.events import Event
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Run
+from runyard_service.event_loops import run_async
+from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, Circuits
+from tests.support.run_factory import create_run
+from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
+
+
+class Tool:
+    """A tool server that answers as the test says, the last answer for ever; 0: it hangs up."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, dict[str, str]]] = [(200, {})]
+        self.keys: list[str] = []
+
+    def __call__(self, request: Received, exchange: Exchange) -> None:
+        """Take the call."""
+        self.keys.append(request.headers.get("idempotency-key", ""))
+        status, headers = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status:
+            exchange.send_json(status, {"status": status}, headers)
+        else:
+            exchange.cut()
+
+
+class NoMachine(Orchestrator):
+    """The test itself does what the state machine would do."""
+
+    def __init__(self) -> None:
+        """Nothing to be called."""
+
+    def resume(self, token: str) -> None:
+        """The test advances the run."""
+
+
+class Bench:
+    """Runs that call one tool, or whose model is a provider's."""
+
+    def __init__(self, stores: Stores, tool: Tool, server: LoopbackServer) -> None:
+        self.stores = stores
+        self.tool = tool
+        self.circuits = Circuits()
+        self.worker = WorkerDeps(
+            stores=stores,
+            model_for=lambda used: GuardedModel(
+                model_for(used.route, used.script, "key"), self.circuits.of(used.route.model)
+            ),
+            tools=ToolEnvironment({"API": server.url}, (server.host_and_port,), self.circuits),
+            flush_seconds=0,
+            reserve_seconds=1,
+        )
+
+    def begin(self, *, effect: str = "none", route: Route | None = None) -> Run:
+        """A run of an agent with a tool of this effect."""
+        tool = {
+            "kind": "http",
+            "name": "call",
+            "description": "Calls.",
+            "method": "POST",
+            "url": "${API}/x",
+            "effect": effect,
+            "timeout": 5,
+        }
+        turns = [{"call": [{"tool": "call", "input": {}}]}, {"say": "{{ results.call.content }}"}]
+        return create_run(self.stores, scripted_agent(turns, [tool], route=route))
+
+    def advance(self, run: Run, seconds: float = 700) -> list[Event]:
+        """One invocation of run_step; gives the log without deltas."""
+        run_async(advance_run(self.worker, run.carried_by, seconds))
+        return self.events(run)
+
+    def events(self, run: Run) -> list[Event]:
+        """The log without deltas."""
+        events = self.stores.log.events(run.id)
+        return [event for event in events if not event.type.endswith(".delta")]
+
+
+@pytest.fixture
+def bench(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A bench that wastes no time on delays that nobody asked for."""
+    monkeypatch.setattr(retries, "_FIRST_DELAY_SECONDS", 0.01)
+    tool = Tool()
+    with LoopbackServer(tool) as server:
+        yield Bench(stores, tool, server)
+
+
+def outcome(events: list[Event]) -> dict[str, Any]:
+    """What became of the one call; it began once, whatever the number of attempts."""
+    types = [event.type for event in events]
+    assert types.count("agent.tool_call.started") == 1
+    [end] = [e for e in events if e.type in ("agent.tool_call.completed", "agent.tool_call.failed")]
+    return dict(end.data)
+
+
+@pytest.mark.parametrize("effect", ["none", "idempotent"])
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_call_that_may_be_repeated_is_when_the_failure_may_pass(
+    bench: Bench, effect: str, status: int
+) -> None:
+    bench.tool.answers = [(status, {}), (status, {}), (200, {})]
+    events = bench.advance(bench.begin(effect=effect))
+    assert json.loads(outcome(events)["result"]) == {"status": 200}
+    assert len(bench.tool.keys) == 3
+    assert len(set(bench.tool.keys)) == 1
+
+
+@pytest.mark.parametrize(
+    ("effect", "status", "calls"),
+    [("unsafe", 503, 1), ("unsafe", 429, 1), ("none", 500, 1), ("none", 404, 1), ("none", 503, 3)],
+)
+def test_the_model_is_told_of_what_does_not_pass_or_may_not_be_repeated(
+    bench: Bench, effect: str, status: int, calls: int
+) -> None:
+    bench.tool.answers = [(status, {})]
+    events = bench.advance(bench.begin(effect=effect))
+    assert outcome(events)["error"]["code"] == f"http_{status}"
+    assert len(bench.tool.keys) == calls
+    assert events[-1].type == "run.completed"
+
+
+@pytest.mark.parametrize("status", [0, 502, 504])
+@pytest.mark.parametrize(("said", "calls"), [("repeat", 2), ("skip", 1), ("fail", 1)])
+def test_a_person_decides_about_an_unsafe_call_that_nobody_heard_the_end_of(
+    bench: Bench, status: int, said: str, calls: int
+) -> None:
+    bench.tool.answers = [(status, {}), (200, {})]
+    run = bench.begin(effect="unsafe")
+    assert bench.advance(run)[-1].type == "agent.tool_call.started"
+    assert ask(bench.stores, run.carried_by)
+    [request] = bench.stores.input_requests.open_of_run(run.id)
+    assert request.params["choices"] == ["repeat", "skip", "fail"]
+    answer = Answer(type=request.type, request_id=request.id, feedback=said)
+    submit_input(bench.stores, NoMachine(), run.id, answer, "somebody")
+    events = bench.advance(run)
+    assert len(bench.tool.keys) == calls
+    assert events[-1].type == ("run.failed" if said == "fail" else "run.completed")
+    if said == "repeat":
+        assert json.loads(outcome(events)["result"]) == {"status": 200}
+    elif said == "skip":
+        assert outcome(events)["error"]["code"] == "skipped"
+
+
+def test_a_call_that_was_never_sent_is_not_in_doubt(bench: Bench) -> None:
+    with LoopbackServer(Tool()) as server:
+        dead = ToolEnvironment({"API": server.url}, (server.host_and_port,))
+    bench.worker = scripted_worker(bench.stores, dead)
+    assert outcome(bench.advance(bench.begin(effect="unsafe")))["error"]["code"] == "unreachable"
+
+
+def test_a_tool_that_asks_for_time_gets_it(bench: Bench) -> None:
+    bench.tool.answers = [(429, {"retry-after": "1"}), (200, {})]
+    begun = time.monotonic()
+    assert "result" in outcome(bench.advance(bench.begin()))
+    assert time.monotonic() - begun >= 1
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("3600", 700), ("Wed, 21 Oct 2099 07:28:00 GMT", 700), ("4", 10)]
+)
+def test_a_tool_that_asks_for_more_time_than_the_step_has_is_not_waited_for(
+    bench: Bench, retry_after: str, seconds: float
+) -> None:
+    """The step has 10 seconds, of which a call may take 5 and its record 1."""
+    bench.worker = WorkerDeps(
+        bench.stores, bench.worker.model_for, bench.worker.tools, reserve_seconds=1
+    )
+    bench.tool.answers = [(429, {"retry-after": retry_after}), (200, {})]
+    run = bench.begin(route=Route(model="scripted:scripted", timeout=1))
+    assert outcome(bench.advance(run, seconds))["error"]["code"] == "http_429"
+    assert len(bench.tool.keys) == 1
+
+
+def test_a_dead_host_is_not_called_by_every_run(bench: Bench) -> None:
+    bench.tool.answers = [(0, {})]
+    bench.advance(bench.begin())
+    bench.advance(bench.begin())
+    calls = len(bench.tool.keys)
+    assert FAILURES_IN_A_ROW <= calls <= FAILURES_IN_A_ROW + 1
+    error = outcome(bench.advance(bench.begin(effect="unsafe")))["error"]
+    assert error["code"] == "unavailable"
+    assert error["message"].startswith("Not tried, after")
+    assert "unreachable" in error["message"]
+    assert len(bench.tool.keys) == calls
+
+
+def test_a_host_that_answers_is_not_dead_whatever_it_answers(bench: Bench) -> None:
+    bench.tool.answers = [(503, {})]
+    for _ in range(FAILURES_IN_A_ROW):
+        bench.advance(bench.begin(effect="unsafe"))
+    bench.tool.answers = [(200, {})]
+    assert "result" in outcome(bench.advance(bench.begin(effect="unsafe")))
+
+
+def test_a_provider_that_asks_for_time_gets_it(bench: Bench) -> None:
+    with OpenAIServer(
+        ChatFailure(429, retry_after="1"), ChatReply(["Here."], finish_reason="stop")
+    ) as server:
+        run = bench.begin(route=Route(model="openai:gpt", base_url=server.base_url))
+        begun = time.monotonic()
+        events = bench.advance(run)
+    assert time.monotonic() - begun >= 1
+    assert events[-1].data["output"] == {"content": "Here."}
+
+
+def test_a_run_whose_provider_stays_dead_says_what_happened_and_when(bench: Bench) -> None:
+    with OpenAIServer(answer=lambda _: ChatFailure(503)) as server:
+        route = Route(model="openai:gpt", base_url=server.base_url)
+        run, other = bench.begin(route=route), bench.begin(route=route)
+        with pytest.raises(ModelUnavailableError, match="Tried last at 2"):
+            bench.advance(run)
+        with pytest.raises(ModelUnavailableError):
+            bench.advance(other)
+        asked = len(server.received)
+        with pytest.raises(ModelUnavailableError, match="Not tried, after") as caught:
+            bench.advance(run)
+        assert len(server.received) == asked == FAILURES_IN_A_ROW
+    # The machine's retries are used up, and Step Functions tells what Lambda has told.
+    cause = {"errorMessage": str(caught.value), "errorType": "ModelUnavailableError"}
+    close_run(bench.stores, run.carried_by, "ModelUnavailableError", cause=json.dumps(cause))
+    error = bench.events(run)[-1].data["error"]
+    assert error["code"] == "model_unavailable"
+    assert "The provider" in error["message"]
+    assert "HTTP 503" in error["message"]
+    assert "Tried last at 2" in error["message"]
+
+
+@pytest.mark.parametrize("cause", ["", "no JSON", "[]", '{"errorMessage": 1}', "null"])
+def test_a_cause_that_says_nothing_leaves_words_of_ours(bench: Bench, cause: str) -> None:
+    run = bench.begin()
+    close_run(bench.stores, run.carried_by, "ModelUnavailableError", cause=cause)
+    assert bench.events(run)[-1].data["error"] == {
+        "code": "model_unavailable",
+        "message": "The model could not be reached.",
+    }
+
+
+def test_the_words_of_other_errors_are_not_passed_on(bench: Bench) -> None:
+    run = bench.begin()
+    close_run(
+        bench.stores, run.carried_by, "KeyError", cause='{"errorMessage": "a customer\'s name"}'
+    )
+    assert bench.events(run)[-1].data["error"]["message"] == "The run could not be carried on."
+
+
+def test_the_machine_hands_on_what_a_function_said(stack: LocalStack) -> None:
+    """Read from the history: an execution of an unknown run fails at its first step."""
+    client, machine = stack.client("stepfunctions"), stack.environment["RUN_STATE_MACHINE_ARN"]
+    run_id = new_id()
+    arn = client.start_execution(
+        stateMachineArn=machine, name=run_id, input=json.dumps({"run_id": run_id})
+    )["executionArn"]
+    failed = []
+    for _ in range(400):
+        events = client.get_execution_history(executionArn=arn)["events"]
+        failed = [event for event in events if event["type"] == "TaskFailed"]
+        if failed:
+            break
+        time.sleep(0.02)
+    client.stop_execution(executionArn=arn)
+    details = failed[0]["taskFailedEventDetails"]
+    assert details["error"] == "NotFoundError"
+    assert "errorMessage" in json.loads(details["cause"])

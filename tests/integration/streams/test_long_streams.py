@@ -1,0 +1,181 @@
+"""Long logs and slow readers: a stream takes some pages of memory, whatever its log or its client.
+
+The door is a process of its own, so that the kernel says how much memory it has needed.
+"""
+
+import logging
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.processes.process import Part
+from runyard_dev.stack_plan import web_command
+from runyard_service.adapters.stores import Stores
+from runyard_service.domain.events import NewEvent
+from tests.support.app_server import make_services, running_app
+from tests.support.service import Service
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
+
+MB = 1024 * 1024
+EVENTS = 100_000
+# What a page is in its several forms: items, lines, frames, and the allocator's own room for them.
+# The whole log is 35 MB as it is sent, and more as objects.
+PAGE_BYTES = 12 * MB
+SLOW_READERS = 8
+SLOW_FROM = 60_000
+
+
+@dataclass(frozen=True)
+class Door:
+    """A web server of the stack's, and its process."""
+
+    url: str
+    pid: int
+
+    def peak(self) -> int:
+        """The most memory that it has held since `forget`, in bytes."""
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        assert found
+        return int(found[1]) * 1024
+
+    def forget(self) -> int:
+        """Begin to measure anew; gives what it holds now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        return self.peak()
+
+
+@pytest.fixture(scope="module")
+def door(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """Warm: it has replayed a part of a long log before."""
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("door") / "log"
+    part = Part("door", "", web_command(port), port, log, stack.environment, "/v1/health")
+    part.spawn()
+    try:
+        part.wait_ready(threading.Event())
+        assert part.process
+        yield Door(f"http://{HOST}:{port}", part.process.pid)
+    finally:
+        part.stop()
+
+
+@pytest.fixture(scope="module")
+def long_run(service: Service, stores: Stores, door: Door) -> str:
+    """A run of more than 100,000 events that has ended; the door is warm."""
+    run_id = str(service.create({"ticket_subject": "Help!"})["id"])
+    last = len(service.events(run_id))
+    delta = NewEvent(
+        type="agent.response.delta", data={"delta": "some ten words of a long story " * 5}
+    )
+    for _ in range(EVENTS // 1000):
+        last = stores.log.append(run_id, last, [delta] * 1000)[-1].sequence
+    assert service.http.post(f"/v1/runs/{run_id}/cancel").status_code == 200
+    replay(door.url, service, run_id, after=EVENTS - 5000)
+    return run_id
+
+
+def replay(base_url: str, service: Service, run_id: str, after: int = 0) -> tuple[list[int], int]:
+    """The ids of a stream that is read as fast as it comes, and its bytes."""
+    ids, size, rest = [], 0, b""
+    url = f"{base_url}/v1/runs/{run_id}/stream?after_sequence={after}"
+    with httpx.stream("GET", url, headers=service.http.headers, timeout=60) as answer:
+        assert answer.status_code == 200
+        for piece in answer.iter_raw():
+            size += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            ids += [int(line[4:]) for line in lines if line.startswith(b"id: ")]
+    return ids, size
+
+
+def test_a_long_log_is_replayed_in_a_page_of_memory(
+    door: Door, service: Service, stores: Stores, long_run: str
+) -> None:
+    last, has_ended = stores.log.last(long_run)
+    assert has_ended
+    before = door.forget()
+    ids, size = replay(door.url, service, long_run)
+    assert ids == list(range(1, last + 1))
+    assert size > 2.5 * PAGE_BYTES
+    assert door.peak() - before < PAGE_BYTES
+
+
+class SlowReader:
+    """A client that reads the head of an answer and then leaves everything where it is."""
+
+    def __init__(self, base_url: str, service: Service, run_id: str) -> None:
+        url = httpx.URL(base_url)
+        self.socket = socket.socket()
+        # What the kernel would take in for a reader does not count.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.settimeout(60)
+        self.socket.connect((url.host, url.port))
+        key = service.http.headers["authorization"]
+        path = f"/v1/runs/{run_id}/stream?after_sequence={SLOW_FROM}"
+        request = f"GET {path} HTTP/1.0\r\nHost: door\r\nAuthorization: {key}\r\n\r\n"
+        self.socket.sendall(request.encode())
+        self.seen = b""
+        while b"id: " not in self.seen:
+            self.seen += self.socket.recv(256)
+
+    def rest(self) -> list[int]:
+        """The ids that it sees when it reads on, to the end."""
+        pieces = [self.seen]
+        while piece := self.socket.recv(256 * 1024):
+            pieces.append(piece)
+        return [int(found) for found in re.findall(rb"^id: (\d+)$", b"".join(pieces), re.MULTILINE)]
+
+
+def test_slow_readers_hold_nobody_up_and_miss_nothing(
+    door: Door, service: Service, stores: Stores, long_run: str
+) -> None:
+    last, _ = stores.log.last(long_run)
+    before = door.forget()
+    with ExitStack() as open_sockets:
+        readers = [SlowReader(door.url, service, long_run) for _ in range(SLOW_READERS)]
+        for reader in readers:
+            open_sockets.enter_context(reader.socket)
+        # While they stand still, somebody else reads all that they do not.
+        ids, size = replay(door.url, service, long_run, after=SLOW_FROM)
+        assert ids == list(range(SLOW_FROM + 1, last + 1))
+        body = {"input": {"ticket_subject": "Export is broken"}, "stream": True}
+        url, headers = f"{door.url}/v1/runs", service.http.headers
+        assert "run.completed" in httpx.post(url, json=body, headers=headers, timeout=60).text
+        held = door.peak() - before
+        # Without back-pressure each would have its whole rest in the server's memory.
+        assert held < SLOW_READERS * size / 2
+        for reader in readers[:2]:
+            assert reader.rest() == list(range(SLOW_FROM + 1, last + 1))
+
+
+def test_a_reader_that_takes_nothing_is_cut_off_at_its_age(
+    stack: LocalStack, service: Service, long_run: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = make_services(stack, stream_max_seconds=0.5)
+    with (
+        caplog.at_level(logging.INFO, logger="runyard_service.api.sse"),
+        running_app(services) as url,
+    ):
+        reader = SlowReader(url, service, long_run)
+        with reader.socket:
+            until = time.monotonic() + 60
+            while "stream closed: client stopped reading" not in caplog.messages:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            seen = reader.rest()
+    # What was on its way came, and no more; it may come back for the rest.
+    assert seen == list(range(SLOW_FROM + 1, SLOW_FROM + 1 + len(seen)))
+    assert 0 < len(seen) < EVENTS - SLOW_FROM

@@ -1,0 +1,359 @@
+"""Threads under load and in trouble: order, one run at a time, ends that meet messages."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from runyard.cli.verify_stores import find_run_violations
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.stores import Stores
+from runyard_service.application.runs.journal import Journal
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.errors import ThreadBusyError
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
+from runyard_service.domain.threads import Thread
+from runyard_service.settings import Settings
+from tests.support.app_server import app_with, make_services
+from tests.support.threads_service import BASE_PATH, ThreadsService, assert_refused
+
+POSTERS, TURNS = 10, 50
+
+
+@pytest.fixture
+def threads(stack: LocalStack) -> Iterator[ThreadsService]:
+    """The Threads API of the local stack."""
+    with ThreadsService(stack.base_url, stack.access_key) as running:
+        yield running
+
+
+def new_thread(stores: Stores) -> Thread:
+    at = stamp()
+    thread = Thread(id=new_id(), project_id=PROJECT_ID, org_id=ORG_ID, created_at=at, updated_at=at)
+    stores.threads.create(thread)
+    return thread
+
+
+def run_in(stores: Stores, thread: Thread) -> Run:
+    """A run that is recorded in the thread and carried by nobody."""
+    found = stores.threads.get(thread.id)
+    assert found is not None
+    run = Run(
+        id=new_id(),
+        project_id=thread.project_id,
+        org_id=thread.org_id,
+        app_id=new_id(),
+        agent="talker@1",
+        definition_digest="none",
+        input={},
+        thread_id=thread.id,
+        thread_messages=found.messages,
+        started_at=stamp(),
+    )
+    stores.runs.create(run, stores.threads.begin_changes(found, run))
+    return run
+
+
+@pytest.mark.timeout(300)
+def test_fifty_turns_of_ten_posters_keep_their_order(
+    threads: ThreadsService, stores: Stores
+) -> None:
+    thread_id = threads.thread()
+
+    def post(poster: int) -> list[str]:
+        run_ids = []
+        for turn in range(TURNS // POSTERS):
+            threads.say(thread_id, f"poster {poster} turn {turn}")
+            while True:
+                response = threads.http.post(
+                    f"/threads/{thread_id}/runs", json={"persona_id": "talker"}
+                )
+                if response.status_code == 201:
+                    break
+                assert_refused(response, 409, "runs.thread_busy")
+            run_ids.append(response.json()["run_id"])
+            threads.wait(run_ids[-1], "completed")
+        return run_ids
+
+    with ThreadPoolExecutor(POSTERS) as pool:
+        run_ids = [run_id for done in pool.map(post, range(POSTERS)) for run_id in done]
+    assert len(set(run_ids)) == TURNS
+
+    messages = threads.get(f"/threads/{thread_id}/messages")
+    assert len(messages) == 2 * TURNS
+    assert [one["created_at"] for one in messages] == sorted(one["created_at"] for one in messages)
+    for poster in range(POSTERS):
+        mine = [one["content"] for one in messages if f"poster {poster} " in one["content"]]
+        mine = [content for content in mine if content.startswith("poster")]
+        assert mine == [f"poster {poster} turn {turn}" for turn in range(TURNS // POSTERS)]
+    assert_each_answer_fits(messages)
+
+    # Newest first; each began after the one before it had ended.
+    listed = [row["run_id"] for row in threads.get(f"/threads/{thread_id}/runs", limit=200)]
+    assert sorted(listed) == sorted(run_ids)
+    runs = [stores.runs.get(run_id) for run_id in listed[::-1]]
+    for earlier, later in pairwise(runs):
+        assert earlier is not None
+        assert later is not None
+        assert earlier.ended_at is not None
+        assert earlier.ended_at <= later.started_at
+        assert earlier.thread_messages < later.thread_messages
+    assert [find_run_violations(stores, run_id) for run_id in run_ids] == [[]] * TURNS
+
+
+def assert_each_answer_fits(messages: list[dict[str, Any]]) -> None:
+    """The talker says how many messages it saw, and what the newest of them was."""
+    for answer in messages:
+        if answer["role"] == "assistant":
+            count, _, heard = answer["content"].partition(": ")
+            users = [one for one in messages[: int(count)] if one["role"] == "user"]
+            assert heard == users[-1]["content"]
+
+
+def test_no_message_keeps_a_run_from_its_end(threads: ThreadsService, stores: Stores) -> None:
+    thread_id = threads.thread("Hello")
+    run_ids = []
+
+    def flood(number: int) -> None:
+        threads.say(thread_id, f"flood {number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            run_ids.append(threads.start(thread_id))
+            list(pool.map(flood, range(20)))
+            threads.wait(run_ids[-1], "completed")
+    thread = stores.threads.get(thread_id)
+    assert thread is not None
+    kept = list(stores.messages.read(thread_id, 0, thread.messages))
+    assert [message.sequence for message in kept] == list(range(1, len(kept) + 1))
+    assert len(kept) == 1 + 5 * 20 + 5
+    assert [one.run_id for one in kept if one.role == "assistant"] == run_ids
+    recovered = [
+        event
+        for run_id in run_ids
+        for event in threads.events(run_id)
+        if "recovered" in event["type"]
+    ]
+    assert recovered == []
+
+
+def test_of_many_creates_at_once_one_run_is_started(threads: ThreadsService) -> None:
+    thread_id = threads.thread("slowly")
+
+    def start(_: int) -> int:
+        path = f"/threads/{thread_id}/runs"
+        return threads.http.post(path, json={"persona_id": "talker"}).status_code
+
+    with ThreadPoolExecutor(10) as pool:
+        statuses = list(pool.map(start, range(10)))
+    assert sorted(statuses) == [201] + [409] * 9
+    (row,) = threads.get(f"/threads/{thread_id}/runs")
+    threads.http.post(f"/runs/{row['run_id']}:cancel")
+
+
+def test_a_deletion_that_was_interrupted_is_taken_up(stack: LocalStack, stores: Stores) -> None:
+    thread = new_thread(stores)
+    for content in ("a", "b", large := "x" * 150_000):
+        stores.messages.add(thread.id, "user", content)
+    assert next(stores.messages.read(thread.id, 2, 3)).content == large
+    prefix = f"threads/{thread.id}/"
+    bucket = {"Bucket": Settings.from_environment(stack.environment).bucket, "Prefix": prefix}
+    assert stack.client("s3").list_objects_v2(**bucket)["KeyCount"] == 1
+    stores.threads._mark_deleted(thread.id)  # ... and no further: the process was lost.
+    assert stores.threads.get(thread.id) is None
+    assert thread.id not in [one.id for one in stores.threads.newest([PROJECT_ID], None, 50)]
+    assert stores.threads.delete(thread.id) is not None
+    assert stores.threads.delete(thread.id) is None
+    assert list(stores.messages.read(thread.id, 0, 3)) == []
+    assert stack.client("s3").list_objects_v2(**bucket)["KeyCount"] == 0
+
+
+def test_a_deletion_that_was_interrupted_is_taken_up_over_http(
+    threads: ThreadsService, stores: Stores, key_of: Callable[..., str]
+) -> None:
+    thread_id = threads.thread("Hello")
+    stores.threads._mark_deleted(thread_id)
+    path = f"/threads/{thread_id}"
+    assert_refused(threads.http.get(path), 404, "threads.not_found")
+    assert_refused(threads.http.post(f"{path}/runs", json={}), 404, "threads.not_found")
+    with ThreadsService(threads.base_url, key_of("elsewhere")) as stranger:
+        assert_refused(stranger.http.delete(path), 404, "threads.not_found")
+    assert list(stores.messages.read(thread_id, 0, 1))
+    assert threads.http.delete(path).status_code == 204
+    assert list(stores.messages.read(thread_id, 0, 1)) == []
+    assert_refused(threads.http.delete(path), 404, "threads.not_found")
+
+
+def test_a_large_answer_goes_to_s3_once_however_often_its_end_is_tried(
+    stack: LocalStack, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = new_thread(stores)
+    stores.messages.add(thread.id, "user", "Hello")
+    run = run_in(stores, thread)
+    journal = Journal.open(stores, run.id)
+    journal.start()
+    comes = iter(("as you", "end", "it"))
+    read = stores.threads.get
+
+    def with_a_message_right_behind(thread_id: str) -> Thread | None:
+        """The thread has changed when the end is written."""
+        found = read(thread_id)
+        if (content := next(comes, None)) is not None:
+            monkeypatch.setattr(stores.threads, "get", read)
+            stores.messages.add(thread_id, "user", content)
+            monkeypatch.setattr(stores.threads, "get", with_a_message_right_behind)
+        return found
+
+    monkeypatch.setattr(stores.threads, "get", with_a_message_right_behind)
+    large = "x" * 150_000
+    journal.complete({"content": large})
+    monkeypatch.undo()
+    *_, answer = stores.messages.read(thread.id, 0, 5)
+    assert (answer.sequence, answer.content) == (5, large)
+    kept = stack.client("s3").list_objects_v2(
+        Bucket=stack.environment["BUCKET"], Prefix=f"threads/{thread.id}/"
+    )
+    assert kept["KeyCount"] == 1
+    assert find_run_violations(stores, run.id) == []
+
+
+def test_a_deletion_and_a_create_at_once_leave_no_run_without_its_thread(
+    stores: Stores, threads: ThreadsService
+) -> None:
+    def delete(thread_id: str) -> bool:
+        try:
+            return stores.threads.delete(thread_id) is not None
+        except ThreadBusyError:
+            return False
+
+    for _ in range(10):
+        thread_id = threads.thread("Hello")
+        with ThreadPoolExecutor(2) as pool:
+            deleted = pool.submit(delete, thread_id)
+            created = pool.submit(threads.http.post, f"/threads/{thread_id}/runs", json={})
+        if created.result().status_code == 201:
+            run_id = created.result().json()["run_id"]
+            threads.wait(run_id, "completed")
+            assert not deleted.result()
+            assert find_run_violations(stores, run_id) == []
+        else:
+            assert_refused(created.result(), 404, "threads.not_found")
+
+
+def test_a_thread_that_contradicts_its_run_is_found(
+    threads: ThreadsService, stores: Stores
+) -> None:
+    thread_id = threads.thread("Hello")
+    run_id = threads.start(thread_id)
+    threads.wait(run_id, "completed")
+    table = stores.threads._table
+    table.update(keys.thread(thread_id), {"active_run_id": run_id})
+    table.delete_many([keys.message(thread_id, 2)])
+    assert find_run_violations(stores, run_id) == [
+        f"the run is completed, its thread names {run_id}",
+        "the run is completed, its thread has 0 answers of it",
+    ]
+    table.update(keys.thread(thread_id), {"active_run_id": None, "messages": 1})
+
+
+# --- organizations -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def key_of(stores: Stores) -> Callable[..., str]:
+    """Makes access keys of one new organization, for a project of it or for all of them."""
+    org_id = f"org-{new_id()}"
+
+    def make(project: str, **options: Any) -> str:
+        secret = f"ry_{new_id()}"
+        project_id = f"{project}-{org_id}" if project else ""
+        stores.access_keys.ensure(secret, project_id=project_id, org_id=org_id, **options)
+        return secret
+
+    return make
+
+
+def test_an_organizations_key_sees_all_of_its_projects(
+    stack: LocalStack, key_of: Callable[..., str]
+) -> None:
+    made: list[str] = []
+    for project in ("east", "west", "east"):
+        key = key_of(project, user_id="u-1", user_name="alice", user_email="alice@example.com")
+        with ThreadsService(stack.base_url, key) as threads:
+            made.append(threads.start(threads.thread("Hello")))
+            threads.wait(made[-1], "completed")
+    with ThreadsService(stack.base_url, key_of("")) as everything:
+        rows = everything.get("/runs")
+        assert [row["run_id"] for row in rows] == made[::-1]
+        assert {row["created_by_user_name"] for row in rows} == {"alice"}
+        assert {row["created_by_user_id"] for row in rows} == {"u-1"}
+        assert {row["created_by_email"] for row in rows} == {"alice@example.com"}
+        assert [row["run_id"] for row in everything.get("/runs", before=made[1])] == made[:1]
+        assert len(everything.get("/threads")) == 3
+        assert everything.run(made[0])["status"] == "completed"
+        assert everything.events(made[0])[-1]["type"] == "run.completed"
+        # What is new has to go somewhere.
+        details = assert_refused(everything.http.post("/threads"), 422, "validation.error")
+        assert "X-Project-Id" in details
+    with ThreadsService(stack.base_url, key_of("west")) as west:
+        assert [row["run_id"] for row in west.get("/runs")] == [made[1]]
+        assert_refused(west.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
+        refused = west.http.get("/runs", params={"before": made[0]})
+        assert_refused(refused, 422, "validation.error")
+    with ThreadsService(stack.base_url, stack.access_key) as stranger:
+        assert_refused(stranger.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
+
+
+def test_an_organization_has_so_many_runs_at_work_and_no_more(
+    stack: LocalStack, key_of: Callable[..., str]
+) -> None:
+    app = app_with(make_services(stack, org_max_active_runs=2))
+    clients = []
+    with TestClient(app) as client:
+        for project in ("east", "west", "south"):
+            headers = {"Authorization": f"Bearer {key_of(project)}"}
+            thread = client.post(f"{BASE_PATH}/threads", headers=headers).json()
+            path = f"{BASE_PATH}/threads/{thread['id']}"
+            client.post(f"{path}/messages", headers=headers, json={"content": "slowly"})
+            body = {"persona_id": "talker"}
+            clients.append(client.post(f"{path}/runs", headers=headers, json=body))
+    assert [response.status_code for response in clients] == [201, 201, 429]
+    assert clients[2].json()["code"] == "runs.limit_exceeded"
+    assert clients[2].headers["retry-after"] == "1"
+
+
+# --- the global list -----------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_the_list_is_walked_without_a_gap_while_new_runs_arrive(
+    stack: LocalStack, stores: Stores, key_of: Callable[..., str]
+) -> None:
+    with ThreadsService(stack.base_url, key_of("walked")) as threads:
+
+        def start(_: int) -> str:
+            return threads.start(threads.thread("Hello"))
+
+        with ThreadPoolExecutor(8) as pool:
+            before = list(pool.map(start, range(60)))
+            newer = [pool.submit(start, number) for number in range(40)]
+            seen: list[str] = []
+            response = threads.http.get("/runs", params={"limit": 7})
+            while True:
+                seen += [row["run_id"] for row in response.json()]
+                if "next" not in response.links:
+                    break
+                response = threads.http.get(response.links["next"]["url"])
+            after = [one.result() for one in newer]
+        assert len(seen) == len(set(seen))
+        assert set(before) <= set(seen) <= {*before, *after}
+        starts = [run.started_at for run in stores.runs.many(seen)]
+        assert starts == sorted(starts, reverse=True)
+        for run_id in (*before, *after):
+            threads.wait(run_id, "completed")

@@ -1,0 +1,297 @@
+"""The guard on outgoing HTTP: where a tool may not go, and how far and how long it may."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from runyard_service.outbound.addresses import is_public
+from runyard_service.outbound.errors import OutboundError
+from runyard_service.outbound.safe_client import (
+    OutgoingRequest,
+    OutgoingResponse,
+    fetch,
+)
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+
+
+def fetched(
+    url: str,
+    private_hosts: tuple[str, ...] = (),
+    method: str = "GET",
+    timeout: float = 10,
+    max_response_bytes: int = 1000,
+) -> OutgoingResponse:
+    """What one request brings."""
+    headers = {
+        "authorization": "Bearer secret",
+        "x-api-key": "secret",
+        "accept": "application/json",
+        "content-type": "text/plain",
+    }
+    body = None if method == "GET" else b"body"
+    request = OutgoingRequest(method, url, headers, body, timeout, max_response_bytes)
+    return asyncio.run(fetch(request, private_hosts))
+
+
+def code_of(url: str, private_hosts: tuple[str, ...] = ()) -> str:
+    """The code with which a request fails."""
+    with pytest.raises(OutboundError) as caught:
+        fetched(url, private_hosts)
+    return caught.value.code
+
+
+def answer_ok(received: Received, exchange: Exchange) -> None:
+    exchange.send(200, b"ok", {"content-type": "text/plain"})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST.",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "127.1",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "user:secret@127.0.0.1",
+    ],
+)
+def test_our_own_host_is_refused_however_it_is_written(host: str) -> None:
+    with LoopbackServer(answer_ok) as server:
+        # Some of these forms are no URL, or no name, to some platforms.
+        assert code_of(f"http://{host}:{server.port}/") in {
+            "address_refused",
+            "url_invalid",
+            "unreachable",
+        }
+        assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "169.254.170.2",
+        "224.0.0.1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "0.0.0.0",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "ff02::1",
+        "::",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    ],
+)
+def test_addresses_that_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_addresses_that_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/", "file:///etc/passwd", "http://", "//x", ""])
+def test_only_http_and_https(url: str) -> None:
+    assert code_of(url) == "url_invalid"
+
+
+def test_a_private_host_that_is_named_may_be_reached_at_its_port_only() -> None:
+    with LoopbackServer(answer_ok) as server, LoopbackServer(answer_ok) as other:
+        allowed = (f"localhost:{server.port}",)
+        assert fetched(f"http://localhost:{server.port}/a", allowed).text == "ok"
+        assert server.received[0].headers["host"] == f"localhost:{server.port}"
+        assert code_of(f"http://localhost:{other.port}/", allowed) == "address_refused"
+        assert code_of(f"http://127.0.0.1:{server.port}/", allowed) == "address_refused"
+
+
+def redirecting_to(target: str, status: int = 302) -> LoopbackServer:
+    """A server that sends every caller somewhere else."""
+    return LoopbackServer(
+        lambda received, exchange: exchange.send(status, headers={"location": target})
+    )
+
+
+def test_a_redirect_to_an_address_that_is_refused() -> None:
+    with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url) as outer:
+        assert code_of(outer.url, (outer.host_and_port,)) == "address_refused"
+        assert inner.received == []
+
+
+@pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data", "http://[::1]/"])
+def test_a_redirect_to_the_metadata_service(target: str) -> None:
+    with redirecting_to(target) as server:
+        assert code_of(server.url, (server.host_and_port,)) == "address_refused"
+
+
+def test_a_redirect_to_another_host_takes_no_keys_along() -> None:
+    with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url) as outer:
+        assert fetched(outer.url, (outer.host_and_port, inner.host_and_port)).text == "ok"
+        headers = inner.received[0].headers
+    assert "authorization" not in headers
+    assert "x-api-key" not in headers
+    assert headers["accept"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "body"),
+    [
+        (301, "GET", b""),
+        (302, "GET", b""),
+        (303, "GET", b""),
+        (307, "POST", b"body"),
+        (308, "POST", b"body"),
+    ],
+)
+def test_a_redirect_within_the_host(status: int, method: str, body: bytes) -> None:
+    def answer(received: Received, exchange: Exchange) -> None:
+        if received.path == "/old":
+            exchange.send(status, headers={"location": "new?x=1"})
+        else:
+            exchange.send(200, b"ok")
+
+    with LoopbackServer(answer) as server:
+        fetched(f"{server.url}/old", (server.host_and_port,), method="POST")
+        first, second = server.received
+    assert (first.method, first.body) == ("POST", b"body")
+    assert (second.method, second.path, second.body) == (method, "/new?x=1", body)
+    assert second.headers["authorization"] == "Bearer secret"
+
+
+def test_five_redirects_and_no_more() -> None:
+    def count_down(received: Received, exchange: Exchange) -> None:
+        left = int(received.path[1:])
+        if left:
+            exchange.send(302, headers={"location": f"/{left - 1}"})
+        else:
+            exchange.send(200, b"ok")
+
+    with LoopbackServer(count_down) as server:
+        assert fetched(f"{server.url}/5", (server.host_and_port,)).text == "ok"
+        assert code_of(f"{server.url}/6", (server.host_and_port,)) == "too_many_redirects"
+
+
+def test_a_response_that_is_too_large_is_not_read_to_its_end() -> None:
+    def flood(received: Received, exchange: Exchange) -> None:
+        exchange.start("text/plain")
+        while True:  # until the other side hangs up
+            exchange.piece(b"x" * 10_000)
+
+    with LoopbackServer(flood) as server:
+        assert code_of(server.url, (server.host_and_port,)) == "response_too_large"
+
+
+def test_the_timeout_covers_the_whole_also_where_every_piece_comes_in_time() -> None:
+    def drip(received: Received, exchange: Exchange) -> None:
+        exchange.start("text/plain")
+        for _ in range(100):
+            time.sleep(0.1)
+            exchange.piece(b"x")
+
+    with LoopbackServer(drip) as server:
+        begun = time.monotonic()
+        with pytest.raises(OutboundError) as caught:
+            fetched(server.url, (server.host_and_port,), timeout=0.5)
+        assert time.monotonic() - begun < 5
+    assert caught.value.code == "timeout"
+
+
+def test_hosts_that_cannot_be_reached() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    assert code_of(f"http://127.0.0.1:{port}/", (f"127.0.0.1:{port}",)) == "unreachable"
+    assert code_of("http://no-such-host.invalid/") == "unreachable"
+    assert code_of(f"http://{'a' * 70}.invalid/") in {"unreachable", "url_invalid"}
+
+
+def test_text_in_another_encoding_than_utf_8() -> None:
+    def answer(received: Received, exchange: Exchange) -> None:
+        charset = received.path[1:]
+        exchange.send(
+            200, "Zoë".encode("latin-1"), {"content-type": f"text/plain; charset={charset}"}
+        )
+
+    with LoopbackServer(answer) as server:
+        assert fetched(f"{server.url}/latin-1", (server.host_and_port,)).text == "Zoë"
+        assert fetched(f"{server.url}/nonsense", (server.host_and_port,)).text == "Zo\ufffd"
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def leading_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:
+    """Let a name lead to these addresses, look-up by look-up; gives the look-ups as they come.
+
+    A mock, because the tests have no name server of their own.
+    """
+    real, looked_up = socket.getaddrinfo, []
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != name:
+            return real(host, port, *args, **kwargs)
+        looked_up.append(name)
+        addresses = answers[min(len(looked_up), len(answers)) - 1]
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (address, port),
+            )
+            for address in addresses
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return looked_up
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [["10.1.2.3"], ["169.254.169.254"], ["8.8.8.8", "192.168.0.1"], ["2606:4700::1111", "::1"]],
+    ids=" ".join,
+)
+def test_a_name_that_leads_to_a_private_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str]
+) -> None:
+    leading_to(monkeypatch, "shop.example", addresses)
+    assert code_of("http://shop.example/") == "address_refused"
+
+
+def test_a_redirect_to_a_name_that_leads_to_a_private_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leading_to(monkeypatch, "inner.example", ["10.1.2.3"])
+    with redirecting_to("http://inner.example/admin") as server:
+        assert code_of(server.url, (server.host_and_port,)) == "address_refused"
+
+
+def test_a_name_is_looked_up_once_and_cannot_lead_elsewhere_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rebinding: a good address for the check, and another one for the connection."""
+    looked_up = leading_to(monkeypatch, "shop.example", ["127.0.0.1"], ["169.254.169.254"])
+    with LoopbackServer(answer_ok) as server:
+        url = f"http://shop.example:{server.port}/"
+        assert fetched(url, (f"shop.example:{server.port}",)).text == "ok"
+        assert server.received[0].headers["host"] == f"shop.example:{server.port}"
+    assert looked_up == ["shop.example"]

@@ -1,0 +1,539 @@
+"""Webhooks over the whole way: an endpoint by HTTP, a run, the stream, the queue, a signed POST."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.dynamodb.event_log import lines_of
+from runyard_service.adapters.eventbridge import EventBus
+from runyard_service.adapters.sqs import DeliveryMessage, DeliveryQueue
+from runyard_service.adapters.stores import Stores
+from runyard_service.adapters.stream_records import image_of, item_of
+from runyard_service.application.webhooks.publish_events import Publisher, publish_events
+from runyard_service.domain.events import NewEvent
+from runyard_service.domain.ids import is_id, new_id
+from tests.conftest import merged_agents
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.service import Service
+from tests.support.wait_until import wait_until
+
+# It is asked whether to refund, and waits.
+TICKET = {
+    "ticket_subject": "Charged twice for June invoice",
+    "ticket_body": "Hi, my card was charged twice this month. Order #4812.",
+}
+PAUSED = ["run.started", "approval_request.created", "run.paused"]
+CANCELED = ["run.cancel_requested", "run.canceled"]
+ATTEMPTS = 5
+
+
+@dataclass
+class Receiver:
+    """Somebody's endpoint: each path has its script of answers, then says 204."""
+
+    scripts: dict[str, list[tuple[int, dict[str, str]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def answer(self, received: Received, exchange: Exchange) -> None:
+        """Play the next line of the path's script."""
+        script = self.scripts[received.path]
+        status, headers = script.pop(0) if script else (204, {})
+        exchange.send(status, b"so be it", headers)
+
+
+@dataclass
+class Project:
+    """A project of its own with one key, and what its endpoints receive."""
+
+    service: Service
+    server: LoopbackServer
+    receiver: Receiver
+    id: str
+
+    def register(self, *script: int | tuple[int, dict[str, str]], **fields: Any) -> "Endpoint":
+        """A new endpoint that will answer so."""
+        path = f"/{new_id()}"
+        self.receiver.scripts[path] = [
+            one if isinstance(one, tuple) else (one, {}) for one in script
+        ]
+        body = {"url": self.server.url + path, **fields}
+        response = self.service.http.post("/v1/webhooks", json=body)
+        assert response.status_code == 201, response.text
+        return Endpoint(self, path, response.json()["data"])
+
+    def canceled_run(self) -> str:
+        """A run that asked something and was canceled."""
+        run = self.service.create(TICKET)
+        assert run["status"] == "awaiting_input"
+        assert self.service.http.post(f"/v1/runs/{run['id']}/cancel").status_code == 200
+        return str(run["id"])
+
+
+@dataclass
+class Endpoint:
+    """One endpoint, as its owner sees it and as the receiver does."""
+
+    project: Project
+    path: str
+    shown: dict[str, Any]
+
+    @property
+    def secret(self) -> str:
+        """As it was shown once."""
+        return str(self.shown["secret"])
+
+    @property
+    def url(self) -> str:
+        """In the API."""
+        return f"/v1/webhooks/{self.shown['id']}"
+
+    def received(self, count: int) -> list[Received]:
+        """What came in, once there are so many."""
+        found: list[Received] = wait_until(
+            lambda: requests if len(requests := self._requests()) >= count else None,
+            describe=lambda: f"{len(self._requests())} of {count}: {self.deliveries()}",
+        )
+        return found
+
+    def _requests(self) -> list[Received]:
+        return [one for one in self.project.server.received if one.path == self.path]
+
+    def deliveries(self, **query: Any) -> list[dict[str, Any]]:
+        """Its log, newest first."""
+        response = self.project.service.http.get(f"{self.url}/deliveries", params=query)
+        assert response.status_code == 200, response.text
+        found: list[dict[str, Any]] = response.json()["data"]
+        return found
+
+    def settled(self, count: int = 1) -> list[dict[str, Any]]:
+        """Its log, once so many deliveries wait for nothing."""
+        found: list[dict[str, Any]] = wait_until(
+            lambda: (
+                deliveries
+                if len(deliveries := self.deliveries()) >= count
+                and all(one["state"] != "pending" for one in deliveries)
+                else None
+            ),
+            describe=lambda: self.deliveries(),
+        )
+        return found
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """Ask something of it."""
+        response = self.project.service.http.post(self.url + path, json=body or None)
+        assert response.status_code in (200, 202), response.text
+        found: dict[str, Any] = response.json()["data"]
+        return found
+
+
+def verified(secret: str, request: Received) -> dict[str, Any]:
+    """The notice, as a receiver takes it: with the library that is made for it."""
+    notice: dict[str, Any] = Verifier(secret).verify(request.body, dict(request.headers))
+    return notice
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture(scope="module")
+def server(receiver: Receiver) -> Iterator[LoopbackServer]:
+    with LoopbackServer(receiver.answer) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def telling(
+    tmp_path_factory: pytest.TempPathFactory, server: LoopbackServer
+) -> Iterator[LocalStack]:
+    """A stack that tells, with a day of attempts made short."""
+    folder = tmp_path_factory.mktemp("telling")
+    with LocalStack.start(
+        data_dir=folder,
+        agents_dir=merged_agents(folder / "agents"),
+        environment={
+            "WEBHOOK_RETRY_SECONDS": ",".join(["0"] * (ATTEMPTS - 1)),
+            "WEBHOOK_ALLOWED_PRIVATE_HOSTS": server.host_and_port,
+        },
+        sweep_seconds=1000,
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def told_stores(telling: LocalStack) -> Stores:
+    """Its stores, spoken to without the service in between."""
+    return stores_of(telling.environment)
+
+
+@pytest.fixture
+def project(
+    telling: LocalStack, told_stores: Stores, server: LoopbackServer, receiver: Receiver
+) -> Iterator[Project]:
+    project_id, key = f"project-{new_id()}", f"ry_{new_id()}"
+    told_stores.access_keys.ensure(key, project_id=project_id, org_id="o")
+    service = Service(telling.base_url, key)
+    yield Project(service, server, receiver, project_id)
+    service.close()
+
+
+def test_every_event_of_a_run_arrives_once_and_signed(project: Project) -> None:
+    endpoint = project.register()
+    run_id = project.canceled_run()
+
+    requests = endpoint.received(5)
+    notices = [verified(endpoint.secret, request) for request in requests]
+
+    assert Counter(notice["type"] for notice in notices) == Counter(PAUSED + CANCELED)
+    events = {event["id"]: event for event in project.service.events(run_id)}
+    for request, notice in zip(requests, notices, strict=True):
+        data, event = notice["data"], events[notice["data"]["event_id"]]
+        assert (notice["type"], notice["timestamp"]) == (event["type"], event["timestamp"])
+        assert (data["run_id"], data["project_id"]) == (run_id, project.id)
+        assert data["sequence"] == event["sequence"]
+        assert is_id(request.headers["webhook-id"])
+        assert request.headers["content-type"] == "application/json"
+        with pytest.raises(WebhookVerificationError):
+            verified("whsec_" + "A" * 43 + "=", request)
+    assert len({request.headers["webhook-id"] for request in requests}) == 5
+    assert [one["state"] for one in endpoint.settled(5)] == ["delivered"] * 5
+
+
+def test_a_notice_holds_no_content(project: Project) -> None:
+    endpoint = project.register(events=["approval_request.created", "run.failed", "run.canceled"])
+    project.canceled_run()
+    for request in endpoint.received(2):
+        assert b"4812" not in request.body
+        assert b"Refund" not in request.body
+        assert b"invoice" not in request.body
+
+
+def test_an_endpoint_hears_only_what_it_wants(project: Project) -> None:
+    everything = project.register()
+    asked = project.register(events=["approval_request.*"])
+    ended = project.register(events=["run.completed", "run.canceled"])
+    silent = project.register(enabled=False)
+    project.canceled_run()
+
+    everything.settled(5)
+    assert [one["event_type"] for one in asked.settled()] == ["approval_request.created"]
+    assert [one["event_type"] for one in ended.settled()] == ["run.canceled"]
+    assert silent.deliveries() == []
+
+
+def test_another_project_hears_nothing(project: Project, telling: LocalStack) -> None:
+    endpoint = project.register()
+    other = Service(telling.base_url, telling.access_key)
+    response = other.http.get(endpoint.url)
+    other.close()
+    assert response.status_code == 404
+    project.canceled_run()
+    assert {one["run_id"] for one in endpoint.settled(5)} == {
+        run["id"] for run in project.service.http.get("/v1/runs").json()["data"]
+    }
+
+
+def test_an_endpoint_that_fails_is_tried_again_with_the_same_id_and_body(project: Project) -> None:
+    endpoint = project.register(500, 503, 302, events=["run.canceled"])
+    project.canceled_run()
+
+    requests = endpoint.received(4)
+    assert len({(one.headers["webhook-id"], one.body) for one in requests}) == 1
+    assert all(verified(endpoint.secret, request) for request in requests)
+    [delivery] = endpoint.settled()
+    assert delivery["state"] == "delivered"
+    assert [one["status_code"] for one in delivery["attempts"]] == [500, 503, 302, 204]
+    assert delivery["attempts"][0]["response"] == "so be it"
+    assert delivery["id"] == requests[0].headers["webhook-id"]
+
+
+def test_behind_the_last_attempt_a_delivery_is_put_aside_and_can_be_sent_again(
+    project: Project, telling: LocalStack
+) -> None:
+    endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
+    project.canceled_run()
+
+    [delivery] = endpoint.settled()
+    assert (delivery["state"], delivery["failure"]) == ("failed", "attempts_exhausted")
+    assert len(delivery["attempts"]) == ATTEMPTS
+    assert buried(telling, delivery["id"]) == DeliveryMessage(
+        project.id, endpoint.shown["id"], delivery["id"], 0
+    )
+
+    again = endpoint.post(f"/deliveries/{delivery['id']}/redeliver")
+    assert (again["id"], again["state"]) == (delivery["id"], "pending")
+    [delivery] = endpoint.settled()
+    assert delivery["state"] == "delivered"
+    assert "failure" not in delivery
+    assert len(endpoint.received(ATTEMPTS + 1)) == ATTEMPTS + 1
+
+
+def buried(stack: LocalStack, delivery_id: str) -> DeliveryMessage:
+    """The message of this delivery in the dead-letter queue."""
+    sqs = stack.client("sqs")
+    url = stack.environment["WEBHOOK_DEAD_LETTER_QUEUE_URL"]
+
+    def look() -> DeliveryMessage | None:
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        found = [DeliveryMessage.from_text(one["Body"]) for one in messages.get("Messages", [])]
+        return next((one for one in found if one.delivery_id == delivery_id), None)
+
+    message: DeliveryMessage = wait_until(look, describe=lambda: "not in the dead-letter queue")
+    return message
+
+
+def test_what_was_delivered_can_be_sent_again(project: Project) -> None:
+    endpoint = project.register(events=["run.canceled"])
+    project.canceled_run()
+    [delivery] = endpoint.settled()
+    endpoint.post(f"/deliveries/{delivery['id']}/redeliver")
+    first, second = endpoint.received(2)
+    assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
+
+
+def test_an_endpoint_that_is_gone_is_told_nothing_more(project: Project) -> None:
+    endpoint = project.register(410, events=["run.canceled"])
+    project.canceled_run()
+    [delivery] = endpoint.settled()
+    assert (delivery["state"], delivery["failure"]) == ("failed", "endpoint_gone")
+    http = project.service.http
+    shown = http.get(endpoint.url).json()["data"]
+    assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
+    assert http.post(f"{endpoint.url}/test").status_code == 409
+    assert http.post(f"{endpoint.url}/deliveries/{delivery['id']}/redeliver").status_code == 409
+
+    shown = http.patch(endpoint.url, json={"enabled": True}).json()["data"]
+    assert shown["enabled"]
+    assert "disabled_reason" not in shown
+    endpoint.post(f"/deliveries/{delivery['id']}/redeliver")
+    assert endpoint.settled()[0]["state"] == "delivered"
+
+
+def test_a_new_secret_and_the_old_one_are_good_side_by_side(project: Project) -> None:
+    endpoint = project.register(events=["run.canceled"])
+    new = endpoint.post("/rotate-secret")["secret"]
+    assert new != endpoint.secret
+    endpoint.post("/test")
+    [request] = endpoint.received(1)
+    assert verified(endpoint.secret, request) == verified(new, request)
+    assert len(request.headers["webhook-signature"].split()) == 2
+
+    newest = endpoint.post("/rotate-secret", overlap_hours=0)["secret"]
+    endpoint.post("/test")
+    _, request = endpoint.received(2)
+    assert verified(newest, request)["type"] == "webhook.ping"
+    for old in (endpoint.secret, new):
+        with pytest.raises(WebhookVerificationError):
+            verified(old, request)
+
+
+def test_no_delivery_goes_to_a_private_address(project: Project) -> None:
+    # This is an address to the resolver, and to nobody before it.
+    fields = {"url": f"https://127.1:{project.server.port}/", "events": ["run.canceled"]}
+    response = project.service.http.post("/v1/webhooks", json=fields)
+    assert response.status_code == 201, response.text
+    endpoint = Endpoint(project, "", response.json()["data"])
+    endpoint.post("/test")
+    [delivery] = endpoint.settled()
+    assert delivery["state"] == "failed"
+    assert {one["error"] for one in delivery["attempts"]} == {"address_refused"}
+    assert all("status_code" not in one for one in delivery["attempts"])
+
+
+def test_a_host_that_is_not_listed_any_more_is_refused(
+    project: Project, told_stores: Stores
+) -> None:
+    with LoopbackServer(project.receiver.answer) as unlisted:
+        endpoint = project.register()
+        webhooks = told_stores.webhooks
+        webhook = webhooks.get(project.id, endpoint.shown["id"])
+        assert webhook is not None
+        webhooks.change(webhook, {"url": unlisted.url})
+        endpoint.post("/test")
+        [delivery] = endpoint.settled()
+        assert {one["error"] for one in delivery["attempts"]} == {"address_refused"}
+        assert unlisted.received == []
+
+
+def test_a_deleted_endpoint_is_told_nothing_and_has_no_secret(
+    project: Project, told_stores: Stores
+) -> None:
+    endpoint, witness = project.register(), project.register()
+    assert project.service.http.delete(endpoint.url).status_code == 204
+    project.canceled_run()
+    witness.settled(5)
+    assert project.service.http.get(endpoint.url).status_code == 404
+    assert told_stores.webhooks.secrets(endpoint.shown["id"]) == []
+    assert told_stores.webhook_deliveries.newest(endpoint.shown["id"], None, 10) == []
+
+
+def test_the_same_events_are_on_the_bus(project: Project, telling: LocalStack) -> None:
+    sqs, events = telling.client("sqs"), telling.client("events")
+    url = sqs.create_queue(QueueName=f"listener-{new_id()}")["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    bus, rule = telling.environment["EVENT_BUS"], f"rule-{new_id()}"
+    pattern = {"source": ["runyard"], "detail": {"project_id": [project.id]}}
+    events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps(pattern))
+    target = {"Id": "listener", "Arn": found["Attributes"]["QueueArn"]}
+    events.put_targets(Rule=rule, EventBusName=bus, Targets=[target])
+    endpoint = project.register()
+    project.canceled_run()
+    notices = [verified(endpoint.secret, one) for one in endpoint.received(5)]
+
+    heard: list[dict[str, Any]] = []
+
+    def listen() -> bool | None:
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        heard.extend(json.loads(one["Body"]) for one in answer.get("Messages", []))
+        return True if len(heard) >= 5 else None
+
+    wait_until(listen, describe=lambda: heard)
+    on_bus = {one["detail"]["event_id"]: (one["detail-type"], one["detail"]) for one in heard}
+    assert on_bus == {one["data"]["event_id"]: (one["type"], one["data"]) for one in notices}
+
+
+def test_a_stream_that_repeats_itself_tells_no_endpoint_twice(
+    project: Project, telling: LocalStack
+) -> None:
+    endpoint = project.register()
+    run_id = project.canceled_run()
+    endpoint.settled(5)
+    records = records_of(telling, run_id)
+    assert records
+    function = "runyard-publish-events-function"
+    payload = json.dumps({"Records": records}).encode()
+    for _ in range(2):
+        answer = telling.client("lambda").invoke(FunctionName=function, Payload=payload)
+        assert json.loads(answer["Payload"].read()) == {"batchItemFailures": []}
+    # A ping goes through the same queue, behind whatever is in it.
+    endpoint.post("/test")
+    assert len(endpoint.settled(6)) == 6
+    counts = Counter(one.headers["webhook-id"] for one in endpoint.received(6))
+    assert set(counts.values()) == {1}
+
+
+def records_of(stack: LocalStack, run_id: str) -> list[dict[str, Any]]:
+    """The run's log as records of its table's stream, all of it."""
+    items = stack.client("dynamodb").query(
+        TableName=stack.environment["EVENTS_TABLE"],
+        KeyConditionExpression="run_id = :run_id",
+        ExpressionAttributeValues={":run_id": {"S": run_id}},
+    )["Items"]
+    return [
+        {
+            "eventID": new_id(),
+            "eventName": "INSERT",
+            "dynamodb": {"NewImage": image_of(item), "SequenceNumber": f"{place}00"},
+        }
+        for place, item in enumerate(items, start=1)
+    ]
+
+
+def test_a_batch_that_was_compressed_is_told_too(
+    project: Project, told_stores: Stores, telling: LocalStack
+) -> None:
+    endpoint = project.register(events=["run.cancel_requested"])
+    witness = project.register(events=["run.canceled"])
+    run_id = project.canceled_run()
+    witness.settled()
+    run = told_stores.runs.get(run_id)
+    assert run is not None
+    # No verb appends behind an end, and the log itself does not mind: a batch long enough to pack.
+    drafts = [
+        NewEvent("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)
+    ]
+    last, _ = told_stores.log.last(run_id)
+    told_stores.log.append(run_id, last, drafts)
+    # The run's own batches may be packed as well.
+    packed = [
+        text_of(record).count("run.cancel_requested")
+        for record in records_of(telling, run_id)
+        if "lines_z" in record["dynamodb"]["NewImage"]
+    ]
+    assert 20 in packed
+    assert len(endpoint.received(21)) == 21
+
+
+def test_only_what_is_told_of_passes_the_filter(project: Project, telling: LocalStack) -> None:
+    """Of the items of a whole run, those with lifecycle events are marked and no others."""
+    run_id = project.canceled_run()
+    records = records_of(telling, run_id)
+    told = [one for one in records if one["dynamodb"]["NewImage"].get("publish") == {"BOOL": True}]
+    rest = [one for one in records if "publish" not in one["dynamodb"]["NewImage"]]
+    assert len(told) + len(rest) == len(records)
+    assert all('"type":"agent.' in text_of(one) and '"run.' not in text_of(one) for one in rest)
+    assert rest
+    assert sum(text_of(one).count('"type":"run.') for one in told) == 4
+
+
+def text_of(record: Mapping[str, Any]) -> str:
+    """The lines of the batch that the record holds."""
+    return b"\n".join(lines_of(item_of(record["dynamodb"]["NewImage"]))).decode()
+
+
+def test_what_could_not_be_told_comes_again_from_that_record_on(
+    project: Project, telling: LocalStack, told_stores: Stores
+) -> None:
+    witness = project.register(events=["run.canceled"])
+    records = records_of(telling, project.canceled_run())
+    witness.settled()
+    # Only now, when the stack itself has told of the whole run.
+    endpoint = project.register(events=["approval_request.created"])
+    queue_url = telling.environment["WEBHOOK_QUEUE_URL"]
+    nowhere = f"{queue_url}-nowhere"
+    publisher = Publisher(
+        told_stores,
+        EventBus(telling.client("events"), telling.environment["EVENT_BUS"]),
+        DeliveryQueue(telling.client("sqs"), nowhere),
+    )
+    wanted = next(
+        record["dynamodb"]["SequenceNumber"]
+        for record in records
+        if "approval_request.created" in text_of(record)
+    )
+    assert publish_events(publisher, records) == wanted
+    # Until a message is sent nobody is told; what was recorded is sent when the record comes again.
+    [delivery] = endpoint.deliveries()
+    assert (delivery["state"], delivery["attempts"]) == ("pending", [])
+    whole = replace(publisher, queue=DeliveryQueue(telling.client("sqs"), queue_url))
+    assert publish_events(whole, records) is None
+    assert endpoint.settled()[0]["state"] == "delivered"
+
+
+def test_a_delivery_that_waits_outlives_its_queue(project: Project, telling: LocalStack) -> None:
+    endpoint = project.register((503, {"retry-after": "2"}), events=["run.canceled"])
+    project.canceled_run()
+    endpoint.received(1)
+    telling.kill("aws")
+    telling.restart("aws")
+    [delivery] = endpoint.settled()
+    assert delivery["state"] == "delivered"
+    first, second = endpoint.received(2)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    waited = int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"])
+    assert waited >= 1
+
+
+def test_a_message_that_is_none_holds_up_nobody(project: Project, telling: LocalStack) -> None:
+    endpoint = project.register(events=["run.canceled"])
+    url = telling.environment["WEBHOOK_QUEUE_URL"]
+    for body in ("garbage", "{}", json.dumps({"project_id": project.id})):
+        telling.client("sqs").send_message(QueueUrl=url, MessageBody=body)
+    delivery = endpoint.post("/test")
+    # Of a round that is over, and of a delivery that nobody knows: both are done with at once.
+    for name in (delivery["id"], new_id()):
+        stale = DeliveryMessage(project.id, endpoint.shown["id"], name, 7)
+        telling.client("sqs").send_message(QueueUrl=url, MessageBody=stale.text())
+    project.canceled_run()
+    assert {one["state"] for one in endpoint.settled(2)} == {"delivered"}
+    assert len(endpoint.received(2)) == 2

@@ -1,0 +1,119 @@
+"""What the template's roles allow, function by function, and the comparison with what is used."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from runyard_dev.template.cloudformation import Resolver, load_document
+from runyard_dev.template.template import STACK_NAME
+from tests.permissions.required_actions import RequiredAction, arn_of_secret
+
+# Conditions that narrow a grant to a part of its resource: operator and key. Others are unknown
+# here, and must not be taken for none.
+_PARTS = {
+    ("ForAllValues:StringLike", "dynamodb:LeadingKeys"),
+    ("StringLike", "s3:prefix"),
+}
+
+
+@dataclass(frozen=True)
+class GrantedAction:
+    """An action on a pattern of ARNs, and on the parts of it that the pattern `part` names."""
+
+    sid: str
+    action: str
+    resource: str
+    part: str = "*"
+
+    def covers(self, right: RequiredAction) -> bool:
+        """Whether it allows this."""
+        return (
+            self.action == right.action
+            and fnmatchcase(right.resource, self.resource)
+            and fnmatchcase(right.part, self.part)
+        )
+
+    def __str__(self) -> str:
+        """As a fault names it."""
+        part = "" if self.part == "*" else f", of it {self.part}"
+        return f"{self.action} on {self.resource}{part} ({self.sid})"
+
+
+def granted_actions(template: Path, **parameters: str) -> dict[str, list[GrantedAction]]:
+    """What each function may do, by its logical id, where it is deployed so.
+
+    By its own statements, and by the policies beside its role.
+    """
+    document = load_document(template)
+    resolver = Resolver(document, stack_name=STACK_NAME, parameters=parameters)
+    policies: dict[str, list[Any]] = {}
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            own = resolver.resolve(resource["Properties"].get("Policies", []))
+            policies.setdefault(name, []).extend(own)
+        if resource["Type"] == "AWS::IAM::Policy":
+            for role in resource["Properties"]["Roles"]:
+                function = role["Ref"].removesuffix("Role")
+                policy = resolver.resolve(resource["Properties"]["PolicyDocument"])
+                policies.setdefault(function, []).append(policy)
+    return {
+        name: [
+            grant
+            for policy in of_function
+            for statement in policy["Statement"]
+            for grant in _grants(statement)
+        ]
+        for name, of_function in policies.items()
+    }
+
+
+def _grants(statement: Mapping[str, Any]) -> Iterator[GrantedAction]:
+    """One for each action, resource and part: each has to be needed by itself."""
+    parts = ["*"]
+    for operator, conditions in statement.get("Condition", {}).items():
+        for key, patterns in conditions.items():
+            if (operator, key) not in _PARTS:
+                raise ValueError(f"nobody here knows the condition {operator} of {key}")
+            parts = _listed(patterns)
+    for action, resource in product(_listed(statement["Action"]), _listed(statement["Resource"])):
+        arn = resource if resource.startswith("arn:") else arn_of_secret(resource)
+        for part in parts:
+            yield GrantedAction(statement.get("Sid", "no Sid"), action, arn, part)
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def missing(
+    grants: Mapping[str, Iterable[GrantedAction]], used: Mapping[str, Iterable[RequiredAction]]
+) -> list[str]:
+    """The calls that a role would refuse, one line each."""
+    return sorted(
+        {
+            f"{function} calls {right.action} on {right.resource}{_of(right)}, "
+            "which its role does not allow"
+            for function, rights in used.items()
+            for right in rights
+            if not any(grant.covers(right) for grant in grants.get(function, ()))
+        }
+    )
+
+
+def _of(right: RequiredAction) -> str:
+    return f", of it {right.part}" if right.part else ""
+
+
+def unused(
+    grants: Mapping[str, Iterable[GrantedAction]], used: Mapping[str, Iterable[RequiredAction]]
+) -> list[str]:
+    """The grants that no call needs, one line each."""
+    return [
+        f"{function} never needs {grant}"
+        for function, found in grants.items()
+        for grant in found
+        if not any(grant.covers(right) for right in used.get(function, ()))
+    ]

@@ -1,0 +1,122 @@
+"""What tells of runs, at work: a run's log is published, and its deliveries are made.
+
+The batches are made here of what lies in the table and in the queue. Reading both is Lambda's part,
+and so are the rights that the mappings of the template need for it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.deliver_webhook.handler import lambda_handler as deliver_webhook
+from functions.publish_events.handler import lambda_handler as publish_events
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.template.cloudformation import Resolver, load_document
+from runyard_dev.template.template import STACK_NAME
+from runyard_service import settings
+from runyard_service.adapters.stream_records import image_of
+from runyard_service.domain.runs import Run
+from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness
+from tests.fault_injection.faults import Process
+from tests.permissions.recorder import Recorder
+from tests.permissions.required_actions import RequiredAction
+from tests.permissions.webhook_requests import webhook_of
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+
+_Handler = Callable[[Any, Any], Any]
+# What Lambda does in the name of a function that has a mapping, by the service of its source.
+_READS = {
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
+    "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
+}
+
+
+def used_by_lambda(template: Path, function: str) -> set[RequiredAction]:
+    """What the function's role must allow for its mappings' sake; the function calls none of it."""
+    document = load_document(template)
+    resolver = Resolver(document, stack_name=STACK_NAME)
+    rights: set[RequiredAction] = set()
+    for resource in document["Resources"].values():
+        if resource["Type"] != "AWS::Lambda::EventSourceMapping":
+            continue
+        mapping = resolver.resolve(resource["Properties"])
+        if mapping["FunctionName"] != resolver.name_of(function):
+            continue
+        source = mapping["EventSourceArn"]
+        service = source.split(":")[2]
+        rights |= {RequiredAction(f"{service}:{action}", source) for action in _READS[service]}
+        failed = mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if failed:
+            rights.add(RequiredAction("sqs:SendMessage", failed))
+    return rights
+
+
+def publishing_functions(
+    world: CrashHarness, stack: LocalStack, recorder: Recorder, run: Run
+) -> Mapping[str, set[RequiredAction]]:
+    """Two endpoints hear of the whole run: one that fails for good, and one that is gone."""
+    with LoopbackServer(_answer) as receiver, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEBHOOK_ALLOWED_PRIVATE_HOSTS", receiver.host_and_port)
+        patch.setenv("WEBHOOK_RETRY_SECONDS", "0")
+        settings.settings.cache_clear()
+        handle_records: _Handler = publish_events
+        handle_messages: _Handler = deliver_webhook
+        for path in ("/fails", "/gone"):
+            world.stores.webhooks.create(
+                webhook_of(run.org_id, run.project_id, receiver.url + path)
+            )
+        publisher, courier = Process(), Process()
+        records = _records(stack, run)
+        with world.working(publisher):
+            answer = handle_records({"Records": records}, LAMBDA_CONTEXT)
+        assert answer == {"batchItemFailures": []}
+        for batch in _batches(stack):
+            with world.working(courier):
+                handle_messages(batch, LAMBDA_CONTEXT)
+        paths = Counter(one.path for one in receiver.received)
+    settings.settings.cache_clear()
+    assert paths["/gone"], "it says that it is gone"
+    assert paths["/fails"] > 1, "it is tried again"
+    assert _count(stack, "WEBHOOK_DEAD_LETTER_QUEUE_URL"), "what fails for good is put aside"
+    return {
+        "PublishEventsFunction": recorder.of(publisher),
+        "DeliverWebhookFunction": recorder.of(courier),
+    }
+
+
+def _answer(received: Received, exchange: Exchange) -> None:
+    exchange.send(410 if received.path == "/gone" else 500)
+
+
+def _records(stack: LocalStack, run: Run) -> list[dict[str, Any]]:
+    """The run's log as its table's stream gives it."""
+    items = stack.client("dynamodb").query(
+        TableName=stack.environment["EVENTS_TABLE"],
+        KeyConditionExpression="run_id = :run_id",
+        ExpressionAttributeValues={":run_id": {"S": run.id}},
+    )["Items"]
+    return [
+        {"dynamodb": {"NewImage": image_of(item), "SequenceNumber": str(place)}}
+        for place, item in enumerate(items)
+    ]
+
+
+def _batches(stack: LocalStack) -> Iterator[dict[str, Any]]:
+    """What the queue gives, until it is empty; what was put off comes again at once."""
+    sqs, url = stack.client("sqs"), stack.environment["WEBHOOK_QUEUE_URL"]
+    while _count(stack, "WEBHOOK_QUEUE_URL"):
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
+        for message in answer.get("Messages", ()):
+            handle = message["ReceiptHandle"]
+            record = {"messageId": message["MessageId"], "body": message["Body"]}
+            yield {"Records": [{**record, "receiptHandle": handle}]}
+
+
+def _count(stack: LocalStack, queue: str) -> int:
+    found = stack.client("sqs").get_queue_attributes(
+        QueueUrl=stack.environment[queue], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(found["Attributes"]["ApproximateNumberOfMessages"])

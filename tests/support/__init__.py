@@ -1,0 +1,1 @@
+"""Code that several suites share: clients, fake servers, and builders of test data."""

@@ -1,0 +1,60 @@
+"""A door of the service in the test's own process: to be configured, and killed, without harm."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.secrets import TicketKeys
+from runyard_service.adapters.sqs import DeliveryQueue
+from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.registry import Catalog
+from runyard_service.api.app import create_app
+from runyard_service.api.services import Services
+from runyard_service.settings import Settings
+from tests.support.orchestrators import make_orchestrator
+
+
+def make_services(stack: LocalStack, **configured: Any) -> Services:
+    """What a door of this stack stands on, with settings of its own."""
+    settings = Settings.from_environment(stack.environment).model_copy(update=configured)
+    return Services(
+        settings=settings,
+        stores=stores_of(stack.environment),
+        orchestrator=make_orchestrator(stack),
+        catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
+        ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
+        connect_delivery_queue=lambda: DeliveryQueue(
+            stack.client("sqs"), settings.webhook_queue_url
+        ),
+    )
+
+
+def app_with(services: Services) -> FastAPI:
+    """Return the API's app over these services."""
+    return create_app(lambda: services)
+
+
+@contextmanager
+def running_app(services: Services) -> Iterator[str]:
+    """The URL of such a door under uvicorn, until the end of the block."""
+    config = uvicorn.Config(
+        app_with(services), port=0, log_level="warning", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    socket = config.bind_socket()
+    socket.listen(100)  # Who connects before the server is up waits for it.
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        socket.close()

@@ -1,0 +1,13 @@
+"""The state machines of a local stack, as the engine speaks to them."""
+
+from runyard_dev.dev_stack import LocalStack
+from runyard_service.adapters.step_functions import Orchestrator
+
+
+def make_orchestrator(stack: LocalStack) -> Orchestrator:
+    """Both machines; connected at first use."""
+    return Orchestrator(
+        lambda: stack.client("stepfunctions"),
+        stack.environment["RUN_STATE_MACHINE_ARN"],
+        stack.environment["RESUME_STATE_MACHINE_ARN"],
+    )

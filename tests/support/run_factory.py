@@ -1,0 +1,35 @@
+"""Runs that are on record and that nobody carries: for tests of what becomes of them."""
+
+from typing import Any
+
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.domain.clock import stamp
+from runyard_service.domain.ids import new_id
+from runyard_service.domain.runs import Run
+
+
+def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> Run:
+    """A new run without a log and without an execution; `fields` are what it is to be otherwise.
+
+    Without an `agent` nobody can carry it.
+    """
+    run = Run.model_validate(
+        {
+            "id": new_id(),
+            "project_id": "p",
+            "org_id": "o",
+            "app_id": new_id(),
+            "agent": agent.name if agent else "none@1",
+            "definition_digest": _kept(stores, agent) if agent else "none",
+            "input": {"x": 1},
+            "started_at": stamp(),
+            **fields,
+        }
+    )
+    stores.runs.create(run)
+    return run
+
+
+def _kept(stores: Stores, agent: Snapshot) -> str:
+    return stores.definitions.keep(agent.stored())
