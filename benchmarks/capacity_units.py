@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.spans import Span, read
 from benchmarks.stack import Client
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 
 # The cost of watching is that of the tail's pauses, which are shorter on one machine.
 PACE_ON_AWS = {"POLL_MIN_MS": "50", "POLL_MAX_MS": "500"}
@@ -38,7 +38,7 @@ class Used:
     watched_seconds: float
 
 
-def count(stack: LocalStack, client: Client, folder: Path, case: str) -> Used:
+def count(stack: DevStack, client: Client, folder: Path, case: str) -> Used:
     """Play the case with one watcher, alone on the stack, and count."""
     begun = time.monotonic()
     seen = client.measure("watch_case", case=case)
@@ -81,7 +81,7 @@ def _units(spans: Sequence[Span], *, writes: bool, table: str = "") -> float:
     )
 
 
-def _transitions(stack: LocalStack, run_id: str) -> int:
+def _transitions(stack: DevStack, run_id: str) -> int:
     """Of all the run's executions, asked again until each has ended."""
     states = stack.client("stepfunctions")
     until, entered = time.monotonic() + 10, 0

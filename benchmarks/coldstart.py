@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.built_functions import Invocation, functions, lacking, started, variables_of
-from runyard_dev.dev_stack import REPOSITORY, LocalStack
+from runyard_dev.dev_stack import REPOSITORY, DevStack
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 
 STARTS = 10
 # What is sent to each function; a run that does not exist is looked for all the same.
@@ -36,12 +36,12 @@ def measure(starts: int) -> dict[str, tuple[float, float]]:
     """Milliseconds of the first invocation and of the second, by function."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
+        DevStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
     ):
         bundle = AgentBundle(
             Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
         )
-        bundle.put(FolderOfAgents(REPOSITORY / "agents").texts())
+        bundle.write(AgentDirectory(REPOSITORY / "agents").read())
         return {name: _medians(name, stack.environment, starts) for name in PAYLOADS}
 
 

@@ -24,7 +24,7 @@ from benchmarks.spans import Span, read
 from benchmarks.stack import instrumented, runyard
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.domain.events import line_type
+from runyard_service.domain.events import event_type_of
 
 KEY_UNITS_PER_SECOND = 1000
 # boto3's standard mode, as `container.py` sets it: waits of up to 1, 2, 4, 8 s, at random.
@@ -206,7 +206,9 @@ def count() -> dict[str, list[Write]]:
                 seen = len(read(Path(folder)))
                 used = capacity_units.count(stack, client, Path(folder), workload.case)
                 batches = stores_of(stack.environment).log.read(used.run_id)
-                statuses = statuses_of(line_type(line) for each in batches for line in each.lines)
+                statuses = statuses_of(
+                    event_type_of(line) for each in batches for line in each.lines
+                )
                 spans = read(Path(folder))[seen:]
                 table = stack.environment["RECORDS_TABLE"]
                 found[workload.name] = writes_of(spans, table, statuses)

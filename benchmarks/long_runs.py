@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.run_lists import Meter
 from runyard_dev.clients import client
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
@@ -25,7 +25,7 @@ from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps.advance_run import advance_run
 from runyard_service.application.steps.run_context import WorkerDeps
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from runyard_service.event_loops import run_async
@@ -89,9 +89,9 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
         org_id="org",
         app_id=new_id(),
         agent=agent.name,
-        definition_digest=stores.definitions.keep(agent.stored()),
+        definition_digest=stores.definitions.save(agent.stored()),
         input={"x": 1},
-        started_at=stamp(),
+        started_at=timestamp(),
     )
     stores.runs.create(run)
     worker = WorkerDeps(
@@ -99,14 +99,14 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
         model_for=lambda used: ObservedModel(used, asked),
         tools=ToolEnvironment({}),
     )
-    while run_async(advance_run(worker, run.carried_by, 900)).outcome == "more":
+    while run_async(advance_run(worker, run.current_execution, 900)).outcome == "more":
         pass
     found = stores.runs.get(run.id)
     assert found is not None
     return found
 
 
-def taken_up(stack: LocalStack, run: Run, *, warm: bool) -> str:
+def taken_up(stack: DevStack, run: Run, *, warm: bool) -> str:
     """Units and milliseconds of reading the run: for the first time, or after having had it."""
     dynamodb = client("dynamodb", stack.environment)
     settings = Settings.from_environment(stack.environment)
@@ -118,7 +118,7 @@ def taken_up(stack: LocalStack, run: Run, *, warm: bool) -> str:
     )
     stores.runs.get("none")  # Opens the connection, which is not what is measured.
     if warm:
-        stores.histories.give_back(run.id, stores.histories.read(run))
+        stores.histories.cache(run.id, stores.histories.read(run))
     return Meter(dynamodb).measure(lambda: stores.histories.read(run))
 
 
@@ -127,7 +127,7 @@ def main() -> None:
     words = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
+        DevStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
     ):
         stores = stores_of(stack.environment)
         asked: list[tuple[float, float]] = []

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from runyard_dev.clients import client
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb.attributes import to_attributes
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import derived_id, new_id
 from runyard_service.domain.runs import ENDED, Run, RunStatus
 from runyard_service.settings import Settings
@@ -89,8 +89,8 @@ def some_runs(count: int) -> Iterator[Run]:
             output={"category": "billing", "reply": "x" * 400} if status == "completed" else None,
             user_id=user,
             session_id=derived_id("session", str(dice.randrange(5_000))),
-            started_at=stamp(moment),
-            ended_at=stamp(moment + timedelta(seconds=20)) if status in ENDED else None,
+            started_at=timestamp(moment),
+            ended_at=timestamp(moment + timedelta(seconds=20)) if status in ENDED else None,
             open_requests=1 if status == "paused" else 0,
         )
 
@@ -152,7 +152,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalStack.start(data_dir=Path(folder), web=False, seed=False, sweep_seconds=None) as stack,
+        DevStack.start(data_dir=Path(folder), web=False, seed=False, sweep_seconds=None) as stack,
     ):
         dynamodb = client("dynamodb", stack.environment)
         settings = Settings.from_environment(stack.environment)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 
 AGENTS = Path("benchmarks/agents")
 INSTRUMENT = Path("benchmarks/instrument")
@@ -53,12 +53,12 @@ def client(server: Mapping[str, Any]) -> Iterator[Client]:
 @contextmanager
 def runyard(
     agent: str = "bench", environment: Mapping[str, str] | None = None
-) -> Iterator[tuple[LocalStack, Client]]:
+) -> Iterator[tuple[DevStack, Client]]:
     """The local stack, on disk in a temporary folder, and a client for it."""
     variables = {"DEFAULT_AGENT": agent, "DEFAULT_PERSONA": agent, **(environment or {})}
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalStack.start(
+        DevStack.start(
             data_dir=Path(folder), agents_dir=AGENTS, environment=variables, sweep_seconds=None
         ) as stack,
     ):

@@ -7,7 +7,7 @@ and as many to each entry of an index, which here has the keys alone.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import to_attributes
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _AROUND_BYTES = 100
 
 
-def stored_bytes(stack: LocalStack, run_id: str) -> int:
+def stored_bytes(stack: DevStack, run_id: str) -> int:
     """All that has the run's id for its partition: its log, and its records with their indexes."""
     dynamodb: DynamoDBClient = stack.client("dynamodb")
     return sum(

@@ -16,7 +16,7 @@ from runyard_service.adapters.dynamodb.event_log import (
     write_units,
 )
 from runyard_service.domain.clock import parse
-from runyard_service.domain.events import from_line, line_type
+from runyard_service.domain.events import decode_event, event_type_of
 
 _DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
 # A batch's item without its lines: names and values of the keys and of the first event's id.
@@ -43,7 +43,7 @@ def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
     for batch in batches:
         put: list[Line] = []
         for line in map(_line, batch.lines):
-            if put and put[-1].ends_reply and line_type(line.text) == "agent.tool_call.started":
+            if put and put[-1].ends_reply and event_type_of(line.text) == "agent.tool_call.started":
                 put[-1] = replace(put[-1], text=b"%b\n%b" % (put[-1].text, line.text))
             else:
                 put.append(line)
@@ -52,8 +52,8 @@ def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
 
 
 def _line(text: bytes) -> Line:
-    kind = line_type(text)
-    at = parse(from_line(text).timestamp).timestamp()
+    kind = event_type_of(text)
+    at = parse(decode_event(text).timestamp).timestamp()
     return Line(text, at, kind in _DELTAS, kind == "agent.message.completed")
 
 

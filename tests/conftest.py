@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.stores import Stores
 from tests.support.key_values import refuse_empty_keys
@@ -15,10 +15,10 @@ refuse_empty_keys()
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     """The whole local stack, with the sample agents and those of `tests/agents`."""
     folder = tmp_path_factory.mktemp("stack")
-    with LocalStack.start(
+    with DevStack.start(
         data_dir=folder,
         agents_dir=merged_agents(folder / "agents"),
         environment={"STREAM_HEARTBEAT_SECONDS": "0.3"},
@@ -40,13 +40,13 @@ def merged_agents(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stores(stack: LocalStack) -> Stores:
+def stores(stack: DevStack) -> Stores:
     """The stack's stores, spoken to without the service in between."""
     return stores_of(stack.environment)
 
 
 @pytest.fixture(scope="session")
-def service(stack: LocalStack) -> Iterator[Service]:
+def service(stack: DevStack) -> Iterator[Service]:
     """The service that runs on it. The end-to-end tests have a fixture of their own."""
     running = Service(stack.base_url, stack.access_key)
     yield running

@@ -24,7 +24,7 @@ from typing import Any
 
 from runyard.cli.verify import verify
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.open_store import stores_of
 from tests.conftest import merged_agents
@@ -181,9 +181,9 @@ def soak(runs: int, folder: Path, report: Callable[[str], None]) -> Soak:
     agents = merged_agents(folder / "agents")
     workers = {"LAMBDA_WORKERS": str(WORKERS)}
     data_dir = folder / "data"
-    with LocalStack.start(data_dir=data_dir, agents_dir=agents, environment=workers) as stack:
+    with DevStack.start(data_dir=data_dir, agents_dir=agents, environment=workers) as stack:
         stores = stores_of(stack.environment)
-        stores.access_keys.ensure(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
+        stores.access_keys.put(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
         service = Service(stack.base_url, KEY)
         try:
             soaked = Soak(service, stack.port("lambda"), runs, report)

@@ -7,17 +7,17 @@ from mangum import Mangum
 from runyard_service import cold_start
 from runyard_service.container import container
 from runyard_service.event_loops import event_loop
-from runyard_service.observability.logging import configure_observability, invocation
+from runyard_service.observability.logging import configure_observability, observe
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 configure_observability()
 _asgi = Mangum(container().create_app(), lifespan="off")
-cold_start.end()
+cold_start.freeze_gc()
 
 
-@invocation
+@observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take an HTTP API event, payload version 2.0; give its response."""
     event_loop()  # Mangum takes the thread's, and does not make one.

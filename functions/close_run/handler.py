@@ -11,7 +11,7 @@ from runyard_service.application.runs.close_run import close_run
 from runyard_service.container import container
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import log_context
-from runyard_service.observability.logging import configure_observability, invocation, logger
+from runyard_service.observability.logging import configure_observability, logger, observe
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,7 +21,7 @@ configure_observability()
 _ERROR_OF_STATUS = {"TIMED_OUT": "ExecutionTimedOut", "ABORTED": "ExecutionAborted"}
 
 
-@invocation
+@observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Take `{run_id, execution, error: {Error, Cause}}`, or an execution's status change."""
     cause = ""
@@ -32,6 +32,6 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     else:
         run_id, name = event["run_id"], event["execution"]
         error, cause = (event.get("error", {}).get(name, "") for name in ("Error", "Cause"))
-    log_context.add(run_id=run_id)
+    log_context.bind(run_id=run_id)
     logger.warning("run closed from outside", extra={"error": error})
-    close_run(container().stores, Execution.named(name, run_id), error, cause)
+    close_run(container().stores, Execution.parse(name, run_id), error, cause)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from runyard_service.application.webhooks.deliver_webhook import deliver_batch
 from runyard_service.container import container
 from runyard_service.event_loops import run_async
-from runyard_service.observability.logging import configure_observability, invocation
+from runyard_service.observability.logging import configure_observability, observe
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 configure_observability()
 
 
-@invocation
+@observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take a batch of the queue; give the messages that must come again."""
     kept = run_async(deliver_batch(container().webhook_sender, event["Records"]))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.maintenance.publish_agents import publish_agents
 from runyard_service.container import container
-from runyard_service.observability.logging import configure_observability, invocation
+from runyard_service.observability.logging import configure_observability, observe
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 configure_observability()
 
 
-@invocation
+@observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Take a custom resource's request; the answer goes to its `ResponseURL`."""
     parts = container()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.webhooks.publish_events import publish_events
 from runyard_service.container import container
-from runyard_service.observability.logging import configure_observability, invocation
+from runyard_service.observability.logging import configure_observability, observe
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 configure_observability()
 
 
-@invocation
+@observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take a batch of the stream; give the record from which it must come again, if there is."""
     failed = publish_events(container().publisher, event["Records"])

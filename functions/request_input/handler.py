@@ -9,7 +9,7 @@ from runyard_service.application.input_requests.request_input import request_inp
 from runyard_service.container import container
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import log_context
-from runyard_service.observability.logging import configure_observability, invocation
+from runyard_service.observability.logging import configure_observability, observe
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 configure_observability()
 
 
-@invocation
+@observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Take `{run_id, execution, task_token, limit, limit_at}`.
 
     Where there is nothing to wait for, end the wait.
     """
-    log_context.add(run_id=event["run_id"])
-    execution, token = Execution.named(event["execution"], event["run_id"]), event["task_token"]
+    log_context.bind(run_id=event["run_id"])
+    execution, token = Execution.parse(event["execution"], event["run_id"]), event["task_token"]
     if not request_input(container().stores, execution, token, event["limit"], event["limit_at"]):
         container().next_execution_starter().resume(token)

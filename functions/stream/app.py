@@ -15,5 +15,5 @@ def create_app() -> "FastAPI":
     configure_observability()
     log_server_as_json()
     app = container().create_app()
-    cold_start.end()
+    cold_start.freeze_gc()
     return app

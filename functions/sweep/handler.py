@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
 from runyard_service.container import container
-from runyard_service.observability.logging import configure_observability, invocation, logger
+from runyard_service.observability.logging import configure_observability, logger, observe
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -18,7 +18,7 @@ configure_observability()
 RESERVE_SECONDS = 30
 
 
-@invocation
+@observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
     """Look at the runs whose time has come; `{everything: true}` means all live ones."""
     parts = container()
@@ -29,8 +29,8 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
         "restarted": sweep.restarted,
         "resumed": sweep.resumed,
         "removed": sweep.removed,
-        "unclear": len(sweep.unclear),
-        "not_begun": len(sweep.not_begun),
+        "unclear": len(sweep.failed_checks),
+        "not_begun": len(sweep.not_started),
         "expired": parts.retention.enforce(seconds),
     }
     logger.info("swept", extra=counts)

@@ -30,7 +30,7 @@ def lock(data_dir: Path) -> IO[str]:
     return file
 
 
-def note_down(file: Path, environment: Mapping[str, str]) -> None:
+def write_state(file: Path, environment: Mapping[str, str]) -> None:
     """Leave what a command beside the stack needs to find it: `open_store`, `sam_local`."""
     names = (
         *("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "TICKET_SECRET_ID"),

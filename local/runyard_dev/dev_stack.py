@@ -16,28 +16,28 @@ from typing import IO, Any
 
 from runyard_dev import access_key, provisioning, stack_plan
 from runyard_dev.clients import client
-from runyard_dev.data_dir import lock, note_down
+from runyard_dev.data_dir import lock, write_state
 from runyard_dev.emulators import requeue_deliveries
 from runyard_dev.emulators.event_sources import EventSources
 from runyard_dev.emulators.loopback_http import HOST
-from runyard_dev.emulators.stream_source import Places
+from runyard_dev.emulators.stream_source import StreamCheckpoints
 from runyard_dev.errors import InvocationFailedError, LocalStackError
-from runyard_dev.processes.process import Part, port_is_taken
-from runyard_dev.processes.process_monitor import Keeper
+from runyard_dev.processes.process import ManagedProcess, port_is_taken
+from runyard_dev.processes.process_monitor import ProcessMonitor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SWEEP_FUNCTION = "SweepFunction"
 SWEEP_SECONDS = 30.0
 NOTES_FILE = "stack.json"
-PLACES_FILE = "streams.json"
+CHECKPOINTS_FILE = "streams.json"
 
 
-class LocalStack:
+class DevStack:
     """A running stack. Use it as a context manager: leaving it stops everything."""
 
     def __init__(
         self,
-        plan: stack_plan.Blueprint,
+        plan: stack_plan.StackPlan,
         data_dir: Path,
         key: str | None,
         report: Callable[[str], None],
@@ -55,7 +55,7 @@ class LocalStack:
         self._report = report
         self._clients: dict[str, Any] = {}
         self._lock_file: IO[str] | None = None
-        self._keeper = Keeper(list(plan.parts.values()), self._refill, report)
+        self._keeper = ProcessMonitor(list(plan.parts.values()), self._reprovision, report)
         self._sweeper: threading.Thread | None = None
         self._has_sources = False
         self._sources: EventSources | None = None
@@ -75,7 +75,7 @@ class LocalStack:
         event_sources: bool = True,
         repository: Path = REPOSITORY,
         report: Callable[[str], None] = lambda _: None,
-    ) -> "LocalStack":
+    ) -> "DevStack":
         """Start a stack and return when it is ready.
 
         `environment` is added to this process's own. Port 0 takes a free one. With no
@@ -85,7 +85,7 @@ class LocalStack:
         data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
         if web and port and port_is_taken(port):
             raise LocalStackError(f"port {port} is taken; choose another with PORT=…")
-        site = stack_plan.Site(
+        site = stack_plan.StackConfig(
             repository=repository,
             data_dir=data_dir,
             agents_dir=Path(agents_dir or repository / "agents").absolute(),
@@ -95,7 +95,7 @@ class LocalStack:
         )
         with ExitStack() as undo:
             lock_file = undo.enter_context(lock(data_dir))
-            plan = stack_plan.draw(site, report)
+            plan = stack_plan.plan(site, report)
             stack = cls(plan, data_dir, key if seed else None, report)
             undo.callback(stack.stop)
             stack._has_sources = event_sources and sweep_seconds is not None
@@ -104,7 +104,7 @@ class LocalStack:
             stack._lock_file = lock_file
         return stack
 
-    def __enter__(self) -> "LocalStack":
+    def __enter__(self) -> "DevStack":
         """The stack itself."""
         return self
 
@@ -136,12 +136,12 @@ class LocalStack:
 
     def kill(self, part: str) -> None:
         """`kill -9` a part and leave it down."""
-        self._keeper.down(self._plan.parts[part], Part.kill)
+        self._keeper.stop_process(self._plan.parts[part], ManagedProcess.kill)
 
     def restart(self, part: str) -> None:
         """Start a part that is down (or stop and start it) and return when it is ready."""
-        self._keeper.down(self._plan.parts[part], Part.stop)
-        self._keeper.up(self._plan.parts[part])
+        self._keeper.stop_process(self._plan.parts[part], ManagedProcess.stop)
+        self._keeper.start_process(self._plan.parts[part])
 
     def sweep(self, payload: Mapping[str, Any] | None = None) -> Any:
         """Invoke the sweep, as EventBridge's schedule does on AWS; None where there is none."""
@@ -183,10 +183,10 @@ class LocalStack:
                 rest.append(pool.submit(self._await, web, begun))
             _all(rest)
         self._keeper.watch()
-        note_down(self._data_dir / NOTES_FILE, self.environment)
+        write_state(self._data_dir / NOTES_FILE, self.environment)
         if self._has_sources and (mappings := self._plan.template.event_sources):
-            requeue_deliveries.send_again(self.environment)
-            places = Places(self._data_dir / PLACES_FILE)
+            requeue_deliveries.requeue_pending(self.environment)
+            places = StreamCheckpoints(self._data_dir / CHECKPOINTS_FILE)
             self._sources = EventSources(mappings, self.environment, places, self._report)
             self._sources.start()
         if sweep_seconds is None:
@@ -212,7 +212,7 @@ class LocalStack:
             template if self._has_sources else template.without_streams(), self.environment
         )
         if self.access_key:
-            access_key.ensure(self.access_key, self.environment)
+            access_key.put_access_key(self.access_key, self.environment)
 
     def _provision_aws(self) -> None:
         template, environment = self._plan.template, self.environment
@@ -222,21 +222,21 @@ class LocalStack:
         provisioning.create_buses(template, environment)
         provisioning.create_state_machines(template, environment)
 
-    def _await(self, part: Part, begun: float) -> None:
+    def _await(self, part: ManagedProcess, begun: float) -> None:
         part.wait_ready(self._keeper.stopping)
         seconds = time.monotonic() - begun
         self._report(f"{part.name:<10}{part.description} … ready in {seconds:.1f} s")
 
     # --- while it runs -----------------------------------------------------------------------
 
-    def _refill(self, part: Part) -> None:
+    def _reprovision(self, part: ManagedProcess) -> None:
         """Give a part that was started again what its end has cost it."""
         if part.name == stack_plan.AWS:
             self._provision_aws()
             # All executions are gone: the sweep starts those of the runs that are open.
             self._sweep_quietly({"everything": True})
             if self._sources:
-                requeue_deliveries.send_again(self.environment)
+                requeue_deliveries.requeue_pending(self.environment)
         if part.name == stack_plan.DYNAMODB:
             self._provision_dynamodb()
 

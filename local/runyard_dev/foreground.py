@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.agents.definitions.loader import read_agents
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.settings import Settings
 
@@ -44,34 +44,34 @@ def run_in_foreground(
     if with_parent:
         _end_with_parent()
     try:
-        files = FolderOfAgents(agents_dir)
-        name_agents(files)
+        files = AgentDirectory(agents_dir)
+        default_agents_from_folder(files)
         _check(files)
         threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
-        with LocalStack.start(
+        with DevStack.start(
             data_dir=data_dir,
             port=port,
             agents_dir=agents_dir,
             key=access_key,
             sweep_seconds=sweep_seconds,
-            report=_say,
+            report=_print,
         ) as stack:
-            _say(_ready_line(stack))
+            _print(_ready_line(stack))
             stack.wait()
     except StopRequestedError:
         return
 
 
-def _check(files: FolderOfAgents) -> None:
-    read_agents(files.texts(), Settings.from_environment().named_agents)
+def _check(files: AgentDirectory) -> None:
+    read_agents(files.read(), Settings.from_environment().named_agents)
 
 
-def name_agents(files: FolderOfAgents) -> None:
+def default_agents_from_folder(files: AgentDirectory) -> None:
     """In a folder of the user's own, which comes without the samples, name the agents to take.
 
     An only agent is the one that answers where nobody names one, in threads as anywhere.
     """
-    agents, settings = read_agents(files.texts()), Settings.from_environment()
+    agents, settings = read_agents(files.read()), Settings.from_environment()
     default = settings.default_agent
     if not os.environ.get("DEFAULT_AGENT") and not agents.find(default):
         if len(agents.definitions) != 1:
@@ -82,28 +82,28 @@ def name_agents(files: FolderOfAgents) -> None:
         os.environ["DEFAULT_PERSONA"] = default
 
 
-def _watch_agents(files: FolderOfAgents) -> None:
+def _watch_agents(files: AgentDirectory) -> None:
     """Say of each change of the agents' files whether it counts."""
-    seen = files.stamp()
+    seen = files.fingerprint()
     while True:
         time.sleep(1)
-        if (now := files.stamp()) == seen:
+        if (now := files.fingerprint()) == seen:
             continue
         seen = now
         try:
             _check(files)
-            _say("agents    read again")
+            _print("agents    read again")
         except DefinitionError as error:
-            _say("agents    not read again, they stay as they were:")
+            _print("agents    not read again, they stay as they were:")
             for fault in str(error).splitlines():
-                _say(f"          {fault}")
+                _print(f"          {fault}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def _ready_line(stack: LocalStack) -> str:
+def _ready_line(stack: DevStack) -> str:
     body = json.dumps({"input": SAMPLE_TICKET})
     curl = (
         f"curl -s {stack.base_url}/v1/runs -H 'Authorization: Bearer {stack.access_key}'"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runyard_dev.clients import client
-from runyard_dev.dev_stack import NOTES_FILE, LocalStack
+from runyard_dev.dev_stack import NOTES_FILE, DevStack
 from runyard_dev.errors import DataDirInUseError
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
@@ -17,7 +17,7 @@ from runyard_service.settings import Settings
 def open_store(data_dir: Path) -> Iterator[Stores]:
     """The stores in `data_dir`. A stack that does not run is started for it, and runs nothing."""
     try:
-        with LocalStack.start(data_dir=data_dir, web=False, seed=False, sweep_seconds=None) as own:
+        with DevStack.start(data_dir=data_dir, web=False, seed=False, sweep_seconds=None) as own:
             yield stores_of(own.environment)
     except DataDirInUseError:
         notes = json.loads((data_dir / NOTES_FILE).read_text(encoding="utf-8"))

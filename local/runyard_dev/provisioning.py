@@ -87,7 +87,7 @@ def create_state_machines(template: LocalTemplate, environment: Mapping[str, str
         machine["stateMachineArn"] for machine in states.list_state_machines()["stateMachines"]
     }
     for machine in template.state_machines:
-        _put_machine(states, machine, machine.arn in existing)
+        _create_state_machine(states, machine, machine.arn in existing)
 
 
 def invoke(environment: Mapping[str, str], function: str, payload: Mapping[str, Any]) -> Any:
@@ -118,7 +118,7 @@ def _check(dynamodb: "DynamoDBClient", table: Table) -> None:
         dynamodb.update_table(TableName=table.name, StreamSpecification=stream)
 
 
-def _put_machine(states: "SFNClient", machine: StateMachine, exists: bool) -> None:
+def _create_state_machine(states: "SFNClient", machine: StateMachine, exists: bool) -> None:
     if exists:
         states.update_state_machine(
             stateMachineArn=machine.arn, definition=machine.definition, roleArn=machine.role_arn

@@ -22,7 +22,7 @@ from runyard_dev.errors import LocalStackError
 from runyard_dev.template.template import LocalTemplate, read_template
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.application.maintenance.publish_agents import publish_agents
 from runyard_service.domain.errors import RunyardError
 from runyard_service.settings import Settings
@@ -75,7 +75,7 @@ def write_sam_files(host: str) -> str:
     settings = Settings.from_environment(stack)
     bundle = AgentBundle(Bucket(settings.bucket, lambda: client("s3", stack)))
     try:
-        publish_agents(FolderOfAgents(Path(settings.agents_dir)), bundle, settings.named_agents)
+        publish_agents(AgentDirectory(Path(settings.agents_dir)), bundle, settings.named_agents)
     except (RunyardError, ClientError, BotoCoreError) as error:
         raise LocalStackError(f"{error}; is the stack running?") from None
     return f"{BUILD / 'local.yaml'}, {BUILD / 'env.json'}; agents published to {bundle.address}"

@@ -65,33 +65,35 @@ class SampleHandler(JsonHandler):
         """Look up a customer, or list the refunds."""
         path = unquote(urlsplit(self.path).path)
         if path == "/refunds":
-            self.reply(200, {"refunds": self.refunds.all()})
+            self.respond(200, {"refunds": self.refunds.all()})
         elif path == "/customers/customer-503":
-            self.reply(
+            self.respond(
                 503, {"error": "unavailable", "message": "The register is being maintained."}
             )
         elif path.startswith("/customers/") and (found := customer(path.split("/", 2)[2])):
-            self.reply(200, found)
+            self.respond(200, found)
         else:
-            self.reply(404, {"error": "not_found", "message": f"Nothing is known of {path}."})
+            self.respond(404, {"error": "not_found", "message": f"Nothing is known of {path}."})
 
     def do_POST(self) -> None:
         """Refund an order."""
         raw = self.body()
         if urlsplit(self.path).path != "/refunds":
-            self.reply(404, {"error": "not_found", "message": "There is no such route."})
+            self.respond(404, {"error": "not_found", "message": "There is no such route."})
             return
         key = self.headers.get("Idempotency-Key", "")
         try:
             order = json.loads(raw)
             order_id, amount = str(order["order_id"]), order["amount"]
         except (ValueError, KeyError, TypeError):
-            self.reply(400, {"error": "bad_request", "message": "order_id and amount are needed."})
+            self.respond(
+                400, {"error": "bad_request", "message": "order_id and amount are needed."}
+            )
             return
         if not key:
-            self.reply(400, {"error": "bad_request", "message": "Idempotency-Key is needed."})
+            self.respond(400, {"error": "bad_request", "message": "Idempotency-Key is needed."})
             return
-        self.reply(200, self.refunds.make(key, order_id, amount))
+        self.respond(200, self.refunds.make(key, order_id, amount))
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "loc
 _NO_PROXY = "127.0.0.1,localhost"
 
 
-def compose(
+def environment_for(
     template: LocalTemplate,
     user: Mapping[str, str],
     *,

@@ -13,24 +13,24 @@ from runyard_dev import stack_environment
 from runyard_dev.emulators import dynoxide
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.plugin import PLUGIN_VARIABLE
-from runyard_dev.processes.process import Part, free_ports
+from runyard_dev.processes.process import ManagedProcess, free_ports
 from runyard_dev.template.template import LocalTemplate, read_template
 
 DYNAMODB, LAMBDA, AWS, SAMPLES, WEB = "dynamodb", "lambda", "aws", "samples", "web"
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class StackPlan:
     """A stack that is planned and not yet started."""
 
     template: LocalTemplate
     environment: dict[str, str]
-    parts: dict[str, Part]
+    parts: dict[str, ManagedProcess]
     port: int
 
 
 @dataclass(frozen=True)
-class Site:
+class StackConfig:
     """Where a stack is to stand."""
 
     repository: Path
@@ -43,7 +43,7 @@ class Site:
     web: bool
 
 
-def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
+def plan(site: StackConfig, report: Callable[[str], None]) -> StackPlan:
     """Choose ports, find the DynamoDB emulator, write down environment and commands."""
     *inner, free = free_ports(5)
     ports = dict(zip((DYNAMODB, LAMBDA, AWS, SAMPLES), inner, strict=True))
@@ -51,7 +51,7 @@ def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
     template_path = site.repository / "template.yaml"
     template = read_template(template_path, region=site.user.get("AWS_REGION") or "us-east-1")
     dynamodb = dynoxide.locate(ports[DYNAMODB], site.data_dir, report)
-    environment = stack_environment.compose(
+    environment = stack_environment.environment_for(
         template,
         site.user,
         dynamodb_endpoint=dynamodb.endpoint or _url(ports[DYNAMODB]),
@@ -65,11 +65,13 @@ def draw(site: Site, report: Callable[[str], None]) -> Blueprint:
         description = "; ".join(filter(None, (dynamodb.description, dynamodb.note)))
         own = {**os.environ, **dynamodb.environment}
         log = _log(site, DYNAMODB)
-        emulator = Part(DYNAMODB, description, dynamodb.command, ports[DYNAMODB], log, own)
+        emulator = ManagedProcess(
+            DYNAMODB, description, dynamodb.command, ports[DYNAMODB], log, own
+        )
         parts.insert(0, emulator)
     if not site.web:
         parts = [part for part in parts if part.name != WEB]
-    return Blueprint(template, environment, {part.name: part for part in parts}, ports[WEB])
+    return StackPlan(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
 def web_command(port: int, app: str = "functions.stream.app:create_app") -> tuple[str, ...]:
@@ -85,8 +87,8 @@ def web_command(port: int, app: str = "functions.stream.app:create_app") -> tupl
 
 
 def _own_parts(
-    site: Site, ports: Mapping[str, int], environment: Mapping[str, str], region: str
-) -> list[Part]:
+    site: StackConfig, ports: Mapping[str, int], environment: Mapping[str, str], region: str
+) -> list[ManagedProcess]:
     template = ("--template", str(site.repository / "template.yaml"), "--region", region)
     plugin = environment.get(PLUGIN_VARIABLE)
     web_app = (f"{plugin}:create_app",) if plugin else ()
@@ -111,7 +113,7 @@ def _own_parts(
         WEB: _url(ports[WEB]),
     }
     return [
-        Part(
+        ManagedProcess(
             name,
             descriptions[name],
             command,
@@ -124,7 +126,7 @@ def _own_parts(
     ]
 
 
-def _log(site: Site, name: str) -> Path:
+def _log(site: StackConfig, name: str) -> Path:
     return site.data_dir / "logs" / f"{name}.log"
 
 

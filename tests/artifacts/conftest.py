@@ -15,7 +15,7 @@ from benchmarks.built_functions import (
     started,
     variables_of,
 )
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from tests.support.servers.loopback import LoopbackServer
 
 # The function and the payload's name in `events/`, and what is changed in its text.
@@ -24,17 +24,17 @@ NO_CHANGES: Mapping[str, str] = {}
 
 
 @pytest.fixture(scope="session")
-def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     """DynamoDB, S3, Secrets Manager, Step Functions."""
     if command := lacking():
         pytest.skip(f"nothing is built: `{command}`")
     folder = tmp_path_factory.mktemp("artifacts")
-    with LocalStack.start(data_dir=folder, web=False, sweep_seconds=None) as stack:
+    with DevStack.start(data_dir=folder, web=False, sweep_seconds=None) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
-def invoke(emulators: LocalStack) -> Iterator[Invoke]:
+def invoke(emulators: DevStack) -> Iterator[Invoke]:
     """Gives a built function's answer to `events/<function>/<payload>.json`."""
     built, running = functions(), dict[str, BuiltFunction]()
     with ExitStack() as undo:

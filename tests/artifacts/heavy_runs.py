@@ -15,9 +15,9 @@ from benchmarks.built_functions import BuiltFunction
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.models.attachments import MAX_BINARY_TOGETHER, MAX_IMAGE_BYTES
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.registry import Registry
 from runyard_service.domain.runs import Run
 from tests.support.run_factory import create_run
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
@@ -79,7 +79,7 @@ class Heavy:
     def file(self, name: str, head: bytes, size: int) -> str:
         """The id of a new file that begins so."""
         body = io.BytesIO(head + bytes(size - len(head)))
-        return self.stores.files.keep(PROJECT, NewFile(name, None, body)).id
+        return self.stores.files.save(PROJECT, NewFile(name, None, body)).id
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def heavy(stores: Stores, folder: Path) -> Iterator[Heavy]:
         (folder / "routes.yaml").write_text(json.dumps({"heavy": route}), encoding="utf-8")
         agent = _AGENT.format(url=pages.url, most=LARGEST_RESULT_BYTES)
         (folder / "heavy.yaml").write_text(agent, encoding="utf-8")
-        yield Heavy(stores, Catalog(FolderOfAgents(folder)).agent("heavy"), model, pages)
+        yield Heavy(stores, Registry(AgentDirectory(folder)).agent("heavy"), model, pages)
 
 
 def _page(received: Received, exchange: Exchange) -> None:

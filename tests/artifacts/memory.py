@@ -24,12 +24,12 @@ from benchmarks.built_functions import (
     variables_of,
 )
 from benchmarks.peak_memory import forget_peak, peak_mb, processes_below, processor_seconds
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_dev.template.template import Function
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.ids import new_id
 from tests.artifacts import heavy_requests, heavy_runs
 from tests.artifacts.heavy_runs import PROJECT, Heavy, heavy
@@ -52,15 +52,15 @@ class Peak:
 
 
 @contextmanager
-def heavy_on(stack: LocalStack) -> Iterator[Heavy]:
+def heavy_on(stack: DevStack) -> Iterator[Heavy]:
     """The heavy agent on a stack: published, and asked for by a key of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
         heavy(stores_of(stack.environment), Path(folder)) as found,
     ):
         bucket = Bucket(stack.environment["BUCKET"], lambda: stack.client("s3"))
-        AgentBundle(bucket, _AGENTS_KEY).put(FolderOfAgents(Path(folder)).texts())
-        found.stores.access_keys.ensure(_KEY, project_id=PROJECT, org_id="o", agent="heavy")
+        AgentBundle(bucket, _AGENTS_KEY).write(AgentDirectory(Path(folder)).read())
+        found.stores.access_keys.put(_KEY, project_id=PROJECT, org_id="o", agent="heavy")
         yield found
 
 
@@ -70,7 +70,7 @@ def run_step_with(providers: str) -> Function:
 
 
 @contextmanager
-def worker(stack: LocalStack, heavy: Heavy, providers: str) -> Iterator[BuiltFunction]:
+def worker(stack: DevStack, heavy: Heavy, providers: str) -> Iterator[BuiltFunction]:
     """run_step, at rest: these providers' SDKs are imported, and one run was looked for."""
     function = run_step_with(providers)
     variables = variables_of(function, stack.environment)
@@ -81,7 +81,7 @@ def worker(stack: LocalStack, heavy: Heavy, providers: str) -> Iterator[BuiltFun
 
 
 def worker_peaks(
-    stack: LocalStack, heavy: Heavy, providers: str, cases: Iterable[str] = heavy_runs.CASES
+    stack: DevStack, heavy: Heavy, providers: str, cases: Iterable[str] = heavy_runs.CASES
 ) -> Iterator[Peak]:
     """Those of run_step, by case."""
     with worker(stack, heavy, providers) as running:
@@ -94,7 +94,7 @@ def worker_peaks(
             yield Peak(case, peak_mb(process))
 
 
-def door_peaks(stack: LocalStack, heavy: Heavy, events: int) -> Iterator[Peak]:
+def door_peaks(stack: DevStack, heavy: Heavy, events: int) -> Iterator[Peak]:
     """Those of the streaming door, by case; `events` are in the long log that it replays."""
     function, logs = functions()["stream"], heavy_requests.logs(heavy, events)
     variables = variables_of(function, stack.environment)
@@ -119,7 +119,7 @@ def door_peaks(stack: LocalStack, heavy: Heavy, events: int) -> Iterator[Peak]:
             yield Peak(case, peak_mb(running.process))
 
 
-def _work(stack: LocalStack, heavy: Heavy) -> Iterator[tuple[str, float]]:
+def _work(stack: DevStack, heavy: Heavy) -> Iterator[tuple[str, float]]:
     """Milliseconds of a processor that run_step takes for a run of one reply, by reply."""
     replies = {
         "in one delta": (20, heavy_runs.reply(1)),
@@ -146,7 +146,7 @@ def main() -> None:
         raise SystemExit(f"nothing is built: run `{command}`")
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
+        DevStack.start(data_dir=Path(folder), web=False, sweep_seconds=None) as stack,
         heavy_on(stack) as agent,
     ):
         for providers in ("openai", "openai,anthropic"):

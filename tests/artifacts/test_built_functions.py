@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from benchmarks.built_functions import functions, listens
-from runyard_dev.dev_stack import REPOSITORY, LocalStack
+from runyard_dev.dev_stack import REPOSITORY, DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.agents.registry import Registry
 from runyard_service.domain.runs import Run
 from tests.artifacts.conftest import Invoke
 from tests.support.run_factory import create_run
@@ -26,20 +26,20 @@ NAMED_MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:runyard-resu
 
 
 @pytest.fixture(scope="module")
-def built_stores(emulators: LocalStack) -> Stores:
+def built_stores(emulators: DevStack) -> Stores:
     """What the functions write to."""
     return stores_of(emulators.environment)
 
 
 def idle_run(stores: Stores) -> Run:
     """A run of the sample agent that asks something, and that nobody has started to carry."""
-    snapshot = Catalog(FolderOfAgents(REPOSITORY / "agents")).agent("support_triage")
+    snapshot = Registry(AgentDirectory(REPOSITORY / "agents")).agent("support_triage")
     ticket = {"ticket_subject": "A bill", "ticket_body": "I was charged twice"}
     return create_run(stores, snapshot, input=ticket)
 
 
 @pytest.fixture(scope="module")
-def machine_that_waits(emulators: LocalStack) -> str:
+def machine_that_waits(emulators: DevStack) -> str:
     """A state machine that calls nobody: the test does what the real one would do."""
     wait = {"Type": "Wait", "Seconds": 1, "End": True}
     definition = {"StartAt": "Wait", "States": {"Wait": wait}}
@@ -51,7 +51,7 @@ def machine_that_waits(emulators: LocalStack) -> str:
     return str(made["stateMachineArn"])
 
 
-def test_every_function_is_built(emulators: LocalStack) -> None:
+def test_every_function_is_built(emulators: DevStack) -> None:
     named = {path.name for path in (REPOSITORY / "functions").iterdir() if any(path.iterdir())}
     assert set(functions()) == named
     for function in functions().values():

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from benchmarks.built_functions import functions
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from tests.artifacts.heavy_requests import CASES as REQUESTS
 from tests.artifacts.heavy_runs import Heavy
 from tests.artifacts.memory import (
@@ -30,7 +30,7 @@ EVENTS = 10_000
 
 
 @pytest.fixture(scope="module")
-def heavy(emulators: LocalStack) -> Iterator[Heavy]:
+def heavy(emulators: DevStack) -> Iterator[Heavy]:
     """The agent whose runs are heavy."""
     with heavy_on(emulators) as found:
         yield found
@@ -43,7 +43,7 @@ def too_high(peaks: Iterable[Peak], beside_mb: float, memory_mb: int) -> list[Pe
 
 @pytest.mark.parametrize("providers", ["openai", "openai,anthropic"])
 def test_a_worker_has_memory_to_spare_in_its_heaviest_runs(
-    emulators: LocalStack, heavy: Heavy, providers: str
+    emulators: DevStack, heavy: Heavy, providers: str
 ) -> None:
     peaks = list(worker_peaks(emulators, heavy, providers, HEAVIEST))
     assert [peak.case for peak in peaks] == ["at rest", *HEAVIEST]
@@ -61,7 +61,7 @@ def test_a_worker_has_256_mb_by_default_and_320_with_anthropics_sdk() -> None:
 
 
 def test_the_streaming_door_has_memory_to_spare_in_its_heaviest_requests(
-    emulators: LocalStack, heavy: Heavy
+    emulators: DevStack, heavy: Heavy
 ) -> None:
     peaks = list(door_peaks(emulators, heavy, EVENTS))
     assert [peak.case for peak in peaks] == ["at rest", *REQUESTS]

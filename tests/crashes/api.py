@@ -6,7 +6,7 @@ from typing import Any
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.container import container
 from runyard_service.domain.input_requests import InputRequest
 from tests.crashes.scenario_run import ScenarioRun
@@ -16,7 +16,7 @@ from tests.support.app_server import app_with, make_services
 class ApiClient:
     """One app, and a key for the project of each run."""
 
-    def __init__(self, stack: LocalStack) -> None:
+    def __init__(self, stack: DevStack) -> None:
         self._services = replace(make_services(stack), orchestrator=container().orchestrator)
         self._client = TestClient(app_with(self._services))
 
@@ -33,6 +33,6 @@ class ApiClient:
         run = journey.run
         assert run is not None, "a run that was started is there"
         secret = f"ry_{run.project_id}"
-        self._services.stores.access_keys.ensure(secret, project_id=run.project_id, org_id="o")
+        self._services.stores.access_keys.put(secret, project_id=run.project_id, org_id="o")
         headers = {"Authorization": f"Bearer {secret}"}
         return self._client.post(f"/v1/runs/{run.id}/{what}", headers=headers, json=body)

@@ -22,18 +22,18 @@ from functions.close_run.handler import lambda_handler as close_run
 from functions.request_input.handler import lambda_handler as request_input
 from functions.run_step.handler import lambda_handler as run_step
 from functions.sweep.handler import lambda_handler as sweep
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service import container, event_loops, settings
 from runyard_service.adapters import history_cache
-from runyard_service.adapters.aws_session import connecting
+from runyard_service.adapters.aws_session import session_lock
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.tools import aws_lambda
 from runyard_service.application.steps import retries
 from tests.crashes.state_machine import StateMachines, arn_of
 from tests.crashes.step_functions import step_functions
 from tests.fault_injection.faults import Process
-from tests.fault_injection.intercept import put_between
+from tests.fault_injection.intercept import intercept_calls
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 # The function of each verb that the state machine, a rule or a schedule invokes.
@@ -159,7 +159,7 @@ async def _drained() -> None:
 
 
 @contextmanager
-def open_harness(stack: LocalStack) -> Iterator[CrashHarness]:
+def open_harness(stack: DevStack) -> Iterator[CrashHarness]:
     """A world on the stack's DynamoDB and S3, with this process's environment set for it."""
     names = stack.environment
     world = CrashHarness(stores_of(names), stack.client("s3"), names["BUCKET"])
@@ -177,8 +177,8 @@ def open_harness(stack: LocalStack) -> Iterator[CrashHarness]:
         patch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 5)
         undo.callback(_forget_all)
         _forget_all()
-        undo.enter_context(put_between(world.present))
-        patch.setattr(container, "connecting", _one_client_each())
+        undo.enter_context(intercept_calls(world.present))
+        patch.setattr(container, "session_lock", _one_client_each())
         yield world
 
 
@@ -188,7 +188,7 @@ def _one_client_each() -> Callable[[], AbstractContextManager[Any]]:
 
     def client(service: str, **options: Any) -> Any:
         if service not in clients:
-            with connecting() as session:
+            with session_lock() as session:
                 any_session: Any = session
                 clients[service] = any_session.client(service, **options)
         return clients[service]

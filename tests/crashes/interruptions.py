@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.fault_injection.faults import Crossing, Fault, Process
+from tests.fault_injection.faults import Fault, InterceptedCall, Process
 
 # A caller who got no answer asks again at once; or never, and the platform has to do without.
 Caller = Literal["stubborn", "gone"]
@@ -38,9 +38,9 @@ class InterruptedProcess(Process):
 
     meanwhile: Meanwhile | None = None
 
-    def cross(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> Crossing:
+    def cross(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> InterceptedCall:
         """A call begins, but for what comes first."""
-        crossing = super().cross(name, places)
+        crossing = super().begin_call(name, places)
         wanted = self.meanwhile
         if wanted and (wanted.call, wanted.occurrence) == (name, crossing.occurrence):
             wanted.act()

@@ -16,7 +16,7 @@ from tests.crashes.interruptions import Caller, FaultAt, Helpers
 from tests.crashes.logs import Fact, facts, first_difference
 from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import SCENARIOS, Scenario
-from tests.fault_injection.faults import EDGES, EFFECTS, Crossing, Edge, Effect, Fault
+from tests.fault_injection.faults import EDGES, EFFECTS, Edge, Effect, Fault, InterceptedCall
 
 Lines = frozenset[tuple[str, int]]
 
@@ -33,7 +33,7 @@ class Recording:
     """An undisturbed run of a scenario: the calls of each verb, and what the log says."""
 
     scenario: Scenario
-    calls: Mapping[str, Sequence[Crossing]]
+    calls: Mapping[str, Sequence[InterceptedCall]]
     facts: Sequence[Fact]
     outline: Sequence[Fact]
     helpers: Helpers
@@ -63,7 +63,7 @@ class Verdict:
     is_wrong: str = ""
 
 
-def lines_of(calls: Mapping[str, Sequence[Crossing]]) -> Lines:
+def lines_of(calls: Mapping[str, Sequence[InterceptedCall]]) -> Lines:
     """The lines of the code that the calls come from."""
     return frozenset(place for each in calls.values() for call in each for place in call.places)
 
@@ -104,7 +104,7 @@ def all_points(recordings: Sequence[Recording]) -> Iterator[Point]:
                             yield Point(recording, FaultAt(verb, fault), caller)
 
 
-def _effects(scenario: Scenario, call: Crossing, edge: Edge) -> tuple[Effect, ...]:
+def _effects(scenario: Scenario, call: InterceptedCall, edge: Edge) -> tuple[Effect, ...]:
     gets_through = call.name != scenario.during or edge == "after"
     # After a death the call is made again; a lost connection is the model's news.
     return EFFECTS if gets_through else ("kill",)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
-from runyard_service.domain.clock import now, parse, stamp
+from runyard_service.domain.clock import now, parse, timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
@@ -56,7 +56,7 @@ class RunObserver:
         run = self.run
         assert run is not None, "a run that was started is there"
         cap = DailyCap(run.project_id, Decimal(1), agent)
-        committed, spent = self.world.stores.spending.totals(cap, stamp()[:10])
+        committed, spent = self.world.stores.spending.totals(cap, timestamp()[:10])
         return committed != spent
 
     def what_is_left(self) -> str:

@@ -22,7 +22,7 @@ from tests.crashes.crash_harness import VERBS, forget_process
 from tests.crashes.interruptions import Caller, FaultAt, Helpers, InterruptedProcess, Meanwhile
 from tests.crashes.run_observer import RunObserver
 from tests.crashes.state_machine import TaskFailedError
-from tests.fault_injection.faults import Crossing, ProcessKilledError
+from tests.fault_injection.faults import InterceptedCall, ProcessKilledError
 
 if TYPE_CHECKING:
     from tests.crashes.scenarios import Scenario
@@ -38,7 +38,7 @@ class ScenarioRun(RunObserver):
     at: FaultAt | None = None
     caller: Caller = "stubborn"
     meanwhile: Meanwhile | None = None
-    calls: dict[str, list[Crossing]] = field(default_factory=dict)
+    calls: dict[str, list[InterceptedCall]] = field(default_factory=dict)
     helpers: Helpers = field(default_factory=Helpers)
     has_met: bool = False
     left: str = ""

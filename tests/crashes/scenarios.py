@@ -11,12 +11,12 @@ from typing import Any
 
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.agents.definitions.models import Limits, Snapshot
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.agents.registry import Registry
 from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIONS
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
 from tests.crashes.scenario_run import ScenarioRun
@@ -107,7 +107,7 @@ def _sweep_at_work(journey: ScenarioRun) -> None:
 def _files(journey: ScenarioRun) -> None:
     """One file is there, another one was announced and uploaded."""
     world, project = journey.world, _project(journey)
-    ready = world.stores.files.keep(project, _upload())
+    ready = world.stores.files.save(project, _upload())
     announced, _ = world.stores.files.announce(project, "later.txt", 5, "text/plain")
     place = announced.key.replace("files/", "uploads/", 1)
     world.s3.put_object(Bucket=world.bucket, Key=place, Body=b"later")
@@ -116,7 +116,7 @@ def _files(journey: ScenarioRun) -> None:
 
 def _thread(content: str) -> _Act:
     def prepare(journey: ScenarioRun) -> None:
-        at, thread_id = stamp(), new_id()
+        at, thread_id = timestamp(), new_id()
         project = _project(journey)
         thread = Thread(id=thread_id, project_id=project, org_id="o", created_at=at, updated_at=at)
         journey.world.stores.threads.create(thread)
@@ -137,7 +137,7 @@ def _upload() -> NewFile:
 
 @lru_cache
 def _snapshot(agent: str) -> Snapshot:
-    return Catalog(FolderOfAgents(Path("tests/agents"))).agent(agent)
+    return Registry(AgentDirectory(Path("tests/agents"))).agent(agent)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import boto3
 
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes import parent_death
-from runyard_dev.processes.process import Part, free_ports
+from runyard_dev.processes.process import ManagedProcess, free_ports
 from tests.conftest import merged_agents
 from tests.deployment import emulator_workarounds
 from tests.deployment.build import Build
@@ -162,7 +162,7 @@ class StackLifecycle:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[Part]:
+def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[ManagedProcess]:
     logs.mkdir(exist_ok=True)
     emulator = {
         **os.environ,
@@ -173,7 +173,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[Part]:
     }
     samples = ("-m", "runyard_dev.sample_services", "--port", str(ports["SAMPLES_PORT"]))
     return [
-        Part(
+        ManagedProcess(
             name="samples",
             description="what the sample agents call",
             command=[sys.executable, *samples],
@@ -181,7 +181,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[Part]:
             log=logs / "samples.log",
             environment=os.environ,
         ),
-        Part(
+        ManagedProcess(
             name="emulator",
             description="ministack",
             command=[str(EMULATOR_PYTHON), emulator_workarounds.__file__],

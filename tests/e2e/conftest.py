@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
 from tests.support.deployed_stack import DeployedStack
@@ -29,11 +29,11 @@ def deployed() -> DeployedStack | None:
 
 
 @pytest.fixture(scope="session")
-def local(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> LocalStack:
+def local(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> DevStack:
     """The session's local stack, for what no other service lets a test do."""
     if deployed or os.environ.get("BASE_URL"):
         pytest.skip("needs a door with settings of its own, which the local stack alone has")
-    stack: LocalStack = request.getfixturevalue("stack")
+    stack: DevStack = request.getfixturevalue("stack")
     return stack
 
 
@@ -59,7 +59,7 @@ def service(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> I
         running = Service(base_url.rstrip("/"), os.environ["ACCESS_KEY"])
         yield running
     else:
-        stack: LocalStack = request.getfixturevalue("stack")
+        stack: DevStack = request.getfixturevalue("stack")
         running = Service(stack.base_url, stack.access_key)
         yield running
     running.close()
@@ -88,7 +88,7 @@ def threads_of_tests(service: Service, samples: None) -> Iterator[ThreadsService
 def project(service: Service, own_stores: Stores) -> Iterator[Service]:
     """The same service through a key of a project that nobody else uses."""
     secret = f"ry_test_{new_id()}"
-    own_stores.access_keys.ensure(secret, project_id=f"project-{new_id()}", org_id="org")
+    own_stores.access_keys.put(secret, project_id=f"project-{new_id()}", org_id="org")
     running = Service(service.base_url, secret)
     yield running
     running.close()

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from runyard_service.adapters.dynamodb.access_keys import AccessKeys, Scope
 from runyard_service.adapters.stores import Stores
 from runyard_service.container import container
-from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.clock import now, timestamp
 from runyard_service.domain.ids import new_id
 from tests.support.service import Service
 from tests.support.threads_service import BASE_PATH, ThreadsService
@@ -68,7 +68,7 @@ class Keys:
         secret = f"ry_{new_id()}"
         project_id = f"project-{new_id()}" if project_id is None else project_id
         org_id = org_id or f"org-{new_id()}"
-        self.access_keys.ensure(secret, org_id=org_id, project_id=project_id, **terms)
+        self.access_keys.put(secret, org_id=org_id, project_id=project_id, **terms)
         return secret
 
     def fresh(self, **terms: Any) -> httpx.Client:
@@ -164,7 +164,7 @@ def test_without_a_key_nothing_is_done(
 def test_a_key_that_is_over_is_none(
     keys: Keys, things: dict[str, str], method: str, path: str
 ) -> None:
-    expired = keys.fresh(valid_until=stamp(now() - timedelta(seconds=1)))
+    expired = keys.fresh(valid_until=timestamp(now() - timedelta(seconds=1)))
     secret = keys.secret()
     (revoked,) = [key for key in [keys.access_keys.find(secret)] if key]
     keys.access_keys.revoke(revoked.id)

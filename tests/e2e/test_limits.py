@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb.run_index import active_runs
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
@@ -24,14 +24,14 @@ Open = Callable[..., TestClient]
 
 
 @pytest.fixture
-def open_door(local: LocalStack) -> Iterator[Open]:
+def open_door(local: DevStack) -> Iterator[Open]:
     """Opens doors of the local stack, with settings of their own and a key of a new project."""
     with ExitStack() as doors:
 
         def opened(**configured: Any) -> TestClient:
             services = make_services(local, **configured)
             secret = f"ry_{new_id()}"
-            services.stores.access_keys.ensure(
+            services.stores.access_keys.put(
                 secret, project_id=f"project-{new_id()}", org_id="limits"
             )
             door = TestClient(app_with(services), raise_server_exceptions=False)
@@ -82,25 +82,27 @@ def test_a_project_has_so_many_runs_at_work_and_no_more(
 
 
 def test_a_door_counts_what_it_admits_until_it_counts_anew(
-    local: LocalStack, monkeypatch: pytest.MonkeyPatch
+    local: DevStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 60)
     counted = make_services(local).stores.live_runs
     project_id = f"project-{new_id()}"
-    assert [counted.project_admits(project_id, 3) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert counted.project_admits(f"project-{new_id()}", 3)
-    assert counted.project_admits(project_id, 0)
+    assert [counted.project_has_capacity(project_id, 3) for _ in range(5)] == [True] * 3 + [
+        False
+    ] * 2
+    assert counted.project_has_capacity(f"project-{new_id()}", 3)
+    assert counted.project_has_capacity(project_id, 0)
 
 
 def test_a_noisy_project_takes_nothing_from_another(
-    local: LocalStack, monkeypatch: pytest.MonkeyPatch
+    local: DevStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = make_services(local, project_max_active_runs=2, key_requests_per_second=0.5)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
     noisy, calm = ({"Authorization": f"Bearer ry_{new_id()}"} for _ in range(2))
     for headers in (noisy, calm):
         secret = headers["Authorization"].removeprefix("Bearer ")
-        services.stores.access_keys.ensure(secret, project_id=f"p-{secret}", org_id="limits")
+        services.stores.access_keys.put(secret, project_id=f"p-{secret}", org_id="limits")
     body = {"input": TICKET, "background": True}
     with TestClient(app_with(services)) as door:
         # A bucket of one request; then of as many as it likes.
@@ -127,7 +129,7 @@ def test_a_run_that_was_started_is_found_again_though_there_is_no_room(open_door
 def test_a_large_input_comes_back_whole(own_stores: Stores, service: Service) -> None:
     secret = f"ry_{new_id()}"
     # The tests' own agent takes any input.
-    own_stores.access_keys.ensure(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+    own_stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     large = {"case": "questions", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
     headers = {"Authorization": f"Bearer {secret}"}
     created = service.http.post("/v1/runs", json={"input": large}, headers=headers)
@@ -202,7 +204,7 @@ def test_a_page_may_read_an_error_that_nobody_caught(
         raise RuntimeError("nobody expects this")
 
     services: Any = door.app.state.services_factory()  # type: ignore[attr-defined]
-    monkeypatch.setattr(services.stores.runs, "record", broken)
+    monkeypatch.setattr(services.stores.runs, "get", broken)
     response = door.get(f"/v1/runs/{new_id()}", headers={"Origin": ORIGIN})
     assert response.status_code == 500
     assert response.headers["access-control-allow-origin"] == ORIGIN

@@ -175,7 +175,7 @@ def test_a_query_that_does_not_fit_is_refused(
 def test_lists_want_a_key_that_may_read(service: Service, own_stores: Stores, path: str) -> None:
     assert httpx.get(service.base_url + path).status_code == 401
     secret = f"ry_test_{new_id()}"
-    own_stores.access_keys.ensure(
+    own_stores.access_keys.put(
         secret, project_id="write-only", org_id="org", scopes=frozenset({"runs:write"})
     )
     headers = {"Authorization": f"Bearer {secret}"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runyard_service.agents.definitions.loader import read_agents
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from tests.support.service import Service
 
 README = Path("README.md").read_text(encoding="utf-8")
@@ -45,5 +45,5 @@ def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
 
 def test_the_agent_of_the_readme_is_valid() -> None:
     [agent] = code_blocks("Your own agent", "yaml")
-    texts = {**FolderOfAgents(Path("agents")).texts(), "greeter.yaml": agent}
+    texts = {**AgentDirectory(Path("agents")).read(), "greeter.yaml": agent}
     assert "greeter" in read_agents(texts).definitions

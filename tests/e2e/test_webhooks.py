@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb.access_keys import Scope
 from runyard_service.adapters.dynamodb.webhooks import MAX_WEBHOOKS
 from runyard_service.adapters.stores import Stores
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def project(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """A project that nobody else is in. Here nobody is told of anything: see test_webhooks.py of
     the integration tests.
     """
     key = f"ry_{new_id()}"
-    stores.access_keys.ensure(key, project_id=f"project-{new_id()}", org_id="o")
+    stores.access_keys.put(key, project_id=f"project-{new_id()}", org_id="o")
     service = Service(stack.base_url, key)
     yield service
     service.close()
@@ -187,10 +187,10 @@ def test_a_strangers_endpoint_is_not_there(project: Service, service: Service) -
     assert project.http.get(path).status_code == 200
 
 
-def test_webhooks_have_a_scope_of_their_own(stack: LocalStack, stores: Stores) -> None:
+def test_webhooks_have_a_scope_of_their_own(stack: DevStack, stores: Stores) -> None:
     scopes: frozenset[Scope] = frozenset({"runs:read", "runs:write", "files:write"})
     key = f"ry_{new_id()}"
-    stores.access_keys.ensure(key, project_id="p", org_id="o", scopes=scopes)
+    stores.access_keys.put(key, project_id="p", org_id="o", scopes=scopes)
     weak = Service(stack.base_url, key)
     assert weak.http.get("/v1/webhooks").status_code == 403
     assert weak.http.post("/v1/webhooks", json={"url": URL}).status_code == 403

@@ -50,7 +50,7 @@ class Fault:
 
 
 @dataclass
-class Crossing:
+class InterceptedCall:
     """One call of a process, on its way out and back; `places` are the lines that it comes from."""
 
     process: "Process"
@@ -61,18 +61,18 @@ class Crossing:
     hits: int = 0
     has_come_back: bool = False
 
-    def meets(self, edge: Edge) -> bool:
+    def should_fail(self, edge: Edge) -> bool:
         """Whether something happens at this edge, this time."""
         fault = self.fault
         if fault is None or fault.edge != edge:
             return False
         return not (fault.effect == "cut" and self.hits)
 
-    def pass_edge(self, edge: Edge, lost: Callable[[], Exception]) -> None:
+    def at_point(self, edge: Edge, lost: Callable[[], Exception]) -> None:
         """Go on, or die, or raise what the client raises where its connection is lost."""
         self.process.check_alive()
         self.has_come_back = self.has_come_back or edge == "after"
-        if not self.meets(edge):
+        if not self.should_fail(edge):
             return
         assert self.fault is not None, "there is something to meet"
         self.hits += 1
@@ -91,16 +91,16 @@ class Process:
 
     fault: Fault | None = None
     counted: Counter[str] = field(default_factory=Counter)
-    calls: list[Crossing] = field(default_factory=list)
+    calls: list[InterceptedCall] = field(default_factory=list)
     has_met: bool = False
     is_dead: bool = False
 
-    def cross(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> Crossing:
+    def begin_call(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> InterceptedCall:
         """A call begins."""
         self.check_alive()
         self.counted[name] += 1
         occurrence = self.counted[name]
-        crossing = Crossing(self, name, occurrence, places, self._fault_of(name, occurrence))
+        crossing = InterceptedCall(self, name, occurrence, places, self._fault_of(name, occurrence))
         self.calls.append(crossing)
         return crossing
 
@@ -119,16 +119,16 @@ class Process:
         raise ProcessKilledError
 
 
-class RealProcess(Process):
+class SelfProcess(Process):
     """This process itself; it takes its fault from a file, and really dies of it."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         self._file = file
 
-    def cross(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> Crossing:
+    def begin_call(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> InterceptedCall:
         """A call begins; nothing is kept of it."""
-        return Crossing(self, name, 1, places, self._taken(name))
+        return InterceptedCall(self, name, 1, places, self._taken(name))
 
     def _taken(self, name: str) -> Fault | None:
         try:

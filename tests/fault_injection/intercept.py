@@ -20,12 +20,12 @@ from botocore.httpsession import URLLib3Session
 
 from runyard_dev.dev_stack import REPOSITORY
 from runyard_service.adapters import aws_session
-from runyard_service.agents.models.base import ModelEvent, ModelRequest, Reply
+from runyard_service.agents.models.base import ModelEvent, ModelRequest, Response
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools import python
 from runyard_service.domain.errors import ModelUnavailableError
 from tests.fault_injection.call_labels import aws_call, http_call
-from tests.fault_injection.faults import FILE_VARIABLE, Crossing, Process, RealProcess
+from tests.fault_injection.faults import FILE_VARIABLE, InterceptedCall, Process, SelfProcess
 
 PACKAGE = str(REPOSITORY / "layers/core/runyard_service")
 _OWN = str(Path(__file__).resolve().parent)
@@ -38,8 +38,8 @@ _for_good = ExitStack()
 def install() -> None:
     """Let this process meet the fault that its environment asks for, if it does."""
     if file := os.environ.get(FILE_VARIABLE):
-        process = RealProcess(Path(file))
-        _for_good.enter_context(put_between(lambda: process))
+        process = SelfProcess(Path(file))
+        _for_good.enter_context(intercept_calls(lambda: process))
 
 
 def create_app() -> Any:
@@ -51,7 +51,7 @@ def create_app() -> Any:
 
 
 @contextmanager
-def put_between(present: Present) -> Iterator[None]:
+def intercept_calls(present: Present) -> Iterator[None]:
     """Let calls of clients that are made from now on pass here; `present` says whose they are."""
     before_call, before_send = _aws_hooks(present)
     specs: list[Any] = [("before-call", before_call), ("before-send", before_send)]
@@ -83,22 +83,22 @@ def _aws_hooks(present: Present) -> tuple[Callable[..., None], Callable[..., Non
 
     def before_call(model: Any, params: Any, **_: Any) -> None:
         process = present()
-        _under_way.crossing = process and process.cross(aws_call(model, params), _places())
+        _under_way.crossing = process and process.begin_call(aws_call(model, params), _places())
 
     def before_send(request: Any, **_: Any) -> None:
-        crossing: Crossing | None = getattr(_under_way, "crossing", None)
+        crossing: InterceptedCall | None = getattr(_under_way, "crossing", None)
         if crossing is None:
             return
 
         def lost() -> Exception:
             return ConnectionClosedError(endpoint_url=request.url)
 
-        crossing.pass_edge("before", lost)
-        if crossing.meets("after"):
+        crossing.at_point("before", lost)
+        if crossing.should_fail("after"):
             session: Any = URLLib3Session()
             session.send(request)
             session.close()
-        crossing.pass_edge("after", lost)
+        crossing.at_point("after", lost)
 
     return before_call, before_send
 
@@ -108,12 +108,12 @@ def _http_hook(present: Present, send: Any) -> Any:
         process = present()
         if process is None:
             return await send(self, request, **options)
-        crossing = process.cross(http_call(request.method, request.url.path), _places())
-        crossing.pass_edge("before", lambda: httpx2.ConnectError("cut"))
+        crossing = process.begin_call(http_call(request.method, request.url.path), _places())
+        crossing.at_point("before", lambda: httpx2.ConnectError("cut"))
         response = await send(self, request, **options)
-        if crossing.meets("after"):
+        if crossing.should_fail("after"):
             await response.aclose()
-        crossing.pass_edge("after", lambda: httpx2.ReadError("cut"))
+        crossing.at_point("after", lambda: httpx2.ReadError("cut"))
         return response
 
     return hooked
@@ -124,13 +124,13 @@ def _model_hook(present: Present, stream: Any) -> Any:
         self: ScriptedModel, request: ModelRequest
     ) -> AsyncGenerator[ModelEvent, None]:
         process = present()
-        crossing = process and process.cross("model.stream", _places())
+        crossing = process and process.begin_call("model.stream", _places())
         if crossing:
-            crossing.pass_edge("before", lambda: ModelUnavailableError("cut"))
+            crossing.at_point("before", lambda: ModelUnavailableError("cut"))
         async for event in stream(self, request):
             # What the model has given last is what is lost.
-            if crossing and isinstance(event, Reply):
-                crossing.pass_edge("after", lambda: ModelUnavailableError("cut"))
+            if crossing and isinstance(event, Response):
+                crossing.at_point("after", lambda: ModelUnavailableError("cut"))
             yield event
 
     return hooked
@@ -141,10 +141,10 @@ def _python_hook(present: Present, call_python: Any) -> Any:
         process = present()
         if process is None:
             return str(await call_python(tool, invocation))
-        crossing = process.cross(f"python.{tool.function.partition(':')[2]}", _places())
-        crossing.pass_edge("before", lambda: ConnectionError("cut"))
+        crossing = process.begin_call(f"python.{tool.function.partition(':')[2]}", _places())
+        crossing.at_point("before", lambda: ConnectionError("cut"))
         result = str(await call_python(tool, invocation))
-        crossing.pass_edge("after", lambda: ConnectionError("cut"))
+        crossing.at_point("after", lambda: ConnectionError("cut"))
         return result
 
     return hooked

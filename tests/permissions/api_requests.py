@@ -17,9 +17,9 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from runyard_service import settings
-from runyard_service.api.stream_endpoint import is_taken
+from runyard_service.api.stream_endpoint import is_served
 from runyard_service.container import container
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
 from tests.crashes.crash_harness import CrashHarness, forget_stores
@@ -42,7 +42,7 @@ def routes_of(door: str) -> set[str]:
         f"{method.upper()} {path}"
         for path, operations in _PATHS.items()
         for method in _METHODS
-        if method in operations and (door == "api" or is_taken(method.upper(), path))
+        if method in operations and (door == "api" or is_served(method.upper(), path))
     }
 
 
@@ -164,7 +164,7 @@ class Walk:
             said = {"content": _LARGE}
             self.ask("POST", f"/threads/v1/threads/{thread_id}/messages", json=said)
             return thread_id
-        at, stores = stamp(), self.world.stores
+        at, stores = timestamp(), self.world.stores
         thread = Thread(
             id=new_id(), project_id=self.door, org_id=self.door, created_at=at, updated_at=at
         )
@@ -212,7 +212,7 @@ def at_door(world: CrashHarness, door: str, **variables: str) -> Iterator[Walk]:
             patch.setenv(name, value)
         _forget()
         secret = f"ry_{door}"
-        world.stores.access_keys.ensure(secret, project_id=door, org_id=door, agent="crashes")
+        world.stores.access_keys.put(secret, project_id=door, org_id=door, agent="crashes")
         headers = {"Authorization": f"Bearer {secret}"}
         with TestClient(
             container().create_app(), headers=headers, follow_redirects=False

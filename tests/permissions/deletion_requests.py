@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.run_deletion import FENCED_SECONDS
-from runyard_service.domain.clock import stamp_in
+from runyard_service.domain.clock import timestamp_in
 
 if TYPE_CHECKING:
     from tests.permissions.api_requests import Walk
@@ -32,7 +32,7 @@ def ask_deletions(walk: "Walk", large: str) -> None:
 def _delete(walk: "Walk", run_id: str) -> None:
     walk.settle(run_id)
     # No worker can be left of it that would write once more.
-    fields = {"ended_at": stamp_in(-2 * FENCED_SECONDS)}
+    fields = {"ended_at": timestamp_in(-2 * FENCED_SECONDS)}
     walk.world.stores.deleted_runs.records.update(keys.run(run_id), fields)
     walk.ask("DELETE", f"/v1/runs/{run_id}")
     assert walk.world.stores.log.last(run_id)[0] == 0, "its log is gone"

@@ -13,7 +13,7 @@ import pytest
 
 from functions.deliver_webhook.handler import lambda_handler as deliver_webhook
 from functions.publish_events.handler import lambda_handler as publish_events
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME
 from runyard_service import settings
@@ -55,7 +55,7 @@ def used_by_lambda(template: Path, function: str) -> set[RequiredAction]:
 
 
 def publishing_functions(
-    world: CrashHarness, stack: LocalStack, recorder: Recorder, run: Run
+    world: CrashHarness, stack: DevStack, recorder: Recorder, run: Run
 ) -> Mapping[str, set[RequiredAction]]:
     """Two endpoints hear of the whole run: one that fails for good, and one that is gone."""
     with LoopbackServer(_answer) as receiver, pytest.MonkeyPatch.context() as patch:
@@ -91,7 +91,7 @@ def _answer(received: Received, exchange: Exchange) -> None:
     exchange.send(410 if received.path == "/gone" else 500)
 
 
-def _records(stack: LocalStack, run: Run) -> list[dict[str, Any]]:
+def _records(stack: DevStack, run: Run) -> list[dict[str, Any]]:
     """The run's log as its table's stream gives it."""
     items = stack.client("dynamodb").query(
         TableName=stack.environment["EVENTS_TABLE"],
@@ -104,7 +104,7 @@ def _records(stack: LocalStack, run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _batches(stack: LocalStack) -> Iterator[dict[str, Any]]:
+def _batches(stack: DevStack) -> Iterator[dict[str, Any]]:
     """What the queue gives, until it is empty; what was put off comes again at once."""
     sqs, url = stack.client("sqs"), stack.environment["WEBHOOK_QUEUE_URL"]
     while _count(stack, "WEBHOOK_QUEUE_URL"):
@@ -115,7 +115,7 @@ def _batches(stack: LocalStack) -> Iterator[dict[str, Any]]:
             yield {"Records": [{**record, "receiptHandle": handle}]}
 
 
-def _count(stack: LocalStack, queue: str) -> int:
+def _count(stack: DevStack, queue: str) -> int:
     found = stack.client("sqs").get_queue_attributes(
         QueueUrl=stack.environment[queue], AttributeNames=["ApproximateNumberOfMessages"]
     )

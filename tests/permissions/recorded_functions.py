@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from functions.publish_agents import handler as publish_agents
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME, read_template
 from runyard_service.adapters.dynamodb.run_index import position_markers
@@ -85,7 +85,7 @@ def record(folder: Path) -> Used:
     used: dict[str, set[RequiredAction]] = {}
     agents = merged_agents(folder / "agents")
     with (
-        LocalStack.start(
+        DevStack.start(
             data_dir=folder,
             agents_dir=agents,
             web=False,
@@ -98,8 +98,8 @@ def record(folder: Path) -> Used:
         recorder = undo.enter_context(recording(world.present))
         patch = undo.enter_context(pytest.MonkeyPatch.context())
         # Every list that is read gets marks, however short and new it is.
-        patch.setattr(position_markers, "MARK_EVERY", 1)
-        patch.setattr(position_markers, "SETTLED_AFTER_SECONDS", 0)
+        patch.setattr(position_markers, "MARKER_INTERVAL", 1)
+        patch.setattr(position_markers, "STABLE_AFTER_SECONDS", 0)
         stack.client("secretsmanager").create_secret(Name=MODEL_SECRET, SecretString="key")
         for journey in _journeys(world):
             for verb, calls in journey.calls.items():

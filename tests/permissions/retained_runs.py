@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter
-from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.clock import now, timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from tests.crashes.crash_harness import LARGE, CrashHarness
@@ -28,7 +28,7 @@ def _swept_away(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
     journey.go()
     run, stores = journey.run, world.stores
     assert run is not None
-    stores.access_keys.ensure(f"ry_{new_id()}", project_id=run.project_id, org_id=run.org_id)
+    stores.access_keys.put(f"ry_{new_id()}", project_id=run.project_id, org_id=run.org_id)
     stores.retention_days.set(run.project_id, _DAYS)
     _age(world, run)
     # A list that was read has marks, which a deletion has to remove.
@@ -44,9 +44,13 @@ def _swept_away(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
 def _age(world: CrashHarness, run: Run) -> None:
     """The run ended long ago, in a thread at rest; another one ended just now, and is kept."""
     stores, table = world.stores, world.stores.deleted_runs.records
-    at = stamp(now() - timedelta(days=2 * _DAYS))
-    table.update(keys.run(run.id), {"ended_at": at, "ended_key": keys.timed(at, run.id)})
+    at = timestamp(now() - timedelta(days=2 * _DAYS))
+    table.update(keys.run(run.id), {"ended_at": at, "ended_key": keys.time_sort_key(at, run.id)})
     if run.thread_id is not None:
-        rest = {"thread_key": keys.timed(at, run.thread_id), "created_at": at, "updated_at": at}
+        rest = {
+            "thread_key": keys.time_sort_key(at, run.thread_id),
+            "created_at": at,
+            "updated_at": at,
+        }
         table.update(keys.thread(run.thread_id), rest)
     stores.runs.create(run.model_copy(update={"id": new_id(), "thread_id": None, "file_ids": ()}))

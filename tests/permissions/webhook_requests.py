@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.notifications import ping
 from runyard_service.domain.webhooks import Delivery, Webhook
@@ -29,7 +29,7 @@ def ask_webhooks(walk: "Walk") -> None:
 
 def webhook_of(org_id: str, project_id: str, url: str) -> Webhook:
     """A new endpoint of the project."""
-    at = stamp()
+    at = timestamp()
     return Webhook(
         id=new_id(), org_id=org_id, project_id=project_id, url=url, created_at=at, updated_at=at
     )
@@ -48,4 +48,6 @@ def _made(walk: "Walk") -> tuple[str, str]:
     stores = walk.world.stores
     webhook, _ = stores.webhooks.create(webhook_of(walk.door, walk.door, _URL))
     notice = ping(walk.door, walk.door, webhook.id)
-    return webhook.id, stores.webhook_deliveries.ensure(Delivery.of(notice, webhook)).id
+    return webhook.id, stores.webhook_deliveries.create_if_absent(
+        Delivery.create(notice, webhook)
+    ).id

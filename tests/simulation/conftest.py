@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runyard_dev.clients import client
-from runyard_dev.dev_stack import REPOSITORY, LocalStack
+from runyard_dev.dev_stack import REPOSITORY, DevStack
 from runyard_dev.template.template import read_template
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
@@ -20,7 +20,7 @@ from tests.support.servers.loopback import LoopbackServer
 
 
 @pytest.fixture(scope="module")
-def stores_over(stack: LocalStack) -> Iterator[tuple[Any, StoresOver]]:
+def stores_over(stack: DevStack) -> Iterator[tuple[Any, StoresOver]]:
     """The store's client, and stores over any client like it."""
     dynamodb = stack.client("dynamodb")
     template = read_template(Path(REPOSITORY) / "template.yaml", region="us-east-1")

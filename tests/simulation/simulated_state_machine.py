@@ -14,7 +14,7 @@ from runyard_service.adapters.step_functions import (
     NOTHING_TO_WAIT_FOR,
     ExecutionState,
     Orchestrator,
-    Wait,
+    WaitSpec,
 )
 from runyard_service.domain.runs import Execution
 
@@ -26,7 +26,7 @@ class SimulatedExecution:
     """One execution. `moves` tells an invocation whether what it was made for is still true."""
 
     execution: Execution
-    wait: Wait
+    wait: WaitSpec
     place: Place
     token: str = ""
     times_out_at: float = 0
@@ -68,7 +68,7 @@ class SimulatedStateMachine(Orchestrator):
         played.token = next(self._tokens)
         return played.token
 
-    def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
+    def start(self, execution: Execution, wait: WaitSpec = NOTHING_TO_WAIT_FOR) -> None:
         """A name that was used before starts nothing."""
         first: Place = "WaitForInput" if execution.number else "AdvanceRun"
         self.executions.setdefault(execution.name, SimulatedExecution(execution, wait, first))

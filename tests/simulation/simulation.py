@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from runyard.cli.verify_stores import find_run_violations
-from runyard_service.adapters.step_functions import Wait
+from runyard_service.adapters.step_functions import WaitSpec
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.request_input import request_input
-from runyard_service.application.runs.start_next_execution import go_on
+from runyard_service.application.runs.start_next_execution import start_next_execution
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.application.steps.advance_run import advance_run
 from runyard_service.application.steps.run_context import WorkerDeps
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import RetryableError
 from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
@@ -79,7 +79,7 @@ class Simulation:
         """A new run, in a thread of its own or in none."""
         wanted = NewRun(org_id="o", project_id="p", input={"case": case}, thread_id=None)
         if in_thread:
-            at, thread_id = stamp(), new_id()
+            at, thread_id = timestamp(), new_id()
             thread = Thread(id=thread_id, project_id="p", org_id="o", created_at=at, updated_at=at)
             self.stores.threads.create(thread)
             self.stores.messages.add(thread_id, "user", "Hello")
@@ -97,7 +97,7 @@ class Simulation:
             worker = WorkerDeps(stores, _model, self._tools, flush_seconds=0, reserve_seconds=1)
             advance = asyncio.run(advance_run(worker, execution, 700))
             # Also by a worker that was thought dead.
-            go_on(self.machine, execution, advance)
+            start_next_execution(self.machine, execution, advance)
             then(True)
 
         self._process(execution.run_id, plan, work, lambda _: then(False))
@@ -106,7 +106,7 @@ class Simulation:
         self,
         execution: Execution,
         token: str,
-        wait: Wait,
+        wait: WaitSpec,
         plan: FailurePlan,
         then: Callable[[str], None],
     ) -> None:

@@ -137,7 +137,9 @@ class Interleavings(RuleBasedStateMachine):
             self.game.process(
                 run.id,
                 plan,
-                lambda stores: close_run(stores, self._record(run).carried_by, "States.Timeout"),
+                lambda stores: close_run(
+                    stores, self._record(run).current_execution, "States.Timeout"
+                ),
             )
         self.game.check(run)
 

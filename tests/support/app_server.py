@@ -9,26 +9,26 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.secrets import TicketKeys
 from runyard_service.adapters.sqs import DeliveryQueue
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.agents.registry import Registry
 from runyard_service.api.app import create_app
 from runyard_service.api.services import Services
 from runyard_service.settings import Settings
 from tests.support.orchestrators import make_orchestrator
 
 
-def make_services(stack: LocalStack, **configured: Any) -> Services:
+def make_services(stack: DevStack, **configured: Any) -> Services:
     """What a door of this stack stands on, with settings of its own."""
     settings = Settings.from_environment(stack.environment).model_copy(update=configured)
     return Services(
         settings=settings,
         stores=stores_of(stack.environment),
         orchestrator=make_orchestrator(stack),
-        catalog=Catalog(FolderOfAgents(Path(settings.agents_dir))),
+        catalog=Registry(AgentDirectory(Path(settings.agents_dir))),
         ticket_keys=TicketKeys(lambda: stack.client("secretsmanager"), settings.ticket_secret_id),
         connect_delivery_queue=lambda: DeliveryQueue(
             stack.client("sqs"), settings.webhook_queue_url

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runyard_service.observability.metrics import Measure
+from runyard_service.observability.metrics import Metric
 
 SECONDS = 30
 
@@ -48,7 +48,7 @@ class MetricLog:
         return self.lines(lambda line: line.get("run_id") == run_id)
 
 
-def total(lines: Iterable[dict[str, Any]], measure: Measure, **dimensions: str) -> float:
+def total(lines: Iterable[dict[str, Any]], measure: Metric, **dimensions: str) -> float:
     """The sum of a metric over these lines, as CloudWatch keeps it for these dimensions."""
     return sum(
         float(line[measure.name])

@@ -1,10 +1,10 @@
 """The state machines of a local stack, as the engine speaks to them."""
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.step_functions import Orchestrator
 
 
-def make_orchestrator(stack: LocalStack) -> Orchestrator:
+def make_orchestrator(stack: DevStack) -> Orchestrator:
     """Both machines; connected at first use."""
     return Orchestrator(
         lambda: stack.client("stepfunctions"),

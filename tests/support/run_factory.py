@@ -4,7 +4,7 @@ from typing import Any
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 
@@ -23,7 +23,7 @@ def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> 
             "agent": agent.name if agent else "none@1",
             "definition_digest": _kept(stores, agent) if agent else "none",
             "input": {"x": 1},
-            "started_at": stamp(),
+            "started_at": timestamp(),
             **fields,
         }
     )
@@ -32,4 +32,4 @@ def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> 
 
 
 def _kept(stores: Stores, agent: Snapshot) -> str:
-    return stores.definitions.keep(agent.stored())
+    return stores.definitions.save(agent.stored())

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from runyard_dev.template.cloudformation import Resolver, load_document
-from runyard_service.observability.metrics import MEASURES, About, Dimension
+from runyard_service.observability.metrics import MEASURES, Dimension, LogFields
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
 PAGES = (ROOT / "docs" / "how-to" / "operations.md").read_text()
@@ -47,7 +47,7 @@ ALARMS = {
 # What Powertools and the log records of the code put on a line beside what a measure is about.
 LOG_FIELDS = {"level", "message", "error", "path", "exception_name", "@timestamp", "@message"}
 LOG_FIELDS |= {"stream_record", "webhook_id", "delivery_id", "status_code"}
-FIELDS = LOG_FIELDS | set(About.__annotations__) | set(get_args(Dimension)) | set(MEASURES)
+FIELDS = LOG_FIELDS | set(LogFields.__annotations__) | set(get_args(Dimension)) | set(MEASURES)
 # Words of the query language that stand where a field could.
 WORDS = {
     *("fields", "filter", "stats", "sort", "limit", "by", "as", "in", "and", "or", "not", "like"),

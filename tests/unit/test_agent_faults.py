@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runyard_service.agents.definitions.loader import read_agents
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.errors import DefinitionError
 
 ROUTES = "played: { model: 'scripted:tale' }\nreal: { model: 'openai:m' }\n"
@@ -48,7 +48,7 @@ def test_sound_files_have_no_fault() -> None:
 
 
 def test_the_samples_have_no_fault() -> None:
-    agents = read_agents(FolderOfAgents(Path("agents")).texts())
+    agents = read_agents(AgentDirectory(Path("agents")).read())
     assert list(agents.definitions) == ["assistant", "support_triage"]
 
 
@@ -235,6 +235,6 @@ def test_a_routes_reasoning_may_be_written_without_quotes(written: str, meant: s
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_bytes(b"\xff")
     with pytest.raises(DefinitionError, match=r"routes\.yaml: cannot be read"):
-        FolderOfAgents(tmp_path).texts()
+        AgentDirectory(tmp_path).read()
     with pytest.raises(DefinitionError, match="is not a folder"):
-        FolderOfAgents(tmp_path / "nowhere").texts()
+        AgentDirectory(tmp_path / "nowhere").read()

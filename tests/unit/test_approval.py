@@ -13,7 +13,7 @@ from runyard_service.application.steps.next_action import (
     ResolveWithoutCall,
     next_action,
 )
-from runyard_service.domain.events import Event, NewEvent, placed
+from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
 
 PARAMETERS = {
@@ -52,7 +52,7 @@ def call(phase: CallPhase, name: str = "pay", **fields: Any) -> ToolCallState:
 
 
 def event(kind: Any, **data: Any) -> Event:
-    return placed([NewEvent(type=kind, data=data)], after=0)[0]
+    return assign_sequences([NewEvent(type=kind, data=data)], after=0)[0]
 
 
 def test_a_call_that_needs_nobody_is_made() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from runyard_service.api.threads.root_paths import RULES, Rule, ThreadsAtRoot
+from runyard_service.api.threads.root_paths import RULES, RootPathRewriter, Rule
 
 RUN = "/v1/runs/8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 SSE = {"accept": "application/json;q=0.1, text/event-stream"}
@@ -84,7 +84,7 @@ def passed_on(
     async def send(_: Message) -> None:
         """Nothing is answered here."""
 
-    asyncio.run(ThreadsAtRoot(app)(scope, receive, send))
+    asyncio.run(RootPathRewriter(app)(scope, receive, send))
     assert scope["raw_path"] == scope["path"].encode()
     return scope["path"], b"".join(seen)
 

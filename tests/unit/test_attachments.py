@@ -8,7 +8,7 @@ from runyard_service.agents.models.attachments import (
     MAX_TEXT_TOGETHER,
     contents_of,
     for_provider,
-    shown_bytes,
+    sent_bytes,
 )
 from runyard_service.agents.models.base import Attachment, UserTurn
 
@@ -20,7 +20,7 @@ def told(*attachments: Attachment) -> list[str | Attachment]:
 
 
 def test_each_kind_has_its_limit() -> None:
-    assert shown_bytes(
+    assert sent_bytes(
         [
             ("text/plain", 10),
             ("text/csv", MAX_TEXT_BYTES + 1),
@@ -31,12 +31,12 @@ def test_each_kind_has_its_limit() -> None:
         ]
     ) == [10, MAX_TEXT_BYTES, MAX_IMAGE_BYTES, 0, 0, 0]
     sizes = [("application/pdf", MAX_PDF_BYTES), ("application/pdf", 1)]
-    assert shown_bytes(sizes) == [MAX_PDF_BYTES, 0]
+    assert sent_bytes(sizes) == [MAX_PDF_BYTES, 0]
 
 
 def test_all_files_together_have_a_limit_too() -> None:
-    assert sum(shown_bytes([("text/plain", 10**6)] * 20)) == MAX_TEXT_TOGETHER
-    assert sum(shown_bytes([("image/png", MAX_IMAGE_BYTES)] * 20)) <= MAX_BINARY_TOGETHER
+    assert sum(sent_bytes([("text/plain", 10**6)] * 20)) == MAX_TEXT_TOGETHER
+    assert sum(sent_bytes([("image/png", MAX_IMAGE_BYTES)] * 20)) <= MAX_BINARY_TOGETHER
 
 
 def test_text_is_delimited_by_what_no_text_can_know() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard_service.api.http import parsed_json
+from runyard_service.api.http import parse_json
 from runyard_service.domain.errors import InvalidRequestError
 
 
@@ -27,12 +27,12 @@ from runyard_service.domain.errors import InvalidRequestError
     ],
 )
 def test_what_is_sound_is_read_as_python_reads_it(text: bytes) -> None:
-    assert repr(parsed_json(text, "body")) == repr(json.loads(text))
+    assert repr(parse_json(text, "body")) == repr(json.loads(text))
 
 
 def fault(text: bytes) -> Any:
     with pytest.raises(InvalidRequestError) as refused:
-        parsed_json(text, "body")
+        parse_json(text, "body")
     return refused.value.details["body"]
 
 

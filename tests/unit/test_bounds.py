@@ -20,14 +20,14 @@ from runyard_service.agents.models.token_bounds import (
     IMAGE_TOKENS,
     PART_FRAME_TOKENS,
     PDF_TOKENS,
-    at_most,
+    max_usage,
 )
 
 FIRST = ModelRequest("Be brief.", [UserTurn("Hello?")])
 
 
 def grown(request: ModelRequest) -> int:
-    return at_most(request).input_tokens - at_most(FIRST).input_tokens
+    return max_usage(request).input_tokens - max_usage(FIRST).input_tokens
 
 
 def test_every_byte_of_the_first_request_may_be_a_token() -> None:
@@ -48,7 +48,7 @@ def test_an_attachment_counts_as_much_as_its_kind_can(mime_type: str, tokens: in
 
 def test_what_was_said_in_the_thread_before_counts_too() -> None:
     earlier: list[Turn] = [UserTurn("Hi"), ModelTurn("Hello")]
-    assert grown(replace(FIRST, earlier=earlier)) == 2 * PART_FRAME_TOKENS + len("HiHello")
+    assert grown(replace(FIRST, thread_messages=earlier)) == 2 * PART_FRAME_TOKENS + len("HiHello")
 
 
 def test_what_the_provider_has_counted_is_not_counted_again() -> None:
@@ -58,10 +58,10 @@ def test_what_the_provider_has_counted_is_not_counted_again() -> None:
         ToolOutcome("c", "look", "found"),
     ]
     request = replace(FIRST, turns=turns, reported=TokenUsage(300, 20, 100))
-    assert at_most(request).input_tokens == 320 + PART_FRAME_TOKENS + len("lookfound")
-    assert at_most(replace(request, reported=None)).input_tokens > 1000
+    assert max_usage(request).input_tokens == 320 + PART_FRAME_TOKENS + len("lookfound")
+    assert max_usage(replace(request, reported=None)).input_tokens > 1000
 
 
 def test_the_longest_reply_is_the_agents_or_a_default() -> None:
-    assert at_most(FIRST).output_tokens == DEFAULT_OUTPUT_TOKENS
-    assert at_most(replace(FIRST, max_output_tokens=99)).output_tokens == 99
+    assert max_usage(FIRST).output_tokens == DEFAULT_OUTPUT_TOKENS
+    assert max_usage(replace(FIRST, max_output_tokens=99)).output_tokens == 99

@@ -10,9 +10,9 @@ import pytest
 from runyard_service.agents.definitions.models import Limits, Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest, TokenUsage, UserTurn
 from runyard_service.agents.models.pricing import price_by_route
-from runyard_service.application.steps.budget import SHORTEST_REPLY_TOKENS, Budget, fit_to_budget
+from runyard_service.application.steps.budget import SHORTEST_RESPONSE_TOKENS, Budget, fit_to_budget
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
-from runyard_service.domain.events import NewEvent, placed
+from runyard_service.domain.events import NewEvent, assign_sequences
 from runyard_service.domain.history import History
 
 REQUEST = ModelRequest("", [UserTurn("Hello?")], max_output_tokens=1000)
@@ -33,12 +33,12 @@ class Bounded:
         """It is never asked for a reply."""
         raise AssertionError("nobody asks for a reply here")
 
-    def at_most(self, request: ModelRequest) -> TokenUsage:
+    def max_usage(self, request: ModelRequest) -> TokenUsage:
         """The bound."""
         self.asked = request
         return self.most
 
-    def price_of(self, usage: TokenUsage) -> Decimal | None:
+    def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """By the route."""
         return price_by_route(self.route, usage)
 
@@ -46,7 +46,9 @@ class Bounded:
 def history_after(**usage: Any) -> History:
     """One reply that used so much."""
     data = {"content": "", "iteration": 1, "usage": usage}
-    return History.of(placed([NewEvent(type="agent.message.completed", data=data)], after=0))
+    return History.of(
+        assign_sequences([NewEvent(type="agent.message.completed", data=data)], after=0)
+    )
 
 
 USED = history_after(input_tokens=100, output_tokens=100, cost_usd=300.0)
@@ -61,7 +63,12 @@ def budget(**limits: Any) -> Budget:
     [
         ({"tokens": 2000}, (800, 1000), 1000, ""),
         ({"tokens": 2000}, (801, 1000), 999, "tokens"),
-        ({"tokens": 2000}, (1800 - SHORTEST_REPLY_TOKENS, 1000), SHORTEST_REPLY_TOKENS, "tokens"),
+        (
+            {"tokens": 2000},
+            (1800 - SHORTEST_RESPONSE_TOKENS, 1000),
+            SHORTEST_RESPONSE_TOKENS,
+            "tokens",
+        ),
         ({"tokens": 500}, (250, 50), 50, ""),
         ({"usd": 3300}, (1000, 1000), 1000, ""),
         ({"usd": 3299}, (1000, 1000), 999, "usd"),
@@ -82,7 +89,7 @@ def test_a_reply_may_be_as_long_as_the_rest_allows(
 @pytest.mark.parametrize(
     ("limits", "most", "limit"),
     [
-        ({"tokens": 2000}, (1801 - SHORTEST_REPLY_TOKENS, 1000), "tokens"),
+        ({"tokens": 2000}, (1801 - SHORTEST_RESPONSE_TOKENS, 1000), "tokens"),
         ({"tokens": 500}, (251, 50), "tokens"),
         ({"tokens": 500}, (600, 50), "tokens"),
         ({"usd": 1300}, (1000, 1000), "usd"),
@@ -115,7 +122,9 @@ def test_a_reply_that_the_default_length_cuts_off_may_be_followed_by_a_shorter_o
     used = {"input_tokens": 1, "output_tokens": 4096}
     data = {"content": "", "iteration": 1, "usage": used, "truncated_by": allowed.truncated_by}
     data["truncated"] = True
-    cut = History.of(placed([NewEvent(type="agent.message.completed", data=data)], after=0))
+    cut = History.of(
+        assign_sequences([NewEvent(type="agent.message.completed", data=data)], after=0)
+    )
     Budget(Limits(tokens=10**6), cut).check()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.registry import Registry
 from runyard_service.domain.errors import (
     DefinitionError,
     InvalidRequestError,
@@ -44,12 +44,12 @@ class Files:
         self.reads = 0
         self.failure: Exception | None = None
 
-    def stamp(self) -> str:
+    def fingerprint(self) -> str:
         if self.failure:
             raise self.failure
         return str(self.files)
 
-    def texts(self) -> Mapping[str, str]:
+    def read(self) -> Mapping[str, str]:
         self.reads += 1
         return self.files
 
@@ -60,17 +60,17 @@ def files() -> Files:
 
 
 @pytest.fixture
-def catalog(files: Files) -> Catalog:
-    return Catalog(files)
+def catalog(files: Files) -> Registry:
+    return Registry(files)
 
 
-def faults(catalog: Catalog, persona: str, **chosen: Any) -> dict[str, str]:
+def faults(catalog: Registry, persona: str, **chosen: Any) -> dict[str, str]:
     with pytest.raises(InvalidRequestError) as caught:
-        catalog.chosen(persona, **chosen)
+        catalog.resolve(persona, **chosen)
     return caught.value.details
 
 
-def test_personas_are_sorted_by_key_and_the_newest_version_comes_first(catalog: Catalog) -> None:
+def test_personas_are_sorted_by_key_and_the_newest_version_comes_first(catalog: Registry) -> None:
     found = [(persona.snapshot.name, persona.is_newest) for persona in catalog.personas()]
     assert found == [
         ("actor@2", True),
@@ -80,7 +80,7 @@ def test_personas_are_sorted_by_key_and_the_newest_version_comes_first(catalog: 
     ]
 
 
-def test_a_key_alone_means_its_newest_version(catalog: Catalog) -> None:
+def test_a_key_alone_means_its_newest_version(catalog: Registry) -> None:
     assert catalog.agent("clerk").name == "clerk@1.10-beta"
     assert catalog.agent("clerk@1.9").name == "clerk@1.9"
     for name in ("clerk@3", "clerk@", "nobody", ""):
@@ -88,47 +88,47 @@ def test_a_key_alone_means_its_newest_version(catalog: Catalog) -> None:
             catalog.agent(name)
 
 
-def test_routes_keep_the_order_of_their_file(catalog: Catalog) -> None:
+def test_routes_keep_the_order_of_their_file(catalog: Registry) -> None:
     assert list(catalog.routes()) == ["played", "real", "other"]
 
 
-def test_a_persona_comes_on_its_own_route(catalog: Catalog) -> None:
-    own = catalog.chosen("clerk@1.10")
+def test_a_persona_comes_on_its_own_route(catalog: Registry) -> None:
+    own = catalog.resolve("clerk@1.10")
     assert (own.route_id, own.route.model) == ("played", "scripted:tale")
     assert own.script is not None
     assert own == catalog.agent("clerk@1.10")
 
 
-def test_a_persona_comes_on_the_route_that_is_asked_for(catalog: Catalog) -> None:
-    chosen = catalog.chosen("clerk@1.10", route_id="other")
+def test_a_persona_comes_on_the_route_that_is_asked_for(catalog: Registry) -> None:
+    chosen = catalog.resolve("clerk@1.10", route_id="other")
     assert (chosen.route_id, chosen.route.model) == ("other", "anthropic:m")
     assert chosen.definition.route == "played"
     assert chosen.script is None
-    assert catalog.chosen("actor", route_id="played").script is not None
+    assert catalog.resolve("actor", route_id="played").script is not None
 
 
 @pytest.mark.parametrize(
     ("model", "route_id"), [("m", "real"), ("anthropic:m", "other"), ("tale", "played")]
 )
-def test_a_model_means_the_first_route_to_it(catalog: Catalog, model: str, route_id: str) -> None:
-    assert catalog.chosen("actor", model=model).route_id == route_id
+def test_a_model_means_the_first_route_to_it(catalog: Registry, model: str, route_id: str) -> None:
+    assert catalog.resolve("actor", model=model).route_id == route_id
 
 
-def test_route_and_model_must_agree(catalog: Catalog) -> None:
-    assert catalog.chosen("actor", route_id="other", model="m").route_id == "other"
+def test_route_and_model_must_agree(catalog: Registry) -> None:
+    assert catalog.resolve("actor", route_id="other", model="m").route_id == "other"
     assert faults(catalog, "actor", route_id="other", model="openai:m") == {
         "model": "the route 'other' leads to 'anthropic:m'"
     }
 
 
-def test_reasoning_goes_before_the_routes_own(catalog: Catalog) -> None:
-    assert catalog.chosen("actor").route.reasoning == "low"
-    assert catalog.chosen("actor", reasoning="high").route.reasoning == "high"
-    assert catalog.chosen("actor", reasoning="off").route.reasoning == "off"
+def test_reasoning_goes_before_the_routes_own(catalog: Registry) -> None:
+    assert catalog.resolve("actor").route.reasoning == "low"
+    assert catalog.resolve("actor", reasoning="high").route.reasoning == "high"
+    assert catalog.resolve("actor", reasoning="off").route.reasoning == "off"
     assert catalog.routes()["real"].reasoning == "low"
 
 
-def test_whatever_leads_nowhere_is_named(catalog: Catalog) -> None:
+def test_whatever_leads_nowhere_is_named(catalog: Registry) -> None:
     assert faults(catalog, "clerk@3", route_id="x") == {
         "persona_id": "there is no persona 'clerk@3'",
         "route_id": "there is no route 'x'",
@@ -139,7 +139,7 @@ def test_whatever_leads_nowhere_is_named(catalog: Catalog) -> None:
     }
 
 
-def test_files_are_read_again_when_they_have_changed(catalog: Catalog, files: Files) -> None:
+def test_files_are_read_again_when_they_have_changed(catalog: Registry, files: Files) -> None:
     for _ in range(3):
         catalog.agent("actor")
     assert files.reads == 1
@@ -149,7 +149,7 @@ def test_files_are_read_again_when_they_have_changed(catalog: Catalog, files: Fi
 
 
 def test_faulty_files_leave_the_agents_as_they_were(
-    catalog: Catalog, files: Files, caplog: pytest.LogCaptureFixture
+    catalog: Registry, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     catalog.agent("actor")
     sound, files.files = files.files, {**files.files, "d.yaml": "key: actor\n"}
@@ -164,7 +164,7 @@ def test_faulty_files_leave_the_agents_as_they_were(
 
 
 def test_a_source_that_does_not_answer_leaves_the_agents_as_they_were(
-    catalog: Catalog, files: Files, caplog: pytest.LogCaptureFixture
+    catalog: Registry, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     files.failure = StoreUnavailableError("SlowDown")
     with pytest.raises(StoreUnavailableError):
@@ -181,7 +181,7 @@ def test_a_source_that_does_not_answer_leaves_the_agents_as_they_were(
     assert len(caplog.records) == 2, "once for each time that it failed"
 
 
-def test_a_kept_agent_that_a_later_release_wrote_can_be_read(catalog: Catalog) -> None:
+def test_a_kept_agent_that_a_later_release_wrote_can_be_read(catalog: Registry) -> None:
     kept = catalog.agent("actor").stored()
     later = {**kept, "mood": "good", "route": {**kept["route"], "colour": "blue"}}
-    assert Snapshot.kept(later) == Snapshot.kept(kept)
+    assert Snapshot.to_stored(later) == Snapshot.to_stored(kept)

@@ -12,19 +12,19 @@ from runyard_service.agents.models.base import (
     ModelEvent,
     ModelRequest,
     ModelTurn,
-    Reply,
+    Response,
     TokenUsage,
     UserTurn,
 )
-from runyard_service.agents.models.circuit_breaker_model import GuardedModel
+from runyard_service.agents.models.circuit_breaker_model import CircuitBreakerModel
 from runyard_service.agents.tools.http import host_of
 from runyard_service.domain.clock import now
-from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
 from runyard_service.outbound.circuit_breaker import (
     FAILURES_IN_A_ROW,
     OPEN_SECONDS,
-    Circuit,
-    Circuits,
+    CircuitBreaker,
+    CircuitBreakers,
 )
 from runyard_service.outbound.retry_after import retry_after_of
 
@@ -49,30 +49,30 @@ def clock() -> Clock:
     return Clock()
 
 
-def opened(clock: Clock, retry_after: float | None = None) -> Circuit:
-    circuit = Circuit(clock)
+def opened(clock: Clock, retry_after: float | None = None) -> CircuitBreaker:
+    circuit = CircuitBreaker(clock)
     for _ in range(FAILURES_IN_A_ROW):
-        assert circuit.refusal() == ""
-        circuit.failed("It is overloaded.", retry_after)
+        assert circuit.open_reason() == ""
+        circuit.record_failure("It is overloaded.", retry_after)
     return circuit
 
 
 def test_a_circuit_opens_after_failures_in_a_row_and_says_what_the_last_one_was(
     clock: Clock,
 ) -> None:
-    assert opened(clock).refusal() == (
+    assert opened(clock).open_reason() == (
         "Not tried, after 5 failures in a row. It is overloaded. "
         "Tried last at 2026-11-24T00:00:00.000Z."
     )
 
 
 def test_a_success_in_between_keeps_a_circuit_closed(clock: Clock) -> None:
-    circuit = Circuit(clock)
+    circuit = CircuitBreaker(clock)
     for _ in range(3):
         for _ in range(FAILURES_IN_A_ROW - 1):
-            circuit.failed("It is overloaded.")
-        circuit.succeeded()
-    assert circuit.refusal() == ""
+            circuit.record_failure("It is overloaded.")
+        circuit.record_success()
+    assert circuit.open_reason() == ""
 
 
 def test_one_may_try_after_a_while_and_the_others_wait_for_what_becomes_of_it(
@@ -80,10 +80,10 @@ def test_one_may_try_after_a_while_and_the_others_wait_for_what_becomes_of_it(
 ) -> None:
     circuit = opened(clock)
     clock.now += OPEN_SECONDS
-    assert circuit.refusal() == ""
-    assert circuit.refusal() != ""
-    circuit.succeeded()
-    assert circuit.refusal() == circuit.refusal() == ""
+    assert circuit.open_reason() == ""
+    assert circuit.open_reason() != ""
+    circuit.record_success()
+    assert circuit.open_reason() == circuit.open_reason() == ""
 
 
 def test_an_attempt_that_fails_keeps_a_circuit_open_and_one_that_is_lost_is_followed_by_another(
@@ -91,13 +91,13 @@ def test_an_attempt_that_fails_keeps_a_circuit_open_and_one_that_is_lost_is_foll
 ) -> None:
     circuit = opened(clock)
     clock.now += OPEN_SECONDS
-    assert circuit.refusal() == ""
-    circuit.failed("It is overloaded still.")
-    assert "overloaded still" in circuit.refusal()
+    assert circuit.open_reason() == ""
+    circuit.record_failure("It is overloaded still.")
+    assert "overloaded still" in circuit.open_reason()
     clock.now += OPEN_SECONDS
-    assert circuit.refusal() == ""  # Its process is frozen, say, and nothing is heard of it.
+    assert circuit.open_reason() == ""  # Its process is frozen, say, and nothing is heard of it.
     clock.now += OPEN_SECONDS
-    assert circuit.refusal() == ""
+    assert circuit.open_reason() == ""
 
 
 @pytest.mark.parametrize(("asked", "kept"), [(1, OPEN_SECONDS), (100, 100), (10_000, 300)])
@@ -106,17 +106,17 @@ def test_an_address_may_ask_for_more_time_but_not_for_ever(
 ) -> None:
     circuit = opened(clock, retry_after=asked)
     clock.now += kept - 1
-    assert circuit.refusal() != ""
+    assert circuit.open_reason() != ""
     clock.now += 1
-    assert circuit.refusal() == ""
+    assert circuit.open_reason() == ""
 
 
 def test_each_name_has_its_own_circuit(clock: Clock) -> None:
-    circuits = Circuits(clock)
+    circuits = CircuitBreakers(clock)
     for _ in range(FAILURES_IN_A_ROW):
-        circuits.of("a").failed("It is overloaded.")
-    assert circuits.of("a").refusal() != ""
-    assert circuits.of("b").refusal() == ""
+        circuits.of("a").record_failure("It is overloaded.")
+    assert circuits.of("a").open_reason() != ""
+    assert circuits.of("b").open_reason() == ""
 
 
 class Dying:
@@ -130,21 +130,21 @@ class Dying:
         error = self.answers.pop(0)
         if error is not None:
             raise error
-        yield Reply(ModelTurn("Here."))
+        yield Response(ModelTurn("Here."))
 
-    def at_most(self, request: ModelRequest) -> TokenUsage:
+    def max_usage(self, request: ModelRequest) -> TokenUsage:
         """Nothing."""
         return TokenUsage()
 
-    def price_of(self, usage: TokenUsage) -> Decimal | None:
+    def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """Unknown."""
         return None
 
 
 def test_a_model_behind_an_open_circuit_is_not_asked(clock: Clock) -> None:
     busy = ModelUnavailableError("The provider is overloaded.")
-    dying = Dying(*[busy] * FAILURES_IN_A_ROW, None, ModelRefusedError("No."))
-    model = GuardedModel(dying, Circuit(clock))
+    dying = Dying(*[busy] * FAILURES_IN_A_ROW, None, ModelRejectedError("No."))
+    model = CircuitBreakerModel(dying, CircuitBreaker(clock))
 
     def asked() -> str:
         async def ask() -> str:
@@ -152,7 +152,7 @@ def test_a_model_behind_an_open_circuit_is_not_asked(clock: Clock) -> None:
 
         try:
             return asyncio.run(ask())
-        except ModelRefusedError:
+        except ModelRejectedError:
             return "refused"
         except ModelUnavailableError as error:
             return "failed" if error.was_tried else str(error)

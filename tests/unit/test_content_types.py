@@ -2,7 +2,13 @@
 
 import pytest
 
-from runyard_service.domain.content_types import HEAD_BYTES, clean_type, is_text, safe_name, type_of
+from runyard_service.domain.content_types import (
+    HEAD_BYTES,
+    detect_type,
+    is_text,
+    parse_mime_type,
+    safe_name,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -23,7 +29,7 @@ BINARY = b"\x00\x01\x02\xff\xfe"
 )
 @pytest.mark.parametrize("declared", [None, "", "text/plain", "image/bmp", "nonsense"])
 def test_content_has_the_last_word(head: bytes, mime_type: str, declared: str | None) -> None:
-    assert type_of(head, "notes.txt", declared) == mime_type
+    assert detect_type(head, "notes.txt", declared) == mime_type
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,7 @@ def test_content_has_the_last_word(head: bytes, mime_type: str, declared: str | 
 def test_what_a_file_is_taken_for(
     head: bytes, name: str, declared: str | None, mime_type: str
 ) -> None:
-    assert type_of(head, name, declared) == mime_type
+    assert detect_type(head, name, declared) == mime_type
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,7 @@ def test_what_a_file_is_taken_for(
     ],
 )
 def test_declared_types_are_cleaned(declared: str | None, clean: str | None) -> None:
-    assert clean_type(declared) == clean
+    assert parse_mime_type(declared) == clean
 
 
 def test_what_can_be_read_as_text() -> None:

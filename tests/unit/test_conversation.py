@@ -3,23 +3,23 @@
 from dataclasses import replace
 from typing import Any
 
-from runyard_service.agents.conversation import answer_of, message_event, request_for
+from runyard_service.agents.conversation import message_event, output_of, request_for
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
 from runyard_service.agents.models.base import (
     ModelTurn,
-    Reply,
+    Response,
     Thinking,
     TokenUsage,
     ToolCall,
     UserTurn,
 )
-from runyard_service.domain.events import placed
+from runyard_service.domain.events import assign_sequences
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role
 
-TEXT = Reply(ModelTurn("Half of an"), TokenUsage(100, 20))
-TORN = Reply(ModelTurn("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))
+TEXT = Response(ModelTurn("Half of an"), TokenUsage(100, 20))
+TORN = Response(ModelTurn("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))
 
 
 def agent(**fields: Any) -> AgentDefinition:
@@ -27,11 +27,11 @@ def agent(**fields: Any) -> AgentDefinition:
     return AgentDefinition.model_validate({**always, "input_schema": {"type": "object"}, **fields})
 
 
-def after(*replies: Reply, is_cut: bool = True) -> History:
+def after(*replies: Response, is_cut: bool = True) -> History:
     drafts = [
         message_event(replace(reply, is_cut=is_cut), n) for n, reply in enumerate(replies, start=1)
     ]
-    return History.of(placed(drafts, after=0))
+    return History.of(assign_sequences(drafts, after=0))
 
 
 def a_run(**fields: Any) -> Run:
@@ -53,8 +53,8 @@ def said(role: Role, content: str, sequence: int) -> Message:
 
 
 def test_a_text_that_was_cut_off_is_no_answer() -> None:
-    assert answer_of(agent(), after(TEXT, is_cut=False)) == {"content": "Half of an"}
-    assert answer_of(agent(), after(TEXT)) is None
+    assert output_of(agent(), after(TEXT, is_cut=False)) == {"content": "Half of an"}
+    assert output_of(agent(), after(TEXT)) is None
 
 
 def test_calls_and_reasoning_of_a_reply_that_was_cut_off_are_left_out() -> None:
@@ -76,13 +76,13 @@ def test_the_model_is_told_that_its_reply_was_cut_off() -> None:
 
 def test_a_reply_that_was_cut_off_is_no_attempt_at_an_answer() -> None:
     strict = agent(output_schema={"type": "object"}, limits=Limits(output_attempts=1))
-    assert answer_of(strict, after(TEXT, TEXT)) is None
+    assert output_of(strict, after(TEXT, TEXT)) is None
 
 
 def test_a_run_in_a_thread_is_told_what_was_said_before_it_and_not_its_input() -> None:
     messages = [said("user", "Hi", 1), said("assistant", "Hello", 2), said("user", "And?", 3)]
     request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
-    assert request.earlier == [UserTurn("Hi"), ModelTurn("Hello"), UserTurn("And?")]
+    assert request.thread_messages == [UserTurn("Hi"), ModelTurn("Hello"), UserTurn("And?")]
     assert request.turns == []
     assert request.input["content"] == "And?"
     assert request.input["count"] == 3

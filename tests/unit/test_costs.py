@@ -12,7 +12,7 @@ from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import TokenUsage
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.domain.costs import COST_STEP, from_number, rounded, to_number
-from runyard_service.domain.runs import Usage, shown_usage
+from runyard_service.domain.runs import Usage, usage_payload
 
 STEPS_OF_999_USD = 999 * 10**12
 
@@ -89,10 +89,10 @@ def test_a_credit_begun_is_a_credit_used(cost: str | None, expected: int | None)
 
 
 def test_only_what_there_is_is_shown() -> None:
-    shown = shown_usage(Usage(input_tokens=3, steps=1), "2026-01-01T00:00:00.000Z", None)
+    shown = usage_payload(Usage(input_tokens=3, steps=1), "2026-01-01T00:00:00.000Z", None)
     assert shown == {"input_tokens": 3, "output_tokens": 0, "steps": 1}
     usage = Usage(cached_input_tokens=2, cost_usd=Decimal("0.000000000001"))
-    shown = shown_usage(usage, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.500Z")
+    shown = usage_payload(usage, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.500Z")
     assert shown["cached_input_tokens"] == 2
     assert json.dumps(shown["cost_usd"]) == "1e-12"
     assert shown["duration_ms"] == 1500

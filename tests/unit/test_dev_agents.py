@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runyard_dev.foreground import name_agents
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_dev.foreground import default_agents_from_folder
+from runyard_service.agents.definitions.source import AgentDirectory
 
 AGENT = 'version: "1"\nroute: played\ninstructions: Help.\ninput_schema: { type: object }\n'
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def named(folder: Path) -> tuple[str, str]:
-    name_agents(FolderOfAgents(folder))
+    default_agents_from_folder(AgentDirectory(folder))
     return os.environ["DEFAULT_AGENT"], os.environ["DEFAULT_PERSONA"]
 
 

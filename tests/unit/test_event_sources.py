@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from runyard_dev.emulators.stream_source import Places
+from runyard_dev.emulators.stream_source import StreamCheckpoints
 from runyard_dev.template.template import read_template
 
 
 def test_a_place_outlives_the_process(tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
-    places = Places(file)
+    places = StreamCheckpoints(file)
     assert places.get("s") is None
     places.set("s", "7")
     places.set("t", "1")
     places.set("s", "8")
-    assert (Places(file).get("s"), Places(file).get("t")) == ("8", "1")
+    assert (StreamCheckpoints(file).get("s"), StreamCheckpoints(file).get("t")) == ("8", "1")
     assert [path.name for path in tmp_path.iterdir()] == ["streams.json"]
 
 

@@ -11,34 +11,36 @@ from runyard_service.domain import ids
 from runyard_service.domain.events import (
     EVENT_TYPES,
     NewEvent,
-    from_line,
-    line_type,
-    placed,
-    to_line,
+    assign_sequences,
+    decode_event,
+    encode_event,
+    event_type_of,
 )
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)
 def test_a_type_is_cut_out_of_its_line(kind: str) -> None:
-    event = placed([NewEvent(type=kind, data={"delta": 'a "quoted" word'})], after=41)[0]  # type: ignore[arg-type]
-    line = to_line(event)
-    assert line_type(line) == kind
-    assert from_line(line) == event
+    event = assign_sequences([NewEvent(type=kind, data={"delta": 'a "quoted" word'})], after=41)[0]  # type: ignore[arg-type]
+    line = encode_event(event)
+    assert event_type_of(line) == kind
+    assert decode_event(line) == event
     assert json.loads(line)["sequence"] == 42
 
 
 def test_a_line_never_holds_a_line_break() -> None:
-    event = placed([NewEvent(type="run.started", data={"x": "a\nb\r\u2028c"})], after=0)[0]
-    assert to_line(event).count(b"\n") == 0
+    event = assign_sequences([NewEvent(type="run.started", data={"x": "a\nb\r\u2028c"})], after=0)[
+        0
+    ]
+    assert encode_event(event).count(b"\n") == 0
 
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
-    event = placed([NewEvent(type="run.started", data={"x": "a\ud800b é"})], after=0)[0]
-    assert from_line(to_line(event)).data["x"] == "a\ufffdb é"
+    event = assign_sequences([NewEvent(type="run.started", data={"x": "a\ud800b é"})], after=0)[0]
+    assert decode_event(encode_event(event)).data["x"] == "a\ufffdb é"
 
 
 def test_sequences_follow_each_other() -> None:
-    events = placed([NewEvent(type="run.started", data={})] * 3, after=7)
+    events = assign_sequences([NewEvent(type="run.started", data={})] * 3, after=7)
     assert [event.sequence for event in events] == [8, 9, 10]
 
 
@@ -60,6 +62,6 @@ def test_the_ids_of_a_full_batch_take_hardly_any_room() -> None:
         NewEvent(type="agent.response.delta", data={"delta": f"{dice.choice(words)} "})
         for _ in range(100)
     ]
-    lines = [to_line(event) for event in placed(drafts, after=3)]
+    lines = [encode_event(event) for event in assign_sequences(drafts, after=3)]
     assert sum(map(len, lines)) > 15_000
     assert write_units(lines) == 1

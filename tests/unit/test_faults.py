@@ -10,7 +10,7 @@ from tests.fault_injection.faults import (
     Fault,
     Process,
     ProcessKilledError,
-    RealProcess,
+    SelfProcess,
 )
 
 
@@ -33,11 +33,11 @@ def test_what_is_no_fault_is_refused(text: str) -> None:
 
 def test_a_call_that_is_cut_off_is_lost_at_every_attempt_and_a_cut_one_once() -> None:
     for effect, losses in (("cut", 1), ("cut_off", 3)):
-        crossing = Process(Fault.parse(f"call:before:{effect}:1")).cross("call")
+        crossing = Process(Fault.parse(f"call:before:{effect}:1")).begin_call("call")
         raised = 0
         for _ in range(3):
             try:
-                crossing.pass_edge("before", lost)
+                crossing.at_point("before", lost)
             except ConnectionError:
                 raised += 1
         assert raised == losses
@@ -45,21 +45,21 @@ def test_a_call_that_is_cut_off_is_lost_at_every_attempt_and_a_cut_one_once() ->
 
 def test_a_dead_process_calls_nobody() -> None:
     process = Process(Fault("call", "before", "kill", 2))
-    process.cross("call").pass_edge("before", lost)
+    process.begin_call("call").at_point("before", lost)
     with pytest.raises(ProcessKilledError):
-        process.cross("call").pass_edge("before", lost)
+        process.begin_call("call").at_point("before", lost)
     with pytest.raises(ProcessKilledError):
-        process.cross("another")
+        process.begin_call("another")
 
 
 def test_a_fault_in_a_file_is_taken_by_the_call_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "fault"
-    process = RealProcess(file)
-    process.cross("call").pass_edge("before", lost)
+    process = SelfProcess(file)
+    process.begin_call("call").at_point("before", lost)
     file.write_text("call:before:cut:1", encoding="utf-8")
-    process.cross("another").pass_edge("before", lost)
+    process.begin_call("another").at_point("before", lost)
     assert file.exists()
     with pytest.raises(ConnectionError):
-        process.cross("call").pass_edge("before", lost)
+        process.begin_call("call").at_point("before", lost)
     assert not file.exists()
-    process.cross("call").pass_edge("before", lost)
+    process.begin_call("call").at_point("before", lost)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from runyard_service.domain.clock import parse
-from runyard_service.domain.events import Event, EventType, NewEvent, placed
+from runyard_service.domain.events import Event, EventType, NewEvent, assign_sequences
 from runyard_service.domain.history import History
 
 CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
 
 
 def history_of(*drafts: tuple[EventType, dict[str, Any]]) -> History:
-    events = placed([NewEvent(type=kind, data=data) for kind, data in drafts], after=0)
+    events = assign_sequences([NewEvent(type=kind, data=data) for kind, data in drafts], after=0)
     return History.of(events)
 
 
@@ -58,7 +58,7 @@ def test_a_call_walks_through_its_phases() -> None:
 
 
 def test_an_event_out_of_order_is_refused() -> None:
-    first, second = placed([NewEvent(type="run.started", data={})] * 2, after=0)
+    first, second = assign_sequences([NewEvent(type="run.started", data={})] * 2, after=0)
     with pytest.raises(ValueError, match="event 2 cannot follow event 0"):
         History.of([second, first])
 
@@ -140,6 +140,6 @@ def test_costs_add_up_exactly() -> None:
 
 def test_an_unknown_event_changes_nothing_but_the_place() -> None:
     history = history_of(("run.started", {}))
-    later = placed([NewEvent("run.started", {})], after=1)[0]
+    later = assign_sequences([NewEvent("run.started", {})], after=1)[0]
     history.apply(later._replace(type="run.teleported"))
     assert (history.last, history.status) == (2, "started")

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import QueryParams
 
-from runyard_service.api.http import faults_of_names
+from runyard_service.api.http import unknown_names
 from runyard_service.api.runs.paging import page_of
 from runyard_service.domain.errors import InvalidRequestError
 
@@ -54,7 +54,7 @@ def test_several_fields_can_be_sorted_by() -> None:
 
 def test_names_of_parameters_are_checked() -> None:
     query = QueryParams("page=1&status=failed&status=completed&colour=red&page=2")
-    assert faults_of_names(query, {"page", "status"}, {"status"}) == {
+    assert unknown_names(query, {"page", "status"}, {"status"}) == {
         "colour": "is not a known parameter",
         "page": "must be given once",
     }

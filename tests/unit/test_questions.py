@@ -8,9 +8,9 @@ import pytest
 from runyard_service.agents.definitions.input_forms import (
     MAX_ANSWER_BYTES,
     MAX_FORM_BYTES,
-    faults_of_feedback,
-    faults_of_question,
-    fitted,
+    normalize,
+    validate_answer,
+    validate_request,
 )
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
 from runyard_service.application.steps.next_action import (
@@ -18,7 +18,7 @@ from runyard_service.application.steps.next_action import (
     ResolveWithoutCall,
     next_action,
 )
-from runyard_service.domain.events import Event, NewEvent, placed
+from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
 
 FORM = {
@@ -50,7 +50,7 @@ def call(phase: CallPhase = "started", answer: Event | None = None, **given: Any
 
 
 def event(kind: Any, **data: Any) -> Event:
-    return placed([NewEvent(type=kind, data=data)], after=0)[0]
+    return assign_sequences([NewEvent(type=kind, data=data)], after=0)[0]
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -141,11 +141,11 @@ def test_a_tool_with_a_form_of_its_own_takes_only_the_prompt(fixed: dict[str, An
 def test_an_answer_fits_its_question_or_all_faults_are_named(
     params: dict[str, Any], feedback: Any, faults: dict[str, str]
 ) -> None:
-    assert faults_of_feedback(params, fitted(params, feedback)) == faults
+    assert validate_answer(params, normalize(params, feedback)) == faults
 
 
 def test_a_form_without_required_fields_may_come_back_empty() -> None:
-    assert faults_of_feedback({"form": {"type": "object"}}, {}) == {}
+    assert validate_answer({"form": {"type": "object"}}, {}) == {}
 
 
 def test_the_model_is_told_a_form_as_json() -> None:
@@ -183,7 +183,7 @@ def test_a_question_that_is_too_large_is_not_asked() -> None:
 
 
 def test_faults_are_not_looked_for_where_nothing_is_asked_for() -> None:
-    assert faults_of_question({"prompt": "Which?"}) == {}
+    assert validate_request({"prompt": "Which?"}) == {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def admitted(limits: RateLimits, per_second: float, now: float, key_id: str = "k
     """How many requests are let through at this moment."""
     for count in range(10_000):
         try:
-            limits.take(key_id, per_second, now)
+            limits.acquire(key_id, per_second, now)
         except TooManyRequestsError:
             return count
     return 10_000
@@ -36,9 +36,9 @@ def test_the_caller_is_told_how_long_to_wait(per_second: float, seconds: int) ->
     limits = RateLimits()
     admitted(limits, per_second, now=0.0)
     with pytest.raises(TooManyRequestsError) as refused:
-        limits.take("key", per_second, 0.0)
+        limits.acquire("key", per_second, 0.0)
     assert refused.value.retry_after == seconds
-    limits.take("key", per_second, float(seconds))
+    limits.acquire("key", per_second, float(seconds))
 
 
 def test_zero_is_no_limit() -> None:
@@ -49,5 +49,5 @@ def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(rate_limits, "_MAX_BUCKETS", 3)
     limits = RateLimits()
     for number in range(10):
-        limits.take(f"key {number}", 1, 0.0)
+        limits.acquire(f"key {number}", 1, 0.0)
     assert len(limits._buckets) == 3

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runyard_service.agents.definitions.schemas import faults_of
+from runyard_service.agents.definitions.schemas import validate
 
 SCHEMA = {
     "type": "object",
@@ -36,4 +36,4 @@ SCHEMA = {
     ],
 )
 def test_each_fault_is_named_by_its_path(value: Any, faults: dict[str, str]) -> None:
-    assert faults_of(SCHEMA, value, under="input") == faults
+    assert validate(SCHEMA, value, under="input") == faults

@@ -9,7 +9,7 @@ from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
     ModelRequest,
     ModelTurn,
-    Reply,
+    Response,
     ResponseDelta,
     ToolCall,
     ToolOutcome,
@@ -17,7 +17,7 @@ from runyard_service.agents.models.base import (
     UserTurn,
 )
 from runyard_service.agents.models.scripted import ScriptedModel
-from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
 
 ROUTE = Route(model="scripted:test")
 SCRIPT = {
@@ -70,7 +70,7 @@ def outcome(content: str, is_error: bool = False) -> tuple[Turn, ...]:
 def test_a_turn_is_streamed_word_by_word_and_ends_with_its_reply() -> None:
     *deltas, reply = play("pay")
     assert deltas == [ResponseDelta("Let "), ResponseDelta("me "), ResponseDelta("pay.")]
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, Response)
     assert reply.turn.content == "Let me pay."
     assert reply.turn.tool_calls[0].input == {"to": "Ada"}
 
@@ -90,10 +90,10 @@ def test_a_fault_can_pass_with_the_next_attempt() -> None:
 
 @pytest.mark.parametrize("topic", ["no", "nothing in the script"])
 def test_a_refusal_is_final(topic: str) -> None:
-    with pytest.raises(ModelRefusedError):
+    with pytest.raises(ModelRejectedError):
         play(topic)
 
 
 def test_a_dialogue_that_is_over_is_refused() -> None:
-    with pytest.raises(ModelRefusedError, match="no further turn"):
+    with pytest.raises(ModelRejectedError, match="no further turn"):
         play("pay", *outcome("{}"), *outcome("{}"))

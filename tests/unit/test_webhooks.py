@@ -9,14 +9,14 @@ from standardwebhooks import Webhook as Verifier
 
 from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS
 from runyard_service.api.openapi import document
-from runyard_service.application.webhooks.webhook_urls import fault_of_url
-from runyard_service.domain.clock import now, stamp, stamp_in
+from runyard_service.application.webhooks.webhook_urls import url_issue
+from runyard_service.domain.clock import now, timestamp, timestamp_in
 from runyard_service.domain.events import EVENT_TYPES, LIFECYCLE_TYPES, Event
 from runyard_service.domain.ids import is_id, timed_id
-from runyard_service.domain.notifications import notice_of, ping
+from runyard_service.domain.notifications import notification_for, ping
 from runyard_service.domain.runs import Run
 from runyard_service.domain.webhooks import (
-    MAX_ATTEMPTS_KEPT,
+    MAX_STORED_ATTEMPTS,
     Attempt,
     Delivery,
     Webhook,
@@ -61,9 +61,11 @@ def event(type_: str, **data: Any) -> Event:
 )
 def test_a_filter_takes_types_and_their_beginnings(patterns: list[str], wanted: set[str]) -> None:
     webhook = WEBHOOK.model_copy(update={"events": tuple(patterns)})
-    assert {one for one in LIFECYCLE_TYPES if webhook.wants(one)} == wanted
+    assert {one for one in LIFECYCLE_TYPES if webhook.subscribes_to(one)} == wanted
     assert all(is_pattern(pattern) == bool(wanted) for pattern in patterns)
-    assert not any(webhook.model_copy(update={"enabled": False}).wants(one) for one in wanted)
+    assert not any(
+        webhook.model_copy(update={"enabled": False}).subscribes_to(one) for one in wanted
+    )
 
 
 def test_the_contract_names_every_pattern_there_is_and_no_other() -> None:
@@ -103,9 +105,9 @@ def test_what_is_signed_is_what_the_library_verifies() -> None:
 
 def test_a_secret_ends_when_it_says() -> None:
     secret = new_secret("1")
-    assert secret.is_good()
-    assert secret.model_copy(update={"expires_at": stamp_in(60)}).is_good()
-    assert not secret.model_copy(update={"expires_at": stamp_in(-1)}).is_good()
+    assert secret.is_valid()
+    assert secret.model_copy(update={"expires_at": timestamp_in(60)}).is_valid()
+    assert not secret.model_copy(update={"expires_at": timestamp_in(-1)}).is_valid()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_a_secret_ends_when_it_says() -> None:
 def test_facts_are_told_and_content_is_not(
     type_: str, data: dict[str, Any], told: dict[str, Any]
 ) -> None:
-    notice = notice_of(event(type_, **data), RUN)
+    notice = notification_for(event(type_, **data), RUN)
     always = {
         "event_id": "e",
         "sequence": 7,
@@ -184,7 +186,7 @@ def test_facts_are_told_and_content_is_not(
     ],
 )
 def test_an_address_that_no_webhook_may_have(url: str) -> None:
-    assert fault_of_url(url, ("10.1.2.3:8443",)) is not None
+    assert url_issue(url, ("10.1.2.3:8443",)) is not None
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_an_address_that_no_webhook_may_have(url: str) -> None:
     ],
 )
 def test_an_address_that_a_webhook_may_have(url: str) -> None:
-    assert fault_of_url(url, ("127.0.0.1:9000",)) is None
+    assert url_issue(url, ("127.0.0.1:9000",)) is None
 
 
 def test_the_pauses_are_a_day_and_none_is_longer_than_the_queue_can_wait() -> None:
@@ -208,15 +210,15 @@ def test_the_pauses_are_a_day_and_none_is_longer_than_the_queue_can_wait() -> No
 
 
 def test_a_delivery_keeps_its_newest_attempts() -> None:
-    delivery = Delivery.of(ping("o", "p", "w"), WEBHOOK)
-    for number in range(MAX_ATTEMPTS_KEPT + 5):
-        attempt = Attempt(at=stamp(), duration_ms=number, status_code=500)
-        delivery = delivery.after(attempt, "pending", next_attempt_at=stamp_in(60))
-    assert [one.duration_ms for one in delivery.attempts] == list(range(5, MAX_ATTEMPTS_KEPT + 5))
-    assert delivery.tries == MAX_ATTEMPTS_KEPT + 5
+    delivery = Delivery.create(ping("o", "p", "w"), WEBHOOK)
+    for number in range(MAX_STORED_ATTEMPTS + 5):
+        attempt = Attempt(at=timestamp(), duration_ms=number, status_code=500)
+        delivery = delivery.with_attempt(attempt, "pending", next_attempt_at=timestamp_in(60))
+    assert [one.duration_ms for one in delivery.attempts] == list(range(5, MAX_STORED_ATTEMPTS + 5))
+    assert delivery.attempt_count == MAX_STORED_ATTEMPTS + 5
     assert 0 < delivery.seconds_left() <= 60
-    again = delivery.again()
-    assert (again.tries, again.round, again.seconds_left()) == (0, 1, 0.0)
+    again = delivery.for_redelivery()
+    assert (again.attempt_count, again.round, again.seconds_left()) == (0, 1, 0.0)
     assert again.body == delivery.body
 
 

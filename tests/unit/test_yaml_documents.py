@@ -2,15 +2,15 @@
 
 import pytest
 
-from runyard_service.agents.definitions.errors import Fault
+from runyard_service.agents.definitions.errors import DefinitionIssue
 from runyard_service.agents.definitions.yaml_document import read_document
 
 
 @pytest.mark.parametrize("number", [".inf", "-.INF", ".nan", "1.0e+999"])
 def test_a_number_that_json_cannot_hold_is_refused(number: str) -> None:
-    faults: list[Fault] = []
+    faults: list[DefinitionIssue] = []
     read_document("a.yaml", f"a:\n  b: [1.5, {number}]", faults)
-    assert faults == [Fault("a.yaml", 2, f"{number}: is not a number that JSON can hold")]
+    assert faults == [DefinitionIssue("a.yaml", 2, f"{number}: is not a number that JSON can hold")]
 
 
 def test_keys_are_texts_as_in_json() -> None:
@@ -20,6 +20,6 @@ def test_keys_are_texts_as_in_json() -> None:
 
 
 def test_a_key_that_json_would_repeat_is_told() -> None:
-    faults: list[Fault] = []
+    faults: list[DefinitionIssue] = []
     read_document("a.yaml", "{1: a, '1': b}", faults)
-    assert faults == [Fault("a.yaml", 1, "1: stands there twice")]
+    assert faults == [DefinitionIssue("a.yaml", 1, "1: stands there twice")]

@@ -9,7 +9,7 @@ import gc
 gc.disable()
 
 
-def end() -> None:
+def freeze_gc() -> None:
     """Collect again from now on, and only among what comes."""
     gc.freeze()
     gc.enable()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runyard_service.adapters.aws_session import connecting
+from runyard_service.adapters.aws_session import session_lock
 from runyard_service.adapters.eventbridge import EventBus
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
     from runyard_service.agents.definitions.models import Snapshot
-    from runyard_service.agents.definitions.source import FolderOfAgents
+    from runyard_service.agents.definitions.source import AgentDirectory
     from runyard_service.agents.models.base import Model
     from runyard_service.api.services import Services
     from runyard_service.application.steps.run_context import WorkerDeps
-    from runyard_service.application.webhooks.deliver_webhook import Courier
+    from runyard_service.application.webhooks.deliver_webhook import WebhookSender
     from runyard_service.application.webhooks.publish_events import Publisher
     from runyard_service.observability.spans import Span
-    from runyard_service.outbound.circuit_breaker import Circuits
+    from runyard_service.outbound.circuit_breaker import CircuitBreakers
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Container:
     @cached_property
     def stores(self) -> Stores:
         """The stores of this installation."""
-        with connecting() as session:
+        with session_lock() as session:
             dynamodb = session.client("dynamodb", config=_CLIENT_CONFIG)
         return Stores.create(
             dynamodb,
@@ -106,7 +106,7 @@ class Container:
     @cached_property
     def delivery_queue(self) -> DeliveryQueue:
         """The queue of webhook deliveries. Most requests do not need it."""
-        with connecting() as session:
+        with session_lock() as session:
             client = session.client("sqs", config=_CLIENT_CONFIG)
         return DeliveryQueue(
             client,
@@ -122,7 +122,7 @@ class Container:
     @cached_property
     def services(self) -> "Services":
         """What the API's routes use."""
-        from runyard_service.agents.registry import Catalog
+        from runyard_service.agents.registry import Registry
         from runyard_service.api.services import Services
 
         published = self.settings.agents_object_key
@@ -130,7 +130,7 @@ class Container:
             settings=self.settings,
             stores=self.stores,
             orchestrator=self.orchestrator,
-            catalog=Catalog(self.agent_bundle if published else self.agents_folder),
+            catalog=Registry(self.agent_bundle if published else self.agents_folder),
             ticket_keys=TicketKeys(self._connect_secrets, self.settings.ticket_secret_id),
             connect_delivery_queue=lambda: self.delivery_queue,
         )
@@ -142,11 +142,11 @@ class Container:
         return create_app(lambda: self.services)
 
     @property
-    def agents_folder(self) -> "FolderOfAgents":
+    def agents_folder(self) -> "AgentDirectory":
         """The agents' files on this machine."""
-        from runyard_service.agents.definitions.source import FolderOfAgents
+        from runyard_service.agents.definitions.source import AgentDirectory
 
-        return FolderOfAgents(Path(self.settings.agents_dir))
+        return AgentDirectory(Path(self.settings.agents_dir))
 
     @cached_property
     def agent_bundle(self) -> AgentBundle:
@@ -161,9 +161,9 @@ class Container:
         self, event: Mapping[str, Any], resource_id: str
     ) -> AbstractContextManager[None]:
         """Return a context that reports to CloudFormation whether the work inside succeeds."""
-        from runyard_service.adapters.cloudformation import answered
+        from runyard_service.adapters.cloudformation import respond_to_cloudformation
 
-        return answered(event, resource_id)
+        return respond_to_cloudformation(event, resource_id)
 
     @cached_property
     def worker(self) -> "WorkerDeps":
@@ -193,17 +193,17 @@ class Container:
         """What publishes events to the event bus and to webhooks."""
         from runyard_service.application.webhooks.publish_events import Publisher
 
-        with connecting() as session:
+        with session_lock() as session:
             client = session.client("events", config=_CLIENT_CONFIG)
         bus = EventBus(client, self.settings.event_bus)
         return Publisher(self.stores, bus, self.delivery_queue)
 
     @cached_property
-    def webhook_sender(self) -> "Courier":
+    def webhook_sender(self) -> "WebhookSender":
         """What sends deliveries to webhooks."""
-        from runyard_service.application.webhooks.deliver_webhook import Courier
+        from runyard_service.application.webhooks.deliver_webhook import WebhookSender
 
-        return Courier(
+        return WebhookSender(
             stores=self.stores,
             queue=self.delivery_queue,
             timeout_seconds=self.settings.webhook_timeout_seconds,
@@ -220,21 +220,21 @@ class Container:
 
     @cached_property
     def _step_functions(self) -> "SFNClient":
-        with connecting() as session:
+        with session_lock() as session:
             return session.client("stepfunctions", config=_CLIENT_CONFIG)
 
     def _connect_secrets(self) -> "SecretsManagerClient":
-        with connecting() as session:
+        with session_lock() as session:
             return session.client("secretsmanager", config=_CLIENT_CONFIG)
 
     def _connect_s3(self) -> "S3Client":
-        with connecting() as session:
+        with session_lock() as session:
             return session.client("s3", config=_CLIENT_CONFIG.merge(S3_CONFIG))
 
     def _connect_s3_for_agents(self) -> "S3Client":
         # A request that has agents already waits for this, so it must fail soon.
         quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
-        with connecting() as session:
+        with session_lock() as session:
             return session.client("s3", config=_CLIENT_CONFIG.merge(quickly))
 
     def _span_exporter(self) -> "Callable[[Sequence[Span]], None] | None":
@@ -262,14 +262,14 @@ class Container:
             return ""
 
     @cached_property
-    def _circuits(self) -> "Circuits":
+    def _circuits(self) -> "CircuitBreakers":
         """The circuit breakers of this process, for providers and tools."""
-        from runyard_service.outbound.circuit_breaker import Circuits
+        from runyard_service.outbound.circuit_breaker import CircuitBreakers
 
-        return Circuits()
+        return CircuitBreakers()
 
     def _model_for(self, snapshot: "Snapshot") -> "Model":
-        from runyard_service.agents.models.circuit_breaker_model import GuardedModel
+        from runyard_service.agents.models.circuit_breaker_model import CircuitBreakerModel
         from runyard_service.agents.models.factory import model_for
 
         route = snapshot.route
@@ -283,7 +283,7 @@ class Container:
             return model  # Its script decides when it fails, so other runs are not affected.
         # A provider is often overloaded for one of its models only.
         name = f"{route.model} at {route.base_url or route.region or 'its own address'}"
-        return GuardedModel(model, self._circuits.of(name))
+        return CircuitBreakerModel(model, self._circuits.of(name))
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from http.client import HTTPException
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard_dev.emulators.queue_source import QueueSource
-from runyard_dev.emulators.stream_source import Places, StreamSource
+from runyard_dev.emulators.stream_source import StreamCheckpoints, StreamSource
 from runyard_dev.errors import InvocationFailedError, LocalStackError
 from runyard_dev.template.sources import EventSource
 
@@ -20,9 +20,9 @@ from runyard_dev.template.sources import EventSource
 _QUEUE_READERS = 2
 _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
-_PAUSE_AFTER_FAULT_SECONDS = 1.0
+_PAUSE_AFTER_ERROR_SECONDS = 1.0
 # What passes when a part is back, or has been told of and cannot end the stack.
-_FAULTS = (
+_ERRORS = (
     *(BotoCoreError, ClientError, HTTPException),
     *(InvocationFailedError, LocalStackError, OSError),
 )
@@ -35,7 +35,7 @@ class EventSources:
         self,
         mappings: tuple[EventSource, ...],
         environment: Mapping[str, str],
-        places: Places,
+        places: StreamCheckpoints,
         report: Callable[[str], None],
     ) -> None:
         """Know the mappings; `start` reads them."""
@@ -44,10 +44,10 @@ class EventSources:
         turns: list[Callable[[], bool]] = []
         for mapping in mappings:
             if mapping.service == "dynamodb":
-                turns.append(StreamSource(mapping, environment, places).turn)
+                turns.append(StreamSource(mapping, environment, places).poll_once)
             else:
                 source = QueueSource(mapping, environment)
-                turns += [source.turn] * _QUEUE_READERS
+                turns += [source.poll_once] * _QUEUE_READERS
         self._threads = [
             threading.Thread(target=self._read, args=(turn,), name="event source", daemon=True)
             for turn in turns
@@ -70,11 +70,11 @@ class EventSources:
         while not self._stopping.wait(pause):
             try:
                 found = turn()
-            except _FAULTS as exc:
+            except _ERRORS as exc:
                 # A part is being started again, most likely.
                 if not is_faulty and not self._stopping.is_set():
                     self._report(f"an event source failed, and is tried again: {exc}")
-                pause, is_faulty = _PAUSE_AFTER_FAULT_SECONDS, True
+                pause, is_faulty = _PAUSE_AFTER_ERROR_SECONDS, True
                 continue
             is_faulty = False
             pause = _SHORTEST_PAUSE_SECONDS if found else min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -19,7 +19,7 @@ from runyard_dev.lambda_.tasks import LambdaTasks
 Watchers = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
-def tell(client: LambdaTasks, watchers: Watchers, execution: Execution) -> None:
+def report(client: LambdaTasks, watchers: Watchers, execution: Execution) -> None:
     """Send the execution's status to whoever watches for it, without waiting."""
     for function in watchers.get(execution.state_machine.arn, {}).get(execution.status, ()):
         arguments = {

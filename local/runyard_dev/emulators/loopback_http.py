@@ -40,7 +40,7 @@ class JsonHandler(BaseHTTPRequestHandler):
         """The request's body, all of it: behind it the connection's next request begins."""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def reply(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+    def respond(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
         """Send `value` as JSON (bytes go out as they are)."""
         payload = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)

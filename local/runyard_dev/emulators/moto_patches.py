@@ -24,7 +24,7 @@ from moto.stepfunctions.parser.backend.execution import (
 )
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-from runyard_dev.emulators.execution_events import Watchers, tell
+from runyard_dev.emulators.execution_events import Watchers, report
 from runyard_dev.lambda_.tasks import LambdaTasks
 
 
@@ -39,9 +39,9 @@ def install(lambda_endpoint: str, region: str, watchers: Watchers) -> None:
     _parse_paths_once()
     _start_once()
     _look_at_started_executions_only()
-    tell_watchers = functools.partial(tell, client, watchers)
-    _stop_at_once(tell_watchers)
-    _tell_of_failed_executions(tell_watchers)
+    tell_watchers = functools.partial(report, client, watchers)
+    _patch_stop(tell_watchers)
+    _report_failed_executions(tell_watchers)
 
 
 def _replace(owner: Any, name: str, replacement: Any) -> None:
@@ -124,7 +124,7 @@ def _look_at_started_executions_only() -> None:
     _replace(StepFunctionsParserBackend, "_get_executions", executions)
 
 
-def _stop_at_once(tell_watchers: Callable[[Execution], None]) -> None:
+def _patch_stop(tell_watchers: Callable[[Execution], None]) -> None:
     """Make StopExecution end an execution, whatever it is doing.
 
     In moto one that waits on a token stays RUNNING, and one in the middle of a task turns FAILED
@@ -169,7 +169,7 @@ def _environment(execution: Execution) -> Environment | None:
     return None
 
 
-def _tell_of_failed_executions(tell_watchers: Callable[[Execution], None]) -> None:
+def _report_failed_executions(tell_watchers: Callable[[Execution], None]) -> None:
     """Do what EventBridge does for a rule on the execution's status: moto sends no such event."""
     terminated = BaseExecutionWorkerCommunication.terminated
 

@@ -20,7 +20,7 @@ class QueueSource:
         self._environment = environment
         self._sqs: SQSClient = client("sqs", environment)
 
-    def turn(self) -> bool:
+    def poll_once(self) -> bool:
         """Receive once, and give what is there to the function; whether there was any."""
         url = self._sqs.get_queue_url(QueueName=self._mapping.name)["QueueUrl"]
         messages: list[Any] = self._sqs.receive_message(
@@ -33,7 +33,9 @@ class QueueSource:
             return False
         # A function that fails as a whole raises here, and the messages come again.
         answer = provisioning.invoke(
-            self._environment, self._mapping.function, {"Records": list(map(self._shown, messages))}
+            self._environment,
+            self._mapping.function,
+            {"Records": list(map(self._record, messages))},
         )
         failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
         for message in messages:
@@ -41,7 +43,7 @@ class QueueSource:
                 self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return True
 
-    def _shown(self, message: Any) -> dict[str, Any]:
+    def _record(self, message: Any) -> dict[str, Any]:
         """The message as Lambda gives it."""
         return {
             "messageId": message["MessageId"],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-def send_again(environment: Mapping[str, str]) -> None:
+def requeue_pending(environment: Mapping[str, str]) -> None:
     """Wake every delivery that is pending. Reads the whole table."""
     settings = Settings.from_environment(environment)
     if not settings.webhook_queue_url:

@@ -43,7 +43,7 @@ class ObjectFolder:
         self._lock = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
 
-    def put(
+    def write(
         self, bucket: str, key: str, body: bytes | None, etag: str | None, metadata: dict[str, str]
     ) -> None:
         """Store the object durably; a body of None keeps the one that is there."""
@@ -111,14 +111,14 @@ def _write_through(folder: ObjectFolder) -> None:
 
     def put_and_keep(self: S3Backend, *args: Any, **kwargs: Any) -> FakeKey:
         key = put_object(self, *args, **kwargs)
-        folder.put(str(key.bucket_name), key.name, key.value, key._etag, dict(key.metadata))
+        folder.write(str(key.bucket_name), key.name, key.value, key._etag, dict(key.metadata))
         return key
 
     def set_and_keep(self: FakeKey, *args: Any, **kwargs: Any) -> None:
         # moto sets content type and metadata after the put, and before it answers.
         set_metadata(self, *args, **kwargs)
         if self.bucket_name:  # The parts of an unfinished upload have none.
-            folder.put(self.bucket_name, self.name, None, self._etag, dict(self.metadata))
+            folder.write(self.bucket_name, self.name, None, self._etag, dict(self.metadata))
 
     def delete_and_forget(
         self: S3Backend, bucket_name: str, key_name: str, *args: Any, **kwargs: Any

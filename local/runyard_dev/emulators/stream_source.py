@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
 
 
-class Places:
+class StreamCheckpoints:
     """How far each shard has been read: a file, so that another start goes on from there."""
 
     def __init__(self, file: Path) -> None:
@@ -46,7 +46,7 @@ class StreamSource:
     """All shards of one table's newest stream, read in turns."""
 
     def __init__(
-        self, mapping: EventSource, environment: Mapping[str, str], places: Places
+        self, mapping: EventSource, environment: Mapping[str, str], places: StreamCheckpoints
     ) -> None:
         """Connect lazily."""
         self._mapping = mapping
@@ -56,7 +56,7 @@ class StreamSource:
         self._streams: DynamoDBStreamsClient = client("dynamodbstreams", environment)
         self._stream_arn = ""
 
-    def turn(self) -> bool:
+    def poll_once(self) -> bool:
         """Read on in every shard, and give what is there to the function; whether there was any."""
         if not self._stream_arn:
             found = self._dynamodb.describe_table(TableName=self._mapping.name)["Table"]
@@ -74,7 +74,7 @@ class StreamSource:
         )["Records"]
         if not records:
             return False
-        failed = self._give([record for record in records if self._mapping.takes(record)])
+        failed = self._invoke([record for record in records if self._mapping.takes(record)])
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         done = numbers if failed is None else numbers[: numbers.index(failed)]
         if done:
@@ -97,11 +97,13 @@ class StreamSource:
             StreamArn=self._stream_arn, ShardId=shard_id, ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
 
-    def _give(self, records: list[Any]) -> str | None:
+    def _invoke(self, records: list[Any]) -> str | None:
         """Invoke the function with the records; the first one that must come again, if there is."""
         size = self._mapping.batch_size
         for start in range(0, len(records), size):
-            payload = {"Records": [self._shown(record) for record in records[start : start + size]]}
+            payload = {
+                "Records": [self._record(record) for record in records[start : start + size]]
+            }
             answer = provisioning.invoke(self._environment, self._mapping.function, payload)
             failures = (answer or {}).get("batchItemFailures", [])
             if failures:
@@ -111,7 +113,7 @@ class StreamSource:
                 return next(number for number in numbers if number in failed)
         return None
 
-    def _shown(self, record: Any) -> dict[str, Any]:
+    def _record(self, record: Any) -> dict[str, Any]:
         """The record as Lambda gives it: times are seconds, as a number, and bytes are base64."""
         change = dict(record["dynamodb"])
         for name in ("Keys", "NewImage", "OldImage"):

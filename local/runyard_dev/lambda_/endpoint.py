@@ -32,11 +32,11 @@ class InvokeHandler(JsonHandler):
     def do_GET(self) -> None:
         """Answer 200 once every handler was imported or found broken; or the counts."""
         if self.path == "/invocations":
-            self.reply(200, self.runtime.counts())
+            self.respond(200, self.runtime.counts())
             return
         known = self.failures
         answer = {"failed": known or {}, "pid": os.getpid()}
-        self.reply(503 if known is None else 200, answer)
+        self.respond(503 if known is None else 200, answer)
 
     def do_POST(self) -> None:
         """Invoke a function."""
@@ -45,7 +45,7 @@ class InvokeHandler(JsonHandler):
         name = unquote(match.group(1)) if match else self.path
         function = self.runtime.find(name)
         if function is None:
-            self.reply(
+            self.respond(
                 404,
                 {"Type": "User", "Message": f"Function not found: {name}"},
                 {"x-amzn-ErrorType": "ResourceNotFoundException"},
@@ -54,13 +54,13 @@ class InvokeHandler(JsonHandler):
         kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind == "Event":
             request_id = self.runtime.invoke_later(function, payload)
-            self.reply(202, b"", {"x-amzn-RequestId": request_id})
+            self.respond(202, b"", {"x-amzn-RequestId": request_id})
             return
         outcome = self.runtime.invoke(function, payload)
         headers = {"x-amzn-RequestId": outcome.request_id, "X-Amz-Executed-Version": "$LATEST"}
         if outcome.failed:
             headers["X-Amz-Function-Error"] = "Unhandled"
-        self.reply(200, outcome.payload, headers)
+        self.respond(200, outcome.payload, headers)
 
 
 def make_server(port: int, runtime: Runtime, *, in_background: bool = True) -> LoopbackServer:

@@ -30,7 +30,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
-class Part:
+class ManagedProcess:
     """A supervised process. `port` is the one it is to listen on; 0 says that it is elsewhere."""
 
     name: str
@@ -42,7 +42,7 @@ class Part:
     ready_path: str | None = None
     """Answers 200 when the part is ready; None: it is ready when it accepts connections."""
     process: subprocess.Popen[bytes] | None = None
-    wanted: bool = True
+    should_run: bool = True
     """False after `LocalStack.kill`: the part stays down until it is started again."""
     _ends: deque[float] = field(default_factory=lambda: deque(maxlen=CRASH_LIMIT))
 
@@ -63,7 +63,7 @@ class Part:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wanted = True
+        self.should_run = True
 
     def wait_ready(self, stopping: threading.Event) -> None:
         """Return when it answers. Raises `PartError` with the log's tail when it does not."""

@@ -11,16 +11,19 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from runyard_dev.errors import PartError
-from runyard_dev.processes.process import CRASH_LIMIT, CRASH_WINDOW_SECONDS, Part
+from runyard_dev.processes.process import CRASH_LIMIT, CRASH_WINDOW_SECONDS, ManagedProcess
 
 _WATCH_SECONDS = 0.1
 
 
-class Keeper:
+class ProcessMonitor:
     """The parts of one stack, in the order of their start."""
 
     def __init__(
-        self, parts: list[Part], refill: Callable[[Part], None], report: Callable[[str], None]
+        self,
+        parts: list[ManagedProcess],
+        refill: Callable[[ManagedProcess], None],
+        report: Callable[[str], None],
     ) -> None:
         """`refill` is called with a part that was started again and answers."""
         self.stopping = threading.Event()
@@ -36,7 +39,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
         self._thread.start()
 
-    def spawn(self, part: Part) -> None:
+    def spawn(self, part: ManagedProcess) -> None:
         """Start a part; do not wait for it."""
         self._do(part.spawn)
 
@@ -44,18 +47,18 @@ class Keeper:
         """From now on start again what ends by itself."""
         self._watching = True
 
-    def down(self, part: Part, end: Callable[[Part], None]) -> None:
+    def stop_process(self, part: ManagedProcess, end: Callable[[ManagedProcess], None]) -> None:
         """End a part and leave it down."""
 
         def action() -> None:
-            part.wanted = False
+            part.should_run = False
             end(part)
 
         self._do(action)
 
-    def up(self, part: Part) -> None:
+    def start_process(self, part: ManagedProcess) -> None:
         """Start a part that is down and wait until it answers."""
-        self._do(lambda: self._revive(part))
+        self._do(lambda: self._restart(part))
 
     def stop_all(self) -> None:
         """End all parts, the newest first, and this thread. Safe to call twice."""
@@ -96,10 +99,10 @@ class Keeper:
 
     def _look_after_all(self) -> None:
         for part in self._parts:
-            if part.wanted and part.has_ended() and not self.stopping.is_set():
+            if part.should_run and part.has_ended() and not self.stopping.is_set():
                 self._restart(part)
 
-    def _restart(self, part: Part) -> None:
+    def _restart(self, part: ManagedProcess) -> None:
         if part.crashes_again_and_again():
             self._fail(
                 f"{part.name} ended {CRASH_LIMIT} times within {CRASH_WINDOW_SECONDS} s; "
@@ -109,7 +112,7 @@ class Keeper:
         code = part.process.returncode if part.process else None
         self._report(f"{part.name:<10}ended unexpectedly ({code}), starting it again")
         try:
-            self._revive(part)
+            self._start_again(part)
         except PartError:
             # It ended while it started: the next look finds it so and counts it.
             return
@@ -118,7 +121,7 @@ class Keeper:
             return
         self._report(f"{part.name:<10}is back")
 
-    def _revive(self, part: Part) -> None:
+    def _start_again(self, part: ManagedProcess) -> None:
         part.spawn(append=True)
         part.wait_ready(self.stopping)
         self._refill(part)

@@ -43,11 +43,11 @@ def check(*, folder: Path) -> None:
     require_extra("admin")
     with service_errors():
         from runyard_service.agents.definitions.loader import read_agents
-        from runyard_service.agents.definitions.source import FolderOfAgents
+        from runyard_service.agents.definitions.source import AgentDirectory
         from runyard_service.settings import Settings
 
         named_agents = Settings.from_environment().named_agents
-        _print_agents(read_agents(FolderOfAgents(folder).texts(), named_agents))
+        _print_agents(read_agents(AgentDirectory(folder).read(), named_agents))
 
 
 @agents.command()
@@ -67,7 +67,7 @@ def publish(*, folder: Path, stack: str | None, bucket: str | None) -> None:
 
         from runyard_service.adapters.s3.agent_bundle import AgentBundle
         from runyard_service.adapters.s3.bucket import Bucket
-        from runyard_service.agents.definitions.source import FolderOfAgents
+        from runyard_service.agents.definitions.source import AgentDirectory
         from runyard_service.application.maintenance.publish_agents import publish_agents
         from runyard_service.settings import Settings
 
@@ -75,7 +75,7 @@ def publish(*, folder: Path, stack: str | None, bucket: str | None) -> None:
         if stack:
             bucket, named_agents = _stack_settings(stack)
         bundle = AgentBundle(Bucket(str(bucket), lambda: boto3.client("s3")))
-        _print_agents(publish_agents(FolderOfAgents(folder), bundle, named_agents))
+        _print_agents(publish_agents(AgentDirectory(folder), bundle, named_agents))
         click.echo(f"published to {bundle.address}")
 
 

@@ -70,16 +70,16 @@ def create(
     exactly_one(project=project, organization=organization)
     with open_account_stores(stack, table) as stores:
         from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES
-        from runyard_service.domain.clock import now, stamp
+        from runyard_service.domain.clock import now, timestamp
 
         secret = _new_secret()
-        stores.access_keys.ensure(
+        stores.access_keys.put(
             secret,
             project_id=project or "",
             org_id=org,
             scopes=frozenset(scopes) or ALL_SCOPES,
             agent=agent,
-            valid_until=stamp(now() + timedelta(days=days)) if days else None,
+            valid_until=timestamp(now() + timedelta(days=days)) if days else None,
             user_id=user_id,
             user_name=user_name,
             user_email=user_email,

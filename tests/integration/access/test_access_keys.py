@@ -13,21 +13,21 @@ from botocore.stub import Stubber
 
 from runyard.cli import parameters
 from runyard.cli.keys import COLUMNS, SCOPES
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import access_keys as module
 from runyard_service.adapters.dynamodb import keys as places
 from runyard_service.adapters.dynamodb.access_keys import AccessKeys
 from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.clock import stamp_in
+from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.ids import new_id
 from tests.support.command_line import run_command
 
 
 @pytest.fixture
-def table(stack: LocalStack) -> Table:
+def table(stack: DevStack) -> Table:
     return Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
 
 
@@ -39,7 +39,7 @@ def access_keys(table: Table) -> AccessKeys:
 
 def test_only_the_hash_is_kept(stores: Stores, table: Table) -> None:
     secret = f"ry_{new_id()}"
-    key = stores.access_keys.ensure(secret, project_id="p-hash", org_id="o-hash")
+    key = stores.access_keys.put(secret, project_id="p-hash", org_id="o-hash")
     items = [
         table.get(places.access_key(key.key_hash)),
         table.get(places.listed_access_key(key.id)),
@@ -54,7 +54,7 @@ def test_a_revoked_key_is_over_for_everyone_within_the_cache_time(
 ) -> None:
     monkeypatch.setattr(module, "CACHE_SECONDS", 1)
     secret = f"ry_{new_id()}"
-    key = access_keys.ensure(secret, project_id="p-revoke", org_id="o-revoke")
+    key = access_keys.put(secret, project_id="p-revoke", org_id="o-revoke")
     elsewhere = AccessKeys(table)
     seen = elsewhere.find(secret)
     assert seen is not None
@@ -81,42 +81,42 @@ def test_the_last_use_is_written_at_most_once_an_hour(
     access_keys: AccessKeys, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = f"ry_{new_id()}"
-    made = access_keys.ensure(secret, project_id="p-use", org_id="o-use")
-    assert access_keys.is_use_due(made)
-    access_keys.note_use(made)
+    made = access_keys.put(secret, project_id="p-use", org_id="o-use")
+    assert access_keys.should_record_use(made)
+    access_keys.record_use(made)
     used = access_keys.find(secret)
     assert used is not None
-    assert not access_keys.is_use_due(used)
+    assert not access_keys.should_record_use(used)
 
     # Another process, which saw the key before that: its write finds the date changed.
     first = used.last_used_at
-    AccessKeys(table).note_use(made)
+    AccessKeys(table).record_use(made)
     fresh = AccessKeys(table).find(secret)
     assert fresh is not None
     assert fresh.last_used_at == first
 
     monkeypatch.setattr(module, "USE_NOTED_EVERY_SECONDS", -1)
-    assert access_keys.is_use_due(fresh)
-    access_keys.note_use(fresh)
+    assert access_keys.should_record_use(fresh)
+    access_keys.record_use(fresh)
     later = AccessKeys(table).find(secret)
     assert later is not None
     assert later.last_used_at > first
 
 
-def test_a_store_that_fails_does_not_fail_the_request(stack: LocalStack) -> None:
+def test_a_store_that_fails_does_not_fail_the_request(stack: DevStack) -> None:
     elsewhere = AccessKeys(Table(stack.client("dynamodb"), "there-is-no-such-table"))
     key = module.AccessKey(
         key_hash="0" * 64, org_id="o", project_id="p", scopes=frozenset(), created_at=""
     )
-    elsewhere.note_use(key)
+    elsewhere.record_use(key)
 
 
 def test_a_project_stays_with_its_first_organization(access_keys: AccessKeys) -> None:
     project = f"project-{new_id()}"
-    access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="first")
-    access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="first")
+    access_keys.put(f"ry_{new_id()}", project_id=project, org_id="first")
+    access_keys.put(f"ry_{new_id()}", project_id=project, org_id="first")
     with pytest.raises(ConflictError):
-        access_keys.ensure(f"ry_{new_id()}", project_id=project, org_id="second")
+        access_keys.put(f"ry_{new_id()}", project_id=project, org_id="second")
     assert access_keys.is_project_of(project, "first")
     assert not access_keys.is_project_of(project, "second")
     assert not access_keys.is_project_of("", "first")
@@ -147,7 +147,7 @@ def rows(listing: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-def in_environment(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_environment(stack: DevStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process's environment leads to the stack, as a deployed function's does."""
     for name, value in stack.environment.items():
         if name.startswith("AWS_"):
@@ -183,7 +183,7 @@ def test_a_key_is_made_listed_and_ended(stores: Stores, capsys: pytest.CaptureFi
         "REVOKED": "-",
     }
     assert listed[organizations.id]["PROJECT"] == "(all)"
-    assert organizations.is_organizations
+    assert organizations.is_org_key
 
     assert key.id in run(capsys, "revoke", key.id)
     assert rows(run(capsys, "list", "--org", org))[key.id]["REVOKED"] != "-"
@@ -217,8 +217,8 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
     assert new.id != old.id
     # Both are valid for two hours; the new one for as long as the old one was made for.
     assert ending.is_valid()
-    assert stamp_in(7_000) < str(ending.valid_until) < stamp_in(7_300)
-    assert stamp_in(89.9 * 86_400) < str(new.valid_until) < stamp_in(90.1 * 86_400)
+    assert timestamp_in(7_000) < str(ending.valid_until) < timestamp_in(7_300)
+    assert timestamp_in(89.9 * 86_400) < str(new.valid_until) < timestamp_in(90.1 * 86_400)
     assert set(rows(run(capsys, "list", "--org", "rotating"))) == {old.id, new.id}
 
     # At once: the old one is over, and has no other successor.
@@ -231,12 +231,12 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
     assert run_command("keys", "rotate", "key_000000000000") == 1
     newest = AccessKeys(table).find(third)
     assert newest is not None
-    assert str(newest.valid_until) < stamp_in(1.1 * 86_400)
+    assert str(newest.valid_until) < timestamp_in(1.1 * 86_400)
 
 
 def test_an_overlap_never_makes_a_key_valid_for_longer(access_keys: AccessKeys) -> None:
-    until = stamp_in(60)
-    make = partial(access_keys.ensure, project_id=f"p-{new_id()}", org_id="o-overlap")
+    until = timestamp_in(60)
+    make = partial(access_keys.put, project_id=f"p-{new_id()}", org_id="o-overlap")
     old, for_ever = make(f"ry_{new_id()}", valid_until=until), make(f"ry_{new_id()}")
     access_keys.rotate(old.id, f"ry_{new_id()}", overlap=timedelta(days=1))
     new = access_keys.rotate(for_ever.id, f"ry_{new_id()}", overlap=timedelta(days=1))
@@ -304,7 +304,7 @@ def test_the_command_line_has_the_scopes_and_the_limit_of_the_service() -> None:
 
 
 def test_a_deployed_stacks_table_is_found_by_the_stacks_name(
-    stack: LocalStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stack: DevStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A mock, because the local stack has no CloudFormation: the call and its answer are AWS's.
     import boto3
@@ -334,14 +334,14 @@ def test_a_deployed_stacks_table_is_found_by_the_stacks_name(
 
 
 def test_the_local_stack_is_the_default_whether_it_runs_or_not(
-    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    stack: DevStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     for name in [name for name in os.environ if name.endswith("_TABLE")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     secret = run(capsys, "create", "--project", "local").strip()
     assert secret.startswith("ry_")
-    with LocalStack.start(data_dir=tmp_path / "data", web=False, sweep_seconds=None) as running:
+    with DevStack.start(data_dir=tmp_path / "data", web=False, sweep_seconds=None) as running:
         listed = rows(run(capsys, "list"))
         assert {row["PROJECT"] for row in listed.values()} == {"local", "dev"}
         assert running.access_key not in str(listed)

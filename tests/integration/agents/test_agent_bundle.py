@@ -13,17 +13,17 @@ import pytest
 from starlette.testclient import TestClient
 
 from runyard_dev import clients
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.s3 import bucket as store_bucket
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.agents.registry import Registry
 from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
 from runyard_service.domain.ids import new_id
 from tests.support.app_server import app_with, make_services
 
-SAMPLES = FolderOfAgents(Path("agents")).texts()
+SAMPLES = AgentDirectory(Path("agents")).read()
 SAMPLE = SAMPLES["support_triage.yaml"]
 VERSION_2 = {**SAMPLES, "second.yaml": SAMPLE.replace('version: "1"', 'version: "2"')}
 FAULTY = {**SAMPLES, "second.yaml": "key: support_triage\n"}
@@ -33,7 +33,7 @@ TICKET = {"ticket_subject": "Export is broken"}
 class Bucket:
     """The stack's bucket, with a key that no other test uses; records how S3 answers."""
 
-    def __init__(self, stack: LocalStack) -> None:
+    def __init__(self, stack: DevStack) -> None:
         self.name = stack.environment["BUCKET"]
         self.key = f"agents/{new_id()}.json"
         self.client = clients.client("s3", stack.environment)
@@ -50,14 +50,14 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(stack: LocalStack) -> Bucket:
+def bucket(stack: DevStack) -> Bucket:
     return Bucket(stack)
 
 
 @pytest.fixture
-def door(stack: LocalStack, bucket: Bucket) -> Iterator[TestClient]:
+def door(stack: DevStack, bucket: Bucket) -> Iterator[TestClient]:
     """A door that reads the published agents at every request."""
-    services = replace(make_services(stack), catalog=Catalog(bucket.bundle()))
+    services = replace(make_services(stack), catalog=Registry(bucket.bundle()))
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(app_with(services), headers=headers) as client:
         yield client
@@ -75,19 +75,19 @@ def agent_of_a_run(door: TestClient, stores: Stores) -> str:
 def test_a_running_door_takes_new_agents_and_keeps_them_when_newer_ones_are_faulty(
     bucket: Bucket, door: TestClient, stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bucket.bundle().put(SAMPLES)
+    bucket.bundle().write(SAMPLES)
     assert agent_of_a_run(door, stores) == "support_triage@1"
-    bucket.bundle().put(VERSION_2)
+    bucket.bundle().write(VERSION_2)
     assert agent_of_a_run(door, stores) == "support_triage@2"
     with caplog.at_level(logging.ERROR, "runyard_service.agents.registry"):
-        bucket.bundle().put(FAULTY)
+        bucket.bundle().write(FAULTY)
         for _ in range(2):
             assert agent_of_a_run(door, stores) == "support_triage@2"
     (told,) = [
         record for record in caplog.records if record.name == "runyard_service.agents.registry"
     ]
     assert "second.yaml, line 1: version: is required" in told.getMessage()
-    bucket.bundle().put(SAMPLES)
+    bucket.bundle().write(SAMPLES)
     assert agent_of_a_run(door, stores) == "support_triage@1"
 
 
@@ -97,13 +97,13 @@ def test_a_door_opens_before_the_agents_are_published(
     assert door.get("/v1/health").status_code == 200
     response = door.post("/v1/runs", json={"input": TICKET})
     assert response.status_code == 503
-    bucket.bundle().put(SAMPLES)
+    bucket.bundle().write(SAMPLES)
     assert agent_of_a_run(door, stores) == "support_triage@1"
 
 
 def test_what_has_not_changed_is_not_fetched_again(bucket: Bucket) -> None:
-    bucket.bundle().put(SAMPLES)
-    catalog = Catalog(bucket.bundle())
+    bucket.bundle().write(SAMPLES)
+    catalog = Registry(bucket.bundle())
     for _ in range(3):
         catalog.agent("assistant")
     assert bucket.answers[0] == 200
@@ -111,27 +111,27 @@ def test_what_has_not_changed_is_not_fetched_again(bucket: Bucket) -> None:
 
 
 def test_s3_is_asked_now_and_then(bucket: Bucket) -> None:
-    bucket.bundle().put(SAMPLES)
-    catalog = Catalog(bucket.bundle(refresh_seconds=3600))
+    bucket.bundle().write(SAMPLES)
+    catalog = Registry(bucket.bundle(refresh_seconds=3600))
     for _ in range(3):
         catalog.agent("assistant")
     assert bucket.answers == [200]
-    bucket.bundle().put(VERSION_2)
+    bucket.bundle().write(VERSION_2)
     assert catalog.agent("support_triage").name == "support_triage@1"
 
 
 def test_agents_that_cannot_be_reached_stay_as_they_were(
-    stack: LocalStack, bucket: Bucket, caplog: pytest.LogCaptureFixture
+    stack: DevStack, bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bucket.bundle().put(SAMPLES)
-    catalog = Catalog(bucket.bundle())
+    bucket.bundle().write(SAMPLES)
+    catalog = Registry(bucket.bundle())
     catalog.agent("assistant")
     nowhere: Any = Bucket(stack)
     nowhere.client = clients.client(
         "s3", {**stack.environment, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
     )
     with pytest.raises(StoreUnavailableError):
-        Catalog(nowhere.bundle()).agent("assistant")
+        Registry(nowhere.bundle()).agent("assistant")
     with caplog.at_level(logging.ERROR):
         bucket.client.meta.events.register("before-send.s3.GetObject", _refuse)
         for _ in range(2):
@@ -152,7 +152,7 @@ def _refuse(**_: Any) -> None:
 def test_an_object_that_is_no_bundle_is_named(bucket: Bucket, content: bytes) -> None:
     bucket.client.put_object(Bucket=bucket.name, Key=bucket.key, Body=content)
     with pytest.raises(DefinitionError, match=rf"^s3://{bucket.name}/{bucket.key}: is not a"):
-        Catalog(bucket.bundle()).agent("assistant")
+        Registry(bucket.bundle()).agent("assistant")
 
 
 def test_no_reader_ever_sees_agents_of_two_uploads(bucket: Bucket) -> None:
@@ -162,12 +162,12 @@ def test_no_reader_ever_sees_agents_of_two_uploads(bucket: Bucket) -> None:
         new = f'version: "{version}"'
         return {name: text.replace('version: "1"', new) for name, text in SAMPLES.items()}
 
-    bucket.bundle().put(both(1))
-    catalog, stop = Catalog(bucket.bundle()), threading.Event()
+    bucket.bundle().write(both(1))
+    catalog, stop = Registry(bucket.bundle()), threading.Event()
 
     def publish() -> None:
         for version in itertools.count(2):
-            bucket.bundle().put(both(version))
+            bucket.bundle().write(both(version))
             if stop.is_set():
                 return
 
@@ -183,7 +183,7 @@ def test_no_reader_ever_sees_agents_of_two_uploads(bucket: Bucket) -> None:
 
 
 def test_the_object_is_plain_json(bucket: Bucket) -> None:
-    bucket.bundle().put({"routes.yaml": "ä: 1\n"})
+    bucket.bundle().write({"routes.yaml": "ä: 1\n"})
     stored = bucket.client.get_object(Bucket=bucket.name, Key=bucket.key)
     assert stored["ContentType"] == "application/json"
     assert json.loads(stored["Body"].read()) == {"files": {"routes.yaml": "ä: 1\n"}}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
 from tests.support.command_line import run_command
@@ -21,7 +21,7 @@ input_schema: {{ type: object }}
 
 
 @pytest.fixture(autouse=True)
-def _environment(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment(stack: DevStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process's environment leads to the stack, as a deployed one's leads to AWS."""
     for name, value in stack.environment.items():
         if name.startswith("AWS_"):
@@ -40,11 +40,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bundle(stack: LocalStack) -> AgentBundle:
+def bundle(stack: DevStack) -> AgentBundle:
     bundle = AgentBundle(
         Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
     )
-    bundle.put({"mark": "untouched"})
+    bundle.write({"mark": "untouched"})
     return bundle
 
 
@@ -77,24 +77,24 @@ def test_every_fault_is_printed(
 
 
 def test_agents_are_published_to_a_bucket(
-    stack: LocalStack, folder: Path, bundle: AgentBundle, capsys: pytest.CaptureFixture[str]
+    stack: DevStack, folder: Path, bundle: AgentBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
         run_command("agents", "publish", str(folder), "--bucket", stack.environment["BUCKET"]) == 0
     )
     assert capsys.readouterr().out.endswith(f"published to {bundle.address}\n")
-    assert set(bundle.texts()) == {"routes.yaml", "1.9.yaml", "1.10.yaml"}
+    assert set(bundle.read()) == {"routes.yaml", "1.9.yaml", "1.10.yaml"}
 
 
 def test_faulty_agents_are_not_published(
-    stack: LocalStack, folder: Path, bundle: AgentBundle, capsys: pytest.CaptureFixture[str]
+    stack: DevStack, folder: Path, bundle: AgentBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "routes.yaml").write_text("real: { model: m }\n")
     assert (
         run_command("agents", "publish", str(folder), "--bucket", stack.environment["BUCKET"]) == 1
     )
     assert "routes.yaml, line 1: real.model" in capsys.readouterr().err
-    assert bundle.texts() == {"mark": "untouched"}
+    assert bundle.read() == {"mark": "untouched"}
 
 
 def test_a_bucket_that_is_not_there_is_said(
@@ -106,7 +106,7 @@ def test_a_bucket_that_is_not_there_is_said(
 
 @pytest.mark.parametrize("default", ["clerk@1.9", "nobody"])
 def test_a_deployed_stack_is_found_by_its_name_and_gets_the_agents_that_it_names(
-    stack: LocalStack,
+    stack: DevStack,
     folder: Path,
     bundle: AgentBundle,
     monkeypatch: pytest.MonkeyPatch,
@@ -146,10 +146,10 @@ def test_a_deployed_stack_is_found_by_its_name_and_gets_the_agents_that_it_names
         code = run_command("agents", "publish", str(folder), "--stack", "runyard-dev")
     stubber.assert_no_pending_responses()
     if default == "nobody":
-        assert (code, bundle.texts()) == (1, {"mark": "untouched"})
+        assert (code, bundle.read()) == (1, {"mark": "untouched"})
         assert "which DEFAULT_PERSONA names" in capsys.readouterr().err
     else:
-        assert (code, "routes.yaml" in bundle.texts()) == (0, True)
+        assert (code, "routes.yaml" in bundle.read()) == (0, True)
 
 
 @pytest.mark.parametrize(

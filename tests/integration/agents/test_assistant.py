@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.service import Service
 
@@ -14,13 +14,13 @@ SomebodyAs = Callable[[str], Service]
 
 
 @pytest.fixture
-def service_of(stack: LocalStack, stores: Stores) -> Iterator[SomebodyAs]:
+def service_of(stack: DevStack, stores: Stores) -> Iterator[SomebodyAs]:
     """The service for a key of this agent."""
     opened: list[Service] = []
 
     def open_for(agent: str) -> Service:
         secret = f"ry_for_{agent}"
-        stores.access_keys.ensure(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent=agent)
+        stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent=agent)
         opened.append(Service(stack.base_url, secret))
         return opened[-1]
 

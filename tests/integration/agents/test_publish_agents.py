@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY, AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 FUNCTION = "runyard-publish-agents-function"
@@ -36,7 +36,7 @@ class CloudFormation(LoopbackServer):
         return found
 
 
-def invoke(stack: LocalStack, server: LoopbackServer, payload: str, **fields: Any) -> Any:
+def invoke(stack: DevStack, server: LoopbackServer, payload: str, **fields: Any) -> Any:
     """What Lambda gives back for `events/publish_agents/<payload>.json` with these fields."""
     text = Path("events", "publish_agents", f"{payload}.json").read_text(encoding="utf-8")
     event = {**json.loads(text), "ResponseURL": f"{server.url}/answer?signature=0", **fields}
@@ -45,17 +45,17 @@ def invoke(stack: LocalStack, server: LoopbackServer, payload: str, **fields: An
 
 
 @pytest.fixture
-def folder(stack: LocalStack) -> Path:
+def folder(stack: DevStack) -> Path:
     return Path(stack.environment["AGENTS_DIR"])
 
 
 @pytest.fixture
-def bundle(stack: LocalStack) -> AgentBundle:
+def bundle(stack: DevStack) -> AgentBundle:
     """The published agents; a mark of this test's own stands in their place."""
     bundle = AgentBundle(
         Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
     )
-    bundle.put({"mark": "untouched"})
+    bundle.write({"mark": "untouched"})
     return bundle
 
 
@@ -70,7 +70,7 @@ def added(file: Path, text: str) -> Iterator[None]:
 
 
 def test_agents_are_published_and_the_deployment_goes_on(
-    stack: LocalStack, folder: Path, bundle: AgentBundle
+    stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
     with CloudFormation() as server:
         assert invoke(stack, server, "create") is None
@@ -88,37 +88,37 @@ def test_agents_are_published_and_the_deployment_goes_on(
         )
         # With one, the signature of the real address would not fit.
         assert server.received[0].headers.get("content-type", "") == ""
-    assert bundle.texts() == FolderOfAgents(folder).texts()
+    assert bundle.read() == AgentDirectory(folder).read()
 
 
-def test_a_change_keeps_the_resources_name(stack: LocalStack, bundle: AgentBundle) -> None:
+def test_a_change_keeps_the_resources_name(stack: DevStack, bundle: AgentBundle) -> None:
     with CloudFormation() as server:
         invoke(stack, server, "create", RequestType="Update", PhysicalResourceId="older-name")
         assert server.answer["Status"] == "SUCCESS"
         assert server.answer["PhysicalResourceId"] == "older-name"
-    assert "routes.yaml" in bundle.texts()
+    assert "routes.yaml" in bundle.read()
 
 
-def test_agents_outlive_the_stack(stack: LocalStack, bundle: AgentBundle) -> None:
+def test_agents_outlive_the_stack(stack: DevStack, bundle: AgentBundle) -> None:
     with CloudFormation() as server:
         invoke(stack, server, "delete")
         assert server.answer["Status"] == "SUCCESS"
-    assert bundle.texts() == {"mark": "untouched"}
+    assert bundle.read() == {"mark": "untouched"}
 
 
 def test_a_faulty_file_fails_the_deployment_by_file_line_and_field(
-    stack: LocalStack, folder: Path, bundle: AgentBundle
+    stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
     with CloudFormation() as server, added(folder / "faulty.yaml", "key: faulty\nversion: 1\n"):
         assert invoke(stack, server, "create") is None
         assert server.answer["Status"] == "FAILED"
         assert "faulty.yaml, line 1: route: is required" in server.answer["Reason"].splitlines()
         assert "faulty.yaml, line 2: version: Input should" in server.answer["Reason"]
-    assert bundle.texts() == {"mark": "untouched"}
+    assert bundle.read() == {"mark": "untouched"}
 
 
 def test_more_faults_than_an_answer_holds_are_cut(
-    stack: LocalStack, folder: Path, bundle: AgentBundle
+    stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
     fields = "".join(f"field_ü_{n}: 1\n" for n in range(500))
     with CloudFormation() as server, added(folder / "faulty.yaml", fields):
@@ -130,7 +130,7 @@ def test_more_faults_than_an_answer_holds_are_cut(
     assert "make check-agents" in last
 
 
-def test_an_unexpected_failure_is_answered_too(stack: LocalStack, bundle: AgentBundle) -> None:
+def test_an_unexpected_failure_is_answered_too(stack: DevStack, bundle: AgentBundle) -> None:
     text = Path("events/publish_agents/create.json").read_text(encoding="utf-8")
     event = {name: value for name, value in json.loads(text).items() if name != "RequestType"}
     with CloudFormation() as server:
@@ -138,17 +138,17 @@ def test_an_unexpected_failure_is_answered_too(stack: LocalStack, bundle: AgentB
         stack.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
         assert server.answer["Status"] == "FAILED"
         assert server.answer["Reason"] == "KeyError; the function's log says more"
-    assert bundle.texts() == {"mark": "untouched"}
+    assert bundle.read() == {"mark": "untouched"}
 
 
-def test_an_answer_that_is_not_taken_is_given_again(stack: LocalStack, bundle: AgentBundle) -> None:
+def test_an_answer_that_is_not_taken_is_given_again(stack: DevStack, bundle: AgentBundle) -> None:
     with CloudFormation(failures=2) as server:
         assert invoke(stack, server, "create") is None
         assert server.answer["Status"] == "SUCCESS"
 
 
 def test_an_answer_that_is_never_taken_is_left_to_lambdas_own_retry(
-    stack: LocalStack, bundle: AgentBundle
+    stack: DevStack, bundle: AgentBundle
 ) -> None:
     with CloudFormation(failures=9) as server:
         failure = invoke(stack, server, "create")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.conversation import answer_of, request_for
+from runyard_service.agents.conversation import output_of, request_for
 from runyard_service.agents.definitions.conditions import Test
 from runyard_service.agents.definitions.human_tools import ApprovalRule, AskHuman
 from runyard_service.agents.definitions.models import (
@@ -179,7 +179,7 @@ def _cases() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def other_stores(stack: LocalStack) -> Stores:
+def other_stores(stack: DevStack) -> Stores:
     """The stores as another process sees them: it knows no definition before it reads it."""
     return stores_of(stack.environment)
 
@@ -208,7 +208,7 @@ def behaviour(snapshot: Snapshot) -> Mapping[str, Any]:
         "name": snapshot.name,
         "actions": [(type(action), vars(action)) for action in actions],
         "request": request_for(definition, run, History()),
-        "answer": answer_of(definition, History()),
+        "answer": output_of(definition, History()),
         "left": [budget.left(name) for name in names],
         "waits": [limits.time_to_answer(seconds, "deny") for seconds in (None, 5, 500)],
         "limits": limits.model_dump(),
@@ -234,6 +234,6 @@ def _set_fields(value: Any) -> Any:
 def test_a_definition_does_the_same_after_the_store(
     stores: Stores, other_stores: Stores, before: Snapshot
 ) -> None:
-    digest = stores.definitions.keep(before.stored())
-    after = Snapshot.kept(other_stores.definitions.get(digest))
+    digest = stores.definitions.save(before.stored())
+    after = Snapshot.to_stored(other_stores.definitions.get(digest))
     assert behaviour(after) == behaviour(before)

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.api.stream_endpoint import is_taken
+from runyard_service.api.stream_endpoint import is_served
 from runyard_service.domain.ids import new_id
 from tests.support.app_server import app_with, make_services
 
@@ -30,7 +30,7 @@ each_stream = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def gateway(stack: LocalStack) -> Iterator[TestClient]:
+def gateway(stack: DevStack) -> Iterator[TestClient]:
     """The app as behind API Gateway, whose streams are the stack's own web server's."""
     services = make_services(stack, stream_url=stack.base_url + "/", sync_wait_seconds=0.01)
     headers = {"Authorization": f"Bearer {stack.access_key}"}
@@ -39,7 +39,7 @@ def gateway(stack: LocalStack) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def waiting(gateway: TestClient, stack: LocalStack) -> Iterator[str]:
+def waiting(gateway: TestClient, stack: DevStack) -> Iterator[str]:
     """A run that waits for a person; its id."""
     body = {"input": {"ticket_subject": "Help!"}}
     created = httpx.post(f"{stack.base_url}/v1/runs", json=body, headers=key_of(gateway))
@@ -82,7 +82,7 @@ def test_every_stream_is_sent_on_with_its_cursor_and_a_ticket(
 @each_stream
 def test_what_is_no_stream_is_decided_before_it_is_sent_on(
     gateway: TestClient,
-    stack: LocalStack,
+    stack: DevStack,
     path: str,
     headers: dict[str, str],
     cursor: str,
@@ -165,7 +165,7 @@ def test_a_streamed_create_is_followed_through_the_other_door(gateway: TestClien
     assert "event: run.completed" in events.text
 
 
-def test_a_stream_is_sent_on_with_its_cursor(gateway: TestClient, stack: LocalStack) -> None:
+def test_a_stream_is_sent_on_with_its_cursor(gateway: TestClient, stack: DevStack) -> None:
     run_id = gateway.post("/v1/runs", json={"input": TICKET, "background": True}).json()["data"][
         "id"
     ]
@@ -191,7 +191,7 @@ def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
     gateway: TestClient, stores: Stores
 ) -> None:
     project = f"slow-{new_id()}"
-    stores.access_keys.ensure(f"ry_{project}", project_id=project, org_id=project, agent="talker")
+    stores.access_keys.put(f"ry_{project}", project_id=project, org_id=project, agent="talker")
     # Some seconds.
     response = gateway.post(
         "/v1/runs",
@@ -205,7 +205,7 @@ def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
 
 
 @pytest.fixture
-def stream_door(stack: LocalStack) -> Iterator[TestClient]:
+def stream_door(stack: DevStack) -> Iterator[TestClient]:
     """The app as behind the function URL."""
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(app_with(make_services(stack, endpoint="stream")), headers=headers) as client:
@@ -220,7 +220,7 @@ def test_the_streaming_door_takes_streams_creates_and_reads() -> None:
         f"{method.upper()} {path}"
         for path, operations in paths.items()
         for method in methods & operations.keys()
-        if not is_taken(method.upper(), path)
+        if not is_served(method.upper(), path)
     }
     assert refused == {
         "POST /v1/runs/{run_id}/input",

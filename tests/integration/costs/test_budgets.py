@@ -10,11 +10,11 @@ import pytest
 
 from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Limits, Route
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.agents.registry import Registry
 from runyard_service.application.runs.start_run import NewRun, start_run
 from tests.support.orchestrators import make_orchestrator
 from tests.support.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
@@ -24,9 +24,9 @@ Start = Callable[..., str]
 
 
 @pytest.fixture
-def start(stack: LocalStack, stores: Stores) -> Start:
+def start(stack: DevStack, stores: Stores) -> Start:
     """Starts a run of `tests/agents/budgets.yaml` with limits of its own."""
-    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
+    agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
 
     def begin(case: str, **limits: Any) -> str:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
@@ -184,11 +184,9 @@ def test_what_a_stopped_reply_had_shown_is_void(service: Service, start: Start) 
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
 
 
-def start_at(
-    server: OpenAIServer, stack: LocalStack, stores: Stores, fields: dict[str, Any]
-) -> str:
+def start_at(server: OpenAIServer, stack: DevStack, stores: Stores, fields: dict[str, Any]) -> str:
     """A run of the same agent, on a model behind the server."""
-    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
+    agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
     snapshot = agent.model_copy(
         update={
             "definition": agent.definition.model_copy(update=fields),
@@ -201,7 +199,7 @@ def start_at(
 
 
 def test_a_provider_that_takes_too_long_is_hung_up_on(
-    stack: LocalStack, stores: Stores, service: Service
+    stack: DevStack, stores: Stores, service: Service
 ) -> None:
     slow = ChatReply(text=["word "] * 100, pause=0.2)
     with OpenAIServer(ChatReply(text=["quick"]), slow) as server:
@@ -217,7 +215,7 @@ def test_a_provider_that_takes_too_long_is_hung_up_on(
 
 
 def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may_not_fit(
-    stack: LocalStack, stores: Stores, service: Service
+    stack: DevStack, stores: Stores, service: Service
 ) -> None:
     call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
     replies = (
@@ -237,9 +235,9 @@ def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may
 
 
 def test_money_without_a_price_is_a_fault_of_the_agent(
-    stack: LocalStack, stores: Stores, service: Service
+    stack: DevStack, stores: Stores, service: Service
 ) -> None:
-    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
+    agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     definition = agent.definition.model_copy(update={"limits": Limits(usd=Decimal(1))})
     wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "parallel"})
     snapshot = agent.model_copy(update={"definition": definition})

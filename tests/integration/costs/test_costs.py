@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runyard_dev.access_key import ORG_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.service import Service
 
@@ -41,8 +41,8 @@ def exact(service: Service, path: str) -> Any:
 
 
 @pytest.mark.timeout(600)
-def test_a_thousand_runs_cost_what_their_steps_cost(stack: LocalStack, stores: Stores) -> None:
-    stores.access_keys.ensure(MONEY_KEY, project_id="money", org_id=ORG_ID, agent="money")
+def test_a_thousand_runs_cost_what_their_steps_cost(stack: DevStack, stores: Stores) -> None:
+    stores.access_keys.put(MONEY_KEY, project_id="money", org_id=ORG_ID, agent="money")
     service = Service(stack.base_url, MONEY_KEY)
 
     def start(number: int) -> str:

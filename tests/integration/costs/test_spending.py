@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 
 from runyard_dev.access_key import ORG_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb import spending_ledger as module
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap, DailyCapError, Hold
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Limits
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.agents.registry import Registry
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
@@ -49,7 +49,7 @@ def new_run(stores: Stores, cap: DailyCap) -> str:
 
 def totals(stores: Stores, cap: DailyCap) -> tuple[Decimal, Decimal]:
     """What is committed, and what is spent, today."""
-    return stores.spending.totals(cap, stamp()[:10])
+    return stores.spending.totals(cap, timestamp()[:10])
 
 
 def settle(stores: Stores, hold: Hold, cost: Decimal | None) -> None:
@@ -124,7 +124,7 @@ def test_what_was_held_yesterday_is_given_back_to_yesterday(
     cap = new_cap("1")
     run_id = new_run(stores, cap)
     with monkeypatch.context() as yesterday:
-        yesterday.setattr(module, "stamp", lambda: "2026-01-01T23:59:59.000Z")
+        yesterday.setattr(module, "timestamp", lambda: "2026-01-01T23:59:59.000Z")
         stores.spending.reserve(run_id, [cap], Decimal("0.9"))
     hold = stores.spending.reserve(run_id, [cap], Decimal("0.8"))
     assert stores.spending.totals(cap, "2026-01-01") == NOTHING
@@ -141,7 +141,7 @@ def test_nothing_is_held_for_a_run_that_has_ended(stores: Stores) -> None:
     assert totals(stores, cap) == NOTHING
 
 
-def test_whoever_ends_a_run_gives_back_what_it_held(stores: Stores, stack: LocalStack) -> None:
+def test_whoever_ends_a_run_gives_back_what_it_held(stores: Stores, stack: DevStack) -> None:
     cap = new_cap("1")
     closed, canceled = new_run(stores, cap), new_run(stores, cap)
     for run_id in (closed, canceled):
@@ -155,24 +155,24 @@ def test_whoever_ends_a_run_gives_back_what_it_held(stores: Stores, stack: Local
 
 
 def test_the_sweep_gives_back_what_an_ended_run_still_holds(
-    stores: Stores, stack: LocalStack
+    stores: Stores, stack: DevStack
 ) -> None:
     cap = new_cap("1")
     run_id = new_run(stores, cap)
     stores.spending.reserve(run_id, [cap], Decimal("0.4"))
     # Whoever ended it was lost before it could give back.
     Journal.open(stores, run_id).fail("internal_error", "x")
-    assert run_id in set(stores.runs.to_be_checked(None))
+    assert run_id in set(stores.runs.due_for_check(None))
     sweep_runs(stores, make_orchestrator(stack), everything=True)
     assert totals(stores, cap) == NOTHING
-    assert run_id not in set(stores.runs.to_be_checked(None))
+    assert run_id not in set(stores.runs.due_for_check(None))
 
 
-def test_a_ledger_is_not_kept_for_ever(stores: Stores, stack: LocalStack) -> None:
+def test_a_ledger_is_not_kept_for_ever(stores: Stores, stack: DevStack) -> None:
     cap = new_cap("1", "budgets")
     stores.spending.reserve(new_run(stores, cap), [cap], Decimal("0.1"))
     table = Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
-    item = table.get(keys.ledger(keys.spending(cap.project_id, cap.agent, stamp()[:10])))
+    item = table.get(keys.ledger(keys.spending(cap.project_id, cap.agent, timestamp()[:10])))
     assert item is not None
     assert 89 * 86_400 < int(item["ttl"]) - time.time() < 91 * 86_400
 
@@ -184,9 +184,9 @@ Carry = Callable[..., Run]
 
 
 @pytest.fixture
-def carry(stack: LocalStack, stores: Stores) -> Carry:
+def carry(stack: DevStack, stores: Stores) -> Carry:
     """Starts a run of `tests/agents/budgets.yaml`, and gives it once it has one of the statuses."""
-    agent = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
+    agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
 
     def run(project_id: str, case: str, *statuses: str, **limits: Any) -> Run:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
@@ -214,7 +214,7 @@ def test_a_project_that_has_spent_its_day_fails_its_runs(stores: Stores, carry: 
     assert failed.error == {
         "code": "limit_exceeded",
         "message": "the next reply may not fit what the project has left of its 1.05 USD "
-        f"for {stamp()[:10]}; the day ends at midnight UTC",
+        f"for {timestamp()[:10]}; the day ends at midnight UTC",
     }
     assert totals(stores, cap) == (Decimal("0.9"), Decimal("0.9"))
 

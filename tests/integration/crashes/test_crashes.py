@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runyard_service import container
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
 from tests.crashes.call_sites import call_sites
@@ -91,7 +91,7 @@ def test_a_crash_anywhere_leaves_what_an_undisturbed_run_leaves(
 
 
 def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: CrashHarness) -> None:
-    at = stamp()
+    at = timestamp()
     thread = Thread(id=new_id(), project_id="p", org_id="o", created_at=at, updated_at=at)
     process = Process(Fault("dynamodb.PutItem thread", "after", "cut"))
     with world.working(process):

@@ -14,7 +14,7 @@ import pytest
 
 from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_dev.processes import process
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(300)
 class Ground:
     """A stack whose processes look for a fault in a file, and the till that outlives them."""
 
-    def __init__(self, stack: LocalStack, file: Path, charges: Counter[str]) -> None:
+    def __init__(self, stack: DevStack, file: Path, charges: Counter[str]) -> None:
         self.stores = stores_of(stack.environment)
         self.service = Service(stack.base_url, KEY)
         self.file = file
@@ -92,11 +92,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
             "HTTP_ALLOWED_PRIVATE_HOSTS": server.host_and_port,
         }
         agents = merged_agents(folder / "agents")
-        with LocalStack.start(
+        with DevStack.start(
             data_dir=folder / "data", agents_dir=agents, environment=environment
         ) as stack:
             ground = Ground(stack, folder / "fault", charges)
-            ground.stores.access_keys.ensure(
+            ground.stores.access_keys.put(
                 KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="crashes"
             )
             yield ground

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, NewFile, Upload
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
@@ -23,7 +23,7 @@ def post(upload: Upload, content: bytes) -> None:
     assert response.is_success, response.text
 
 
-def contents(stack: LocalStack, project: str) -> dict[str, int]:
+def contents(stack: DevStack, project: str) -> dict[str, int]:
     """The keys and sizes of the project's objects."""
     found: dict[str, int] = {}
     for folder in ("files", "uploads"):
@@ -39,18 +39,18 @@ def contents(stack: LocalStack, project: str) -> dict[str, int]:
 def project(stores: Stores) -> str:
     """A project of its own, with a key that is called like it."""
     name = f"files-{new_id()}"
-    stores.access_keys.ensure(f"ry_{name}", project_id=name, org_id=name)
+    stores.access_keys.put(f"ry_{name}", project_id=name, org_id=name)
     return name
 
 
-def door(stack: LocalStack, stores: Stores, project: str, max_body_bytes: int) -> TestClient:
+def door(stack: DevStack, stores: Stores, project: str, max_body_bytes: int) -> TestClient:
     services = replace(make_services(stack, max_body_bytes=max_body_bytes), stores=stores)
     headers = {"Authorization": f"Bearer ry_{project}"}
     return TestClient(app_with(services), headers=headers)
 
 
 def test_a_body_over_the_doors_limit_is_told_the_way_that_always_works(
-    stack: LocalStack, stores: Stores, project: str
+    stack: DevStack, stores: Stores, project: str
 ) -> None:
     texts, content = {"input": '{"ticket_subject": "x"}'}, b"x" * 100_000
     with door(stack, stores, project, 50_000) as client:
@@ -76,7 +76,7 @@ def test_a_body_over_the_doors_limit_is_told_the_way_that_always_works(
 
 
 def test_a_create_that_is_refused_leaves_no_file_behind(
-    stack: LocalStack, stores: Stores, project: str
+    stack: DevStack, stores: Stores, project: str
 ) -> None:
     files = {"files": ("a.txt", b"words")}
     with door(stack, stores, project, MIB) as client:
@@ -90,9 +90,9 @@ def test_a_create_that_is_refused_leaves_no_file_behind(
 
 
 def test_a_file_of_another_project_is_not_there(
-    stack: LocalStack, stores: Stores, project: str, service: Service
+    stack: DevStack, stores: Stores, project: str, service: Service
 ) -> None:
-    file = stores.files.keep("somebody-else", NewFile("a", None, io.BytesIO(b"words")))
+    file = stores.files.save("somebody-else", NewFile("a", None, io.BytesIO(b"words")))
     body = {"input": {"ticket_subject": "x"}, "file_ids": [file.id]}
     with door(stack, stores, project, MIB) as client:
         response = client.post("/v1/runs", json=body)
@@ -101,8 +101,8 @@ def test_a_file_of_another_project_is_not_there(
     assert response.json()["error"]["details"] == details
 
 
-def test_a_key_needs_the_scope_to_keep_files(stack: LocalStack, stores: Stores) -> None:
-    stores.access_keys.ensure(
+def test_a_key_needs_the_scope_to_keep_files(stack: DevStack, stores: Stores) -> None:
+    stores.access_keys.put(
         "ry_no_files", project_id="p", org_id="o", scopes=frozenset({"runs:write", "runs:read"})
     )
     headers = {"Authorization": "Bearer ry_no_files"}
@@ -114,7 +114,7 @@ def test_a_key_needs_the_scope_to_keep_files(stack: LocalStack, stores: Stores) 
 
 
 def test_a_file_of_128_mib_goes_straight_to_s3(
-    stack: LocalStack, stores: Stores, project: str, tmp_path: Path
+    stack: DevStack, stores: Stores, project: str, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.bin"
     large.write_bytes(b"\x00\x01\x02\x03" * (MAX_FILE_BYTES // 4))
@@ -132,7 +132,7 @@ def test_a_file_of_128_mib_goes_straight_to_s3(
 
 
 def test_128_mib_come_along_with_a_create_in_bounded_memory(
-    stack: LocalStack, stores: Stores, project: str, tmp_path: Path
+    stack: DevStack, stores: Stores, project: str, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.bin"
     large.write_bytes(b"\x00" * MAX_FILE_BYTES)

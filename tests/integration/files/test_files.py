@@ -11,7 +11,7 @@ import boto3
 import httpx
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.files import File, NewFile, UnusableFileError, Upload
 from runyard_service.adapters.dynamodb.table import Table
@@ -26,7 +26,7 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
 def keep(stores: Stores, project: str, content: bytes, name: str = "a.txt") -> File:
-    return stores.files.keep(project, NewFile(name, "text/plain", io.BytesIO(content)))
+    return stores.files.save(project, NewFile(name, "text/plain", io.BytesIO(content)))
 
 
 def post(upload: Upload, content: bytes) -> None:
@@ -64,7 +64,7 @@ def test_a_file_of_many_parts_is_whole(stores: Stores) -> None:
     assert stores.files.read(file, len(content)) == content
 
 
-def test_an_announced_file_is_ready_with_its_first_use(stores: Stores, stack: LocalStack) -> None:
+def test_an_announced_file_is_ready_with_its_first_use(stores: Stores, stack: DevStack) -> None:
     project = new_id()
     file, upload = stores.files.announce(project, "a.txt", 16, "text/plain")
     assert file.state == "pending"
@@ -103,7 +103,7 @@ def test_a_post_is_signed_in_the_new_way_and_needs_no_redirect(region: str) -> N
 
 
 def test_an_upload_that_is_too_late_is_as_if_it_had_not_been(
-    stores: Stores, stack: LocalStack
+    stores: Stores, stack: DevStack
 ) -> None:
     file, upload = stores.files.announce("p", "a.txt", 5, "text/plain")
     post(upload, b"words")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.service import Service
 
@@ -28,11 +28,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def conditions(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+def conditions(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """The service for a key whose runs go to the agent in `tests/agents/conditions.yaml`."""
-    stores.access_keys.ensure(
-        CONDITIONS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="conditions"
-    )
+    stores.access_keys.put(CONDITIONS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="conditions")
     running = Service(stack.base_url, CONDITIONS_KEY)
     yield running
     running.close()

@@ -9,7 +9,7 @@ import pytest
 
 from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES, Scope
 from runyard_service.adapters.stores import Stores
@@ -22,16 +22,16 @@ ADDRESS = {"city": "Bremen", "zip": "28195"}
 
 
 @pytest.fixture(scope="module")
-def people(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+def people(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """The service for a key whose runs go to the agent in `tests/agents/people.yaml`."""
-    stores.access_keys.ensure(PEOPLE_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
+    stores.access_keys.put(PEOPLE_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
     running = Service(stack.base_url, PEOPLE_KEY)
     yield running
     running.close()
 
 
 @pytest.fixture
-def threads(stack: LocalStack, people: Service) -> Iterator[ThreadsService]:
+def threads(stack: DevStack, people: Service) -> Iterator[ThreadsService]:
     """The Threads API for the same key."""
     with ThreadsService(stack.base_url, PEOPLE_KEY) as running:
         yield running
@@ -146,12 +146,12 @@ def test_a_choice_is_taken_as_it_is_written(
 
 
 def test_different_questions_are_answered_in_any_order_by_anyone_with_the_scope(
-    people: Service, stack: LocalStack, stores: Stores
+    people: Service, stack: DevStack, stores: Stores
 ) -> None:
     def somebody(
         name: str, project: str = PROJECT_ID, scopes: frozenset[Scope] = ALL_SCOPES
     ) -> Service:
-        stores.access_keys.ensure(name, project_id=project, org_id=ORG_ID, scopes=scopes)
+        stores.access_keys.put(name, project_id=project, org_id=ORG_ID, scopes=scopes)
         return Service(stack.base_url, name)
 
     run = people.create({"case": "mixed"})
@@ -175,7 +175,7 @@ def test_different_questions_are_answered_in_any_order_by_anyone_with_the_scope(
         service.close()
 
 
-def test_a_waiting_run_has_no_lambda_running(people: Service, stack: LocalStack) -> None:
+def test_a_waiting_run_has_no_lambda_running(people: Service, stack: DevStack) -> None:
     run = people.create({"case": "questions"})
     invocations = f"http://{HOST}:{stack.port('lambda')}/invocations"
 

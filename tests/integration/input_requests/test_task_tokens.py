@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from runyard.cli.verify_stores import find_run_violations
-from runyard_dev.dev_stack import LocalStack
-from runyard_service.domain.events import to_line
+from runyard_dev.dev_stack import DevStack
+from runyard_service.domain.events import encode_event
 from tests.crashes.api import ApiClient
 from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.scenario_run import ScenarioRun
@@ -18,7 +18,7 @@ RECEIVED = "agent.human_feedback.received"
 
 
 @pytest.fixture(scope="module")
-def door(crash_stack: LocalStack, world: CrashHarness) -> ApiClient:
+def door(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
     """The Runs API."""
     return ApiClient(crash_stack)
 
@@ -215,6 +215,6 @@ def test_a_token_is_nowhere_but_in_its_record(world: CrashHarness, asked: Scenar
     token = world.stores.input_requests.token(asked.run_id)
     assert token is not None
     assert token == asked.executions[-1].token
-    said = [to_line(event).decode() for event in world.stores.log.events(asked.run_id)]
+    said = [encode_event(event).decode() for event in world.stores.log.events(asked.run_id)]
     said += [request.model_dump_json() for request in asked.open_requests()]
     assert not any(token in text for text in said)

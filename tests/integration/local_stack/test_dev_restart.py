@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.errors import LocalStackError
 from tests.integration.local_stack.test_dev_stack import (
     item,
@@ -78,7 +78,7 @@ def test_a_part_that_dies_again_and_again_stops_the_stack(repository: Path) -> N
             stack.wait()
 
 
-def _has_reacted(stack: LocalStack, pid: int) -> bool:
+def _has_reacted(stack: DevStack, pid: int) -> bool:
     return stack.pid("samples") != pid or stack._keeper.failed.is_set()
 
 

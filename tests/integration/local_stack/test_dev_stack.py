@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.processes.process import READY_SECONDS
 from tests.support.wait_until import wait_until
 
@@ -156,21 +156,21 @@ def write_repository(folder: Path) -> Path:
     return repository
 
 
-def start(repository: Path, **arguments: Any) -> LocalStack:
+def start(repository: Path, **arguments: Any) -> DevStack:
     """A stack of the repository, without the web server that it does not have."""
     defaults = {"data_dir": repository / ".runyard", "web": False, "seed": False}
     defaults["sweep_seconds"] = 1000
-    return LocalStack.start(repository=repository, **{**defaults, **arguments})
+    return DevStack.start(repository=repository, **{**defaults, **arguments})
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     """One stack for the tests that do no harm to it."""
     with start(write_repository(tmp_path_factory.mktemp("shared"))) as running:
         yield running
 
 
-def item(stack: LocalStack, pk: str) -> dict[str, str] | None:
+def item(stack: DevStack, pk: str) -> dict[str, str] | None:
     """An item of the table, its values as text."""
     found = stack.client("dynamodb").get_item(
         TableName=stack.environment["EVENTS_TABLE"], Key={"pk": {"S": pk}}, ConsistentRead=True
@@ -178,13 +178,13 @@ def item(stack: LocalStack, pk: str) -> dict[str, str] | None:
     return {key: value["S"] for key, value in found["Item"].items()} if "Item" in found else None
 
 
-def machine_arn(stack: LocalStack) -> str:
+def machine_arn(stack: DevStack) -> str:
     """The one state machine."""
     machines = stack.client("stepfunctions").list_state_machines()["stateMachines"]
     return str(machines[0]["stateMachineArn"])
 
 
-def run(stack: LocalStack, name: str, **fields: Any) -> str:
+def run(stack: DevStack, name: str, **fields: Any) -> str:
     """Start an execution; its ARN."""
     started = stack.client("stepfunctions").start_execution(
         stateMachineArn=machine_arn(stack), name=name, input=json.dumps({"id": name, **fields})
@@ -192,12 +192,12 @@ def run(stack: LocalStack, name: str, **fields: Any) -> str:
     return str(started["executionArn"])
 
 
-def status(stack: LocalStack, arn: str) -> str:
+def status(stack: DevStack, arn: str) -> str:
     """An execution's status."""
     return str(stack.client("stepfunctions").describe_execution(executionArn=arn)["status"])
 
 
-def test_an_execution_waits_for_its_answer_and_ends(stack: LocalStack) -> None:
+def test_an_execution_waits_for_its_answer_and_ends(stack: DevStack) -> None:
     arn = run(stack, "waits")
     token = wait_until(lambda: item(stack, "token#waits"))["token"]
     assert status(stack, arn) == "RUNNING"
@@ -205,7 +205,7 @@ def test_an_execution_waits_for_its_answer_and_ends(stack: LocalStack) -> None:
     wait_until(lambda: status(stack, arn) == "SUCCEEDED")
 
 
-def test_a_hundred_executions_at_once_are_all_answered(stack: LocalStack) -> None:
+def test_a_hundred_executions_at_once_are_all_answered(stack: DevStack) -> None:
     names = [f"many-{number}" for number in range(100)]
     states = stack.client("stepfunctions")
     machine = machine_arn(stack)
@@ -227,7 +227,7 @@ def test_a_hundred_executions_at_once_are_all_answered(stack: LocalStack) -> Non
     wait_until(lambda: all(status(stack, arn) == "SUCCEEDED" for arn in arns))
 
 
-def test_one_name_started_many_times_at_once_runs_once(stack: LocalStack) -> None:
+def test_one_name_started_many_times_at_once_runs_once(stack: DevStack) -> None:
     with ThreadPoolExecutor(16) as pool:
         arns = set(pool.map(lambda _: run(stack, "twice"), range(16)))
     assert len(arns) == 1
@@ -235,20 +235,20 @@ def test_one_name_started_many_times_at_once_runs_once(stack: LocalStack) -> Non
     assert [each["name"] for each in listed["executions"]].count("twice") == 1
 
 
-def test_a_raised_error_is_caught_by_its_class_name(stack: LocalStack) -> None:
+def test_a_raised_error_is_caught_by_its_class_name(stack: DevStack) -> None:
     arn = run(stack, "refused", refuse=True)
     wait_until(lambda: status(stack, arn) == "SUCCEEDED")
     output = stack.client("stepfunctions").describe_execution(executionArn=arn)["output"]
     assert json.loads(output)["error"]["Error"] == "RefusedError"
 
 
-def test_a_failed_execution_is_told_to_the_function_of_the_rule(stack: LocalStack) -> None:
+def test_a_failed_execution_is_told_to_the_function_of_the_rule(stack: DevStack) -> None:
     arn = run(stack, "breaks", **{"break": True})
     wait_until(lambda: status(stack, arn) == "FAILED")
     assert wait_until(lambda: item(stack, "death#breaks"))["status"] == "FAILED"
 
 
-def test_stopping_a_waiting_execution_aborts_it_at_once(stack: LocalStack) -> None:
+def test_stopping_a_waiting_execution_aborts_it_at_once(stack: DevStack) -> None:
     arn = run(stack, "stopped")
     token = wait_until(lambda: item(stack, "token#stopped"))["token"]
     states = stack.client("stepfunctions")
@@ -261,14 +261,14 @@ def test_stopping_a_waiting_execution_aborts_it_at_once(stack: LocalStack) -> No
     assert status(stack, arn) == "ABORTED"
 
 
-def test_stopping_an_execution_at_its_first_moment_aborts_it(stack: LocalStack) -> None:
+def test_stopping_an_execution_at_its_first_moment_aborts_it(stack: DevStack) -> None:
     for number in range(10):
         arn = run(stack, f"hasty-{number}")
         stack.client("stepfunctions").stop_execution(executionArn=arn)
         assert status(stack, arn) == "ABORTED"
 
 
-def test_lambda_reports_errors_timeouts_and_unknown_functions(stack: LocalStack) -> None:
+def test_lambda_reports_errors_timeouts_and_unknown_functions(stack: DevStack) -> None:
     invoke = stack.client("lambda").invoke
     failed = invoke(FunctionName="runyard-step-function", Payload=b'{"break": 1}')
     assert failed["FunctionError"] == "Unhandled"
@@ -283,7 +283,7 @@ def test_lambda_reports_errors_timeouts_and_unknown_functions(stack: LocalStack)
         invoke(FunctionName="nobody", Payload=b"{}")
 
 
-def test_the_sample_services_answer(stack: LocalStack) -> None:
+def test_the_sample_services_answer(stack: DevStack) -> None:
     base = json.loads(stack.environment["AGENT_VARIABLES"])["CRM_URL"]
     with urllib.request.urlopen(f"{base}/customers/customer-1") as answer:
         assert set(json.load(answer)) == {"customer_tier", "open_tickets"}
@@ -295,5 +295,5 @@ def test_the_sample_services_answer(stack: LocalStack) -> None:
     assert first == second == {"refund_id": "refund-1", "status": "refunded"}
 
 
-def test_the_sweep_looks_at_everything_at_the_start(stack: LocalStack) -> None:
+def test_the_sweep_looks_at_everything_at_the_start(stack: DevStack) -> None:
     assert (item(stack, "sweep") or {})["everything"] == "True"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runyard_dev.clients import ENDPOINTS
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.sam_env import environments, with_endpoints
 from runyard_dev.template.cloudformation import load_document
 from runyard_dev.template.template import LocalTemplate, read_template
@@ -21,7 +21,7 @@ def template() -> LocalTemplate:
 
 
 @pytest.fixture
-def written(template: LocalTemplate, stack: LocalStack) -> dict[str, dict[str, str]]:
+def written(template: LocalTemplate, stack: DevStack) -> dict[str, dict[str, str]]:
     return environments(template, stack.environment, HOST)
 
 
@@ -35,7 +35,7 @@ def test_every_function_gets_all_its_variables_and_no_others(
 
 
 def test_a_container_reaches_the_emulators_and_the_samples(
-    stack: LocalStack, written: dict[str, dict[str, str]]
+    stack: DevStack, written: dict[str, dict[str, str]]
 ) -> None:
     step = written["RunStepFunction"]
     dynamodb = stack.environment["AWS_ENDPOINT_URL_DYNAMODB"]

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.maintenance.retention import Retention
-from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.clock import now, timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import RunStatus
 from runyard_service.domain.threads import Thread
@@ -23,19 +23,19 @@ FOR_AGES = 36_500
 def days_ago(days: float) -> str:
     """So many days before the end of today, so that a fraction decides."""
     midnight = now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    return stamp(midnight - timedelta(days=days))
+    return timestamp(midnight - timedelta(days=days))
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     """A stack apart from the others': no sweep but those of the tests deletes anything."""
     folder = tmp_path_factory.mktemp("retention")
-    with LocalStack.start(data_dir=folder, web=False, sweep_seconds=None) as running:
+    with DevStack.start(data_dir=folder, web=False, sweep_seconds=None) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def stores(stack: LocalStack) -> Stores:
+def stores(stack: DevStack) -> Stores:
     """Its stores."""
     return stores_of(stack.environment)
 
@@ -44,7 +44,7 @@ def stores(stack: LocalStack) -> Stores:
 def project(stores: Stores) -> Iterator[str]:
     """A project of its own, whose runs are kept for 30 days."""
     project_id = f"p-{new_id()}"
-    stores.access_keys.ensure(f"ry_{new_id()}", project_id=project_id, org_id=f"o-{project_id}")
+    stores.access_keys.put(f"ry_{new_id()}", project_id=project_id, org_id=f"o-{project_id}")
     stores.retention_days.set(project_id, 30)
     yield project_id
     stores.retention_days.set(project_id, 0)
@@ -131,7 +131,7 @@ def test_what_does_not_fit_the_time_is_left_for_the_next_sweep(
     assert are_there(stores, run_id) == [True]
 
 
-def test_the_sweep_enforces_it(stack: LocalStack, stores: Stores, project: str) -> None:
+def test_the_sweep_enforces_it(stack: DevStack, stores: Stores, project: str) -> None:
     run_id = run_of(stores, project, "completed", 90, 90)
     assert stack.sweep({})["expired"] >= 1
     assert are_there(stores, run_id) == [False]

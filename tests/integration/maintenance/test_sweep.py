@@ -11,7 +11,7 @@ from runyard_service.adapters.step_functions import (
     NOTHING_TO_WAIT_FOR,
     ExecutionState,
     Orchestrator,
-    Wait,
+    WaitSpec,
 )
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.input_requests.submit_input import submit_input
@@ -35,10 +35,10 @@ class ForgetfulMachine(Orchestrator):
     def __init__(self) -> None:
         self.states: dict[str, ExecutionState] = {}
         self.started: list[str] = []
-        self.waits: dict[str, Wait] = {}
+        self.waits: dict[str, WaitSpec] = {}
         self.resumed: list[str] = []
 
-    def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
+    def start(self, execution: Execution, wait: WaitSpec = NOTHING_TO_WAIT_FOR) -> None:
         """The test advances the run."""
         self.started.append(execution.name)
         self.waits[execution.name] = wait
@@ -66,7 +66,7 @@ class Bench:
         """A run that has asked its question and waits by its token."""
         run = self.begin(expires_in=expires_in, **limits)
         assert self.advance(run).outcome == "needs_input"
-        assert ask(self.stores, run.carried_by, token_of(run))
+        assert ask(self.stores, run.current_execution, token_of(run))
         return run
 
     def begin(self, *, expires_in: float | None = None, **limits: Any) -> Run:
@@ -82,7 +82,7 @@ class Bench:
 
     def advance(self, run: Run) -> AdvanceResult:
         """One invocation of run_step."""
-        return run_async(advance_run(self.worker, self.record(run).carried_by, 700))
+        return run_async(advance_run(self.worker, self.record(run).current_execution, 700))
 
     def sweep(self) -> None:
         """Look at everything."""
@@ -129,12 +129,12 @@ def test_a_run_that_no_worker_begins_with_is_adrift(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left, begun = bench.begin(), bench.waiting()
-    assert left.id not in sweep_runs(bench.stores, bench.machine).not_begun
+    assert left.id not in sweep_runs(bench.stores, bench.machine).not_started
     later(monkeypatch, 130)
     sweep = sweep_runs(bench.stores, bench.machine)
-    assert left.id in sweep.not_begun
-    assert begun.id not in sweep.not_begun
-    assert sweep.adrift >= len(sweep.not_begun)
+    assert left.id in sweep.not_started
+    assert begun.id not in sweep.not_started
+    assert sweep.orphaned >= len(sweep.not_started)
     assert bench.recoveries(left) == []
 
 
@@ -146,7 +146,7 @@ def test_a_run_at_work_is_met_once_and_then_left_to_its_worker(
     assert run.id in set(at(bench.stores, 130))
     later(monkeypatch, 130)
     sweep = sweep_runs(bench.stores, bench.machine)
-    assert run.id not in sweep.not_begun
+    assert run.id not in sweep.not_started
     due = {seconds: run.id in set(at(bench.stores, seconds)) for seconds in (940, 980)}
     assert due == {940: False, 980: True}
     assert bench.recoveries(run) == []
@@ -195,7 +195,7 @@ def test_the_sweep_looks_at_a_wait_when_its_time_is_over_and_not_a_day_later(
 
 
 def at(stores: Stores, seconds: float) -> Iterator[str]:
-    return stores.runs.to_be_checked(clock.stamp_in(seconds))
+    return stores.runs.due_for_check(clock.timestamp_in(seconds))
 
 
 def test_a_run_that_nobody_answers_in_its_time_to_wait_fails(
@@ -237,14 +237,14 @@ def test_an_execution_that_was_started_and_is_not_recorded_yet_is_left_alone(
 ) -> None:
     run = bench.begin()
     assert bench.advance(run).outcome == "needs_input"
-    following = run.carried_by.following
+    following = run.current_execution.next
     bench.machine.states[run.id] = "ended"
-    bench.machine.start(following, Wait(60, limit_at=bench.stores.log.last(run.id)[0]))
+    bench.machine.start(following, WaitSpec(60, limit_at=bench.stores.log.last(run.id)[0]))
     bench.sweep()
     assert bench.machine.started == [run.id, f"{run.id}-1"]
     assert bench.recoveries(run) == []
     assert ask(bench.stores, following, token_of(run))
-    assert bench.record(run).carried_by == following
+    assert bench.record(run).current_execution == following
     # Lost before that, the run is taken up by the one behind it: a name is used up by its end.
     bench.machine.states[following.name] = bench.machine.states[f"{run.id}-2"] = "ended"
     bench.sweep()
@@ -267,7 +267,7 @@ def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: B
     run = bench.begin()
     for _ in range(MAX_LOST_EXECUTIONS + 1):
         assert not bench.record(run).has_ended
-        bench.machine.states[bench.record(run).carried_by.name] = "ended"
+        bench.machine.states[bench.record(run).current_execution.name] = "ended"
         bench.sweep()
     error = bench.record(run).error
     assert error is not None
@@ -277,10 +277,10 @@ def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: B
 def test_a_run_that_gets_further_may_lose_any_number_of_executions(bench: Bench) -> None:
     run = bench.begin()
     for _ in range(MAX_LOST_EXECUTIONS):
-        bench.machine.states[bench.record(run).carried_by.name] = "ended"
+        bench.machine.states[bench.record(run).current_execution.name] = "ended"
         bench.sweep()
     bench.advance(run)
-    assert ask(bench.stores, bench.record(run).carried_by, token_of(run))
-    bench.machine.states[bench.record(run).carried_by.name] = "ended"
+    assert ask(bench.stores, bench.record(run).current_execution, token_of(run))
+    bench.machine.states[bench.record(run).current_execution.name] = "ended"
     bench.sweep()
     assert bench.record(run).status == "paused"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.attachments import for_provider
@@ -42,13 +42,13 @@ dialogues:
 """
 
 
-def agent_on(stack: LocalStack, stores: Stores, project: str, route: dict[str, Any]) -> Service:
+def agent_on(stack: DevStack, stores: Stores, project: str, route: dict[str, Any]) -> Service:
     """An agent of this project on this route; a service whose runs go to it."""
     folder, key = Path(stack.environment["AGENTS_DIR"]), project.replace("-", "_")
     with (folder / "routes.yaml").open("a", encoding="utf-8") as routes:
         routes.write(f"\n{key}: {json.dumps(route)}\n")
     (folder / f"{key}.yaml").write_text(AGENT.format(key=key), encoding="utf-8")
-    stores.access_keys.ensure(f"ry_{project}", project_id=project, org_id=project, agent=key)
+    stores.access_keys.put(f"ry_{project}", project_id=project, org_id=project, agent=key)
     return Service(stack.base_url, f"ry_{project}")
 
 
@@ -66,7 +66,7 @@ def create_with_files(service: Service) -> dict[str, Any]:
     return response.json()["data"]  # type: ignore[no-any-return]
 
 
-def test_a_scripted_model_sees_the_files(stack: LocalStack, stores: Stores) -> None:
+def test_a_scripted_model_sees_the_files(stack: DevStack, stores: Stores) -> None:
     project = f"files-{new_id()}"
     script = Path(stack.environment["AGENTS_DIR"]) / "scripts" / f"{project}.yaml"
     script.write_text(SCRIPT, encoding="utf-8")
@@ -77,7 +77,7 @@ def test_a_scripted_model_sees_the_files(stack: LocalStack, stores: Stores) -> N
     assert run["output"] == {"content": said}
 
 
-def test_text_and_image_reach_the_provider_at_every_step(stack: LocalStack, stores: Stores) -> None:
+def test_text_and_image_reach_the_provider_at_every_step(stack: DevStack, stores: Stores) -> None:
     project = f"files-{new_id()}"
     with OpenAIServer(ChatReply(text=["A photo."])) as server:
         route = {"model": "openai:some-model", "base_url": server.base_url}

@@ -7,7 +7,7 @@ import pytest
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.provider_model import ProviderModel
-from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError, RunyardError
+from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError, RunyardError
 from tests.support.servers.anthropic_server import AnthropicServer, Message, MessageFailure
 from tests.support.servers.bedrock_server import (
     BedrockServer,
@@ -20,7 +20,7 @@ from tests.support.servers.model_requests import QUESTION, events_of
 from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
 
 AGAIN = ModelUnavailableError
-NEVER = ModelRefusedError
+NEVER = ModelRejectedError
 KEY = "sk-secret-key"
 
 
@@ -184,7 +184,7 @@ def test_missing_aws_credentials_are_final(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("AWS_CONFIG_FILE", "no-such-file")
     with BedrockServer() as server:
         error = failure_of("bedrock", server.url)
-    assert isinstance(error, ModelRefusedError)
+    assert isinstance(error, ModelRejectedError)
 
 
 def test_an_error_of_the_reader_is_not_taken_for_one_of_the_provider() -> None:

@@ -118,15 +118,15 @@ def test_a_price_is_known_before_the_reply() -> None:
     usage = TokenUsage(1000, 20, 300)
     prices = {"input_usd_per_million": "0.15", "output_usd_per_million": "0.6"}
     own = ProviderModel(Route.model_validate({"model": "openai:gpt-5-mini", **prices}))
-    assert own.price_of(usage) == Decimal("0.000162")
+    assert own.cost_of(usage) == Decimal("0.000162")
     listed = ProviderModel(Route(model="openai:gpt-5-mini"))
-    whole, cached = listed.price_of(TokenUsage(1000, 20)), listed.price_of(usage)
+    whole, cached = listed.cost_of(TokenUsage(1000, 20)), listed.cost_of(usage)
     assert whole is not None
     assert cached is not None
     assert 0 < cached < whole < Decimal("0.01")
     elsewhere = Route(model="openai:gpt-5-mini", base_url="http://127.0.0.1:9/v1")
-    assert ProviderModel(elsewhere).price_of(usage) is None
-    assert ProviderModel(Route(model="openai:no-such-model")).price_of(usage) is None
+    assert ProviderModel(elsewhere).cost_of(usage) is None
+    assert ProviderModel(Route(model="openai:no-such-model")).cost_of(usage) is None
 
 
 @pytest.mark.parametrize(

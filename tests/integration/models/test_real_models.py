@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.servers.bedrock_server import (
     BedrockServer,
@@ -31,9 +31,7 @@ ANSWER = '{"category": "billing", "priority": "high", "suggested_reply": "Sorry!
 
 
 @contextmanager
-def agent_on(
-    stack: LocalStack, stores: Stores, key: str, route: dict[str, Any]
-) -> Iterator[Service]:
+def agent_on(stack: DevStack, stores: Stores, key: str, route: dict[str, Any]) -> Iterator[Service]:
     """The sample agent under another key, on another route; a service whose runs go to it."""
     folder = Path(stack.environment["AGENTS_DIR"])
     sample = (folder / "support_triage.yaml").read_text(encoding="utf-8")
@@ -47,14 +45,14 @@ def agent_on(
         ),
         encoding="utf-8",
     )
-    stores.access_keys.ensure(f"ry_{key}", project_id=PROJECT_ID, org_id=ORG_ID, agent=key)
+    stores.access_keys.put(f"ry_{key}", project_id=PROJECT_ID, org_id=ORG_ID, agent=key)
     service = Service(stack.base_url, f"ry_{key}")
     yield service
     service.close()
     agent.unlink()
 
 
-def test_a_run_on_an_openai_model(stack: LocalStack, stores: Stores) -> None:
+def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
     replies = (
         ChatFailure(429, retry_after="0"),
         ChatReply(
@@ -101,7 +99,7 @@ def test_a_run_on_an_openai_model(stack: LocalStack, stores: Stores) -> None:
     assert roles == ["system", "user", "assistant", "tool", "assistant", "tool"]
 
 
-def test_a_run_on_a_bedrock_model(stack: LocalStack, stores: Stores) -> None:
+def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
     replies = (
         ConverseFailure(429, "ThrottlingException"),
         ConverseReply(
@@ -127,7 +125,7 @@ def test_a_run_on_a_bedrock_model(stack: LocalStack, stores: Stores) -> None:
     assert [call["tool"]["name"] for call in completed] == ["lookup-customer"]
 
 
-def test_a_provider_that_refuses_the_key_ends_the_run(stack: LocalStack, stores: Stores) -> None:
+def test_a_provider_that_refuses_the_key_ends_the_run(stack: DevStack, stores: Stores) -> None:
     with OpenAIServer(ChatFailure(401)) as server:
         route = {"model": "openai:gpt-test", "base_url": server.base_url}
         with agent_on(stack, stores, "triage_refused", route) as service:

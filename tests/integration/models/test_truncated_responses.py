@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.conversation import answer_of, request_for
+from runyard_service.agents.conversation import output_of, request_for
 from runyard_service.agents.definitions.models import Limits, Route, Snapshot
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.provider_clients import _bedrock_client
@@ -94,7 +94,7 @@ SERVERS: list[Any] = [
         for name, cut in BEDROCK.items()
     ),
 ]
-Advance = Callable[[Run], list[Event]]
+AdvanceResult = Callable[[Run], list[Event]]
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ def purged() -> list[str]:
 
 
 @pytest.fixture
-def advance(stores: Stores, purged: list[str]) -> Iterator[Advance]:
+def advance(stores: Stores, purged: list[str]) -> Iterator[AdvanceResult]:
     """Carries a run on by a new worker; returns the log without deltas."""
 
     def take(request: Received, exchange: Exchange) -> None:
@@ -132,7 +132,7 @@ def advance(stores: Stores, purged: list[str]) -> Iterator[Advance]:
                 flush_seconds=0,
                 reserve_seconds=1,
             )
-            run_async(advance_run(worker, run.carried_by, 700))
+            run_async(advance_run(worker, run.current_execution, 700))
             return events_of(stores, run)
 
         yield carry
@@ -171,7 +171,7 @@ def replies_in(events: list[Event]) -> list[Event]:
 
 @pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
 def test_no_call_of_a_truncated_reply_is_made_and_the_model_is_told(
-    stores: Stores, advance: Advance, purged: list[str], kind: Any, cut: Any, whole: Any
+    stores: Stores, advance: AdvanceResult, purged: list[str], kind: Any, cut: Any, whole: Any
 ) -> None:
     with kind(cut, whole) as server:
         events = advance(create_run(stores, agent_at(server)))
@@ -189,7 +189,7 @@ def test_no_call_of_a_truncated_reply_is_made_and_the_model_is_told(
 
 @pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
 def test_a_run_whose_replies_are_always_truncated_fails(
-    stores: Stores, advance: Advance, purged: list[str], kind: Any, cut: Any, whole: Any
+    stores: Stores, advance: AdvanceResult, purged: list[str], kind: Any, cut: Any, whole: Any
 ) -> None:
     with kind(cut, cut, cut, whole) as server:
         events = advance(create_run(stores, agent_at(server, max_output_tokens=20)))
@@ -203,13 +203,17 @@ def test_a_run_whose_replies_are_always_truncated_fails(
     assert [reply.data["truncated"] for reply in replies_in(events)] == [True] * 3
 
 
-def failure(stores: Stores, advance: Advance, cut: ChatReply, **fields: Any) -> dict[str, Any]:
+def failure(
+    stores: Stores, advance: AdvanceResult, cut: ChatReply, **fields: Any
+) -> dict[str, Any]:
     with OpenAIServer(answer=lambda _: cut) as server:
         events = advance(create_run(stores, agent_at(server, **fields)))
     return dict(events[-1].data["error"])
 
 
-def test_the_failure_names_the_limit_and_what_set_it(stores: Stores, advance: Advance) -> None:
+def test_the_failure_names_the_limit_and_what_set_it(
+    stores: Stores, advance: AdvanceResult
+) -> None:
     cut = chat(TORN)
     error = failure(stores, advance, cut, truncated_replies=1)
     assert error["message"] == (
@@ -228,7 +232,7 @@ def test_the_failure_names_the_limit_and_what_set_it(stores: Stores, advance: Ad
     assert error["message"].endswith("unknown length: the agent's max_output_tokens is 20.")
 
 
-def test_a_whole_reply_starts_the_count_again(stores: Stores, advance: Advance) -> None:
+def test_a_whole_reply_starts_the_count_again(stores: Stores, advance: AdvanceResult) -> None:
     call = ChatReply(tool_calls=[WHOLE])
     replies = [chat(TORN), chat(TORN), call, chat(TORN), chat(TORN), ChatReply(text=[DONE])]
     with OpenAIServer(*replies) as server:
@@ -236,7 +240,9 @@ def test_a_whole_reply_starts_the_count_again(stores: Stores, advance: Advance) 
     assert events[-1].data["output"] == {"content": DONE}
 
 
-def test_a_budget_that_cuts_a_reply_off_is_met_as_before(stores: Stores, advance: Advance) -> None:
+def test_a_budget_that_cuts_a_reply_off_is_met_as_before(
+    stores: Stores, advance: AdvanceResult
+) -> None:
     with OpenAIServer(answer=lambda _: chat(TORN)) as server:
         run = create_run(stores, agent_at(server, max_output_tokens=10_000, tokens=4000))
         events = advance(run)
@@ -247,9 +253,9 @@ def test_a_budget_that_cuts_a_reply_off_is_met_as_before(stores: Stores, advance
 
 
 def test_a_worker_that_takes_the_run_up_again_says_and_counts_the_same(
-    stores: Stores, advance: Advance, purged: list[str], monkeypatch: pytest.MonkeyPatch
+    stores: Stores, advance: AdvanceResult, purged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_model, "delay_before_next", lambda *_: None)
+    monkeypatch.setattr(call_model, "next_delay", lambda *_: None)
     replies = (chat(WHOLE, TORN), chat(WHOLE), ChatFailure(503), chat(WHOLE, TORN))
     with OpenAIServer(*replies) as server:
         run = create_run(stores, agent_at(server, max_output_tokens=20))
@@ -267,7 +273,7 @@ def test_a_worker_that_takes_the_run_up_again_says_and_counts_the_same(
     assert events[-1].data["error"]["code"] == "reply_truncated"
     ended = History.of(stores.log.events(run.id))
     with pytest.raises(ReplyTruncatedError, match="3 replies in a row"):
-        answer_of(agent, ended)
+        output_of(agent, ended)
     assert purged == []
 
 

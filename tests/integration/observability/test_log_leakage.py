@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.domain.ids import new_id
 from tests.support.service import Service
@@ -52,14 +52,14 @@ dialogues:
 
 
 @pytest.fixture
-def talkative(tmp_path: Path) -> Iterator[LocalStack]:
+def talkative(tmp_path: Path) -> Iterator[DevStack]:
     """A stack that logs all that it ever logs."""
     agents = tmp_path / "agents"
     (agents / "scripts").mkdir(parents=True)
     (agents / "teller.yaml").write_text(AGENT, encoding="utf-8")
     (agents / "routes.yaml").write_text('teller: { model: "scripted:teller" }', encoding="utf-8")
     (agents / "scripts" / "teller.yaml").write_text(SCRIPT, encoding="utf-8")
-    with LocalStack.start(
+    with DevStack.start(
         data_dir=tmp_path / "data",
         agents_dir=agents,
         environment={
@@ -73,7 +73,7 @@ def talkative(tmp_path: Path) -> Iterator[LocalStack]:
 
 
 def test_no_output_of_any_process_has_a_word_of_a_run_or_a_secret(
-    talkative: LocalStack, tmp_path: Path
+    talkative: DevStack, tmp_path: Path
 ) -> None:
     service, stores = (
         Service(talkative.base_url, talkative.access_key),

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from runyard_dev.access_key import ORG_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.observability import metrics
-from runyard_service.observability.metrics import MEASURES, About
+from runyard_service.observability.metrics import MEASURES, LogFields
 from tests.support.metric_log import MetricLog, total
 from tests.support.service import TERMINAL, Service
 
@@ -21,15 +21,15 @@ CHARGED = {"ticket_subject": "Twice", "ticket_body": "I was charged twice. My wo
 
 
 @pytest.fixture(scope="module")
-def told(stack: LocalStack) -> MetricLog:
+def told(stack: DevStack) -> MetricLog:
     return MetricLog(stack.logs)
 
 
 @pytest.fixture
-def project(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """A service whose runs are of a project of their own, with a cap that they use little of."""
     name, secret = f"measured-{new_id()}", f"ry_{new_id()}"
-    stores.access_keys.ensure(secret, project_id=name, org_id=ORG_ID, agent="money")
+    stores.access_keys.put(secret, project_id=name, org_id=ORG_ID, agent="money")
     stores.project_caps.set(name, Decimal(1000))
     running = Service(stack.base_url, secret)
     yield running
@@ -98,7 +98,7 @@ def test_every_time_is_told_once_for_what_took_it(service: Service, told: Metric
     told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
     lines = told.of_run(run)
 
-    def counted(*names: metrics.Measure) -> list[int]:
+    def counted(*names: metrics.Metric) -> list[int]:
         return [sum(measure.name in line for line in lines) for measure in names]
 
     # Three replies; the second one's call waits for a person, so this step is not told as a whole.
@@ -122,7 +122,7 @@ def test_every_time_is_told_once_for_what_took_it(service: Service, told: Metric
 def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
     project: Service, told: MetricLog
 ) -> None:
-    today = stamp()[:10]
+    today = timestamp()[:10]
     run = project.create({"case": "two steps"}, background=True)["id"]
     usage = project.wait(run, "completed")["usage"]
     told.wait(lambda line: line.get("run_id") == run and "DailySpendShare" in line, 2)
@@ -132,7 +132,7 @@ def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
     assert total(lines, metrics.CACHED_INPUT_TOKENS) == usage["cached_input_tokens"]
     first, second = (line for line in lines if "DailySpendShare" in line)
     [step, _] = (line for line in lines if "CostUsd" in line)
-    if stamp()[:10] == today:
+    if timestamp()[:10] == today:
         assert (first["spent_usd"], second["spent_usd"]) == (0, step["CostUsd"])
         for line in (first, second):
             # What the reply may cost at the most is held.
@@ -168,7 +168,7 @@ def test_a_request_leads_to_its_run(service: Service, told: MetricLog) -> None:
     assert "request_id" not in lines["run started"]
 
 
-def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: MetricLog) -> None:
+def test_a_rejected_key_is_told_and_not_shown(stack: DevStack, told: MetricLog) -> None:
     secret = f"ry_{new_id()}"
     with_it = {"Authorization": f"Bearer {secret}"}
     answer = Service(stack.base_url, secret)
@@ -182,14 +182,14 @@ def test_a_rejected_key_is_told_and_not_shown(stack: LocalStack, told: MetricLog
     assert secret not in everything(stack)
 
 
-def test_every_sweep_says_how_many_runs_were_adrift(stack: LocalStack, told: MetricLog) -> None:
+def test_every_sweep_says_how_many_runs_were_adrift(stack: DevStack, told: MetricLog) -> None:
     before = len(told.lines(lambda line: "RunsOrphaned" in line))
     stack.sweep({})
     told.wait(lambda line: "RunsOrphaned" in line, before + 1)
 
 
 def test_no_line_holds_what_a_run_is_about(
-    service: Service, stack: LocalStack, told: MetricLog
+    service: Service, stack: DevStack, told: MetricLog
 ) -> None:
     run = service.create(CHARGED, background=True)["id"]
     service.answer(service.wait(run, "awaiting_input"), is_approved=False, feedback="amaranthine")
@@ -200,7 +200,7 @@ def test_no_line_holds_what_a_run_is_about(
         assert content not in logs
 
 
-def everything(stack: LocalStack) -> str:
+def everything(stack: DevStack) -> str:
     return "".join(file.read_text(errors="replace") for file in stack.logs.glob("*.log"))
 
 
@@ -217,4 +217,4 @@ def test_metrics_are_told_as_they_are_declared(service: Service, told: MetricLog
             assert metrics["Dimensions"] == by, measure
             assert isinstance(line[measure.name], int | float)
         keys = line.keys() - {"_aws", "Stage", "Agent", "Outcome", "level", "message", *MEASURES}
-        assert keys <= About.__annotations__.keys()
+        assert keys <= LogFields.__annotations__.keys()

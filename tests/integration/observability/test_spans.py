@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
 from runyard_service.application.steps import retries
@@ -121,7 +121,7 @@ class Bench:
         worker = replace(
             scripted_worker(self.stores), export_spans=self.export, shows_content=self.shows_content
         )
-        run_async(advance_run(worker, run.carried_by, 700))
+        run_async(advance_run(worker, run.current_execution, 700))
 
 
 def double(n: int) -> int:
@@ -320,7 +320,7 @@ def test_a_deployed_worker_sends_spans_where_its_settings_say(tmp_path: Path) ->
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_EXPORTER_OTLP_HEADERS_SECRET": "runyard/otlp",
         }
-        with LocalStack.start(data_dir=tmp_path, environment=settings) as stack:
+        with DevStack.start(data_dir=tmp_path, environment=settings) as stack:
             secrets = stack.client("secretsmanager")
             secrets.create_secret(Name="runyard/otlp", SecretString="api-key=from the secret")
             service = Service(stack.base_url, stack.access_key)

@@ -10,7 +10,7 @@ import pytest
 
 from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.service import Service, assert_whole
 
@@ -18,9 +18,9 @@ TOOLS_KEY = "ry_tools_key"
 
 
 @pytest.fixture(scope="session")
-def tools(stack: LocalStack, stores: Stores) -> Iterator[Service]:
+def tools(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """The service for a key whose runs go to the agent in `tests/agents/tools.yaml`."""
-    stores.access_keys.ensure(TOOLS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+    stores.access_keys.put(TOOLS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     running = Service(stack.base_url, TOOLS_KEY)
     yield running
     running.close()
@@ -112,7 +112,7 @@ def test_a_run_is_canceled_in_the_middle_of_a_reply(tools: Service, stores: Stor
 
 
 def test_a_changed_agent_file_does_not_change_a_running_run(
-    tools: Service, stack: LocalStack
+    tools: Service, stack: DevStack
 ) -> None:
     file = Path(stack.environment["AGENTS_DIR"]) / "scripts" / "tools.yaml"
     text = file.read_text(encoding="utf-8")
@@ -139,8 +139,8 @@ def test_a_stream_whose_cursor_is_past_the_end_closes_with_the_run(tools: Servic
         assert "event:" not in "".join(stream.iter_text())
 
 
-def test_a_key_whose_agent_is_missing_is_told_so(stack: LocalStack, stores: Stores) -> None:
-    stores.access_keys.ensure("ry_nobody", project_id="other", org_id=ORG_ID, agent="nobody")
+def test_a_key_whose_agent_is_missing_is_told_so(stack: DevStack, stores: Stores) -> None:
+    stores.access_keys.put("ry_nobody", project_id="other", org_id=ORG_ID, agent="nobody")
     service = Service(stack.base_url, "ry_nobody")
     response = service.http.post("/v1/runs", json={"input": {"x": 1}})
     service.close()

@@ -7,14 +7,14 @@ from itertools import dropwhile
 import pytest
 
 from runyard.cli.verify_stores import find_run_violations
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.domain.errors import InvalidRequestError
 from tests.crashes.api import ApiClient
 from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.interruptions import Meanwhile
 from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import Scenario, scenario
-from tests.fault_injection.faults import Crossing
+from tests.fault_injection.faults import InterceptedCall
 
 ENDED = ["run.cancel_requested", "run.canceled"]
 # What would begin something outside that nobody wants any more.
@@ -23,7 +23,7 @@ BEGINS = ("model.", "http.", "lambda.", "python.")
 
 
 @pytest.fixture(scope="module")
-def door(crash_stack: LocalStack, world: CrashHarness) -> ApiClient:
+def door(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
     """The Runs API."""
     return ApiClient(crash_stack)
 
@@ -52,7 +52,7 @@ def test_a_run_that_is_created_and_not_started_is_canceled(
 
 
 def canceled_before(
-    world: CrashHarness, wanted: Scenario, verb: str, call: Crossing
+    world: CrashHarness, wanted: Scenario, verb: str, call: InterceptedCall
 ) -> ScenarioRun:
     """A run that is canceled just before one of its calls is made."""
     journey = ScenarioRun(world, wanted)
@@ -65,7 +65,7 @@ def canceled_before(
     return journey
 
 
-def begun_too_late(calls: Sequence[Crossing], call: Crossing) -> list[str]:
+def begun_too_late(calls: Sequence[InterceptedCall], call: InterceptedCall) -> list[str]:
     """What was begun behind the worker's first append after the cancel, which it loses.
 
     A reply, or calls that are announced already, may be about to begin at that moment.

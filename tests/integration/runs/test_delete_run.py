@@ -13,19 +13,19 @@ from starlette.testclient import TestClient
 
 from runyard.cli.verify_stores import find_run_violations, verify_stores
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters import run_deletion
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.access_keys import Scope
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.dynamodb.run_index import position_markers
-from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter, that_only_grow
-from runyard_service.adapters.dynamodb.run_index.run_lists import RunIds
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter, append_only_lists
+from runyard_service.adapters.dynamodb.run_index.run_lists import RunIdPage
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.clock import stamp, stamp_in
+from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, StoreUnavailableError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
@@ -46,7 +46,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def door(stack: LocalStack, at_once: None) -> Iterator[TestClient]:
+def door(stack: DevStack, at_once: None) -> Iterator[TestClient]:
     """A door that deletes at once."""
     with TestClient(app_with(make_services(stack))) as client:
         client.headers["Authorization"] = f"Bearer {stack.access_key}"
@@ -65,7 +65,7 @@ def begun_run(
         agent="support_triage@1",
         definition_digest="none",
         input={"x": said},
-        started_at=stamp(),
+        started_at=timestamp(),
         **fields,
     )
     uses = [stores.files.use_change(project_id, file_id) for file_id in run.file_ids]
@@ -97,7 +97,7 @@ def readable(item: dict[str, Any]) -> str:
 class Remains:
     """What the tables and the bucket still say of a run, or of a word."""
 
-    def __init__(self, stack: LocalStack) -> None:
+    def __init__(self, stack: DevStack) -> None:
         self.dynamodb, self.s3 = stack.client("dynamodb"), stack.client("s3")
         self.tables = stack.environment["EVENTS_TABLE"], stack.environment["RECORDS_TABLE"]
         self.bucket = stack.environment["BUCKET"]
@@ -141,7 +141,7 @@ class Remains:
 
 
 @pytest.fixture
-def remains(stack: LocalStack) -> Remains:
+def remains(stack: DevStack) -> Remains:
     return Remains(stack)
 
 
@@ -207,9 +207,9 @@ def test_who_may_not_see_a_run_may_not_delete_it(
 ) -> None:
     run = ended_run(stores)
     stranger, reader = f"ry_{new_id()}", f"ry_{new_id()}"
-    stores.access_keys.ensure(stranger, project_id=f"p-{new_id()}", org_id=ORG_ID)
+    stores.access_keys.put(stranger, project_id=f"p-{new_id()}", org_id=ORG_ID)
     reads: frozenset[Scope] = frozenset({"runs:read"})
-    stores.access_keys.ensure(reader, project_id=PROJECT_ID, org_id=ORG_ID, scopes=reads)
+    stores.access_keys.put(reader, project_id=PROJECT_ID, org_id=ORG_ID, scopes=reads)
     path = f"/v1/runs/{run.id}"
     statuses = [
         door.delete(path, headers={"Authorization": f"Bearer {key}"}).status_code
@@ -242,14 +242,14 @@ def test_a_worker_that_was_thought_dead_still_loses_its_append(
     assert sweep_runs(stores, ForgetfulMachine(), everything=True).removed >= 1
     assert stores.log.last(run.id) == (0, False)
     assert remains.of(run.id) == [str([{"S": f"RUN#{run.id}"}, {"S": "RUN"}, None])]
-    assert run.id not in set(stores.runs.to_be_checked(None))
+    assert run.id not in set(stores.runs.due_for_check(None))
 
 
 def test_the_sweep_looks_when_a_deleted_run_can_be_removed(stores: Stores) -> None:
     run = ended_run(stores)
     delete_run(stores, run.id)
     due = {
-        seconds: run.id in set(stores.runs.to_be_checked(stamp_in(seconds)))
+        seconds: run.id in set(stores.runs.due_for_check(timestamp_in(seconds)))
         for seconds in (900, 970)
     }
     assert due == {900: False, 970: True}
@@ -259,7 +259,7 @@ def test_files_go_with_the_last_run_that_used_them(
     door: TestClient, stores: Stores, remains: Remains
 ) -> None:
     kept = [
-        stores.files.keep(PROJECT_ID, NewFile(f"{n}.txt", None, BytesIO(b"hello"))).id
+        stores.files.save(PROJECT_ID, NewFile(f"{n}.txt", None, BytesIO(b"hello"))).id
         for n in range(3)
     ]
     shared, first_only, never_used = kept
@@ -278,17 +278,17 @@ def test_files_go_with_the_last_run_that_used_them(
 
 
 def test_a_run_that_begins_to_use_a_file_while_it_is_deleted_is_refused(
-    stack: LocalStack, stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
+    stack: DevStack, stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = stores.files.keep(PROJECT_ID, NewFile("a.txt", None, BytesIO(b"hello")))
+    file = stores.files.save(PROJECT_ID, NewFile("a.txt", None, BytesIO(b"hello")))
     services = make_services(stack)
-    keep = services.stores.definitions.keep
+    keep = services.stores.definitions.save
 
     def meanwhile(snapshot: Any) -> str:
         stores.files.delete_unused(PROJECT_ID, file.id)
         return keep(snapshot)
 
-    monkeypatch.setattr(services.stores.definitions, "keep", meanwhile)
+    monkeypatch.setattr(services.stores.definitions, "save", meanwhile)
     with TestClient(app_with(services)) as door:
         door.headers["Authorization"] = f"Bearer {stack.access_key}"
         sent = {"ticket_subject": "Help!", "ticket_body": "?"}
@@ -362,14 +362,14 @@ class Line:
 
 @pytest.mark.usefixtures("at_once")
 def test_a_deletion_that_is_lost_at_any_call_is_finished_by_the_sweep(
-    stack: LocalStack, stores: Stores, remains: Remains
+    stack: DevStack, stores: Stores, remains: Remains
 ) -> None:
     line = Line(make_services(stack).stores)
     for calls in range(60):
         project = f"p-{new_id()}"
-        file = stores.files.keep(project, NewFile("a.txt", None, BytesIO(b"hello")))
+        file = stores.files.save(project, NewFile("a.txt", None, BytesIO(b"hello")))
         run = ended_run(stores, project, "little", user_id="ada", file_ids=(file.id,))
-        stores.log._payloads.keep(run.id, "what no event refers to")
+        stores.log._payloads.save(run.id, "what no event refers to")
         line.left, is_lost = calls, True
         with suppress(InterruptedAtCallError):
             delete_run(line.stores, run.id)
@@ -386,7 +386,7 @@ def test_a_deletion_that_is_lost_at_any_call_is_finished_by_the_sweep(
             assert "sweep_shard" in (stores.deleted_runs.records.get(keys.run(run.id)) or {})
             delete_run(stores, run.id)
         assert remains.under_the_names_of(run.id, f"files/{project}/{file.id}") == 1, calls
-        assert stores.run_lists.page(RunFilter(project), ("started_at",), 1, 5) == RunIds([], 0)
+        assert stores.run_lists.page(RunFilter(project), ("started_at",), 1, 5) == RunIdPage([], 0)
         if not is_lost:
             break
     assert calls >= 19
@@ -410,9 +410,9 @@ def test_a_proof_of_the_store_counts_deleted_runs(
 def test_long_lists_stay_right_when_runs_go(
     stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(position_markers, "MARK_EVERY", 5)
+    monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 5)
     monkeypatch.setattr(
-        position_markers, "SETTLED_AFTER_SECONDS", -5
+        position_markers, "STABLE_AFTER_SECONDS", -5
     )  # All that is there is settled.
     project = f"p-{new_id()}"
     runs = [record(stores, project) for _ in range(40)]
@@ -422,25 +422,25 @@ def test_long_lists_stay_right_when_runs_go(
         found = [stores.run_lists.page(wanted, ("started_at",), n, 7) for n in range(1, 50, 7)]
         return [run_id for page in found for run_id in page.ids], found[0].total
 
-    (one,) = that_only_grow(project, "completed", None, None)[:1]
+    (one,) = append_only_lists(project, "completed", None, None)[:1]
     assert pages() == ([run.id for run in runs], 40)
-    assert stores.deleted_runs.marks.last(one).place == 40
-    monkeypatch.setattr(position_markers, "SETTLED_AFTER_SECONDS", 900)
-    before = stores.deleted_runs.marks.last(one)
+    assert stores.deleted_runs.markers.last(one).position == 40
+    monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", 900)
+    before = stores.deleted_runs.markers.last(one)
     for run in (runs[3], runs[20]):
         delete_run(stores, run.id)
     left = [run.id for run in runs if run not in (runs[3], runs[20])]
     assert pages() == (left, 38)
-    assert stores.deleted_runs.marks.last(one).place == 0
+    assert stores.deleted_runs.markers.last(one).position == 0
     # A reader that had begun before may set none now, and none is set for a while.
-    assert not stores.deleted_runs.marks.follow(one, before, {45: "whatever"})
-    monkeypatch.setattr(position_markers, "SETTLED_AFTER_SECONDS", -5)
+    assert not stores.deleted_runs.markers.follow(one, before, {45: "whatever"})
+    monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", -5)
     assert pages() == (left, 38)
-    assert stores.deleted_runs.marks.last(one).place == 35
+    assert stores.deleted_runs.markers.last(one).position == 35
 
 
 def record(stores: Stores, project: str, **fields: Any) -> Run:
     """The record of an ended run, without a log."""
-    at = stamp()
+    at = timestamp()
     ended: dict[str, Any] = {"status": "completed", "started_at": at, "ended_at": at}
     return create_run(stores, project_id=project, org_id=ORG_ID, **ended, **fields)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
 from tests.integration.runs.test_delete_run import LARGE, begun_run, ended_run
@@ -85,7 +85,7 @@ def test_a_run_at_work_says_so_wherever_it_is_shown(service: Service, stores: St
     journal.cancel("somebody", {})
 
 
-def test_a_threads_run_has_the_messages_that_it_saw(stack: LocalStack, service: Service) -> None:
+def test_a_threads_run_has_the_messages_that_it_saw(stack: DevStack, service: Service) -> None:
     with ThreadsService(stack.base_url, stack.access_key) as threads:
         thread_id = threads.thread("one", "two")
         run_id = threads.start(thread_id)
@@ -96,7 +96,7 @@ def test_a_threads_run_has_the_messages_that_it_saw(stack: LocalStack, service: 
 
 
 def test_a_buffered_door_sends_on_to_the_other_with_a_ticket_for_just_this(
-    stack: LocalStack, service: Service, stores: Stores
+    stack: DevStack, service: Service, stores: Stores
 ) -> None:
     run, other = ended_run(stores), ended_run(stores)
     with TestClient(
@@ -125,7 +125,7 @@ def test_nobody_else_exports_it(service: Service, stores: Stores, key: str) -> N
     run = ended_run(stores)
     secret = f"ry_{new_id()}"
     if key == "stranger":
-        stores.access_keys.ensure(secret, project_id=f"p-{secret}", org_id="elsewhere")
+        stores.access_keys.put(secret, project_id=f"p-{secret}", org_id="elsewhere")
     refused = service.http.get(
         f"/v1/runs/{run.id}/export", headers={"Authorization": f"Bearer {secret}"}
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.run_factory import create_run
 
@@ -23,7 +23,7 @@ FUNCTIONS = {
 UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 
 
-def invoke(stack: LocalStack, payload: str, run_id: str = UNKNOWN) -> Any:
+def invoke(stack: DevStack, payload: str, run_id: str = UNKNOWN) -> Any:
     """The function's answer to `events/<payload>.json`, about another run if one is given."""
     text = Path("events", f"{payload}.json").read_text(encoding="utf-8").replace(UNKNOWN, run_id)
     function = FUNCTIONS[payload.partition("/")[0]]
@@ -45,9 +45,7 @@ def test_every_payload_is_used() -> None:
         ("api/get_unknown_run", 404),
     ],
 )
-def test_the_api_answers_as_behind_api_gateway(
-    stack: LocalStack, payload: str, status: int
-) -> None:
+def test_the_api_answers_as_behind_api_gateway(stack: DevStack, payload: str, status: int) -> None:
     answer = invoke(stack, payload)
     assert answer["statusCode"] == status
     assert answer["headers"]["x-request-id"]
@@ -56,11 +54,11 @@ def test_the_api_answers_as_behind_api_gateway(
 
 
 @pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait"])
-def test_a_run_that_does_not_exist_is_an_error_by_name(stack: LocalStack, payload: str) -> None:
+def test_a_run_that_does_not_exist_is_an_error_by_name(stack: DevStack, payload: str) -> None:
     assert invoke(stack, payload)["errorType"] == "NotFoundError"
 
 
-def test_a_run_that_was_deleted_is_closed_without_ado(stack: LocalStack) -> None:
+def test_a_run_that_was_deleted_is_closed_without_ado(stack: DevStack) -> None:
     """Its execution may have waited on; nobody is to be woken for it at night."""
     assert invoke(stack, "close_run/caught") is None
 
@@ -69,7 +67,7 @@ def test_a_run_that_was_deleted_is_closed_without_ado(stack: LocalStack) -> None
     ("payload", "code"),
     [("close_run/caught", "timed_out"), ("close_run/execution_aborted", "aborted")],
 )
-def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, code: str) -> None:
+def test_a_run_is_closed_once(stack: DevStack, stores: Stores, payload: str, code: str) -> None:
     run = create_run(stores)
     for _ in range(2):
         assert invoke(stack, payload, run.id) is None
@@ -79,7 +77,7 @@ def test_a_run_is_closed_once(stack: LocalStack, stores: Stores, payload: str, c
     assert stores.log.last(run.id) == (1, True)
 
 
-def test_a_wait_of_an_ended_run_is_ended(stack: LocalStack, stores: Stores) -> None:
+def test_a_wait_of_an_ended_run_is_ended(stack: DevStack, stores: Stores) -> None:
     """By the token, which no machine of this stack has given: that is no error either."""
     run = create_run(stores)
     invoke(stack, "close_run/caught", run.id)
@@ -87,7 +85,7 @@ def test_a_wait_of_an_ended_run_is_ended(stack: LocalStack, stores: Stores) -> N
     assert stores.input_requests.of_run(run.id) == []
 
 
-def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stores: Stores) -> None:
+def test_the_sweep_takes_up_a_run_that_was_never_started(stack: DevStack, stores: Stores) -> None:
     run = create_run(stores)
     counts = invoke(stack, "sweep/everything")
     assert counts["restarted"] >= 1
@@ -97,6 +95,6 @@ def test_the_sweep_takes_up_a_run_that_was_never_started(stack: LocalStack, stor
 
 
 @pytest.mark.parametrize("payload", ["publish_events/batch", "deliver_webhook/batch"])
-def test_what_is_there_no_more_is_done_with(stack: LocalStack, payload: str) -> None:
+def test_what_is_there_no_more_is_done_with(stack: DevStack, payload: str) -> None:
     """Of a run that was deleted nobody is told; a delivery that is gone is not made."""
     assert invoke(stack, payload) == {"batchItemFailures": []}

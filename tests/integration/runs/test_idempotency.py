@@ -11,10 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.stack_plan import WEB
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.idempotency import fingerprint_of
+from runyard_service.adapters.dynamodb.idempotency import compute_fingerprint
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
 from runyard_service.api.services import Services
@@ -27,7 +27,7 @@ REPLAYED = "idempotency-replayed"
 
 
 @pytest.fixture(scope="module")
-def service(stack: LocalStack) -> Iterator[Service]:
+def service(stack: DevStack) -> Iterator[Service]:
     running = Service(stack.base_url, stack.access_key)
     yield running
     running.close()
@@ -106,7 +106,7 @@ def test_the_same_key_in_another_project_is_another_one(service: Service, stores
     request = Request(service)
     run = request.send().json()["data"]
     secret = f"ry_{new_id()}"
-    stores.access_keys.ensure(secret, project_id=f"p-{new_id()}", org_id=f"o-{new_id()}")
+    stores.access_keys.put(secret, project_id=f"p-{new_id()}", org_id=f"o-{new_id()}")
     stranger = Service(service.base_url, secret)
     response = request.send(stranger.http)
     stranger.close()
@@ -132,11 +132,11 @@ def test_the_longest_key_is_one(service: Service) -> None:
     assert request.send().json() == request.send().json()
 
 
-def test_a_key_is_free_again_after_a_day(service: Service, stack: LocalStack) -> None:
+def test_a_key_is_free_again_after_a_day(service: Service, stack: DevStack) -> None:
     request = Request(service)
     first = request.send().json()["data"]["id"]
     table = Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
-    place = keys.idempotency(fingerprint_of(PROJECT_ID, request.name))
+    place = keys.idempotency(compute_fingerprint(PROJECT_ID, request.name))
     item = table.get(place)
     assert item is not None
     assert abs(int(item["ttl"]) - time.time() - 24 * 3600) < 60
@@ -160,7 +160,7 @@ def test_a_refusal_is_judged_again(service: Service) -> None:
 def test_a_large_answer_is_repeated_whole(service: Service, stores: Stores) -> None:
     # The tests' own agent takes any input.
     secret = f"ry_{new_id()}"
-    stores.access_keys.ensure(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+    stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     request = Request(service, input={"case": "questions", "text": "ü" * 500_000})
     request.headers["Authorization"] = f"Bearer {secret}"
     first, again = request.send(), request.send()
@@ -259,7 +259,7 @@ def before_the_execution_is_started(services: Services, patch: pytest.MonkeyPatc
 
 
 def before_the_answer_is_kept(services: Services, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(services.stores.idempotency, "keep_answer", crash)
+    patch.setattr(services.stores.idempotency, "store_response", crash)
 
 
 def before_the_answer_is_sent(services: Services, patch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def before_the_answer_is_sent(services: Services, patch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("background", [False, True])
 def test_after_a_crash_the_retry_finds_the_run(
     service: Service,
-    stack: LocalStack,
+    stack: DevStack,
     monkeypatch: pytest.MonkeyPatch,
     dies: Callable[[Services, pytest.MonkeyPatch], None],
     background: bool,
@@ -303,7 +303,7 @@ def test_after_a_crash_the_retry_finds_the_run(
 
 @pytest.mark.timeout(180)
 def test_kill_9_of_the_door_at_any_moment_starts_no_second_run(
-    service: Service, stack: LocalStack
+    service: Service, stack: DevStack
 ) -> None:
     for milliseconds in (1, 5, 10, 20, 40, 80):
         request = Request(service)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runyard.cli.verify_stores import find_run_violations
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_dev.template.template import read_template
 from runyard_service.adapters.stores import Stores
@@ -32,11 +32,11 @@ SECONDS_OF_A_WORKER = 1
 
 
 @pytest.fixture(scope="module")
-def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     """A stack whose workers have little time. Nobody sweeps it but the tests."""
     run_step = read_template(Path("template.yaml")).functions["RunStepFunction"]
     reserve = run_step.timeout_seconds - Route(model="scripted:x").timeout - SECONDS_OF_A_WORKER
-    with LocalStack.start(
+    with DevStack.start(
         data_dir=tmp_path_factory.mktemp("low"),
         environment={"STEP_RESERVE_SECONDS": str(reserve)},
         web=False,
@@ -48,7 +48,7 @@ def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 class Bench:
     """Runs of scripts that the tests write, through the real machine."""
 
-    def __init__(self, stack: LocalStack) -> None:
+    def __init__(self, stack: DevStack) -> None:
         self.stack = stack
         self.stores: Stores = stores_of(stack.environment)
         self.client = stack.client("stepfunctions")
@@ -132,7 +132,7 @@ def pause(secs: float) -> None:
 
 
 @pytest.fixture
-def bench(low: LocalStack) -> Bench:
+def bench(low: DevStack) -> Bench:
     """Runs on the stack whose workers have little time."""
     return Bench(low)
 
@@ -171,7 +171,10 @@ def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(ben
 def test_what_is_told_late_of_an_old_execution_ends_nothing(bench: Bench) -> None:
     run = bench.start([QUESTION, {"say": "Done."}])
     wait_until(lambda: bench.stores.input_requests.open_of_run(run.id))
-    for execution, has_ended in ((run.carried_by, False), (run.carried_by.following, True)):
+    for execution, has_ended in (
+        (run.current_execution, False),
+        (run.current_execution.next, True),
+    ):
         close_run(bench.stores, execution, "ExecutionAborted")
         found = bench.stores.runs.get(run.id)
         assert found is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runyard.cli.verify_stores import find_run_violations
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.service import Service, assert_whole
 
@@ -35,7 +35,7 @@ CASES: list[tuple[dict[str, str], dict[str, Any] | None, str, str]] = [
 
 
 @pytest.mark.timeout(300)
-def test_two_hundred_runs_end_as_their_dialogues_say(stack: LocalStack, stores: Stores) -> None:
+def test_two_hundred_runs_end_as_their_dialogues_say(stack: DevStack, stores: Stores) -> None:
     service = Service(stack.base_url, stack.access_key)
 
     def carry(number: int) -> str:

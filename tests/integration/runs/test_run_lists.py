@@ -11,20 +11,20 @@ from typing import Any, get_args
 import pytest
 
 from runyard_dev.clients import client
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import transact
 from runyard_service.adapters.dynamodb.run_index import position_markers, run_lists
 from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
-    SHOWN_STATUSES,
+    API_STATUSES,
     SORTABLE,
     RunFilter,
 )
 from runyard_service.adapters.dynamodb.runs import api_status
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import derived_id, new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import ENDED, Run, RunStatus
@@ -101,8 +101,8 @@ def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
         input={"n": 1},
         user_id=dice.choice(USERS),
         session_id=dice.choice(SESSIONS),
-        started_at=stamp(moment),
-        ended_at=stamp(ended_at) if status in ENDED else None,
+        started_at=timestamp(moment),
+        ended_at=timestamp(ended_at) if status in ENDED else None,
         open_requests=dice.randrange(2) if status in ("started", "paused") else 0,
     )
 
@@ -118,7 +118,7 @@ def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
 
 
 @pytest.fixture(scope="module")
-def table(stack: LocalStack) -> Table:
+def table(stack: DevStack) -> Table:
     return Table(client("dynamodb", stack.environment), stack.environment["RECORDS_TABLE"])
 
 
@@ -158,7 +158,7 @@ FILTERS: list[dict[str, Any]] = [
     {"statuses": frozenset({"awaiting_input"})},
     {"statuses": frozenset({"created"})},
     {"statuses": frozenset({"started", "failed", "awaiting_input"})},
-    {"statuses": frozenset(SHOWN_STATUSES)},
+    {"statuses": frozenset(API_STATUSES)},
     {"user_id": "ada"},
     {"user_id": "nobody"},
     {"session_id": SESSIONS[0]},
@@ -188,8 +188,8 @@ def test_pages_are_complete_and_without_repeats(
 
 
 def test_every_set_of_statuses_is_counted(listing: Listing) -> None:
-    for count in range(1, len(SHOWN_STATUSES) + 1):
-        for statuses in combinations(SHOWN_STATUSES, count):
+    for count in range(1, len(API_STATUSES) + 1):
+        for statuses in combinations(API_STATUSES, count):
             wanted = RunFilter(listing.project_id, frozenset(statuses))
             listing.check(wanted, ("-started_at",), 40, 1)
 
@@ -204,7 +204,7 @@ def test_a_project_without_runs_has_an_empty_list(stores: Stores) -> None:
 def test_marked_lists_are_the_same(
     listing: Listing, fields: dict[str, Any], sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(position_markers, "MARK_EVERY", 10)
+    monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
     wanted = RunFilter(listing.project_id, **fields)
     listing.check(wanted, (sort,), 7)
     listing.check(wanted, (sort, "status"), 3, 1, 2, 5, 9)
@@ -214,7 +214,7 @@ def test_marked_lists_are_the_same(
 def test_long_lists_are_combined_in_step(
     listing: Listing, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_lists, "_GATHERED_AT_MOST", 0)
+    monkeypatch.setattr(run_lists, "_MAX_IN_MEMORY", 0)
     for sort in (("-started_at",), ("started_at",), ("-ended_at", "status")):
         listing.check(RunFilter(listing.project_id, **fields), sort, size=11)
 
@@ -222,7 +222,7 @@ def test_long_lists_are_combined_in_step(
 def test_marks_are_set_where_nothing_comes_in_any_more(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(position_markers, "MARK_EVERY", 10)
+    monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
     project_id, dice = new_id(), random.Random(1)
     old = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(95)]
     new = [some_run(dice, project_id, datetime.now(UTC)) for _ in range(40)]
@@ -245,7 +245,7 @@ def test_marks_are_set_where_nothing_comes_in_any_more(
 def test_pages_hold_still_from_the_oldest_on_while_runs_are_added(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(position_markers, "MARK_EVERY", 10)
+    monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
     project_id, dice = new_id(), random.Random(2)
     first = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(120)]
     put_all(table, stores, first)
@@ -280,14 +280,14 @@ def test_a_run_moves_from_list_to_list_with_its_record(stores: Stores) -> None:
     def statuses() -> list[str]:
         return [
             status
-            for status in SHOWN_STATUSES
+            for status in API_STATUSES
             if stores.run_lists.page(
                 RunFilter(project_id, frozenset({status})), ("-started_at",), 1, 5
             ).ids
         ]
 
     def is_at_work() -> bool:
-        return not LiveRuns(table_of(stores)).project_admits(project_id, 1)
+        return not LiveRuns(table_of(stores)).project_has_capacity(project_id, 1)
 
     def change(*changes: Any) -> None:
         transact(table_of(stores).client, changes)
@@ -299,21 +299,21 @@ def test_a_run_moves_from_list_to_list_with_its_record(stores: Stores) -> None:
     change(runs.status_change(run, "started"))
     assert statuses() == ["started"]
     assert is_at_work()
-    change(runs.status_change(run, "paused", open_requests=2), questions.put_change(request))
+    change(runs.status_change(run, "paused", open_requests=2), questions.create_change(request))
     assert statuses() == ["awaiting_input"]
     assert questions.count_open(project_id) == 1
     assert questions.open_of_project(project_id, 1, 1) == [request]
-    answered = questions.settle_change(request, "answered", {"a": 1})
-    change(runs.answered_change(run, 1), answered)
+    answered = questions.close_change(request, "answered", {"a": 1})
+    change(runs.input_closed_change(run, 1), answered)
     assert statuses() == ["awaiting_input"]
     assert not is_at_work()
     assert questions.count_open(project_id) == 0
-    change(runs.answered_change(run, 0))
+    change(runs.input_closed_change(run, 0))
     assert statuses() == ["paused"]
     change(runs.status_change(run, "started"))
     assert statuses() == ["started"]
     assert is_at_work()
-    change(runs.end_change(run, "failed", run.usage, ended_at=stamp()))
+    change(runs.end_change(run, "failed", run.usage, ended_at=timestamp()))
     assert statuses() == ["failed"]
     assert not is_at_work()
 
@@ -337,5 +337,5 @@ def question(run: Run) -> InputRequest:
         tool={"name": "ask-human", "type": "ask_human"},
         prompt="Which?",
         params={},
-        created_at=stamp(),
+        created_at=timestamp(),
     )

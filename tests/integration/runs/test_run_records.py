@@ -8,7 +8,7 @@ import pytest
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import transact
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run, Usage
@@ -31,7 +31,7 @@ def a_run(**fields: Any) -> Run:
         app_id="app",
         agent="agent@1",
         definition_digest="0" * 64,
-        started_at=stamp(),
+        started_at=timestamp(),
         **fields,
     )
 
@@ -44,7 +44,7 @@ def test_an_input_and_an_output_come_back_as_they_were(
 ) -> None:
     run = a_run(input=value)
     stores.runs.create(run)
-    ended = stamp()
+    ended = timestamp()
     end = stores.runs.end_change(run, "completed", run.usage, ended_at=ended, output=value)
     transact(stores.runs._table.client, [end])
     found = stores.runs.get(run.id)
@@ -80,9 +80,9 @@ def test_a_question_and_its_answer_come_back_as_they_were(
     stores: Stores, value: dict[str, Any], form: str
 ) -> None:
     request, requests = a_question(value), stores.input_requests
-    transact(stores.runs._table.client, [requests.put_change(request)])
+    transact(stores.runs._table.client, [requests.create_change(request)])
     assert requests.get(request.run_id, request.id) == request
-    settled = requests.settle_change(request, "answered", {"params": value})
+    settled = requests.close_change(request, "answered", {"params": value})
     transact(stores.runs._table.client, [settled])
     found = requests.get(request.run_id, request.id)
     assert found is not None
@@ -94,7 +94,7 @@ def test_a_question_and_its_answer_come_back_as_they_were(
 
 @pytest.mark.parametrize(("value", "form"), [(SHORT, ""), (LONG, "_z"), (VERY_LONG, "_key")])
 def test_a_message_comes_back_as_it_was(stores: Stores, value: dict[str, Any], form: str) -> None:
-    now = stamp()
+    now = timestamp()
     thread = Thread(id=new_id(), project_id="r", org_id="o", created_at=now, updated_at=now)
     stores.threads.create(thread)
     said = stores.messages.add(thread.id, "user", f"{value['content']} ≠ 4")
@@ -114,7 +114,7 @@ def a_question(params: dict[str, Any]) -> InputRequest:
         tool={"name": "pay", "type": "python"},
         prompt="Pay?",
         params=params,
-        created_at=stamp(),
+        created_at=timestamp(),
     )
 
 

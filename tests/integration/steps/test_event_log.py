@@ -11,13 +11,13 @@ import pytest
 from botocore.httpsession import URLLib3Session
 
 from runyard_dev.clients import client
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS, EventLog
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
@@ -113,7 +113,7 @@ def test_long_and_large_appends_are_split_and_read_back_whole(stores: Stores) ->
     ],
 )
 def test_a_batch_is_packed_only_where_that_takes_fewer_units(
-    stack: LocalStack, stores: Stores, texts: list[str], is_packed: bool
+    stack: DevStack, stores: Stores, texts: list[str], is_packed: bool
 ) -> None:
     run_id, log = new_id(), stores.log
     log.append(run_id, 0, [delta(text) for text in texts])
@@ -136,7 +136,7 @@ def test_a_long_append_with_changes_is_there_whole_or_not_at_all(stores: Stores)
         agent="a@1",
         definition_digest="d",
         input={},
-        started_at=stamp(),
+        started_at=timestamp(),
     )
     token = stores.input_requests.pause_change(run_id, "token", [])
     # The run has no record, so that it cannot be changed.
@@ -160,7 +160,7 @@ def test_payloads_come_back_one_batch_each(stores: Stores) -> None:
     assert batches == [["a"], *([text] for text in texts[1:4]), ["b", "c"]]
 
 
-def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: LocalStack) -> None:
+def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: DevStack) -> None:
     run_id, log = new_id(), stores.log
     large = "é" * 150_000
     log.append(run_id, 0, [delta("a"), delta(large), delta("b")])
@@ -171,7 +171,7 @@ def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: Local
     assert kept["KeyCount"] == 1
 
 
-def test_an_append_whose_answer_was_lost_is_not_doubled(stack: LocalStack, stores: Stores) -> None:
+def test_an_append_whose_answer_was_lost_is_not_doubled(stack: DevStack, stores: Stores) -> None:
     """boto3 sends such a call again, which then meets its own item."""
     dynamodb, session = client("dynamodb", stack.environment), URLLib3Session()
     lost: list[str] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters import history_cache
 from runyard_service.adapters.dynamodb.event_log import EventLog
@@ -74,7 +74,7 @@ def read_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return places
 
 
-def cold(stack: LocalStack) -> Stores:
+def cold(stack: DevStack) -> Stores:
     """The stores of a process that has seen nothing yet."""
     return stores_of(stack.environment)
 
@@ -90,7 +90,7 @@ def whole(stores: Stores, run: Run) -> dict[str, Any]:
 
 
 def test_a_new_process_reads_the_checkpoint_and_what_came_after(
-    stack: LocalStack, stores: Stores, kept: Run, read_from: list[int]
+    stack: DevStack, stores: Stores, kept: Run, read_from: list[int]
 ) -> None:
     journal = Journal.open(cold(stack), kept.id)
     assert read_from == [21]
@@ -98,7 +98,7 @@ def test_a_new_process_reads_the_checkpoint_and_what_came_after(
 
 
 def test_a_process_reads_only_what_came_after_its_last_turn(
-    stack: LocalStack, stores: Stores, run: Run, read_from: list[int]
+    stack: DevStack, stores: Stores, run: Run, read_from: list[int]
 ) -> None:
     warm = cold(stack)
     Journal.open(warm, run.id).close()
@@ -120,13 +120,13 @@ def test_two_workers_of_one_process_do_not_share_a_history(stores: Stores, run: 
 
 
 def test_what_a_process_remembers_is_bounded(
-    stack: LocalStack, run: Run, monkeypatch: pytest.MonkeyPatch, read_from: list[int]
+    stack: DevStack, run: Run, monkeypatch: pytest.MonkeyPatch, read_from: list[int]
 ) -> None:
     warm = cold(stack)
     journal = Journal.open(warm, run.id)
     monkeypatch.setattr(history_cache, "MAX_CHARACTERS", journal.history.size_chars * 2 + 1)
     for name in (run.id, "second", "third"):
-        warm.histories.give_back(name, journal.history)
+        warm.histories.cache(name, journal.history)
     read_from.clear()
     Journal.open(warm, run.id)
     assert read_from == [0]
@@ -154,7 +154,7 @@ def run_ahead(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
     journal = Journal.open(stores, run.id)
     ahead = journal.history
     [last] = journal.stores.log.append(new_id(), ahead.last, [step(1)[-1]])
-    assert Checkpoints(Bucket(bucket, lambda: s3)).keep(run.id, [*ahead.durable_events, last])
+    assert Checkpoints(Bucket(bucket, lambda: s3)).save(run.id, [*ahead.durable_events, last])
 
 
 def other_form(body: bytes) -> bytes:
@@ -181,7 +181,7 @@ def without_its_beginning(body: bytes) -> bytes:
     ids=["missing", "ahead", "garbage", "empty", "torn", "foreign", "other form", "lost beginning"],
 )
 def test_a_checkpoint_that_is_of_no_use_costs_a_reading_of_the_log_and_nothing_else(
-    stack: LocalStack,
+    stack: DevStack,
     stores: Stores,
     kept: Run,
     read_from: list[int],

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
-from runyard_service.agents.models.circuit_breaker_model import GuardedModel
+from runyard_service.agents.models.circuit_breaker_model import CircuitBreakerModel
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
@@ -25,7 +25,7 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
 from runyard_service.event_loops import run_async
-from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, Circuits
+from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, CircuitBreakers
 from tests.support.run_factory import create_run
 from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
@@ -65,10 +65,10 @@ class Bench:
     def __init__(self, stores: Stores, tool: Tool, server: LoopbackServer) -> None:
         self.stores = stores
         self.tool = tool
-        self.circuits = Circuits()
+        self.circuits = CircuitBreakers()
         self.worker = WorkerDeps(
             stores=stores,
-            model_for=lambda used: GuardedModel(
+            model_for=lambda used: CircuitBreakerModel(
                 model_for(used.route, used.script, "key"), self.circuits.of(used.route.model)
             ),
             tools=ToolEnvironment({"API": server.url}, (server.host_and_port,), self.circuits),
@@ -92,7 +92,7 @@ class Bench:
 
     def advance(self, run: Run, seconds: float = 700) -> list[Event]:
         """One invocation of run_step; gives the log without deltas."""
-        run_async(advance_run(self.worker, run.carried_by, seconds))
+        run_async(advance_run(self.worker, run.current_execution, seconds))
         return self.events(run)
 
     def events(self, run: Run) -> list[Event]:
@@ -152,7 +152,7 @@ def test_a_person_decides_about_an_unsafe_call_that_nobody_heard_the_end_of(
     bench.tool.answers = [(status, {}), (200, {})]
     run = bench.begin(effect="unsafe")
     assert bench.advance(run)[-1].type == "agent.tool_call.started"
-    assert ask(bench.stores, run.carried_by)
+    assert ask(bench.stores, run.current_execution)
     [request] = bench.stores.input_requests.open_of_run(run.id)
     assert request.params["choices"] == ["repeat", "skip", "fail"]
     answer = Answer(type=request.type, request_id=request.id, feedback=said)
@@ -242,7 +242,7 @@ def test_a_run_whose_provider_stays_dead_says_what_happened_and_when(bench: Benc
         assert len(server.received) == asked == FAILURES_IN_A_ROW
     # The machine's retries are used up, and Step Functions tells what Lambda has told.
     cause = {"errorMessage": str(caught.value), "errorType": "ModelUnavailableError"}
-    close_run(bench.stores, run.carried_by, "ModelUnavailableError", cause=json.dumps(cause))
+    close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=json.dumps(cause))
     error = bench.events(run)[-1].data["error"]
     assert error["code"] == "model_unavailable"
     assert "The provider" in error["message"]
@@ -253,7 +253,7 @@ def test_a_run_whose_provider_stays_dead_says_what_happened_and_when(bench: Benc
 @pytest.mark.parametrize("cause", ["", "no JSON", "[]", '{"errorMessage": 1}', "null"])
 def test_a_cause_that_says_nothing_leaves_words_of_ours(bench: Bench, cause: str) -> None:
     run = bench.begin()
-    close_run(bench.stores, run.carried_by, "ModelUnavailableError", cause=cause)
+    close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=cause)
     assert bench.events(run)[-1].data["error"] == {
         "code": "model_unavailable",
         "message": "The model could not be reached.",
@@ -263,12 +263,15 @@ def test_a_cause_that_says_nothing_leaves_words_of_ours(bench: Bench, cause: str
 def test_the_words_of_other_errors_are_not_passed_on(bench: Bench) -> None:
     run = bench.begin()
     close_run(
-        bench.stores, run.carried_by, "KeyError", cause='{"errorMessage": "a customer\'s name"}'
+        bench.stores,
+        run.current_execution,
+        "KeyError",
+        cause='{"errorMessage": "a customer\'s name"}',
     )
     assert bench.events(run)[-1].data["error"]["message"] == "The run could not be carried on."
 
 
-def test_the_machine_hands_on_what_a_function_said(stack: LocalStack) -> None:
+def test_the_machine_hands_on_what_a_function_said(stack: DevStack) -> None:
     """Read from the history: an execution of an unknown run fails at its first step."""
     client, machine = stack.client("stepfunctions"), stack.environment["RUN_STATE_MACHINE_ARN"]
     run_id = new_id()

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from runyard.cli.verify_stores import find_run_violations
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
-from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, Wait
+from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, WaitSpec
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Limits, Snapshot
-from runyard_service.agents.definitions.source import FolderOfAgents
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.agents.registry import Registry
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.application.steps.advance_run import AdvanceResult, advance_run
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
@@ -42,7 +42,7 @@ class ManualOrchestrator(Orchestrator):
     def __init__(self) -> None:
         self.resumed: list[str] = []
 
-    def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
+    def start(self, execution: Execution, wait: WaitSpec = NOTHING_TO_WAIT_FOR) -> None:
         """The test advances the run."""
 
     def stop(self, execution: Execution) -> None:
@@ -97,7 +97,7 @@ class Bench:
 
     def advance(self, run: Run, seconds: float = 700) -> AdvanceResult:
         """One invocation of run_step."""
-        return asyncio.run(advance_run(self.worker, run.carried_by, seconds))
+        return asyncio.run(advance_run(self.worker, run.current_execution, seconds))
 
     def limited(self, **limits: Any) -> "Bench":
         """The same agent with limits of its own."""
@@ -107,7 +107,7 @@ class Bench:
 
     def ask(self, run: Run, token: str = "token", met: AdvanceResult | None = None) -> bool:
         """One invocation of request_input, about the limit that was met, if any was."""
-        return ask(self.stores, run.carried_by, token, met)
+        return ask(self.stores, run.current_execution, token, met)
 
     def answer(self, run: Run, feedback: str) -> None:
         """Answer the oldest open question."""
@@ -122,11 +122,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(
-    stack: LocalStack, stores: Stores, till: tuple[FakePaymentServer, LoopbackServer]
-) -> Bench:
+def bench(stack: DevStack, stores: Stores, till: tuple[FakePaymentServer, LoopbackServer]) -> Bench:
     """The agent of `tests/agents/tools.yaml`."""
-    snapshot = Catalog(FolderOfAgents(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
+    snapshot = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     return Bench(stores, snapshot, till[1])
 
 
@@ -144,7 +142,7 @@ def lose_during_charge(bench: Bench, till: FakePaymentServer) -> Run:
     till.go_on.clear()
 
     async def cut_off() -> None:
-        work = asyncio.ensure_future(advance_run(bench.worker, run.carried_by, 700))
+        work = asyncio.ensure_future(advance_run(bench.worker, run.current_execution, 700))
         await asyncio.to_thread(till.arrived.wait, 20)
         work.cancel()
         await asyncio.wait([work])
@@ -307,10 +305,10 @@ def test_what_a_lost_worker_held_is_held_by_the_next_one(bench: Bench) -> None:
     run = bench.begin("charge and ask")
 
     def committed() -> Decimal:
-        return bench.stores.spending.totals(cap, stamp()[:10])[0]
+        return bench.stores.spending.totals(cap, timestamp()[:10])[0]
 
     async def cut_off() -> None:
-        work = asyncio.ensure_future(advance_run(bench.worker, run.carried_by, 700))
+        work = asyncio.ensure_future(advance_run(bench.worker, run.current_execution, 700))
         await asyncio.to_thread(wait_until, committed)
         work.cancel()
         await asyncio.wait([work])
@@ -321,7 +319,7 @@ def test_what_a_lost_worker_held_is_held_by_the_next_one(bench: Bench) -> None:
     assert held > 0
     assert bench.advance(run).outcome == "needs_input"
     usage = Journal.open(bench.stores, run.id).history.usage
-    spent = bench.stores.spending.totals(cap, stamp()[:10])
+    spent = bench.stores.spending.totals(cap, timestamp()[:10])
     assert spent == (usage.cost_usd, usage.cost_usd)
 
 

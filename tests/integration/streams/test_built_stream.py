@@ -16,11 +16,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.template.template import read_template
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.agents.definitions.source import FolderOfAgents
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.application.maintenance.publish_agents import publish_agents
 from runyard_service.domain.ids import new_id
 from runyard_service.settings import Settings
@@ -64,7 +64,7 @@ ADAPTERS_HEADERS = {
 }
 
 
-def environment(stack: LocalStack, layout: Layout, port: int) -> dict[str, str]:
+def environment(stack: DevStack, layout: Layout, port: int) -> dict[str, str]:
     """What Lambda sets, and what the template does; AWS's addresses are the local stack's."""
     lambdas_own = {
         "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
@@ -99,13 +99,13 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def function(
-    stack: LocalStack, tmp_path_factory: pytest.TempPathFactory, output: Path
+    stack: DevStack, tmp_path_factory: pytest.TempPathFactory, output: Path
 ) -> Iterator[str]:
     """The address at which the adapter finds the function."""
     settings = Settings.from_environment(stack.environment)
     # The deploy does this.
     publish_agents(
-        FolderOfAgents(Path(settings.agents_dir)),
+        AgentDirectory(Path(settings.agents_dir)),
         AgentBundle(Bucket(settings.bucket, lambda: stack.client("s3"))),
         settings.named_agents,
     )
@@ -150,7 +150,7 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", output: Path)
 
 
 @pytest.fixture
-def door(stack: LocalStack, function: str) -> Iterator[httpx.Client]:
+def door(stack: DevStack, function: str) -> Iterator[httpx.Client]:
     """A client whose requests come as the adapter passes them on."""
     headers = {**ADAPTERS_HEADERS, "authorization": f"Bearer {stack.access_key}"}
     with httpx.Client(base_url=function, headers=headers, timeout=60) as client:

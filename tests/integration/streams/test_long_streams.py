@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.emulators.loopback_http import HOST
-from runyard_dev.processes.process import Part
+from runyard_dev.processes.process import ManagedProcess
 from runyard_dev.stack_plan import web_command
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.events import NewEvent
@@ -57,13 +57,13 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def door(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def door(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """Warm: it has replayed a part of a long log before."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("door") / "log"
-    part = Part("door", "", web_command(port), port, log, stack.environment, "/v1/health")
+    part = ManagedProcess("door", "", web_command(port), port, log, stack.environment, "/v1/health")
     part.spawn()
     try:
         part.wait_ready(threading.Event())
@@ -162,7 +162,7 @@ def test_slow_readers_hold_nobody_up_and_miss_nothing(
 
 
 def test_a_reader_that_takes_nothing_is_cut_off_at_its_age(
-    stack: LocalStack, service: Service, long_run: str, caplog: pytest.LogCaptureFixture
+    stack: DevStack, service: Service, long_run: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     services = make_services(stack, stream_max_seconds=0.5)
     with (

@@ -14,12 +14,12 @@ import pytest
 from runyard_service.adapters.dynamodb.event_log import Batch, EventLog
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.streams.follow_events import FollowedRuns
-from runyard_service.application.streams.tail import PAGE_BATCHES, TailPace, next_batches
-from runyard_service.domain.errors import StoreRefusedError
+from runyard_service.application.streams.tail import PAGE_BATCHES, PollBackoff, next_batches
+from runyard_service.domain.errors import StoreRejectedError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id
 
-PACE = TailPace(first_pause=0.005, longest_pause=0.02)
+PACE = PollBackoff(first_pause=0.005, longest_pause=0.02)
 END = NewEvent(type="run.completed", data={})
 
 
@@ -150,7 +150,7 @@ async def test_a_tail_keeps_a_page_at_the_most(stores: Stores) -> None:
             while not tail.has_ended:
                 await tail.wait(0.1)
         assert len(tail._recent) == PAGE_BATCHES
-        assert tail.behind(1) is None
+        assert tail.after(1) is None
 
 
 @on_a_loop
@@ -214,7 +214,7 @@ async def test_what_a_read_does_not_show_yet_is_not_passed_over(stores: Stores) 
     runs = FollowedRuns(Lagging(stores.log, hidden={2}), PACE)  # type: ignore[arg-type]
     assert await seen(runs, run_id) == list(range(1, last + 1))
     broken = FollowedRuns(Lagging(stores.log, {2}, always=True), PACE)  # type: ignore[arg-type]
-    with pytest.raises(StoreRefusedError, match="gap behind 1"):
+    with pytest.raises(StoreRejectedError, match="gap behind 1"):
         await seen(broken, run_id)
 
 
@@ -228,14 +228,14 @@ async def test_a_tail_that_fails_is_told_to_all_its_readers(stores: Stores) -> N
     log._hidden.add(1)
     await write(stores, run_id, batches=2)
     for reader in readers:
-        with pytest.raises(StoreRefusedError):
+        with pytest.raises(StoreRejectedError):
             await reader
     assert runs._tails == {}
 
 
 @on_a_loop
 async def test_what_this_process_appends_is_read_at_once(stores: Stores) -> None:
-    run_id, runs = new_id(), FollowedRuns(stores.log, TailPace(math.inf, math.inf))
+    run_id, runs = new_id(), FollowedRuns(stores.log, PollBackoff(math.inf, math.inf))
     await append(stores, run_id, 0, [delta(0)])
     reader = asyncio.create_task(seen(runs, run_id))
     await asyncio.sleep(0.2)

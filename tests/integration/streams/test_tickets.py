@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters import secrets
 from runyard_service.adapters.secrets import (
     MAX_READS,
@@ -72,7 +72,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def client(stack: LocalStack) -> "SecretsManagerClient":
+def client(stack: DevStack) -> "SecretsManagerClient":
     return stack.client("secretsmanager")  # type: ignore[no-any-return]
 
 
@@ -90,11 +90,11 @@ def test_a_ticket_is_good_for_its_run_and_scope_until_it_expires(
 ) -> None:
     keys = TicketKeys(lambda: client, secret)
     ticket = tickets.issue(keys, RUN)
-    assert tickets.is_good(keys, ticket, RUN)
-    assert not tickets.is_good(keys, ticket, new_id())
-    assert not tickets.is_good(keys, ticket, RUN, scope="files")  # type: ignore[arg-type]
+    assert tickets.is_valid(keys, ticket, RUN)
+    assert not tickets.is_valid(keys, ticket, new_id())
+    assert not tickets.is_valid(keys, ticket, RUN, scope="files")  # type: ignore[arg-type]
     clock.ahead = TICKET_SECONDS + 1
-    assert not tickets.is_good(keys, ticket, RUN)
+    assert not tickets.is_valid(keys, ticket, RUN)
 
 
 def test_nothing_of_a_ticket_can_be_changed(client: "SecretsManagerClient", secret: str) -> None:
@@ -116,7 +116,7 @@ def test_nothing_of_a_ticket_can_be_changed(client: "SecretsManagerClient", secr
         ("",),
     ):
         for claimed in (run_id, other):
-            assert not tickets.is_good(keys, ".".join(forged), claimed), forged
+            assert not tickets.is_valid(keys, ".".join(forged), claimed), forged
 
 
 def test_a_leaked_key_signs_nothing_that_lasts(
@@ -126,7 +126,7 @@ def test_a_leaked_key_signs_nothing_that_lasts(
     clock.ahead = 3600
     ticket = tickets.issue(keys, RUN)
     clock.ahead = 0
-    assert not tickets.is_good(keys, ticket, RUN)
+    assert not tickets.is_valid(keys, ticket, RUN)
 
 
 def test_doors_agree_while_a_rotation_is_under_way(
@@ -140,7 +140,7 @@ def test_doors_agree_while_a_rotation_is_under_way(
     assert of_early.split(".")[3] == before.split(".")[3] != of_late.split(".")[3]
     for keys in (early, late):
         for ticket in (before, of_early, of_late):
-            assert tickets.is_good(keys, ticket, RUN)
+            assert tickets.is_valid(keys, ticket, RUN)
     clock.ahead = secrets.REFRESH_SECONDS
     assert tickets.issue(early, RUN).split(".")[3] == of_late.split(".")[3]
 
@@ -155,7 +155,7 @@ def test_the_secret_before_counts_until_its_last_ticket_has_expired(
     clock.ahead = secrets.REFRESH_SECONDS - 1
     last = tickets.issue(old, RUN)
     clock.ahead += TICKET_SECONDS - 1
-    assert tickets.is_good(doors, last, RUN)
+    assert tickets.is_valid(doors, last, RUN)
     # Who has kept the old secret can sign with it, and opens nothing.
     clock.ahead = OVERLAP_SECONDS + 1
     key_id = last.split(".")[3]
@@ -171,9 +171,9 @@ def test_the_secret_before_last_counts_no_more(
     with pytest.raises(ConflictError, match="is new"):
         rotate(client, secret)
     rotate(client, secret, at_once=True)
-    assert tickets.is_good(TicketKeys(lambda: client, secret), ticket, RUN)
+    assert tickets.is_valid(TicketKeys(lambda: client, secret), ticket, RUN)
     rotate(client, secret, at_once=True)
-    assert not tickets.is_good(TicketKeys(lambda: client, secret), ticket, RUN)
+    assert not tickets.is_valid(TicketKeys(lambda: client, secret), ticket, RUN)
     clock.ahead = OVERLAP_SECONDS + 1
     rotate(client, secret)
 
@@ -187,17 +187,17 @@ def test_made_up_key_ids_have_the_secret_read_a_few_times_and_no_more(
     assert counted.reads == 2
     for number in range(100):
         forged = f"{run_id}.{scope}.{expiry}.{number:012x}.{signature}"
-        assert not tickets.is_good(keys, forged, RUN)
+        assert not tickets.is_valid(keys, forged, RUN)
     # What could never be good asks nobody.
-    assert not tickets.is_good(keys, f"{RUN}.stream.1.000000000000.{signature}", RUN)
+    assert not tickets.is_valid(keys, f"{RUN}.stream.1.000000000000.{signature}", RUN)
     assert counted.reads == 2 * MAX_READS
     # One that is known is taken at all times, and a new key is found when reads are allowed again.
-    assert tickets.is_good(keys, tickets.issue(keys, RUN), RUN)
+    assert tickets.is_valid(keys, tickets.issue(keys, RUN), RUN)
     rotate(client, secret, at_once=True)
     new = tickets.issue(TicketKeys(lambda: client, secret), RUN)
-    assert not tickets.is_good(keys, new, RUN)
+    assert not tickets.is_valid(keys, new, RUN)
     clock.ahead = secrets.READS_SECONDS
-    assert tickets.is_good(keys, new, RUN)
+    assert tickets.is_valid(keys, new, RUN)
 
 
 def test_what_is_known_serves_on_while_secrets_manager_is_away(
@@ -212,11 +212,11 @@ def test_what_is_known_serves_on_while_secrets_manager_is_away(
     keys.signing()
     counted.is_away = True
     clock.ahead = secrets.REFRESH_SECONDS
-    assert tickets.is_good(keys, tickets.issue(keys, RUN), RUN)
+    assert tickets.is_valid(keys, tickets.issue(keys, RUN), RUN)
 
 
 def test_two_running_doors_over_a_rotation(
-    stack: LocalStack, service: Service, secret: str, client: "SecretsManagerClient"
+    stack: DevStack, service: Service, secret: str, client: "SecretsManagerClient"
 ) -> None:
     run = service.create({"ticket_subject": "Export is broken"})
     path = f"/v1/runs/{run['id']}"
@@ -238,7 +238,7 @@ def test_two_running_doors_over_a_rotation(
 
 
 def test_the_command_rotates_and_says_when_it_is_too_soon(
-    stack: LocalStack,
+    stack: DevStack,
     client: "SecretsManagerClient",
     secret: str,
     capsys: pytest.CaptureFixture[str],

@@ -10,11 +10,11 @@ from starlette.testclient import TestClient
 
 from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import ThreadBusyError
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
@@ -27,14 +27,14 @@ POSTERS, TURNS = 10, 50
 
 
 @pytest.fixture
-def threads(stack: LocalStack) -> Iterator[ThreadsService]:
+def threads(stack: DevStack) -> Iterator[ThreadsService]:
     """The Threads API of the local stack."""
     with ThreadsService(stack.base_url, stack.access_key) as running:
         yield running
 
 
 def new_thread(stores: Stores) -> Thread:
-    at = stamp()
+    at = timestamp()
     thread = Thread(id=new_id(), project_id=PROJECT_ID, org_id=ORG_ID, created_at=at, updated_at=at)
     stores.threads.create(thread)
     return thread
@@ -54,9 +54,9 @@ def run_in(stores: Stores, thread: Thread) -> Run:
         input={},
         thread_id=thread.id,
         thread_messages=found.messages,
-        started_at=stamp(),
+        started_at=timestamp(),
     )
-    stores.runs.create(run, stores.threads.begin_changes(found, run))
+    stores.runs.create(run, stores.threads.start_run_changes(found, run))
     return run
 
 
@@ -157,7 +157,7 @@ def test_of_many_creates_at_once_one_run_is_started(threads: ThreadsService) -> 
     threads.http.post(f"/runs/{row['run_id']}:cancel")
 
 
-def test_a_deletion_that_was_interrupted_is_taken_up(stack: LocalStack, stores: Stores) -> None:
+def test_a_deletion_that_was_interrupted_is_taken_up(stack: DevStack, stores: Stores) -> None:
     thread = new_thread(stores)
     for content in ("a", "b", large := "x" * 150_000):
         stores.messages.add(thread.id, "user", content)
@@ -191,7 +191,7 @@ def test_a_deletion_that_was_interrupted_is_taken_up_over_http(
 
 
 def test_a_large_answer_goes_to_s3_once_however_often_its_end_is_tried(
-    stack: LocalStack, stores: Stores, monkeypatch: pytest.MonkeyPatch
+    stack: DevStack, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thread = new_thread(stores)
     stores.messages.add(thread.id, "user", "Hello")
@@ -273,14 +273,14 @@ def key_of(stores: Stores) -> Callable[..., str]:
     def make(project: str, **options: Any) -> str:
         secret = f"ry_{new_id()}"
         project_id = f"{project}-{org_id}" if project else ""
-        stores.access_keys.ensure(secret, project_id=project_id, org_id=org_id, **options)
+        stores.access_keys.put(secret, project_id=project_id, org_id=org_id, **options)
         return secret
 
     return make
 
 
 def test_an_organizations_key_sees_all_of_its_projects(
-    stack: LocalStack, key_of: Callable[..., str]
+    stack: DevStack, key_of: Callable[..., str]
 ) -> None:
     made: list[str] = []
     for project in ("east", "west", "east"):
@@ -311,7 +311,7 @@ def test_an_organizations_key_sees_all_of_its_projects(
 
 
 def test_an_organization_has_so_many_runs_at_work_and_no_more(
-    stack: LocalStack, key_of: Callable[..., str]
+    stack: DevStack, key_of: Callable[..., str]
 ) -> None:
     app = app_with(make_services(stack, org_max_active_runs=2))
     clients = []
@@ -333,7 +333,7 @@ def test_an_organization_has_so_many_runs_at_work_and_no_more(
 
 @pytest.mark.timeout(300)
 def test_the_list_is_walked_without_a_gap_while_new_runs_arrive(
-    stack: LocalStack, stores: Stores, key_of: Callable[..., str]
+    stack: DevStack, stores: Stores, key_of: Callable[..., str]
 ) -> None:
     with ThreadsService(stack.base_url, key_of("walked")) as threads:
 

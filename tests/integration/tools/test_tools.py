@@ -16,7 +16,7 @@ from runyard_service.agents.definitions.models import (
     PythonTool,
 )
 from runyard_service.agents.tools import aws_lambda
-from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
+from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 from runyard_service.agents.tools.dispatch import call_tool
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
@@ -37,9 +37,9 @@ def failure_of(
     tool: ExecutableTool,
     arguments: Mapping[str, Any] | None = None,
     private_hosts: tuple[str, ...] = (),
-) -> ToolFailedError:
+) -> ToolError:
     """How a call fails."""
-    with pytest.raises(ToolFailedError) as caught:
+    with pytest.raises(ToolError) as caught:
         called(tool, arguments, private_hosts)
     return caught.value
 
@@ -172,7 +172,7 @@ def test_python_functions_are_not_waited_for_longer_than_their_timeout(function:
     async def seconds() -> float:
         begun = time.monotonic()
         invocation = ToolInvocation("run-1", "call-1", {})
-        with pytest.raises(ToolFailedError) as caught:
+        with pytest.raises(ToolError) as caught:
             await call_tool(python(function, timeout=0.2), invocation, ToolEnvironment({}))
         assert caught.value.code == "timeout"
         return time.monotonic() - begun
@@ -224,7 +224,7 @@ def test_lambda_functions_fail_without_a_stack(monkeypatch: pytest.MonkeyPatch) 
     body = {"errorType": "KeyError", "errorMessage": "item", "stackTrace": ["secret line"]}
     with (
         LambdaServer(json.dumps(body).encode(), X_Amz_Function_Error="Unhandled") as server,
-        pytest.raises(ToolFailedError) as caught,
+        pytest.raises(ToolError) as caught,
     ):
         invoke(server, monkeypatch, {})
     assert (caught.value.code, caught.value.message) == ("lambda_error", "KeyError: item")
@@ -233,7 +233,7 @@ def test_lambda_functions_fail_without_a_stack(monkeypatch: pytest.MonkeyPatch) 
 def test_lambda_functions_that_cannot_be_invoked(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         LambdaServer(b"{}", 429, X_Amzn_ErrorType="TooManyRequestsException") as server,
-        pytest.raises(ToolFailedError) as caught,
+        pytest.raises(ToolError) as caught,
     ):
         invoke(server, monkeypatch, {})
     assert len(server.received) == 1, "botocore tried again by itself"

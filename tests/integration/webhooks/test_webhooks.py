@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from runyard_dev.dev_stack import LocalStack
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.dynamodb.event_log import lines_of
 from runyard_service.adapters.eventbridge import EventBus
@@ -153,12 +153,10 @@ def server(receiver: Receiver) -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture(scope="module")
-def telling(
-    tmp_path_factory: pytest.TempPathFactory, server: LoopbackServer
-) -> Iterator[LocalStack]:
+def telling(tmp_path_factory: pytest.TempPathFactory, server: LoopbackServer) -> Iterator[DevStack]:
     """A stack that tells, with a day of attempts made short."""
     folder = tmp_path_factory.mktemp("telling")
-    with LocalStack.start(
+    with DevStack.start(
         data_dir=folder,
         agents_dir=merged_agents(folder / "agents"),
         environment={
@@ -171,17 +169,17 @@ def telling(
 
 
 @pytest.fixture(scope="module")
-def told_stores(telling: LocalStack) -> Stores:
+def told_stores(telling: DevStack) -> Stores:
     """Its stores, spoken to without the service in between."""
     return stores_of(telling.environment)
 
 
 @pytest.fixture
 def project(
-    telling: LocalStack, told_stores: Stores, server: LoopbackServer, receiver: Receiver
+    telling: DevStack, told_stores: Stores, server: LoopbackServer, receiver: Receiver
 ) -> Iterator[Project]:
     project_id, key = f"project-{new_id()}", f"ry_{new_id()}"
-    told_stores.access_keys.ensure(key, project_id=project_id, org_id="o")
+    told_stores.access_keys.put(key, project_id=project_id, org_id="o")
     service = Service(telling.base_url, key)
     yield Project(service, server, receiver, project_id)
     service.close()
@@ -231,7 +229,7 @@ def test_an_endpoint_hears_only_what_it_wants(project: Project) -> None:
     assert silent.deliveries() == []
 
 
-def test_another_project_hears_nothing(project: Project, telling: LocalStack) -> None:
+def test_another_project_hears_nothing(project: Project, telling: DevStack) -> None:
     endpoint = project.register()
     other = Service(telling.base_url, telling.access_key)
     response = other.http.get(endpoint.url)
@@ -258,7 +256,7 @@ def test_an_endpoint_that_fails_is_tried_again_with_the_same_id_and_body(project
 
 
 def test_behind_the_last_attempt_a_delivery_is_put_aside_and_can_be_sent_again(
-    project: Project, telling: LocalStack
+    project: Project, telling: DevStack
 ) -> None:
     endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
     project.canceled_run()
@@ -278,7 +276,7 @@ def test_behind_the_last_attempt_a_delivery_is_put_aside_and_can_be_sent_again(
     assert len(endpoint.received(ATTEMPTS + 1)) == ATTEMPTS + 1
 
 
-def buried(stack: LocalStack, delivery_id: str) -> DeliveryMessage:
+def buried(stack: DevStack, delivery_id: str) -> DeliveryMessage:
     """The message of this delivery in the dead-letter queue."""
     sqs = stack.client("sqs")
     url = stack.environment["WEBHOOK_DEAD_LETTER_QUEUE_URL"]
@@ -377,7 +375,7 @@ def test_a_deleted_endpoint_is_told_nothing_and_has_no_secret(
     assert told_stores.webhook_deliveries.newest(endpoint.shown["id"], None, 10) == []
 
 
-def test_the_same_events_are_on_the_bus(project: Project, telling: LocalStack) -> None:
+def test_the_same_events_are_on_the_bus(project: Project, telling: DevStack) -> None:
     sqs, events = telling.client("sqs"), telling.client("events")
     url = sqs.create_queue(QueueName=f"listener-{new_id()}")["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
@@ -403,7 +401,7 @@ def test_the_same_events_are_on_the_bus(project: Project, telling: LocalStack) -
 
 
 def test_a_stream_that_repeats_itself_tells_no_endpoint_twice(
-    project: Project, telling: LocalStack
+    project: Project, telling: DevStack
 ) -> None:
     endpoint = project.register()
     run_id = project.canceled_run()
@@ -422,7 +420,7 @@ def test_a_stream_that_repeats_itself_tells_no_endpoint_twice(
     assert set(counts.values()) == {1}
 
 
-def records_of(stack: LocalStack, run_id: str) -> list[dict[str, Any]]:
+def records_of(stack: DevStack, run_id: str) -> list[dict[str, Any]]:
     """The run's log as records of its table's stream, all of it."""
     items = stack.client("dynamodb").query(
         TableName=stack.environment["EVENTS_TABLE"],
@@ -440,7 +438,7 @@ def records_of(stack: LocalStack, run_id: str) -> list[dict[str, Any]]:
 
 
 def test_a_batch_that_was_compressed_is_told_too(
-    project: Project, told_stores: Stores, telling: LocalStack
+    project: Project, told_stores: Stores, telling: DevStack
 ) -> None:
     endpoint = project.register(events=["run.cancel_requested"])
     witness = project.register(events=["run.canceled"])
@@ -464,7 +462,7 @@ def test_a_batch_that_was_compressed_is_told_too(
     assert len(endpoint.received(21)) == 21
 
 
-def test_only_what_is_told_of_passes_the_filter(project: Project, telling: LocalStack) -> None:
+def test_only_what_is_told_of_passes_the_filter(project: Project, telling: DevStack) -> None:
     """Of the items of a whole run, those with lifecycle events are marked and no others."""
     run_id = project.canceled_run()
     records = records_of(telling, run_id)
@@ -482,7 +480,7 @@ def text_of(record: Mapping[str, Any]) -> str:
 
 
 def test_what_could_not_be_told_comes_again_from_that_record_on(
-    project: Project, telling: LocalStack, told_stores: Stores
+    project: Project, telling: DevStack, told_stores: Stores
 ) -> None:
     witness = project.register(events=["run.canceled"])
     records = records_of(telling, project.canceled_run())
@@ -510,7 +508,7 @@ def test_what_could_not_be_told_comes_again_from_that_record_on(
     assert endpoint.settled()[0]["state"] == "delivered"
 
 
-def test_a_delivery_that_waits_outlives_its_queue(project: Project, telling: LocalStack) -> None:
+def test_a_delivery_that_waits_outlives_its_queue(project: Project, telling: DevStack) -> None:
     endpoint = project.register((503, {"retry-after": "2"}), events=["run.canceled"])
     project.canceled_run()
     endpoint.received(1)
@@ -524,7 +522,7 @@ def test_a_delivery_that_waits_outlives_its_queue(project: Project, telling: Loc
     assert waited >= 1
 
 
-def test_a_message_that_is_none_holds_up_nobody(project: Project, telling: LocalStack) -> None:
+def test_a_message_that_is_none_holds_up_nobody(project: Project, telling: DevStack) -> None:
     endpoint = project.register(events=["run.canceled"])
     url = telling.environment["WEBHOOK_QUEUE_URL"]
     for body in ("garbage", "{}", json.dumps({"project_id": project.id})):

@@ -8,7 +8,7 @@ from runyard_service.agents.models.base import (
     ModelRequest,
     ModelTurn,
     ReasoningDelta,
-    Reply,
+    Response,
     ResponseDelta,
     Thinking,
     ToolCall,
@@ -58,15 +58,15 @@ def events_of(model: Model, request: ModelRequest = QUESTION) -> list[ModelEvent
 
 def parts_of(
     model: Model, request: ModelRequest = QUESTION
-) -> tuple[list[ReasoningDelta | ResponseDelta], Reply]:
+) -> tuple[list[ReasoningDelta | ResponseDelta], Response]:
     """The deltas, and the one reply behind the last of them."""
     *before, last = events_of(model, request)
-    assert isinstance(last, Reply)
-    deltas = [event for event in before if not isinstance(event, Reply)]
+    assert isinstance(last, Response)
+    deltas = [event for event in before if not isinstance(event, Response)]
     assert len(deltas) == len(before)
     return deltas, last
 
 
-def reply_of(model: Model, request: ModelRequest = QUESTION) -> Reply:
+def reply_of(model: Model, request: ModelRequest = QUESTION) -> Response:
     """The whole reply only."""
     return parts_of(model, request)[1]

@@ -24,7 +24,7 @@ _making = threading.Lock()
 
 
 @contextmanager
-def connecting() -> Iterator[boto3.Session]:
+def session_lock() -> Iterator[boto3.Session]:
     """The process's session, for this block alone to make a client of."""
     with _making:
         yield session()

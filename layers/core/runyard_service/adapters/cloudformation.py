@@ -26,7 +26,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 
 
 @contextmanager
-def answered(event: Mapping[str, Any], resource_id: str) -> Iterator[None]:
+def respond_to_cloudformation(event: Mapping[str, Any], resource_id: str) -> Iterator[None]:
     """Do the work inside of this, and CloudFormation is told how it ended.
 
     A failure ends here: the deployment fails for it. Only where the answer cannot be given it

@@ -49,7 +49,7 @@ class Histories:
         for event in self._log.events(run_id, after=history.last):
             history.apply(event)
 
-    def give_back(self, run_id: str, history: History) -> None:
+    def cache(self, run_id: str, history: History) -> None:
         """Remember the history for this process's next turn with the run, if there is to be one."""
         if history.has_ended or history.size_chars > MAX_CHARACTERS:
             return
@@ -67,7 +67,7 @@ class Histories:
         is_due = since >= max(CHECKPOINT_EVERY_EVENTS, len(history.durable_events) // 2)
         if not is_due or not history.can_be_restored or history.size_chars > MAX_CHARACTERS:
             return run
-        if self._checkpoints.keep(run.id, list(history.durable_events)):
+        if self._checkpoints.save(run.id, list(history.durable_events)):
             # A hint, so that nobody looks for checkpoints of short runs.
             self._runs.record_checkpoint(run.id, history.last)
         # Also where it was not kept: the next attempt is due as much later.

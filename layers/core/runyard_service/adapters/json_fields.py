@@ -37,7 +37,7 @@ class JsonFields:
             text = json.dumps(value)
             if len(text) > MAX_INLINE_BYTES:
                 del text  # It is kept in another form, and would lie here meanwhile.
-                fields[f"{name}_key"] = self._payloads.keep(run_id, value)
+                fields[f"{name}_key"] = self._payloads.save(run_id, value)
             elif len(text) >= COMPRESS_FROM_BYTES:
                 fields[f"{name}_z"] = compress(text.encode())
             else:

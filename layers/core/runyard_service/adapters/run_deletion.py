@@ -21,24 +21,31 @@ from datetime import timedelta
 from pydantic import BaseModel, ConfigDict
 
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, transact
+from runyard_service.adapters.dynamodb.attributes import (
+    ConditionFailedError,
+    TransactWriteItem,
+    transact,
+)
 from runyard_service.adapters.dynamodb.files import Files
-from runyard_service.adapters.dynamodb.idempotency import KEPT_SECONDS
-from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
-from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList, that_only_grow
+from runyard_service.adapters.dynamodb.idempotency import RETENTION_SECONDS
+from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
+    IndexPartition,
+    append_only_lists,
+)
 from runyard_service.adapters.dynamodb.runs import JSON_FIELDS
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import attributes_of
 from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.adapters.s3.payloads import Payloads
-from runyard_service.domain.clock import now, parse, stamp
-from runyard_service.domain.errors import RunLiveError
+from runyard_service.domain.clock import now, parse, timestamp
+from runyard_service.domain.errors import RunActiveError
 from runyard_service.domain.runs import ENDED, Run, RunStatus
 
 # A worker's invocation ends after 15 minutes at the latest.
 FENCED_SECONDS = 960
 # As long as an Idempotency-Key could ask for the run again.
-TOMBSTONE_SECONDS = KEPT_SECONDS
+TOMBSTONE_SECONDS = RETENTION_SECONDS
 
 
 class DeletedRun(BaseModel):
@@ -79,38 +86,38 @@ class DeletedRuns:
     payloads: Payloads
     checkpoints: Checkpoints
     files: Files
-    marks: ListMarks
+    markers: PositionMarkers
 
     def find(self, run_id: str) -> DeletedRun | None:
         """A run that is deleted, or being deleted; None of any other, and a day or so later."""
         item = self.records.get(keys.run(run_id))
         return DeletedRun.model_validate(item) if item and "deleted_at" in item else None
 
-    def mark(self, run: Run) -> DeletedRun | None:
+    def hide(self, run: Run) -> DeletedRun | None:
         """From now on there is no such run. Raises RunLiveError where it has not ended.
 
         None where another deletion was so fast that nothing is left.
         """
         if not run.has_ended:
-            raise RunLiveError({"run": "has not ended; cancel it first"})
+            raise RunActiveError({"run": "has not ended; cancel it first"})
         lists = _lists(run)
-        self.marks.begin_change(lists)
+        self.markers.start_change(lists)
         try:
-            transact(self.records.client, self._mark_changes(run))
+            transact(self.records.client, self._hide_changes(run))
         except ConditionFailedError:
             if self.find(run.id) is None:  # Nobody but another deletion changes an ended run.
                 raise
-        self.marks.finish_change(lists)
+        self.markers.finish_change(lists)
         return self.find(run.id)
 
-    def _mark_changes(self, run: Run) -> list[Change]:
-        due = parse(run.ended_at or stamp()) + timedelta(seconds=FENCED_SECONDS)
+    def _hide_changes(self, run: Run) -> list[TransactWriteItem]:
+        due = parse(run.ended_at or timestamp()) + timedelta(seconds=FENCED_SECONDS)
         lists = ("started_key", "ended_key", "status_key", "user_key", "session_key")
         fields = {
             **dict.fromkeys((*lists, *attributes_of(JSON_FIELDS), "created_by")),
-            "deleted_at": stamp(),
+            "deleted_at": timestamp(),
             "sweep_shard": keys.sweep_shard(run.id),
-            "sweep_at": stamp(max(due, now())),
+            "sweep_at": timestamp(max(due, now())),
         }
         ended = {"deleted_at": None, "status": tuple(ENDED)}
         changes = [self.records.update_change(keys.run(run.id), fields, only_if=ended)]
@@ -122,7 +129,7 @@ class DeletedRuns:
 
     def remove(self, deleted: DeletedRun) -> None:
         """Remove what is left of the run; it may be called again, also at the same moment."""
-        self.marks.finish_change(_lists(deleted))
+        self.markers.finish_change(_lists(deleted))
         self.payloads.delete_all(deleted.id)
         self.checkpoints.delete(deleted.id)
         for file_id in deleted.file_ids:
@@ -146,5 +153,5 @@ class DeletedRuns:
         self.records.put(tombstone)
 
 
-def _lists(run: Run | DeletedRun) -> Sequence[IndexList]:
-    return that_only_grow(run.project_id, run.status, run.user_id, run.session_id)
+def _lists(run: Run | DeletedRun) -> Sequence[IndexPartition]:
+    return append_only_lists(run.project_id, run.status, run.user_id, run.session_id)

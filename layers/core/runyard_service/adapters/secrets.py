@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runyard_service.adapters.dynamodb.attributes import translated
+from runyard_service.adapters.dynamodb.attributes import translate_errors
 from runyard_service.domain.errors import ConflictError, RunyardError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class TicketKeys:
 
     def _read(self) -> _Ring:
         read_at = time.monotonic()
-        with translated():
+        with translate_errors():
             # In this order: a rotation in between leaves out the new key, which is found when it is
             # first seen. In the other, it would leave out the one that tickets are signed with.
             current = self._client.get_secret_value(SecretId=self._secret_id)
@@ -156,7 +156,7 @@ def rotate(client: "SecretsManagerClient", secret_id: str, *, at_once: bool = Fa
     Those of the one before it are refused, so that two rotations need OVERLAP_SECONDS between them:
     raises ConflictError before, unless it is to be done `at_once`.
     """
-    with translated():
+    with translate_errors():
         described = client.get_secret_value(SecretId=secret_id)
         age = time.time() - described["CreatedDate"].timestamp()
         if age < OVERLAP_SECONDS and not at_once:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from runyard_service.adapters.dynamodb.attributes import translated
+from runyard_service.adapters.dynamodb.attributes import translate_errors
 from runyard_service.domain.errors import StoreUnavailableError
 from runyard_service.domain.webhooks import Delivery
 
@@ -61,25 +61,25 @@ class DeliveryQueue:
                 {"Id": str(place), "MessageBody": DeliveryMessage.of(delivery).text()}
                 for place, delivery in enumerate(deliveries[start : start + _BATCH_MESSAGES])
             ]
-            with translated():
+            with translate_errors():
                 answer: Mapping[str, Any] = self._client.send_message_batch(
                     QueueUrl=self._url, Entries=entries
                 )
             if answer.get("Failed"):
                 raise StoreUnavailableError("messages of a batch were not taken")
 
-    def postpone(self, receipt_handle: str, seconds: float) -> None:
+    def delay(self, receipt_handle: str, seconds: float) -> None:
         """Let the message that was received come again after so many seconds."""
-        with translated():
+        with translate_errors():
             self._client.change_message_visibility(
                 QueueUrl=self._url,
                 ReceiptHandle=receipt_handle,
                 VisibilityTimeout=min(max(0, round(seconds)), MAX_POSTPONED_SECONDS),
             )
 
-    def bury(self, delivery: Delivery) -> None:
+    def dead_letter(self, delivery: Delivery) -> None:
         """Put a delivery that is given up into the dead-letter queue."""
-        with translated():
+        with translate_errors():
             self._client.send_message(
                 QueueUrl=self._dead_letter_url, MessageBody=DeliveryMessage.of(delivery).text()
             )

@@ -32,7 +32,7 @@ class OrchestratorUnavailableError(RetryableError):
     """Step Functions did not take the call, after the client's own retries."""
 
 
-class Wait(NamedTuple):
+class WaitSpec(NamedTuple):
     """What an execution begins with: for how many seconds at most (`inf`: for ever), about what.
 
     `limit` names the limit that a person is to be asked about, if that is what is needed;
@@ -44,7 +44,7 @@ class Wait(NamedTuple):
     limit_at: int = 0
 
 
-NOTHING_TO_WAIT_FOR = Wait()
+NOTHING_TO_WAIT_FOR = WaitSpec()
 
 
 class Orchestrator:
@@ -69,7 +69,7 @@ class Orchestrator:
         """Made at its first use: to look at a run takes no state machine."""
         return self._connect()
 
-    def start(self, execution: Execution, wait: Wait = NOTHING_TO_WAIT_FOR) -> None:
+    def start(self, execution: Execution, wait: WaitSpec = NOTHING_TO_WAIT_FOR) -> None:
         """Start it; starting it twice starts it once. A run's first execution waits for nobody."""
         given: dict[str, str | int] = {"run_id": execution.run_id}
         if execution.number:

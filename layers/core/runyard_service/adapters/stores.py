@@ -12,7 +12,7 @@ from runyard_service.adapters.dynamodb.input_requests import InputRequests
 from runyard_service.adapters.dynamodb.messages import Messages
 from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
-from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
+from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.spending_ledger import Spending
@@ -68,7 +68,7 @@ class Stores:
         events = Table(dynamodb, events_table)
         runs = Runs(records, payloads)
         log = EventLog(events, payloads)
-        marks = ListMarks(records)
+        marks = PositionMarkers(records)
         checkpoints, files = Checkpoints(bucket), Files(records, bucket)
         return cls(
             log=log,

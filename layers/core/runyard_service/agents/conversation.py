@@ -6,12 +6,12 @@ from typing import Any
 
 from runyard_service.agents.definitions.conditions import fill
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
-from runyard_service.agents.definitions.schemas import faults_of
+from runyard_service.agents.definitions.schemas import validate
 from runyard_service.agents.models.base import (
     Attachment,
     ModelRequest,
     ModelTurn,
-    Reply,
+    Response,
     Thinking,
     ToolCall,
     ToolOutcome,
@@ -41,7 +41,7 @@ class Turns:
         self._turns: list[Turn] = []
         self._exchanges = 0
 
-    def of(self, history: History) -> Sequence[Turn]:
+    def messages_for(self, history: History) -> Sequence[Turn]:
         """Those of a history that only grows, and in which no call is unfinished."""
         for step in history.steps[self._exchanges :]:
             self._turns.append(_model_turn(step))
@@ -76,11 +76,11 @@ def request_for(
         turns.append(UserTurn(_first_message(definition, run.input), attachments))
     elif not messages or messages[-1].role != "user":
         turns.append(_NOTHING_NEW)
-    turns.extend((known or Turns()).of(history))
+    turns.extend((known or Turns()).messages_for(history))
     return ModelRequest(
         instructions=definition.instructions,
         turns=turns,
-        earlier=earlier,
+        thread_messages=earlier,
         tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
         output_tool=_output_tool(definition),
         max_output_tokens=definition.max_output_tokens,
@@ -138,7 +138,7 @@ def _outcome(call: ToolCallState) -> ToolOutcome:
     )
 
 
-def message_event(reply: Reply, iteration: int, truncated_by: str = "") -> NewEvent:
+def message_event(reply: Response, iteration: int, truncated_by: str = "") -> NewEvent:
     """Return the model's message as the event that later requests are rebuilt from.
 
     Of a truncated response only the text is stored: its calls may be incomplete, and its reasoning
@@ -175,14 +175,14 @@ def message_event(reply: Reply, iteration: int, truncated_by: str = "") -> NewEv
     return NewEvent(type="agent.message.completed", data=data)
 
 
-def plain_answer(reply: MessageCompleted) -> Mapping[str, Any] | None:
+def text_output(reply: MessageCompleted) -> Mapping[str, Any] | None:
     """The output that a reply, by its event's data, is by itself where no schema asks for more."""
     if reply.get("tool_calls") or reply.get("truncated"):
         return None
     return {"content": reply["content"]}
 
 
-def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any] | None:
+def output_of(definition: AgentDefinition, history: History) -> Mapping[str, Any] | None:
     """The run's output, where the newest reply gives it; None where the run must go on.
 
     Raises OutputInvalidError where the model has missed `output_schema` too often,
@@ -196,25 +196,25 @@ def answer_of(definition: AgentDefinition, history: History) -> Mapping[str, Any
         return None
     schema = definition.output_schema
     if schema is None:
-        return plain_answer(step.message)
+        return text_output(step.message)
     for candidate in _candidates(step):
-        if isinstance(candidate, Mapping) and not faults_of(schema, candidate):
+        if isinstance(candidate, Mapping) and not validate(schema, candidate):
             return candidate
-    if _missed_answers(history) >= definition.limits.output_attempts:
+    if _invalid_outputs(history) >= definition.limits.output_attempts:
         raise OutputInvalidError("the model's answer does not fit the output schema")
     return None
 
 
 def _candidates(step: StepRecord) -> list[Any]:
     if not step.calls:
-        return [_json_in(step.message["content"])]
+        return [_parse_json(step.message["content"])]
     # An answer beside other calls was given before their results were known: it does not count.
     if len(step.calls) == 1 and step.calls[0].name == OUTPUT_TOOL:
         return [step.calls[0].input]
     return []
 
 
-def _missed_answers(history: History) -> int:
+def _invalid_outputs(history: History) -> int:
     return sum(
         not step.calls or any(call.name == OUTPUT_TOOL for call in step.calls)
         for step in history.steps
@@ -222,7 +222,7 @@ def _missed_answers(history: History) -> int:
     )
 
 
-def _json_in(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     """The JSON that a text is, with or without a code fence around it."""
     inner = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:

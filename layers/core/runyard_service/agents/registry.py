@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runyard_service.agents.definitions.models import ReasoningMode, Route, Snapshot
-from runyard_service.agents.definitions.source import AgentFiles
+from runyard_service.agents.definitions.source import AgentSource
 from runyard_service.domain.errors import (
     DefinitionError,
     InvalidRequestError,
@@ -57,7 +57,7 @@ def chosen(
     if route_id and route_id not in agents.routes:
         faults["route_id"] = f"there is no route {route_id!r}"
     elif model:
-        fitting = [name for name, route in agents.routes.items() if route.leads_to(model)]
+        fitting = [name for name, route in agents.routes.items() if route.serves(model)]
         if not fitting:
             faults["model"] = f"there is no route to {model!r}"
         elif route_id and route_id not in fitting:
@@ -72,14 +72,14 @@ def chosen(
     return snapshot.model_copy(update={"route": route})
 
 
-class Catalog:
+class Registry:
     """Every version of every agent in `files`.
 
     Each method raises DefinitionError or StoreUnavailableError where the files could not yet be
     read at all.
     """
 
-    def __init__(self, files: AgentFiles) -> None:
+    def __init__(self, files: AgentSource) -> None:
         self._files = files
         self._read_at: Hashable = None
         self._agents: AgentSet | None = None
@@ -104,7 +104,7 @@ class Catalog:
         """Every route by its name, in the order of `routes.yaml`."""
         return self._now().routes
 
-    def chosen(
+    def resolve(
         self,
         persona: str,
         *,
@@ -121,7 +121,7 @@ class Catalog:
 
     def _now(self) -> "AgentSet":
         try:
-            stamp = self._files.stamp()
+            stamp = self._files.fingerprint()
             self._trouble = ""
             if self._agents is None or stamp != self._read_at:
                 self._read_at = stamp
@@ -135,8 +135,8 @@ class Catalog:
         return self._agents
 
 
-def _read(files: AgentFiles) -> "AgentSet":
+def _read(files: AgentSource) -> "AgentSet":
     # Imported here because it loads YAML, and most requests need no definitions.
     from runyard_service.agents.definitions.loader import read_agents
 
-    return read_agents(files.texts())
+    return read_agents(files.read())

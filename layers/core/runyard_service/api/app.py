@@ -24,8 +24,8 @@ from runyard_service.api.openapi import document_with
 from runyard_service.api.rate_limits import RateLimits
 from runyard_service.api.request_ids import RequestIds
 from runyard_service.api.services import Services
-from runyard_service.api.stream_endpoint import StreamDoor
-from runyard_service.api.threads.root_paths import BASE_PATH, ThreadsAtRoot
+from runyard_service.api.stream_endpoint import StreamEndpointGuard
+from runyard_service.api.threads.root_paths import BASE_PATH, RootPathRewriter
 from runyard_service.domain.errors import DefinitionError, RequestError, RetryableError
 
 _log = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.state.services_factory = services_factory
     app.state.rate_limits = RateLimits()
     # Within the next, so that it sees a request under the path of the API that it belongs to.
-    app.add_middleware(_of_its_door, services_factory=services_factory)
-    app.add_middleware(ThreadsAtRoot)
+    app.add_middleware(_endpoint_guard, services_factory=services_factory)
+    app.add_middleware(RootPathRewriter)
     app.add_middleware(RequestIds, failed=_unexpected)
     # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
     app.add_middleware(_with_cors, services_factory=services_factory)
@@ -60,14 +60,14 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.include_router(threads_api.router, prefix=f"{BASE_PATH}/v1")
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RetryableError, _unavailable)
-    app.add_exception_handler(DefinitionError, _no_agent)
+    app.add_exception_handler(DefinitionError, _agent_unavailable)
     app.add_exception_handler(HTTPException, _http_exception)
     return app
 
 
-def _of_its_door(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
+def _endpoint_guard(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
     """The app, or as much of it as the streaming door takes. Called at the first request."""
-    return StreamDoor(app) if services_factory().settings.endpoint == "stream" else app
+    return StreamEndpointGuard(app) if services_factory().settings.endpoint == "stream" else app
 
 
 def _with_cors(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
@@ -121,7 +121,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     )
 
 
-async def _no_agent(request: Request, error: Exception) -> Response:
+async def _agent_unavailable(request: Request, error: Exception) -> Response:
     # What is wrong with the agent's files is for those who run the service, not for its callers.
     _log.error("agent not available: %s", error)
     details = {"agent": "is not available; the service's log says why"}

@@ -29,7 +29,7 @@ PROJECT_HEADER = "X-Project-Id"
 PROJECT_REQUIRED = {PROJECT_HEADER: "is required with an organization's key"}
 
 
-async def authorized(
+async def authenticate(
     request: Request, services: Services, scope: Scope, *, needs_project: bool = True
 ) -> AccessKey:
     """The caller's key, with the project that the request is about.
@@ -42,15 +42,15 @@ async def authorized(
     if scheme.lower() != "bearer" or not secret.strip():
         raise MissingTokenError
     access_keys = services.stores.access_keys
-    key = access_keys.known(secret.strip())
+    key = access_keys.cached(secret.strip())
     key = key or await run_in_threadpool(access_keys.find, secret.strip())
     if key is None or not key.is_valid():
         _measure_rejected(request, key)
         raise UnauthorizedError
     limits: RateLimits = request.app.state.rate_limits
-    limits.take(key.id, services.settings.key_requests_per_second)
-    if access_keys.is_use_due(key):
-        await run_in_threadpool(access_keys.note_use, key)
+    limits.acquire(key.id, services.settings.key_requests_per_second)
+    if access_keys.should_record_use(key):
+        await run_in_threadpool(access_keys.record_use, key)
     if scope not in key.scopes:
         raise ForbiddenError
     return await _in_project(request, services, key, needs_project)
@@ -73,7 +73,7 @@ async def _in_project(
     request: Request, services: Services, key: AccessKey, needs_project: bool
 ) -> AccessKey:
     named = request.headers.get(PROJECT_HEADER, "").strip()
-    if not key.is_organizations:
+    if not key.is_org_key:
         if named not in ("", key.project_id):
             raise InvalidRequestError({PROJECT_HEADER: "is not the project of this key"})
         return key
@@ -87,18 +87,18 @@ async def _in_project(
     return key.model_copy(update={"project_id": named})
 
 
-async def run_of(services: Services, key: AccessKey, run_id: str) -> Run:
+async def load_run(services: Services, key: AccessKey, run_id: str) -> Run:
     """The run's record, if the key may see it; a stranger does not learn that it exists.
 
     Who shows its status reads it anew: of a run at work the record may be behind its log.
     """
     run = await _found(services, run_id)
-    if not key.sees(run.org_id, run.project_id):
+    if not key.can_access(run.org_id, run.project_id):
         raise NotFoundError
     return run
 
 
-async def run_to_delete(services: Services, key: AccessKey, run_id: str) -> str:
+async def load_deletable_run(services: Services, key: AccessKey, run_id: str) -> str:
     """The id of a run that the key may see; also of one whose deletion was interrupted."""
     stores = services.stores
 
@@ -106,7 +106,7 @@ async def run_to_delete(services: Services, key: AccessKey, run_id: str) -> str:
         return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
 
     run = await run_in_threadpool(found) if is_id(run_id) else None
-    if run is None or not key.sees(run.org_id, run.project_id):
+    if run is None or not key.can_access(run.org_id, run.project_id):
         raise NotFoundError
     return run.id
 
@@ -132,9 +132,9 @@ async def _by_key_or_ticket(
 ) -> Run:
     ticket = ticket_of(request)
     if ticket is None:
-        key = await authorized(request, services, "runs:read", needs_project=needs_project)
-        return await run_of(services, key, run_id)
-    if not await run_in_threadpool(tickets.is_good, services.ticket_keys, ticket, run_id, scope):
+        key = await authenticate(request, services, "runs:read", needs_project=needs_project)
+        return await load_run(services, key, run_id)
+    if not await run_in_threadpool(tickets.is_valid, services.ticket_keys, ticket, run_id, scope):
         raise UnauthorizedError
     return await _found(services, run_id)
 
@@ -148,5 +148,5 @@ async def _found(services: Services, run_id: str) -> Run:
     run = await run_in_threadpool(services.stores.runs.get, run_id) if is_id(run_id) else None
     if run is None:
         raise NotFoundError
-    log_context.add(run_id=run.id)
+    log_context.bind(run_id=run.id)
     return run

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.auth import authorized
+from runyard_service.api.auth import authenticate
 from runyard_service.api.services import Services
 
 
@@ -15,15 +15,15 @@ def _services(request: Request) -> Services:
     return services
 
 
-async def _reader(request: Request, services: "Uses") -> AccessKey:
-    return await authorized(request, services, "runs:read")
+async def _reader(request: Request, services: "ServicesDep") -> AccessKey:
+    return await authenticate(request, services, "runs:read")
 
 
-async def _writer(request: Request, services: "Uses") -> AccessKey:
-    return await authorized(request, services, "runs:write")
+async def _writer(request: Request, services: "ServicesDep") -> AccessKey:
+    return await authenticate(request, services, "runs:write")
 
 
-def in_path(name: str) -> Callable[[Request], Awaitable[str]]:
+def path_param(name: str) -> Callable[[Request], Awaitable[str]]:
     """A dependency that gives a part of the path.
 
     A parameter that FastAPI itself takes from there costs a pydantic adapter for each route, and
@@ -37,7 +37,7 @@ def in_path(name: str) -> Callable[[Request], Awaitable[str]]:
     return read
 
 
-Uses = Annotated[Services, Depends(_services)]
-Reader = Annotated[AccessKey, Depends(_reader)]
-Writer = Annotated[AccessKey, Depends(_writer)]
-RunId = Annotated[str, Depends(in_path("run_id"))]
+ServicesDep = Annotated[Services, Depends(_services)]
+ReadKey = Annotated[AccessKey, Depends(_reader)]
+WriteKey = Annotated[AccessKey, Depends(_writer)]
+RunId = Annotated[str, Depends(path_param("run_id"))]

@@ -66,7 +66,7 @@ _WORDS = {
 }
 
 
-async def parsed_body(
+async def parse_body(
     request: Request,
     model: type[_Model],
     max_bytes: int = MAX_BODY_BYTES,
@@ -82,14 +82,14 @@ async def parsed_body(
         raise UnsupportedMediaTypeError({"content-type": "must be application/json"})
     body = await _read(request, min(max_bytes, MAX_BODY_BYTES))
     if optional and not body.strip():
-        return validated({}, model)
-    value = parsed_json(body, "body")
+        return validate({}, model)
+    value = parse_json(body, "body")
     if not isinstance(value, dict):
         raise InvalidRequestError({"body": "must be a JSON object"})
-    return validated(value, model)
+    return validate(value, model)
 
 
-def validated(value: Any, model: type[_Model]) -> _Model:
+def validate(value: Any, model: type[_Model]) -> _Model:
     """The value as `model`, else InvalidRequestError naming each field at fault."""
     try:
         return model.model_validate(value)
@@ -122,40 +122,40 @@ async def drain(chunks: AsyncIterator[bytes]) -> None:
             return
 
 
-def parsed_json(text: bytes | bytearray | str, name: str) -> Any:
+def parse_json(text: bytes | bytearray | str, name: str) -> Any:
     """The value that a JSON text is; InvalidRequestError, under this name, where it is unsound."""
     try:
         # Not by json.loads: as a text, bytes take four times as much where one emoji is in them.
         value = pydantic_core.from_json(text, allow_inf_nan=False)
     except ValueError:
-        value = _taken_further(text, name)
-    refuse_unsound(value, name)
+        value = _parse_leniently(text, name)
+    reject_invalid_text(value, name)
     return value
 
 
-def _taken_further(text: bytes | bytearray | str, name: str) -> Any:
+def _parse_leniently(text: bytes | bytearray | str, name: str) -> Any:
     """What Python reads and pydantic does not: other UTFs, and what there are better words for."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError({name: "is not valid JSON"}) from error
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def refuse_unsound(value: Any, place: str, depth: int = 1) -> None:
+def reject_invalid_text(value: Any, place: str, depth: int = 1) -> None:
     """Refuse what no store, no model and no reader behind us could take."""
     if depth > MAX_DEPTH:
         raise InvalidRequestError({place: f"must be nested at most {MAX_DEPTH} deep"})
     if isinstance(value, dict):
         for name, inner in value.items():
-            refuse_unsound(name, place, depth)
-            refuse_unsound(inner, place, depth + 1)
+            reject_invalid_text(name, place, depth)
+            reject_invalid_text(inner, place, depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            refuse_unsound(inner, place, depth + 1)
+            reject_invalid_text(inner, place, depth + 1)
     elif isinstance(value, float):
         if not isfinite(value):
             raise InvalidRequestError({place: "has a number that is too large"})
@@ -166,7 +166,7 @@ def refuse_unsound(value: Any, place: str, depth: int = 1) -> None:
             raise InvalidRequestError({place: "has half of a surrogate pair"}) from error
 
 
-def faults_of_names(
+def unknown_names(
     query: QueryParams, known: Collection[str], repeatable: Collection[str] = ()
 ) -> dict[str, str]:
     """What is wrong with a query by the names of its parameters alone."""

@@ -16,10 +16,10 @@ from starlette.responses import Response
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.idempotency import (
     HEADER,
-    Answer,
     Claim,
     Idempotency,
-    fingerprint_of,
+    StoredResponse,
+    compute_fingerprint,
 )
 from runyard_service.api.services import Services
 from runyard_service.domain.errors import InvalidRequestError
@@ -27,7 +27,7 @@ from runyard_service.domain.errors import InvalidRequestError
 REPLAYED_HEADER = "Idempotency-Replayed"
 MAX_LENGTH = 255
 # Of the first answer's headers, those that say something about the run.
-_KEPT_HEADERS = ("Location", "X-Run-Id")
+_STORED_HEADERS = ("Location", "X-Run-Id")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ async def claim_idempotency(
     name = _name(request)
     if name is None:
         return RequestClaim(idempotency)
-    asked = fingerprint_of(request.method, request.url.path, key.agent, content)
+    asked = compute_fingerprint(request.method, request.url.path, key.agent, content)
     record = await run_in_threadpool(idempotency.claim, key.project_id, name, asked)
     return RequestClaim(idempotency, record)
 
@@ -82,7 +82,7 @@ async def store_response(claim: RequestClaim, response: Response) -> Response:
     if claim.record is None:
         return response
     if (answer := _answer_of(response)) is not None:
-        counts = await run_in_threadpool(claim.idempotency.keep_answer, claim.record, answer)
+        counts = await run_in_threadpool(claim.idempotency.store_response, claim.record, answer)
         if counts != answer:
             response = _response(counts)
     return _with_replay_header(response, claim.record)
@@ -101,15 +101,15 @@ def _is_printable(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _answer_of(response: Response) -> Answer | None:
+def _answer_of(response: Response) -> StoredResponse | None:
     """What is kept of a response; None of a stream, and of the way to one, which is a ticket."""
     if response.media_type != "application/json":
         return None
-    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-    return Answer(response.status_code, headers, bytes(response.body).decode())
+    headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
+    return StoredResponse(response.status_code, headers, bytes(response.body).decode())
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: StoredResponse) -> Response:
     return Response(
         answer.text, answer.status, headers=dict(answer.headers), media_type="application/json"
     )

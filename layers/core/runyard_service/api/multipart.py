@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
-from runyard_service.api.http import MAX_BODY_BYTES, drain, refuse_unsound
+from runyard_service.api.http import MAX_BODY_BYTES, drain, reject_invalid_text
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
 # Nothing here takes more than a handful of text parts. Of files there may be more than a run takes,
@@ -20,7 +20,7 @@ from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeEr
 _MAX_TEXTS = 16
 _MAX_FILES = 1000
 _UNSOUND = {"body": "is not valid multipart/form-data"}
-WAY_OUT = (
+UPLOAD_HINT = (
     "larger files are uploaded straight to S3: POST /v1/files with a JSON body "
     '{"name", "size", "mime_type"} answers with an upload of up to '
     f"{MAX_FILE_BYTES} bytes, and its id goes into file_ids of a JSON body to POST /v1/runs"
@@ -106,7 +106,7 @@ async def _bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerat
 
 async def _too_large(chunks: AsyncIterator[bytes], max_bytes: int) -> PayloadTooLargeError:
     await drain(chunks)
-    return PayloadTooLargeError({"body": f"must be at most {max_bytes} bytes; {WAY_OUT}"})
+    return PayloadTooLargeError({"body": f"must be at most {max_bytes} bytes; {UPLOAD_HINT}"})
 
 
 async def _sorted(data: FormData, file_parts: frozenset[str]) -> Form:
@@ -117,11 +117,11 @@ async def _sorted(data: FormData, file_parts: frozenset[str]) -> Form:
             if part.filename or part.size:  # A form's empty file field is a part without either.
                 files.append((name, part))
             continue
-        refuse_unsound(name, "body")
+        reject_invalid_text(name, "body")
         if name in texts:
             raise InvalidRequestError({name: "must be given once"})
         texts[name] = await _text(name, part)
-    refuse_unsound(texts, "body")
+    reject_invalid_text(texts, "body")
     return Form(texts, files)
 
 

@@ -34,7 +34,7 @@ class RateLimits:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._lock = Lock()
 
-    def take(self, key_id: str, per_second: float, now: float | None = None) -> None:
+    def acquire(self, key_id: str, per_second: float, now: float | None = None) -> None:
         """Count one request of the key; `per_second` 0 counts none.
 
         Raises TooManyRequestsError, with the seconds until there is room, where the bucket is

@@ -39,7 +39,7 @@ class RequestIds:
             return await self._app(scope, receive, send)
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
-        log_context.add(request_id=request_id)
+        log_context.bind(request_id=request_id)
         has_begun = False
 
         async def send_marked(message: Message) -> None:

@@ -8,9 +8,9 @@ from runyard_service.adapters.secrets import TicketKeys
 from runyard_service.adapters.sqs import DeliveryQueue
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.registry import Catalog
+from runyard_service.agents.registry import Registry
 from runyard_service.application.streams.follow_events import FollowedRuns
-from runyard_service.application.streams.tail import TailPace
+from runyard_service.application.streams.tail import PollBackoff
 from runyard_service.settings import Settings
 
 
@@ -21,7 +21,7 @@ class Services:
     settings: Settings
     stores: Stores
     orchestrator: Orchestrator
-    catalog: Catalog
+    catalog: Registry
     ticket_keys: TicketKeys
     """The keys that sign stream tickets."""
     connect_delivery_queue: Callable[[], DeliveryQueue]
@@ -35,5 +35,5 @@ class Services:
     @cached_property
     def followed_runs(self) -> FollowedRuns:
         """The runs that this process's readers follow."""
-        pace = TailPace(self.settings.poll_min_ms / 1000, self.settings.poll_max_ms / 1000)
+        pace = PollBackoff(self.settings.poll_min_ms / 1000, self.settings.poll_max_ms / 1000)
         return FollowedRuns(self.stores.log, pace)

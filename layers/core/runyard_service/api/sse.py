@@ -13,7 +13,7 @@ from starlette.types import Send
 
 from runyard_service.adapters.dynamodb.event_log import Batch
 from runyard_service.application.streams.follow_events import FollowedRuns
-from runyard_service.domain.events import line_type
+from runyard_service.domain.events import event_type_of
 from runyard_service.observability import metrics
 from runyard_service.settings import Settings
 
@@ -32,13 +32,13 @@ HEADERS = {
 def runs_api_frames(batch: Batch) -> bytes:
     """A batch as the Runs API frames it; the lines are stored as they go on the wire."""
     return b"".join(
-        b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, line_type(line).encode(), line)
+        b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, event_type_of(line).encode(), line)
         for sequence, line in enumerate(batch.lines, start=batch.first)
     )
 
 
 @dataclass(frozen=True)
-class StreamShape:
+class SseFormat:
     """How an API shows a log: its frames, and the comment that it sends in times of silence.
 
     Where it does not `follow`, the stream closes behind what is there.
@@ -54,18 +54,18 @@ def event_stream(
     settings: Settings,
     run_id: str,
     after: int,
-    shape: StreamShape,
+    shape: SseFormat,
     headers: Mapping[str, str],
 ) -> StreamingResponse:
     """The run's events behind `after`, live, until the end or the connection's age."""
-    return _AgeingResponse(
+    return TimeLimitedResponse(
         _body(runs, settings, run_id, after, shape),
         settings.stream_max_seconds,
         headers={**HEADERS, **headers},
     )
 
 
-class _AgeingResponse(StreamingResponse):
+class TimeLimitedResponse(StreamingResponse):
     """Ends also where its client takes nothing: the body, which waits for the socket, cannot."""
 
     def __init__(self, body: AsyncIterator[bytes], age: float, headers: Mapping[str, str]) -> None:
@@ -85,7 +85,7 @@ class _AgeingResponse(StreamingResponse):
 
 
 async def _body(
-    runs: FollowedRuns, settings: Settings, run_id: str, after: int, shape: StreamShape
+    runs: FollowedRuns, settings: Settings, run_id: str, after: int, shape: SseFormat
 ) -> AsyncIterator[bytes]:
     # Single lines and no blocks: some clients take a block without data for an event.
     with _measured(run_id) as stream:

@@ -26,14 +26,14 @@ _POSTS = re.compile(
 _ELSEWHERE = {"door": "takes streams, creates and reads; send this to the API (output `ApiUrl`)"}
 
 
-def is_taken(method: str, path: str) -> bool:
+def is_served(method: str, path: str) -> bool:
     """Whether the streaming door takes requests of this method and path."""
     if method in _READING or not _OF_AN_API.fullmatch(path):
         return True
     return method == "POST" and _POSTS.fullmatch(path) is not None
 
 
-class StreamDoor:
+class StreamEndpointGuard:
     """ASGI middleware that answers 421 to what the API takes and this door does not."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,7 +41,7 @@ class StreamDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or is_taken(scope["method"], scope["path"]):
+        if scope["type"] != "http" or is_served(scope["method"], scope["path"]):
             return await self._app(scope, receive, send)
         answer = status_response(scope, HTTPStatus.MISDIRECTED_REQUEST, _ELSEWHERE)
         return await answer(scope, receive, send)

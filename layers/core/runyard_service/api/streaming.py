@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.api import tickets
 from runyard_service.api.auth import ticket_of
 from runyard_service.api.services import Services
-from runyard_service.api.sse import StreamShape, event_stream
+from runyard_service.api.sse import SseFormat, event_stream
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.runs import Run
@@ -31,8 +31,8 @@ class StreamRoute:
     cursor: str
 
 
-async def resumed_stream(
-    request: Request, services: Services, run: Run, route: StreamRoute, shape: StreamShape
+async def resume_stream(
+    request: Request, services: Services, run: Run, route: StreamRoute, shape: SseFormat
 ) -> Response:
     """The run's events behind the request's cursor; 204 where nothing is left of an ended run.
 
@@ -46,14 +46,14 @@ async def resumed_stream(
         if has_ended and after == last:
             return Response(status_code=HTTPStatus.NO_CONTENT)
     ticket = ticket_of(request)
-    return await stream_answer(services, run.id, route, shape, after=after, ticket=ticket)
+    return await stream_response(services, run.id, route, shape, after=after, ticket=ticket)
 
 
-async def stream_answer(
+async def stream_response(
     services: Services,
     run_id: str,
     route: StreamRoute,
-    shape: StreamShape,
+    shape: SseFormat,
     *,
     after: int = 0,
     headers: Mapping[str, str] | None = None,
@@ -67,10 +67,12 @@ async def stream_answer(
     if not shape.follow:
         query["follow"] = "false"
     path = route.path.format(run_id=run_id)
-    return await sent_on(services, run_id, path, "stream", ticket, query=query, headers=headers)
+    return await redirect_to_stream(
+        services, run_id, path, "stream", ticket, query=query, headers=headers
+    )
 
 
-async def sent_on(
+async def redirect_to_stream(
     services: Services,
     run_id: str,
     path: str,
@@ -126,7 +128,7 @@ def _sequence(name: str, text: str) -> int:
     return int(text)
 
 
-async def canceled(
+async def cancel_from_request(
     services: Services, run: Run, requested_by: str, remarks: Mapping[str, Any] | None = None
 ) -> None:
     """End the run as canceled; one that has ended stays as it is."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from runyard_service.adapters.secrets import TICKET_SECONDS, TicketKey, TicketKeys
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 
 Scope = Literal["stream", "export"]
 
@@ -28,10 +28,10 @@ def issue(keys: TicketKeys, run_id: str, scope: Scope = "stream") -> str:
 
 def expires_at(ticket: str) -> str:
     """When a ticket that was issued here expires, as a timestamp."""
-    return stamp(datetime.fromtimestamp(int(ticket.split(".")[2]), UTC))
+    return timestamp(datetime.fromtimestamp(int(ticket.split(".")[2]), UTC))
 
 
-def is_good(keys: TicketKeys, ticket: str, run_id: str, scope: Scope = "stream") -> bool:
+def is_valid(keys: TicketKeys, ticket: str, run_id: str, scope: Scope = "stream") -> bool:
     """Whether the ticket was issued here, for this run and scope, and has not expired.
 
     Raises as `TicketKeys.find` does.

@@ -8,7 +8,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def stamp(moment: datetime | None = None) -> str:
+def timestamp(moment: datetime | None = None) -> str:
     """A moment (default: this one) as text that sorts by time: `2026-06-10T09:15:21.042Z`."""
     moment = (moment or now()).astimezone(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
@@ -19,6 +19,6 @@ def parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def stamp_in(seconds: float) -> str:
+def timestamp_in(seconds: float) -> str:
     """The moment that many seconds from now, as text."""
-    return stamp(now() + timedelta(seconds=seconds))
+    return timestamp(now() + timedelta(seconds=seconds))

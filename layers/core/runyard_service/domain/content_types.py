@@ -58,15 +58,15 @@ _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
-def clean_type(declared: str | None) -> str | None:
+def parse_mime_type(declared: str | None) -> str | None:
     """A declared type in small letters without its parameters; None where it is none."""
     mime_type = (declared or "").partition(";")[0].strip().lower()
     return mime_type if _MIME_TYPE.fullmatch(mime_type) else None
 
 
-def type_of(head: bytes, name: str, declared: str | None) -> str:
+def detect_type(head: bytes, name: str, declared: str | None) -> str:
     """The type of a file that begins with `head` (its first HEAD_BYTES, or all of it)."""
-    claims = [claim for claim in (clean_type(declared), _by_name(name)) if claim]
+    claims = [claim for claim in (parse_mime_type(declared), _by_name(name)) if claim]
     for pattern, mime_type in _MAGIC:
         if pattern.match(head):
             if mime_type != ZIP:

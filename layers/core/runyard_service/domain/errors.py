@@ -70,17 +70,17 @@ class ModelUnavailableError(RetryableError):
         self.was_tried = was_tried
 
 
-class StoreRefusedError(RunyardError):
+class StoreRejectedError(RunyardError):
     """DynamoDB or S3 refused the call for what it is: a mistake of ours or of the deployment."""
 
 
-class FinalError(RunyardError):
+class TerminalError(RunyardError):
     """The run cannot go on; `code` becomes the code of its `run.failed` event."""
 
     code = "internal_error"
 
 
-class ModelRefusedError(FinalError):
+class ModelRejectedError(TerminalError):
     """The model's provider refused the request for what it is: credentials, model id, content."""
 
     code = "model_refused"
@@ -90,7 +90,7 @@ class ModelRefusedError(FinalError):
         self.kind = kind
 
 
-class LimitExceededError(FinalError):
+class LimitExceededError(TerminalError):
     """A limit was met; `limit` names the one that a person may raise, if it is such a one."""
 
     code = "limit_exceeded"
@@ -100,31 +100,31 @@ class LimitExceededError(FinalError):
         self.limit = limit
 
 
-class OutputInvalidError(FinalError):
+class OutputInvalidError(TerminalError):
     """The model's answer did not fit the agent's `output_schema`, also when it was told."""
 
     code = "output_invalid"
 
 
-class ReplyTruncatedError(FinalError):
+class ReplyTruncatedError(TerminalError):
     """The model's replies were cut off, also when it was asked for shorter ones."""
 
     code = "reply_truncated"
 
 
-class ToolInDoubtError(FinalError):
+class ToolInDoubtError(TerminalError):
     """A call may or may not have been made, and a person decided that the run must not go on."""
 
     code = "tool_call_in_doubt"
 
 
-class InputExpiredError(FinalError):
+class InputExpiredError(TerminalError):
     """Nobody answered in time, and the agent's definition says that the run fails then."""
 
     code = "input_expired"
 
 
-class DefinitionError(FinalError):
+class DefinitionError(TerminalError):
     """An agent's definition, route or script is missing or cannot be used as it is written."""
 
     code = "definition_invalid"
@@ -177,7 +177,7 @@ class ConflictError(RequestError):
     """The request contradicts what is already recorded."""
 
 
-class RunLiveError(ConflictError):
+class RunActiveError(ConflictError):
     """The run has not ended, and only what has ended can be deleted."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import pydantic_core
 
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_ids
 
 SCHEMA_VERSION = 1
@@ -75,28 +75,28 @@ class NewEvent(NamedTuple):
     data: Mapping[str, Any]
 
 
-def placed(drafts: Iterable[NewEvent], after: int) -> list[Event]:
+def assign_sequences(drafts: Iterable[NewEvent], after: int) -> list[Event]:
     """Give each draft the next sequence after `after`, an id and the present time."""
-    timestamp, drafts = stamp(), list(drafts)
+    now, drafts = timestamp(), list(drafts)
     return [
-        Event(id_, draft.type, sequence, timestamp, draft.data)
+        Event(id_, draft.type, sequence, now, draft.data)
         for sequence, (id_, draft) in enumerate(
             zip(new_ids(len(drafts)), drafts, strict=True), start=after + 1
         )
     ]
 
 
-def to_line(event: Event, data: Mapping[str, Any] | None = None) -> bytes:
+def encode_event(event: Event, data: Mapping[str, Any] | None = None) -> bytes:
     """The event as one line of JSON in UTF-8, as it goes on the wire; `data` replaces its own.
 
     Bytes and no text: one emoji would make Python take four bytes for every character.
 
     `id` and `type` come first, in this order: `line_type` relies on it.
     """
-    return line_with(event, to_json(event.data if data is None else data))
+    return encode_with_data(event, to_json(event.data if data is None else data))
 
 
-def line_with(event: Event, data: bytes) -> bytes:
+def encode_with_data(event: Event, data: bytes) -> bytes:
     """The same with data that is JSON already."""
     head = (
         f'{{"id":"{event.id}","type":"{event.type}","sequence":{event.sequence},'
@@ -123,12 +123,12 @@ def _well_formed(text: str) -> str:
 _TYPE_START = 53
 
 
-def line_type(line: bytes) -> str:
+def event_type_of(line: bytes) -> str:
     """The event's type, cut out of its line without parsing it."""
     return line[_TYPE_START : line.index(b'"', _TYPE_START)].decode()
 
 
-def from_line(line: bytes) -> Event:
+def decode_event(line: bytes) -> Event:
     """The event of a line. Fields that this release does not know are left out."""
     fields = pydantic_core.from_json(line)
     return Event(*(fields[name] for name in Event._fields))

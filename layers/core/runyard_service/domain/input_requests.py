@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from runyard_service.domain.clock import now, parse, stamp
+from runyard_service.domain.clock import now, parse, timestamp
 
 RequestType = Literal["human_feedback", "approval_request"]
 RequestState = Literal["open", "answered", "expired", "void"]
@@ -48,7 +48,7 @@ class InputRequest(BaseModel):
         """
         if self.state != "open" or self.expires_at is None or self.on_expiry == "keep_waiting":
             return False
-        return self.expires_at <= stamp()
+        return self.expires_at <= timestamp()
 
 
 def seconds_left(requests: Iterable[InputRequest]) -> float:

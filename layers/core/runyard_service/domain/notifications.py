@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
@@ -19,7 +19,7 @@ PING_TYPE = "webhook.ping"
 _REQUEST_TYPES = {"agent.human_feedback": "human_feedback", "approval_request": "approval_request"}
 
 
-class Notice(BaseModel):
+class Notification(BaseModel):
     """One fact as it is told. `data` always has an `event_id`, the same for all who are told."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -47,7 +47,7 @@ class Notice(BaseModel):
         return json.dumps(self.data, separators=(",", ":"))
 
 
-def notice_of(event: Event, run: Run) -> Notice:
+def notification_for(event: Event, run: Run) -> Notification:
     """What is told of this event of the run; a fact without a value is left out."""
     facts = {
         "event_id": event.id,
@@ -62,7 +62,7 @@ def notice_of(event: Event, run: Run) -> Notice:
         **(_of_the_run(event) if event.type.startswith("run.") else _of_a_request(event)),
     }
     known = {name: value for name, value in facts.items() if value is not None}
-    return Notice(type=event.type, timestamp=event.timestamp, data=known)
+    return Notification(type=event.type, timestamp=event.timestamp, data=known)
 
 
 def _of_the_run(event: Event) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _of_a_request(event: Event) -> dict[str, Any]:
     }
 
 
-def ping(org_id: str, project_id: str, webhook_id: str) -> Notice:
+def ping(org_id: str, project_id: str, webhook_id: str) -> Notification:
     """What is told to try an endpoint out."""
     data = {
         "event_id": new_id(),
@@ -93,4 +93,4 @@ def ping(org_id: str, project_id: str, webhook_id: str) -> Notice:
         "project_id": project_id,
         "webhook_id": webhook_id,
     }
-    return Notice(type=PING_TYPE, timestamp=stamp(), data=data)
+    return Notification(type=PING_TYPE, timestamp=timestamp(), data=data)

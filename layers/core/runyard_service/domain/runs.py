@@ -74,12 +74,12 @@ class Execution(NamedTuple):
         return f"{self.run_id}-{self.number}" if self.number else self.run_id
 
     @property
-    def following(self) -> "Execution":
+    def next(self) -> "Execution":
         """The one that carries the run after this one."""
         return Execution(self.run_id, self.number + 1)
 
     @classmethod
-    def named(cls, name: str, run_id: str) -> "Execution":
+    def parse(cls, name: str, run_id: str) -> "Execution":
         """The execution of the run that has this name."""
         return cls(run_id, int(name.removeprefix(run_id).removeprefix("-") or 0))
 
@@ -135,12 +135,12 @@ class Run(BaseModel):
         return self.open_requests > 0 and not self.has_ended
 
     @property
-    def carried_by(self) -> Execution:
+    def current_execution(self) -> Execution:
         """The execution that carries the run now."""
         return Execution(self.id, self.execution)
 
 
-def shown_usage(usage: Usage, started_at: str, ended_at: str | None) -> dict[str, Any]:
+def usage_payload(usage: Usage, started_at: str, ended_at: str | None) -> dict[str, Any]:
     """A run's usage as its terminal event and its responses show it.
 
     Tokens (cached ones where there are any), USD (left out while no price is known), steps, and

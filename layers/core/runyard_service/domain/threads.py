@@ -43,7 +43,7 @@ class Message(BaseModel):
     run_id: str | None = None
 
 
-def answer_text(output: Mapping[str, Any]) -> str:
+def output_as_text(output: Mapping[str, Any]) -> str:
     """A run's output as the text of a message: its `content` alone, any other output as JSON."""
     content = output.get("content")
     if isinstance(content, str) and len(output) == 1:

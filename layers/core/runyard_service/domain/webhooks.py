@@ -14,10 +14,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from runyard_service.domain.clock import now, parse, stamp
+from runyard_service.domain.clock import now, parse, timestamp
 from runyard_service.domain.events import LIFECYCLE_TYPES
 from runyard_service.domain.ids import timed_id
-from runyard_service.domain.notifications import Notice
+from runyard_service.domain.notifications import Notification
 
 SECRET_PREFIX = "whsec_"
 _SECRET_BYTES = 32
@@ -25,7 +25,7 @@ EVERYTHING = "*"
 # A new secret and the ones that it replaces, while those are still good.
 MAX_SECRETS = 4
 # What is kept of the attempts of one delivery: the newest.
-MAX_ATTEMPTS_KEPT = 25
+MAX_STORED_ATTEMPTS = 25
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 
@@ -46,7 +46,7 @@ class Webhook(BaseModel):
     created_at: str
     updated_at: str
 
-    def wants(self, type_: str) -> bool:
+    def subscribes_to(self, type_: str) -> bool:
         """Whether the endpoint is to be told of events of this type."""
         return self.enabled and any(_matches(pattern, type_) for pattern in self.events)
 
@@ -71,9 +71,9 @@ class Secret(BaseModel):
     text: str
     expires_at: str | None = None
 
-    def is_good(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether deliveries are signed with it now."""
-        return self.expires_at is None or stamp() < self.expires_at
+        return self.expires_at is None or timestamp() < self.expires_at
 
 
 def new_secret(secret_id: str) -> Secret:
@@ -138,12 +138,12 @@ class Delivery(BaseModel):
     state: DeliveryState = "pending"
     failure: str | None = None
     round: int = 0
-    tries: int = 0
+    attempt_count: int = 0
     attempts: tuple[Attempt, ...] = ()
     next_attempt_at: str | None = None
 
     @classmethod
-    def of(cls, notice: Notice, webhook: Webhook) -> "Delivery":
+    def create(cls, notice: Notification, webhook: Webhook) -> "Delivery":
         """The delivery that this notice always makes for the endpoint."""
         return cls(
             id=timed_id(parse(notice.timestamp), webhook.id, notice.event_id),
@@ -156,7 +156,7 @@ class Delivery(BaseModel):
             body=notice.text(),
         )
 
-    def again(self) -> "Delivery":
+    def for_redelivery(self) -> "Delivery":
         """The same delivery at the beginning of another round."""
         return self.model_copy(
             update={
@@ -168,7 +168,7 @@ class Delivery(BaseModel):
             }
         )
 
-    def after(
+    def with_attempt(
         self,
         attempt: Attempt,
         state: DeliveryState,
@@ -181,13 +181,13 @@ class Delivery(BaseModel):
             update={
                 "state": state,
                 "failure": failure,
-                "tries": self.tries + 1,
-                "attempts": (*self.attempts, attempt)[-MAX_ATTEMPTS_KEPT:],
+                "tries": self.attempt_count + 1,
+                "attempts": (*self.attempts, attempt)[-MAX_STORED_ATTEMPTS:],
                 "next_attempt_at": next_attempt_at,
             }
         )
 
-    def given_up(self, reason: str) -> "Delivery":
+    def abandoned(self, reason: str) -> "Delivery":
         """The delivery that is not tried any more."""
         return self.model_copy(
             update={"state": "failed", "failure": reason, "next_attempt_at": None}

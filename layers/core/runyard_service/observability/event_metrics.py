@@ -13,7 +13,7 @@ from runyard_service.domain.events import Event
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.observability import metrics
-from runyard_service.observability.metrics import About, Dimension, Measure, record
+from runyard_service.observability.metrics import Dimension, LogFields, Metric, record
 
 # Ends of a run that its limits, its daily caps, or a person's word or silence has decided.
 _DECIDED = frozenset({"limit_exceeded", "input_expired", "tool_call_in_doubt"})
@@ -32,14 +32,14 @@ class _Appended:
     history: History
     event: Event
 
-    def tell(
+    def emit(
         self,
         fact: str,
-        values: Mapping[Measure, float],
+        values: Mapping[Metric, float],
         by: Mapping[Dimension, str] | None = None,
-        **keys: Unpack[About],
+        **keys: Unpack[LogFields],
     ) -> None:
-        about: About = {
+        about: LogFields = {
             "run_id": self.run.id,
             "sequence": self.event.sequence,
             "project_id": self.run.project_id,
@@ -57,7 +57,7 @@ def measure_event(run: Run, history: History, event: Event) -> None:
 def _started(at: _Appended) -> None:
     waited = _milliseconds(at.run.started_at, at.event.timestamp)
     values = {metrics.RUNS_STARTED: 1, metrics.TIME_TO_FIRST_EVENT: waited}
-    at.tell("run started", values, {"Agent": agent_key(at.run)})
+    at.emit("run started", values, {"Agent": agent_key(at.run)})
 
 
 def _replied(at: _Appended) -> None:
@@ -69,35 +69,35 @@ def _replied(at: _Appended) -> None:
     }
     if "cost_usd" in usage:
         values[metrics.COST_USD] = usage["cost_usd"]
-    at.tell("response recorded", values, {"Agent": agent_key(at.run)})
+    at.emit("response recorded", values, {"Agent": agent_key(at.run)})
 
 
 def _call_ended(at: _Appended) -> None:
     outcome = at.event.type.removeprefix("agent.tool_call.")
-    keys: About = {"tool": at.event.data.get("tool", {}).get("name", "")}
+    keys: LogFields = {"tool": at.event.data.get("tool", {}).get("name", "")}
     if error := at.event.data.get("error"):
         keys["error_code"] = error["code"]
-    counted: dict[Measure, float] = {metrics.TOOL_CALLS: 1}
-    at.tell("tool call ended", counted, {"Outcome": outcome}, **keys)
+    counted: dict[Metric, float] = {metrics.TOOL_CALLS: 1}
+    at.emit("tool call ended", counted, {"Outcome": outcome}, **keys)
 
 
 def _paused(at: _Appended) -> None:
-    at.tell("run paused", {metrics.RUNS_PAUSED: 1})
+    at.emit("run paused", {metrics.RUNS_PAUSED: 1})
 
 
 def _expired(at: _Appended) -> None:
-    at.tell("answer expired", {metrics.ANSWERS: 1}, {"Outcome": "expired"})
+    at.emit("answer expired", {metrics.ANSWERS: 1}, {"Outcome": "expired"})
 
 
 def _resumed(at: _Appended) -> None:
     if answer := at.history.last_answer:
         waited = _milliseconds(answer.timestamp, at.event.timestamp)
-        at.tell("run resumed", {metrics.ANSWER_TO_RESUME: waited})
+        at.emit("run resumed", {metrics.ANSWER_TO_RESUME: waited})
 
 
 def _recovered(at: _Appended) -> None:
     reason = at.event.data["reason"]
-    at.tell("run recovered", {metrics.RUNS_RECOVERED: 1}, reason=reason)
+    at.emit("run recovered", {metrics.RUNS_RECOVERED: 1}, reason=reason)
 
 
 def _ended(at: _Appended) -> None:
@@ -112,8 +112,8 @@ def _ended(at: _Appended) -> None:
         "Outcome": at.event.type.removeprefix("run."),
         "Agent": agent_key(at.run),
     }
-    keys: About = {"error_code": error["code"]} if error else {}
-    at.tell("run ended", values, by, **keys)
+    keys: LogFields = {"error_code": error["code"]} if error else {}
+    at.emit("run ended", values, by, **keys)
 
 
 _MEASURED: Mapping[str, Callable[[_Appended], None]] = {

@@ -10,20 +10,20 @@ from contextvars import ContextVar
 _keys: ContextVar[dict[str, object] | None] = ContextVar("working_on", default=None)
 
 
-def begin(**keys: object) -> None:
+def reset(**keys: object) -> None:
     """Begin an invocation: what was known of the one before is forgotten."""
     _keys.set(dict(keys))
 
 
-def add(**keys: object) -> None:
+def bind(**keys: object) -> None:
     """More is known now: `run_id`, `request_id`, `step`, `sequence`."""
     known = _keys.get()
     if known is None:
-        begin(**keys)
+        reset(**keys)
     else:
         known.update(keys)
 
 
-def known() -> Mapping[str, object]:
+def current() -> Mapping[str, object]:
     """What is known."""
     return _keys.get() or {}

@@ -19,7 +19,7 @@ from aws_lambda_powertools import Logger
 
 from runyard_service.domain.errors import SupersededError
 from runyard_service.observability import log_context, metrics, xray
-from runyard_service.observability.metrics import Reading
+from runyard_service.observability.metrics import MetricRecord
 from runyard_service.settings import settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "Runyard"
 # It only tells the state machine how it is: somebody else was first.
-_HARMLESS = SupersededError
+_EXPECTED_ERRORS = SupersededError
 
 logger = Logger(service="runyard_service")
 
@@ -37,12 +37,12 @@ _AnyHandler = TypeVar("_AnyHandler", bound=_Handler)
 
 def _with_keys(record: logging.LogRecord) -> bool:
     """Give a line what its invocation is at work on, unless it says so itself."""
-    for name, value in log_context.known().items():
+    for name, value in log_context.current().items():
         record.__dict__.setdefault(name, value)
     return True
 
 
-def emf_line(reading: Reading) -> str:
+def emf_line(reading: MetricRecord) -> str:
     """The reading as one line: a log line, and a metric for each measure.
 
     Each measure is kept for the stage as a whole, and beside that by each dimension alone.
@@ -69,28 +69,28 @@ def emf_line(reading: Reading) -> str:
     return json.dumps(line, separators=(",", ":"))
 
 
-def _write(reading: Reading) -> None:
+def _write(reading: MetricRecord) -> None:
     # In one call, so that lines of several threads do not mix.
     sys.stdout.write(emf_line(reading) + "\n")
     sys.stdout.flush()
 
 
-def invocation(handler: _AnyHandler) -> _AnyHandler:
+def observe(handler: _AnyHandler) -> _AnyHandler:
     """A handler whose lines say which invocation they are of, and whose trace says which run."""
 
     @wraps(handler)
     def observed(event: dict[str, Any], context: "LambdaContext") -> Any:
-        log_context.begin()
+        log_context.reset()
         began = time.time()
         try:
             return handler(event, context)
         except Exception as error:
             # The runtime tells the rest, without a run: what the state machine knows the error by.
-            told = logger.info if isinstance(error, _HARMLESS) else logger.warning
+            told = logger.info if isinstance(error, _EXPECTED_ERRORS) else logger.warning
             told("invocation failed", extra={"error": type(error).__name__})
             raise
         finally:
-            xray.annotate(os.environ, "runyard", began, log_context.known())
+            xray.annotate(os.environ, "runyard", began, log_context.current())
 
     return logger.inject_lambda_context(observed, clear_state=True)  # type: ignore[return-value]
 
@@ -103,7 +103,7 @@ def configure_observability() -> None:
     """
     for handler in logger.handlers:
         handler.addFilter(_with_keys)
-    metrics.tell_to(_write)
+    metrics.set_emitter(_write)
 
 
 def log_server_as_json() -> None:

@@ -18,7 +18,7 @@ Dimension = Literal["Agent", "Outcome"]
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """The name, unit and dimensions of a metric, without the dimension of the stage."""
 
     name: str
@@ -31,68 +31,68 @@ _BY_OUTCOME: tuple[Dimension, ...] = ("Outcome",)
 _BY_BOTH: tuple[Dimension, ...] = ("Outcome", "Agent")
 
 
-RUNS_ACCEPTED = Measure("RunsAccepted", by=_BY_AGENT)
+RUNS_ACCEPTED = Metric("RunsAccepted", by=_BY_AGENT)
 """Runs that were recorded. From then on the service must bring each to an end."""
-RUNS_STARTED = Measure("RunsStarted", by=_BY_AGENT)
+RUNS_STARTED = Metric("RunsStarted", by=_BY_AGENT)
 """Runs that a worker has started."""
-TIME_TO_FIRST_EVENT = Measure("TimeToFirstEvent", "Milliseconds", by=_BY_AGENT)
+TIME_TO_FIRST_EVENT = Metric("TimeToFirstEvent", "Milliseconds", by=_BY_AGENT)
 """From a run's record to its first event: how long it waited for a worker."""
-RUNS_ENDED = Measure("RunsEnded", by=_BY_BOTH)
+RUNS_ENDED = Metric("RunsEnded", by=_BY_BOTH)
 """Terminal events; by outcome: completed, failed, canceled."""
-RUNS_FAILED = Measure("RunsFailed", by=_BY_BOTH)
+RUNS_FAILED = Metric("RunsFailed", by=_BY_BOTH)
 """1 for a run that failed because of a model, an agent or the service, 0 for others.
 
 Runs ended by a limit, an expired input request or a person's decision count as 0.
 """
-RUN_DURATION = Measure("RunDuration", "Milliseconds", by=_BY_BOTH)
+RUN_DURATION = Metric("RunDuration", "Milliseconds", by=_BY_BOTH)
 """From a run's record to its end, including waits for people."""
-RUNS_RECOVERED = Measure("RunsRecovered")
+RUNS_RECOVERED = Metric("RunsRecovered")
 """Recoveries of a run, by a worker or the sweep."""
 
-STEP_DURATION = Measure("StepDuration", "Milliseconds", by=_BY_AGENT)
+STEP_DURATION = Metric("StepDuration", "Milliseconds", by=_BY_AGENT)
 """A model response and the tool calls in it."""
-MODEL_DURATION = Measure("ModelDuration", "Milliseconds", by=_BY_AGENT)
-TOOL_DURATION = Measure("ToolDuration", "Milliseconds", by=_BY_AGENT)
+MODEL_DURATION = Metric("ModelDuration", "Milliseconds", by=_BY_AGENT)
+TOOL_DURATION = Metric("ToolDuration", "Milliseconds", by=_BY_AGENT)
 """All tool calls of a response, which run concurrently."""
-INPUT_TOKENS = Measure("InputTokens", by=_BY_AGENT)
-OUTPUT_TOKENS = Measure("OutputTokens", by=_BY_AGENT)
-CACHED_INPUT_TOKENS = Measure("CachedInputTokens", by=_BY_AGENT)
-COST_USD = Measure("CostUsd", "None", by=_BY_AGENT)
+INPUT_TOKENS = Metric("InputTokens", by=_BY_AGENT)
+OUTPUT_TOKENS = Metric("OutputTokens", by=_BY_AGENT)
+CACHED_INPUT_TOKENS = Metric("CachedInputTokens", by=_BY_AGENT)
+COST_USD = Metric("CostUsd", "None", by=_BY_AGENT)
 """Cost of responses in USD; no value for a model without a known price."""
-DAILY_SPEND_SHARE = Measure("DailySpendShare", "Percent")
+DAILY_SPEND_SHARE = Metric("DailySpendShare", "Percent")
 """Spent and reserved share of a daily cap, at each response that counts against a cap."""
-TOOL_CALLS = Measure("ToolCalls", by=_BY_OUTCOME)
+TOOL_CALLS = Metric("ToolCalls", by=_BY_OUTCOME)
 """By outcome: completed, failed."""
 
-RUNS_PAUSED = Measure("RunsPaused")
-ANSWERS = Measure("Answers", by=_BY_OUTCOME)
+RUNS_PAUSED = Metric("RunsPaused")
+ANSWERS = Metric("Answers", by=_BY_OUTCOME)
 """By outcome: received, expired."""
-WAIT_DURATION = Measure("WaitDuration", "Seconds", by=_BY_OUTCOME)
+WAIT_DURATION = Metric("WaitDuration", "Seconds", by=_BY_OUTCOME)
 """From an input request to its answer."""
-ANSWER_TO_RESUME = Measure("AnswerToResume", "Milliseconds")
+ANSWER_TO_RESUME = Metric("AnswerToResume", "Milliseconds")
 """From the last answer to the worker that continues."""
 
-APPEND_CONFLICTS = Measure("AppendConflicts")
+APPEND_CONFLICTS = Metric("AppendConflicts")
 """Appends that lost to another writer of the same run."""
-STREAMS_OPENED = Measure("StreamsOpened")
-STREAMS_CLOSED = Measure("StreamsClosed", by=_BY_OUTCOME)
+STREAMS_OPENED = Metric("StreamsOpened")
+STREAMS_CLOSED = Metric("StreamsClosed", by=_BY_OUTCOME)
 """By outcome: ended, max_age, disconnected, failed."""
-STREAMS_DISCONNECTED = Measure("StreamsDisconnected", by=_BY_OUTCOME)
+STREAMS_DISCONNECTED = Metric("StreamsDisconnected", by=_BY_OUTCOME)
 """Closed streams with the outcome disconnected or failed."""
-KEYS_REJECTED = Measure("KeysRejected")
+KEYS_REJECTED = Metric("KeysRejected")
 """Requests with an access key that is unknown, expired or revoked."""
 
-RUNS_SWEPT = Measure("RunsSwept")
+RUNS_SWEPT = Metric("RunsSwept")
 """Runs that the sweep checked."""
-RUNS_ORPHANED = Measure("RunsOrphaned")
+RUNS_ORPHANED = Metric("RunsOrphaned")
 """Checked runs that no execution works on. Every sweep records it, also 0."""
 
-MEASURES: Mapping[str, Measure] = {
-    measure.name: measure for measure in list(globals().values()) if isinstance(measure, Measure)
+MEASURES: Mapping[str, Metric] = {
+    measure.name: measure for measure in list(globals().values()) if isinstance(measure, Metric)
 }
 
 
-class About(TypedDict, total=False):
+class LogFields(TypedDict, total=False):
     """What a fact is about: looked up in the log lines, and never a dimension. Never content."""
 
     run_id: str
@@ -113,38 +113,38 @@ class About(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Reading:
+class MetricRecord:
     """Numbers of one fact, and what it is about."""
 
     fact: str
-    values: Mapping[Measure, float]
+    values: Mapping[Metric, float]
     dimensions: Mapping[Dimension, str]
-    keys: About
+    keys: LogFields
 
 
-def _nowhere(reading: Reading) -> None:
+def _nowhere(reading: MetricRecord) -> None:
     """Where nobody listens."""
 
 
-_tell: Callable[[Reading], None] = _nowhere
+_emit: Callable[[MetricRecord], None] = _nowhere
 
 
-def tell_to(listener: Callable[[Reading], None] | None) -> Callable[[Reading], None]:
+def set_emitter(listener: Callable[[MetricRecord], None] | None) -> Callable[[MetricRecord], None]:
     """Tell all readings of this process to `listener`, or to nobody; gives who heard them so far.
 
     As with the root logger, there is one for the process.
     """
-    global _tell
-    before, _tell = _tell, listener or _nowhere
+    global _emit
+    before, _emit = _emit, listener or _nowhere
     return before
 
 
 def record(
     fact: str,
-    values: Mapping[Measure, float],
+    values: Mapping[Metric, float],
     by: Mapping[Dimension, str] | None = None,
-    **keys: Unpack[About],
+    **keys: Unpack[LogFields],
 ) -> None:
     """Tell what was measured of a fact: a constant text, numbers, ids."""
-    known = cast("About", log_context.known())
-    _tell(Reading(fact, values, by or {}, {**known, **keys}))
+    known = cast("LogFields", log_context.current())
+    _emit(MetricRecord(fact, values, by or {}, {**known, **keys}))

@@ -87,7 +87,7 @@ def _span(span: Span) -> dict[str, Any]:
         "spanId": span.id,
         "name": span.name,
         "kind": _KINDS[span.kind],
-        "startTimeUnixNano": str(span.began),
+        "startTimeUnixNano": str(span.started),
         "endTimeUnixNano": str(span.ended),
         "attributes": _attributes(span.attributes),
     }

@@ -23,7 +23,7 @@ class Span:
     trace_id: str
     id: str
     parent_id: str
-    began: int
+    started: int
     ended: int = 0
     attributes: dict[str, Value] = field(default_factory=dict)
     error: str = ""

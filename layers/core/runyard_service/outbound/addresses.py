@@ -22,7 +22,7 @@ def is_public(text: str) -> bool:
     )
 
 
-def is_listed(host: str, port: int, private_hosts: tuple[str, ...]) -> bool:
+def is_allowlisted(host: str, port: int, private_hosts: tuple[str, ...]) -> bool:
     """Whether `host:port` is among those that may be called though their address is private."""
     named = {entry.lower().replace("[", "").replace("]", "") for entry in private_hosts}
     return f"{host.lower()}:{port}" in named

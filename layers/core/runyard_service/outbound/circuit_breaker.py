@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
 
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 
 FAILURES_IN_A_ROW = 5
 OPEN_SECONDS = 30.0
@@ -23,7 +23,7 @@ _MAX_CIRCUITS = 1_000
 Clock = Callable[[], float]
 
 
-class Circuit:
+class CircuitBreaker:
     """One address. Safe to share between threads; `clock` gives seconds since the epoch.
 
     Not a monotonic clock: that one stands still while a Lambda is frozen.
@@ -36,7 +36,7 @@ class Circuit:
         self._open_until = 0.0
         self._last = ""
 
-    def refusal(self) -> str:
+    def open_reason(self) -> str:
         """Why nobody should try now; empty where the caller may."""
         with self._lock:
             if self._failures < FAILURES_IN_A_ROW:
@@ -48,39 +48,39 @@ class Circuit:
                 return ""
             return f"Not tried, after {self._failures} failures in a row. {self._last}"
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """An attempt has come through, whatever the answer was."""
         with self._lock:
             self._failures = 0
 
-    def failed(self, what: str, retry_after: float | None = None) -> None:
+    def record_failure(self, what: str, retry_after: float | None = None) -> None:
         """An attempt has not; `what` says how."""
         with self._lock:
             now = self._clock()
             self._failures += 1
-            self._last = tried_last(what, now)
+            self._last = describe_failure(what, now)
             wish = min(retry_after or 0, LONGEST_OPEN_SECONDS)
             self._open_until = now + max(OPEN_SECONDS, wish)
 
 
-class Circuits:
+class CircuitBreakers:
     """The circuits of one process, by the names of their addresses."""
 
     def __init__(self, clock: Clock = time.time) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._circuits: OrderedDict[str, Circuit] = OrderedDict()
+        self._circuits: OrderedDict[str, CircuitBreaker] = OrderedDict()
 
-    def of(self, name: str) -> Circuit:
+    def of(self, name: str) -> CircuitBreaker:
         """The circuit of this name."""
         with self._lock:
-            circuit = self._circuits.setdefault(name, Circuit(self._clock))
+            circuit = self._circuits.setdefault(name, CircuitBreaker(self._clock))
             self._circuits.move_to_end(name)
             if len(self._circuits) > _MAX_CIRCUITS:
                 self._circuits.popitem(last=False)
             return circuit
 
 
-def tried_last(what: str, at: float) -> str:
+def describe_failure(what: str, at: float) -> str:
     """What happened, and when."""
-    return f"{what} Tried last at {stamp(datetime.fromtimestamp(at, UTC))}."
+    return f"{what} Tried last at {timestamp(datetime.fromtimestamp(at, UTC))}."

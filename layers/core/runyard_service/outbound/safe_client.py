@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
-from runyard_service.outbound.addresses import is_listed, is_public
+from runyard_service.outbound.addresses import is_allowlisted, is_public
 from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.tls import tls_context
 
@@ -45,8 +45,8 @@ class OutgoingRequest:
     body: bytes | None
     timeout: float
     max_response_bytes: int
-    follows_redirects: bool = True
-    beginning_is_enough: bool = False
+    follow_redirects: bool = True
+    truncate_response: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ async def _follow(
         response = await _send(client, request, url, addresses)
         try:
             location = response.headers.get("location")
-            is_redirect = response.status_code in REDIRECTS and request.follows_redirects
+            is_redirect = response.status_code in REDIRECTS and request.follow_redirects
             if not is_redirect or location is None:
                 return OutgoingResponse(
                     response.status_code,
@@ -125,7 +125,7 @@ async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[st
         message = f"The name {host[:253]!r} is not known."
         raise OutboundError("unreachable", message, kind="network") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not is_listed(host, port, private_hosts):
+    if not is_allowlisted(host, port, private_hosts):
         for address in addresses:
             if not is_public(address):
                 raise OutboundError(
@@ -161,7 +161,7 @@ async def _text(response: httpx2.Response, request: OutgoingRequest) -> str:
     async for chunk in response.aiter_bytes():
         received += chunk
         if len(received) > request.max_response_bytes:
-            if response.status_code < 400 and not request.beginning_is_enough:
+            if response.status_code < 400 and not request.truncate_response:
                 raise OutboundError(
                     "response_too_large", f"More than {request.max_response_bytes} bytes."
                 )

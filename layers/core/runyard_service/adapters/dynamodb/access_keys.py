@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import (
-    Change,
     ConditionFailedError,
     Item,
+    TransactWriteItem,
     transact,
 )
 from runyard_service.adapters.dynamodb.table import Table
-from runyard_service.domain.clock import now, parse, stamp, stamp_in
+from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
 from runyard_service.domain.errors import ConflictError, RunyardError
 from runyard_service.domain.runs import Author
 
@@ -65,11 +65,11 @@ class AccessKey(BaseModel):
         return f"key_{self.key_hash[:12]}"
 
     @property
-    def is_organizations(self) -> bool:
+    def is_org_key(self) -> bool:
         """Whether a request with this key has to name its project."""
         return not self.project_id
 
-    def sees(self, org_id: str, project_id: str) -> bool:
+    def can_access(self, org_id: str, project_id: str) -> bool:
         """Whether what belongs to this project is the key's to see."""
         return self.org_id == org_id and self.project_id in ("", project_id)
 
@@ -80,7 +80,9 @@ class AccessKey(BaseModel):
 
     def is_valid(self) -> bool:
         """Whether the key may be used now."""
-        return self.revoked_at is None and (self.valid_until is None or stamp() < self.valid_until)
+        return self.revoked_at is None and (
+            self.valid_until is None or timestamp() < self.valid_until
+        )
 
 
 class AccessKeys:
@@ -93,7 +95,7 @@ class AccessKeys:
 
     def find(self, secret: str) -> AccessKey | None:
         """The key of this secret, or None. Found by its hash, so no secret is ever compared."""
-        known = self.known(secret)
+        known = self.cached(secret)
         if known is not None:
             return known
         key_hash = _hash(secret)
@@ -103,12 +105,12 @@ class AccessKeys:
             self._cache[key_hash] = (time.monotonic() + CACHE_SECONDS, found)
         return found
 
-    def known(self, secret: str) -> AccessKey | None:
+    def cached(self, secret: str) -> AccessKey | None:
         """The key of this secret where it is in memory: nobody has to wait for that."""
         cached = self._cache.get(_hash(secret))
         return cached[1] if cached and cached[0] > time.monotonic() else None
 
-    def ensure(
+    def put(
         self,
         secret: str,
         *,
@@ -131,7 +133,7 @@ class AccessKeys:
             org_id=org_id,
             project_id=project_id,
             scopes=scopes,
-            created_at=stamp(),
+            created_at=timestamp(),
             agent=agent,
             valid_until=valid_until,
             user_id=user_id,
@@ -145,7 +147,7 @@ class AccessKeys:
         self._cache.pop(key.key_hash, None)
         return key
 
-    def _changes(self, key: AccessKey) -> list[Change]:
+    def _changes(self, key: AccessKey) -> list[TransactWriteItem]:
         item = {
             **keys.access_key(key.key_hash),
             **key.model_dump(),
@@ -179,11 +181,11 @@ class AccessKeys:
             valid_for = parse(old.valid_until) - parse(old.created_at)
         fields = {
             "key_hash": _hash(secret),
-            "created_at": stamp(),
-            "valid_until": stamp(now() + valid_for) if valid_for else None,
+            "created_at": timestamp(),
+            "valid_until": timestamp(now() + valid_for) if valid_for else None,
             "last_used_at": "",
         }
-        new, ends = old.model_copy(update=fields), stamp(now() + overlap)
+        new, ends = old.model_copy(update=fields), timestamp(now() + overlap)
         if old.valid_until is not None:
             ends = min(ends, old.valid_until)
         # Only one of two who rotate the same key at once makes its successor.
@@ -207,18 +209,18 @@ class AccessKeys:
         key = self._by_id(key_id)
         if key is None or key.revoked_at is not None:
             return key
-        revoked_at = stamp()
+        revoked_at = timestamp()
         self._table.update(keys.access_key(key.key_hash), {"revoked_at": revoked_at})
         self._cache.pop(key.key_hash, None)
         return key.model_copy(update={"revoked_at": revoked_at})
 
-    def is_use_due(self, key: AccessKey) -> bool:
+    def should_record_use(self, key: AccessKey) -> bool:
         """Whether the last use that is on record is more than an hour ago."""
-        return key.last_used_at < stamp_in(-USE_NOTED_EVERY_SECONDS)
+        return key.last_used_at < timestamp_in(-USE_NOTED_EVERY_SECONDS)
 
-    def note_use(self, key: AccessKey) -> None:
+    def record_use(self, key: AccessKey) -> None:
         """Keep when the key was used, to the hour. Never raises: no request fails for it."""
-        fields = {"last_used_at": stamp()}
+        fields = {"last_used_at": timestamp()}
         cached = self._cache.get(key.key_hash)
         if cached:
             # First here, so that this process does not try again before the hour is over.
@@ -243,11 +245,11 @@ class AccessKeys:
             if not self.is_project_of(project_id, org_id):
                 details = {"project": "belongs to another organization"}
                 raise ConflictError(details) from error
-        self._table.put(keys.owned_project(org_id, project_id))
+        self._table.put(keys.org_project(org_id, project_id))
 
     def projects_of(self, org_id: str) -> list[str]:
         """The organization's projects. Made by people: some thousands at the most."""
-        found = self._table.query("#pk = :pk", {":pk": keys.owned_project(org_id, "")["pk"]})
+        found = self._table.query("#pk = :pk", {":pk": keys.org_project(org_id, "")["pk"]})
         return [str(item["sk"]) for item in found]
 
     def all_projects(self) -> list[str]:

@@ -25,7 +25,7 @@ class Definitions:
         self._table = table
         self._known: dict[str, Mapping[str, Any]] = {}
 
-    def keep(self, snapshot: Mapping[str, Any]) -> str:
+    def save(self, snapshot: Mapping[str, Any]) -> str:
         """Keep the snapshot if it is new; gives its digest.
 
         Raises DefinitionError where it is larger than one item can hold.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runyard_service.domain.errors import RunyardError, StoreRefusedError, StoreUnavailableError
+from runyard_service.domain.errors import RunyardError, StoreRejectedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Key = Mapping[str, str | int]
 Item = dict[str, Any]
 # One entry of TransactWriteItems, as boto3's client takes it.
-Change = dict[str, Any]
+TransactWriteItem = dict[str, Any]
 
 # Two transactions that touch the same item at the same moment: DynamoDB cancels one, and boto3 does
 # not retry a canceled transaction by itself. Ten, because a paid reply hangs on one that all runs
@@ -75,7 +75,7 @@ def _without_floats(value: Any) -> Any:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn boto3's errors into Runyard's."""
     try:
         yield
@@ -98,7 +98,7 @@ def _translate(error: ClientError) -> RunyardError:
         }
         if failed:
             return ConditionFailedError(failed)
-    return StoreRefusedError(code) if code in _REFUSALS else StoreUnavailableError(code)
+    return StoreRejectedError(code) if code in _REFUSALS else StoreUnavailableError(code)
 
 
 def _old_item(holder: Mapping[str, Any]) -> Item | None:
@@ -106,7 +106,7 @@ def _old_item(holder: Mapping[str, Any]) -> Item | None:
     return from_attributes(attributes) if attributes else None
 
 
-def transact(client: "DynamoDBClient", changes: Sequence[Change]) -> None:
+def transact(client: "DynamoDBClient", changes: Sequence[TransactWriteItem]) -> None:
     """Make all changes or none.
 
     Raises ConditionFailedError where a condition did not hold, StoreUnavailableError where other
@@ -114,7 +114,7 @@ def transact(client: "DynamoDBClient", changes: Sequence[Change]) -> None:
     """
     for attempt in range(_TRANSACTION_ATTEMPTS):
         try:
-            with translated():
+            with translate_errors():
                 client.transact_write_items(TransactItems=changes)  # type: ignore[arg-type]
             return
         except StoreUnavailableError as error:

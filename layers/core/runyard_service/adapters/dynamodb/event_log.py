@@ -17,9 +17,9 @@ from functools import cached_property
 from typing import Any
 
 from runyard_service.adapters.dynamodb.attributes import (
-    Change,
     ConditionFailedError,
     Item,
+    TransactWriteItem,
     transact,
 )
 from runyard_service.adapters.dynamodb.table import Table
@@ -32,10 +32,10 @@ from runyard_service.domain.events import (
     TERMINAL_TYPES,
     Event,
     NewEvent,
-    from_line,
-    line_type,
-    line_with,
-    placed,
+    assign_sequences,
+    decode_event,
+    encode_with_data,
+    event_type_of,
     to_json,
 )
 from runyard_service.observability import metrics
@@ -47,7 +47,7 @@ MAX_BATCH_BYTES = 64 * 1024
 # A write unit is paid for each KB of an item, begun ones whole. Around its lines an item has names,
 # the run's id, of 36 characters, and two numbers, which take a byte for two digits.
 _UNIT_BYTES = 1024
-_AROUND_BYTES = 70
+_ITEM_OVERHEAD_BYTES = 70
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Batch:
     @property
     def is_end(self) -> bool:
         """Whether the last line ends the log."""
-        return line_type(self.lines[-1]) in TERMINAL_TYPES
+        return event_type_of(self.lines[-1]) in TERMINAL_TYPES
 
     def events(self) -> Iterator[Event]:
         """The lines as events."""
-        return map(from_line, self.lines)
+        return map(decode_event, self.lines)
 
     @cached_property
     def size(self) -> int:
@@ -106,7 +106,11 @@ class EventLog:
         self._payloads = payloads
 
     def append(
-        self, run_id: str, last: int, drafts: Sequence[NewEvent], changes: Sequence[Change] = ()
+        self,
+        run_id: str,
+        last: int,
+        drafts: Sequence[NewEvent],
+        changes: Sequence[TransactWriteItem] = (),
     ) -> list[Event]:
         """Append the drafts behind event `last`, together with `changes` to records.
 
@@ -116,17 +120,20 @@ class EventLog:
         Raises AppendConflictError where another writer was first, or where a change's own condition
         did not hold.
         """
-        events = placed(drafts, after=last)
+        events = assign_sequences(drafts, after=last)
         batches = self._batches(run_id, events)
         if changes:
-            self._put(run_id, batches, changes)
+            self._write(run_id, batches, changes)
         else:
             for batch in batches:
-                self._put(run_id, [batch])
+                self._write(run_id, [batch])
         return events
 
-    def _put(
-        self, run_id: str, batches: Sequence[_BatchBuilder], changes: Sequence[Change] = ()
+    def _write(
+        self,
+        run_id: str,
+        batches: Sequence[_BatchBuilder],
+        changes: Sequence[TransactWriteItem] = (),
     ) -> None:
         batch, items = batches[0], [_to_item(run_id, batch) for batch in batches]
         try:
@@ -150,13 +157,13 @@ class EventLog:
         batches: list[_BatchBuilder] = []
         for event in events:
             data = to_json(event.data)
-            line, payload = line_with(event, data), None
+            line, payload = encode_with_data(event, data), None
             # A payload counts here although it is kept elsewhere: so it is alone in its batch, and
             # a reader, who puts it back, has one at a time.
             size = len(line)
             if size > MAX_INLINE_BYTES:
-                payload = self._payloads.keep_text(run_id, data)
-                line = line_with(event, b"{}")
+                payload = self._payloads.save_text(run_id, data)
+                line = encode_with_data(event, b"{}")
             batch = batches[-1] if batches else None
             if (
                 batch is None
@@ -218,7 +225,9 @@ class EventLog:
         )
         for item in newest:
             lines = lines_of(item)
-            return int(item["sequence"]) + len(lines) - 1, line_type(lines[-1]) in TERMINAL_TYPES
+            return int(item["sequence"]) + len(lines) - 1, event_type_of(
+                lines[-1]
+            ) in TERMINAL_TYPES
         return 0, False
 
     def run_ids(self) -> set[str]:
@@ -231,8 +240,8 @@ class EventLog:
             raise StoreUnavailableError("the log was written by a newer release")
         lines = lines_of(item)
         for place, key in item.get("payloads", {}).items():
-            event = from_line(lines[int(place)])
-            lines[int(place)] = line_with(event, self._payloads.fetch_text(key))
+            event = decode_event(lines[int(place)])
+            lines[int(place)] = encode_with_data(event, self._payloads.fetch_text(key))
         return Batch(int(item["sequence"]), tuple(lines))
 
 
@@ -250,7 +259,7 @@ def _to_item(run_id: str, batch: _BatchBuilder) -> dict[str, Any]:
         "run_id": run_id,
         "sequence": batch.first,
         "v": SCHEMA_VERSION,
-        **_packed(b"\n".join(batch.lines)),
+        **_compress_if_cheaper(b"\n".join(batch.lines)),
         "payloads": batch.payloads or None,
         # The filter of the table's stream lets only these through: most batches are deltas.
         "publish": batch.is_told or None,
@@ -259,17 +268,21 @@ def _to_item(run_id: str, batch: _BatchBuilder) -> dict[str, Any]:
 
 def write_units(lines: Sequence[bytes]) -> int:
     """What the put of a batch is billed as; in a transaction, twice as much."""
-    packed = _packed(b"\n".join(lines)).popitem()[1]
-    return _units(packed if isinstance(packed, bytes) else packed.encode())
+    packed = _compress_if_cheaper(b"\n".join(lines)).popitem()[1]
+    return _write_units(packed if isinstance(packed, bytes) else packed.encode())
 
 
-def _packed(plain: bytes) -> dict[str, str | bytes]:
+def _compress_if_cheaper(plain: bytes) -> dict[str, str | bytes]:
     """The lines as they go on the wire; compressed where that takes fewer write units."""
-    if _units(plain) == 1:
+    if _write_units(plain) == 1:
         return {"lines": plain.decode()}
     packed = compress(plain)
-    return {"lines_z": packed} if _units(packed) < _units(plain) else {"lines": plain.decode()}
+    return (
+        {"lines_z": packed}
+        if _write_units(packed) < _write_units(plain)
+        else {"lines": plain.decode()}
+    )
 
 
-def _units(content: bytes) -> int:
-    return -(-(len(content) + _AROUND_BYTES) // _UNIT_BYTES)
+def _write_units(content: bytes) -> int:
+    return -(-(len(content) + _ITEM_OVERHEAD_BYTES) // _UNIT_BYTES)

@@ -16,7 +16,7 @@ Conditions = Mapping[str, Any]
 NO_CONDITIONS: Conditions = MappingProxyType({})
 
 
-def put(table: str, item: Mapping[str, Any], *, if_absent: bool) -> dict[str, Any]:
+def put_arguments(table: str, item: Mapping[str, Any], *, if_absent: bool) -> dict[str, Any]:
     """Put an item; with `if_absent` only where none is there."""
     call: dict[str, Any] = {"TableName": table, "Item": to_attributes(item)}
     if if_absent:

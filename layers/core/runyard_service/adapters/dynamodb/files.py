@@ -16,11 +16,15 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, translated
+from runyard_service.adapters.dynamodb.attributes import (
+    ConditionFailedError,
+    TransactWriteItem,
+    translate_errors,
+)
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.domain.clock import stamp
-from runyard_service.domain.content_types import HEAD_BYTES, safe_name, type_of
+from runyard_service.domain.clock import timestamp
+from runyard_service.domain.content_types import HEAD_BYTES, detect_type, safe_name
 from runyard_service.domain.errors import InvalidRequestError, RunyardError
 from runyard_service.domain.ids import is_id, new_id
 
@@ -73,7 +77,7 @@ class RunFiles:
     """The files of a new run: their ids, and the changes that count the run as their user."""
 
     ids: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TransactWriteItem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,16 @@ class Files:
         self._table = table
         self._bucket = bucket
 
-    def keep(self, project_id: str, new: NewFile) -> File:
+    def save(self, project_id: str, new: NewFile) -> File:
         """Keep a file, and close its body. A crash in between leaves bytes that no record names."""
         size = new.body.seek(0, 2)
         new.body.seek(0)
         head = new.body.read(HEAD_BYTES)
         new.body.seek(0)
-        file = _file(project_id, new.name, size, type_of(head, new.name, new.mime_type), "ready")
-        with translated():
+        file = _file(
+            project_id, new.name, size, detect_type(head, new.name, new.mime_type), "ready"
+        )
+        with translate_errors():
             self._bucket.client.upload_fileobj(
                 new.body,
                 self._bucket.name,
@@ -107,7 +113,7 @@ class Files:
                 Config=_TRANSFER,
             )
         new.body.close()
-        self._put(file)
+        self._write(file)
         return file
 
     def announce(
@@ -119,7 +125,7 @@ class Files:
             {"Content-Type": mime_type},
             ["content-length-range", size, size],
         ]
-        with translated():
+        with translate_errors():
             post = self._bucket.client.generate_presigned_post(
                 self._bucket.name,
                 _upload_key(file),
@@ -127,7 +133,7 @@ class Files:
                 Conditions=conditions,
                 ExpiresIn=UPLOAD_SECONDS,
             )
-        self._put(file)
+        self._write(file)
         return file, Upload(post["url"], post["fields"])
 
     def find(self, project_id: str, file_id: str) -> File | None:
@@ -147,11 +153,11 @@ class Files:
             raise UnusableFileError("is not a file of this project")
         if file.state == "ready":
             return file
-        with translated():
+        with translate_errors():
             self._take_in(file)
         fields = {
             "state": "ready",
-            "mime_type": type_of(self.read(file, HEAD_BYTES), file.name, file.mime_type),
+            "mime_type": detect_type(self.read(file, HEAD_BYTES), file.name, file.mime_type),
             "ttl": None,
         }
         try:
@@ -174,7 +180,7 @@ class Files:
             raise InvalidRequestError(
                 {f"file_ids.{n}": issues[id_] for n, id_ in enumerate(file_ids) if id_ in issues}
             )
-        ids += [self.keep(project_id, upload).id for upload in uploads]
+        ids += [self.save(project_id, upload).id for upload in uploads]
         changes = tuple(self.use_change(project_id, file_id) for file_id in ids)
         return RunFiles(tuple(ids), changes)
 
@@ -192,7 +198,7 @@ class Files:
             found = zip(file_ids, threads.map(check, file_ids), strict=True)
             return {file_id: issue for file_id, issue in found if issue}
 
-    def use_change(self, project_id: str, file_id: str, by: int = 1) -> Change:
+    def use_change(self, project_id: str, file_id: str, by: int = 1) -> TransactWriteItem:
         """One run more uses the file, or with -1 one fewer."""
         return self._table.count_change(keys.file(project_id, file_id), "uses", by)
 
@@ -212,7 +218,7 @@ class Files:
         """The first `limit` bytes of a file that is ready."""
         if not min(limit, file.size):
             return b""
-        with translated():
+        with translate_errors():
             answer = self._bucket.client.get_object(
                 Bucket=self._bucket.name, Key=file.key, Range=f"bytes=0-{limit - 1}"
             )
@@ -238,7 +244,7 @@ class Files:
                 raise UnusableFileError("has not been uploaded") from error
             raise
 
-    def _put(self, file: File) -> None:
+    def _write(self, file: File) -> None:
         item = {**keys.file(file.project_id, file.id), **file.model_dump(), "uses": 0}
         # Under a new id, so that boto3 may send it again where its answer was lost.
         self._table.put(item)
@@ -256,7 +262,7 @@ def _file(
         mime_type=mime_type,
         key=f"files/{project_id}/{file_id}",
         state=state,
-        created_at=stamp(),
+        created_at=timestamp(),
         ttl=int(time.time()) + PENDING_SECONDS if state == "pending" else None,
     )
 

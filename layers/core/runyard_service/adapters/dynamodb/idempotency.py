@@ -36,12 +36,12 @@ from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.errors import ConflictError, UnavailableError
 from runyard_service.domain.ids import new_id
 
-KEPT_SECONDS = 24 * 3600
+RETENTION_SECONDS = 24 * 3600
 HEADER = "Idempotency-Key"
 
 
 @dataclass(frozen=True)
-class Answer:
+class StoredResponse:
     """A response: its status, the headers that matter, and the body's text."""
 
     status: int
@@ -56,7 +56,7 @@ class Claim:
     key: Key
     id: str
     is_first: bool
-    answer: Answer | None = None
+    answer: StoredResponse | None = None
 
     @property
     def digest(self) -> str:
@@ -76,15 +76,15 @@ class Idempotency:
 
         Raises ConflictError where another request has it; its record ends after KEPT_SECONDS.
         """
-        key = keys.idempotency(fingerprint_of(project_id, name))
+        key = keys.idempotency(compute_fingerprint(project_id, name))
         for attempt in retry_on_conflict(CLAIM_IDEMPOTENCY_KEY_ATTEMPTS):
             fields = {
                 "state": "open",
                 "fingerprint": fingerprint,
                 "claim_id": new_id(),
-                "ttl": int(time.time()) + KEPT_SECONDS,
+                "ttl": int(time.time()) + RETENTION_SECONDS,
             }
-            found = self._put(key, fields)
+            found = self._write(key, fields)
             if found is None:
                 return Claim(key, str(fields["claim_id"]), is_first=True)
             if found["ttl"] > time.time():
@@ -96,7 +96,7 @@ class Idempotency:
                 return Claim(key, str(fields["claim_id"]), is_first=True)
         raise UnavailableError({HEADER: "too much is happening to it at this moment"})
 
-    def _put(self, key: Key, fields: Mapping[str, object]) -> Item | None:
+    def _write(self, key: Key, fields: Mapping[str, object]) -> Item | None:
         """Put the record; gives the one that is there instead, if one is."""
         try:
             self._table.put({**key, **fields}, if_absent=True)
@@ -114,7 +114,7 @@ class Idempotency:
             raise ConflictError({HEADER: "was used for a run that is deleted"})
         return Claim(key, found["claim_id"], is_first=False, answer=self._answer(found))
 
-    def keep_answer(self, claim: Claim, answer: Answer) -> Answer:
+    def store_response(self, claim: Claim, answer: StoredResponse) -> StoredResponse:
         """Keep the answer, unless there is one; gives the one that counts."""
         fields: dict[str, object] = {
             "state": "answered",
@@ -122,7 +122,7 @@ class Idempotency:
             "headers": dict(answer.headers),
         }
         if len(answer.text.encode()) > MAX_INLINE_BYTES:
-            fields["text_key"] = self._payloads.keep(claim.id, answer.text)
+            fields["text_key"] = self._payloads.save(claim.id, answer.text)
         else:
             fields["text"] = answer.text
         try:
@@ -146,15 +146,15 @@ class Idempotency:
                 only_if={"claim_id": run_id},
             )
 
-    def _answer(self, item: Item) -> Answer | None:
+    def _answer(self, item: Item) -> StoredResponse | None:
         if item["state"] != "answered":
             return None
         text = item.get("text")
         if text is None:
             text = self._payloads.fetch(item["text_key"])
-        return Answer(int(item["status"]), item["headers"], text)
+        return StoredResponse(int(item["status"]), item["headers"], text)
 
 
-def fingerprint_of(*parts: object) -> str:
+def compute_fingerprint(*parts: object) -> str:
     """A digest of JSON values, the same for equal values whatever their order and spacing was."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

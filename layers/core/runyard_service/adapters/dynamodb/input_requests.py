@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import Change, Item
+from runyard_service.adapters.dynamodb.attributes import Item, TransactWriteItem
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import JsonFields
@@ -81,7 +81,7 @@ class InputRequests:
         requests = [items[place["sk"]] for place in places if place["sk"] in items]
         return [request for request in requests if request.state == "open"]
 
-    def put_change(self, request: InputRequest) -> Change:
+    def create_change(self, request: InputRequest) -> TransactWriteItem:
         """A new question."""
         item: Item = {
             **keys.input_request(request.run_id, request.id),
@@ -91,9 +91,9 @@ class InputRequests:
         }
         return self._table.put_change(item, if_absent=True)
 
-    def settle_change(
+    def close_change(
         self, request: InputRequest, state: RequestState, answer: Mapping[str, Any] | None = None
-    ) -> Change:
+    ) -> TransactWriteItem:
         """The question is open no more: answered, expired, or void as its run has ended."""
         # Without its `request_sort_key` the question is in the inbox no more.
         fields: dict[str, Any] = {"state": state, "request_sort_key": None}
@@ -102,12 +102,14 @@ class InputRequests:
             keys.input_request(request.run_id, request.id), fields, only_if={"state": "open"}
         )
 
-    def pause_change(self, run_id: str, token: str, request_ids: Sequence[str]) -> Change:
+    def pause_change(
+        self, run_id: str, token: str, request_ids: Sequence[str]
+    ) -> TransactWriteItem:
         """The wait that begins now, for the answers to these questions."""
         pause = {**keys.pause(run_id), "task_token": token, "request_ids": list(request_ids)}
         return self._table.put_change(pause)
 
-    def keep_token(self, run_id: str, token: str) -> None:
+    def replace_token(self, run_id: str, token: str) -> None:
         """The wait was begun anew, with another token; the questions are the same."""
         self._table.update(keys.pause(run_id), {"task_token": token})
 

@@ -92,7 +92,7 @@ def project(project_id: str) -> Key:
     return {"pk": f"PROJECT#{project_id}", "sk": "PROJECT"}
 
 
-def owned_project(org_id: str, project_id: str) -> Key:
+def org_project(org_id: str, project_id: str) -> Key:
     """One project of the organization; all of them share one partition."""
     return {"pk": f"ORG#{org_id}", "sk": project_id}
 
@@ -109,12 +109,12 @@ def message(thread_id: str, sequence: int) -> Key:
 
 def thread_run(thread_id: str, started_at: str, run_id: str) -> Key:
     """What says that the run belongs to the thread; in order of time."""
-    return {"pk": f"THREAD#{thread_id}", "sk": f"RUN#{timed(started_at, run_id)}"}
+    return {"pk": f"THREAD#{thread_id}", "sk": f"RUN#{time_sort_key(started_at, run_id)}"}
 
 
 def spending(project_id: str, agent: str, day: str) -> str:
     """The name of the ledger of a project, or of an agent in it, for a day (`2026-11-24`)."""
-    whose = within(project_id, agent) if agent else quote(project_id, safe="")
+    whose = scoped(project_id, agent) if agent else quote(project_id, safe="")
     return f"LEDGER#{whose}#{day}"
 
 
@@ -143,12 +143,12 @@ def changed_list(index: str, partition: str, every: int) -> Key:
     return {"pk": f"MARKERS#{every}#{index}#{partition}", "sk": CHANGED}
 
 
-def within(project_id: str, name: str) -> str:
+def scoped(project_id: str, name: str) -> str:
     """A partition inside a project: no two pairs have the same one."""
     return f"{quote(project_id, safe='')}#{name}"
 
 
-def timed(at: str, run_id: str) -> str:
+def time_sort_key(at: str, run_id: str) -> str:
     """A sort key that is in order of time, and total."""
     return f"{at}#{run_id}"
 

@@ -10,19 +10,19 @@ from typing import Any
 
 from runyard_service.adapters.conflict_retry import ADD_MESSAGE_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import Change, Item, transact
+from runyard_service.adapters.dynamodb.attributes import Item, TransactWriteItem, transact
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
 from runyard_service.adapters.json_fields import COMPRESS_FROM_BYTES, compress
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import ThreadNotFoundError, UnavailableError
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role, Thread
 
 # The attributes that hold a content, or say where it lies.
-Kept = Mapping[str, str | bytes]
+StoredContent = Mapping[str, str | bytes]
 
 
 class Messages:
@@ -35,26 +35,28 @@ class Messages:
 
     def add(self, thread_id: str, role: Role, content: str) -> Message:
         """Append a message. Raises ThreadNotFoundError where the thread is gone."""
-        kept = self.keep(thread_id, content)
+        kept = self.save(thread_id, content)
         for attempt in retry_on_conflict(ADD_MESSAGE_ATTEMPTS):
             thread = self._threads.get(thread_id)
             if thread is None:
                 raise ThreadNotFoundError
             message = _message(thread, role, content)
-            changes = [self._put_change(message, kept), self._threads.message_change(thread)]
+            changes = [self._create_change(message, kept), self._threads.message_change(thread)]
             with attempt:
                 transact(self._table.client, changes)
                 return message
         raise UnavailableError({"thread": "too much is happening to it at this moment"})
 
-    def answer_changes(self, thread: Thread, run: Run, content: str, kept: Kept) -> list[Change]:
+    def answer_changes(
+        self, thread: Thread, run: Run, content: str, kept: StoredContent
+    ) -> list[TransactWriteItem]:
         """The run's answer becomes the thread's next message, and the thread is free again.
 
         `kept` is what `keep` gave for the content.
         """
         message = _message(thread, "assistant", content, run.id)
         return [
-            self._put_change(message, kept),
+            self._create_change(message, kept),
             self._threads.end_change(thread, run.id, answers=True),
         ]
 
@@ -82,7 +84,7 @@ class Messages:
         seen = {run_id: found.get((place["pk"], place["sk"])) for run_id, place in places.items()}
         return {run_id: message for run_id, message in seen.items() if message is not None}
 
-    def keep(self, thread_id: str, content: str) -> Kept:
+    def save(self, thread_id: str, content: str) -> StoredContent:
         """The attributes that hold a message's content; a very large one goes to S3 by this.
 
         Once for a message, however often its write is tried.
@@ -92,9 +94,9 @@ class Messages:
             return {"content": content}
         if len(text) <= MAX_INLINE_BYTES:
             return {"content_z": compress(text)}
-        return {"content_key": self._payloads.keep(thread_id, content, owners="threads")}
+        return {"content_key": self._payloads.save(thread_id, content, owners="threads")}
 
-    def _put_change(self, message: Message, kept: Kept) -> Change:
+    def _create_change(self, message: Message, kept: StoredContent) -> TransactWriteItem:
         item: dict[str, Any] = {
             **keys.message(message.thread_id, message.sequence),
             **message.model_dump(exclude={"content"}),
@@ -117,6 +119,6 @@ def _message(thread: Thread, role: Role, content: str, run_id: str | None = None
         sequence=thread.messages + 1,
         role=role,
         content=content,
-        created_at=stamp(),
+        created_at=timestamp(),
         run_id=run_id,
     )

@@ -7,15 +7,15 @@ from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import (
-    Change,
     ConditionFailedError,
     Item,
+    TransactWriteItem,
     transact,
 )
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
-from runyard_service.domain.clock import stamp_in
+from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage
 
@@ -48,18 +48,18 @@ def api_status(status: str, open_requests: int) -> str:
     return "awaiting_input" if open_requests and status not in ENDED else status
 
 
-def _kept(usage: Usage) -> dict[str, Any]:
+def _usage_item(usage: Usage) -> dict[str, Any]:
     """The usage as its record has it: what is not 0, and its cost as exact text."""
     return usage.model_dump(mode="json", exclude_defaults=True)
 
 
 def _sweep_at(status: RunStatus, wait_seconds: float | None) -> str:
     wait = float("inf") if wait_seconds is None else max(0, wait_seconds) + TIMER_GRACE_SECONDS
-    return stamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
+    return timestamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
 
 
-def _carried_by(execution: int) -> dict[str, Any]:
-    return {"execution": execution, "sweep_at": stamp_in(_CHECK_AFTER_SECONDS["created"])}
+def _current_execution(execution: int) -> dict[str, Any]:
+    return {"execution": execution, "sweep_at": timestamp_in(_CHECK_AFTER_SECONDS["created"])}
 
 
 class Runs:
@@ -69,7 +69,7 @@ class Runs:
         self._table = table
         self._json = JsonFields(payloads)
 
-    def create(self, run: Run, changes: Sequence[Change] = ()) -> None:
+    def create(self, run: Run, changes: Sequence[TransactWriteItem] = ()) -> None:
         """Keep a new run, together with `changes` of other records.
 
         Raises ConflictError where a run has this id, ConditionFailedError where a change's own
@@ -99,19 +99,19 @@ class Runs:
                 if value or name not in _LEFT_OUT_WHILE_EMPTY
             },
             **self._json.encoded(run.id, json_fields),
-            "started_key": keys.timed(run.started_at, run.id),
-            "status_key": keys.within(run.project_id, api_status(run.status, run.open_requests)),
+            "started_key": keys.time_sort_key(run.started_at, run.id),
+            "status_key": keys.scoped(run.project_id, api_status(run.status, run.open_requests)),
         }
         if run.user_id is not None:
-            item["user_key"] = keys.within(run.project_id, run.user_id)
+            item["user_key"] = keys.scoped(run.project_id, run.user_id)
         if run.session_id is not None:
-            item["session_key"] = keys.within(run.project_id, run.session_id)
+            item["session_key"] = keys.scoped(run.project_id, run.session_id)
         if run.ended_at is not None:
-            item["ended_key"] = keys.timed(run.ended_at, run.id)
-            item["usage"] = _kept(run.usage)
+            item["ended_key"] = keys.time_sort_key(run.ended_at, run.id)
+            item["usage"] = _usage_item(run.usage)
         else:
             item["sweep_shard"] = keys.sweep_shard(run.id)
-            item["sweep_at"] = stamp_in(_CHECK_AFTER_SECONDS[run.status])
+            item["sweep_at"] = timestamp_in(_CHECK_AFTER_SECONDS[run.status])
         return item
 
     def get(self, run_id: str) -> Run | None:
@@ -134,7 +134,7 @@ class Runs:
         usage: Usage | None = None,
         wait_seconds: float | None = None,
         execution: int | None = None,
-    ) -> Change:
+    ) -> TransactWriteItem:
         """Return the change to another status in which the run has not ended.
 
         `usage` is the usage so far, `wait_seconds` the longest wait, and `execution` the number of
@@ -144,17 +144,17 @@ class Runs:
         fields: dict[str, Any] = {
             "status": status,
             "open_requests": open_requests,
-            "status_key": keys.within(run.project_id, api_status(status, open_requests)),
+            "status_key": keys.scoped(run.project_id, api_status(status, open_requests)),
         }
         if status != "started":
             fields["sweep_at"] = _sweep_at(status, wait_seconds)
         if usage is not None:
-            fields["usage"] = _kept(usage)
+            fields["usage"] = _usage_item(usage)
         if execution is not None:
             fields["execution"] = execution
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
-    def answered_change(self, run: Run, open_requests: int) -> Change:
+    def input_closed_change(self, run: Run, open_requests: int) -> TransactWriteItem:
         """Return the change that leaves `open_requests` requests for input open.
 
         The run stays paused until a worker resumes it. If no request is open, the sweep soon checks
@@ -162,8 +162,8 @@ class Runs:
         """
         fields: dict[str, Any] = {"open_requests": open_requests}
         if not open_requests:
-            fields["sweep_at"] = stamp_in(_CHECK_AFTER_SECONDS["created"])
-            fields["status_key"] = keys.within(run.project_id, "paused")
+            fields["sweep_at"] = timestamp_in(_CHECK_AFTER_SECONDS["created"])
+            fields["status_key"] = keys.scoped(run.project_id, "paused")
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def end_change(
@@ -175,41 +175,41 @@ class Runs:
         ended_at: str,
         output: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
-    ) -> Change:
+    ) -> TransactWriteItem:
         """Return the change that ends the run. The sweep never checks it again."""
         fields = {
             "status": status,
             "ended_at": ended_at,
-            "ended_key": keys.timed(ended_at, run.id),
-            "status_key": keys.within(run.project_id, status),
+            "ended_key": keys.time_sort_key(ended_at, run.id),
+            "status_key": keys.scoped(run.project_id, status),
             "open_requests": 0,
             "sweep_shard": None,
             "sweep_at": None,
-            "usage": _kept(usage),
+            "usage": _usage_item(usage),
             **self._json.encoded(run.id, {"output": output, "error": error}),
         }
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
-    def live_check(self, run_id: str) -> Change:
+    def live_check(self, run_id: str) -> TransactWriteItem:
         """Only if the run has not ended."""
         return self._table.check_change(keys.run(run_id), only_if={"status": _LIVE})
 
-    def execution_change(self, run: Run, execution: int) -> Change:
+    def execution_change(self, run: Run, execution: int) -> TransactWriteItem:
         """Another execution carries the run from now on."""
         return self._table.update_change(
             keys.run(run.id),
-            _carried_by(execution),
+            _current_execution(execution),
             only_if={"status": _LIVE, "execution": run.execution},
         )
 
-    def go_on_in(self, run: Run, execution: int) -> None:
+    def set_current_execution(self, run: Run, execution: int) -> None:
         """The same for one that changes nothing else, and so has no event.
 
         Raises ConditionFailedError where the run has ended, or goes on in another one already.
         """
         self._table.update(
             keys.run(run.id),
-            _carried_by(execution),
+            _current_execution(execution),
             only_if={"status": _LIVE, "execution": run.execution},
         )
 
@@ -226,7 +226,7 @@ class Runs:
         with suppress(ConditionFailedError):  # It may have ended meanwhile.
             self._table.update(keys.run(run.id), fields, only_if={"status": _LIVE})
 
-    def to_be_checked(self, until: str | None) -> Iterator[str]:
+    def due_for_check(self, until: str | None) -> Iterator[str]:
         """Ids of the runs that are to be checked by `until`; None: of all live ones.
 
         Also of those that hold money, ended ones among them, and of those of which something is to

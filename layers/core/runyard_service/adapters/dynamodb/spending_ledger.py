@@ -18,10 +18,14 @@ from datetime import timedelta
 from decimal import Decimal
 
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, transact
+from runyard_service.adapters.dynamodb.attributes import (
+    ConditionFailedError,
+    TransactWriteItem,
+    transact,
+)
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.table import Table
-from runyard_service.domain.clock import now, stamp, stamp_in
+from runyard_service.domain.clock import now, timestamp, timestamp_in
 from runyard_service.domain.errors import RunyardError, SupersededError
 from runyard_service.domain.ids import new_id
 
@@ -78,7 +82,7 @@ class Spending:
         Raises DailyCapError where a cap would be passed, SupersededError where the run has ended or
         another worker holds for it.
         """
-        today = stamp()[:10]
+        today = timestamp()[:10]
         ledgers = {keys.spending(cap.project_id, cap.agent, today): cap for cap in caps}
         hold, before = Hold(run_id, new_id(), usd, tuple(ledgers)), self._found(run_id)
         added = dict.fromkeys(ledgers, usd)
@@ -103,7 +107,7 @@ class Spending:
             raise SupersededError(run_id) from error
         return hold
 
-    def settle_changes(self, hold: Hold, cost: Decimal | None) -> list[Change]:
+    def settle_changes(self, hold: Hold, cost: Decimal | None) -> list[TransactWriteItem]:
         """The reply has come and cost so much; one that nobody counted cost what was held."""
         spent = hold.usd if cost is None else cost
         amounts = {"committed": spent - hold.usd, "spent": spent}
@@ -117,7 +121,7 @@ class Spending:
         with suppress(ConditionFailedError):  # Another one was first.
             transact(self._table.client, self._freed(hold, {"committed": -hold.usd}))
 
-    def _freed(self, hold: Hold, amounts: Mapping[str, Decimal]) -> list[Change]:
+    def _freed(self, hold: Hold, amounts: Mapping[str, Decimal]) -> list[TransactWriteItem]:
         return [
             self._hold_change(Hold(hold.run_id, _FREE, Decimal(0), ()), hold),
             *(self._ledger_change(ledger, amounts) for ledger in hold.ledgers),
@@ -129,7 +133,7 @@ class Spending:
             return None
         return Hold(run_id, item["hold_id"], item["usd"], tuple(item["ledgers"]))
 
-    def _hold_change(self, hold: Hold, before: Hold | None) -> Change:
+    def _hold_change(self, hold: Hold, before: Hold | None) -> TransactWriteItem:
         """What the run holds from now on; the sweep finds it as long as it is anything."""
         is_free = hold.id == _FREE
         fields = {
@@ -137,7 +141,7 @@ class Spending:
             "usd": hold.usd,
             "ledgers": list(hold.ledgers),
             "sweep_shard": None if is_free else keys.sweep_shard(hold.run_id),
-            "sweep_at": None if is_free else stamp_in(_CHECK_AFTER_SECONDS),
+            "sweep_at": None if is_free else timestamp_in(_CHECK_AFTER_SECONDS),
         }
         if before is None:
             return self._table.put_change({**keys.hold(hold.run_id), **fields}, if_absent=True)
@@ -147,7 +151,7 @@ class Spending:
 
     def _ledger_change(
         self, ledger: str, amounts: Mapping[str, Decimal], cap: DailyCap | None = None
-    ) -> Change:
+    ) -> TransactWriteItem:
         at_most = {} if cap is None else {"committed": cap.usd - amounts["committed"]}
         ends = int((now() + timedelta(days=_LEDGER_DAYS)).timestamp())
         return self._table.add_change(keys.ledger(ledger), amounts, {"ttl": ends}, at_most)

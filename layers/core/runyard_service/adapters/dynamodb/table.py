@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from runyard_service.adapters.dynamodb import expressions
 from runyard_service.adapters.dynamodb.attributes import (
-    Change,
     Item,
     Key,
+    TransactWriteItem,
     from_attributes,
     to_attributes,
-    translated,
+    translate_errors,
 )
 from runyard_service.adapters.dynamodb.expressions import NO_CONDITIONS, Conditions
 from runyard_service.domain.errors import StoreUnavailableError
@@ -31,7 +31,7 @@ _BATCH_GET_ITEMS = 100
 _BATCH_WRITE_ITEMS = 25
 _BATCH_ATTEMPTS = 8
 # Up to so many keys, sending them takes less time than another call that skips them.
-_SENT_ANYWAY = 300
+_SKIP_INLINE_LIMIT = 300
 _NAME = re.compile(r"#(\w+)")
 
 
@@ -44,7 +44,7 @@ class Table:
 
     def get(self, key: Key) -> Item | None:
         """The item of this key, or None."""
-        with translated():
+        with translate_errors():
             answer = self.client.get_item(
                 TableName=self.name, Key=to_attributes(key), ConsistentRead=True
             )
@@ -52,13 +52,13 @@ class Table:
 
     def put(self, item: Mapping[str, Any], *, if_absent: bool = False) -> None:
         """Put one item. Raises ConditionFailedError where `if_absent` and one is there."""
-        call: Any = expressions.put(self.name, item, if_absent=if_absent)
-        with translated():
+        call: Any = expressions.put_arguments(self.name, item, if_absent=if_absent)
+        with translate_errors():
             self.client.put_item(**call)
 
-    def put_change(self, item: Mapping[str, Any], *, if_absent: bool = False) -> Change:
+    def put_change(self, item: Mapping[str, Any], *, if_absent: bool = False) -> TransactWriteItem:
         """The same put as a part of a transaction."""
-        return {"Put": expressions.put(self.name, item, if_absent=if_absent)}
+        return {"Put": expressions.put_arguments(self.name, item, if_absent=if_absent)}
 
     def update(
         self, key: Key, fields: Mapping[str, Any], *, only_if: Conditions = NO_CONDITIONS
@@ -69,12 +69,12 @@ class Table:
         ConditionFailedError if the item is missing or does not match.
         """
         call: Any = expressions.update(self.name, key, fields, only_if)
-        with translated():
+        with translate_errors():
             self.client.update_item(**call)
 
     def update_change(
         self, key: Key, fields: Mapping[str, Any], *, only_if: Conditions = NO_CONDITIONS
-    ) -> Change:
+    ) -> TransactWriteItem:
         """Return the same update as an entry of a transaction."""
         return {"Update": expressions.update(self.name, key, fields, only_if)}
 
@@ -84,26 +84,26 @@ class Table:
         amounts: Mapping[str, Decimal],
         initial: Mapping[str, Any],
         at_most: Mapping[str, Decimal],
-    ) -> Change:
+    ) -> TransactWriteItem:
         """Add to numbers, exactly; a missing item begins with 0 and the `initial` fields.
 
         Only where no number of `at_most` is above that before.
         """
         return {"Update": expressions.add(self.name, key, amounts, initial, at_most)}
 
-    def check_change(self, key: Key, *, only_if: Conditions) -> Change:
+    def check_change(self, key: Key, *, only_if: Conditions) -> TransactWriteItem:
         """Return a transaction entry that changes nothing and requires an item that matches."""
         return {"ConditionCheck": expressions.check(self.name, key, only_if)}
 
-    def absence_check(self, key: Key) -> Change:
+    def absence_check(self, key: Key) -> TransactWriteItem:
         """No change, but a part of a transaction: there is no such item."""
         return {"ConditionCheck": expressions.absence(self.name, key)}
 
-    def count_change(self, key: Key, name: str, by: int) -> Change:
+    def count_change(self, key: Key, name: str, by: int) -> TransactWriteItem:
         """Add to a number of an item that is there."""
         return {"Update": expressions.count(self.name, key, name, by)}
 
-    def delete_change(self, key: Key) -> Change:
+    def delete_change(self, key: Key) -> TransactWriteItem:
         """Delete the item of this key, if there is one, as a part of a transaction."""
         return {"Delete": {"TableName": self.name, "Key": to_attributes(key)}}
 
@@ -113,7 +113,7 @@ class Table:
         Raises ConditionFailedError if the item is missing or does not match `only_if`.
         """
         call: Any = expressions.delete(self.name, key, only_if)
-        with translated():
+        with translate_errors():
             self.client.delete_item(**call)
 
     def delete_many(self, places: Iterable[Key]) -> None:
@@ -123,7 +123,7 @@ class Table:
             batch = [{"DeleteRequest": {"Key": to_attributes(place)}} for place in some]
             for attempt in range(_BATCH_ATTEMPTS):
                 request: Any = {self.name: batch}
-                with translated():
+                with translate_errors():
                     answer: Any = self.client.batch_write_item(RequestItems=request)
                 batch = answer.get("UnprocessedItems", {}).get(self.name, [])
                 if not batch:
@@ -141,7 +141,7 @@ class Table:
             "ConsistentRead": True,
         }
         while True:
-            with translated():
+            with translate_errors():
                 answer = self.client.scan(**call)
             for attributes in answer["Items"]:
                 yield from from_attributes(attributes).values()
@@ -177,7 +177,7 @@ class Table:
         while True:
             if remaining is not None:
                 call["Limit"] = remaining
-            with translated():
+            with translate_errors():
                 answer = self.client.query(**call)
             for attributes in answer["Items"]:
                 yield from_attributes(attributes)
@@ -211,7 +211,7 @@ class Table:
         """
         name = _NAME.findall(condition)[-1]
         options: dict[str, Any] = {"ScanIndexForward": not descending}
-        if skip > _SENT_ANYWAY:
+        if skip > _SKIP_INLINE_LIMIT:
             pages = self._index_pages(
                 condition, values, index, remaining=skip, Select="COUNT", **options
             )
@@ -245,7 +245,7 @@ class Table:
         while remaining is None or remaining > 0:
             if remaining is not None:
                 call["Limit"] = remaining
-            with translated():
+            with translate_errors():
                 answer = self.client.query(**call)
             yield answer
             if remaining is not None:
@@ -268,7 +268,7 @@ class Table:
             batch = [to_attributes(place) for place in places[start : start + _BATCH_GET_ITEMS]]
             for attempt in range(_BATCH_ATTEMPTS):
                 request: Any = {self.name: {**options, "Keys": batch}}
-                with translated():
+                with translate_errors():
                     answer: Any = self.client.batch_get_item(RequestItems=request)
                 yield from map(from_attributes, answer["Responses"].get(self.name, ()))
                 batch = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])

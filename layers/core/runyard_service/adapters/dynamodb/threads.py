@@ -9,13 +9,17 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError, Key
+from runyard_service.adapters.dynamodb.attributes import (
+    ConditionFailedError,
+    Key,
+    TransactWriteItem,
+)
 from runyard_service.adapters.dynamodb.run_index.index_reader import newest_first
-from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexPartition
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.run_deletion import DeletedRun
 from runyard_service.adapters.s3.payloads import Payloads
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import ThreadBusyError, ThreadNotFoundError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
@@ -46,7 +50,7 @@ class Threads:
     def newest(self, projects: Sequence[str], before: Thread | None, limit: int) -> list[Thread]:
         """The newest threads of these projects, newest first; with `before`, only older ones."""
         lists = [
-            IndexList(keys.THREADS_BY_PROJECT_INDEX, "project_id", project, "thread_key")
+            IndexPartition(keys.THREADS_BY_PROJECT_INDEX, "project_id", project, "thread_key")
             for project in projects
         ]
         cursor = _entry(before) if before else None
@@ -55,7 +59,7 @@ class Threads:
         found = {item["id"]: Thread.model_validate(item) for item in items if "thread_key" in item}
         return [found[thread_id] for thread_id in ids if thread_id in found]
 
-    def at_rest_since(self, project_id: str, moment: str) -> Iterator[str]:
+    def inactive_since(self, project_id: str, moment: str) -> Iterator[str]:
         """The ids of the project's threads in which nothing has happened since, oldest first."""
         values = {":project_id": project_id, ":before": moment}
         condition = "#project_id = :project_id AND #thread_key < :before"
@@ -69,7 +73,7 @@ class Threads:
 
     def rename(self, thread: Thread, title: str | None) -> Thread:
         """Give the thread another title, or none. Raises ThreadNotFoundError where it is gone."""
-        fields = {"title": title, "updated_at": stamp()}
+        fields = {"title": title, "updated_at": timestamp()}
         try:
             self._table.update(
                 keys.thread(thread.id), fields, only_if={"thread_key": _entry(thread)}
@@ -91,7 +95,7 @@ class Threads:
 
     # --- what changes together with a run ------------------------------------------------------
 
-    def begin_changes(self, thread: Thread, run: Run) -> list[Change]:
+    def start_run_changes(self, thread: Thread, run: Run) -> list[TransactWriteItem]:
         """The run goes to work in the thread, which has no other one and no further message."""
         fields = {"active_run_id": run.id, "updated_at": run.started_at}
         free = {"active_run_id": None, "messages": thread.messages}
@@ -100,9 +104,9 @@ class Threads:
             self._table.put_change(keys.thread_run(thread.id, run.started_at, run.id)),
         ]
 
-    def end_change(self, thread: Thread, run_id: str, *, answers: bool) -> Change:
+    def end_change(self, thread: Thread, run_id: str, *, answers: bool) -> TransactWriteItem:
         """The run's work in the thread is over; where it `answers`, by one further message."""
-        fields = {"active_run_id": None, "updated_at": stamp()}
+        fields = {"active_run_id": None, "updated_at": timestamp()}
         if not answers:
             return self._table.update_change(
                 keys.thread(thread.id), fields, only_if={"active_run_id": run_id}
@@ -113,9 +117,9 @@ class Threads:
             only_if={"active_run_id": run_id, "messages": thread.messages},
         )
 
-    def message_change(self, thread: Thread) -> Change:
+    def message_change(self, thread: Thread) -> TransactWriteItem:
         """The thread has one message more."""
-        fields = {"messages": thread.messages + 1, "updated_at": stamp()}
+        fields = {"messages": thread.messages + 1, "updated_at": timestamp()}
         return self._table.update_change(
             keys.thread(thread.id), fields, only_if={"messages": thread.messages}
         )
@@ -149,7 +153,7 @@ class Threads:
 
     def _mark_deleted(self, thread_id: str) -> None:
         """From now on the thread is in no list, and takes no message and no run."""
-        gone = {"deleted_at": stamp(), "thread_key": None, "messages": None}
+        gone = {"deleted_at": timestamp(), "thread_key": None, "messages": None}
         try:
             self._table.update(keys.thread(thread_id), gone, only_if={"active_run_id": None})
         except ConditionFailedError as error:
@@ -157,4 +161,4 @@ class Threads:
 
 
 def _entry(thread: Thread) -> str:
-    return keys.timed(thread.created_at, thread.id)
+    return keys.time_sort_key(thread.created_at, thread.id)

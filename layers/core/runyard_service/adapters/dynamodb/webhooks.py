@@ -14,7 +14,7 @@ from runyard_service.adapters.conflict_retry import ROTATE_SECRET_ATTEMPTS, retr
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, Item, transact
 from runyard_service.adapters.dynamodb.table import Table
-from runyard_service.domain.clock import stamp, stamp_in
+from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.errors import ConflictError, NotFoundError
 from runyard_service.domain.webhooks import MAX_SECRETS, Delivery, Secret, Webhook, new_secret
 
@@ -68,7 +68,7 @@ class Webhooks:
 
     def change(self, webhook: Webhook, fields: dict[str, Any]) -> Webhook:
         """Set fields of the endpoint. Raises NotFoundError where it is gone."""
-        fields = {**fields, "updated_at": stamp()}
+        fields = {**fields, "updated_at": timestamp()}
         try:
             self._table.update(
                 keys.webhook(webhook.project_id, webhook.id), fields, only_if={"deleted_at": None}
@@ -79,7 +79,7 @@ class Webhooks:
 
     def delete(self, webhook: Webhook) -> None:
         """From now on nothing is told to the endpoint, and its secrets are no more."""
-        gone = {"deleted_at": stamp(), "ttl": int(time.time()), "enabled": False}
+        gone = {"deleted_at": timestamp(), "ttl": int(time.time()), "enabled": False}
         self._table.update(keys.webhook(webhook.project_id, webhook.id), gone)
         self._table.update(
             keys.webhook_secrets(webhook.id), {"secrets": [], "ttl": int(time.time())}
@@ -88,7 +88,7 @@ class Webhooks:
     def secrets(self, webhook_id: str) -> list[Secret]:
         """The secrets that are good now, the newest first; none of a deleted endpoint."""
         item = self._table.get(keys.webhook_secrets(webhook_id))
-        return [secret for secret in _secrets(item) if secret.is_good()]
+        return [secret for secret in _secrets(item) if secret.is_valid()]
 
     def rotate(self, webhook: Webhook, secret_id: str, overlap_seconds: float) -> Secret:
         """Give the endpoint a new secret; the present ones stay good for `overlap_seconds` more.
@@ -99,14 +99,14 @@ class Webhooks:
         key = keys.webhook_secrets(webhook.id)
         for attempt in retry_on_conflict(ROTATE_SECRET_ATTEMPTS):
             item = self._table.get(key)
-            present = [secret for secret in _secrets(item) if secret.is_good()]
+            present = [secret for secret in _secrets(item) if secret.is_valid()]
             if item is None or not present:
                 raise NotFoundError
             for secret in present:
                 if secret.id == secret_id:
                     return secret
             secret = new_secret(secret_id)
-            rest = _ended(present, stamp_in(overlap_seconds)) if overlap_seconds else []
+            rest = _ended(present, timestamp_in(overlap_seconds)) if overlap_seconds else []
             kept = [secret, *rest][:MAX_SECRETS]
             fields = {
                 "secrets": [_stored(one) for one in kept],
@@ -125,7 +125,7 @@ class WebhookDeliveries:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def ensure(self, delivery: Delivery) -> Delivery:
+    def create_if_absent(self, delivery: Delivery) -> Delivery:
         """Keep the delivery, or give the one of its id that is there, however far it has come."""
         item = {
             **keys.webhook_delivery(delivery.webhook_id, delivery.id),
@@ -162,7 +162,7 @@ class WebhookDeliveries:
             self._table.update(
                 keys.webhook_delivery(seen.webhook_id, seen.id),
                 fields,
-                only_if={"state": seen.state, "round": seen.round, "tries": seen.tries},
+                only_if={"state": seen.state, "round": seen.round, "tries": seen.attempt_count},
             )
         except ConditionFailedError:
             return False

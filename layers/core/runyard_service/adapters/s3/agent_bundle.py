@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runyard_service.adapters.dynamodb.attributes import translated
+from runyard_service.adapters.dynamodb.attributes import translate_errors
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.domain.errors import DefinitionError
 
@@ -51,7 +51,7 @@ class AgentBundle:
         """Where the object is, for people."""
         return f"s3://{self._bucket.name}/{self._key}"
 
-    def stamp(self) -> str:
+    def fingerprint(self) -> str:
         """The object's ETag, at most `refresh_seconds` old.
 
         Raises DefinitionError where it is not there, StoreUnavailableError where S3 does not say.
@@ -60,22 +60,22 @@ class AgentBundle:
         if self._asking.acquire(blocking=not self._etag):
             try:
                 if time.monotonic() >= self._ask_at:
-                    self._ask()
+                    self._head()
             finally:
                 self._asking.release()
         return self._etag
 
-    def texts(self) -> Mapping[str, str]:
+    def read(self) -> Mapping[str, str]:
         """Every file's text by its name. Raises DefinitionError where the object holds none."""
-        self.stamp()
+        self.fingerprint()
         try:
             return _Bundle.model_validate_json(self._body).files
         except ValidationError as error:
             raise DefinitionError(f"{self.address}: is not a bundle of agents") from error
 
-    def put(self, texts: Mapping[str, str]) -> None:
+    def write(self, texts: Mapping[str, str]) -> None:
         """Replace all files by these."""
-        with translated():
+        with translate_errors():
             self._bucket.client.put_object(
                 Bucket=self._bucket.name,
                 Key=self._key,
@@ -83,10 +83,10 @@ class AgentBundle:
                 ContentType="application/json",
             )
 
-    def _ask(self) -> None:
+    def _head(self) -> None:
         known = {"IfNoneMatch": self._etag} if self._etag else {}
         try:
-            with translated():
+            with translate_errors():
                 answer = self._get(known)
                 if answer:
                     # In this order: whoever sees the new ETag finds the new content.

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runyard_service.adapters.dynamodb.attributes import translated
+from runyard_service.adapters.dynamodb.attributes import translate_errors
 from runyard_service.domain.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Bucket:
         """Delete these objects; one that is gone already is no fault."""
         left = iter(keys)
         while batch := list(islice(left, _AT_ONCE)):
-            with translated():
+            with translate_errors():
                 answer = self.client.delete_objects(
                     Bucket=self.name,
                     Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
@@ -45,7 +45,7 @@ class Bucket:
         # Deleting what was listed moves no other name, so the place in the list holds.
         after = ""
         while True:
-            with translated():
+            with translate_errors():
                 answer = self.client.list_objects_v2(
                     Bucket=self.name, Prefix=prefix, StartAfter=after
                 )

@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from runyard_service.adapters.dynamodb.attributes import translated
+from runyard_service.adapters.dynamodb.attributes import translate_errors
 from runyard_service.adapters.s3.bucket import Bucket
-from runyard_service.domain.errors import StoreRefusedError, StoreUnavailableError
-from runyard_service.domain.events import SCHEMA_VERSION, Event, from_line, to_line
+from runyard_service.domain.errors import StoreRejectedError, StoreUnavailableError
+from runyard_service.domain.events import SCHEMA_VERSION, Event, decode_event, encode_event
 
 _log = logging.getLogger(__name__)
 
@@ -29,22 +29,22 @@ class Checkpoints:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def keep(self, run_id: str, events: Sequence[Event]) -> bool:
+    def save(self, run_id: str, events: Sequence[Event]) -> bool:
         """Offer these events, deltas left out, in place of the log up to the last of them.
 
         Gives whether that was possible: it is no failure if not.
         """
         head = json.dumps(_head(run_id, len(events))).encode()
-        text = b"\n".join([head, *map(to_line, events)])
+        text = b"\n".join([head, *map(encode_event, events)])
         try:
-            with translated():
+            with translate_errors():
                 self._bucket.client.put_object(
                     Bucket=self._bucket.name,
                     Key=_key(run_id),
                     Body=gzip.compress(text, compresslevel=1),
                     ContentType="application/gzip",
                 )
-        except (StoreRefusedError, StoreUnavailableError):
+        except (StoreRejectedError, StoreUnavailableError):
             _log.warning("checkpoint not saved", extra={"run_id": run_id}, exc_info=True)
             return False
         return True
@@ -56,15 +56,15 @@ class Checkpoints:
     def fetch(self, run_id: str) -> list[Event]:
         """The events of the run's checkpoint; empty where there is none that is of use."""
         try:
-            with translated():
+            with translate_errors():
                 answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=_key(run_id))
                 body = answer["Body"].read()
             head, *lines = gzip.decompress(body).split(b"\n")
             if json.loads(head) != _head(run_id, len(lines)):
                 return []
-            return [from_line(line) for line in lines]
+            return [decode_event(line) for line in lines]
         except (
-            StoreRefusedError,
+            StoreRejectedError,
             StoreUnavailableError,
             OSError,
             EOFError,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydantic_core
 
-from runyard_service.adapters.dynamodb.attributes import translated
+from runyard_service.adapters.dynamodb.attributes import translate_errors
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.domain.events import to_json
 from runyard_service.domain.ids import new_id
@@ -24,14 +24,14 @@ class Payloads:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def keep(self, owner_id: str, value: Any, *, owners: str = "runs") -> str:
+    def save(self, owner_id: str, value: Any, *, owners: str = "runs") -> str:
         """Store the value as JSON; gives the key to find it by."""
-        return self.keep_text(owner_id, to_json(value), owners=owners)
+        return self.save_text(owner_id, to_json(value), owners=owners)
 
-    def keep_text(self, owner_id: str, text: bytes, *, owners: str = "runs") -> str:
+    def save_text(self, owner_id: str, text: bytes, *, owners: str = "runs") -> str:
         """The same for what is JSON already."""
         key = f"{owners}/{owner_id}/payloads/{new_id()}.json"
-        with translated():
+        with translate_errors():
             self._bucket.client.put_object(
                 Bucket=self._bucket.name,
                 Key=key,
@@ -55,6 +55,6 @@ class Payloads:
 
     def fetch_text(self, key: str) -> bytes:
         """The JSON that was kept under this key."""
-        with translated():
+        with translate_errors():
             answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
             return answer["Body"].read()

@@ -140,7 +140,7 @@ def fill(template: Any, data: Any) -> Any:
         whole = _PLACEHOLDER.fullmatch(template)
         if whole:
             return look_up(data, whole[1])
-        return _PLACEHOLDER.sub(lambda found: _shown(look_up(data, found[1])), template)
+        return _PLACEHOLDER.sub(lambda found: _format(look_up(data, found[1])), template)
     if isinstance(template, Mapping):
         return {key: fill(value, data) for key, value in template.items()}
     if isinstance(template, list | tuple):
@@ -148,7 +148,7 @@ def fill(template: Any, data: Any) -> Any:
     return template
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     return "" if value is None else str(value)
 
 

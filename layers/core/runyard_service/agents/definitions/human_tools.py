@@ -5,24 +5,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from runyard_service.agents.definitions.base import Part, Seconds, ToolName
+from runyard_service.agents.definitions.base import FrozenModel, Seconds, ToolName
 from runyard_service.agents.definitions.conditions import Condition
-from runyard_service.agents.definitions.errors import fault_at
+from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.input_forms import (
     MAX_CHOICES,
-    choices_fault,
-    faults_of_feedback,
-    fitted,
-    form_fault,
+    choices_issue,
+    form_issue,
+    normalize,
+    validate_answer,
 )
 
 
 def _check_expiry(expires_in: float | None, on_expiry: str) -> None:
     if expires_in is None and on_expiry != "keep_waiting":
-        raise fault_at(("on_expiry",), f"{on_expiry!r} needs expires_in")
+        raise issue_at(("on_expiry",), f"{on_expiry!r} needs expires_in")
 
 
-class ApprovalRule(Part):
+class ApprovalRule(FrozenModel):
     """When a call of the tool waits for a person, and what that person may change.
 
     `when` is a condition on the call's arguments; without it every call waits. `prompt` may name
@@ -49,14 +49,14 @@ def _mode_as_rule(value: Any) -> Any:
     if value == "always":
         return {}
     if isinstance(value, str | bool):
-        raise fault_at((), "must be never, always, or a mapping")
+        raise issue_at((), "must be never, always, or a mapping")
     return value
 
 
 Approval = Annotated[ApprovalRule | None, BeforeValidator(_mode_as_rule)]
 
 
-class AskHuman(Part):
+class AskHuman(FrozenModel):
     """The built-in question to a person. The model gives the prompt; the answer goes back to it.
 
     With `choices` or a `form` of its own it always asks for those; without, the model may give
@@ -75,13 +75,13 @@ class AskHuman(Part):
     @model_validator(mode="after")
     def _can_be_asked(self) -> "AskHuman":
         if self.choices is not None and self.form is not None:
-            raise fault_at(("form",), "cannot stand beside choices")
+            raise issue_at(("form",), "cannot stand beside choices")
         for name, fault in (
-            ("choices", choices_fault(self.choices or ())),
-            ("form", None if self.form is None else form_fault(self.form)),
+            ("choices", choices_issue(self.choices or ())),
+            ("form", None if self.form is None else form_issue(self.form)),
         ):
             if fault:
-                raise fault_at((name, *fault[0]), fault[1])
+                raise issue_at((name, *fault[0]), fault[1])
         return self
 
     @model_validator(mode="after")
@@ -89,14 +89,14 @@ class AskHuman(Part):
         _check_expiry(self.expires_in, self.on_expiry)
         if self.default is None:
             if self.on_expiry == "use_default":
-                raise fault_at(("on_expiry",), "'use_default' needs a default")
+                raise issue_at(("on_expiry",), "'use_default' needs a default")
             return self
         if self.form is None and not isinstance(self.default, str):
-            raise fault_at(("default",), "must be a text")
+            raise issue_at(("default",), "must be a text")
         params = self.fixed_params
-        for name, text in faults_of_feedback(params, fitted(params, self.default)).items():
+        for name, text in validate_answer(params, normalize(params, self.default)).items():
             steps = [int(step) if step.isdigit() else step for step in name.split(".")[1:]]
-            raise fault_at(("default", *steps), text)
+            raise issue_at(("default", *steps), text)
         return self
 
     @property

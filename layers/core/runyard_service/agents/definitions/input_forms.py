@@ -11,20 +11,20 @@ from typing import Any
 
 import jsonschema_rs
 
-from runyard_service.agents.definitions.schemas import faults_of
+from runyard_service.agents.definitions.schemas import validate
 
 # The person's program has to show it, and it stands in a few places that have their own bounds.
 MAX_FORM_BYTES = 16 * 1024
 MAX_FORM_DEPTH = 16
 MAX_CHOICES = 100
 # What a person is shown (prompt and params) and what a person gives are kept in one item of 400 KB.
-MAX_SHOWN_BYTES = 256 * 1024
+MAX_FORMATTED_BYTES = 256 * 1024
 MAX_ANSWER_BYTES = 128 * 1024
 
 # A few short definitions that name each other twice would take for ever to check.
 _REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 
-Fault = tuple[tuple[str | int, ...], str]
+ValidationIssue = tuple[tuple[str | int, ...], str]
 
 
 def size_of(value: Any) -> int:
@@ -32,7 +32,7 @@ def size_of(value: Any) -> int:
     return len(json.dumps(value))
 
 
-def form_fault(form: Mapping[str, Any]) -> Fault | None:
+def form_issue(form: Mapping[str, Any]) -> ValidationIssue | None:
     """Where the form cannot be used, and why; None where it can."""
     if form.get("type") != "object":
         return ("type",), "must be object"
@@ -50,7 +50,7 @@ def form_fault(form: Mapping[str, Any]) -> Fault | None:
     return None
 
 
-def choices_fault(choices: Sequence[str]) -> Fault | None:
+def choices_issue(choices: Sequence[str]) -> ValidationIssue | None:
     """Which of the choices cannot be chosen, and why; None where each one can."""
     if len(choices) > MAX_CHOICES:
         return (), f"must have at most {MAX_CHOICES} items"
@@ -63,26 +63,26 @@ def choices_fault(choices: Sequence[str]) -> Fault | None:
     return None
 
 
-def faults_of_question(call_input: Mapping[str, Any]) -> dict[str, str]:
+def validate_request(call_input: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with the choices or the form that a model gives; empty where nothing is."""
     if "choices" in call_input and "form" in call_input:
         return {"form": "cannot stand beside choices"}
     faults = {}
-    if "choices" in call_input and (fault := choices_fault(call_input["choices"])):
+    if "choices" in call_input and (fault := choices_issue(call_input["choices"])):
         faults[_path("choices", fault)] = fault[1]
-    if "form" in call_input and (fault := form_fault(call_input["form"])):
+    if "form" in call_input and (fault := form_issue(call_input["form"])):
         faults[_path("form", fault)] = fault[1]
     return faults
 
 
-def fitted(params: Mapping[str, Any], feedback: Any) -> Any:
+def normalize(params: Mapping[str, Any], feedback: Any) -> Any:
     """The answer as it is recorded: of choices, without the white space around it."""
     if params.get("choices") and isinstance(feedback, str):
         return feedback.strip()
     return feedback
 
 
-def faults_of_feedback(params: Mapping[str, Any], feedback: Any) -> dict[str, str]:
+def validate_answer(params: Mapping[str, Any], feedback: Any) -> dict[str, str]:
     """What is wrong with a fitted answer to a question with these params, by `feedback.<path>`."""
     if feedback is None or (isinstance(feedback, str) and not feedback.strip()):
         return {"feedback": "cannot be blank"}
@@ -93,16 +93,16 @@ def faults_of_feedback(params: Mapping[str, Any], feedback: Any) -> dict[str, st
             return {"feedback": f"must be one of: {', '.join(choices)}"}
         return {}
     if form := params.get("form"):
-        return faults_of(form, feedback, under="feedback")
+        return validate(form, feedback, under="feedback")
     return {}
 
 
-def told(answer: Any) -> str:
+def feedback_as_text(answer: Any) -> str:
     """The answer as the model is told it: a text as it is, anything else as JSON."""
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
 
-def _path(name: str, fault: Fault) -> str:
+def _path(name: str, fault: ValidationIssue) -> str:
     return ".".join(map(str, (name, *fault[0])))
 
 

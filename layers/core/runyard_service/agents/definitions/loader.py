@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runyard_service.agents.definitions.errors import Fault, raise_if_any
+from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
 from runyard_service.agents.definitions.models import AgentDefinition, Route, Snapshot
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.yaml_document import Document, read_document
@@ -49,7 +49,7 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
     Raises DefinitionError with every fault of every file, one a line; a setting that names no agent
     is one of them.
     """
-    faults: list[Fault] = []
+    faults: list[DefinitionIssue] = []
     documents = {
         file: document
         for file, text in sorted(texts.items())
@@ -65,7 +65,7 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
     )
     if not faults:  # With one, the agent may well stand in the file that has it.
         faults += [
-            Fault("", 0, f"there is no agent {name!r}, which {setting} names")
+            DefinitionIssue("", 0, f"there is no agent {name!r}, which {setting} names")
             for setting, name in (named or {}).items()
             if not agents.find(name)
         ]
@@ -73,7 +73,9 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
     return agents
 
 
-def _scripts(documents: Mapping[str, Document], faults: list[Fault]) -> dict[str, dict[str, Any]]:
+def _scripts(
+    documents: Mapping[str, Document], faults: list[DefinitionIssue]
+) -> dict[str, dict[str, Any]]:
     scripts = {}
     for file, document in documents.items():
         if file.startswith(_SCRIPTS) and (script := document.checked(Script, faults)):
@@ -83,10 +85,10 @@ def _scripts(documents: Mapping[str, Document], faults: list[Fault]) -> dict[str
 
 
 def _routes(
-    texts: Mapping[str, str], documents: Mapping[str, Document], faults: list[Fault]
+    texts: Mapping[str, str], documents: Mapping[str, Document], faults: list[DefinitionIssue]
 ) -> dict[str, Route]:
     if ROUTES_FILE not in texts:
-        faults.append(Fault(ROUTES_FILE, 0, "is missing"))
+        faults.append(DefinitionIssue(ROUTES_FILE, 0, "is missing"))
     document = documents.get(ROUTES_FILE)
     if document is None:
         return {}
@@ -98,12 +100,12 @@ def _routes(
         routes[str(name)] = route
         script = f"{_SCRIPTS}{route.model_name}.yaml"
         if route.provider == "scripted" and script not in texts:
-            faults.append(document.fault((name, "model"), f"there is no {script}"))
+            faults.append(document.issue((name, "model"), f"there is no {script}"))
     return routes
 
 
 def _definitions(
-    documents: Mapping[str, Document], faults: list[Fault]
+    documents: Mapping[str, Document], faults: list[DefinitionIssue]
 ) -> dict[str, dict[str, AgentDefinition]]:
     # Where the routes are faulty themselves, nothing is said of those who name one.
     routes = documents.get(ROUTES_FILE)
@@ -117,11 +119,11 @@ def _definitions(
             continue
         if routes and definition.route not in routes.fields:
             text = f"{ROUTES_FILE} has no route {definition.route!r}"
-            faults.append(document.fault(("route",), text))
+            faults.append(document.issue(("route",), text))
         key, version = definition.key, definition.version
         if (first := files.setdefault((key, version), file)) != file:
             text = f"{key}@{version} stands in {first} too"
-            faults.append(document.fault(("version",), text))
+            faults.append(document.issue(("version",), text))
         definitions.setdefault(key, {})[version] = definition
     return definitions
 

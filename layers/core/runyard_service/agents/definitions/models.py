@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from runyard_service.agents.definitions.base import JsonSchema, Part, ToolName
-from runyard_service.agents.definitions.errors import fault_at
+from runyard_service.agents.definitions.base import FrozenModel, JsonSchema, ToolName
+from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import Approval, AskHuman
 
 # What must fit one invocation (900 s) with time to spare.
 StepSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
-class _Tool(Part):
+class _Tool(FrozenModel):
     """What every tool has.
 
     `effect` says what an unfinished call means when a step is taken up again: a call without effect
@@ -38,7 +38,7 @@ class _Tool(Part):
         known = set(self.parameters.get("properties", {}))
         for name in self.approval.editable if self.approval else ():
             if name not in known:
-                raise fault_at(("approval", "editable"), f"{name!r} is not a parameter")
+                raise issue_at(("approval", "editable"), f"{name!r} is not a parameter")
         return self
 
 
@@ -79,7 +79,7 @@ ExecutableTool = HttpTool | PythonTool | LambdaTool
 LONGEST_WAIT_SECONDS = 31_536_000
 
 
-class Limits(Part):
+class Limits(FrozenModel):
     """Where a run is stopped. Steps are model calls; the wait for a person is not wall clock.
 
     `usd_per_day` is what all runs of the agent in one project may cost in a day (UTC). `on_limit`
@@ -109,7 +109,7 @@ class Limits(Part):
         return self.wait_seconds, "fail"
 
 
-class AgentDefinition(Part):
+class AgentDefinition(FrozenModel):
     """One version of one agent, as its YAML file says it."""
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -132,14 +132,14 @@ class AgentDefinition(Part):
         for place, name in enumerate(names):
             if name in names[:place]:
                 whose = "the built-in output tool's" if name == OUTPUT_TOOL else "another tool's"
-                raise fault_at(("tools", place - 1, "name"), f"{name!r} is {whose} name")
+                raise issue_at(("tools", place - 1, "name"), f"{name!r} is {whose} name")
         return self
 
     @model_validator(mode="after")
     def _output_is_an_object(self) -> "AgentDefinition":
         # It is given as the arguments of a tool, and providers take nothing else for those.
         if self.output_schema is not None and self.output_schema.get("type") != "object":
-            raise fault_at(("output_schema", "type"), "must be of type object")
+            raise issue_at(("output_schema", "type"), "must be of type object")
         return self
 
     def tool(self, name: str) -> ExecutableTool | AskHuman | None:
@@ -152,11 +152,11 @@ OUTPUT_TOOL = "final_output"
 ReasoningMode = Literal["off", "minimal", "low", "medium", "high"]
 
 
-def _off_as_written(value: Any) -> Any:
+def _bool_off_to_str(value: Any) -> Any:
     return "off" if value is False else value  # YAML takes a bare `off` for a no.
 
 
-class Route(Part):
+class Route(FrozenModel):
     """Where the model is: `provider:model`, its address where that is not the provider's own.
 
     `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
@@ -175,7 +175,7 @@ class Route(Part):
     output_usd_per_million: Decimal | None = Field(None, ge=0)
     cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
     timeout: StepSeconds = 300
-    reasoning: Annotated[ReasoningMode | None, BeforeValidator(_off_as_written)] = None
+    reasoning: Annotated[ReasoningMode | None, BeforeValidator(_bool_off_to_str)] = None
 
     @model_validator(mode="after")
     def _prices_go_together(self) -> "Route":
@@ -199,12 +199,12 @@ class Route(Part):
         """The part after the colon."""
         return self.model.partition(":")[2]
 
-    def leads_to(self, model: str) -> bool:
+    def serves(self, model: str) -> bool:
         """Whether this is a route to `model`, named with its provider or without."""
         return model in (self.model, self.model_name)
 
 
-class Snapshot(Part):
+class Snapshot(FrozenModel):
     """All that a run needs of its agent, as it was when the run started.
 
     `route_id` is the route's name in `routes.yaml`; a caller can select another than the
@@ -225,7 +225,7 @@ class Snapshot(Part):
         return self.model_dump(mode="json", exclude_unset=True)
 
     @classmethod
-    def kept(cls, fields: Mapping[str, Any]) -> "Snapshot":
+    def to_stored(cls, fields: Mapping[str, Any]) -> "Snapshot":
         """A snapshot from the store, without what only a later release knows."""
         return cls.model_validate(fields, extra="ignore")
 

@@ -13,7 +13,7 @@ def _validator(schema_text: str) -> Any:
     return jsonschema_rs.validator_for(json.loads(schema_text), offline=True)
 
 
-def faults_of(schema: Mapping[str, Any], value: Any, under: str = "") -> dict[str, str]:
+def validate(schema: Mapping[str, Any], value: Any, under: str = "") -> dict[str, str]:
     """Each offending field's dotted path, and what is wrong with it; empty where all is well.
 
     `under` is the path of `value` itself, e.g. `input`.

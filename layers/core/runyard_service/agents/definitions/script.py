@@ -16,25 +16,25 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from runyard_service.agents.definitions.base import Part
+from runyard_service.agents.definitions.base import FrozenModel
 from runyard_service.agents.definitions.conditions import Condition
 
 
-class ScriptedCall(Part):
+class ScriptedCall(FrozenModel):
     """One tool call that the model makes."""
 
     tool: str
     input: Mapping[str, Any] = Field(default_factory=dict)
 
 
-class ScriptedFault(Part):
+class ScriptedFailure(FrozenModel):
     """The provider fails: `unavailable` for the first `attempts` tries of a step, or for good."""
 
     kind: Literal["unavailable", "refused"]
     attempts: int | None = Field(None, ge=1)
 
 
-class ScriptedUsage(Part):
+class ScriptedUsage(FrozenModel):
     """The tokens of a reply, where the words of a script do not count as they are."""
 
     input_tokens: int = Field(0, ge=0)
@@ -48,7 +48,7 @@ class ScriptedUsage(Part):
         return self
 
 
-class ScriptedTurn(Part):
+class ScriptedTurn(FrozenModel):
     """One reply. `think` and `say` are streamed word by word, each `repeat` times.
 
     `output` is the structured answer that ends the run. `delay_ms` passes before the reply begins,
@@ -61,13 +61,13 @@ class ScriptedTurn(Part):
     repeat: int = Field(1, ge=1)
     call: tuple[ScriptedCall, ...] = ()
     output: Any = None
-    fail: ScriptedFault | None = None
+    fail: ScriptedFailure | None = None
     delay_ms: float = Field(0, ge=0)
     pace_ms: float = Field(0, ge=0)
     usage: ScriptedUsage | None = None
 
 
-class Dialogue(Part):
+class Dialogue(FrozenModel):
     """A conversation from its first reply to its last."""
 
     name: str
@@ -75,7 +75,7 @@ class Dialogue(Part):
     turns: tuple[ScriptedTurn, ...] = Field(min_length=1)
 
 
-class Script(Part):
+class Script(FrozenModel):
     """The dialogues of one `agents/scripts/*.yaml`."""
 
     dialogues: tuple[Dialogue, ...] = Field(min_length=1)

@@ -7,17 +7,17 @@ from typing import Protocol
 from runyard_service.domain.errors import DefinitionError
 
 
-class AgentFiles(Protocol):
+class AgentSource(Protocol):
     """The YAML files of one installation."""
 
-    def stamp(self) -> Hashable:
+    def fingerprint(self) -> Hashable:
         """Another value once the files have changed; cheap enough for every request.
 
         Raises DefinitionError or StoreUnavailableError where nobody can say.
         """
         ...
 
-    def texts(self) -> Mapping[str, str]:
+    def read(self) -> Mapping[str, str]:
         """Every file's text by its name: `routes.yaml`, `support_triage.yaml`, `scripts/x.yaml`.
 
         Raises DefinitionError where one cannot be read.
@@ -25,17 +25,17 @@ class AgentFiles(Protocol):
         ...
 
 
-class FolderOfAgents:
+class AgentDirectory:
     """The files of a folder on this machine."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def stamp(self) -> tuple[tuple[str, int], ...]:
+    def fingerprint(self) -> tuple[tuple[str, int], ...]:
         """Which files there are, and when each was changed last."""
         return tuple((str(file), file.stat().st_mtime_ns) for file in self._files())
 
-    def texts(self) -> dict[str, str]:
+    def read(self) -> dict[str, str]:
         """Every file's text by its path in the folder."""
         if not self._folder.is_dir():
             raise DefinitionError(f"{self._folder}: is not a folder")

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.composer import ComposerError
 
-from runyard_service.agents.definitions.errors import Fault, Step, told
+from runyard_service.agents.definitions.errors import DefinitionIssue, Step, to_issues
 
 try:
     from yaml import CSafeLoader as SafeLoader  # Ten times as fast, which a cold start notices.
@@ -54,12 +54,14 @@ class Document:
                 found.append(step)
         return line, tuple(found)
 
-    def fault(self, steps: Sequence[Step], text: str) -> Fault:
+    def issue(self, steps: Sequence[Step], text: str) -> DefinitionIssue:
         """A fault at a field that is there."""
         line, found = self.find(steps)
-        return Fault(self.file, line, f"{'.'.join(map(str, found))}: {text}")
+        return DefinitionIssue(self.file, line, f"{'.'.join(map(str, found))}: {text}")
 
-    def checked(self, model: type[_Model], faults: list[Fault], *under: str) -> _Model | None:
+    def checked(
+        self, model: type[_Model], faults: list[DefinitionIssue], *under: str
+    ) -> _Model | None:
         """What the document, or what stands `under` a name in it, is as a `model`.
 
         None where it cannot be one; what is wrong is then added to `faults`.
@@ -73,41 +75,41 @@ class Document:
             errors = error.errors(include_url=False, include_input=False)
             for one in errors:
                 one["loc"] = (*under, *one["loc"])
-            faults += told(errors, self.file, self)
+            faults += to_issues(errors, self.file, self)
             return None
 
 
-def read_document(file: str, text: str, faults: list[Fault]) -> Document | None:
+def read_document(file: str, text: str, faults: list[DefinitionIssue]) -> Document | None:
     """The file's content, or None where it cannot be used; adds what is wrong to `faults`."""
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
-            faults.append(Fault(file, _line(root) if root else 1, "must be a mapping"))
+            faults.append(DefinitionIssue(file, _line(root) if root else 1, "must be a mapping"))
             return None
         faults += [
-            Fault(file, _line(node), f"{node.value}: is not a number that JSON can hold")
+            DefinitionIssue(file, _line(node), f"{node.value}: is not a number that JSON can hold")
             for node in _prepare_scalars(root)
             if not math.isfinite(loader.construct_yaml_float(node))
         ]
         faults += [
-            Fault(file, _line(key), f"{key.value}: stands there twice")
+            DefinitionIssue(file, _line(key), f"{key.value}: stands there twice")
             for key in _repeated_keys(root)
         ]
         return Document(file, loader.construct_document(root), root)
     except yaml.YAMLError as error:
-        faults.append(_syntax_fault(file, text, error))
+        faults.append(_syntax_issue(file, text, error))
     except ValueError as error:  # PyYAML's, of a value that is not what its tag says.
-        faults.append(Fault(file, 0, f"is not YAML: {error}"))
+        faults.append(DefinitionIssue(file, 0, f"is not YAML: {error}"))
     return None
 
 
-def _syntax_fault(file: str, text: str, error: yaml.YAMLError) -> Fault:
+def _syntax_issue(file: str, text: str, error: yaml.YAMLError) -> DefinitionIssue:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return Fault(file, error.problem_mark.line + 1, f"is not YAML: {error.problem}")
+        return DefinitionIssue(file, error.problem_mark.line + 1, f"is not YAML: {error.problem}")
     # The reader's, of a character that YAML does not know; it counts characters.
     line = text.count("\n", 0, getattr(error, "position", 0)) + 1
-    return Fault(file, line, f"is not YAML: {getattr(error, 'reason', error)}")
+    return DefinitionIssue(file, line, f"is not YAML: {getattr(error, 'reason', error)}")
 
 
 def _repeated_keys(

@@ -22,7 +22,7 @@ MAX_TEXT_TOGETHER = 1024 * 1024
 MAX_BINARY_TOGETHER = 20_000_000
 
 
-def shown_bytes(files: Sequence[tuple[str, int]]) -> list[int]:
+def sent_bytes(files: Sequence[tuple[str, int]]) -> list[int]:
     """How many first bytes the model is shown of each of these (type, size); 0: none.
 
     Text may be cut; an image or a PDF is shown whole or not at all.

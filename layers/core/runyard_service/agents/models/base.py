@@ -109,7 +109,7 @@ class ModelRequest:
 
     instructions: str
     turns: Sequence[Turn]
-    earlier: Sequence[Turn] = ()
+    thread_messages: Sequence[Turn] = ()
     tools: Sequence[ToolSpec] = ()
     output_tool: ToolSpec | None = None
     max_output_tokens: int | None = None
@@ -133,7 +133,7 @@ class ResponseDelta:
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """The end of a model's stream: the whole turn, its tokens, and its price where it is known.
 
     `cost_usd` is exact; None where no price is known. `is_cut` says that the reply was
@@ -147,7 +147,7 @@ class Reply:
     is_cut: bool = False
 
 
-ModelEvent = ReasoningDelta | ResponseDelta | Reply
+ModelEvent = ReasoningDelta | ResponseDelta | Response
 
 
 class Model(Protocol):
@@ -160,13 +160,13 @@ class Model(Protocol):
         """
         ...
 
-    def at_most(self, request: ModelRequest) -> TokenUsage:
+    def max_usage(self, request: ModelRequest) -> TokenUsage:
         """The most that the reply to this request can use, known before it is asked for.
 
         The output is what `max_output_tokens` allows, or would have to allow where it is None.
         """
         ...
 
-    def price_of(self, usage: TokenUsage) -> Decimal | None:
+    def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """What so many tokens cost in USD; None where no price is known. More never cost less."""
         ...

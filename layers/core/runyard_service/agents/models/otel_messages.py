@@ -9,7 +9,7 @@ from runyard_service.agents.models.base import ModelRequest, ModelTurn, ToolOutc
 
 def input_messages(request: ModelRequest) -> str:
     """`gen_ai.input.messages`: what was said before, and in the run. Files by name alone."""
-    return json.dumps([_message(turn) for turn in (*request.earlier, *request.turns)])
+    return json.dumps([_message(turn) for turn in (*request.thread_messages, *request.turns)])
 
 
 def output_messages(turn: ModelTurn, finish_reason: str) -> str:

@@ -75,11 +75,11 @@ def _key(route: Route, api_key: str | None) -> str:
 def _http_client(route: Route) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(route.timeout, connect=min(CONNECT_SECONDS, route.timeout))
     return httpx2.AsyncClient(
-        timeout=timeout, verify=tls_context(), event_hooks={"request": [_send_in_pieces]}
+        timeout=timeout, verify=tls_context(), event_hooks={"request": [_send_chunked]}
     )
 
 
-async def _send_in_pieces(request: httpx2.Request) -> None:
+async def _send_chunked(request: httpx2.Request) -> None:
     """Not as a whole: TLS would hold all of it once more, and with files it has many megabytes."""
     request.stream = _Pieces(request.content)
 

@@ -35,7 +35,7 @@ from pydantic_ai.exceptions import (
 from runyard_service.domain.errors import (
     DefinitionError,
     FailureKind,
-    ModelRefusedError,
+    ModelRejectedError,
     ModelUnavailableError,
     RunyardError,
 )
@@ -90,7 +90,7 @@ _OUTAGES: _Table = (
 )
 
 
-def translated(error: Exception) -> RunyardError:
+def translate_error(error: Exception) -> RunyardError:
     """The error of ours that says what `error` means to the run."""
     if isinstance(error, UserError):
         return DefinitionError("The route, or a tool of the agent, does not suit this model.")
@@ -99,14 +99,14 @@ def translated(error: Exception) -> RunyardError:
     if refusal is None and isinstance(error, ModelHTTPError) and not _is_retryable(error):
         refusal = ("invalid", "The provider refused the request")
     if refusal is not None:
-        return ModelRefusedError(_sentence(refusal[1], error), kind=refusal[0])
+        return ModelRejectedError(_sentence(refusal[1], error), kind=refusal[0])
     outage = _found(_OUTAGES, error)
     if outage is not None:
         retry_after = getattr(error, "retry_after", None)
         return ModelUnavailableError(_sentence(outage[1], error), retry_after, kind=outage[0])
     if isinstance(error, BotoCoreError):
         text = _sentence("The AWS client cannot make the request", error)
-        return ModelRefusedError(text, kind="invalid")
+        return ModelRejectedError(text, kind="invalid")
     text = _sentence("The provider's reply could not be understood", error)
     return ModelUnavailableError(text, kind="network")
 

@@ -81,7 +81,7 @@ def to_messages(request: ModelRequest) -> list[ModelMessage]:
     """The whole dialogue as pydantic-ai's messages, with the instructions on each request."""
     messages: list[ModelMessage] = []
     pending: list[UserTurn | ToolOutcome] = []
-    for turn in [*request.earlier, *request.turns]:
+    for turn in [*request.thread_messages, *request.turns]:
         if isinstance(turn, ModelTurn):
             parts = _response_parts(turn)
             if parts:

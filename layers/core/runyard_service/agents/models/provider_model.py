@@ -16,10 +16,10 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from runyard_service.agents.definitions.models import Route
-from runyard_service.agents.models.base import ModelEvent, ModelRequest, Reply, TokenUsage
+from runyard_service.agents.models.base import ModelEvent, ModelRequest, Response, TokenUsage
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.agents.models.provider_clients import open_model
-from runyard_service.agents.models.provider_errors import PROVIDER_ERRORS, translated
+from runyard_service.agents.models.provider_errors import PROVIDER_ERRORS, translate_error
 from runyard_service.agents.models.provider_messages import (
     has_torn_call,
     to_delta,
@@ -27,7 +27,7 @@ from runyard_service.agents.models.provider_messages import (
     to_parameters,
     to_turn,
 )
-from runyard_service.agents.models.token_bounds import at_most
+from runyard_service.agents.models.token_bounds import max_usage
 from runyard_service.domain.costs import rounded
 
 
@@ -59,11 +59,11 @@ class ProviderModel:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
-    def at_most(self, request: ModelRequest) -> TokenUsage:
+    def max_usage(self, request: ModelRequest) -> TokenUsage:
         """An upper bound: bytes for whatever the provider has not counted yet."""
-        return at_most(request)
+        return max_usage(request)
 
-    def price_of(self, usage: TokenUsage) -> Decimal | None:
+    def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """By the route's own prices, or else the price table's for the model that it names."""
         price = price_by_route(self._route, usage)
         if price is not None:
@@ -102,9 +102,9 @@ class ProviderModel:
                         events.put_nowait(delta)
                 response = stream.get()
             _check_whole(response)
-            events.put_nowait(self._reply(response))
+            events.put_nowait(self._response(response))
         except PROVIDER_ERRORS as error:
-            raise translated(error) from None
+            raise translate_error(error) from None
         finally:
             events.put_nowait(None)
 
@@ -116,13 +116,13 @@ class ProviderModel:
             settings["thinking"] = False if mode == "off" else mode
         return settings
 
-    def _reply(self, response: ModelResponse) -> Reply:
+    def _response(self, response: ModelResponse) -> Response:
         usage = TokenUsage(
             input_tokens=response.usage.input_tokens,
             output_tokens=response.usage.output_tokens,
             cached_input_tokens=response.usage.cache_read_tokens,
         )
-        return Reply(
+        return Response(
             turn=to_turn(response.parts),
             usage=usage,
             cost_usd=self._cost(response, usage),

@@ -23,7 +23,7 @@ from runyard_service.agents.models.base import (
     ModelRequest,
     ModelTurn,
     ReasoningDelta,
-    Reply,
+    Response,
     ResponseDelta,
     TokenUsage,
     ToolCall,
@@ -33,7 +33,7 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.domain.content_types import is_text
-from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
 from runyard_service.domain.ids import new_id
 
 # One read from a provider that is in a hurry brings several deltas.
@@ -55,7 +55,7 @@ class ScriptedModel:
         await asyncio.sleep(turn.delay_ms / 1000)
         if turn.fail and (turn.fail.attempts is None or request.attempt <= turn.fail.attempts):
             if turn.fail.kind == "refused":
-                raise ModelRefusedError("the script says that the model refuses")
+                raise ModelRejectedError("the script says that the model refuses")
             raise ModelUnavailableError("the script says that the model is unavailable")
         usage, allowed = _usage(turn, scene), request.max_output_tokens
         is_cut = allowed is not None and usage.output_tokens > allowed
@@ -67,19 +67,19 @@ class ScriptedModel:
                 await asyncio.sleep(turn.pace_ms / 1000)
         if is_cut and allowed is not None:
             usage = replace(usage, output_tokens=allowed)
-        yield Reply(
+        yield Response(
             turn=ModelTurn(content, () if is_cut else _calls(turn, scene)),
             usage=usage,
-            cost_usd=self.price_of(usage),
+            cost_usd=self.cost_of(usage),
             model="scripted",
             is_cut=is_cut,
         )
 
-    def at_most(self, request: ModelRequest) -> TokenUsage:
+    def max_usage(self, request: ModelRequest) -> TokenUsage:
         """What the next turn uses, exactly, as long as it is not cut."""
         return _usage(*self._next_turn(request))
 
-    def price_of(self, usage: TokenUsage) -> Decimal | None:
+    def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """By the route's own prices: no table knows a script."""
         return price_by_route(self._route, usage)
 
@@ -89,16 +89,16 @@ class ScriptedModel:
             scene["files"] = files
         dialogue = next((one for one in self._script.dialogues if holds(one.when, scene)), None)
         if dialogue is None:
-            raise ModelRefusedError("the script has no dialogue for this input")
+            raise ModelRejectedError("the script has no dialogue for this input")
         remaining = deque(dialogue.turns)
         turn: ScriptedTurn | None = None
         # Walk over the replies given so far: each took the first turn that fitted at its time.
-        for results in _results_before_each_reply(request.turns):
+        for results in _results_before_each_response(request.turns):
             scene["results"] = results
             while remaining and not holds(remaining[0].when, scene):
                 remaining.popleft()
             if not remaining:
-                raise ModelRefusedError(f"the dialogue {dialogue.name!r} has no further turn")
+                raise ModelRejectedError(f"the dialogue {dialogue.name!r} has no further turn")
             turn = remaining.popleft()
         assert turn is not None, "there is always the present reply"
         return turn, scene
@@ -125,7 +125,7 @@ def _usage(turn: ScriptedTurn, scene: Mapping[str, Any]) -> TokenUsage:
     return TokenUsage(_count_words(json.dumps(scene, default=str)), words * turn.repeat)
 
 
-def _results_before_each_reply(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+def _results_before_each_response(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """What each reply, the present one last, knew of the tools' results."""
     results: dict[str, Any] = {}
     known: list[dict[str, Any]] = []

@@ -33,7 +33,7 @@ IMAGE_TOKENS = 6_000
 PDF_TOKENS = 200_000
 
 
-def at_most(request: ModelRequest) -> TokenUsage:
+def max_usage(request: ModelRequest) -> TokenUsage:
     """The tokens of the request, and those of the longest reply that it allows."""
     output = request.max_output_tokens or DEFAULT_OUTPUT_TOKENS
     known = request.reported
@@ -50,7 +50,7 @@ def _whole(request: ModelRequest) -> int:
         REQUEST_FRAME_TOKENS
         + _bytes(request.instructions)
         + sum(map(_of_tool, tools))
-        + _of_turns(request.earlier)
+        + _of_turns(request.thread_messages)
         + _of_turns(request.turns)
     )
 

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 
 from runyard_service.agents.definitions.models import LambdaTool
-from runyard_service.agents.tools.base import ToolFailedError, ToolInvocation
+from runyard_service.agents.tools.base import ToolError, ToolInvocation
 from runyard_service.domain.errors import FailureKind
 
 if TYPE_CHECKING:
@@ -55,18 +55,16 @@ def _invoke(tool: LambdaTool, invocation: ToolInvocation) -> str:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
         message, kind = f"AWS did not invoke it: {code}.", _KINDS.get(code, "refused")
-        raise ToolFailedError("lambda_refused", message, kind=kind) from error
+        raise ToolError("lambda_refused", message, kind=kind) from error
     except ReadTimeoutError as error:
         message = f"No answer within {tool.timeout:g} s."
-        raise ToolFailedError("timeout", message, kind="network", is_in_doubt=True) from error
+        raise ToolError("timeout", message, kind="network", is_in_doubt=True) from error
     except BotoCoreError as error:
         was_sent = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
         message = "Lambda broke off." if was_sent else "Lambda cannot be reached."
-        raise ToolFailedError(
-            "unreachable", message, kind="network", is_in_doubt=was_sent
-        ) from error
+        raise ToolError("unreachable", message, kind="network", is_in_doubt=was_sent) from error
     if response.get("FunctionError"):
-        raise ToolFailedError("lambda_error", _failure(payload))
+        raise ToolError("lambda_error", _failure(payload))
     return _result(payload)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runyard_service.domain.errors import TRANSIENT_KINDS, FailureKind, RunyardError
-from runyard_service.outbound.circuit_breaker import Circuits
+from runyard_service.outbound.circuit_breaker import CircuitBreakers
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class ToolEnvironment:
 
     variables: Mapping[str, str]
     private_hosts: tuple[str, ...] = ()
-    circuits: Circuits = field(default_factory=Circuits)
+    circuits: CircuitBreakers = field(default_factory=CircuitBreakers)
 
 
-class ToolFailedError(RunyardError):
+class ToolError(RunyardError):
     """The tool did not do what it was asked; the model is told `code` and `message`.
 
     `retry_after` is the tool's own wish in seconds, where it gave one. `was_tried` is False where
@@ -57,6 +57,6 @@ class ToolFailedError(RunyardError):
         self.is_in_doubt = is_in_doubt
 
     @property
-    def may_pass(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the same call may succeed later."""
         return self.was_tried and self.kind in TRANSIENT_KINDS

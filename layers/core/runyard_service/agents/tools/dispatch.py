@@ -9,7 +9,7 @@ from runyard_service.agents.definitions.models import (
     LambdaTool,
     PythonTool,
 )
-from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
+from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 
 EXCERPT_CHARACTERS = 200
 
@@ -23,20 +23,20 @@ async def call_tool(
     and `unavailable` where the tool's address is known to fail, so that the call was not made.
     """
     circuit = environment.circuits.of(address) if (address := _address(tool, environment)) else None
-    if circuit and (refusal := circuit.refusal()):
-        raise ToolFailedError("unavailable", refusal, kind="overloaded", was_tried=False)
+    if circuit and (refusal := circuit.open_reason()):
+        raise ToolError("unavailable", refusal, kind="overloaded", was_tried=False)
     try:
         result = await _called(tool, invocation, environment)
-    except ToolFailedError as error:
+    except ToolError as error:
         # An answer of whatever status is from one that lives, and may be about this call alone.
         if circuit and error.kind == "network":
             # Not the message: it quotes the tool, and others' runs are told of the circuit.
-            circuit.failed(f"The call before failed: {error.code}.", error.retry_after)
+            circuit.record_failure(f"The call before failed: {error.code}.", error.retry_after)
         elif circuit:
-            circuit.succeeded()
+            circuit.record_success()
         raise
     if circuit:
-        circuit.succeeded()
+        circuit.record_success()
     return result
 
 
@@ -62,15 +62,15 @@ async def _called(
     try:
         async with limit:
             return await _dispatched(tool, invocation, environment)
-    except ToolFailedError:
+    except ToolError:
         raise
     # Behind this door is code that is not ours: its fault is the model's news, not ours to fail on.
     except Exception as error:
         if limit.expired():
             message = f"No answer within {tool.timeout:g} s."
-            raise ToolFailedError("timeout", message, kind="network", is_in_doubt=True) from error
+            raise ToolError("timeout", message, kind="network", is_in_doubt=True) from error
         message = f"{type(error).__name__}: {error}"[:EXCERPT_CHARACTERS]
-        raise ToolFailedError("tool_error", message) from error
+        raise ToolError("tool_error", message) from error
 
 
 async def _dispatched(

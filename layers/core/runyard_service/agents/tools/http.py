@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from runyard_service.agents.definitions.models import HttpTool
-from runyard_service.agents.tools.base import ToolEnvironment, ToolFailedError, ToolInvocation
+from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 from runyard_service.domain.errors import FailureKind
 from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.retry_after import retry_after_of
@@ -46,11 +46,11 @@ async def call_http(
     try:
         response = await fetch(request, environment.private_hosts)
     except OutboundError as error:
-        raise ToolFailedError(
+        raise ToolError(
             error.code, error.message, kind=error.kind, is_in_doubt=error.is_in_doubt
         ) from error
     if response.status >= 400:
-        raise ToolFailedError(
+        raise ToolError(
             f"http_{response.status}",
             _failure(response),
             kind=_KINDS.get(response.status, "refused"),
@@ -107,12 +107,10 @@ def _url(template: str, arguments: Mapping[str, Any], variables: Mapping[str, st
     rendered = _rendered(path, arguments, variables, lambda text: quote(text, safe=""))
     # `.` needs no encoding, yet `..` would climb to another resource.
     if {".", ".."} & set(urlsplit(rendered).path.split("/")):
-        raise ToolFailedError(
-            "argument_refused", "An argument would change the path of the address."
-        )
+        raise ToolError("argument_refused", "An argument would change the path of the address.")
     for match in PLACEHOLDER.finditer(path):
         if match["argument"] and arguments[match["argument"]] == "":
-            raise ToolFailedError("argument_missing", f"{match['argument']!r} must not be empty.")
+            raise ToolError("argument_missing", f"{match['argument']!r} must not be empty.")
     return rendered + mark + _rendered(query, arguments, variables, lambda text: quote(text, ""))
 
 
@@ -126,7 +124,7 @@ def _headers(
     }
     for name, value in headers.items():
         if CONTROL_CHARACTERS.search(value):
-            raise ToolFailedError("argument_refused", f"The header {name!r} cannot hold that.")
+            raise ToolError("argument_refused", f"The header {name!r} cannot hold that.")
     return headers
 
 
@@ -141,11 +139,11 @@ def _rendered(
     def value(match: re.Match[str]) -> str:
         if variable := match["variable"]:
             if variable not in variables:
-                raise ToolFailedError("variable_missing", f"${{{variable}}} is not set.")
+                raise ToolError("variable_missing", f"${{{variable}}} is not set.")
             return variables[variable]
         name = match["argument"]
         if name not in arguments:
-            raise ToolFailedError("argument_missing", f"The argument {name!r} is needed.")
+            raise ToolError("argument_missing", f"The argument {name!r} is needed.")
         return encode(_text(arguments[name]))
 
     return PLACEHOLDER.sub(value, template)

@@ -9,7 +9,7 @@ from typing import Any
 import pydantic_core
 
 from runyard_service.agents.definitions.models import PythonTool
-from runyard_service.agents.tools.base import ToolFailedError, ToolInvocation
+from runyard_service.agents.tools.base import ToolError, ToolInvocation
 
 
 async def call_python(tool: PythonTool, invocation: ToolInvocation) -> str:
@@ -34,8 +34,8 @@ def _loaded(entry_point: str) -> Callable[..., Any]:
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ToolFailedError("function_missing", f"There is no {entry_point!r}.") from error
+        raise ToolError("function_missing", f"There is no {entry_point!r}.") from error
     if not callable(function):
-        raise ToolFailedError("function_missing", f"{entry_point!r} is not a function.")
+        raise ToolError("function_missing", f"{entry_point!r} is not a function.")
     found: Callable[..., Any] = function
     return found

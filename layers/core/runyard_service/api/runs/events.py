@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from runyard_service.api.auth import run_of, run_to_stream
-from runyard_service.api.dependencies import Reader, RunId, Uses
+from runyard_service.api.auth import load_run, run_to_stream
+from runyard_service.api.dependencies import ReadKey, RunId, ServicesDep
 from runyard_service.api.http import JsonResponse
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.services import Services
-from runyard_service.api.sse import StreamShape
-from runyard_service.api.streaming import StreamRoute, resumed_stream, ticket_view
+from runyard_service.api.sse import SseFormat
+from runyard_service.api.streaming import StreamRoute, resume_stream, ticket_view
 
 router = APIRouter()
 
@@ -19,9 +19,11 @@ STREAM = StreamRoute("/v1/runs/{run_id}/stream", cursor="after_sequence")
 
 
 @router.get("/runs/{run_id}/events")
-async def list_events(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
+async def list_events(
+    run_id: RunId, request: Request, services: ServicesDep, key: ReadKey
+) -> Response:
     """The run's events, a page at a time, in sequence order or against it."""
-    run = await run_of(services, key, run_id)
+    run = await load_run(services, key, run_id)
     page = page_of(request.query_params, sortable=("sequence",), default_sort="sequence")
     return JsonResponse(await run_in_threadpool(_read_events, services, run.id, page))
 
@@ -48,14 +50,16 @@ def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
 
 
 @router.get("/runs/{run_id}/stream")
-async def stream_events(run_id: RunId, request: Request, services: Uses) -> Response:
+async def stream_events(run_id: RunId, request: Request, services: ServicesDep) -> Response:
     """The run's events as Server-Sent Events, live, from the cursor on."""
     run = await run_to_stream(request, services, run_id)
-    return await resumed_stream(request, services, run, STREAM, StreamShape())
+    return await resume_stream(request, services, run, STREAM, SseFormat())
 
 
 @router.post("/runs/{run_id}/ticket")
-async def create_ticket(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
+async def create_ticket(
+    run_id: RunId, request: Request, services: ServicesDep, key: ReadKey
+) -> Response:
     """A ticket for the run's stream, for clients that can send no header."""
-    run = await run_of(services, key, run_id)
+    run = await load_run(services, key, run_id)
     return JsonResponse({"data": await ticket_view(request, services, run.id, STREAM)})

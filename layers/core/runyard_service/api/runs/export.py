@@ -16,9 +16,9 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.api.auth import run_to_export, ticket_of
-from runyard_service.api.dependencies import RunId, Uses
+from runyard_service.api.dependencies import RunId, ServicesDep
 from runyard_service.api.runs.views import request_view, run_view
-from runyard_service.api.streaming import sent_on
+from runyard_service.api.streaming import redirect_to_stream
 from runyard_service.domain.errors import NotFoundError
 from runyard_service.domain.runs import Run
 
@@ -28,12 +28,12 @@ MEDIA_TYPE = "application/x-ndjson"
 
 
 @router.get("/runs/{run_id}/export")
-async def export_run(run_id: RunId, request: Request, services: Uses) -> Response:
+async def export_run(run_id: RunId, request: Request, services: ServicesDep) -> Response:
     """The run, whole; behind a door that holds bodies back, `303` to the other door."""
     run = await run_to_export(request, services, run_id)
     if services.settings.stream_url:
         path = f"/v1/runs/{run.id}/export"
-        return await sent_on(services, run.id, path, "export", ticket_of(request))
+        return await redirect_to_stream(services, run.id, path, "export", ticket_of(request))
     shown = await run_in_threadpool(services.stores.runs.get, run.id)
     if shown is None:  # It was just deleted.
         raise NotFoundError

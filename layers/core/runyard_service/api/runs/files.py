@@ -14,37 +14,37 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, File, NewFile
-from runyard_service.api.auth import authorized
-from runyard_service.api.dependencies import Uses
+from runyard_service.api.auth import authenticate
+from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import (
     MAX_BODY_BYTES,
     JsonResponse,
-    parsed_body,
-    parsed_json,
-    validated,
+    parse_body,
+    parse_json,
+    validate,
 )
-from runyard_service.api.multipart import WAY_OUT, Form, is_multipart, multipart_form
+from runyard_service.api.multipart import UPLOAD_HINT, Form, is_multipart, multipart_form
 from runyard_service.api.runs.schemas import MAX_FILES, CreateFile, CreateRun
-from runyard_service.domain.content_types import clean_type, safe_name
+from runyard_service.domain.content_types import parse_mime_type, safe_name
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
 router = APIRouter()
 
 
-async def _uploader(request: Request, services: Uses) -> AccessKey:
-    return await authorized(request, services, "files:write")
+async def _uploader(request: Request, services: ServicesDep) -> AccessKey:
+    return await authenticate(request, services, "files:write")
 
 
 Uploader = Annotated[AccessKey, Depends(_uploader)]
 
 
 @router.post("/files")
-async def create_file(request: Request, services: Uses, key: Uploader) -> Response:
+async def create_file(request: Request, services: ServicesDep, key: Uploader) -> Response:
     """Keep a file that comes with the request, or announce one that is uploaded to S3."""
     files, project_id = services.stores.files, key.project_id
     limit = services.settings.max_body_bytes
     if not is_multipart(request):
-        body = await parsed_body(request, CreateFile, limit)
+        body = await parse_body(request, CreateFile, limit)
         file, upload = await run_in_threadpool(
             files.announce, project_id, body.name, body.size, body.mime_type
         )
@@ -52,7 +52,7 @@ async def create_file(request: Request, services: Uses, key: Uploader) -> Respon
         return JsonResponse({"data": _file_view(file) | {"upload": shown}})
     async with multipart_form(request, limit, file_parts=frozenset({"file"})) as form:
         new = _single(form)
-        kept = await run_in_threadpool(files.keep, project_id, new)
+        kept = await run_in_threadpool(files.save, project_id, new)
         return JsonResponse({"data": _file_view(kept)})
 
 
@@ -74,7 +74,7 @@ def _single(form: Form) -> NewFile:
 def _new_files(form: Form) -> list[NewFile]:
     parts = [part for _, part in form.files]
     if sum(part.size or 0 for part in parts) > MAX_FILE_BYTES:
-        fault = f"must be at most {MAX_FILE_BYTES} bytes together; {WAY_OUT}"
+        fault = f"must be at most {MAX_FILE_BYTES} bytes together; {UPLOAD_HINT}"
         raise PayloadTooLargeError({"files": fault})
     return [NewFile(part.filename or "", part.content_type, part.file) for part in parts]
 
@@ -88,10 +88,10 @@ async def create_body(
     Raises what `parsed_body` raises, with the same words for the same fault.
     """
     if not is_multipart(request):
-        yield await parsed_body(request, CreateRun, max_bytes), []
+        yield await parse_body(request, CreateRun, max_bytes), []
         return
     async with multipart_form(request, max_bytes, file_parts=frozenset({"files"})) as form:
-        body = validated(_fields(form.texts), CreateRun)
+        body = validate(_fields(form.texts), CreateRun)
         if len(form.files) > MAX_FILES:
             raise InvalidRequestError({"files": f"must have at most {MAX_FILES} items"})
         yield body, _new_files(form)
@@ -109,7 +109,7 @@ def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
         raise InvalidRequestError(faults)
     fields: dict[str, Any] = dict(texts)
     if "input" in fields:
-        fields["input"] = parsed_json(texts["input"], "input")
+        fields["input"] = parse_json(texts["input"], "input")
     for name in ("background", "stream"):
         if texts.get(name) in ("true", "false"):  # Anything else is refused as it is.
             fields[name] = texts[name] == "true"
@@ -121,7 +121,7 @@ def fingerprint_of(body: CreateRun, uploads: Sequence[NewFile]) -> dict[str, Any
     asked: dict[str, Any] = body.model_dump(mode="json")
     if uploads:
         asked["uploads"] = [
-            [safe_name(new.name), clean_type(new.mime_type), _digest(new)] for new in uploads
+            [safe_name(new.name), parse_mime_type(new.mime_type), _digest(new)] for new in uploads
         ]
     return asked
 

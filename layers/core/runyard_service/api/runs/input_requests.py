@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from runyard_service.api.dependencies import Reader, Uses
-from runyard_service.api.http import JsonResponse, faults_of_names
+from runyard_service.api.dependencies import ReadKey, ServicesDep
+from runyard_service.api.http import JsonResponse, unknown_names
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.runs.views import request_view
 from runyard_service.api.services import Services
@@ -15,10 +15,10 @@ router = APIRouter()
 
 
 @router.get("/input-requests")
-async def list_input_requests(request: Request, services: Uses, key: Reader) -> Response:
+async def list_input_requests(request: Request, services: ServicesDep, key: ReadKey) -> Response:
     """The open questions of the project's runs, oldest first."""
     query = request.query_params
-    faults = faults_of_names(query, {"page", "page_size"})
+    faults = unknown_names(query, {"page", "page_size"})
     page = page_of(query, ("created_at",), "created_at", known_faults=faults)
     return JsonResponse(await run_in_threadpool(_read_page, services, key.project_id, page))
 

@@ -8,12 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
-    SHOWN_STATUSES,
+    API_STATUSES,
     SORTABLE,
     RunFilter,
 )
-from runyard_service.api.dependencies import Reader, Uses
-from runyard_service.api.http import JsonResponse, faults_of_names
+from runyard_service.api.dependencies import ReadKey, ServicesDep
+from runyard_service.api.http import JsonResponse, unknown_names
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
@@ -29,10 +29,10 @@ _READERS = 8
 
 
 @router.get("/runs")
-async def list_runs(request: Request, services: Uses, key: Reader) -> Response:
+async def list_runs(request: Request, services: ServicesDep, key: ReadKey) -> Response:
     """The project's runs, newest first unless asked otherwise."""
     query = request.query_params
-    faults = faults_of_names(query, _PARAMETERS, repeatable={"status"})
+    faults = unknown_names(query, _PARAMETERS, repeatable={"status"})
     wanted = _filter(query, key.project_id, faults)
     page = page_of(query, SORTABLE, "-started_at", known_faults=faults)
     return JsonResponse(await run_in_threadpool(_read_page, services, wanted, page))
@@ -40,8 +40,8 @@ async def list_runs(request: Request, services: Uses, key: Reader) -> Response:
 
 def _filter(query: QueryParams, project_id: str, faults: dict[str, str]) -> RunFilter:
     statuses, user_id = frozenset(query.getlist("status")), query.get("user_id")
-    if not statuses <= set(SHOWN_STATUSES):
-        faults["status"] = f"must be one of: {', '.join(SHOWN_STATUSES)}"
+    if not statuses <= set(API_STATUSES):
+        faults["status"] = f"must be one of: {', '.join(API_STATUSES)}"
     if user_id is not None and not 1 <= len(user_id) <= 256:
         faults["user_id"] = "must be 1 to 256 characters long"
     session_id = query.get("session_id")
@@ -57,13 +57,13 @@ def _read_page(services: Services, wanted: RunFilter, page: Page) -> dict[str, A
     first, _ = page.bounds(0)
     found = stores.run_lists.page(wanted, page.sort, first, page.size)
     runs = stores.runs.many(found.ids)
-    questions = _questions(services, [run for run in runs if run.awaits_input])
+    questions = _input_requests(services, [run for run in runs if run.awaits_input])
     messages = stores.messages.newest_seen(runs)
     data = [run_view(run, questions.get(run.id, ()), messages.get(run.id)) for run in runs]
     return {"data": data, "pagination": page.pagination(found.total)}
 
 
-def _questions(services: Services, waiting: list[Run]) -> dict[str, list[InputRequest]]:
+def _input_requests(services: Services, waiting: list[Run]) -> dict[str, list[InputRequest]]:
     if not waiting:
         return {}
     ids = [run.id for run in waiting]

@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.dynamodb.idempotency import HEADER
-from runyard_service.api.auth import run_of, run_to_delete
-from runyard_service.api.dependencies import Reader, RunId, Uses, Writer
-from runyard_service.api.http import JsonResponse, parsed_body, validated
+from runyard_service.api.auth import load_deletable_run, load_run
+from runyard_service.api.dependencies import ReadKey, RunId, ServicesDep, WriteKey
+from runyard_service.api.http import JsonResponse, parse_body, validate
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.request_ids import trace_id_of
 from runyard_service.api.runs.events import STREAM
@@ -23,23 +23,23 @@ from runyard_service.api.runs.files import create_body, fingerprint_of
 from runyard_service.api.runs.schemas import ApprovalInput, CreateRun, FeedbackInput, RunInput
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
-from runyard_service.api.sse import StreamShape
-from runyard_service.api.streaming import canceled, stream_answer
+from runyard_service.api.sse import SseFormat
+from runyard_service.api.streaming import cancel_from_request, stream_response
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.errors import NotFoundError
-from runyard_service.domain.events import TERMINAL_TYPES, line_type
+from runyard_service.domain.events import TERMINAL_TYPES, event_type_of
 from runyard_service.domain.runs import ENDED, Run
 
 router = APIRouter()
 
-_SETTLED = {"awaiting_input", *ENDED}
+_STABLE = {"awaiting_input", *ENDED}
 _SETTLING = {"run.paused", *TERMINAL_TYPES}
 
 
 @router.post("/runs")
-async def create_run(request: Request, services: Uses, key: Writer) -> Response:
+async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """Start a run: synchronous, in the background, or followed as a stream."""
     async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
         # It reads the files: only where somebody asks for it.
@@ -59,10 +59,10 @@ async def _created_response(services: Services, run: Run, body: CreateRun) -> Re
         return JsonResponse({"data": run_view(run)}, HTTPStatus.ACCEPTED, headers=location)
     if body.stream:
         headers = {"Location": f"/v1/runs/{run.id}/stream", "X-Run-Id": run.id}
-        return await stream_answer(services, run.id, STREAM, StreamShape(), headers=headers)
+        return await stream_response(services, run.id, STREAM, SseFormat(), headers=headers)
     await _wait_until_settled(services, run.id)
-    view = await _shown(services, run.id)
-    if view["status"] in _SETTLED:
+    view = await _view(services, run.id)
+    if view["status"] in _STABLE:
         return JsonResponse({"data": view})
     return JsonResponse({"data": view}, HTTPStatus.ACCEPTED, headers=location)
 
@@ -72,7 +72,7 @@ async def _wait_until_settled(services: Services, run_id: str) -> None:
     until = time.monotonic() + services.settings.sync_wait_seconds
     async with aclosing(services.followed_runs.follow(run_id, 0, until)) as batches:
         async for batch in batches:
-            if batch is not None and line_type(batch.lines[-1]) in _SETTLING:
+            if batch is not None and event_type_of(batch.lines[-1]) in _SETTLING:
                 return
 
 
@@ -104,21 +104,21 @@ def _start(
 
 
 @router.get("/runs/{run_id}")
-async def get_run(run_id: RunId, services: Uses, key: Reader) -> Response:
+async def get_run(run_id: RunId, services: ServicesDep, key: ReadKey) -> Response:
     """The run as it stands."""
-    run = await run_of(services, key, run_id)
-    return JsonResponse({"data": await _shown(services, run.id)})
+    run = await load_run(services, key, run_id)
+    return JsonResponse({"data": await _view(services, run.id)})
 
 
 @router.delete("/runs/{run_id}")
-async def delete(run_id: RunId, services: Uses, key: Writer) -> Response:
+async def delete(run_id: RunId, services: ServicesDep, key: WriteKey) -> Response:
     """Delete a run that has ended, for good."""
-    deleted = await run_to_delete(services, key, run_id)
+    deleted = await load_deletable_run(services, key, run_id)
     await run_in_threadpool(delete_run, services.stores, deleted)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-async def _shown(services: Services, run_id: str) -> dict[str, Any]:
+async def _view(services: Services, run_id: str) -> dict[str, Any]:
     return await run_in_threadpool(_read_view, services, run_id)
 
 
@@ -132,14 +132,16 @@ def _read_view(services: Services, run_id: str) -> dict[str, Any]:
 
 
 @router.post("/runs/{run_id}/input")
-async def send_input(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
+async def send_input(
+    run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
+) -> Response:
     """Answer a question or an approval request of the run."""
-    run = await run_of(services, key, run_id)
-    body = await parsed_body(request, RunInput)
+    run = await load_run(services, key, run_id)
+    body = await parse_body(request, RunInput)
     shape: type[FeedbackInput | ApprovalInput] = (
         FeedbackInput if body.type == "human_feedback" else ApprovalInput
     )
-    answer = validated(body.model_dump(), shape).answer()
+    answer = validate(body.model_dump(), shape).answer()
 
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
@@ -152,12 +154,12 @@ async def send_input(run_id: RunId, request: Request, services: Uses, key: Write
 
 
 @router.post("/runs/{run_id}/cancel")
-async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
+async def cancel(run_id: RunId, request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """End the run as canceled; a run that has ended stays as it is."""
-    run = await run_of(services, key, run_id)
+    run = await load_run(services, key, run_id)
 
     claim = await claim_idempotency(request, services, key, {})
     if (stored := claim.stored_response) is not None:
         return stored
-    await canceled(services, run, key.id)
+    await cancel_from_request(services, run, key.id)
     return await store_response(claim, JsonResponse({"message": "canceled"}))

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
 from runyard_service.api.http import Body, WholeNumber
 from runyard_service.application.webhooks.webhook_urls import MAX_URL_LENGTH
-from runyard_service.domain.content_types import clean_type
+from runyard_service.domain.content_types import parse_mime_type
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.webhooks import EVERYTHING, is_pattern
 
@@ -53,7 +53,7 @@ class CreateFile(Body):
     @field_validator("mime_type")
     @classmethod
     def _is_mime_type(cls, value: str) -> str:
-        mime_type = clean_type(value)
+        mime_type = parse_mime_type(value)
         if mime_type is None:
             raise ValueError("must be a type like text/plain")
         return mime_type
@@ -113,14 +113,14 @@ def _known_patterns(events: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(events))
 
 
-def _begins_well(url: str) -> str:
+def _has_valid_start(url: str) -> str:
     # Exactly so: a scheme in capitals would be the same, and read otherwise by somebody else.
     if not url.startswith(("https://", "http://")):
         raise ValueError("must begin with https://")
     return url
 
 
-Url = Annotated[str, Field(max_length=MAX_URL_LENGTH), AfterValidator(_begins_well)]
+Url = Annotated[str, Field(max_length=MAX_URL_LENGTH), AfterValidator(_has_valid_start)]
 Events = Annotated[
     tuple[str, ...],
     Field(max_length=MAX_EVENTS, strict=False),

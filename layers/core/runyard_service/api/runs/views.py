@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runyard_service.domain.input_requests import InputRequest
-from runyard_service.domain.runs import Run, shown_usage
+from runyard_service.domain.runs import Run, usage_payload
 from runyard_service.domain.threads import Message
 from runyard_service.domain.webhooks import Delivery, Webhook
 
@@ -43,7 +43,7 @@ def _usage(run: Run) -> dict[str, Any] | None:
     """The whole of it once the run has ended; so far, while the run waits for a person."""
     if run.ended_at is None and not run.awaits_input:
         return None
-    return shown_usage(run.usage, run.started_at, run.ended_at)
+    return usage_payload(run.usage, run.started_at, run.ended_at)
 
 
 def request_view(request: InputRequest) -> dict[str, Any]:

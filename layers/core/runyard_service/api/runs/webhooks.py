@@ -8,50 +8,52 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.auth import authorized
-from runyard_service.api.dependencies import Uses, in_path
-from runyard_service.api.http import JsonResponse, faults_of_names, parsed_body
+from runyard_service.api.auth import authenticate
+from runyard_service.api.dependencies import ServicesDep, path_param
+from runyard_service.api.http import JsonResponse, parse_body, unknown_names
 from runyard_service.api.idempotency import claim_idempotency, store_response
 from runyard_service.api.runs.paging import page_of
 from runyard_service.api.runs.schemas import ChangeWebhook, CreateWebhook, RotateSecret
 from runyard_service.api.runs.views import delivery_view, webhook_view
 from runyard_service.api.services import Services
 from runyard_service.application.webhooks.redeliver import redeliver, send_ping
-from runyard_service.application.webhooks.webhook_urls import fault_of_url
-from runyard_service.domain.clock import stamp
+from runyard_service.application.webhooks.webhook_urls import url_issue
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import InvalidRequestError, NotFoundError
 from runyard_service.domain.ids import is_id, new_id
 from runyard_service.domain.webhooks import Delivery, Webhook
 
 router = APIRouter(prefix="/webhooks")
 
-_Kept = TypeVar("_Kept", Webhook, Delivery)
+_StoredWebhook = TypeVar("_StoredWebhook", Webhook, Delivery)
 
 
-async def _manager(request: Request, services: Uses) -> AccessKey:
-    return await authorized(request, services, "webhooks:write")
+async def _manager(request: Request, services: ServicesDep) -> AccessKey:
+    return await authenticate(request, services, "webhooks:write")
 
 
 Manager = Annotated[AccessKey, Depends(_manager)]
-WebhookId = Annotated[str, Depends(in_path("webhook_id"))]
-DeliveryId = Annotated[str, Depends(in_path("delivery_id"))]
+WebhookId = Annotated[str, Depends(path_param("webhook_id"))]
+DeliveryId = Annotated[str, Depends(path_param("delivery_id"))]
 
 
-async def _webhook_of(webhook_id: WebhookId, services: Uses, key: Manager) -> Webhook:
+async def _webhook_of(webhook_id: WebhookId, services: ServicesDep, key: Manager) -> Webhook:
     return await _found(services.stores.webhooks.get, key.project_id, webhook_id)
 
 
 Known = Annotated[Webhook, Depends(_webhook_of)]
 
 
-async def _delivery_of(delivery_id: DeliveryId, services: Uses, webhook: Known) -> Delivery:
+async def _delivery_of(delivery_id: DeliveryId, services: ServicesDep, webhook: Known) -> Delivery:
     return await _found(services.stores.webhook_deliveries.get, webhook.id, delivery_id)
 
 
 KnownDelivery = Annotated[Delivery, Depends(_delivery_of)]
 
 
-async def _found(get: Callable[[str, str], _Kept | None], owner_id: str, name: str) -> _Kept:
+async def _found(
+    get: Callable[[str, str], _StoredWebhook | None], owner_id: str, name: str
+) -> _StoredWebhook:
     """What `get` has under this name, which is an id in any spelling. Raises NotFoundError."""
     found = await run_in_threadpool(get, owner_id, name.lower()) if is_id(name) else None
     if found is None:
@@ -60,14 +62,14 @@ async def _found(get: Callable[[str, str], _Kept | None], owner_id: str, name: s
 
 
 @router.post("")
-async def create_webhook(request: Request, services: Uses, key: Manager) -> Response:
+async def create_webhook(request: Request, services: ServicesDep, key: Manager) -> Response:
     """Register an endpoint; the answer shows its secret, and no other one ever does."""
-    body = await parsed_body(request, CreateWebhook)
+    body = await parse_body(request, CreateWebhook)
     _check_url(services, body.url)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
         return stored
-    at = stamp()
+    at = timestamp()
     webhook = Webhook(
         id=claim.id or new_id(),
         org_id=key.org_id,
@@ -84,15 +86,15 @@ async def create_webhook(request: Request, services: Uses, key: Manager) -> Resp
 
 
 def _check_url(services: Services, url: str) -> None:
-    if fault := fault_of_url(url, services.settings.webhook_allowed_private_hosts):
+    if fault := url_issue(url, services.settings.webhook_allowed_private_hosts):
         raise InvalidRequestError({"url": fault})
 
 
 @router.get("")
-async def list_webhooks(request: Request, services: Uses, key: Manager) -> Response:
+async def list_webhooks(request: Request, services: ServicesDep, key: Manager) -> Response:
     """The project's endpoints, oldest first."""
     query = request.query_params
-    faults = faults_of_names(query, {"page", "page_size"})
+    faults = unknown_names(query, {"page", "page_size"})
     page = page_of(query, ("created_at",), "created_at", known_faults=faults)
     webhooks = await run_in_threadpool(services.stores.webhooks.of_project, key.project_id)
     first, last = page.bounds(len(webhooks))
@@ -107,9 +109,9 @@ async def get_webhook(webhook: Known) -> Response:
 
 
 @router.patch("/{webhook_id}")
-async def change_webhook(request: Request, services: Uses, webhook: Known) -> Response:
+async def change_webhook(request: Request, services: ServicesDep, webhook: Known) -> Response:
     """Change what is named; deliveries that wait go to the new address."""
-    body = await parsed_body(request, ChangeWebhook)
+    body = await parse_body(request, ChangeWebhook)
     fields = body.model_dump(exclude_unset=True)
     if "url" in fields:
         _check_url(services, fields["url"])
@@ -120,16 +122,18 @@ async def change_webhook(request: Request, services: Uses, webhook: Known) -> Re
 
 
 @router.delete("/{webhook_id}")
-async def delete_webhook(services: Uses, webhook: Known) -> Response:
+async def delete_webhook(services: ServicesDep, webhook: Known) -> Response:
     """Remove the endpoint; what waits for it is not delivered any more."""
     await run_in_threadpool(services.stores.webhooks.delete, webhook)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 @router.post("/{webhook_id}/rotate-secret")
-async def rotate_secret(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
+async def rotate_secret(
+    request: Request, services: ServicesDep, key: Manager, webhook: Known
+) -> Response:
     """Give the endpoint a new secret; for a while deliveries are signed with the old ones too."""
-    body = await parsed_body(request, RotateSecret, optional=True)
+    body = await parse_body(request, RotateSecret, optional=True)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
         return stored
@@ -144,7 +148,9 @@ async def rotate_secret(request: Request, services: Uses, key: Manager, webhook:
 
 
 @router.post("/{webhook_id}/test")
-async def send_test(request: Request, services: Uses, key: Manager, webhook: Known) -> Response:
+async def send_test(
+    request: Request, services: ServicesDep, key: Manager, webhook: Known
+) -> Response:
     """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
 
     def send() -> Delivery:
@@ -154,13 +160,13 @@ async def send_test(request: Request, services: Uses, key: Manager, webhook: Kno
 
 
 @router.get("/{webhook_id}/deliveries")
-async def list_deliveries(request: Request, services: Uses, webhook: Known) -> Response:
+async def list_deliveries(request: Request, services: ServicesDep, webhook: Known) -> Response:
     """What was sent in the last 30 days, or is to be, newest first.
 
     There may be millions, so nobody counts them: a page ends with where the next one begins.
     """
     query = request.query_params
-    faults = faults_of_names(query, {"page_size", "before"})
+    faults = unknown_names(query, {"page_size", "before"})
     before = query.get("before")
     if before is not None and not is_id(before):
         faults["before"] = "must be a UUID"
@@ -186,7 +192,7 @@ async def get_delivery(delivery: KnownDelivery) -> Response:
 
 @router.post("/{webhook_id}/deliveries/{delivery_id}/redeliver")
 async def redeliver_it(
-    request: Request, services: Uses, key: Manager, webhook: Known, delivery: KnownDelivery
+    request: Request, services: ServicesDep, key: Manager, webhook: Known, delivery: KnownDelivery
 ) -> Response:
     """Send it once more: the same body and `webhook-id`, with all attempts anew."""
 

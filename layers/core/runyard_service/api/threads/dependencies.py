@@ -6,27 +6,27 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.auth import PROJECT_REQUIRED, authorized
-from runyard_service.api.dependencies import Uses, in_path
+from runyard_service.api.auth import PROJECT_REQUIRED, authenticate
+from runyard_service.api.dependencies import ServicesDep, path_param
 from runyard_service.api.services import Services
 from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
 from runyard_service.domain.ids import is_id
 from runyard_service.domain.threads import Thread
 
 
-async def reader(request: Request, services: Uses) -> AccessKey:
+async def reader(request: Request, services: ServicesDep) -> AccessKey:
     """The key of a caller who only looks."""
-    return await authorized(request, services, "runs:read", needs_project=False)
+    return await authenticate(request, services, "runs:read", needs_project=False)
 
 
-async def writer(request: Request, services: Uses) -> AccessKey:
+async def writer(request: Request, services: ServicesDep) -> AccessKey:
     """The key of a caller who changes something."""
-    return await authorized(request, services, "runs:write", needs_project=False)
+    return await authenticate(request, services, "runs:write", needs_project=False)
 
 
-Reader = Annotated[AccessKey, Depends(reader)]
-Writer = Annotated[AccessKey, Depends(writer)]
-ThreadId = Annotated[str, Depends(in_path("thread_id"))]
+ReadKey = Annotated[AccessKey, Depends(reader)]
+WriteKey = Annotated[AccessKey, Depends(writer)]
+ThreadId = Annotated[str, Depends(path_param("thread_id"))]
 
 
 def project_of(key: AccessKey) -> str:
@@ -57,6 +57,6 @@ def found_thread(
     """
     threads = services.stores.threads
     thread = threads.get(thread_id, also_marked=also_marked) if is_id(thread_id) else None
-    if thread is None or not key.sees(thread.org_id, thread.project_id):
+    if thread is None or not key.can_access(thread.org_id, thread.project_id):
         raise ThreadNotFoundError
     return thread

@@ -7,7 +7,7 @@ data. An event of a type that is not in it was written by a later release, and g
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runyard_service.agents.definitions.input_forms import told
+from runyard_service.agents.definitions.input_forms import feedback_as_text
 from runyard_service.domain.events import Event, EventType
 from runyard_service.domain.runs import Run
 
@@ -17,7 +17,7 @@ _View = Callable[[_Data, Run], dict[str, Any]]
 
 def event_view(event: Event, run: Run) -> dict[str, Any]:
     """The event as a stream sends it."""
-    shown_type, data_of = _VIEWS.get(event.type, (event.type, _as_it_is))  # type: ignore[call-overload]
+    shown_type, data_of = _VIEWS.get(event.type, (event.type, _passthrough))  # type: ignore[call-overload]
     return {
         "seq": event.sequence,
         "type": shown_type,
@@ -27,7 +27,7 @@ def event_view(event: Event, run: Run) -> dict[str, Any]:
     }
 
 
-def _as_it_is(data: _Data, _: Run) -> dict[str, Any]:
+def _passthrough(data: _Data, _: Run) -> dict[str, Any]:
     return dict(data)
 
 
@@ -74,7 +74,7 @@ def _result(data: _Data, _: Run) -> dict[str, Any]:
     }
 
 
-def _question(data: _Data, _: Run) -> dict[str, Any]:
+def _input_request(data: _Data, _: Run) -> dict[str, Any]:
     view = {
         "request_id": data["id"],
         "type": data["object"].removeprefix("agent."),
@@ -115,7 +115,7 @@ def _failed(data: _Data, _: Run) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else told(value)
+    return value if value is None or isinstance(value, str) else feedback_as_text(value)
 
 
 _VIEWS: Mapping[EventType, tuple[str, _View]] = {
@@ -126,9 +126,9 @@ _VIEWS: Mapping[EventType, tuple[str, _View]] = {
     "agent.tool_call.started": ("tool.call", _call),
     "agent.tool_call.completed": ("tool.result", _result),
     "agent.tool_call.failed": ("tool.result", _result),
-    "agent.human_feedback.requested": ("run.waiting_for_input", _question),
+    "agent.human_feedback.requested": ("run.waiting_for_input", _input_request),
     "agent.human_feedback.received": ("run.input_provided", _feedback),
-    "approval_request.created": ("run.waiting_for_input", _question),
+    "approval_request.created": ("run.waiting_for_input", _input_request),
     "approval_request.resolved": ("run.input_provided", _decision),
     "input_request.expired": ("run.input_expired", _expired),
     "run.paused": ("run.paused", _paused),

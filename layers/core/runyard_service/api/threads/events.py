@@ -8,16 +8,16 @@ import pydantic_core
 from fastapi import APIRouter, Request, Response
 
 from runyard_service.adapters.dynamodb.event_log import Batch
-from runyard_service.api.auth import run_of, run_to_stream
-from runyard_service.api.dependencies import RunId, Uses
+from runyard_service.api.auth import load_run, run_to_stream
+from runyard_service.api.dependencies import RunId, ServicesDep
 from runyard_service.api.http import JsonResponse
-from runyard_service.api.sse import StreamShape
-from runyard_service.api.streaming import StreamRoute, resumed_stream, ticket_view
-from runyard_service.api.threads.dependencies import Reader
+from runyard_service.api.sse import SseFormat
+from runyard_service.api.streaming import StreamRoute, resume_stream, ticket_view
+from runyard_service.api.threads.dependencies import ReadKey
 from runyard_service.api.threads.event_views import event_view
 from runyard_service.api.threads.root_paths import BASE_PATH
 from runyard_service.domain.errors import InvalidRequestError
-from runyard_service.domain.events import from_line
+from runyard_service.domain.events import decode_event
 from runyard_service.domain.runs import Run
 
 router = APIRouter()
@@ -26,11 +26,11 @@ STREAM = StreamRoute(f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq
 
 
 @router.get("/runs/{run_id}/events")
-async def stream_events(run_id: RunId, request: Request, services: Uses) -> Response:
+async def stream_events(run_id: RunId, request: Request, services: ServicesDep) -> Response:
     """The run's events from the cursor on; live, unless `follow` is false."""
     run = await run_to_stream(request, services, run_id, needs_project=False)
-    shape = StreamShape(partial(_frames, run=run), b": ping\n", _follow(request))
-    return await resumed_stream(request, services, run, STREAM, shape)
+    shape = SseFormat(partial(_frames, run=run), b": ping\n", _follow(request))
+    return await resume_stream(request, services, run, STREAM, shape)
 
 
 def _follow(request: Request) -> bool:
@@ -43,7 +43,7 @@ def _follow(request: Request) -> bool:
 def _frames(batch: Batch, run: Run) -> bytes:
     """No `event:` line: a browser's `onmessage` gets every one."""
     return b"".join(
-        b"id: %d\ndata: %b\n\n" % (sequence, _json(event_view(from_line(line), run)))
+        b"id: %d\ndata: %b\n\n" % (sequence, _json(event_view(decode_event(line), run)))
         for sequence, line in enumerate(batch.lines, start=batch.first)
     )
 
@@ -54,7 +54,9 @@ def _json(view: Mapping[str, Any]) -> bytes:
 
 
 @router.post("/runs/{run_id}/ticket")
-async def create_ticket(run_id: RunId, request: Request, services: Uses, key: Reader) -> Response:
+async def create_ticket(
+    run_id: RunId, request: Request, services: ServicesDep, key: ReadKey
+) -> Response:
     """A ticket for the run's stream, for clients that can send no header."""
-    run = await run_of(services, key, run_id)
+    run = await load_run(services, key, run_id)
     return JsonResponse(await ticket_view(request, services, run.id, STREAM), 201)

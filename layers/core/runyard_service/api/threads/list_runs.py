@@ -7,9 +7,9 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.run_deletion import DeletedRun
-from runyard_service.api.dependencies import Uses
+from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.services import Services
-from runyard_service.api.threads.dependencies import Reader, ThreadId, projects_of, thread_of
+from runyard_service.api.threads.dependencies import ReadKey, ThreadId, projects_of, thread_of
 from runyard_service.api.threads.paging import page_answer, page_query
 from runyard_service.api.threads.views import STATUSES, brief_view, listed_view
 from runyard_service.domain.errors import InvalidRequestError
@@ -20,7 +20,7 @@ router = APIRouter()
 
 
 @router.get("/runs")
-async def list_runs(request: Request, services: Uses, key: Reader) -> Response:
+async def list_runs(request: Request, services: ServicesDep, key: ReadKey) -> Response:
     """The runs of all projects that the key sees; those that are made meanwhile disturb nothing."""
     query, limit = page_query(request, frozenset({"before", "status"}))
     status = query.get("status")
@@ -45,7 +45,7 @@ def _newest(
 
 @router.get("/threads/{thread_id}/runs")
 async def list_runs_of_thread(
-    thread_id: ThreadId, request: Request, services: Uses, key: Reader
+    thread_id: ThreadId, request: Request, services: ServicesDep, key: ReadKey
 ) -> Response:
     """The thread's runs."""
     query, limit = page_query(request, frozenset({"before"}))
@@ -71,6 +71,6 @@ def _cursor(services: Services, key: AccessKey, run_id: str | None) -> Run | Del
         return None
     stores = services.stores
     run = (stores.runs.get(run_id) or stores.deleted_runs.find(run_id)) if is_id(run_id) else None
-    if run is None or not run.started_at or not key.sees(run.org_id, run.project_id):
+    if run is None or not run.started_at or not key.can_access(run.org_id, run.project_id):
         raise InvalidRequestError({"before": "is not a run"})
     return run

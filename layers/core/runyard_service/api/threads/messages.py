@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from runyard_service.api.dependencies import Uses
-from runyard_service.api.http import JsonResponse, parsed_body
+from runyard_service.api.dependencies import ServicesDep
+from runyard_service.api.http import JsonResponse, parse_body
 from runyard_service.api.services import Services
-from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
+from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
 from runyard_service.api.threads.paging import page_answer, page_query
 from runyard_service.api.threads.schemas import CreateMessage
 from runyard_service.api.threads.views import message_view
@@ -24,10 +24,10 @@ MAX_LIMIT = 1000
 
 @router.post("/threads/{thread_id}/messages")
 async def create_message(
-    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+    thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Append what a user says; it starts no run."""
-    body = await parsed_body(request, CreateMessage)
+    body = await parse_body(request, CreateMessage)
     thread = await thread_of(services, key, thread_id)
     message = await run_in_threadpool(services.stores.messages.add, thread.id, "user", body.content)
     return JsonResponse(message_view(message), 201)
@@ -35,11 +35,11 @@ async def create_message(
 
 @router.get("/threads/{thread_id}/messages")
 async def list_messages(
-    thread_id: ThreadId, request: Request, services: Uses, key: Reader
+    thread_id: ThreadId, request: Request, services: ServicesDep, key: ReadKey
 ) -> Response:
     """The thread's messages, oldest first; `after` is how many of them are passed over."""
     query, limit = page_query(request, frozenset({"after"}), DEFAULT_LIMIT, MAX_LIMIT)
-    after = _place(query.get("after", "0"))
+    after = _position(query.get("after", "0"))
     thread = await thread_of(services, key, thread_id)
     messages = await run_in_threadpool(_read, services, thread, after, limit)
     rows: list[dict[str, Any]] = [message_view(message) for message in messages]
@@ -48,7 +48,7 @@ async def list_messages(
     return page_answer(request, rows, following)
 
 
-def _place(text: str) -> int:
+def _position(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 12:
         raise InvalidRequestError({"after": "must be an integer of at least 0"})
     return int(text)

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import Request
 
-from runyard_service.api.http import JsonResponse, faults_of_names
+from runyard_service.api.http import JsonResponse, unknown_names
 from runyard_service.domain.errors import InvalidRequestError
 
 DEFAULT_LIMIT = 50
@@ -20,7 +20,7 @@ def page_query(
     Raises InvalidRequestError naming each parameter at fault.
     """
     query = request.query_params
-    faults = faults_of_names(query, {*known, "limit"})
+    faults = unknown_names(query, {*known, "limit"})
     text = query.get("limit", "").strip()
     limit = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
     if "limit" in query and not 1 <= limit <= most:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from runyard_service.api.http import Body, parsed_json, validated
+from runyard_service.api.http import Body, parse_json, validate
 from runyard_service.api.services import Services
 from runyard_service.api.threads.schemas import SubmitInput
 from runyard_service.application.input_requests.submit_input import submit_input
@@ -69,7 +69,7 @@ def _request(services: Services, run: Run, request_id: str | None) -> InputReque
 
 def _answer(request: InputRequest, content: str) -> Answer:
     if request.type == "human_feedback":
-        feedback = parsed_json(content, "content") if "form" in request.params else content
+        feedback = parse_json(content, "content") if "form" in request.params else content
         return Answer(type=request.type, request_id=request.id, feedback=feedback)
     decision = _DECISIONS.get(content.strip().casefold())
     if decision is not None:
@@ -82,7 +82,7 @@ def _answer(request: InputRequest, content: str) -> Answer:
 
 def _under_content(content: str) -> _Decision:
     try:
-        return validated(parsed_json(content, "content"), _Decision)
+        return validate(parse_json(content, "content"), _Decision)
     except InvalidRequestError as error:
         details = {
             "content" if name in ("content", "body") else f"content.{name}": fault

@@ -6,16 +6,16 @@ from fastapi import APIRouter, Depends, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.dependencies import Uses
+from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse
 from runyard_service.api.services import Services
-from runyard_service.api.threads.dependencies import Reader, reader
+from runyard_service.api.threads.dependencies import ReadKey, reader
 
 router = APIRouter()
 
 
 @router.get("/personas")
-async def list_personas(services: Uses, key: Reader) -> Response:
+async def list_personas(services: ServicesDep, key: ReadKey) -> Response:
     """Every version of every persona; of one key the newest first."""
     return JsonResponse(await run_in_threadpool(_personas, services, key))
 
@@ -40,7 +40,7 @@ def _personas(services: Services, key: AccessKey) -> list[dict[str, Any]]:
 
 
 @router.get("/routes", dependencies=[Depends(reader)])
-async def list_routes(services: Uses) -> Response:
+async def list_routes(services: ServicesDep) -> Response:
     """Every route."""
     routes = await run_in_threadpool(services.catalog.routes)
     rows = [

@@ -61,7 +61,7 @@ RULES = (
 )
 
 
-class ThreadsAtRoot:
+class RootPathRewriter:
     """ASGI middleware that moves such requests under the Threads API's base path."""
 
     def __init__(self, app: ASGIApp) -> None:

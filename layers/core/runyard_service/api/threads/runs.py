@@ -5,14 +5,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.auth import run_of
-from runyard_service.api.dependencies import RunId, Uses
-from runyard_service.api.http import JsonResponse, parsed_body
+from runyard_service.api.auth import load_run
+from runyard_service.api.dependencies import RunId, ServicesDep
+from runyard_service.api.http import JsonResponse, parse_body
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.request_ids import trace_id_of
 from runyard_service.api.services import Services
-from runyard_service.api.streaming import canceled
-from runyard_service.api.threads.dependencies import Reader, ThreadId, Writer, thread_of
+from runyard_service.api.streaming import cancel_from_request
+from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
 from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view
@@ -34,10 +34,10 @@ register_url_convertor("id", _IdConvertor())
 
 @router.post("/threads/{thread_id}/runs")
 async def create_run(
-    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+    thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Start a run that answers the thread's messages."""
-    body = await parsed_body(request, CreateThreadRun, optional=True)
+    body = await parse_body(request, CreateThreadRun, optional=True)
     thread = await thread_of(services, key, thread_id)
     key = key.model_copy(update={"project_id": thread.project_id})
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
@@ -58,7 +58,7 @@ def _start(
     claim: RequestClaim,
 ) -> Run:
     settings = services.settings
-    snapshot = services.catalog.chosen(
+    snapshot = services.catalog.resolve(
         body.persona_id or key.agent or settings.default_persona,
         route_id=body.route_id or None,
         model=body.model or None,
@@ -79,25 +79,27 @@ def _start(
 
 
 @router.get("/runs/{run_id:id}")
-async def get_run(run_id: RunId, services: Uses, key: Reader) -> Response:
+async def get_run(run_id: RunId, services: ServicesDep, key: ReadKey) -> Response:
     """The run as it stands."""
-    return JsonResponse(run_view(await run_of(services, key, run_id)))
+    return JsonResponse(run_view(await load_run(services, key, run_id)))
 
 
 @router.post("/runs/{run_id}:cancel")
-async def cancel(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
+async def cancel(run_id: RunId, request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """End the run as canceled; a run that has ended stays as it is."""
-    body = await parsed_body(request, CancelRun, optional=True)
-    run = await run_of(services, key, run_id)
-    await canceled(services, run, key.id, body.model_dump(exclude_none=True))
+    body = await parse_body(request, CancelRun, optional=True)
+    run = await load_run(services, key, run_id)
+    await cancel_from_request(services, run, key.id, body.model_dump(exclude_none=True))
     return JsonResponse({"ok": True})
 
 
 @router.post("/runs/{run_id}/input")
-async def send_input(run_id: RunId, request: Request, services: Uses, key: Writer) -> Response:
+async def send_input(
+    run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
+) -> Response:
     """Answer the run's open question, or the one that is named."""
-    body = await parsed_body(request, SubmitInput)
-    run = await run_of(services, key, run_id)
+    body = await parse_body(request, SubmitInput)
+    run = await load_run(services, key, run_id)
     await run_in_threadpool(answer_by_content, services, run, body, key.id)
     services.followed_runs.wake(run.id)
     return JsonResponse({"ok": True})

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.dependencies import Uses
-from runyard_service.api.http import JsonResponse, parsed_body
+from runyard_service.api.dependencies import ServicesDep
+from runyard_service.api.http import JsonResponse, parse_body
 from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import (
-    Reader,
+    ReadKey,
     ThreadId,
-    Writer,
+    WriteKey,
     found_thread,
     project_of,
     projects_of,
@@ -21,7 +21,7 @@ from runyard_service.api.threads.dependencies import (
 from runyard_service.api.threads.paging import page_answer, page_query
 from runyard_service.api.threads.schemas import CreateThread, UpdateThread
 from runyard_service.api.threads.views import thread_view
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
@@ -30,10 +30,10 @@ router = APIRouter()
 
 
 @router.post("/threads")
-async def create_thread(request: Request, services: Uses, key: Writer) -> Response:
+async def create_thread(request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """Make an empty thread."""
-    body = await parsed_body(request, CreateThread, optional=True)
-    at = stamp()
+    body = await parse_body(request, CreateThread, optional=True)
+    at = timestamp()
     thread = Thread(
         id=new_id(),
         project_id=project_of(key),
@@ -47,7 +47,7 @@ async def create_thread(request: Request, services: Uses, key: Writer) -> Respon
 
 
 @router.get("/threads")
-async def list_threads(request: Request, services: Uses, key: Reader) -> Response:
+async def list_threads(request: Request, services: ServicesDep, key: ReadKey) -> Response:
     """The threads, newest first."""
     query, limit = page_query(request, frozenset({"before"}))
     threads = await run_in_threadpool(_newest, services, key, query, limit + 1)
@@ -69,24 +69,24 @@ def _newest(
 
 
 @router.get("/threads/{thread_id}")
-async def get_thread(thread_id: ThreadId, services: Uses, key: Reader) -> Response:
+async def get_thread(thread_id: ThreadId, services: ServicesDep, key: ReadKey) -> Response:
     """The thread."""
     return JsonResponse(thread_view(await thread_of(services, key, thread_id)))
 
 
 @router.patch("/threads/{thread_id}")
 async def update_thread(
-    thread_id: ThreadId, request: Request, services: Uses, key: Writer
+    thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Give the thread another title."""
-    body = await parsed_body(request, UpdateThread)
+    body = await parse_body(request, UpdateThread)
     thread = await thread_of(services, key, thread_id)
     renamed = await run_in_threadpool(services.stores.threads.rename, thread, body.title)
     return JsonResponse(thread_view(renamed))
 
 
 @router.delete("/threads/{thread_id}")
-async def delete_thread(thread_id: ThreadId, services: Uses, key: Writer) -> Response:
+async def delete_thread(thread_id: ThreadId, services: ServicesDep, key: WriteKey) -> Response:
     """Delete the thread and its messages; its runs stay."""
     await run_in_threadpool(_delete, services, key, thread_id)
     return Response(status_code=204)

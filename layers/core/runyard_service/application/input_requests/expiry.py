@@ -44,8 +44,8 @@ async def close_expired(journal: AsyncJournal) -> list[InputRequest]:
             await journal.append(
                 [NewEvent(type="input_request.expired", data=data)],
                 [
-                    stores.input_requests.settle_change(request, "expired"),
-                    stores.runs.answered_change(run, still_open),
+                    stores.input_requests.close_change(request, "expired"),
+                    stores.runs.input_closed_change(run, still_open),
                 ],
             )
     if expired := history.expired_and_failing:

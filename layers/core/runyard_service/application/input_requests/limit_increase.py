@@ -12,7 +12,7 @@ from typing import Any
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.budget import WORDS, Budget, format_decimal
-from runyard_service.domain.clock import stamp, stamp_in
+from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.costs import from_number, to_number
 from runyard_service.domain.errors import LimitExceededError
 from runyard_service.domain.history import History
@@ -44,8 +44,8 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
         prompt=_prompt(name, shown),
         params={"limit": name, **shown},
         editable_params=("new_limit",),
-        created_at=stamp(),
-        expires_at=None if expires_in is None else stamp_in(expires_in),
+        created_at=timestamp(),
+        expires_at=None if expires_in is None else timestamp_in(expires_in),
         on_expiry=on_expiry,
     )
 

@@ -10,7 +10,7 @@ from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
 from runyard_service.application.input_requests.limit_increase import limit_request
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.next_action import RequestInput, next_action, tool_label
-from runyard_service.domain.clock import stamp, stamp_in
+from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
@@ -29,7 +29,7 @@ def request_input(
     asked. Raises SupersededError where another writer was first.
     """
     journal = Journal.open(stores, execution.run_id)
-    if journal.history.has_ended or journal.run.carried_by > execution:
+    if journal.history.has_ended or journal.run.current_execution > execution:
         return False
     requests = _requests_to_publish(journal, limit) if journal.history.last == limit_at else []
     if requests:
@@ -43,10 +43,10 @@ def request_input(
 
 def _record_execution(journal: Journal, execution: Execution) -> None:
     """This execution carries the run: one that the sweep has started is on record already."""
-    if journal.run.carried_by == execution:
+    if journal.run.current_execution == execution:
         return
     try:
-        journal.stores.runs.go_on_in(journal.run, execution.number)
+        journal.stores.runs.set_current_execution(journal.run, execution.number)
     except ConditionFailedError as error:
         raise SupersededError(journal.run.id) from error
 
@@ -69,7 +69,7 @@ def _publish(
         stores.input_requests.pause_change(
             run_id, task_token, [request.id for request in requests]
         ),
-        *map(stores.input_requests.put_change, requests),
+        *map(stores.input_requests.create_change, requests),
     ]
     try:
         journal.append(drafts, changes)
@@ -90,14 +90,14 @@ def _wait_again(journal: Journal, task_token: str) -> bool:
 
     Whichever of the two reads second sees what the other wrote, so the answer is never lost.
     """
-    journal.stores.input_requests.keep_token(journal.run.id, task_token)
+    journal.stores.input_requests.replace_token(journal.run.id, task_token)
     journal.catch_up()
     return bool(journal.history.open_requests) and not journal.history.has_ended
 
 
 def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
     kept = journal.stores.definitions.get(journal.run.definition_digest)
-    definition = Snapshot.kept(kept).definition
+    definition = Snapshot.to_stored(kept).definition
     if limit:
         return [limit_request(journal, definition.limits, limit)]
     return _requests_for_calls(journal, definition)
@@ -135,8 +135,8 @@ def _request_for_call(
         prompt=ask.prompt,
         params=ask.params,
         editable_params=ask.editable_params,
-        created_at=stamp(),
-        expires_at=None if expires_in is None else stamp_in(expires_in),
+        created_at=timestamp(),
+        expires_at=None if expires_in is None else timestamp_in(expires_in),
         on_expiry=on_expiry,
     )
 

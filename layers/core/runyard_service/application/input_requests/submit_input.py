@@ -13,12 +13,12 @@ from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.input_forms import (
     MAX_ANSWER_BYTES,
-    faults_of_feedback,
-    fitted,
+    normalize,
     size_of,
+    validate_answer,
 )
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.agents.definitions.schemas import faults_of
+from runyard_service.agents.definitions.schemas import validate
 from runyard_service.application.input_requests.limit_increase import (
     is_limit_request,
     validate_new_limit,
@@ -68,8 +68,8 @@ def submit_input(
         draft = _answer_event(stores, run, request, answer, answered_by)
         left = run.model_copy(update={"open_requests": run.open_requests - 1})
         changes = [
-            stores.input_requests.settle_change(request, "answered", answer.content()),
-            stores.runs.answered_change(run, left.open_requests),
+            stores.input_requests.close_change(request, "answered", answer.content()),
+            stores.runs.input_closed_change(run, left.open_requests),
         ]
         with attempt:
             [event] = stores.log.append(run.id, last, [draft], changes)
@@ -105,7 +105,7 @@ def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
 def _normalize(request: InputRequest, answer: Answer) -> Answer:
     if request.type != "human_feedback":
         return answer
-    return answer.model_copy(update={"feedback": fitted(request.params, answer.feedback)})
+    return answer.model_copy(update={"feedback": normalize(request.params, answer.feedback)})
 
 
 def _answer_event(
@@ -134,7 +134,7 @@ def _answer_event(
 
 
 def _check_feedback(request: InputRequest, answer: Answer) -> None:
-    faults = faults_of_feedback(request.params, answer.feedback)
+    faults = validate_answer(request.params, answer.feedback)
     for name in ("is_approved", "params"):
         if getattr(answer, name) is not None:
             faults[name] = "belongs to an approval, not to a question"
@@ -155,10 +155,10 @@ def _apply_edits(
     if edits and not faults and is_limit_request(request):
         faults = validate_new_limit(effective)
     elif edits and not faults:
-        snapshot = Snapshot.kept(stores.definitions.get(run.definition_digest))
+        snapshot = Snapshot.to_stored(stores.definitions.get(run.definition_digest))
         tool = snapshot.definition.tool(request.tool["name"])
         if tool is not None:
-            faults = faults_of(tool.parameters, effective, under="params")
+            faults = validate(tool.parameters, effective, under="params")
     if faults:
         raise InvalidRequestError(faults)
     return effective

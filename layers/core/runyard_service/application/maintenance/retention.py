@@ -17,7 +17,7 @@ from itertools import islice
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.delete_run import delete_run
-from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.clock import now, timestamp
 from runyard_service.domain.errors import RequestError, RetryableError
 from runyard_service.domain.runs import ENDED
 
@@ -50,7 +50,7 @@ class Retention:
             for project_id, kept_days in random.sample(list(days.items()), len(days)):
                 if not kept_days:
                     continue
-                attempts = self._attempts(project_id, _first_kept_day(kept_days))
+                attempts = self._attempts(project_id, _first_retained_day(kept_days))
                 left = iter(attempts)
                 while time.monotonic() < until and (some := list(islice(left, 4 * _AT_ONCE))):
                     deleted += sum(threads.map(_succeeds, some))
@@ -63,14 +63,14 @@ class Retention:
             for run_id in stores.run_lists.ended_before(project_id, status, since):
                 yield partial(delete_run, stores, run_id)
         if self._looked_at.get(project_id) != since:
-            for thread_id in stores.threads.at_rest_since(project_id, since):
+            for thread_id in stores.threads.inactive_since(project_id, since):
                 yield partial(stores.threads.delete, thread_id)
             self._looked_at[project_id] = since
 
 
-def _first_kept_day(days: int) -> str:
+def _first_retained_day(days: int) -> str:
     today = now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return stamp(today - timedelta(days=days))
+    return timestamp(today - timedelta(days=days))
 
 
 def _succeeds(attempt: Callable[[], object]) -> bool:

@@ -13,12 +13,12 @@ from runyard_service.adapters.step_functions import (
     NOTHING_TO_WAIT_FOR,
     ExecutionState,
     Orchestrator,
-    Wait,
+    WaitSpec,
 )
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.clock import stamp_in
+from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.errors import AppendConflictError, NotFoundError, RetryableError
 from runyard_service.domain.input_requests import seconds_left
 from runyard_service.domain.runs import Execution
@@ -32,40 +32,42 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Sweep:
+class SweepResult:
     """What one sweep found and did, in counts of runs."""
 
     checked: int = 0
     restarted: int = 0
     resumed: int = 0
     removed: int = 0
-    unclear: list[str] = field(default_factory=list)
-    not_begun: list[str] = field(default_factory=list)
+    failed_checks: list[str] = field(default_factory=list)
+    not_started: list[str] = field(default_factory=list)
     """Runs that have an execution, and that no worker has begun with, though it was time."""
 
     @property
-    def adrift(self) -> int:
+    def orphaned(self) -> int:
         """Runs that nobody was at work on, or may not have been."""
-        return self.restarted + self.resumed + len(self.not_begun) + len(self.unclear)
+        return self.restarted + self.resumed + len(self.not_started) + len(self.failed_checks)
 
 
-def sweep_runs(stores: Stores, orchestrator: Orchestrator, *, everything: bool = False) -> Sweep:
+def sweep_runs(
+    stores: Stores, orchestrator: Orchestrator, *, everything: bool = False
+) -> SweepResult:
     """Look at the runs whose time has come; `everything`: at all that have not ended."""
-    sweep = Sweep()
-    for run_id in dict.fromkeys(stores.runs.to_be_checked(None if everything else stamp_in(0))):
+    sweep = SweepResult()
+    for run_id in dict.fromkeys(stores.runs.due_for_check(None if everything else timestamp_in(0))):
         try:
             _check(stores, orchestrator, run_id, sweep, everything=everything)
         except (RetryableError, AppendConflictError, NotFoundError):
             # Somebody is at work on it after all, or the platform is busy: the next sweep looks.
             _log.warning("run not swept", extra={"run_id": run_id}, exc_info=True)
-            sweep.unclear.append(run_id)
-    counts = {metrics.RUNS_SWEPT: sweep.checked, metrics.RUNS_ORPHANED: sweep.adrift}
+            sweep.failed_checks.append(run_id)
+    counts = {metrics.RUNS_SWEPT: sweep.checked, metrics.RUNS_ORPHANED: sweep.orphaned}
     metrics.record("runs swept", counts)
     return sweep
 
 
 def _check(
-    stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: Sweep, *, everything: bool
+    stores: Stores, orchestrator: Orchestrator, run_id: str, sweep: SweepResult, *, everything: bool
 ) -> None:
     run = stores.runs.get(run_id)
     if run is None:
@@ -79,16 +81,16 @@ def _check(
         stores.spending.release(run_id)
         return
     sweep.checked += 1
-    execution, state = _newest(orchestrator, run.carried_by)
+    execution, state = _newest(orchestrator, run.current_execution)
     if state != "running":
         _restart(Journal.open(stores, run_id), orchestrator, execution, state)
         sweep.restarted += 1
-    elif run.status == "paused" and execution == run.carried_by:
-        _look_at_wait(Journal.open(stores, run_id), orchestrator, sweep)
+    elif run.status == "paused" and execution == run.current_execution:
+        _end_overdue_wait(Journal.open(stores, run_id), orchestrator, sweep)
     else:
         if run.status == "created" and not everything:
             _log.warning("run has no worker yet", extra={"run_id": run_id})
-            sweep.not_begun.append(run_id)
+            sweep.not_started.append(run_id)
         stores.runs.schedule_check(run)
 
 
@@ -96,10 +98,10 @@ def _newest(orchestrator: Orchestrator, execution: Execution) -> tuple[Execution
     """The execution on record, or one behind it: it records itself once it is at work."""
     state = orchestrator.state(execution)
     while state == "ended":
-        following = orchestrator.state(execution.following)
+        following = orchestrator.state(execution.next)
         if following == "missing":
             break
-        execution, state = execution.following, following
+        execution, state = execution.next, following
     return execution, state
 
 
@@ -115,18 +117,18 @@ def _restart(
         stores.spending.release(run.id)
         return
     # A name is used up once its execution has ended; one that never came to be is still free.
-    another = execution.following if state == "ended" else execution
+    another = execution.next if state == "ended" else execution
     journal.append(
         [journal.recovered_event(f"execution_{state}")],
         [stores.runs.execution_change(run, another.number)],
     )
     wait = NOTHING_TO_WAIT_FOR
     if journal.history.open_requests:
-        wait = Wait(seconds_left(stores.input_requests.open_of_run(run.id)))
+        wait = WaitSpec(seconds_left(stores.input_requests.open_of_run(run.id)))
     orchestrator.start(another, wait)
 
 
-def _look_at_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep) -> None:
+def _end_overdue_wait(journal: Journal, orchestrator: Orchestrator, sweep: SweepResult) -> None:
     """End a wait that should be over: everything is answered, or the time to answer has passed."""
     history, stores = journal.history, journal.stores
     if history.status != "paused":

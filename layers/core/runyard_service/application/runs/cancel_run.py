@@ -38,7 +38,7 @@ def cancel_run(
         raise UnavailableError({"run": "too much is happening to it at this moment"})
     stores.spending.release(run_id)
     try:
-        orchestrator.stop(journal.run.carried_by)
+        orchestrator.stop(journal.run.current_execution)
     except RetryableError:
         # Harmless: whatever the execution does next finds the end in the log.
         _log.exception("execution not stopped", extra={"run_id": run_id})

@@ -37,9 +37,9 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
         return
     code, message = _KNOWN.get(error_name, _UNKNOWN)
     if error_name == _MODEL_UNAVAILABLE:
-        message = _said(cause) or message
+        message = _error_message(cause) or message
     for attempt in retry_on_conflict(CLOSE_RUN_ATTEMPTS):
-        if journal.history.has_ended or _goes_on_after(journal, execution):
+        if journal.history.has_ended or _has_newer_execution(journal, execution):
             return
         with attempt:
             journal.fail(code, message)
@@ -48,13 +48,13 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
     raise SupersededError(run_id)
 
 
-def _goes_on_after(journal: Journal, execution: Execution) -> bool:
+def _has_newer_execution(journal: Journal, execution: Execution) -> bool:
     run = journal.stores.runs.get(execution.run_id)
     # One that is later than what is on record died before it could be recorded: nothing follows it.
-    return run is None or run.carried_by > execution
+    return run is None or run.current_execution > execution
 
 
-def _said(cause: str) -> str:
+def _error_message(cause: str) -> str:
     """The message of a function's own error, which Step Functions gives as Lambda told it.
 
     Only for an error whose message is made of our words: others may quote anything.

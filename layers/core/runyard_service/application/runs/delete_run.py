@@ -14,7 +14,7 @@ def delete_run(stores: Stores, run_id: str) -> None:
     RunLiveError where the run has not ended, NotFoundError where there is no such run.
     """
     run = stores.runs.get(run_id)
-    deleted = stores.deleted_runs.find(run_id) if run is None else stores.deleted_runs.mark(run)
+    deleted = stores.deleted_runs.find(run_id) if run is None else stores.deleted_runs.hide(run)
     if deleted is None:
         if run is None:
             raise NotFoundError

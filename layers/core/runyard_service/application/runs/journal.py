@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from runyard_service.adapters.conflict_retry import END_RUN_IN_THREAD_ATTEMPTS, retry_on_conflict
-from runyard_service.adapters.dynamodb.attributes import Change
+from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.clock import stamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
 from runyard_service.domain.event_payloads import MessageCompleted, RecoveredPayload
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.history import History, usage_of_message
-from runyard_service.domain.runs import Run, RunStatus, Usage, shown_usage
-from runyard_service.domain.threads import answer_text
+from runyard_service.domain.runs import Run, RunStatus, Usage, usage_payload
+from runyard_service.domain.threads import output_as_text
 from runyard_service.observability.event_metrics import measure_event
 
 
@@ -38,13 +38,15 @@ class Journal:
 
     def close(self) -> None:
         """Leave what was read to this process's next journal of the run."""
-        self.stores.histories.give_back(self.run.id, self.history)
+        self.stores.histories.cache(self.run.id, self.history)
 
     def catch_up(self) -> None:
         """Read what was appended since."""
         self.stores.histories.catch_up(self.run.id, self.history)
 
-    def append(self, drafts: Sequence[NewEvent], changes: Sequence[Change] = ()) -> list[Event]:
+    def append(
+        self, drafts: Sequence[NewEvent], changes: Sequence[TransactWriteItem] = ()
+    ) -> list[Event]:
         """Append behind all that was read, together with changes of records.
 
         Raises AppendConflictError where somebody was first; what he wrote has then been read.
@@ -86,24 +88,24 @@ class Journal:
         self,
         output: Mapping[str, Any],
         reply: Sequence[NewEvent] = (),
-        changes: Sequence[Change] = (),
+        changes: Sequence[TransactWriteItem] = (),
     ) -> None:
         """The run has its answer; `reply` and `changes` of records go with it where they are new.
 
         The last of `reply` is the reply itself, before it what is left of its deltas.
         """
-        ended_at, usage = stamp(), self.history.usage
+        ended_at, usage = timestamp(), self.history.usage
         if reply:
             usage = usage.plus(usage_of_message(cast(MessageCompleted, reply[-1].data)))
-        data = {"output": output, "usage": shown_usage(usage, self.run.started_at, ended_at)}
+        data = {"output": output, "usage": usage_payload(usage, self.run.started_at, ended_at)}
         draft = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
         ended = self._ended("completed", usage, ended_at, output=output)
         self._end([*reply, draft], [ended, *changes], output)
 
     def fail(self, code: str, message: str) -> None:
         """The run cannot go on."""
-        ended_at, error, usage = stamp(), {"code": code, "message": message}, self.history.usage
-        data = {"error": error, "usage": shown_usage(usage, self.run.started_at, ended_at)}
+        ended_at, error, usage = timestamp(), {"code": code, "message": message}, self.history.usage
+        data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
         draft = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
         self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
 
@@ -114,7 +116,7 @@ class Journal:
             NewEvent(type="run.cancel_requested", data=asked),
             NewEvent(type="run.canceled", data=_run_payload(self.run, "canceled")),
         ]
-        self._end(drafts, [self._ended("canceled", self.history.usage, stamp())])
+        self._end(drafts, [self._ended("canceled", self.history.usage, timestamp())])
 
     def _ended(
         self,
@@ -124,7 +126,7 @@ class Journal:
         *,
         output: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
-    ) -> Change:
+    ) -> TransactWriteItem:
         return self.stores.runs.end_change(
             self.run, status, usage, ended_at=ended_at, output=output, error=error
         )
@@ -132,13 +134,13 @@ class Journal:
     def _end(
         self,
         drafts: Sequence[NewEvent],
-        changes: Sequence[Change],
+        changes: Sequence[TransactWriteItem],
         output: Mapping[str, Any] | None = None,
     ) -> None:
         if self.history.open_requests:
             requests = self.stores.input_requests
             voided = [
-                requests.settle_change(request, "void")
+                requests.close_change(request, "void")
                 for request in requests.open_of_run(self.run.id)
             ]
             changes = [*changes, *voided]
@@ -151,7 +153,7 @@ class Journal:
         self,
         thread_id: str,
         drafts: Sequence[NewEvent],
-        changes: Sequence[Change],
+        changes: Sequence[TransactWriteItem],
         output: Mapping[str, Any] | None,
     ) -> None:
         """The end, the answer as the thread's next message, and the thread free again: all or none.
@@ -160,11 +162,11 @@ class Journal:
         at the same moment can keep a run from its end.
         """
         threads, messages = self.stores.threads, self.stores.messages
-        text = None if output is None else answer_text(output)
-        kept = {} if text is None else messages.keep(thread_id, text)
+        text = None if output is None else output_as_text(output)
+        kept = {} if text is None else messages.save(thread_id, text)
         for attempt in retry_on_conflict(END_RUN_IN_THREAD_ATTEMPTS):
             thread, last = threads.get(thread_id), self.history.last
-            in_thread: list[Change] = []
+            in_thread: list[TransactWriteItem] = []
             if thread is not None and text is not None:
                 in_thread = messages.answer_changes(thread, self.run, text, kept)
             elif thread is not None:

@@ -8,18 +8,20 @@ run's execution finds one that has ended, and the one behind it. Lost before the
 tried again. Nothing of it is an event: to whoever follows the run, nothing happened.
 """
 
-from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, Wait
+from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, WaitSpec
 from runyard_service.application.steps.advance_run import AdvanceResult
 from runyard_service.domain.runs import Execution
 
 
-def go_on(orchestrator: Orchestrator, execution: Execution, advance: AdvanceResult) -> None:
+def start_next_execution(
+    orchestrator: Orchestrator, execution: Execution, advance: AdvanceResult
+) -> None:
     """Start what follows `execution`, whose turn came so far; nothing where the run has ended.
 
     Raises OrchestratorUnavailableError.
     """
     if advance.outcome == "needs_input":
-        wait = Wait(advance.wait_seconds, advance.limit, advance.limit_at)
-        orchestrator.start(execution.following, wait)
+        wait = WaitSpec(advance.wait_seconds, advance.limit, advance.limit_at)
+        orchestrator.start(execution.next, wait)
     elif advance.outcome == "more":
-        orchestrator.start(execution.following, NOTHING_TO_WAIT_FOR)
+        orchestrator.start(execution.next, NOTHING_TO_WAIT_FOR)

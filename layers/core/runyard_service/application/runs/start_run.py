@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 from runyard_service.adapters.conflict_retry import START_RUN_IN_THREAD_ATTEMPTS, retry_on_conflict
-from runyard_service.adapters.dynamodb.attributes import Change, ConditionFailedError
+from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, TransactWriteItem
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.agents.definitions.schemas import faults_of
-from runyard_service.domain.clock import stamp
+from runyard_service.agents.definitions.schemas import validate
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import (
     ConflictError,
     InvalidRequestError,
@@ -72,18 +72,18 @@ def start_run(
     ThreadNotFoundError and ThreadBusyError.
     """
     if wanted.run_id and (found := stores.runs.get(wanted.run_id)):
-        return _set_going(orchestrator, found)
+        return _start_execution(orchestrator, found)
     if wanted.thread_id is None:
-        faults = faults_of(snapshot.definition.input_schema, wanted.input, under="input")
+        faults = validate(snapshot.definition.input_schema, wanted.input, under="input")
         if faults:
             raise InvalidRequestError(faults)
     _check_limits(stores, wanted)
     # Resolve the files last: no run would use uploads that are stored for a rejected request.
     files = stores.files.resolve(wanted.project_id, wanted.file_ids, wanted.uploads)
-    digest = stores.definitions.keep(snapshot.stored())
+    digest = stores.definitions.save(snapshot.stored())
     run = _new_run(snapshot, wanted, digest, files.ids)
     try:
-        run = _recorded(stores, run, files.changes)
+        run = _create_run(stores, run, files.changes)
         _measure(run)
     except ConflictError:
         # A twin of this call was first.
@@ -91,7 +91,7 @@ def start_run(
         if twin is None:
             raise
         run = twin
-    return _set_going(orchestrator, run)
+    return _start_execution(orchestrator, run)
 
 
 def _measure(run: Run) -> None:
@@ -106,7 +106,7 @@ def _measure(run: Run) -> None:
 
 def _check_limits(stores: Stores, wanted: NewRun) -> None:
     live, most = stores.live_runs, wanted.max_live_runs
-    if not live.project_admits(wanted.project_id, most):
+    if not live.project_has_capacity(wanted.project_id, most):
         raise RunLimitError({"project": f"has {most} runs at work already"})
     projects = partial(stores.access_keys.projects_of, wanted.org_id)
     most = wanted.max_org_live_runs
@@ -132,11 +132,11 @@ def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: tuple[st
         trace_id=wanted.trace_id,
         idempotency_digest=wanted.idempotency_digest,
         created_by=wanted.author,
-        started_at=stamp(),
+        started_at=timestamp(),
     )
 
 
-def _recorded(stores: Stores, run: Run, file_changes: Sequence[Change]) -> Run:
+def _create_run(stores: Stores, run: Run, file_changes: Sequence[TransactWriteItem]) -> Run:
     """Keep the run; in a thread, as the one that answers all messages that are there now."""
     if run.thread_id is None:
         try:
@@ -153,14 +153,16 @@ def _recorded(stores: Stores, run: Run, file_changes: Sequence[Change]) -> Run:
             raise ConflictError({"id": "is taken"})
         if thread.active_run_id is not None:
             raise ThreadBusyError({"thread": f"{thread.active_run_id} is at work in it"})
-        placed = run.model_copy(update={"thread_messages": thread.messages, "started_at": stamp()})
+        placed = run.model_copy(
+            update={"thread_messages": thread.messages, "started_at": timestamp()}
+        )
         with attempt:
-            stores.runs.create(placed, stores.threads.begin_changes(thread, placed))
+            stores.runs.create(placed, stores.threads.start_run_changes(thread, placed))
             return placed
     raise UnavailableError({"thread": "too much is happening to it at this moment"})
 
 
-def _set_going(orchestrator: Orchestrator, run: Run) -> Run:
+def _start_execution(orchestrator: Orchestrator, run: Run) -> Run:
     """Start the run's first execution, once whatever the number of calls."""
     if run.status == "created":
         try:

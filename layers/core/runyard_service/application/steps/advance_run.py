@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from runyard_service.agents.conversation import answer_of
+from runyard_service.agents.conversation import output_of
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.input_requests.expiry import close_expired, wait_seconds_for
 from runyard_service.application.input_requests.limit_increase import raise_if_denied
@@ -25,7 +25,7 @@ from runyard_service.application.steps.daily_caps import release
 from runyard_service.application.steps.genai_spans import agent_span
 from runyard_service.application.steps.next_action import RequestInput
 from runyard_service.application.steps.run_context import RunContext, WorkerDeps
-from runyard_service.domain.errors import FinalError, LimitExceededError, SupersededError
+from runyard_service.domain.errors import LimitExceededError, SupersededError, TerminalError
 from runyard_service.domain.input_requests import seconds_left
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import log_context
@@ -56,7 +56,7 @@ async def advance_run(deps: WorkerDeps, execution: Execution, seconds: float) ->
     """
     deadline = time.monotonic() + seconds
     journal = await asyncio.to_thread(Journal.open, deps.stores, execution.run_id)
-    if journal.history.has_ended or journal.run.carried_by > execution:
+    if journal.history.has_ended or journal.run.current_execution > execution:
         return AdvanceResult("finished")
     ctx = RunContext(deps, AsyncJournal(journal), deadline)
     try:
@@ -79,11 +79,11 @@ async def _advance_or_record_error(ctx: RunContext) -> AdvanceResult:
             await release(ctx)
             return _needs_input(ctx, wait_seconds_for(_limits(ctx), []), error.limit)
         return await _fail(ctx, error)
-    except FinalError as error:
+    except TerminalError as error:
         return await _fail(ctx, error)
 
 
-async def _fail(ctx: RunContext, error: FinalError) -> AdvanceResult:
+async def _fail(ctx: RunContext, error: TerminalError) -> AdvanceResult:
     await ctx.journal.fail(error.code, str(error))
     await release(ctx)
     return AdvanceResult("finished")
@@ -106,7 +106,7 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
         await _resume(ctx)
     raise_if_denied(ctx.history)
     while not ctx.history.has_ended:
-        output = answer_of(ctx.snapshot.definition, ctx.history)
+        output = output_of(ctx.snapshot.definition, ctx.history)
         if output is not None:
             ctx.timer.finish()
             await ctx.journal.complete(output)
@@ -130,7 +130,7 @@ def _has_dispatched_calls(ctx: RunContext) -> bool:
 async def _run_step(ctx: RunContext) -> list[RequestInput]:
     """Call the model, or the tools of its last message. Return the input requests of the calls."""
     is_new = not ctx.history.unfinished
-    log_context.add(step=len(ctx.history.steps) + is_new)
+    log_context.bind(step=len(ctx.history.steps) + is_new)
     requests: list[RequestInput] = []
     if is_new:
         ctx.budget.check()

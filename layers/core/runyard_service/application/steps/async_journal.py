@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec
 
-from runyard_service.adapters.dynamodb.attributes import Change
+from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.errors import AppendConflictError, SupersededError
@@ -42,7 +42,9 @@ class AsyncJournal:
         """The history, with the events that this worker wrote."""
         return self._journal.history
 
-    async def append(self, events: Sequence[NewEvent], changes: Sequence[Change] = ()) -> None:
+    async def append(
+        self, events: Sequence[NewEvent], changes: Sequence[TransactWriteItem] = ()
+    ) -> None:
         """Append events, together with changes of records."""
         await self._write(self._journal.append, events, changes)
 
@@ -62,7 +64,7 @@ class AsyncJournal:
         self,
         output: Mapping[str, Any],
         message_events: Sequence[NewEvent] = (),
-        changes: Sequence[Change] = (),
+        changes: Sequence[TransactWriteItem] = (),
     ) -> None:
         """Record the output of the run, with the message events that are not recorded yet."""
         await self._write(self._journal.complete, output, message_events, changes)
@@ -84,4 +86,4 @@ class AsyncJournal:
                 await asyncio.to_thread(write, *args, **kwargs)
             except AppendConflictError as error:
                 raise SupersededError(self.run.id) from error
-        log_context.add(sequence=self.history.last)
+        log_context.bind(sequence=self.history.last)

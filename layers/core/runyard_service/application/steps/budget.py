@@ -15,7 +15,7 @@ from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.history import History
 
 # A reply that had to be shorter than this is not worth asking for.
-SHORTEST_REPLY_TOKENS = 256
+SHORTEST_RESPONSE_TOKENS = 256
 
 # What the run has done with a limit, and what the limit counts.
 WORDS = {
@@ -131,11 +131,11 @@ def fit_to_budget(
     has_usd = budget.limit("usd") is not None
     if budget.limit("tokens") is None and not has_usd and not is_capped:
         return BudgetedRequest(request)
-    most = model.at_most(replace(request, reported=_reported(budget.history)))
-    if (has_usd or is_capped) and model.price_of(most) is None:
+    most = model.max_usage(replace(request, reported=_reported(budget.history)))
+    if (has_usd or is_capped) and model.cost_of(most) is None:
         raise DefinitionError("A limit in USD needs a price, and none is known for this route.")
     longest, truncated_by = _longest(budget, model, most)
-    if longest < min(SHORTEST_REPLY_TOKENS, most.output_tokens):
+    if longest < min(SHORTEST_RESPONSE_TOKENS, most.output_tokens):
         raise budget.limit_error(
             truncated_by, "the next response may not fit what the run has left of"
         )
@@ -145,7 +145,7 @@ def fit_to_budget(
     return BudgetedRequest(
         replace(request, max_output_tokens=longest),
         truncated_by,
-        model.price_of(worst) or Decimal(0),
+        model.cost_of(worst) or Decimal(0),
     )
 
 
@@ -166,7 +166,7 @@ def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
     while low < high:
         # Downwards from the whole, which usually fits.
         middle = high if low == -1 and high == most.output_tokens else (low + high + 1) // 2
-        price = model.price_of(replace(most, output_tokens=middle))
+        price = model.cost_of(replace(most, output_tokens=middle))
         if price is None or price <= usd:
             low = middle
         else:

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import cast
 
-from runyard_service.adapters.dynamodb.attributes import Change
+from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.adapters.dynamodb.spending_ledger import Hold
-from runyard_service.agents.conversation import message_event, plain_answer, request_for
-from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Reply
+from runyard_service.agents.conversation import message_event, request_for, text_output
+from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Response
 from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
 from runyard_service.application.steps.call_tools import start_events_for
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
@@ -22,7 +22,7 @@ from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.events import NewEvent
-from runyard_service.outbound.circuit_breaker import tried_last
+from runyard_service.outbound.circuit_breaker import describe_failure
 
 # The most that ends a run in one put with its reply. A transaction costs twice, but compressed the
 # reply and the output that repeats it take little more than either; zlib looks 32 KB back.
@@ -65,7 +65,7 @@ async def call_model(ctx: RunContext) -> None:
             delay = next_delay(ctx, attempt, timeout, error.retry_after)
             if delay is None:
                 # The reader of a failed run also sees when the worker tried last.
-                message = tried_last(str(error), time.time())
+                message = describe_failure(str(error), time.time())
                 raise ModelUnavailableError(message, error.retry_after, kind=error.kind) from error
             if ctx.history.has_partial_message:
                 # What was shown of this reply is void: watchers must hear of it.
@@ -79,13 +79,13 @@ async def _stream_response(
     stream: AsyncGenerator[ModelEvent, None],
     allowed: BudgetedRequest,
     hold: Hold | None,
-) -> Reply:
+) -> Response:
     iteration = len(ctx.history.steps) + 1
     writer, latest = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
     try:
         async with aclosing(stream):
             while (event := await _next(ctx, stream, latest)) is not None:
-                if isinstance(event, Reply):
+                if isinstance(event, Response):
                     truncated_by = allowed.truncated_by if event.is_cut else ""
                     spending = ctx.deps.stores.spending
                     settled = spending.settle_changes(hold, event.cost_usd) if hold else ()
@@ -98,13 +98,15 @@ async def _stream_response(
         await writer.stop()
 
 
-async def _record(ctx: RunContext, drafts: Sequence[NewEvent], changes: Sequence[Change]) -> None:
+async def _record(
+    ctx: RunContext, drafts: Sequence[NewEvent], changes: Sequence[TransactWriteItem]
+) -> None:
     """The reply (the last of the drafts), and in the same put what it leads to.
 
     That its calls begin, or that the run ends with it: one write fewer, and no moment between.
     """
     reply = cast(MessageCompleted, drafts[-1].data)
-    output = None if ctx.snapshot.definition.output_schema else plain_answer(reply)
+    output = None if ctx.snapshot.definition.output_schema else text_output(reply)
     if output is not None and _are_short(drafts):
         await ctx.journal.complete(output, drafts, changes)
     else:
@@ -143,7 +145,7 @@ async def _next(
 
 
 def _delta_event(event: ModelEvent, iteration: int) -> NewEvent:
-    assert not isinstance(event, Reply)
+    assert not isinstance(event, Response)
     if isinstance(event, ReasoningDelta):
         data = {"object": "agent.reasoning", "delta": event.delta, "iteration": iteration}
         return NewEvent(type="agent.reasoning.delta", data=data)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from runyard_service.agents.definitions.models import ExecutableTool
-from runyard_service.agents.tools.base import ToolFailedError, ToolInvocation
+from runyard_service.agents.tools.base import ToolError, ToolInvocation
 from runyard_service.application.steps.genai_spans import tool_span
 from runyard_service.application.steps.next_action import (
     Execute,
@@ -128,7 +128,7 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
                 result = await _call_with_retries(ctx, action.tool, invocation)
                 span.completed(result)
                 draft = _completed_event(ctx, call, action.input, result)
-            except ToolFailedError as error:
+            except ToolError as error:
                 span.failed(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
                     # As if the worker had been lost with it: a person is asked, and not the model
@@ -156,8 +156,8 @@ async def _call_with_retries(
     while True:
         try:
             return await call_tool(tool, invocation, ctx.deps.tools)
-        except ToolFailedError as error:
-            if tool.effect == "unsafe" or not error.may_pass:
+        except ToolError as error:
+            if tool.effect == "unsafe" or not error.is_transient:
                 raise
             delay = next_delay(ctx, attempt, tool.timeout, error.retry_after)
             if delay is None:

@@ -11,7 +11,7 @@ from functools import partial
 
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap, DailyCapError, Hold
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.clock import now, stamp
+from runyard_service.domain.clock import now, timestamp
 from runyard_service.domain.errors import LimitExceededError, RetryableError
 from runyard_service.observability.metrics import DAILY_SPEND_SHARE, record
 
@@ -58,7 +58,7 @@ async def _measure_spending(ctx: RunContext, caps: Sequence[DailyCap]) -> None:
     """
     try:
         for cap in caps:
-            totals = partial(ctx.deps.stores.spending.totals, cap, stamp()[:10])
+            totals = partial(ctx.deps.stores.spending.totals, cap, timestamp()[:10])
             committed, spent = await asyncio.to_thread(totals)
             record(
                 "daily spend",

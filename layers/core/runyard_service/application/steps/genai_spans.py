@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
 from runyard_service.agents.definitions.models import ExecutableTool
-from runyard_service.agents.models.base import ModelRequest, Reply
+from runyard_service.agents.models.base import ModelRequest, Response
 from runyard_service.agents.models.otel_messages import (
     input_messages,
     output_messages,
@@ -20,7 +20,7 @@ from runyard_service.agents.models.otel_messages import (
 )
 from runyard_service.agents.tools.base import ToolInvocation
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.errors import ModelRefusedError, ModelUnavailableError
+from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
 from runyard_service.observability.spans import Span, Value
 
 _PROVIDERS = {"bedrock": "aws.bedrock"}  # The others are called as their routes call them.
@@ -53,7 +53,7 @@ class ChatSpan:
         self._span = span
         self._shows_content = shows_content
 
-    def replied(self, reply: Reply) -> None:
+    def replied(self, reply: Response) -> None:
         """The reply is there."""
         usage, reason = reply.usage, _finish_reason(reply)
         self._span.attributes |= {
@@ -82,7 +82,7 @@ def chat_span(ctx: RunContext, request: ModelRequest) -> Iterator[ChatSpan]:
     with ctx.spans.span(f"chat {route.model_name}", "client", attributes) as span:
         try:
             yield ChatSpan(span, shows_content=ctx.deps.shows_content)
-        except (ModelUnavailableError, ModelRefusedError) as error:
+        except (ModelUnavailableError, ModelRejectedError) as error:
             span.error = error.kind
             raise
 
@@ -132,7 +132,7 @@ def _common(ctx: RunContext, operation: str) -> dict[str, Value]:
     }
 
 
-def _finish_reason(reply: Reply) -> str:
+def _finish_reason(reply: Response) -> str:
     if reply.is_cut:
         return "length"
     return "tool_calls" if reply.turn.tool_calls else "stop"

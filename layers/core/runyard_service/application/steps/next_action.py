@@ -11,10 +11,10 @@ from typing import Any, Literal
 from runyard_service.agents.definitions.conditions import fill, may_hold
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.input_forms import (
-    MAX_SHOWN_BYTES,
-    faults_of_question,
+    MAX_FORMATTED_BYTES,
+    feedback_as_text,
     size_of,
-    told,
+    validate_request,
 )
 from runyard_service.agents.definitions.models import (
     OUTPUT_TOOL,
@@ -22,9 +22,9 @@ from runyard_service.agents.definitions.models import (
     ExecutableTool,
     Tool,
 )
-from runyard_service.agents.definitions.schemas import faults_of
+from runyard_service.agents.definitions.schemas import validate
 from runyard_service.agents.models.base import INVALID_ARGUMENTS
-from runyard_service.domain.errors import FinalError, InputExpiredError, ToolInDoubtError
+from runyard_service.domain.errors import InputExpiredError, TerminalError, ToolInDoubtError
 from runyard_service.domain.event_payloads import InterruptedCallParams
 from runyard_service.domain.input_requests import RequestType
 from runyard_service.domain.steps import CallOrigin, ToolCallState
@@ -78,7 +78,7 @@ class ResolveWithoutCall:
 class FailRun:
     """The run cannot go on."""
 
-    error: FinalError
+    error: TerminalError
 
 
 Action = Execute | RequestInput | KeepWaiting | ResolveWithoutCall | FailRun
@@ -101,12 +101,12 @@ def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOr
     tool = definition.tool(call.name)
     if tool is None or INVALID_ARGUMENTS in call.input:
         return _resolve_unusable(definition, call, {})
-    if faults := faults_of(tool.parameters, call.input):
+    if faults := validate(tool.parameters, call.input):
         return _resolve_unusable(definition, call, faults)
     if call.phase == "resumed":
         return _after_answer(tool, call, origin)
     if isinstance(tool, AskHuman):
-        if faults := faults_of_question(call.input):
+        if faults := validate_request(call.input):
             return _resolve_unusable(definition, call, faults)
         return _check_size(_human_feedback_request(tool, call))
     if tool.approval and (tool.approval.when is None or may_hold(tool.approval.when, call.input)):
@@ -120,7 +120,7 @@ def _resolve_unusable(
     definition: AgentDefinition, call: ToolCallState, faults: Mapping[str, str]
 ) -> ResolveWithoutCall:
     if call.name == OUTPUT_TOOL and definition.output_schema is not None:
-        faults = faults_of(definition.output_schema, call.input) or {
+        faults = validate(definition.output_schema, call.input) or {
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
         }
         return ResolveWithoutCall(
@@ -183,7 +183,7 @@ def _truncated_json(value: Any) -> str:
 
 
 def _check_size(ask: RequestInput) -> RequestInput | ResolveWithoutCall:
-    if size_of(ask.prompt) + size_of(ask.params) <= MAX_SHOWN_BYTES:
+    if size_of(ask.prompt) + size_of(ask.params) <= MAX_FORMATTED_BYTES:
         return ask
     return ResolveWithoutCall(
         "The arguments are too large to be shown to a person.", "invalid_arguments"
@@ -208,7 +208,7 @@ def _after_answer(tool: Tool, call: ToolCallState, origin: CallOrigin) -> Action
     if answer.type == "input_request.expired":
         return _after_expiry(tool, data["on_expiry"])
     if isinstance(tool, AskHuman):
-        return ResolveWithoutCall(told(data["feedback"]))
+        return ResolveWithoutCall(feedback_as_text(data["feedback"]))
     if answer.type == "approval_request.resolved":
         if not data["is_approved"]:
             return ResolveWithoutCall(_denial(data.get("feedback")), "denied")
@@ -247,7 +247,7 @@ def _after_expiry(
     tool: Tool, on_expiry: Literal["fail", "deny", "use_default", "keep_waiting"]
 ) -> Action:
     if on_expiry == "use_default" and isinstance(tool, AskHuman):
-        return ResolveWithoutCall("" if tool.default is None else told(tool.default))
+        return ResolveWithoutCall("" if tool.default is None else feedback_as_text(tool.default))
     if on_expiry == "deny":
         return ResolveWithoutCall("Nobody approved this call in time.", "expired")
     return FailRun(InputExpiredError(f"input request for {tool.name} expired"))

@@ -9,7 +9,7 @@ from decimal import Decimal
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import Turns
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.agents.models.attachments import for_provider, shown_bytes
+from runyard_service.agents.models.attachments import for_provider, sent_bytes
 from runyard_service.agents.models.base import Attachment, Model
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps.async_journal import AsyncJournal
@@ -47,7 +47,9 @@ class RunContext:
     def __init__(self, deps: WorkerDeps, journal: AsyncJournal, deadline: float) -> None:
         self.deps = deps
         self.journal = journal
-        self.snapshot = Snapshot.kept(deps.stores.definitions.get(journal.run.definition_digest))
+        self.snapshot = Snapshot.to_stored(
+            deps.stores.definitions.get(journal.run.definition_digest)
+        )
         # Ids of the calls that this worker brought to their phase: they were not made yet.
         self.dispatched_here: set[str] = set()
         self.message_cache = Turns()
@@ -113,7 +115,7 @@ class RunContext:
 
 def _attachments_of(stores: Stores, run: Run, provider: str) -> list[Attachment]:
     files = [stores.files.ready(run.project_id, file_id) for file_id in run.file_ids]
-    lengths = shown_bytes([(file.mime_type, file.size) for file in files])
+    lengths = sent_bytes([(file.mime_type, file.size) for file in files])
     # One file at a time: the bytes of a file are released before the next file is read.
     return [
         for_provider(

@@ -12,7 +12,7 @@ from runyard_service.observability.metrics import (
     STEP_DURATION,
     TOOL_DURATION,
     Dimension,
-    Measure,
+    Metric,
     record,
 )
 
@@ -22,7 +22,7 @@ class StepTimer:
 
     def __init__(self, agent: str) -> None:
         self._by: dict[Dimension, str] = {"Agent": agent}
-        self._spent: dict[Measure, float] = {}
+        self._spent: dict[Metric, float] = {}
 
     @contextmanager
     def time_model(self) -> Iterator[None]:
@@ -54,7 +54,7 @@ class StepTimer:
         self._spent = {}
 
     @contextmanager
-    def _timed(self, measure: Measure) -> Iterator[None]:
+    def _timed(self, measure: Metric) -> Iterator[None]:
         began = time.monotonic()
         yield
         self._spent[measure] = (time.monotonic() - began) * 1000

@@ -11,14 +11,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from runyard_service.adapters.dynamodb.event_log import Batch, EventLog
-from runyard_service.application.streams.tail import Tail, TailPace, dense_part, next_batches
-from runyard_service.domain.errors import StoreRefusedError
+from runyard_service.application.streams.tail import PollBackoff, Tail, dense_part, next_batches
+from runyard_service.domain.errors import StoreRejectedError
 
 
 class FollowedRuns:
     """The runs that are followed in this process, on one event loop."""
 
-    def __init__(self, log: EventLog, pace: TailPace) -> None:
+    def __init__(self, log: EventLog, pace: PollBackoff) -> None:
         self._log = log
         self._pace = pace
         self._tails: dict[str, tuple[Tail, int]] = {}
@@ -40,7 +40,7 @@ class FollowedRuns:
         one. Raises StoreRefusedError where the log itself has a gap.
         """
         begun = after
-        async for batch in self._read_up(run_id, after):
+        async for batch in self._catch_up(run_id, after):
             yield batch
             after = batch.last
             if batch.is_end or time.monotonic() >= until:
@@ -54,7 +54,7 @@ class FollowedRuns:
             if has_ended and position <= after:
                 return
         if time.monotonic() < until:
-            async with self._joined(run_id, position) as tail:
+            async with self._shared_tail(run_id, position) as tail:
                 async for each in self._read_tail(tail, run_id, after, until, silence):
                     yield each
 
@@ -62,9 +62,9 @@ class FollowedRuns:
         self, tail: Tail, run_id: str, after: int, until: float, silence: float
     ) -> AsyncGenerator[Batch | None, None]:
         while (left := until - time.monotonic()) > 0:
-            found = tail.behind(after)
+            found = tail.after(after)
             if found is None:
-                found = await self._page_behind(run_id, after)
+                found = await self._next_page(run_id, after)
             for batch in found:
                 yield batch
                 if batch.is_end:
@@ -80,7 +80,7 @@ class FollowedRuns:
         if run_id in self._tails:
             self._tails[run_id][0].wake()
 
-    async def _read_up(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
+    async def _catch_up(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
         """What is there behind `after`; also what only a strongly consistent read tells."""
         between_batches, consistent = after == 0, False
         while True:
@@ -97,18 +97,18 @@ class FollowedRuns:
             if not has_gap:
                 return
             if consistent:
-                raise StoreRefusedError(f"the log has a gap behind {after}")
+                raise StoreRejectedError(f"the log has a gap behind {after}")
             consistent = True
 
-    async def _page_behind(self, run_id: str, after: int) -> Sequence[Batch]:
+    async def _next_page(self, run_id: str, after: int) -> Sequence[Batch]:
         """The next page for a reader that the tail has left behind: there is one."""
         page = dense_part(await next_batches(self._log.read(run_id, after)), after)
         if not page:
-            raise StoreRefusedError(f"the log has a gap behind {after}")
+            raise StoreRejectedError(f"the log has a gap behind {after}")
         return page
 
     @asynccontextmanager
-    async def _joined(self, run_id: str, position: int) -> AsyncIterator[Tail]:
+    async def _shared_tail(self, run_id: str, position: int) -> AsyncIterator[Tail]:
         """The run's tail, begun at `position` where there is none; it ends with its last reader."""
         tail, readers = self._tails.get(run_id, (None, 0))
         if tail is None:

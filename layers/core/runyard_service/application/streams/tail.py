@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS, Batch, EventLog
-from runyard_service.domain.errors import StoreRefusedError
+from runyard_service.domain.errors import StoreRejectedError
 
 # What one read brings at most; a page of DynamoDB's is 1 MB.
 PAGE_BATCHES = 32
@@ -29,7 +29,7 @@ _GROWTH = 1.5
 
 
 @dataclass(frozen=True)
-class TailPace:
+class PollBackoff:
     """How a tail reads: the first and the longest pause after an empty read, in seconds."""
 
     first_pause: float = 0.05
@@ -39,7 +39,7 @@ class TailPace:
 class Tail:
     """What is behind event `position` of a run, as it comes. A batch ends with that event."""
 
-    def __init__(self, log: EventLog, run_id: str, position: int, pace: TailPace) -> None:
+    def __init__(self, log: EventLog, run_id: str, position: int, pace: PollBackoff) -> None:
         self._log = log
         self._run_id = run_id
         self._pace = pace
@@ -48,10 +48,10 @@ class Tail:
         self._begin = self._position = position
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._reading = asyncio.create_task(self._read_on())
-        self._reading.add_done_callback(lambda _: self._tell())
+        self._reading = asyncio.create_task(self._poll())
+        self._reading.add_done_callback(lambda _: self._notify())
 
-    def behind(self, sequence: int) -> Sequence[Batch] | None:
+    def after(self, sequence: int) -> Sequence[Batch] | None:
         """What the tail has behind this event; None where it does not have all of it any more."""
         if sequence < self._begin:
             return None
@@ -85,11 +85,11 @@ class Tail:
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def _read_on(self) -> None:
+    async def _poll(self) -> None:
         # Whoever began the tail has just read up to here: it begins with a pause.
         pause, is_more_near = self._pace.first_pause, False
         while not self.has_ended:
@@ -120,7 +120,7 @@ class Tail:
                 self._take(dense)
             if dense or not found:
                 return dense
-        raise StoreRefusedError(f"the log has a gap behind {self._position}")
+        raise StoreRejectedError(f"the log has a gap behind {self._position}")
 
     def _take(self, batches: Sequence[Batch]) -> None:
         self._recent.extend(batches)
@@ -130,7 +130,7 @@ class Tail:
         while len(self._recent) > 1 and (size > _PAGE_BYTES or len(self._recent) > PAGE_BATCHES):
             gone = self._recent.popleft()
             self._begin, size = gone.last, size - gone.size
-        self._tell()
+        self._notify()
 
 
 def _is_full(page: Sequence[Batch]) -> bool:

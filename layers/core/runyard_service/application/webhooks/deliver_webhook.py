@@ -18,8 +18,8 @@ from typing import Any
 
 from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS, DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
-from runyard_service.application.webhooks.webhook_urls import fault_of_url
-from runyard_service.domain.clock import now, stamp, stamp_in
+from runyard_service.application.webhooks.webhook_urls import url_issue
+from runyard_service.domain.clock import now, timestamp, timestamp_in
 from runyard_service.domain.errors import RunyardError
 from runyard_service.domain.webhooks import Attempt, Delivery, Secret, Webhook, signed_headers
 from runyard_service.outbound.errors import OutboundError
@@ -36,7 +36,7 @@ _JITTER = 0.1
 
 
 @dataclass(frozen=True)
-class Courier:
+class WebhookSender:
     """What deliveries need. `pauses` are in seconds, behind each failed attempt of a round."""
 
     stores: Stores
@@ -46,7 +46,7 @@ class Courier:
     private_hosts: tuple[str, ...] = ()
 
 
-async def deliver_batch(courier: Courier, records: Sequence[Mapping[str, Any]]) -> list[str]:
+async def deliver_batch(courier: WebhookSender, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Make all attempts that are due concurrently; return the ids of the messages to retry.
 
     A slow endpoint delays no other endpoint. A message that raises an error becomes visible again
@@ -60,18 +60,18 @@ async def deliver_batch(courier: Courier, records: Sequence[Mapping[str, Any]]) 
     ]
 
 
-async def _must_be_retried(courier: Courier, record: Mapping[str, Any]) -> bool:
+async def _must_be_retried(courier: WebhookSender, record: Mapping[str, Any]) -> bool:
     try:
         seconds = await deliver_webhook(courier, DeliveryMessage.from_text(record["body"]))
         if seconds is None:
             return False
-        await asyncio.to_thread(courier.queue.postpone, record["receiptHandle"], seconds)
+        await asyncio.to_thread(courier.queue.delay, record["receiptHandle"], seconds)
     except (RunyardError, ValueError, TypeError):  # The latter two: the body is not a message.
         _log.exception("delivery failed", extra={"message_id": record["messageId"]})
     return True
 
 
-async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float | None:
+async def deliver_webhook(courier: WebhookSender, message: DeliveryMessage) -> float | None:
     """Make the attempt that is due, if one is.
 
     Gives the seconds after which the message is to come again, None where it is done with.
@@ -85,11 +85,11 @@ async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float |
     webhook = await asyncio.to_thread(webhooks.get, message.project_id, message.webhook_id)
     if webhook is None or not webhook.enabled:
         reason = "webhook_deleted" if webhook is None else "webhook_disabled"
-        await asyncio.to_thread(deliveries.change, delivery, delivery.given_up(reason))
+        await asyncio.to_thread(deliveries.change, delivery, delivery.abandoned(reason))
         return None
     secrets = await asyncio.to_thread(webhooks.secrets, webhook.id)
-    attempt, retry_after = await _attempted(courier, webhook, secrets, delivery)
-    changed = await asyncio.to_thread(_judged, courier, webhook, delivery, attempt, retry_after)
+    attempt, retry_after = await _send(courier, webhook, secrets, delivery)
+    changed = await asyncio.to_thread(_next_state, courier, webhook, delivery, attempt, retry_after)
     if not await asyncio.to_thread(deliveries.change, delivery, changed):
         return None  # A twin of the message, or a redelivery, has gone on with it.
     _log.info(
@@ -97,7 +97,7 @@ async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float |
         extra={
             "webhook_id": webhook.id,
             "delivery_id": delivery.id,
-            "attempt": changed.tries,
+            "attempt": changed.attempt_count,
             "status_code": attempt.status_code,
             "error": attempt.error,
         },
@@ -105,8 +105,8 @@ async def deliver_webhook(courier: Courier, message: DeliveryMessage) -> float |
     return changed.seconds_left() if changed.state == "pending" else None
 
 
-async def _attempted(
-    courier: Courier, webhook: Webhook, secrets: list[Secret], delivery: Delivery
+async def _send(
+    courier: WebhookSender, webhook: Webhook, secrets: list[Secret], delivery: Delivery
 ) -> tuple[Attempt, float | None]:
     """The attempt, and the seconds that the endpoint wants to be left alone."""
     at, begun = now(), time.monotonic()
@@ -123,20 +123,20 @@ async def _attempted(
         courier.timeout_seconds,
         EXCERPT_BYTES,
         # The address that was registered is the one that was checked, and the one that is told.
-        follows_redirects=False,
-        beginning_is_enough=True,
+        follow_redirects=False,
+        truncate_response=True,
     )
     response: OutgoingResponse | None = None
     error: str | None = None
     try:
-        if fault_of_url(webhook.url, courier.private_hosts):
+        if url_issue(webhook.url, courier.private_hosts):
             error = "address_refused"
         else:
             response = await fetch(request, courier.private_hosts)
     except OutboundError as failure:
         error = failure.code
     attempt = Attempt(
-        at=stamp(at),
+        at=timestamp(at),
         duration_ms=round((time.monotonic() - begun) * 1000),
         status_code=response.status if response else None,
         response=(response.text or None) if response else None,
@@ -145,8 +145,8 @@ async def _attempted(
     return attempt, retry_after_of(response.retry_after) if response else None
 
 
-def _judged(
-    courier: Courier,
+def _next_state(
+    courier: WebhookSender,
     webhook: Webhook,
     delivery: Delivery,
     attempt: Attempt,
@@ -154,14 +154,14 @@ def _judged(
 ) -> Delivery:
     """What becomes of the delivery behind this attempt."""
     if attempt.succeeded:
-        return delivery.after(attempt, "delivered")
+        return delivery.with_attempt(attempt, "delivered")
     if attempt.status_code == GONE:
         gone = {"enabled": False, "disabled_reason": "gone"}
         courier.stores.webhooks.change(webhook, gone)
-        return delivery.after(attempt, "failed", failure="endpoint_gone")
-    if delivery.tries >= len(courier.pauses):
-        courier.queue.bury(delivery)
-        return delivery.after(attempt, "failed", failure="attempts_exhausted")
-    pause = courier.pauses[delivery.tries] * random.uniform(1 - _JITTER, 1 + _JITTER)
+        return delivery.with_attempt(attempt, "failed", failure="endpoint_gone")
+    if delivery.attempt_count >= len(courier.pauses):
+        courier.queue.dead_letter(delivery)
+        return delivery.with_attempt(attempt, "failed", failure="attempts_exhausted")
+    pause = courier.pauses[delivery.attempt_count] * random.uniform(1 - _JITTER, 1 + _JITTER)
     pause = min(max(pause, retry_after or 0.0), MAX_POSTPONED_SECONDS)
-    return delivery.after(attempt, "pending", next_attempt_at=stamp_in(pause))
+    return delivery.with_attempt(attempt, "pending", next_attempt_at=timestamp_in(pause))

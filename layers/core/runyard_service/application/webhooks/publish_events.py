@@ -17,7 +17,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.adapters.stream_records import item_of
 from runyard_service.domain.errors import RetryableError
 from runyard_service.domain.events import LIFECYCLE_TYPES
-from runyard_service.domain.notifications import notice_of
+from runyard_service.domain.notifications import notification_for
 from runyard_service.domain.runs import Run
 from runyard_service.domain.webhooks import Delivery, Webhook
 
@@ -80,18 +80,18 @@ def _publish(publisher: Publisher, seen: _Seen, image: Mapping[str, Any]) -> Non
         return  # Deleted meanwhile, and with it whatever could be told.
     batch = publisher.stores.log.batch_of(item)
     events = [event for event in batch.events() if event.type in LIFECYCLE_TYPES]
-    notices = [notice_of(event, run) for event in events]
-    publisher.bus.put(notices)
+    notices = [notification_for(event, run) for event in events]
+    publisher.bus.publish(notices)
     wanted = [
-        Delivery.of(notice, webhook)
+        Delivery.create(notice, webhook)
         for notice in notices
         for webhook in seen.of_project(run.project_id)
-        if webhook.wants(notice.type)
+        if webhook.subscribes_to(notice.type)
     ]
-    kept = [publisher.stores.webhook_deliveries.ensure(delivery) for delivery in wanted]
+    kept = [publisher.stores.webhook_deliveries.create_if_absent(delivery) for delivery in wanted]
     # Of a record that comes again: what has been tried is on its way, or there.
     publisher.queue.send([delivery for delivery in kept if _is_untouched(delivery)])
 
 
 def _is_untouched(delivery: Delivery) -> bool:
-    return delivery.state == "pending" and delivery.round == 0 and delivery.tries == 0
+    return delivery.state == "pending" and delivery.round == 0 and delivery.attempt_count == 0

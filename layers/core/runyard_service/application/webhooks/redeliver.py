@@ -13,8 +13,8 @@ def send_ping(stores: Stores, queue: DeliveryQueue, webhook: Webhook) -> Deliver
     Raises ConflictError where the endpoint is disabled.
     """
     _check_enabled(webhook)
-    delivery = Delivery.of(ping(webhook.org_id, webhook.project_id, webhook.id), webhook)
-    stores.webhook_deliveries.ensure(delivery)
+    delivery = Delivery.create(ping(webhook.org_id, webhook.project_id, webhook.id), webhook)
+    stores.webhook_deliveries.create_if_absent(delivery)
     queue.send([delivery])
     return delivery
 
@@ -27,7 +27,7 @@ def redeliver(
     Raises ConflictError where the endpoint is disabled, or where the delivery is just being tried.
     """
     _check_enabled(webhook)
-    again = delivery.again()
+    again = delivery.for_redelivery()
     if not stores.webhook_deliveries.change(delivery, again):
         raise ConflictError({"delivery": "has changed at this moment; try again"})
     queue.send([again])

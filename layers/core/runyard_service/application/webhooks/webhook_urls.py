@@ -3,12 +3,12 @@
 import ipaddress
 from urllib.parse import urlsplit
 
-from runyard_service.outbound.addresses import is_listed, is_public
+from runyard_service.outbound.addresses import is_allowlisted, is_public
 
 MAX_URL_LENGTH = 2048
 
 
-def fault_of_url(url: str, private_hosts: tuple[str, ...]) -> str | None:
+def url_issue(url: str, private_hosts: tuple[str, ...]) -> str | None:
     """What is wrong with an endpoint's URL, in words for its owner; None where nothing is.
 
     A name is not looked up here: what it leads to is checked at each delivery, just before it.
@@ -22,7 +22,7 @@ def fault_of_url(url: str, private_hosts: tuple[str, ...]) -> str | None:
         return "must be a URL, encoded"
     if parts.username is not None or parts.password is not None:
         return "must not hold a user or a password"
-    if is_listed(host, port or (443 if parts.scheme == "https" else 80), private_hosts):
+    if is_allowlisted(host, port or (443 if parts.scheme == "https" else 80), private_hosts):
         return None if parts.scheme in ("http", "https") else "must begin with https://"
     if parts.scheme != "https":
         return "must begin with https://"

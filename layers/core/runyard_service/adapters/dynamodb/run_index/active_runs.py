@@ -16,7 +16,7 @@ from runyard_service.adapters.dynamodb.table import Table
 
 COUNTED_EVERY_SECONDS = 1.0
 # A run that waits for a person is not active. It may wait for months, and it costs nothing.
-_AT_WORK = ("created", "started")
+_ACTIVE = ("created", "started")
 
 
 @dataclass
@@ -33,7 +33,7 @@ class LiveRuns:
         self._counts: dict[str, _Count] = {}
         self._lock = Lock()
 
-    def project_admits(self, project_id: str, at_most: int) -> bool:
+    def project_has_capacity(self, project_id: str, at_most: int) -> bool:
         """Whether one more run of the project may start; `at_most` 0 admits every run."""
         return self._admits(f"project {project_id}", lambda: [project_id], at_most)
 
@@ -67,8 +67,8 @@ class LiveRuns:
         return sum(
             self._table.count(
                 "#status_key = :status_key",
-                {":status_key": keys.within(project_id, status)},
+                {":status_key": keys.scoped(project_id, status)},
                 keys.RUNS_BY_STATUS_INDEX,
             )
-            for status in _AT_WORK
+            for status in _ACTIVE
         )

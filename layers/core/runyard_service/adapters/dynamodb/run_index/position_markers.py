@@ -17,71 +17,71 @@ from dataclasses import dataclass
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, Key, transact
-from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexList
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexPartition
 from runyard_service.adapters.dynamodb.table import Table
-from runyard_service.domain.clock import stamp, stamp_in
+from runyard_service.domain.clock import timestamp, timestamp_in
 
-MARK_EVERY = 250
+MARKER_INTERVAL = 250
 # A long list that was never read before gets its marks by several readers, so that none waits long;
 # and a transaction takes no more than these and one check.
-MARKS_AT_ONCE = 99
+MARKERS_AT_ONCE = 99
 # A mark is set only where nothing can still come in before it, and nothing has just gone: a run's
 # stamp is milliseconds older than its record, and an index is seconds behind its table.
-SETTLED_AFTER_SECONDS = 900
+STABLE_AFTER_SECONDS = 900
 # One change of a list stands for the deletions of the next minute, too: that still leaves most of
 # the time above.
 _CHANGE_HOLDS_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class LastMark:
+class LastMarker:
     """The last mark of a list (place 0: none is to be used), and whether others may be set."""
 
-    place: int
+    position: int
     entry: str
     may_be_followed: bool
     changed_at: str | None
 
 
-class ListMarks:
+class PositionMarkers:
     """The mark items of the records table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._changed: dict[IndexList, float] = {}
+        self._changed: dict[IndexPartition, float] = {}
 
-    def last(self, one: IndexList) -> LastMark:
+    def last(self, one: IndexPartition) -> LastMarker:
         """What a reader of the list begins with."""
         found = self._table.query(
             "#pk = :pk",
-            {":pk": _place(one, 0)["pk"]},
+            {":pk": _position(one, 0)["pk"]},
             consistent=False,
             descending=True,
             limit=2,
         )
         items = {str(item["sk"]): item for item in found}
         changed = items.pop(keys.CHANGED, {}).get("at")
-        if changed is not None and changed > stamp_in(-SETTLED_AFTER_SECONDS):
-            return LastMark(0, "", may_be_followed=False, changed_at=changed)
+        if changed is not None and changed > timestamp_in(-STABLE_AFTER_SECONDS):
+            return LastMarker(0, "", may_be_followed=False, changed_at=changed)
         for sk in sorted(items, reverse=True)[:1]:
-            return LastMark(int(sk), str(items[sk]["entry"]), True, changed)
-        return LastMark(0, "", True, changed)
+            return LastMarker(int(sk), str(items[sk]["entry"]), True, changed)
+        return LastMarker(0, "", True, changed)
 
-    def entry_at(self, one: IndexList, place: int) -> str | None:
+    def entry_at(self, one: IndexPartition, place: int) -> str | None:
         """The entry at a marked place; None where the marks have just been deleted."""
-        item = self._table.get(_place(one, place))
+        item = self._table.get(_position(one, place))
         return None if item is None else str(item["entry"])
 
-    def follow(self, one: IndexList, last: LastMark, entries: Mapping[int, str]) -> bool:
+    def follow(self, one: IndexPartition, last: LastMarker, entries: Mapping[int, str]) -> bool:
         """Set the next marks, all or none; not where the list has changed since `last` was read."""
-        place = keys.changed_list(one.index, one.partition, MARK_EVERY)
+        place = keys.changed_list(one.index, one.partition, MARKER_INTERVAL)
         unchanged = (
             self._table.absence_check(place)
             if last.changed_at is None
             else self._table.check_change(place, only_if={"at": last.changed_at})
         )
         puts = [
-            self._table.put_change({**_place(one, number), "entry": entry})
+            self._table.put_change({**_position(one, number), "entry": entry})
             for number, entry in entries.items()
         ]
         try:
@@ -90,34 +90,34 @@ class ListMarks:
             return False
         return True
 
-    def begin_change(self, lists: Iterable[IndexList]) -> None:
+    def start_change(self, lists: Iterable[IndexPartition]) -> None:
         """Entries of these lists are about to go: their places hold no more."""
         for one in lists:
             if not self._holds(one):
-                place = keys.changed_list(one.index, one.partition, MARK_EVERY)
-                self._table.put({**place, "at": stamp()})
+                place = keys.changed_list(one.index, one.partition, MARKER_INTERVAL)
+                self._table.put({**place, "at": timestamp()})
 
-    def finish_change(self, lists: Iterable[IndexList]) -> None:
+    def finish_change(self, lists: Iterable[IndexPartition]) -> None:
         """They have gone: delete the marks that stood before."""
         for one in lists:
             if self._holds(one):
                 continue
             begun = time.monotonic()
-            found = self._table.query("#pk = :pk", {":pk": _place(one, 0)["pk"]})
+            found = self._table.query("#pk = :pk", {":pk": _position(one, 0)["pk"]})
             places = [
                 {"pk": item["pk"], "sk": item["sk"]} for item in found if item["sk"] != keys.CHANGED
             ]
             self._table.delete_many(places)
             self._changed = {**self._still_held(), one: begun}
 
-    def _holds(self, one: IndexList) -> bool:
+    def _holds(self, one: IndexPartition) -> bool:
         """Whether this process has just changed the list: nobody can have set a mark since."""
         return one in self._still_held()
 
-    def _still_held(self) -> dict[IndexList, float]:
+    def _still_held(self) -> dict[IndexPartition, float]:
         since = time.monotonic() - _CHANGE_HOLDS_SECONDS
         return {one: at for one, at in self._changed.items() if at > since}
 
 
-def _place(one: IndexList, number: int) -> Key:
-    return keys.mark(one.index, one.partition, number, MARK_EVERY)
+def _position(one: IndexPartition, number: int) -> Key:
+    return keys.mark(one.index, one.partition, number, MARKER_INTERVAL)

@@ -11,7 +11,7 @@ from itertools import chain
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.domain.runs import ENDED
 
-SHOWN_STATUSES = (*("created", "started", "paused", "awaiting_input"), *sorted(ENDED))
+API_STATUSES = (*("created", "started", "paused", "awaiting_input"), *sorted(ENDED))
 SORTABLE = ("started_at", "ended_at", "status")
 
 
@@ -26,7 +26,7 @@ class RunFilter:
 
 
 @dataclass(frozen=True)
-class IndexList:
+class IndexPartition:
     """One partition of one index; its entries are sort keys, `<time>#<run id>`.
 
     `same_length` is a list with as many entries that may be shorter to count.
@@ -37,7 +37,7 @@ class IndexList:
     partition: str
     sort_key: str = "started_key"
     only_grows: bool = True
-    same_length: "IndexList | None" = None
+    same_length: "IndexPartition | None" = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Segment:
     Runs of the same moment are in the order of the whole sort where `has_ties`, else by id.
     """
 
-    lists: tuple[IndexList, ...]
+    lists: tuple[IndexPartition, ...]
     descending: bool
     has_ties: bool
 
@@ -56,7 +56,7 @@ def planned_segments(wanted: RunFilter, fields: tuple[str, ...]) -> list[Segment
     """The list as stretches of indexes, or None where no index has it in this order."""
     if wanted.user_id is None and wanted.session_id is None:
         return list(
-            _by_status(wanted.project_id, wanted.statuses or frozenset(SHOWN_STATUSES), fields)
+            _by_status(wanted.project_id, wanted.statuses or frozenset(API_STATUSES), fields)
         )
     groups = groups_of(wanted)
     if len(groups) > 1 or fields[0].removeprefix("-") != "started_at":
@@ -84,30 +84,30 @@ def _by_status(
         yield from chain(*(reversed(parts) if descending else parts))
 
 
-def groups_of(wanted: RunFilter) -> list[tuple[IndexList, ...]]:
+def groups_of(wanted: RunFilter) -> list[tuple[IndexPartition, ...]]:
     """For each filter the lists that together hold what fits it."""
     project = wanted.project_id
-    groups: list[tuple[IndexList, ...]] = []
+    groups: list[tuple[IndexPartition, ...]] = []
     if wanted.session_id is not None:
-        partition = keys.within(project, wanted.session_id)
-        groups.append((IndexList(keys.RUNS_BY_SESSION_INDEX, "session_key", partition),))
+        partition = keys.scoped(project, wanted.session_id)
+        groups.append((IndexPartition(keys.RUNS_BY_SESSION_INDEX, "session_key", partition),))
     if wanted.user_id is not None:
-        partition = keys.within(project, wanted.user_id)
-        groups.append((IndexList(keys.RUNS_BY_USER_INDEX, "user_key", partition),))
+        partition = keys.scoped(project, wanted.user_id)
+        groups.append((IndexPartition(keys.RUNS_BY_USER_INDEX, "user_key", partition),))
     if wanted.statuses:
         groups.append(by_start(project, wanted.statuses))
     return groups
 
 
-def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexList, ...]:
+def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexPartition, ...]:
     """The runs that are in these statuses, by start."""
-    if statuses == frozenset(SHOWN_STATUSES):
-        return (IndexList(keys.RUNS_BY_PROJECT_INDEX, "project_id", project),)
+    if statuses == frozenset(API_STATUSES):
+        return (IndexPartition(keys.RUNS_BY_PROJECT_INDEX, "project_id", project),)
     return tuple(
-        IndexList(
+        IndexPartition(
             keys.RUNS_BY_STATUS_INDEX,
             "status_key",
-            keys.within(project, status),
+            keys.scoped(project, status),
             only_grows=False,
             same_length=by_end(project, status) if status in ENDED else None,
         )
@@ -115,20 +115,20 @@ def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexList, ...]:
     )
 
 
-def that_only_grow(
+def append_only_lists(
     project: str, status: str, user_id: str | None, session_id: str | None
-) -> list[IndexList]:
+) -> list[IndexPartition]:
     """The lists that a run which ended so stands in for good: those that have marks."""
     groups = groups_of(RunFilter(project, user_id=user_id, session_id=session_id))
     return [
-        *by_start(project, frozenset(SHOWN_STATUSES)),
+        *by_start(project, frozenset(API_STATUSES)),
         by_end(project, status),
         *chain.from_iterable(groups),
     ]
 
 
-def by_end(project: str, status: str) -> IndexList:
+def by_end(project: str, status: str) -> IndexPartition:
     """The runs that ended in this status, by end."""
-    return IndexList(
-        keys.RUNS_BY_END_INDEX, "status_key", keys.within(project, status), "ended_key"
+    return IndexPartition(
+        keys.RUNS_BY_END_INDEX, "status_key", keys.scoped(project, status), "ended_key"
     )

@@ -17,9 +17,9 @@ from typing import Any
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.keys import run_id_of as _id
 from runyard_service.adapters.dynamodb.run_index.index_reader import IndexReader, newest_first
-from runyard_service.adapters.dynamodb.run_index.position_markers import ListMarks
+from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
-    SHOWN_STATUSES,
+    API_STATUSES,
     RunFilter,
     Segment,
     by_end,
@@ -33,7 +33,7 @@ from runyard_service.adapters.run_deletion import DeletedRun
 from runyard_service.domain.runs import ENDED, Run
 
 # Up to so many runs, their records are read to filter and sort them; it takes one read unit a run.
-_GATHERED_AT_MOST = 1_000
+_MAX_IN_MEMORY = 1_000
 # What runs are filtered and sorted by.
 _Facts = Mapping[str, Any]
 _FACTS = (
@@ -43,7 +43,7 @@ _FACTS = (
 
 
 @dataclass(frozen=True)
-class RunIds:
+class RunIdPage:
     """One page of a list, and the length of the whole."""
 
     ids: Sequence[str]
@@ -53,7 +53,7 @@ class RunIds:
 class RunLists:
     """The lists of runs of the records table."""
 
-    def __init__(self, table: Table, marks: ListMarks) -> None:
+    def __init__(self, table: Table, marks: PositionMarkers) -> None:
         self._table = table
         self._marks = marks
 
@@ -68,9 +68,9 @@ class RunLists:
 
         With `before`, only runs that are older than it.
         """
-        wanted = statuses or frozenset(SHOWN_STATUSES)
+        wanted = statuses or frozenset(API_STATUSES)
         lists = [one for project in projects for one in by_start(project, wanted)]
-        cursor = keys.timed(before.started_at, before.id) if before else None
+        cursor = keys.time_sort_key(before.started_at, before.id) if before else None
         return newest_first(self._table, lists, cursor, limit)
 
     def ended_before(self, project_id: str, status: str, moment: str) -> Iterator[str]:
@@ -80,7 +80,7 @@ class RunLists:
         condition = f"#{one.partition_key} = :partition AND #{one.sort_key} < :before"
         return map(_id, self._table.sort_keys(condition, values, one.index))
 
-    def page(self, wanted: RunFilter, sort: Sequence[str], first: int, size: int) -> RunIds:
+    def page(self, wanted: RunFilter, sort: Sequence[str], first: int, size: int) -> RunIdPage:
         """The runs at the places `first` (from 1) to `first + size - 1`; beyond the end: none.
 
         `sort` names fields of SORTABLE, `-` before a descending one.
@@ -89,22 +89,22 @@ class RunLists:
         if not any(field.removeprefix("-") == "started_at" for field in fields):
             fields = (*fields, "-started_at")
         segments = planned_segments(wanted, fields)
-        return _Reader(self._table, self._marks, fields).page(wanted, segments, first, size)
+        return _PageReader(self._table, self._marks, fields).page(wanted, segments, first, size)
 
 
-class _Reader:
+class _PageReader:
     """One request's reading: what was counted once is not counted again."""
 
-    def __init__(self, table: Table, marks: ListMarks, fields: tuple[str, ...]) -> None:
+    def __init__(self, table: Table, marks: PositionMarkers, fields: tuple[str, ...]) -> None:
         self._table = table
         self._fields = fields
         self._index = IndexReader(table, marks)
 
     def page(
         self, wanted: RunFilter, segments: Sequence[Segment] | None, first: int, size: int
-    ) -> RunIds:
+    ) -> RunIdPage:
         if segments is None:
-            return self._gathered(wanted, first, size)
+            return self._filter_in_memory(wanted, first, size)
         entries: list[str] = []
         total = 0
         for segment in segments:
@@ -113,7 +113,7 @@ class _Reader:
             if low <= high:
                 entries += self._of_segment(segment, low, high, length)
             total += length
-        return RunIds([_id(entry) for entry in entries], total)
+        return RunIdPage([_id(entry) for entry in entries], total)
 
     # --- lists as the indexes have them --------------------------------------------------------
 
@@ -166,7 +166,7 @@ class _Reader:
     ) -> tuple[list[str], bool]:
         """So many entries of one list, with so many before and behind; True: newest first."""
         (one,) = segment.lists
-        mark, after = self._index.mark_before(one, before) if one.only_grows else (0, "")
+        mark, after = self._index.marker_before(one, before) if one.only_grows else (0, "")
         # Places that are counted from the newest move when a run is added, places counted from the
         # oldest do not: who reads upwards, page by page, must not meet a run twice.
         holds_still = one.only_grows and not segment.descending
@@ -176,12 +176,12 @@ class _Reader:
 
     # --- filters and orders that no index has --------------------------------------------------
 
-    def _gathered(self, wanted: RunFilter, first: int, size: int) -> RunIds:
+    def _filter_in_memory(self, wanted: RunFilter, first: int, size: int) -> RunIdPage:
         """Combined filters: from the shortest list's records, or from lists read in step."""
         groups = groups_of(wanted)
         shortest = min(groups, key=self._index.length)
         page = slice(first - 1, first - 1 + size)
-        if self._index.length(shortest) <= _GATHERED_AT_MOST:
+        if self._index.length(shortest) <= _MAX_IN_MEMORY:
             facts = self._facts(map(_id, merge(*map(self._index.keys, shortest))))
             facts = [fact for fact in facts if _fits(fact, wanted)]
         else:
@@ -189,10 +189,10 @@ class _Reader:
             if self._fields == ("-started_at",):
                 # In order already, against its direction: only ids have to be remembered.
                 ids = [_id(entry) for entry in entries][::-1]
-                return RunIds(ids[page], len(ids))
+                return RunIdPage(ids[page], len(ids))
             facts = self._facts_of_keys(wanted.project_id, entries)
         ordered = self._ordered(facts)
-        return RunIds([fact["id"] for fact in ordered[page]], len(ordered))
+        return RunIdPage([fact["id"] for fact in ordered[page]], len(ordered))
 
     def _facts(self, run_ids: Iterable[str]) -> list[_Facts]:
         """What runs are filtered and sorted by, from their records."""
@@ -206,7 +206,7 @@ class _Reader:
     def _facts_of_keys(self, project: str, entries: Iterable[str]) -> list[_Facts]:
         """What runs are sorted by, from the keys of all the project's: sixty take one read unit."""
         facts = {_id(entry): {"id": _id(entry), "started_at": _time(entry)} for entry in entries}
-        for status in SHOWN_STATUSES:
+        for status in API_STATUSES:
             (one,) = by_start(project, frozenset({status}))
             for entry in self._index.keys(one.same_length or one):
                 if (fact := facts.get(_id(entry))) is not None:
