@@ -163,7 +163,7 @@ class Delivery(BaseModel):
                 "state": "pending",
                 "failure": None,
                 "round": self.round + 1,
-                "tries": 0,
+                "attempt_count": 0,
                 "next_attempt_at": None,
             }
         )
@@ -181,7 +181,7 @@ class Delivery(BaseModel):
             update={
                 "state": state,
                 "failure": failure,
-                "tries": self.attempt_count + 1,
+                "attempt_count": self.attempt_count + 1,
                 "attempts": (*self.attempts, attempt)[-MAX_STORED_ATTEMPTS:],
                 "next_attempt_at": next_attempt_at,
             }

@@ -22,7 +22,7 @@ from runyard_service.domain.webhooks import MAX_SECRETS, Delivery, Secret, Webho
 MAX_WEBHOOKS = 20
 DELIVERY_RETENTION_SECONDS = 30 * 24 * 3600
 _DELIVERY_PROGRESS = frozenset(
-    {"state", "failure", "round", "tries", "attempts", "next_attempt_at"}
+    {"state", "failure", "round", "attempt_count", "attempts", "next_attempt_at"}
 )
 
 
@@ -162,7 +162,7 @@ class WebhookDeliveries:
             self._table.update(
                 keys.webhook_delivery(seen.webhook_id, seen.id),
                 fields,
-                only_if={"state": seen.state, "round": seen.round, "tries": seen.attempt_count},
+                only_if={"state": seen.state, "round": seen.round, "attempt_count": seen.attempt_count},
             )
         except ConditionFailedError:
             return False
