@@ -37,7 +37,7 @@ def access_keys(table: Table) -> AccessKeys:
     return AccessKeys(table)
 
 
-def test_only_the_hash_is_kept(stores: Stores, table: Table) -> None:
+def test_only_the_hash_is_stored(stores: Stores, table: Table) -> None:
     secret = f"ry_{new_id()}"
     key = stores.access_keys.put(secret, project_id="p-hash", org_id="o-hash")
     items = [
@@ -49,7 +49,7 @@ def test_only_the_hash_is_kept(stores: Stores, table: Table) -> None:
     assert key.id == f"key_{key.key_hash[:12]}"
 
 
-def test_a_revoked_key_is_over_for_everyone_within_the_cache_time(
+def test_a_revoked_key_is_rejected_everywhere_within_the_cache_time(
     access_keys: AccessKeys, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CACHE_SECONDS", 1)
@@ -73,7 +73,7 @@ def test_a_revoked_key_is_over_for_everyone_within_the_cache_time(
     assert not there.is_valid()
 
 
-def test_a_key_that_is_not_there_cannot_be_revoked(access_keys: AccessKeys) -> None:
+def test_an_unknown_key_cannot_be_revoked(access_keys: AccessKeys) -> None:
     assert access_keys.revoke("key_000000000000") is None
 
 
@@ -111,7 +111,7 @@ def test_a_store_that_fails_does_not_fail_the_request(stack: DevStack) -> None:
     elsewhere.record_use(key)
 
 
-def test_a_project_stays_with_its_first_organization(access_keys: AccessKeys) -> None:
+def test_a_project_cannot_change_its_organization(access_keys: AccessKeys) -> None:
     project = f"project-{new_id()}"
     access_keys.put(f"ry_{new_id()}", project_id=project, org_id="first")
     access_keys.put(f"ry_{new_id()}", project_id=project, org_id="first")
@@ -156,7 +156,9 @@ def in_environment(stack: DevStack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("in_environment")
-def test_a_key_is_made_listed_and_ended(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_is_created_listed_and_revoked(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
     org = f"org-{new_id()}"
     words = ("--org", org, "--project", f"project-{org}", "--scope", "runs:read", "--days", "7")
     secret = run(capsys, "create", *words, "--agent", "tools").strip()
@@ -191,7 +193,7 @@ def test_a_key_is_made_listed_and_ended(stores: Stores, capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("in_environment")
-def test_a_project_is_given_to_an_organization(
+def test_a_project_is_assigned_to_an_organization(
     access_keys: AccessKeys, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = f"project-{new_id()}"
@@ -247,7 +249,7 @@ def test_an_overlap_never_makes_a_key_valid_for_longer(access_keys: AccessKeys) 
 
 
 @pytest.mark.usefixtures("in_environment")
-def test_a_projects_runs_can_be_kept_for_its_own_time(
+def test_a_project_can_have_its_own_retention_time(
     table: Table, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = f"project-{new_id()}"
@@ -298,7 +300,7 @@ def test_a_wrong_command_line_is_rejected(words: tuple[str, ...]) -> None:
     assert run_command("projects" if words[0] == "set" else "keys", *words) == 2
 
 
-def test_the_command_line_has_the_scopes_and_the_limit_of_the_service() -> None:
+def test_the_command_line_and_the_service_agree_on_scopes_and_limits() -> None:
     assert set(SCOPES) == module.ALL_SCOPES
     assert parameters.MAX_NAME_LENGTH == module.MAX_NAME_LENGTH
 

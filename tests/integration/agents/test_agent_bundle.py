@@ -72,7 +72,7 @@ def agent_of_a_run(door: TestClient, stores: Stores) -> str:
     return run.agent
 
 
-def test_a_running_door_takes_new_agents_and_keeps_them_when_newer_ones_are_faulty(
+def test_a_running_api_loads_new_agents_and_ignores_invalid_ones(
     bucket: Bucket, door: TestClient, stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
     bucket.bundle().write(SAMPLES)
@@ -91,7 +91,7 @@ def test_a_running_door_takes_new_agents_and_keeps_them_when_newer_ones_are_faul
     assert agent_of_a_run(door, stores) == "support_triage@1"
 
 
-def test_a_door_opens_before_the_agents_are_published(
+def test_the_api_starts_before_agents_are_published(
     bucket: Bucket, door: TestClient, stores: Stores
 ) -> None:
     assert door.get("/v1/health").status_code == 200
@@ -101,7 +101,7 @@ def test_a_door_opens_before_the_agents_are_published(
     assert agent_of_a_run(door, stores) == "support_triage@1"
 
 
-def test_what_has_not_changed_is_not_fetched_again(bucket: Bucket) -> None:
+def test_an_unchanged_bundle_is_not_downloaded_again(bucket: Bucket) -> None:
     bucket.bundle().write(SAMPLES)
     catalog = Registry(bucket.bundle())
     for _ in range(3):
@@ -110,7 +110,7 @@ def test_what_has_not_changed_is_not_fetched_again(bucket: Bucket) -> None:
     assert set(bucket.answers[1:]) == {304}
 
 
-def test_s3_is_asked_now_and_then(bucket: Bucket) -> None:
+def test_s3_is_polled_at_intervals(bucket: Bucket) -> None:
     bucket.bundle().write(SAMPLES)
     catalog = Registry(bucket.bundle(refresh_seconds=3600))
     for _ in range(3):
@@ -120,7 +120,7 @@ def test_s3_is_asked_now_and_then(bucket: Bucket) -> None:
     assert catalog.agent("support_triage").name == "support_triage@1"
 
 
-def test_agents_that_cannot_be_reached_stay_as_they_were(
+def test_loaded_agents_remain_when_s3_is_unreachable(
     stack: DevStack, bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     bucket.bundle().write(SAMPLES)
@@ -149,13 +149,13 @@ def _refuse(**_: Any) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"files": {"routes.yaml": 1}}'])
-def test_an_object_that_is_no_bundle_is_named(bucket: Bucket, content: bytes) -> None:
+def test_an_invalid_bundle_object_is_named_in_the_error(bucket: Bucket, content: bytes) -> None:
     bucket.client.put_object(Bucket=bucket.name, Key=bucket.key, Body=content)
     with pytest.raises(DefinitionError, match=rf"^s3://{bucket.name}/{bucket.key}: is not a"):
         Registry(bucket.bundle()).agent("assistant")
 
 
-def test_no_reader_ever_sees_agents_of_two_uploads(bucket: Bucket) -> None:
+def test_a_reader_never_sees_agents_of_two_uploads(bucket: Bucket) -> None:
     """Both agents change with each upload: one reader in the middle of many."""
 
     def both(version: int) -> Mapping[str, str]:

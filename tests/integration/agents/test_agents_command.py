@@ -59,7 +59,7 @@ def test_every_version_is_printed_with_its_route_and_model(
     assert capsys.readouterr().out == lines
 
 
-def test_every_fault_is_printed(
+def test_every_validation_error_is_printed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEFAULT_PERSONA", "nobody")
@@ -86,7 +86,7 @@ def test_agents_are_published_to_a_bucket(
     assert set(bundle.read()) == {"routes.yaml", "1.9.yaml", "1.10.yaml"}
 
 
-def test_faulty_agents_are_not_published(
+def test_invalid_agents_are_not_published(
     stack: DevStack, folder: Path, bundle: AgentBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "routes.yaml").write_text("real: { model: m }\n")
@@ -97,15 +97,13 @@ def test_faulty_agents_are_not_published(
     assert bundle.read() == {"mark": "untouched"}
 
 
-def test_a_bucket_that_is_not_there_is_said(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_bucket_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("agents", "publish", str(folder), "--bucket", "no-such-bucket") == 1
     assert "NoSuchBucket" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("default", ["clerk@1.9", "nobody"])
-def test_a_deployed_stack_is_found_by_its_name_and_gets_the_agents_that_it_names(
+def test_agents_are_published_to_a_deployed_stack_by_name(
     stack: DevStack,
     folder: Path,
     bundle: AgentBundle,

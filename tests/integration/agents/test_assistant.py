@@ -79,7 +79,7 @@ def test_the_assistant_asks_for_a_refund(
     ("agent", "version"),
     [("greeter", "1.10"), ("greeter@1.9", "1.9"), ("greeter@1.10", "1.10")],
 )
-def test_versions_lie_side_by_side(
+def test_two_versions_run_at_the_same_time(
     service_of: SomebodyAs, stores: Stores, agent: str, version: str
 ) -> None:
     created = service_of(agent).create({"x": 1})

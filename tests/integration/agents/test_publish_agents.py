@@ -69,7 +69,7 @@ def added(file: Path, text: str) -> Iterator[None]:
         file.unlink()
 
 
-def test_agents_are_published_and_the_deployment_goes_on(
+def test_agents_are_published_and_the_deployment_continues(
     stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
     with CloudFormation() as server:
@@ -91,7 +91,9 @@ def test_agents_are_published_and_the_deployment_goes_on(
     assert bundle.read() == AgentDirectory(folder).read()
 
 
-def test_a_change_keeps_the_resources_name(stack: DevStack, bundle: AgentBundle) -> None:
+def test_an_update_does_not_change_the_physical_resource_id(
+    stack: DevStack, bundle: AgentBundle
+) -> None:
     with CloudFormation() as server:
         invoke(stack, server, "create", RequestType="Update", PhysicalResourceId="older-name")
         assert server.answer["Status"] == "SUCCESS"
@@ -99,14 +101,14 @@ def test_a_change_keeps_the_resources_name(stack: DevStack, bundle: AgentBundle)
     assert "routes.yaml" in bundle.read()
 
 
-def test_agents_outlive_the_stack(stack: DevStack, bundle: AgentBundle) -> None:
+def test_agents_remain_after_the_stack_is_deleted(stack: DevStack, bundle: AgentBundle) -> None:
     with CloudFormation() as server:
         invoke(stack, server, "delete")
         assert server.answer["Status"] == "SUCCESS"
     assert bundle.read() == {"mark": "untouched"}
 
 
-def test_a_faulty_file_fails_the_deployment_by_file_line_and_field(
+def test_an_invalid_file_fails_the_deployment_with_file_line_and_field(
     stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
     with CloudFormation() as server, added(folder / "faulty.yaml", "key: faulty\nversion: 1\n"):
@@ -117,7 +119,7 @@ def test_a_faulty_file_fails_the_deployment_by_file_line_and_field(
     assert bundle.read() == {"mark": "untouched"}
 
 
-def test_more_faults_than_an_answer_holds_are_cut(
+def test_a_long_list_of_validation_errors_is_truncated(
     stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
     fields = "".join(f"field_ü_{n}: 1\n" for n in range(500))
@@ -130,7 +132,7 @@ def test_more_faults_than_an_answer_holds_are_cut(
     assert "make check-agents" in last
 
 
-def test_an_unexpected_failure_is_answered_too(stack: DevStack, bundle: AgentBundle) -> None:
+def test_an_unexpected_failure_is_also_reported(stack: DevStack, bundle: AgentBundle) -> None:
     text = Path("events/publish_agents/create.json").read_text(encoding="utf-8")
     event = {name: value for name, value in json.loads(text).items() if name != "RequestType"}
     with CloudFormation() as server:
@@ -141,13 +143,15 @@ def test_an_unexpected_failure_is_answered_too(stack: DevStack, bundle: AgentBun
     assert bundle.read() == {"mark": "untouched"}
 
 
-def test_an_answer_that_is_not_taken_is_given_again(stack: DevStack, bundle: AgentBundle) -> None:
+def test_a_response_that_is_not_accepted_is_sent_again(
+    stack: DevStack, bundle: AgentBundle
+) -> None:
     with CloudFormation(failures=2) as server:
         assert invoke(stack, server, "create") is None
         assert server.answer["Status"] == "SUCCESS"
 
 
-def test_an_answer_that_is_never_taken_is_left_to_lambdas_own_retry(
+def test_a_response_that_is_never_accepted_is_retried_by_lambda(
     stack: DevStack, bundle: AgentBundle
 ) -> None:
     with CloudFormation(failures=9) as server:

@@ -231,7 +231,7 @@ def _set_fields(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("before", list(_cases()))
-def test_a_definition_does_the_same_after_the_store(
+def test_a_stored_definition_behaves_like_the_original(
     stores: Stores, other_stores: Stores, before: Snapshot
 ) -> None:
     digest = stores.definitions.save(before.stored())

@@ -53,7 +53,7 @@ def key_of(gateway: TestClient) -> dict[str, str]:
 
 
 @each_stream
-def test_every_stream_is_sent_on_with_its_cursor_and_a_ticket(
+def test_every_stream_is_redirected_with_its_cursor_and_a_ticket(
     gateway: TestClient,
     waiting: str,
     path: str,
@@ -80,7 +80,7 @@ def test_every_stream_is_sent_on_with_its_cursor_and_a_ticket(
 
 
 @each_stream
-def test_what_is_no_stream_is_decided_before_it_is_sent_on(
+def test_an_invalid_stream_request_is_rejected_before_the_redirect(
     gateway: TestClient,
     stack: DevStack,
     path: str,
@@ -114,7 +114,7 @@ def test_what_is_no_stream_is_decided_before_it_is_sent_on(
             assert "GET" in head.headers["allow"]
 
 
-def test_what_does_not_follow_is_sent_on_as_that(gateway: TestClient, waiting: str) -> None:
+def test_a_replay_request_is_redirected_as_a_replay(gateway: TestClient, waiting: str) -> None:
     for path, headers in (("/threads/v1/runs/{}/events", {}), ("/v1/runs/{}/events", EVENT_STREAM)):
         answer = gateway.get(f"{path.format(waiting)}?follow=false", headers=headers)
         assert parse_qs(urlsplit(answer.headers["location"]).query)["follow"] == ["false"]
@@ -122,7 +122,7 @@ def test_what_does_not_follow_is_sent_on_as_that(gateway: TestClient, waiting: s
 
 
 @each_stream
-def test_a_ticket_is_passed_on_and_not_renewed(
+def test_a_ticket_is_forwarded_and_not_renewed(
     gateway: TestClient,
     waiting: str,
     path: str,
@@ -140,13 +140,13 @@ def test_a_ticket_is_passed_on_and_not_renewed(
         assert refused.status_code == 401
 
 
-def test_a_list_of_events_is_no_stream(gateway: TestClient, waiting: str) -> None:
+def test_a_list_of_events_is_not_redirected(gateway: TestClient, waiting: str) -> None:
     listed = gateway.get(f"/v1/runs/{waiting}/events")
     assert listed.status_code == 200
     assert listed.json()["data"][0]["sequence"] == 1
 
 
-def test_a_streamed_create_with_files_is_sent_on_too(gateway: TestClient) -> None:
+def test_a_streamed_create_with_files_is_redirected(gateway: TestClient) -> None:
     texts = {"input": '{"ticket_subject": "Export is broken"}', "stream": "true"}
     answer = gateway.post("/v1/runs", data=texts, files={"files": ("a.txt", b"x", "text/plain")})
     assert answer.status_code == 303
@@ -154,7 +154,7 @@ def test_a_streamed_create_with_files_is_sent_on_too(gateway: TestClient) -> Non
     assert "event: run.completed" in httpx.get(answer.headers["location"], timeout=30).text
 
 
-def test_a_streamed_create_is_followed_through_the_other_door(gateway: TestClient) -> None:
+def test_a_streamed_create_is_followed_at_the_streaming_endpoint(gateway: TestClient) -> None:
     response = gateway.post("/v1/runs", json={"input": TICKET, "stream": True})
     assert response.status_code == 303
     assert response.headers["x-run-id"] in response.headers["location"]
@@ -165,7 +165,7 @@ def test_a_streamed_create_is_followed_through_the_other_door(gateway: TestClien
     assert "event: run.completed" in events.text
 
 
-def test_a_stream_is_sent_on_with_its_cursor(gateway: TestClient, stack: DevStack) -> None:
+def test_a_stream_is_redirected_with_its_cursor(gateway: TestClient, stack: DevStack) -> None:
     run_id = gateway.post("/v1/runs", json={"input": TICKET, "background": True}).json()["data"][
         "id"
     ]
@@ -187,7 +187,7 @@ def test_a_stream_is_sent_on_with_its_cursor(gateway: TestClient, stack: DevStac
         assert httpx.get(stack.base_url + other).status_code == 401
 
 
-def test_a_run_that_takes_longer_than_the_door_waits_comes_back_as_accepted(
+def test_a_run_longer_than_the_endpoints_timeout_is_returned_as_accepted(
     gateway: TestClient, stores: Stores
 ) -> None:
     project = f"slow-{new_id()}"
@@ -212,7 +212,7 @@ def stream_door(stack: DevStack) -> Iterator[TestClient]:
         yield client
 
 
-def test_the_streaming_door_takes_streams_creates_and_reads() -> None:
+def test_the_streaming_endpoint_has_routes_for_streams_creates_and_reads() -> None:
     """By the contract, so that a new route is decided about here."""
     methods = {"get", "post", "put", "patch", "delete"}
     paths = json.loads(Path("openapi.json").read_text(encoding="utf-8"))["paths"]
@@ -242,7 +242,7 @@ def test_the_streaming_door_takes_streams_creates_and_reads() -> None:
     }
 
 
-def test_the_streaming_door_creates_streams_and_reads(stream_door: TestClient) -> None:
+def test_the_streaming_endpoint_creates_streams_and_reads(stream_door: TestClient) -> None:
     streamed = stream_door.post("/v1/runs", json={"input": TICKET, "stream": True})
     assert streamed.status_code == 200
     assert "event: run.completed" in streamed.text
@@ -251,7 +251,7 @@ def test_the_streaming_door_creates_streams_and_reads(stream_door: TestClient) -
     assert stream_door.post(f"/v1/runs/{run_id}/ticket").status_code == 200
 
 
-def test_the_streaming_door_sends_everything_else_to_the_api(
+def test_the_streaming_endpoint_refers_other_requests_to_the_api(
     stream_door: TestClient, stores: Stores
 ) -> None:
     created = stream_door.post("/v1/runs", json={"input": TICKET, "background": True}).json()

@@ -13,7 +13,7 @@ from runyard_service.container import container
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
-def test_it_is_valid_openapi() -> None:
+def test_the_document_is_valid_openapi() -> None:
     validate(document())
 
 
@@ -22,7 +22,7 @@ def test_the_file_in_the_repository_is_the_document() -> None:
     assert kept == document(), "run `make openapi`"
 
 
-def test_every_route_is_in_it_and_nothing_else() -> None:
+def test_the_document_describes_exactly_the_routes() -> None:
     described = {
         (method.upper(), path)
         for path, operations in document()["paths"].items()
@@ -37,7 +37,7 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
     assert described == routes
 
 
-def test_the_examples_of_the_documents_are_in_it() -> None:
+def test_the_document_has_the_examples() -> None:
     create = document()["paths"]["/v1/runs"]["post"]
     example = create["responses"]["200"]["content"]["application/json"]["example"]["data"]
     assert list(example) == [
@@ -56,7 +56,7 @@ def test_the_examples_of_the_documents_are_in_it() -> None:
     assert error["example"]["error"]["details"] == {"input": "cannot be blank"}
 
 
-def test_every_operation_says_how_it_fails() -> None:
+def test_every_operation_documents_its_errors() -> None:
     for path, operations in document()["paths"].items():
         for method in METHODS & set(operations):
             if operations[method].get("security") != []:

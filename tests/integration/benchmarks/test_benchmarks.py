@@ -9,7 +9,7 @@ from benchmarks.storage_size import stored_bytes
 from runyard_dev.open_store import stores_of
 
 
-def test_each_measure_measures(tmp_path: Path) -> None:
+def test_every_benchmark_returns_a_measurement(tmp_path: Path) -> None:
     with runyard(environment=instrumented(tmp_path, units=True)) as (stack, client):
         moments = client.measure("sync", count=2, at_once=1)["moments"]
         assert client.measure("background", count=2, at_once=2)["per_second"] > 0
@@ -32,7 +32,7 @@ def test_each_measure_measures(tmp_path: Path) -> None:
         assert 0 < own_time.own_milliseconds(noted, door, *moment) < 1000 * (moment[1] - moment[0])
 
 
-def test_a_flood_of_deltas_is_a_few_batches_and_the_first_delta_is_one(tmp_path: Path) -> None:
+def test_many_deltas_are_written_in_few_batches_and_the_first_immediately(tmp_path: Path) -> None:
     with runyard() as (stack, client):
         client.measure("flood", events=1000, at_once=1)
         stores = stores_of(stack.environment)

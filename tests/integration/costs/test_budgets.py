@@ -55,7 +55,7 @@ limits = pytest.mark.parametrize(("case", "name", "limit", "used", "message"), L
 
 
 @limits
-def test_a_run_that_meets_a_limit_fails(
+def test_a_run_that_reaches_a_limit_fails(
     service: Service, start: Start, case: str, name: str, limit: float, used: float, message: str
 ) -> None:
     failed = service.wait(start(case, **{name: limit}), "failed", "completed")
@@ -65,7 +65,7 @@ def test_a_run_that_meets_a_limit_fails(
 
 
 @limits
-def test_a_run_that_meets_a_limit_asks_whether_to_go_on(
+def test_a_run_that_reaches_a_limit_requests_a_higher_limit(
     service: Service,
     stores: Stores,
     start: Start,
@@ -93,7 +93,7 @@ def test_a_run_that_meets_a_limit_asks_whether_to_go_on(
     assert find_run_violations(stores, run_id) == []
 
 
-def test_a_waiting_run_shows_what_it_has_used_so_far(service: Service, start: Start) -> None:
+def test_a_waiting_run_shows_its_usage(service: Service, start: Start) -> None:
     asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
     assert asked["usage"] == {
         "input_tokens": 300,
@@ -104,7 +104,7 @@ def test_a_waiting_run_shows_what_it_has_used_so_far(service: Service, start: St
     }
 
 
-def test_a_limit_that_nobody_raises_ends_the_run_with_the_reason(
+def test_a_limit_that_is_not_raised_fails_the_run_with_the_reason(
     service: Service, stores: Stores, start: Start
 ) -> None:
     asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
@@ -118,7 +118,7 @@ def test_a_limit_that_nobody_raises_ends_the_run_with_the_reason(
     assert find_run_violations(stores, asked["id"]) == []
 
 
-def test_a_limit_is_asked_about_again_when_the_raised_one_is_met(
+def test_a_raised_limit_is_requested_again_when_it_is_reached(
     service: Service, start: Start
 ) -> None:
     asked = service.wait(start("three steps", on_limit="ask", steps=1), "awaiting_input")
@@ -142,7 +142,7 @@ def test_a_limit_is_asked_about_again_when_the_raised_one_is_met(
         (None, "must be a number"),
     ],
 )
-def test_a_limit_cannot_be_raised_to_what_is_none(
+def test_a_limit_cannot_be_raised_to_an_invalid_value(
     service: Service, start: Start, new_limit: Any, fault: str
 ) -> None:
     asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
@@ -154,7 +154,7 @@ def test_a_limit_cannot_be_raised_to_what_is_none(
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
 
 
-def test_a_canceled_run_asks_about_its_limit_no_more(
+def test_a_canceled_run_closes_its_limit_request(
     service: Service, stores: Stores, start: Start
 ) -> None:
     asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
@@ -163,7 +163,7 @@ def test_a_canceled_run_asks_about_its_limit_no_more(
     assert find_run_violations(stores, asked["id"]) == []
 
 
-def test_a_reply_that_was_cut_off_is_given_again(service: Service, start: Start) -> None:
+def test_an_interrupted_response_is_requested_again(service: Service, start: Start) -> None:
     asked = service.wait(start("long", on_limit="ask", tokens=600), "awaiting_input")
     assert service.answer(asked, is_approved=True).status_code == 200
     done = service.wait(asked["id"], "completed")
@@ -177,7 +177,7 @@ def test_a_reply_that_was_cut_off_is_given_again(service: Service, start: Start)
     assert replies == ["tokens", None]
 
 
-def test_what_a_stopped_reply_had_shown_is_void(service: Service, start: Start) -> None:
+def test_deltas_of_an_interrupted_response_are_superseded(service: Service, start: Start) -> None:
     asked = service.wait(start("slow", on_limit="ask", wall_clock_seconds=1), "awaiting_input")
     types = [event["type"] for event in service.events(asked["id"])]
     assert types[-3:] == ["run.recovered", "approval_request.created", "run.paused"]
@@ -198,7 +198,7 @@ def start_at(server: OpenAIServer, stack: DevStack, stores: Stores, fields: dict
     return start_run(stores, make_orchestrator(stack), snapshot, wanted).id
 
 
-def test_a_provider_that_takes_too_long_is_hung_up_on(
+def test_a_slow_provider_connection_is_closed_at_the_limit(
     stack: DevStack, stores: Stores, service: Service
 ) -> None:
     slow = ChatReply(text=["word "] * 100, pause=0.2)
@@ -214,7 +214,7 @@ def test_a_provider_that_takes_too_long_is_hung_up_on(
     assert types[-2:] == ["run.recovered", "run.failed"]
 
 
-def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may_not_fit(
+def test_a_model_request_has_the_remaining_tokens_and_is_not_sent_if_it_may_not_fit(
     stack: DevStack, stores: Stores, service: Service
 ) -> None:
     call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
@@ -234,7 +234,7 @@ def test_a_provider_is_told_how_long_its_reply_may_be_and_not_asked_for_what_may
     assert sent == [1000, 1000]
 
 
-def test_money_without_a_price_is_a_fault_of_the_agent(
+def test_a_money_limit_without_a_price_fails_the_run(
     stack: DevStack, stores: Stores, service: Service
 ) -> None:
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("tools")

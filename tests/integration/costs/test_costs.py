@@ -41,7 +41,9 @@ def exact(service: Service, path: str) -> Any:
 
 
 @pytest.mark.timeout(600)
-def test_a_thousand_runs_cost_what_their_steps_cost(stack: DevStack, stores: Stores) -> None:
+def test_the_cost_of_a_thousand_runs_is_the_sum_of_their_steps(
+    stack: DevStack, stores: Stores
+) -> None:
     stores.access_keys.put(MONEY_KEY, project_id="money", org_id=ORG_ID, agent="money")
     service = Service(stack.base_url, MONEY_KEY)
 

@@ -58,7 +58,7 @@ def settle(stores: Stores, hold: Hold, cost: Decimal | None) -> None:
     Journal.open(stores, hold.run_id).append([REPLY], changes)
 
 
-def test_thirty_two_runs_never_commit_more_than_their_cap(stores: Stores) -> None:
+def test_thirty_two_concurrent_runs_never_exceed_their_cap(stores: Stores) -> None:
     cap = new_cap("1")
     agents = DailyCap(cap.project_id, Decimal("0.900000000001"), "budgets")
     worst, cost = Decimal("0.1"), Decimal("0.012345678901")
@@ -91,14 +91,14 @@ def test_thirty_two_runs_never_commit_more_than_their_cap(stores: Stores) -> Non
     assert 0 < spent <= agents.usd
 
 
-def test_a_cap_that_is_not_even_touched_refuses_what_is_too_much(stores: Stores) -> None:
+def test_an_unused_cap_rejects_a_hold_above_it(stores: Stores) -> None:
     cap = new_cap("1")
     with pytest.raises(DailyCapError):
         stores.spending.reserve(new_run(stores, cap), [cap], Decimal("1.000000000001"))
     assert totals(stores, cap) == NOTHING
 
 
-def test_whoever_takes_a_run_up_holds_in_place_of_the_lost_worker(stores: Stores) -> None:
+def test_a_recovering_worker_replaces_the_hold_of_the_lost_worker(stores: Stores) -> None:
     cap = new_cap("1")
     run_id = new_run(stores, cap)
     lost = stores.spending.reserve(run_id, [cap], Decimal("0.75"))
@@ -111,14 +111,14 @@ def test_whoever_takes_a_run_up_holds_in_place_of_the_lost_worker(stores: Stores
     assert totals(stores, cap) == (Decimal("0.25"), Decimal("0.25"))
 
 
-def test_a_reply_that_nobody_counted_has_cost_what_was_held(stores: Stores) -> None:
+def test_a_response_without_usage_costs_the_held_amount(stores: Stores) -> None:
     cap = new_cap("1")
     hold = stores.spending.reserve(new_run(stores, cap), [cap], Decimal("0.3"))
     settle(stores, hold, None)
     assert totals(stores, cap) == (Decimal("0.3"), Decimal("0.3"))
 
 
-def test_what_was_held_yesterday_is_given_back_to_yesterday(
+def test_a_hold_of_yesterday_is_released_in_the_ledger_of_yesterday(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cap = new_cap("1")
@@ -132,7 +132,7 @@ def test_what_was_held_yesterday_is_given_back_to_yesterday(
     assert totals(stores, cap) == (Decimal("0.1"), Decimal("0.1"))
 
 
-def test_nothing_is_held_for_a_run_that_has_ended(stores: Stores) -> None:
+def test_no_hold_is_made_for_an_ended_run(stores: Stores) -> None:
     cap = new_cap("1")
     run_id = new_run(stores, cap)
     close_run(stores, Execution(run_id), "")
@@ -141,7 +141,7 @@ def test_nothing_is_held_for_a_run_that_has_ended(stores: Stores) -> None:
     assert totals(stores, cap) == NOTHING
 
 
-def test_whoever_ends_a_run_gives_back_what_it_held(stores: Stores, stack: DevStack) -> None:
+def test_ending_a_run_releases_its_holds(stores: Stores, stack: DevStack) -> None:
     cap = new_cap("1")
     closed, canceled = new_run(stores, cap), new_run(stores, cap)
     for run_id in (closed, canceled):
@@ -154,9 +154,7 @@ def test_whoever_ends_a_run_gives_back_what_it_held(stores: Stores, stack: DevSt
     assert totals(stores, cap) == NOTHING
 
 
-def test_the_sweep_gives_back_what_an_ended_run_still_holds(
-    stores: Stores, stack: DevStack
-) -> None:
+def test_the_sweep_releases_holds_of_ended_runs(stores: Stores, stack: DevStack) -> None:
     cap = new_cap("1")
     run_id = new_run(stores, cap)
     stores.spending.reserve(run_id, [cap], Decimal("0.4"))
@@ -168,7 +166,7 @@ def test_the_sweep_gives_back_what_an_ended_run_still_holds(
     assert run_id not in set(stores.runs.due_for_check(None))
 
 
-def test_a_ledger_is_not_kept_for_ever(stores: Stores, stack: DevStack) -> None:
+def test_a_ledger_expires(stores: Stores, stack: DevStack) -> None:
     cap = new_cap("1", "budgets")
     stores.spending.reserve(new_run(stores, cap), [cap], Decimal("0.1"))
     table = Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
@@ -203,7 +201,7 @@ def carry(stack: DevStack, stores: Stores) -> Carry:
     return run
 
 
-def test_a_project_that_has_spent_its_day_fails_its_runs(stores: Stores, carry: Carry) -> None:
+def test_runs_fail_after_the_project_has_spent_its_daily_cap(stores: Stores, carry: Carry) -> None:
     cap = new_cap("1.05")
     stores.access_keys.claim_project(cap.project_id, ORG_ID)
     stores.project_caps.set(cap.project_id, cap.usd)
@@ -219,7 +217,7 @@ def test_a_project_that_has_spent_its_day_fails_its_runs(stores: Stores, carry: 
     assert totals(stores, cap) == (Decimal("0.9"), Decimal("0.9"))
 
 
-def test_an_agent_that_has_spent_its_day_fails_its_runs(stores: Stores, carry: Carry) -> None:
+def test_runs_fail_after_the_agent_has_spent_its_daily_cap(stores: Stores, carry: Carry) -> None:
     cap = new_cap("0.6", "budgets")
     failed = carry(cap.project_id, "three steps", "failed", usd_per_day=cap.usd)
     assert failed.error is not None
@@ -229,7 +227,7 @@ def test_an_agent_that_has_spent_its_day_fails_its_runs(stores: Stores, carry: C
     assert totals(stores, DailyCap(cap.project_id, cap.usd)) == NOTHING
 
 
-def test_a_reply_that_was_stopped_holds_nothing(stores: Stores, carry: Carry) -> None:
+def test_an_interrupted_response_leaves_no_hold(stores: Stores, carry: Carry) -> None:
     cap = new_cap("5", "budgets")
     limits = {"usd_per_day": cap.usd, "wall_clock_seconds": 1}
     carry(cap.project_id, "slow", "paused", on_limit="ask", **limits)

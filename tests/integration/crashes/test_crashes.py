@@ -82,7 +82,7 @@ def verdicts(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_crash_anywhere_leaves_what_an_undisturbed_run_leaves(
+def test_a_crash_at_any_call_leads_to_the_result_of_an_undisturbed_run(
     verdicts: Sequence[Verdict], verb: str
 ) -> None:
     of_verb = [one for one in verdicts if one.point.at.verb == verb]
@@ -90,7 +90,7 @@ def test_a_crash_anywhere_leaves_what_an_undisturbed_run_leaves(
     assert [f"{one.point}: {one.is_wrong}" for one in of_verb if one.is_wrong] == []
 
 
-def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: CrashHarness) -> None:
+def test_a_thread_write_repeated_by_boto3_is_stored_once(world: CrashHarness) -> None:
     at = timestamp()
     thread = Thread(id=new_id(), project_id="p", org_id="o", created_at=at, updated_at=at)
     process = Process(Fault("dynamodb.PutItem thread", "after", "cut"))
@@ -100,7 +100,7 @@ def test_a_thread_that_is_sent_twice_by_boto3_is_kept_once(world: CrashHarness) 
     assert world.stores.threads.get(thread.id) == thread
 
 
-def test_no_place_that_calls_the_outside_was_forgotten(
+def test_every_external_call_site_is_covered(
     recordings: Sequence[Recording], verdicts: Sequence[Verdict]
 ) -> None:
     lines = {line for one in recordings for line in lines_of(one.calls)}
@@ -112,7 +112,7 @@ def test_no_place_that_calls_the_outside_was_forgotten(
     assert unneeded == []
 
 
-def test_the_table_in_the_documentation_is_what_was_found(verdicts: Sequence[Verdict]) -> None:
+def test_the_documented_crash_table_matches_the_results(verdicts: Sequence[Verdict]) -> None:
     if "CRASH_MATRIX" in os.environ:
         pytest.skip("the table is made from each kind of call once")
     text = DOCUMENT.read_text(encoding="utf-8")

@@ -113,7 +113,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         ("stepfunctions.SendTaskSuccess", "before"),
     ],
 )
-def test_a_run_outlives_the_death_of_its_process(ground: Ground, call: str, edge: str) -> None:
+def test_a_run_survives_the_death_of_its_process(ground: Ground, call: str, edge: str) -> None:
     before = ground.charges.total()
     ground.file.write_text(str(Fault.parse(f"{call}:{edge}:kill:1")), encoding="utf-8")
     run_id = ground.create()

@@ -8,7 +8,7 @@ from tests.soak import KEY, soak
 
 
 @pytest.mark.timeout(300)
-def test_runs_end_right_while_workers_die(tmp_path: Path) -> None:
+def test_runs_end_correctly_while_workers_are_killed(tmp_path: Path) -> None:
     lines: list[str] = []
     soaked = soak(40, tmp_path, lines.append)
     assert soaked.counts["workers killed"] > 0

@@ -49,7 +49,7 @@ def door(stack: DevStack, stores: Stores, project: str, max_body_bytes: int) -> 
     return TestClient(app_with(services), headers=headers)
 
 
-def test_a_body_over_the_doors_limit_is_told_the_way_that_always_works(
+def test_the_error_for_a_body_over_the_limit_names_the_upload_endpoint(
     stack: DevStack, stores: Stores, project: str
 ) -> None:
     texts, content = {"input": '{"ticket_subject": "x"}'}, b"x" * 100_000
@@ -75,9 +75,7 @@ def test_a_body_over_the_doors_limit_is_told_the_way_that_always_works(
     assert contents(stack, project)[f"files/{project}/{announced['id']}"] == len(content)
 
 
-def test_a_create_that_is_refused_leaves_no_file_behind(
-    stack: DevStack, stores: Stores, project: str
-) -> None:
+def test_a_rejected_create_leaves_no_file(stack: DevStack, stores: Stores, project: str) -> None:
     files = {"files": ("a.txt", b"words")}
     with door(stack, stores, project, MIB) as client:
         for run_input in ("{}", "{", '{"ticket_subject": ""}', '{"ticket_subject": "x", "y": 1}'):
@@ -89,7 +87,7 @@ def test_a_create_that_is_refused_leaves_no_file_behind(
     assert list(contents(stack, project).values()) == [5]
 
 
-def test_a_file_of_another_project_is_not_there(
+def test_a_file_of_another_project_is_not_found(
     stack: DevStack, stores: Stores, project: str, service: Service
 ) -> None:
     file = stores.files.save("somebody-else", NewFile("a", None, io.BytesIO(b"words")))
@@ -101,7 +99,7 @@ def test_a_file_of_another_project_is_not_there(
     assert response.json()["error"]["details"] == details
 
 
-def test_a_key_needs_the_scope_to_keep_files(stack: DevStack, stores: Stores) -> None:
+def test_saving_files_requires_the_scope(stack: DevStack, stores: Stores) -> None:
     stores.access_keys.put(
         "ry_no_files", project_id="p", org_id="o", scopes=frozenset({"runs:write", "runs:read"})
     )
@@ -113,7 +111,7 @@ def test_a_key_needs_the_scope_to_keep_files(stack: DevStack, stores: Stores) ->
 # --- 128 MiB -------------------------------------------------------------------------------------
 
 
-def test_a_file_of_128_mib_goes_straight_to_s3(
+def test_a_file_of_128_mib_is_uploaded_directly_to_s3(
     stack: DevStack, stores: Stores, project: str, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.bin"
@@ -131,7 +129,7 @@ def test_a_file_of_128_mib_goes_straight_to_s3(
     assert stores.files.ready(project, file.id).size == MAX_FILE_BYTES
 
 
-def test_128_mib_come_along_with_a_create_in_bounded_memory(
+def test_a_create_with_128_mib_uses_bounded_memory(
     stack: DevStack, stores: Stores, project: str, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.bin"

@@ -34,7 +34,7 @@ def post(upload: Upload, content: bytes) -> None:
     assert response.is_success, response.text
 
 
-def test_a_file_is_what_was_kept(stores: Stores) -> None:
+def test_a_file_is_returned_as_it_was_saved(stores: Stores) -> None:
     project = new_id()
     file = keep(stores, project, PNG + b"\x00" * 100, "../photo.txt")
     assert stores.files.find(project, file.id) == file == stores.files.ready(project, file.id)
@@ -64,7 +64,7 @@ def test_a_file_of_many_parts_is_whole(stores: Stores) -> None:
     assert stores.files.read(file, len(content)) == content
 
 
-def test_an_announced_file_is_ready_with_its_first_use(stores: Stores, stack: DevStack) -> None:
+def test_an_announced_file_becomes_ready_at_its_first_use(stores: Stores, stack: DevStack) -> None:
     project = new_id()
     file, upload = stores.files.announce(project, "a.txt", 16, "text/plain")
     assert file.state == "pending"
@@ -92,7 +92,7 @@ def test_the_policy_binds_key_type_and_size(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_a_post_is_signed_in_the_new_way_and_needs_no_redirect(region: str) -> None:
+def test_an_upload_form_uses_signature_version_4_and_the_regional_host(region: str) -> None:
     session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b")
     s3: S3Client = session.client("s3", region, config=S3_CONFIG)
     post = s3.generate_presigned_post("a-bucket", "a-key")
@@ -102,9 +102,7 @@ def test_a_post_is_signed_in_the_new_way_and_needs_no_redirect(region: str) -> N
     assert post["url"] == f"https://a-bucket.s3{expected}.amazonaws.com/"
 
 
-def test_an_upload_that_is_too_late_is_as_if_it_had_not_been(
-    stores: Stores, stack: DevStack
-) -> None:
+def test_a_late_upload_has_no_effect(stores: Stores, stack: DevStack) -> None:
     file, upload = stores.files.announce("p", "a.txt", 5, "text/plain")
     post(upload, b"words")
     table = Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])

@@ -40,7 +40,7 @@ def conditions(stack: DevStack, stores: Stores) -> Iterator[Service]:
     ("case", "arguments"),
     [(case, arguments) for case, (asked, _) in CASES.items() for arguments in asked],
 )
-def test_a_person_is_asked_where_the_condition_holds_or_cannot_be_evaluated(
+def test_approval_is_requested_if_the_condition_holds_or_cannot_be_evaluated(
     conditions: Service, case: str, arguments: dict[str, Any]
 ) -> None:
     run = conditions.create({"case": case, **arguments})
@@ -55,7 +55,7 @@ def test_a_person_is_asked_where_the_condition_holds_or_cannot_be_evaluated(
 
 
 @pytest.mark.parametrize(("case", "arguments"), [(case, free) for case, (_, free) in CASES.items()])
-def test_nobody_is_asked_where_the_condition_does_not_hold(
+def test_approval_is_not_requested_if_the_condition_does_not_hold(
     conditions: Service, case: str, arguments: dict[str, Any]
 ) -> None:
     run = conditions.create({"case": case, **arguments})

@@ -50,7 +50,7 @@ def data_of(service: Service, run_id: str) -> dict[str, Any]:
 # --- forms and choices ---------------------------------------------------------------------------
 
 
-def test_a_form_is_shown_checked_and_told_to_the_model(people: Service) -> None:
+def test_a_form_is_presented_validated_and_sent_to_the_model(people: Service) -> None:
     run = people.create({"case": "address"})
     (request,) = run["input_requests"]
     assert request["params"]["form"]["required"] == ["city"]
@@ -79,7 +79,7 @@ def test_a_form_is_shown_checked_and_told_to_the_model(people: Service) -> None:
     assert json.loads(data["agent.tool_call.completed"]["result"]) == ADDRESS
 
 
-def test_a_model_may_bring_its_own_form(people: Service) -> None:
+def test_a_model_may_define_its_own_form(people: Service) -> None:
     run = people.create({"case": "own form"})
     assert details(people.answer(run, feedback={"amount": 0})) == {
         "feedback.amount": "must be at least 1"
@@ -88,7 +88,7 @@ def test_a_model_may_bring_its_own_form(people: Service) -> None:
     assert people.wait(run["id"], "completed")["output"] == {"content": "3."}
 
 
-def test_a_model_whose_form_is_none_is_told_so(people: Service) -> None:
+def test_an_invalid_form_is_reported_to_the_model(people: Service) -> None:
     run = people.create({"case": "bad form"})
     assert run["status"] == "completed"
     failed = data_of(people, run["id"])["agent.tool_call.failed"]
@@ -123,7 +123,7 @@ def test_a_form_is_answered_in_a_thread_as_json(threads: ThreadsService, people:
 
 
 @pytest.mark.parametrize("api", ["runs", "threads"])
-def test_a_choice_is_taken_as_it_is_written(
+def test_a_choice_is_recorded_exactly_as_written(
     people: Service, threads: ThreadsService, api: str
 ) -> None:
     run = people.create({"case": "mixed"})
@@ -145,7 +145,7 @@ def test_a_choice_is_taken_as_it_is_written(
 # --- who answers, and in which order -------------------------------------------------------------
 
 
-def test_different_questions_are_answered_in_any_order_by_anyone_with_the_scope(
+def test_input_requests_are_answered_in_any_order_by_any_key_with_the_scope(
     people: Service, stack: DevStack, stores: Stores
 ) -> None:
     def somebody(
@@ -201,7 +201,9 @@ def test_a_waiting_run_has_no_lambda_running(people: Service, stack: DevStack) -
 # --- approvals -----------------------------------------------------------------------------------
 
 
-def test_what_was_proposed_presented_approved_and_called_is_on_record(people: Service) -> None:
+def test_the_log_records_the_proposed_presented_approved_and_called_arguments(
+    people: Service,
+) -> None:
     run = people.create({"case": "charge"})
     (request,) = run["input_requests"]
     proposed = {"order_id": "Ä-1", "amount": 10.5}
@@ -224,14 +226,14 @@ def test_what_was_proposed_presented_approved_and_called_is_on_record(people: Se
     assert data["agent.tool_call.completed"]["input"] == effective
 
 
-def test_a_denial_and_its_reason_go_back_to_the_model(people: Service) -> None:
+def test_a_denial_and_its_reason_are_sent_to_the_model(people: Service) -> None:
     run = people.create({"case": "charge"})
     assert people.answer(run, is_approved=False, feedback="too early").status_code == 200
     done = people.wait(run["id"], "completed")
     assert done["output"] == {"content": "A person refused this call: too early"}
 
 
-def test_an_answer_that_could_not_be_kept_is_refused(people: Service) -> None:
+def test_an_answer_that_cannot_be_stored_is_rejected(people: Service) -> None:
     run = people.create({"case": "charge"})
     long = "x" * 200_000
     assert details(people.answer(run, is_approved=True, feedback=long)) == {
@@ -243,7 +245,7 @@ def test_an_answer_that_could_not_be_kept_is_refused(people: Service) -> None:
 # --- expiry --------------------------------------------------------------------------------------
 
 
-def test_each_question_expires_by_itself_and_the_run_waits_for_the_others(
+def test_input_requests_expire_separately_and_the_run_waits_for_the_others(
     people: Service, stores: Stores
 ) -> None:
     run = people.create({"case": "some expire"})
@@ -268,7 +270,7 @@ def test_each_question_expires_by_itself_and_the_run_waits_for_the_others(
     assert find_run_violations(stores, run["id"]) == []
 
 
-def test_a_question_that_fails_the_run_does_not_wait_for_the_others(
+def test_an_expired_input_request_can_fail_the_run_without_waiting_for_the_others(
     people: Service, stores: Stores
 ) -> None:
     run = people.create({"case": "one fails"})
@@ -288,7 +290,7 @@ def test_a_question_that_fails_the_run_does_not_wait_for_the_others(
         ("address soon", "To Nowhere."),
     ],
 )
-def test_what_nobody_answers_is_denied_or_gets_its_default(
+def test_an_expired_input_request_is_denied_or_gets_its_default(
     people: Service, case: str, output: str
 ) -> None:
     run = people.create({"case": case})

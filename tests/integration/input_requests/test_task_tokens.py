@@ -46,7 +46,9 @@ def answer_all(door: ApiClient, journey: ScenarioRun, feedback: str = "yes") -> 
         assert door.answer(journey, request, feedback=feedback).status_code == 200
 
 
-def test_nothing_can_be_answered_before_it_was_asked(world: CrashHarness, door: ApiClient) -> None:
+def test_an_answer_before_its_input_request_is_rejected(
+    world: CrashHarness, door: ApiClient
+) -> None:
     journey = ScenarioRun(world, scenario("questions"))
     seen: list[int] = []
     invoke = journey.invoke
@@ -62,7 +64,7 @@ def test_nothing_can_be_answered_before_it_was_asked(world: CrashHarness, door: 
     assert_completed(journey)
 
 
-def test_an_answer_may_come_before_the_function_that_asked_has_returned(
+def test_an_answer_may_arrive_before_request_input_returns(
     world: CrashHarness, door: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("questions"))
@@ -80,7 +82,7 @@ def test_an_answer_may_come_before_the_function_that_asked_has_returned(
     assert journey.helpers.sweep == 0
 
 
-def test_an_answer_may_come_before_the_token_of_the_wait_that_it_ends(
+def test_an_answer_may_arrive_before_the_task_token_is_stored(
     world: CrashHarness, door: ApiClient, asked: ScenarioRun
 ) -> None:
     """The execution vanished; the one in its place has not begun to wait."""
@@ -92,7 +94,7 @@ def test_an_answer_may_come_before_the_token_of_the_wait_that_it_ends(
     assert_completed(asked)
 
 
-def test_an_answer_between_the_new_token_and_the_look_at_the_answers_is_seen(
+def test_an_answer_between_storing_the_token_and_reading_the_answers_resumes_the_run(
     world: CrashHarness, door: ApiClient, asked: ScenarioRun
 ) -> None:
     world.machine.executions.pop(asked.executions[-1].name)
@@ -120,7 +122,7 @@ def at_once(door: ApiClient, journey: ScenarioRun, answers: list[Mapping[str, An
         return list(pool.map(send, answers))
 
 
-def test_of_two_different_answers_at_once_one_is_recorded(
+def test_only_one_of_two_concurrent_different_answers_is_recorded(
     door: ApiClient, asked: ScenarioRun
 ) -> None:
     statuses = at_once(door, asked, [{"feedback": "left"}, {"feedback": "right"}])
@@ -130,7 +132,7 @@ def test_of_two_different_answers_at_once_one_is_recorded(
     assert_completed(asked)
 
 
-def test_of_two_equal_answers_at_once_both_are_taken_and_one_is_recorded(
+def test_two_concurrent_equal_answers_are_accepted_and_recorded_once(
     door: ApiClient, asked: ScenarioRun
 ) -> None:
     assert at_once(door, asked, [{"feedback": "same"}] * 2) == [200, 200]
@@ -139,7 +141,7 @@ def test_of_two_equal_answers_at_once_both_are_taken_and_one_is_recorded(
     assert_completed(asked)
 
 
-def test_answers_to_both_questions_at_once_resume_the_run(
+def test_concurrent_answers_to_both_input_requests_resume_the_run(
     door: ApiClient, asked: ScenarioRun
 ) -> None:
     requests = asked.open_requests()
@@ -152,7 +154,7 @@ def test_answers_to_both_questions_at_once_resume_the_run(
 
 
 @pytest.mark.parametrize("who", ["the same answer", "the sweep"])
-def test_an_answer_whose_resume_call_fails_is_kept_and_resumed_by(
+def test_an_answer_whose_resume_call_fails_is_stored_and_resumed_by(
     world: CrashHarness, door: ApiClient, asked: ScenarioRun, who: str
 ) -> None:
     last = asked.open_requests()[-1]
@@ -169,7 +171,7 @@ def test_an_answer_whose_resume_call_fails_is_kept_and_resumed_by(
     assert_completed(asked)
 
 
-def test_the_same_answer_is_welcome_again_and_another_one_is_not(
+def test_the_same_answer_is_accepted_again_and_a_different_answer_is_rejected(
     door: ApiClient, asked: ScenarioRun
 ) -> None:
     first, second = asked.open_requests()
@@ -186,7 +188,7 @@ def test_the_same_answer_is_welcome_again_and_another_one_is_not(
     assert_completed(asked)
 
 
-def test_an_answer_after_a_cancel_is_refused(door: ApiClient, asked: ScenarioRun) -> None:
+def test_an_answer_after_a_cancel_is_rejected(door: ApiClient, asked: ScenarioRun) -> None:
     request = asked.open_requests()[0]
     assert door.cancel(asked).status_code == 200
     refused = door.answer(asked, request, feedback="yes")
@@ -197,7 +199,7 @@ def test_an_answer_after_a_cancel_is_refused(door: ApiClient, asked: ScenarioRun
     assert find_run_violations(asked.world.stores, asked.run_id) == []
 
 
-def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody(
+def test_an_answer_to_a_stopped_execution_is_recorded_and_its_stale_token_is_ignored(
     world: CrashHarness, door: ApiClient, asked: ScenarioRun
 ) -> None:
     """Stopped by hand: the rule on dead executions has not told yet when the answer comes."""
@@ -211,7 +213,7 @@ def test_an_answer_to_a_stopped_execution_is_recorded_and_its_token_harms_nobody
     assert find_run_violations(world.stores, asked.run_id) == []
 
 
-def test_a_token_is_nowhere_but_in_its_record(world: CrashHarness, asked: ScenarioRun) -> None:
+def test_a_task_token_is_stored_only_in_its_record(world: CrashHarness, asked: ScenarioRun) -> None:
     token = world.stores.input_requests.token(asked.run_id)
     assert token is not None
     assert token == asked.executions[-1].token

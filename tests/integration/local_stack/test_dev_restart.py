@@ -53,7 +53,7 @@ def test_everything_acknowledged_survives_kill_9(repository: Path) -> None:
         assert stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == b"kept"
 
 
-def test_a_part_that_dies_is_started_again_and_filled(repository: Path) -> None:
+def test_a_process_that_dies_is_restarted_with_its_data(repository: Path) -> None:
     lines: list[str] = []
     with start(repository, report=lines.append) as stack:
         before = stack.pid("aws")
@@ -68,7 +68,7 @@ def test_a_part_that_dies_is_started_again_and_filled(repository: Path) -> None:
         assert status(stack, arn) == status(stack, second) == "RUNNING"
 
 
-def test_a_part_that_dies_again_and_again_stops_the_stack(repository: Path) -> None:
+def test_a_process_that_dies_repeatedly_stops_the_stack(repository: Path) -> None:
     with start(repository) as stack:
         for _ in range(3):
             pid = stack.pid("samples")
@@ -82,7 +82,7 @@ def _has_reacted(stack: DevStack, pid: int) -> bool:
     return stack.pid("samples") != pid or stack._keeper.failed.is_set()
 
 
-def test_a_second_stack_on_the_same_folder_is_refused(repository: Path) -> None:
+def test_a_second_stack_on_the_same_folder_is_rejected(repository: Path) -> None:
     with start(repository), pytest.raises(LocalStackError, match="in use by another"):
         start(repository)
 
@@ -118,7 +118,7 @@ def test_kill_9_of_the_supervisor_leaves_no_orphans(repository: Path) -> None:
         assert item(stack, "sweep")
 
 
-def test_a_taken_port_is_said_in_one_line_before_anything_starts(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line_before_any_start(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -227,7 +227,7 @@ def test_a_hundred_executions_at_once_are_all_answered(stack: DevStack) -> None:
     wait_until(lambda: all(status(stack, arn) == "SUCCEEDED" for arn in arns))
 
 
-def test_one_name_started_many_times_at_once_runs_once(stack: DevStack) -> None:
+def test_concurrent_starts_with_the_same_name_run_once(stack: DevStack) -> None:
     with ThreadPoolExecutor(16) as pool:
         arns = set(pool.map(lambda _: run(stack, "twice"), range(16)))
     assert len(arns) == 1
@@ -242,7 +242,7 @@ def test_a_raised_error_is_caught_by_its_class_name(stack: DevStack) -> None:
     assert json.loads(output)["error"]["Error"] == "RefusedError"
 
 
-def test_a_failed_execution_is_told_to_the_function_of_the_rule(stack: DevStack) -> None:
+def test_a_failed_execution_invokes_the_function_of_the_rule(stack: DevStack) -> None:
     arn = run(stack, "breaks", **{"break": True})
     wait_until(lambda: status(stack, arn) == "FAILED")
     assert wait_until(lambda: item(stack, "death#breaks"))["status"] == "FAILED"
@@ -261,7 +261,7 @@ def test_stopping_a_waiting_execution_aborts_it_at_once(stack: DevStack) -> None
     assert status(stack, arn) == "ABORTED"
 
 
-def test_stopping_an_execution_at_its_first_moment_aborts_it(stack: DevStack) -> None:
+def test_stopping_an_execution_immediately_after_its_start_aborts_it(stack: DevStack) -> None:
     for number in range(10):
         arn = run(stack, f"hasty-{number}")
         stack.client("stepfunctions").stop_execution(executionArn=arn)
@@ -295,5 +295,5 @@ def test_the_sample_services_answer(stack: DevStack) -> None:
     assert first == second == {"refund_id": "refund-1", "status": "refunded"}
 
 
-def test_the_sweep_looks_at_everything_at_the_start(stack: DevStack) -> None:
+def test_the_first_sweep_checks_everything(stack: DevStack) -> None:
     assert (item(stack, "sweep") or {})["everything"] == "True"

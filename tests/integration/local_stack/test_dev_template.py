@@ -81,7 +81,7 @@ def test_functions_of_the_template_language_become_local_values(path: Path) -> N
     assert function.code_dir == path.parent / "functions" / "step"
 
 
-def test_a_table_is_given_as_arguments_of_create_table(path: Path) -> None:
+def test_a_table_becomes_arguments_of_create_table(path: Path) -> None:
     (table,) = read_template(path, parameters={"Stage": "prod"}).tables
     assert table.arguments == {
         "TableName": "runyard-prod-events",
@@ -99,12 +99,12 @@ def test_a_resource_whose_condition_does_not_hold_is_left_out(path: Path) -> Non
     assert in_prod.buckets == ("runyard-skipped", "runyard-upload-bucket")
 
 
-def test_a_substitution_is_escaped_for_the_json_string_it_stands_in(path: Path) -> None:
+def test_a_substitution_in_a_json_string_is_escaped(path: Path) -> None:
     (machine,) = read_template(path).state_machines
     assert json.loads(machine.definition) == {"StartAt": 'say "hi"'}
 
 
-def test_no_value_and_policy_conditions_are_understood(path: Path) -> None:
+def test_no_value_and_policy_conditions_are_supported(path: Path) -> None:
     resolver = Resolver(load_document(path), stack_name="s")
     assert resolver.resolve({"a": {"Ref": "AWS::NoValue"}, "b": 1}) == {"b": 1}
     assert resolver.resolve({"Condition": {"Bool": {"x": "false"}}}) == {
@@ -112,7 +112,7 @@ def test_no_value_and_policy_conditions_are_understood(path: Path) -> None:
     }
 
 
-def test_the_repositorys_template_gives_the_whole_stack() -> None:
+def test_the_template_of_the_repository_describes_the_whole_stack() -> None:
     template = read_template(REPOSITORY / "template.yaml")
     assert len(template.tables) == 2
     assert len(template.buckets) == 1

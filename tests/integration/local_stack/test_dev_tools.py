@@ -8,7 +8,7 @@ from runyard_dev.emulators import dynoxide
 from runyard_dev.errors import ToolUnavailableError
 
 
-def test_an_endpoint_that_the_user_names_is_taken(
+def test_an_endpoint_named_by_the_user_is_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DYNAMODB_ENDPOINT", "http://127.0.0.1:8000")
@@ -34,7 +34,7 @@ def test_an_archive_with_another_digest_is_not_unpacked(
     assert not list(tmp_path.iterdir())
 
 
-def test_ministack_takes_over_where_dynoxide_cannot_be_had(
+def test_ministack_is_used_if_dynoxide_is_not_available(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def unavailable(_: object) -> Path:

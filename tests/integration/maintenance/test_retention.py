@@ -67,7 +67,7 @@ def are_there(stores: Stores, *run_ids: str) -> list[bool]:
     return [stores.runs.get(run_id) is not None for run_id in run_ids]
 
 
-def test_runs_go_when_their_end_is_long_enough_ago(stores: Stores, project: str) -> None:
+def test_runs_are_deleted_after_their_retention_time(stores: Stores, project: str) -> None:
     old = [run_of(stores, project, status, 90, 32) for status in ("completed", "failed")]
     old.append(run_of(stores, project, "canceled", 90, 31.1))
     # It waits for eleven months, and ended on the last day that is kept.
@@ -82,7 +82,9 @@ def test_runs_go_when_their_end_is_long_enough_ago(stores: Stores, project: str)
     assert Retention(stores, 0).enforce(ENOUGH) == 0
 
 
-def test_a_projects_own_days_go_before_the_installations(stores: Stores, project: str) -> None:
+def test_the_retention_of_a_project_overrides_the_installations(
+    stores: Stores, project: str
+) -> None:
     run_id = run_of(stores, project, "completed", 10, 10)
     assert Retention(stores, FOR_AGES).enforce(ENOUGH) == 0
     stores.retention_days.set(project, 0)
@@ -97,7 +99,7 @@ def test_a_projects_own_days_go_before_the_installations(stores: Stores, project
     assert are_there(stores, run_id) == [False]
 
 
-def test_threads_at_rest_go_and_those_in_use_stay(stores: Stores, project: str) -> None:
+def test_idle_threads_are_deleted_and_used_threads_remain(stores: Stores, project: str) -> None:
     def thread(created: float, updated: float, **fields: str) -> str:
         made = Thread(
             id=new_id(),
@@ -123,15 +125,13 @@ def test_threads_at_rest_go_and_those_in_use_stay(stores: Stores, project: str) 
     assert stores.threads.get(late) is None
 
 
-def test_what_does_not_fit_the_time_is_left_for_the_next_sweep(
-    stores: Stores, project: str
-) -> None:
+def test_the_next_sweep_continues_an_unfinished_retention(stores: Stores, project: str) -> None:
     run_id = run_of(stores, project, "completed", 90, 90)
     assert Retention(stores, 0).enforce(0) == 0
     assert are_there(stores, run_id) == [True]
 
 
-def test_the_sweep_enforces_it(stack: DevStack, stores: Stores, project: str) -> None:
+def test_the_sweep_enforces_retention(stack: DevStack, stores: Stores, project: str) -> None:
     run_id = run_of(stores, project, "completed", 90, 90)
     assert stack.sweep({})["expired"] >= 1
     assert are_there(stores, run_id) == [False]

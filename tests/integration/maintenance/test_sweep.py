@@ -125,7 +125,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(input_requests, "now", then)
 
 
-def test_a_run_that_no_worker_begins_with_is_adrift(
+def test_a_run_that_no_worker_starts_is_orphaned(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left, begun = bench.begin(), bench.waiting()
@@ -138,7 +138,7 @@ def test_a_run_that_no_worker_begins_with_is_adrift(
     assert bench.recoveries(left) == []
 
 
-def test_a_run_at_work_is_met_once_and_then_left_to_its_worker(
+def test_an_active_run_is_checked_once_and_then_left_to_its_worker(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = bench.begin()
@@ -166,7 +166,7 @@ def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
     assert bench.record(run).output == {"content": "yes"}
 
 
-def test_a_question_whose_time_is_over_is_settled_though_no_timer_fired(
+def test_an_expired_input_request_is_closed_without_its_timer(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = bench.waiting(expires_in=60)
@@ -182,7 +182,7 @@ def test_a_question_whose_time_is_over_is_settled_though_no_timer_fired(
     assert bench.record(run).output == {"content": "nobody"}
 
 
-def test_the_sweep_looks_at_a_wait_when_its_time_is_over_and_not_a_day_later(
+def test_the_sweep_checks_a_wait_at_its_expiry_and_not_a_day_later(
     bench: Bench,
 ) -> None:
     run = bench.waiting(expires_in=60)
@@ -198,7 +198,7 @@ def at(stores: Stores, seconds: float) -> Iterator[str]:
     return stores.runs.due_for_check(clock.timestamp_in(seconds))
 
 
-def test_a_run_that_nobody_answers_in_its_time_to_wait_fails(
+def test_a_run_without_an_answer_in_its_waiting_time_fails(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = bench.waiting(wait_seconds=3600)
@@ -232,7 +232,7 @@ def test_a_run_without_an_execution_gets_one(
     assert bench.record(run).status == "started"
 
 
-def test_an_execution_that_was_started_and_is_not_recorded_yet_is_left_alone(
+def test_a_started_execution_that_is_not_recorded_yet_is_not_replaced(
     bench: Bench,
 ) -> None:
     run = bench.begin()
@@ -254,7 +254,7 @@ def test_an_execution_that_was_started_and_is_not_recorded_yet_is_left_alone(
     assert not ask(bench.stores, following, "late")
 
 
-def test_a_run_whose_executions_all_vanish_waits_for_as_long_as_it_may(bench: Bench) -> None:
+def test_a_run_whose_executions_vanish_waits_until_its_limit(bench: Bench) -> None:
     """A machine at home is switched off more often than that."""
     run = bench.waiting()
     for _ in range(MAX_LOST_EXECUTIONS + 2):
@@ -263,7 +263,7 @@ def test_a_run_whose_executions_all_vanish_waits_for_as_long_as_it_may(bench: Be
     assert bench.record(run).status == "paused"
 
 
-def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: Bench) -> None:
+def test_a_run_whose_executions_die_without_progress_fails(bench: Bench) -> None:
     run = bench.begin()
     for _ in range(MAX_LOST_EXECUTIONS + 1):
         assert not bench.record(run).has_ended
@@ -274,7 +274,7 @@ def test_a_run_whose_executions_die_without_getting_further_is_given_up(bench: B
     assert error["code"] == "worker_lost"
 
 
-def test_a_run_that_gets_further_may_lose_any_number_of_executions(bench: Bench) -> None:
+def test_a_run_with_progress_may_lose_any_number_of_executions(bench: Bench) -> None:
     run = bench.begin()
     for _ in range(MAX_LOST_EXECUTIONS):
         bench.machine.states[bench.record(run).current_execution.name] = "ended"

@@ -66,7 +66,7 @@ OPENAI_FAILURES = [
 
 
 @pytest.mark.parametrize(("scripted", "kind", "words"), OPENAI_FAILURES)
-def test_openai(scripted: Any, kind: type[RunyardError], words: str) -> None:
+def test_openai_errors(scripted: Any, kind: type[RunyardError], words: str) -> None:
     with OpenAIServer(scripted) as server:
         error = failure_of("openai", server.base_url)
         assert len(server.received) == 1, "the SDK tried again by itself"
@@ -95,7 +95,7 @@ BEDROCK_FAILURES = [
 
 
 @pytest.mark.parametrize(("scripted", "kind", "words"), BEDROCK_FAILURES)
-def test_bedrock(scripted: Any, kind: type[RunyardError], words: str) -> None:
+def test_bedrock_errors(scripted: Any, kind: type[RunyardError], words: str) -> None:
     with BedrockServer(scripted) as server:
         error = failure_of("bedrock", server.url)
         assert len(server.received) == 1, "botocore tried again by itself"
@@ -115,7 +115,7 @@ ANTHROPIC_FAILURES = [
 
 
 @pytest.mark.parametrize(("scripted", "kind", "words"), ANTHROPIC_FAILURES)
-def test_anthropic(scripted: Any, kind: type[RunyardError], words: str) -> None:
+def test_anthropic_errors(scripted: Any, kind: type[RunyardError], words: str) -> None:
     with AnthropicServer(scripted) as server:
         error = failure_of("anthropic", server.url)
         assert len(server.received) == 1, "the SDK tried again by itself"
@@ -123,7 +123,7 @@ def test_anthropic(scripted: Any, kind: type[RunyardError], words: str) -> None:
     assert words in str(error)
 
 
-def test_the_providers_wish_to_wait_is_passed_on() -> None:
+def test_retry_after_of_the_provider_is_reported() -> None:
     with (
         OpenAIServer(ChatFailure(429, retry_after="7")) as openai,
         BedrockServer(ConverseFailure(429, "ThrottlingException", retry_after="3")) as bedrock,
@@ -138,7 +138,7 @@ def test_the_providers_wish_to_wait_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "bedrock"])
-def test_a_server_that_is_not_there(provider: str) -> None:
+def test_an_unreachable_server_is_a_retryable_error(provider: str) -> None:
     with LoopbackServer(lambda received, exchange: None) as server:
         url = server.url
     assert isinstance(failure_of(provider, url), ModelUnavailableError)
@@ -166,7 +166,7 @@ NOT_THE_PROTOCOL = [
 
 
 @pytest.mark.parametrize(("provider", "content_type", "body"), NOT_THE_PROTOCOL)
-def test_an_answer_that_is_not_the_providers_protocol(
+def test_a_response_in_another_protocol_is_an_error(
     provider: str, content_type: str, body: bytes
 ) -> None:
     def answer(received: Received, exchange: Exchange) -> None:
@@ -187,7 +187,7 @@ def test_missing_aws_credentials_are_final(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(error, ModelRejectedError)
 
 
-def test_an_error_of_the_reader_is_not_taken_for_one_of_the_provider() -> None:
+def test_an_error_of_the_reader_is_not_reported_as_a_provider_error() -> None:
     async def read(model: ProviderModel) -> None:
         async for _ in model.stream(QUESTION):
             raise ValueError("the reader's own")

@@ -45,7 +45,7 @@ def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
     return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
 
 
-def test_a_long_request_arrives_whole_and_says_how_long_it_is() -> None:
+def test_a_long_request_arrives_complete_with_its_content_length() -> None:
     words = "é, " * 100_000
     with OpenAIServer(ChatReply(text=["a"])) as server:
         events_of(model_at(server), ModelRequest("Be brief.", [UserTurn(words)]))
@@ -55,7 +55,7 @@ def test_a_long_request_arrives_whole_and_says_how_long_it_is() -> None:
     assert "transfer-encoding" not in received.headers
 
 
-def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:
+def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
     with OpenAIServer(ChatReply(reasoning=["Think", "ing."], text=["Hel", "", "lo"])) as server:
         deltas, reply = parts_of(model_at(server))
     assert deltas == [
@@ -71,7 +71,7 @@ def test_the_pieces_arrive_in_order_and_the_reply_is_their_sum() -> None:
     assert reply.model == "some-model"
 
 
-def test_tool_calls_are_put_together_and_get_ids_of_ours() -> None:
+def test_tool_calls_are_assembled_and_get_new_ids() -> None:
     calls = [ChatToolCall("lookup", ['{"wo', 'rd": "a"}'], id=""), ChatToolCall("lookup", id="")]
     with OpenAIServer(ChatReply(text=["One moment."], tool_calls=calls)) as server:
         turn = reply_of(model_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
@@ -86,7 +86,7 @@ def test_tool_calls_are_put_together_and_get_ids_of_ours() -> None:
 
 
 @pytest.mark.parametrize("arguments", ['{"word": ', "[1]", '"text"', '{"n": NaN}', '"\\ud83d"'])
-def test_arguments_that_are_no_json_object_are_kept_as_the_model_wrote_them(arguments: str) -> None:
+def test_arguments_that_are_not_a_json_object_are_stored_unchanged(arguments: str) -> None:
     with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
         turn = reply_of(model_at(server)).turn
     assert turn.tool_calls[0].input == {INVALID_ARGUMENTS: arguments}
@@ -98,7 +98,7 @@ def test_no_arguments_are_an_empty_object(arguments: str) -> None:
         assert reply_of(model_at(server)).turn.tool_calls[0].input == {}
 
 
-def test_text_that_no_store_could_take_is_made_fit_for_one() -> None:
+def test_text_that_cannot_be_stored_is_sanitized() -> None:
     with OpenAIServer(ChatReply(text=["\ud83d", "!"])) as server:
         deltas, reply = parts_of(model_at(server))
     assert deltas == [ResponseDelta("?"), ResponseDelta("!")]
@@ -114,7 +114,7 @@ def test_usage_and_the_routes_own_prices() -> None:
     assert reply.cost_usd == Decimal("0.000162")
 
 
-def test_a_price_is_known_before_the_reply() -> None:
+def test_the_price_is_known_before_the_response() -> None:
     usage = TokenUsage(1000, 20, 300)
     prices = {"input_usd_per_million": "0.15", "output_usd_per_million": "0.6"}
     own = ProviderModel(Route.model_validate({"model": "openai:gpt-5-mini", **prices}))
@@ -133,7 +133,7 @@ def test_a_price_is_known_before_the_reply() -> None:
     "reply",
     [ChatReply(text=["a"]), ChatReply(tool_calls=[ChatToolCall("lookup", ['{"word": 1}'])])],
 )
-def test_a_reply_that_its_length_cut_off_says_so(reply: ChatReply) -> None:
+def test_a_truncated_response_is_marked_as_truncated(reply: ChatReply) -> None:
     with OpenAIServer(reply, replace(reply, finish_reason="length")) as server:
         model = model_at(server)
         assert [reply_of(model).is_cut for _ in range(2)] == [False, True]
@@ -147,7 +147,7 @@ def test_a_reply_that_its_length_cut_off_says_so(reply: ChatReply) -> None:
         *(('{"a": 1,}', False), ('"te', False), ("{}", False), ("", False)),
     ],
 )
-def test_arguments_that_end_too_early_say_that_the_reply_was_cut_off(
+def test_incomplete_arguments_mean_that_the_response_was_truncated(
     arguments: str, is_cut: bool
 ) -> None:
     with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
@@ -187,7 +187,7 @@ def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() 
     assert messages[5]["content"] == "Hurry."
 
 
-def test_a_reply_can_be_sent_back_with_its_reasoning_where_the_server_sent_it() -> None:
+def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> None:
     call = ChatToolCall("lookup", ['{"word": "a"}'])
     replies = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
     with OpenAIServer(*replies) as server:
@@ -198,7 +198,7 @@ def test_a_reply_can_be_sent_back_with_its_reasoning_where_the_server_sent_it() 
     assert assistant["tool_calls"][0]["id"] == first.tool_calls[0].id
 
 
-def test_what_is_asked_of_the_server() -> None:
+def test_the_request_has_the_expected_parameters() -> None:
     with OpenAIServer(*[ChatReply(text=["a"])] * 3) as server:
         model = model_at(server)
         reply_of(model, replace(QUESTION, tools=(LOOKUP,), max_output_tokens=99))
@@ -225,7 +225,7 @@ def test_what_is_asked_of_the_server() -> None:
     ("reasoning", "effort"),
     [(None, None), ("off", "none"), ("minimal", "minimal"), ("high", "high")],
 )
-def test_how_hard_to_think_is_told_to_the_server(reasoning: str | None, effort: str | None) -> None:
+def test_the_server_gets_the_reasoning_effort(reasoning: str | None, effort: str | None) -> None:
     with OpenAIServer(ChatReply(text=["a"])) as server:
         reply_of(model_at(server, reasoning=reasoning))
         assert server.received[0].json.get("reasoning_effort") == effort
@@ -245,7 +245,7 @@ def test_a_route_to_openai_itself_needs_a_key() -> None:
         events_of(model_for(Route(model="openai:gpt-4o"), None, None))
 
 
-def test_a_turn_without_anything_in_it_is_left_out() -> None:
+def test_an_empty_message_is_omitted() -> None:
     turns: list[Turn] = [UserTurn("Hello?"), ModelTurn(""), UserTurn("Are you there?")]
     with OpenAIServer(ChatReply(text=["a"])) as server:
         reply_of(model_at(server), replace(QUESTION, turns=turns))
@@ -253,7 +253,7 @@ def test_a_turn_without_anything_in_it_is_left_out() -> None:
     assert roles == ["system", "user", "user"]
 
 
-def test_a_call_with_arguments_that_were_refused_can_be_sent_back() -> None:
+def test_a_call_with_rejected_arguments_can_be_sent_back() -> None:
     call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
     turns: list[Turn] = [UserTurn("Hello?"), ModelTurn("", (call,))]
     with OpenAIServer(ChatReply(text=["a"])) as server:

@@ -85,7 +85,7 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
     assert Decimal(reply.cost_usd) > 0
 
 
-def test_bedrock_is_told_how_hard_to_think() -> None:
+def test_bedrock_gets_the_reasoning_effort() -> None:
     with BedrockServer(*[ConverseReply(text=["a"])] * 2) as server:
         reply_of(bedrock_at(server, reasoning="off"))
         reply_of(bedrock_at(server, reasoning="high"))
@@ -94,7 +94,7 @@ def test_bedrock_is_told_how_hard_to_think() -> None:
     assert high["thinking"] == {"type": "enabled", "budget_tokens": 16384}
 
 
-def test_bedrock_puts_tool_calls_together() -> None:
+def test_bedrock_tool_calls_are_assembled_from_deltas() -> None:
     uses = [
         ConverseToolUse("lookup", ['{"wo', 'rd": "a"}']),
         ConverseToolUse("lookup", [""]),
@@ -130,7 +130,7 @@ def test_bedrock_gets_the_history_and_the_tools() -> None:
     assert len(structured["toolConfig"]["tools"]) == 2
 
 
-def test_bedrock_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bedrock_uses_the_address_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with BedrockServer(ConverseReply(text=["a"])) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
         reply_of(ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}")))
@@ -138,18 +138,18 @@ def test_bedrock_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) 
     assert "/eu-central-1/bedrock/aws4_request" in authorization
 
 
-def test_bedrock_in_the_region_of_the_route() -> None:
+def test_bedrock_uses_the_region_of_the_route() -> None:
     with BedrockServer(ConverseReply(text=["a"])) as server:
         reply_of(bedrock_at(server, region="us-west-2"))
         assert "/us-west-2/" in server.received[0].headers["authorization"]
 
 
-def test_bedrock_takes_no_key() -> None:
+def test_bedrock_rejects_an_api_key() -> None:
     with pytest.raises(DefinitionError):
         events_of(ProviderModel(Route(model="bedrock:m"), "a-key"))
 
 
-def test_bedrock_for_several_threads_at_once() -> None:
+def test_bedrock_serves_concurrent_threads() -> None:
     with BedrockServer(*[ConverseReply(text=["a", "b"], pause=0.005)] * 20) as server:
         model = bedrock_at(server)
         with ThreadPoolExecutor(8) as threads:
@@ -157,7 +157,7 @@ def test_bedrock_for_several_threads_at_once() -> None:
     assert replies == ["ab"] * 20
 
 
-def test_bedrock_that_takes_too_long_is_given_up() -> None:
+def test_a_slow_bedrock_response_times_out() -> None:
     with BedrockServer(ConverseReply(text=["a"] * 100, pause=0.3)) as server:
         begun = time.monotonic()
         with pytest.raises(ModelUnavailableError):
@@ -181,7 +181,7 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
     assert reply.usage == TokenUsage(130, 5, 30)
 
 
-def test_anthropic_is_told_how_hard_to_think() -> None:
+def test_anthropic_gets_the_reasoning_effort() -> None:
     """Then no tool can be forced: an answer in text is told to the model as a fault."""
     structured = replace(QUESTION, output_tool=FINAL_OUTPUT)
     with AnthropicServer(*[Message(text=["a"])] * 2) as server:
@@ -211,7 +211,7 @@ def test_anthropic_gets_its_signed_reasoning_back() -> None:
     assert structured["tool_choice"] == {"type": "any"}
 
 
-def test_anthropic_puts_tool_calls_together() -> None:
+def test_anthropic_tool_calls_are_assembled_from_deltas() -> None:
     uses = [("same", "lookup", '{"word": "a"}'), ("same", "lookup", "")]
     with AnthropicServer(Message(tool_uses=uses)) as server:
         turn = reply_of(anthropic_at(server), replace(QUESTION, tools=(LOOKUP,))).turn

@@ -29,7 +29,7 @@ def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
     return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
 
 
-def test_a_piece_is_passed_on_before_the_next_one_is_sent() -> None:
+def test_a_delta_is_forwarded_before_the_next_is_sent() -> None:
     with OpenAIServer(ChatReply(text=["a", "b"], pause=0.3)) as server:
         model = model_at(server)
 
@@ -40,7 +40,7 @@ def test_a_piece_is_passed_on_before_the_next_one_is_sent() -> None:
     assert second - first > 0.2
 
 
-def test_several_threads_with_loops_of_their_own_share_one_model() -> None:
+def test_threads_with_separate_event_loops_share_a_model() -> None:
     def echo(received: Received) -> ChatReply:
         word = received.json["messages"][-1]["content"]
         return ChatReply(text=[word, "!"], pause=0.005)
@@ -57,7 +57,7 @@ def test_several_threads_with_loops_of_their_own_share_one_model() -> None:
     assert answers == [f"word-{number}!" for number in range(40)]
 
 
-def test_several_requests_at_once_in_one_loop() -> None:
+def test_concurrent_requests_in_one_event_loop() -> None:
     def echo(received: Received) -> ChatReply:
         return ChatReply(text=[received.json["messages"][-1]["content"]], pause=0.02)
 
@@ -73,7 +73,7 @@ def test_several_requests_at_once_in_one_loop() -> None:
     assert [events[0] for events in answers] == [ResponseDelta(f"word-{n}") for n in range(10)]
 
 
-def test_a_reply_that_takes_too_long_is_given_up() -> None:
+def test_a_slow_response_times_out() -> None:
     with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.3)) as server:
         begun = time.monotonic()
         with pytest.raises(ModelUnavailableError, match="timeout"):
@@ -94,12 +94,12 @@ def read_one_event(model: Model) -> float:
     return time.monotonic() - begun
 
 
-def test_a_stream_that_nobody_reads_further_is_cut_off() -> None:
+def test_a_stream_without_a_reader_is_closed() -> None:
     with OpenAIServer(ChatReply(text=["a"] * 1000, pause=0.03)) as server:
         assert read_one_event(model_at(server)) < 20  # of 30 for the whole
 
 
-def test_a_stream_of_bedrock_that_nobody_reads_further_is_cut_off(
+def test_a_bedrock_stream_without_a_reader_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")

@@ -125,7 +125,7 @@ def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
     assert [call["tool"]["name"] for call in completed] == ["lookup-customer"]
 
 
-def test_a_provider_that_refuses_the_key_ends_the_run(stack: DevStack, stores: Stores) -> None:
+def test_a_key_rejected_by_the_provider_fails_the_run(stack: DevStack, stores: Stores) -> None:
     with OpenAIServer(ChatFailure(401)) as server:
         route = {"model": "openai:gpt-test", "base_url": server.base_url}
         with agent_on(stack, stores, "triage_refused", route) as service:

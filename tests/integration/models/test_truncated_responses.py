@@ -170,7 +170,7 @@ def replies_in(events: list[Event]) -> list[Event]:
 
 
 @pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
-def test_no_call_of_a_truncated_reply_is_made_and_the_model_is_told(
+def test_calls_of_a_truncated_response_are_not_made_and_the_model_is_informed(
     stores: Stores, advance: AdvanceResult, purged: list[str], kind: Any, cut: Any, whole: Any
 ) -> None:
     with kind(cut, whole) as server:
@@ -188,7 +188,7 @@ def test_no_call_of_a_truncated_reply_is_made_and_the_model_is_told(
 
 
 @pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
-def test_a_run_whose_replies_are_always_truncated_fails(
+def test_a_run_whose_responses_are_always_truncated_fails(
     stores: Stores, advance: AdvanceResult, purged: list[str], kind: Any, cut: Any, whole: Any
 ) -> None:
     with kind(cut, cut, cut, whole) as server:
@@ -232,7 +232,7 @@ def test_the_failure_names_the_limit_and_what_set_it(
     assert error["message"].endswith("unknown length: the agent's max_output_tokens is 20.")
 
 
-def test_a_whole_reply_starts_the_count_again(stores: Stores, advance: AdvanceResult) -> None:
+def test_a_complete_response_resets_the_count(stores: Stores, advance: AdvanceResult) -> None:
     call = ChatReply(tool_calls=[WHOLE])
     replies = [chat(TORN), chat(TORN), call, chat(TORN), chat(TORN), ChatReply(text=[DONE])]
     with OpenAIServer(*replies) as server:
@@ -240,7 +240,7 @@ def test_a_whole_reply_starts_the_count_again(stores: Stores, advance: AdvanceRe
     assert events[-1].data["output"] == {"content": DONE}
 
 
-def test_a_budget_that_cuts_a_reply_off_is_met_as_before(
+def test_a_response_cut_off_by_a_budget_counts_as_reaching_the_limit(
     stores: Stores, advance: AdvanceResult
 ) -> None:
     with OpenAIServer(answer=lambda _: chat(TORN)) as server:
@@ -252,7 +252,7 @@ def test_a_budget_that_cuts_a_reply_off_is_met_as_before(
     assert (reply.data["truncated"], reply.data["truncated_by"]) == (True, "tokens")
 
 
-def test_a_worker_that_takes_the_run_up_again_says_and_counts_the_same(
+def test_a_recovering_worker_counts_truncated_responses_correctly(
     stores: Stores, advance: AdvanceResult, purged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_model, "next_delay", lambda *_: None)
@@ -277,6 +277,6 @@ def test_a_worker_that_takes_the_run_up_again_says_and_counts_the_same(
     assert purged == []
 
 
-def test_the_number_of_truncated_replies_is_bounded() -> None:
+def test_the_limit_of_truncated_responses_is_validated() -> None:
     with pytest.raises(ValueError, match="greater than or equal to 1"):
         Limits(truncated_replies=0)

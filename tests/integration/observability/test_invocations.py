@@ -80,7 +80,7 @@ def spoken(daemon: socket.socket, sampled: str = "1") -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_every_line_says_what_it_is_about(daemon: socket.socket) -> None:
+def test_every_log_line_has_correlation_fields(daemon: socket.socket) -> None:
     lines = spoken(daemon)
     said = [(line["message"], line.get("run_id")) for line in lines]
     assert said == [
@@ -103,7 +103,7 @@ def test_every_line_says_what_it_is_about(daemon: socket.socket) -> None:
     assert "quoted content" not in json.dumps(lines)
 
 
-def test_x_ray_can_be_searched_for_a_run(daemon: socket.socket) -> None:
+def test_x_ray_traces_have_the_run_id(daemon: socket.socket) -> None:
     spoken(daemon)
     documents = []
     for _ in ("one", "two"):
@@ -121,7 +121,7 @@ def test_x_ray_can_be_searched_for_a_run(daemon: socket.socket) -> None:
         daemon.recv(65_536)
 
 
-def test_a_trace_that_is_not_sampled_is_not_told_of(daemon: socket.socket) -> None:
+def test_an_unsampled_trace_is_not_sent(daemon: socket.socket) -> None:
     assert spoken(daemon, sampled="0")
     with pytest.raises(BlockingIOError):
         daemon.recv(65_536)

@@ -72,7 +72,7 @@ def talkative(tmp_path: Path) -> Iterator[DevStack]:
         yield running
 
 
-def test_no_output_of_any_process_has_a_word_of_a_run_or_a_secret(
+def test_no_process_writes_run_content_or_secrets_to_its_output(
     talkative: DevStack, tmp_path: Path
 ) -> None:
     service, stores = (

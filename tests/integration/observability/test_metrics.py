@@ -55,7 +55,7 @@ def played(service: Service) -> list[str]:
     return runs
 
 
-def test_the_sums_are_those_of_the_logs(service: Service, told: MetricLog) -> None:
+def test_metric_sums_match_the_event_logs(service: Service, told: MetricLog) -> None:
     runs = played(service)
     told.wait(lambda line: line.get("run_id") in runs and "RunsEnded" in line, len(runs))
     lines = told.lines(lambda line: line.get("run_id") in runs)
@@ -91,7 +91,7 @@ def replies(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for event in events if event["type"] == "agent.message.completed"]
 
 
-def test_every_time_is_told_once_for_what_took_it(service: Service, told: MetricLog) -> None:
+def test_every_duration_is_emitted_once(service: Service, told: MetricLog) -> None:
     run = service.create(CHARGED, background=True)["id"]
     service.answer(service.wait(run, "awaiting_input"), is_approved=True)
     service.wait(run, "completed")
@@ -119,7 +119,7 @@ def test_every_time_is_told_once_for_what_took_it(service: Service, told: Metric
     assert [line["step"] for line in lines if "StepDuration" in line] == [1, 3]
 
 
-def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
+def test_model_costs_and_the_share_of_the_daily_cap_are_emitted(
     project: Service, told: MetricLog
 ) -> None:
     today = timestamp()[:10]
@@ -139,9 +139,7 @@ def test_what_replies_cost_is_told_and_how_much_of_the_cap_it_is(
             assert line["DailySpendShare"] > line["spent_usd"] / line["cap_usd"] * 100
 
 
-def test_streams_are_told_from_their_opening_to_their_close(
-    service: Service, told: MetricLog
-) -> None:
+def test_metrics_are_emitted_when_streams_open_and_close(service: Service, told: MetricLog) -> None:
     run = service.create({"ticket_subject": "Help"})["id"]
     with service.http.stream("GET", f"/v1/runs/{run}/stream") as stream:
         assert next(stream.iter_lines())
@@ -156,7 +154,7 @@ def test_streams_are_told_from_their_opening_to_their_close(
     assert total(lines, metrics.STREAMS_DISCONNECTED) == 1
 
 
-def test_a_request_leads_to_its_run(service: Service, told: MetricLog) -> None:
+def test_request_log_lines_have_the_run_id(service: Service, told: MetricLog) -> None:
     created = service.http.post("/v1/runs", json={"input": {"ticket_subject": "Hello"}})
     asked = created.json()["data"]
     answered = service.answer(asked, feedback="account")
@@ -168,7 +166,7 @@ def test_a_request_leads_to_its_run(service: Service, told: MetricLog) -> None:
     assert "request_id" not in lines["run started"]
 
 
-def test_a_rejected_key_is_told_and_not_shown(stack: DevStack, told: MetricLog) -> None:
+def test_a_rejected_key_is_logged_without_the_key(stack: DevStack, told: MetricLog) -> None:
     secret = f"ry_{new_id()}"
     with_it = {"Authorization": f"Bearer {secret}"}
     answer = Service(stack.base_url, secret)
@@ -182,13 +180,13 @@ def test_a_rejected_key_is_told_and_not_shown(stack: DevStack, told: MetricLog) 
     assert secret not in everything(stack)
 
 
-def test_every_sweep_says_how_many_runs_were_adrift(stack: DevStack, told: MetricLog) -> None:
+def test_every_sweep_emits_the_number_of_orphaned_runs(stack: DevStack, told: MetricLog) -> None:
     before = len(told.lines(lambda line: "RunsOrphaned" in line))
     stack.sweep({})
     told.wait(lambda line: "RunsOrphaned" in line, before + 1)
 
 
-def test_no_line_holds_what_a_run_is_about(
+def test_no_metric_line_contains_content_of_a_run(
     service: Service, stack: DevStack, told: MetricLog
 ) -> None:
     run = service.create(CHARGED, background=True)["id"]
@@ -204,7 +202,7 @@ def everything(stack: DevStack) -> str:
     return "".join(file.read_text(errors="replace") for file in stack.logs.glob("*.log"))
 
 
-def test_metrics_are_told_as_they_are_declared(service: Service, told: MetricLog) -> None:
+def test_metrics_are_emitted_as_declared(service: Service, told: MetricLog) -> None:
     run = service.create({"ticket_subject": "Export is broken"})["id"]
     told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
     for line in told.lines(lambda line: True):

@@ -160,7 +160,7 @@ CALL = ChatReply(
 ANSWER = ChatReply(["It is 42."], finish_reason="stop", usage=ChatUsage(prompt=150, completion=9))
 
 
-def test_a_stretch_of_work_is_one_span_around_its_chats_and_calls(bench: Bench) -> None:
+def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(bench: Bench) -> None:
     with OpenAIServer(CALL, ANSWER) as model:
         run = bench.begin(talking_to(model))
         bench.advance(run)
@@ -214,7 +214,7 @@ def test_a_stretch_of_work_is_one_span_around_its_chats_and_calls(bench: Bench) 
     assert second.attributes["gen_ai.response.finish_reasons"] == ["stop"]
 
 
-def test_a_call_that_fails_is_told_by_its_code(bench: Bench) -> None:
+def test_a_failed_call_has_its_error_code_in_the_span(bench: Bench) -> None:
     with OpenAIServer(CALL, ANSWER) as model:
         run = bench.begin(talking_to(model))
         bench.advance(run)
@@ -234,7 +234,7 @@ def test_a_call_that_fails_is_told_by_its_code(bench: Bench) -> None:
     assert bad.attributes["error.type"] == events["fails"].data["error"]["code"]
 
 
-def test_each_attempt_at_a_reply_is_a_span(bench: Bench) -> None:
+def test_each_attempt_of_a_model_call_is_a_span(bench: Bench) -> None:
     with OpenAIServer(answer=lambda _: ChatFailure(503)) as model:
         run = bench.begin(talking_to(model))
         with pytest.raises(ModelUnavailableError):
@@ -245,7 +245,7 @@ def test_each_attempt_at_a_reply_is_a_span(bench: Bench) -> None:
     assert root.attributes["error.type"] == "ModelUnavailableError"
 
 
-def test_content_is_shown_only_where_it_is_wanted(bench: Bench) -> None:
+def test_spans_have_content_only_if_enabled(bench: Bench) -> None:
     for shows_content in (False, True):
         bench.server.received.clear()
         bench.shows_content = shows_content
@@ -280,7 +280,7 @@ def test_content_is_shown_only_where_it_is_wanted(bench: Bench) -> None:
     assert made.attributes["gen_ai.tool.call.result"] == "42"
 
 
-def test_a_run_is_none_the_worse_for_a_collector_that_refuses(bench: Bench) -> None:
+def test_a_collector_that_rejects_spans_does_not_affect_the_run(bench: Bench) -> None:
     bench.collector.status = 401
     with OpenAIServer(ANSWER) as model:
         run = bench.begin(talking_to(model))
@@ -289,7 +289,7 @@ def test_a_run_is_none_the_worse_for_a_collector_that_refuses(bench: Bench) -> N
     assert len(bench.server.received) == 1
 
 
-def test_a_collector_that_is_not_there_is_left_alone_for_a_while(bench: Bench) -> None:
+def test_an_unreachable_collector_is_not_called_for_a_while(bench: Bench) -> None:
     with LoopbackServer(Collector()) as gone:
         url = gone.url
     asked = []
@@ -313,7 +313,7 @@ def ended(bench: Bench, run: Run) -> str:
     return found.status
 
 
-def test_a_deployed_worker_sends_spans_where_its_settings_say(tmp_path: Path) -> None:
+def test_a_deployed_worker_sends_spans_to_the_configured_address(tmp_path: Path) -> None:
     """The whole way: settings, the secret with the headers, the real handler, a collector."""
     with LoopbackServer(Collector()) as collector:
         settings = {

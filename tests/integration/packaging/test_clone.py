@@ -52,7 +52,7 @@ def test_a_target_works_in_a_path_with_a_space(clone: Path, target: str) -> None
     run(clone, "make", target)
 
 
-def test_the_test_of_imports_takes_nothing_but_our_code_for_ours(clone: Path) -> None:
+def test_import_check_recognizes_only_project_modules(clone: Path) -> None:
     python = str(clone / ".venv" / "bin" / "python")
     run(clone, python, "-m", "pytest", "-q", "tests/template/test_snapshots.py")
 

@@ -26,7 +26,7 @@ def tools(stack: DevStack, stores: Stores) -> Iterator[Service]:
     running.close()
 
 
-def test_calls_of_one_reply_are_made_together_and_told_in_order(tools: Service) -> None:
+def test_calls_of_a_response_run_concurrently_and_are_reported_in_order(tools: Service) -> None:
     run = tools.create({"case": "parallel"})
     assert run["status"] == "completed"
     events = tools.events(run["id"])
@@ -42,7 +42,7 @@ def test_calls_of_one_reply_are_made_together_and_told_in_order(tools: Service) 
     assert sum(e["type"] == "agent.tool_call.completed" for e in events) == 2
 
 
-def test_a_run_goes_on_after_the_last_of_its_questions(tools: Service) -> None:
+def test_a_run_continues_after_its_last_input_request_is_answered(tools: Service) -> None:
     run = tools.create({"case": "questions"})
     first, second = run["input_requests"]
     assert (first["prompt"], second["prompt"]) == ("First?", "Second?")
@@ -56,7 +56,7 @@ def test_a_run_goes_on_after_the_last_of_its_questions(tools: Service) -> None:
     assert done["output"] == {"content": "Thank you: 2"}
 
 
-def test_answers_that_come_together_are_all_recorded(tools: Service, stores: Stores) -> None:
+def test_concurrent_answers_are_all_recorded(tools: Service, stores: Stores) -> None:
     run = tools.create({"case": "questions"})
 
     def answer(number: int) -> int:
@@ -76,7 +76,7 @@ def test_answers_that_come_together_are_all_recorded(tools: Service, stores: Sto
     assert find_run_violations(stores, run["id"]) == []
 
 
-def test_an_unanswered_question_gives_its_default(tools: Service) -> None:
+def test_an_unanswered_input_request_gets_its_default(tools: Service) -> None:
     run = tools.create({"case": "expiry"})
     assert "expires_at" in run["input_requests"][0]
     done = tools.wait(run["id"], "completed")
@@ -86,19 +86,19 @@ def test_an_unanswered_question_gives_its_default(tools: Service) -> None:
     assert "input_request.expired" in types
 
 
-def test_an_unanswered_question_can_fail_the_run(tools: Service) -> None:
+def test_an_unanswered_input_request_can_fail_the_run(tools: Service) -> None:
     run = tools.create({"case": "failing expiry"})
     done = tools.wait(run["id"], "failed")
     assert done["error"]["code"] == "input_expired"
 
 
-def test_a_run_that_turns_in_circles_is_stopped(tools: Service) -> None:
+def test_a_run_in_a_loop_is_stopped(tools: Service) -> None:
     run = tools.create({"case": "endless"})
     assert run["status"] == "failed"
     assert run["error"] == {"code": "limit_exceeded", "message": "the run has taken its 6 steps"}
 
 
-def test_a_run_is_canceled_in_the_middle_of_a_reply(tools: Service, stores: Stores) -> None:
+def test_a_run_is_canceled_during_a_response(tools: Service, stores: Stores) -> None:
     run = tools.create({"case": "slow"}, background=True)
     frames = tools.stream(run["id"])
     for _ in range(10):
@@ -139,7 +139,7 @@ def test_a_stream_whose_cursor_is_past_the_end_closes_with_the_run(tools: Servic
         assert "event:" not in "".join(stream.iter_text())
 
 
-def test_a_key_whose_agent_is_missing_is_told_so(stack: DevStack, stores: Stores) -> None:
+def test_a_key_whose_agent_is_missing_gets_an_error(stack: DevStack, stores: Stores) -> None:
     stores.access_keys.put("ry_nobody", project_id="other", org_id=ORG_ID, agent="nobody")
     service = Service(stack.base_url, "ry_nobody")
     response = service.http.post("/v1/runs", json={"input": {"x": 1}})

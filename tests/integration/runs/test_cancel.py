@@ -78,7 +78,7 @@ def begun_too_late(calls: Sequence[InterceptedCall], call: InterceptedCall) -> l
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["charge", "questions", "capped", "thread"])
-def test_a_cancel_before_any_call_ends_the_run_and_nothing_more_is_begun(
+def test_a_cancel_before_any_call_ends_the_run_and_no_later_call_starts(
     world: CrashHarness, name: str
 ) -> None:
     """In a model call, in a tool call, while it waits, while it resumes, at its very end."""
@@ -95,7 +95,7 @@ def test_a_cancel_before_any_call_ends_the_run_and_nothing_more_is_begun(
     assert met >= 8
 
 
-def test_a_call_that_is_under_way_is_made_once_and_not_recorded(world: CrashHarness) -> None:
+def test_a_call_in_flight_at_the_cancel_is_made_once_and_not_recorded(world: CrashHarness) -> None:
     journey = ScenarioRun(world, scenario("canceled at work"))
     before = world.till.charges.total()
     journey.go()
@@ -104,7 +104,7 @@ def test_a_call_that_is_under_way_is_made_once_and_not_recorded(world: CrashHarn
     assert_canceled(journey)
 
 
-def test_a_run_that_waits_is_canceled_and_its_questions_are_void(
+def test_canceling_a_waiting_run_closes_its_input_requests(
     world: CrashHarness, door: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("questions"))
@@ -130,7 +130,7 @@ def test_a_second_cancel_changes_nothing(world: CrashHarness, door: ApiClient) -
     assert_canceled(journey)
 
 
-def test_a_second_cancel_stops_an_execution_that_the_first_one_could_not(
+def test_a_second_cancel_stops_an_execution_that_the_first_could_not_stop(
     world: CrashHarness, door: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("questions"))
@@ -143,7 +143,7 @@ def test_a_second_cancel_stops_an_execution_that_the_first_one_could_not(
     assert_canceled(journey)
 
 
-def test_a_run_that_has_ended_stays_as_it_is(world: CrashHarness, door: ApiClient) -> None:
+def test_an_ended_run_is_not_changed_by_a_cancel(world: CrashHarness, door: ApiClient) -> None:
     journey = ScenarioRun(world, scenario("plain"))
     journey.go()
     length = len(journey.types)

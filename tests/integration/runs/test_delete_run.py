@@ -145,7 +145,7 @@ def remains(stack: DevStack) -> Remains:
     return Remains(stack)
 
 
-def test_nothing_is_left_of_a_run_that_had_everything(
+def test_a_deleted_run_leaves_no_data(
     door: TestClient, service: Service, stores: Stores, remains: Remains
 ) -> None:
     word = new_id()
@@ -190,7 +190,9 @@ def test_nothing_is_left_of_a_run_that_had_everything(
 @pytest.mark.parametrize(
     "path", ["", "/events", "/stream", "/ticket", "/input", "/cancel"], ids=lambda path: path or "-"
 )
-def test_a_deleted_run_is_nowhere(door: TestClient, stores: Stores, path: str) -> None:
+def test_a_deleted_run_is_not_found_on_any_path(
+    door: TestClient, stores: Stores, path: str
+) -> None:
     run = ended_run(stores)
     assert door.delete(f"/v1/runs/{run.id}").status_code == 204
     method = "POST" if path in ("/ticket", "/input", "/cancel") else "GET"
@@ -202,7 +204,7 @@ def test_a_deleted_run_is_nowhere(door: TestClient, stores: Stores, path: str) -
     assert find_run_violations(stores, run.id) == []
 
 
-def test_who_may_not_see_a_run_may_not_delete_it(
+def test_a_key_that_cannot_read_a_run_cannot_delete_it(
     door: TestClient, stores: Stores, remains: Remains
 ) -> None:
     run = ended_run(stores)
@@ -224,7 +226,7 @@ def test_who_may_not_see_a_run_may_not_delete_it(
     assert door.delete(f"/v1/runs/{new_id()}").status_code == 404
 
 
-def test_a_worker_that_was_thought_dead_still_loses_its_append(
+def test_the_append_of_a_worker_is_rejected_after_the_deletion(
     stores: Stores, remains: Remains, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = ended_run(stores)
@@ -245,7 +247,7 @@ def test_a_worker_that_was_thought_dead_still_loses_its_append(
     assert run.id not in set(stores.runs.due_for_check(None))
 
 
-def test_the_sweep_looks_when_a_deleted_run_can_be_removed(stores: Stores) -> None:
+def test_the_sweep_removes_a_deleted_run_when_its_time_has_passed(stores: Stores) -> None:
     run = ended_run(stores)
     delete_run(stores, run.id)
     due = {
@@ -255,7 +257,7 @@ def test_the_sweep_looks_when_a_deleted_run_can_be_removed(stores: Stores) -> No
     assert due == {900: False, 970: True}
 
 
-def test_files_go_with_the_last_run_that_used_them(
+def test_files_are_deleted_with_the_last_run_that_used_them(
     door: TestClient, stores: Stores, remains: Remains
 ) -> None:
     kept = [
@@ -277,7 +279,7 @@ def test_files_go_with_the_last_run_that_used_them(
     assert refused.status_code == 400
 
 
-def test_a_run_that_begins_to_use_a_file_while_it_is_deleted_is_refused(
+def test_a_create_with_a_file_that_is_being_deleted_is_rejected(
     stack: DevStack, stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = stores.files.save(PROJECT_ID, NewFile("a.txt", None, BytesIO(b"hello")))
@@ -297,7 +299,7 @@ def test_a_run_that_begins_to_use_a_file_while_it_is_deleted_is_refused(
     assert "file_ids" in refused.json()["error"]["details"]
 
 
-def test_a_threads_messages_stay_and_its_list_forgets_the_run(
+def test_messages_of_a_thread_remain_and_its_list_omits_the_deleted_run(
     door: TestClient, service: Service, stores: Stores
 ) -> None:
     base = "/threads/v1"
@@ -317,7 +319,7 @@ def test_a_threads_messages_stay_and_its_list_forgets_the_run(
 
 
 @pytest.mark.parametrize("path", ["/threads/{thread_id}/runs", "/runs"])
-def test_a_page_follows_on_a_run_that_is_deleted_meanwhile(
+def test_paging_continues_after_a_run_that_was_deleted(
     door: TestClient, service: Service, path: str
 ) -> None:
     base = "/threads/v1"
@@ -361,7 +363,7 @@ class Line:
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_deletion_that_is_lost_at_any_call_is_finished_by_the_sweep(
+def test_the_sweep_finishes_a_deletion_that_crashed_at_any_call(
     stack: DevStack, stores: Stores, remains: Remains
 ) -> None:
     line = Line(make_services(stack).stores)
@@ -392,7 +394,7 @@ def test_a_deletion_that_is_lost_at_any_call_is_finished_by_the_sweep(
     assert calls >= 19
 
 
-def test_a_proof_of_the_store_counts_deleted_runs(
+def test_the_store_check_counts_deleted_runs(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = ended_run(stores)
@@ -407,7 +409,7 @@ def test_a_proof_of_the_store_counts_deleted_runs(
 # --- marks ---------------------------------------------------------------------------------------
 
 
-def test_long_lists_stay_right_when_runs_go(
+def test_long_lists_stay_correct_after_deletions(
     stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 5)

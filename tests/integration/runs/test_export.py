@@ -27,7 +27,7 @@ def of_kind(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [line["data"] for line in lines if line["kind"] == kind]
 
 
-def test_everything_that_is_kept_of_a_run_is_in_its_export(service: Service) -> None:
+def test_an_export_contains_all_stored_data_of_a_run(service: Service) -> None:
     response = service.http.post(
         "/v1/runs",
         data={
@@ -59,14 +59,14 @@ def test_everything_that_is_kept_of_a_run_is_in_its_export(service: Service) -> 
     assert lines[-1] == {"kind": "end", "data": {"events": len(of_kind(lines, "event"))}}
 
 
-def test_large_payloads_are_put_back(service: Service, stores: Stores) -> None:
+def test_large_payloads_are_restored(service: Service, stores: Stores) -> None:
     run = ended_run(stores)
     lines = lines_of(service.http.get(f"/v1/runs/{run.id}/export").text)
     assert of_kind(lines, "run")[0]["input"] == {"x": LARGE}
     assert of_kind(lines, "event")[-1]["data"]["output"] == {"content": LARGE}
 
 
-def test_a_run_at_work_says_so_wherever_it_is_shown(service: Service, stores: Stores) -> None:
+def test_an_active_run_is_shown_as_active_everywhere(service: Service, stores: Stores) -> None:
     """Its record does not: it was not written since the create."""
     session_id = new_id()
     journal = begun_run(stores, session_id=session_id)
@@ -85,7 +85,9 @@ def test_a_run_at_work_says_so_wherever_it_is_shown(service: Service, stores: St
     journal.cancel("somebody", {})
 
 
-def test_a_threads_run_has_the_messages_that_it_saw(stack: DevStack, service: Service) -> None:
+def test_the_export_of_a_threads_run_has_its_input_messages(
+    stack: DevStack, service: Service
+) -> None:
     with ThreadsService(stack.base_url, stack.access_key) as threads:
         thread_id = threads.thread("one", "two")
         run_id = threads.start(thread_id)
@@ -95,7 +97,7 @@ def test_a_threads_run_has_the_messages_that_it_saw(stack: DevStack, service: Se
     assert [message["content"] for message in of_kind(lines, "message")] == ["one", "two"]
 
 
-def test_a_buffered_door_sends_on_to_the_other_with_a_ticket_for_just_this(
+def test_the_api_redirects_an_export_with_a_ticket_for_this_export_only(
     stack: DevStack, service: Service, stores: Stores
 ) -> None:
     run, other = ended_run(stores), ended_run(stores)
@@ -121,7 +123,7 @@ def test_a_buffered_door_sends_on_to_the_other_with_a_ticket_for_just_this(
 
 
 @pytest.mark.parametrize("key", ["stranger", "nobody"])
-def test_nobody_else_exports_it(service: Service, stores: Stores, key: str) -> None:
+def test_other_callers_cannot_export_a_run(service: Service, stores: Stores, key: str) -> None:
     run = ended_run(stores)
     secret = f"ry_{new_id()}"
     if key == "stranger":

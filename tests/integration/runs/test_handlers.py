@@ -45,7 +45,7 @@ def test_every_payload_is_used() -> None:
         ("api/get_unknown_run", 404),
     ],
 )
-def test_the_api_answers_as_behind_api_gateway(stack: DevStack, payload: str, status: int) -> None:
+def test_the_api_responds_to_api_gateway_events(stack: DevStack, payload: str, status: int) -> None:
     answer = invoke(stack, payload)
     assert answer["statusCode"] == status
     assert answer["headers"]["x-request-id"]
@@ -54,11 +54,11 @@ def test_the_api_answers_as_behind_api_gateway(stack: DevStack, payload: str, st
 
 
 @pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait"])
-def test_a_run_that_does_not_exist_is_an_error_by_name(stack: DevStack, payload: str) -> None:
+def test_an_unknown_run_is_a_named_error(stack: DevStack, payload: str) -> None:
     assert invoke(stack, payload)["errorType"] == "NotFoundError"
 
 
-def test_a_run_that_was_deleted_is_closed_without_ado(stack: DevStack) -> None:
+def test_a_deleted_run_is_closed_without_an_error(stack: DevStack) -> None:
     """Its execution may have waited on; nobody is to be woken for it at night."""
     assert invoke(stack, "close_run/caught") is None
 
@@ -77,7 +77,7 @@ def test_a_run_is_closed_once(stack: DevStack, stores: Stores, payload: str, cod
     assert stores.log.last(run.id) == (1, True)
 
 
-def test_a_wait_of_an_ended_run_is_ended(stack: DevStack, stores: Stores) -> None:
+def test_the_wait_of_an_ended_run_ends(stack: DevStack, stores: Stores) -> None:
     """By the token, which no machine of this stack has given: that is no error either."""
     run = create_run(stores)
     invoke(stack, "close_run/caught", run.id)
@@ -85,7 +85,7 @@ def test_a_wait_of_an_ended_run_is_ended(stack: DevStack, stores: Stores) -> Non
     assert stores.input_requests.of_run(run.id) == []
 
 
-def test_the_sweep_takes_up_a_run_that_was_never_started(stack: DevStack, stores: Stores) -> None:
+def test_the_sweep_starts_a_run_that_was_never_started(stack: DevStack, stores: Stores) -> None:
     run = create_run(stores)
     counts = invoke(stack, "sweep/everything")
     assert counts["restarted"] >= 1
@@ -95,6 +95,6 @@ def test_the_sweep_takes_up_a_run_that_was_never_started(stack: DevStack, stores
 
 
 @pytest.mark.parametrize("payload", ["publish_events/batch", "deliver_webhook/batch"])
-def test_what_is_there_no_more_is_done_with(stack: DevStack, payload: str) -> None:
+def test_messages_about_deleted_records_are_discarded(stack: DevStack, payload: str) -> None:
     """Of a run that was deleted nobody is told; a delivery that is gone is not made."""
     assert invoke(stack, payload) == {"batchItemFailures": []}

@@ -57,7 +57,7 @@ class Request:
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_the_same_request_has_the_same_answer(service: Service, background: bool) -> None:
+def test_the_same_request_gets_the_same_response(service: Service, background: bool) -> None:
     request = Request(service, background=background)
     first = request.send()
     assert REPLAYED not in first.headers
@@ -89,7 +89,7 @@ def test_without_a_key_every_request_starts_a_run(service: Service) -> None:
     assert request.send().json()["data"]["id"] != request.send().json()["data"]["id"]
 
 
-def test_another_request_cannot_have_the_key(service: Service) -> None:
+def test_a_different_request_with_the_same_key_is_rejected(service: Service) -> None:
     request = Request(service)
     run = request.send().json()["data"]
     details = {"Idempotency-Key": "was used with another request"}
@@ -102,7 +102,7 @@ def test_another_request_cannot_have_the_key(service: Service) -> None:
     assert request.runs() == [run["id"]]
 
 
-def test_the_same_key_in_another_project_is_another_one(service: Service, stores: Stores) -> None:
+def test_keys_of_different_projects_are_independent(service: Service, stores: Stores) -> None:
     request = Request(service)
     run = request.send().json()["data"]
     secret = f"ry_{new_id()}"
@@ -116,7 +116,7 @@ def test_the_same_key_in_another_project_is_another_one(service: Service, stores
 
 
 @pytest.mark.parametrize("name", ["", "k" * 256, "tab\there", "ümlaut"])
-def test_a_key_that_is_none_is_refused(service: Service, name: str) -> None:
+def test_an_invalid_key_is_rejected(service: Service, name: str) -> None:
     request = Request(service)
     headers = [(b"Idempotency-Key", name.encode("latin-1"))]
     response = service.http.post("/v1/runs", json=request.body, headers=headers)
@@ -126,13 +126,13 @@ def test_a_key_that_is_none_is_refused(service: Service, name: str) -> None:
     assert request.runs() == []
 
 
-def test_the_longest_key_is_one(service: Service) -> None:
+def test_the_longest_key_is_accepted(service: Service) -> None:
     request = Request(service)
     request.headers["Idempotency-Key"] = new_id().ljust(255, "~")
     assert request.send().json() == request.send().json()
 
 
-def test_a_key_is_free_again_after_a_day(service: Service, stack: DevStack) -> None:
+def test_a_key_can_be_reused_after_a_day(service: Service, stack: DevStack) -> None:
     request = Request(service)
     first = request.send().json()["data"]["id"]
     table = Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
@@ -148,7 +148,7 @@ def test_a_key_is_free_again_after_a_day(service: Service, stack: DevStack) -> N
     assert request.send(input={"ticket_subject": "Help!"}).content == second.content
 
 
-def test_a_refusal_is_judged_again(service: Service) -> None:
+def test_an_error_response_is_not_stored(service: Service) -> None:
     request = Request(service, input={"ticket_body": "no subject"})
     for _ in range(2):
         response = request.send()
@@ -157,7 +157,7 @@ def test_a_refusal_is_judged_again(service: Service) -> None:
     assert request.runs() == []
 
 
-def test_a_large_answer_is_repeated_whole(service: Service, stores: Stores) -> None:
+def test_a_large_response_is_repeated_completely(service: Service, stores: Stores) -> None:
     # The tests' own agent takes any input.
     secret = f"ry_{new_id()}"
     stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
@@ -204,7 +204,9 @@ def test_an_answer_and_a_cancel_are_repeated(service: Service) -> None:
 
 
 @pytest.mark.parametrize("mode", [{}, {"background": True}, {"stream": True}])
-def test_twins_start_one_run_and_have_one_answer(service: Service, mode: dict[str, bool]) -> None:
+def test_concurrent_requests_start_one_run_and_get_the_same_response(
+    service: Service, mode: dict[str, bool]
+) -> None:
     request = Request(service, **mode)
     together = threading.Barrier(20)
 
@@ -223,7 +225,7 @@ def test_twins_start_one_run_and_have_one_answer(service: Service, mode: dict[st
         assert len({response.content for response in responses}) == 1
 
 
-def test_twins_answer_once(service: Service) -> None:
+def test_concurrent_answers_are_recorded_once(service: Service) -> None:
     run = service.create({"ticket_subject": "Help!"})
     asked = run["input_requests"][0]
     body = {"type": asked["type"], "data": {"request_id": asked["id"], "feedback": "account"}}
@@ -302,7 +304,7 @@ def test_after_a_crash_the_retry_finds_the_run(
 
 
 @pytest.mark.timeout(180)
-def test_kill_9_of_the_door_at_any_moment_starts_no_second_run(
+def test_kill_9_of_the_server_at_any_moment_starts_no_second_run(
     service: Service, stack: DevStack
 ) -> None:
     for milliseconds in (1, 5, 10, 20, 40, 80):

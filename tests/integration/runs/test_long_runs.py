@@ -140,7 +140,7 @@ def bench(low: DevStack) -> Bench:
 QUESTION = {"call": [{"tool": "ask_human", "input": {"prompt": "And now?"}}]}
 
 
-def test_a_run_goes_on_in_another_execution_behind_each_question(bench: Bench) -> None:
+def test_a_run_continues_in_a_new_execution_after_each_answer(bench: Bench) -> None:
     questions = 10
     run = bench.start([QUESTION] * questions + [{"say": "{{ results.ask_human.content }}"}])
     for number in range(questions):
@@ -157,7 +157,7 @@ def test_a_run_goes_on_in_another_execution_behind_each_question(bench: Bench) -
     assert find_run_violations(bench.stores, run.id) == []
 
 
-def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(bench: Bench) -> None:
+def test_a_run_longer_than_a_workers_time_continues_with_the_next_worker(bench: Bench) -> None:
     step = {"call": [{"tool": "pause", "input": {"secs": 0.6 * SECONDS_OF_A_WORKER}}]}
     run = bench.start([step] * 5 + [{"say": "Done."}])
     done = bench.ended(run)
@@ -168,7 +168,7 @@ def test_a_run_that_takes_longer_than_a_worker_may_goes_on_with_the_next_one(ben
     assert find_run_violations(bench.stores, run.id) == []
 
 
-def test_what_is_told_late_of_an_old_execution_ends_nothing(bench: Bench) -> None:
+def test_a_late_failure_event_of_an_old_execution_is_ignored(bench: Bench) -> None:
     run = bench.start([QUESTION, {"say": "Done."}])
     wait_until(lambda: bench.stores.input_requests.open_of_run(run.id))
     for execution, has_ended in (

@@ -35,7 +35,7 @@ CASES: list[tuple[dict[str, str], dict[str, Any] | None, str, str]] = [
 
 
 @pytest.mark.timeout(300)
-def test_two_hundred_runs_end_as_their_dialogues_say(stack: DevStack, stores: Stores) -> None:
+def test_two_hundred_runs_end_as_scripted(stack: DevStack, stores: Stores) -> None:
     service = Service(stack.base_url, stack.access_key)
 
     def carry(number: int) -> str:

@@ -170,9 +170,7 @@ FILTERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", FILTERS, ids=name_of)
-def test_every_order_of_a_filter_is_what_it_should_be(
-    listing: Listing, fields: dict[str, Any]
-) -> None:
+def test_every_sort_order_of_a_filter_is_correct(listing: Listing, fields: dict[str, Any]) -> None:
     dice = random.Random(name_of(fields))
     wanted = RunFilter(listing.project_id, **fields)
     for sort in orders():
@@ -201,7 +199,7 @@ def test_a_project_without_runs_has_an_empty_list(stores: Stores) -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"user_id": "ada"}, {"statuses": frozenset({"failed"})}])
 @pytest.mark.parametrize("sort", ["-started_at", "started_at", "-ended_at", "ended_at"])
-def test_marked_lists_are_the_same(
+def test_lists_with_position_markers_are_the_same(
     listing: Listing, fields: dict[str, Any], sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
@@ -211,7 +209,7 @@ def test_marked_lists_are_the_same(
 
 
 @pytest.mark.parametrize("fields", [fields for fields in FILTERS if fields], ids=name_of)
-def test_long_lists_are_combined_in_step(
+def test_long_lists_are_merged_in_order(
     listing: Listing, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_lists, "_MAX_IN_MEMORY", 0)
@@ -219,7 +217,7 @@ def test_long_lists_are_combined_in_step(
         listing.check(RunFilter(listing.project_id, **fields), sort, size=11)
 
 
-def test_marks_are_set_where_nothing_comes_in_any_more(
+def test_position_markers_are_set_only_where_no_run_can_be_added(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
@@ -242,7 +240,7 @@ def test_marks_are_set_where_nothing_comes_in_any_more(
     ]
 
 
-def test_pages_hold_still_from_the_oldest_on_while_runs_are_added(
+def test_pages_sorted_from_the_oldest_do_not_change_while_runs_are_added(
     stores: Stores, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)

@@ -39,7 +39,7 @@ def a_run(**fields: Any) -> Run:
 @pytest.mark.parametrize(
     ("value", "form"), [(SHORT, ""), (LONG, "_z"), (STRANGE, "_z"), (VERY_LONG, "_key")]
 )
-def test_an_input_and_an_output_come_back_as_they_were(
+def test_inputs_and_outputs_are_read_back_unchanged(
     stores: Stores, value: dict[str, Any], form: str
 ) -> None:
     run = a_run(input=value)
@@ -55,7 +55,7 @@ def test_an_input_and_an_output_come_back_as_they_were(
     assert held == {f"input{form}", f"output{form}"}
 
 
-def test_what_a_run_does_not_have_takes_no_room(stores: Stores) -> None:
+def test_empty_fields_of_a_run_are_not_stored(stores: Stores) -> None:
     run, used = a_run(input=SHORT), Usage(input_tokens=7, steps=1)
     stores.runs.create(run)
     assert stores.runs.get(run.id) == run
@@ -76,7 +76,7 @@ def test_what_a_run_does_not_have_takes_no_room(stores: Stores) -> None:
 @pytest.mark.parametrize(
     ("value", "form"), [(SHORT, ""), (LONG, "_z"), (STRANGE, "_z"), (VERY_LONG, "_key")]
 )
-def test_a_question_and_its_answer_come_back_as_they_were(
+def test_an_input_request_and_its_answer_are_read_back_unchanged(
     stores: Stores, value: dict[str, Any], form: str
 ) -> None:
     request, requests = a_question(value), stores.input_requests
@@ -93,7 +93,7 @@ def test_a_question_and_its_answer_come_back_as_they_were(
 
 
 @pytest.mark.parametrize(("value", "form"), [(SHORT, ""), (LONG, "_z"), (VERY_LONG, "_key")])
-def test_a_message_comes_back_as_it_was(stores: Stores, value: dict[str, Any], form: str) -> None:
+def test_a_message_is_read_back_unchanged(stores: Stores, value: dict[str, Any], form: str) -> None:
     now = timestamp()
     thread = Thread(id=new_id(), project_id="r", org_id="o", created_at=now, updated_at=now)
     stores.threads.create(thread)
@@ -118,7 +118,7 @@ def a_question(params: dict[str, Any]) -> InputRequest:
     )
 
 
-def test_a_record_of_an_older_release_is_read_alike(stores: Stores) -> None:
+def test_an_uncompressed_record_is_read_like_a_compressed_record(stores: Stores) -> None:
     """Its long texts are not compressed, and a run at work says so itself."""
     run = a_run(input=SHORT)
     item = {**stores.runs.to_item(run), "input": json.dumps(LONG), "status": "started"}
@@ -128,6 +128,6 @@ def test_a_record_of_an_older_release_is_read_alike(stores: Stores) -> None:
     assert (found.input, found.status) == (LONG, "started")
 
 
-def test_what_people_write_takes_half_of_its_room(stores: Stores) -> None:
+def test_compression_halves_the_size_of_natural_text(stores: Stores) -> None:
     packed = stores.runs.to_item(a_run(input=LONG))["input_z"]
     assert len(packed) < len(str(LONG)) / 2

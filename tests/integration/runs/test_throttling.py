@@ -14,7 +14,7 @@ from tests.crashes.state_machine import TaskFailedError
 @pytest.mark.parametrize(
     ("name", "turned_away"), [("plain", "run_step"), ("questions", "request_input")]
 )
-def test_a_run_that_is_turned_away_for_minutes_is_taken_up_by_the_sweep(
+def test_a_run_throttled_for_minutes_is_recovered_by_the_sweep(
     world: CrashHarness, name: str, turned_away: str
 ) -> None:
     journey = ScenarioRun(world, scenario(name))

@@ -43,7 +43,7 @@ def append_until_done(log: EventLog, run_id: str, drafts: list[NewEvent]) -> int
     return 0
 
 
-def test_sixteen_writers_lose_nothing(stores: Stores) -> None:
+def test_sixteen_concurrent_writers_lose_no_events(stores: Stores) -> None:
     run_id, log = new_id(), stores.log
     start = threading.Barrier(16)
 
@@ -80,7 +80,7 @@ def test_nothing_is_appended_after_the_end(stores: Stores) -> None:
     assert [event.is_terminal for event in events].index(True) == len(events) - 1
 
 
-def test_a_writer_can_only_claim_the_slot_after_what_it_saw(stores: Stores) -> None:
+def test_a_writer_can_only_append_after_the_events_it_has_read(stores: Stores) -> None:
     run_id, log = new_id(), stores.log
     log.append(run_id, 0, [delta("a")])
     log.append(run_id, 1, [delta("b"), delta("c"), delta("d")])
@@ -89,7 +89,7 @@ def test_a_writer_can_only_claim_the_slot_after_what_it_saw(stores: Stores) -> N
     assert log.last(run_id) == (4, False)
 
 
-def test_long_and_large_appends_are_split_and_read_back_whole(stores: Stores) -> None:
+def test_long_and_large_appends_are_split_and_read_back_complete(stores: Stores) -> None:
     run_id, log = new_id(), stores.log
     texts = [str(number) for number in range(250)] + ["x" * 30_000] * 5
     log.append(run_id, 0, [delta(text) for text in texts])
@@ -112,7 +112,7 @@ def test_long_and_large_appends_are_split_and_read_back_whole(stores: Stores) ->
         (["x" * 30_000, "größer"], True),
     ],
 )
-def test_a_batch_is_packed_only_where_that_takes_fewer_units(
+def test_a_batch_is_compressed_only_if_that_needs_fewer_write_units(
     stack: DevStack, stores: Stores, texts: list[str], is_packed: bool
 ) -> None:
     run_id, log = new_id(), stores.log
@@ -125,7 +125,7 @@ def test_a_batch_is_packed_only_where_that_takes_fewer_units(
     assert log.last(run_id) == (len(texts), False)
 
 
-def test_a_long_append_with_changes_is_there_whole_or_not_at_all(stores: Stores) -> None:
+def test_a_long_append_with_changes_is_atomic(stores: Stores) -> None:
     run_id, log = new_id(), stores.log
     large = [delta(str(number) * 50_000) for number in range(4)]
     run = Run(
@@ -151,7 +151,7 @@ def test_a_long_append_with_changes_is_there_whole_or_not_at_all(stores: Stores)
     assert stores.input_requests.token(run_id) == "token"
 
 
-def test_payloads_come_back_one_batch_each(stores: Stores) -> None:
+def test_payloads_are_read_back_batch_by_batch(stores: Stores) -> None:
     """Whoever puts them back has to hold one at a time, and not a hundred."""
     run_id, log = new_id(), stores.log
     texts = ["a", *[str(number) * 150_000 for number in range(3)], "b", "c"]
@@ -160,7 +160,7 @@ def test_payloads_come_back_one_batch_each(stores: Stores) -> None:
     assert batches == [["a"], *([text] for text in texts[1:4]), ["b", "c"]]
 
 
-def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: DevStack) -> None:
+def test_a_large_payload_is_stored_in_s3_and_restored(stores: Stores, stack: DevStack) -> None:
     run_id, log = new_id(), stores.log
     large = "é" * 150_000
     log.append(run_id, 0, [delta("a"), delta(large), delta("b")])
@@ -171,7 +171,7 @@ def test_a_large_payload_lies_in_s3_and_is_put_back(stores: Stores, stack: DevSt
     assert kept["KeyCount"] == 1
 
 
-def test_an_append_whose_answer_was_lost_is_not_doubled(stack: DevStack, stores: Stores) -> None:
+def test_an_append_whose_response_was_lost_is_not_repeated(stack: DevStack, stores: Stores) -> None:
     """boto3 sends such a call again, which then meets its own item."""
     dynamodb, session = client("dynamodb", stack.environment), URLLib3Session()
     lost: list[str] = []

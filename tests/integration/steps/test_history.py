@@ -89,7 +89,7 @@ def whole(stores: Stores, run: Run) -> dict[str, Any]:
     return told(History.of(stores.log.events(run.id)))
 
 
-def test_a_new_process_reads_the_checkpoint_and_what_came_after(
+def test_a_new_process_reads_the_checkpoint_and_later_events(
     stack: DevStack, stores: Stores, kept: Run, read_from: list[int]
 ) -> None:
     journal = Journal.open(cold(stack), kept.id)
@@ -97,7 +97,7 @@ def test_a_new_process_reads_the_checkpoint_and_what_came_after(
     assert told(journal.history) == whole(stores, kept)
 
 
-def test_a_process_reads_only_what_came_after_its_last_turn(
+def test_a_process_reads_only_events_after_its_last_message(
     stack: DevStack, stores: Stores, run: Run, read_from: list[int]
 ) -> None:
     warm = cold(stack)
@@ -119,7 +119,7 @@ def test_two_workers_of_one_process_do_not_share_a_history(stores: Stores, run: 
     assert told(first.history) == told(second.history) == whole(stores, run)
 
 
-def test_what_a_process_remembers_is_bounded(
+def test_the_history_cache_is_bounded(
     stack: DevStack, run: Run, monkeypatch: pytest.MonkeyPatch, read_from: list[int]
 ) -> None:
     warm = cold(stack)
@@ -180,7 +180,7 @@ def without_its_beginning(body: bytes) -> bytes:
     ],
     ids=["missing", "ahead", "garbage", "empty", "torn", "foreign", "other form", "lost beginning"],
 )
-def test_a_checkpoint_that_is_of_no_use_costs_a_reading_of_the_log_and_nothing_else(
+def test_an_unusable_checkpoint_only_costs_a_read_of_the_log(
     stack: DevStack,
     stores: Stores,
     kept: Run,
@@ -194,7 +194,7 @@ def test_a_checkpoint_that_is_of_no_use_costs_a_reading_of_the_log_and_nothing_e
     assert told(journal.history) == whole(stores, kept)
 
 
-def test_no_checkpoint_is_offered_in_the_middle_of_a_reply(
+def test_no_checkpoint_is_offered_during_a_response(
     stores: Stores, kept: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 1)

@@ -120,7 +120,7 @@ def outcome(events: list[Event]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("effect", ["none", "idempotent"])
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_call_that_may_be_repeated_is_when_the_failure_may_pass(
+def test_a_repeatable_call_is_retried_after_a_transient_failure(
     bench: Bench, effect: str, status: int
 ) -> None:
     bench.tool.answers = [(status, {}), (status, {}), (200, {})]
@@ -134,7 +134,7 @@ def test_a_call_that_may_be_repeated_is_when_the_failure_may_pass(
     ("effect", "status", "calls"),
     [("unsafe", 503, 1), ("unsafe", 429, 1), ("none", 500, 1), ("none", 404, 1), ("none", 503, 3)],
 )
-def test_the_model_is_told_of_what_does_not_pass_or_may_not_be_repeated(
+def test_permanent_failures_and_unrepeatable_calls_are_reported_to_the_model(
     bench: Bench, effect: str, status: int, calls: int
 ) -> None:
     bench.tool.answers = [(status, {})]
@@ -146,7 +146,7 @@ def test_the_model_is_told_of_what_does_not_pass_or_may_not_be_repeated(
 
 @pytest.mark.parametrize("status", [0, 502, 504])
 @pytest.mark.parametrize(("said", "calls"), [("repeat", 2), ("skip", 1), ("fail", 1)])
-def test_a_person_decides_about_an_unsafe_call_that_nobody_heard_the_end_of(
+def test_a_person_decides_about_an_unsafe_call_without_a_known_result(
     bench: Bench, status: int, said: str, calls: int
 ) -> None:
     bench.tool.answers = [(status, {}), (200, {})]
@@ -173,7 +173,7 @@ def test_a_call_that_was_never_sent_is_not_in_doubt(bench: Bench) -> None:
     assert outcome(bench.advance(bench.begin(effect="unsafe")))["error"]["code"] == "unreachable"
 
 
-def test_a_tool_that_asks_for_time_gets_it(bench: Bench) -> None:
+def test_retry_after_of_a_tool_is_respected(bench: Bench) -> None:
     bench.tool.answers = [(429, {"retry-after": "1"}), (200, {})]
     begun = time.monotonic()
     assert "result" in outcome(bench.advance(bench.begin()))
@@ -183,7 +183,7 @@ def test_a_tool_that_asks_for_time_gets_it(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("retry_after", "seconds"), [("3600", 700), ("Wed, 21 Oct 2099 07:28:00 GMT", 700), ("4", 10)]
 )
-def test_a_tool_that_asks_for_more_time_than_the_step_has_is_not_waited_for(
+def test_a_tool_with_a_retry_after_beyond_the_step_is_not_retried(
     bench: Bench, retry_after: str, seconds: float
 ) -> None:
     """The step has 10 seconds, of which a call may take 5 and its record 1."""
@@ -196,7 +196,7 @@ def test_a_tool_that_asks_for_more_time_than_the_step_has_is_not_waited_for(
     assert len(bench.tool.keys) == 1
 
 
-def test_a_dead_host_is_not_called_by_every_run(bench: Bench) -> None:
+def test_the_circuit_opens_for_a_dead_host(bench: Bench) -> None:
     bench.tool.answers = [(0, {})]
     bench.advance(bench.begin())
     bench.advance(bench.begin())
@@ -209,7 +209,7 @@ def test_a_dead_host_is_not_called_by_every_run(bench: Bench) -> None:
     assert len(bench.tool.keys) == calls
 
 
-def test_a_host_that_answers_is_not_dead_whatever_it_answers(bench: Bench) -> None:
+def test_error_responses_do_not_open_the_circuit(bench: Bench) -> None:
     bench.tool.answers = [(503, {})]
     for _ in range(FAILURES_IN_A_ROW):
         bench.advance(bench.begin(effect="unsafe"))
@@ -217,7 +217,7 @@ def test_a_host_that_answers_is_not_dead_whatever_it_answers(bench: Bench) -> No
     assert "result" in outcome(bench.advance(bench.begin(effect="unsafe")))
 
 
-def test_a_provider_that_asks_for_time_gets_it(bench: Bench) -> None:
+def test_retry_after_of_a_provider_is_respected(bench: Bench) -> None:
     with OpenAIServer(
         ChatFailure(429, retry_after="1"), ChatReply(["Here."], finish_reason="stop")
     ) as server:
@@ -228,7 +228,9 @@ def test_a_provider_that_asks_for_time_gets_it(bench: Bench) -> None:
     assert events[-1].data["output"] == {"content": "Here."}
 
 
-def test_a_run_whose_provider_stays_dead_says_what_happened_and_when(bench: Bench) -> None:
+def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
+    bench: Bench,
+) -> None:
     with OpenAIServer(answer=lambda _: ChatFailure(503)) as server:
         route = Route(model="openai:gpt", base_url=server.base_url)
         run, other = bench.begin(route=route), bench.begin(route=route)
@@ -251,7 +253,7 @@ def test_a_run_whose_provider_stays_dead_says_what_happened_and_when(bench: Benc
 
 
 @pytest.mark.parametrize("cause", ["", "no JSON", "[]", '{"errorMessage": 1}', "null"])
-def test_a_cause_that_says_nothing_leaves_words_of_ours(bench: Bench, cause: str) -> None:
+def test_a_cause_without_a_message_gets_a_standard_message(bench: Bench, cause: str) -> None:
     run = bench.begin()
     close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=cause)
     assert bench.events(run)[-1].data["error"] == {
@@ -260,7 +262,7 @@ def test_a_cause_that_says_nothing_leaves_words_of_ours(bench: Bench, cause: str
     }
 
 
-def test_the_words_of_other_errors_are_not_passed_on(bench: Bench) -> None:
+def test_messages_of_unexpected_errors_are_not_exposed(bench: Bench) -> None:
     run = bench.begin()
     close_run(
         bench.stores,
@@ -271,7 +273,7 @@ def test_the_words_of_other_errors_are_not_passed_on(bench: Bench) -> None:
     assert bench.events(run)[-1].data["error"]["message"] == "The run could not be carried on."
 
 
-def test_the_machine_hands_on_what_a_function_said(stack: DevStack) -> None:
+def test_the_state_machine_forwards_the_error_of_a_function(stack: DevStack) -> None:
     """Read from the history: an execution of an unknown run fails at its first step."""
     client, machine = stack.client("stepfunctions"), stack.environment["RUN_STATE_MACHINE_ARN"]
     run_id = new_id()

@@ -128,7 +128,7 @@ def bench(stack: DevStack, stores: Stores, till: tuple[FakePaymentServer, Loopba
     return Bench(stores, snapshot, till[1])
 
 
-def test_a_worker_without_time_hands_over_and_another_goes_on(bench: Bench) -> None:
+def test_a_worker_without_time_hands_over_and_another_continues(bench: Bench) -> None:
     run = bench.begin("endless")
     assert bench.advance(run, seconds=5).outcome == "more"
     assert bench.types(run) == ["run.started"]
@@ -180,7 +180,7 @@ def test_an_unsafe_call_in_doubt_is_decided_by_a_person(
     assert find_run_violations(bench.stores, run.id) == []
 
 
-def test_of_two_workers_the_late_one_stops(
+def test_the_later_of_two_workers_stops(
     bench: Bench, till: tuple[FakePaymentServer, LoopbackServer]
 ) -> None:
     run = bench.begin("charge and ask")
@@ -197,7 +197,7 @@ def test_of_two_workers_the_late_one_stops(
     assert bench.types(run)[-1] == "run.recovered"
 
 
-def test_a_cancel_stops_a_worker_in_the_middle_of_a_tool_call(
+def test_a_cancel_stops_a_worker_during_a_tool_call(
     bench: Bench, till: tuple[FakePaymentServer, LoopbackServer]
 ) -> None:
     run = bench.begin("charge and ask")
@@ -216,7 +216,7 @@ def test_a_cancel_stops_a_worker_in_the_middle_of_a_tool_call(
     assert find_run_violations(bench.stores, run.id) == []
 
 
-def test_a_run_canceled_before_it_began_does_nothing(bench: Bench) -> None:
+def test_a_run_canceled_before_its_start_does_nothing(bench: Bench) -> None:
     run = bench.begin("parallel")
     cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
     cancel_run(bench.stores, bench.orchestrator, run.id, "somebody else")
@@ -224,7 +224,7 @@ def test_a_run_canceled_before_it_began_does_nothing(bench: Bench) -> None:
     assert bench.types(run) == ["run.cancel_requested", "run.canceled"]
 
 
-def test_an_answer_is_not_lost_when_the_wait_begins_anew(bench: Bench) -> None:
+def test_an_answer_is_not_lost_when_the_wait_restarts(bench: Bench) -> None:
     run = bench.begin("questions")
     assert bench.advance(run).outcome == "needs_input"
     bench.ask(run, "first")
@@ -242,7 +242,7 @@ def test_an_answer_is_not_lost_when_the_wait_begins_anew(bench: Bench) -> None:
     assert find_run_violations(bench.stores, run.id) == []
 
 
-def test_a_limit_is_asked_about_once(bench: Bench) -> None:
+def test_a_limit_is_requested_once(bench: Bench) -> None:
     bench.limited(steps=1, on_limit="ask")
     run = bench.begin("endless")
     met = bench.advance(run)
@@ -267,7 +267,7 @@ def test_a_limit_is_asked_about_once(bench: Bench) -> None:
     assert find_run_violations(bench.stores, run.id) == []
 
 
-def test_calls_wait_where_the_time_was_over_before_they_began(bench: Bench) -> None:
+def test_calls_wait_if_the_time_limit_passed_before_their_start(bench: Bench) -> None:
     bench.limited(wall_clock_seconds=1, on_limit="ask")
     run = bench.begin("charge and ask")
     journal = Journal.open(bench.stores, run.id)
@@ -294,7 +294,7 @@ def test_calls_wait_where_the_time_was_over_before_they_began(bench: Bench) -> N
     ]
 
 
-def test_what_a_lost_worker_held_is_held_by_the_next_one(bench: Bench) -> None:
+def test_the_next_worker_takes_over_the_hold_of_a_lost_worker(bench: Bench) -> None:
     million = Decimal(10**6)
     route = {"input_usd_per_million": million, "output_usd_per_million": million}
     priced = bench.snapshot.route.model_copy(update=route)
@@ -323,7 +323,7 @@ def test_what_a_lost_worker_held_is_held_by_the_next_one(bench: Bench) -> None:
     assert spent == (usage.cost_usd, usage.cost_usd)
 
 
-def test_a_cancel_voids_open_questions(bench: Bench) -> None:
+def test_a_cancel_closes_open_input_requests(bench: Bench) -> None:
     run = bench.begin("questions")
     bench.advance(run)
     bench.ask(run)

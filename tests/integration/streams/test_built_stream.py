@@ -157,7 +157,7 @@ def door(stack: DevStack, function: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_run_is_followed_as_it_goes_on(door: httpx.Client, service: Service) -> None:
+def test_a_run_is_followed_while_it_continues(door: httpx.Client, service: Service) -> None:
     seen: list[dict[str, Any]] = []
     ages = 0
     with door.stream("POST", "/v1/runs", json={"input": HELP, "stream": True}) as answer:
@@ -200,7 +200,7 @@ def assert_streamed(headers: Mapping[str, str]) -> None:
     assert not [name for name in headers if name.startswith("access-control-")]
 
 
-def test_a_ticket_of_the_other_door_opens_it(
+def test_a_ticket_of_the_api_is_valid_at_the_streaming_endpoint(
     door: httpx.Client, service: Service, output: Path
 ) -> None:
     run = service.create({"ticket_subject": "Export is broken"})
@@ -217,7 +217,7 @@ def test_a_ticket_of_the_other_door_opens_it(
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/{}/stream", "/threads/v1/runs/{}/events"])
-def test_refusals_have_the_shape_that_they_have_elsewhere(
+def test_errors_have_the_same_shape_at_both_endpoints(
     door: httpx.Client, service: Service, path: str
 ) -> None:
     unknown = path.format(new_id())
@@ -241,7 +241,7 @@ def without_ids(answer: httpx.Response) -> dict[str, Any]:
     return {name: value for name, value in answer.json().items() if name != "trace_id"}
 
 
-def test_what_is_no_request_starts_nothing(door: httpx.Client, service: Service) -> None:
+def test_an_event_that_is_not_a_request_starts_no_run(door: httpx.Client, service: Service) -> None:
     """The adapter posts payloads of other kinds (a schedule, an invocation by hand) to /events."""
     before = service.http.get("/v1/runs?page_size=1").json()["pagination"]["total_count"]
     payload = {"source": "aws.events", "detail-type": "Scheduled Event", "input": HELP}

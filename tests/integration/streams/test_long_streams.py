@@ -139,7 +139,7 @@ class SlowReader:
         return [int(found) for found in re.findall(rb"^id: (\d+)$", b"".join(pieces), re.MULTILINE)]
 
 
-def test_slow_readers_hold_nobody_up_and_miss_nothing(
+def test_slow_readers_do_not_delay_others_and_miss_nothing(
     door: Door, service: Service, stores: Stores, long_run: str
 ) -> None:
     last, _ = stores.log.last(long_run)
@@ -161,7 +161,7 @@ def test_slow_readers_hold_nobody_up_and_miss_nothing(
             assert reader.rest() == list(range(SLOW_FROM + 1, last + 1))
 
 
-def test_a_reader_that_takes_nothing_is_cut_off_at_its_age(
+def test_a_reader_that_reads_nothing_is_disconnected_at_the_maximum_age(
     stack: DevStack, service: Service, long_run: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     services = make_services(stack, stream_max_seconds=0.5)

@@ -127,7 +127,7 @@ async def test_fifty_readers_read_the_log_as_often_as_one(stores: Stores) -> Non
 
 
 @on_a_loop
-async def test_a_slow_reader_delays_nobody_and_misses_nothing(stores: Stores) -> None:
+async def test_a_slow_reader_does_not_delay_others_and_misses_nothing(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     slow = asyncio.create_task(seen(runs, run_id, pause=0.05))
     fast = asyncio.create_task(seen(runs, run_id))
@@ -138,7 +138,7 @@ async def test_a_slow_reader_delays_nobody_and_misses_nothing(stores: Stores) ->
 
 
 @on_a_loop
-async def test_a_tail_keeps_a_page_at_the_most(stores: Stores) -> None:
+async def test_a_tail_buffers_at_most_one_page(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     async with aclosing(runs.follow(run_id, 0, time.monotonic() + 30)) as batches:
         waiting = asyncio.ensure_future(anext(batches))
@@ -169,7 +169,7 @@ async def test_the_tail_ends_with_its_last_reader(stores: Stores) -> None:
 
 
 @on_a_loop
-async def test_a_reader_that_is_torn_away_leaves_no_tail_behind(stores: Stores) -> None:
+async def test_a_canceled_reader_leaves_no_tail(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     reader = asyncio.create_task(seen(runs, run_id))
     await asyncio.sleep(0.1)
@@ -180,7 +180,7 @@ async def test_a_reader_that_is_torn_away_leaves_no_tail_behind(stores: Stores) 
 
 
 @on_a_loop
-async def test_silence_is_told_and_the_time_is_kept(stores: Stores) -> None:
+async def test_idle_streams_send_pings_and_end_on_time(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     found = [batch async for batch in runs.follow(run_id, 0, time.monotonic() + 0.5, silence=0.1)]
     assert found
@@ -208,7 +208,7 @@ async def test_a_cursor_within_a_batch_has_the_rest_of_it(stores: Stores) -> Non
 
 
 @on_a_loop
-async def test_what_a_read_does_not_show_yet_is_not_passed_over(stores: Stores) -> None:
+async def test_events_missing_in_an_eventual_read_are_not_skipped(stores: Stores) -> None:
     run_id = new_id()
     last = await write(stores, run_id, batches=3)
     runs = FollowedRuns(Lagging(stores.log, hidden={2}), PACE)  # type: ignore[arg-type]
@@ -219,7 +219,7 @@ async def test_what_a_read_does_not_show_yet_is_not_passed_over(stores: Stores) 
 
 
 @on_a_loop
-async def test_a_tail_that_fails_is_told_to_all_its_readers(stores: Stores) -> None:
+async def test_the_failure_of_a_tail_reaches_all_its_readers(stores: Stores) -> None:
     run_id = new_id()
     log = Lagging(stores.log, hidden=set(), always=True)
     runs = FollowedRuns(log, PACE)  # type: ignore[arg-type]
@@ -234,7 +234,7 @@ async def test_a_tail_that_fails_is_told_to_all_its_readers(stores: Stores) -> N
 
 
 @on_a_loop
-async def test_what_this_process_appends_is_read_at_once(stores: Stores) -> None:
+async def test_events_appended_by_this_process_are_read_immediately(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PollBackoff(math.inf, math.inf))
     await append(stores, run_id, 0, [delta(0)])
     reader = asyncio.create_task(seen(runs, run_id))
@@ -246,7 +246,7 @@ async def test_what_this_process_appends_is_read_at_once(stores: Stores) -> None
 
 
 @on_a_loop
-async def test_a_replay_too_ends_when_its_time_is_up_but_gets_on(stores: Stores) -> None:
+async def test_a_replay_ends_at_its_time_limit_with_progress(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     last = await write(stores, run_id, batches=5)
     found: list[list[int]] = [[0]]
@@ -257,7 +257,7 @@ async def test_a_replay_too_ends_when_its_time_is_up_but_gets_on(stores: Stores)
 
 
 @on_a_loop
-async def test_what_is_not_live_ends_behind_what_is_there(stores: Stores) -> None:
+async def test_a_replay_ends_after_the_last_stored_event(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     last = await append(stores, run_id, 0, [delta(0), delta(1)])
     for after in range(last + 2):
@@ -268,7 +268,7 @@ async def test_what_is_not_live_ends_behind_what_is_there(stores: Stores) -> Non
 
 
 @on_a_loop
-async def test_a_page_is_a_megabyte_at_the_most(stores: Stores) -> None:
+async def test_a_page_has_at_most_one_megabyte(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     # Each is a batch of its own; all together, they are more than two pages.
     large = NewEvent(type="agent.response.delta", data={"delta": "x" * 60_000})

@@ -85,7 +85,7 @@ def secret(client: "SecretsManagerClient") -> Iterator[str]:
     client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
 
-def test_a_ticket_is_good_for_its_run_and_scope_until_it_expires(
+def test_a_ticket_is_valid_for_its_run_and_scope_until_it_expires(
     client: "SecretsManagerClient", secret: str, clock: Clock
 ) -> None:
     keys = TicketKeys(lambda: client, secret)
@@ -97,7 +97,7 @@ def test_a_ticket_is_good_for_its_run_and_scope_until_it_expires(
     assert not tickets.is_valid(keys, ticket, RUN)
 
 
-def test_nothing_of_a_ticket_can_be_changed(client: "SecretsManagerClient", secret: str) -> None:
+def test_a_changed_ticket_is_invalid(client: "SecretsManagerClient", secret: str) -> None:
     keys = TicketKeys(lambda: client, secret)
     run_id, scope, expiry, key_id, signature = tickets.issue(keys, RUN).split(".")
     other = new_id()
@@ -119,7 +119,7 @@ def test_nothing_of_a_ticket_can_be_changed(client: "SecretsManagerClient", secr
             assert not tickets.is_valid(keys, ".".join(forged), claimed), forged
 
 
-def test_a_leaked_key_signs_nothing_that_lasts(
+def test_a_leaked_key_cannot_sign_long_lived_tickets(
     client: "SecretsManagerClient", secret: str, clock: Clock
 ) -> None:
     keys = TicketKeys(lambda: client, secret)
@@ -129,7 +129,7 @@ def test_a_leaked_key_signs_nothing_that_lasts(
     assert not tickets.is_valid(keys, ticket, RUN)
 
 
-def test_doors_agree_while_a_rotation_is_under_way(
+def test_servers_accept_the_same_tickets_during_a_rotation(
     client: "SecretsManagerClient", secret: str, clock: Clock
 ) -> None:
     early, late = TicketKeys(lambda: client, secret), TicketKeys(lambda: client, secret)
@@ -145,7 +145,7 @@ def test_doors_agree_while_a_rotation_is_under_way(
     assert tickets.issue(early, RUN).split(".")[3] == of_late.split(".")[3]
 
 
-def test_the_secret_before_counts_until_its_last_ticket_has_expired(
+def test_the_previous_secret_is_valid_until_its_last_ticket_has_expired(
     client: "SecretsManagerClient", secret: str, clock: Clock
 ) -> None:
     old = TicketKeys(lambda: client, secret)
@@ -164,7 +164,7 @@ def test_the_secret_before_counts_until_its_last_ticket_has_expired(
     assert doors.find(key_id) is None
 
 
-def test_the_secret_before_last_counts_no_more(
+def test_the_secret_before_the_previous_is_invalid(
     client: "SecretsManagerClient", secret: str, clock: Clock
 ) -> None:
     ticket = tickets.issue(TicketKeys(lambda: client, secret), RUN)
@@ -178,7 +178,7 @@ def test_the_secret_before_last_counts_no_more(
     rotate(client, secret)
 
 
-def test_made_up_key_ids_have_the_secret_read_a_few_times_and_no_more(
+def test_invented_key_ids_cause_few_reads_of_the_secret(
     client: "SecretsManagerClient", secret: str, clock: Clock
 ) -> None:
     counted = Counted(client)
@@ -200,7 +200,7 @@ def test_made_up_key_ids_have_the_secret_read_a_few_times_and_no_more(
     assert tickets.is_valid(keys, new, RUN)
 
 
-def test_what_is_known_serves_on_while_secrets_manager_is_away(
+def test_cached_secrets_remain_valid_while_secrets_manager_is_unavailable(
     client: "SecretsManagerClient", secret: str, clock: Clock
 ) -> None:
     counted = Counted(client)
@@ -215,7 +215,7 @@ def test_what_is_known_serves_on_while_secrets_manager_is_away(
     assert tickets.is_valid(keys, tickets.issue(keys, RUN), RUN)
 
 
-def test_two_running_doors_over_a_rotation(
+def test_two_running_servers_accept_tickets_during_a_rotation(
     stack: DevStack, service: Service, secret: str, client: "SecretsManagerClient"
 ) -> None:
     run = service.create({"ticket_subject": "Export is broken"})
@@ -237,7 +237,7 @@ def test_two_running_doors_over_a_rotation(
             assert answer.status_code == 401
 
 
-def test_the_command_rotates_and_says_when_it_is_too_soon(
+def test_the_command_rotates_and_reports_a_rotation_that_is_too_soon(
     stack: DevStack,
     client: "SecretsManagerClient",
     secret: str,

@@ -61,7 +61,7 @@ def run_in(stores: Stores, thread: Thread) -> Run:
 
 
 @pytest.mark.timeout(300)
-def test_fifty_turns_of_ten_posters_keep_their_order(
+def test_fifty_messages_of_ten_concurrent_senders_keep_their_order(
     threads: ThreadsService, stores: Stores
 ) -> None:
     thread_id = threads.thread()
@@ -116,7 +116,7 @@ def assert_each_answer_fits(messages: list[dict[str, Any]]) -> None:
             assert heard == users[-1]["content"]
 
 
-def test_no_message_keeps_a_run_from_its_end(threads: ThreadsService, stores: Stores) -> None:
+def test_messages_do_not_prevent_the_end_of_a_run(threads: ThreadsService, stores: Stores) -> None:
     thread_id = threads.thread("Hello")
     run_ids = []
 
@@ -143,7 +143,7 @@ def test_no_message_keeps_a_run_from_its_end(threads: ThreadsService, stores: St
     assert recovered == []
 
 
-def test_of_many_creates_at_once_one_run_is_started(threads: ThreadsService) -> None:
+def test_concurrent_creates_start_one_run(threads: ThreadsService) -> None:
     thread_id = threads.thread("slowly")
 
     def start(_: int) -> int:
@@ -157,7 +157,7 @@ def test_of_many_creates_at_once_one_run_is_started(threads: ThreadsService) -> 
     threads.http.post(f"/runs/{row['run_id']}:cancel")
 
 
-def test_a_deletion_that_was_interrupted_is_taken_up(stack: DevStack, stores: Stores) -> None:
+def test_an_interrupted_deletion_is_resumed(stack: DevStack, stores: Stores) -> None:
     thread = new_thread(stores)
     for content in ("a", "b", large := "x" * 150_000):
         stores.messages.add(thread.id, "user", content)
@@ -174,7 +174,7 @@ def test_a_deletion_that_was_interrupted_is_taken_up(stack: DevStack, stores: St
     assert stack.client("s3").list_objects_v2(**bucket)["KeyCount"] == 0
 
 
-def test_a_deletion_that_was_interrupted_is_taken_up_over_http(
+def test_an_interrupted_deletion_is_resumed_over_http(
     threads: ThreadsService, stores: Stores, key_of: Callable[..., str]
 ) -> None:
     thread_id = threads.thread("Hello")
@@ -190,7 +190,7 @@ def test_a_deletion_that_was_interrupted_is_taken_up_over_http(
     assert_refused(threads.http.delete(path), 404, "threads.not_found")
 
 
-def test_a_large_answer_goes_to_s3_once_however_often_its_end_is_tried(
+def test_a_large_output_is_stored_in_s3_once_despite_retries(
     stack: DevStack, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thread = new_thread(stores)
@@ -223,7 +223,7 @@ def test_a_large_answer_goes_to_s3_once_however_often_its_end_is_tried(
     assert find_run_violations(stores, run.id) == []
 
 
-def test_a_deletion_and_a_create_at_once_leave_no_run_without_its_thread(
+def test_a_concurrent_deletion_and_create_leave_no_run_without_its_thread(
     stores: Stores, threads: ThreadsService
 ) -> None:
     def delete(thread_id: str) -> bool:
@@ -246,7 +246,7 @@ def test_a_deletion_and_a_create_at_once_leave_no_run_without_its_thread(
             assert_refused(created.result(), 404, "threads.not_found")
 
 
-def test_a_thread_that_contradicts_its_run_is_found(
+def test_a_thread_that_contradicts_its_run_is_detected(
     threads: ThreadsService, stores: Stores
 ) -> None:
     thread_id = threads.thread("Hello")
@@ -310,7 +310,7 @@ def test_an_organizations_key_sees_all_of_its_projects(
         assert_refused(stranger.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
 
 
-def test_an_organization_has_so_many_runs_at_work_and_no_more(
+def test_an_organization_has_a_limit_of_active_runs(
     stack: DevStack, key_of: Callable[..., str]
 ) -> None:
     app = app_with(make_services(stack, org_max_active_runs=2))
@@ -332,7 +332,7 @@ def test_an_organization_has_so_many_runs_at_work_and_no_more(
 
 
 @pytest.mark.timeout(300)
-def test_the_list_is_walked_without_a_gap_while_new_runs_arrive(
+def test_the_list_is_read_without_gaps_while_new_runs_arrive(
     stack: DevStack, stores: Stores, key_of: Callable[..., str]
 ) -> None:
     with ThreadsService(stack.base_url, key_of("walked")) as threads:

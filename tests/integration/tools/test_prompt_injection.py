@@ -86,7 +86,7 @@ def poisoned(stores: Stores) -> Iterator[Poisoned]:
         yield Poisoned(stores, server)
 
 
-def test_an_approval_stays_needed_whatever_a_tool_has_said(poisoned: Poisoned) -> None:
+def test_approval_is_required_despite_instructions_in_a_tool_result(poisoned: Poisoned) -> None:
     run_id = poisoned.carry({"tool": "refund", "input": {"amount": 900}})
     assert "approval is no longer needed" in str(poisoned.results(run_id, "read-order"))
     assert poisoned.refunds == []

@@ -64,7 +64,7 @@ def answer_ok(received: Received, exchange: Exchange) -> None:
         "user:secret@127.0.0.1",
     ],
 )
-def test_our_own_host_is_refused_however_it_is_written(host: str) -> None:
+def test_loopback_addresses_are_rejected_in_every_notation(host: str) -> None:
     with LoopbackServer(answer_ok) as server:
         # Some of these forms are no URL, or no name, to some platforms.
         assert code_of(f"http://{host}:{server.port}/") in {
@@ -99,14 +99,14 @@ def test_our_own_host_is_refused_however_it_is_written(host: str) -> None:
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ],
 )
-def test_addresses_that_are_not_public(address: str) -> None:
+def test_private_addresses_are_rejected(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 )
-def test_addresses_that_are_public(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert is_public(address)
 
 
@@ -131,19 +131,19 @@ def redirecting_to(target: str, status: int = 302) -> LoopbackServer:
     )
 
 
-def test_a_redirect_to_an_address_that_is_refused() -> None:
+def test_a_redirect_to_a_private_address_is_rejected() -> None:
     with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url) as outer:
         assert code_of(outer.url, (outer.host_and_port,)) == "address_refused"
         assert inner.received == []
 
 
 @pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data", "http://[::1]/"])
-def test_a_redirect_to_the_metadata_service(target: str) -> None:
+def test_a_redirect_to_the_metadata_service_is_rejected(target: str) -> None:
     with redirecting_to(target) as server:
         assert code_of(server.url, (server.host_and_port,)) == "address_refused"
 
 
-def test_a_redirect_to_another_host_takes_no_keys_along() -> None:
+def test_a_redirect_to_another_host_drops_credentials() -> None:
     with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url) as outer:
         assert fetched(outer.url, (outer.host_and_port, inner.host_and_port)).text == "ok"
         headers = inner.received[0].headers
@@ -162,7 +162,7 @@ def test_a_redirect_to_another_host_takes_no_keys_along() -> None:
         (308, "POST", b"body"),
     ],
 )
-def test_a_redirect_within_the_host(status: int, method: str, body: bytes) -> None:
+def test_a_redirect_within_the_host_is_followed(status: int, method: str, body: bytes) -> None:
     def answer(received: Received, exchange: Exchange) -> None:
         if received.path == "/old":
             exchange.send(status, headers={"location": "new?x=1"})
@@ -177,7 +177,7 @@ def test_a_redirect_within_the_host(status: int, method: str, body: bytes) -> No
     assert second.headers["authorization"] == "Bearer secret"
 
 
-def test_five_redirects_and_no_more() -> None:
+def test_at_most_five_redirects_are_followed() -> None:
     def count_down(received: Received, exchange: Exchange) -> None:
         left = int(received.path[1:])
         if left:
@@ -190,7 +190,7 @@ def test_five_redirects_and_no_more() -> None:
         assert code_of(f"{server.url}/6", (server.host_and_port,)) == "too_many_redirects"
 
 
-def test_a_response_that_is_too_large_is_not_read_to_its_end() -> None:
+def test_a_response_that_is_too_large_is_not_read_completely() -> None:
     def flood(received: Received, exchange: Exchange) -> None:
         exchange.start("text/plain")
         while True:  # until the other side hangs up
@@ -200,7 +200,7 @@ def test_a_response_that_is_too_large_is_not_read_to_its_end() -> None:
         assert code_of(server.url, (server.host_and_port,)) == "response_too_large"
 
 
-def test_the_timeout_covers_the_whole_also_where_every_piece_comes_in_time() -> None:
+def test_the_timeout_applies_to_the_whole_response() -> None:
     def drip(received: Received, exchange: Exchange) -> None:
         exchange.start("text/plain")
         for _ in range(100):
@@ -215,7 +215,7 @@ def test_the_timeout_covers_the_whole_also_where_every_piece_comes_in_time() -> 
     assert caught.value.code == "timeout"
 
 
-def test_hosts_that_cannot_be_reached() -> None:
+def test_unreachable_hosts_are_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     assert code_of(f"http://127.0.0.1:{port}/", (f"127.0.0.1:{port}",)) == "unreachable"
@@ -223,7 +223,7 @@ def test_hosts_that_cannot_be_reached() -> None:
     assert code_of(f"http://{'a' * 70}.invalid/") in {"unreachable", "url_invalid"}
 
 
-def test_text_in_another_encoding_than_utf_8() -> None:
+def test_text_in_other_encodings_is_decoded() -> None:
     def answer(received: Received, exchange: Exchange) -> None:
         charset = received.path[1:]
         exchange.send(
@@ -270,14 +270,14 @@ def leading_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) 
     [["10.1.2.3"], ["169.254.169.254"], ["8.8.8.8", "192.168.0.1"], ["2606:4700::1111", "::1"]],
     ids=" ".join,
 )
-def test_a_name_that_leads_to_a_private_address_is_refused(
+def test_a_name_that_resolves_to_a_private_address_is_rejected(
     monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
     leading_to(monkeypatch, "shop.example", addresses)
     assert code_of("http://shop.example/") == "address_refused"
 
 
-def test_a_redirect_to_a_name_that_leads_to_a_private_address_is_refused(
+def test_a_redirect_to_a_name_with_a_private_address_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     leading_to(monkeypatch, "inner.example", ["10.1.2.3"])
@@ -285,7 +285,7 @@ def test_a_redirect_to_a_name_that_leads_to_a_private_address_is_refused(
         assert code_of(server.url, (server.host_and_port,)) == "address_refused"
 
 
-def test_a_name_is_looked_up_once_and_cannot_lead_elsewhere_afterwards(
+def test_a_name_is_resolved_once_and_cannot_be_rebound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rebinding: a good address for the check, and another one for the connection."""

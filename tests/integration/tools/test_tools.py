@@ -61,7 +61,7 @@ def answer_ok(received: Received, exchange: Exchange) -> None:
     exchange.send_json(200, {"ok": True})
 
 
-def test_http_puts_arguments_and_variables_where_the_template_names_them() -> None:
+def test_http_inserts_arguments_and_variables_into_the_templates() -> None:
     with LoopbackServer(answer_ok) as server:
         tool = http(
             "${BASE}/items/{id}?lang={lang}",
@@ -105,7 +105,7 @@ def test_http_sends_the_other_arguments_as_json_with_an_idempotency_key() -> Non
         ("POST", "none", True),
     ],
 )
-def test_http_has_an_idempotency_key_where_it_matters(
+def test_http_sends_an_idempotency_key_for_methods_with_effects(
     method: str, effect: str, has_key: bool
 ) -> None:
     with LoopbackServer(answer_ok) as server:
@@ -115,7 +115,7 @@ def test_http_has_an_idempotency_key_where_it_matters(
 
 
 @pytest.mark.parametrize("value", [".", "..", ""])
-def test_http_lets_no_argument_lead_to_another_resource(value: str) -> None:
+def test_http_arguments_cannot_lead_to_another_resource(value: str) -> None:
     with LoopbackServer(answer_ok) as server:
         tool = http(f"{server.url}/items/{{id}}/parts", method="DELETE")
         error = failure_of(tool, {"id": value}, (server.host_and_port,))
@@ -123,17 +123,17 @@ def test_http_lets_no_argument_lead_to_another_resource(value: str) -> None:
     assert error.code in {"argument_refused", "argument_missing"}
 
 
-def test_http_lets_no_argument_add_a_header() -> None:
+def test_http_arguments_cannot_add_a_header() -> None:
     tool = http("http://127.0.0.1:1/", headers={"X-Name": "{name}"})
     assert failure_of(tool, {"name": "a\r\nX-Other: b"}).code == "argument_refused"
 
 
-def test_http_says_what_is_missing() -> None:
+def test_http_names_missing_arguments_and_variables() -> None:
     assert failure_of(http("${BASE}/items")).code == "variable_missing"
     assert failure_of(http("http://127.0.0.1:1/{id}"), {"id": None}).code == "argument_missing"
 
 
-def test_http_tells_the_status_and_a_short_excerpt_of_a_failure() -> None:
+def test_http_reports_the_status_and_a_short_excerpt_of_a_failure() -> None:
     def refuse(received: Received, exchange: Exchange) -> None:
         exchange.send(404, b"no such item " * 1000, {"content-type": "text/plain"})
 
@@ -154,7 +154,7 @@ def test_python_functions_get_the_arguments_as_keywords() -> None:
 
 
 @pytest.mark.parametrize("function", ["missing", "CONSTANT"])
-def test_python_functions_that_are_not_there(function: str) -> None:
+def test_missing_python_functions_are_an_error(function: str) -> None:
     assert failure_of(python(function)).code == "function_missing"
 
 
@@ -168,7 +168,7 @@ def test_python_functions_fail_without_a_stack() -> None:
 
 
 @pytest.mark.parametrize("function", ["block", "wait"])
-def test_python_functions_are_not_waited_for_longer_than_their_timeout(function: str) -> None:
+def test_python_functions_time_out(function: str) -> None:
     async def seconds() -> float:
         begun = time.monotonic()
         invocation = ToolInvocation("run-1", "call-1", {})
@@ -230,7 +230,9 @@ def test_lambda_functions_fail_without_a_stack(monkeypatch: pytest.MonkeyPatch) 
     assert (caught.value.code, caught.value.message) == ("lambda_error", "KeyError: item")
 
 
-def test_lambda_functions_that_cannot_be_invoked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lambda_functions_that_cannot_be_invoked_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with (
         LambdaServer(b"{}", 429, X_Amzn_ErrorType="TooManyRequestsException") as server,
         pytest.raises(ToolError) as caught,

@@ -207,7 +207,7 @@ def test_every_event_of_a_run_arrives_once_and_signed(project: Project) -> None:
     assert [one["state"] for one in endpoint.settled(5)] == ["delivered"] * 5
 
 
-def test_a_notice_holds_no_content(project: Project) -> None:
+def test_a_notification_has_no_content(project: Project) -> None:
     endpoint = project.register(events=["approval_request.created", "run.failed", "run.canceled"])
     project.canceled_run()
     for request in endpoint.received(2):
@@ -216,7 +216,7 @@ def test_a_notice_holds_no_content(project: Project) -> None:
         assert b"invoice" not in request.body
 
 
-def test_an_endpoint_hears_only_what_it_wants(project: Project) -> None:
+def test_an_endpoint_receives_only_its_event_types(project: Project) -> None:
     everything = project.register()
     asked = project.register(events=["approval_request.*"])
     ended = project.register(events=["run.completed", "run.canceled"])
@@ -229,7 +229,7 @@ def test_an_endpoint_hears_only_what_it_wants(project: Project) -> None:
     assert silent.deliveries() == []
 
 
-def test_another_project_hears_nothing(project: Project, telling: DevStack) -> None:
+def test_another_project_receives_no_notifications(project: Project, telling: DevStack) -> None:
     endpoint = project.register()
     other = Service(telling.base_url, telling.access_key)
     response = other.http.get(endpoint.url)
@@ -241,7 +241,7 @@ def test_another_project_hears_nothing(project: Project, telling: DevStack) -> N
     }
 
 
-def test_an_endpoint_that_fails_is_tried_again_with_the_same_id_and_body(project: Project) -> None:
+def test_a_failed_delivery_is_retried_with_the_same_id_and_body(project: Project) -> None:
     endpoint = project.register(500, 503, 302, events=["run.canceled"])
     project.canceled_run()
 
@@ -255,7 +255,7 @@ def test_an_endpoint_that_fails_is_tried_again_with_the_same_id_and_body(project
     assert delivery["id"] == requests[0].headers["webhook-id"]
 
 
-def test_behind_the_last_attempt_a_delivery_is_put_aside_and_can_be_sent_again(
+def test_a_delivery_fails_after_its_last_attempt_and_can_be_redelivered(
     project: Project, telling: DevStack
 ) -> None:
     endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
@@ -290,7 +290,7 @@ def buried(stack: DevStack, delivery_id: str) -> DeliveryMessage:
     return message
 
 
-def test_what_was_delivered_can_be_sent_again(project: Project) -> None:
+def test_a_delivered_notification_can_be_redelivered(project: Project) -> None:
     endpoint = project.register(events=["run.canceled"])
     project.canceled_run()
     [delivery] = endpoint.settled()
@@ -299,7 +299,7 @@ def test_what_was_delivered_can_be_sent_again(project: Project) -> None:
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
 
 
-def test_an_endpoint_that_is_gone_is_told_nothing_more(project: Project) -> None:
+def test_an_endpoint_that_responds_with_410_is_disabled(project: Project) -> None:
     endpoint = project.register(410, events=["run.canceled"])
     project.canceled_run()
     [delivery] = endpoint.settled()
@@ -317,7 +317,7 @@ def test_an_endpoint_that_is_gone_is_told_nothing_more(project: Project) -> None
     assert endpoint.settled()[0]["state"] == "delivered"
 
 
-def test_a_new_secret_and_the_old_one_are_good_side_by_side(project: Project) -> None:
+def test_the_old_and_the_new_secret_are_valid_at_the_same_time(project: Project) -> None:
     endpoint = project.register(events=["run.canceled"])
     new = endpoint.post("/rotate-secret")["secret"]
     assert new != endpoint.secret
@@ -348,7 +348,7 @@ def test_no_delivery_goes_to_a_private_address(project: Project) -> None:
     assert all("status_code" not in one for one in delivery["attempts"])
 
 
-def test_a_host_that_is_not_listed_any_more_is_refused(
+def test_a_host_removed_from_the_allow_list_is_rejected(
     project: Project, told_stores: Stores
 ) -> None:
     with LoopbackServer(project.receiver.answer) as unlisted:
@@ -363,7 +363,7 @@ def test_a_host_that_is_not_listed_any_more_is_refused(
         assert unlisted.received == []
 
 
-def test_a_deleted_endpoint_is_told_nothing_and_has_no_secret(
+def test_a_deleted_endpoint_receives_nothing_and_its_secrets_are_removed(
     project: Project, told_stores: Stores
 ) -> None:
     endpoint, witness = project.register(), project.register()
@@ -375,7 +375,7 @@ def test_a_deleted_endpoint_is_told_nothing_and_has_no_secret(
     assert told_stores.webhook_deliveries.newest(endpoint.shown["id"], None, 10) == []
 
 
-def test_the_same_events_are_on_the_bus(project: Project, telling: DevStack) -> None:
+def test_the_event_bus_gets_the_same_events(project: Project, telling: DevStack) -> None:
     sqs, events = telling.client("sqs"), telling.client("events")
     url = sqs.create_queue(QueueName=f"listener-{new_id()}")["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
@@ -400,9 +400,7 @@ def test_the_same_events_are_on_the_bus(project: Project, telling: DevStack) -> 
     assert on_bus == {one["data"]["event_id"]: (one["type"], one["data"]) for one in notices}
 
 
-def test_a_stream_that_repeats_itself_tells_no_endpoint_twice(
-    project: Project, telling: DevStack
-) -> None:
+def test_repeated_stream_records_are_delivered_once(project: Project, telling: DevStack) -> None:
     endpoint = project.register()
     run_id = project.canceled_run()
     endpoint.settled(5)
@@ -437,7 +435,7 @@ def records_of(stack: DevStack, run_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_batch_that_was_compressed_is_told_too(
+def test_events_of_a_compressed_batch_are_published(
     project: Project, told_stores: Stores, telling: DevStack
 ) -> None:
     endpoint = project.register(events=["run.cancel_requested"])
@@ -462,7 +460,9 @@ def test_a_batch_that_was_compressed_is_told_too(
     assert len(endpoint.received(21)) == 21
 
 
-def test_only_what_is_told_of_passes_the_filter(project: Project, telling: DevStack) -> None:
+def test_only_records_with_published_events_pass_the_filter(
+    project: Project, telling: DevStack
+) -> None:
     """Of the items of a whole run, those with lifecycle events are marked and no others."""
     run_id = project.canceled_run()
     records = records_of(telling, run_id)
@@ -479,7 +479,7 @@ def text_of(record: Mapping[str, Any]) -> str:
     return b"\n".join(lines_of(item_of(record["dynamodb"]["NewImage"]))).decode()
 
 
-def test_what_could_not_be_told_comes_again_from_that_record_on(
+def test_a_failed_publication_is_repeated_from_its_record(
     project: Project, telling: DevStack, told_stores: Stores
 ) -> None:
     witness = project.register(events=["run.canceled"])
@@ -508,7 +508,9 @@ def test_what_could_not_be_told_comes_again_from_that_record_on(
     assert endpoint.settled()[0]["state"] == "delivered"
 
 
-def test_a_delivery_that_waits_outlives_its_queue(project: Project, telling: DevStack) -> None:
+def test_a_waiting_delivery_survives_the_loss_of_its_queue(
+    project: Project, telling: DevStack
+) -> None:
     endpoint = project.register((503, {"retry-after": "2"}), events=["run.canceled"])
     project.canceled_run()
     endpoint.received(1)
@@ -522,7 +524,9 @@ def test_a_delivery_that_waits_outlives_its_queue(project: Project, telling: Dev
     assert waited >= 1
 
 
-def test_a_message_that_is_none_holds_up_nobody(project: Project, telling: DevStack) -> None:
+def test_an_invalid_queue_message_does_not_block_the_queue(
+    project: Project, telling: DevStack
+) -> None:
     endpoint = project.register(events=["run.canceled"])
     url = telling.environment["WEBHOOK_QUEUE_URL"]
     for body in ("garbage", "{}", json.dumps({"project_id": project.id})):
