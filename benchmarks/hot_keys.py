@@ -129,7 +129,7 @@ class Played:
 
     rate: float
     writes: int = 0
-    refused: int = 0
+    throttled: int = 0
     given_up: int = 0
     """Writes that failed for good after all attempts; the caller or the machine repeats them."""
     delays: list[float] = field(default_factory=list)
@@ -184,7 +184,7 @@ def _taken(
     short = [key for key, used in by_key.items() if buckets[key].left < used]
     for key in short:
         played.refused_by[key] = played.refused_by.get(key, 0) + 1
-    played.refused += bool(short)
+    played.throttled += bool(short)
     if not short:
         for key, used in by_key.items():
             buckets[key].left -= used
@@ -226,7 +226,7 @@ def report(counted: Mapping[str, list[Write]], rates: Sequence[float], seconds: 
         for rate in rates:
             told = play(writes, rate, seconds)
             print(
-                f"| {rate:g} | {told.refused / told.writes:.1%} | {told.given_up / told.writes:.1%}"
+                f"| {rate:g} | {told.throttled / told.writes:.1%} | {told.given_up / told.writes:.1%}"
                 f" | {told.delay_p99:.1f} s | {told.hottest} |",
                 flush=True,
             )

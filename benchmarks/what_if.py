@@ -34,7 +34,7 @@ class Line:
     text: bytes
     at: float
     is_delta: bool
-    ends_reply: bool
+    ends_response: bool
 
 
 def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
@@ -43,7 +43,7 @@ def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
     for batch in batches:
         put: list[Line] = []
         for line in map(_line, batch.lines):
-            if put and put[-1].ends_reply and event_type_of(line.text) == "agent.tool_call.started":
+            if put and put[-1].ends_response and event_type_of(line.text) == "agent.tool_call.started":
                 put[-1] = replace(put[-1], text=b"%b\n%b" % (put[-1].text, line.text))
             else:
                 put.append(line)
@@ -72,17 +72,17 @@ def regrouped(puts: Sequence[Sequence[Line]], window: float) -> list[list[Line]]
     found: list[list[Line]] = []
     waiting: list[Line] = []
     open_until = -math.inf
-    for line in (line for put in puts for line in put if line.is_delta or line.ends_reply):
+    for line in (line for put in puts for line in put if line.is_delta or line.ends_response):
         closes = open_until + (window / 2 if _wait_for_more(waiting) else 0)
         if waiting and line.at > closes:
             found.append(waiting)
             waiting, open_until = [], closes + window
         waiting.append(line)
         is_full = len(waiting) == MAX_BATCH_EVENTS or sum(map(_bytes, waiting)) > MAX_BATCH_BYTES
-        if line.ends_reply or is_full or (len(waiting) == 1 and line.at > open_until):
+        if line.ends_response or is_full or (len(waiting) == 1 and line.at > open_until):
             found.append(waiting)
-            waiting, open_until = [], -math.inf if line.ends_reply else line.at + window
-    rest = [[line for line in put if not line.is_delta and not line.ends_reply] for put in puts]
+            waiting, open_until = [], -math.inf if line.ends_response else line.at + window
+    rest = [[line for line in put if not line.is_delta and not line.ends_response] for put in puts]
     return [*found, *filter(None, rest)]
 
 

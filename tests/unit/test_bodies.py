@@ -1,4 +1,4 @@
-"""Bodies are read as json.loads reads them, by whichever parser."""
+"""Request bodies: both parsers read them as json.loads does."""
 
 import json
 from math import isfinite
@@ -26,26 +26,26 @@ from runyard_service.domain.errors import InvalidRequestError
         b"[" * 60 + b"]" * 60,
     ],
 )
-def test_what_is_sound_is_read_as_python_reads_it(text: bytes) -> None:
+def test_valid_json_is_read_as_python_reads_it(text: bytes) -> None:
     assert repr(parse_json(text, "body")) == repr(json.loads(text))
 
 
-def fault(text: bytes) -> Any:
-    with pytest.raises(InvalidRequestError) as refused:
+def error_in(text: bytes) -> Any:
+    with pytest.raises(InvalidRequestError) as rejected:
         parse_json(text, "body")
-    return refused.value.details["body"]
+    return rejected.value.details["body"]
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"[1,]", b"NaN", b"-Infinity", b"01", b'"\xff"', b"1" * 4301, b"[" * 100_000]
 )
-def test_what_is_no_json_is_refused(text: bytes) -> None:
-    assert fault(text) == "is not valid JSON"
+def test_invalid_json_is_rejected(text: bytes) -> None:
+    assert error_in(text) == "is not valid JSON"
 
 
-def test_what_nobody_behind_could_take_is_named() -> None:
-    assert fault(b'"\\ud800"') == "has half of a surrogate pair"
-    assert fault(b"[" * 70 + b"]" * 70) == "must be nested at most 64 deep"
-    assert fault(b"[" * 500 + b"]" * 500) == "must be nested at most 64 deep"
+def test_valid_json_that_the_service_cannot_store_is_rejected() -> None:
+    assert error_in(b'"\\ud800"') == "has half of a surrogate pair"
+    assert error_in(b"[" * 70 + b"]" * 70) == "must be nested at most 64 deep"
+    assert error_in(b"[" * 500 + b"]" * 500) == "must be nested at most 64 deep"
     assert not isfinite(json.loads("1e999"))
-    assert fault(b"1e999") == "has a number that is too large"
+    assert error_in(b"1e999") == "has a number that is too large"

@@ -1,4 +1,4 @@
-"""What a run's limits leave for its next reply."""
+"""The rest of a run's limits, which bounds the next response."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
@@ -16,35 +16,35 @@ from runyard_service.domain.events import NewEvent, assign_sequences
 from runyard_service.domain.history import History
 
 REQUEST = ModelRequest("", [UserTurn("Hello?")], max_output_tokens=1000)
-# A token of input costs a dollar, one of output two.
+# An input token costs 1 USD, an output token 2 USD.
 MILLION = Decimal(10**6)
 DEAR = Route(model="openai:x", input_usd_per_million=MILLION, output_usd_per_million=2 * MILLION)
 
 
 @dataclass
 class Bounded:
-    """A model that uses at most so much, and remembers what it was asked about."""
+    """A model with a fixed bound of usage; it records the requests that it is asked about."""
 
     most: TokenUsage
     route: Route = DEAR
     asked: ModelRequest | None = None
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """It is never asked for a reply."""
-        raise AssertionError("nobody asks for a reply here")
+        """Raise AssertionError: no test calls it."""
+        raise AssertionError("unexpected model call")
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
-        """The bound."""
+        """Return the bound."""
         self.asked = request
         return self.most
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
-        """By the route."""
+        """Return the cost by the route's prices."""
         return price_by_route(self.route, usage)
 
 
 def history_after(**usage: Any) -> History:
-    """One reply that used so much."""
+    """Return the history of a run with one response of this usage."""
     data = {"content": "", "iteration": 1, "usage": usage}
     return History.of(
         assign_sequences([NewEvent(type="agent.message.completed", data=data)], after=0)
@@ -77,7 +77,7 @@ def budget(**limits: Any) -> Budget:
         ({"usd": 2400, "tokens": 1800}, (1000, 1000), 550, "usd"),
     ],
 )
-def test_a_reply_may_be_as_long_as_the_rest_allows(
+def test_a_response_may_be_as_long_as_the_rest_allows(
     limits: dict[str, Any], most: tuple[int, int], longest: int, truncated_by: str
 ) -> None:
     model = Bounded(TokenUsage(*most))
@@ -96,7 +96,7 @@ def test_a_reply_may_be_as_long_as_the_rest_allows(
         ({"usd": 600}, (1000, 1000), "usd"),
     ],
 )
-def test_a_reply_that_may_not_fit_is_not_asked_for(
+def test_a_response_that_may_exceed_the_rest_is_not_requested(
     limits: dict[str, Any], most: tuple[int, int], limit: str
 ) -> None:
     with pytest.raises(LimitExceededError, match="may not fit") as caught:
@@ -104,7 +104,7 @@ def test_a_reply_that_may_not_fit_is_not_asked_for(
     assert caught.value.limit == limit
 
 
-def test_without_a_budget_the_request_is_as_it_was() -> None:
+def test_a_request_without_a_budget_is_unchanged() -> None:
     model = Bounded(TokenUsage(10**9, 10**9))
     assert fit_to_budget(budget(), model, REQUEST, is_capped=False).request is REQUEST
     assert model.asked is None
@@ -113,7 +113,7 @@ def test_without_a_budget_the_request_is_as_it_was() -> None:
     assert capped.worst_usd == 19
 
 
-def test_a_reply_that_the_default_length_cuts_off_may_be_followed_by_a_shorter_one() -> None:
+def test_a_response_truncated_at_the_default_length_may_be_followed_by_a_shorter_one() -> None:
     endless = replace(REQUEST, max_output_tokens=None)
     allowed = fit_to_budget(
         budget(tokens=10**6), Bounded(TokenUsage(1, 4096)), endless, is_capped=False
@@ -128,7 +128,7 @@ def test_a_reply_that_the_default_length_cuts_off_may_be_followed_by_a_shorter_o
     Budget(Limits(tokens=10**6), cut).check()
 
 
-def test_the_model_is_told_what_the_provider_counted() -> None:
+def test_the_model_gets_the_providers_token_count() -> None:
     model = Bounded(TokenUsage(1, 1))
     fit_to_budget(budget(tokens=1000), model, REQUEST, is_capped=False)
     assert model.asked == replace(REQUEST, reported=TokenUsage(100, 100))
@@ -138,25 +138,23 @@ def test_the_model_is_told_what_the_provider_counted() -> None:
 
 
 @pytest.mark.parametrize(("limits", "is_capped"), [({"usd": 1}, False), ({}, True)])
-def test_money_cannot_be_limited_where_no_price_is_known(
-    limits: dict[str, Any], is_capped: bool
-) -> None:
+def test_a_cost_limit_needs_a_known_price(limits: dict[str, Any], is_capped: bool) -> None:
     model = Bounded(TokenUsage(1, 1), Route(model="openai:x"))
     with pytest.raises(DefinitionError, match="needs a price"):
         fit_to_budget(budget(**limits), model, REQUEST, is_capped=is_capped)
 
 
 @pytest.mark.parametrize(
-    ("limits", "used", "fault"),
+    ("limits", "used", "error"),
     [
         ({"usd": 1}, {"input_tokens": 5, "output_tokens": 5}, "came without one"),
         ({"tokens": 100}, {"input_tokens": 0, "output_tokens": 0}, "that counts them"),
     ],
 )
-def test_what_nobody_counts_cannot_be_limited(
-    limits: dict[str, Any], used: dict[str, int], fault: str
+def test_a_token_limit_needs_usage_from_the_provider(
+    limits: dict[str, Any], used: dict[str, int], error: str
 ) -> None:
-    with pytest.raises(DefinitionError, match=fault):
+    with pytest.raises(DefinitionError, match=error):
         Budget(Limits(**limits), history_after(**used)).check()
     Budget(Limits(), history_after(**used)).check()
 
@@ -169,13 +167,13 @@ def test_what_nobody_counts_cannot_be_limited(
         ({"usd": "300.0"}, "the run has spent its 300 USD"),
     ],
 )
-def test_a_limit_that_is_met_is_named(limits: dict[str, Any], message: str) -> None:
+def test_a_reached_limit_is_named(limits: dict[str, Any], message: str) -> None:
     with pytest.raises(LimitExceededError) as caught:
         budget(**limits).check()
     assert str(caught.value) == message
 
 
-def test_a_raised_limit_takes_the_place_of_the_agents_own() -> None:
+def test_a_raised_limit_replaces_the_agents_own() -> None:
     raised = history_after(input_tokens=100, output_tokens=100)
     raised.limit_overrides["tokens"] = Decimal(400)
     assert Budget(Limits(tokens=200), raised).left("tokens") == 200

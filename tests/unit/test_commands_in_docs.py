@@ -1,4 +1,4 @@
-"""The commands that README and docs/ name exist."""
+"""Commands in README.md and docs/ exist."""
 
 import importlib.util
 import re
@@ -77,5 +77,5 @@ def test_every_runyard_command_exists() -> None:
         ("keys create --projects p", "create has no option --projects"),
     ],
 )
-def test_a_wrong_command_is_found(words: str, error: str | None) -> None:
+def test_an_invalid_command_is_reported(words: str, error: str | None) -> None:
     assert find_error(words) == error

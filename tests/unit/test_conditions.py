@@ -1,4 +1,4 @@
-"""Conditions and placeholders on plain data."""
+"""Conditions and placeholders, evaluated on plain data."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ CONDITION = TypeAdapter(Condition)
         ({"amount": 120, "reason": "no"}, False),
     ],
 )
-def test_a_condition_holds_or_not(condition: Any, expected: bool) -> None:
+def test_a_condition_is_true_or_false(condition: Any, expected: bool) -> None:
     assert holds(CONDITION.validate_python(condition), DATA) is expected
 
 
@@ -62,7 +62,9 @@ def test_a_condition_holds_or_not(condition: Any, expected: bool) -> None:
         ({"amount": {"above": 100, "contains": "3"}}, False),
     ],
 )
-def test_a_condition_that_cannot_be_evaluated_may_hold(condition: Any, expected: bool) -> None:
+def test_a_condition_that_cannot_be_evaluated_counts_as_possibly_true(
+    condition: Any, expected: bool
+) -> None:
     assert may_hold(CONDITION.validate_python(condition), DATA) is expected
 
 
@@ -74,7 +76,7 @@ def test_a_condition_that_cannot_be_evaluated_may_hold(condition: Any, expected:
         *({"a": {"below": float("inf")}}, {"a": {"equals": float("nan")}}),
     ],
 )
-def test_a_condition_that_makes_no_sense_is_refused(wrong: Any) -> None:
+def test_an_invalid_condition_is_rejected(wrong: Any) -> None:
     with pytest.raises(ValidationError):
         CONDITION.validate_python(wrong)
 

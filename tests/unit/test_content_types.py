@@ -1,4 +1,4 @@
-"""What a file is taken for: by content first, then by declaration, then by name."""
+"""Content types of files: from the content first, then the declared type, then the name."""
 
 import pytest
 
@@ -28,7 +28,9 @@ BINARY = b"\x00\x01\x02\xff\xfe"
     ],
 )
 @pytest.mark.parametrize("declared", [None, "", "text/plain", "image/bmp", "nonsense"])
-def test_content_has_the_last_word(head: bytes, mime_type: str, declared: str | None) -> None:
+def test_the_content_overrides_the_declared_type(
+    head: bytes, mime_type: str, declared: str | None
+) -> None:
     assert detect_type(head, "notes.txt", declared) == mime_type
 
 
@@ -46,9 +48,9 @@ def test_content_has_the_last_word(head: bytes, mime_type: str, declared: str | 
         (b"", "empty", None, "text/plain"),
         (b"\xef\xbb\xbfwords", "x", None, "text/plain"),
         ("ä".encode() * HEAD_BYTES, "x", None, "text/plain"),
-        # Cut within a character.
+        # Truncated within a character.
         (("a" + "ä" * HEAD_BYTES).encode()[:HEAD_BYTES], "x", None, "text/plain"),
-        # Declared as what it is not.
+        # Declared as another type.
         (b"words", "x.png", "image/png", "text/plain"),
         (b"words", "x.pdf", "application/pdf", "text/plain"),
         (b"words", "x", "audio/mpeg", "text/plain"),
@@ -58,13 +60,13 @@ def test_content_has_the_last_word(head: bytes, mime_type: str, declared: str | 
         (BINARY, "x.png", "image/png", "application/octet-stream"),
         (BINARY, "x", "application/x-own", "application/x-own"),
         (BINARY, "x", None, "application/octet-stream"),
-        # What is a ZIP inside.
+        # ZIP containers.
         (b"PK\x03\x04", "x.docx", None, DOCX),
         (b"PK\x03\x04", "x.bin", DOCX, DOCX),
         (b"PK\x03\x04", "x.bin", "application/epub+zip", "application/epub+zip"),
     ],
 )
-def test_what_a_file_is_taken_for(
+def test_the_type_of_a_file_is_detected(
     head: bytes, name: str, declared: str | None, mime_type: str
 ) -> None:
     assert detect_type(head, name, declared) == mime_type
@@ -82,11 +84,11 @@ def test_what_a_file_is_taken_for(
         (None, None),
     ],
 )
-def test_declared_types_are_cleaned(declared: str | None, clean: str | None) -> None:
+def test_declared_types_are_normalized(declared: str | None, clean: str | None) -> None:
     assert parse_mime_type(declared) == clean
 
 
-def test_what_can_be_read_as_text() -> None:
+def test_readable_text_types_are_known() -> None:
     texts = ["text/x-python", "application/json", "application/ld+json", "image/svg+xml"]
     others = ["application/pdf", "image/png", "application/octet-stream", DOCX]
     assert [is_text(one) for one in texts + others] == [True] * 4 + [False] * 4
@@ -110,5 +112,5 @@ def test_what_can_be_read_as_text() -> None:
         ("." + "x" * 300, "." + "x" * 254),
     ],
 )
-def test_names_are_made_harmless(name: str, safe: str) -> None:
+def test_file_names_are_made_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe

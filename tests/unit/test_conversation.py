@@ -1,4 +1,4 @@
-"""The conversation as it is rebuilt from the log: in a thread, and after a reply cut short."""
+"""Conversations rebuilt from the log: in a thread, and after a truncated response."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,9 +27,10 @@ def agent(**fields: Any) -> AgentDefinition:
     return AgentDefinition.model_validate({**always, "input_schema": {"type": "object"}, **fields})
 
 
-def after(*replies: Response, is_cut: bool = True) -> History:
+def after(*responses: Response, is_cut: bool = True) -> History:
     drafts = [
-        message_event(replace(reply, is_cut=is_cut), n) for n, reply in enumerate(replies, start=1)
+        message_event(replace(response, is_cut=is_cut), n)
+        for n, response in enumerate(responses, start=1)
     ]
     return History.of(assign_sequences(drafts, after=0))
 
@@ -52,18 +53,18 @@ def said(role: Role, content: str, sequence: int) -> Message:
     )
 
 
-def test_a_text_that_was_cut_off_is_no_answer() -> None:
+def test_a_truncated_text_is_not_an_output() -> None:
     assert output_of(agent(), after(TEXT, is_cut=False)) == {"content": "Half of an"}
     assert output_of(agent(), after(TEXT)) is None
 
 
-def test_calls_and_reasoning_of_a_reply_that_was_cut_off_are_left_out() -> None:
+def test_calls_and_reasoning_of_a_truncated_response_are_removed() -> None:
     history = after(TORN)
     assert history.unfinished == []
     assert "thinking" not in history.steps[0].message
 
 
-def test_the_model_is_told_that_its_reply_was_cut_off() -> None:
+def test_the_model_is_informed_that_its_response_was_truncated() -> None:
     turns = request_for(agent(), a_run(), after(TEXT)).turns
     assert turns[1:] == [
         ModelTurn("Half of an"),
@@ -74,12 +75,12 @@ def test_the_model_is_told_that_its_reply_was_cut_off() -> None:
     ]
 
 
-def test_a_reply_that_was_cut_off_is_no_attempt_at_an_answer() -> None:
+def test_a_truncated_response_does_not_count_as_an_invalid_output() -> None:
     strict = agent(output_schema={"type": "object"}, limits=Limits(output_attempts=1))
     assert output_of(strict, after(TEXT, TEXT)) is None
 
 
-def test_a_run_in_a_thread_is_told_what_was_said_before_it_and_not_its_input() -> None:
+def test_a_run_in_a_thread_gets_the_earlier_messages_and_not_its_input() -> None:
     messages = [said("user", "Hi", 1), said("assistant", "Hello", 2), said("user", "And?", 3)]
     request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
     assert request.thread_messages == [UserTurn("Hi"), ModelTurn("Hello"), UserTurn("And?")]
@@ -89,7 +90,7 @@ def test_a_run_in_a_thread_is_told_what_was_said_before_it_and_not_its_input() -
     assert request.input["messages"][1] == {"role": "assistant", "content": "Hello"}
 
 
-def test_a_run_that_nobody_wrote_to_is_told_so() -> None:
+def test_a_run_without_messages_gets_a_notification_text() -> None:
     for messages in ([], [said("user", "Hi", 1), said("assistant", "Hello", 2)]):
         request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
         assert request.turns == [UserTurn("(There is no new message.)")]

@@ -1,4 +1,4 @@
-"""Costs: exact from where they arise, through events and sums, to what is shown."""
+"""Costs: exact from the price calculation through events and sums to the response."""
 
 import json
 from decimal import Decimal
@@ -24,12 +24,12 @@ def through_json(cost: Decimal) -> Decimal:
 
 
 @given(costs)
-def test_a_cost_survives_being_a_json_number(cost: Decimal) -> None:
+def test_a_cost_is_exact_as_a_json_number(cost: Decimal) -> None:
     assert through_json(cost) == cost
 
 
 @given(st.lists(st.integers(0, STEPS_OF_999_USD // 50), max_size=50))
-def test_a_sum_of_costs_survives_it_too(steps: list[int]) -> None:
+def test_a_sum_of_costs_is_exact_as_a_json_number(steps: list[int]) -> None:
     parts = [through_json(each * COST_STEP) for each in steps]
     total = sum(parts, Decimal(0))
     assert total == sum(steps) * COST_STEP
@@ -40,7 +40,7 @@ prices = st.integers(0, 10**9).map(lambda millionths: Decimal(millionths).scaleb
 
 
 @given(prices, prices, st.integers(0, 10**6), st.integers(0, 10**6))
-def test_a_price_per_million_leaves_nothing_to_round(
+def test_a_price_per_million_needs_no_rounding(
     input_price: Decimal, output_price: Decimal, input_tokens: int, output_tokens: int
 ) -> None:
     route = Route(
@@ -51,13 +51,13 @@ def test_a_price_per_million_leaves_nothing_to_round(
     assert price == exact
 
 
-def test_a_price_that_is_finer_is_rounded_half_up() -> None:
+def test_a_finer_price_is_rounded_half_up() -> None:
     assert rounded(Decimal("0.0000000000005")) == COST_STEP
     assert rounded(Decimal("0.00000000000049")) == 0
 
 
 @pytest.mark.parametrize(("cached_price", "cost"), [(None, "0.001"), ("0.1", "0.00028")])
-def test_cached_input_costs_what_the_route_says(cached_price: str | None, cost: str) -> None:
+def test_cached_input_has_the_price_of_the_route(cached_price: str | None, cost: str) -> None:
     route = Route.model_validate(
         {
             "model": "scripted:x",
@@ -70,12 +70,12 @@ def test_cached_input_costs_what_the_route_says(cached_price: str | None, cost: 
 
 
 @pytest.mark.parametrize("prices", [{}, {"input_usd_per_million": 1, "output_usd_per_million": 1}])
-def test_cached_input_cannot_be_the_dearest(prices: dict[str, int]) -> None:
+def test_cached_input_cannot_cost_more_than_input(prices: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match="cached input"):
         Route.model_validate({"model": "openai:x", "cached_input_usd_per_million": 2, **prices})
 
 
-def test_the_rate_of_cached_input_is_unknown_without_a_cache() -> None:
+def test_the_cache_rate_is_unknown_without_cached_input() -> None:
     assert Usage(input_tokens=10).cache_hit_rate is None
     assert Usage(input_tokens=10, cached_input_tokens=4).cache_hit_rate == 0.4
 
@@ -83,16 +83,16 @@ def test_the_rate_of_cached_input_is_unknown_without_a_cache() -> None:
 @pytest.mark.parametrize(
     ("cost", "expected"), [(None, None), ("0", 0), ("0.0101", 11), ("2", 2000)]
 )
-def test_a_credit_begun_is_a_credit_used(cost: str | None, expected: int | None) -> None:
+def test_credits_are_rounded_up(cost: str | None, expected: int | None) -> None:
     usage = Usage(cost_usd=None if cost is None else Decimal(cost))
     assert usage.credits(Decimal(1000)) == expected
 
 
-def test_only_what_there_is_is_shown() -> None:
-    shown = usage_payload(Usage(input_tokens=3, steps=1), "2026-01-01T00:00:00.000Z", None)
-    assert shown == {"input_tokens": 3, "output_tokens": 0, "steps": 1}
+def test_the_usage_payload_has_only_known_values() -> None:
+    payload = usage_payload(Usage(input_tokens=3, steps=1), "2026-01-01T00:00:00.000Z", None)
+    assert payload == {"input_tokens": 3, "output_tokens": 0, "steps": 1}
     usage = Usage(cached_input_tokens=2, cost_usd=Decimal("0.000000000001"))
-    shown = usage_payload(usage, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.500Z")
-    assert shown["cached_input_tokens"] == 2
-    assert json.dumps(shown["cost_usd"]) == "1e-12"
-    assert shown["duration_ms"] == 1500
+    payload = usage_payload(usage, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.500Z")
+    assert payload["cached_input_tokens"] == 2
+    assert json.dumps(payload["cost_usd"]) == "1e-12"
+    assert payload["duration_ms"] == 1500

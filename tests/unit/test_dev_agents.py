@@ -1,4 +1,4 @@
-"""`make dev` over a folder of the user's own, in which the sample agents are not."""
+"""`make dev` with a user's folder of agents, which does not contain the sample agents."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ AGENT = 'version: "1"\nroute: played\ninstructions: Help.\ninput_schema: { type:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("DEFAULT_AGENT", "DEFAULT_PERSONA"):
-        monkeypatch.setenv(variable, "")  # Also what is set later is undone then.
+        monkeypatch.setenv(variable, "")  # Values set later are restored too.
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/tale.yaml").write_text("dialogues: [{ name: d, turns: [{ say: hi }] }]\n")
     (tmp_path / "routes.yaml").write_text('played: { model: "scripted:tale" }\n')
@@ -22,31 +22,31 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def named(folder: Path) -> tuple[str, str]:
+def default_agents(folder: Path) -> tuple[str, str]:
     default_agents_from_folder(AgentDirectory(folder))
     return os.environ["DEFAULT_AGENT"], os.environ["DEFAULT_PERSONA"]
 
 
-def test_an_only_agent_answers_everywhere(folder: Path) -> None:
-    assert named(folder) == ("clerk", "clerk")
+def test_the_only_agent_is_the_default_of_both_apis(folder: Path) -> None:
+    assert default_agents(folder) == ("clerk", "clerk")
 
 
-def test_of_several_agents_none_is_chosen(folder: Path) -> None:
+def test_there_is_no_default_among_several_agents(folder: Path) -> None:
     (folder / "actor.yaml").write_text(f"key: actor\n{AGENT}")
-    assert named(folder) == ("", "")
+    assert default_agents(folder) == ("", "")
 
 
-def test_the_agent_that_the_user_names_answers_in_threads_too(
+def test_the_agent_named_by_the_user_is_the_default_of_threads_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "actor.yaml").write_text(f"key: actor\n{AGENT}")
     monkeypatch.setenv("DEFAULT_AGENT", "actor")
-    assert named(folder) == ("actor", "actor")
+    assert default_agents(folder) == ("actor", "actor")
     monkeypatch.setenv("DEFAULT_PERSONA", "clerk")
-    assert named(folder) == ("actor", "clerk")
+    assert default_agents(folder) == ("actor", "clerk")
 
 
-def test_the_samples_keep_their_parts(folder: Path) -> None:
+def test_the_sample_agents_have_their_own_defaults(folder: Path) -> None:
     for key in ("support_triage", "assistant"):
         (folder / f"{key}.yaml").write_text(f"key: {key}\n{AGENT}")
-    assert named(folder) == ("", "")
+    assert default_agents(folder) == ("", "")

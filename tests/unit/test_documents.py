@@ -1,4 +1,4 @@
-"""What the documents name is there."""
+"""Tests named in the docs exist."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ SECURITY = Path("docs/explanation/security.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("file", "test"), NAMED.findall(SECURITY))
-def test_a_test_that_the_threat_model_names_is_there(file: str, test: str) -> None:
+def test_every_test_named_by_the_threat_model_exists(file: str, test: str) -> None:
     source = Path(file).read_text(encoding="utf-8")
     assert re.search(rf"^def {test}\(", source, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""What the local stack remembers of streams, and how it reads the template's mappings."""
+"""Event sources of the local stack: its stream checkpoints, and the template's mappings."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from runyard_dev.emulators.stream_source import StreamCheckpoints
 from runyard_dev.template.template import read_template
 
 
-def test_a_place_outlives_the_process(tmp_path: Path) -> None:
+def test_a_checkpoint_survives_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
-    places = StreamCheckpoints(file)
-    assert places.get("s") is None
-    places.set("s", "7")
-    places.set("t", "1")
-    places.set("s", "8")
+    checkpoints = StreamCheckpoints(file)
+    assert checkpoints.get("s") is None
+    checkpoints.set("s", "7")
+    checkpoints.set("t", "1")
+    checkpoints.set("s", "8")
     assert (StreamCheckpoints(file).get("s"), StreamCheckpoints(file).get("t")) == ("8", "1")
     assert [path.name for path in tmp_path.iterdir()] == ["streams.json"]
 
 
-def test_the_templates_mappings_are_read() -> None:
+def test_the_mappings_of_the_template_are_read() -> None:
     template = read_template(Path("template.yaml"))
     sources = {source.function: source for source in template.event_sources}
     stream = sources["runyard-publish-events-function"]

@@ -1,4 +1,4 @@
-"""Events as lines: what is stored is what goes on the wire."""
+"""Events as lines: the stored line is the line that the API sends."""
 
 import json
 from itertools import pairwise
@@ -19,7 +19,7 @@ from runyard_service.domain.events import (
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES)
-def test_a_type_is_cut_out_of_its_line(kind: str) -> None:
+def test_the_type_is_read_from_its_line(kind: str) -> None:
     event = assign_sequences([NewEvent(type=kind, data={"delta": 'a "quoted" word'})], after=41)[0]  # type: ignore[arg-type]
     line = encode_event(event)
     assert event_type_of(line) == kind
@@ -27,7 +27,7 @@ def test_a_type_is_cut_out_of_its_line(kind: str) -> None:
     assert json.loads(line)["sequence"] == 42
 
 
-def test_a_line_never_holds_a_line_break() -> None:
+def test_a_line_contains_no_line_break() -> None:
     event = assign_sequences([NewEvent(type="run.started", data={"x": "a\nb\r\u2028c"})], after=0)[
         0
     ]
@@ -39,12 +39,12 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
     assert decode_event(encode_event(event)).data["x"] == "a\ufffdb é"
 
 
-def test_sequences_follow_each_other() -> None:
+def test_sequences_are_consecutive() -> None:
     events = assign_sequences([NewEvent(type="run.started", data={})] * 3, after=7)
     assert [event.sequence for event in events] == [8, 9, 10]
 
 
-def test_ids_are_a_random_one_and_those_that_follow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ids_of_a_batch_are_random_and_consecutive(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = ids.new_ids(200), ids.new_ids(3)
     assert len({*one, *other}) == 203
     assert all(map(ids.is_id, one))
@@ -55,7 +55,7 @@ def test_ids_are_a_random_one_and_those_that_follow_it(monkeypatch: pytest.Monke
     assert ids.new_ids(2) == [last, last.replace("ffffffffffff", "000000000000")]
 
 
-def test_the_ids_of_a_full_batch_take_hardly_any_room() -> None:
+def test_the_ids_of_a_full_batch_compress_well() -> None:
     dice = Random(1)
     words = ["refund", "the", "second", "card", "payment", "of", "ticket", "June"]
     drafts = [

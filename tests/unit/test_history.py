@@ -1,4 +1,4 @@
-"""The fold over a log: phases of calls, status, and the marks that a lost worker leaves."""
+"""The fold over a log: phases of calls, status, and signs of a lost worker."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ def history_of(*drafts: tuple[EventType, dict[str, Any]]) -> History:
     return History.of(events)
 
 
-def reply(*calls: dict[str, Any], cost: float | None = None) -> tuple[EventType, dict[str, Any]]:
+def response(*calls: dict[str, Any], cost: float | None = None) -> tuple[EventType, dict[str, Any]]:
     usage = {"input_tokens": 10, "output_tokens": 2}
     if cost is not None:
         usage["cost_usd"] = cost  # type: ignore[assignment]
@@ -41,9 +41,9 @@ RESOLVED: tuple[EventType, dict[str, Any]] = (
 STARTED: tuple[EventType, dict[str, Any]] = ("agent.tool_call.started", {"id": "c1"})
 
 
-def test_a_call_walks_through_its_phases() -> None:
+def test_a_call_goes_through_its_phases() -> None:
     walk = [
-        (reply(CALL), "requested"),
+        (response(CALL), "requested"),
         (STARTED, "started"),
         (ASKED, "asked"),
         (("run.paused", {}), "asked"),
@@ -57,24 +57,24 @@ def test_a_call_walks_through_its_phases() -> None:
         assert history_of(*drafts).current.calls[0].phase == phase  # type: ignore[union-attr]
 
 
-def test_an_event_out_of_order_is_refused() -> None:
+def test_an_event_out_of_order_is_rejected() -> None:
     first, second = assign_sequences([NewEvent(type="run.started", data={})] * 2, after=0)
     with pytest.raises(ValueError, match="event 2 cannot follow event 0"):
         History.of([second, first])
 
 
-def test_a_started_call_without_result_marks_a_lost_worker() -> None:
-    assert history_of(reply(CALL), STARTED).is_mid_step
-    assert not history_of(reply(CALL)).is_mid_step
-    assert not history_of(reply(CALL), STARTED, ASKED).is_mid_step
+def test_a_started_call_without_result_is_a_sign_of_a_lost_worker() -> None:
+    assert history_of(response(CALL), STARTED).is_mid_step
+    assert not history_of(response(CALL)).is_mid_step
+    assert not history_of(response(CALL), STARTED, ASKED).is_mid_step
 
 
-def test_a_partial_reply_marks_a_lost_worker_until_it_is_taken_up() -> None:
+def test_a_partial_response_is_a_sign_of_a_lost_worker_until_recovery() -> None:
     delta: tuple[EventType, dict[str, Any]] = ("agent.response.delta", {"delta": "x"})
     recovered: tuple[EventType, dict[str, Any]] = ("run.recovered", {})
     assert history_of(delta).is_mid_step
     assert not history_of(delta, recovered).is_mid_step
-    assert not history_of(delta, reply()).is_mid_step
+    assert not history_of(delta, response()).is_mid_step
 
 
 RAISE = {"limit": "usd", "used": 0.9, "current_limit": 1, "new_limit": 2}
@@ -90,14 +90,14 @@ def limit_answered(is_approved: bool, new_limit: float) -> tuple[EventType, dict
     return "approval_request.resolved", answer
 
 
-def test_a_question_about_a_limit_belongs_to_no_call() -> None:
-    history = history_of(reply(CALL), LIMIT_ASKED, ("run.paused", {}))
-    assert [question.limit for question in history.open_requests] == ["usd"]
+def test_an_input_request_about_a_limit_belongs_to_no_call() -> None:
+    history = history_of(response(CALL), LIMIT_ASKED, ("run.paused", {}))
+    assert [request.limit for request in history.open_requests] == ["usd"]
     assert history.unfinished[0].phase == "requested"
 
 
-def test_a_limit_that_a_person_raised_holds_from_the_answer_on() -> None:
-    cut = reply()
+def test_a_raised_limit_applies_after_the_answer() -> None:
+    cut = response()
     cut[1]["truncated_by"] = "usd"
     assert history_of(cut, LIMIT_ASKED).truncated_by == "usd"
     history = history_of(cut, LIMIT_ASKED, limit_answered(True, 3.5))
@@ -109,14 +109,14 @@ def test_a_limit_that_a_person_raised_holds_from_the_answer_on() -> None:
     )
 
 
-def test_a_limit_that_a_person_did_not_raise_stays() -> None:
+def test_a_limit_stays_the_same_if_the_person_denies() -> None:
     history = history_of(LIMIT_ASKED, limit_answered(False, 2))
     assert history.limit_overrides == {}
     assert history.denied_limit_request is not None
     assert history.denied_limit_request.limit == "usd"
 
 
-def test_the_wait_for_a_person_is_no_working_time() -> None:
+def test_the_wait_for_a_person_is_not_active_time() -> None:
     walk: list[tuple[EventType, str]] = [
         ("run.started", "10:00:00"),
         ("run.paused", "10:00:07"),
@@ -132,13 +132,13 @@ def test_the_wait_for_a_person_is_no_working_time() -> None:
 
 
 def test_costs_add_up_exactly() -> None:
-    history = history_of(*[reply(cost=0.1)] * 3)
+    history = history_of(*[response(cost=0.1)] * 3)
     assert str(history.usage.cost_usd) == "0.3"
     assert history.usage.steps == 3
     assert history.usage.input_tokens == 30
 
 
-def test_an_unknown_event_changes_nothing_but_the_place() -> None:
+def test_an_unknown_event_changes_only_the_sequence() -> None:
     history = history_of(("run.started", {}))
     later = assign_sequences([NewEvent("run.started", {})], after=1)[0]
     history.apply(later._replace(type="run.teleported"))

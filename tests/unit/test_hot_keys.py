@@ -1,4 +1,4 @@
-"""Hot keys: what a run takes of each key, and what becomes of runs where a key is full."""
+"""Hot keys: the write units of a run per key, and runs that exceed the limit of a key."""
 
 import math
 
@@ -29,7 +29,7 @@ def a_run() -> list[Write]:
     )
 
 
-def test_a_status_that_is_left_takes_as_much_as_one_that_is_entered() -> None:
+def test_the_old_status_uses_as_many_units_as_the_new_status() -> None:
     assert [write.after for write in a_run()] == [0.0, 1.0]
     assert units_per_run(a_run()) == {
         "runs-by-status: created": 2,
@@ -40,7 +40,7 @@ def test_a_status_that_is_left_takes_as_much_as_one_that_is_entered() -> None:
     }
 
 
-def test_statuses_come_from_the_log_and_have_to_fit_the_writes() -> None:
+def test_statuses_come_from_the_log_and_must_match_the_writes() -> None:
     types = ["run.started", "agent.response.delta", "run.paused", "run.resumed", "run.completed"]
     assert statuses_of(types) == [
         *("created", "started", "awaiting_input", "paused", "started", "completed")
@@ -49,23 +49,23 @@ def test_statuses_come_from_the_log_and_have_to_fit_the_writes() -> None:
         writes_of([span(0, runs_by_status=1)], "records", STATUSES)
 
 
-def test_below_the_limit_of_its_hottest_key_nothing_is_refused() -> None:
-    told = play(a_run(), rate=300, seconds=5)
-    assert (told.refused, told.given_up, told.delay_p99) == (0, 0, 0)
-    assert (len(told.delays), told.writes) == (1500, 3000)
+def test_no_write_is_throttled_below_the_limit_of_the_hottest_key() -> None:
+    result = play(a_run(), rate=300, seconds=5)
+    assert (result.throttled, result.given_up, result.delay_p99) == (0, 0, 0)
+    assert (len(result.delays), result.writes) == (1500, 3000)
 
 
-def test_above_it_runs_are_late_and_then_writes_are_given_up() -> None:
+def test_runs_are_late_and_then_lose_writes_above_the_limit() -> None:
     little, much = (play(a_run(), rate=rate, seconds=5) for rate in (900, 1500))
     assert little.hottest.startswith("runs-by-status")
-    assert 0 < little.refused < much.refused
+    assert 0 < little.throttled < much.throttled
     assert 0 < little.delay_p99 < math.inf
     assert much.given_up > little.given_up
-    # A run ends, or one of its writes was given up: none is lost on the way.
+    # Every run ends or loses a write: no run disappears.
     assert len(much.delays) + much.given_up == 1500 * 5
 
 
-def test_a_key_takes_its_units_once_a_second() -> None:
+def test_a_key_accepts_its_units_once_a_second() -> None:
     whole = [Write(0.0, {"key": 1000.0})]
-    assert play(whole, rate=1, seconds=1).refused == 0
-    assert play(whole, rate=3, seconds=20).refused > 0
+    assert play(whole, rate=1, seconds=1).throttled == 0
+    assert play(whole, rate=3, seconds=20).throttled > 0

@@ -1,4 +1,4 @@
-"""The tests' own check of key values finds an empty one in every kind of call."""
+"""The test support's check of key values: it finds an empty value in every kind of call."""
 
 from typing import Any
 

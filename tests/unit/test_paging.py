@@ -1,4 +1,4 @@
-"""Pages of lists."""
+"""Parameters for pages of lists."""
 
 import pytest
 from starlette.datastructures import QueryParams
@@ -32,13 +32,13 @@ def test_a_page_is_a_range() -> None:
         ({"sort": "--sequence"}, "sort"),
     ],
 )
-def test_what_is_out_of_range_is_named(query: dict[str, str], field: str) -> None:
+def test_a_parameter_out_of_range_is_named(query: dict[str, str], field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         page_of(query, ("sequence",), "sequence")
     assert list(caught.value.details) == [field]
 
 
-def test_several_fields_can_be_sorted_by() -> None:
+def test_a_list_can_be_sorted_by_several_fields() -> None:
     fields = ("started_at", "status")
     assert page_of({"sort": "status, -started_at"}, fields, "status").sort == (
         "status",
@@ -60,7 +60,7 @@ def test_names_of_parameters_are_checked() -> None:
     }
 
 
-def test_all_faults_are_named_at_once() -> None:
+def test_all_errors_are_named_at_once() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         page_of({"page": "0"}, ("id",), "id", known_faults={"colour": "is not a known parameter"})
     assert list(caught.value.details) == ["page", "colour"]

@@ -1,4 +1,4 @@
-"""The token buckets: a burst, then the rate; each key has its own."""
+"""Token buckets: a burst first, then the rate; each key has its own bucket."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from runyard_service.domain.errors import TooManyRequestsError
 
 
 def admitted(limits: RateLimits, per_second: float, now: float, key_id: str = "key") -> int:
-    """How many requests are let through at this moment."""
+    """Return the number of requests that the limits admit at this moment."""
     for count in range(10_000):
         try:
             limits.acquire(key_id, per_second, now)
@@ -25,23 +25,23 @@ def test_a_full_bucket_holds_a_burst_and_fills_at_the_rate() -> None:
     assert admitted(limits, 10, now=1000.0) == 20
 
 
-def test_each_key_has_a_bucket_of_its_own() -> None:
+def test_each_key_has_its_own_bucket() -> None:
     limits = RateLimits()
     assert admitted(limits, 1, now=0.0, key_id="a") == 2
     assert admitted(limits, 1, now=0.0, key_id="b") == 2
 
 
 @pytest.mark.parametrize(("per_second", "seconds"), [(100, 1), (1, 1), (0.1, 10)])
-def test_the_caller_is_told_how_long_to_wait(per_second: float, seconds: int) -> None:
+def test_the_error_states_how_long_to_wait(per_second: float, seconds: int) -> None:
     limits = RateLimits()
     admitted(limits, per_second, now=0.0)
-    with pytest.raises(TooManyRequestsError) as refused:
+    with pytest.raises(TooManyRequestsError) as rejected:
         limits.acquire("key", per_second, 0.0)
-    assert refused.value.retry_after == seconds
+    assert rejected.value.retry_after == seconds
     limits.acquire("key", per_second, float(seconds))
 
 
-def test_zero_is_no_limit() -> None:
+def test_zero_means_no_limit() -> None:
     assert admitted(RateLimits(), 0, now=0.0) == 10_000
 
 

@@ -1,4 +1,4 @@
-"""Faults of data against a JSON Schema, in words of ours."""
+"""Validation against a JSON Schema, with the messages of the API."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ SCHEMA = {
 
 
 @pytest.mark.parametrize(
-    ("value", "faults"),
+    ("value", "errors"),
     [
         ({"name": "x", "kind": "a", "sizes": [3, 4]}, {}),
         ({}, {"input.name": "is required"}),
@@ -35,5 +35,5 @@ SCHEMA = {
         ("text", {"input": "must be of type object"}),
     ],
 )
-def test_each_fault_is_named_by_its_path(value: Any, faults: dict[str, str]) -> None:
-    assert validate(SCHEMA, value, under="input") == faults
+def test_each_error_is_named_by_its_path(value: Any, errors: dict[str, str]) -> None:
+    assert validate(SCHEMA, value, under="input") == errors

@@ -1,4 +1,4 @@
-"""The scripted model: which turn it plays follows from the conversation alone."""
+"""The scripted model: only the conversation decides which message it plays."""
 
 import asyncio
 from typing import Any
@@ -40,7 +40,7 @@ SCRIPT = {
             "turns": [{"fail": {"kind": "unavailable", "attempts": 1}, "say": "ok"}],
         },
         {
-            "name": "refused",
+            "name": "rejected",
             "when": {"input.topic": "no"},
             "turns": [{"fail": {"kind": "refused"}}],
         },
@@ -63,37 +63,37 @@ def play(topic: str, *turns: Turn, attempt: int = 1) -> list[Any]:
 
 
 def outcome(content: str, is_error: bool = False) -> tuple[Turn, ...]:
-    reply = ModelTurn("", (ToolCall("c1", "pay", {}),))
-    return reply, ToolOutcome("c1", "pay", content, is_error)
+    response = ModelTurn("", (ToolCall("c1", "pay", {}),))
+    return response, ToolOutcome("c1", "pay", content, is_error)
 
 
-def test_a_turn_is_streamed_word_by_word_and_ends_with_its_reply() -> None:
-    *deltas, reply = play("pay")
+def test_a_message_is_streamed_word_by_word_and_ends_with_the_response() -> None:
+    *deltas, response = play("pay")
     assert deltas == [ResponseDelta("Let "), ResponseDelta("me "), ResponseDelta("pay.")]
-    assert isinstance(reply, Response)
-    assert reply.turn.content == "Let me pay."
-    assert reply.turn.tool_calls[0].input == {"to": "Ada"}
+    assert isinstance(response, Response)
+    assert response.turn.content == "Let me pay."
+    assert response.turn.tool_calls[0].input == {"to": "Ada"}
 
 
-def test_the_next_turn_depends_on_what_the_tool_gave() -> None:
+def test_the_next_message_depends_on_the_result_of_the_tool() -> None:
     paid = play("pay", *outcome('{"id": 7}'))[-1]
     assert paid.turn.tool_calls[0].input == {"paid": True, "id": 7}
     not_paid = play("pay", *outcome("no money", is_error=True))[-1]
     assert not_paid.turn.tool_calls[0].input == {"paid": False}
 
 
-def test_a_fault_can_pass_with_the_next_attempt() -> None:
+def test_an_error_can_disappear_at_the_next_attempt() -> None:
     with pytest.raises(ModelUnavailableError):
         play("busy")
     assert play("busy", attempt=2)[-1].turn.content == "ok"
 
 
 @pytest.mark.parametrize("topic", ["no", "nothing in the script"])
-def test_a_refusal_is_final(topic: str) -> None:
+def test_a_rejection_by_the_provider_is_final(topic: str) -> None:
     with pytest.raises(ModelRejectedError):
         play(topic)
 
 
-def test_a_dialogue_that_is_over_is_refused() -> None:
+def test_a_finished_dialogue_is_rejected() -> None:
     with pytest.raises(ModelRejectedError, match="no further turn"):
         play("pay", *outcome("{}"), *outcome("{}"))

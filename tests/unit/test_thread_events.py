@@ -1,4 +1,4 @@
-"""Every event of the log has its words in the Threads API, and each of those its events."""
+"""Log events and their types in the Threads API: every type of both sides is covered."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,9 +30,9 @@ CALL = {
     "iteration": 1,
     "tool": {"name": "look", "type": "http-api-call"},
 }
-CALL_SHOWN = {"tool_call_id": "call", "tool_name": "look"}
+CALL_VIEW = {"tool_call_id": "call", "tool_name": "look"}
 
-# What the log holds, as `spec/event-catalogue.md` says it, and what the Threads API makes of it.
+# Events of the log as in `spec/event-catalogue.md`, and their form in the Threads API.
 CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
     "run.started": (
         {"id": RUN.id, "object": "run", "status": "started"},
@@ -59,16 +59,16 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
         "message.completed",
         {"content": "hi", "role": "assistant", "usage": USAGE},
     ),
-    "agent.tool_call.started": (CALL, "tool.call", {**CALL_SHOWN, "arguments": {"x": 1}}),
+    "agent.tool_call.started": (CALL, "tool.call", {**CALL_VIEW, "arguments": {"x": 1}}),
     "agent.tool_call.completed": (
         {**CALL, "result": "found"},
         "tool.result",
-        {**CALL_SHOWN, "result": "found"},
+        {**CALL_VIEW, "result": "found"},
     ),
     "agent.tool_call.failed": (
         {**CALL, "error": {"code": "http_503", "message": "HTTP 503"}},
         "tool.result",
-        {**CALL_SHOWN, "error": {"code": "http_503", "message": "HTTP 503"}},
+        {**CALL_VIEW, "error": {"code": "http_503", "message": "HTTP 503"}},
     ),
     "agent.human_feedback.requested": (
         {"id": "q", "object": "agent.human_feedback", "prompt": "Which?", "params": {"a": 1}},
@@ -157,7 +157,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
     ),
     "run.canceled": ({"id": RUN.id, "object": "run", "status": "canceled"}, "run.cancelled", {}),
 }
-# Every type that a client of the Threads API may meet.
+# Every type that the Threads API may send to a client.
 THREAD_TYPES = {
     *("run.started", "message.delta", "message.completed", "tool.call", "tool.result"),
     *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
@@ -167,29 +167,29 @@ THREAD_TYPES = {
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
-def test_every_event_is_shown_once_under_its_own_number(event_type: str) -> None:
-    data, shown_type, shown_data = CATALOGUE[event_type]
+def test_every_event_appears_once_with_its_own_sequence(event_type: str) -> None:
+    data, view_type, view_data = CATALOGUE[event_type]
     event = Event(id="e", type=event_type, sequence=7, timestamp="2026-06-10T09:15:22Z", data=data)
     assert event_view(event, RUN) == {
         "seq": 7,
-        "type": shown_type,
-        "data": shown_data,
+        "type": view_type,
+        "data": view_data,
         "created_at": "2026-06-10T09:15:22Z",
         "run_id": RUN.id,
     }
 
 
 def test_every_type_of_the_threads_api_comes_from_an_event() -> None:
-    assert {shown for _, shown, _ in CATALOGUE.values()} == THREAD_TYPES
+    assert {view_type for _, view_type, _ in CATALOGUE.values()} == THREAD_TYPES
 
 
-def test_an_event_of_a_later_release_goes_out_as_it_is() -> None:
+def test_an_event_of_a_later_release_is_sent_unchanged() -> None:
     event = Event(id="e", type="run.teleported", sequence=1, timestamp="t", data={"to": "mars"})
     view = event_view(event, RUN)
     assert (view["type"], view["data"]) == ("run.teleported", {"to": "mars"})
 
 
-def test_a_run_whose_price_is_not_known_has_no_cost() -> None:
+def test_a_run_without_a_known_price_has_no_cost() -> None:
     data = {"output": {}, "usage": USAGE}
     event = Event(id="e", type="run.completed", sequence=1, timestamp="t", data=data)
     assert event_view(event, RUN)["data"]["cost"] is None

@@ -1,4 +1,4 @@
-"""`runyard verify FILE`: the checks of an exported log."""
+"""`runyard verify FILE`, which checks an exported log."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_the_terminal_types_are_those_of_the_service() -> None:
     assert TERMINAL_TYPES == events.TERMINAL_TYPES
 
 
-def test_a_whole_export_has_no_violation(
+def test_a_complete_export_has_no_violation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write(tmp_path / "a", RUN, event(1), event(2, "run.completed"), end(2))
@@ -72,7 +72,7 @@ def test_each_violation_is_printed(
 
 
 @pytest.mark.parametrize("text", ["no json\n", "[]\n", '{"kind": "event", "data": {}}\n'])
-def test_another_file_is_an_error(
+def test_a_file_that_is_not_an_export_is_an_error(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a").write_text(text)

@@ -1,4 +1,4 @@
-"""What a webhook is, without a network: filters, ids, signatures, addresses, pauses."""
+"""Webhooks without a network: filters, ids, signatures, addresses and pauses."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def event(type_: str, **data: Any) -> Event:
 
 
 @pytest.mark.parametrize(
-    ("patterns", "wanted"),
+    ("patterns", "expected"),
     [
         (["*"], set(LIFECYCLE_TYPES)),
         (["run.*"], {one for one in LIFECYCLE_TYPES if one.startswith("run.")}),
@@ -59,33 +59,35 @@ def event(type_: str, **data: Any) -> Event:
         (["un.*"], set()),
     ],
 )
-def test_a_filter_takes_types_and_their_beginnings(patterns: list[str], wanted: set[str]) -> None:
+def test_a_filter_matches_types_and_prefixes(patterns: list[str], expected: set[str]) -> None:
     webhook = WEBHOOK.model_copy(update={"events": tuple(patterns)})
-    assert {one for one in LIFECYCLE_TYPES if webhook.subscribes_to(one)} == wanted
-    assert all(is_pattern(pattern) == bool(wanted) for pattern in patterns)
+    assert {kind for kind in LIFECYCLE_TYPES if webhook.subscribes_to(kind)} == expected
+    assert all(is_pattern(pattern) == bool(expected) for pattern in patterns)
     assert not any(
-        webhook.model_copy(update={"enabled": False}).subscribes_to(one) for one in wanted
+        webhook.model_copy(update={"enabled": False}).subscribes_to(kind) for kind in expected
     )
 
 
-def test_the_contract_names_every_pattern_there_is_and_no_other() -> None:
+def test_the_contract_names_exactly_the_valid_patterns() -> None:
     schema = document()["components"]["schemas"]["WebhookEvents"]
     named = set(schema["items"]["enum"])
-    beginnings = {
+    prefixes = {
         ".".join(parts[:length]) + ".*"
         for parts in (one.split(".") for one in LIFECYCLE_TYPES)
         for length in range(1, len(parts))
     }
-    assert named == {"*", *LIFECYCLE_TYPES, *beginnings}
+    assert named == {"*", *LIFECYCLE_TYPES, *prefixes}
 
 
-def test_nobody_is_told_of_what_a_model_says() -> None:
-    told = LIFECYCLE_TYPES
-    assert not [one for one in told if "delta" in one or "message" in one or "tool_call" in one]
-    assert {one for one in EVENT_TYPES if one.startswith("run.")} < told
+def test_notifications_never_contain_model_content() -> None:
+    notified = LIFECYCLE_TYPES
+    assert not [
+        kind for kind in notified if "delta" in kind or "message" in kind or "tool_call" in kind
+    ]
+    assert {kind for kind in EVENT_TYPES if kind.startswith("run.")} < notified
 
 
-def test_a_delivery_has_one_id_that_sorts_by_time() -> None:
+def test_a_delivery_has_an_id_that_sorts_by_time() -> None:
     first = datetime(2026, 11, 24, 9, tzinfo=UTC)
     ids = [timed_id(first + timedelta(milliseconds=step), "w", "e") for step in range(300)]
     assert ids == sorted(ids)
@@ -94,7 +96,7 @@ def test_a_delivery_has_one_id_that_sorts_by_time() -> None:
     assert timed_id(first, "w", "e") == ids[0] != timed_id(first, "w", "f")
 
 
-def test_what_is_signed_is_what_the_library_verifies() -> None:
+def test_the_standard_library_for_webhooks_verifies_a_signature() -> None:
     old, new = new_secret("1"), new_secret("2")
     body = json.dumps({"type": "run.completed", "text": "ä"}, ensure_ascii=False)
     headers = signed_headers("id-1", body, [new, old], now())
@@ -103,7 +105,7 @@ def test_what_is_signed_is_what_the_library_verifies() -> None:
     assert old.text != new.text
 
 
-def test_a_secret_ends_when_it_says() -> None:
+def test_a_secret_is_invalid_after_its_end() -> None:
     secret = new_secret("1")
     assert secret.is_valid()
     assert secret.model_copy(update={"expires_at": timestamp_in(60)}).is_valid()
@@ -111,7 +113,7 @@ def test_a_secret_ends_when_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "data", "told"),
+    ("type_", "data", "facts"),
     [
         (
             "run.completed",
@@ -145,10 +147,10 @@ def test_a_secret_ends_when_it_says() -> None:
         ),
     ],
 )
-def test_facts_are_told_and_content_is_not(
-    type_: str, data: dict[str, Any], told: dict[str, Any]
+def test_a_notification_has_facts_and_no_content(
+    type_: str, data: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    notice = notification_for(event(type_, **data), RUN)
+    notification = notification_for(event(type_, **data), RUN)
     always = {
         "event_id": "e",
         "sequence": 7,
@@ -158,8 +160,8 @@ def test_facts_are_told_and_content_is_not(
         "agent": "support_triage@1",
         "user_id": "customer-7421",
     }
-    assert notice.data == always | told
-    assert "CONTENT" not in notice.text()
+    assert notification.data == always | facts
+    assert "CONTENT" not in notification.text()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_facts_are_told_and_content_is_not(
         "https://[fd00::1]/",
     ],
 )
-def test_an_address_that_no_webhook_may_have(url: str) -> None:
+def test_a_webhook_address_is_rejected(url: str) -> None:
     assert url_issue(url, ("10.1.2.3:8443",)) is not None
 
 
@@ -198,18 +200,18 @@ def test_an_address_that_no_webhook_may_have(url: str) -> None:
         "https://127.0.0.1:9000/hook",
     ],
 )
-def test_an_address_that_a_webhook_may_have(url: str) -> None:
+def test_a_webhook_address_is_accepted(url: str) -> None:
     assert url_issue(url, ("127.0.0.1:9000",)) is None
 
 
-def test_the_pauses_are_a_day_and_none_is_longer_than_the_queue_can_wait() -> None:
+def test_the_pauses_take_a_day_and_each_fits_into_the_queues_maximum() -> None:
     pauses = Settings().webhook_retry_seconds
     assert 23 * 3600 <= sum(pauses) <= 25 * 3600
     assert list(pauses) == sorted(pauses)
     assert max(pauses) * 1.1 <= MAX_POSTPONED_SECONDS
 
 
-def test_a_delivery_keeps_its_newest_attempts() -> None:
+def test_a_delivery_stores_its_newest_attempts() -> None:
     delivery = Delivery.create(ping("o", "p", "w"), WEBHOOK)
     for number in range(MAX_STORED_ATTEMPTS + 5):
         attempt = Attempt(at=timestamp(), duration_ms=number, status_code=500)
@@ -222,7 +224,7 @@ def test_a_delivery_keeps_its_newest_attempts() -> None:
     assert again.body == delivery.body
 
 
-def test_only_a_2xx_is_a_success() -> None:
+def test_only_a_2xx_status_is_a_success() -> None:
     taken = {
         status
         for status in range(100, 600)
@@ -232,6 +234,6 @@ def test_only_a_2xx_is_a_success() -> None:
     assert not Attempt(at=AT, duration_ms=0, error="timeout").succeeded
 
 
-def test_every_state_of_a_delivery_is_in_the_contract() -> None:
+def test_the_contract_names_every_delivery_state() -> None:
     schema = document()["components"]["schemas"]["Delivery"]["properties"]
     assert set(schema["state"]["enum"]) == set(get_args(Delivery.model_fields["state"].annotation))

@@ -1,4 +1,4 @@
-"""Questions to a person: what may be asked for, what is an answer, what the model is told."""
+"""Input requests: valid requests, valid answers, and the results that the model gets."""
 
 import json
 from typing import Any
@@ -45,8 +45,12 @@ def definition(**tool: Any) -> AgentDefinition:
     )
 
 
-def call(phase: CallPhase = "started", answer: Event | None = None, **given: Any) -> ToolCallState:
-    return ToolCallState("c1", "ask_human", {"prompt": "Which?"} | given, 1, phase, answer=answer)
+def call(
+    phase: CallPhase = "started", answer: Event | None = None, **arguments: Any
+) -> ToolCallState:
+    return ToolCallState(
+        "c1", "ask_human", {"prompt": "Which?"} | arguments, 1, phase, answer=answer
+    )
 
 
 def event(kind: Any, **data: Any) -> Event:
@@ -60,15 +64,15 @@ def nested(depth: int) -> dict[str, Any]:
     return form
 
 
-@pytest.mark.parametrize("given", [{}, {"choices": ["a", "b"]}, {"form": FORM}])
-def test_a_model_may_ask_for_a_text_a_choice_or_a_form(given: dict[str, Any]) -> None:
-    ask = next_action(definition(), call(**given), CallOrigin.THIS_WORKER)
+@pytest.mark.parametrize("arguments", [{}, {"choices": ["a", "b"]}, {"form": FORM}])
+def test_a_model_may_request_a_text_a_choice_or_a_form(arguments: dict[str, Any]) -> None:
+    ask = next_action(definition(), call(**arguments), CallOrigin.THIS_WORKER)
     assert isinstance(ask, RequestInput)
-    assert (ask.prompt, ask.params) == ("Which?", given)
+    assert (ask.prompt, ask.params) == ("Which?", arguments)
 
 
 @pytest.mark.parametrize(
-    ("given", "fault"),
+    ("arguments", "error"),
     [
         ({"form": {"type": "array"}}, "form.type must be object"),
         ({"form": {}}, "form.type must be object"),
@@ -87,34 +91,36 @@ def test_a_model_may_ask_for_a_text_a_choice_or_a_form(given: dict[str, Any]) ->
         ({"choices": [1]}, "choices.0 must be of type string"),
     ],
 )
-def test_a_model_is_told_what_cannot_be_asked_for(given: dict[str, Any], fault: str) -> None:
-    settled = next_action(definition(), call(**given), CallOrigin.THIS_WORKER)
-    assert isinstance(settled, ResolveWithoutCall)
-    assert settled.error_code == "invalid_arguments"
-    assert settled.content.startswith(f"The arguments do not fit the tool: {fault}")
+def test_a_model_gets_an_error_for_an_invalid_input_request(
+    arguments: dict[str, Any], error: str
+) -> None:
+    action = next_action(definition(), call(**arguments), CallOrigin.THIS_WORKER)
+    assert isinstance(action, ResolveWithoutCall)
+    assert action.error_code == "invalid_arguments"
+    assert action.content.startswith(f"The arguments do not fit the tool: {error}")
 
 
-def test_choices_are_offered_without_the_white_space_around_them() -> None:
+def test_choices_are_stripped_of_surrounding_white_space() -> None:
     ask = next_action(definition(), call(choices=[" Yes", "No\n"]), CallOrigin.THIS_WORKER)
     assert isinstance(ask, RequestInput)
     assert ask.params == {"choices": ["Yes", "No"]}
 
 
 @pytest.mark.parametrize("fixed", [{"choices": ["a", "b"]}, {"form": FORM}])
-def test_a_tool_with_a_form_of_its_own_takes_only_the_prompt(fixed: dict[str, Any]) -> None:
+def test_a_tool_with_its_own_form_accepts_only_the_prompt(fixed: dict[str, Any]) -> None:
     agent = definition(**fixed)
     tool = agent.tools[0]
     assert list(tool.parameters["properties"]) == ["prompt"]
     ask = next_action(agent, call(), CallOrigin.THIS_WORKER)
     assert isinstance(ask, RequestInput)
     assert ask.params == fixed
-    refused = next_action(agent, call(choices=["c"]), CallOrigin.THIS_WORKER)
-    assert isinstance(refused, ResolveWithoutCall)
-    assert refused.content.endswith("choices is not a known field.")
+    rejected = next_action(agent, call(choices=["c"]), CallOrigin.THIS_WORKER)
+    assert isinstance(rejected, ResolveWithoutCall)
+    assert rejected.content.endswith("choices is not a known field.")
 
 
 @pytest.mark.parametrize(
-    ("params", "feedback", "faults"),
+    ("params", "feedback", "errors"),
     [
         ({}, "anything", {}),
         ({}, {"a": 1}, {}),
@@ -138,32 +144,32 @@ def test_a_tool_with_a_form_of_its_own_takes_only_the_prompt(fixed: dict[str, An
         ({}, "x" * MAX_ANSWER_BYTES, {"feedback": "must be at most 131072 bytes as JSON"}),
     ],
 )
-def test_an_answer_fits_its_question_or_all_faults_are_named(
-    params: dict[str, Any], feedback: Any, faults: dict[str, str]
+def test_all_errors_of_an_answer_are_named(
+    params: dict[str, Any], feedback: Any, errors: dict[str, str]
 ) -> None:
-    assert validate_answer(params, normalize(params, feedback)) == faults
+    assert validate_answer(params, normalize(params, feedback)) == errors
 
 
-def test_a_form_without_required_fields_may_come_back_empty() -> None:
+def test_a_form_without_required_fields_may_be_empty() -> None:
     assert validate_answer({"form": {"type": "object"}}, {}) == {}
 
 
-def test_the_model_is_told_a_form_as_json() -> None:
+def test_the_model_gets_a_form_as_json() -> None:
     answer = event("agent.human_feedback.received", feedback={"color": "red", "note": "für dich"})
-    told = next_action(definition(), call("resumed", answer, form=FORM), CallOrigin.THIS_WORKER)
-    assert told == ResolveWithoutCall('{"color": "red", "note": "für dich"}')
+    result = next_action(definition(), call("resumed", answer, form=FORM), CallOrigin.THIS_WORKER)
+    assert result == ResolveWithoutCall('{"color": "red", "note": "für dich"}')
 
 
 @pytest.mark.parametrize(
-    ("fixed", "default", "told"),
+    ("fixed", "default", "result"),
     [
         ({}, "nothing", "nothing"),
         ({"choices": ["a", "b"]}, "b", "b"),
         ({"form": FORM}, {"color": "red"}, '{"color": "red"}'),
     ],
 )
-def test_a_default_is_shown_and_told_if_nobody_answers(
-    fixed: dict[str, Any], default: Any, told: str
+def test_a_default_is_shown_and_becomes_the_result_on_expiry(
+    fixed: dict[str, Any], default: Any, result: str
 ) -> None:
     agent = definition(expires_in=5, on_expiry="use_default", default=default, **fixed)
     ask = next_action(agent, call(), CallOrigin.THIS_WORKER)
@@ -173,16 +179,16 @@ def test_a_default_is_shown_and_told_if_nobody_answers(
     expired = event("input_request.expired", id="r", on_expiry="use_default")
     assert next_action(
         agent, call("resumed", expired), CallOrigin.THIS_WORKER
-    ) == ResolveWithoutCall(told)
+    ) == ResolveWithoutCall(result)
 
 
-def test_a_question_that_is_too_large_is_not_asked() -> None:
-    settled = next_action(definition(), call(prompt="x" * 300_000), CallOrigin.THIS_WORKER)
-    assert isinstance(settled, ResolveWithoutCall)
-    assert settled.error_code == "invalid_arguments"
+def test_an_input_request_that_is_too_large_is_not_created() -> None:
+    action = next_action(definition(), call(prompt="x" * 300_000), CallOrigin.THIS_WORKER)
+    assert isinstance(action, ResolveWithoutCall)
+    assert action.error_code == "invalid_arguments"
 
 
-def test_faults_are_not_looked_for_where_nothing_is_asked_for() -> None:
+def test_an_answer_to_an_empty_request_has_no_errors() -> None:
     assert validate_request({"prompt": "Which?"}) == {}
 
 
@@ -198,13 +204,13 @@ def test_faults_are_not_looked_for_where_nothing_is_asked_for() -> None:
         (100, None, "keep_waiting", (100, "fail")),
     ],
 )
-def test_no_question_is_open_for_longer_than_the_run_may_wait(
+def test_no_input_request_is_open_for_longer_than_the_run_may_wait(
     wait_seconds: int | None, expires_in: float | None, on_expiry: str, then: Any
 ) -> None:
     limits = Limits() if wait_seconds is None else Limits(wait_seconds=wait_seconds)
     assert limits.time_to_answer(expires_in, on_expiry) == then
 
 
-def test_a_definition_is_kept_as_it_was_read() -> None:
+def test_a_definition_is_stored_as_it_was_read() -> None:
     agent = definition(form=FORM, expires_in=5, on_expiry="use_default", default={"color": "red"})
     assert AgentDefinition.model_validate(json.loads(agent.model_dump_json())) == agent

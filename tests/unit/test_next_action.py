@@ -1,4 +1,4 @@
-"""What happens to a tool call next, decided from its phase, its tool and what is known of it."""
+"""The next action for a tool call, decided from its phase, its tool and its events."""
 
 from typing import Any
 
@@ -55,25 +55,25 @@ def event(kind: Any, **data: Any) -> Event:
     return assign_sequences([NewEvent(type=kind, data=data)], after=0)[0]
 
 
-def test_a_call_that_needs_nobody_is_made() -> None:
+def test_a_call_without_approval_is_made() -> None:
     action = next_action(definition(), call("started"), CallOrigin.THIS_WORKER)
     assert isinstance(action, Execute)
     assert action.input == {"amount": 5}
 
 
 @pytest.mark.parametrize("effect", ["none", "idempotent"])
-def test_an_interrupted_call_without_harm_is_repeated(effect: str) -> None:
+def test_an_interrupted_safe_call_is_repeated(effect: str) -> None:
     action = next_action(definition(effect=effect), call("started"), CallOrigin.UNKNOWN)
     assert isinstance(action, Execute)
 
 
-def test_an_interrupted_unsafe_call_becomes_a_question() -> None:
+def test_an_interrupted_unsafe_call_creates_an_input_request() -> None:
     action = next_action(definition(effect="unsafe"), call("started"), CallOrigin.UNKNOWN)
     assert isinstance(action, RequestInput)
     assert action.params["choices"] == ["repeat", "skip", "fail"]
 
 
-def test_an_approval_is_asked_for_also_after_an_interruption() -> None:
+def test_approval_is_requested_after_an_interruption_too() -> None:
     for origin in CallOrigin:
         action = next_action(definition(approval=APPROVAL), call("started"), origin)
         assert isinstance(action, RequestInput)
@@ -82,7 +82,7 @@ def test_an_approval_is_asked_for_also_after_an_interruption() -> None:
 
 
 @pytest.mark.parametrize(("amount", "asked"), [(5, False), (50, True)])
-def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> None:
+def test_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> None:
     rule = APPROVAL | {"when": {"amount": {"above": 10}}}
     action = next_action(
         definition(approval=rule), call("started", input={"amount": amount}), CallOrigin.THIS_WORKER
@@ -101,7 +101,7 @@ def test_an_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> No
         ({"when": {"amount": {"below": 10}}}, True),
     ],
 )
-def test_an_approval_is_asked_for_never_always_or_on_a_condition(mode: Any, asked: bool) -> None:
+def test_approval_is_requested_never_always_or_on_a_condition(mode: Any, asked: bool) -> None:
     action = next_action(definition(approval=mode), call("started"), CallOrigin.THIS_WORKER)
     assert isinstance(action, RequestInput) is asked
 
@@ -119,7 +119,7 @@ def test_an_approval_is_asked_for_never_always_or_on_a_condition(mode: Any, aske
         ),
     ],
 )
-def test_a_rule_without_a_prompt_names_tool_and_arguments(
+def test_the_default_prompt_names_the_tool_and_its_arguments(
     call_input: dict[str, Any], prompt: str
 ) -> None:
     asked = call("started", input=call_input)
@@ -128,14 +128,14 @@ def test_a_rule_without_a_prompt_names_tool_and_arguments(
     assert (action.prompt, action.params) == (prompt, call_input)
 
 
-def test_a_rule_without_a_prompt_may_have_no_arguments_to_name() -> None:
+def test_the_default_prompt_works_without_arguments() -> None:
     free = definition(approval="always", parameters={"type": "object"})
     action = next_action(free, call("started", input={}), CallOrigin.THIS_WORKER)
     assert isinstance(action, RequestInput)
     assert action.prompt == "May pay run?"
 
 
-def test_what_runs_is_exactly_what_was_approved() -> None:
+def test_a_tool_runs_with_exactly_the_approved_arguments() -> None:
     answer = event("approval_request.resolved", is_approved=True, effective_params={"amount": 3})
     resumed = call("resumed", answer=answer)
     action = next_action(definition(approval=APPROVAL), resumed, CallOrigin.THIS_WORKER)
@@ -143,17 +143,17 @@ def test_what_runs_is_exactly_what_was_approved() -> None:
     assert action.input == {"amount": 3}
 
 
-def test_an_approved_unsafe_call_that_was_interrupted_is_in_doubt() -> None:
+def test_an_interrupted_unsafe_call_is_in_doubt_after_approval() -> None:
     answer = event("approval_request.resolved", is_approved=True, effective_params={"amount": 3})
     doubt = next_action(
         definition(approval=APPROVAL), call("resumed", answer=answer), CallOrigin.UNKNOWN
     )
     assert isinstance(doubt, RequestInput)
-    # ... and when a person says `repeat`, it is the approved arguments that are repeated.
-    question = event("agent.human_feedback.requested", id="r2", params=doubt.params)
+    # If the person answers `repeat`, the call uses the approved arguments again.
+    request = event("agent.human_feedback.requested", id="r2", params=doubt.params)
     again = call(
         "resumed",
-        request=question,
+        request=request,
         answer=event("agent.human_feedback.received", id="r2", feedback="repeat"),
     )
     action = next_action(definition(approval=APPROVAL), again, CallOrigin.THIS_WORKER)
@@ -161,7 +161,7 @@ def test_an_approved_unsafe_call_that_was_interrupted_is_in_doubt() -> None:
     assert action.input == {"amount": 3}
 
 
-def test_a_refusal_is_told_to_the_model_and_not_made() -> None:
+def test_a_denied_call_is_not_made_and_the_model_is_informed() -> None:
     answer = event("approval_request.resolved", is_approved=False, feedback="too much")
     action = next_action(
         definition(approval=APPROVAL), call("resumed", answer=answer), CallOrigin.THIS_WORKER
@@ -170,21 +170,21 @@ def test_a_refusal_is_told_to_the_model_and_not_made() -> None:
 
 
 @pytest.mark.parametrize(("choice", "kind"), [("skip", ResolveWithoutCall), ("fail", FailRun)])
-def test_a_doubt_can_be_skipped_or_fail_the_run(choice: str, kind: type) -> None:
+def test_a_call_in_doubt_can_be_skipped_or_fail_the_run(choice: str, kind: type) -> None:
     answer = event("agent.human_feedback.received", feedback=choice)
     assert isinstance(
         next_action(definition(), call("resumed", answer=answer), CallOrigin.THIS_WORKER), kind
     )
 
 
-def test_an_answer_to_a_question_is_the_calls_result() -> None:
+def test_an_answer_is_the_result_of_an_ask_human_call() -> None:
     answer = event("agent.human_feedback.received", feedback={"a": 1})
     asked = call("resumed", "ask_human", input={"prompt": "?"}, answer=answer)
     assert next_action(definition(), asked, CallOrigin.UNKNOWN) == ResolveWithoutCall('{"a": 1}')
 
 
 @pytest.mark.parametrize("phase", ["asked", "answered"])
-def test_a_call_that_a_person_decides_on_waits(phase: CallPhase) -> None:
+def test_a_call_waits_for_a_persons_decision(phase: CallPhase) -> None:
     assert next_action(definition(), call(phase), CallOrigin.UNKNOWN) == KeepWaiting()
 
 
@@ -197,7 +197,7 @@ def test_a_call_that_a_person_decides_on_waits(phase: CallPhase) -> None:
         ("ask_human", {}, "invalid_arguments"),
     ],
 )
-def test_a_call_that_cannot_be_made_is_told_to_the_model(
+def test_the_model_is_informed_about_a_call_that_cannot_be_made(
     name: str, call_input: dict[str, Any], code: str
 ) -> None:
     action = next_action(

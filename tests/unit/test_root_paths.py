@@ -1,4 +1,4 @@
-"""The table that says which requests at the root are the Threads API's: each row, both ways."""
+"""The table of root paths that belong to the Threads API: examples for and against each row."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ SSE = {"accept": "application/json;q=0.1, text/event-stream"}
 CONTENT = {"content": "yes"}
 FEEDBACK = {"type": "human_feedback", "data": {"request_id": "x", "feedback": "content"}}
 
-# By row of the table: requests that are moved, and their nearest that are not.
+# By row of the table: requests that are rewritten, and similar requests that are not.
 EXAMPLES: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = {
     r"/v1/threads(/.*)?": (
         [("GET", "/v1/threads"), ("POST", "/v1/threads/t/runs"), ("DELETE", "/v1/threads/t")],
@@ -53,12 +53,12 @@ EXAMPLES: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = {
 }
 
 
-def passed_on(
+def rewrite(
     method: str, path: str, query: str = "", headers: dict[str, str] | None = None, body: Any = None
 ) -> tuple[str, bytes]:
-    """The path and the body with which a request comes out behind the table."""
+    """Return the path and the body of a request after the rewriter."""
     sent = b"" if body is None else json.dumps(body).encode()
-    # A body comes in pieces, and must come out whole.
+    # The body arrives in several messages and must stay complete.
     pieces = [sent[:5], sent[5:]]
     scope: Scope = {
         "type": "http",
@@ -82,7 +82,7 @@ def passed_on(
             more = message["more_body"]
 
     async def send(_: Message) -> None:
-        """Nothing is answered here."""
+        """Do nothing: the app sends no response."""
 
     asyncio.run(RootPathRewriter(app)(scope, receive, send))
     assert scope["raw_path"] == scope["path"].encode()
@@ -94,13 +94,13 @@ def test_every_row_has_its_examples() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.path.pattern)
-def test_what_a_row_names_is_moved_and_nothing_else(rule: Rule) -> None:
+def test_a_row_rewrites_its_requests_and_no_others(rule: Rule) -> None:
     moved, left = EXAMPLES[rule.path.pattern]
     for request in moved:
-        path, body = passed_on(*request)
+        path, body = rewrite(*request)
         assert path == f"/threads{request[1]}"
         assert body == (json.dumps(request[4]).encode() if len(request) > 4 else b"")
     for request in left:
-        path, body = passed_on(*request)
+        path, body = rewrite(*request)
         assert path == request[1]
         assert body == (json.dumps(request[4]).encode() if len(request) > 4 else b"")

@@ -1,4 +1,4 @@
-"""How many tokens a request can be at most: what was counted before, and bytes for the rest."""
+"""Upper bounds of a request's tokens: the provider's earlier count, and bytes for the rest."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def grown(request: ModelRequest) -> int:
     return max_usage(request).input_tokens - max_usage(FIRST).input_tokens
 
 
-def test_every_byte_of_the_first_request_may_be_a_token() -> None:
+def test_each_byte_of_the_first_request_counts_as_a_token() -> None:
     assert grown(replace(FIRST, instructions="Be brief, and kind.")) == 10
     assert grown(replace(FIRST, turns=[UserTurn("Hellö?")])) == 1
     tool = ToolSpec("look", "Looks.", {"type": "object"})
@@ -41,17 +41,17 @@ def test_every_byte_of_the_first_request_may_be_a_token() -> None:
 @pytest.mark.parametrize(
     ("mime_type", "tokens"), [("image/png", IMAGE_TOKENS), ("application/pdf", PDF_TOKENS)]
 )
-def test_an_attachment_counts_as_much_as_its_kind_can(mime_type: str, tokens: int) -> None:
+def test_an_attachment_counts_as_the_maximum_of_its_type(mime_type: str, tokens: int) -> None:
     attachment = Attachment("f", "a", mime_type, 3, b"abc")
     assert tokens < grown(replace(FIRST, turns=[UserTurn("", [attachment])])) < tokens + 100
 
 
-def test_what_was_said_in_the_thread_before_counts_too() -> None:
+def test_earlier_messages_of_the_thread_count_too() -> None:
     earlier: list[Turn] = [UserTurn("Hi"), ModelTurn("Hello")]
     assert grown(replace(FIRST, thread_messages=earlier)) == 2 * PART_FRAME_TOKENS + len("HiHello")
 
 
-def test_what_the_provider_has_counted_is_not_counted_again() -> None:
+def test_tokens_counted_by_the_provider_are_not_counted_twice() -> None:
     turns: list[Turn] = [
         UserTurn("x" * 1000),
         ModelTurn("", (ToolCall("c", "look", {}),)),
@@ -62,6 +62,6 @@ def test_what_the_provider_has_counted_is_not_counted_again() -> None:
     assert max_usage(replace(request, reported=None)).input_tokens > 1000
 
 
-def test_the_longest_reply_is_the_agents_or_a_default() -> None:
+def test_the_longest_response_comes_from_the_agent_or_a_default() -> None:
     assert max_usage(FIRST).output_tokens == DEFAULT_OUTPUT_TOKENS
     assert max_usage(replace(FIRST, max_output_tokens=99)).output_tokens == 99

@@ -1,4 +1,4 @@
-"""Circuits, on a clock that the test turns; and the header by which others ask for time."""
+"""Circuit breakers, on a clock that the test sets; and the Retry-After header."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -33,19 +33,19 @@ START = 1_795_478_400.0
 
 
 class Clock:
-    """Stands still until it is told otherwise."""
+    """A clock that changes only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = START
 
     def __call__(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock."""
+    """Return a clock."""
     return Clock()
 
 
@@ -57,7 +57,7 @@ def opened(clock: Clock, retry_after: float | None = None) -> CircuitBreaker:
     return circuit
 
 
-def test_a_circuit_opens_after_failures_in_a_row_and_says_what_the_last_one_was(
+def test_a_circuit_opens_after_failures_in_a_row_and_names_the_last_failure(
     clock: Clock,
 ) -> None:
     assert opened(clock).open_reason() == (
@@ -66,7 +66,7 @@ def test_a_circuit_opens_after_failures_in_a_row_and_says_what_the_last_one_was(
     )
 
 
-def test_a_success_in_between_keeps_a_circuit_closed(clock: Clock) -> None:
+def test_a_circuit_stays_closed_if_a_success_separates_the_failures(clock: Clock) -> None:
     circuit = CircuitBreaker(clock)
     for _ in range(3):
         for _ in range(FAILURES_IN_A_ROW - 1):
@@ -75,7 +75,7 @@ def test_a_success_in_between_keeps_a_circuit_closed(clock: Clock) -> None:
     assert circuit.open_reason() == ""
 
 
-def test_one_may_try_after_a_while_and_the_others_wait_for_what_becomes_of_it(
+def test_one_trial_call_is_allowed_after_the_pause_and_other_calls_wait_for_its_result(
     clock: Clock,
 ) -> None:
     circuit = opened(clock)
@@ -86,7 +86,7 @@ def test_one_may_try_after_a_while_and_the_others_wait_for_what_becomes_of_it(
     assert circuit.open_reason() == circuit.open_reason() == ""
 
 
-def test_an_attempt_that_fails_keeps_a_circuit_open_and_one_that_is_lost_is_followed_by_another(
+def test_a_failed_trial_leaves_the_circuit_open_and_a_lost_trial_is_repeated(
     clock: Clock,
 ) -> None:
     circuit = opened(clock)
@@ -95,17 +95,17 @@ def test_an_attempt_that_fails_keeps_a_circuit_open_and_one_that_is_lost_is_foll
     circuit.record_failure("It is overloaded still.")
     assert "overloaded still" in circuit.open_reason()
     clock.now += OPEN_SECONDS
-    assert circuit.open_reason() == ""  # Its process is frozen, say, and nothing is heard of it.
+    assert circuit.open_reason() == ""  # For example: its process is frozen and reports no result.
     clock.now += OPEN_SECONDS
     assert circuit.open_reason() == ""
 
 
-@pytest.mark.parametrize(("asked", "kept"), [(1, OPEN_SECONDS), (100, 100), (10_000, 300)])
-def test_an_address_may_ask_for_more_time_but_not_for_ever(
-    clock: Clock, asked: float, kept: float
+@pytest.mark.parametrize(("requested", "pause"), [(1, OPEN_SECONDS), (100, 100), (10_000, 300)])
+def test_a_server_may_request_a_longer_pause_up_to_a_maximum(
+    clock: Clock, requested: float, pause: float
 ) -> None:
-    circuit = opened(clock, retry_after=asked)
-    clock.now += kept - 1
+    circuit = opened(clock, retry_after=requested)
+    clock.now += pause - 1
     assert circuit.open_reason() != ""
     clock.now += 1
     assert circuit.open_reason() == ""
@@ -119,31 +119,31 @@ def test_each_name_has_its_own_circuit(clock: Clock) -> None:
     assert circuits.of("b").open_reason() == ""
 
 
-class Dying:
-    """A fake model: real ones do not fail on demand without a socket."""
+class FailingModel:
+    """A fake model, because a real model does not fail on demand without a socket."""
 
     def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Raise or reply, as it was told."""
+        """Raise the next exception or return a response, as the test requires."""
         error = self.answers.pop(0)
         if error is not None:
             raise error
         yield Response(ModelTurn("Here."))
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
-        """Nothing."""
+        """Return no usage."""
         return TokenUsage()
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
-        """Unknown."""
+        """Return None: the cost is unknown."""
         return None
 
 
-def test_a_model_behind_an_open_circuit_is_not_asked(clock: Clock) -> None:
+def test_a_model_is_not_called_while_its_circuit_is_open(clock: Clock) -> None:
     busy = ModelUnavailableError("The provider is overloaded.")
-    dying = Dying(*[busy] * FAILURES_IN_A_ROW, None, ModelRejectedError("No."))
+    dying = FailingModel(*[busy] * FAILURES_IN_A_ROW, None, ModelRejectedError("No."))
     model = CircuitBreakerModel(dying, CircuitBreaker(clock))
 
     def asked() -> str:
@@ -153,7 +153,7 @@ def test_a_model_behind_an_open_circuit_is_not_asked(clock: Clock) -> None:
         try:
             return asyncio.run(ask())
         except ModelRejectedError:
-            return "refused"
+            return "rejected"
         except ModelUnavailableError as error:
             return "failed" if error.was_tried else str(error)
 
@@ -161,7 +161,7 @@ def test_a_model_behind_an_open_circuit_is_not_asked(clock: Clock) -> None:
     assert asked().startswith("Not tried, after 5 failures in a row. The provider is overloaded. ")
     clock.now += OPEN_SECONDS
     assert "Here." in asked()
-    assert asked() == "refused"
+    assert asked() == "rejected"
     assert dying.answers == []
 
 
@@ -205,6 +205,6 @@ def test_retry_after_as_a_date() -> None:
         ("${MISSING}/x", ""),
     ],
 )
-def test_a_tool_stands_and_falls_with_its_host(url: str, host: str) -> None:
+def test_a_tool_uses_the_circuit_of_its_host(url: str, host: str) -> None:
     variables = {"CRM": "https://crm.example:8443", "TENANT": "acme"}
     assert host_of(url, variables) == host

@@ -1,4 +1,4 @@
-"""Faults in the agents' files are told by file, line and field; all of them at once."""
+"""Errors in agent files: all are reported at once, with file, line and field."""
 
 import textwrap
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ tools:
     description: Looks.
     url: http://localhost
 """
-QUESTION = """\
+ASK_HUMAN = """\
 tools:
   - kind: ask_human
 """
 
 
-def faults(files: Mapping[str, str], named: Mapping[str, str] | None = None) -> list[str]:
-    """What is said of the sound files with these in place of theirs."""
+def errors(files: Mapping[str, str], named: Mapping[str, str] | None = None) -> list[str]:
+    """Return the errors of the valid files after these replace some of them."""
     try:
         read_agents({**SOUND, **files}, named)
     except DefinitionError as error:
@@ -43,17 +43,17 @@ def faults(files: Mapping[str, str], named: Mapping[str, str] | None = None) -> 
     return []
 
 
-def test_sound_files_have_no_fault() -> None:
-    assert faults({}) == []
+def test_valid_files_have_no_errors() -> None:
+    assert errors({}) == []
 
 
-def test_the_samples_have_no_fault() -> None:
+def test_the_sample_agents_have_no_errors() -> None:
     agents = read_agents(AgentDirectory(Path("agents")).read())
     assert list(agents.definitions) == ["assistant", "support_triage"]
 
 
 @pytest.mark.parametrize(
-    ("added", "fault"),
+    ("added", "error"),
     [
         ("color: red\n", "line 7: color: is not a known field"),
         ("limits:\n  steps: 5\n  tokens: 0\n", "line 9: limits.tokens: Input should be greater"),
@@ -97,38 +97,38 @@ def test_the_samples_have_no_fault() -> None:
             "line 13: tools.0.approval.on_expiry: 'deny' needs expires_in",
         ),
         (
-            QUESTION + "    choices:\n      - a\n      - ' a'\n",
+            ASK_HUMAN + "    choices:\n      - a\n      - ' a'\n",
             "line 11: tools.0.choices.1: stands there twice",
         ),
         (
-            QUESTION + "    choices: [a]\n    form: { type: object }\n",
+            ASK_HUMAN + "    choices: [a]\n    form: { type: object }\n",
             "line 10: tools.0.form: cannot stand beside choices",
         ),
         (
-            QUESTION
+            ASK_HUMAN
             + "    form:\n      type: object\n      properties:\n        a: { type: strin }\n",
             "line 12: tools.0.form.properties.a.type: is not a valid JSON Schema",
         ),
-        (QUESTION + "    form: {}\n", "line 9: tools.0.form: must be object"),
+        (ASK_HUMAN + "    form: {}\n", "line 9: tools.0.form: must be object"),
         (
-            QUESTION + "    on_expiry: use_default\n    expires_in: 5\n",
+            ASK_HUMAN + "    on_expiry: use_default\n    expires_in: 5\n",
             "line 9: tools.0.on_expiry: 'use_default' needs a default",
         ),
         (
-            QUESTION + "    on_expiry: fail\n",
+            ASK_HUMAN + "    on_expiry: fail\n",
             "line 9: tools.0.on_expiry: 'fail' needs expires_in",
         ),
         (
-            QUESTION + "    choices: [a, b]\n    default: c\n",
+            ASK_HUMAN + "    choices: [a, b]\n    default: c\n",
             "line 10: tools.0.default: must be one of: a, b",
         ),
         (
-            QUESTION
+            ASK_HUMAN
             + "    form: { type: object, properties: { a: { type: integer } } }\n"
             + "    default:\n      a: x\n",
             "line 11: tools.0.default.a: must be of type integer",
         ),
-        (QUESTION + "    default: { a: 1 }\n", "line 9: tools.0.default: must be a text"),
+        (ASK_HUMAN + "    default: { a: 1 }\n", "line 9: tools.0.default: must be a text"),
         ("limits:\n  steps: 1\n  steps: 2\n", "line 9: steps: stands there twice"),
         ("tools: [\n", "line 8: is not YAML"),
         ("description: \x01\n", "line 7: is not YAML: control characters are not allowed"),
@@ -136,24 +136,24 @@ def test_the_samples_have_no_fault() -> None:
         ("tools: &again [*again]\n", "line 7: is not YAML: an alias stands inside of what it"),
     ],
 )
-def test_a_fault_is_found_on_its_line(added: str, fault: str) -> None:
-    (told,) = faults({"clerk.yaml": AGENT + added})
-    assert told.startswith("clerk.yaml")
-    assert fault in told
+def test_an_error_is_reported_on_its_line(added: str, error: str) -> None:
+    (message,) = errors({"clerk.yaml": AGENT + added})
+    assert message.startswith("clerk.yaml")
+    assert error in message
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "just words\n"])
-def test_a_file_is_a_mapping(text: str) -> None:
-    assert faults({"clerk.yaml": text}) == ["clerk.yaml, line 1: must be a mapping"]
+def test_a_file_must_be_a_mapping(text: str) -> None:
+    assert errors({"clerk.yaml": text}) == ["clerk.yaml, line 1: must be a mapping"]
 
 
-def test_what_is_missing_is_missed_where_it_should_stand() -> None:
-    assert faults({"clerk.yaml": AGENT.replace("route: played\n", "")}) == [
+def test_a_missing_field_is_reported_at_its_parent() -> None:
+    assert errors({"clerk.yaml": AGENT.replace("route: played\n", "")}) == [
         "clerk.yaml, line 2: route: is required"
     ]
 
 
-def test_fields_that_are_merged_in_are_found_on_their_own_line() -> None:
+def test_errors_in_merged_fields_are_reported_on_their_own_line() -> None:
     script = """\
         dialogues:
           - name: a
@@ -163,25 +163,25 @@ def test_fields_that_are_merged_in_are_found_on_their_own_line() -> None:
                 say: b
               - { <<: *slow, wait: 1 }
         """
-    assert faults({"scripts/tale.yaml": textwrap.dedent(script)}) == [
+    assert errors({"scripts/tale.yaml": textwrap.dedent(script)}) == [
         "scripts/tale.yaml, line 7: dialogues.0.turns.2.wait: is not a known field"
     ]
 
 
-def test_a_date_is_a_text() -> None:
+def test_a_date_is_read_as_a_string() -> None:
     dated = AGENT.replace('"1"', "2026-02-30")
     agents = read_agents({**SOUND, "clerk.yaml": dated})
     assert list(agents.definitions["clerk"]) == ["2026-02-30"]
 
 
-def test_a_files_name_says_nothing() -> None:
+def test_the_file_name_does_not_matter() -> None:
     agents = read_agents({**SOUND, "other.yaml": AGENT.replace('"1"', '"2"')})
     assert list(agents.definitions) == ["clerk"]
     assert list(agents.definitions["clerk"]) == ["2", "1"]
 
 
-def test_faults_of_all_files_are_told_at_once_in_the_order_of_files_and_lines() -> None:
-    assert faults(
+def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() -> None:
+    assert errors(
         {
             "clerk.yaml": AGENT.replace("played", "nowhere").replace('"1"', "1"),
             "agent.yaml": AGENT.replace("played", "nowhere"),
@@ -201,16 +201,16 @@ def test_faults_of_all_files_are_told_at_once_in_the_order_of_files_and_lines() 
     ]
 
 
-def test_files_are_held_against_each_other() -> None:
+def test_files_are_checked_against_one_another() -> None:
     routes = ROUTES + "lost:\n  model: scripted:none\n"
-    assert faults({"routes.yaml": routes, "twin.yaml": AGENT}) == [
+    assert errors({"routes.yaml": routes, "twin.yaml": AGENT}) == [
         "routes.yaml, line 4: lost.model: there is no scripts/none.yaml",
         "twin.yaml, line 3: version: clerk@1 stands in clerk.yaml too",
     ]
 
 
-def test_faulty_routes_are_not_held_against_those_who_name_them() -> None:
-    assert faults({"routes.yaml": "a: [\n"}) == [
+def test_agents_have_no_errors_because_of_invalid_routes() -> None:
+    assert errors({"routes.yaml": "a: [\n"}) == [
         "routes.yaml, line 2: is not YAML: did not find expected node content"
     ]
     without = {name: text for name, text in SOUND.items() if name != "routes.yaml"}
@@ -218,21 +218,21 @@ def test_faulty_routes_are_not_held_against_those_who_name_them() -> None:
         read_agents(without)
 
 
-def test_an_agent_that_a_setting_names_must_be_there() -> None:
+def test_an_agent_named_by_a_setting_must_exist() -> None:
     named = {"DEFAULT_AGENT": "clerk@2", "DEFAULT_PERSONA": "clerk"}
-    assert faults({}, named) == ["there is no agent 'clerk@2', which DEFAULT_AGENT names"]
+    assert errors({}, named) == ["there is no agent 'clerk@2', which DEFAULT_AGENT names"]
 
 
 @pytest.mark.parametrize(("written", "meant"), [("off", "off"), ("'off'", "off"), ("low", "low")])
-def test_a_routes_reasoning_may_be_written_without_quotes(written: str, meant: str) -> None:
+def test_the_reasoning_of_a_route_may_be_written_without_quotes(written: str, meant: str) -> None:
     routes = ROUTES + f"thinking: {{ model: 'openai:m', reasoning: {written} }}\n"
     agents = read_agents({**SOUND, "routes.yaml": routes})
     assert agents.routes["thinking"].reasoning == meant
-    (fault,) = faults({"routes.yaml": routes.replace(written, "on")})
-    assert fault.startswith("routes.yaml, line 3: thinking.reasoning: Input should be 'off'")
+    (error,) = errors({"routes.yaml": routes.replace(written, "on")})
+    assert error.startswith("routes.yaml, line 3: thinking.reasoning: Input should be 'off'")
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_bytes(b"\xff")
     with pytest.raises(DefinitionError, match=r"routes\.yaml: cannot be read"):
         AgentDirectory(tmp_path).read()

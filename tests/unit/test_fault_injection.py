@@ -1,4 +1,4 @@
-"""Faults on purpose: written into a file, met once, by the call that they name."""
+"""Injected faults: each is read from a file and occurs once, at the call that it names."""
 
 from pathlib import Path
 
@@ -20,30 +20,30 @@ def lost() -> Exception:
 
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_a_fault_is_read_as_it_was_written(edge: str, effect: str) -> None:
+def test_an_injected_fault_is_read_as_it_was_written(edge: str, effect: str) -> None:
     text = f"dynamodb.PutItem run:{edge}:{effect}:3"
     assert str(Fault.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "run:before:kill", "run:beside:kill:1", "run:after:burn:1"])
-def test_what_is_no_fault_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "run:before:kill", "run:during:kill:1", "run:after:burn:1"])
+def test_an_invalid_fault_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"unpack|is not"):
         Fault.parse(text)
 
 
-def test_a_call_that_is_cut_off_is_lost_at_every_attempt_and_a_cut_one_once() -> None:
+def test_drop_loses_every_attempt_of_a_call_and_drop_once_loses_one() -> None:
     for effect, losses in (("cut", 1), ("cut_off", 3)):
-        crossing = Process(Fault.parse(f"call:before:{effect}:1")).begin_call("call")
+        call = Process(Fault.parse(f"call:before:{effect}:1")).begin_call("call")
         raised = 0
         for _ in range(3):
             try:
-                crossing.at_point("before", lost)
+                call.at_point("before", lost)
             except ConnectionError:
                 raised += 1
         assert raised == losses
 
 
-def test_a_dead_process_calls_nobody() -> None:
+def test_a_dead_process_makes_no_calls() -> None:
     process = Process(Fault("call", "before", "kill", 2))
     process.begin_call("call").at_point("before", lost)
     with pytest.raises(ProcessKilledError):
@@ -52,7 +52,7 @@ def test_a_dead_process_calls_nobody() -> None:
         process.begin_call("another")
 
 
-def test_a_fault_in_a_file_is_taken_by_the_call_that_it_names(tmp_path: Path) -> None:
+def test_an_injected_fault_in_a_file_occurs_at_the_call_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "fault"
     process = SelfProcess(file)
     process.begin_call("call").at_point("before", lost)
