@@ -15,7 +15,7 @@ from runyard.cli import parameters
 from runyard.cli.keys import COLUMNS, SCOPES
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import access_keys as module
-from runyard_service.adapters.dynamodb import keys as places
+from runyard_service.adapters.dynamodb import keys as item_keys
 from runyard_service.adapters.dynamodb.access_keys import AccessKeys
 from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.table import Table
@@ -41,8 +41,8 @@ def test_only_the_hash_is_stored(stores: Stores, table: Table) -> None:
     secret = f"ry_{new_id()}"
     key = stores.access_keys.put(secret, project_id="p-hash", org_id="o-hash")
     items = [
-        table.get(places.access_key(key.key_hash)),
-        table.get(places.listed_access_key(key.id)),
+        table.get(item_keys.access_key(key.key_hash)),
+        table.get(item_keys.listed_access_key(key.id)),
     ]
     assert all(items)
     assert secret not in repr(items)
@@ -239,9 +239,9 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
 def test_an_overlap_never_makes_a_key_valid_for_longer(access_keys: AccessKeys) -> None:
     until = timestamp_in(60)
     make = partial(access_keys.put, project_id=f"p-{new_id()}", org_id="o-overlap")
-    old, for_ever = make(f"ry_{new_id()}", valid_until=until), make(f"ry_{new_id()}")
+    old, unlimited = make(f"ry_{new_id()}", valid_until=until), make(f"ry_{new_id()}")
     access_keys.rotate(old.id, f"ry_{new_id()}", overlap=timedelta(days=1))
-    new = access_keys.rotate(for_ever.id, f"ry_{new_id()}", overlap=timedelta(days=1))
+    new = access_keys.rotate(unlimited.id, f"ry_{new_id()}", overlap=timedelta(days=1))
     ends = {key.id: key.valid_until for key in access_keys.all() if key.org_id == "o-overlap"}
     assert new is not None
     assert ends[old.id] == until
@@ -255,13 +255,13 @@ def test_a_project_can_have_its_own_retention_time(
     project = f"project-{new_id()}"
     words = ("set", project, "--org", "mine")
     assert "retention" not in run(capsys, *words)
-    for given, kept, said in (
+    for given, expected, said in (
         ("30", 30, "30 days"),
         ("0", 0, "no limit"),
         ("default", 7, "default"),
     ):
         assert said in run(capsys, *words, "--retention-days", given)
-        assert RetentionDays(table).of([project], 7) == {project: kept}
+        assert RetentionDays(table).of([project], 7) == {project: expected}
 
 
 @pytest.mark.usefixtures("in_environment")

@@ -26,7 +26,7 @@ from tests.support.app_server import app_with, make_services
 SAMPLES = AgentDirectory(Path("agents")).read()
 SAMPLE = SAMPLES["support_triage.yaml"]
 VERSION_2 = {**SAMPLES, "second.yaml": SAMPLE.replace('version: "1"', 'version: "2"')}
-FAULTY = {**SAMPLES, "second.yaml": "key: support_triage\n"}
+INVALID = {**SAMPLES, "second.yaml": "key: support_triage\n"}
 TICKET = {"ticket_subject": "Export is broken"}
 
 
@@ -55,7 +55,7 @@ def bucket(stack: DevStack) -> Bucket:
 
 
 @pytest.fixture
-def door(stack: DevStack, bucket: Bucket) -> Iterator[TestClient]:
+def api(stack: DevStack, bucket: Bucket) -> Iterator[TestClient]:
     """A door that reads the published agents at every request."""
     services = replace(make_services(stack), catalog=Registry(bucket.bundle()))
     headers = {"Authorization": f"Bearer {stack.access_key}"}
@@ -63,9 +63,9 @@ def door(stack: DevStack, bucket: Bucket) -> Iterator[TestClient]:
         yield client
 
 
-def agent_of_a_run(door: TestClient, stores: Stores) -> str:
+def agent_of_a_run(api: TestClient, stores: Stores) -> str:
     """The version of the sample agent that a new run starts with."""
-    response = door.post("/v1/runs", json={"input": TICKET, "background": True})
+    response = api.post("/v1/runs", json={"input": TICKET, "background": True})
     assert response.status_code == 202, response.text
     run = stores.runs.get(response.json()["data"]["id"])
     assert run is not None
@@ -73,32 +73,32 @@ def agent_of_a_run(door: TestClient, stores: Stores) -> str:
 
 
 def test_a_running_api_loads_new_agents_and_ignores_invalid_ones(
-    bucket: Bucket, door: TestClient, stores: Stores, caplog: pytest.LogCaptureFixture
+    bucket: Bucket, api: TestClient, stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
     bucket.bundle().write(SAMPLES)
-    assert agent_of_a_run(door, stores) == "support_triage@1"
+    assert agent_of_a_run(api, stores) == "support_triage@1"
     bucket.bundle().write(VERSION_2)
-    assert agent_of_a_run(door, stores) == "support_triage@2"
+    assert agent_of_a_run(api, stores) == "support_triage@2"
     with caplog.at_level(logging.ERROR, "runyard_service.agents.registry"):
-        bucket.bundle().write(FAULTY)
+        bucket.bundle().write(INVALID)
         for _ in range(2):
-            assert agent_of_a_run(door, stores) == "support_triage@2"
-    (told,) = [
+            assert agent_of_a_run(api, stores) == "support_triage@2"
+    (record_logged,) = [
         record for record in caplog.records if record.name == "runyard_service.agents.registry"
     ]
-    assert "second.yaml, line 1: version: is required" in told.getMessage()
+    assert "second.yaml, line 1: version: is required" in record_logged.getMessage()
     bucket.bundle().write(SAMPLES)
-    assert agent_of_a_run(door, stores) == "support_triage@1"
+    assert agent_of_a_run(api, stores) == "support_triage@1"
 
 
 def test_the_api_starts_before_agents_are_published(
-    bucket: Bucket, door: TestClient, stores: Stores
+    bucket: Bucket, api: TestClient, stores: Stores
 ) -> None:
-    assert door.get("/v1/health").status_code == 200
-    response = door.post("/v1/runs", json={"input": TICKET})
+    assert api.get("/v1/health").status_code == 200
+    response = api.post("/v1/runs", json={"input": TICKET})
     assert response.status_code == 503
     bucket.bundle().write(SAMPLES)
-    assert agent_of_a_run(door, stores) == "support_triage@1"
+    assert agent_of_a_run(api, stores) == "support_triage@1"
 
 
 def test_an_unchanged_bundle_is_not_downloaded_again(bucket: Bucket) -> None:
@@ -133,16 +133,16 @@ def test_loaded_agents_remain_when_s3_is_unreachable(
     with pytest.raises(StoreUnavailableError):
         Registry(nowhere.bundle()).agent("assistant")
     with caplog.at_level(logging.ERROR):
-        bucket.client.meta.events.register("before-send.s3.GetObject", _refuse)
+        bucket.client.meta.events.register("before-send.s3.GetObject", _time_out)
         for _ in range(2):
             assert catalog.agent("assistant").name == "assistant@1"
     assert len(caplog.records) == 1
-    bucket.client.meta.events.unregister("before-send.s3.GetObject", _refuse)
+    bucket.client.meta.events.unregister("before-send.s3.GetObject", _time_out)
     bucket.client.delete_object(Bucket=bucket.name, Key=bucket.key)
     assert catalog.agent("assistant").name == "assistant@1"
 
 
-def _refuse(**_: Any) -> None:
+def _time_out(**_: Any) -> None:
     from botocore.exceptions import ConnectTimeoutError
 
     raise ConnectTimeoutError(endpoint_url="s3")

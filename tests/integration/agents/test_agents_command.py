@@ -44,7 +44,7 @@ def bundle(stack: DevStack) -> AgentBundle:
     bundle = AgentBundle(
         Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
     )
-    bundle.write({"mark": "untouched"})
+    bundle.write({"sentinel": "untouched"})
     return bundle
 
 
@@ -62,9 +62,9 @@ def test_every_version_is_printed_with_its_route_and_model(
 def test_every_validation_error_is_printed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DEFAULT_PERSONA", "nobody")
+    monkeypatch.setenv("DEFAULT_PERSONA", "unknown")
     assert run_command("agents", "check", str(folder)) == 1
-    assert capsys.readouterr().err == "there is no agent 'nobody', which DEFAULT_PERSONA names\n"
+    assert capsys.readouterr().err == "there is no agent 'unknown', which DEFAULT_PERSONA names\n"
     (folder / "a.yaml").write_text(AGENT.format(key="Clerk", version="1") + "tool: []\n")
     assert run_command("agents", "check", str(folder)) == 1
     printed = capsys.readouterr()
@@ -94,7 +94,7 @@ def test_invalid_agents_are_not_published(
         run_command("agents", "publish", str(folder), "--bucket", stack.environment["BUCKET"]) == 1
     )
     assert "routes.yaml, line 1: real.model" in capsys.readouterr().err
-    assert bundle.read() == {"mark": "untouched"}
+    assert bundle.read() == {"sentinel": "untouched"}
 
 
 def test_a_missing_bucket_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +102,7 @@ def test_a_missing_bucket_is_reported(folder: Path, capsys: pytest.CaptureFixtur
     assert "NoSuchBucket" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("default", ["clerk@1.9", "nobody"])
+@pytest.mark.parametrize("default", ["clerk@1.9", "unknown"])
 def test_agents_are_published_to_a_deployed_stack_by_name(
     stack: DevStack,
     folder: Path,
@@ -143,8 +143,8 @@ def test_agents_are_published_to_a_deployed_stack_by_name(
     with stubber:
         code = run_command("agents", "publish", str(folder), "--stack", "runyard-dev")
     stubber.assert_no_pending_responses()
-    if default == "nobody":
-        assert (code, bundle.read()) == (1, {"mark": "untouched"})
+    if default == "unknown":
+        assert (code, bundle.read()) == (1, {"sentinel": "untouched"})
         assert "which DEFAULT_PERSONA names" in capsys.readouterr().err
     else:
         assert (code, "routes.yaml" in bundle.read()) == (0, True)

@@ -10,11 +10,11 @@ from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.service import Service
 
-SomebodyAs = Callable[[str], Service]
+ServiceFactory = Callable[[str], Service]
 
 
 @pytest.fixture
-def service_of(stack: DevStack, stores: Stores) -> Iterator[SomebodyAs]:
+def service_of(stack: DevStack, stores: Stores) -> Iterator[ServiceFactory]:
     """The service for a key of this agent."""
     opened: list[Service] = []
 
@@ -35,7 +35,7 @@ def thread(*contents: str) -> dict[str, Any]:
     return {"content": contents[-1], "count": len(messages), "messages": messages}
 
 
-def test_the_assistant_answers_the_newest_message(service_of: SomebodyAs) -> None:
+def test_the_assistant_answers_the_newest_message(service_of: ServiceFactory) -> None:
     run = service_of("assistant").create(thread("Hello", "How are you?"))
     assert run["output"] == {
         "content": "Thanks for writing “How are you?”! Messages in this thread so far: 2."
@@ -43,7 +43,7 @@ def test_the_assistant_answers_the_newest_message(service_of: SomebodyAs) -> Non
     }
 
 
-def test_the_assistant_looks_a_customer_up(service_of: SomebodyAs) -> None:
+def test_the_assistant_looks_a_customer_up(service_of: ServiceFactory) -> None:
     run = service_of("assistant").create(thread("Who is customer-7421?"))
     assert run["output"]["content"].endswith(
         "customer-7421 is on the pro plan and has 2 open tickets."
@@ -51,7 +51,7 @@ def test_the_assistant_looks_a_customer_up(service_of: SomebodyAs) -> None:
 
 
 @pytest.mark.parametrize("text", ["Which one?", "I am not sure.", "Let me choose."])
-def test_the_assistant_asks_what_is_meant(service_of: SomebodyAs, text: str) -> None:
+def test_the_assistant_asks_what_is_meant(service_of: ServiceFactory, text: str) -> None:
     assistant = service_of("assistant")
     run = assistant.create(thread(text))
     (request,) = run["input_requests"]
@@ -66,7 +66,7 @@ def test_the_assistant_asks_what_is_meant(service_of: SomebodyAs, text: str) -> 
     [(True, "Done: refunded, as refund-"), (False, "The refund was not approved")],
 )
 def test_the_assistant_asks_for_a_refund(
-    service_of: SomebodyAs, is_approved: bool, said: str
+    service_of: ServiceFactory, is_approved: bool, said: str
 ) -> None:
     assistant = service_of("assistant")
     run = assistant.create(thread("Please refund my order."))
@@ -80,7 +80,7 @@ def test_the_assistant_asks_for_a_refund(
     [("greeter", "1.10"), ("greeter@1.9", "1.9"), ("greeter@1.10", "1.10")],
 )
 def test_two_versions_run_at_the_same_time(
-    service_of: SomebodyAs, stores: Stores, agent: str, version: str
+    service_of: ServiceFactory, stores: Stores, agent: str, version: str
 ) -> None:
     created = service_of(agent).create({"x": 1})
     run = stores.runs.get(created["id"])

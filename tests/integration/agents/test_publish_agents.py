@@ -55,7 +55,7 @@ def bundle(stack: DevStack) -> AgentBundle:
     bundle = AgentBundle(
         Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
     )
-    bundle.write({"mark": "untouched"})
+    bundle.write({"sentinel": "untouched"})
     return bundle
 
 
@@ -105,7 +105,7 @@ def test_agents_remain_after_the_stack_is_deleted(stack: DevStack, bundle: Agent
     with CloudFormation() as server:
         invoke(stack, server, "delete")
         assert server.answer["Status"] == "SUCCESS"
-    assert bundle.read() == {"mark": "untouched"}
+    assert bundle.read() == {"sentinel": "untouched"}
 
 
 def test_an_invalid_file_fails_the_deployment_with_file_line_and_field(
@@ -116,7 +116,7 @@ def test_an_invalid_file_fails_the_deployment_with_file_line_and_field(
         assert server.answer["Status"] == "FAILED"
         assert "faulty.yaml, line 1: route: is required" in server.answer["Reason"].splitlines()
         assert "faulty.yaml, line 2: version: Input should" in server.answer["Reason"]
-    assert bundle.read() == {"mark": "untouched"}
+    assert bundle.read() == {"sentinel": "untouched"}
 
 
 def test_a_long_list_of_validation_errors_is_truncated(
@@ -126,9 +126,9 @@ def test_a_long_list_of_validation_errors_is_truncated(
     with CloudFormation() as server, added(folder / "faulty.yaml", fields):
         invoke(stack, server, "create")
         assert len(server.received[0].body) < 4096
-        *faults, last = server.answer["Reason"].splitlines()
-    assert len(faults) > 10
-    assert faults[-1].endswith(": is not a known field")
+        *issues, last = server.answer["Reason"].splitlines()
+    assert len(issues) > 10
+    assert issues[-1].endswith(": is not a known field")
     assert "make check-agents" in last
 
 
@@ -140,7 +140,7 @@ def test_an_unexpected_failure_is_also_reported(stack: DevStack, bundle: AgentBu
         stack.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
         assert server.answer["Status"] == "FAILED"
         assert server.answer["Reason"] == "KeyError; the function's log says more"
-    assert bundle.read() == {"mark": "untouched"}
+    assert bundle.read() == {"sentinel": "untouched"}
 
 
 def test_a_response_that_is_not_accepted_is_sent_again(

@@ -61,7 +61,7 @@ def test_every_stream_is_redirected_with_its_cursor_and_a_ticket(
     cursor: str,
     target: str,
 ) -> None:
-    for query, header, wanted in (
+    for query, header, expected in (
         ({}, {}, 0),
         ({cursor: 2}, {}, 2),
         ({cursor: 1}, {"Last-Event-ID": "3"}, 3),
@@ -70,13 +70,13 @@ def test_every_stream_is_redirected_with_its_cursor_and_a_ticket(
         assert (answer.status_code, answer.content) == (303, b"")
         location = urlsplit(answer.headers["location"])
         assert location.path == target.format(waiting)
-        ticket, *given = parse_qs(location.query).items()
+        ticket, *cursors = parse_qs(location.query).items()
         assert ticket[0] == "ticket"
-        assert given == ([(cursor, [str(wanted)])] if wanted else [])
+        assert cursors == ([(cursor, [str(expected)])] if expected else [])
         # As `curl -L` and a browser follow it, whose header does not survive the way.
         with httpx.stream("GET", answer.headers["location"], timeout=30) as stream:
             lines = stream.iter_lines()
-            assert [next(lines), next(lines)] == ["retry: 2000", f"id: {wanted + 1}"]
+            assert [next(lines), next(lines)] == ["retry: 2000", f"id: {expected + 1}"]
 
 
 @each_stream
@@ -136,8 +136,8 @@ def test_a_ticket_is_forwarded_and_not_renewed(
     again = gateway.get(path.format(waiting), params=query, headers=headers)
     assert again.headers["location"] == first
     for wrong in ("", "x", query["ticket"][0][:-1]):
-        refused = gateway.get(path.format(waiting), params={"ticket": wrong}, headers=headers)
-        assert refused.status_code == 401
+        rejected = gateway.get(path.format(waiting), params={"ticket": wrong}, headers=headers)
+        assert rejected.status_code == 401
 
 
 def test_a_list_of_events_is_not_redirected(gateway: TestClient, waiting: str) -> None:
@@ -205,7 +205,7 @@ def test_a_run_longer_than_the_endpoints_timeout_is_returned_as_accepted(
 
 
 @pytest.fixture
-def stream_door(stack: DevStack) -> Iterator[TestClient]:
+def stream_client(stack: DevStack) -> Iterator[TestClient]:
     """The app as behind the function URL."""
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(app_with(make_services(stack, endpoint="stream")), headers=headers) as client:
@@ -216,13 +216,13 @@ def test_the_streaming_endpoint_has_routes_for_streams_creates_and_reads() -> No
     """By the contract, so that a new route is decided about here."""
     methods = {"get", "post", "put", "patch", "delete"}
     paths = json.loads(Path("openapi.json").read_text(encoding="utf-8"))["paths"]
-    refused = {
+    rejected = {
         f"{method.upper()} {path}"
         for path, operations in paths.items()
         for method in methods & operations.keys()
         if not is_served(method.upper(), path)
     }
-    assert refused == {
+    assert rejected == {
         "POST /v1/runs/{run_id}/input",
         "POST /v1/runs/{run_id}/cancel",
         "DELETE /v1/runs/{run_id}",
@@ -242,21 +242,21 @@ def test_the_streaming_endpoint_has_routes_for_streams_creates_and_reads() -> No
     }
 
 
-def test_the_streaming_endpoint_creates_streams_and_reads(stream_door: TestClient) -> None:
-    streamed = stream_door.post("/v1/runs", json={"input": TICKET, "stream": True})
+def test_the_streaming_endpoint_creates_streams_and_reads(stream_client: TestClient) -> None:
+    streamed = stream_client.post("/v1/runs", json={"input": TICKET, "stream": True})
     assert streamed.status_code == 200
     assert "event: run.completed" in streamed.text
     run_id = streamed.headers["x-run-id"]
-    assert stream_door.get(f"/v1/runs/{run_id}").json()["data"]["status"] == "completed"
-    assert stream_door.post(f"/v1/runs/{run_id}/ticket").status_code == 200
+    assert stream_client.get(f"/v1/runs/{run_id}").json()["data"]["status"] == "completed"
+    assert stream_client.post(f"/v1/runs/{run_id}/ticket").status_code == 200
 
 
 def test_the_streaming_endpoint_refers_other_requests_to_the_api(
-    stream_door: TestClient, stores: Stores
+    stream_client: TestClient, stores: Stores
 ) -> None:
-    created = stream_door.post("/v1/runs", json={"input": TICKET, "background": True}).json()
+    created = stream_client.post("/v1/runs", json={"input": TICKET, "background": True}).json()
     run_id = created["data"]["id"]
-    canceled = stream_door.post(f"/v1/runs/{run_id}/cancel")
+    canceled = stream_client.post(f"/v1/runs/{run_id}/cancel")
     assert canceled.status_code == 421
     error = canceled.json()["error"]
     assert error["code"] == "misdirected_request"
@@ -266,7 +266,7 @@ def test_the_streaming_endpoint_refers_other_requests_to_the_api(
 
     # At the root, and yet the Threads API's.
     for method, path in (("DELETE", "/v1/threads/x"), ("POST", f"/v1/runs/{run_id}:cancel")):
-        answer = stream_door.request(method, path)
+        answer = stream_client.request(method, path)
         assert answer.status_code == 421
         assert answer.json()["code"] == "requests.misdirected"
         assert answer.json()["trace_id"]

@@ -18,8 +18,8 @@ def test_the_document_is_valid_openapi() -> None:
 
 
 def test_the_file_in_the_repository_is_the_document() -> None:
-    kept = json.loads(Path("openapi.json").read_text(encoding="utf-8"))
-    assert kept == document(), "run `make openapi`"
+    stored = json.loads(Path("openapi.json").read_text(encoding="utf-8"))
+    assert stored == document(), "run `make openapi`"
 
 
 def test_the_document_describes_exactly_the_routes() -> None:

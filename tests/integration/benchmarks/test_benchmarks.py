@@ -21,7 +21,7 @@ def test_every_benchmark_returns_a_measurement(tmp_path: Path) -> None:
         assert 13 * 1024 > stored_bytes(stack, used.run_id) > 1024
         assert all(memory_mb(stack.pid(part)) for part in PARTS)
         time.sleep(0.5)  # The last notes come when the handlers end.
-        noted, door = spans.read(tmp_path), stack.pid("web")
+        recorded, server_pid = spans.read(tmp_path), stack.pid("web")
     assert (used.transitions, paused.transitions) == (1, 3)
     assert used.invocations == {"RunStepFunction": 1}
     assert (used.writes, used.event_writes) == (18, 4)
@@ -29,7 +29,11 @@ def test_every_benchmark_returns_a_measurement(tmp_path: Path) -> None:
     assert (paused.writes, paused.event_writes) == (49, 11)
     assert used.reads > used.tail_reads > 0
     for moment in (*moments, *answered):
-        assert 0 < own_time.own_milliseconds(noted, door, *moment) < 1000 * (moment[1] - moment[0])
+        assert (
+            0
+            < own_time.own_milliseconds(recorded, server_pid, *moment)
+            < 1000 * (moment[1] - moment[0])
+        )
 
 
 def test_many_deltas_are_written_in_few_batches_and_the_first_immediately(tmp_path: Path) -> None:

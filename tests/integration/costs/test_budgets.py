@@ -28,13 +28,13 @@ def start(stack: DevStack, stores: Stores) -> Start:
     """Starts a run of `tests/agents/budgets.yaml` with limits of its own."""
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
 
-    def begin(case: str, **limits: Any) -> str:
+    def start_case(case: str, **limits: Any) -> str:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
         snapshot = agent.model_copy(update={"definition": definition})
-        wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": case})
-        return start_run(stores, make_orchestrator(stack), snapshot, wanted).id
+        request = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": case})
+        return start_run(stores, make_orchestrator(stack), snapshot, request).id
 
-    return begin
+    return start_case
 
 
 # Each limit so that it is met: the case, its name and number, what is used by then, the message.
@@ -132,7 +132,7 @@ def test_a_raised_limit_is_requested_again_when_it_is_reached(
 
 
 @pytest.mark.parametrize(
-    ("new_limit", "fault"),
+    ("new_limit", "issue"),
     [
         (2, "must be above what is used"),
         (-1, "must be above what is used"),
@@ -143,12 +143,12 @@ def test_a_raised_limit_is_requested_again_when_it_is_reached(
     ],
 )
 def test_a_limit_cannot_be_raised_to_an_invalid_value(
-    service: Service, start: Start, new_limit: Any, fault: str
+    service: Service, start: Start, new_limit: Any, issue: str
 ) -> None:
     asked = service.wait(start("three steps", on_limit="ask", steps=2), "awaiting_input")
-    refused = service.answer(asked, is_approved=True, params={"new_limit": new_limit})
-    assert refused.status_code == 400
-    assert refused.json()["error"]["details"] == {"params.new_limit": fault}
+    rejected = service.answer(asked, is_approved=True, params={"new_limit": new_limit})
+    assert rejected.status_code == 400
+    assert rejected.json()["error"]["details"] == {"params.new_limit": issue}
     other = service.answer(asked, is_approved=True, params={"limit": "usd"})
     assert other.json()["error"]["details"] == {"params.limit": "cannot be changed"}
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
@@ -169,12 +169,12 @@ def test_an_interrupted_response_is_requested_again(service: Service, start: Sta
     done = service.wait(asked["id"], "completed")
     assert done["output"] == {"content": "The short one."}
     assert done["usage"]["output_tokens"] == 500 + 10
-    replies = [
+    responses = [
         event["data"].get("truncated_by")
         for event in service.events(asked["id"])
         if event["type"] == "agent.message.completed"
     ]
-    assert replies == ["tokens", None]
+    assert responses == ["tokens", None]
 
 
 def test_deltas_of_an_interrupted_response_are_superseded(service: Service, start: Start) -> None:
@@ -194,8 +194,8 @@ def start_at(server: OpenAIServer, stack: DevStack, stores: Stores, fields: dict
             "script": None,
         }
     )
-    wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
-    return start_run(stores, make_orchestrator(stack), snapshot, wanted).id
+    request = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "x"})
+    return start_run(stores, make_orchestrator(stack), snapshot, request).id
 
 
 def test_a_slow_provider_connection_is_closed_at_the_limit(
@@ -218,12 +218,12 @@ def test_a_model_request_has_the_remaining_tokens_and_is_not_sent_if_it_may_not_
     stack: DevStack, stores: Stores, service: Service
 ) -> None:
     call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
-    replies = (
+    responses = (
         ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=100, completion=20)),
         ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=130, completion=1000)),
         ChatReply(text=("never",)),
     )
-    with OpenAIServer(*replies) as server:
+    with OpenAIServer(*responses) as server:
         budget = {"limits": Limits(tokens=2500), "max_output_tokens": 1000}
         run_id = start_at(server, stack, stores, budget)
         failed = service.wait(run_id, "failed", "completed")
@@ -239,10 +239,10 @@ def test_a_money_limit_without_a_price_fails_the_run(
 ) -> None:
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     definition = agent.definition.model_copy(update={"limits": Limits(usd=Decimal(1))})
-    wanted = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "parallel"})
+    request = NewRun(org_id=ORG_ID, project_id=PROJECT_ID, input={"case": "parallel"})
     snapshot = agent.model_copy(update={"definition": definition})
     failed = service.wait(
-        start_run(stores, make_orchestrator(stack), snapshot, wanted).id, "failed"
+        start_run(stores, make_orchestrator(stack), snapshot, request).id, "failed"
     )
     assert failed["error"]["code"] == "definition_invalid"
     assert "needs a price" in json.dumps(failed["error"])

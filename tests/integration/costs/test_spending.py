@@ -34,7 +34,7 @@ from tests.support.orchestrators import make_orchestrator
 from tests.support.run_factory import create_run
 
 NOTHING = (Decimal(0), Decimal(0))
-REPLY = NewEvent(type="agent.message.completed", data={"content": "", "iteration": 1})
+RESPONSE = NewEvent(type="agent.message.completed", data={"content": "", "iteration": 1})
 
 
 def new_cap(usd: str, agent: str = "") -> DailyCap:
@@ -53,16 +53,16 @@ def totals(stores: Stores, cap: DailyCap) -> tuple[Decimal, Decimal]:
 
 
 def settle(stores: Stores, hold: Hold, cost: Decimal | None) -> None:
-    """Record a reply of this cost."""
+    """Record a response of this cost."""
     changes = stores.spending.settle_changes(hold, cost)
-    Journal.open(stores, hold.run_id).append([REPLY], changes)
+    Journal.open(stores, hold.run_id).append([RESPONSE], changes)
 
 
 def test_thirty_two_concurrent_runs_never_exceed_their_cap(stores: Stores) -> None:
     cap = new_cap("1")
     agents = DailyCap(cap.project_id, Decimal("0.900000000001"), "budgets")
     worst, cost = Decimal("0.1"), Decimal("0.012345678901")
-    begin, over = threading.Barrier(32), threading.Event()
+    barrier, over = threading.Barrier(32), threading.Event()
     seen: list[Decimal] = []
 
     def watch() -> None:
@@ -71,7 +71,7 @@ def test_thirty_two_concurrent_runs_never_exceed_their_cap(stores: Stores) -> No
 
     def spend(_: int) -> Decimal:
         run_id, spent = new_run(stores, cap), Decimal(0)
-        begin.wait()
+        barrier.wait()
         for _ in range(6):
             try:
                 hold = stores.spending.reserve(run_id, [cap, agents], worst)
@@ -149,7 +149,7 @@ def test_ending_a_run_releases_its_holds(stores: Stores, stack: DevStack) -> Non
     assert totals(stores, cap) == (Decimal("0.8"), Decimal(0))
     close_run(stores, Execution(closed), "States.Timeout")
     assert totals(stores, cap) == (Decimal("0.4"), Decimal(0))
-    cancel_run(stores, make_orchestrator(stack), canceled, "somebody")
+    cancel_run(stores, make_orchestrator(stack), canceled, "user-1")
     stores.spending.release(canceled)
     assert totals(stores, cap) == NOTHING
 
@@ -178,19 +178,19 @@ def test_a_ledger_expires(stores: Stores, stack: DevStack) -> None:
 # --- Through the real state machine ---------------------------------------------------------------
 
 
-Carry = Callable[..., Run]
+RunCase = Callable[..., Run]
 
 
 @pytest.fixture
-def carry(stack: DevStack, stores: Stores) -> Carry:
+def run_case(stack: DevStack, stores: Stores) -> RunCase:
     """Starts a run of `tests/agents/budgets.yaml`, and gives it once it has one of the statuses."""
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
 
     def run(project_id: str, case: str, *statuses: str, **limits: Any) -> Run:
         definition = agent.definition.model_copy(update={"limits": Limits(**limits)})
         snapshot = agent.model_copy(update={"definition": definition})
-        wanted = NewRun(org_id=ORG_ID, project_id=project_id, input={"case": case})
-        started = start_run(stores, make_orchestrator(stack), snapshot, wanted)
+        request = NewRun(org_id=ORG_ID, project_id=project_id, input={"case": case})
+        started = start_run(stores, make_orchestrator(stack), snapshot, request)
         for _ in range(600):
             found = stores.runs.get(started.id)
             if found is not None and found.status in statuses:
@@ -201,14 +201,16 @@ def carry(stack: DevStack, stores: Stores) -> Carry:
     return run
 
 
-def test_runs_fail_after_the_project_has_spent_its_daily_cap(stores: Stores, carry: Carry) -> None:
+def test_runs_fail_after_the_project_has_spent_its_daily_cap(
+    stores: Stores, run_case: RunCase
+) -> None:
     cap = new_cap("1.05")
     stores.access_keys.claim_project(cap.project_id, ORG_ID)
     stores.project_caps.set(cap.project_id, cap.usd)
-    assert carry(cap.project_id, "three steps", "completed").usage.cost_usd == Decimal("0.9")
+    assert run_case(cap.project_id, "three steps", "completed").usage.cost_usd == Decimal("0.9")
     assert totals(stores, cap) == (Decimal("0.9"), Decimal("0.9"))
     # Nobody is asked: a raised limit of the run would not help.
-    failed = carry(cap.project_id, "three steps", "failed", "paused", on_limit="ask")
+    failed = run_case(cap.project_id, "three steps", "failed", "paused", on_limit="ask")
     assert failed.error == {
         "code": "limit_exceeded",
         "message": "the next reply may not fit what the project has left of its 1.05 USD "
@@ -217,9 +219,11 @@ def test_runs_fail_after_the_project_has_spent_its_daily_cap(stores: Stores, car
     assert totals(stores, cap) == (Decimal("0.9"), Decimal("0.9"))
 
 
-def test_runs_fail_after_the_agent_has_spent_its_daily_cap(stores: Stores, carry: Carry) -> None:
+def test_runs_fail_after_the_agent_has_spent_its_daily_cap(
+    stores: Stores, run_case: RunCase
+) -> None:
     cap = new_cap("0.6", "budgets")
-    failed = carry(cap.project_id, "three steps", "failed", usd_per_day=cap.usd)
+    failed = run_case(cap.project_id, "three steps", "failed", usd_per_day=cap.usd)
     assert failed.error is not None
     assert "what the agent budgets has left of its 0.6 USD" in failed.error["message"]
     assert failed.usage.cost_usd == Decimal("0.5")
@@ -227,12 +231,12 @@ def test_runs_fail_after_the_agent_has_spent_its_daily_cap(stores: Stores, carry
     assert totals(stores, DailyCap(cap.project_id, cap.usd)) == NOTHING
 
 
-def test_an_interrupted_response_leaves_no_hold(stores: Stores, carry: Carry) -> None:
+def test_an_interrupted_response_leaves_no_hold(stores: Stores, run_case: RunCase) -> None:
     cap = new_cap("5", "budgets")
     limits = {"usd_per_day": cap.usd, "wall_clock_seconds": 1}
-    carry(cap.project_id, "slow", "paused", on_limit="ask", **limits)
+    run_case(cap.project_id, "slow", "paused", on_limit="ask", **limits)
     assert totals(stores, cap) == NOTHING
-    carry(cap.project_id, "slow", "failed", **limits)
+    run_case(cap.project_id, "slow", "failed", **limits)
     # What it held is given back behind its end.
     for _ in range(600):
         if totals(stores, cap) == NOTHING:

@@ -29,7 +29,7 @@ from tests.crashes.matrix import (
 from tests.crashes.table import DOCUMENT, document, table
 from tests.fault_injection.faults import Fault, Process
 
-VERBS = (
+USE_CASES = (
     *("start_run", "advance_run", "request_input", "submit_input", "cancel_run", "close_run"),
     "sweep_runs",
 )
@@ -69,25 +69,25 @@ def verdicts(
     points = list((all_points if part else selected_points)(recordings))
     if parts:
         points = points[int(part) - 1 :: int(parts)]
-    capture, begun = pytestconfig.pluginmanager.getplugin("capturemanager"), time.monotonic()
+    capture, started = pytestconfig.pluginmanager.getplugin("capturemanager"), time.monotonic()
     found = []
     for number, point in enumerate(points, start=1):
         found.append(verdict(world, point))
         if number % 100 == 0 or number == len(points):
             wrong = sum(bool(one.is_wrong) for one in found)
             with capture.global_and_fixture_disabled():
-                seconds = time.monotonic() - begun
+                seconds = time.monotonic() - started
                 print(f"\ncrashes: {number} of {len(points)}, {wrong} wrong, {seconds:.0f} s")  # noqa: T201
     return found
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", USE_CASES)
 def test_a_crash_at_any_call_leads_to_the_result_of_an_undisturbed_run(
     verdicts: Sequence[Verdict], verb: str
 ) -> None:
-    of_verb = [one for one in verdicts if one.point.at.verb == verb]
-    assert len(of_verb) >= 10
-    assert [f"{one.point}: {one.is_wrong}" for one in of_verb if one.is_wrong] == []
+    selected = [one for one in verdicts if one.point.at.verb == verb]
+    assert len(selected) >= 10
+    assert [f"{one.point}: {one.is_wrong}" for one in selected if one.is_wrong] == []
 
 
 def test_a_thread_write_repeated_by_boto3_is_stored_once(world: CrashHarness) -> None:
@@ -105,10 +105,10 @@ def test_every_external_call_site_is_covered(
 ) -> None:
     lines = {line for one in recordings for line in lines_of(one.calls)}
     lines |= {line for one in verdicts for line in one.lines}
-    missed = [str(place) for place in call_sites() if not place.is_among(lines)]
-    unexplained = [place for place in missed if not place.startswith(tuple(ELSEWHERE))]
+    missed = [str(site) for site in call_sites() if not site.is_among(lines)]
+    unexplained = [site for site in missed if not site.startswith(tuple(ELSEWHERE))]
     assert unexplained == [], "a scenario has to come there, or ELSEWHERE has to say why not"
-    unneeded = [name for name in ELSEWHERE if not any(place.startswith(name) for place in missed)]
+    unneeded = [name for name in ELSEWHERE if not any(site.startswith(name) for site in missed)]
     assert unneeded == []
 
 

@@ -79,7 +79,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
                 stores.access_keys.put(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
             service = Service(f"http://127.0.0.1:{port}", KEY)
             with ThreadPoolExecutor(20) as pool:
-                runs = list(pool.map(lambda _: begin(service), range(20)))
+                runs = list(pool.map(lambda _: create(service), range(20)))
             until = time.monotonic() + 30
             while len(till.calls) < 5 and time.monotonic() < until:
                 time.sleep(0.01)
@@ -103,7 +103,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
         assert verify_stores(stores) == 0
 
 
-def begin(service: Service) -> dict[str, Any]:
+def create(service: Service) -> dict[str, Any]:
     return service.create({"case": "charge and ask"}, background=True)
 
 

@@ -43,7 +43,7 @@ def project(stores: Stores) -> str:
     return name
 
 
-def door(stack: DevStack, stores: Stores, project: str, max_body_bytes: int) -> TestClient:
+def api_client(stack: DevStack, stores: Stores, project: str, max_body_bytes: int) -> TestClient:
     services = replace(make_services(stack, max_body_bytes=max_body_bytes), stores=stores)
     headers = {"Authorization": f"Bearer ry_{project}"}
     return TestClient(app_with(services), headers=headers)
@@ -53,7 +53,7 @@ def test_the_error_for_a_body_over_the_limit_names_the_upload_endpoint(
     stack: DevStack, stores: Stores, project: str
 ) -> None:
     texts, content = {"input": '{"ticket_subject": "x"}'}, b"x" * 100_000
-    with door(stack, stores, project, 50_000) as client:
+    with api_client(stack, stores, project, 50_000) as client:
         for path, data, name in (("/v1/runs", texts, "files"), ("/v1/files", {}, "file")):
             response = client.post(path, data=data, files={name: ("a.txt", content)})
             error = response.json()["error"]
@@ -77,7 +77,7 @@ def test_the_error_for_a_body_over_the_limit_names_the_upload_endpoint(
 
 def test_a_rejected_create_leaves_no_file(stack: DevStack, stores: Stores, project: str) -> None:
     files = {"files": ("a.txt", b"words")}
-    with door(stack, stores, project, MIB) as client:
+    with api_client(stack, stores, project, MIB) as client:
         for run_input in ("{}", "{", '{"ticket_subject": ""}', '{"ticket_subject": "x", "y": 1}'):
             response = client.post("/v1/runs", data={"input": run_input}, files=files)
             assert response.status_code == 400
@@ -90,9 +90,9 @@ def test_a_rejected_create_leaves_no_file(stack: DevStack, stores: Stores, proje
 def test_a_file_of_another_project_is_not_found(
     stack: DevStack, stores: Stores, project: str, service: Service
 ) -> None:
-    file = stores.files.save("somebody-else", NewFile("a", None, io.BytesIO(b"words")))
+    file = stores.files.save("another-project", NewFile("a", None, io.BytesIO(b"words")))
     body = {"input": {"ticket_subject": "x"}, "file_ids": [file.id]}
-    with door(stack, stores, project, MIB) as client:
+    with api_client(stack, stores, project, MIB) as client:
         response = client.post("/v1/runs", json=body)
     assert response.status_code == 400
     details = {"file_ids.0": "is not a file of this project"}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
-def keep(stores: Stores, project: str, content: bytes, name: str = "a.txt") -> File:
+def save(stores: Stores, project: str, content: bytes, name: str = "a.txt") -> File:
     return stores.files.save(project, NewFile(name, "text/plain", io.BytesIO(content)))
 
 
@@ -36,7 +36,7 @@ def post(upload: Upload, content: bytes) -> None:
 
 def test_a_file_is_returned_as_it_was_saved(stores: Stores) -> None:
     project = new_id()
-    file = keep(stores, project, PNG + b"\x00" * 100, "../photo.txt")
+    file = save(stores, project, PNG + b"\x00" * 100, "../photo.txt")
     assert stores.files.find(project, file.id) == file == stores.files.ready(project, file.id)
     assert (file.name, file.size, file.mime_type) == ("photo.txt", 116, "image/png")
     assert (file.state, file.ttl, file.key) == ("ready", None, f"files/{project}/{file.id}")
@@ -46,13 +46,13 @@ def test_a_file_is_returned_as_it_was_saved(stores: Stores) -> None:
 
 
 def test_an_empty_file_is_a_file(stores: Stores) -> None:
-    file = keep(stores, "p", b"")
+    file = save(stores, "p", b"")
     assert (file.size, stores.files.read(file, 100)) == (0, b"")
 
 
 def test_an_id_is_only_valid_in_its_project(stores: Stores) -> None:
     ours, theirs = new_id(), new_id()
-    file = keep(stores, ours, b"words")
+    file = save(stores, ours, b"words")
     assert stores.files.find(theirs, file.id) is None
     with pytest.raises(UnusableFileError, match="is not a file of this project"):
         stores.files.ready(theirs, file.id)
@@ -60,7 +60,7 @@ def test_an_id_is_only_valid_in_its_project(stores: Stores) -> None:
 
 def test_a_file_of_many_parts_is_whole(stores: Stores) -> None:
     content = bytes(range(256)) * (80 * 1024)  # 20 MiB: three parts.
-    file = keep(stores, new_id(), content)
+    file = save(stores, new_id(), content)
     assert stores.files.read(file, len(content)) == content
 
 

@@ -148,7 +148,7 @@ def test_a_choice_is_recorded_exactly_as_written(
 def test_input_requests_are_answered_in_any_order_by_any_key_with_the_scope(
     people: Service, stack: DevStack, stores: Stores
 ) -> None:
-    def somebody(
+    def caller(
         name: str, project: str = PROJECT_ID, scopes: frozenset[Scope] = ALL_SCOPES
     ) -> Service:
         stores.access_keys.put(name, project_id=project, org_id=ORG_ID, scopes=scopes)
@@ -156,9 +156,9 @@ def test_input_requests_are_answered_in_any_order_by_any_key_with_the_scope(
 
     run = people.create({"case": "mixed"})
     choice, form, approval = ({**run, "input_requests": [one]} for one in run["input_requests"])
-    colleague = somebody("ry_colleague")
-    reader = somebody("ry_reader", scopes=frozenset({"runs:read"}))
-    stranger = somebody("ry_stranger", "another project")
+    colleague = caller("ry_colleague")
+    reader = caller("ry_reader", scopes=frozenset({"runs:read"}))
+    stranger = caller("ry_stranger", "another project")
     assert reader.answer(choice, feedback="Red").status_code == 403
     assert stranger.answer(choice, feedback="Red").status_code == 404
     assert colleague.answer(approval, is_approved=False).status_code == 200
@@ -182,10 +182,10 @@ def test_a_waiting_run_has_no_lambda_running(people: Service, stack: DevStack) -
     def counts() -> Any:
         return people.http.get(invocations).json()
 
-    def settled() -> bool:
+    def is_idle() -> bool:
         return not any(counts()[name]["at_work"] for name in counts() if name != "SweepFunction")
 
-    wait_until(settled)
+    wait_until(is_idle)
     before = counts()
     time.sleep(1.5)
     after = counts()

@@ -18,14 +18,14 @@ RECEIVED = "agent.human_feedback.received"
 
 
 @pytest.fixture(scope="module")
-def door(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
+def api(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
     """The Runs API."""
     return ApiClient(crash_stack)
 
 
 @pytest.fixture
 def asked(world: CrashHarness) -> ScenarioRun:
-    """A run that waits for the answers to two questions."""
+    """A run that waits for the answers to two input requests."""
     journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
@@ -41,13 +41,13 @@ def assert_completed(journey: ScenarioRun, answers: int = 2) -> None:
     assert find_run_violations(journey.world.stores, journey.run_id) == []
 
 
-def answer_all(door: ApiClient, journey: ScenarioRun, feedback: str = "yes") -> None:
+def answer_all(api: ApiClient, journey: ScenarioRun, feedback: str = "yes") -> None:
     for request in journey.open_requests():
-        assert door.answer(journey, request, feedback=feedback).status_code == 200
+        assert api.answer(journey, request, feedback=feedback).status_code == 200
 
 
 def test_an_answer_before_its_input_request_is_rejected(
-    world: CrashHarness, door: ApiClient
+    world: CrashHarness, api: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("questions"))
     seen: list[int] = []
@@ -65,7 +65,7 @@ def test_an_answer_before_its_input_request_is_rejected(
 
 
 def test_an_answer_may_arrive_before_request_input_returns(
-    world: CrashHarness, door: ApiClient
+    world: CrashHarness, api: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("questions"))
     invoke = journey.invoke
@@ -73,7 +73,7 @@ def test_an_answer_may_arrive_before_request_input_returns(
     def answering(function: str, payload: Any, **options: Any) -> Any:
         result = invoke(function, payload, **options)
         if function == "request_input":
-            answer_all(door, journey)
+            answer_all(api, journey)
         return result
 
     journey.invoke = answering  # type: ignore[method-assign]
@@ -83,11 +83,11 @@ def test_an_answer_may_arrive_before_request_input_returns(
 
 
 def test_an_answer_may_arrive_before_the_task_token_is_stored(
-    world: CrashHarness, door: ApiClient, asked: ScenarioRun
+    world: CrashHarness, api: ApiClient, asked: ScenarioRun
 ) -> None:
     """The execution vanished; the one in its place has not begun to wait."""
     world.machine.executions.pop(asked.executions[-1].name)
-    answer_all(door, asked)
+    answer_all(api, asked)
     assert asked.run is not None
     assert asked.run.status == "paused"
     asked.settle()
@@ -95,7 +95,7 @@ def test_an_answer_may_arrive_before_the_task_token_is_stored(
 
 
 def test_an_answer_between_storing_the_token_and_reading_the_answers_resumes_the_run(
-    world: CrashHarness, door: ApiClient, asked: ScenarioRun
+    world: CrashHarness, api: ApiClient, asked: ScenarioRun
 ) -> None:
     world.machine.executions.pop(asked.executions[-1].name)
     asked.sweep()
@@ -103,7 +103,7 @@ def test_an_answer_between_storing_the_token_and_reading_the_answers_resumes_the
 
     def answering(function: str, payload: Any, **options: Any) -> Any:
         if function == "request_input":
-            answer_all(door, asked)
+            answer_all(api, asked)
         return invoke(function, payload, **options)
 
     asked.invoke = answering  # type: ignore[method-assign]
@@ -111,42 +111,42 @@ def test_an_answer_between_storing_the_token_and_reading_the_answers_resumes_the
     assert_completed(asked)
 
 
-def at_once(door: ApiClient, journey: ScenarioRun, answers: list[Mapping[str, Any]]) -> list[int]:
-    """The statuses of answers to the first question that are sent at the same moment."""
+def at_once(api: ApiClient, journey: ScenarioRun, answers: list[Mapping[str, Any]]) -> list[int]:
+    """The statuses of answers to the first input request that are sent at the same moment."""
     request = journey.open_requests()[0]
 
     def send(data: Mapping[str, Any]) -> int:
-        return door.answer(journey, request, **data).status_code
+        return api.answer(journey, request, **data).status_code
 
     with ThreadPoolExecutor(len(answers)) as pool:
         return list(pool.map(send, answers))
 
 
 def test_only_one_of_two_concurrent_different_answers_is_recorded(
-    door: ApiClient, asked: ScenarioRun
+    api: ApiClient, asked: ScenarioRun
 ) -> None:
-    statuses = at_once(door, asked, [{"feedback": "left"}, {"feedback": "right"}])
+    statuses = at_once(api, asked, [{"feedback": "left"}, {"feedback": "right"}])
     assert sorted(statuses) == [200, 409]
-    answer_all(door, asked)
+    answer_all(api, asked)
     asked.settle()
     assert_completed(asked)
 
 
 def test_two_concurrent_equal_answers_are_accepted_and_recorded_once(
-    door: ApiClient, asked: ScenarioRun
+    api: ApiClient, asked: ScenarioRun
 ) -> None:
-    assert at_once(door, asked, [{"feedback": "same"}] * 2) == [200, 200]
-    answer_all(door, asked)
+    assert at_once(api, asked, [{"feedback": "same"}] * 2) == [200, 200]
+    answer_all(api, asked)
     asked.settle()
     assert_completed(asked)
 
 
 def test_concurrent_answers_to_both_input_requests_resume_the_run(
-    door: ApiClient, asked: ScenarioRun
+    api: ApiClient, asked: ScenarioRun
 ) -> None:
     requests = asked.open_requests()
     with ThreadPoolExecutor(2) as pool:
-        sent = pool.map(lambda one: door.answer(asked, one, feedback="x").status_code, requests)
+        sent = pool.map(lambda one: api.answer(asked, one, feedback="x").status_code, requests)
         assert list(sent) == [200, 200]
     asked.settle()
     assert_completed(asked)
@@ -155,15 +155,15 @@ def test_concurrent_answers_to_both_input_requests_resume_the_run(
 
 @pytest.mark.parametrize("who", ["the same answer", "the sweep"])
 def test_an_answer_whose_resume_call_fails_is_stored_and_resumed_by(
-    world: CrashHarness, door: ApiClient, asked: ScenarioRun, who: str
+    world: CrashHarness, api: ApiClient, asked: ScenarioRun, who: str
 ) -> None:
     last = asked.open_requests()[-1]
     world.machine.refusals = 1
-    answer_all(door, asked)
+    answer_all(api, asked)
     assert asked.types[-1] == RECEIVED
     assert any(execution.is_waiting for execution in asked.executions)
     if who == "the same answer":
-        assert door.answer(asked, last, feedback="yes").status_code == 200
+        assert api.answer(asked, last, feedback="yes").status_code == 200
     else:
         asked.sweep()
     assert not any(execution.is_waiting for execution in asked.executions)
@@ -172,39 +172,39 @@ def test_an_answer_whose_resume_call_fails_is_stored_and_resumed_by(
 
 
 def test_the_same_answer_is_accepted_again_and_a_different_answer_is_rejected(
-    door: ApiClient, asked: ScenarioRun
+    api: ApiClient, asked: ScenarioRun
 ) -> None:
     first, second = asked.open_requests()
     for _ in range(2):
-        assert door.answer(asked, first, feedback="yes").status_code == 200
-    refused = door.answer(asked, first, feedback="no")
-    assert refused.status_code == 409
-    assert refused.json()["error"]["details"] == {"request_id": "is answered already"}
-    assert door.answer(asked, second, feedback="yes").status_code == 200
+        assert api.answer(asked, first, feedback="yes").status_code == 200
+    rejected = api.answer(asked, first, feedback="no")
+    assert rejected.status_code == 409
+    assert rejected.json()["error"]["details"] == {"request_id": "is answered already"}
+    assert api.answer(asked, second, feedback="yes").status_code == 200
     asked.settle()
     # Also when the run has ended by it.
-    assert door.answer(asked, second, feedback="yes").status_code == 200
-    assert door.answer(asked, second, feedback="no").status_code == 409
+    assert api.answer(asked, second, feedback="yes").status_code == 200
+    assert api.answer(asked, second, feedback="no").status_code == 409
     assert_completed(asked)
 
 
-def test_an_answer_after_a_cancel_is_rejected(door: ApiClient, asked: ScenarioRun) -> None:
+def test_an_answer_after_a_cancel_is_rejected(api: ApiClient, asked: ScenarioRun) -> None:
     request = asked.open_requests()[0]
-    assert door.cancel(asked).status_code == 200
-    refused = door.answer(asked, request, feedback="yes")
-    assert refused.status_code == 400
-    assert refused.json()["error"]["details"] == {"run": "has ended: canceled"}
+    assert api.cancel(asked).status_code == 200
+    rejected = api.answer(asked, request, feedback="yes")
+    assert rejected.status_code == 400
+    assert rejected.json()["error"]["details"] == {"run": "has ended: canceled"}
     asked.settle()
     assert asked.types[-1] == "run.canceled"
     assert find_run_violations(asked.world.stores, asked.run_id) == []
 
 
 def test_an_answer_to_a_stopped_execution_is_recorded_and_its_stale_token_is_ignored(
-    world: CrashHarness, door: ApiClient, asked: ScenarioRun
+    world: CrashHarness, api: ApiClient, asked: ScenarioRun
 ) -> None:
     """Stopped by hand: the rule on dead executions has not told yet when the answer comes."""
     world.machine.stop(asked.executions[-1])
-    answer_all(door, asked)
+    answer_all(api, asked)
     asked.settle()
     assert asked.types[-2:] == [RECEIVED, "run.failed"]
     assert asked.run is not None

@@ -280,7 +280,7 @@ def test_lambda_reports_errors_timeouts_and_unknown_functions(stack: DevStack) -
     )
     assert accepted["StatusCode"] == 202
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        invoke(FunctionName="nobody", Payload=b"{}")
+        invoke(FunctionName="unknown", Payload=b"{}")
 
 
 def test_the_sample_services_answer(stack: DevStack) -> None:

@@ -55,7 +55,7 @@ class ForgetfulMachine(Orchestrator):
 
 
 class Bench:
-    """Runs of an agent that asks one question, carried by hand."""
+    """Runs of an agent that asks one input request, executed by the test."""
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
@@ -63,22 +63,22 @@ class Bench:
         self.worker = scripted_worker(stores)
 
     def waiting(self, *, expires_in: float | None = None, **limits: Any) -> Run:
-        """A run that has asked its question and waits by its token."""
-        run = self.begin(expires_in=expires_in, **limits)
+        """A run that has asked its input request and waits by its token."""
+        run = self.start(expires_in=expires_in, **limits)
         assert self.advance(run).outcome == "needs_input"
         assert ask(self.stores, run.current_execution, token_of(run))
         return run
 
-    def begin(self, *, expires_in: float | None = None, **limits: Any) -> Run:
+    def start(self, *, expires_in: float | None = None, **limits: Any) -> Run:
         """A run that is recorded and has its execution."""
         tool: dict[str, Any] = {"kind": "ask_human"}
         if expires_in is not None:
-            tool |= {"expires_in": expires_in, "on_expiry": "use_default", "default": "nobody"}
-        question = {"call": [{"tool": "ask_human", "input": {"prompt": "Now?"}}]}
-        turns = [question, {"say": "{{ results.ask_human.content }}"}]
+            tool |= {"expires_in": expires_in, "on_expiry": "use_default", "default": "unknown"}
+        ask_call = {"call": [{"tool": "ask_human", "input": {"prompt": "Now?"}}]}
+        turns = [ask_call, {"say": "{{ results.ask_human.content }}"}]
         snapshot = scripted_agent(turns, [tool], **limits)
-        wanted = NewRun(org_id="o", project_id="swept", input={"x": 1})
-        return start_run(self.stores, self.machine, snapshot, wanted)
+        request = NewRun(org_id="o", project_id="swept", input={"x": 1})
+        return start_run(self.stores, self.machine, snapshot, request)
 
     def advance(self, run: Run) -> AdvanceResult:
         """One invocation of run_step."""
@@ -116,7 +116,7 @@ def token_of(run: Run) -> str:
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let so much time pass for every question."""
+    """Let so much time pass for every input request."""
 
     def then() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=seconds)
@@ -128,12 +128,12 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 def test_a_run_that_no_worker_starts_is_orphaned(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, begun = bench.begin(), bench.waiting()
+    left, started = bench.start(), bench.waiting()
     assert left.id not in sweep_runs(bench.stores, bench.machine).not_started
     later(monkeypatch, 130)
     sweep = sweep_runs(bench.stores, bench.machine)
     assert left.id in sweep.not_started
-    assert begun.id not in sweep.not_started
+    assert started.id not in sweep.not_started
     assert sweep.orphaned >= len(sweep.not_started)
     assert bench.recoveries(left) == []
 
@@ -141,7 +141,7 @@ def test_a_run_that_no_worker_starts_is_orphaned(
 def test_an_active_run_is_checked_once_and_then_left_to_its_worker(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = bench.begin()
+    run = bench.start()
     Journal.open(bench.stores, run.id).start()
     assert run.id in set(at(bench.stores, 130))
     later(monkeypatch, 130)
@@ -156,7 +156,7 @@ def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
     run = bench.waiting()
     [request] = bench.stores.input_requests.open_of_run(run.id)
     answer = Answer(type=request.type, request_id=request.id, feedback="yes")
-    submit_input(bench.stores, bench.machine, run.id, answer, "somebody")
+    submit_input(bench.stores, bench.machine, run.id, answer, "user-1")
     bench.machine.resumed.clear()  # As if it had never arrived.
     for _ in range(2):
         bench.sweep()
@@ -179,7 +179,7 @@ def test_an_expired_input_request_is_closed_without_its_timer(
     assert token_of(run) in bench.machine.resumed
     assert bench.recoveries(run) == ["wait_overdue"]
     assert bench.advance(run).outcome == "finished"
-    assert bench.record(run).output == {"content": "nobody"}
+    assert bench.record(run).output == {"content": "unknown"}
 
 
 def test_the_sweep_checks_a_wait_at_its_expiry_and_not_a_day_later(
@@ -220,7 +220,7 @@ def test_a_run_without_an_answer_in_its_waiting_time_fails(
 def test_a_run_without_an_execution_gets_one(
     bench: Bench, state: ExecutionState, name: str
 ) -> None:
-    run = bench.begin()
+    run = bench.start()
     bench.machine.states[run.id] = state
     bench.sweep()
     assert bench.machine.started == [run.id, run.id + name]
@@ -235,7 +235,7 @@ def test_a_run_without_an_execution_gets_one(
 def test_a_started_execution_that_is_not_recorded_yet_is_not_replaced(
     bench: Bench,
 ) -> None:
-    run = bench.begin()
+    run = bench.start()
     assert bench.advance(run).outcome == "needs_input"
     following = run.current_execution.next
     bench.machine.states[run.id] = "ended"
@@ -245,7 +245,7 @@ def test_a_started_execution_that_is_not_recorded_yet_is_not_replaced(
     assert bench.recoveries(run) == []
     assert ask(bench.stores, following, token_of(run))
     assert bench.record(run).current_execution == following
-    # Lost before that, the run is taken up by the one behind it: a name is used up by its end.
+    # Lost before that, the run is taken up by the one after it: a name is used up by its end.
     bench.machine.states[following.name] = bench.machine.states[f"{run.id}-2"] = "ended"
     bench.sweep()
     assert bench.machine.started[-1] == f"{run.id}-3"
@@ -264,7 +264,7 @@ def test_a_run_whose_executions_vanish_waits_until_its_limit(bench: Bench) -> No
 
 
 def test_a_run_whose_executions_die_without_progress_fails(bench: Bench) -> None:
-    run = bench.begin()
+    run = bench.start()
     for _ in range(MAX_LOST_EXECUTIONS + 1):
         assert not bench.record(run).has_ended
         bench.machine.states[bench.record(run).current_execution.name] = "ended"
@@ -275,7 +275,7 @@ def test_a_run_whose_executions_die_without_progress_fails(bench: Bench) -> None
 
 
 def test_a_run_with_progress_may_lose_any_number_of_executions(bench: Bench) -> None:
-    run = bench.begin()
+    run = bench.start()
     for _ in range(MAX_LOST_EXECUTIONS):
         bench.machine.states[bench.record(run).current_execution.name] = "ended"
         bench.sweep()

@@ -36,10 +36,10 @@ def failure_of(provider: str, url: str) -> RunyardError:
     key = None if provider == "bedrock" else KEY
     with pytest.raises(RunyardError) as caught:
         events_of(ProviderModel(Route(model=f"{provider}:some-model", base_url=url), key))
-    told = str(caught.value)
-    assert "own words" not in told
-    assert KEY not in told
-    assert "Hello?" not in told
+    published = str(caught.value)
+    assert "own words" not in published
+    assert KEY not in published
+    assert "Hello?" not in published
     assert caught.value.__suppress_context__
     return caught.value
 

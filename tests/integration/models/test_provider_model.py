@@ -57,18 +57,18 @@ def test_a_long_request_arrives_complete_with_its_content_length() -> None:
 
 def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
     with OpenAIServer(ChatReply(reasoning=["Think", "ing."], text=["Hel", "", "lo"])) as server:
-        deltas, reply = parts_of(model_at(server))
+        deltas, response = parts_of(model_at(server))
     assert deltas == [
         ReasoningDelta("Think"),
         ReasoningDelta("ing."),
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert reply.turn == ModelTurn(
+    assert response.turn == ModelTurn(
         "Hello",
         thinking=(Thinking("Thinking.", id="reasoning_content", provider_name="openai"),),
     )
-    assert reply.model == "some-model"
+    assert response.model == "some-model"
 
 
 def test_tool_calls_are_assembled_and_get_new_ids() -> None:
@@ -100,18 +100,18 @@ def test_no_arguments_are_an_empty_object(arguments: str) -> None:
 
 def test_text_that_cannot_be_stored_is_sanitized() -> None:
     with OpenAIServer(ChatReply(text=["\ud83d", "!"])) as server:
-        deltas, reply = parts_of(model_at(server))
+        deltas, response = parts_of(model_at(server))
     assert deltas == [ResponseDelta("?"), ResponseDelta("!")]
-    assert reply.turn.content == "?!"
+    assert response.turn.content == "?!"
 
 
 def test_usage_and_the_routes_own_prices() -> None:
     usage = ChatUsage(prompt=1000, completion=20, cached=300)
     with OpenAIServer(ChatReply(text=["a"], usage=usage)) as server:
         model = model_at(server, input_usd_per_million="0.15", output_usd_per_million="0.6")
-        reply = reply_of(model)
-    assert reply.usage == TokenUsage(1000, 20, 300)
-    assert reply.cost_usd == Decimal("0.000162")
+        response = reply_of(model)
+    assert response.usage == TokenUsage(1000, 20, 300)
+    assert response.cost_usd == Decimal("0.000162")
 
 
 def test_the_price_is_known_before_the_response() -> None:
@@ -130,11 +130,11 @@ def test_the_price_is_known_before_the_response() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply",
+    "response",
     [ChatReply(text=["a"]), ChatReply(tool_calls=[ChatToolCall("lookup", ['{"word": 1}'])])],
 )
-def test_a_truncated_response_is_marked_as_truncated(reply: ChatReply) -> None:
-    with OpenAIServer(reply, replace(reply, finish_reason="length")) as server:
+def test_a_truncated_response_is_marked_as_truncated(response: ChatReply) -> None:
+    with OpenAIServer(response, replace(response, finish_reason="length")) as server:
         model = model_at(server)
         assert [reply_of(model).is_cut for _ in range(2)] == [False, True]
 
@@ -162,8 +162,8 @@ def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:
 
 def test_tokens_that_were_not_counted_have_no_price() -> None:
     with OpenAIServer(ChatReply(text=["a"], usage=None)) as server:
-        reply = reply_of(model_at(server, input_usd_per_million=1, output_usd_per_million=1))
-    assert (reply.usage, reply.cost_usd) == (TokenUsage(), None)
+        response = reply_of(model_at(server, input_usd_per_million=1, output_usd_per_million=1))
+    assert (response.usage, response.cost_usd) == (TokenUsage(), None)
 
 
 def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() -> None:
@@ -189,8 +189,8 @@ def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() 
 
 def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> None:
     call = ChatToolCall("lookup", ['{"word": "a"}'])
-    replies = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
-    with OpenAIServer(*replies) as server:
+    responses = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
+    with OpenAIServer(*responses) as server:
         first = reply_of(model_at(server)).turn
         reply_of(model_at(server), replace(QUESTION, turns=[UserTurn("Hello?"), first]))
         assistant = server.received[1].json["messages"][2]

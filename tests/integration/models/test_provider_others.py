@@ -70,19 +70,19 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
         usage=ConverseUsage(100, 20, cache_read=30),
     )
     with BedrockServer(scripted) as server:
-        deltas, reply = parts_of(bedrock_at(server))
+        deltas, response = parts_of(bedrock_at(server))
     assert deltas == [
         ReasoningDelta("Think"),
         ReasoningDelta("ing."),
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert reply.turn.content == "Hello"
-    assert reply.turn.thinking == (Thinking("Thinking.", "signed", provider_name="bedrock"),)
-    assert reply.usage == TokenUsage(130, 20, 30)
-    assert reply.model == CLAUDE_ON_BEDROCK
-    assert reply.cost_usd is not None
-    assert Decimal(reply.cost_usd) > 0
+    assert response.turn.content == "Hello"
+    assert response.turn.thinking == (Thinking("Thinking.", "signed", provider_name="bedrock"),)
+    assert response.usage == TokenUsage(130, 20, 30)
+    assert response.model == CLAUDE_ON_BEDROCK
+    assert response.cost_usd is not None
+    assert Decimal(response.cost_usd) > 0
 
 
 def test_bedrock_gets_the_reasoning_effort() -> None:
@@ -153,16 +153,16 @@ def test_bedrock_serves_concurrent_threads() -> None:
     with BedrockServer(*[ConverseReply(text=["a", "b"], pause=0.005)] * 20) as server:
         model = bedrock_at(server)
         with ThreadPoolExecutor(8) as threads:
-            replies = list(threads.map(lambda _: reply_of(model).turn.content, range(20)))
-    assert replies == ["ab"] * 20
+            responses = list(threads.map(lambda _: reply_of(model).turn.content, range(20)))
+    assert responses == ["ab"] * 20
 
 
 def test_a_slow_bedrock_response_times_out() -> None:
     with BedrockServer(ConverseReply(text=["a"] * 100, pause=0.3)) as server:
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(ModelUnavailableError):
             events_of(bedrock_at(server, timeout=0.5))
-        assert time.monotonic() - begun < 20  # of 30 for the whole
+        assert time.monotonic() - started < 20  # of 30 for the whole
 
 
 def test_anthropic_streams_reasoning_text_and_usage() -> None:
@@ -170,15 +170,15 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
         thinking=["Think", "ing."], text=["Hel", "lo"], input_tokens=100, cached_tokens=30
     )
     with AnthropicServer(scripted) as server:
-        deltas, reply = parts_of(anthropic_at(server))
+        deltas, response = parts_of(anthropic_at(server))
     assert deltas == [
         ReasoningDelta("Think"),
         ReasoningDelta("ing."),
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert reply.turn.thinking == (Thinking("Thinking.", "signed", provider_name="anthropic"),)
-    assert reply.usage == TokenUsage(130, 5, 30)
+    assert response.turn.thinking == (Thinking("Thinking.", "signed", provider_name="anthropic"),)
+    assert response.usage == TokenUsage(130, 5, 30)
 
 
 def test_anthropic_gets_the_reasoning_effort() -> None:

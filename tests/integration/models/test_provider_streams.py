@@ -75,10 +75,10 @@ def test_concurrent_requests_in_one_event_loop() -> None:
 
 def test_a_slow_response_times_out() -> None:
     with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.3)) as server:
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(ModelUnavailableError, match="timeout"):
             events_of(model_at(server, timeout=0.5))
-        assert time.monotonic() - begun < 20  # of 30 for the whole
+        assert time.monotonic() - started < 20  # of 30 for the whole
 
 
 def read_one_event(model: Model) -> float:
@@ -88,10 +88,10 @@ def read_one_event(model: Model) -> float:
         async for _ in model.stream(QUESTION):
             break
 
-    begun = time.monotonic()
+    started = time.monotonic()
     asyncio.run(read())
     gc.collect()  # brings to light what was left open
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
 def test_a_stream_without_a_reader_is_closed() -> None:

@@ -53,7 +53,7 @@ def agent_on(stack: DevStack, stores: Stores, key: str, route: dict[str, Any]) -
 
 
 def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
-    replies = (
+    responses = (
         ChatFailure(429, retry_after="0"),
         ChatReply(
             reasoning=("Who is", " this?"),
@@ -68,7 +68,7 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
         ),
         ChatReply(tool_calls=(ChatToolCall("final_output", (ANSWER,), "c1"),)),
     )
-    with OpenAIServer(*replies) as server:
+    with OpenAIServer(*responses) as server:
         route = {
             "model": "openai:gpt-test",
             "base_url": server.base_url,
@@ -100,7 +100,7 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
 
 
 def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
-    replies = (
+    responses = (
         ConverseFailure(429, "ThrottlingException"),
         ConverseReply(
             text=("Let me ", "look."),
@@ -109,7 +109,7 @@ def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
         ),
         ConverseReply(tool_uses=(ConverseToolUse("final_output", (ANSWER,)),)),
     )
-    with BedrockServer(*replies) as server:
+    with BedrockServer(*responses) as server:
         route = {
             "model": "bedrock:anthropic.claude-haiku-4-5",
             "base_url": server.url,
@@ -131,5 +131,5 @@ def test_a_key_rejected_by_the_provider_fails_the_run(stack: DevStack, stores: S
         with agent_on(stack, stores, "triage_refused", route) as service:
             run = service.create(TICKET)
     assert run["status"] == "failed"
-    assert run["error"]["code"] == "model_refused"
+    assert run["error"]["code"] == "model_rejected"
     assert "401" in run["error"]["message"]

@@ -1,4 +1,4 @@
-"""Replies that were cut off, from every provider by its own protocol: no call of them is made."""
+"""Responses that were cut off, from every provider by its own protocol: no call of them is made."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -15,7 +15,7 @@ from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps import call_model
 from runyard_service.application.steps.advance_run import advance_run
 from runyard_service.application.steps.run_context import WorkerDeps
-from runyard_service.domain.errors import ModelUnavailableError, ReplyTruncatedError
+from runyard_service.domain.errors import ModelUnavailableError, ResponseTruncatedError
 from runyard_service.domain.events import Event
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
@@ -38,7 +38,7 @@ from tests.support.servers.openai_server import (
     OpenAIServer,
 )
 
-NOTICE = "Your reply was cut off at 20 tokens. None of its tool calls was made."
+NOTIFICATION = "Your reply was cut off at 20 tokens. None of its tool calls was made."
 TWENTY = ChatUsage(prompt=100, completion=20)
 WHOLE, TORN = ChatToolCall("purge", ["{}"]), ChatToolCall("purge", ['{"what": "al'], id="call_2")
 DONE = "All is done."
@@ -62,7 +62,7 @@ def converse(reason: str) -> ConverseReply:
     return ConverseReply(tool_uses=uses, stop_reason=reason, usage=ConverseUsage(output=20))
 
 
-# By provider: what was cut off, and the reply that is whole.
+# By provider: what was cut off, and the response that is whole.
 OPENAI: dict[str, ChatReply] = {
     "half a text (o1)": chat(text="The three steps are: 1. Stop the pump. 2. Close val"),
     "a call without arguments (o2)": chat(ChatToolCall("purge", ())),
@@ -122,7 +122,7 @@ def advance(stores: Stores, purged: list[str]) -> Iterator[AdvanceResult]:
 
     with LoopbackServer(take) as server:
 
-        def carry(run: Run) -> list[Event]:
+        def advance_to_end(run: Run) -> list[Event]:
             worker = WorkerDeps(
                 stores=stores,
                 model_for=lambda used: model_for(
@@ -135,7 +135,7 @@ def advance(stores: Stores, purged: list[str]) -> Iterator[AdvanceResult]:
             run_async(advance_run(worker, run.current_execution, 700))
             return events_of(stores, run)
 
-        yield carry
+        yield advance_to_end
 
 
 def events_of(stores: Stores, run: Run) -> list[Event]:
@@ -165,7 +165,7 @@ def agent_at(server: Any, *, max_output_tokens: int | None = None, **limits: Any
     return agent.model_copy(update={"definition": definition, "script": None})
 
 
-def replies_in(events: list[Event]) -> list[Event]:
+def responses_in(events: list[Event]) -> list[Event]:
     return [event for event in events if event.type == "agent.message.completed"]
 
 
@@ -175,12 +175,12 @@ def test_calls_of_a_truncated_response_are_not_made_and_the_model_is_informed(
 ) -> None:
     with kind(cut, whole) as server:
         events = advance(create_run(stores, agent_at(server)))
-        told = [received.body.decode().count(NOTICE) for received in server.received]
+        counts = [received.body.decode().count(NOTIFICATION) for received in server.received]
     assert purged == []
-    assert told == [0, 1]
+    assert counts == [0, 1]
     assert events[-1].type == "run.completed"
     assert events[-1].data["output"] == {"content": DONE}
-    first, second = replies_in(events)
+    first, second = responses_in(events)
     assert first.data["truncated"] is True
     assert "tool_calls" not in first.data
     assert "truncated" not in second.data
@@ -196,11 +196,11 @@ def test_a_run_whose_responses_are_always_truncated_fails(
         assert len(server.received) == 3
     assert purged == []
     assert events[-1].data["error"] == {
-        "code": "reply_truncated",
+        "code": "response_truncated",
         "message": "3 replies in a row were cut off, the last at 20 tokens: "
         "the agent's max_output_tokens is 20.",
     }
-    assert [reply.data["truncated"] for reply in replies_in(events)] == [True] * 3
+    assert [response.data["truncated"] for response in responses_in(events)] == [True] * 3
 
 
 def failure(
@@ -225,7 +225,7 @@ def test_the_failure_names_the_limit_and_what_set_it(
     assert "context window" in error["message"]
     long = ChatReply(text=["a"], finish_reason="length", usage=ChatUsage(completion=4096))
     error = failure(stores, advance, long, truncated_replies=1, tokens=100_000)
-    assert error["code"] == "reply_truncated"
+    assert error["code"] == "response_truncated"
     assert "4096 tokens are the default of an agent with a budget" in error["message"]
     uncounted = ChatReply(text=["a"], finish_reason="length", usage=None)
     error = failure(stores, advance, uncounted, max_output_tokens=20)
@@ -234,8 +234,8 @@ def test_the_failure_names_the_limit_and_what_set_it(
 
 def test_a_complete_response_resets_the_count(stores: Stores, advance: AdvanceResult) -> None:
     call = ChatReply(tool_calls=[WHOLE])
-    replies = [chat(TORN), chat(TORN), call, chat(TORN), chat(TORN), ChatReply(text=[DONE])]
-    with OpenAIServer(*replies) as server:
+    responses = [chat(TORN), chat(TORN), call, chat(TORN), chat(TORN), ChatReply(text=[DONE])]
+    with OpenAIServer(*responses) as server:
         events = advance(create_run(stores, agent_at(server)))
     assert events[-1].data["output"] == {"content": DONE}
 
@@ -248,16 +248,16 @@ def test_a_response_cut_off_by_a_budget_counts_as_reaching_the_limit(
         events = advance(run)
         assert len(server.received) == 1
     assert events[-1].data["error"]["code"] == "limit_exceeded"
-    (reply,) = replies_in(events)
-    assert (reply.data["truncated"], reply.data["truncated_by"]) == (True, "tokens")
+    (response,) = responses_in(events)
+    assert (response.data["truncated"], response.data["truncated_by"]) == (True, "tokens")
 
 
 def test_a_recovering_worker_counts_truncated_responses_correctly(
     stores: Stores, advance: AdvanceResult, purged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_model, "next_delay", lambda *_: None)
-    replies = (chat(WHOLE, TORN), chat(WHOLE), ChatFailure(503), chat(WHOLE, TORN))
-    with OpenAIServer(*replies) as server:
+    responses = (chat(WHOLE, TORN), chat(WHOLE), ChatFailure(503), chat(WHOLE, TORN))
+    with OpenAIServer(*responses) as server:
         run = create_run(stores, agent_at(server, max_output_tokens=20))
         with pytest.raises(ModelUnavailableError):
             advance(run)
@@ -270,9 +270,9 @@ def test_a_recovering_worker_counts_truncated_responses_correctly(
         events = advance(run)
         sent = [received.json["messages"] for received in server.received]
     assert sent[2] == sent[3]
-    assert events[-1].data["error"]["code"] == "reply_truncated"
+    assert events[-1].data["error"]["code"] == "response_truncated"
     ended = History.of(stores.log.events(run.id))
-    with pytest.raises(ReplyTruncatedError, match="3 replies in a row"):
+    with pytest.raises(ResponseTruncatedError, match="3 replies in a row"):
         output_of(agent, ended)
     assert purged == []
 

@@ -80,7 +80,7 @@ def test_no_process_writes_run_content_or_secrets_to_its_output(
         stores_of(talkative.environment),
     )
     wrong_key = f"ry_{new_id()}"
-    run = service.create({"said": f"{WORD}-in-input", "long": WORD * 20_000}, user_id="somebody")
+    run = service.create({"said": f"{WORD}-in-input", "long": WORD * 20_000}, user_id="user-1")
     assert run["status"] == "awaiting_input"
     token = stores.input_requests.token(run["id"])
     assert token
@@ -95,13 +95,13 @@ def test_no_process_writes_run_content_or_secrets_to_its_output(
         assert browser.get(stolen).status_code == 401
     for body in (f'{{"input": "{WORD}', f'{{"{WORD}": 1}}'):
         headers = {"Content-Type": "application/json"}
-        refused = service.http.post("/v1/runs", content=body, headers=headers)
-        assert refused.status_code == 400
-    for question in list(run["input_requests"]):
-        data = {"request_id": question["id"], "feedback": f"{WORD}-in-an-answer"}
-        if question["type"] == "approval_request":
+        rejected = service.http.post("/v1/runs", content=body, headers=headers)
+        assert rejected.status_code == 400
+    for request in list(run["input_requests"]):
+        data = {"request_id": request["id"], "feedback": f"{WORD}-in-an-answer"}
+        if request["type"] == "approval_request":
             data |= {"is_approved": True, "params": {}}
-        body = {"type": question["type"], "data": data}  # type: ignore[assignment]
+        body = {"type": request["type"], "data": data}  # type: ignore[assignment]
         assert service.http.post(f"/v1/runs/{run['id']}/input", json=body).status_code == 200
     assert f"{WORD}-in-an-answer" in str(service.wait(run["id"], "completed")["output"])
     service.close()

@@ -21,13 +21,13 @@ CHARGED = {"ticket_subject": "Twice", "ticket_body": "I was charged twice. My wo
 
 
 @pytest.fixture(scope="module")
-def told(stack: DevStack) -> MetricLog:
+def metric_log(stack: DevStack) -> MetricLog:
     return MetricLog(stack.logs)
 
 
 @pytest.fixture
 def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
-    """A service whose runs are of a project of their own, with a cap that they use little of."""
+    """A service whose runs are of a project of its own, with a cap that they use little of."""
     name, secret = f"measured-{new_id()}", f"ry_{new_id()}"
     stores.access_keys.put(secret, project_id=name, org_id=ORG_ID, agent="money")
     stores.project_caps.set(name, Decimal(1000))
@@ -38,7 +38,7 @@ def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
 
 def played(service: Service) -> list[str]:
     """The sample agent's runs, brought to every kind of end; their ids."""
-    refund, question, left = (
+    refund, answered, left = (
         service.create(run_input, background=True)["id"]
         for run_input in (CHARGED, {"ticket_subject": "Help"}, {"ticket_subject": "Hello"})
     )
@@ -46,19 +46,19 @@ def played(service: Service) -> list[str]:
     looked_up = service.create({"ticket_subject": "Slow", "customer_id": "customer-503"})["id"]
     failing = service.create({"ticket_subject": "The model fails"})["id"]
     service.answer(service.wait(refund, "awaiting_input"), is_approved=True)
-    service.answer(service.wait(question, "awaiting_input"), feedback="account")
+    service.answer(service.wait(answered, "awaiting_input"), feedback="account")
     service.wait(left, "awaiting_input")
     assert service.http.post(f"/v1/runs/{left}/cancel").status_code in (200, 202)
-    runs = [refund, question, left, straight, looked_up, failing]
+    runs = [refund, answered, left, straight, looked_up, failing]
     for run_id in runs:
         service.wait(run_id, "completed", "failed", "canceled")
     return runs
 
 
-def test_metric_sums_match_the_event_logs(service: Service, told: MetricLog) -> None:
+def test_metric_sums_match_the_event_logs(service: Service, metric_log: MetricLog) -> None:
     runs = played(service)
-    told.wait(lambda line: line.get("run_id") in runs and "RunsEnded" in line, len(runs))
-    lines = told.lines(lambda line: line.get("run_id") in runs)
+    metric_log.wait(lambda line: line.get("run_id") in runs and "RunsEnded" in line, len(runs))
+    lines = metric_log.lines(lambda line: line.get("run_id") in runs)
     events = [event for run_id in runs for event in service.events(run_id)]
     types = Counter(event["type"] for event in events)
     ended = {kind: types[kind] for kind in TERMINAL}
@@ -83,25 +83,25 @@ def test_metric_sums_match_the_event_logs(service: Service, told: MetricLog) -> 
         (metrics.INPUT_TOKENS, "input_tokens"),
         (metrics.OUTPUT_TOKENS, "output_tokens"),
     ):
-        used = sum(event["data"].get("usage", {}).get(key, 0) for event in replies(events))
+        used = sum(event["data"].get("usage", {}).get(key, 0) for event in responses(events))
         assert total(lines, measure) == used
 
 
-def replies(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def responses(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for event in events if event["type"] == "agent.message.completed"]
 
 
-def test_every_duration_is_emitted_once(service: Service, told: MetricLog) -> None:
+def test_every_duration_is_emitted_once(service: Service, metric_log: MetricLog) -> None:
     run = service.create(CHARGED, background=True)["id"]
     service.answer(service.wait(run, "awaiting_input"), is_approved=True)
     service.wait(run, "completed")
-    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
-    lines = told.of_run(run)
+    metric_log.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    lines = metric_log.of_run(run)
 
     def counted(*names: metrics.Metric) -> list[int]:
         return [sum(measure.name in line for line in lines) for measure in names]
 
-    # Three replies; the second one's call waits for a person, so this step is not told as a whole.
+    # Three responses; the second one's call waits for a person, so this step is not emitted.
     assert counted(metrics.MODEL_DURATION, metrics.TOOL_DURATION, metrics.STEP_DURATION) == [
         3,
         2,
@@ -120,13 +120,13 @@ def test_every_duration_is_emitted_once(service: Service, told: MetricLog) -> No
 
 
 def test_model_costs_and_the_share_of_the_daily_cap_are_emitted(
-    project: Service, told: MetricLog
+    project: Service, metric_log: MetricLog
 ) -> None:
     today = timestamp()[:10]
     run = project.create({"case": "two steps"}, background=True)["id"]
     usage = project.wait(run, "completed")["usage"]
-    told.wait(lambda line: line.get("run_id") == run and "DailySpendShare" in line, 2)
-    lines = told.of_run(run)
+    metric_log.wait(lambda line: line.get("run_id") == run and "DailySpendShare" in line, 2)
+    lines = metric_log.of_run(run)
     assert total(lines, metrics.COST_USD) == pytest.approx(usage["cost_usd"], rel=1e-12)
     assert total(lines, metrics.COST_USD, Agent="money") == total(lines, metrics.COST_USD)
     assert total(lines, metrics.CACHED_INPUT_TOKENS) == usage["cached_input_tokens"]
@@ -135,38 +135,40 @@ def test_model_costs_and_the_share_of_the_daily_cap_are_emitted(
     if timestamp()[:10] == today:
         assert (first["spent_usd"], second["spent_usd"]) == (0, step["CostUsd"])
         for line in (first, second):
-            # What the reply may cost at the most is held.
+            # What the response may cost at most is held.
             assert line["DailySpendShare"] > line["spent_usd"] / line["cap_usd"] * 100
 
 
-def test_metrics_are_emitted_when_streams_open_and_close(service: Service, told: MetricLog) -> None:
+def test_metrics_are_emitted_when_streams_open_and_close(
+    service: Service, metric_log: MetricLog
+) -> None:
     run = service.create({"ticket_subject": "Help"})["id"]
     with service.http.stream("GET", f"/v1/runs/{run}/stream") as stream:
         assert next(stream.iter_lines())
-    told.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line)
+    metric_log.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line)
     service.answer(service.run(run), feedback="account")
     assert list(service.stream(run))
-    told.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line, 2)
-    lines = told.of_run(run)
+    metric_log.wait(lambda line: line.get("run_id") == run and "StreamsClosed" in line, 2)
+    lines = metric_log.of_run(run)
     assert total(lines, metrics.STREAMS_OPENED) == total(lines, metrics.STREAMS_CLOSED) == 2
     assert total(lines, metrics.STREAMS_CLOSED, Outcome="disconnected") == 1
     assert total(lines, metrics.STREAMS_CLOSED, Outcome="ended") == 1
     assert total(lines, metrics.STREAMS_DISCONNECTED) == 1
 
 
-def test_request_log_lines_have_the_run_id(service: Service, told: MetricLog) -> None:
+def test_request_log_lines_have_the_run_id(service: Service, metric_log: MetricLog) -> None:
     created = service.http.post("/v1/runs", json={"input": {"ticket_subject": "Hello"}})
     asked = created.json()["data"]
     answered = service.answer(asked, feedback="account")
     service.wait(asked["id"], "completed")
-    told.wait(lambda line: line.get("run_id") == asked["id"] and "Answers" in line)
-    lines = {line["message"]: line for line in told.of_run(asked["id"])}
+    metric_log.wait(lambda line: line.get("run_id") == asked["id"] and "Answers" in line)
+    lines = {line["message"]: line for line in metric_log.of_run(asked["id"])}
     assert lines["run accepted"]["request_id"] == created.headers["X-Request-Id"]
     assert lines["answer received"]["request_id"] == answered.headers["X-Request-Id"]
     assert "request_id" not in lines["run started"]
 
 
-def test_a_rejected_key_is_logged_without_the_key(stack: DevStack, told: MetricLog) -> None:
+def test_a_rejected_key_is_logged_without_the_key(stack: DevStack, metric_log: MetricLog) -> None:
     secret = f"ry_{new_id()}"
     with_it = {"Authorization": f"Bearer {secret}"}
     answer = Service(stack.base_url, secret)
@@ -174,25 +176,27 @@ def test_a_rejected_key_is_logged_without_the_key(stack: DevStack, told: MetricL
     answer.close()
     assert response.status_code == 401
     request_id = response.headers["X-Request-Id"]
-    told.wait(lambda line: line.get("request_id") == request_id)
-    [line] = told.lines(lambda line: line.get("request_id") == request_id)
+    metric_log.wait(lambda line: line.get("request_id") == request_id)
+    [line] = metric_log.lines(lambda line: line.get("request_id") == request_id)
     assert (line["KeysRejected"], line["reason"], line["key_id"]) == (1, "unknown", "")
     assert secret not in everything(stack)
 
 
-def test_every_sweep_emits_the_number_of_orphaned_runs(stack: DevStack, told: MetricLog) -> None:
-    before = len(told.lines(lambda line: "RunsOrphaned" in line))
+def test_every_sweep_emits_the_number_of_orphaned_runs(
+    stack: DevStack, metric_log: MetricLog
+) -> None:
+    before = len(metric_log.lines(lambda line: "RunsOrphaned" in line))
     stack.sweep({})
-    told.wait(lambda line: "RunsOrphaned" in line, before + 1)
+    metric_log.wait(lambda line: "RunsOrphaned" in line, before + 1)
 
 
 def test_no_metric_line_contains_content_of_a_run(
-    service: Service, stack: DevStack, told: MetricLog
+    service: Service, stack: DevStack, metric_log: MetricLog
 ) -> None:
     run = service.create(CHARGED, background=True)["id"]
     service.answer(service.wait(run, "awaiting_input"), is_approved=False, feedback="amaranthine")
     output = service.wait(run, "completed")["output"]
-    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    metric_log.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
     logs = everything(stack)
     for content in ("heliotrope", "amaranthine", output["suggested_reply"], stack.access_key):
         assert content not in logs
@@ -202,10 +206,10 @@ def everything(stack: DevStack) -> str:
     return "".join(file.read_text(errors="replace") for file in stack.logs.glob("*.log"))
 
 
-def test_metrics_are_emitted_as_declared(service: Service, told: MetricLog) -> None:
+def test_metrics_are_emitted_as_declared(service: Service, metric_log: MetricLog) -> None:
     run = service.create({"ticket_subject": "Export is broken"})["id"]
-    told.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
-    for line in told.lines(lambda line: True):
+    metric_log.wait(lambda line: line.get("run_id") == run and "RunsEnded" in line)
+    for line in metric_log.lines(lambda line: True):
         [metrics] = line["_aws"]["CloudWatchMetrics"]
         assert metrics["Namespace"] == "Runyard"
         for metric in metrics["Metrics"]:

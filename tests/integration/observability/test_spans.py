@@ -98,7 +98,7 @@ class Bench:
             server.url, lambda: headers_of("api-key=k=1, x-team = a"), {"service.name": "runyard"}
         )
 
-    def begin(self, route: Route) -> Run:
+    def start(self, route: Route) -> Run:
         tools = [
             {
                 "kind": "python",
@@ -162,7 +162,7 @@ ANSWER = ChatReply(["It is 42."], finish_reason="stop", usage=ChatUsage(prompt=1
 
 def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(bench: Bench) -> None:
     with OpenAIServer(CALL, ANSWER) as model:
-        run = bench.begin(talking_to(model))
+        run = bench.start(talking_to(model))
         bench.advance(run)
     spans = spans_of(bench.server)
     assert {request.headers["api-key"] for request in bench.server.received} == {"k=1"}
@@ -192,8 +192,8 @@ def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(bench
     for span in spans:
         assert span.span["traceId"] == run.trace_id
         assert len(bytes.fromhex(span.span["spanId"])) == 8
-        began, ended = (int(span.span[f"{end}TimeUnixNano"]) for end in ("start", "end"))
-        assert int(root.span["startTimeUnixNano"]) <= began <= ended
+        started, ended = (int(span.span[f"{end}TimeUnixNano"]) for end in ("start", "end"))
+        assert int(root.span["startTimeUnixNano"]) <= started <= ended
         assert ended <= int(root.span["endTimeUnixNano"])
         if span is not root:
             assert span.span["parentSpanId"] == root.span["spanId"]
@@ -216,7 +216,7 @@ def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(bench
 
 def test_a_failed_call_has_its_error_code_in_the_span(bench: Bench) -> None:
     with OpenAIServer(CALL, ANSWER) as model:
-        run = bench.begin(talking_to(model))
+        run = bench.start(talking_to(model))
         bench.advance(run)
     made = {span.name: span for span in spans_of(bench.server)}
     events = {
@@ -236,7 +236,7 @@ def test_a_failed_call_has_its_error_code_in_the_span(bench: Bench) -> None:
 
 def test_each_attempt_of_a_model_call_is_a_span(bench: Bench) -> None:
     with OpenAIServer(answer=lambda _: ChatFailure(503)) as model:
-        run = bench.begin(talking_to(model))
+        run = bench.start(talking_to(model))
         with pytest.raises(ModelUnavailableError):
             bench.advance(run)
     *attempts, root = spans_of(bench.server)
@@ -250,7 +250,7 @@ def test_spans_have_content_only_if_enabled(bench: Bench) -> None:
         bench.server.received.clear()
         bench.shows_content = shows_content
         with OpenAIServer(CALL, ANSWER) as model:
-            bench.advance(bench.begin(talking_to(model)))
+            bench.advance(bench.start(talking_to(model)))
         [text] = [request.body.decode() for request in bench.server.received]
         for content in ("heliotrope", "It is 42.", "Go on."):
             assert (content in text) == shows_content
@@ -283,7 +283,7 @@ def test_spans_have_content_only_if_enabled(bench: Bench) -> None:
 def test_a_collector_that_rejects_spans_does_not_affect_the_run(bench: Bench) -> None:
     bench.collector.status = 401
     with OpenAIServer(ANSWER) as model:
-        run = bench.begin(talking_to(model))
+        run = bench.start(talking_to(model))
         bench.advance(run)
     assert ended(bench, run) == "completed"
     assert len(bench.server.received) == 1
@@ -301,7 +301,7 @@ def test_an_unreachable_collector_is_not_called_for_a_while(bench: Bench) -> Non
     bench.export = OtlpExporter(url, headers, {})
     for _ in range(2):
         with OpenAIServer(ANSWER) as model:
-            run = bench.begin(talking_to(model))
+            run = bench.start(talking_to(model))
             bench.advance(run)
         assert ended(bench, run) == "completed"
     assert len(asked) == 1
@@ -327,7 +327,7 @@ def test_a_deployed_worker_sends_spans_to_the_configured_address(tmp_path: Path)
             body = {"input": {"ticket_subject": "Slow", "customer_id": "customer-1"}}
             created = service.http.post("/v1/runs", json=body)
             service.close()
-            # A synchronous create is answered at the run's end; the spans go out behind that.
+            # A synchronous create is answered at the run's end; the spans go out after that.
             until = time.monotonic() + 30
             while not collector.received and time.monotonic() < until:
                 time.sleep(0.02)

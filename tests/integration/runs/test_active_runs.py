@@ -140,8 +140,8 @@ def test_a_stream_whose_cursor_is_past_the_end_closes_with_the_run(tools: Servic
 
 
 def test_a_key_whose_agent_is_missing_gets_an_error(stack: DevStack, stores: Stores) -> None:
-    stores.access_keys.put("ry_nobody", project_id="other", org_id=ORG_ID, agent="nobody")
-    service = Service(stack.base_url, "ry_nobody")
+    stores.access_keys.put("ry_unknown", project_id="other", org_id=ORG_ID, agent="unknown")
+    service = Service(stack.base_url, "ry_unknown")
     response = service.http.post("/v1/runs", json={"input": {"x": 1}})
     service.close()
     assert response.status_code == 503

@@ -19,11 +19,11 @@ from tests.fault_injection.faults import InterceptedCall
 ENDED = ["run.cancel_requested", "run.canceled"]
 # What would begin something outside that nobody wants any more.
 WRITES = ("dynamodb.PutItem", "dynamodb.TransactWriteItems")
-BEGINS = ("model.", "http.", "lambda.", "python.")
+EXTERNAL_CALLS = ("model.", "http.", "lambda.", "python.")
 
 
 @pytest.fixture(scope="module")
-def door(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
+def api(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
     """The Runs API."""
     return ApiClient(crash_stack)
 
@@ -40,11 +40,11 @@ def assert_canceled(journey: ScenarioRun) -> None:
 
 
 def test_a_run_that_is_created_and_not_started_is_canceled(
-    world: CrashHarness, door: ApiClient
+    world: CrashHarness, api: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("charge"))
     journey.start()
-    assert door.cancel(journey).status_code == 200
+    assert api.cancel(journey).status_code == 200
     journey.settle()
     assert journey.types == ENDED
     assert "advance_run" not in journey.calls
@@ -52,28 +52,28 @@ def test_a_run_that_is_created_and_not_started_is_canceled(
 
 
 def canceled_before(
-    world: CrashHarness, wanted: Scenario, verb: str, call: InterceptedCall
+    world: CrashHarness, case: Scenario, use_case: str, call: InterceptedCall
 ) -> ScenarioRun:
     """A run that is canceled just before one of its calls is made."""
-    journey = ScenarioRun(world, wanted)
+    journey = ScenarioRun(world, case)
     act = lambda: journey.cancel(concurrent=True)  # noqa: E731
-    journey.meanwhile = Meanwhile(verb, call.name, call.occurrence, act)
-    # Who answers a canceled run is told so.
+    journey.meanwhile = Meanwhile(use_case, call.name, call.occurrence, act)
+    # Who answers a canceled run gets an error.
     with suppress(InvalidRequestError):
         journey.go()
     journey.settle()
     return journey
 
 
-def begun_too_late(calls: Sequence[InterceptedCall], call: InterceptedCall) -> list[str]:
+def calls_started_too_late(calls: Sequence[InterceptedCall], call: InterceptedCall) -> list[str]:
     """What was begun behind the worker's first append after the cancel, which it loses.
 
-    A reply, or calls that are announced already, may be about to begin at that moment.
+    A response, or calls that are announced already, may be about to begin at that moment.
     """
     met = (call.name, call.occurrence)
     rest = list(dropwhile(lambda one: (one.name, one.occurrence) != met, calls))
     lost = dropwhile(lambda one: not one.name.startswith(WRITES), rest)
-    return [one.name for one in lost if one.name.startswith(BEGINS)]
+    return [one.name for one in lost if one.name.startswith(EXTERNAL_CALLS)]
 
 
 @pytest.mark.timeout(300)
@@ -82,15 +82,18 @@ def test_a_cancel_before_any_call_ends_the_run_and_no_later_call_starts(
     world: CrashHarness, name: str
 ) -> None:
     """In a model call, in a tool call, while it waits, while it resumes, at its very end."""
-    wanted = scenario(name)
-    undisturbed = ScenarioRun(world, wanted)
+    case = scenario(name)
+    undisturbed = ScenarioRun(world, case)
     undisturbed.go()
     met = 0
-    for verb in ("advance_run", "request_input", "submit_input"):
-        for call in undisturbed.calls.get(verb, ()):
-            journey = canceled_before(world, wanted, verb, call)
+    for use_case in ("advance_run", "request_input", "submit_input"):
+        for call in undisturbed.calls.get(use_case, ()):
+            journey = canceled_before(world, case, use_case, call)
             assert_canceled(journey)
-            assert begun_too_late(journey.calls[verb], call) == [], (verb, call.name)
+            assert calls_started_too_late(journey.calls[use_case], call) == [], (
+                use_case,
+                call.name,
+            )
             met += 1
     assert met >= 8
 
@@ -105,12 +108,12 @@ def test_a_call_in_flight_at_the_cancel_is_made_once_and_not_recorded(world: Cra
 
 
 def test_canceling_a_waiting_run_closes_its_input_requests(
-    world: CrashHarness, door: ApiClient
+    world: CrashHarness, api: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
-    assert door.cancel(journey).status_code == 200
+    assert api.cancel(journey).status_code == 200
     journey.settle()
     states = {request.state for request in world.stores.input_requests.of_run(journey.run_id)}
     assert states == {"void"}
@@ -118,12 +121,12 @@ def test_canceling_a_waiting_run_closes_its_input_requests(
     assert_canceled(journey)
 
 
-def test_a_second_cancel_changes_nothing(world: CrashHarness, door: ApiClient) -> None:
+def test_a_second_cancel_changes_nothing(world: CrashHarness, api: ApiClient) -> None:
     journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
     for _ in range(2):
-        answer = door.cancel(journey)
+        answer = api.cancel(journey)
         assert (answer.status_code, answer.json()) == (200, {"message": "canceled"})
     journey.settle()
     assert journey.types.count("run.canceled") == 1
@@ -131,23 +134,23 @@ def test_a_second_cancel_changes_nothing(world: CrashHarness, door: ApiClient) -
 
 
 def test_a_second_cancel_stops_an_execution_that_the_first_could_not_stop(
-    world: CrashHarness, door: ApiClient
+    world: CrashHarness, api: ApiClient
 ) -> None:
     journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
     world.machine.refusals = 1
-    assert door.cancel(journey).status_code == 200
+    assert api.cancel(journey).status_code == 200
     assert [execution.is_waiting for execution in journey.executions] == [False, True]
-    assert door.cancel(journey).status_code == 200
+    assert api.cancel(journey).status_code == 200
     assert_canceled(journey)
 
 
-def test_an_ended_run_is_not_changed_by_a_cancel(world: CrashHarness, door: ApiClient) -> None:
+def test_an_ended_run_is_not_changed_by_a_cancel(world: CrashHarness, api: ApiClient) -> None:
     journey = ScenarioRun(world, scenario("plain"))
     journey.go()
     length = len(journey.types)
-    answer = door.cancel(journey)
+    answer = api.cancel(journey)
     assert (answer.status_code, answer.json()) == (200, {"message": "canceled"})
     assert journey.run is not None
     assert journey.run.status == "completed"

@@ -46,14 +46,14 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def door(stack: DevStack, at_once: None) -> Iterator[TestClient]:
+def api(stack: DevStack, at_once: None) -> Iterator[TestClient]:
     """A door that deletes at once."""
     with TestClient(app_with(make_services(stack))) as client:
         client.headers["Authorization"] = f"Bearer {stack.access_key}"
         yield client
 
 
-def begun_run(
+def started_run(
     stores: Stores, project_id: str = PROJECT_ID, said: str = LARGE, **fields: Any
 ) -> Journal:
     """A run that a worker has just begun with."""
@@ -78,8 +78,8 @@ def begun_run(
 def ended_run(
     stores: Stores, project_id: str = PROJECT_ID, said: str = LARGE, **fields: Any
 ) -> Run:
-    """A run that says the same everywhere, and was carried by nobody."""
-    journal = begun_run(stores, project_id, said, **fields)
+    """A run that says the same everywhere, and was without a worker."""
+    journal = started_run(stores, project_id, said, **fields)
     journal.append([NewEvent("agent.response.delta", {"delta": CANARY})])
     journal.append([NewEvent("agent.response.delta", {"delta": said})])
     journal.complete({"content": said})
@@ -146,7 +146,7 @@ def remains(stack: DevStack) -> Remains:
 
 
 def test_a_deleted_run_leaves_no_data(
-    door: TestClient, service: Service, stores: Stores, remains: Remains
+    api: TestClient, service: Service, stores: Stores, remains: Remains
 ) -> None:
     word = new_id()
     sent = {
@@ -155,14 +155,14 @@ def test_a_deleted_run_leaves_no_data(
     }
     asked: dict[str, Any] = {
         "headers": {"Idempotency-Key": word},
-        "data": {"input": json.dumps(sent), "user_id": "somebody"},
+        "data": {"input": json.dumps(sent), "user_id": "user-1"},
         "files": [("files", ("note.txt", f"{word} in a file".encode(), "text/plain"))],
     }
-    created = door.post("/v1/runs", **asked)
+    created = api.post("/v1/runs", **asked)
     run = created.json()["data"]
     run_id = run["id"]
     assert run["status"] == "awaiting_input"
-    live = door.delete(f"/v1/runs/{run_id}")
+    live = api.delete(f"/v1/runs/{run_id}")
     assert (live.status_code, live.json()["error"]["details"]) == (
         409,
         {"run": "has not ended; cancel it first"},
@@ -174,13 +174,13 @@ def test_a_deleted_run_leaves_no_data(
     assert record.file_ids
     assert remains.of(word)
 
-    assert door.delete(f"/v1/runs/{run_id}").status_code == 204
+    assert api.delete(f"/v1/runs/{run_id}").status_code == 204
     assert remains.of(word) == []
     for file_id in record.file_ids:
         assert remains.of(file_id) == []
-    # A tombstone; and the record of the create, so that the same create starts no run anew.
+    # A tombstone; and the record of the create, so that the same create starts no run again.
     assert sorted(name[8:12] for name in remains.of(run_id)) == ["IDEM", "RUN#"]
-    again = door.post("/v1/runs", **asked)
+    again = api.post("/v1/runs", **asked)
     assert again.status_code == 409
     assert again.json()["error"]["details"] == {
         "Idempotency-Key": "was used for a run that is deleted"
@@ -190,22 +190,20 @@ def test_a_deleted_run_leaves_no_data(
 @pytest.mark.parametrize(
     "path", ["", "/events", "/stream", "/ticket", "/input", "/cancel"], ids=lambda path: path or "-"
 )
-def test_a_deleted_run_is_not_found_on_any_path(
-    door: TestClient, stores: Stores, path: str
-) -> None:
+def test_a_deleted_run_is_not_found_on_any_path(api: TestClient, stores: Stores, path: str) -> None:
     run = ended_run(stores)
-    assert door.delete(f"/v1/runs/{run.id}").status_code == 204
+    assert api.delete(f"/v1/runs/{run.id}").status_code == 204
     method = "POST" if path in ("/ticket", "/input", "/cancel") else "GET"
     body = {"type": "human_feedback", "data": {"request_id": "x", "feedback": "y"}}
-    response = door.request(method, f"/v1/runs/{run.id}{path}", json=body)
+    response = api.request(method, f"/v1/runs/{run.id}{path}", json=body)
     assert response.status_code == 404
     # Asked again, it is as it was to be: deleted.
-    assert door.delete(f"/v1/runs/{run.id}").status_code == 204
+    assert api.delete(f"/v1/runs/{run.id}").status_code == 204
     assert find_run_violations(stores, run.id) == []
 
 
 def test_a_key_that_cannot_read_a_run_cannot_delete_it(
-    door: TestClient, stores: Stores, remains: Remains
+    api: TestClient, stores: Stores, remains: Remains
 ) -> None:
     run = ended_run(stores)
     stranger, reader = f"ry_{new_id()}", f"ry_{new_id()}"
@@ -214,16 +212,16 @@ def test_a_key_that_cannot_read_a_run_cannot_delete_it(
     stores.access_keys.put(reader, project_id=PROJECT_ID, org_id=ORG_ID, scopes=reads)
     path = f"/v1/runs/{run.id}"
     statuses = [
-        door.delete(path, headers={"Authorization": f"Bearer {key}"}).status_code
-        for key in (stranger, reader, "nobody's")
+        api.delete(path, headers={"Authorization": f"Bearer {key}"}).status_code
+        for key in (stranger, reader, "unknown")
     ]
     assert statuses == [404, 403, 401]
     assert stores.runs.get(run.id) == run
-    assert door.delete(path).status_code == 204
+    assert api.delete(path).status_code == 204
     # Nor does a stranger learn that there was one.
     headers = {"Authorization": f"Bearer {stranger}"}
-    assert door.delete(path, headers=headers).status_code == 404
-    assert door.delete(f"/v1/runs/{new_id()}").status_code == 404
+    assert api.delete(path, headers=headers).status_code == 404
+    assert api.delete(f"/v1/runs/{new_id()}").status_code == 404
 
 
 def test_the_append_of_a_worker_is_rejected_after_the_deletion(
@@ -258,25 +256,25 @@ def test_the_sweep_removes_a_deleted_run_when_its_time_has_passed(stores: Stores
 
 
 def test_files_are_deleted_with_the_last_run_that_used_them(
-    door: TestClient, stores: Stores, remains: Remains
+    api: TestClient, stores: Stores, remains: Remains
 ) -> None:
-    kept = [
+    saved = [
         stores.files.save(PROJECT_ID, NewFile(f"{n}.txt", None, BytesIO(b"hello"))).id
         for n in range(3)
     ]
-    shared, first_only, never_used = kept
+    shared, first_only, never_used = saved
     first = ended_run(stores, file_ids=(shared, first_only))
     second = ended_run(stores, file_ids=(shared,))
-    assert door.delete(f"/v1/runs/{first.id}").status_code == 204
+    assert api.delete(f"/v1/runs/{first.id}").status_code == 204
     assert remains.of(first_only) == []
     assert stores.files.ready(PROJECT_ID, shared).id == shared
     delete_run(stores, first.id)  # Again: it is counted once.
     assert stores.files.ready(PROJECT_ID, shared).id == shared
-    assert door.delete(f"/v1/runs/{second.id}").status_code == 204
+    assert api.delete(f"/v1/runs/{second.id}").status_code == 204
     assert remains.of(shared) == []
     assert stores.files.ready(PROJECT_ID, never_used).id == never_used
-    refused = door.post("/v1/runs", json={"input": {"x": 1}, "file_ids": [shared]})
-    assert refused.status_code == 400
+    rejected = api.post("/v1/runs", json={"input": {"x": 1}, "file_ids": [shared]})
+    assert rejected.status_code == 400
 
 
 def test_a_create_with_a_file_that_is_being_deleted_is_rejected(
@@ -284,57 +282,57 @@ def test_a_create_with_a_file_that_is_being_deleted_is_rejected(
 ) -> None:
     file = stores.files.save(PROJECT_ID, NewFile("a.txt", None, BytesIO(b"hello")))
     services = make_services(stack)
-    keep = services.stores.definitions.save
+    save = services.stores.definitions.save
 
     def meanwhile(snapshot: Any) -> str:
         stores.files.delete_unused(PROJECT_ID, file.id)
-        return keep(snapshot)
+        return save(snapshot)
 
     monkeypatch.setattr(services.stores.definitions, "save", meanwhile)
-    with TestClient(app_with(services)) as door:
-        door.headers["Authorization"] = f"Bearer {stack.access_key}"
+    with TestClient(app_with(services)) as api:
+        api.headers["Authorization"] = f"Bearer {stack.access_key}"
         sent = {"ticket_subject": "Help!", "ticket_body": "?"}
-        refused = door.post("/v1/runs", json={"input": sent, "file_ids": [file.id]})
-    assert refused.status_code == 400
-    assert "file_ids" in refused.json()["error"]["details"]
+        rejected = api.post("/v1/runs", json={"input": sent, "file_ids": [file.id]})
+    assert rejected.status_code == 400
+    assert "file_ids" in rejected.json()["error"]["details"]
 
 
 def test_messages_of_a_thread_remain_and_its_list_omits_the_deleted_run(
-    door: TestClient, service: Service, stores: Stores
+    api: TestClient, service: Service, stores: Stores
 ) -> None:
     base = "/threads/v1"
-    thread_id = door.post(f"{base}/threads").json()["id"]
-    door.post(f"{base}/threads/{thread_id}/messages", json={"content": "Hello"})
-    started = door.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
+    thread_id = api.post(f"{base}/threads").json()["id"]
+    api.post(f"{base}/threads/{thread_id}/messages", json={"content": "Hello"})
+    started = api.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
     run_id = started.json()["run_id"]
     service.wait(run_id, "completed")
-    assert door.delete(f"/v1/runs/{run_id}").status_code == 204
-    assert door.get(f"{base}/threads/{thread_id}/runs").json() == []
-    messages = door.get(f"{base}/threads/{thread_id}/messages").json()
+    assert api.delete(f"/v1/runs/{run_id}").status_code == 204
+    assert api.get(f"{base}/threads/{thread_id}/runs").json() == []
+    messages = api.get(f"{base}/threads/{thread_id}/messages").json()
     assert [message["role"] for message in messages] == ["user", "assistant"]
-    assert door.get(f"{base}/runs/{run_id}").status_code == 404
-    again = door.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
+    assert api.get(f"{base}/runs/{run_id}").status_code == 404
+    again = api.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
     service.wait(again.json()["run_id"], "completed")
     assert find_run_violations(stores, again.json()["run_id"]) == []
 
 
 @pytest.mark.parametrize("path", ["/threads/{thread_id}/runs", "/runs"])
 def test_paging_continues_after_a_run_that_was_deleted(
-    door: TestClient, service: Service, path: str
+    api: TestClient, service: Service, path: str
 ) -> None:
     base = "/threads/v1"
-    thread_id = door.post(f"{base}/threads").json()["id"]
+    thread_id = api.post(f"{base}/threads").json()["id"]
     run_ids = []
     for _ in range(2):
-        door.post(f"{base}/threads/{thread_id}/messages", json={"content": "Hello"})
-        started = door.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
+        api.post(f"{base}/threads/{thread_id}/messages", json={"content": "Hello"})
+        started = api.post(f"{base}/threads/{thread_id}/runs", json={"persona_id": "talker"})
         run_ids.append(started.json()["run_id"])
         service.wait(run_ids[-1], "completed")
     older, newer = run_ids
-    first = door.get(base + path.format(thread_id=thread_id), params={"limit": 1})
+    first = api.get(base + path.format(thread_id=thread_id), params={"limit": 1})
     assert [row["run_id"] for row in first.json()] == [newer]
-    assert door.delete(f"/v1/runs/{newer}").status_code == 204
-    second = door.get(first.links["next"]["url"])
+    assert api.delete(f"/v1/runs/{newer}").status_code == 204
+    second = api.get(first.links["next"]["url"])
     assert [row["run_id"] for row in second.json()] == [older]
 
 
@@ -347,7 +345,7 @@ class InterruptedAtCallError(StoreUnavailableError):
 
 @dataclass
 class Line:
-    """The way of some stores to the outside: cut from a call on, once it is told so."""
+    """The way of some stores to the outside: cut from a call on, once it gets an error."""
 
     stores: Stores
     left: int = 0
@@ -418,10 +416,10 @@ def test_long_lists_stay_correct_after_deletions(
     )  # All that is there is settled.
     project = f"p-{new_id()}"
     runs = [record(stores, project) for _ in range(40)]
-    wanted = RunFilter(project)
+    run_filter = RunFilter(project)
 
     def pages() -> tuple[list[str], int]:
-        found = [stores.run_lists.page(wanted, ("started_at",), n, 7) for n in range(1, 50, 7)]
+        found = [stores.run_lists.page(run_filter, ("started_at",), n, 7) for n in range(1, 50, 7)]
         return [run_id for page in found for run_id in page.ids], found[0].total
 
     (one,) = append_only_lists(project, "completed", None, None)[:1]

@@ -10,12 +10,12 @@ from starlette.testclient import TestClient
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.ids import new_id
-from tests.integration.runs.test_delete_run import LARGE, begun_run, ended_run
+from tests.integration.runs.test_delete_run import LARGE, ended_run, started_run
 from tests.support.app_server import app_with, make_services
 from tests.support.service import Service
 from tests.support.threads_service import ThreadsService
 
-OTHER_DOOR = "http://stream.example"
+STREAM_URL = "http://stream.example"
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def test_large_payloads_are_restored(service: Service, stores: Stores) -> None:
 def test_an_active_run_is_shown_as_active_everywhere(service: Service, stores: Stores) -> None:
     """Its record does not: it was not written since the create."""
     session_id = new_id()
-    journal = begun_run(stores, session_id=session_id)
+    journal = started_run(stores, session_id=session_id)
     address = f"/v1/runs/{journal.run.id}"
     assert service.http.get(address).json()["data"]["status"] == "started"
     lines = lines_of(service.http.get(f"{address}/export").text)
@@ -82,7 +82,7 @@ def test_an_active_run_is_shown_as_active_everywhere(service: Service, stores: S
     }
     assert listed["created"] == []
     assert [run["status"] for run in listed["started"]] == ["started"]
-    journal.cancel("somebody", {})
+    journal.cancel("user-1", {})
 
 
 def test_the_export_of_a_threads_run_has_its_input_messages(
@@ -102,7 +102,7 @@ def test_the_api_redirects_an_export_with_a_ticket_for_this_export_only(
 ) -> None:
     run, other = ended_run(stores), ended_run(stores)
     with TestClient(
-        app_with(make_services(stack, stream_url=OTHER_DOOR)), follow_redirects=False
+        app_with(make_services(stack, stream_url=STREAM_URL)), follow_redirects=False
     ) as buffered:
         headers = {"Authorization": f"Bearer {stack.access_key}"}
         sent_on = buffered.get(f"/v1/runs/{run.id}/export", headers=headers)
@@ -111,7 +111,7 @@ def test_the_api_redirects_an_export_with_a_ticket_for_this_export_only(
         assert buffered.get(f"/v1/runs/{run.id}/export").status_code == 401
     assert sent_on.status_code == 303
     address = urlsplit(sent_on.headers["location"])
-    assert f"{address.scheme}://{address.netloc}" == OTHER_DOOR
+    assert f"{address.scheme}://{address.netloc}" == STREAM_URL
     with TestClient(app_with(make_services(stack))) as streaming:
         assert address.path == f"/v1/runs/{run.id}/export"
         exported = streaming.get(address.path, params=address.query)
@@ -122,13 +122,13 @@ def test_the_api_redirects_an_export_with_a_ticket_for_this_export_only(
         assert streaming.get(address.path, params=to_stream).status_code == 401
 
 
-@pytest.mark.parametrize("key", ["stranger", "nobody"])
+@pytest.mark.parametrize("key", ["stranger", "unknown"])
 def test_other_callers_cannot_export_a_run(service: Service, stores: Stores, key: str) -> None:
     run = ended_run(stores)
     secret = f"ry_{new_id()}"
     if key == "stranger":
         stores.access_keys.put(secret, project_id=f"p-{secret}", org_id="elsewhere")
-    refused = service.http.get(
+    rejected = service.http.get(
         f"/v1/runs/{run.id}/export", headers={"Authorization": f"Bearer {secret}"}
     )
-    assert refused.status_code == {"stranger": 404, "nobody": 401}[key]
+    assert rejected.status_code == {"stranger": 404, "unknown": 401}[key]

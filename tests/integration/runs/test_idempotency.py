@@ -93,7 +93,7 @@ def test_a_different_request_with_the_same_key_is_rejected(service: Service) -> 
     request = Request(service)
     run = request.send().json()["data"]
     details = {"Idempotency-Key": "was used with another request"}
-    other_body = request.send(user_id="somebody else")
+    other_body = request.send(user_id="user-2")
     other_route = service.http.post(f"/v1/runs/{run['id']}/cancel", headers=request.headers)
     for response in (other_body, other_route):
         assert response.status_code == 409
@@ -136,11 +136,11 @@ def test_a_key_can_be_reused_after_a_day(service: Service, stack: DevStack) -> N
     request = Request(service)
     first = request.send().json()["data"]["id"]
     table = Table(stack.client("dynamodb"), stack.environment["RECORDS_TABLE"])
-    place = keys.idempotency(compute_fingerprint(PROJECT_ID, request.name))
-    item = table.get(place)
+    key = keys.idempotency(compute_fingerprint(PROJECT_ID, request.name))
+    item = table.get(key)
     assert item is not None
     assert abs(int(item["ttl"]) - time.time() - 24 * 3600) < 60
-    table.update(place, {"ttl": int(time.time())})
+    table.update(key, {"ttl": int(time.time())})
     second = request.send(input={"ticket_subject": "Help!"})
     assert REPLAYED not in second.headers
     assert second.json()["data"]["status"] == "awaiting_input"
@@ -260,7 +260,7 @@ def before_the_execution_is_started(services: Services, patch: pytest.MonkeyPatc
     patch.setattr(services.orchestrator, "start", crash)
 
 
-def before_the_answer_is_kept(services: Services, patch: pytest.MonkeyPatch) -> None:
+def before_the_response_is_stored(services: Services, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(services.stores.idempotency, "store_response", crash)
 
 
@@ -273,7 +273,7 @@ def before_the_answer_is_sent(services: Services, patch: pytest.MonkeyPatch) -> 
     [
         before_the_run_is_recorded,
         before_the_execution_is_started,
-        before_the_answer_is_kept,
+        before_the_response_is_stored,
         before_the_answer_is_sent,
     ],
 )
@@ -287,10 +287,10 @@ def test_after_a_crash_the_retry_finds_the_run(
 ) -> None:
     request = Request(service, background=background)
     own = make_services(stack)
-    with TestClient(app_with(own)) as door, monkeypatch.context() as patch:
-        door.headers["Authorization"] = f"Bearer {stack.access_key}"
+    with TestClient(app_with(own)) as api, monkeypatch.context() as patch:
+        api.headers["Authorization"] = f"Bearer {stack.access_key}"
         dies(own, patch)
-        assert request.send(door).status_code == 500
+        assert request.send(api).status_code == 500
     before = request.runs()
     assert len(before) == (0 if dies is before_the_run_is_recorded else 1)
 

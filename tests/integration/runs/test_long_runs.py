@@ -55,16 +55,16 @@ class Bench:
         self.orchestrator = make_orchestrator(stack)
 
     def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
-        """A run whose model gives these replies."""
-        wanted = NewRun(org_id="o", project_id="p", input={"x": 1})
+        """A run whose model gives these responses."""
+        request = NewRun(org_id="o", project_id="p", input={"x": 1})
         agent = scripted_agent(turns, TOOLS, **{"steps": 10_000, **limits})
-        return start_run(self.stores, self.orchestrator, agent, wanted)
+        return start_run(self.stores, self.orchestrator, agent, request)
 
     def answer(self, run: Run, feedback: str) -> None:
-        """Answer the run's only question, once it is asked."""
+        """Answer the run's only input request, once it is asked."""
         [request] = wait_until(lambda: self.stores.input_requests.open_of_run(run.id))
         answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
-        submit_input(self.stores, self.orchestrator, run.id, answer, "somebody")
+        submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
 
     def ended(self, run: Run, seconds: float = 30) -> Run:
         """The run's record once it has ended."""
@@ -137,22 +137,22 @@ def bench(low: DevStack) -> Bench:
     return Bench(low)
 
 
-QUESTION = {"call": [{"tool": "ask_human", "input": {"prompt": "And now?"}}]}
+ASK = {"call": [{"tool": "ask_human", "input": {"prompt": "And now?"}}]}
 
 
 def test_a_run_continues_in_a_new_execution_after_each_answer(bench: Bench) -> None:
-    questions = 10
-    run = bench.start([QUESTION] * questions + [{"say": "{{ results.ask_human.content }}"}])
-    for number in range(questions):
+    count = 10
+    run = bench.start([ASK] * count + [{"say": "{{ results.ask_human.content }}"}])
+    for number in range(count):
         bench.answer(run, str(number))
     done = bench.ended(run)
-    assert (done.status, done.output) == ("completed", {"content": str(questions - 1)})
-    assert done.execution == questions
-    names = [run.id, *(f"{run.id}-{number}" for number in range(1, questions + 1))]
+    assert (done.status, done.output) == ("completed", {"content": str(count - 1)})
+    assert done.execution == count
+    names = [run.id, *(f"{run.id}-{number}" for number in range(1, count + 1))]
     wait_until(lambda: bench.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
     assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
     types = bench.types(run)
-    assert types.count("run.paused") == types.count("run.resumed") == questions
+    assert types.count("run.paused") == types.count("run.resumed") == count
     assert "run.recovered" not in types
     assert find_run_violations(bench.stores, run.id) == []
 
@@ -169,7 +169,7 @@ def test_a_run_longer_than_a_workers_time_continues_with_the_next_worker(bench: 
 
 
 def test_a_late_failure_event_of_an_old_execution_is_ignored(bench: Bench) -> None:
-    run = bench.start([QUESTION, {"say": "Done."}])
+    run = bench.start([ASK, {"say": "Done."}])
     wait_until(lambda: bench.stores.input_requests.open_of_run(run.id))
     for execution, has_ended in (
         (run.current_execution, False),
@@ -191,11 +191,11 @@ def test_the_thousandth_step_takes_no_longer_than_the_tenth(bench: Bench) -> Non
     assert (done.status, done.usage.steps) == ("completed", STEPS)
     assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
     assert done.checkpoint > STEPS
-    replies = [
+    responses = [
         parse(event.timestamp)
         for event in bench.stores.log.events(run.id)
         if event.type == "agent.message.completed"
     ]
-    seconds = [(after - before).total_seconds() for before, after in pairwise(replies)]
+    seconds = [(after - before).total_seconds() for before, after in pairwise(responses)]
     assert median(seconds[-50:]) < 3 * median(seconds[:50])
     assert find_run_violations(bench.stores, run.id) == []

@@ -38,7 +38,7 @@ CASES: list[tuple[dict[str, str], dict[str, Any] | None, str, str]] = [
 def test_two_hundred_runs_end_as_scripted(stack: DevStack, stores: Stores) -> None:
     service = Service(stack.base_url, stack.access_key)
 
-    def carry(number: int) -> str:
+    def complete_run(number: int) -> str:
         ticket, answer, status, category = CASES[number % len(CASES)]
         run = service.create(ticket, background=True)
         if answer is not None:
@@ -51,7 +51,7 @@ def test_two_hundred_runs_end_as_scripted(stack: DevStack, stores: Stores) -> No
         return str(run["id"])
 
     with ThreadPoolExecutor(RUNS) as pool:
-        run_ids = list(pool.map(carry, range(RUNS)))
+        run_ids = list(pool.map(complete_run, range(RUNS)))
     service.close()
     assert len(set(run_ids)) == RUNS
     assert [find_run_violations(stores, run_id) for run_id in run_ids] == [[]] * RUNS

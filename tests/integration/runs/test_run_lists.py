@@ -42,9 +42,9 @@ class Listing:
     runs: tuple[Run, ...]
     project_id: str
 
-    def expected(self, wanted: RunFilter, sort: Sequence[str]) -> list[str]:
+    def expected(self, run_filter: RunFilter, sort: Sequence[str]) -> list[str]:
         """What the list is by definition."""
-        runs = [run for run in self.runs if fits(run, wanted)]
+        runs = [run for run in self.runs if fits(run, run_filter)]
         fields = list(sort)
         if not {"started_at", "-started_at"} & set(fields):
             fields.append("-started_at")
@@ -53,20 +53,20 @@ class Listing:
             runs.sort(key=value_of(field.removeprefix("-")), reverse=field.startswith("-"))
         return [run.id for run in runs]
 
-    def check(self, wanted: RunFilter, sort: Sequence[str], size: int, *pages: int) -> None:
+    def check(self, run_filter: RunFilter, sort: Sequence[str], size: int, *pages: int) -> None:
         """Compare pages (none named: all of them) with the definition."""
-        expected = self.expected(wanted, sort)
+        expected = self.expected(run_filter, sort)
         for page in pages or range(1, len(expected) // size + 3):
             first = (page - 1) * size
-            found = self.stores.run_lists.page(wanted, sort, first + 1, size)
-            context = f"{wanted} {sort} page {page} of {size}"
+            found = self.stores.run_lists.page(run_filter, sort, first + 1, size)
+            context = f"{run_filter} {sort} page {page} of {size}"
             assert (list(found.ids), found.total) == (
                 expected[first : first + size],
                 len(expected),
             ), context
 
 
-def shown(run: Run) -> str:
+def status_of(run: Run) -> str:
     return api_status(run.status, run.open_requests)
 
 
@@ -74,15 +74,15 @@ def value_of(field: str) -> Any:
     return {
         "started_at": lambda run: run.started_at,
         "ended_at": lambda run: run.ended_at or "~",
-        "status": shown,
+        "status": status_of,
     }[field]
 
 
-def fits(run: Run, wanted: RunFilter) -> bool:
+def fits(run: Run, run_filter: RunFilter) -> bool:
     return (
-        (not wanted.statuses or shown(run) in wanted.statuses)
-        and wanted.user_id in (None, run.user_id)
-        and wanted.session_id in (None, run.session_id)
+        (not run_filter.statuses or status_of(run) in run_filter.statuses)
+        and run_filter.user_id in (None, run.user_id)
+        and run_filter.session_id in (None, run.session_id)
     )
 
 
@@ -107,14 +107,14 @@ def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
     )
 
 
-def put_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
+def write_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
     """Store the records alone, without the key by which the sweep finds them."""
 
-    def put(run: Run) -> None:
+    def write(run: Run) -> None:
         table.put({**stores.runs.to_item(run), "sweep_shard": None})
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(put, runs))
+        list(pool.map(write, runs))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def listing(stores: Stores, table: Table) -> Listing:
         for _ in range(300)
     ]
     strangers = [some_run(dice, f"{project_id}#ada", START) for _ in range(20)]
-    put_all(table, stores, [*runs, *strangers])
+    write_all(table, stores, [*runs, *strangers])
     return Listing(stores, tuple(runs), project_id)
 
 
@@ -160,7 +160,7 @@ FILTERS: list[dict[str, Any]] = [
     {"statuses": frozenset({"started", "failed", "awaiting_input"})},
     {"statuses": frozenset(API_STATUSES)},
     {"user_id": "ada"},
-    {"user_id": "nobody"},
+    {"user_id": "unknown"},
     {"session_id": SESSIONS[0]},
     {"user_id": "b#ob", "session_id": SESSIONS[1]},
     {"user_id": "ada", "statuses": frozenset({"paused", "completed"})},
@@ -172,9 +172,9 @@ FILTERS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("fields", FILTERS, ids=name_of)
 def test_every_sort_order_of_a_filter_is_correct(listing: Listing, fields: dict[str, Any]) -> None:
     dice = random.Random(name_of(fields))
-    wanted = RunFilter(listing.project_id, **fields)
+    run_filter = RunFilter(listing.project_id, **fields)
     for sort in orders():
-        listing.check(wanted, sort, dice.choice((7, 25, 60)), dice.randrange(1, 7))
+        listing.check(run_filter, sort, dice.choice((7, 25, 60)), dice.randrange(1, 7))
 
 
 @pytest.mark.parametrize("fields", FILTERS, ids=name_of)
@@ -188,8 +188,8 @@ def test_pages_are_complete_and_without_repeats(
 def test_every_set_of_statuses_is_counted(listing: Listing) -> None:
     for count in range(1, len(API_STATUSES) + 1):
         for statuses in combinations(API_STATUSES, count):
-            wanted = RunFilter(listing.project_id, frozenset(statuses))
-            listing.check(wanted, ("-started_at",), 40, 1)
+            run_filter = RunFilter(listing.project_id, frozenset(statuses))
+            listing.check(run_filter, ("-started_at",), 40, 1)
 
 
 def test_a_project_without_runs_has_an_empty_list(stores: Stores) -> None:
@@ -203,9 +203,9 @@ def test_lists_with_position_markers_are_the_same(
     listing: Listing, fields: dict[str, Any], sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
-    wanted = RunFilter(listing.project_id, **fields)
-    listing.check(wanted, (sort,), 7)
-    listing.check(wanted, (sort, "status"), 3, 1, 2, 5, 9)
+    run_filter = RunFilter(listing.project_id, **fields)
+    listing.check(run_filter, (sort,), 7)
+    listing.check(run_filter, (sort, "status"), 3, 1, 2, 5, 9)
 
 
 @pytest.mark.parametrize("fields", [fields for fields in FILTERS if fields], ids=name_of)
@@ -224,7 +224,7 @@ def test_position_markers_are_set_only_where_no_run_can_be_added(
     project_id, dice = new_id(), random.Random(1)
     old = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(95)]
     new = [some_run(dice, project_id, datetime.now(UTC)) for _ in range(40)]
-    put_all(table, stores, [*old, *new])
+    write_all(table, stores, [*old, *new])
     listing = Listing(stores, (*old, *new), project_id)
     for page in (1, 4, 13, 14):
         listing.check(RunFilter(project_id), ("started_at",), 10, page)
@@ -232,11 +232,11 @@ def test_position_markers_are_set_only_where_no_run_can_be_added(
         "#pk = :pk",
         {":pk": f"MARKERS#10#{keys.RUNS_BY_PROJECT_INDEX}#{project_id}"},
     )
-    marks = list(table.query(condition, values))
-    assert [int(mark["sk"]) for mark in marks] == list(range(10, 91, 10))
+    markers = list(table.query(condition, values))
+    assert [int(marker["sk"]) for marker in markers] == list(range(10, 91, 10))
     in_order = sorted(old, key=lambda run: run.started_at)
-    assert [mark["entry"].partition("#")[2] for mark in marks] == [
-        in_order[place - 1].id for place in range(10, 91, 10)
+    assert [marker["entry"].partition("#")[2] for marker in markers] == [
+        in_order[position - 1].id for position in range(10, 91, 10)
     ]
 
 
@@ -246,7 +246,7 @@ def test_pages_sorted_from_the_oldest_do_not_change_while_runs_are_added(
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
     project_id, dice = new_id(), random.Random(2)
     first = [some_run(dice, project_id, START + timedelta(hours=n)) for n in range(120)]
-    put_all(table, stores, first)
+    write_all(table, stores, first)
 
     def add() -> None:
         for _ in range(100):
@@ -284,36 +284,38 @@ def test_a_run_moves_from_list_to_list_with_its_record(stores: Stores) -> None:
             ).ids
         ]
 
-    def is_at_work() -> bool:
+    def is_active() -> bool:
         return not LiveRuns(table_of(stores)).project_has_capacity(project_id, 1)
 
     def change(*changes: Any) -> None:
         transact(table_of(stores).client, changes)
 
-    runs, questions = stores.runs, stores.input_requests
-    request = question(run)
+    runs, input_requests = stores.runs, stores.input_requests
+    request = input_request(run)
     assert statuses() == ["created"]
-    assert is_at_work()
+    assert is_active()
     change(runs.status_change(run, "started"))
     assert statuses() == ["started"]
-    assert is_at_work()
-    change(runs.status_change(run, "paused", open_requests=2), questions.create_change(request))
+    assert is_active()
+    change(
+        runs.status_change(run, "paused", open_requests=2), input_requests.create_change(request)
+    )
     assert statuses() == ["awaiting_input"]
-    assert questions.count_open(project_id) == 1
-    assert questions.open_of_project(project_id, 1, 1) == [request]
-    answered = questions.close_change(request, "answered", {"a": 1})
+    assert input_requests.count_open(project_id) == 1
+    assert input_requests.open_of_project(project_id, 1, 1) == [request]
+    answered = input_requests.close_change(request, "answered", {"a": 1})
     change(runs.input_closed_change(run, 1), answered)
     assert statuses() == ["awaiting_input"]
-    assert not is_at_work()
-    assert questions.count_open(project_id) == 0
+    assert not is_active()
+    assert input_requests.count_open(project_id) == 0
     change(runs.input_closed_change(run, 0))
     assert statuses() == ["paused"]
     change(runs.status_change(run, "started"))
     assert statuses() == ["started"]
-    assert is_at_work()
+    assert is_active()
     change(runs.end_change(run, "failed", run.usage, ended_at=timestamp()))
     assert statuses() == ["failed"]
-    assert not is_at_work()
+    assert not is_active()
 
 
 def table_of(stores: Stores) -> Table:
@@ -324,7 +326,7 @@ def replace_run(run: Run) -> Run:
     return run.model_copy(update={"status": "created", "open_requests": 0, "ended_at": None})
 
 
-def question(run: Run) -> InputRequest:
+def input_request(run: Run) -> InputRequest:
     return InputRequest(
         id=new_id(),
         run_id=run.id,

@@ -79,11 +79,11 @@ def test_empty_fields_of_a_run_are_not_stored(stores: Stores) -> None:
 def test_an_input_request_and_its_answer_are_read_back_unchanged(
     stores: Stores, value: dict[str, Any], form: str
 ) -> None:
-    request, requests = a_question(value), stores.input_requests
+    request, requests = an_input_request(value), stores.input_requests
     transact(stores.runs._table.client, [requests.create_change(request)])
     assert requests.get(request.run_id, request.id) == request
-    settled = requests.close_change(request, "answered", {"params": value})
-    transact(stores.runs._table.client, [settled])
+    closing = requests.close_change(request, "answered", {"params": value})
+    transact(stores.runs._table.client, [closing])
     found = requests.get(request.run_id, request.id)
     assert found is not None
     assert (found.params, found.answer) == (value, {"params": value})
@@ -103,7 +103,7 @@ def test_a_message_is_read_back_unchanged(stores: Stores, value: dict[str, Any],
     assert [name for name in item if name.startswith("content")] == [f"content{form}"]
 
 
-def a_question(params: dict[str, Any]) -> InputRequest:
+def an_input_request(params: dict[str, Any]) -> InputRequest:
     return InputRequest(
         id=new_id(),
         run_id=new_id(),

@@ -25,8 +25,8 @@ def test_a_run_throttled_for_minutes_is_recovered_by_the_sweep(
             raise TaskFailedError("Lambda.TooManyRequestsException")
         return journey.invoke(function, payload)
 
-    while at_work := [one for one in journey.executions if one.can_go_on]:
-        for execution in at_work:
+    while running := [one for one in journey.executions if one.can_go_on]:
+        for execution in running:
             world.machine.step(execution, invoke)
     assert {one.status for one in journey.executions} == {"SUCCEEDED"}
     assert journey.executions[-1].retries == 6

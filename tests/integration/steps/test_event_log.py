@@ -165,10 +165,10 @@ def test_a_large_payload_is_stored_in_s3_and_restored(stores: Stores, stack: Dev
     large = "é" * 150_000
     log.append(run_id, 0, [delta("a"), delta(large), delta("b")])
     assert [event.data["delta"] for event in log.events(run_id)] == ["a", large, "b"]
-    kept = stack.client("s3").list_objects_v2(
+    stored = stack.client("s3").list_objects_v2(
         Bucket=stack.environment["BUCKET"], Prefix=f"runs/{run_id}/"
     )
-    assert kept["KeyCount"] == 1
+    assert stored["KeyCount"] == 1
 
 
 def test_an_append_whose_response_was_lost_is_not_repeated(stack: DevStack, stores: Stores) -> None:

@@ -23,7 +23,7 @@ from tests.support.run_factory import create_run
 
 @pytest.fixture
 def run(stores: Stores) -> Run:
-    """A run with a log of four replies, each with two deltas and a call."""
+    """A run with a log of four responses, each with two deltas and a call."""
     run = create_run(stores)
     journal = Journal.open(stores, run.id)
     journal.start()
@@ -36,19 +36,19 @@ def step(iteration: int) -> list[NewEvent]:
     """The events of one step."""
     call = {"id": new_id(), "name": "look", "input": {"at": "größe"}}
     delta = {"object": "agent.response", "delta": "x", "iteration": iteration}
-    reply = {"content": "xx", "iteration": iteration, "tool_calls": [call]}
+    response = {"content": "xx", "iteration": iteration, "tool_calls": [call]}
     made = {"id": call["id"], "input": call["input"], "iteration": iteration}
     return [
         *[NewEvent(type="agent.response.delta", data=delta)] * 2,
-        NewEvent(type="agent.message.completed", data=reply),
+        NewEvent(type="agent.message.completed", data=response),
         NewEvent(type="agent.tool_call.started", data=made),
         NewEvent(type="agent.tool_call.completed", data={**made, "result": "seen\n"}),
     ]
 
 
 @pytest.fixture
-def kept(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The same with a checkpoint of all that, and one more step behind it."""
+def checkpointed_run(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same with a checkpoint of all that, and one more step after it."""
     monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 10)
     journal = Journal.open(stores, run.id)
     run = stores.histories.checkpoint(run, journal.history)
@@ -63,15 +63,15 @@ def kept(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.fixture
 def read_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Behind which events the log was read, to its end."""
-    places: list[int] = []
+    positions: list[int] = []
     events = EventLog.events
 
     def noted(self: EventLog, run_id: str, after: int = 0) -> Any:
-        places.append(after)
+        positions.append(after)
         return events(self, run_id, after)
 
     monkeypatch.setattr(EventLog, "events", noted)
-    return places
+    return positions
 
 
 def cold(stack: DevStack) -> Stores:
@@ -79,22 +79,22 @@ def cold(stack: DevStack) -> Stores:
     return stores_of(stack.environment)
 
 
-def told(history: History) -> dict[str, Any]:
+def content_of(history: History) -> dict[str, Any]:
     """All that a history holds."""
     return {name: repr(value) for name, value in vars(history).items()}
 
 
 def whole(stores: Stores, run: Run) -> dict[str, Any]:
     """What the log says from its beginning."""
-    return told(History.of(stores.log.events(run.id)))
+    return content_of(History.of(stores.log.events(run.id)))
 
 
 def test_a_new_process_reads_the_checkpoint_and_later_events(
-    stack: DevStack, stores: Stores, kept: Run, read_from: list[int]
+    stack: DevStack, stores: Stores, checkpointed_run: Run, read_from: list[int]
 ) -> None:
-    journal = Journal.open(cold(stack), kept.id)
+    journal = Journal.open(cold(stack), checkpointed_run.id)
     assert read_from == [21]
-    assert told(journal.history) == whole(stores, kept)
+    assert content_of(journal.history) == whole(stores, checkpointed_run)
 
 
 def test_a_process_reads_only_events_after_its_last_message(
@@ -107,7 +107,7 @@ def test_a_process_reads_only_events_after_its_last_message(
     read_from.clear()
     journal = Journal.open(warm, run.id)
     assert read_from == [21]
-    assert told(journal.history) == whole(stores, run)
+    assert content_of(journal.history) == whole(stores, run)
 
 
 def test_two_workers_of_one_process_do_not_share_a_history(stores: Stores, run: Run) -> None:
@@ -116,7 +116,7 @@ def test_two_workers_of_one_process_do_not_share_a_history(stores: Stores, run: 
     first.append(step(5))
     assert second.history.last == 21
     second.catch_up()
-    assert told(first.history) == told(second.history) == whole(stores, run)
+    assert content_of(first.history) == content_of(second.history) == whole(stores, run)
 
 
 def test_the_history_cache_is_bounded(
@@ -137,12 +137,12 @@ def test_the_history_cache_is_bounded(
 
 
 def corrupt(change: Callable[[bytes], bytes]) -> Callable[[Stores, Any, str, Run], None]:
-    def put(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
+    def write(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
         key = {"Bucket": bucket, "Key": f"checkpoints/{run.id}"}
         body = s3.get_object(**key)["Body"].read()
         s3.put_object(**key, Body=change(body))
 
-    return put
+    return write
 
 
 def remove(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
@@ -161,7 +161,7 @@ def other_form(body: bytes) -> bytes:
     return gzip.compress(gzip.decompress(body).replace(b'"form": 1', b'"form": 2'))
 
 
-def without_its_beginning(body: bytes) -> bytes:
+def without_its_start(body: bytes) -> bytes:
     head, _, *rest = gzip.decompress(body).split(b"\n")
     return gzip.compress(b"\n".join([head, *rest]))
 
@@ -176,28 +176,28 @@ def without_its_beginning(body: bytes) -> bytes:
         corrupt(lambda body: body[: len(body) // 2]),
         corrupt(lambda _: gzip.compress(b"no lines of ours")),
         corrupt(other_form),
-        corrupt(without_its_beginning),
+        corrupt(without_its_start),
     ],
     ids=["missing", "ahead", "garbage", "empty", "torn", "foreign", "other form", "lost beginning"],
 )
 def test_an_unusable_checkpoint_only_costs_a_read_of_the_log(
     stack: DevStack,
     stores: Stores,
-    kept: Run,
+    checkpointed_run: Run,
     read_from: list[int],
     harm: Callable[[Stores, Any, str, Run], None],
 ) -> None:
-    harm(stores, stack.client("s3"), stack.environment["BUCKET"], kept)
+    harm(stores, stack.client("s3"), stack.environment["BUCKET"], checkpointed_run)
     read_from.clear()
-    journal = Journal.open(cold(stack), kept.id)
+    journal = Journal.open(cold(stack), checkpointed_run.id)
     assert read_from == [0]
-    assert told(journal.history) == whole(stores, kept)
+    assert content_of(journal.history) == whole(stores, checkpointed_run)
 
 
 def test_no_checkpoint_is_offered_during_a_response(
-    stores: Stores, kept: Run, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, checkpointed_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 1)
-    journal = Journal.open(stores, kept.id)
+    journal = Journal.open(stores, checkpointed_run.id)
     journal.append(step(6)[:1])
-    assert stores.histories.checkpoint(kept, journal.history).checkpoint == 21
+    assert stores.histories.checkpoint(checkpointed_run, journal.history).checkpoint == 21

@@ -33,7 +33,7 @@ from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAISe
 
 
 class Tool:
-    """A tool server that answers as the test says, the last answer for ever; 0: it hangs up."""
+    """A tool server that answers as the test says, the last answer forever; 0: it hangs up."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, str]]] = [(200, {})]
@@ -76,7 +76,7 @@ class Bench:
             reserve_seconds=1,
         )
 
-    def begin(self, *, effect: str = "none", route: Route | None = None) -> Run:
+    def start(self, *, effect: str = "none", route: Route | None = None) -> Run:
         """A run of an agent with a tool of this effect."""
         tool = {
             "kind": "http",
@@ -103,7 +103,7 @@ class Bench:
 
 @pytest.fixture
 def bench(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A bench that wastes no time on delays that nobody asked for."""
+    """A bench that wastes no time on delays that are not needed."""
     monkeypatch.setattr(retries, "_FIRST_DELAY_SECONDS", 0.01)
     tool = Tool()
     with LoopbackServer(tool) as server:
@@ -124,7 +124,7 @@ def test_a_repeatable_call_is_retried_after_a_transient_failure(
     bench: Bench, effect: str, status: int
 ) -> None:
     bench.tool.answers = [(status, {}), (status, {}), (200, {})]
-    events = bench.advance(bench.begin(effect=effect))
+    events = bench.advance(bench.start(effect=effect))
     assert json.loads(outcome(events)["result"]) == {"status": 200}
     assert len(bench.tool.keys) == 3
     assert len(set(bench.tool.keys)) == 1
@@ -138,7 +138,7 @@ def test_permanent_failures_and_unrepeatable_calls_are_reported_to_the_model(
     bench: Bench, effect: str, status: int, calls: int
 ) -> None:
     bench.tool.answers = [(status, {})]
-    events = bench.advance(bench.begin(effect=effect))
+    events = bench.advance(bench.start(effect=effect))
     assert outcome(events)["error"]["code"] == f"http_{status}"
     assert len(bench.tool.keys) == calls
     assert events[-1].type == "run.completed"
@@ -150,13 +150,13 @@ def test_a_person_decides_about_an_unsafe_call_without_a_known_result(
     bench: Bench, status: int, said: str, calls: int
 ) -> None:
     bench.tool.answers = [(status, {}), (200, {})]
-    run = bench.begin(effect="unsafe")
+    run = bench.start(effect="unsafe")
     assert bench.advance(run)[-1].type == "agent.tool_call.started"
     assert ask(bench.stores, run.current_execution)
     [request] = bench.stores.input_requests.open_of_run(run.id)
     assert request.params["choices"] == ["repeat", "skip", "fail"]
     answer = Answer(type=request.type, request_id=request.id, feedback=said)
-    submit_input(bench.stores, NoMachine(), run.id, answer, "somebody")
+    submit_input(bench.stores, NoMachine(), run.id, answer, "user-1")
     events = bench.advance(run)
     assert len(bench.tool.keys) == calls
     assert events[-1].type == ("run.failed" if said == "fail" else "run.completed")
@@ -170,14 +170,14 @@ def test_a_call_that_was_never_sent_is_not_in_doubt(bench: Bench) -> None:
     with LoopbackServer(Tool()) as server:
         dead = ToolEnvironment({"API": server.url}, (server.host_and_port,))
     bench.worker = scripted_worker(bench.stores, dead)
-    assert outcome(bench.advance(bench.begin(effect="unsafe")))["error"]["code"] == "unreachable"
+    assert outcome(bench.advance(bench.start(effect="unsafe")))["error"]["code"] == "unreachable"
 
 
 def test_retry_after_of_a_tool_is_respected(bench: Bench) -> None:
     bench.tool.answers = [(429, {"retry-after": "1"}), (200, {})]
-    begun = time.monotonic()
-    assert "result" in outcome(bench.advance(bench.begin()))
-    assert time.monotonic() - begun >= 1
+    started = time.monotonic()
+    assert "result" in outcome(bench.advance(bench.start()))
+    assert time.monotonic() - started >= 1
 
 
 @pytest.mark.parametrize(
@@ -191,18 +191,18 @@ def test_a_tool_with_a_retry_after_beyond_the_step_is_not_retried(
         bench.stores, bench.worker.model_for, bench.worker.tools, reserve_seconds=1
     )
     bench.tool.answers = [(429, {"retry-after": retry_after}), (200, {})]
-    run = bench.begin(route=Route(model="scripted:scripted", timeout=1))
+    run = bench.start(route=Route(model="scripted:scripted", timeout=1))
     assert outcome(bench.advance(run, seconds))["error"]["code"] == "http_429"
     assert len(bench.tool.keys) == 1
 
 
 def test_the_circuit_opens_for_a_dead_host(bench: Bench) -> None:
     bench.tool.answers = [(0, {})]
-    bench.advance(bench.begin())
-    bench.advance(bench.begin())
+    bench.advance(bench.start())
+    bench.advance(bench.start())
     calls = len(bench.tool.keys)
     assert FAILURES_IN_A_ROW <= calls <= FAILURES_IN_A_ROW + 1
-    error = outcome(bench.advance(bench.begin(effect="unsafe")))["error"]
+    error = outcome(bench.advance(bench.start(effect="unsafe")))["error"]
     assert error["code"] == "unavailable"
     assert error["message"].startswith("Not tried, after")
     assert "unreachable" in error["message"]
@@ -212,19 +212,19 @@ def test_the_circuit_opens_for_a_dead_host(bench: Bench) -> None:
 def test_error_responses_do_not_open_the_circuit(bench: Bench) -> None:
     bench.tool.answers = [(503, {})]
     for _ in range(FAILURES_IN_A_ROW):
-        bench.advance(bench.begin(effect="unsafe"))
+        bench.advance(bench.start(effect="unsafe"))
     bench.tool.answers = [(200, {})]
-    assert "result" in outcome(bench.advance(bench.begin(effect="unsafe")))
+    assert "result" in outcome(bench.advance(bench.start(effect="unsafe")))
 
 
 def test_retry_after_of_a_provider_is_respected(bench: Bench) -> None:
     with OpenAIServer(
         ChatFailure(429, retry_after="1"), ChatReply(["Here."], finish_reason="stop")
     ) as server:
-        run = bench.begin(route=Route(model="openai:gpt", base_url=server.base_url))
-        begun = time.monotonic()
+        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        started = time.monotonic()
         events = bench.advance(run)
-    assert time.monotonic() - begun >= 1
+    assert time.monotonic() - started >= 1
     assert events[-1].data["output"] == {"content": "Here."}
 
 
@@ -233,7 +233,7 @@ def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
 ) -> None:
     with OpenAIServer(answer=lambda _: ChatFailure(503)) as server:
         route = Route(model="openai:gpt", base_url=server.base_url)
-        run, other = bench.begin(route=route), bench.begin(route=route)
+        run, other = bench.start(route=route), bench.start(route=route)
         with pytest.raises(ModelUnavailableError, match="Tried last at 2"):
             bench.advance(run)
         with pytest.raises(ModelUnavailableError):
@@ -254,7 +254,7 @@ def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
 
 @pytest.mark.parametrize("cause", ["", "no JSON", "[]", '{"errorMessage": 1}', "null"])
 def test_a_cause_without_a_message_gets_a_standard_message(bench: Bench, cause: str) -> None:
-    run = bench.begin()
+    run = bench.start()
     close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=cause)
     assert bench.events(run)[-1].data["error"] == {
         "code": "model_unavailable",
@@ -263,7 +263,7 @@ def test_a_cause_without_a_message_gets_a_standard_message(bench: Bench, cause: 
 
 
 def test_messages_of_unexpected_errors_are_not_exposed(bench: Bench) -> None:
-    run = bench.begin()
+    run = bench.start()
     close_run(
         bench.stores,
         run.current_execution,

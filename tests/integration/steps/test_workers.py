@@ -59,14 +59,14 @@ class FakePaymentServer:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.arrived = threading.Event()
-        self.go_on = threading.Event()
-        self.go_on.set()
+        self.release = threading.Event()
+        self.release.set()
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
         """Take the call."""
         self.calls.append(request.headers.get("idempotency-key", ""))
         self.arrived.set()
-        self.go_on.wait(20)
+        self.release.wait(20)
         exchange.send_json(200, {"status": "charged"})
 
 
@@ -76,11 +76,11 @@ def till() -> Iterator[tuple[FakePaymentServer, LoopbackServer]]:
     answer = FakePaymentServer()
     with LoopbackServer(answer) as server:
         yield answer, server
-        answer.go_on.set()
+        answer.release.set()
 
 
 class Bench:
-    """One agent's runs, carried by hand."""
+    """One agent's runs, executed by the test."""
 
     def __init__(self, stores: Stores, snapshot: Snapshot, server: LoopbackServer) -> None:
         self.stores = stores
@@ -90,10 +90,10 @@ class Bench:
         tools = ToolEnvironment({"CRM_URL": server.url}, (server.host_and_port,))
         self.worker = scripted_worker(stores, tools)
 
-    def begin(self, case: str) -> Run:
+    def start(self, case: str) -> Run:
         """A new run, not advanced yet."""
-        wanted = NewRun(org_id="o", project_id=self.project_id, input={"case": case})
-        return start_run(self.stores, self.orchestrator, self.snapshot, wanted)
+        request = NewRun(org_id="o", project_id=self.project_id, input={"case": case})
+        return start_run(self.stores, self.orchestrator, self.snapshot, request)
 
     def advance(self, run: Run, seconds: float = 700) -> AdvanceResult:
         """One invocation of run_step."""
@@ -110,10 +110,10 @@ class Bench:
         return ask(self.stores, run.current_execution, token, met)
 
     def answer(self, run: Run, feedback: str) -> None:
-        """Answer the oldest open question."""
+        """Answer the oldest open input request."""
         request = self.stores.input_requests.open_of_run(run.id)[0]
         answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
-        submit_input(self.stores, self.orchestrator, run.id, answer, "somebody")
+        submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
 
     def types(self, run: Run) -> list[str]:
         """The log's types, without deltas."""
@@ -129,7 +129,7 @@ def bench(stack: DevStack, stores: Stores, till: tuple[FakePaymentServer, Loopba
 
 
 def test_a_worker_without_time_hands_over_and_another_continues(bench: Bench) -> None:
-    run = bench.begin("endless")
+    run = bench.start("endless")
     assert bench.advance(run, seconds=5).outcome == "more"
     assert bench.types(run) == ["run.started"]
     assert bench.advance(run).outcome == "finished"
@@ -138,8 +138,8 @@ def test_a_worker_without_time_hands_over_and_another_continues(bench: Bench) ->
 
 def lose_during_charge(bench: Bench, till: FakePaymentServer) -> Run:
     """A run whose worker was lost while its unsafe call was under way."""
-    run = bench.begin("charge and ask")
-    till.go_on.clear()
+    run = bench.start("charge and ask")
+    till.release.clear()
 
     async def cut_off() -> None:
         work = asyncio.ensure_future(advance_run(bench.worker, run.current_execution, 700))
@@ -148,7 +148,7 @@ def lose_during_charge(bench: Bench, till: FakePaymentServer) -> Run:
         await asyncio.wait([work])
 
     asyncio.run(cut_off())
-    till.go_on.set()
+    till.release.set()
     assert bench.types(run)[-1] == "agent.tool_call.started"
     return run
 
@@ -183,14 +183,14 @@ def test_an_unsafe_call_in_doubt_is_decided_by_a_person(
 def test_the_later_of_two_workers_stops(
     bench: Bench, till: tuple[FakePaymentServer, LoopbackServer]
 ) -> None:
-    run = bench.begin("charge and ask")
-    till[0].go_on.clear()
+    run = bench.start("charge and ask")
+    till[0].release.clear()
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(bench.advance, run)
         till[0].arrived.wait(20)
         # The state machine thinks that the first worker is dead, and sends another.
         assert bench.advance(run).outcome == "needs_input"
-        till[0].go_on.set()
+        till[0].release.set()
         with pytest.raises(SupersededError):
             late.result(20)
     assert len(till[0].calls) == 1
@@ -200,13 +200,13 @@ def test_the_later_of_two_workers_stops(
 def test_a_cancel_stops_a_worker_during_a_tool_call(
     bench: Bench, till: tuple[FakePaymentServer, LoopbackServer]
 ) -> None:
-    run = bench.begin("charge and ask")
-    till[0].go_on.clear()
+    run = bench.start("charge and ask")
+    till[0].release.clear()
     with ThreadPoolExecutor(1) as pool:
         work = pool.submit(bench.advance, run)
         till[0].arrived.wait(20)
-        cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
-        till[0].go_on.set()
+        cancel_run(bench.stores, bench.orchestrator, run.id, "user-1")
+        till[0].release.set()
         assert work.result(20).outcome == "finished"
     assert bench.types(run)[-3:] == [
         "agent.tool_call.started",
@@ -217,15 +217,15 @@ def test_a_cancel_stops_a_worker_during_a_tool_call(
 
 
 def test_a_run_canceled_before_its_start_does_nothing(bench: Bench) -> None:
-    run = bench.begin("parallel")
-    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
-    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody else")
+    run = bench.start("parallel")
+    cancel_run(bench.stores, bench.orchestrator, run.id, "user-1")
+    cancel_run(bench.stores, bench.orchestrator, run.id, "user-2")
     assert bench.advance(run).outcome == "finished"
     assert bench.types(run) == ["run.cancel_requested", "run.canceled"]
 
 
 def test_an_answer_is_not_lost_when_the_wait_restarts(bench: Bench) -> None:
-    run = bench.begin("questions")
+    run = bench.start("questions")
     assert bench.advance(run).outcome == "needs_input"
     bench.ask(run, "first")
     # The execution vanished; its successor waits with another token.
@@ -244,7 +244,7 @@ def test_an_answer_is_not_lost_when_the_wait_restarts(bench: Bench) -> None:
 
 def test_a_limit_is_requested_once(bench: Bench) -> None:
     bench.limited(steps=1, on_limit="ask")
-    run = bench.begin("endless")
+    run = bench.start("endless")
     met = bench.advance(run)
     assert (met.outcome, met.limit) == ("needs_input", "steps")
     # The function's answer was lost; then the execution vanished, and its successor waits.
@@ -256,7 +256,7 @@ def test_a_limit_is_requested_once(bench: Bench) -> None:
     assert bench.types(run).count("approval_request.created") == 1
     [request] = bench.stores.input_requests.open_of_run(run.id)
     approved = Answer(type=request.type, request_id=request.id, is_approved=True)
-    submit_input(bench.stores, bench.orchestrator, run.id, approved, "somebody")
+    submit_input(bench.stores, bench.orchestrator, run.id, approved, "user-1")
     assert bench.orchestrator.resumed == ["second"]
     # Whoever comes with what was true before asks nothing.
     assert not bench.ask(run, "late", met)
@@ -269,12 +269,12 @@ def test_a_limit_is_requested_once(bench: Bench) -> None:
 
 def test_calls_wait_if_the_time_limit_passed_before_their_start(bench: Bench) -> None:
     bench.limited(wall_clock_seconds=1, on_limit="ask")
-    run = bench.begin("charge and ask")
+    run = bench.start("charge and ask")
     journal = Journal.open(bench.stores, run.id)
     journal.start()
     call = {"id": new_id(), "name": "lookup", "input": {"customer_id": "customer-1"}}
-    reply = {"content": "", "iteration": 1, "tool_calls": [call]}
-    journal.append([NewEvent(type="agent.message.completed", data=reply)])
+    response = {"content": "", "iteration": 1, "tool_calls": [call]}
+    journal.append([NewEvent(type="agent.message.completed", data=response)])
     time.sleep(1.1)
     met = bench.advance(run)
     assert met.limit == "wall_clock_seconds"
@@ -284,7 +284,7 @@ def test_calls_wait_if_the_time_limit_passed_before_their_start(bench: Bench) ->
     approved = Answer(
         type=request.type, request_id=request.id, is_approved=True, params={"new_limit": 600}
     )
-    submit_input(bench.stores, bench.orchestrator, run.id, approved, "somebody")
+    submit_input(bench.stores, bench.orchestrator, run.id, approved, "user-1")
     bench.advance(run)
     types = bench.types(run)
     resumed = types.index("run.resumed")
@@ -302,7 +302,7 @@ def test_the_next_worker_takes_over_the_hold_of_a_lost_worker(bench: Bench) -> N
     bench.limited(usd_per_day=Decimal(1000))
     bench.project_id = f"project-{new_id()}"
     cap = DailyCap(bench.project_id, Decimal(1000), "tools")
-    run = bench.begin("charge and ask")
+    run = bench.start("charge and ask")
 
     def committed() -> Decimal:
         return bench.stores.spending.totals(cap, timestamp()[:10])[0]
@@ -324,10 +324,10 @@ def test_the_next_worker_takes_over_the_hold_of_a_lost_worker(bench: Bench) -> N
 
 
 def test_a_cancel_closes_open_input_requests(bench: Bench) -> None:
-    run = bench.begin("questions")
+    run = bench.start("questions")
     bench.advance(run)
     bench.ask(run)
-    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
+    cancel_run(bench.stores, bench.orchestrator, run.id, "user-1")
     states = {request.state for request in bench.stores.input_requests.of_run(run.id)}
     assert states == {"void"}
     assert not bench.ask(run)
@@ -335,9 +335,9 @@ def test_a_cancel_closes_open_input_requests(bench: Bench) -> None:
 
 
 def test_nothing_can_be_appended_to_an_ended_run(bench: Bench) -> None:
-    run = bench.begin("parallel")
+    run = bench.start("parallel")
     journal = Journal.open(bench.stores, run.id)
-    cancel_run(bench.stores, bench.orchestrator, run.id, "somebody")
+    cancel_run(bench.stores, bench.orchestrator, run.id, "user-1")
     with pytest.raises(AppendConflictError):
         journal.start()
     assert journal.history.has_ended

@@ -150,17 +150,19 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", output: Path)
 
 
 @pytest.fixture
-def door(stack: DevStack, function: str) -> Iterator[httpx.Client]:
+def stream_client(stack: DevStack, function: str) -> Iterator[httpx.Client]:
     """A client whose requests come as the adapter passes them on."""
     headers = {**ADAPTERS_HEADERS, "authorization": f"Bearer {stack.access_key}"}
     with httpx.Client(base_url=function, headers=headers, timeout=60) as client:
         yield client
 
 
-def test_a_run_is_followed_while_it_continues(door: httpx.Client, service: Service) -> None:
+def test_a_run_is_followed_while_it_continues(
+    stream_client: httpx.Client, service: Service
+) -> None:
     seen: list[dict[str, Any]] = []
     ages = 0
-    with door.stream("POST", "/v1/runs", json={"input": HELP, "stream": True}) as answer:
+    with stream_client.stream("POST", "/v1/runs", json={"input": HELP, "stream": True}) as answer:
         assert_streamed(answer.headers)
         run_id = answer.headers["x-run-id"]
         path = f"/v1/runs/{run_id}/stream"
@@ -172,13 +174,13 @@ def test_a_run_is_followed_while_it_continues(door: httpx.Client, service: Servi
         if seen and seen[-1]["type"] == "run.paused":
             assert service.answer(service.run(run_id), feedback="billing").status_code == 200
         cursor = {"Last-Event-ID": str(len(seen))}
-        with door.stream("GET", path, headers=cursor) as answer:
+        with stream_client.stream("GET", path, headers=cursor) as answer:
             assert_streamed(answer.headers)
             ages += read(answer, seen)
     assert ages > 0
     assert_whole(seen)
     assert seen == service.events(run_id)
-    nothing_left = door.get(path, headers={"Last-Event-ID": str(len(seen))})
+    nothing_left = stream_client.get(path, headers={"Last-Event-ID": str(len(seen))})
     assert (nothing_left.status_code, nothing_left.content) == (204, b"")
 
 
@@ -201,16 +203,16 @@ def assert_streamed(headers: Mapping[str, str]) -> None:
 
 
 def test_a_ticket_of_the_api_is_valid_at_the_streaming_endpoint(
-    door: httpx.Client, service: Service, output: Path
+    stream_client: httpx.Client, service: Service, output: Path
 ) -> None:
     run = service.create({"ticket_subject": "Export is broken"})
     made = service.http.post(f"/v1/runs/{run['id']}/ticket").json()["data"]
     path = urlsplit(made["url"])
-    del door.headers["authorization"]
-    answer = door.get(f"{path.path}?{path.query}")
+    del stream_client.headers["authorization"]
+    answer = stream_client.get(f"{path.path}?{path.query}")
     assert "event: run.completed" in answer.text
     other = service.create({"ticket_subject": "Export is broken"})
-    assert door.get(f"/v1/runs/{other['id']}/stream?{path.query}").status_code == 401
+    assert stream_client.get(f"/v1/runs/{other['id']}/stream?{path.query}").status_code == 401
     # Its own tickets name the address that the caller has used.
     (ticket,) = parse_qs(path.query)["ticket"]
     assert ticket not in output.read_text()
@@ -218,35 +220,37 @@ def test_a_ticket_of_the_api_is_valid_at_the_streaming_endpoint(
 
 @pytest.mark.parametrize("path", ["/v1/runs/{}/stream", "/threads/v1/runs/{}/events"])
 def test_errors_have_the_same_shape_at_both_endpoints(
-    door: httpx.Client, service: Service, path: str
+    stream_client: httpx.Client, service: Service, path: str
 ) -> None:
     unknown = path.format(new_id())
     known = path.format(service.create({"ticket_subject": "Export is broken"})["id"])
-    for wanted, address, headers in (
+    for status, address, headers in (
         (404, unknown, {}),
         (401, known, {"authorization": "Bearer wrong"}),
         (400, known, {"last-event-id": "x"}),
         (400, known, {"last-event-id": "100000"}),
     ):
-        here = door.get(address, headers=headers)
+        here = stream_client.get(address, headers=headers)
         there = service.http.get(address, headers=headers)
         assert here.status_code == there.status_code
         assert here.headers["content-type"] == there.headers["content-type"] == "application/json"
         assert without_ids(here) == without_ids(there)
         if path.startswith("/v1"):
-            assert here.status_code == wanted
+            assert here.status_code == status
 
 
 def without_ids(answer: httpx.Response) -> dict[str, Any]:
     return {name: value for name, value in answer.json().items() if name != "trace_id"}
 
 
-def test_an_event_that_is_not_a_request_starts_no_run(door: httpx.Client, service: Service) -> None:
+def test_an_event_that_is_not_a_request_starts_no_run(
+    stream_client: httpx.Client, service: Service
+) -> None:
     """The adapter posts payloads of other kinds (a schedule, an invocation by hand) to /events."""
     before = service.http.get("/v1/runs?page_size=1").json()["pagination"]["total_count"]
     payload = {"source": "aws.events", "detail-type": "Scheduled Event", "input": HELP}
-    del door.headers["authorization"]
-    answer = door.post("/events", json=payload)
+    del stream_client.headers["authorization"]
+    answer = stream_client.post("/events", json=payload)
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
     after = service.http.get("/v1/runs?page_size=1").json()["pagination"]["total_count"]

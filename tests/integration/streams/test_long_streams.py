@@ -38,7 +38,7 @@ SLOW_FROM = 60_000
 
 
 @dataclass(frozen=True)
-class Door:
+class WebServer:
     """A web server of the stack's, and its process."""
 
     url: str
@@ -51,13 +51,13 @@ class Door:
         return int(found[1]) * 1024
 
     def forget(self) -> int:
-        """Begin to measure anew; gives what it holds now."""
+        """Begin to measure again; gives what it holds now."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
         return self.peak()
 
 
 @pytest.fixture(scope="module")
-def door(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def web_server(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     """Warm: it has replayed a part of a long log before."""
     with socket.socket() as free:
         free.bind((HOST, 0))
@@ -68,13 +68,13 @@ def door(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     try:
         part.wait_ready(threading.Event())
         assert part.process
-        yield Door(f"http://{HOST}:{port}", part.process.pid)
+        yield WebServer(f"http://{HOST}:{port}", part.process.pid)
     finally:
         part.stop()
 
 
 @pytest.fixture(scope="module")
-def long_run(service: Service, stores: Stores, door: Door) -> str:
+def long_run(service: Service, stores: Stores, web_server: WebServer) -> str:
     """A run of more than 100,000 events that has ended; the door is warm."""
     run_id = str(service.create({"ticket_subject": "Help!"})["id"])
     last = len(service.events(run_id))
@@ -84,7 +84,7 @@ def long_run(service: Service, stores: Stores, door: Door) -> str:
     for _ in range(EVENTS // 1000):
         last = stores.log.append(run_id, last, [delta] * 1000)[-1].sequence
     assert service.http.post(f"/v1/runs/{run_id}/cancel").status_code == 200
-    replay(door.url, service, run_id, after=EVENTS - 5000)
+    replay(web_server.url, service, run_id, after=EVENTS - 5000)
     return run_id
 
 
@@ -102,15 +102,15 @@ def replay(base_url: str, service: Service, run_id: str, after: int = 0) -> tupl
 
 
 def test_a_long_log_is_replayed_in_a_page_of_memory(
-    door: Door, service: Service, stores: Stores, long_run: str
+    web_server: WebServer, service: Service, stores: Stores, long_run: str
 ) -> None:
     last, has_ended = stores.log.last(long_run)
     assert has_ended
-    before = door.forget()
-    ids, size = replay(door.url, service, long_run)
+    before = web_server.forget()
+    ids, size = replay(web_server.url, service, long_run)
     assert ids == list(range(1, last + 1))
     assert size > 2.5 * PAGE_BYTES
-    assert door.peak() - before < PAGE_BYTES
+    assert web_server.peak() - before < PAGE_BYTES
 
 
 class SlowReader:
@@ -140,21 +140,21 @@ class SlowReader:
 
 
 def test_slow_readers_do_not_delay_others_and_miss_nothing(
-    door: Door, service: Service, stores: Stores, long_run: str
+    web_server: WebServer, service: Service, stores: Stores, long_run: str
 ) -> None:
     last, _ = stores.log.last(long_run)
-    before = door.forget()
+    before = web_server.forget()
     with ExitStack() as open_sockets:
-        readers = [SlowReader(door.url, service, long_run) for _ in range(SLOW_READERS)]
+        readers = [SlowReader(web_server.url, service, long_run) for _ in range(SLOW_READERS)]
         for reader in readers:
             open_sockets.enter_context(reader.socket)
         # While they stand still, somebody else reads all that they do not.
-        ids, size = replay(door.url, service, long_run, after=SLOW_FROM)
+        ids, size = replay(web_server.url, service, long_run, after=SLOW_FROM)
         assert ids == list(range(SLOW_FROM + 1, last + 1))
         body = {"input": {"ticket_subject": "Export is broken"}, "stream": True}
-        url, headers = f"{door.url}/v1/runs", service.http.headers
+        url, headers = f"{web_server.url}/v1/runs", service.http.headers
         assert "run.completed" in httpx.post(url, json=body, headers=headers, timeout=60).text
-        held = door.peak() - before
+        held = web_server.peak() - before
         # Without back-pressure each would have its whole rest in the server's memory.
         assert held < SLOW_READERS * size / 2
         for reader in readers[:2]:

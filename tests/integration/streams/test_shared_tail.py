@@ -117,7 +117,7 @@ async def test_fifty_readers_read_the_log_as_often_as_one(stores: Stores) -> Non
     async with asyncio.timeout(30):
         while run_id not in runs._tails or runs._tails[run_id][1] < 50:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    # Each has read for itself what was there; behind that, only the tail reads.
+    # Each has read for itself what was there; after that, only the tail reads.
     assert log.reads[0] == 50
     last = await append(stores, run_id, 1, [delta(1)])
     assert await append(stores, run_id, last, [END]) == 3

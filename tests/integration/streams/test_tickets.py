@@ -151,17 +151,17 @@ def test_the_previous_secret_is_valid_until_its_last_ticket_has_expired(
     old = TicketKeys(lambda: client, secret)
     old.signing()
     rotate(client, secret, at_once=True)
-    doors = TicketKeys(lambda: client, secret)
+    servers = TicketKeys(lambda: client, secret)
     clock.ahead = secrets.REFRESH_SECONDS - 1
     last = tickets.issue(old, RUN)
     clock.ahead += TICKET_SECONDS - 1
-    assert tickets.is_valid(doors, last, RUN)
+    assert tickets.is_valid(servers, last, RUN)
     # Who has kept the old secret can sign with it, and opens nothing.
     clock.ahead = OVERLAP_SECONDS + 1
     key_id = last.split(".")[3]
     leaked = secrets.TicketKey("the first")
     assert leaked.id == key_id
-    assert doors.find(key_id) is None
+    assert servers.find(key_id) is None
 
 
 def test_the_secret_before_the_previous_is_invalid(
@@ -226,14 +226,14 @@ def test_two_running_servers_accept_tickets_during_a_rotation(
     with running_app(early) as first, running_app(late) as second:
         made = [httpx.post(f"{first}{path}/ticket", headers=headers).json()["data"]["ticket"]]
         rotate(client, secret, at_once=True)
-        for door in (second, first):
-            answer = httpx.post(f"{door}{path}/ticket", headers=headers)
+        for server in (second, first):
+            answer = httpx.post(f"{server}{path}/ticket", headers=headers)
             made.append(answer.json()["data"]["ticket"])
-        for door in (first, second):
+        for server in (first, second):
             for ticket in made:
-                answer = httpx.get(f"{door}{path}/stream", params={"ticket": ticket})
+                answer = httpx.get(f"{server}{path}/stream", params={"ticket": ticket})
                 assert "event: run.completed" in answer.text
-            answer = httpx.get(f"{door}{path}/stream", params={"ticket": made[0][:-1]})
+            answer = httpx.get(f"{server}{path}/stream", params={"ticket": made[0][:-1]})
             assert answer.status_code == 401
 
 
@@ -251,8 +251,8 @@ def test_the_command_rotates_and_reports_a_rotation_that_is_too_soon(
     assert run_command("tickets", "rotate-secret", "--secret", secret) == 1
     assert "is new" in capsys.readouterr().err
     assert run_command("tickets", "rotate-secret", "--secret", secret, "--at-once") == 0
-    assert run_command("tickets", "rotate-secret", "--secret", "nobody's") == 1
+    assert run_command("tickets", "rotate-secret", "--secret", "unknown") == 1
     after = client.get_secret_value(SecretId=secret)["SecretString"]
-    kept = client.get_secret_value(SecretId=secret, VersionStage="AWSPREVIOUS")["SecretString"]
-    assert (kept, len(after)) == (before, 64)
+    previous = client.get_secret_value(SecretId=secret, VersionStage="AWSPREVIOUS")["SecretString"]
+    assert (previous, len(after)) == (before, 64)
     assert before not in capsys.readouterr().out

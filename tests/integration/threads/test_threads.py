@@ -41,7 +41,7 @@ def new_thread(stores: Stores) -> Thread:
 
 
 def run_in(stores: Stores, thread: Thread) -> Run:
-    """A run that is recorded in the thread and carried by nobody."""
+    """A run that is recorded in the thread and without a worker."""
     found = stores.threads.get(thread.id)
     assert found is not None
     run = Run(
@@ -130,10 +130,10 @@ def test_messages_do_not_prevent_the_end_of_a_run(threads: ThreadsService, store
             threads.wait(run_ids[-1], "completed")
     thread = stores.threads.get(thread_id)
     assert thread is not None
-    kept = list(stores.messages.read(thread_id, 0, thread.messages))
-    assert [message.sequence for message in kept] == list(range(1, len(kept) + 1))
-    assert len(kept) == 1 + 5 * 20 + 5
-    assert [one.run_id for one in kept if one.role == "assistant"] == run_ids
+    stored = list(stores.messages.read(thread_id, 0, thread.messages))
+    assert [message.sequence for message in stored] == list(range(1, len(stored) + 1))
+    assert len(stored) == 1 + 5 * 20 + 5
+    assert [one.run_id for one in stored if one.role == "assistant"] == run_ids
     recovered = [
         event
         for run_id in run_ids
@@ -201,25 +201,25 @@ def test_a_large_output_is_stored_in_s3_once_despite_retries(
     comes = iter(("as you", "end", "it"))
     read = stores.threads.get
 
-    def with_a_message_right_behind(thread_id: str) -> Thread | None:
+    def get_then_add_message(thread_id: str) -> Thread | None:
         """The thread has changed when the end is written."""
         found = read(thread_id)
         if (content := next(comes, None)) is not None:
             monkeypatch.setattr(stores.threads, "get", read)
             stores.messages.add(thread_id, "user", content)
-            monkeypatch.setattr(stores.threads, "get", with_a_message_right_behind)
+            monkeypatch.setattr(stores.threads, "get", get_then_add_message)
         return found
 
-    monkeypatch.setattr(stores.threads, "get", with_a_message_right_behind)
+    monkeypatch.setattr(stores.threads, "get", get_then_add_message)
     large = "x" * 150_000
     journal.complete({"content": large})
     monkeypatch.undo()
     *_, answer = stores.messages.read(thread.id, 0, 5)
     assert (answer.sequence, answer.content) == (5, large)
-    kept = stack.client("s3").list_objects_v2(
+    stored = stack.client("s3").list_objects_v2(
         Bucket=stack.environment["BUCKET"], Prefix=f"threads/{thread.id}/"
     )
-    assert kept["KeyCount"] == 1
+    assert stored["KeyCount"] == 1
     assert find_run_violations(stores, run.id) == []
 
 
@@ -304,8 +304,8 @@ def test_an_organizations_key_sees_all_of_its_projects(
     with ThreadsService(stack.base_url, key_of("west")) as west:
         assert [row["run_id"] for row in west.get("/runs")] == [made[1]]
         assert_refused(west.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
-        refused = west.http.get("/runs", params={"before": made[0]})
-        assert_refused(refused, 422, "validation.error")
+        rejected = west.http.get("/runs", params={"before": made[0]})
+        assert_refused(rejected, 422, "validation.error")
     with ThreadsService(stack.base_url, stack.access_key) as stranger:
         assert_refused(stranger.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
 

@@ -208,10 +208,10 @@ def test_the_timeout_applies_to_the_whole_response() -> None:
             exchange.piece(b"x")
 
     with LoopbackServer(drip) as server:
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(OutboundError) as caught:
             fetched(server.url, (server.host_and_port,), timeout=0.5)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started < 5
     assert caught.value.code == "timeout"
 
 
@@ -241,7 +241,7 @@ def test_text_in_other_encodings_is_decoded() -> None:
 def leading_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:
     """Let a name lead to these addresses, look-up by look-up; gives the look-ups as they come.
 
-    A mock, because the tests have no name server of their own.
+    A mock, because the tests have no name server of its own.
     """
     real, looked_up = socket.getaddrinfo, []
 

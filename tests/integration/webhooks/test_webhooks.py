@@ -84,17 +84,17 @@ class Endpoint:
 
     project: Project
     path: str
-    shown: dict[str, Any]
+    view: dict[str, Any]
 
     @property
     def secret(self) -> str:
         """As it was shown once."""
-        return str(self.shown["secret"])
+        return str(self.view["secret"])
 
     @property
     def url(self) -> str:
         """In the API."""
-        return f"/v1/webhooks/{self.shown['id']}"
+        return f"/v1/webhooks/{self.view['id']}"
 
     def received(self, count: int) -> list[Received]:
         """What came in, once there are so many."""
@@ -114,7 +114,7 @@ class Endpoint:
         found: list[dict[str, Any]] = response.json()["data"]
         return found
 
-    def settled(self, count: int = 1) -> list[dict[str, Any]]:
+    def finished_deliveries(self, count: int = 1) -> list[dict[str, Any]]:
         """Its log, once so many deliveries wait for nothing."""
         found: list[dict[str, Any]] = wait_until(
             lambda: (
@@ -136,9 +136,9 @@ class Endpoint:
 
 
 def verified(secret: str, request: Received) -> dict[str, Any]:
-    """The notice, as a receiver takes it: with the library that is made for it."""
-    notice: dict[str, Any] = Verifier(secret).verify(request.body, dict(request.headers))
-    return notice
+    """The notification, as a receiver takes it: with the library that is made for it."""
+    notification: dict[str, Any] = Verifier(secret).verify(request.body, dict(request.headers))
+    return notification
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,9 @@ def server(receiver: Receiver) -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture(scope="module")
-def telling(tmp_path_factory: pytest.TempPathFactory, server: LoopbackServer) -> Iterator[DevStack]:
+def publishing_stack(
+    tmp_path_factory: pytest.TempPathFactory, server: LoopbackServer
+) -> Iterator[DevStack]:
     """A stack that tells, with a day of attempts made short."""
     folder = tmp_path_factory.mktemp("telling")
     with DevStack.start(
@@ -169,18 +171,18 @@ def telling(tmp_path_factory: pytest.TempPathFactory, server: LoopbackServer) ->
 
 
 @pytest.fixture(scope="module")
-def told_stores(telling: DevStack) -> Stores:
+def webhook_stores(publishing_stack: DevStack) -> Stores:
     """Its stores, spoken to without the service in between."""
-    return stores_of(telling.environment)
+    return stores_of(publishing_stack.environment)
 
 
 @pytest.fixture
 def project(
-    telling: DevStack, told_stores: Stores, server: LoopbackServer, receiver: Receiver
+    publishing_stack: DevStack, webhook_stores: Stores, server: LoopbackServer, receiver: Receiver
 ) -> Iterator[Project]:
     project_id, key = f"project-{new_id()}", f"ry_{new_id()}"
-    told_stores.access_keys.put(key, project_id=project_id, org_id="o")
-    service = Service(telling.base_url, key)
+    webhook_stores.access_keys.put(key, project_id=project_id, org_id="o")
+    service = Service(publishing_stack.base_url, key)
     yield Project(service, server, receiver, project_id)
     service.close()
 
@@ -190,13 +192,18 @@ def test_every_event_of_a_run_arrives_once_and_signed(project: Project) -> None:
     run_id = project.canceled_run()
 
     requests = endpoint.received(5)
-    notices = [verified(endpoint.secret, request) for request in requests]
+    notifications = [verified(endpoint.secret, request) for request in requests]
 
-    assert Counter(notice["type"] for notice in notices) == Counter(PAUSED + CANCELED)
+    assert Counter(notification["type"] for notification in notifications) == Counter(
+        PAUSED + CANCELED
+    )
     events = {event["id"]: event for event in project.service.events(run_id)}
-    for request, notice in zip(requests, notices, strict=True):
-        data, event = notice["data"], events[notice["data"]["event_id"]]
-        assert (notice["type"], notice["timestamp"]) == (event["type"], event["timestamp"])
+    for request, notification in zip(requests, notifications, strict=True):
+        data, event = notification["data"], events[notification["data"]["event_id"]]
+        assert (notification["type"], notification["timestamp"]) == (
+            event["type"],
+            event["timestamp"],
+        )
         assert (data["run_id"], data["project_id"]) == (run_id, project.id)
         assert data["sequence"] == event["sequence"]
         assert is_id(request.headers["webhook-id"])
@@ -204,7 +211,7 @@ def test_every_event_of_a_run_arrives_once_and_signed(project: Project) -> None:
         with pytest.raises(WebhookVerificationError):
             verified("whsec_" + "A" * 43 + "=", request)
     assert len({request.headers["webhook-id"] for request in requests}) == 5
-    assert [one["state"] for one in endpoint.settled(5)] == ["delivered"] * 5
+    assert [one["state"] for one in endpoint.finished_deliveries(5)] == ["delivered"] * 5
 
 
 def test_a_notification_has_no_content(project: Project) -> None:
@@ -223,20 +230,24 @@ def test_an_endpoint_receives_only_its_event_types(project: Project) -> None:
     silent = project.register(enabled=False)
     project.canceled_run()
 
-    everything.settled(5)
-    assert [one["event_type"] for one in asked.settled()] == ["approval_request.created"]
-    assert [one["event_type"] for one in ended.settled()] == ["run.canceled"]
+    everything.finished_deliveries(5)
+    assert [one["event_type"] for one in asked.finished_deliveries()] == [
+        "approval_request.created"
+    ]
+    assert [one["event_type"] for one in ended.finished_deliveries()] == ["run.canceled"]
     assert silent.deliveries() == []
 
 
-def test_another_project_receives_no_notifications(project: Project, telling: DevStack) -> None:
+def test_another_project_receives_no_notifications(
+    project: Project, publishing_stack: DevStack
+) -> None:
     endpoint = project.register()
-    other = Service(telling.base_url, telling.access_key)
+    other = Service(publishing_stack.base_url, publishing_stack.access_key)
     response = other.http.get(endpoint.url)
     other.close()
     assert response.status_code == 404
     project.canceled_run()
-    assert {one["run_id"] for one in endpoint.settled(5)} == {
+    assert {one["run_id"] for one in endpoint.finished_deliveries(5)} == {
         run["id"] for run in project.service.http.get("/v1/runs").json()["data"]
     }
 
@@ -248,7 +259,7 @@ def test_a_failed_delivery_is_retried_with_the_same_id_and_body(project: Project
     requests = endpoint.received(4)
     assert len({(one.headers["webhook-id"], one.body) for one in requests}) == 1
     assert all(verified(endpoint.secret, request) for request in requests)
-    [delivery] = endpoint.settled()
+    [delivery] = endpoint.finished_deliveries()
     assert delivery["state"] == "delivered"
     assert [one["status_code"] for one in delivery["attempts"]] == [500, 503, 302, 204]
     assert delivery["attempts"][0]["response"] == "so be it"
@@ -256,21 +267,21 @@ def test_a_failed_delivery_is_retried_with_the_same_id_and_body(project: Project
 
 
 def test_a_delivery_fails_after_its_last_attempt_and_can_be_redelivered(
-    project: Project, telling: DevStack
+    project: Project, publishing_stack: DevStack
 ) -> None:
     endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
     project.canceled_run()
 
-    [delivery] = endpoint.settled()
+    [delivery] = endpoint.finished_deliveries()
     assert (delivery["state"], delivery["failure"]) == ("failed", "attempts_exhausted")
     assert len(delivery["attempts"]) == ATTEMPTS
-    assert buried(telling, delivery["id"]) == DeliveryMessage(
-        project.id, endpoint.shown["id"], delivery["id"], 0
+    assert buried(publishing_stack, delivery["id"]) == DeliveryMessage(
+        project.id, endpoint.view["id"], delivery["id"], 0
     )
 
     again = endpoint.post(f"/deliveries/{delivery['id']}/redeliver")
     assert (again["id"], again["state"]) == (delivery["id"], "pending")
-    [delivery] = endpoint.settled()
+    [delivery] = endpoint.finished_deliveries()
     assert delivery["state"] == "delivered"
     assert "failure" not in delivery
     assert len(endpoint.received(ATTEMPTS + 1)) == ATTEMPTS + 1
@@ -293,7 +304,7 @@ def buried(stack: DevStack, delivery_id: str) -> DeliveryMessage:
 def test_a_delivered_notification_can_be_redelivered(project: Project) -> None:
     endpoint = project.register(events=["run.canceled"])
     project.canceled_run()
-    [delivery] = endpoint.settled()
+    [delivery] = endpoint.finished_deliveries()
     endpoint.post(f"/deliveries/{delivery['id']}/redeliver")
     first, second = endpoint.received(2)
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
@@ -302,19 +313,19 @@ def test_a_delivered_notification_can_be_redelivered(project: Project) -> None:
 def test_an_endpoint_that_responds_with_410_is_disabled(project: Project) -> None:
     endpoint = project.register(410, events=["run.canceled"])
     project.canceled_run()
-    [delivery] = endpoint.settled()
+    [delivery] = endpoint.finished_deliveries()
     assert (delivery["state"], delivery["failure"]) == ("failed", "endpoint_gone")
     http = project.service.http
-    shown = http.get(endpoint.url).json()["data"]
-    assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
+    view = http.get(endpoint.url).json()["data"]
+    assert (view["enabled"], view["disabled_reason"]) == (False, "gone")
     assert http.post(f"{endpoint.url}/test").status_code == 409
     assert http.post(f"{endpoint.url}/deliveries/{delivery['id']}/redeliver").status_code == 409
 
-    shown = http.patch(endpoint.url, json={"enabled": True}).json()["data"]
-    assert shown["enabled"]
-    assert "disabled_reason" not in shown
+    view = http.patch(endpoint.url, json={"enabled": True}).json()["data"]
+    assert view["enabled"]
+    assert "disabled_reason" not in view
     endpoint.post(f"/deliveries/{delivery['id']}/redeliver")
-    assert endpoint.settled()[0]["state"] == "delivered"
+    assert endpoint.finished_deliveries()[0]["state"] == "delivered"
 
 
 def test_the_old_and_the_new_secret_are_valid_at_the_same_time(project: Project) -> None:
@@ -342,51 +353,51 @@ def test_no_delivery_goes_to_a_private_address(project: Project) -> None:
     assert response.status_code == 201, response.text
     endpoint = Endpoint(project, "", response.json()["data"])
     endpoint.post("/test")
-    [delivery] = endpoint.settled()
+    [delivery] = endpoint.finished_deliveries()
     assert delivery["state"] == "failed"
     assert {one["error"] for one in delivery["attempts"]} == {"address_refused"}
     assert all("status_code" not in one for one in delivery["attempts"])
 
 
 def test_a_host_removed_from_the_allow_list_is_rejected(
-    project: Project, told_stores: Stores
+    project: Project, webhook_stores: Stores
 ) -> None:
     with LoopbackServer(project.receiver.answer) as unlisted:
         endpoint = project.register()
-        webhooks = told_stores.webhooks
-        webhook = webhooks.get(project.id, endpoint.shown["id"])
+        webhooks = webhook_stores.webhooks
+        webhook = webhooks.get(project.id, endpoint.view["id"])
         assert webhook is not None
         webhooks.change(webhook, {"url": unlisted.url})
         endpoint.post("/test")
-        [delivery] = endpoint.settled()
+        [delivery] = endpoint.finished_deliveries()
         assert {one["error"] for one in delivery["attempts"]} == {"address_refused"}
         assert unlisted.received == []
 
 
 def test_a_deleted_endpoint_receives_nothing_and_its_secrets_are_removed(
-    project: Project, told_stores: Stores
+    project: Project, webhook_stores: Stores
 ) -> None:
     endpoint, witness = project.register(), project.register()
     assert project.service.http.delete(endpoint.url).status_code == 204
     project.canceled_run()
-    witness.settled(5)
+    witness.finished_deliveries(5)
     assert project.service.http.get(endpoint.url).status_code == 404
-    assert told_stores.webhooks.secrets(endpoint.shown["id"]) == []
-    assert told_stores.webhook_deliveries.newest(endpoint.shown["id"], None, 10) == []
+    assert webhook_stores.webhooks.secrets(endpoint.view["id"]) == []
+    assert webhook_stores.webhook_deliveries.newest(endpoint.view["id"], None, 10) == []
 
 
-def test_the_event_bus_gets_the_same_events(project: Project, telling: DevStack) -> None:
-    sqs, events = telling.client("sqs"), telling.client("events")
+def test_the_event_bus_gets_the_same_events(project: Project, publishing_stack: DevStack) -> None:
+    sqs, events = publishing_stack.client("sqs"), publishing_stack.client("events")
     url = sqs.create_queue(QueueName=f"listener-{new_id()}")["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    bus, rule = telling.environment["EVENT_BUS"], f"rule-{new_id()}"
+    bus, rule = publishing_stack.environment["EVENT_BUS"], f"rule-{new_id()}"
     pattern = {"source": ["runyard"], "detail": {"project_id": [project.id]}}
     events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps(pattern))
     target = {"Id": "listener", "Arn": found["Attributes"]["QueueArn"]}
     events.put_targets(Rule=rule, EventBusName=bus, Targets=[target])
     endpoint = project.register()
     project.canceled_run()
-    notices = [verified(endpoint.secret, one) for one in endpoint.received(5)]
+    notifications = [verified(endpoint.secret, one) for one in endpoint.received(5)]
 
     heard: list[dict[str, Any]] = []
 
@@ -397,23 +408,25 @@ def test_the_event_bus_gets_the_same_events(project: Project, telling: DevStack)
 
     wait_until(listen, describe=lambda: heard)
     on_bus = {one["detail"]["event_id"]: (one["detail-type"], one["detail"]) for one in heard}
-    assert on_bus == {one["data"]["event_id"]: (one["type"], one["data"]) for one in notices}
+    assert on_bus == {one["data"]["event_id"]: (one["type"], one["data"]) for one in notifications}
 
 
-def test_repeated_stream_records_are_delivered_once(project: Project, telling: DevStack) -> None:
+def test_repeated_stream_records_are_delivered_once(
+    project: Project, publishing_stack: DevStack
+) -> None:
     endpoint = project.register()
     run_id = project.canceled_run()
-    endpoint.settled(5)
-    records = records_of(telling, run_id)
+    endpoint.finished_deliveries(5)
+    records = records_of(publishing_stack, run_id)
     assert records
     function = "runyard-publish-events-function"
     payload = json.dumps({"Records": records}).encode()
     for _ in range(2):
-        answer = telling.client("lambda").invoke(FunctionName=function, Payload=payload)
+        answer = publishing_stack.client("lambda").invoke(FunctionName=function, Payload=payload)
         assert json.loads(answer["Payload"].read()) == {"batchItemFailures": []}
     # A ping goes through the same queue, behind whatever is in it.
     endpoint.post("/test")
-    assert len(endpoint.settled(6)) == 6
+    assert len(endpoint.finished_deliveries(6)) == 6
     counts = Counter(one.headers["webhook-id"] for one in endpoint.received(6))
     assert set(counts.values()) == {1}
 
@@ -429,31 +442,31 @@ def records_of(stack: DevStack, run_id: str) -> list[dict[str, Any]]:
         {
             "eventID": new_id(),
             "eventName": "INSERT",
-            "dynamodb": {"NewImage": image_of(item), "SequenceNumber": f"{place}00"},
+            "dynamodb": {"NewImage": image_of(item), "SequenceNumber": f"{number}00"},
         }
-        for place, item in enumerate(items, start=1)
+        for number, item in enumerate(items, start=1)
     ]
 
 
 def test_events_of_a_compressed_batch_are_published(
-    project: Project, told_stores: Stores, telling: DevStack
+    project: Project, webhook_stores: Stores, publishing_stack: DevStack
 ) -> None:
     endpoint = project.register(events=["run.cancel_requested"])
     witness = project.register(events=["run.canceled"])
     run_id = project.canceled_run()
-    witness.settled()
-    run = told_stores.runs.get(run_id)
+    witness.finished_deliveries()
+    run = webhook_stores.runs.get(run_id)
     assert run is not None
     # No verb appends behind an end, and the log itself does not mind: a batch long enough to pack.
     drafts = [
         NewEvent("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)
     ]
-    last, _ = told_stores.log.last(run_id)
-    told_stores.log.append(run_id, last, drafts)
+    last, _ = webhook_stores.log.last(run_id)
+    webhook_stores.log.append(run_id, last, drafts)
     # The run's own batches may be packed as well.
     packed = [
         text_of(record).count("run.cancel_requested")
-        for record in records_of(telling, run_id)
+        for record in records_of(publishing_stack, run_id)
         if "lines_z" in record["dynamodb"]["NewImage"]
     ]
     assert 20 in packed
@@ -461,17 +474,19 @@ def test_events_of_a_compressed_batch_are_published(
 
 
 def test_only_records_with_published_events_pass_the_filter(
-    project: Project, telling: DevStack
+    project: Project, publishing_stack: DevStack
 ) -> None:
     """Of the items of a whole run, those with lifecycle events are marked and no others."""
     run_id = project.canceled_run()
-    records = records_of(telling, run_id)
-    told = [one for one in records if one["dynamodb"]["NewImage"].get("publish") == {"BOOL": True}]
+    records = records_of(publishing_stack, run_id)
+    published = [
+        one for one in records if one["dynamodb"]["NewImage"].get("publish") == {"BOOL": True}
+    ]
     rest = [one for one in records if "publish" not in one["dynamodb"]["NewImage"]]
-    assert len(told) + len(rest) == len(records)
+    assert len(published) + len(rest) == len(records)
     assert all('"type":"agent.' in text_of(one) and '"run.' not in text_of(one) for one in rest)
     assert rest
-    assert sum(text_of(one).count('"type":"run.') for one in told) == 4
+    assert sum(text_of(one).count('"type":"run.') for one in published) == 4
 
 
 def text_of(record: Mapping[str, Any]) -> str:
@@ -480,43 +495,43 @@ def text_of(record: Mapping[str, Any]) -> str:
 
 
 def test_a_failed_publication_is_repeated_from_its_record(
-    project: Project, telling: DevStack, told_stores: Stores
+    project: Project, publishing_stack: DevStack, webhook_stores: Stores
 ) -> None:
     witness = project.register(events=["run.canceled"])
-    records = records_of(telling, project.canceled_run())
-    witness.settled()
+    records = records_of(publishing_stack, project.canceled_run())
+    witness.finished_deliveries()
     # Only now, when the stack itself has told of the whole run.
     endpoint = project.register(events=["approval_request.created"])
-    queue_url = telling.environment["WEBHOOK_QUEUE_URL"]
+    queue_url = publishing_stack.environment["WEBHOOK_QUEUE_URL"]
     nowhere = f"{queue_url}-nowhere"
     publisher = Publisher(
-        told_stores,
-        EventBus(telling.client("events"), telling.environment["EVENT_BUS"]),
-        DeliveryQueue(telling.client("sqs"), nowhere),
+        webhook_stores,
+        EventBus(publishing_stack.client("events"), publishing_stack.environment["EVENT_BUS"]),
+        DeliveryQueue(publishing_stack.client("sqs"), nowhere),
     )
-    wanted = next(
+    expected = next(
         record["dynamodb"]["SequenceNumber"]
         for record in records
         if "approval_request.created" in text_of(record)
     )
-    assert publish_events(publisher, records) == wanted
+    assert publish_events(publisher, records) == expected
     # Until a message is sent nobody is told; what was recorded is sent when the record comes again.
     [delivery] = endpoint.deliveries()
     assert (delivery["state"], delivery["attempts"]) == ("pending", [])
-    whole = replace(publisher, queue=DeliveryQueue(telling.client("sqs"), queue_url))
+    whole = replace(publisher, queue=DeliveryQueue(publishing_stack.client("sqs"), queue_url))
     assert publish_events(whole, records) is None
-    assert endpoint.settled()[0]["state"] == "delivered"
+    assert endpoint.finished_deliveries()[0]["state"] == "delivered"
 
 
 def test_a_waiting_delivery_survives_the_loss_of_its_queue(
-    project: Project, telling: DevStack
+    project: Project, publishing_stack: DevStack
 ) -> None:
     endpoint = project.register((503, {"retry-after": "2"}), events=["run.canceled"])
     project.canceled_run()
     endpoint.received(1)
-    telling.kill("aws")
-    telling.restart("aws")
-    [delivery] = endpoint.settled()
+    publishing_stack.kill("aws")
+    publishing_stack.restart("aws")
+    [delivery] = endpoint.finished_deliveries()
     assert delivery["state"] == "delivered"
     first, second = endpoint.received(2)
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -525,17 +540,17 @@ def test_a_waiting_delivery_survives_the_loss_of_its_queue(
 
 
 def test_an_invalid_queue_message_does_not_block_the_queue(
-    project: Project, telling: DevStack
+    project: Project, publishing_stack: DevStack
 ) -> None:
     endpoint = project.register(events=["run.canceled"])
-    url = telling.environment["WEBHOOK_QUEUE_URL"]
+    url = publishing_stack.environment["WEBHOOK_QUEUE_URL"]
     for body in ("garbage", "{}", json.dumps({"project_id": project.id})):
-        telling.client("sqs").send_message(QueueUrl=url, MessageBody=body)
+        publishing_stack.client("sqs").send_message(QueueUrl=url, MessageBody=body)
     delivery = endpoint.post("/test")
     # Of a round that is over, and of a delivery that nobody knows: both are done with at once.
     for name in (delivery["id"], new_id()):
-        stale = DeliveryMessage(project.id, endpoint.shown["id"], name, 7)
-        telling.client("sqs").send_message(QueueUrl=url, MessageBody=stale.text())
+        stale = DeliveryMessage(project.id, endpoint.view["id"], name, 7)
+        publishing_stack.client("sqs").send_message(QueueUrl=url, MessageBody=stale.text())
     project.canceled_run()
-    assert {one["state"] for one in endpoint.settled(2)} == {"delivered"}
+    assert {one["state"] for one in endpoint.finished_deliveries(2)} == {"delivered"}
     assert len(endpoint.received(2)) == 2
