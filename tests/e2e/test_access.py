@@ -251,7 +251,7 @@ def test_an_organizations_key_has_to_name_a_project(
 ) -> None:
     response = keys.fresh(project_id="").request(method, filled(path, things))
     assert error_of(response) == refusal("no project", path)
-    assert details_of(response) == {"X-Project-Id": "is required with an organization's key"}
+    assert details_of(response) == {"X-Project-Id": "is required with an organization key"}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -275,4 +275,4 @@ def test_a_projects_key_may_name_only_its_own_project(keys: Keys) -> None:
     assert same.post("/v1/runs", json=body).status_code == 202
     other = keys.client(secret, **{"X-Project-Id": "dev"}).post("/v1/runs", json=body)
     assert error_of(other) == (400, "bad_request")
-    assert other.json()["error"]["details"] == {"X-Project-Id": "is not the project of this key"}
+    assert other.json()["error"]["details"] == {"X-Project-Id": "must be the project of the access key"}

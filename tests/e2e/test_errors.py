@@ -68,7 +68,7 @@ def test_a_create_that_does_not_fit_names_its_fields(
         (b"[]", "must be a JSON object"),
         (b'{"input": {"ticket_subject": NaN}}', "is not valid JSON"),
         (b'{"input": {"n": 1e999}}', "has a number that is too large"),
-        (b'{"input": {"s": "\\ud800"}}', "has half of a surrogate pair"),
+        (b'{"input": {"s": "\\ud800"}}', "contains an unpaired surrogate"),
         (b'{"input": ' + b'{"a":' * 70 + b"1" + b"}" * 71, "must be nested at most 64 deep"),
         (b'{"a":' * 100_000, "is not valid JSON"),
         (b"\xff\xfe", "is not valid JSON"),
@@ -136,7 +136,7 @@ def test_a_wrong_method_is_said_to_be_one(service: Service) -> None:
     [
         ("page=0", {"page": "must be an integer from 1 to 1000000000"}),
         ("page_size=501", {"page_size": "must be an integer from 1 to 500"}),
-        ("sort=id", {"sort": "must name sequence"}),
+        ("sort=id", {"sort": "must contain only: sequence"}),
     ],
 )
 def test_a_page_out_of_range_is_refused(
@@ -177,7 +177,7 @@ def test_cursors_of_a_stream(service: Service) -> None:
     assert ids("?after_sequence=1", **{"Last-Event-ID": "4"}) == everything[4:]
     assert service.http.get(f"{path}?after_sequence={last}").status_code == 204
     past = service.http.get(f"{path}?after_sequence={last + 1}")
-    fault = {"after_sequence": f"is past the last sequence, {last}"}
+    fault = {"after_sequence": f"exceeds the last sequence, {last}"}
     assert_error(past, 400, "bad_request", fault)
     for wrong in ("x", "1.5", "-2", "9" * 40):
         response = service.http.get(f"{path}?after_sequence={wrong}")
@@ -234,7 +234,7 @@ def test_answers_that_contradict_the_request_are_refused(service: Service) -> No
     assert service.answer(run, feedback="other").status_code == 200
     assert service.answer(run, feedback="other").status_code == 200
     again = service.answer(run, feedback="billing")
-    assert_error(again, 409, "conflict", {"request_id": "is answered already"})
+    assert_error(again, 409, "conflict", {"request_id": "was already answered"})
     service.wait(run["id"], "completed")
     assert service.answer(run, feedback="billing").status_code == 409
     assert service.answer(run, feedback="other").status_code == 200

@@ -71,7 +71,7 @@ def test_a_browser_may_send_the_input_as_a_blob(service: Service) -> None:
         ({"input": "{}"}, {"input": "cannot be blank"}),
         ({"input": "null"}, {"input": "must be an object"}),
         ({"input": "{"}, {"input": "is not valid JSON"}),
-        ({"input": '{"x": "\\ud800"}'}, {"input": "has half of a surrogate pair"}),
+        ({"input": '{"x": "\\ud800"}'}, {"input": "contains an unpaired surrogate"}),
         ({"colour": "red"}, {"input": "cannot be blank", "colour": "is not a known field"}),
         ({"input": '{"x": 1}'}, {"input.ticket_subject": "is required"}),
         ({"input": TICKET, "session_id": "x"}, {"session_id": "must be a UUID"}),
@@ -82,7 +82,7 @@ def test_a_browser_may_send_the_input_as_a_blob(service: Service) -> None:
         ),
         ({"input": TICKET, "file_ids": "[]"}, {"file_ids": "is not a known field"}),
         ({"input": TICKET, "files": "x"}, {"files": "must be a file"}),
-        ({"input": TICKET, "user_id": ["a", "b"]}, {"user_id": "must be given once"}),
+        ({"input": TICKET, "user_id": ["a", "b"]}, {"user_id": "must appear only once"}),
     ],
 )
 def test_parts_that_do_not_fit_are_named_as_in_json(
@@ -163,7 +163,7 @@ def test_a_file_is_kept_under_a_harmless_name_as_what_it_is(service: Service) ->
     [
         ({"a": "b"}, [], {"a": "is not a known field", "file": "is required"}),
         ({"file": "text"}, [], {"file": "must be a file"}),
-        ({}, [("file", ("a", b"a", "text/plain"))] * 2, {"file": "must be given once"}),
+        ({}, [("file", ("a", b"a", "text/plain"))] * 2, {"file": "must appear only once"}),
     ],
 )
 def test_an_upload_is_one_file(
@@ -223,7 +223,7 @@ def test_an_upload_of_another_size_is_not_used(service: Service, content: bytes)
     # S3 refuses it by the policy; moto does not look at policies, so the first use has to.
     accepted = upload(file, content).is_success
     response = service.http.post("/v1/runs", json={"input": TICKET, "file_ids": [file["id"]]})
-    fault = f"is {len(content)} bytes long and was announced with 5"
+    fault = f"size mismatch: {len(content)} bytes uploaded, 5 declared"
     if not accepted:
         fault = "has not been uploaded"
     assert_error(response, 400, "bad_request", {"file_ids.0": fault})

@@ -72,7 +72,7 @@ def test_a_project_has_so_many_runs_at_work_and_no_more(
     answers = [door.post("/v1/runs", json=body) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [202, 202, 429]
     error = answers[2].json()["error"]
-    assert error["details"] == {"project": "has 2 runs at work already"}
+    assert error["details"] == {"project": "already has 2 active runs"}
     assert int(answers[2].headers["retry-after"]) >= 1
     assert door.get("/v1/runs").json()["pagination"]["total_count"] == 5
 

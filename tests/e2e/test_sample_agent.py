@@ -91,14 +91,14 @@ def test_a_refused_refund_is_not_made(service: Service) -> None:
     by_type = {event["type"]: event["data"] for event in service.events(run["id"])}
     assert by_type["agent.tool_call.failed"]["error"] == {
         "code": "denied",
-        "message": "A person refused this call: not ours",
+        "message": "A person denied this call: not ours",
     }
 
 
 def test_a_model_that_fails_ends_the_run(service: Service) -> None:
     run = service.create({"ticket_subject": "The model fails"})
     assert run["status"] == "failed"
-    assert run["error"]["code"] == "model_refused"
+    assert run["error"]["code"] == "model_rejected"
     assert_whole(service.events(run["id"]))
 
 

@@ -149,7 +149,7 @@ def test_cursors_that_make_no_sense_are_refused_as_json(
             assert answer.headers["content-type"] == "application/json"
     past = service.http.get(api.of(ended), params={api.cursor: last + 1})
     assert past.status_code == api.refusal
-    assert f"is past the last sequence, {last}" in past.text
+    assert f"exceeds the last sequence, {last}" in past.text
 
 
 @both

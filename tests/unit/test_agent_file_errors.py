@@ -98,11 +98,11 @@ def test_the_sample_agents_have_no_errors() -> None:
         ),
         (
             ASK_HUMAN + "    choices:\n      - a\n      - ' a'\n",
-            "line 11: tools.0.choices.1: stands there twice",
+            "line 11: tools.0.choices.1: is duplicated",
         ),
         (
             ASK_HUMAN + "    choices: [a]\n    form: { type: object }\n",
-            "line 10: tools.0.form: cannot stand beside choices",
+            "line 10: tools.0.form: cannot be combined with choices",
         ),
         (
             ASK_HUMAN
@@ -128,8 +128,8 @@ def test_the_sample_agents_have_no_errors() -> None:
             + "    default:\n      a: x\n",
             "line 11: tools.0.default.a: must be of type integer",
         ),
-        (ASK_HUMAN + "    default: { a: 1 }\n", "line 9: tools.0.default: must be a text"),
-        ("limits:\n  steps: 1\n  steps: 2\n", "line 9: steps: stands there twice"),
+        (ASK_HUMAN + "    default: { a: 1 }\n", "line 9: tools.0.default: must be a string"),
+        ("limits:\n  steps: 1\n  steps: 2\n", "line 9: steps: is duplicated"),
         ("tools: [\n", "line 8: is not YAML"),
         ("description: \x01\n", "line 7: is not YAML: control characters are not allowed"),
         ("description: !!int one\n", ": is not YAML: invalid literal"),
@@ -193,7 +193,7 @@ def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() ->
         "agent.yaml, line 5: route: routes.yaml has no route 'nowhere'",
         "clerk.yaml, line 3: version: Input should be a valid string",
         "routes.yaml, line 5: other.modle: is not a known field",
-        "routes.yaml, line 6: real: stands there twice",
+        "routes.yaml, line 6: real: is duplicated",
         "routes.yaml, line 6: real.model: is required",
         "scripts/tale.yaml, line 1: dialogues: Tuple should have at least 1 item after validation,"
         " not 0",

@@ -140,15 +140,15 @@ def test_the_model_gets_the_providers_token_count() -> None:
 @pytest.mark.parametrize(("limits", "is_capped"), [({"usd": 1}, False), ({}, True)])
 def test_a_cost_limit_needs_a_known_price(limits: dict[str, Any], is_capped: bool) -> None:
     model = Bounded(TokenUsage(1, 1), Route(model="openai:x"))
-    with pytest.raises(DefinitionError, match="needs a price"):
+    with pytest.raises(DefinitionError, match="requires a price"):
         fit_to_budget(budget(**limits), model, REQUEST, is_capped=is_capped)
 
 
 @pytest.mark.parametrize(
     ("limits", "used", "error"),
     [
-        ({"usd": 1}, {"input_tokens": 5, "output_tokens": 5}, "came without one"),
-        ({"tokens": 100}, {"input_tokens": 0, "output_tokens": 0}, "that counts them"),
+        ({"usd": 1}, {"input_tokens": 5, "output_tokens": 5}, "a response has none"),
+        ({"tokens": 100}, {"input_tokens": 0, "output_tokens": 0}, "reports token usage"),
     ],
 )
 def test_a_token_limit_needs_usage_from_the_provider(

@@ -84,9 +84,9 @@ def test_a_model_may_request_a_text_a_choice_or_a_form(arguments: dict[str, Any]
         ({"form": {"type": "object", "allOf": [{"$ref": "#"}]}}, "form.allOf.0.$ref cannot be"),
         ({"form": nested(12)}, "form must be nested at most 16 deep"),
         ({"form": {"type": "object", "title": "x" * MAX_FORM_BYTES}}, "form must be at most 16384"),
-        ({"form": FORM, "choices": ["a"]}, "form cannot stand beside choices"),
+        ({"form": FORM, "choices": ["a"]}, "form cannot be combined with choices"),
         ({"choices": []}, "choices must have at least 1 items"),
-        ({"choices": ["a", " a "]}, "choices.1 stands there twice"),
+        ({"choices": ["a", " a "]}, "choices.1 is duplicated"),
         ({"choices": ["a", " "]}, "choices.1 cannot be blank"),
         ({"choices": [1]}, "choices.0 must be of type string"),
     ],
@@ -97,7 +97,7 @@ def test_a_model_gets_an_error_for_an_invalid_input_request(
     action = next_action(definition(), call(**arguments), CallOrigin.THIS_WORKER)
     assert isinstance(action, ResolveWithoutCall)
     assert action.error_code == "invalid_arguments"
-    assert action.content.startswith(f"The arguments do not fit the tool: {error}")
+    assert action.content.startswith(f"The arguments do not match the tool's schema: {error}")
 
 
 def test_choices_are_stripped_of_surrounding_white_space() -> None:

@@ -111,11 +111,11 @@ def test_approval_is_requested_never_always_or_on_a_condition(mode: Any, asked: 
     [
         (
             {"amount": 5, "reason": 'A "gift"'},
-            'May pay be called with amount = 5, reason = "A \\"gift\\""?',
+            'Approve calling pay with amount=5, reason="A \\"gift\\""?',
         ),
         (
             {"amount": 5, "note": "x" * 300},
-            f'May pay be called with amount = 5, note = "{"x" * 199}…?',
+            f'Approve calling pay with amount=5, note="{"x" * 199}…?',
         ),
     ],
 )
@@ -132,7 +132,7 @@ def test_the_default_prompt_works_without_arguments() -> None:
     free = definition(approval="always", parameters={"type": "object"})
     action = next_action(free, call("started", input={}), CallOrigin.THIS_WORKER)
     assert isinstance(action, RequestInput)
-    assert action.prompt == "May pay run?"
+    assert action.prompt == "Approve calling pay?"
 
 
 def test_a_tool_runs_with_exactly_the_approved_arguments() -> None:
@@ -166,7 +166,7 @@ def test_a_denied_call_is_not_made_and_the_model_is_informed() -> None:
     action = next_action(
         definition(approval=APPROVAL), call("resumed", answer=answer), CallOrigin.THIS_WORKER
     )
-    assert action == ResolveWithoutCall("A person refused this call: too much", "denied")
+    assert action == ResolveWithoutCall("A person denied this call: too much", "denied")
 
 
 @pytest.mark.parametrize(("choice", "kind"), [("skip", ResolveWithoutCall), ("fail", FailRun)])

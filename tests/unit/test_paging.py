@@ -48,7 +48,7 @@ def test_a_list_can_be_sorted_by_several_fields() -> None:
         "status",
         "-started_at",
     )
-    with pytest.raises(InvalidRequestError, match="must name started_at, status"):
+    with pytest.raises(InvalidRequestError, match="must contain only: started_at, status"):
         page_of({"sort": "status,"}, fields, "status")
 
 
@@ -56,7 +56,7 @@ def test_names_of_parameters_are_checked() -> None:
     query = QueryParams("page=1&status=failed&status=completed&colour=red&page=2")
     assert unknown_names(query, {"page", "status"}, {"status"}) == {
         "colour": "is not a known parameter",
-        "page": "must be given once",
+        "page": "must appear only once",
     }
 
 

@@ -117,7 +117,7 @@ def test_a_model_means_the_first_route_to_it(registry: Registry, model: str, rou
 def test_route_and_model_must_agree(registry: Registry) -> None:
     assert registry.resolve("actor", route_id="other", model="m").route_id == "other"
     assert errors(registry, "actor", route_id="other", model="openai:m") == {
-        "model": "the route 'other' leads to 'anthropic:m'"
+        "model": "route 'other' uses model 'anthropic:m'"
     }
 
 
@@ -130,12 +130,12 @@ def test_requested_reasoning_overrides_the_reasoning_of_the_route(registry: Regi
 
 def test_every_unknown_name_is_reported(registry: Registry) -> None:
     assert errors(registry, "clerk@3", route_id="x") == {
-        "persona_id": "there is no persona 'clerk@3'",
-        "route_id": "there is no route 'x'",
+        "persona_id": "persona 'clerk@3' does not exist",
+        "route_id": "route 'x' does not exist",
     }
     assert errors(registry, "unknown", model="x") == {
-        "persona_id": "there is no persona 'unknown'",
-        "model": "there is no route to 'x'",
+        "persona_id": "persona 'unknown' does not exist",
+        "model": "no route uses model 'x'",
     }
 
 

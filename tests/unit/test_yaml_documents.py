@@ -22,4 +22,4 @@ def test_keys_are_strings_as_in_json() -> None:
 def test_a_key_that_would_be_repeated_in_json_is_reported() -> None:
     errors: list[DefinitionIssue] = []
     read_document("a.yaml", "{1: a, '1': b}", errors)
-    assert errors == [DefinitionIssue("a.yaml", 1, "1: stands there twice")]
+    assert errors == [DefinitionIssue("a.yaml", 1, "1: is duplicated")]

@@ -260,7 +260,7 @@ def test_the_streaming_endpoint_refers_other_requests_to_the_api(
     assert canceled.status_code == 421
     error = canceled.json()["error"]
     assert error["code"] == "misdirected_request"
-    assert "ApiUrl" in error["details"]["door"]
+    assert "ApiUrl" in error["details"]["endpoint"]
     types = {event.type for event in stores.log.events(run_id)}
     assert not types & {"run.cancel_requested", "run.canceled"}
 

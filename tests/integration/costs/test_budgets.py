@@ -113,7 +113,7 @@ def test_a_limit_that_is_not_raised_fails_the_run_with_the_reason(
     failed = service.wait(asked["id"], "failed")
     assert failed["error"] == {
         "code": "limit_exceeded",
-        "message": "a person did not raise the run's limit of 2 steps: It turns in circles.",
+        "message": "a person denied raising the limit of 2 steps: It turns in circles.",
     }
     assert find_run_violations(stores, asked["id"]) == []
 
@@ -134,9 +134,9 @@ def test_a_raised_limit_is_requested_again_when_it_is_reached(
 @pytest.mark.parametrize(
     ("new_limit", "issue"),
     [
-        (2, "must be above what is used"),
-        (-1, "must be above what is used"),
-        (2.5, "must be a whole number"),
+        (2, "must be greater than the amount used"),
+        (-1, "must be greater than the amount used"),
+        (2.5, "must be an integer"),
         ("3", "must be a number"),
         (True, "must be a number"),
         (None, "must be a number"),
@@ -245,4 +245,4 @@ def test_a_money_limit_without_a_price_fails_the_run(
         start_run(stores, make_orchestrator(stack), snapshot, request).id, "failed"
     )
     assert failed["error"]["code"] == "definition_invalid"
-    assert "needs a price" in json.dumps(failed["error"])
+    assert "requires a price" in json.dumps(failed["error"])

@@ -207,7 +207,7 @@ def test_the_log_records_the_proposed_presented_approved_and_called_arguments(
     run = people.create({"case": "charge"})
     (request,) = run["input_requests"]
     proposed = {"order_id": "Ä-1", "amount": 10.5}
-    assert request["prompt"] == 'May charge be called with order_id = "Ä-1", amount = 10.5?'
+    assert request["prompt"] == 'Approve calling charge with order_id="Ä-1", amount=10.5?'
     assert details(people.answer(run, is_approved=True, params={"amount": 500})) == {
         "params.amount": "must be at most 100"
     }
@@ -230,7 +230,7 @@ def test_a_denial_and_its_reason_are_sent_to_the_model(people: Service) -> None:
     run = people.create({"case": "charge"})
     assert people.answer(run, is_approved=False, feedback="too early").status_code == 200
     done = people.wait(run["id"], "completed")
-    assert done["output"] == {"content": "A person refused this call: too early"}
+    assert done["output"] == {"content": "A person denied this call: too early"}
 
 
 def test_an_answer_that_cannot_be_stored_is_rejected(people: Service) -> None:
@@ -255,7 +255,7 @@ def test_input_requests_expire_separately_and_the_run_waits_for_the_others(
     assert "expires_at" not in ever
     wait_until(lambda: len(_open(people, run)) == 2)
     late = people.answer({**run, "input_requests": [soon]}, feedback="yes")
-    assert details(late, 409) == {"request_id": "is expired already"}
+    assert details(late, 409) == {"request_id": "has expired"}
     assert people.answer({**run, "input_requests": [ever]}, feedback="at last").status_code == 200
     assert [one["id"] for one in _open(people, run)] == [later["id"]]
     done = people.wait(run["id"], "completed")
@@ -286,7 +286,7 @@ def test_an_expired_input_request_can_fail_the_run_without_waiting_for_the_other
 @pytest.mark.parametrize(
     ("case", "output"),
     [
-        ("charge soon", "Nobody approved this call in time."),
+        ("charge soon", "The approval request expired."),
         ("address soon", "To Nowhere."),
     ],
 )

@@ -146,5 +146,5 @@ def test_a_key_whose_agent_is_missing_gets_an_error(stack: DevStack, stores: Sto
     service.close()
     assert response.status_code == 503
     assert response.json()["error"]["details"] == {
-        "agent": "is not available; the service's log says why"
+        "agent": "is not available; see the log of the service"
     }

@@ -183,7 +183,7 @@ def test_a_deleted_run_leaves_no_data(
     again = api.post("/v1/runs", **asked)
     assert again.status_code == 409
     assert again.json()["error"]["details"] == {
-        "Idempotency-Key": "was used for a run that is deleted"
+        "Idempotency-Key": "was used for a deleted run"
     }
 
 

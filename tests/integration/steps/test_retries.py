@@ -270,7 +270,7 @@ def test_messages_of_unexpected_errors_are_not_exposed(bench: Bench) -> None:
         "KeyError",
         cause='{"errorMessage": "a customer\'s name"}',
     )
-    assert bench.events(run)[-1].data["error"]["message"] == "The run could not be carried on."
+    assert bench.events(run)[-1].data["error"]["message"] == "The run stopped because of an internal error."
 
 
 def test_the_state_machine_forwards_the_error_of_a_function(stack: DevStack) -> None:

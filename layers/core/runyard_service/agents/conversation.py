@@ -201,7 +201,7 @@ def output_of(definition: AgentDefinition, history: History) -> Mapping[str, Any
         if isinstance(candidate, Mapping) and not validate(schema, candidate):
             return candidate
     if _invalid_outputs(history) >= definition.limits.output_attempts:
-        raise OutputInvalidError("the model's answer does not fit the output schema")
+        raise OutputInvalidError("the model's response does not match output_schema")
     return None
 
 

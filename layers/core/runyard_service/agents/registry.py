@@ -53,15 +53,15 @@ def chosen(
     Raises InvalidRequestError naming each field that leads nowhere.
     """
     definition = agents.find(persona)
-    faults = {} if definition else {"persona_id": f"there is no persona {persona!r}"}
+    faults = {} if definition else {"persona_id": f"persona {persona!r} does not exist"}
     if route_id and route_id not in agents.routes:
-        faults["route_id"] = f"there is no route {route_id!r}"
+        faults["route_id"] = f"route {route_id!r} does not exist"
     elif model:
         fitting = [name for name, route in agents.routes.items() if route.serves(model)]
         if not fitting:
-            faults["model"] = f"there is no route to {model!r}"
+            faults["model"] = f"no route uses model {model!r}"
         elif route_id and route_id not in fitting:
-            faults["model"] = f"the route {route_id!r} leads to {agents.routes[route_id].model!r}"
+            faults["model"] = f"route {route_id!r} uses model {agents.routes[route_id].model!r}"
         route_id = route_id or next(iter(fitting), None)
     if definition is None or faults:
         raise InvalidRequestError(faults)

@@ -124,7 +124,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 async def _agent_unavailable(request: Request, error: Exception) -> Response:
     # What is wrong with the agent's files is for those who run the service, not for its callers.
     _log.error("agent not available: %s", error)
-    details = {"agent": "is not available; the service's log says why"}
+    details = {"agent": "is not available; see the log of the service"}
     return status_response(
         request.scope, HTTPStatus.SERVICE_UNAVAILABLE, details, {"Retry-After": "1"}
     )

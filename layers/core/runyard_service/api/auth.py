@@ -26,7 +26,7 @@ from runyard_service.domain.runs import Run
 from runyard_service.observability import log_context, metrics
 
 PROJECT_HEADER = "X-Project-Id"
-PROJECT_REQUIRED = {PROJECT_HEADER: "is required with an organization's key"}
+PROJECT_REQUIRED = {PROJECT_HEADER: "is required with an organization key"}
 
 
 async def authenticate(
@@ -75,7 +75,7 @@ async def _in_project(
     named = request.headers.get(PROJECT_HEADER, "").strip()
     if not key.is_org_key:
         if named not in ("", key.project_id):
-            raise InvalidRequestError({PROJECT_HEADER: "is not the project of this key"})
+            raise InvalidRequestError({PROJECT_HEADER: "must be the project of the access key"})
         return key
     if not named and needs_project:
         raise InvalidRequestError(PROJECT_REQUIRED)

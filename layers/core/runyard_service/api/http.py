@@ -163,7 +163,7 @@ def reject_invalid_text(value: Any, place: str, depth: int = 1) -> None:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InvalidRequestError({place: "has half of a surrogate pair"}) from error
+            raise InvalidRequestError({place: "contains an unpaired surrogate"}) from error
 
 
 def unknown_names(
@@ -176,7 +176,7 @@ def unknown_names(
         if name not in known:
             faults[name] = "is not a known parameter"
         elif name in seen and name not in repeatable:
-            faults[name] = "must be given once"
+            faults[name] = "must appear only once"
         seen.add(name)
     return faults
 

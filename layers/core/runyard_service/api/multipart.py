@@ -119,7 +119,7 @@ async def _sorted(data: FormData, file_parts: frozenset[str]) -> Form:
             continue
         reject_invalid_text(name, "body")
         if name in texts:
-            raise InvalidRequestError({name: "must be given once"})
+            raise InvalidRequestError({name: "must appear only once"})
         texts[name] = await _text(name, part)
     reject_invalid_text(texts, "body")
     return Form(texts, files)

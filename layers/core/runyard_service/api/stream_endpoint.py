@@ -23,7 +23,9 @@ _POSTS = re.compile(
     r"|/threads/v1/runs/[^/]+/ticket"
 )
 # The address itself is not known here: the API needs this door's, and neither may need the other.
-_ELSEWHERE = {"door": "takes streams, creates and reads; send this to the API (output `ApiUrl`)"}
+_ELSEWHERE = {
+    "endpoint": "only streams, creates and reads; send this request to the API (output `ApiUrl`)"
+}
 
 
 def is_served(method: str, path: str) -> bool:

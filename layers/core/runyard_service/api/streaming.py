@@ -42,7 +42,7 @@ async def resume_stream(
     if run.has_ended or after:
         last, has_ended = await run_in_threadpool(services.stores.log.last, run.id)
         if has_ended and after > last:
-            raise InvalidRequestError({route.cursor: f"is past the last sequence, {last}"})
+            raise InvalidRequestError({route.cursor: f"exceeds the last sequence, {last}"})
         if has_ended and after == last:
             return Response(status_code=HTTPStatus.NO_CONTENT)
     ticket = ticket_of(request)

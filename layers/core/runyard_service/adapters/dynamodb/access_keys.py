@@ -176,7 +176,7 @@ class AccessKeys:
         if old is None:
             return None
         if not old.is_valid():
-            raise ConflictError({"key": "has ended; make another one"})
+            raise ConflictError({"key": "has expired or was revoked; create a new key"})
         if valid_for is None and old.valid_until is not None:
             valid_for = parse(old.valid_until) - parse(old.created_at)
         fields = {
@@ -197,7 +197,7 @@ class AccessKeys:
         try:
             transact(self._table.client, [*self._changes(new), ending])
         except ConditionFailedError as error:
-            raise ConflictError({"key": "was changed meanwhile"}) from error
+            raise ConflictError({"key": "was modified concurrently; retry"}) from error
         self._cache.pop(old.key_hash, None)
         return new
 

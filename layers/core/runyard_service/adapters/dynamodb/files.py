@@ -231,7 +231,9 @@ class Files:
             found = self._bucket.client.head_object(Bucket=self._bucket.name, Key=source)
             size = found["ContentLength"]
             if size != file.size:  # S3 enforces it; an emulator may not.
-                raise UnusableFileError(f"is {size} bytes long and was announced with {file.size}")
+                raise UnusableFileError(
+                    f"size mismatch: {size} bytes uploaded, {file.size} declared"
+                )
             self._bucket.client.copy_object(
                 Bucket=self._bucket.name,
                 Key=file.key,

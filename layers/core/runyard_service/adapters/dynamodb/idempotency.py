@@ -94,7 +94,7 @@ class Idempotency:
             with attempt:
                 self._table.update(key, fields | no_answer, only_if={"claim_id": found["claim_id"]})
                 return Claim(key, str(fields["claim_id"]), is_first=True)
-        raise UnavailableError({HEADER: "too much is happening to it at this moment"})
+        raise UnavailableError({HEADER: "is being modified concurrently; retry"})
 
     def _write(self, key: Key, fields: Mapping[str, object]) -> Item | None:
         """Put the record; gives the one that is there instead, if one is."""
@@ -111,7 +111,7 @@ class Idempotency:
         if found["fingerprint"] != fingerprint:
             raise ConflictError({HEADER: "was used with another request"})
         if found["state"] == "forgotten":
-            raise ConflictError({HEADER: "was used for a run that is deleted"})
+            raise ConflictError({HEADER: "was used for a deleted run"})
         return Claim(key, found["claim_id"], is_first=False, answer=self._answer(found))
 
     def store_response(self, claim: Claim, answer: StoredResponse) -> StoredResponse:

@@ -45,7 +45,7 @@ class Messages:
             with attempt:
                 transact(self._table.client, changes)
                 return message
-        raise UnavailableError({"thread": "too much is happening to it at this moment"})
+        raise UnavailableError({"thread": "is being modified concurrently; retry"})
 
     def answer_changes(
         self, thread: Thread, run: Run, content: str, kept: StoredContent

@@ -85,7 +85,7 @@ class Runs:
         except ConditionFailedError as error:
             if 0 not in error.items:
                 raise
-            raise ConflictError({"id": "is taken"}) from error
+            raise ConflictError({"id": "already exists"}) from error
 
     def to_item(self, run: Run) -> Item:
         """The record of a run in whatever state, with what its lists find it by."""

@@ -157,7 +157,7 @@ class Threads:
         try:
             self._table.update(keys.thread(thread_id), gone, only_if={"active_run_id": None})
         except ConditionFailedError as error:
-            raise ThreadBusyError({"thread": "has a run at work; cancel it first"}) from error
+            raise ThreadBusyError({"thread": "has an active run; cancel it first"}) from error
 
 
 def _entry(thread: Thread) -> str:

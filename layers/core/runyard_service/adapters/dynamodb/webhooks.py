@@ -41,7 +41,7 @@ class Webhooks:
         if (known := self.get(webhook.project_id, webhook.id)) is not None:
             return known, self.secrets(webhook.id)[0]
         if len(self.of_project(webhook.project_id)) >= MAX_WEBHOOKS:
-            raise ConflictError({"webhooks": f"must be at most {MAX_WEBHOOKS} in a project"})
+            raise ConflictError({"webhooks": f"must be at most {MAX_WEBHOOKS} per project"})
         secret = new_secret(webhook.id)
         kept = {**keys.webhook_secrets(webhook.id), "secrets": [_stored(secret)], "version": 1}
         item = {**keys.webhook(webhook.project_id, webhook.id), **webhook.model_dump()}
@@ -162,7 +162,11 @@ class WebhookDeliveries:
             self._table.update(
                 keys.webhook_delivery(seen.webhook_id, seen.id),
                 fields,
-                only_if={"state": seen.state, "round": seen.round, "attempt_count": seen.attempt_count},
+                only_if={
+                    "state": seen.state,
+                    "round": seen.round,
+                    "attempt_count": seen.attempt_count,
+                },
             )
         except ConditionFailedError:
             return False

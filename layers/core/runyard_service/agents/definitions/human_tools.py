@@ -75,7 +75,7 @@ class AskHuman(FrozenModel):
     @model_validator(mode="after")
     def _can_be_asked(self) -> "AskHuman":
         if self.choices is not None and self.form is not None:
-            raise issue_at(("form",), "cannot stand beside choices")
+            raise issue_at(("form",), "cannot be combined with choices")
         for name, fault in (
             ("choices", choices_issue(self.choices or ())),
             ("form", None if self.form is None else form_issue(self.form)),
@@ -92,7 +92,7 @@ class AskHuman(FrozenModel):
                 raise issue_at(("on_expiry",), "'use_default' needs a default")
             return self
         if self.form is None and not isinstance(self.default, str):
-            raise issue_at(("default",), "must be a text")
+            raise issue_at(("default",), "must be a string")
         params = self.fixed_params
         for name, text in validate_answer(params, normalize(params, self.default)).items():
             steps = [int(step) if step.isdigit() else step for step in name.split(".")[1:]]

@@ -59,14 +59,14 @@ def choices_issue(choices: Sequence[str]) -> ValidationIssue | None:
         if not choice:
             return (place,), "cannot be blank"
         if choice in offered[:place]:
-            return (place,), "stands there twice"
+            return (place,), "is duplicated"
     return None
 
 
 def validate_request(call_input: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with the choices or the form that a model gives; empty where nothing is."""
     if "choices" in call_input and "form" in call_input:
-        return {"form": "cannot stand beside choices"}
+        return {"form": "cannot be combined with choices"}
     faults = {}
     if "choices" in call_input and (fault := choices_issue(call_input["choices"])):
         faults[_path("choices", fault)] = fault[1]

@@ -185,7 +185,8 @@ class Route(FrozenModel):
         if cached is not None and (full is None or cached > full):
             # A budget is reserved at the full price: it has to be the highest.
             raise ValueError(
-                "a price of cached input needs the other two, and is not above input's"
+                "cached_input_usd_per_million requires both other prices "
+                "and must not exceed the input price"
             )
         return self
 

@@ -93,7 +93,7 @@ def read_document(file: str, text: str, faults: list[DefinitionIssue]) -> Docume
             if not math.isfinite(loader.construct_yaml_float(node))
         ]
         faults += [
-            DefinitionIssue(file, _line(key), f"{key.value}: stands there twice")
+            DefinitionIssue(file, _line(key), f"{key.value}: is duplicated")
             for key in _repeated_keys(root)
         ]
         return Document(file, loader.construct_document(root), root)

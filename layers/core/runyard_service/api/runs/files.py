@@ -65,7 +65,7 @@ def _single(form: Form) -> NewFile:
     if "file" in form.texts:
         faults["file"] = "must be a file"
     elif len(form.files) != 1:
-        faults["file"] = "must be given once" if form.files else "is required"
+        faults["file"] = "must appear only once" if form.files else "is required"
     if faults:
         raise InvalidRequestError(faults)
     return _new_files(form)[0]

@@ -62,7 +62,7 @@ def page_of(
         # A field that comes again changes nothing: what it would decide is equal in it.
         sort.setdefault(part.strip().removeprefix("-"), part.strip())
     if not sort.keys() <= set(sortable):
-        faults["sort"] = f"must name {', '.join(sortable)}"
+        faults["sort"] = f"must contain only: {', '.join(sortable)}"
     faults |= known_faults or {}
     if faults:
         raise InvalidRequestError(faults)

@@ -97,8 +97,8 @@ def _start(
         idempotency_digest=claim.digest,
         author=key.author,
         trace_id=trace_id,
-        max_live_runs=services.settings.project_max_active_runs,
-        max_org_live_runs=services.settings.org_max_active_runs,
+        max_active_runs=services.settings.project_max_active_runs,
+        max_org_active_runs=services.settings.org_max_active_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
 

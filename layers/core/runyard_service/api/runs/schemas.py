@@ -109,14 +109,16 @@ def _known_patterns(events: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("cannot be empty")
     for pattern in events:
         if not is_pattern(pattern):
-            raise ValueError("must name events, like run.completed, run.* or *")
+            raise ValueError(
+                "must contain event types or patterns, such as run.completed, run.* or *"
+            )
     return tuple(dict.fromkeys(events))
 
 
 def _has_valid_start(url: str) -> str:
     # Exactly so: a scheme in capitals would be the same, and read otherwise by somebody else.
     if not url.startswith(("https://", "http://")):
-        raise ValueError("must begin with https://")
+        raise ValueError("must start with https://")
     return url
 
 

@@ -13,94 +13,94 @@ _REFUSALS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
     errors.InvalidRequestError: (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "validation.error",
-        "The request is not valid.",
+        "Invalid request.",
     ),
     errors.MissingTokenError: (
         HTTPStatus.UNAUTHORIZED,
         "auth.missing_token",
-        "An access key is required.",
+        "Access key required.",
     ),
     errors.UnauthorizedError: (
         HTTPStatus.UNAUTHORIZED,
         "auth.invalid_token",
-        "The access key is not valid.",
+        "Invalid access key.",
     ),
     errors.ForbiddenError: (
         HTTPStatus.FORBIDDEN,
         "auth.forbidden",
-        "The access key lacks the scope for this.",
+        "The access key lacks the required scope.",
     ),
-    errors.NotFoundError: (HTTPStatus.NOT_FOUND, "runs.not_found", "There is no such run."),
+    errors.NotFoundError: (HTTPStatus.NOT_FOUND, "runs.not_found", "Run not found."),
     errors.ThreadNotFoundError: (
         HTTPStatus.NOT_FOUND,
         "threads.not_found",
-        "There is no such thread.",
+        "Thread not found.",
     ),
     errors.ProjectNotFoundError: (
         HTTPStatus.NOT_FOUND,
         "projects.not_found",
-        "There is no such project.",
+        "Project not found.",
     ),
     errors.ThreadBusyError: (
         HTTPStatus.CONFLICT,
         "runs.thread_busy",
-        "A run is at work in the thread.",
+        "The thread has an active run.",
     ),
     errors.RunNotActiveError: (
         HTTPStatus.CONFLICT,
         "runs.not_active",
-        "The run does not wait for this input.",
+        "The run is not waiting for this input.",
     ),
     errors.InputAmbiguousError: (
         HTTPStatus.CONFLICT,
         "runs.input_ambiguous",
-        "The run asks several things; name one by request_id.",
+        "The run has several open input requests; set request_id.",
     ),
     errors.ConflictError: (
         HTTPStatus.CONFLICT,
         "requests.conflict",
-        "The request contradicts an earlier one.",
+        "The request conflicts with the current state.",
     ),
     errors.PayloadTooLargeError: (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "requests.too_large",
-        "The request is too large.",
+        "Request body too large.",
     ),
     errors.UnsupportedMediaTypeError: (
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "requests.unsupported_media_type",
-        "The body's type is not one that this takes.",
+        "Unsupported Content-Type.",
     ),
     errors.RunLimitError: (
         HTTPStatus.TOO_MANY_REQUESTS,
         "runs.limit_exceeded",
-        "As many runs are at work as may be.",
+        "Too many active runs.",
     ),
     errors.TooManyRequestsError: (
         HTTPStatus.TOO_MANY_REQUESTS,
         "requests.rate_limited",
-        "The access key asks too fast.",
+        "Rate limit exceeded.",
     ),
     errors.UnavailableError: (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "internal.unavailable",
-        "The service cannot do this now; try again.",
+        "Service unavailable; retry.",
     ),
 }
 # Where there is a status and nothing else.
 _FAILURES: Mapping[HTTPStatus, tuple[str, str]] = {
-    HTTPStatus.NOT_FOUND: ("requests.no_such_route", "There is no such route."),
+    HTTPStatus.NOT_FOUND: ("requests.no_such_route", "Route not found."),
     HTTPStatus.METHOD_NOT_ALLOWED: (
         "requests.method_not_allowed",
-        "The route does not take this method.",
+        "Method not allowed.",
     ),
     HTTPStatus.MISDIRECTED_REQUEST: (
         "requests.misdirected",
-        "This door takes streams, creates and reads.",
+        "This endpoint only streams, creates and reads.",
     ),
     HTTPStatus.SERVICE_UNAVAILABLE: _REFUSALS[errors.UnavailableError][1:],
 }
-_INTERNAL = ("internal.error", "Something went wrong here.")
+_INTERNAL = ("internal.error", "Internal error.")
 
 
 def error_body(

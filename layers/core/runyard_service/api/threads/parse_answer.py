@@ -60,7 +60,7 @@ def _request(services: Services, run: Run, request_id: str | None) -> InputReque
         return request
     waiting = requests.open_of_run(run.id) if run.awaits_input else []
     if not waiting:
-        raise RunNotActiveError({"run": "asks nothing"})
+        raise RunNotActiveError({"run": "has no open input request"})
     if len(waiting) > 1:
         ids = ", ".join(request.id for request in waiting)
         raise InputAmbiguousError({"request_id": f"must be one of: {ids}"})

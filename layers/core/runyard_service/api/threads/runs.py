@@ -72,8 +72,8 @@ def _start(
         idempotency_digest=claim.digest,
         author=key.author,
         trace_id=trace,
-        max_live_runs=settings.project_max_active_runs,
-        max_org_live_runs=settings.org_max_active_runs,
+        max_active_runs=settings.project_max_active_runs,
+        max_org_active_runs=settings.org_max_active_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, wanted)
 

@@ -54,8 +54,8 @@ def _prompt(name: str, shown: Mapping[str, int | float]) -> str:
     used, limit, new_limit = (format_decimal(from_number(number)) for number in shown.values())
     verb, unit = WORDS[name]
     return (
-        f"The run has {verb} {used} of its {limit} {unit}, and would need more to go on. "
-        f"May it have up to {new_limit}?"
+        f"The run has {verb} {used} of its {limit} {unit}, and needs more to continue. "
+        f"Raise the limit to {new_limit}?"
     )
 
 
@@ -71,9 +71,9 @@ def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:
     if not is_number or not isfinite(new_limit):
         return {"params.new_limit": "must be a number"}
     if name != "usd" and new_limit != int(new_limit):
-        return {"params.new_limit": "must be a whole number"}
+        return {"params.new_limit": "must be an integer"}
     if from_number(new_limit) <= from_number(params["used"]):
-        return {"params.new_limit": "must be above what is used"}
+        return {"params.new_limit": "must be greater than the amount used"}
     return {}
 
 
@@ -84,7 +84,7 @@ def raise_if_denied(history: History) -> None:
         return
     reason = request.answer.data.get("feedback")
     limit = format_decimal(from_number(request.limit_params["current_limit"]))
-    message = f"a person did not raise the run's limit of {limit} {WORDS[request.limit][1]}"
+    message = f"a person denied raising the limit of {limit} {WORDS[request.limit][1]}"
     raise LimitExceededError(f"{message}: {reason}" if reason else message)
 
 

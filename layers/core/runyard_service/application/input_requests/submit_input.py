@@ -61,8 +61,9 @@ def submit_input(
         if request.state == "answered" and request.answer == answer.content():
             return _resume(stores, orchestrator, run)
         if request.state in ("answered", "expired") or request.is_overdue:
-            state = "answered" if request.state == "answered" else "expired"
-            raise ConflictError({"request_id": f"is {state} already"})
+            is_answered = request.state == "answered"
+            issue = "was already answered" if is_answered else "has expired"
+            raise ConflictError({"request_id": issue})
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
         draft = _answer_event(stores, run, request, answer, answered_by)
@@ -75,7 +76,7 @@ def submit_input(
             [event] = stores.log.append(run.id, last, [draft], changes)
             _record_metrics(run, request, event)
             return _resume(stores, orchestrator, left)
-    raise UnavailableError({"run": "too much is happening to it at this moment"})
+    raise UnavailableError({"run": "is being modified concurrently; retry"})
 
 
 def _record_metrics(run: Run, request: InputRequest, event: Event) -> None:
@@ -137,7 +138,7 @@ def _check_feedback(request: InputRequest, answer: Answer) -> None:
     faults = validate_answer(request.params, answer.feedback)
     for name in ("is_approved", "params"):
         if getattr(answer, name) is not None:
-            faults[name] = "belongs to an approval, not to a question"
+            faults[name] = "is only allowed for approval requests"
     if faults:
         raise InvalidRequestError(faults)
 

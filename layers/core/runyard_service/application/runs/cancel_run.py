@@ -35,7 +35,7 @@ def cancel_run(
         with attempt:
             journal.cancel(requested_by, client_info or {})
     if not journal.history.has_ended:
-        raise UnavailableError({"run": "too much is happening to it at this moment"})
+        raise UnavailableError({"run": "is being modified concurrently; retry"})
     stores.spending.release(run_id)
     try:
         orchestrator.stop(journal.run.current_execution)

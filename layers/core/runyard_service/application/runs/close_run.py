@@ -15,11 +15,11 @@ _MODEL_UNAVAILABLE = "ModelUnavailableError"
 # What the state machine says of a failure, as the run's error code and in words for its reader.
 _KNOWN = {
     _MODEL_UNAVAILABLE: ("model_unavailable", "The model could not be reached."),
-    "States.Timeout": ("timed_out", "The run was not carried on in time."),
-    "ExecutionTimedOut": ("timed_out", "The run was not carried on in time."),
-    "ExecutionAborted": ("aborted", "The run's execution was stopped by hand."),
+    "States.Timeout": ("timed_out", "The run timed out."),
+    "ExecutionTimedOut": ("timed_out", "The run timed out."),
+    "ExecutionAborted": ("aborted", "The execution of the run was stopped manually."),
 }
-_UNKNOWN = ("internal_error", "The run could not be carried on.")
+_UNKNOWN = ("internal_error", "The run stopped because of an internal error.")
 
 
 def close_run(stores: Stores, execution: Execution, error_name: str, cause: str = "") -> None:

@@ -56,14 +56,14 @@ class NewRun:
     idempotency_digest: str = ""
     author: Author | None = None
     trace_id: str = ""
-    max_live_runs: int = 0
+    max_active_runs: int = 0
     """How many runs of the project may be at work at once; 0: any number."""
-    max_org_live_runs: int = 0
+    max_org_active_runs: int = 0
     """The same for all projects of the organization together."""
 
 
 def start_run(
-    stores: Stores, orchestrator: Orchestrator, snapshot: Snapshot, wanted: NewRun
+    stores: Stores, orchestrator: Orchestrator, snapshot: Snapshot, request: NewRun
 ) -> Run:
     """Record a run of this agent and set it going; one that is recorded already is set going.
 
@@ -71,17 +71,17 @@ def start_run(
     the project does not have a file; RunLimitError where the runs at work are too many;
     ThreadNotFoundError and ThreadBusyError.
     """
-    if wanted.run_id and (found := stores.runs.get(wanted.run_id)):
+    if request.run_id and (found := stores.runs.get(request.run_id)):
         return _start_execution(orchestrator, found)
-    if wanted.thread_id is None:
-        faults = validate(snapshot.definition.input_schema, wanted.input, under="input")
+    if request.thread_id is None:
+        faults = validate(snapshot.definition.input_schema, request.input, under="input")
         if faults:
             raise InvalidRequestError(faults)
-    _check_limits(stores, wanted)
+    _check_limits(stores, request)
     # Resolve the files last: no run would use uploads that are stored for a rejected request.
-    files = stores.files.resolve(wanted.project_id, wanted.file_ids, wanted.uploads)
+    files = stores.files.resolve(request.project_id, request.file_ids, request.uploads)
     digest = stores.definitions.save(snapshot.stored())
-    run = _new_run(snapshot, wanted, digest, files.ids)
+    run = _new_run(snapshot, request, digest, files.ids)
     try:
         run = _create_run(stores, run, files.changes)
         _measure(run)
@@ -105,13 +105,13 @@ def _measure(run: Run) -> None:
 
 
 def _check_limits(stores: Stores, wanted: NewRun) -> None:
-    live, most = stores.live_runs, wanted.max_live_runs
+    live, most = stores.live_runs, wanted.max_active_runs
     if not live.project_has_capacity(wanted.project_id, most):
-        raise RunLimitError({"project": f"has {most} runs at work already"})
+        raise RunLimitError({"project": f"already has {most} active runs"})
     projects = partial(stores.access_keys.projects_of, wanted.org_id)
-    most = wanted.max_org_live_runs
+    most = wanted.max_org_active_runs
     if not live.organization_admits(wanted.org_id, projects, most):
-        raise RunLimitError({"organization": f"has {most} runs at work already"})
+        raise RunLimitError({"organization": f"already has {most} active runs"})
 
 
 def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: tuple[str, ...]) -> Run:
@@ -143,23 +143,23 @@ def _create_run(stores: Stores, run: Run, file_changes: Sequence[TransactWriteIt
             stores.runs.create(run, file_changes)
         except ConditionFailedError as error:
             # With the last run that used it, since it was looked at.
-            raise InvalidRequestError({"file_ids": "name a file that was just deleted"}) from error
+            raise InvalidRequestError({"file_ids": "refers to a deleted file"}) from error
         return run
     for attempt in retry_on_conflict(START_RUN_IN_THREAD_ATTEMPTS):
         thread = stores.threads.get(run.thread_id)
         if thread is None or thread.project_id != run.project_id:
             raise ThreadNotFoundError
         if thread.active_run_id == run.id:
-            raise ConflictError({"id": "is taken"})
+            raise ConflictError({"id": "already exists"})
         if thread.active_run_id is not None:
-            raise ThreadBusyError({"thread": f"{thread.active_run_id} is at work in it"})
+            raise ThreadBusyError({"thread": f"has an active run: {thread.active_run_id}"})
         placed = run.model_copy(
             update={"thread_messages": thread.messages, "started_at": timestamp()}
         )
         with attempt:
             stores.runs.create(placed, stores.threads.start_run_changes(thread, placed))
             return placed
-    raise UnavailableError({"thread": "too much is happening to it at this moment"})
+    raise UnavailableError({"thread": "is being modified concurrently; retry"})
 
 
 def _start_execution(orchestrator: Orchestrator, run: Run) -> Run:

@@ -87,10 +87,10 @@ class Budget:
             return
         usage = self.history.current.message.get("usage", {})
         if self.limit("usd") is not None and "cost_usd" not in usage:
-            raise DefinitionError("A limit in USD needs a price, and a reply came without one.")
+            raise DefinitionError("A limit in USD requires a price; a response has none.")
         counted = usage.get("input_tokens") or usage.get("output_tokens")
         if self.limit("tokens") is not None and not counted:
-            raise DefinitionError("A limit of tokens needs a provider that counts them.")
+            raise DefinitionError("limits.tokens requires a provider that reports token usage.")
 
     def _check(self, name: str) -> None:
         left = self.left(name)
@@ -133,7 +133,7 @@ def fit_to_budget(
         return BudgetedRequest(request)
     most = model.max_usage(replace(request, reported=_reported(budget.history)))
     if (has_usd or is_capped) and model.cost_of(most) is None:
-        raise DefinitionError("A limit in USD needs a price, and none is known for this route.")
+        raise DefinitionError("A limit in USD requires a price; the route has none.")
     longest, truncated_by = _longest(budget, model, most)
     if longest < min(SHORTEST_RESPONSE_TOKENS, most.output_tokens):
         raise budget.limit_error(

@@ -123,15 +123,13 @@ def _resolve_unusable(
         faults = validate(definition.output_schema, call.input) or {
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
         }
-        return ResolveWithoutCall(
-            _format_errors("The answer was not accepted", faults), "output_invalid"
-        )
+        return ResolveWithoutCall(_format_errors("The output is invalid", faults), "output_invalid")
     if INVALID_ARGUMENTS in call.input:
         return ResolveWithoutCall("The arguments are not a JSON object.", "invalid_arguments")
     if not faults:
         return ResolveWithoutCall(f"There is no tool {call.name!r}.", "unknown_tool")
     return ResolveWithoutCall(
-        _format_errors("The arguments do not fit the tool", faults), "invalid_arguments"
+        _format_errors("The arguments do not match the tool's schema", faults), "invalid_arguments"
     )
 
 
@@ -171,10 +169,8 @@ def _approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput
 
 def _default_prompt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> str:
     """What the person is asked by a rule without a prompt of its own."""
-    arguments = ", ".join(
-        f"{name} = {_truncated_json(value)}" for name, value in call_input.items()
-    )
-    return f"May {tool.name} be called with {arguments}?" if arguments else f"May {tool.name} run?"
+    arguments = ", ".join(f"{name}={_truncated_json(value)}" for name, value in call_input.items())
+    return f"Approve calling {tool.name}{f' with {arguments}' if arguments else ''}?"
 
 
 def _truncated_json(value: Any) -> str:
@@ -240,7 +236,7 @@ def _input_in_doubt(call: ToolCallState) -> Mapping[str, Any]:
 
 
 def _denial(reason: Any) -> str:
-    return f"A person refused this call: {reason}" if reason else "A person refused this call."
+    return f"A person denied this call: {reason}" if reason else "A person denied this call."
 
 
 def _after_expiry(
@@ -249,5 +245,5 @@ def _after_expiry(
     if on_expiry == "use_default" and isinstance(tool, AskHuman):
         return ResolveWithoutCall("" if tool.default is None else feedback_as_text(tool.default))
     if on_expiry == "deny":
-        return ResolveWithoutCall("Nobody approved this call in time.", "expired")
+        return ResolveWithoutCall("The approval request expired.", "expired")
     return FailRun(InputExpiredError(f"input request for {tool.name} expired"))

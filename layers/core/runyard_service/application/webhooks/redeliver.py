@@ -29,7 +29,7 @@ def redeliver(
     _check_enabled(webhook)
     again = delivery.for_redelivery()
     if not stores.webhook_deliveries.change(delivery, again):
-        raise ConflictError({"delivery": "has changed at this moment; try again"})
+        raise ConflictError({"delivery": "was modified concurrently; retry"})
     queue.send([again])
     return again
 

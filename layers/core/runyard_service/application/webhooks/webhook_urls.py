@@ -19,15 +19,15 @@ def url_issue(url: str, private_hosts: tuple[str, ...]) -> str | None:
     except ValueError:
         return "must be a URL"
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url or not host:
-        return "must be a URL, encoded"
+        return "must be a percent-encoded URL"
     if parts.username is not None or parts.password is not None:
-        return "must not hold a user or a password"
+        return "must not contain a user name or password"
     if is_allowlisted(host, port or (443 if parts.scheme == "https" else 80), private_hosts):
-        return None if parts.scheme in ("http", "https") else "must begin with https://"
+        return None if parts.scheme in ("http", "https") else "must start with https://"
     if parts.scheme != "https":
-        return "must begin with https://"
+        return "must start with https://"
     if _is_private(host):
-        return "must be at a public address"
+        return "must resolve to a public address"
     return None
 
 
