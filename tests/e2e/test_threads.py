@@ -206,7 +206,7 @@ def test_a_run_that_fails_says_nothing_and_frees_the_thread(threads: ThreadsServ
     assert threads.get(f"/threads/{thread_id}")["active_run_id"] is None
     assert len(threads.get(f"/threads/{thread_id}/messages")) == 1
     failed = threads.events(run_id)[-1]
-    assert failed["data"]["error_class"] == "model_refused"
+    assert failed["data"]["error_class"] == "model_rejected"
     (row,) = threads.get("/runs", limit=1, status="failed")
     assert row["run_id"] == run_id
     assert row["failed_at"]

@@ -155,7 +155,7 @@ def test_a_model_is_not_called_while_its_circuit_is_open(clock: Clock) -> None:
         except ModelRejectedError:
             return "rejected"
         except ModelUnavailableError as error:
-            return "failed" if error.was_tried else str(error)
+            return "failed" if error.was_attempted else str(error)
 
     assert [asked() for _ in range(FAILURES_IN_A_ROW)] == ["failed"] * FAILURES_IN_A_ROW
     assert asked().startswith("Not tried, after 5 failures in a row. The provider is overloaded. ")

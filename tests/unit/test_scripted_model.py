@@ -42,7 +42,7 @@ SCRIPT = {
         {
             "name": "rejected",
             "when": {"input.topic": "no"},
-            "turns": [{"fail": {"kind": "refused"}}],
+            "turns": [{"fail": {"kind": "rejected"}}],
         },
     ]
 }

@@ -149,11 +149,11 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "id": RUN.id,
             "object": "run",
             "status": "failed",
-            "error": {"code": "model_refused", "message": "No."},
+            "error": {"code": "model_rejected", "message": "No."},
             "usage": USAGE,
         },
         "run.failed",
-        {"error_class": "model_refused", "message": "No."},
+        {"error_class": "model_rejected", "message": "No."},
     ),
     "run.canceled": ({"id": RUN.id, "object": "run", "status": "canceled"}, "run.cancelled", {}),
 }

@@ -122,8 +122,8 @@ def test_a_secret_is_invalid_after_its_end() -> None:
         ),
         (
             "run.failed",
-            {"status": "failed", "error": {"code": "model_refused", "message": "CONTENT"}},
-            {"status": "failed", "error_code": "model_refused"},
+            {"status": "failed", "error": {"code": "model_rejected", "message": "CONTENT"}},
+            {"status": "failed", "error_code": "model_rejected"},
         ),
         (
             "approval_request.created",

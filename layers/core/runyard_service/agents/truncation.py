@@ -10,7 +10,7 @@ from typing import Any
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.models.base import UserTurn
 from runyard_service.agents.models.token_bounds import DEFAULT_OUTPUT_TOKENS
-from runyard_service.domain.errors import ReplyTruncatedError
+from runyard_service.domain.errors import ResponseTruncatedError
 from runyard_service.domain.history import History
 
 # The run's own limits: one that cuts a reply off ends the run, or a person raises it.
@@ -42,7 +42,7 @@ def check_truncation(definition: AgentDefinition, history: History) -> None:
     tokens = _output_tokens(reply)
     place = f"the last at {tokens} tokens" if tokens else "the last at an unknown length"
     times = "A reply was" if in_a_row == 1 else f"{in_a_row} replies in a row were"
-    raise ReplyTruncatedError(f"{times} cut off, {place}: {_cause(definition, reply)}.")
+    raise ResponseTruncatedError(f"{times} cut off, {place}: {_cause(definition, reply)}.")
 
 
 def _cause(definition: AgentDefinition, reply: Mapping[str, Any]) -> str:

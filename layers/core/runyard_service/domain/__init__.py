@@ -1,1 +1,1 @@
-"""What is true about a run. Only pydantic and the standard library are imported here."""
+"""The domain model of a run. It imports only pydantic and the standard library."""

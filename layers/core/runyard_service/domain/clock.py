@@ -1,24 +1,24 @@
-"""Time as the wire has it: RFC 3339, UTC, `Z`, milliseconds."""
+"""Timestamps in the wire format: RFC 3339, UTC, `Z`, milliseconds."""
 
 from datetime import UTC, datetime, timedelta
 
 
 def now() -> datetime:
-    """This moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def timestamp(moment: datetime | None = None) -> str:
-    """A moment (default: this one) as text that sorts by time: `2026-06-10T09:15:21.042Z`."""
+    """Return a time (default: now) as text that sorts by time: `2026-06-10T09:15:21.042Z`."""
     moment = (moment or now()).astimezone(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def parse(text: str) -> datetime:
-    """The moment that `stamp` wrote."""
+    """Parse a text that `timestamp` returned."""
     return datetime.fromisoformat(text)
 
 
 def timestamp_in(seconds: float) -> str:
-    """The moment that many seconds from now, as text."""
+    """Return the time `seconds` from now as text."""
     return timestamp(now() + timedelta(seconds=seconds))

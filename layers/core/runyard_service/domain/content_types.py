@@ -1,7 +1,7 @@
-"""What a file is: its type by name, by declaration and by content, and a name that harms nobody.
+"""Detect the MIME type of a file from its name, declared type and content; make names safe.
 
-Content has the last word, as far as a file's first bytes tell it: a declared type that contradicts
-them is corrected. A small table of our own, so that the answer is the same on every machine.
+The content decides if the first bytes identify the type: they override a declared type that
+contradicts them. The table is our own: the result is the same on every machine.
 """
 
 import codecs
@@ -9,7 +9,7 @@ import mimetypes
 import re
 import unicodedata
 
-# So many first bytes are looked at.
+# The number of first bytes that `detect_type` reads.
 HEAD_BYTES = 4096
 MAX_NAME_LENGTH = 255
 UNKNOWN = "application/octet-stream"
@@ -54,18 +54,19 @@ _ZIPPED = re.compile(
 )
 _NEVER_TEXT = re.compile(r"(image|audio|video|font)/")
 _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
-# What no text has: control characters other than tab, line feed, form feed, carriage return, ESC.
+# Control characters that no text contains: all but tab, line feed, form feed, carriage return
+# and ESC.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
 def parse_mime_type(declared: str | None) -> str | None:
-    """A declared type in small letters without its parameters; None where it is none."""
+    """Return a declared type in lower case without parameters; None if it is invalid."""
     mime_type = (declared or "").partition(";")[0].strip().lower()
     return mime_type if _MIME_TYPE.fullmatch(mime_type) else None
 
 
 def detect_type(head: bytes, name: str, declared: str | None) -> str:
-    """The type of a file that begins with `head` (its first HEAD_BYTES, or all of it)."""
+    """Return the type of a file. `head` is its first HEAD_BYTES bytes, or the whole file."""
     claims = [claim for claim in (parse_mime_type(declared), _by_name(name)) if claim]
     for pattern, mime_type in _MAGIC:
         if pattern.match(head):
@@ -74,40 +75,40 @@ def detect_type(head: bytes, name: str, declared: str | None) -> str:
             return next((claim for claim in claims if _ZIPPED.fullmatch(claim)), ZIP)
     claims = [claim for claim in claims if claim not in _BY_MAGIC and claim != UNKNOWN]
     if _looks_like_text(head):
-        # A type that nobody here knows may well be text: it contradicts nothing.
-        fitting = (one for one in claims if is_text(one) or not _NEVER_TEXT.match(one))
-        return next(fitting, PLAIN_TEXT)
+        # A type that this module does not know may be text: no byte contradicts it.
+        matching = (claim for claim in claims if is_text(claim) or not _NEVER_TEXT.match(claim))
+        return next(matching, PLAIN_TEXT)
     return next((claim for claim in claims if not is_text(claim)), UNKNOWN)
 
 
 def is_text(mime_type: str) -> bool:
-    """Whether files of this type can be read as text."""
+    """Return whether files of this type can be read as text."""
     return mime_type.startswith("text/") or bool(_TEXT_APPLICATIONS.fullmatch(mime_type))
 
 
 def safe_name(name: str) -> str:
-    """The last part of a path, without control characters, at most 255 characters long."""
+    """Return the last part of a path without control characters, at most 255 characters."""
     last = re.split(r"[/\\]", name)[-1]
-    shown = "".join(char for char in last if unicodedata.category(char)[0] != "C").strip()
-    if shown in ("", ".", ".."):
+    cleaned = "".join(char for char in last if unicodedata.category(char)[0] != "C").strip()
+    if cleaned in ("", ".", ".."):
         return "file"
-    if len(shown) > MAX_NAME_LENGTH:
-        stem, dot, extension = shown.rpartition(".")
+    if len(cleaned) > MAX_NAME_LENGTH:
+        stem, dot, extension = cleaned.rpartition(".")
         if dot and stem and len(extension) < 20:
             return stem[: MAX_NAME_LENGTH - len(extension) - 1] + dot + extension
-    return shown[:MAX_NAME_LENGTH]
+    return cleaned[:MAX_NAME_LENGTH]
 
 
 def _by_name(name: str) -> str | None:
     dot = name.rfind(".")
     extension = name[dot:].lower() if dot >= 0 else ""
-    # The standard library's own table, not the one of the machine (/etc/mime.types).
+    # The table of the standard library, not the table of the machine (/etc/mime.types).
     return _EXTENSIONS.get(extension) or mimetypes.MimeTypes().types_map[1].get(extension)
 
 
 def _looks_like_text(head: bytes) -> bool:
     try:
-        # The head may end within a character.
+        # The head can end inside a character.
         text = codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD_BYTES)
     except UnicodeDecodeError:
         return False

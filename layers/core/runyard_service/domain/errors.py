@@ -1,26 +1,26 @@
 """Every error that Runyard raises on purpose, sorted by who acts on it.
 
     RunyardError
-    ├── RetryableError          nobody's fault: the state machine tries the step again, by this name
+    ├── RetryableError          transient: the state machine retries the step, by this error name
     │   ├── StoreUnavailableError, OrchestratorUnavailableError
     │   ├── SupersededError
     │   └── ModelUnavailableError
-    ├── StoreRefusedError       a mistake of ours: the run is closed as an internal error
-    ├── FinalError              trying again cannot help: the run is closed with `code`
-    │   ├── ModelRefusedError
+    ├── StoreRejectedError      a bug of Runyard: the run is closed as an internal error
+    ├── TerminalError           a retry cannot help: the run is closed with `code`
+    │   ├── ModelRejectedError
     │   ├── LimitExceededError
     │   ├── OutputInvalidError
-    │   ├── ReplyTruncatedError
+    │   ├── ResponseTruncatedError
     │   ├── ToolInDoubtError
     │   ├── InputExpiredError
     │   └── DefinitionError
-    ├── AppendConflictError     another writer was first: read on, then decide
-    └── RequestError            the caller's fault: one table per API turns it into a response
+    ├── AppendConflictError     another writer was first: read its events, then decide
+    └── RequestError            the caller must act: one table per API turns it into a response
         ├── UnauthorizedError ── MissingTokenError
         ├── NotFoundError ── ThreadNotFoundError, ProjectNotFoundError
-        ├── ConflictError ── RunLiveError, ThreadBusyError, RunNotActiveError, InputAmbiguousError
+        ├── ConflictError ── RunActiveError, ThreadBusyError, RunNotActiveError, InputAmbiguousError
         ├── TooManyRequestsError ── RunLimitError
-        └── … and those without a more precise one
+        └── … and errors without a subclass
 
 This module is at the bottom of the import graph and imports nothing of Runyard.
 """
@@ -28,13 +28,13 @@ This module is at the bottom of the import graph and imports nothing of Runyard.
 from collections.abc import Mapping
 from typing import Literal
 
-# How a call of a model or a tool can fail: the first three may succeed later, the others never.
-FailureKind = Literal["rate_limited", "overloaded", "network", "refused", "invalid"]
+# How a call of a model or a tool can fail. Only the first three kinds are transient.
+FailureKind = Literal["rate_limited", "overloaded", "network", "rejected", "invalid"]
 TRANSIENT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "overloaded", "network"})
 
 
 class RunyardError(Exception):
-    """Something went wrong that Runyard has a name for."""
+    """The base class of all errors that Runyard raises on purpose."""
 
 
 class RetryableError(RunyardError):
@@ -42,18 +42,18 @@ class RetryableError(RunyardError):
 
 
 class StoreUnavailableError(RetryableError):
-    """DynamoDB or S3 did not take the call, after the client's own retries."""
+    """DynamoDB or S3 failed the call, after the retries of the client."""
 
 
 class SupersededError(RetryableError):
-    """Another worker has taken the run up: this one must stop, and the next attempt reads on."""
+    """Another worker has recovered the run. This worker stops; the next attempt reads the log."""
 
 
 class ModelUnavailableError(RetryableError):
-    """The model's provider is overloaded, limits the rate, or cannot be reached.
+    """The provider of the model is overloaded, limits the rate, or cannot be reached.
 
-    `retry_after` is the provider's own wish in seconds, where it gave one. `was_tried` is False
-    where nobody was asked, because the provider is known to fail.
+    `retry_after` is the delay in seconds that the provider requests, None if it requests none.
+    `was_attempted` is False if no request was sent, because the circuit breaker is open.
     """
 
     def __init__(
@@ -62,36 +62,36 @@ class ModelUnavailableError(RetryableError):
         retry_after: float | None = None,
         *,
         kind: FailureKind = "overloaded",
-        was_tried: bool = True,
+        was_attempted: bool = True,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.kind = kind
-        self.was_tried = was_tried
+        self.was_attempted = was_attempted
 
 
 class StoreRejectedError(RunyardError):
-    """DynamoDB or S3 refused the call for what it is: a mistake of ours or of the deployment."""
+    """DynamoDB or S3 rejected the call as invalid: a bug of Runyard or of the deployment."""
 
 
 class TerminalError(RunyardError):
-    """The run cannot go on; `code` becomes the code of its `run.failed` event."""
+    """The run cannot continue; `code` becomes the code of its `run.failed` event."""
 
     code = "internal_error"
 
 
 class ModelRejectedError(TerminalError):
-    """The model's provider refused the request for what it is: credentials, model id, content."""
+    """The provider of the model rejected the request: credentials, model id, or content."""
 
-    code = "model_refused"
+    code = "model_rejected"
 
-    def __init__(self, message: str, *, kind: FailureKind = "refused") -> None:
+    def __init__(self, message: str, *, kind: FailureKind = "rejected") -> None:
         super().__init__(message)
         self.kind = kind
 
 
 class LimitExceededError(TerminalError):
-    """A limit was met; `limit` names the one that a person may raise, if it is such a one."""
+    """The run exceeds a limit. `limit` names it if a person may raise it, else it is empty."""
 
     code = "limit_exceeded"
 
@@ -101,52 +101,52 @@ class LimitExceededError(TerminalError):
 
 
 class OutputInvalidError(TerminalError):
-    """The model's answer did not fit the agent's `output_schema`, also when it was told."""
+    """The output does not match the agent's `output_schema`, also after feedback to the model."""
 
     code = "output_invalid"
 
 
-class ReplyTruncatedError(TerminalError):
-    """The model's replies were cut off, also when it was asked for shorter ones."""
+class ResponseTruncatedError(TerminalError):
+    """The responses were truncated, also after the model was asked for shorter responses."""
 
-    code = "reply_truncated"
+    code = "response_truncated"
 
 
 class ToolInDoubtError(TerminalError):
-    """A call may or may not have been made, and a person decided that the run must not go on."""
+    """It is unknown whether a call was made, and a person decided to fail the run."""
 
     code = "tool_call_in_doubt"
 
 
 class InputExpiredError(TerminalError):
-    """Nobody answered in time, and the agent's definition says that the run fails then."""
+    """No person answered in time, and the agent definition says that the run then fails."""
 
     code = "input_expired"
 
 
 class DefinitionError(TerminalError):
-    """An agent's definition, route or script is missing or cannot be used as it is written."""
+    """A definition, route or script of an agent is missing or invalid."""
 
     code = "definition_invalid"
 
 
 class AppendConflictError(RunyardError):
-    """Another writer holds the slot after the last event that this writer has seen."""
+    """Another writer has written the sequence after the last event that this writer has read."""
 
 
 class RequestError(RunyardError):
-    """The caller asked for something that cannot be done.
+    """The API cannot do what the caller requests.
 
-    `details` maps each offending field to what is wrong with it, in words fit for the caller.
+    `details` maps the name of each invalid field to an issue, in words for the caller.
     """
 
     def __init__(self, details: Mapping[str, str] | None = None) -> None:
-        super().__init__("; ".join(f"{field}: {fault}" for field, fault in (details or {}).items()))
+        super().__init__("; ".join(f"{field}: {issue}" for field, issue in (details or {}).items()))
         self.details = dict(details or {})
 
 
 class InvalidRequestError(RequestError):
-    """The request is not one that could ever succeed as it is."""
+    """The request is invalid and cannot succeed without a change."""
 
 
 class UnauthorizedError(RequestError):
@@ -154,7 +154,7 @@ class UnauthorizedError(RequestError):
 
 
 class MissingTokenError(UnauthorizedError):
-    """The request carries no access key at all."""
+    """The request has no access key."""
 
 
 class ForbiddenError(RequestError):
@@ -174,35 +174,35 @@ class ProjectNotFoundError(NotFoundError):
 
 
 class ConflictError(RequestError):
-    """The request contradicts what is already recorded."""
+    """The request conflicts with the current state."""
 
 
 class RunActiveError(ConflictError):
-    """The run has not ended, and only what has ended can be deleted."""
+    """The run has not ended, and only an ended run can be deleted."""
 
 
 class ThreadBusyError(ConflictError):
-    """A run is at work in the thread."""
+    """The thread has an active run."""
 
 
 class RunNotActiveError(ConflictError):
-    """The run has ended, or asks nothing."""
+    """The run has ended, or has no open input request."""
 
 
 class InputAmbiguousError(ConflictError):
-    """The run asks several things, and the answer does not say which one it is for."""
+    """The run has several open input requests, and the answer names none of them."""
 
 
 class PayloadTooLargeError(RequestError):
-    """The request is larger than this door can take."""
+    """The request is larger than the limit of this endpoint."""
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The request's body is of a type that this route does not take."""
+    """The route does not accept the media type of the body."""
 
 
 class TooManyRequestsError(RequestError):
-    """A limit of the caller's is used up for now; `retry_after` seconds later there is room."""
+    """The caller has reached a limit and can retry after `retry_after` seconds."""
 
     def __init__(self, details: Mapping[str, str] | None = None, *, retry_after: int = 1) -> None:
         super().__init__(details)
@@ -210,8 +210,8 @@ class TooManyRequestsError(RequestError):
 
 
 class RunLimitError(TooManyRequestsError):
-    """As many runs are at work as may be."""
+    """The project or the organization has too many active runs."""
 
 
 class UnavailableError(RequestError):
-    """The service cannot do it now; the caller may try again."""
+    """The service cannot process the request now; the caller may retry."""

@@ -38,9 +38,9 @@ EventType = Literal[
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
-# Nothing is decided by them once the whole reply is there.
+# No decision reads them after the complete message is recorded.
 DELTA_TYPES = frozenset({"agent.reasoning.delta", "agent.response.delta"})
-# What others are told of, by webhooks and on the event bus: how a run fares, and whom it asks.
+# Types that webhooks and the event bus receive: the status of a run, and its input requests.
 LIFECYCLE_TYPES = frozenset(
     {
         *(type_ for type_ in EVENT_TYPES if type_.startswith("run.")),
@@ -54,7 +54,7 @@ LIFECYCLE_TYPES = frozenset(
 
 
 class Event(NamedTuple):
-    """One fact, at its place in the log. A reply makes thousands, so it is no model."""
+    """One event of a log. A response can make thousands, so this is not a pydantic model."""
 
     id: str
     type: str
@@ -64,19 +64,19 @@ class Event(NamedTuple):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the log ends here."""
+        """Return whether this event ends the log."""
         return self.type in TERMINAL_TYPES
 
 
 class NewEvent(NamedTuple):
-    """An event that has no place in the log yet."""
+    """An event that is not appended yet, without a sequence."""
 
     type: EventType
     data: Mapping[str, Any]
 
 
 def assign_sequences(drafts: Iterable[NewEvent], after: int) -> list[Event]:
-    """Give each draft the next sequence after `after`, an id and the present time."""
+    """Return the drafts as events with the sequences after `after`, ids and the current time."""
     now, drafts = timestamp(), list(drafts)
     return [
         Event(id_, draft.type, sequence, now, draft.data)
@@ -87,17 +87,17 @@ def assign_sequences(drafts: Iterable[NewEvent], after: int) -> list[Event]:
 
 
 def encode_event(event: Event, data: Mapping[str, Any] | None = None) -> bytes:
-    """The event as one line of JSON in UTF-8, as it goes on the wire; `data` replaces its own.
+    """Return the event as one line of JSON in UTF-8, the wire format; `data` replaces its data.
 
-    Bytes and no text: one emoji would make Python take four bytes for every character.
+    The line is bytes: in a `str` with one emoji, Python needs four bytes for every character.
 
-    `id` and `type` come first, in this order: `line_type` relies on it.
+    `id` and `type` come first, in this order: `event_type_of` relies on it.
     """
     return encode_with_data(event, to_json(event.data if data is None else data))
 
 
 def encode_with_data(event: Event, data: bytes) -> bytes:
-    """The same with data that is JSON already."""
+    """Return the line of the event with `data`, which is JSON in UTF-8."""
     head = (
         f'{{"id":"{event.id}","type":"{event.type}","sequence":{event.sequence},'
         f'"timestamp":"{event.timestamp}","data":'
@@ -106,16 +106,16 @@ def encode_with_data(event: Event, data: bytes) -> bytes:
 
 
 def to_json(value: Any) -> bytes:
-    """The value as JSON on one line."""
+    """Return the value as JSON on one line, in UTF-8."""
     try:
         return pydantic_core.to_json(value)
     except pydantic_core.PydanticSerializationError:
-        # A text that UTF-8 cannot hold.
+        # A text with an unpaired surrogate, which UTF-8 cannot encode.
         return _well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
 def _well_formed(text: str) -> str:
-    # A model or a tool can give half of a surrogate pair, which UTF-8 cannot hold.
+    # A model or a tool can return an unpaired surrogate, which UTF-8 cannot encode.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -124,11 +124,11 @@ _TYPE_START = 53
 
 
 def event_type_of(line: bytes) -> str:
-    """The event's type, cut out of its line without parsing it."""
+    """Return the type of the event in a line, without parsing the line."""
     return line[_TYPE_START : line.index(b'"', _TYPE_START)].decode()
 
 
 def decode_event(line: bytes) -> Event:
-    """The event of a line. Fields that this release does not know are left out."""
+    """Return the event of a line, without fields that this release does not know."""
     fields = pydantic_core.from_json(line)
     return Event(*(fields[name] for name in Event._fields))

@@ -1,4 +1,4 @@
-"""What a log says: the fold over its events that every decision is taken from."""
+"""The state of a run: a fold over the events of its log. Every decision reads it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ def _failed_by_expiry(request: InputRequestState) -> bool:
 
 
 def usage_of_message(data: MessageCompleted) -> Usage:
-    """What a reply has used, by its event: one step, and the tokens and USD that were reported."""
+    """Return the usage of a message: one step, and the tokens and USD that its event reports."""
     usage: Mapping[str, Any] = data.get("usage", {})
     cost = usage.get("cost_usd")
     return Usage(
@@ -37,10 +37,10 @@ def usage_of_message(data: MessageCompleted) -> Usage:
 class History:
     """The state of a run after event `last` of its log.
 
-    `limit_overrides` has the limits that a person raised. `truncated_by` names the limit that cut
-    off the newest message, until a person raises that limit. `lost_executions` counts executions
-    that ended without ending the run since its last progress. `durable_events` are the events
-    without the deltas. `size_chars` is the length of their data as text.
+    `limit_overrides` has the limits that a person raised. `truncated_by` names the limit that
+    truncated the newest message, until a person raises that limit. `lost_executions` counts the
+    executions since the last progress that ended without ending the run. `durable_events` are the
+    events without the deltas. `size_chars` is the length of their data as text.
     """
 
     def __init__(self) -> None:
@@ -64,24 +64,24 @@ class History:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> "History":
-        """The history that these events, from the first on, add up to."""
+        """Return the history after these events, which start with the first event of the log."""
         history = cls()
         for event in events:
             history.apply(event)
         return history
 
     @classmethod
-    def from_checkpoint(cls, kept: Iterable[Event]) -> "History":
-        """The history up to the last of these events, the log's without its deltas."""
+    def from_checkpoint(cls, durable_events: Iterable[Event]) -> "History":
+        """Return the history after these events, which are the log without its deltas."""
         history = cls()
-        for event in kept:
+        for event in durable_events:
             history.last = event.sequence - 1
             history.apply(event)
         return history
 
     @property
     def can_be_restored(self) -> bool:
-        """Whether the events that are kept say it all: no delta came since the last of them."""
+        """Return whether `durable_events` are enough: no delta follows the last of them."""
         return (
             bool(self.durable_events)
             and self.durable_events[-1].sequence == self.last
@@ -90,27 +90,27 @@ class History:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the terminal event is there."""
+        """Return whether the log has its terminal event."""
         return self.terminal is not None
 
     @property
     def current(self) -> StepRecord | None:
-        """The newest reply with its calls."""
+        """Return the newest message with its calls; None before the first message."""
         return self.steps[-1] if self.steps else None
 
     @property
     def unfinished(self) -> list[ToolCallState]:
-        """The calls of the newest reply that have no result yet, in their order."""
+        """Return the calls of the newest message without a result, in the order of the message."""
         return self.current.unfinished if self.current else []
 
     @property
     def open_requests(self) -> list[InputRequestState]:
-        """What waits for a person's answer, oldest first."""
+        """Return the input requests without an answer, oldest first."""
         return [request for request in self._input_requests.values() if request.answer is None]
 
     @property
     def last_answer(self) -> Event | None:
-        """The newest answer that a person has given."""
+        """Return the newest answer of a person; None if there is none."""
         answers = [
             request.answer
             for request in self._input_requests.values()
@@ -120,40 +120,40 @@ class History:
 
     @property
     def limit_requests(self) -> list[InputRequestState]:
-        """What was asked about limits, oldest first."""
+        """Return the input requests about limits, oldest first."""
         return [request for request in self._input_requests.values() if request.call is None]
 
     @property
     def denied_limit_request(self) -> InputRequestState | None:
-        """The question about a limit that a person did not want to raise."""
+        """Return the newest limit request if a person denied it, else None."""
         return next(filter(_is_denied, self.limit_requests[-1:]), None)
 
     @property
     def expired_and_failing(self) -> InputRequestState | None:
-        """A question that nobody answered in time, and that fails the run for it."""
+        """Return an expired input request that fails the run; None if there is none."""
         return next(filter(_failed_by_expiry, self._input_requests.values()), None)
 
     def active_time(self, at: datetime) -> timedelta:
-        """How long the run has been at work by then; its waits for a person do not count."""
+        """Return how long the run was active until `at`, without its waits for a person."""
         if self._active_since is None:
             return self._active_time
         return self._active_time + max(timedelta(), at - self._active_since)
 
     @property
     def is_mid_step(self) -> bool:
-        """Whether something was begun and not finished: the mark that a crashed worker leaves."""
+        """Return whether a message or a call is unfinished, as after the crash of a worker."""
         phases = {call.phase for call in self.unfinished}
         return self.has_partial_message or not phases.isdisjoint({"started", "resumed"})
 
     def apply(self, event: Event) -> None:
-        """Take in the next event."""
+        """Update the state with the next event. Raise ValueError if its sequence is not next."""
         if event.sequence != self.last + 1:
             raise ValueError(f"event {event.sequence} cannot follow event {self.last}")
         self.last, self.last_type = event.sequence, event.type
         if event.type not in DELTA_TYPES:
             self.durable_events.append(event)
             self.size_chars += len(str(event.data))
-        # Other types change nothing: run.cancel_requested, and the types of later releases.
+        # Other types have no effect: run.cancel_requested, and types of later releases.
         handler = _HANDLERS.get(event.type)
         if handler is not None:
             handler(self, event)

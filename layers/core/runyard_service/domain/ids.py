@@ -1,4 +1,4 @@
-"""Names of things: UUIDs, drawn at random or derived from what they belong to."""
+"""Ids: random UUIDs, and UUIDs derived from other values."""
 
 import hashlib
 from datetime import datetime
@@ -9,26 +9,26 @@ _NAMESPACE = UUID("6f3d1a52-7f0e-4c0b-9c57-0f5f0b7c2d11")
 
 
 def new_id() -> str:
-    """A new random UUID."""
+    """Return a new random UUID."""
     return str(uuid4())
 
 
 def new_ids(count: int) -> list[str]:
-    """As many new UUIDs: a random one, and those that follow it.
+    """Return `count` new UUIDs: a random UUID and its successors.
 
-    As surely nobody else's as random ones, and hardly any room where they are compressed together.
+    A collision is as improbable as with random UUIDs, and consecutive ids compress well.
     """
     start, number = (first := new_id())[:24], int(first[24:], 16)
-    return [f"{start}{(number + place) % 2**48:012x}" for place in range(count)]
+    return [f"{start}{(number + offset) % 2**48:012x}" for offset in range(count)]
 
 
 def derived_id(*parts: str) -> str:
-    """The UUID that these parts always lead to; taking a step up again gives the same id."""
+    """Return the UUID of these parts, always the same: a recovered step gets the same id."""
     return str(uuid5(_NAMESPACE, "/".join(parts)))
 
 
 def timed_id(moment: datetime, *parts: str) -> str:
-    """The UUID (version 7: it sorts by time, to the millisecond) that these always lead to."""
+    """Return the UUID of these values (version 7: sorts by time, to the millisecond)."""
     milliseconds = round(moment.timestamp() * 1000)
     digest = hashlib.sha256("/".join(parts).encode()).hexdigest()
     variant = "89ab"[int(digest[3], 16) % 4]
@@ -37,7 +37,7 @@ def timed_id(moment: datetime, *parts: str) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether the text is a UUID in its canonical form."""
+    """Return whether the text is a UUID in its canonical form."""
     try:
         return str(UUID(text)) == text.lower()
     except ValueError:

@@ -1,6 +1,6 @@
-"""What a run asks a person, and what the person answers.
+"""Input requests of a run, and the answers of persons.
 
-An input request is open until it is answered, expired, or voided by the end of its run.
+An input request is open until a person answers it, it expires, or the end of its run voids it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ RequestState = Literal["open", "answered", "expired", "void"]
 
 
 class InputRequest(BaseModel):
-    """One question of a run.
+    """One input request of a run.
 
-    `sequence` is the place of its event in the log; `tool_call_id` is the call that cannot go on
-    without the answer, None where the run has met a limit and the answer may raise it.
+    `sequence` is the sequence of its event. `tool_call_id` is the call that waits for the answer.
+    It is None if the run has reached a limit and the answer can raise it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -42,9 +42,9 @@ class InputRequest(BaseModel):
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the time to answer is over, also while the timer has not told so yet.
+        """Return whether the time to answer is over, also before the timer has fired.
 
-        A question that keeps waiting only says when an answer is due.
+        With `keep_waiting`, `expires_at` only says when an answer is due: False.
         """
         if self.state != "open" or self.expires_at is None or self.on_expiry == "keep_waiting":
             return False
@@ -52,7 +52,7 @@ class InputRequest(BaseModel):
 
 
 def seconds_left(requests: Iterable[InputRequest]) -> float:
-    """Until the first of these questions expires, negative where it has; infinite if none does."""
+    """Return seconds until the first request expires: negative after it, infinite if none does."""
     return min(
         (
             (parse(request.expires_at) - now()).total_seconds()
@@ -64,10 +64,10 @@ def seconds_left(requests: Iterable[InputRequest]) -> float:
 
 
 class Answer(BaseModel):
-    """What a person said to one request. `feedback` alone answers a question; `is_approved`
-    decides.
+    """The answer of a person to one input request.
 
-    `params` are the changed arguments of an approved call, not the whole of them.
+    A human feedback request needs `feedback` only; an approval request needs `is_approved`.
+    `params` are the changed arguments of an approved call, not all of its arguments.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -79,10 +79,10 @@ class Answer(BaseModel):
     params: Mapping[str, Any] | None = None
 
     def content(self) -> Mapping[str, Any]:
-        """The answer as it is kept and compared: what was said, without who said it."""
-        said = {
+        """Return the content that is stored and compared, without the author of the answer."""
+        fields = {
             "feedback": self.feedback,
             "is_approved": self.is_approved,
             "params": dict(self.params) if self.params is not None else None,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}

@@ -1,7 +1,7 @@
-"""What is told of a run outside of it, by webhooks and on the event bus: ids and small facts.
+"""Notifications about runs for webhooks and the event bus: ids and small facts.
 
-Never content: no input, output, prompt, argument, answer or message of an error. Whoever is told
-reads the rest with an access key, and only what that key may see.
+They never have content: no input, output, prompt, argument, answer or error message. A receiver
+reads the content with an access key, limited to what that key can access.
 """
 
 import json
@@ -20,7 +20,7 @@ _REQUEST_TYPES = {"agent.human_feedback": "human_feedback", "approval_request": 
 
 
 class Notification(BaseModel):
-    """One fact as it is told. `data` always has an `event_id`, the same for all who are told."""
+    """One notification. `data` always has an `event_id`, which is the same for all receivers."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -30,25 +30,25 @@ class Notification(BaseModel):
 
     @property
     def event_id(self) -> str:
-        """The event that is told of."""
+        """Return the id of the event."""
         return str(self.data["event_id"])
 
     @property
     def run_id(self) -> str | None:
-        """The run that it is about; None of a ping."""
+        """Return the id of the run; None for a ping."""
         return self.data.get("run_id")
 
     def text(self) -> str:
-        """The notice as JSON, `type`, `timestamp` and `data`: the body of a webhook."""
+        """Return `type`, `timestamp` and `data` as JSON: the body of a webhook."""
         return json.dumps(self.model_dump(), separators=(",", ":"))
 
     def detail(self) -> str:
-        """The facts alone as JSON: the detail of an event on the bus."""
+        """Return `data` as JSON: the detail of an event on the bus."""
         return json.dumps(self.data, separators=(",", ":"))
 
 
 def notification_for(event: Event, run: Run) -> Notification:
-    """What is told of this event of the run; a fact without a value is left out."""
+    """Return the notification for an event of the run, without fields that have no value."""
     facts = {
         "event_id": event.id,
         "sequence": event.sequence,
@@ -59,13 +59,13 @@ def notification_for(event: Event, run: Run) -> Notification:
         "thread_id": run.thread_id,
         "session_id": run.session_id,
         "user_id": run.user_id,
-        **(_of_the_run(event) if event.type.startswith("run.") else _of_a_request(event)),
+        **(_run_fields(event) if event.type.startswith("run.") else _request_fields(event)),
     }
     known = {name: value for name, value in facts.items() if value is not None}
     return Notification(type=event.type, timestamp=event.timestamp, data=known)
 
 
-def _of_the_run(event: Event) -> dict[str, Any]:
+def _run_fields(event: Event) -> dict[str, Any]:
     error = event.data.get("error") or {}
     return {
         "status": event.data.get("status"),
@@ -74,7 +74,7 @@ def _of_the_run(event: Event) -> dict[str, Any]:
     }
 
 
-def _of_a_request(event: Event) -> dict[str, Any]:
+def _request_fields(event: Event) -> dict[str, Any]:
     family = event.type.rpartition(".")[0]
     return {
         "request_id": event.data.get("id"),
@@ -86,7 +86,7 @@ def _of_a_request(event: Event) -> dict[str, Any]:
 
 
 def ping(org_id: str, project_id: str, webhook_id: str) -> Notification:
-    """What is told to try an endpoint out."""
+    """Return the notification that tests an endpoint."""
     data = {
         "event_id": new_id(),
         "org_id": org_id,

@@ -1,4 +1,4 @@
-"""A run as it is reported: a record beside the log that changes only together with it."""
+"""A run as the API returns it: a record that changes only together with the log."""
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
@@ -14,9 +14,9 @@ ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
 
 
 class Usage(BaseModel):
-    """What a run has used. `cost_usd` is exact; None as long as no price was known.
+    """The usage of a run. `cost_usd` is exact; None while no price is known.
 
-    `input_tokens` includes the cached ones.
+    `input_tokens` includes the cached tokens.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -28,7 +28,7 @@ class Usage(BaseModel):
     steps: int = 0
 
     def plus(self, step: "Usage") -> "Usage":
-        """The sum; a known price is kept beside an unknown one."""
+        """Return the sum. An unknown cost does not remove a known cost."""
         costs = [cost for cost in (self.cost_usd, step.cost_usd) if cost is not None]
         return Usage(
             input_tokens=self.input_tokens + step.input_tokens,
@@ -40,20 +40,20 @@ class Usage(BaseModel):
 
     @property
     def cache_hit_rate(self) -> float | None:
-        """Cached input / all input; None where nothing came from a cache."""
+        """Return cached input / all input; None if no input came from a cache."""
         if not self.cached_input_tokens or not self.input_tokens:
             return None
         return self.cached_input_tokens / self.input_tokens
 
     def credits(self, per_usd: Decimal) -> int | None:
-        """The cost in whole credits, each one begun counted; None while no price is known."""
+        """Return the cost in whole credits, rounded up; None while no price is known."""
         if self.cost_usd is None:
             return None
         return int((self.cost_usd * per_usd).to_integral_value(ROUND_CEILING))
 
 
 class Author(BaseModel):
-    """Who a run was created by: an access key, or the person that it stands for."""
+    """The creator of a run: an access key, or the person that the key represents."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -63,36 +63,36 @@ class Author(BaseModel):
 
 
 class Execution(NamedTuple):
-    """One of the executions that carry a run, one after the other; the first has the number 0."""
+    """One of the consecutive executions of a run; the first has the number 0."""
 
     run_id: str
     number: int = 0
 
     @property
     def name(self) -> str:
-        """What Step Functions knows it by: the run's id, later `{id}-{number}`."""
+        """Return the name in Step Functions: the id of the run, later `{id}-{number}`."""
         return f"{self.run_id}-{self.number}" if self.number else self.run_id
 
     @property
     def next(self) -> "Execution":
-        """The one that carries the run after this one."""
+        """Return the execution after this execution."""
         return Execution(self.run_id, self.number + 1)
 
     @classmethod
     def parse(cls, name: str, run_id: str) -> "Execution":
-        """The execution of the run that has this name."""
+        """Return the execution of the run with this name."""
         return cls(run_id, int(name.removeprefix(run_id).removeprefix("-") or 0))
 
 
 class Run(BaseModel):
-    """One run. `execution` is the number of the state machine's execution that carries it.
+    """One run. `execution` is the number of its current execution.
 
-    `checkpoint` is the event that its newest checkpoint ends with, if it ever had one.
+    `checkpoint` is the sequence of the last event in the newest checkpoint; 0 without a checkpoint.
 
-    `definition_digest` names the snapshot of the agent that the run started with, and keeps. A run
-    in a thread has its first `thread_messages` messages in place of an `input`. `trace_id` is the
-    id of the request that created it, 32 hexadecimal digits. `idempotency_digest` names its
-    idempotency record.
+    `definition_digest` identifies the agent snapshot that the run uses from start to end. A run
+    in a thread has the first `thread_messages` messages of the thread instead of an `input`.
+    `trace_id` is the id of the request that created it, 32 hexadecimal digits.
+    `idempotency_digest` identifies its idempotency record.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -126,36 +126,36 @@ class Run(BaseModel):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the terminal event is in the log."""
+        """Return whether the run has ended."""
         return self.status in ENDED
 
     @property
     def awaits_input(self) -> bool:
-        """Whether a person is asked and has not answered."""
+        """Return whether the run has an open input request."""
         return self.open_requests > 0 and not self.has_ended
 
     @property
     def current_execution(self) -> Execution:
-        """The execution that carries the run now."""
+        """Return the execution that owns the run."""
         return Execution(self.id, self.execution)
 
 
 def usage_payload(usage: Usage, started_at: str, ended_at: str | None) -> dict[str, Any]:
-    """A run's usage as its terminal event and its responses show it.
+    """Return the usage of a run as its terminal event and the API responses show it.
 
-    Tokens (cached ones where there are any), USD (left out while no price is known), steps, and
-    milliseconds from start to end (left out while there is no end).
+    Tokens, cached tokens (if any), USD (if a price is known), steps, and milliseconds from start
+    to end (if the run has ended).
     """
-    shown: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
     }
     if usage.cached_input_tokens:
-        shown["cached_input_tokens"] = usage.cached_input_tokens
+        payload["cached_input_tokens"] = usage.cached_input_tokens
     if usage.cost_usd is not None:
-        shown["cost_usd"] = to_number(usage.cost_usd)
-    shown["steps"] = usage.steps
+        payload["cost_usd"] = to_number(usage.cost_usd)
+    payload["steps"] = usage.steps
     if ended_at is not None:
         duration = parse(ended_at) - parse(started_at)
-        shown["duration_ms"] = round(duration.total_seconds() * 1000)
-    return shown
+        payload["duration_ms"] = round(duration.total_seconds() * 1000)
+    return payload

@@ -1,4 +1,4 @@
-"""What a model asked for and a person was asked: replies with their calls, and questions.
+"""Steps of a run: messages of the model with their tool calls, and input requests.
 
 A tool call goes through these phases, each reached by one event:
 
@@ -22,17 +22,17 @@ CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "don
 
 
 class CallOrigin(Enum):
-    """Who brought a call to its phase, and so whether the call can have been made already."""
+    """The worker that set the phase of a call, which shows whether the call may have been made."""
 
-    THIS_WORKER = "this_worker"  # The caller did: the call was not made yet.
-    UNKNOWN = "unknown"  # Another worker may have done so: the call may have been made.
+    THIS_WORKER = "this_worker"  # The call was not made yet.
+    UNKNOWN = "unknown"  # Another worker, perhaps: the call may have been made.
 
 
 @dataclass
 class ToolCallState:
-    """One tool call of a reply and how far it has come.
+    """One tool call of a message, and its phase.
 
-    `questions` counts those asked about it; `question` and `answer` are the newest of each.
+    `request_count` counts its input requests; `request` and `answer` are the newest of them.
     """
 
     id: str
@@ -48,20 +48,20 @@ class ToolCallState:
 
 @dataclass
 class StepRecord:
-    """One reply of the model and the calls that it asked for, in its order."""
+    """One message of the model and the calls that it requests, in the order of the message."""
 
     message: MessageCompleted
     calls: list[ToolCallState] = field(default_factory=list)
 
     @property
     def unfinished(self) -> list[ToolCallState]:
-        """The calls whose result the model is still waiting for."""
+        """Return the calls without a result."""
         return [call for call in self.calls if call.phase != "done"]
 
 
 @dataclass
 class InputRequestState:
-    """What a person was asked: about a call, or, without one, about a limit that the run met."""
+    """An input request: about a call, or, without a call, about a limit that the run reached."""
 
     event: Event
     call: ToolCallState | None = None
@@ -69,16 +69,16 @@ class InputRequestState:
 
     @property
     def id(self) -> str:
-        """The id of its request."""
+        """Return the id of the input request."""
         return str(self.event.data["id"])
 
     @property
     def limit(self) -> str:
-        """The name of the limit that a person may raise; empty for a request about a call."""
+        """Return the name of the limit to raise; empty for a request about a call."""
         return "" if self.call else self.limit_params["limit"]
 
     @property
     def limit_params(self) -> LimitParams:
-        """The `params` of a request about a limit."""
+        """Return the `params` of a request about a limit."""
         params: LimitParams = self.event.data["params"]
         return params

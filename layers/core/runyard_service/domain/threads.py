@@ -1,8 +1,8 @@
-"""A thread: a conversation that runs answer in, one at a time.
+"""A thread: a conversation in which one run at a time answers.
 
-Messages are numbered from 1 without a gap, in the order in which they were accepted. A run sees
-the messages that were there when it was created; its answer becomes the next message in the same
-transaction that ends it.
+Messages are numbered from 1 without a gap, in the order in which the API accepted them. A run reads
+the messages that existed when it was created. The transaction that ends the run also writes its
+output as the next message.
 """
 
 import json
@@ -15,7 +15,7 @@ Role = Literal["user", "assistant"]
 
 
 class Thread(BaseModel):
-    """One thread. `messages` counts them; `active_run_id` is the run at work in it, if one is."""
+    """One thread. `messages` is their number; `active_run_id` is its active run, if any."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -30,7 +30,7 @@ class Thread(BaseModel):
 
 
 class Message(BaseModel):
-    """What a user said, or what a run answered (then `run_id` names it)."""
+    """A message of a user, or the output of the run `run_id`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -44,7 +44,7 @@ class Message(BaseModel):
 
 
 def output_as_text(output: Mapping[str, Any]) -> str:
-    """A run's output as the text of a message: its `content` alone, any other output as JSON."""
+    """Return the output of a run as text: its `content` if it has nothing else, or JSON."""
     content = output.get("content")
     if isinstance(content, str) and len(output) == 1:
         return content

@@ -1,7 +1,8 @@
-"""Webhooks: where a project wants to be told of its runs, and what was sent there.
+"""Webhooks: the endpoints that receive notifications of a project, and their deliveries.
 
-A *delivery* is one notice for one endpoint. Its id is the same however often it is made and sent
-(`webhook-id`), so that who is told twice can know it. Signed by Standard Webhooks, version v1.
+A *delivery* is one notification for one endpoint. Its id (`webhook-id`) is the same for every
+attempt and redelivery, so a receiver can detect duplicates. Signed by Standard Webhooks, version
+v1.
 """
 
 import base64
@@ -22,16 +23,16 @@ from runyard_service.domain.notifications import Notification
 SECRET_PREFIX = "whsec_"
 _SECRET_BYTES = 32
 EVERYTHING = "*"
-# A new secret and the ones that it replaces, while those are still good.
+# A new secret and the secrets that it replaces, while these are still valid.
 MAX_SECRETS = 4
-# What is kept of the attempts of one delivery: the newest.
+# The newest attempts of one delivery that its record stores.
 MAX_STORED_ATTEMPTS = 25
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 
 
 class Webhook(BaseModel):
-    """One endpoint. `disabled_reason` is `gone` where the endpoint itself asked for no more."""
+    """One endpoint. `disabled_reason` is `gone` if the endpoint responded with 410."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -47,12 +48,12 @@ class Webhook(BaseModel):
     updated_at: str
 
     def subscribes_to(self, type_: str) -> bool:
-        """Whether the endpoint is to be told of events of this type."""
+        """Return whether the endpoint receives events of this type."""
         return self.enabled and any(_matches(pattern, type_) for pattern in self.events)
 
 
 def is_pattern(text: str) -> bool:
-    """Whether some event can match: a type, the beginning of one (`run.*`), or `*`."""
+    """Return whether an event can match: a type, a prefix of a type (`run.*`), or `*`."""
     return any(_matches(text, type_) for type_ in LIFECYCLE_TYPES)
 
 
@@ -63,7 +64,7 @@ def _matches(pattern: str, type_: str) -> bool:
 
 
 class Secret(BaseModel):
-    """What deliveries are signed with; from `expires_at` on no more. `id` is not secret."""
+    """A key that signs deliveries until `expires_at`. `id` is not secret."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -72,12 +73,12 @@ class Secret(BaseModel):
     expires_at: str | None = None
 
     def is_valid(self) -> bool:
-        """Whether deliveries are signed with it now."""
+        """Return whether the secret signs deliveries now."""
         return self.expires_at is None or timestamp() < self.expires_at
 
 
 def new_secret(secret_id: str) -> Secret:
-    """A new random secret."""
+    """Return a new random secret."""
     key = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
     return Secret(id=secret_id, text=SECRET_PREFIX + key)
 
@@ -85,7 +86,7 @@ def new_secret(secret_id: str) -> Secret:
 def signed_headers(
     delivery_id: str, body: str, signing: Sequence[Secret], at: datetime
 ) -> dict[str, str]:
-    """The headers that prove a body to whoever has one of the secrets."""
+    """Return the headers that prove the body to a receiver with one of the secrets."""
     seconds = str(int(at.timestamp()))
     signed = f"{delivery_id}.{seconds}.{body}".encode()
     signatures = [f"v1,{_signature(secret.text, signed)}" for secret in signing]
@@ -102,7 +103,7 @@ def _signature(secret: str, signed: bytes) -> str:
 
 
 class Attempt(BaseModel):
-    """One try: the response's status and its beginning, or why there is no response."""
+    """One attempt: the status and the start of the response, or the error without a response."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -114,15 +115,15 @@ class Attempt(BaseModel):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the endpoint has taken it."""
+        """Return whether the endpoint responded with a 2xx status."""
         return self.status_code is not None and 200 <= self.status_code < 300
 
 
 class Delivery(BaseModel):
-    """One notice for one endpoint. `body` is what is sent, to the byte, at every attempt.
+    """One notification for one endpoint. `body` is identical, to the byte, in every attempt.
 
-    A *round* is the attempts that follow one cause: the event, then each redelivery. `tries` counts
-    those of the present round; a message of an earlier one moves nothing any more.
+    A *round* is the attempts for one cause: the event, then each redelivery. `attempt_count` counts
+    the attempts of the current round. A queue message of an earlier round has no effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -143,21 +144,21 @@ class Delivery(BaseModel):
     next_attempt_at: str | None = None
 
     @classmethod
-    def create(cls, notice: Notification, webhook: Webhook) -> "Delivery":
-        """The delivery that this notice always makes for the endpoint."""
+    def create(cls, notification: Notification, webhook: Webhook) -> "Delivery":
+        """Return the delivery of this notification to the endpoint, always with the same id."""
         return cls(
-            id=timed_id(parse(notice.timestamp), webhook.id, notice.event_id),
+            id=timed_id(parse(notification.timestamp), webhook.id, notification.event_id),
             webhook_id=webhook.id,
             project_id=webhook.project_id,
-            event_id=notice.event_id,
-            event_type=notice.type,
-            run_id=notice.run_id,
-            created_at=notice.timestamp,
-            body=notice.text(),
+            event_id=notification.event_id,
+            event_type=notification.type,
+            run_id=notification.run_id,
+            created_at=notification.timestamp,
+            body=notification.text(),
         )
 
     def for_redelivery(self) -> "Delivery":
-        """The same delivery at the beginning of another round."""
+        """Return the same delivery at the start of a new round."""
         return self.model_copy(
             update={
                 "state": "pending",
@@ -176,7 +177,7 @@ class Delivery(BaseModel):
         failure: str | None = None,
         next_attempt_at: str | None = None,
     ) -> "Delivery":
-        """The delivery with one attempt more."""
+        """Return the delivery with one more attempt."""
         return self.model_copy(
             update={
                 "state": state,
@@ -188,13 +189,13 @@ class Delivery(BaseModel):
         )
 
     def abandoned(self, reason: str) -> "Delivery":
-        """The delivery that is not tried any more."""
+        """Return the delivery as failed, without another attempt."""
         return self.model_copy(
             update={"state": "failed", "failure": reason, "next_attempt_at": None}
         )
 
     def seconds_left(self) -> float:
-        """How long until it may be tried; 0 where that is now."""
+        """Return the seconds until the next attempt; 0 if it is due."""
         if self.next_attempt_at is None:
             return 0.0
         return max(0.0, (parse(self.next_attempt_at) - now()).total_seconds())

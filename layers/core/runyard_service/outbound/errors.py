@@ -26,7 +26,7 @@ class OutboundError(RunyardError):
         code: OutboundErrorCode,
         message: str,
         *,
-        kind: FailureKind = "refused",
+        kind: FailureKind = "rejected",
         is_in_doubt: bool = False,
     ) -> None:
         super().__init__(message)

@@ -30,7 +30,7 @@ class ScriptedCall(FrozenModel):
 class ScriptedFailure(FrozenModel):
     """The provider fails: `unavailable` for the first `attempts` tries of a step, or for good."""
 
-    kind: Literal["unavailable", "refused"]
+    kind: Literal["unavailable", "rejected"]
     attempts: int | None = Field(None, ge=1)
 
 

@@ -19,7 +19,7 @@ class CircuitBreakerModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Stream one reply; raises as the model does, and ModelUnavailableError without asking."""
         if refusal := self._circuit.open_reason():
-            raise ModelUnavailableError(refusal, was_tried=False)
+            raise ModelUnavailableError(refusal, was_attempted=False)
         try:
             async with aclosing(self._model.stream(request)) as stream:
                 async for event in stream:

@@ -60,15 +60,15 @@ RETRYABLE_STATUSES = frozenset({408, 409, 424, 425, 429})
 _Table = tuple[tuple[type[Exception], FailureKind, str], ...]
 
 _REFUSALS: _Table = (
-    (ContentFilterError, "refused", "The provider's content filter stopped the reply"),
-    (ModelAuthenticationError, "refused", "The provider does not accept the credentials"),
+    (ContentFilterError, "rejected", "The provider's content filter stopped the reply"),
+    (ModelAuthenticationError, "rejected", "The provider does not accept the credentials"),
     (ModelNotFoundError, "invalid", "The provider does not know the model"),
     (
         *(ModelContextWindowExceededError, "invalid"),
         "The conversation is longer than the model can take",
     ),
     (
-        *(ModelQuotaExceededError, "refused"),
+        *(ModelQuotaExceededError, "rejected"),
         "The account's quota or credit with the provider is used up",
     ),
     (ModelRequestRejectedError, "invalid", "The provider refused the request"),

@@ -54,7 +54,7 @@ class ScriptedModel:
         turn, scene = self._next_turn(request)
         await asyncio.sleep(turn.delay_ms / 1000)
         if turn.fail and (turn.fail.attempts is None or request.attempt <= turn.fail.attempts):
-            if turn.fail.kind == "refused":
+            if turn.fail.kind == "rejected":
                 raise ModelRejectedError("the script says that the model refuses")
             raise ModelUnavailableError("the script says that the model is unavailable")
         usage, allowed = _usage(turn, scene), request.max_output_tokens

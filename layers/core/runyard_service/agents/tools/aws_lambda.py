@@ -37,7 +37,7 @@ _KINDS: Mapping[str, FailureKind] = {
 async def call_lambda(tool: LambdaTool, invocation: ToolInvocation) -> str:
     """Invoke the function and wait for its answer; JSON text comes back as it is.
 
-    Raises ToolFailedError: `lambda_error` where the function failed, `lambda_refused` where AWS did
+    Raises ToolFailedError: `lambda_error` where the function failed, `lambda_rejected` where AWS did
     not invoke it, `timeout`, `unreachable`.
     """
     return await asyncio.to_thread(_invoke, tool, invocation)
@@ -54,8 +54,8 @@ def _invoke(tool: LambdaTool, invocation: ToolInvocation) -> str:
         payload = response["Payload"].read().decode("utf-8", "replace")
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
-        message, kind = f"AWS did not invoke it: {code}.", _KINDS.get(code, "refused")
-        raise ToolError("lambda_refused", message, kind=kind) from error
+        message, kind = f"AWS did not invoke it: {code}.", _KINDS.get(code, "rejected")
+        raise ToolError("lambda_rejected", message, kind=kind) from error
     except ReadTimeoutError as error:
         message = f"No answer within {tool.timeout:g} s."
         raise ToolError("timeout", message, kind="network", is_in_doubt=True) from error

@@ -43,7 +43,7 @@ class ToolError(RunyardError):
         code: str,
         message: str,
         *,
-        kind: FailureKind = "refused",
+        kind: FailureKind = "rejected",
         retry_after: float | None = None,
         was_tried: bool = True,
         is_in_doubt: bool = False,

@@ -40,7 +40,7 @@ async def call_http(
     """Make the call that the tool describes; the text of the response is the result.
 
     Raises ToolFailedError with one of these codes: `http_<status>` for a status of 400 and above,
-    `variable_missing`, `argument_missing`, `argument_refused`, or the code of an OutboundError.
+    `variable_missing`, `argument_missing`, `argument_rejected`, or the code of an OutboundError.
     """
     request = _request(tool, invocation, environment)
     try:
@@ -53,7 +53,7 @@ async def call_http(
         raise ToolError(
             f"http_{response.status}",
             _failure(response),
-            kind=_KINDS.get(response.status, "refused"),
+            kind=_KINDS.get(response.status, "rejected"),
             is_in_doubt=response.status in _NOT_HEARD_OF,
             retry_after=retry_after_of(response.retry_after),
         )
@@ -107,7 +107,7 @@ def _url(template: str, arguments: Mapping[str, Any], variables: Mapping[str, st
     rendered = _rendered(path, arguments, variables, lambda text: quote(text, safe=""))
     # `.` needs no encoding, yet `..` would climb to another resource.
     if {".", ".."} & set(urlsplit(rendered).path.split("/")):
-        raise ToolError("argument_refused", "An argument would change the path of the address.")
+        raise ToolError("argument_rejected", "An argument would change the path of the address.")
     for match in PLACEHOLDER.finditer(path):
         if match["argument"] and arguments[match["argument"]] == "":
             raise ToolError("argument_missing", f"{match['argument']!r} must not be empty.")
@@ -124,7 +124,7 @@ def _headers(
     }
     for name, value in headers.items():
         if CONTROL_CHARACTERS.search(value):
-            raise ToolError("argument_refused", f"The header {name!r} cannot hold that.")
+            raise ToolError("argument_rejected", f"The header {name!r} cannot hold that.")
     return headers
 
 
