@@ -1,4 +1,4 @@
-"""The world of the crash tests: each module has its own, on a stack of its own."""
+"""Provide the harness of the crash tests: each module has its own, on its own stack."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ from tests.crashes.crash_harness import CrashHarness, open_harness
 
 @pytest.fixture(scope="module")
 def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
-    """A stack apart from the others': no other sweep comes by, and its own finds no other runs.
+    """Yield a separate stack: no other sweep runs there, and its sweep finds no other runs.
 
-    What a sweep calls, and so the points of the matrix, depends on what it finds.
+    The calls of a sweep, and so the points of the matrix, depend on the runs that it finds.
     """
     folder = tmp_path_factory.mktemp("crashes")
     with DevStack.start(data_dir=folder, web=False, sweep_seconds=None) as stack:
@@ -21,6 +21,6 @@ def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
 
 @pytest.fixture(scope="module")
 def world(crash_stack: DevStack) -> Iterator[CrashHarness]:
-    """Processes that can die, a state machine in hand, and the systems around them."""
+    """Yield processes that can die, a controlled state machine, and the systems around them."""
     with open_harness(crash_stack) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""The store of access keys, and the command that makes, lists and ends them."""
+"""Test the store of access keys and the commands that create, list and revoke them."""
 
 import os
 import time
@@ -33,7 +33,7 @@ def table(stack: DevStack) -> Table:
 
 @pytest.fixture
 def access_keys(table: Table) -> AccessKeys:
-    """With an empty cache, as in a process that has just begun."""
+    """Return a store with an empty cache, as in a process that has just started."""
     return AccessKeys(table)
 
 
@@ -88,7 +88,7 @@ def test_the_last_use_is_written_at_most_once_an_hour(
     assert used is not None
     assert not access_keys.should_record_use(used)
 
-    # Another process, which saw the key before that: its write finds the date changed.
+    # Another process that read the key before that finds the date changed when it writes.
     first = used.last_used_at
     AccessKeys(table).record_use(made)
     fresh = AccessKeys(table).find(secret)
@@ -132,7 +132,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def rows(listing: str) -> dict[str, dict[str, str]]:
-    """The table that `list` prints: rows by id, cells by the heading that they stand under."""
+    """Return the rows of the table that `list` prints: id to cells, by column heading."""
     head, *lines = listing.splitlines()
     names = [name for name in COLUMNS if name in head]
     starts = [head.index(name) for name in names]
@@ -148,7 +148,7 @@ def rows(listing: str) -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def in_environment(stack: DevStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process's environment leads to the stack, as a deployed function's does."""
+    """Set the environment of the process to the stack, as in a deployed function."""
     for name, value in stack.environment.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
@@ -217,13 +217,13 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
     changed = {"key_hash", "created_at", "valid_until", "last_used_at"}
     assert new.model_dump(exclude=changed) == old.model_dump(exclude=changed)
     assert new.id != old.id
-    # Both are valid for two hours; the new one for as long as the old one was made for.
+    # Both are valid for two hours; the new one until the original expiry of the old one.
     assert ending.is_valid()
     assert timestamp_in(7_000) < str(ending.valid_until) < timestamp_in(7_300)
     assert timestamp_in(89.9 * 86_400) < str(new.valid_until) < timestamp_in(90.1 * 86_400)
     assert set(rows(run(capsys, "list", "--org", "rotating"))) == {old.id, new.id}
 
-    # At once: the old one is over, and has no other successor.
+    # Immediately: the old key is invalid and has no other successor.
     third = run(capsys, "rotate", new.id, "--overlap-hours", "0", "--days", "1").strip()
     ended = AccessKeys(table).find(second)
     assert ended is not None
@@ -286,7 +286,7 @@ def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str
         ("set", "p", "--retention-days", "-1"),
         ("rotate",),
         ("rotate", "key_000000000000", "--overlap-hours", "x"),
-        ("create",),  # Whose it is has to be said.
+        ("create",),  # The owner is required.
         ("create", "--project", "p", "--organization"),
         ("create", "--project", " "),
         ("create", "--project", "p" * 257),
@@ -308,7 +308,7 @@ def test_the_command_line_and_the_service_agree_on_scopes_and_limits() -> None:
 def test_a_deployed_stacks_table_is_found_by_the_stacks_name(
     stack: DevStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A mock, because the local stack has no CloudFormation: the call and its answer are AWS's.
+    # A mock, because the local stack has no CloudFormation: call and response are those of AWS.
     import boto3
 
     cloudformation: Any = boto3.client("cloudformation", region_name="us-east-1")

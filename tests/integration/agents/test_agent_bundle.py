@@ -1,4 +1,4 @@
-"""Agents published in S3: a running door sees a new object, and never half of one."""
+"""Test agents published in S3: a running API loads a new object, and never a part of it."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ TICKET = {"ticket_subject": "Export is broken"}
 
 
 class Bucket:
-    """The stack's bucket, with a key that no other test uses; records how S3 answers."""
+    """The stack's bucket, with a key that no other test uses; records the statuses of S3."""
 
     def __init__(self, stack: DevStack) -> None:
         self.name = stack.environment["BUCKET"]
@@ -41,7 +41,7 @@ class Bucket:
         self.client.meta.events.register("after-call.s3.GetObject", self._record)
 
     def bundle(self, refresh_seconds: float = 0) -> AgentBundle:
-        """The bundle, as a process of its own would see it."""
+        """Return the bundle, as a separate process would read it."""
         bucket = store_bucket.Bucket(self.name, lambda: self.client)
         return AgentBundle(bucket, self.key, refresh_seconds)
 
@@ -56,7 +56,7 @@ def bucket(stack: DevStack) -> Bucket:
 
 @pytest.fixture
 def api(stack: DevStack, bucket: Bucket) -> Iterator[TestClient]:
-    """A door that reads the published agents at every request."""
+    """Yield a client of an API that reads the published agents at every request."""
     services = replace(make_services(stack), catalog=Registry(bucket.bundle()))
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(app_with(services), headers=headers) as client:
@@ -64,7 +64,7 @@ def api(stack: DevStack, bucket: Bucket) -> Iterator[TestClient]:
 
 
 def agent_of_a_run(api: TestClient, stores: Stores) -> str:
-    """The version of the sample agent that a new run starts with."""
+    """Return the version of the sample agent with which a new run starts."""
     response = api.post("/v1/runs", json={"input": TICKET, "background": True})
     assert response.status_code == 202, response.text
     run = stores.runs.get(response.json()["data"]["id"])
@@ -156,7 +156,7 @@ def test_an_invalid_bundle_object_is_named_in_the_error(bucket: Bucket, content:
 
 
 def test_a_reader_never_sees_agents_of_two_uploads(bucket: Bucket) -> None:
-    """Both agents change with each upload: one reader in the middle of many."""
+    """Change both agents with each upload, and read them during many uploads."""
 
     def both(version: int) -> Mapping[str, str]:
         new = f'version: "{version}"'

@@ -1,4 +1,4 @@
-"""`runyard agents`: errors in agent files, and publishing without a deployment."""
+"""Test `runyard agents`: errors in agent files, and publishing without a deployment."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ input_schema: {{ type: object }}
 
 @pytest.fixture(autouse=True)
 def _environment(stack: DevStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process's environment leads to the stack, as a deployed one's leads to AWS."""
+    """Set the environment of the process to the stack, as a deployed process has AWS."""
     for name, value in stack.environment.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
@@ -32,7 +32,7 @@ def _environment(stack: DevStack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two versions of one agent."""
+    """Write two versions of an agent."""
     (tmp_path / "routes.yaml").write_text("real: { model: 'openai:m' }\n")
     for version in ("1.9", "1.10"):
         (tmp_path / f"{version}.yaml").write_text(AGENT.format(key="clerk", version=version))
@@ -111,7 +111,7 @@ def test_agents_are_published_to_a_deployed_stack_by_name(
     capsys: pytest.CaptureFixture[str],
     default: str,
 ) -> None:
-    # A mock, because the local stack has no CloudFormation: the call and its answer are AWS's.
+    # A mock, because the local stack has no CloudFormation: call and response are those of AWS.
     import boto3
 
     cloudformation: Any = boto3.client("cloudformation", region_name="us-east-1")

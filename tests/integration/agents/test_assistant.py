@@ -1,4 +1,4 @@
-"""The second sample agent, given a thread as its input; and versions of an agent side by side."""
+"""Test the second sample agent with a thread as its input, and two versions of an agent."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ ServiceFactory = Callable[[str], Service]
 
 @pytest.fixture
 def service_of(stack: DevStack, stores: Stores) -> Iterator[ServiceFactory]:
-    """The service for a key of this agent."""
+    """Yield a function that returns the service for a key of this agent."""
     opened: list[Service] = []
 
     def open_for(agent: str) -> Service:
@@ -30,7 +30,7 @@ def service_of(stack: DevStack, stores: Stores) -> Iterator[ServiceFactory]:
 
 
 def thread(*contents: str) -> dict[str, Any]:
-    """The input of a run in a thread of these messages."""
+    """Return the input of a run in a thread of these messages."""
     messages = [{"role": "user", "content": content} for content in contents]
     return {"content": contents[-1], "count": len(messages), "messages": messages}
 

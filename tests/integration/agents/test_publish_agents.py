@@ -1,4 +1,4 @@
-"""The deployment's custom resource: CloudFormation's requests, and the answers to them."""
+"""Test the custom resource of the deployment: requests of CloudFormation, and the responses."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ FUNCTION = "runyard-publish-agents-function"
 
 
 class CloudFormation(LoopbackServer):
-    """Takes answers; the first `failures` of them it refuses."""
+    """Accepts responses to CloudFormation, after rejecting the first `failures` of them."""
 
     def __init__(self, failures: int = 0) -> None:
         self._failures = failures
@@ -29,7 +29,7 @@ class CloudFormation(LoopbackServer):
 
     @property
     def answer(self) -> dict[str, Any]:
-        """The one answer that was taken."""
+        """Return the only response that was accepted."""
         taken = self.received[self._failures :]
         assert len(taken) == 1
         found: dict[str, Any] = taken[0].json
@@ -37,7 +37,7 @@ class CloudFormation(LoopbackServer):
 
 
 def invoke(stack: DevStack, server: LoopbackServer, payload: str, **fields: Any) -> Any:
-    """What Lambda gives back for `events/publish_agents/<payload>.json` with these fields."""
+    """Return the result of Lambda for `events/publish_agents/<payload>.json` with these fields."""
     text = Path("events", "publish_agents", f"{payload}.json").read_text(encoding="utf-8")
     event = {**json.loads(text), "ResponseURL": f"{server.url}/answer?signature=0", **fields}
     answer = stack.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
@@ -51,7 +51,7 @@ def folder(stack: DevStack) -> Path:
 
 @pytest.fixture
 def bundle(stack: DevStack) -> AgentBundle:
-    """The published agents; a mark of this test's own stands in their place."""
+    """Yield the published agents, replaced by a sentinel of this test."""
     bundle = AgentBundle(
         Bucket(stack.environment["BUCKET"], lambda: stack.client("s3")), BUNDLE_KEY
     )
@@ -61,7 +61,7 @@ def bundle(stack: DevStack) -> AgentBundle:
 
 @contextmanager
 def added(file: Path, text: str) -> Iterator[None]:
-    """A file that is there for a while."""
+    """Write a file, and delete it afterwards."""
     file.write_text(text, encoding="utf-8")
     try:
         yield
@@ -86,7 +86,7 @@ def test_agents_are_published_and_the_deployment_continues(
             "PUT",
             "/answer?signature=0",
         )
-        # With one, the signature of the real address would not fit.
+        # With a content type, the signature of the real address would be invalid.
         assert server.received[0].headers.get("content-type", "") == ""
     assert bundle.read() == AgentDirectory(folder).read()
 

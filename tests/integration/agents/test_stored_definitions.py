@@ -1,4 +1,4 @@
-"""A definition means the same after the store: every field set, unset and set to its default."""
+"""Test that a stored definition has the same meaning: every field set, unset, or at its default."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -44,7 +44,7 @@ AGENT = {"key": "a", "version": "1", "instructions": "x", "route": "r", "input_s
 ROUTE = {"model": "openai:m"}
 TURN = {"say": "Hello."}
 
-# Of each model: the fields that it needs, and another value for every field that it has.
+# For each model: the required fields, and another value for every field.
 SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
     Test: (
         {},
@@ -134,7 +134,7 @@ AMOUNTS: list[Any] = [None, 50, 100, 120, 5000, 100.5, "5000", "120", True, Fals
 
 
 def _variants(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return every field unset, set to another value and set to its default; and all fields set."""
+    """Yield each field unset, set to another value, and set to its default; then all set."""
     needed, others = SAMPLES[model]
     assert needed.keys() | others.keys() == model.model_fields.keys(), "a sample for every field"
     yield "unset", needed
@@ -149,7 +149,7 @@ def _variants(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def snapshot_with(model: type[BaseModel], fields: dict[str, Any]) -> Snapshot:
-    """An agent that has this model somewhere in it."""
+    """Return an agent that contains this model."""
     definition: dict[str, Any] = dict(AGENT)
     route: dict[str, Any] = dict(ROUTE)
     if model is Test:
@@ -170,7 +170,7 @@ def snapshot_with(model: type[BaseModel], fields: dict[str, Any]) -> Snapshot:
 
 
 def _cases() -> Iterator[Any]:
-    """Return the variants that the check of agents accepts: only those get into the store."""
+    """Yield the variants that the validation of agents accepts: only those are stored."""
     for model in SAMPLES:
         for name, fields in _variants(model):
             with suppress(ValidationError):
@@ -180,12 +180,12 @@ def _cases() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def other_stores(stack: DevStack) -> Stores:
-    """The stores as another process sees them: it knows no definition before it reads it."""
+    """Return the stores of another process, which must read every definition first."""
     return stores_of(stack.environment)
 
 
 def behaviour(snapshot: Snapshot) -> Mapping[str, Any]:
-    """What the agent does: its decisions on calls, its request, its limits, its route."""
+    """Return the behavior of the agent: decisions on calls, model request, limits, route."""
     definition, route = snapshot.definition, snapshot.route
     inputs: list[dict[str, Any]] = [{"amount": amount} for amount in AMOUNTS]
     inputs += [{}, {"prompt": "Which?"}, {"prompt": "Which?", "choices": ["a"]}]
@@ -220,7 +220,7 @@ def behaviour(snapshot: Snapshot) -> Mapping[str, Any]:
 
 
 def _set_fields(value: Any) -> Any:
-    """Which fields are set, in the value and in everything that it holds."""
+    """Return the set fields of the value and of all values in it."""
     if isinstance(value, BaseModel):
         return {name: _set_fields(getattr(value, name)) for name in value.model_fields_set}
     if isinstance(value, Mapping):

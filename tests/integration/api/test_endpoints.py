@@ -1,4 +1,4 @@
-"""Two doors, one service: each sends its callers to the other for what it does not do itself."""
+"""Test the API endpoint and the streaming endpoint: each refers callers to the other."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.app_server import app_with, make_services
 TICKET = {"ticket_subject": "Export is broken"}
 EVENT_STREAM = {"Accept": "text/event-stream"}
 
-# Every way to ask for a stream: the path, what it needs beside it, its cursor, and where it leads.
+# Every way to request a stream: path, required headers, cursor parameter, target.
 STREAMS = [
     ("/v1/runs/{}/stream", {}, "after_sequence", "/v1/runs/{}/stream"),
     ("/threads/v1/runs/{}/events", {}, "after_seq", "/threads/v1/runs/{}/events"),
@@ -31,7 +31,7 @@ each_stream = pytest.mark.parametrize(
 
 @pytest.fixture
 def gateway(stack: DevStack) -> Iterator[TestClient]:
-    """The app as behind API Gateway, whose streams are the stack's own web server's."""
+    """Yield a client of the API endpoint, whose streaming endpoint is the stack's web server."""
     services = make_services(stack, stream_url=stack.base_url + "/", sync_wait_seconds=0.01)
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(app_with(services), headers=headers, follow_redirects=False) as client:
@@ -40,7 +40,7 @@ def gateway(stack: DevStack) -> Iterator[TestClient]:
 
 @pytest.fixture
 def waiting(gateway: TestClient, stack: DevStack) -> Iterator[str]:
-    """A run that waits for a person; its id."""
+    """Start a run that waits for a person; yield its id, and cancel it afterwards."""
     body = {"input": {"ticket_subject": "Help!"}}
     created = httpx.post(f"{stack.base_url}/v1/runs", json=body, headers=key_of(gateway))
     run_id = created.json()["data"]["id"]
@@ -73,7 +73,7 @@ def test_every_stream_is_redirected_with_its_cursor_and_a_ticket(
         ticket, *cursors = parse_qs(location.query).items()
         assert ticket[0] == "ticket"
         assert cursors == ([(cursor, [str(expected)])] if expected else [])
-        # As `curl -L` and a browser follow it, whose header does not survive the way.
+        # Like `curl -L` and a browser: the header is not sent to the redirect's target.
         with httpx.stream("GET", answer.headers["location"], timeout=30) as stream:
             lines = stream.iter_lines()
             assert [next(lines), next(lines)] == ["retry: 2000", f"id: {expected + 1}"]
@@ -104,7 +104,7 @@ def test_an_invalid_stream_request_is_rejected_before_the_redirect(
     ):
         here = gateway.get(address, params=query, headers={**headers, **more})
         assert "location" not in here.headers
-        # Exactly what the other door says.
+        # The streaming endpoint responds in the same way.
         sent = {**key_of(gateway), **headers, **more}
         there = httpx.get(stack.base_url + address, params=query, headers=sent)
         assert here.status_code == there.status_code
@@ -158,7 +158,7 @@ def test_a_streamed_create_is_followed_at_the_streaming_endpoint(gateway: TestCl
     response = gateway.post("/v1/runs", json={"input": TICKET, "stream": True})
     assert response.status_code == 303
     assert response.headers["x-run-id"] in response.headers["location"]
-    # No header of the caller's: the ticket is enough.
+    # No header of the caller: the ticket is sufficient.
     events = httpx.get(response.headers["location"], timeout=30)
     assert events.headers["content-type"].startswith("text/event-stream")
     assert "event: run.started" in events.text
@@ -176,7 +176,7 @@ def test_a_stream_is_redirected_with_its_cursor(gateway: TestClient, stack: DevS
     assert parse_qs(location.query)["after_sequence"] == ["2"]
     lines = httpx.get(response.headers["location"], timeout=30).text.splitlines()
     assert next(line for line in lines if line.startswith("id: ")) == "id: 3"
-    # The ticket is good for this stream, and for nothing else.
+    # The ticket is valid for this stream only.
     ticket = parse_qs(location.query)["ticket"][0]
     for other in (
         f"/v1/runs/{run_id}?ticket={ticket}",
@@ -192,7 +192,7 @@ def test_a_run_longer_than_the_endpoints_timeout_is_returned_as_accepted(
 ) -> None:
     project = f"slow-{new_id()}"
     stores.access_keys.put(f"ry_{project}", project_id=project, org_id=project, agent="talker")
-    # Some seconds.
+    # The run takes some seconds.
     response = gateway.post(
         "/v1/runs",
         json={"input": {"content": "slowly"}},
@@ -206,14 +206,14 @@ def test_a_run_longer_than_the_endpoints_timeout_is_returned_as_accepted(
 
 @pytest.fixture
 def stream_client(stack: DevStack) -> Iterator[TestClient]:
-    """The app as behind the function URL."""
+    """Yield a client of the streaming endpoint."""
     headers = {"Authorization": f"Bearer {stack.access_key}"}
     with TestClient(app_with(make_services(stack, endpoint="stream")), headers=headers) as client:
         yield client
 
 
 def test_the_streaming_endpoint_has_routes_for_streams_creates_and_reads() -> None:
-    """By the contract, so that a new route is decided about here."""
+    """Compare with the contract: a new route needs a decision here."""
     methods = {"get", "post", "put", "patch", "delete"}
     paths = json.loads(Path("openapi.json").read_text(encoding="utf-8"))["paths"]
     rejected = {
@@ -264,7 +264,7 @@ def test_the_streaming_endpoint_refers_other_requests_to_the_api(
     types = {event.type for event in stores.log.events(run_id)}
     assert not types & {"run.cancel_requested", "run.canceled"}
 
-    # At the root, and yet the Threads API's.
+    # At the root, but routes of the Threads API.
     for method, path in (("DELETE", "/v1/threads/x"), ("POST", f"/v1/runs/{run_id}:cancel")):
         answer = stream_client.request(method, path)
         assert answer.status_code == 421

@@ -1,4 +1,4 @@
-"""The API's contract is true: every route is in it, the seeds' examples too, and nothing drifts."""
+"""Test the API contract: it has every route and the examples of the seeds, and is up to date."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The benchmarks still measure what they say; their numbers are not looked at."""
+"""Test that the benchmarks return measurements; their numbers are not checked."""
 
 import time
 from pathlib import Path
@@ -20,12 +20,12 @@ def test_every_benchmark_returns_a_measurement(tmp_path: Path) -> None:
         paused = capacity_units.count(stack, client, tmp_path, "asking")
         assert 13 * 1024 > stored_bytes(stack, used.run_id) > 1024
         assert all(memory_mb(stack.pid(part)) for part in PARTS)
-        time.sleep(0.5)  # The last notes come when the handlers end.
+        time.sleep(0.5)  # The last spans arrive when the handlers end.
         recorded, server_pid = spans.read(tmp_path), stack.pid("web")
     assert (used.transitions, paused.transitions) == (1, 3)
     assert used.invocations == {"RunStepFunction": 1}
     assert (used.writes, used.event_writes) == (18, 4)
-    # More units: 1 for a plain write, 13 for the pause, 11 for the answer, 6 for the resume.
+    # Write units: 1 for a plain write, 13 for the pause, 11 for the answer, 6 for the resume.
     assert (paused.writes, paused.event_writes) == (49, 11)
     assert used.reads > used.tail_reads > 0
     for moment in (*moments, *answered):

@@ -1,4 +1,4 @@
-"""Runs that meet a limit, through the real machine: they fail, or a person lets them go on."""
+"""Test runs that reach a limit, on the real state machine: they fail, or a person raises it."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ Start = Callable[..., str]
 
 @pytest.fixture
 def start(stack: DevStack, stores: Stores) -> Start:
-    """Starts a run of `tests/agents/budgets.yaml` with limits of its own."""
+    """Return a function that starts a run of `tests/agents/budgets.yaml` with other limits."""
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
 
     def start_case(case: str, **limits: Any) -> str:
@@ -37,7 +37,7 @@ def start(stack: DevStack, stores: Stores) -> Start:
     return start_case
 
 
-# Each limit so that it is met: the case, its name and number, what is used by then, the message.
+# Limits that are reached: case, name, value, usage at that time, message.
 LIMITS: list[tuple[str, str, float, float, str]] = [
     ("three steps", "steps", 2, 2, "the run has taken its 2 steps"),
     (
@@ -185,7 +185,7 @@ def test_deltas_of_an_interrupted_response_are_superseded(service: Service, star
 
 
 def start_at(server: OpenAIServer, stack: DevStack, stores: Stores, fields: dict[str, Any]) -> str:
-    """A run of the same agent, on a model behind the server."""
+    """Start a run of the same agent with the server as its model; return its id."""
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
     snapshot = agent.model_copy(
         update={
@@ -203,7 +203,7 @@ def test_a_slow_provider_connection_is_closed_at_the_limit(
 ) -> None:
     slow = ChatReply(text=["word "] * 100, pause=0.2)
     with OpenAIServer(ChatReply(text=["quick"]), slow) as server:
-        # The first run loads the provider's library, which may take a second of the time.
+        # The first run loads the provider's library, which may take a second.
         service.wait(start_at(server, stack, stores, {}), "completed")
         run_id = start_at(server, stack, stores, {"limits": Limits(wall_clock_seconds=2)})
         failed = service.wait(run_id, "failed", "completed")
@@ -230,7 +230,7 @@ def test_a_model_request_has_the_remaining_tokens_and_is_not_sent_if_it_may_not_
         sent = [received.json["max_tokens"] for received in server.received]
     assert failed["error"]["code"] == "limit_exceeded"
     assert failed["usage"]["input_tokens"] + failed["usage"]["output_tokens"] == 1250
-    # The first is bounded by its bytes, the second by what was counted; the third might not fit.
+    # The first is limited by its bytes, the second by the usage; the third may not fit.
     assert sent == [1000, 1000]
 
 

@@ -1,4 +1,4 @@
-"""A thousand runs: what they cost is the sum of what their steps cost, to the last digit."""
+"""Test a thousand runs: their cost is exactly the sum of the costs of their steps."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from tests.support.service import Service
 RUNS = 1000
 MONEY_KEY = "ry_money_key"
 CASES = ("four steps", "two steps", "one step", "refused")
-# By hand, from tests/agents/scripts/money.yaml and the route's prices.
+# Calculated from tests/agents/scripts/money.yaml and the prices of the route.
 PRICES = {
     "input": Decimal("0.123457"),
     "cached": Decimal("0.012347"),
@@ -36,7 +36,7 @@ def cost_by_hand(case: str) -> Decimal:
 
 
 def exact(service: Service, path: str) -> Any:
-    """What the service answers, with its numbers as they are written."""
+    """Return the response of the service, with its numbers as written."""
     return json.loads(service.http.get(path).text, parse_float=Decimal)["data"]
 
 

@@ -1,4 +1,4 @@
-"""Daily caps: exact under concurrency, and nothing stays held that nobody will spend."""
+"""Test daily caps: exact under concurrency, and unused holds are released."""
 
 import threading
 import time
@@ -38,17 +38,17 @@ RESPONSE = NewEvent(type="agent.message.completed", data={"content": "", "iterat
 
 
 def new_cap(usd: str, agent: str = "") -> DailyCap:
-    """A cap that no other test knows."""
+    """Return a cap that no other test uses."""
     return DailyCap(f"project-{new_id()}", Decimal(usd), agent)
 
 
 def new_run(stores: Stores, cap: DailyCap) -> str:
-    """A run that nobody carries."""
+    """Create a run without a worker; return its id."""
     return create_run(stores, project_id=cap.project_id, org_id=ORG_ID).id
 
 
 def totals(stores: Stores, cap: DailyCap) -> tuple[Decimal, Decimal]:
-    """What is committed, and what is spent, today."""
+    """Return the committed and the spent amounts of today."""
     return stores.spending.totals(cap, timestamp()[:10])
 
 
@@ -158,7 +158,7 @@ def test_the_sweep_releases_holds_of_ended_runs(stores: Stores, stack: DevStack)
     cap = new_cap("1")
     run_id = new_run(stores, cap)
     stores.spending.reserve(run_id, [cap], Decimal("0.4"))
-    # Whoever ended it was lost before it could give back.
+    # The process that ended the run crashed before it released the hold.
     Journal.open(stores, run_id).fail("internal_error", "x")
     assert run_id in set(stores.runs.due_for_check(None))
     sweep_runs(stores, make_orchestrator(stack), everything=True)
@@ -175,7 +175,7 @@ def test_a_ledger_expires(stores: Stores, stack: DevStack) -> None:
     assert 89 * 86_400 < int(item["ttl"]) - time.time() < 91 * 86_400
 
 
-# --- Through the real state machine ---------------------------------------------------------------
+# --- With the real state machine ------------------------------------------------------------------
 
 
 RunCase = Callable[..., Run]
@@ -183,7 +183,7 @@ RunCase = Callable[..., Run]
 
 @pytest.fixture
 def run_case(stack: DevStack, stores: Stores) -> RunCase:
-    """Starts a run of `tests/agents/budgets.yaml`, and gives it once it has one of the statuses."""
+    """Return a function that starts a run of `tests/agents/budgets.yaml` and waits for a status."""
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
 
     def run(project_id: str, case: str, *statuses: str, **limits: Any) -> Run:
@@ -209,7 +209,7 @@ def test_runs_fail_after_the_project_has_spent_its_daily_cap(
     stores.project_caps.set(cap.project_id, cap.usd)
     assert run_case(cap.project_id, "three steps", "completed").usage.cost_usd == Decimal("0.9")
     assert totals(stores, cap) == (Decimal("0.9"), Decimal("0.9"))
-    # Nobody is asked: a raised limit of the run would not help.
+    # No approval is requested: a higher limit of the run has no effect.
     failed = run_case(cap.project_id, "three steps", "failed", "paused", on_limit="ask")
     assert failed.error == {
         "code": "limit_exceeded",
@@ -237,7 +237,7 @@ def test_an_interrupted_response_leaves_no_hold(stores: Stores, run_case: RunCas
     run_case(cap.project_id, "slow", "paused", on_limit="ask", **limits)
     assert totals(stores, cap) == NOTHING
     run_case(cap.project_id, "slow", "failed", **limits)
-    # What it held is given back behind its end.
+    # The hold is released after the end of the run.
     for _ in range(600):
         if totals(stores, cap) == NOTHING:
             break

@@ -1,7 +1,7 @@
-"""Every call to the outside that a run makes, lost: before and after it, by a death or on the wire.
+"""Test every external call of a run: crash or lost connection before and after the call.
 
-`make test` takes each kind of call once; `make crash-matrix` every single one, in every scenario
-(`PART=1/2`: every second one, so that two processors can share them).
+`make test` tests each kind of call once. `make crash-matrix` tests every call of every scenario
+(`PART=1/2`: every second call, for two processors).
 """
 
 import os
@@ -33,7 +33,7 @@ USE_CASES = (
     *("start_run", "advance_run", "request_input", "submit_input", "cancel_run", "close_run"),
     "sweep_runs",
 )
-# Places from which no run calls anybody, and why.
+# Call sites that no run reaches, and why.
 ELSEWHERE = {
     "application/runs/start_run.py: threads.map": "a pool of threads, not the stores' threads",
     "application/runs/journal.py: self.stores.histories.give_back": "the memory of this process",
@@ -56,7 +56,7 @@ pytestmark = pytest.mark.timeout(3600)
 
 @pytest.fixture(scope="module")
 def recordings(world: CrashHarness) -> list[Recording]:
-    """Every scenario without a fault."""
+    """Record every scenario without a fault."""
     return record(world)
 
 
@@ -64,7 +64,7 @@ def recordings(world: CrashHarness) -> list[Recording]:
 def verdicts(
     world: CrashHarness, recordings: list[Recording], pytestconfig: pytest.Config
 ) -> list[Verdict]:
-    """What became of every point."""
+    """Return the verdict on every point."""
     part, _, parts = os.environ.get("CRASH_MATRIX", "").partition("/")
     points = list((all_points if part else selected_points)(recordings))
     if parts:

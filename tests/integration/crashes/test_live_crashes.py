@@ -1,6 +1,6 @@
-"""Processes that really die, at a chosen call, under the real state machine.
+"""Kill real processes at a chosen call, with the real state machine.
 
-`test_crashes.py` has every point; here are those at which the most is at stake.
+`test_crashes.py` has every point. This module has those with the most severe consequences.
 """
 
 import time
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 class Ground:
-    """A stack whose processes look for a fault in a file, and the till that outlives them."""
+    """A stack whose processes read a fault from a file, and a payment server that survives them."""
 
     def __init__(self, stack: DevStack, file: Path, charges: Counter[str]) -> None:
         self.stores = stores_of(stack.environment)
@@ -42,7 +42,7 @@ class Ground:
         self.charges = charges
 
     def insist(self, send: Callable[[], httpx.Response]) -> httpx.Response:
-        """Send it until there is an answer: the door may die of it, and comes back."""
+        """Repeat the request until there is a response: the web server may die and restart."""
         until = time.monotonic() + 60
         while True:
             try:
@@ -52,7 +52,7 @@ class Ground:
                 time.sleep(0.1)
 
     def create(self) -> str:
-        """A run, one whatever the number of attempts."""
+        """Create a run, the same one for any number of attempts; return its id."""
         headers = {"Idempotency-Key": new_id()}
         body = {"input": {"case": "charge and ask"}, "background": True}
         answer = self.insist(lambda: self.service.http.post("/v1/runs", json=body, headers=headers))
@@ -60,7 +60,7 @@ class Ground:
         return str(answer.json()["data"]["id"])
 
     def finish(self, run_id: str) -> dict[str, Any]:
-        """Answer what the run asks until it ends; a charge that was made is not made again."""
+        """Answer all input requests of the run until it ends; skip charges that were made."""
         while True:
             run = self.service.wait(run_id, "awaiting_input", "completed", "failed")
             if run["status"] != "awaiting_input":
@@ -74,7 +74,7 @@ class Ground:
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """The stack, and the till."""
+    """Yield the stack and the payment server."""
     folder = tmp_path_factory.mktemp("deaths")
     charges: Counter[str] = Counter()
 
@@ -83,7 +83,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         exchange.send_json(200, {"status": "charged"})
 
     with LoopbackServer(till) as server, pytest.MonkeyPatch.context() as patch:
-        # Each part dies more often than the supervisor would take for bad luck.
+        # Each process dies more often than the supervisor tolerates by default.
         patch.setattr(process, "CRASH_WINDOW_SECONDS", 0)
         environment = {
             PLUGIN_VARIABLE: intercept.__name__,

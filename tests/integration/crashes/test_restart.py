@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of it all: nothing acknowledged is lost, no unsafe call is made twice."""
+"""Kill everything with `kill -9`: acknowledged data is not lost, unsafe calls are not repeated."""
 
 import os
 import signal
@@ -26,13 +26,13 @@ KEY = "ry_survival_key"
 
 
 class FakePaymentServer:
-    """A tool server that outlives the stack, and counts how often each call was made."""
+    """A tool server that survives the stack and counts each call."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Take long enough to be hit by the kill, before and after the charge is made."""
+        """Take a long time, so the kill occurs before or after the charge."""
         time.sleep(0.05)
         self.calls[request.headers["idempotency-key"]] += 1
         time.sleep(0.05)
@@ -41,7 +41,7 @@ class FakePaymentServer:
 
 @contextmanager
 def make_dev(folder: Path, port: int, till_port: int) -> Iterator[subprocess.Popen[str]]:
-    """`make dev` as a process of its own."""
+    """Run `make dev` as a separate process."""
     environment = os.environ | {
         "PORT": str(port),
         "DATA_DIR": str(folder / "data"),
@@ -83,7 +83,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
             until = time.monotonic() + 30
             while len(till.calls) < 5 and time.monotonic() < until:
                 time.sleep(0.01)
-            # Everything at once: the parts die with their supervisor.
+            # Everything at the same time: the processes die with their supervisor.
             process.kill()
             process.wait()
             service.close()
@@ -96,7 +96,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
         assert_whole(log)
         assert log[-1]["type"] == "run.completed"
     assert any(event["type"] == "run.recovered" for log in logs for event in log)
-    # A call in doubt was answered with `skip`: it may have been made once, and never twice.
+    # A call in doubt was answered with `skip`: it was made at most once.
     assert max(till.calls.values()) == 1
     assert 20 - doubts <= len(till.calls) <= 20
     with open_store(tmp_path / "data") as stores:
@@ -108,7 +108,7 @@ def create(service: Service) -> dict[str, Any]:
 
 
 def finish(service: Service, run_id: str) -> int:
-    """Answer whatever the run asks until it ends; gives the number of calls in doubt."""
+    """Answer all input requests of the run until it ends; return the number of calls in doubt."""
     doubts = 0
     while True:
         run = service.wait(run_id, "awaiting_input", "completed", "failed")

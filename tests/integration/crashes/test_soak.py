@@ -1,4 +1,4 @@
-"""The soak's smaller form; `make soak` runs it with five hundred runs."""
+"""Run the smaller form of the soak test; `make soak` runs it with five hundred runs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files at the doors: a body that is too large, what is left of a refused one, and 128 MiB."""
+"""Test files at the API: bodies over the limit, rejected creates, and 128 MiB."""
 
 import io
 from dataclasses import replace
@@ -24,7 +24,7 @@ def post(upload: Upload, content: bytes) -> None:
 
 
 def contents(stack: DevStack, project: str) -> dict[str, int]:
-    """The keys and sizes of the project's objects."""
+    """Return the keys and sizes of the project's objects."""
     found: dict[str, int] = {}
     for folder in ("files", "uploads"):
         prefix = f"{folder}/{project}/"
@@ -37,7 +37,7 @@ def contents(stack: DevStack, project: str) -> dict[str, int]:
 
 @pytest.fixture
 def project(stores: Stores) -> str:
-    """A project of its own, with a key that is called like it."""
+    """Create a project and a key with its name; return the name."""
     name = f"files-{new_id()}"
     stores.access_keys.put(f"ry_{name}", project_id=name, org_id=name)
     return name
@@ -61,11 +61,11 @@ def test_the_error_for_a_body_over_the_limit_names_the_upload_endpoint(
             assert error["details"]["body"].startswith("must be at most 50000 bytes; ")
             for word in ("POST /v1/files", '"name", "size", "mime_type"', "file_ids", "134217728"):
                 assert word in error["details"]["body"]
-        # The same without a length that would give it away.
+        # The same without a Content-Length header.
         chunks = (piece for piece in [b"--b\r\n", *[b"x" * 10_000] * 10])
         headers = {"content-type": "multipart/form-data; boundary=b"}
         assert client.post("/v1/files", content=chunks, headers=headers).status_code == 413
-        # And that way does work.
+        # The upload that the error names is accepted.
         announced = client.post(
             "/v1/files", json={"name": "a.txt", "size": len(content), "mime_type": "text/plain"}
         ).json()["data"]
@@ -158,7 +158,7 @@ def test_a_create_with_128_mib_uses_bounded_memory(
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that the process ever had."""
+    """Return the peak memory of the process in MiB."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         pytest.skip("needs /proc")

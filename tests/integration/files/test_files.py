@@ -1,4 +1,4 @@
-"""The store of files: kept whole, in their project, and fixed by their first use."""
+"""Test the store of files: complete, separated by project, and fixed by their first use."""
 
 import base64
 import io
@@ -78,7 +78,7 @@ def test_an_announced_file_becomes_ready_at_its_first_use(stores: Stores, stack:
     expected = file.model_copy(update={"state": "ready", "ttl": None, "mime_type": "image/png"})
     assert used == [expected] * 8
     assert stores.files.find(project, file.id) == expected
-    # What is uploaded later, while the fields are still valid, does not change what was used.
+    # A later upload with the same fields, which are still valid, does not change a used file.
     post(upload, b"x" * 16)
     assert stores.files.read(stores.files.ready(project, file.id), 100) == PNG
 
@@ -97,7 +97,7 @@ def test_an_upload_form_uses_signature_version_4_and_the_regional_host(region: s
     s3: S3Client = session.client("s3", region, config=S3_CONFIG)
     post = s3.generate_presigned_post("a-bucket", "a-key")
     assert post["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
-    # Outside us-east-1 the address without a region redirects, which no page can follow.
+    # Outside us-east-1, the address without a region redirects; browsers cannot follow that.
     expected = {"us-east-1": "", "eu-central-1": ".eu-central-1"}[region]
     assert post["url"] == f"https://a-bucket.s3{expected}.amazonaws.com/"
 

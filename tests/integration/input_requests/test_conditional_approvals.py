@@ -1,4 +1,4 @@
-"""Approvals on a condition, in real runs: every kind of test, through the store and the machine."""
+"""Test conditional approvals in real runs: every kind of condition, end to end."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,8 @@ from tests.support.service import Service
 
 CONDITIONS_KEY = "ry_conditions_key"
 
-# By kind of test: arguments for which a person must be asked, and others for which nobody is. The
-# second of the first list is what cannot be evaluated: an argument of the wrong type, or none.
+# By kind of condition: arguments that need approval, and arguments that do not. The second
+# of the first list cannot be evaluated: an argument is missing or has the wrong type.
 CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "equals": ([{"amount": 120}, {"amount": "120"}], {"amount": 121}),
     "equals_null": ([{"note": None}, {}], {"note": "x"}),
@@ -29,7 +29,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def conditions(stack: DevStack, stores: Stores) -> Iterator[Service]:
-    """The service for a key whose runs go to the agent in `tests/agents/conditions.yaml`."""
+    """Yield the service for a key of the agent in `tests/agents/conditions.yaml`."""
     stores.access_keys.put(CONDITIONS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="conditions")
     running = Service(stack.base_url, CONDITIONS_KEY)
     yield running

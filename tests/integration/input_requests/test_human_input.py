@@ -1,4 +1,4 @@
-"""People in the loop, over both APIs and the real state machine: forms, approvals, expiry."""
+"""Test input requests with both APIs and the real state machine: forms, approvals, expiry."""
 
 import json
 import time
@@ -23,7 +23,7 @@ ADDRESS = {"city": "Bremen", "zip": "28195"}
 
 @pytest.fixture(scope="module")
 def people(stack: DevStack, stores: Stores) -> Iterator[Service]:
-    """The service for a key whose runs go to the agent in `tests/agents/people.yaml`."""
+    """Yield the service for a key of the agent in `tests/agents/people.yaml`."""
     stores.access_keys.put(PEOPLE_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
     running = Service(stack.base_url, PEOPLE_KEY)
     yield running
@@ -32,7 +32,7 @@ def people(stack: DevStack, stores: Stores) -> Iterator[Service]:
 
 @pytest.fixture
 def threads(stack: DevStack, people: Service) -> Iterator[ThreadsService]:
-    """The Threads API for the same key."""
+    """Yield the Threads API for the same key."""
     with ThreadsService(stack.base_url, PEOPLE_KEY) as running:
         yield running
 
@@ -43,7 +43,7 @@ def details(response: Any, status: int = 400) -> Any:
 
 
 def data_of(service: Service, run_id: str) -> dict[str, Any]:
-    """The data of the run's events by type, the last of each."""
+    """Return the data of the run's events by type; the last event of a type counts."""
     return {event["type"]: event["data"] for event in service.events(run_id)}
 
 
@@ -71,7 +71,7 @@ def test_a_form_is_presented_validated_and_sent_to_the_model(people: Service) ->
     }
     assert people.answer(run, feedback=ADDRESS).status_code == 200
     assert people.wait(run["id"], "completed")["output"] == {"content": "To Bremen."}
-    # The same answer again is welcome, another one is not.
+    # The same answer is accepted again, a different answer is rejected.
     assert people.answer(run, feedback=dict(reversed(ADDRESS.items()))).status_code == 200
     assert people.answer(run, feedback={"city": "Kiel"}).status_code == 409
     data = data_of(people, run["id"])
@@ -142,7 +142,7 @@ def test_a_choice_is_recorded_exactly_as_written(
     people.http.post(f"/v1/runs/{run['id']}/cancel")
 
 
-# --- who answers, and in which order -------------------------------------------------------------
+# --- callers and order of answers ----------------------------------------------------------------
 
 
 def test_input_requests_are_answered_in_any_order_by_any_key_with_the_scope(

@@ -1,4 +1,4 @@
-"""Answers and task tokens: recorded first, resumed then; a token that is over harms nobody."""
+"""Test answers and task tokens: answers are recorded first; stale tokens do no harm."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +19,13 @@ RECEIVED = "agent.human_feedback.received"
 
 @pytest.fixture(scope="module")
 def api(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
-    """The Runs API."""
+    """Return the Runs API."""
     return ApiClient(crash_stack)
 
 
 @pytest.fixture
 def asked(world: CrashHarness) -> ScenarioRun:
-    """A run that waits for the answers to two input requests."""
+    """Return a run that waits for two input requests."""
     journey = ScenarioRun(world, scenario("questions"))
     journey.start()
     journey.settle()
@@ -85,7 +85,7 @@ def test_an_answer_may_arrive_before_request_input_returns(
 def test_an_answer_may_arrive_before_the_task_token_is_stored(
     world: CrashHarness, api: ApiClient, asked: ScenarioRun
 ) -> None:
-    """The execution vanished; the one in its place has not begun to wait."""
+    """The execution vanished, and its successor does not wait yet."""
     world.machine.executions.pop(asked.executions[-1].name)
     answer_all(api, asked)
     assert asked.run is not None
@@ -112,7 +112,7 @@ def test_an_answer_between_storing_the_token_and_reading_the_answers_resumes_the
 
 
 def at_once(api: ApiClient, journey: ScenarioRun, answers: list[Mapping[str, Any]]) -> list[int]:
-    """The statuses of answers to the first input request that are sent at the same moment."""
+    """Send answers to the first input request concurrently; return the statuses."""
     request = journey.open_requests()[0]
 
     def send(data: Mapping[str, Any]) -> int:
@@ -182,7 +182,7 @@ def test_the_same_answer_is_accepted_again_and_a_different_answer_is_rejected(
     assert rejected.json()["error"]["details"] == {"request_id": "was already answered"}
     assert api.answer(asked, second, feedback="yes").status_code == 200
     asked.settle()
-    # Also when the run has ended by it.
+    # The answer is also accepted after the run has ended.
     assert api.answer(asked, second, feedback="yes").status_code == 200
     assert api.answer(asked, second, feedback="no").status_code == 409
     assert_completed(asked)
@@ -202,7 +202,7 @@ def test_an_answer_after_a_cancel_is_rejected(api: ApiClient, asked: ScenarioRun
 def test_an_answer_to_a_stopped_execution_is_recorded_and_its_stale_token_is_ignored(
     world: CrashHarness, api: ApiClient, asked: ScenarioRun
 ) -> None:
-    """Stopped by hand: the rule on dead executions has not told yet when the answer comes."""
+    """The execution is stopped by hand; the answer arrives before the failure event."""
     world.machine.stop(asked.executions[-1])
     answer_all(api, asked)
     asked.settle()

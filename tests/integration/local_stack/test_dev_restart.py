@@ -1,4 +1,4 @@
-"""The stack's parts are killed, and so is its supervisor: nothing is lost, nothing is left."""
+"""Kill the processes of the stack and its supervisor: no data and no processes are left over."""
 
 import functools
 import os
@@ -24,7 +24,7 @@ from tests.support.wait_until import wait_until
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A fresh repository."""
+    """Write a new repository."""
     return write_repository(tmp_path)
 
 
@@ -63,7 +63,7 @@ def test_a_process_that_dies_is_restarted_with_its_data(repository: Path) -> Non
         arn = run(stack, "after")
         wait_until(lambda: item(stack, "token#after"))
         os.kill(stack.pid("lambda"), signal.SIGKILL)
-        second = run(stack, "meanwhile")  # Its first attempt finds nobody; the retry does.
+        second = run(stack, "meanwhile")  # Its first attempt fails; the retry succeeds.
         wait_until(lambda: item(stack, "token#meanwhile"))
         assert status(stack, arn) == status(stack, second) == "RUNNING"
 
@@ -114,7 +114,7 @@ def test_kill_9_of_the_supervisor_leaves_no_orphans(repository: Path) -> None:
     supervisor.wait()
     supervisor.stdout.close()
     wait_until(lambda: not any(_is_alive(pid) for pid in pids))
-    with start(repository) as stack:  # The folder is free again, its tables are there.
+    with start(repository) as stack:  # The folder is unlocked, and its tables exist.
         assert item(stack, "sweep")
 
 

@@ -1,4 +1,4 @@
-"""The local stack, end to end: a small product of its own runs on it, and its parts are killed."""
+"""Test the local stack end to end with a small product, and kill its processes."""
 
 import json
 import time
@@ -62,8 +62,8 @@ Resources:
               detail: { stateMachineArn: [!Ref RunStateMachine], status: [FAILED, ABORTED] }
 """
 
-# For as long as a part of the stack may take to be ready again. Also for the call that asks: its
-# token is in the table before its answer is back, and it has failed if Lambda is killed in between.
+# Time for a process of the stack to become ready again, also for the calling process: its
+# token is in the table before the response, and the call fails if Lambda is killed in between.
 RETRY = [
     {
         "ErrorEquals": ["Lambda.SdkClientException"],
@@ -144,7 +144,7 @@ def lambda_handler(event, context):
 
 
 def write_repository(folder: Path) -> Path:
-    """A product in a folder whose name holds a space."""
+    """Write a product to a folder whose name has a space."""
     repository = folder / "a repository"
     for name, code in HANDLERS.items():
         path = repository / "functions" / name / "handler.py"
@@ -157,7 +157,7 @@ def write_repository(folder: Path) -> Path:
 
 
 def start(repository: Path, **arguments: Any) -> DevStack:
-    """A stack of the repository, without the web server that it does not have."""
+    """Start a stack of the repository without a web server."""
     defaults = {"data_dir": repository / ".runyard", "web": False, "seed": False}
     defaults["sweep_seconds"] = 1000
     return DevStack.start(repository=repository, **{**defaults, **arguments})
@@ -165,13 +165,13 @@ def start(repository: Path, **arguments: Any) -> DevStack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
-    """One stack for the tests that do no harm to it."""
+    """Yield the stack of the tests that do not damage it."""
     with start(write_repository(tmp_path_factory.mktemp("shared"))) as running:
         yield running
 
 
 def item(stack: DevStack, pk: str) -> dict[str, str] | None:
-    """An item of the table, its values as text."""
+    """Return an item of the table, with its values as text."""
     found = stack.client("dynamodb").get_item(
         TableName=stack.environment["EVENTS_TABLE"], Key={"pk": {"S": pk}}, ConsistentRead=True
     )
@@ -179,13 +179,13 @@ def item(stack: DevStack, pk: str) -> dict[str, str] | None:
 
 
 def machine_arn(stack: DevStack) -> str:
-    """The one state machine."""
+    """Return the ARN of the only state machine."""
     machines = stack.client("stepfunctions").list_state_machines()["stateMachines"]
     return str(machines[0]["stateMachineArn"])
 
 
 def run(stack: DevStack, name: str, **fields: Any) -> str:
-    """Start an execution; its ARN."""
+    """Start an execution; return its ARN."""
     started = stack.client("stepfunctions").start_execution(
         stateMachineArn=machine_arn(stack), name=name, input=json.dumps({"id": name, **fields})
     )
@@ -193,7 +193,7 @@ def run(stack: DevStack, name: str, **fields: Any) -> str:
 
 
 def status(stack: DevStack, arn: str) -> str:
-    """An execution's status."""
+    """Return the status of an execution."""
     return str(stack.client("stepfunctions").describe_execution(executionArn=arn)["status"])
 
 

@@ -1,4 +1,4 @@
-"""What the local stack reads in a template, the repository's own included."""
+"""Test how the local stack reads a template, including the template of the repository."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ Resources:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The template above, as a file."""
+    """Write the template above to a file."""
     path = tmp_path / "template.yaml"
     path.write_text(TEMPLATE)
     return path

@@ -1,4 +1,4 @@
-"""How the local stack gets its DynamoDB emulator when the first way is closed."""
+"""Test how the local stack gets its DynamoDB emulator if the first choice is unavailable."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What `sam local` gets: the template's functions and variables, and this machine's emulators."""
+"""Test the input of `sam local`: functions and variables of the template, and local emulators."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What has been kept long enough goes by itself: whole runs, and threads at rest."""
+"""Test retention: runs and idle threads are deleted after their time."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,19 +16,19 @@ from runyard_service.domain.threads import Thread
 from tests.support.run_factory import create_run
 
 ENOUGH = 60.0
-# Other projects here have old runs, too.
+# Other projects in this module also have old runs.
 FOR_AGES = 36_500
 
 
 def days_ago(days: float) -> str:
-    """So many days before the end of today, so that a fraction decides."""
+    """Return the time `days` before the end of today, where a fraction of a day decides."""
     midnight = now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return timestamp(midnight - timedelta(days=days))
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
-    """A stack apart from the others': no sweep but those of the tests deletes anything."""
+    """Yield a separate stack: only the sweeps of the tests delete anything."""
     folder = tmp_path_factory.mktemp("retention")
     with DevStack.start(data_dir=folder, web=False, sweep_seconds=None) as running:
         yield running
@@ -36,13 +36,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
 
 @pytest.fixture(scope="module")
 def stores(stack: DevStack) -> Stores:
-    """Its stores."""
+    """Return its stores."""
     return stores_of(stack.environment)
 
 
 @pytest.fixture
 def project(stores: Stores) -> Iterator[str]:
-    """A project of its own, whose runs are kept for 30 days."""
+    """Yield a new project that retains runs for 30 days."""
     project_id = f"p-{new_id()}"
     stores.access_keys.put(f"ry_{new_id()}", project_id=project_id, org_id=f"o-{project_id}")
     stores.retention_days.set(project_id, 30)
@@ -70,7 +70,7 @@ def are_there(stores: Stores, *run_ids: str) -> list[bool]:
 def test_runs_are_deleted_after_their_retention_time(stores: Stores, project: str) -> None:
     old = [run_of(stores, project, status, 90, 32) for status in ("completed", "failed")]
     old.append(run_of(stores, project, "canceled", 90, 31.1))
-    # It waits for eleven months, and ended on the last day that is kept.
+    # It waited for eleven months, and ended on the last retained day.
     young = [
         run_of(stores, project, "completed", 330, 30.9),
         run_of(stores, project, "paused", 330, None),
@@ -118,7 +118,7 @@ def test_idle_threads_are_deleted_and_used_threads_remain(stores: Stores, projec
     assert retention.enforce(ENOUGH) == 1
     assert stores.threads.get(at_rest, also_marked=True) is None
     assert all(stores.threads.get(thread_id) for thread_id in stays)
-    # Which threads rest is read once a day.
+    # Idle threads are searched once a day.
     late = thread(90, 40)
     assert retention.enforce(ENOUGH) == 0
     assert Retention(stores, 0).enforce(ENOUGH) == 1

@@ -1,4 +1,4 @@
-"""What the sweep puts right, case by case, with a state machine that has lost what it should do."""
+"""Test each repair of the sweep, with a state machine that loses executions and calls."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,9 +27,9 @@ from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 
 
 class ForgetfulMachine(Orchestrator):
-    """A fake: the emulator's timers always fire and its executions do not vanish by themselves.
+    """A fake: timers of the emulator always fire, and its executions do not vanish.
 
-    Every execution that was started runs, until the test says otherwise.
+    Every started execution runs until the test changes its state.
     """
 
     def __init__(self) -> None:
@@ -39,23 +39,23 @@ class ForgetfulMachine(Orchestrator):
         self.resumed: list[str] = []
 
     def start(self, execution: Execution, wait: WaitSpec = NOTHING_TO_WAIT_FOR) -> None:
-        """The test advances the run."""
+        """Record the start; the test advances the run."""
         self.started.append(execution.name)
         self.waits[execution.name] = wait
         self.states[execution.name] = "running"
 
     def state(self, execution: Execution) -> ExecutionState:
-        """What the test has made of it; other tests' runs are all at work."""
+        """Return the state that the test has set; the runs of other tests are always running."""
         known = any(name.startswith(execution.run_id) for name in self.states)
         return self.states.get(execution.name, "missing" if known else "running")
 
     def resume(self, token: str) -> None:
-        """Keep the token."""
+        """Record the token."""
         self.resumed.append(token)
 
 
 class Bench:
-    """Runs of an agent that asks one input request, executed by the test."""
+    """Runs of an agent with one input request, executed by the test."""
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
@@ -63,14 +63,14 @@ class Bench:
         self.worker = scripted_worker(stores)
 
     def waiting(self, *, expires_in: float | None = None, **limits: Any) -> Run:
-        """A run that has asked its input request and waits by its token."""
+        """Start a run that has an input request and waits with its token."""
         run = self.start(expires_in=expires_in, **limits)
         assert self.advance(run).outcome == "needs_input"
         assert ask(self.stores, run.current_execution, token_of(run))
         return run
 
     def start(self, *, expires_in: float | None = None, **limits: Any) -> Run:
-        """A run that is recorded and has its execution."""
+        """Start a run: it has a record and an execution."""
         tool: dict[str, Any] = {"kind": "ask_human"}
         if expires_in is not None:
             tool |= {"expires_in": expires_in, "on_expiry": "use_default", "default": "unknown"}
@@ -81,20 +81,20 @@ class Bench:
         return start_run(self.stores, self.machine, snapshot, request)
 
     def advance(self, run: Run) -> AdvanceResult:
-        """One invocation of run_step."""
+        """Run one invocation of run_step."""
         return run_async(advance_run(self.worker, self.record(run).current_execution, 700))
 
     def sweep(self) -> None:
-        """Look at everything."""
+        """Sweep everything."""
         sweep_runs(self.stores, self.machine, everything=True)
 
     def recoveries(self, run: Run) -> list[str]:
-        """The reasons of the run's recoveries."""
+        """Return the reasons of the run's recoveries."""
         events = self.stores.log.events(run.id)
         return [event.data["reason"] for event in events if event.type == "run.recovered"]
 
     def record(self, run: Run) -> Run:
-        """The run as it is recorded."""
+        """Return the stored record of the run."""
         found = self.stores.runs.get(run.id)
         assert found is not None
         return found
@@ -102,7 +102,7 @@ class Bench:
 
 @pytest.fixture
 def bench(stores: Stores) -> Iterator[Bench]:
-    """A bench whose runs have all ended well, or been closed, when the test is over."""
+    """Yield a bench; afterwards, all its runs must have ended correctly or are closed."""
     bench = Bench(stores)
     yield bench
     for name in bench.machine.states:
@@ -111,12 +111,12 @@ def bench(stores: Stores) -> Iterator[Bench]:
 
 
 def token_of(run: Run) -> str:
-    """Its own: other tests' runs are swept with it."""
+    """Return a token of this run: the sweep also checks runs of other tests."""
     return f"token of {run.id}"
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let so much time pass for every input request."""
+    """Let this time pass for every input request."""
 
     def then() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=seconds)
@@ -157,7 +157,7 @@ def test_an_answer_whose_resume_was_lost_is_resumed_once(bench: Bench) -> None:
     [request] = bench.stores.input_requests.open_of_run(run.id)
     answer = Answer(type=request.type, request_id=request.id, feedback="yes")
     submit_input(bench.stores, bench.machine, run.id, answer, "user-1")
-    bench.machine.resumed.clear()  # As if it had never arrived.
+    bench.machine.resumed.clear()  # As if the answer had never arrived.
     for _ in range(2):
         bench.sweep()
     assert bench.machine.resumed.count(token_of(run)) == 2
@@ -171,7 +171,7 @@ def test_an_expired_input_request_is_closed_without_its_timer(
 ) -> None:
     run = bench.waiting(expires_in=60)
     bench.sweep()
-    later(monkeypatch, 100)  # The machine's own timer may still be on its way.
+    later(monkeypatch, 100)  # The timer of the state machine may still fire.
     bench.sweep()
     assert token_of(run) not in bench.machine.resumed
     later(monkeypatch, 1000)
@@ -245,17 +245,17 @@ def test_a_started_execution_that_is_not_recorded_yet_is_not_replaced(
     assert bench.recoveries(run) == []
     assert ask(bench.stores, following, token_of(run))
     assert bench.record(run).current_execution == following
-    # Lost before that, the run is taken up by the one after it: a name is used up by its end.
+    # If it was lost before that, the next sequence number is used: an ended name is not reused.
     bench.machine.states[following.name] = bench.machine.states[f"{run.id}-2"] = "ended"
     bench.sweep()
     assert bench.machine.started[-1] == f"{run.id}-3"
     assert bench.recoveries(run) == ["execution_ended"]
-    # The one that was too late for that neither asks nor waits.
+    # The late execution neither requests input nor waits.
     assert not ask(bench.stores, following, "late")
 
 
 def test_a_run_whose_executions_vanish_waits_until_its_limit(bench: Bench) -> None:
-    """A machine at home is switched off more often than that."""
+    """Local machines are switched off more often than the limit of recoveries."""
     run = bench.waiting()
     for _ in range(MAX_LOST_EXECUTIONS + 2):
         bench.machine.states[run.id] = "missing"

@@ -1,4 +1,4 @@
-"""A run's files at the model: the scripted one, OpenAI's protocol and Bedrock's."""
+"""Test files of a run in model requests: scripted model, OpenAI protocol, Bedrock protocol."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ dialogues:
 
 
 def agent_on(stack: DevStack, stores: Stores, project: str, route: dict[str, Any]) -> Service:
-    """An agent of this project on this route; a service whose runs go to it."""
+    """Yield a service whose runs use an agent of this project on this route."""
     folder, key = Path(stack.environment["AGENTS_DIR"]), project.replace("-", "_")
     with (folder / "routes.yaml").open("a", encoding="utf-8") as routes:
         routes.write(f"\n{key}: {json.dumps(route)}\n")
@@ -119,7 +119,7 @@ def encoded(request: ModelRequest) -> ModelRequest:
     (turn,) = request.turns
     assert isinstance(turn, UserTurn)
     files = [for_provider(file, "openai") for file in turn.attachments]
-    # Not once more as bytes.
+    # Not a second time as bytes.
     assert [bool(file.data) for file in files] == [False, False, True]
     return replace(request, turns=[replace(turn, attachments=files)])
 

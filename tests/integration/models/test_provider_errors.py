@@ -1,4 +1,4 @@
-"""What each provider's failures become, over real HTTP: another attempt, or the end of the run."""
+"""Test the error for each failure of a provider, over real HTTP: retryable or permanent."""
 
 import asyncio
 from typing import Any
@@ -32,7 +32,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failure_of(provider: str, url: str) -> RunyardError:
-    """The error that the model raises; it tells nothing that it should keep to itself."""
+    """Return the error that the model raises; check that it exposes no private text."""
     key = None if provider == "bedrock" else KEY
     with pytest.raises(RunyardError) as caught:
         events_of(ProviderModel(Route(model=f"{provider}:some-model", base_url=url), key))

@@ -1,4 +1,4 @@
-"""The model behind an OpenAI-compatible server, over real HTTP."""
+"""Test the model of an OpenAI-compatible server, over real HTTP."""
 
 import uuid
 from dataclasses import replace
@@ -41,7 +41,7 @@ from tests.support.servers.openai_server import (
 
 
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
-    """The model of a route to the server."""
+    """Return the model of a route to the server."""
     return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
 
 

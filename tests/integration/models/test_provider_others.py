@@ -1,4 +1,4 @@
-"""The models behind Bedrock and Anthropic, over real HTTP in their own protocols."""
+"""Test the models of Bedrock and Anthropic, over real HTTP in their own protocols."""
 
 import time
 from collections.abc import Iterator
@@ -52,12 +52,12 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def bedrock_at(server: BedrockServer, **fields: Any) -> ProviderModel:
-    """The model of a route to the server."""
+    """Return the model of a route to the server."""
     return ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}", base_url=server.url, **fields))
 
 
 def anthropic_at(server: AnthropicServer, **fields: Any) -> ProviderModel:
-    """The model of a route to the server."""
+    """Return the model of a route to the server."""
     route = Route(model=f"anthropic:{CLAUDE}", base_url=server.url, **fields)
     return ProviderModel(route, "a-key")
 
@@ -162,7 +162,7 @@ def test_a_slow_bedrock_response_times_out() -> None:
         started = time.monotonic()
         with pytest.raises(ModelUnavailableError):
             events_of(bedrock_at(server, timeout=0.5))
-        assert time.monotonic() - started < 20  # of 30 for the whole
+        assert time.monotonic() - started < 20  # the whole response takes 30 seconds
 
 
 def test_anthropic_streams_reasoning_text_and_usage() -> None:
@@ -182,7 +182,7 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
 
 
 def test_anthropic_gets_the_reasoning_effort() -> None:
-    """Then no tool can be forced: an answer in text is told to the model as a fault."""
+    """With reasoning, no tool can be forced: a text response is an error for the model."""
     structured = replace(QUESTION, output_tool=FINAL_OUTPUT)
     with AnthropicServer(*[Message(text=["a"])] * 2) as server:
         reply_of(anthropic_at(server, reasoning="off"), structured)

@@ -1,4 +1,4 @@
-"""Streams side by side, slow ones, and ones that nobody reads to their end, over real HTTP."""
+"""Test concurrent, slow and abandoned streams of providers, over real HTTP."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ from tests.support.servers.openai_server import ChatReply, OpenAIServer
 
 
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
-    """The model of a route to the server."""
+    """Return the model of a route to the server."""
     return ProviderModel(Route(model="openai:some-model", base_url=server.base_url, **fields))
 
 
@@ -78,11 +78,11 @@ def test_a_slow_response_times_out() -> None:
         started = time.monotonic()
         with pytest.raises(ModelUnavailableError, match="timeout"):
             events_of(model_at(server, timeout=0.5))
-        assert time.monotonic() - started < 20  # of 30 for the whole
+        assert time.monotonic() - started < 20  # the whole response takes 30 seconds
 
 
 def read_one_event(model: Model) -> float:
-    """How many seconds it takes to read one event and leave the rest."""
+    """Return the seconds to read one event and abandon the stream."""
 
     async def read() -> None:
         async for _ in model.stream(QUESTION):
@@ -90,13 +90,13 @@ def read_one_event(model: Model) -> float:
 
     started = time.monotonic()
     asyncio.run(read())
-    gc.collect()  # brings to light what was left open
+    gc.collect()  # reports resources that are still open
     return time.monotonic() - started
 
 
 def test_a_stream_without_a_reader_is_closed() -> None:
     with OpenAIServer(ChatReply(text=["a"] * 1000, pause=0.03)) as server:
-        assert read_one_event(model_at(server)) < 20  # of 30 for the whole
+        assert read_one_event(model_at(server)) < 20  # the whole response takes 30 seconds
 
 
 def test_a_bedrock_stream_without_a_reader_is_closed(
@@ -106,4 +106,4 @@ def test_a_bedrock_stream_without_a_reader_is_closed(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
     with BedrockServer(ConverseReply(text=["a"] * 1000, pause=0.03)) as server:
         route = Route(model="bedrock:some-model", base_url=server.url, region="eu-central-1")
-        assert read_one_event(ProviderModel(route)) < 20  # of 30 for the whole
+        assert read_one_event(ProviderModel(route)) < 20  # the whole response takes 30 seconds

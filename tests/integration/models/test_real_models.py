@@ -1,4 +1,4 @@
-"""The sample agent with a real model's protocol: whole runs, from HTTP to HTTP."""
+"""Test the sample agent with the protocols of real models: complete runs over HTTP."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ ANSWER = '{"category": "billing", "priority": "high", "suggested_reply": "Sorry!
 
 @contextmanager
 def agent_on(stack: DevStack, stores: Stores, key: str, route: dict[str, Any]) -> Iterator[Service]:
-    """The sample agent under another key, on another route; a service whose runs go to it."""
+    """Yield a service whose runs use the sample agent with another key and route."""
     folder = Path(stack.environment["AGENTS_DIR"])
     sample = (folder / "support_triage.yaml").read_text(encoding="utf-8")
     agent = folder / f"{key}.yaml"
@@ -83,7 +83,7 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
             events = service.events(run["id"])
     assert_whole(events)
     assert done["output"]["suggested_reply"] == "Sorry!"
-    # 120 prompt and 30 completion tokens at the route's own price.
+    # 120 prompt tokens and 30 completion tokens at the price of the route.
     assert done["usage"]["cost_usd"] == pytest.approx(0.000036)
     assert (done["usage"]["input_tokens"], done["usage"]["output_tokens"]) == (120, 30)
     texts = {
@@ -94,7 +94,7 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
         "agent.reasoning.delta": "Who is this?",
         "agent.response.delta": "Let me look.",
     }
-    # What the provider was told at last: both calls with their results, in their order.
+    # The last request to the provider: both calls with their results, in order.
     roles = [message["role"] for message in server.received[-1].json["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "assistant", "tool"]
 

@@ -1,4 +1,4 @@
-"""Responses that were cut off, from every provider by its own protocol: no call of them is made."""
+"""Test truncated responses of every provider in its own protocol: none of their calls is made."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -62,7 +62,7 @@ def converse(reason: str) -> ConverseReply:
     return ConverseReply(tool_uses=uses, stop_reason=reason, usage=ConverseUsage(output=20))
 
 
-# By provider: what was cut off, and the response that is whole.
+# By provider: the truncated response, and the complete response.
 OPENAI: dict[str, ChatReply] = {
     "half a text (o1)": chat(text="The three steps are: 1. Stop the pump. 2. Close val"),
     "a call without arguments (o2)": chat(ChatToolCall("purge", ())),
@@ -108,13 +108,13 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def purged() -> list[str]:
-    """The requests that the tool's server has received."""
+    """Return the list of requests that the tool server has received."""
     return []
 
 
 @pytest.fixture
 def advance(stores: Stores, purged: list[str]) -> Iterator[AdvanceResult]:
-    """Carries a run on by a new worker; returns the log without deltas."""
+    """Yield a function that continues a run in a new worker and returns the log without deltas."""
 
     def take(request: Received, exchange: Exchange) -> None:
         purged.append(request.path)
@@ -143,7 +143,7 @@ def events_of(stores: Stores, run: Run) -> list[Event]:
 
 
 def agent_at(server: Any, *, max_output_tokens: int | None = None, **limits: Any) -> Snapshot:
-    """An agent with a tool of one optional parameter, on a model behind the server."""
+    """Return an agent with a tool of one optional parameter, and the server as its model."""
     tool = {
         "kind": "http",
         "name": "purge",
@@ -261,7 +261,7 @@ def test_a_recovering_worker_counts_truncated_responses_correctly(
         run = create_run(stores, agent_at(server, max_output_tokens=20))
         with pytest.raises(ModelUnavailableError):
             advance(run)
-        # What a new process reads from the log is what the lost one knew.
+        # The history that a new process reads from the log equals the history of the lost process.
         lost = History.of(stores.log.events(run.id))
         restored = History.from_checkpoint(lost.durable_events)
         agent = agent_at(server, max_output_tokens=20).definition

@@ -1,4 +1,4 @@
-"""What an invocation says of itself: its lines' keys, and its run to X-Ray."""
+"""Test the correlation fields of log lines, and the X-Ray segment of an invocation."""
 
 import json
 import os
@@ -13,8 +13,8 @@ import pytest
 TRACE = "1-67a1b2c3-1234567890abcdef12345678"
 PARENT = "53995c3f42cd8ad8"
 
-# A handler that finds out what it is about deep inside, fails at its second invocation, and leaves
-# nothing behind for its third.
+# A handler that sets the run id in a nested call, fails at its second invocation, and leaves no
+# context for its third.
 HANDLER = """
 import asyncio, logging, sys
 from runyard_service.observability.logging import configure_observability, invocation
@@ -45,7 +45,7 @@ handler({}, Context())
 
 
 class Context:
-    """Of Lambda's context what Powertools reads."""
+    """The part of Lambda's context that Powertools reads."""
 
     function_name = "runyard-test"
     memory_limit_in_mb = 128
@@ -55,7 +55,7 @@ class Context:
 
 @pytest.fixture
 def daemon() -> Iterator[socket.socket]:
-    """The place of X-Ray's daemon."""
+    """Yield a socket at the address of the X-Ray daemon."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.settimeout(0)
@@ -63,7 +63,7 @@ def daemon() -> Iterator[socket.socket]:
 
 
 def spoken(daemon: socket.socket, sampled: str = "1") -> list[dict[str, Any]]:
-    """The lines of the handler's process."""
+    """Return the log lines of a process that runs the handler."""
     done = subprocess.run(
         [sys.executable, "-c", HANDLER],
         env={
@@ -116,7 +116,7 @@ def test_x_ray_traces_have_the_run_id(daemon: socket.socket) -> None:
         assert (document["trace_id"], document["parent_id"]) == (TRACE, PARENT)
         assert len(bytes.fromhex(document["id"])) == 8
         assert 0 < document["start_time"] <= document["end_time"]
-    # The third was about no run: there is nothing to say.
+    # The third invocation had no run: no segment is sent.
     with pytest.raises(BlockingIOError):
         daemon.recv(65_536)
 

@@ -1,4 +1,4 @@
-"""No process of a service writes down what people and models say, nor what opens its doors."""
+"""Test that no process logs messages of people and models, or secrets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ dialogues:
 
 @pytest.fixture
 def talkative(tmp_path: Path) -> Iterator[DevStack]:
-    """A stack that logs all that it ever logs."""
+    """Yield a stack with the most verbose logging."""
     agents = tmp_path / "agents"
     (agents / "scripts").mkdir(parents=True)
     (agents / "teller.yaml").write_text(AGENT, encoding="utf-8")
@@ -88,7 +88,7 @@ def test_no_process_writes_run_content_or_secrets_to_its_output(
     with httpx.Client() as browser:
         with browser.stream("GET", ticket) as stream:
             assert any(WORD in text for text in stream.iter_text())
-        # What fails is what is logged.
+        # Failed requests are logged.
         bad = {"Authorization": f"Bearer {wrong_key}"}
         assert browser.get(f"{talkative.base_url}/v1/runs", headers=bad).status_code == 401
         stolen = ticket.replace(run["id"], new_id(), 1)
@@ -111,7 +111,7 @@ def test_no_process_writes_run_content_or_secrets_to_its_output(
     logs = {
         file.name: file.read_text("utf-8", "replace") for file in (tmp_path / "data/logs").iterdir()
     }
-    # They are the right files, and say something.
+    # The files exist and are not empty.
     assert '"message":"swept"' in logs["lambda.log"]
     assert "web.log" in logs
     secrets = {

@@ -1,4 +1,4 @@
-"""The real handlers' measures are held against the logs that they tell of."""
+"""Test the metrics of the real handlers against the event logs."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def metric_log(stack: DevStack) -> MetricLog:
 
 @pytest.fixture
 def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
-    """A service whose runs are of a project of its own, with a cap that they use little of."""
+    """Yield a service of a new project, with a cap far above the cost of its runs."""
     name, secret = f"measured-{new_id()}", f"ry_{new_id()}"
     stores.access_keys.put(secret, project_id=name, org_id=ORG_ID, agent="money")
     stores.project_caps.set(name, Decimal(1000))
@@ -37,7 +37,7 @@ def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
 
 
 def played(service: Service) -> list[str]:
-    """The sample agent's runs, brought to every kind of end; their ids."""
+    """Run the sample agent to every kind of end; return the ids of the runs."""
     refund, answered, left = (
         service.create(run_input, background=True)["id"]
         for run_input in (CHARGED, {"ticket_subject": "Help"}, {"ticket_subject": "Hello"})
@@ -101,7 +101,7 @@ def test_every_duration_is_emitted_once(service: Service, metric_log: MetricLog)
     def counted(*names: metrics.Metric) -> list[int]:
         return [sum(measure.name in line for line in lines) for measure in names]
 
-    # Three responses; the second one's call waits for a person, so this step is not emitted.
+    # Three responses; the call of the second waits for a person, so this step is not emitted.
     assert counted(metrics.MODEL_DURATION, metrics.TOOL_DURATION, metrics.STEP_DURATION) == [
         3,
         2,
@@ -135,7 +135,7 @@ def test_model_costs_and_the_share_of_the_daily_cap_are_emitted(
     if timestamp()[:10] == today:
         assert (first["spent_usd"], second["spent_usd"]) == (0, step["CostUsd"])
         for line in (first, second):
-            # What the response may cost at most is held.
+            # The maximum cost of the response is held.
             assert line["DailySpendShare"] > line["spent_usd"] / line["cap_usd"] * 100
 
 

@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's GenAI conventions, as a collector on loopback gets them."""
+"""Test spans of OpenTelemetry's GenAI conventions, as a loopback collector receives them."""
 
 import json
 import time
@@ -36,7 +36,7 @@ KINDS = {1: "internal", 3: "client"}
 
 @dataclass
 class Seen:
-    """A span as the collector has it."""
+    """A span as the collector received it."""
 
     span: dict[str, Any]
     attributes: dict[str, Any]
@@ -47,7 +47,7 @@ class Seen:
 
 
 class Collector:
-    """Takes OTLP over HTTP, JSON, and answers with `status`."""
+    """Accepts OTLP over HTTP in JSON, and responds with `status`."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -57,7 +57,7 @@ class Collector:
 
 
 def spans_of(server: LoopbackServer) -> list[Seen]:
-    """Every span that has come in, in the order of their ends."""
+    """Return every received span, in the order of their ends."""
     found = []
     for request in server.received:
         assert (request.method, request.path) == ("POST", "/v1/traces")
@@ -70,7 +70,7 @@ def spans_of(server: LoopbackServer) -> list[Seen]:
 
 
 def plain(attributes: list[dict[str, Any]]) -> dict[str, Any]:
-    """OTLP's typed values as values."""
+    """Convert the typed values of OTLP to plain values."""
     readers: dict[str, Callable[[Any], Any]] = {
         "stringValue": str,
         "intValue": int,
@@ -87,7 +87,7 @@ def plain(attributes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Bench:
-    """Runs of an agent with one tool, whose worker exports to the collector."""
+    """Runs of an agent with one tool, whose worker exports spans to the collector."""
 
     def __init__(self, stores: Stores, collector: Collector, server: LoopbackServer) -> None:
         self.stores = stores
@@ -314,7 +314,7 @@ def ended(bench: Bench, run: Run) -> str:
 
 
 def test_a_deployed_worker_sends_spans_to_the_configured_address(tmp_path: Path) -> None:
-    """The whole way: settings, the secret with the headers, the real handler, a collector."""
+    """Test the complete path: settings, secret with headers, real handler, collector."""
     with LoopbackServer(Collector()) as collector:
         settings = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -327,7 +327,7 @@ def test_a_deployed_worker_sends_spans_to_the_configured_address(tmp_path: Path)
             body = {"input": {"ticket_subject": "Slow", "customer_id": "customer-1"}}
             created = service.http.post("/v1/runs", json=body)
             service.close()
-            # A synchronous create is answered at the run's end; the spans go out after that.
+            # A synchronous create returns at the end of the run; the spans are sent after that.
             until = time.monotonic() + 30
             while not collector.received and time.monotonic() < until:
                 time.sleep(0.02)

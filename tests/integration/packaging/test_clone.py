@@ -1,4 +1,4 @@
-"""A clone works under the name that `git clone` gives it, and in a path with a space."""
+"""Test a clone with the folder name of `git clone`, in a path with a space."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ ENVIRONMENTS = (".venv", ".venv-sam")
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A clone of the present commit in `a b/runyard`, with this folder's environments."""
+    """Clone the current commit to `a b/runyard`, and link the environments of this folder."""
     if not (ROOT / ".git").exists():
         pytest.skip("there is no repository to clone")
     folder = tmp_path_factory.mktemp("clone") / "a b" / "runyard"
@@ -26,13 +26,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ENVIRONMENTS:
         (folder / name).symlink_to(ROOT / name)
     for requirements in (folder / "requirements").iterdir():
-        os.utime(requirements, (0, 0))  # So make takes the environments as they are.
+        os.utime(requirements, (0, 0))  # Prevents make from building the environments again.
     yield folder
     shutil.rmtree(folder)
 
 
 def run(clone: Path, *command: str) -> str:
-    """Run a command of the clone with the clone's own code; return what it prints."""
+    """Run a command of the clone with the code of the clone; return its output."""
     environment = {**os.environ, "PYTHONPATH": str(clone / "layers" / "core")}
     done = subprocess.run(
         command,
@@ -58,7 +58,7 @@ def test_import_check_recognizes_only_project_modules(clone: Path) -> None:
 
 
 def test_checkov_runs_in_a_path_with_a_space(clone: Path) -> None:
-    """Its script is started as pip leaves it there: with a first line that no kernel can read."""
+    """The script starts as pip installs it: the kernel cannot read its first line."""
     folder = clone / ".venv-checkov" / "bin"
     folder.mkdir(parents=True)
     (folder / "python").symlink_to(sys.executable)

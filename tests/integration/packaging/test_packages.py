@@ -1,4 +1,4 @@
-"""The two distributions, built and installed, and the core layer."""
+"""Test both distributions, built and installed, and the core layer."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ MAX_BASE_PACKAGES = 15
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Both wheels by distribution."""
+    """Build both wheels; return them by distribution."""
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [
@@ -34,7 +34,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the base install of runyard. Its only dependency is click."""
+    """Create a virtual environment with the base install, which depends only on click."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
@@ -76,7 +76,7 @@ def test_the_base_install_is_small(wheels: dict[str, Path]) -> None:
     assert sum(file.file_size for file in code) <= MAX_BASE_BYTES
     base = [line for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line]
     assert len(base) < MAX_BASE_PACKAGES
-    # Only click, which has no dependency on Linux and macOS: a new one needs a new count here.
+    # Only click, without dependencies on Linux and macOS: a new dependency changes this count.
     assert [line.split()[1].partition("<")[0] for line in base] == ["click"]
 
 

@@ -1,4 +1,4 @@
-"""Runs through the real state machine and the real handlers: what the sample agent leaves out."""
+"""Test runs with the real state machine and handlers, beyond the cases of the sample agent."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ TOOLS_KEY = "ry_tools_key"
 
 @pytest.fixture(scope="session")
 def tools(stack: DevStack, stores: Stores) -> Iterator[Service]:
-    """The service for a key whose runs go to the agent in `tests/agents/tools.yaml`."""
+    """Yield the service for a key of the agent in `tests/agents/tools.yaml`."""
     stores.access_keys.put(TOOLS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     running = Service(stack.base_url, TOOLS_KEY)
     yield running

@@ -1,4 +1,4 @@
-"""A cancel at every point of a run: its end is written first, and nothing is begun after it."""
+"""Test a cancel at every call of a run: the end is written first, and no call starts after it."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,14 +17,14 @@ from tests.crashes.scenarios import Scenario, scenario
 from tests.fault_injection.faults import InterceptedCall
 
 ENDED = ["run.cancel_requested", "run.canceled"]
-# What would begin something outside that nobody wants any more.
+# Writes of the worker, and external calls that must not start after a cancel.
 WRITES = ("dynamodb.PutItem", "dynamodb.TransactWriteItems")
 EXTERNAL_CALLS = ("model.", "http.", "lambda.", "python.")
 
 
 @pytest.fixture(scope="module")
 def api(crash_stack: DevStack, world: CrashHarness) -> ApiClient:
-    """The Runs API."""
+    """Return the Runs API."""
     return ApiClient(crash_stack)
 
 
@@ -54,11 +54,11 @@ def test_a_run_that_is_created_and_not_started_is_canceled(
 def canceled_before(
     world: CrashHarness, case: Scenario, use_case: str, call: InterceptedCall
 ) -> ScenarioRun:
-    """A run that is canceled just before one of its calls is made."""
+    """Run a scenario that is canceled just before one of its calls."""
     journey = ScenarioRun(world, case)
     act = lambda: journey.cancel(concurrent=True)  # noqa: E731
     journey.meanwhile = Meanwhile(use_case, call.name, call.occurrence, act)
-    # Who answers a canceled run gets an error.
+    # An answer to a canceled run is an error.
     with suppress(InvalidRequestError):
         journey.go()
     journey.settle()
@@ -66,9 +66,9 @@ def canceled_before(
 
 
 def calls_started_too_late(calls: Sequence[InterceptedCall], call: InterceptedCall) -> list[str]:
-    """What was begun behind the worker's first append after the cancel, which it loses.
+    """Return the calls that started after the worker lost its first append after the cancel.
 
-    A response, or calls that are announced already, may be about to begin at that moment.
+    A model call, or calls that are already in the log, may be about to start at that moment.
     """
     met = (call.name, call.occurrence)
     rest = list(dropwhile(lambda one: (one.name, one.occurrence) != met, calls))
@@ -81,7 +81,7 @@ def calls_started_too_late(calls: Sequence[InterceptedCall], call: InterceptedCa
 def test_a_cancel_before_any_call_ends_the_run_and_no_later_call_starts(
     world: CrashHarness, name: str
 ) -> None:
-    """In a model call, in a tool call, while it waits, while it resumes, at its very end."""
+    """Cancel in a model call, in a tool call, while waiting, while resuming, and at the end."""
     case = scenario(name)
     undisturbed = ScenarioRun(world, case)
     undisturbed.go()

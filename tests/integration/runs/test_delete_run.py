@@ -1,4 +1,4 @@
-"""Runs are deleted with all that belongs to them, and nothing that belongs to others."""
+"""Test the deletion of runs with all their data, and without data of others."""
 
 import json
 import zlib
@@ -41,13 +41,13 @@ LARGE = f"{CANARY} " * 5_000
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs that have just ended are removed at once: no worker of theirs can be left."""
+    """Remove ended runs immediately: they have no workers."""
     monkeypatch.setattr(run_deletion, "FENCED_SECONDS", 0)
 
 
 @pytest.fixture
 def api(stack: DevStack, at_once: None) -> Iterator[TestClient]:
-    """A door that deletes at once."""
+    """Yield a client of an API that deletes immediately."""
     with TestClient(app_with(make_services(stack))) as client:
         client.headers["Authorization"] = f"Bearer {stack.access_key}"
         yield client
@@ -56,7 +56,7 @@ def api(stack: DevStack, at_once: None) -> Iterator[TestClient]:
 def started_run(
     stores: Stores, project_id: str = PROJECT_ID, said: str = LARGE, **fields: Any
 ) -> Journal:
-    """A run that a worker has just begun with."""
+    """Create a run that a worker has just started."""
     run = Run(
         id=new_id(),
         project_id=project_id,
@@ -78,7 +78,7 @@ def started_run(
 def ended_run(
     stores: Stores, project_id: str = PROJECT_ID, said: str = LARGE, **fields: Any
 ) -> Run:
-    """A run that says the same everywhere, and was without a worker."""
+    """Create an ended run that has the same text in every field, and no worker."""
     journal = started_run(stores, project_id, said, **fields)
     journal.append([NewEvent("agent.response.delta", {"delta": CANARY})])
     journal.append([NewEvent("agent.response.delta", {"delta": said})])
@@ -89,13 +89,13 @@ def ended_run(
 
 
 def readable(item: dict[str, Any]) -> str:
-    """An item as text, with what is compressed in it unpacked."""
+    """Return an item as text, with its compressed values decompressed."""
     packed = [value["B"] for name, value in item.items() if name.endswith("_z")]
     return json.dumps(item, default=str) + b"".join(map(zlib.decompress, packed)).decode()
 
 
 class Remains:
-    """What the tables and the bucket still say of a run, or of a word."""
+    """Finds the data of a run, or a word, in the tables and the bucket."""
 
     def __init__(self, stack: DevStack) -> None:
         self.dynamodb, self.s3 = stack.client("dynamodb"), stack.client("s3")
@@ -103,7 +103,7 @@ class Remains:
         self.bucket = stack.environment["BUCKET"]
 
     def of(self, word: str) -> list[str]:
-        """The keys of the items and objects that hold the word."""
+        """Return the keys of the items and objects that contain the word."""
         found = [
             str([item.get(name) for name in ("pk", "sk", "run_id")])
             for table in self.tables
@@ -119,7 +119,7 @@ class Remains:
         return found
 
     def under_the_names_of(self, run_id: str, file: str) -> int:
-        """How many items and objects there are by the names that a run and its file have."""
+        """Return the number of items and objects with keys of the run or its file."""
         found: int = sum(
             self.dynamodb.query(
                 TableName=table,
@@ -178,13 +178,11 @@ def test_a_deleted_run_leaves_no_data(
     assert remains.of(word) == []
     for file_id in record.file_ids:
         assert remains.of(file_id) == []
-    # A tombstone; and the record of the create, so that the same create starts no run again.
+    # A tombstone; and the record of the create, which prevents a second run for the same create.
     assert sorted(name[8:12] for name in remains.of(run_id)) == ["IDEM", "RUN#"]
     again = api.post("/v1/runs", **asked)
     assert again.status_code == 409
-    assert again.json()["error"]["details"] == {
-        "Idempotency-Key": "was used for a deleted run"
-    }
+    assert again.json()["error"]["details"] == {"Idempotency-Key": "was used for a deleted run"}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +195,7 @@ def test_a_deleted_run_is_not_found_on_any_path(api: TestClient, stores: Stores,
     body = {"type": "human_feedback", "data": {"request_id": "x", "feedback": "y"}}
     response = api.request(method, f"/v1/runs/{run.id}{path}", json=body)
     assert response.status_code == 404
-    # Asked again, it is as it was to be: deleted.
+    # The second request finds the requested state: deleted.
     assert api.delete(f"/v1/runs/{run.id}").status_code == 204
     assert find_run_violations(stores, run.id) == []
 
@@ -218,7 +216,7 @@ def test_a_key_that_cannot_read_a_run_cannot_delete_it(
     assert statuses == [404, 403, 401]
     assert stores.runs.get(run.id) == run
     assert api.delete(path).status_code == 204
-    # Nor does a stranger learn that there was one.
+    # Another caller cannot find out that the run existed.
     headers = {"Authorization": f"Bearer {stranger}"}
     assert api.delete(path, headers=headers).status_code == 404
     assert api.delete(f"/v1/runs/{new_id()}").status_code == 404
@@ -268,7 +266,7 @@ def test_files_are_deleted_with_the_last_run_that_used_them(
     assert api.delete(f"/v1/runs/{first.id}").status_code == 204
     assert remains.of(first_only) == []
     assert stores.files.ready(PROJECT_ID, shared).id == shared
-    delete_run(stores, first.id)  # Again: it is counted once.
+    delete_run(stores, first.id)  # The second deletion does not count it again.
     assert stores.files.ready(PROJECT_ID, shared).id == shared
     assert api.delete(f"/v1/runs/{second.id}").status_code == 204
     assert remains.of(shared) == []
@@ -340,12 +338,12 @@ def test_paging_continues_after_a_run_that_was_deleted(
 
 
 class InterruptedAtCallError(StoreUnavailableError):
-    """The process is lost at this call."""
+    """The process crashes at this call."""
 
 
 @dataclass
 class Line:
-    """The way of some stores to the outside: cut from a call on, once it gets an error."""
+    """Connection of some stores: it fails from a given call on."""
 
     stores: Stores
     left: int = 0
@@ -382,7 +380,7 @@ def test_the_sweep_finishes_a_deletion_that_crashed_at_any_call(
         left = stores.deleted_runs.find(run.id)
         assert left is not None
         if not left.is_gone:
-            # The sweep finds it, and does just this.
+            # The sweep finds the run, and calls the same function.
             assert "sweep_shard" in (stores.deleted_runs.records.get(keys.run(run.id)) or {})
             delete_run(stores, run.id)
         assert remains.under_the_names_of(run.id, f"files/{project}/{file.id}") == 1, calls
@@ -399,21 +397,19 @@ def test_the_store_check_counts_deleted_runs(
     delete_run(stores, run.id)
     monkeypatch.setattr(stores.runs, "ids", lambda: {run.id})
     monkeypatch.setattr(stores.log, "run_ids", set)
-    capsys.readouterr()  # What the run's own measures have said.
+    capsys.readouterr()  # Log lines of the run's metrics.
     assert verify_stores(stores) == 0
     assert capsys.readouterr().out == "1 runs (1 deleted), 4 events, 0 with violations\n"
 
 
-# --- marks ---------------------------------------------------------------------------------------
+# --- position markers ----------------------------------------------------------------------------
 
 
 def test_long_lists_stay_correct_after_deletions(
     stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 5)
-    monkeypatch.setattr(
-        position_markers, "STABLE_AFTER_SECONDS", -5
-    )  # All that is there is settled.
+    monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", -5)  # All these lists are stable.
     project = f"p-{new_id()}"
     runs = [record(stores, project) for _ in range(40)]
     run_filter = RunFilter(project)
@@ -432,7 +428,7 @@ def test_long_lists_stay_correct_after_deletions(
     left = [run.id for run in runs if run not in (runs[3], runs[20])]
     assert pages() == (left, 38)
     assert stores.deleted_runs.markers.last(one).position == 0
-    # A reader that had begun before may set none now, and none is set for a while.
+    # A reader that started before must set no marker now, and none is set for some time.
     assert not stores.deleted_runs.markers.follow(one, before, {45: "whatever"})
     monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", -5)
     assert pages() == (left, 38)
@@ -440,7 +436,7 @@ def test_long_lists_stay_correct_after_deletions(
 
 
 def record(stores: Stores, project: str, **fields: Any) -> Run:
-    """The record of an ended run, without a log."""
+    """Write the record of an ended run, without a log."""
     at = timestamp()
     ended: dict[str, Any] = {"status": "completed", "started_at": at, "ended_at": at}
     return create_run(stores, project_id=project, org_id=ORG_ID, **ended, **fields)

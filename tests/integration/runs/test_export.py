@@ -1,4 +1,4 @@
-"""The export of a run: whole, in lines, through either door."""
+"""Test the export of a run: complete, in lines, at both endpoints."""
 
 import json
 from typing import Any
@@ -67,7 +67,7 @@ def test_large_payloads_are_restored(service: Service, stores: Stores) -> None:
 
 
 def test_an_active_run_is_shown_as_active_everywhere(service: Service, stores: Stores) -> None:
-    """Its record does not: it was not written since the create."""
+    """The stored record has another status: it was not written since the create."""
     session_id = new_id()
     journal = started_run(stores, session_id=session_id)
     address = f"/v1/runs/{journal.run.id}"

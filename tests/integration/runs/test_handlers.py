@@ -1,4 +1,4 @@
-"""Each function's handler, invoked with the payloads in `events/` as Lambda would."""
+"""Test the handler of each function with the payloads in `events/`, as Lambda invokes it."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ UNKNOWN = "8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
 
 
 def invoke(stack: DevStack, payload: str, run_id: str = UNKNOWN) -> Any:
-    """The function's answer to `events/<payload>.json`, about another run if one is given."""
+    """Return the result of the function for `events/<payload>.json`, with another run if given."""
     text = Path("events", f"{payload}.json").read_text(encoding="utf-8").replace(UNKNOWN, run_id)
     function = FUNCTIONS[payload.partition("/")[0]]
     answer = stack.client("lambda").invoke(FunctionName=function, Payload=text.encode())
@@ -59,7 +59,7 @@ def test_an_unknown_run_is_a_named_error(stack: DevStack, payload: str) -> None:
 
 
 def test_a_deleted_run_is_closed_without_an_error(stack: DevStack) -> None:
-    """Its execution may have waited on; nobody is to be woken for it at night."""
+    """Its execution may have waited longer; no alarm must be raised for it."""
     assert invoke(stack, "close_run/caught") is None
 
 
@@ -78,7 +78,7 @@ def test_a_run_is_closed_once(stack: DevStack, stores: Stores, payload: str, cod
 
 
 def test_the_wait_of_an_ended_run_ends(stack: DevStack, stores: Stores) -> None:
-    """By the token, which no machine of this stack has given: that is no error either."""
+    """The token is from no state machine of this stack: that is also no error."""
     run = create_run(stores)
     invoke(stack, "close_run/caught", run.id)
     assert invoke(stack, "request_input/wait", run.id) is None
@@ -96,5 +96,5 @@ def test_the_sweep_starts_a_run_that_was_never_started(stack: DevStack, stores: 
 
 @pytest.mark.parametrize("payload", ["publish_events/batch", "deliver_webhook/batch"])
 def test_messages_about_deleted_records_are_discarded(stack: DevStack, payload: str) -> None:
-    """Of a run that was deleted nobody is told; a delivery that is gone is not made."""
+    """Nothing is published for a deleted run, and a deleted delivery is not made."""
     assert invoke(stack, payload) == {"batchItemFailures": []}

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: one run, whoever asks again, at the same moment or after any crash."""
+"""Test `Idempotency-Key`: one run for repeated, concurrent and crashed requests."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ def service(stack: DevStack) -> Iterator[Service]:
 
 
 class Request:
-    """One create that can be asked again and again; its runs are those of a user of its own."""
+    """A create that can be repeated; its runs have a user id of their own."""
 
     def __init__(self, service: Service, **fields: Any) -> None:
         self.service = service
@@ -44,13 +44,13 @@ class Request:
         self.headers = {"Idempotency-Key": self.name}
 
     def send(self, http: Any = None, **changes: Any) -> httpx.Response:
-        """Ask, through the service or through another client of it."""
+        """Send the request with the service, or with another client of it."""
         body = self.body | changes
         client: httpx.Client = http or self.service.http
         return client.post("/v1/runs", json=body, headers=self.headers)
 
     def runs(self) -> list[str]:
-        """The ids of the runs that were started for it."""
+        """Return the ids of the runs that were started for it."""
         response = self.service.http.get("/v1/runs", params={"user_id": self.user_id})
         assert response.status_code == 200, response.text
         return [run["id"] for run in response.json()["data"]]
@@ -158,7 +158,7 @@ def test_an_error_response_is_not_stored(service: Service) -> None:
 
 
 def test_a_large_response_is_repeated_completely(service: Service, stores: Stores) -> None:
-    # The tests' own agent takes any input.
+    # The agent of the tests accepts any input.
     secret = f"ry_{new_id()}"
     stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     request = Request(service, input={"case": "questions", "text": "ü" * 500_000})

@@ -1,4 +1,4 @@
-"""Runs that outlive an execution: they go on in another one, and nobody who follows sees it."""
+"""Test runs that continue in another execution, without any visible effect for readers."""
 
 import time
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from tests.support.orchestrators import make_orchestrator
 from tests.support.scripted_agents import scripted_agent
 from tests.support.wait_until import wait_until
 
-# Waited, advanced, and the beginning and the end.
+# The history of an execution: it waits, advances, starts and ends.
 ENTRIES_OF_AN_EXECUTION = 13
 STEPS = 1_000
 SECONDS_OF_A_WORKER = 1
@@ -33,7 +33,7 @@ SECONDS_OF_A_WORKER = 1
 
 @pytest.fixture(scope="module")
 def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
-    """A stack whose workers have little time. Nobody sweeps it but the tests."""
+    """Yield a stack whose workers have little time. Only the tests sweep it."""
     run_step = read_template(Path("template.yaml")).functions["RunStepFunction"]
     reserve = run_step.timeout_seconds - Route(model="scripted:x").timeout - SECONDS_OF_A_WORKER
     with DevStack.start(
@@ -46,7 +46,7 @@ def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
 
 
 class Bench:
-    """Runs of scripts that the tests write, through the real machine."""
+    """Runs of scripts that the tests write, on the real state machine."""
 
     def __init__(self, stack: DevStack) -> None:
         self.stack = stack
@@ -55,19 +55,19 @@ class Bench:
         self.orchestrator = make_orchestrator(stack)
 
     def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
-        """A run whose model gives these responses."""
+        """Start a run whose model returns these responses."""
         request = NewRun(org_id="o", project_id="p", input={"x": 1})
         agent = scripted_agent(turns, TOOLS, **{"steps": 10_000, **limits})
         return start_run(self.stores, self.orchestrator, agent, request)
 
     def answer(self, run: Run, feedback: str) -> None:
-        """Answer the run's only input request, once it is asked."""
+        """Answer the only input request of the run when it is open."""
         [request] = wait_until(lambda: self.stores.input_requests.open_of_run(run.id))
         answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
         submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
 
     def ended(self, run: Run, seconds: float = 30) -> Run:
-        """The run's record once it has ended."""
+        """Return the record of the run after its end."""
 
         def look() -> Run | None:
             found = self.stores.runs.get(run.id)
@@ -77,16 +77,16 @@ class Bench:
         return found
 
     def types(self, run: Run) -> list[str]:
-        """The log's types, without deltas."""
+        """Return the event types of the log, without deltas."""
         types = [event.type for event in self.stores.log.events(run.id)]
         return [kind for kind in types if not kind.endswith(".delta")]
 
     def executions(self, run: Run) -> dict[str, str]:
-        """The status of each execution that the run has had, by name."""
+        """Return the status of each execution of the run, by name."""
         return {arn.rpartition(":")[2]: status for arn, status in self._executions(run).items()}
 
     def history_entries(self, run: Run) -> int:
-        """The length of the longest history among the run's executions."""
+        """Return the length of the longest history among the executions of the run."""
         pages = self.client.get_paginator("get_execution_history").paginate
         return max(
             sum(len(page["events"]) for page in pages(executionArn=arn))
@@ -127,13 +127,13 @@ TOOLS = (
 
 
 def pause(secs: float) -> None:
-    """What takes so long."""
+    """Take this long."""
     time.sleep(secs)
 
 
 @pytest.fixture
 def bench(low: DevStack) -> Bench:
-    """Runs on the stack whose workers have little time."""
+    """Return runs on the stack whose workers have little time."""
     return Bench(low)
 
 
@@ -184,7 +184,7 @@ def test_a_late_failure_event_of_an_old_execution_is_ignored(bench: Bench) -> No
 
 @pytest.mark.timeout(300)
 def test_the_thousandth_step_takes_no_longer_than_the_tenth(bench: Bench) -> None:
-    """On a machine that others use too: the test would notice a step that grows with the log."""
+    """The machine is shared: the test only detects a step whose time grows with the log."""
     step = {"say": "One more.", "call": [{"tool": "show", "input": {"obj": "x" * 50}}]}
     run = bench.start([step] * (STEPS - 1) + [{"say": "Done."}])
     done = bench.ended(run, seconds=250)

@@ -1,4 +1,4 @@
-"""Two hundred runs at once: each ends as its dialogue says, each log is whole."""
+"""Test two hundred concurrent runs: each ends as scripted, with a complete log."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.service import Service, assert_whole
 
 RUNS = 200
 
-# What each case is started with, what it is answered, and how it must end.
+# Per case: input, answers, and expected end.
 CASES: list[tuple[dict[str, str], dict[str, Any] | None, str, str]] = [
     ({"ticket_subject": "Export is broken"}, None, "completed", "technical"),
     ({"ticket_subject": "x", "customer_id": "customer-7421"}, None, "completed", "technical"),

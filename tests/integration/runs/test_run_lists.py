@@ -1,4 +1,4 @@
-"""The lists of runs against a plain reference: every filter, every order, every page."""
+"""Test lists of runs against a simple reference: every filter, every order, every page."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -36,14 +36,14 @@ SESSIONS = (derived_id("one"), derived_id("two"), None)
 
 @dataclass(frozen=True)
 class Listing:
-    """A project's runs, and the stores that hold them."""
+    """The runs of a project, and the stores that hold them."""
 
     stores: Stores
     runs: tuple[Run, ...]
     project_id: str
 
     def expected(self, run_filter: RunFilter, sort: Sequence[str]) -> list[str]:
-        """What the list is by definition."""
+        """Return the ids of the list by definition."""
         runs = [run for run in self.runs if fits(run, run_filter)]
         fields = list(sort)
         if not {"started_at", "-started_at"} & set(fields):
@@ -54,7 +54,7 @@ class Listing:
         return [run.id for run in runs]
 
     def check(self, run_filter: RunFilter, sort: Sequence[str], size: int, *pages: int) -> None:
-        """Compare pages (none named: all of them) with the definition."""
+        """Compare pages (by default all pages) with the definition."""
         expected = self.expected(run_filter, sort)
         for page in pages or range(1, len(expected) // size + 3):
             first = (page - 1) * size
@@ -87,7 +87,7 @@ def fits(run: Run, run_filter: RunFilter) -> bool:
 
 
 def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
-    """A run in any state; many share a millisecond with others, at their start or their end."""
+    """Return a run in any state; many share a millisecond with others, at their start or end."""
     status: RunStatus = dice.choice(get_args(RunStatus))
     ended_at = moment + timedelta(milliseconds=dice.randrange(3_000))
     return Run(
@@ -108,7 +108,7 @@ def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
 
 
 def write_all(table: Table, stores: Stores, runs: Sequence[Run]) -> None:
-    """Store the records alone, without the key by which the sweep finds them."""
+    """Write only the records, without the key by which the sweep finds them."""
 
     def write(run: Run) -> None:
         table.put({**stores.runs.to_item(run), "sweep_shard": None})
@@ -124,7 +124,7 @@ def table(stack: DevStack) -> Table:
 
 @pytest.fixture(scope="module")
 def listing(stores: Stores, table: Table) -> Listing:
-    """300 runs of one project among those of another, within three seconds of a day long past."""
+    """Write 300 runs of a project and runs of another, within three seconds of a past day."""
     project_id, dice = f"lists#{new_id()}", random.Random(7)
     runs = [
         some_run(dice, project_id, START + timedelta(milliseconds=10 * dice.randrange(100)))
@@ -136,7 +136,7 @@ def listing(stores: Stores, table: Table) -> Listing:
 
 
 def orders() -> Iterator[tuple[str, ...]]:
-    """Every order of one, two or three fields."""
+    """Yield every order of one, two or three fields."""
     for count in (1, 2, 3):
         for fields in permutations(SORTABLE, count):
             for signs in product(("", "-"), repeat=count):
@@ -144,7 +144,7 @@ def orders() -> Iterator[tuple[str, ...]]:
 
 
 def name_of(fields: dict[str, Any]) -> str:
-    """The filter as a part of a test's name: the same in every process."""
+    """Return the filter as a part of a test's name, the same in every process."""
     parts = [
         ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
         for value in fields.values()

@@ -1,4 +1,4 @@
-"""The records of runs: what they hold, in which form, and that older forms are read alike."""
+"""Test the stored records of runs: their contents and form, and the reading of other forms."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from runyard_service.domain.runs import Run, Usage
 from runyard_service.domain.threads import Thread
 
 SHORT = {"content": "Four."}
-# Some 2 KB, as people write them.
+# About 2 KB of natural text.
 LONG = {
     "content": " ".join(f"Order {4811 + n} was charged twice; refund {n * 7}." for n in range(50))
 }
@@ -119,7 +119,7 @@ def an_input_request(params: dict[str, Any]) -> InputRequest:
 
 
 def test_an_uncompressed_record_is_read_like_a_compressed_record(stores: Stores) -> None:
-    """Its long texts are not compressed, and a run at work says so itself."""
+    """The long texts are not compressed, and the record of an active run has its status."""
     run = a_run(input=SHORT)
     item = {**stores.runs.to_item(run), "input": json.dumps(LONG), "status": "started"}
     stores.runs._table.put(item)

@@ -1,4 +1,4 @@
-"""A run that the account has no room for is late, and nothing worse."""
+"""Test that a throttled run is late, and has no other defect."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The append rule, against a real store: dense, nothing lost, nothing after the end."""
+"""Test the append rule with a real store: no gaps, no losses, nothing after the end."""
 
 import threading
 from base64 import b64encode
@@ -32,7 +32,7 @@ END = NewEvent(type="run.completed", data={"status": "completed"})
 
 
 def append_until_done(log: EventLog, run_id: str, drafts: list[NewEvent]) -> int:
-    """Append as the rule demands, reading on after each loss; gives the first sequence, or 0."""
+    """Append by the rule, and read after each conflict; return the first sequence, or 0."""
     last, ended = log.last(run_id)
     while not ended:
         try:
@@ -107,7 +107,7 @@ def test_long_and_large_appends_are_split_and_read_back_complete(stores: Stores)
     [
         (["short"], False),
         (["once more, "] * 10, True),
-        # 1.2 KB of noise, 1.6 KB as base64: two units either way.
+        # 1.2 KB of random bytes, 1.6 KB as base64: two write units in both forms.
         ([b64encode(Random(1).randbytes(1200)).decode()], False),
         (["x" * 30_000, "größer"], True),
     ],
@@ -139,7 +139,7 @@ def test_a_long_append_with_changes_is_atomic(stores: Stores) -> None:
         started_at=timestamp(),
     )
     token = stores.input_requests.pause_change(run_id, "token", [])
-    # The run has no record, so that it cannot be changed.
+    # The run has no record, so it cannot be changed.
     impossible = stores.runs.execution_change(run, 1)
     with pytest.raises(AppendConflictError):
         log.append(run_id, 0, large, [token, impossible])
@@ -152,7 +152,7 @@ def test_a_long_append_with_changes_is_atomic(stores: Stores) -> None:
 
 
 def test_payloads_are_read_back_batch_by_batch(stores: Stores) -> None:
-    """Whoever puts them back has to hold one at a time, and not a hundred."""
+    """The reader must hold one payload at a time, and not a hundred."""
     run_id, log = new_id(), stores.log
     texts = ["a", *[str(number) * 150_000 for number in range(3)], "b", "c"]
     log.append(run_id, 0, [delta(text) for text in texts])
@@ -172,7 +172,7 @@ def test_a_large_payload_is_stored_in_s3_and_restored(stores: Stores, stack: Dev
 
 
 def test_an_append_whose_response_was_lost_is_not_repeated(stack: DevStack, stores: Stores) -> None:
-    """boto3 sends such a call again, which then meets its own item."""
+    """boto3 sends such a call again, and the second write finds its own item."""
     dynamodb, session = client("dynamodb", stack.environment), URLLib3Session()
     lost: list[str] = []
 

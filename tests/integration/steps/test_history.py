@@ -1,4 +1,4 @@
-"""Histories that are not read from the beginning, and are what the whole log says all the same."""
+"""Test that a history from a checkpoint equals the history of the whole log."""
 
 import gzip
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from tests.support.run_factory import create_run
 
 @pytest.fixture
 def run(stores: Stores) -> Run:
-    """A run with a log of four responses, each with two deltas and a call."""
+    """Create a run with a log of four responses, each with two deltas and a call."""
     run = create_run(stores)
     journal = Journal.open(stores, run.id)
     journal.start()
@@ -33,7 +33,7 @@ def run(stores: Stores) -> Run:
 
 
 def step(iteration: int) -> list[NewEvent]:
-    """The events of one step."""
+    """Return the events of one step."""
     call = {"id": new_id(), "name": "look", "input": {"at": "größe"}}
     delta = {"object": "agent.response", "delta": "x", "iteration": iteration}
     response = {"content": "xx", "iteration": iteration, "tool_calls": [call]}
@@ -48,7 +48,7 @@ def step(iteration: int) -> list[NewEvent]:
 
 @pytest.fixture
 def checkpointed_run(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The same with a checkpoint of all that, and one more step after it."""
+    """Return the same run with a checkpoint of these events and one more step."""
     monkeypatch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 10)
     journal = Journal.open(stores, run.id)
     run = stores.histories.checkpoint(run, journal.history)
@@ -62,7 +62,7 @@ def checkpointed_run(stores: Stores, run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def read_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Behind which events the log was read, to its end."""
+    """Return a list that records the positions from which the log is read."""
     positions: list[int] = []
     events = EventLog.events
 
@@ -75,17 +75,17 @@ def read_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def cold(stack: DevStack) -> Stores:
-    """The stores of a process that has seen nothing yet."""
+    """Return the stores of a process with empty caches."""
     return stores_of(stack.environment)
 
 
 def content_of(history: History) -> dict[str, Any]:
-    """All that a history holds."""
+    """Return all contents of a history."""
     return {name: repr(value) for name, value in vars(history).items()}
 
 
 def whole(stores: Stores, run: Run) -> dict[str, Any]:
-    """What the log says from its beginning."""
+    """Return the contents of the history of the whole log."""
     return content_of(History.of(stores.log.events(run.id)))
 
 
@@ -102,7 +102,7 @@ def test_a_process_reads_only_events_after_its_last_message(
 ) -> None:
     warm = cold(stack)
     Journal.open(warm, run.id).close()
-    # Meanwhile another process is at work on the run.
+    # Meanwhile another process advances the run.
     Journal.open(stores, run.id).append(step(5))
     read_from.clear()
     journal = Journal.open(warm, run.id)
@@ -150,7 +150,7 @@ def remove(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
 
 
 def run_ahead(stores: Stores, s3: Any, bucket: str, run: Run) -> None:
-    """As after the events table was restored from a backup, and the run has gone another way."""
+    """As after a restore of the events table, after which the run took another path."""
     journal = Journal.open(stores, run.id)
     ahead = journal.history
     [last] = journal.stores.log.append(new_id(), ahead.last, [step(1)[-1]])

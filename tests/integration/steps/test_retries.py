@@ -1,4 +1,4 @@
-"""Failures that may pass: what is tried again inside a step, how often, and what is told."""
+"""Test transient failures: retries within a step, their number, and the reported error."""
 
 import json
 import time
@@ -33,14 +33,14 @@ from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAISe
 
 
 class Tool:
-    """A tool server that answers as the test says, the last answer forever; 0: it hangs up."""
+    """A tool server with scripted responses; the last repeats, and 0 closes the connection."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, str]]] = [(200, {})]
         self.keys: list[str] = []
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Take the call."""
+        """Receive the call."""
         self.keys.append(request.headers.get("idempotency-key", ""))
         status, headers = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if status:
@@ -50,17 +50,17 @@ class Tool:
 
 
 class NoMachine(Orchestrator):
-    """The test itself does what the state machine would do."""
+    """A fake: the test itself does the work of the state machine."""
 
     def __init__(self) -> None:
-        """Nothing to be called."""
+        """Prepare no client."""
 
     def resume(self, token: str) -> None:
-        """The test advances the run."""
+        """Do nothing: the test advances the run."""
 
 
 class Bench:
-    """Runs that call one tool, or whose model is a provider's."""
+    """Runs that call one tool, or that use a provider's model."""
 
     def __init__(self, stores: Stores, tool: Tool, server: LoopbackServer) -> None:
         self.stores = stores
@@ -77,7 +77,7 @@ class Bench:
         )
 
     def start(self, *, effect: str = "none", route: Route | None = None) -> Run:
-        """A run of an agent with a tool of this effect."""
+        """Start a run of an agent with a tool of this effect."""
         tool = {
             "kind": "http",
             "name": "call",
@@ -91,19 +91,19 @@ class Bench:
         return create_run(self.stores, scripted_agent(turns, [tool], route=route))
 
     def advance(self, run: Run, seconds: float = 700) -> list[Event]:
-        """One invocation of run_step; gives the log without deltas."""
+        """Run one invocation of run_step; return the log without deltas."""
         run_async(advance_run(self.worker, run.current_execution, seconds))
         return self.events(run)
 
     def events(self, run: Run) -> list[Event]:
-        """The log without deltas."""
+        """Return the log without deltas."""
         events = self.stores.log.events(run.id)
         return [event for event in events if not event.type.endswith(".delta")]
 
 
 @pytest.fixture
 def bench(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A bench that wastes no time on delays that are not needed."""
+    """Yield a bench without delays, except those that a response requests."""
     monkeypatch.setattr(retries, "_FIRST_DELAY_SECONDS", 0.01)
     tool = Tool()
     with LoopbackServer(tool) as server:
@@ -111,7 +111,7 @@ def bench(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def outcome(events: list[Event]) -> dict[str, Any]:
-    """What became of the one call; it began once, whatever the number of attempts."""
+    """Return the result of the only call; it started once, for any number of attempts."""
     types = [event.type for event in events]
     assert types.count("agent.tool_call.started") == 1
     [end] = [e for e in events if e.type in ("agent.tool_call.completed", "agent.tool_call.failed")]
@@ -186,7 +186,7 @@ def test_retry_after_of_a_tool_is_respected(bench: Bench) -> None:
 def test_a_tool_with_a_retry_after_beyond_the_step_is_not_retried(
     bench: Bench, retry_after: str, seconds: float
 ) -> None:
-    """The step has 10 seconds, of which a call may take 5 and its record 1."""
+    """The step has 10 seconds: a call may take 5 of them and its record 1."""
     bench.worker = WorkerDeps(
         bench.stores, bench.worker.model_for, bench.worker.tools, reserve_seconds=1
     )
@@ -242,7 +242,7 @@ def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
         with pytest.raises(ModelUnavailableError, match="Not tried, after") as caught:
             bench.advance(run)
         assert len(server.received) == asked == FAILURES_IN_A_ROW
-    # The machine's retries are used up, and Step Functions tells what Lambda has told.
+    # The retries of the state machine are used up; Step Functions reports the error of Lambda.
     cause = {"errorMessage": str(caught.value), "errorType": "ModelUnavailableError"}
     close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=json.dumps(cause))
     error = bench.events(run)[-1].data["error"]
@@ -270,11 +270,14 @@ def test_messages_of_unexpected_errors_are_not_exposed(bench: Bench) -> None:
         "KeyError",
         cause='{"errorMessage": "a customer\'s name"}',
     )
-    assert bench.events(run)[-1].data["error"]["message"] == "The run stopped because of an internal error."
+    assert (
+        bench.events(run)[-1].data["error"]["message"]
+        == "The run stopped because of an internal error."
+    )
 
 
 def test_the_state_machine_forwards_the_error_of_a_function(stack: DevStack) -> None:
-    """Read from the history: an execution of an unknown run fails at its first step."""
+    """Read the error from the history of an execution of an unknown run."""
     client, machine = stack.client("stepfunctions"), stack.environment["RUN_STATE_MACHINE_ARN"]
     run_id = new_id()
     arn = client.start_execution(

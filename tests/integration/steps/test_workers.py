@@ -1,4 +1,4 @@
-"""Workers that are lost, late, or two at once: what the log's rule makes of them."""
+"""Test lost, late and concurrent workers: the append rule of the log decides."""
 
 import asyncio
 import threading
@@ -37,24 +37,24 @@ from tests.support.wait_until import wait_until
 
 
 class ManualOrchestrator(Orchestrator):
-    """No state machine: the test itself does what it would do, and sees which tokens come back."""
+    """A fake: the test does the work of the state machine, and checks the returned tokens."""
 
     def __init__(self) -> None:
         self.resumed: list[str] = []
 
     def start(self, execution: Execution, wait: WaitSpec = NOTHING_TO_WAIT_FOR) -> None:
-        """The test advances the run."""
+        """Do nothing: the test advances the run."""
 
     def stop(self, execution: Execution) -> None:
-        """There is nothing to stop."""
+        """Do nothing: there is no execution to stop."""
 
     def resume(self, token: str) -> None:
-        """Keep the token."""
+        """Record the token."""
         self.resumed.append(token)
 
 
 class FakePaymentServer:
-    """The tool server: counts calls, and can hold one until the test lets it go on."""
+    """A tool server that counts calls, and can block one until the test releases it."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -63,7 +63,7 @@ class FakePaymentServer:
         self.release.set()
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Take the call."""
+        """Receive the call."""
         self.calls.append(request.headers.get("idempotency-key", ""))
         self.arrived.set()
         self.release.wait(20)
@@ -72,7 +72,7 @@ class FakePaymentServer:
 
 @pytest.fixture
 def till() -> Iterator[tuple[FakePaymentServer, LoopbackServer]]:
-    """A tool server and where it listens."""
+    """Yield a tool server and its loopback server."""
     answer = FakePaymentServer()
     with LoopbackServer(answer) as server:
         yield answer, server
@@ -80,7 +80,7 @@ def till() -> Iterator[tuple[FakePaymentServer, LoopbackServer]]:
 
 
 class Bench:
-    """One agent's runs, executed by the test."""
+    """Runs of one agent, executed by the test."""
 
     def __init__(self, stores: Stores, snapshot: Snapshot, server: LoopbackServer) -> None:
         self.stores = stores
@@ -91,22 +91,22 @@ class Bench:
         self.worker = scripted_worker(stores, tools)
 
     def start(self, case: str) -> Run:
-        """A new run, not advanced yet."""
+        """Start a run that is not advanced yet."""
         request = NewRun(org_id="o", project_id=self.project_id, input={"case": case})
         return start_run(self.stores, self.orchestrator, self.snapshot, request)
 
     def advance(self, run: Run, seconds: float = 700) -> AdvanceResult:
-        """One invocation of run_step."""
+        """Run one invocation of run_step."""
         return asyncio.run(advance_run(self.worker, run.current_execution, seconds))
 
     def limited(self, **limits: Any) -> "Bench":
-        """The same agent with limits of its own."""
+        """Return the same agent with other limits."""
         definition = self.snapshot.definition.model_copy(update={"limits": Limits(**limits)})
         self.snapshot = self.snapshot.model_copy(update={"definition": definition})
         return self
 
     def ask(self, run: Run, token: str = "token", met: AdvanceResult | None = None) -> bool:
-        """One invocation of request_input, about the limit that was met, if any was."""
+        """Run one invocation of request_input, with the reached limit if there is one."""
         return ask(self.stores, run.current_execution, token, met)
 
     def answer(self, run: Run, feedback: str) -> None:
@@ -116,14 +116,14 @@ class Bench:
         submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
 
     def types(self, run: Run) -> list[str]:
-        """The log's types, without deltas."""
+        """Return the event types of the log, without deltas."""
         types = [event.type for event in self.stores.log.events(run.id)]
         return [kind for kind in types if not kind.endswith(".delta")]
 
 
 @pytest.fixture
 def bench(stack: DevStack, stores: Stores, till: tuple[FakePaymentServer, LoopbackServer]) -> Bench:
-    """The agent of `tests/agents/tools.yaml`."""
+    """Yield the agent of `tests/agents/tools.yaml`."""
     snapshot = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("tools")
     return Bench(stores, snapshot, till[1])
 
@@ -137,7 +137,7 @@ def test_a_worker_without_time_hands_over_and_another_continues(bench: Bench) ->
 
 
 def lose_during_charge(bench: Bench, till: FakePaymentServer) -> Run:
-    """A run whose worker was lost while its unsafe call was under way."""
+    """Start a run, and lose its worker while its unsafe call is in flight."""
     run = bench.start("charge and ask")
     till.release.clear()
 
@@ -188,7 +188,7 @@ def test_the_later_of_two_workers_stops(
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(bench.advance, run)
         till[0].arrived.wait(20)
-        # The state machine thinks that the first worker is dead, and sends another.
+        # The state machine regards the first worker as dead, and starts another.
         assert bench.advance(run).outcome == "needs_input"
         till[0].release.set()
         with pytest.raises(SupersededError):
@@ -235,7 +235,7 @@ def test_an_answer_is_not_lost_when_the_wait_restarts(bench: Bench) -> None:
     assert bench.orchestrator.resumed == []
     bench.answer(run, "2")
     assert bench.orchestrator.resumed == ["second"]
-    # Its successor comes too late to wait.
+    # The successor is too late to wait.
     assert not bench.ask(run, "third")
     assert bench.advance(run).outcome == "finished"
     assert bench.types(run).count("run.paused") == 1
@@ -247,7 +247,7 @@ def test_a_limit_is_requested_once(bench: Bench) -> None:
     run = bench.start("endless")
     met = bench.advance(run)
     assert (met.outcome, met.limit) == ("needs_input", "steps")
-    # The function's answer was lost; then the execution vanished, and its successor waits.
+    # The response of the function was lost; then the execution vanished, and its successor waits.
     bench.ask(run, "first", met)
     bench.ask(run, "first", met)
     later = bench.advance(run)
@@ -258,7 +258,7 @@ def test_a_limit_is_requested_once(bench: Bench) -> None:
     approved = Answer(type=request.type, request_id=request.id, is_approved=True)
     submit_input(bench.stores, bench.orchestrator, run.id, approved, "user-1")
     assert bench.orchestrator.resumed == ["second"]
-    # Whoever comes with what was true before asks nothing.
+    # A caller with an outdated state requests nothing.
     assert not bench.ask(run, "late", met)
     again = bench.advance(run)
     assert (again.limit, again.limit_at > met.limit_at) == ("steps", True)

@@ -1,7 +1,7 @@
-"""The stream function as Lambda has it: what `make build` made, started by its own run.sh.
+"""Test the streaming function as deployed: the output of `make build`, started by its run.sh.
 
-The environment is Lambda's and the template's and nothing else; in front of it the test does what
-the Lambda Web Adapter does: waits for the readiness path, and passes requests on with its headers.
+The environment has only the variables of Lambda and the template. The test does the work of the
+Lambda Web Adapter: it waits for the readiness path, and forwards requests with their headers.
 """
 
 import json
@@ -30,11 +30,11 @@ from tests.template.repository import ROOT
 
 pytestmark = [
     pytest.mark.skipif(not python_folder(), reason="needs Python 3.13 (pyenv install 3.13)"),
-    pytest.mark.timeout(600),  # It builds what is not built, or not of now.
+    pytest.mark.timeout(600),  # Builds the output if it is missing or outdated.
 ]
 
 HELP = {"ticket_subject": "Help!"}
-# As a function URL's request comes through the adapter; see its documentation.
+# A request of a function URL as the adapter forwards it; see its documentation.
 ADAPTERS_HEADERS = {
     "x-amzn-request-context": json.dumps(
         {
@@ -65,7 +65,7 @@ ADAPTERS_HEADERS = {
 
 
 def environment(stack: DevStack, layout: Layout, port: int) -> dict[str, str]:
-    """What Lambda sets, and what the template does; AWS's addresses are the local stack's."""
+    """Return the variables of Lambda and the template, with the addresses of the local stack."""
     lambdas_own = {
         "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
@@ -84,7 +84,7 @@ def environment(stack: DevStack, layout: Layout, port: int) -> dict[str, str]:
     different_here = {
         "AWS_LWA_PORT": str(port),
         "LAYERS_DIR": str(layout.layers),
-        # Fourteen minutes are long for a test.
+        # Fourteen minutes are too long for a test.
         "STREAM_MAX_SECONDS": "1",
         "STREAM_HEARTBEAT_SECONDS": "0.3",
     }
@@ -93,7 +93,7 @@ def environment(stack: DevStack, layout: Layout, port: int) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the function says, which CloudWatch would have."""
+    """Return the output of the function, which CloudWatch would have."""
     return tmp_path_factory.mktemp("output") / "log"
 
 
@@ -101,9 +101,9 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def function(
     stack: DevStack, tmp_path_factory: pytest.TempPathFactory, output: Path
 ) -> Iterator[str]:
-    """The address at which the adapter finds the function."""
+    """Yield the address at which the adapter reaches the function."""
     settings = Settings.from_environment(stack.environment)
-    # The deploy does this.
+    # The deployment does this.
     publish_agents(
         AgentDirectory(Path(settings.agents_dir)),
         AgentBundle(Bucket(settings.bucket, lambda: stack.client("s3"))),
@@ -132,7 +132,7 @@ def function(
 
 
 def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", output: Path) -> None:
-    """As the adapter does: ask the readiness path again and again."""
+    """Poll the readiness path, as the adapter does."""
     path = (
         read_template(ROOT / "template.yaml")
         .functions["StreamFunction"]
@@ -151,7 +151,7 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", output: Path)
 
 @pytest.fixture
 def stream_client(stack: DevStack, function: str) -> Iterator[httpx.Client]:
-    """A client whose requests come as the adapter passes them on."""
+    """Yield a client whose requests have the headers of the adapter."""
     headers = {**ADAPTERS_HEADERS, "authorization": f"Bearer {stack.access_key}"}
     with httpx.Client(base_url=function, headers=headers, timeout=60) as client:
         yield client
@@ -168,8 +168,8 @@ def test_a_run_is_followed_while_it_continues(
         path = f"/v1/runs/{run_id}/stream"
         assert answer.headers["location"] == path
         ages += read(answer, seen)
-    # What there is has been shown while the run stands still and waits for the answer below; its
-    # connection has come to its age meanwhile.
+    # All stored events have been sent, and the run waits for the answer below; meanwhile
+    # the connection has reached its maximum age.
     while not seen or seen[-1]["type"] not in TERMINAL:
         if seen and seen[-1]["type"] == "run.paused":
             assert service.answer(service.run(run_id), feedback="billing").status_code == 200
@@ -185,7 +185,7 @@ def test_a_run_is_followed_while_it_continues(
 
 
 def read(answer: httpx.Response, seen: list[dict[str, Any]]) -> bool:
-    """Read a stream to its end; whether it says that it has reached its age."""
+    """Read a stream to its end; return true if it ends because of its maximum age."""
     assert answer.status_code == 200
     lines = list(answer.iter_lines())
     assert lines[0] == "retry: 2000"
@@ -198,7 +198,7 @@ def assert_streamed(headers: Mapping[str, str]) -> None:
     assert headers["cache-control"] == "no-cache, no-transform"
     assert headers["x-accel-buffering"] == "no"
     assert not {"content-length", "content-encoding", "server"} & set(headers)
-    # The function URL adds these; a browser refuses them when they come twice.
+    # The function URL adds these headers; a browser rejects duplicates.
     assert not [name for name in headers if name.startswith("access-control-")]
 
 
@@ -213,7 +213,7 @@ def test_a_ticket_of_the_api_is_valid_at_the_streaming_endpoint(
     assert "event: run.completed" in answer.text
     other = service.create({"ticket_subject": "Export is broken"})
     assert stream_client.get(f"/v1/runs/{other['id']}/stream?{path.query}").status_code == 401
-    # Its own tickets name the address that the caller has used.
+    # Its own tickets have the address that the caller used.
     (ticket,) = parse_qs(path.query)["ticket"]
     assert ticket not in output.read_text()
 
@@ -246,7 +246,7 @@ def without_ids(answer: httpx.Response) -> dict[str, Any]:
 def test_an_event_that_is_not_a_request_starts_no_run(
     stream_client: httpx.Client, service: Service
 ) -> None:
-    """The adapter posts payloads of other kinds (a schedule, an invocation by hand) to /events."""
+    """The adapter sends payloads of other kinds (a schedule, a manual invocation) to /events."""
     before = service.http.get("/v1/runs?page_size=1").json()["pagination"]["total_count"]
     payload = {"source": "aws.events", "detail-type": "Scheduled Event", "input": HELP}
     del stream_client.headers["authorization"]

@@ -1,6 +1,6 @@
-"""Long logs and slow readers: a stream takes some pages of memory, whatever its log or its client.
+"""Test long logs and slow readers: a stream needs some pages of memory, for any log and client.
 
-The door is a process of its own, so that the kernel says how much memory it has needed.
+The web server is a separate process, whose memory the kernel reports.
 """
 
 import logging
@@ -30,8 +30,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tell
 
 MB = 1024 * 1024
 EVENTS = 100_000
-# What a page is in its several forms: items, lines, frames, and the allocator's own room for them.
-# The whole log is 35 MB as it is sent, and more as objects.
+# The size of a page in its forms: items, lines, frames, and the overhead of the allocator.
+# The whole log is 35 MB as sent, and more as objects.
 PAGE_BYTES = 12 * MB
 SLOW_READERS = 8
 SLOW_FROM = 60_000
@@ -39,26 +39,26 @@ SLOW_FROM = 60_000
 
 @dataclass(frozen=True)
 class WebServer:
-    """A web server of the stack's, and its process."""
+    """A web server of the stack, and its process."""
 
     url: str
     pid: int
 
     def peak(self) -> int:
-        """The most memory that it has held since `forget`, in bytes."""
+        """Return the peak memory since `forget`, in bytes."""
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         assert found
         return int(found[1]) * 1024
 
     def forget(self) -> int:
-        """Begin to measure again; gives what it holds now."""
+        """Reset the peak memory; return the current memory in bytes."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
         return self.peak()
 
 
 @pytest.fixture(scope="module")
 def web_server(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    """Warm: it has replayed a part of a long log before."""
+    """Yield a web server that has already replayed a part of a long log."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
@@ -75,7 +75,7 @@ def web_server(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def long_run(service: Service, stores: Stores, web_server: WebServer) -> str:
-    """A run of more than 100,000 events that has ended; the door is warm."""
+    """Return an ended run of more than 100,000 events; the web server has replayed a part of it."""
     run_id = str(service.create({"ticket_subject": "Help!"})["id"])
     last = len(service.events(run_id))
     delta = NewEvent(
@@ -89,7 +89,7 @@ def long_run(service: Service, stores: Stores, web_server: WebServer) -> str:
 
 
 def replay(base_url: str, service: Service, run_id: str, after: int = 0) -> tuple[list[int], int]:
-    """The ids of a stream that is read as fast as it comes, and its bytes."""
+    """Read a stream as fast as possible; return its ids and its bytes."""
     ids, size, rest = [], 0, b""
     url = f"{base_url}/v1/runs/{run_id}/stream?after_sequence={after}"
     with httpx.stream("GET", url, headers=service.http.headers, timeout=60) as answer:
@@ -114,12 +114,12 @@ def test_a_long_log_is_replayed_in_a_page_of_memory(
 
 
 class SlowReader:
-    """A client that reads the head of an answer and then leaves everything where it is."""
+    """A client that reads the head of a response, and then stops reading."""
 
     def __init__(self, base_url: str, service: Service, run_id: str) -> None:
         url = httpx.URL(base_url)
         self.socket = socket.socket()
-        # What the kernel would take in for a reader does not count.
+        # A small buffer, because data in the kernel does not count.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(60)
         self.socket.connect((url.host, url.port))
@@ -132,7 +132,7 @@ class SlowReader:
             self.seen += self.socket.recv(256)
 
     def rest(self) -> list[int]:
-        """The ids that it sees when it reads on, to the end."""
+        """Continue to read to the end; return the ids."""
         pieces = [self.seen]
         while piece := self.socket.recv(256 * 1024):
             pieces.append(piece)
@@ -148,14 +148,14 @@ def test_slow_readers_do_not_delay_others_and_miss_nothing(
         readers = [SlowReader(web_server.url, service, long_run) for _ in range(SLOW_READERS)]
         for reader in readers:
             open_sockets.enter_context(reader.socket)
-        # While they stand still, somebody else reads all that they do not.
+        # While they do not read, another client reads all these events.
         ids, size = replay(web_server.url, service, long_run, after=SLOW_FROM)
         assert ids == list(range(SLOW_FROM + 1, last + 1))
         body = {"input": {"ticket_subject": "Export is broken"}, "stream": True}
         url, headers = f"{web_server.url}/v1/runs", service.http.headers
         assert "run.completed" in httpx.post(url, json=body, headers=headers, timeout=60).text
         held = web_server.peak() - before
-        # Without back-pressure each would have its whole rest in the server's memory.
+        # Without backpressure, the server would buffer the rest of the log for each of them.
         assert held < SLOW_READERS * size / 2
         for reader in readers[:2]:
             assert reader.rest() == list(range(SLOW_FROM + 1, last + 1))
@@ -176,6 +176,6 @@ def test_a_reader_that_reads_nothing_is_disconnected_at_the_maximum_age(
                 assert time.monotonic() < until
                 time.sleep(0.05)
             seen = reader.rest()
-    # What was on its way came, and no more; it may come back for the rest.
+    # Only buffered data arrived; the reader may reconnect for the rest.
     assert seen == list(range(SLOW_FROM + 1, SLOW_FROM + 1 + len(seen)))
     assert 0 < len(seen) < EVENTS - SLOW_FROM

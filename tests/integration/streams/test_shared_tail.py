@@ -1,4 +1,4 @@
-"""Many who follow one run: each sees every event once, all of them cost one tail."""
+"""Test many readers of a run: each gets every event once, and all of them share one tail."""
 
 import asyncio
 import functools
@@ -26,7 +26,7 @@ END = NewEvent(type="run.completed", data={})
 def on_a_loop(
     test: Callable[[Stores], Coroutine[Any, Any, None]],
 ) -> Callable[[Stores], None]:
-    """The test on an event loop of its own."""
+    """Run the test on a new event loop."""
 
     @functools.wraps(test)
     def run(stores: Stores) -> None:
@@ -36,7 +36,7 @@ def on_a_loop(
 
 
 class CountedLog:
-    """The log, and how often it was read from each place."""
+    """A log that counts the reads from each position."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -48,7 +48,7 @@ class CountedLog:
 
 
 class Lagging:
-    """An eventually consistent store: such reads do not show the batches that are `hidden`."""
+    """An eventually consistent store: such reads omit the `hidden` batches."""
 
     def __init__(self, log: EventLog, hidden: set[int], *, always: bool = False) -> None:
         self._log = log
@@ -71,7 +71,7 @@ async def append(stores: Stores, run_id: str, last: int, drafts: Sequence[NewEve
 
 
 async def write(stores: Stores, run_id: str, batches: int) -> int:
-    """A run of so many batches of one to three events, and its end; gives its last sequence."""
+    """Write a run of n batches of one to three events, and its end; return its last sequence."""
     last = 0
     for number in range(batches):
         last = await append(stores, run_id, last, [delta(number)] * (1 + number % 3))
@@ -81,7 +81,7 @@ async def write(stores: Stores, run_id: str, batches: int) -> int:
 async def seen(
     runs: FollowedRuns, run_id: str, after: int = 0, *, pause: float = 0, seconds: float = 30
 ) -> list[int]:
-    """The sequences that a reader sees, who takes its time over each batch."""
+    """Return the sequences that a reader receives, with a delay after each batch."""
     found: list[int] = []
     async with aclosing(runs.follow(run_id, after, time.monotonic() + seconds)) as batches:
         async for batch in batches:
@@ -117,7 +117,7 @@ async def test_fifty_readers_read_the_log_as_often_as_one(stores: Stores) -> Non
     async with asyncio.timeout(30):
         while run_id not in runs._tails or runs._tails[run_id][1] < 50:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    # Each has read for itself what was there; after that, only the tail reads.
+    # Each reader has read the stored events; after that, only the tail reads.
     assert log.reads[0] == 50
     last = await append(stores, run_id, 1, [delta(1)])
     assert await append(stores, run_id, last, [END]) == 3
@@ -251,7 +251,7 @@ async def test_a_replay_ends_at_its_time_limit_with_progress(stores: Stores) -> 
     last = await write(stores, run_id, batches=5)
     found: list[list[int]] = [[0]]
     while found[-1][-1] < last:
-        # As a client that comes back again and again, each time to a connection without any time.
+        # A client that reconnects repeatedly, to connections without any time.
         found.append(await seen(runs, run_id, after=found[-1][-1], seconds=0))
     assert found[1:] == [[1], [2, 3], [4, 5, 6], [7], [8, 9], [10]]
 
@@ -270,7 +270,7 @@ async def test_a_replay_ends_after_the_last_stored_event(stores: Stores) -> None
 @on_a_loop
 async def test_a_page_has_at_most_one_megabyte(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
-    # Each is a batch of its own; all together, they are more than two pages.
+    # Each event is a batch; together they are more than two pages.
     large = NewEvent(type="agent.response.delta", data={"delta": "x" * 60_000})
     last = await append(stores, run_id, 0, [large] * 40)
     pages = stores.log.read(run_id)

@@ -1,4 +1,4 @@
-"""Tickets and the keys that sign them: over a rotation, in several processes, and forged."""
+"""Test tickets and their signing keys: rotated, in several processes, and forged."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ RUN = new_id()
 
 
 class Counted:
-    """The client, and how often it was asked for a secret; it can be made to fail."""
+    """A client that counts reads of a secret, and can be made to fail."""
 
     def __init__(self, client: "SecretsManagerClient") -> None:
         self._client = client
@@ -49,7 +49,7 @@ class Counted:
 
 
 class Clock:
-    """Both clocks of the keys and the tickets, which a test turns on."""
+    """Both clocks of the keys and the tickets, controlled by the test."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -64,7 +64,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """For the two modules alone: everybody else keeps the time of the machine."""
+    """Control the clock of these two modules only."""
     clock = Clock()
     monkeypatch.setattr(secrets, "time", clock)
     monkeypatch.setattr(tickets, "time", clock)
@@ -78,7 +78,7 @@ def client(stack: DevStack) -> "SecretsManagerClient":
 
 @pytest.fixture
 def secret(client: "SecretsManagerClient") -> Iterator[str]:
-    """A secret of the test's own, which was never rotated."""
+    """Create a secret that was never rotated."""
     name = f"tickets-{new_id()}"
     client.create_secret(Name=name, SecretString="the first")
     yield name
@@ -135,7 +135,7 @@ def test_servers_accept_the_same_tickets_during_a_rotation(
     early, late = TicketKeys(lambda: client, secret), TicketKeys(lambda: client, secret)
     before = tickets.issue(early, RUN)
     rotate(client, secret, at_once=True)
-    # `early` still signs with the secret that it has, and `late` has read both.
+    # `early` still signs with its cached secret, and `late` has read both.
     of_early, of_late = tickets.issue(early, RUN), tickets.issue(late, RUN)
     assert of_early.split(".")[3] == before.split(".")[3] != of_late.split(".")[3]
     for keys in (early, late):
@@ -156,7 +156,7 @@ def test_the_previous_secret_is_valid_until_its_last_ticket_has_expired(
     last = tickets.issue(old, RUN)
     clock.ahead += TICKET_SECONDS - 1
     assert tickets.is_valid(servers, last, RUN)
-    # Who has kept the old secret can sign with it, and opens nothing.
+    # A holder of the old secret can sign with it, but the ticket is invalid.
     clock.ahead = OVERLAP_SECONDS + 1
     key_id = last.split(".")[3]
     leaked = secrets.TicketKey("the first")
@@ -188,10 +188,10 @@ def test_invented_key_ids_cause_few_reads_of_the_secret(
     for number in range(100):
         forged = f"{run_id}.{scope}.{expiry}.{number:012x}.{signature}"
         assert not tickets.is_valid(keys, forged, RUN)
-    # What could never be good asks nobody.
+    # A ticket that can never be valid causes no read.
     assert not tickets.is_valid(keys, f"{RUN}.stream.1.000000000000.{signature}", RUN)
     assert counted.reads == 2 * MAX_READS
-    # One that is known is taken at all times, and a new key is found when reads are allowed again.
+    # A known key is always accepted; a new key is found when reads are allowed again.
     assert tickets.is_valid(keys, tickets.issue(keys, RUN), RUN)
     rotate(client, secret, at_once=True)
     new = tickets.issue(TicketKeys(lambda: client, secret), RUN)

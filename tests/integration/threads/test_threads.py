@@ -1,4 +1,4 @@
-"""Threads under load and in trouble: order, one run at a time, ends that meet messages."""
+"""Test threads under load and after failures: order, one active run, concurrent messages."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ POSTERS, TURNS = 10, 50
 
 @pytest.fixture
 def threads(stack: DevStack) -> Iterator[ThreadsService]:
-    """The Threads API of the local stack."""
+    """Yield the Threads API of the local stack."""
     with ThreadsService(stack.base_url, stack.access_key) as running:
         yield running
 
@@ -41,7 +41,7 @@ def new_thread(stores: Stores) -> Thread:
 
 
 def run_in(stores: Stores, thread: Thread) -> Run:
-    """A run that is recorded in the thread and without a worker."""
+    """Record a run in the thread, without a worker."""
     found = stores.threads.get(thread.id)
     assert found is not None
     run = Run(
@@ -94,7 +94,7 @@ def test_fifty_messages_of_ten_concurrent_senders_keep_their_order(
         assert mine == [f"poster {poster} turn {turn}" for turn in range(TURNS // POSTERS)]
     assert_each_answer_fits(messages)
 
-    # Newest first; each began after the one before it had ended.
+    # Newest first; each started after the end of the previous run.
     listed = [row["run_id"] for row in threads.get(f"/threads/{thread_id}/runs", limit=200)]
     assert sorted(listed) == sorted(run_ids)
     runs = [stores.runs.get(run_id) for run_id in listed[::-1]]
@@ -108,7 +108,7 @@ def test_fifty_messages_of_ten_concurrent_senders_keep_their_order(
 
 
 def assert_each_answer_fits(messages: list[dict[str, Any]]) -> None:
-    """The talker says how many messages it saw, and what the newest of them was."""
+    """The agent returns the number of messages that it saw, and the newest of them."""
     for answer in messages:
         if answer["role"] == "assistant":
             count, _, heard = answer["content"].partition(": ")
@@ -165,7 +165,7 @@ def test_an_interrupted_deletion_is_resumed(stack: DevStack, stores: Stores) -> 
     prefix = f"threads/{thread.id}/"
     bucket = {"Bucket": Settings.from_environment(stack.environment).bucket, "Prefix": prefix}
     assert stack.client("s3").list_objects_v2(**bucket)["KeyCount"] == 1
-    stores.threads._mark_deleted(thread.id)  # ... and no further: the process was lost.
+    stores.threads._mark_deleted(thread.id)  # ... and no more: the process crashed.
     assert stores.threads.get(thread.id) is None
     assert thread.id not in [one.id for one in stores.threads.newest([PROJECT_ID], None, 50)]
     assert stores.threads.delete(thread.id) is not None
@@ -202,7 +202,7 @@ def test_a_large_output_is_stored_in_s3_once_despite_retries(
     read = stores.threads.get
 
     def get_then_add_message(thread_id: str) -> Thread | None:
-        """The thread has changed when the end is written."""
+        """Change the thread while the end is written."""
         found = read(thread_id)
         if (content := next(comes, None)) is not None:
             monkeypatch.setattr(stores.threads, "get", read)
@@ -267,7 +267,7 @@ def test_a_thread_that_contradicts_its_run_is_detected(
 
 @pytest.fixture
 def key_of(stores: Stores) -> Callable[..., str]:
-    """Makes access keys of one new organization, for a project of it or for all of them."""
+    """Return a function that creates access keys of a new organization, for a project or all."""
     org_id = f"org-{new_id()}"
 
     def make(project: str, **options: Any) -> str:
@@ -298,7 +298,7 @@ def test_an_organizations_key_sees_all_of_its_projects(
         assert len(everything.get("/threads")) == 3
         assert everything.run(made[0])["status"] == "completed"
         assert everything.events(made[0])[-1]["type"] == "run.completed"
-        # What is new has to go somewhere.
+        # A new thread needs a project.
         details = assert_refused(everything.http.post("/threads"), 422, "validation.error")
         assert "X-Project-Id" in details
     with ThreadsService(stack.base_url, key_of("west")) as west:

@@ -1,7 +1,6 @@
-"""What a tool brings back may say anything, and a model may believe it: what stands then.
+"""Test the protections that hold if a model obeys instructions in a tool result.
 
-The model here does whatever a poisoned page tells it to. It is scripted to, because the test is
-not about the model but about what it can do once it has.
+The scripted model always obeys the poisoned page: the test is about the possible effects.
 """
 
 from collections.abc import Iterator
@@ -34,14 +33,14 @@ def answer(received: Received, exchange: Exchange) -> None:
 
 @dataclass
 class Poisoned:
-    """An agent with a page to read and a refund that a person approves, executed by the test."""
+    """An agent with a page to read and a refund that needs approval, executed by the test."""
 
     stores: Stores
     server: LoopbackServer
     machine: ForgetfulMachine = field(default_factory=ForgetfulMachine)
 
     def start(self, *obeyed: dict[str, Any]) -> str:
-        """Read the page, then make the calls that it asks for; the run's id."""
+        """Read the page, then make the calls that it demands; return the run's id."""
         at, schema = f"http://{self.server.host_and_port}", {"type": "object"}
         amount = {"type": "object", "properties": {"amount": {"type": "number", "maximum": 1000}}}
         page = {"kind": "http", "description": "A page.", "parameters": schema, "effect": "none"}
@@ -66,7 +65,7 @@ class Poisoned:
             assert ask(self.stores, execution, f"token of {run_id}")
 
     def results(self, run_id: str, tool: str) -> list[dict[str, Any]]:
-        """What became of the calls of a tool."""
+        """Return the results of the calls of a tool."""
         return [
             dict(event.data)
             for event in self.stores.log.events(run_id)
@@ -76,7 +75,7 @@ class Poisoned:
 
     @property
     def refunds(self) -> list[Received]:
-        """What has been paid."""
+        """Return the payments."""
         return [received for received in self.server.received if received.method == "POST"]
 
 
@@ -91,7 +90,7 @@ def test_approval_is_required_despite_instructions_in_a_tool_result(poisoned: Po
     assert "approval is no longer needed" in str(poisoned.results(run_id, "read-order"))
     assert poisoned.refunds == []
     (request,) = poisoned.stores.input_requests.open_of_run(run_id)
-    # The person sees what would be done, and not what the page wants them to believe.
+    # The person sees the real arguments, not the text of the page.
     assert (request.type, dict(request.params)) == ("approval_request", {"amount": 900})
     rejected = Answer(type=request.type, request_id=request.id, is_approved=False)
     submit_input(poisoned.stores, poisoned.machine, run_id, rejected, "user-1")

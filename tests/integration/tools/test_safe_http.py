@@ -1,4 +1,4 @@
-"""The guard on outgoing HTTP: where a tool may not go, and how far and how long it may."""
+"""Test the guard on outgoing HTTP: forbidden addresses, redirects, size and time limits."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ def fetched(
     timeout: float = 10,
     max_response_bytes: int = 1000,
 ) -> OutgoingResponse:
-    """What one request brings."""
+    """Return the result of one request."""
     headers = {
         "authorization": "Bearer secret",
         "x-api-key": "secret",
@@ -37,7 +37,7 @@ def fetched(
 
 
 def code_of(url: str, private_hosts: tuple[str, ...] = ()) -> str:
-    """The code with which a request fails."""
+    """Return the error code of a request."""
     with pytest.raises(OutboundError) as caught:
         fetched(url, private_hosts)
     return caught.value.code
@@ -66,7 +66,7 @@ def answer_ok(received: Received, exchange: Exchange) -> None:
 )
 def test_loopback_addresses_are_rejected_in_every_notation(host: str) -> None:
     with LoopbackServer(answer_ok) as server:
-        # Some of these forms are no URL, or no name, to some platforms.
+        # Some platforms do not accept some of these forms as a URL or as a name.
         assert code_of(f"http://{host}:{server.port}/") in {
             "address_refused",
             "url_invalid",
@@ -125,7 +125,7 @@ def test_a_private_host_that_is_named_may_be_reached_at_its_port_only() -> None:
 
 
 def redirecting_to(target: str, status: int = 302) -> LoopbackServer:
-    """A server that sends every caller somewhere else."""
+    """Return a server that redirects every caller to the target."""
     return LoopbackServer(
         lambda received, exchange: exchange.send(status, headers={"location": target})
     )
@@ -193,7 +193,7 @@ def test_at_most_five_redirects_are_followed() -> None:
 def test_a_response_that_is_too_large_is_not_read_completely() -> None:
     def flood(received: Received, exchange: Exchange) -> None:
         exchange.start("text/plain")
-        while True:  # until the other side hangs up
+        while True:  # until the client closes the connection
             exchange.piece(b"x" * 10_000)
 
     with LoopbackServer(flood) as server:
@@ -239,9 +239,9 @@ def test_text_in_other_encodings_is_decoded() -> None:
 
 
 def leading_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:
-    """Let a name lead to these addresses, look-up by look-up; gives the look-ups as they come.
+    """Resolve a name to these addresses, one list per look-up; return the recorded look-ups.
 
-    A mock, because the tests have no name server of its own.
+    A mock, because the tests have no name server.
     """
     real, looked_up = socket.getaddrinfo, []
 
@@ -288,7 +288,7 @@ def test_a_redirect_to_a_name_with_a_private_address_is_rejected(
 def test_a_name_is_resolved_once_and_cannot_be_rebound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Rebinding: a good address for the check, and another one for the connection."""
+    """Rebinding: a public address for the check, and another address for the connection."""
     looked_up = leading_to(monkeypatch, "shop.example", ["127.0.0.1"], ["169.254.169.254"])
     with LoopbackServer(answer_ok) as server:
         url = f"http://shop.example:{server.port}/"

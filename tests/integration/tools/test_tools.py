@@ -1,4 +1,4 @@
-"""The tools' calls: HTTP to loopback servers, Python functions, and another Lambda function."""
+"""Test calls of tools: HTTP to loopback servers, Python functions, Lambda functions."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ def called(
     private_hosts: tuple[str, ...] = (),
     **variables: str,
 ) -> str:
-    """The result of one call."""
+    """Return the result of one call."""
     invocation = ToolInvocation("run-1", "call-1", arguments or {})
     environment = ToolEnvironment(variables, private_hosts)
     return asyncio.run(call_tool(tool, invocation, environment))
@@ -38,19 +38,19 @@ def failure_of(
     arguments: Mapping[str, Any] | None = None,
     private_hosts: tuple[str, ...] = (),
 ) -> ToolError:
-    """How a call fails."""
+    """Return the error of a call."""
     with pytest.raises(ToolError) as caught:
         called(tool, arguments, private_hosts)
     return caught.value
 
 
 def http(url: str, **fields: Any) -> HttpTool:
-    """An `http` tool."""
+    """Return an `http` tool."""
     return HttpTool(name="tool", description="A tool.", kind="http", url=url, **fields)
 
 
 def python(function: str, **fields: Any) -> PythonTool:
-    """A `python` tool on one of the samples."""
+    """Return a `python` tool on one of the samples."""
     entry_point = f"tests.integration.tools.tool_samples:{function}"
     return PythonTool(
         name="tool", description="A tool.", kind="python", function=entry_point, **fields
@@ -181,7 +181,7 @@ def test_python_functions_time_out(function: str) -> None:
 
 
 class LambdaServer(LoopbackServer):
-    """Speaks Lambda's Invoke: one answer, the same each time."""
+    """Implements Invoke of Lambda with a fixed response."""
 
     def __init__(self, body: bytes, status: int = 200, **headers: str) -> None:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -199,7 +199,7 @@ def _lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def invoke(
     server: LambdaServer, monkeypatch: pytest.MonkeyPatch, arguments: Mapping[str, Any]
 ) -> str:
-    """The result of a `lambda` tool."""
+    """Return the result of a `lambda` tool."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
     tool = LambdaTool(name="tool", description="A tool.", kind="lambda", function="stock")
     return called(tool, arguments)

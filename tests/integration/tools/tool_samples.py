@@ -15,35 +15,35 @@ class Holiday:
 
 
 def greet(name: str, times: int = 1) -> str:
-    """Plain text."""
+    """Return plain text."""
     return " ".join([f"Hello, {name}."] * times)
 
 
 async def find_holiday(year: int) -> Holiday:
-    """Something that becomes JSON."""
+    """Return a value that becomes JSON."""
     await asyncio.sleep(0)
     return Holiday("New Year", date(year, 1, 1))
 
 
 def block() -> str:
-    """Longer than the tests let it."""
+    """Block longer than the timeout of the tests."""
     time.sleep(1.5)
     return "late"
 
 
 async def wait() -> str:
-    """Longer than the tests let it, without a thread."""
+    """Wait longer than the timeout of the tests, without a thread."""
     await asyncio.sleep(60)
     return "late"
 
 
 def fail() -> None:
-    """Raise what nobody expects."""
+    """Raise an unexpected error."""
     raise RuntimeError("the dog ate it " * 100)
 
 
 def time_out_by_itself() -> None:
-    """A timeout that is not the tool's own."""
+    """Raise a timeout that is not that of the tool."""
     raise TimeoutError("the database did not answer")
 
 

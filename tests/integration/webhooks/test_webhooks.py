@@ -1,4 +1,4 @@
-"""Webhooks over the whole way: an endpoint by HTTP, a run, the stream, the queue, a signed POST."""
+"""Test webhooks end to end: endpoint, run, stream, queue, and signed POST."""
 
 import json
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service
 from tests.support.wait_until import wait_until
 
-# It is asked whether to refund, and waits.
+# The run requests approval of a refund, and waits.
 TICKET = {
     "ticket_subject": "Charged twice for June invoice",
     "ticket_body": "Hi, my card was charged twice this month. Order #4812.",
@@ -37,14 +37,14 @@ ATTEMPTS = 5
 
 @dataclass
 class Receiver:
-    """Somebody's endpoint: each path has its script of answers, then says 204."""
+    """A receiver: each path has its script of responses, and returns 204 after that."""
 
     scripts: dict[str, list[tuple[int, dict[str, str]]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
     def answer(self, received: Received, exchange: Exchange) -> None:
-        """Play the next line of the path's script."""
+        """Send the next response of the path's script."""
         script = self.scripts[received.path]
         status, headers = script.pop(0) if script else (204, {})
         exchange.send(status, b"so be it", headers)
@@ -52,7 +52,7 @@ class Receiver:
 
 @dataclass
 class Project:
-    """A project of its own with one key, and what its endpoints receive."""
+    """A new project with one key, and the requests that its endpoints receive."""
 
     service: Service
     server: LoopbackServer
@@ -60,7 +60,7 @@ class Project:
     id: str
 
     def register(self, *script: int | tuple[int, dict[str, str]], **fields: Any) -> "Endpoint":
-        """A new endpoint that will answer so."""
+        """Register a new endpoint with these responses."""
         path = f"/{new_id()}"
         self.receiver.scripts[path] = [
             one if isinstance(one, tuple) else (one, {}) for one in script
@@ -71,7 +71,7 @@ class Project:
         return Endpoint(self, path, response.json()["data"])
 
     def canceled_run(self) -> str:
-        """A run that asked something and was canceled."""
+        """Start a run that requests input, and cancel it; return its id."""
         run = self.service.create(TICKET)
         assert run["status"] == "awaiting_input"
         assert self.service.http.post(f"/v1/runs/{run['id']}/cancel").status_code == 200
@@ -80,7 +80,7 @@ class Project:
 
 @dataclass
 class Endpoint:
-    """One endpoint, as its owner sees it and as the receiver does."""
+    """One endpoint, as seen by its owner and by the receiver."""
 
     project: Project
     path: str
@@ -88,16 +88,16 @@ class Endpoint:
 
     @property
     def secret(self) -> str:
-        """As it was shown once."""
+        """Return the secret, which only the response of the creation has."""
         return str(self.view["secret"])
 
     @property
     def url(self) -> str:
-        """In the API."""
+        """Return the path in the API."""
         return f"/v1/webhooks/{self.view['id']}"
 
     def received(self, count: int) -> list[Received]:
-        """What came in, once there are so many."""
+        """Wait for `count` requests; return them."""
         found: list[Received] = wait_until(
             lambda: requests if len(requests := self._requests()) >= count else None,
             describe=lambda: f"{len(self._requests())} of {count}: {self.deliveries()}",
@@ -108,14 +108,14 @@ class Endpoint:
         return [one for one in self.project.server.received if one.path == self.path]
 
     def deliveries(self, **query: Any) -> list[dict[str, Any]]:
-        """Its log, newest first."""
+        """Return the delivery log, newest first."""
         response = self.project.service.http.get(f"{self.url}/deliveries", params=query)
         assert response.status_code == 200, response.text
         found: list[dict[str, Any]] = response.json()["data"]
         return found
 
     def finished_deliveries(self, count: int = 1) -> list[dict[str, Any]]:
-        """Its log, once so many deliveries wait for nothing."""
+        """Wait until `count` deliveries have ended; return the delivery log."""
         found: list[dict[str, Any]] = wait_until(
             lambda: (
                 deliveries
@@ -128,7 +128,7 @@ class Endpoint:
         return found
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """Ask something of it."""
+        """Send an action to the endpoint's path."""
         response = self.project.service.http.post(self.url + path, json=body or None)
         assert response.status_code in (200, 202), response.text
         found: dict[str, Any] = response.json()["data"]
@@ -136,7 +136,7 @@ class Endpoint:
 
 
 def verified(secret: str, request: Received) -> dict[str, Any]:
-    """The notification, as a receiver takes it: with the library that is made for it."""
+    """Verify and return the notification with the standard library for receivers."""
     notification: dict[str, Any] = Verifier(secret).verify(request.body, dict(request.headers))
     return notification
 
@@ -156,7 +156,7 @@ def server(receiver: Receiver) -> Iterator[LoopbackServer]:
 def publishing_stack(
     tmp_path_factory: pytest.TempPathFactory, server: LoopbackServer
 ) -> Iterator[DevStack]:
-    """A stack that tells, with a day of attempts made short."""
+    """Yield a stack that publishes events, with a retry schedule of seconds instead of a day."""
     folder = tmp_path_factory.mktemp("telling")
     with DevStack.start(
         data_dir=folder,
@@ -172,7 +172,7 @@ def publishing_stack(
 
 @pytest.fixture(scope="module")
 def webhook_stores(publishing_stack: DevStack) -> Stores:
-    """Its stores, spoken to without the service in between."""
+    """Return the stores of this stack."""
     return stores_of(publishing_stack.environment)
 
 
@@ -288,7 +288,7 @@ def test_a_delivery_fails_after_its_last_attempt_and_can_be_redelivered(
 
 
 def buried(stack: DevStack, delivery_id: str) -> DeliveryMessage:
-    """The message of this delivery in the dead-letter queue."""
+    """Return the message of this delivery in the dead-letter queue."""
     sqs = stack.client("sqs")
     url = stack.environment["WEBHOOK_DEAD_LETTER_QUEUE_URL"]
 
@@ -347,7 +347,7 @@ def test_the_old_and_the_new_secret_are_valid_at_the_same_time(project: Project)
 
 
 def test_no_delivery_goes_to_a_private_address(project: Project) -> None:
-    # This is an address to the resolver, and to nobody before it.
+    # The resolver reads this as an address; no earlier check does.
     fields = {"url": f"https://127.1:{project.server.port}/", "events": ["run.canceled"]}
     response = project.service.http.post("/v1/webhooks", json=fields)
     assert response.status_code == 201, response.text
@@ -424,7 +424,7 @@ def test_repeated_stream_records_are_delivered_once(
     for _ in range(2):
         answer = publishing_stack.client("lambda").invoke(FunctionName=function, Payload=payload)
         assert json.loads(answer["Payload"].read()) == {"batchItemFailures": []}
-    # A ping goes through the same queue, behind whatever is in it.
+    # A ping goes through the same queue, after all other messages.
     endpoint.post("/test")
     assert len(endpoint.finished_deliveries(6)) == 6
     counts = Counter(one.headers["webhook-id"] for one in endpoint.received(6))
@@ -432,7 +432,7 @@ def test_repeated_stream_records_are_delivered_once(
 
 
 def records_of(stack: DevStack, run_id: str) -> list[dict[str, Any]]:
-    """The run's log as records of its table's stream, all of it."""
+    """Return the whole log of the run as records of the table's stream."""
     items = stack.client("dynamodb").query(
         TableName=stack.environment["EVENTS_TABLE"],
         KeyConditionExpression="run_id = :run_id",
@@ -457,13 +457,13 @@ def test_events_of_a_compressed_batch_are_published(
     witness.finished_deliveries()
     run = webhook_stores.runs.get(run_id)
     assert run is not None
-    # No verb appends behind an end, and the log itself does not mind: a batch long enough to pack.
+    # No use case appends after an end, but the log accepts it: long enough to compress.
     drafts = [
         NewEvent("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)
     ]
     last, _ = webhook_stores.log.last(run_id)
     webhook_stores.log.append(run_id, last, drafts)
-    # The run's own batches may be packed as well.
+    # The batches of the run itself may be compressed as well.
     packed = [
         text_of(record).count("run.cancel_requested")
         for record in records_of(publishing_stack, run_id)
@@ -476,7 +476,7 @@ def test_events_of_a_compressed_batch_are_published(
 def test_only_records_with_published_events_pass_the_filter(
     project: Project, publishing_stack: DevStack
 ) -> None:
-    """Of the items of a whole run, those with lifecycle events are marked and no others."""
+    """Only items with lifecycle events are marked for publication."""
     run_id = project.canceled_run()
     records = records_of(publishing_stack, run_id)
     published = [
@@ -490,7 +490,7 @@ def test_only_records_with_published_events_pass_the_filter(
 
 
 def text_of(record: Mapping[str, Any]) -> str:
-    """The lines of the batch that the record holds."""
+    """Return the lines of the batch in the record."""
     return b"\n".join(lines_of(item_of(record["dynamodb"]["NewImage"]))).decode()
 
 
@@ -500,7 +500,7 @@ def test_a_failed_publication_is_repeated_from_its_record(
     witness = project.register(events=["run.canceled"])
     records = records_of(publishing_stack, project.canceled_run())
     witness.finished_deliveries()
-    # Only now, when the stack itself has told of the whole run.
+    # Only now, after the stack itself has published the whole run.
     endpoint = project.register(events=["approval_request.created"])
     queue_url = publishing_stack.environment["WEBHOOK_QUEUE_URL"]
     nowhere = f"{queue_url}-nowhere"
@@ -515,7 +515,7 @@ def test_a_failed_publication_is_repeated_from_its_record(
         if "approval_request.created" in text_of(record)
     )
     assert publish_events(publisher, records) == expected
-    # Until a message is sent nobody is told; what was recorded is sent when the record comes again.
+    # Nothing is delivered until a message is sent; the recorded delivery is sent with the record.
     [delivery] = endpoint.deliveries()
     assert (delivery["state"], delivery["attempts"]) == ("pending", [])
     whole = replace(publisher, queue=DeliveryQueue(publishing_stack.client("sqs"), queue_url))
@@ -547,7 +547,7 @@ def test_an_invalid_queue_message_does_not_block_the_queue(
     for body in ("garbage", "{}", json.dumps({"project_id": project.id})):
         publishing_stack.client("sqs").send_message(QueueUrl=url, MessageBody=body)
     delivery = endpoint.post("/test")
-    # Of a round that is over, and of a delivery that nobody knows: both are done with at once.
+    # From an ended round, and of an unknown delivery: both are discarded immediately.
     for name in (delivery["id"], new_id()):
         stale = DeliveryMessage(project.id, endpoint.view["id"], name, 7)
         publishing_stack.client("sqs").send_message(QueueUrl=url, MessageBody=stale.text())
