@@ -1,4 +1,4 @@
-"""The time that a person has to answer, and how an input request expires."""
+"""The time that a person has to answer, and the expiry of input requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from runyard_service.domain.input_requests import InputRequest
 
 
 def wait_seconds_for(limits: Limits, asks: Sequence[RequestInput]) -> float:
-    """Seconds to wait for what is about to be asked, or, with nothing to ask, about a limit."""
+    """Return the seconds to wait for these input requests, or without any, for a limit request."""
     times = [limits.time_to_answer(ask.expires_in, ask.on_expiry) for ask in asks]
     times = times or [limits.time_to_answer(None, "keep_waiting")]
     return min(
         (
-            # A little longer than the question itself, which expires from the moment of asking on.
+            # One second more than the input request, which expires relative to its creation.
             seconds + 1
             for seconds, on_expiry in times
             if seconds is not None and on_expiry != "keep_waiting"

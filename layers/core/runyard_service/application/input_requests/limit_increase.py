@@ -1,7 +1,7 @@
-"""The question that a run asks where it has met a limit: may it go on with a raised one?
+"""The approval request to raise a limit that a run has reached.
 
-An approval request that belongs to no tool call. What is approved is read from the log
-(`History.raised`), so nothing has to be kept for it elsewhere.
+It belongs to no tool call. The approved limit is read from the log (`History.limit_overrides`), so
+no other record stores it.
 """
 
 from collections.abc import Mapping
@@ -23,26 +23,29 @@ TOOL = {"name": "raise_limit", "type": "limit"}
 
 
 def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
-    """Ask for twice the limit, or what is above its use; the person may give another number."""
+    """Return a request for twice the limit, doubled until it exceeds the use.
+
+    The person can change `new_limit` in the answer.
+    """
     budget = Budget(limits, journal.history)
     limit, used = budget.limit(name), budget.used(name)
-    assert limit is not None, "what is not limited is not asked about"
+    assert limit is not None, "there is no such limit to raise"
     new_limit = limit * 2
     while new_limit <= used:
         new_limit *= 2
     params = {"used": used, "current_limit": limit, "new_limit": new_limit}
-    shown = {key: _as_json_number(name, number) for key, number in params.items()}
+    numbers = {key: _as_json_number(name, number) for key, number in params.items()}
     expires_in, on_expiry = limits.time_to_answer(None, "keep_waiting")
     return InputRequest(
-        # Derived, so that asking again after a crash asks the same question and not another one.
+        # Derived: the same request after a crash has the same id.
         id=derived_id(journal.run.id, "limit", str(len(journal.history.limit_requests))),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
         sequence=journal.history.last + 1,
         type="approval_request",
         tool=TOOL,
-        prompt=_prompt(name, shown),
-        params={"limit": name, **shown},
+        prompt=_prompt(name, numbers),
+        params={"limit": name, **numbers},
         editable_params=("new_limit",),
         created_at=timestamp(),
         expires_at=None if expires_in is None else timestamp_in(expires_in),
@@ -50,22 +53,22 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
     )
 
 
-def _prompt(name: str, shown: Mapping[str, int | float]) -> str:
-    used, limit, new_limit = (format_decimal(from_number(number)) for number in shown.values())
-    verb, unit = WORDS[name]
+def _prompt(name: str, numbers: Mapping[str, int | float]) -> str:
+    used, limit, new_limit = (format_decimal(from_number(number)) for number in numbers.values())
+    participle, unit = WORDS[name]
     return (
-        f"The run has {verb} {used} of its {limit} {unit}, and needs more to continue. "
+        f"The run has {participle} {used} of its {limit} {unit}, and needs more to continue. "
         f"Raise the limit to {new_limit}?"
     )
 
 
 def is_limit_request(request: InputRequest) -> bool:
-    """Whether an answer to the request raises a limit."""
+    """Return whether an answer to the request raises a limit."""
     return request.tool_call_id is None
 
 
 def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with the limit that a person gives; empty where nothing is."""
+    """Return the issues of the new limit, by field; empty if it is valid."""
     new_limit, name = params["new_limit"], params["limit"]
     is_number = isinstance(new_limit, int | float) and not isinstance(new_limit, bool)
     if not is_number or not isfinite(new_limit):
@@ -78,7 +81,7 @@ def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def raise_if_denied(history: History) -> None:
-    """Raise LimitExceededError if a person denied to raise the limit that the run met last."""
+    """Raise LimitExceededError if a person denied the newest limit request."""
     request = history.denied_limit_request
     if request is None or request.answer is None:
         return

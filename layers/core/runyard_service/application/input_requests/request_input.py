@@ -1,7 +1,8 @@
-"""Publish what the run asks a person, together with the task token that an answer resumes it by.
+"""Publish the input requests of a run, with the task token that resumes the run after an answer.
 
-One transaction writes questions, `run.paused` and token, so no question is ever visible before it
-can be answered. It also records which execution waits, and so carries the run from now on.
+One transaction writes the input requests, `run.paused` and the token, so an input request is never
+visible before a person can answer it. The transaction also records the waiting execution as the
+current execution.
 """
 
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
@@ -22,11 +23,11 @@ from runyard_service.domain.steps import CallOrigin, ToolCallState
 def request_input(
     stores: Stores, execution: Execution, task_token: str, limit: str = "", limit_at: int = 0
 ) -> bool:
-    """Begin the wait of `execution`, which `task_token` ends; False: there is nothing to wait for.
+    """Start the wait of `execution`, which `task_token` ends. Return False if no wait is needed.
 
-    A person turned out to be needed behind event `limit_at`; `limit` names the limit that was met,
-    if any was. Where the run has moved on since (this call comes late, or twice) nothing new is
-    asked. Raises SupersededError where another writer was first.
+    `limit_at` is the last event at the moment when the worker found that it needs a person. `limit`
+    names the limit that the run reached, if any. If the run has newer events (this call is late or
+    a duplicate), publish no new input request. Raise SupersededError if another writer was first.
     """
     journal = Journal.open(stores, execution.run_id)
     if journal.history.has_ended or journal.run.current_execution > execution:
@@ -42,7 +43,7 @@ def request_input(
 
 
 def _record_execution(journal: Journal, execution: Execution) -> None:
-    """This execution carries the run: one that the sweep has started is on record already."""
+    """Record this execution as current. The sweep has already recorded one that it started."""
     if journal.run.current_execution == execution:
         return
     try:
@@ -81,14 +82,14 @@ def _publish(
 
 
 def _wait_again(journal: Journal, task_token: str) -> bool:
-    """The questions were asked before, by an execution that is gone or by an attempt of this call.
+    """Wait for input requests that an earlier execution or attempt of this call has published.
 
-    An answer may come at any moment:
+    An answer can come at any moment:
 
         submit_input    record answer ─────────▶ read token ─▶ resume
-        request_input   keep token ──▶ read answers
+        request_input   save token ──▶ read answers
 
-    Whichever of the two reads second sees what the other wrote, so the answer is never lost.
+    The second of the two reads sees the write of the other, so the answer is never lost.
     """
     journal.stores.input_requests.replace_token(journal.run.id, task_token)
     journal.catch_up()
@@ -96,8 +97,8 @@ def _wait_again(journal: Journal, task_token: str) -> bool:
 
 
 def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
-    kept = journal.stores.definitions.get(journal.run.definition_digest)
-    definition = Snapshot.to_stored(kept).definition
+    stored = journal.stores.definitions.get(journal.run.definition_digest)
+    definition = Snapshot.to_stored(stored).definition
     if limit:
         return [limit_request(journal, definition.limits, limit)]
     return _requests_for_calls(journal, definition)
@@ -124,7 +125,7 @@ def _request_for_call(
 ) -> InputRequest:
     expires_in, on_expiry = definition.limits.time_to_answer(ask.expires_in, ask.on_expiry)
     return InputRequest(
-        # Derived, so that asking again after a crash asks the same question and not another one.
+        # Derived: the same request after a crash has the same id.
         id=derived_id(call.id, str(call.request_count)),
         run_id=journal.run.id,
         project_id=journal.run.project_id,

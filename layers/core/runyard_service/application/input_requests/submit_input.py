@@ -1,7 +1,7 @@
-"""Take a person's answer: recorded first, then the run is resumed from the record.
+"""Record the answer of a person, then resume the run from the record.
 
-Once this returns, the answer is never lost: should resuming fail, the same answer sent again or the
-sweep resumes the run.
+After `submit_input` returns, the answer is never lost. If the resume fails, the sweep or the same
+answer sent again resumes the run.
 """
 
 import logging
@@ -42,13 +42,13 @@ _log = logging.getLogger(__name__)
 def submit_input(
     stores: Stores, orchestrator: Orchestrator, run_id: str, answer: Answer, answered_by: str
 ) -> None:
-    """Record the answer and resume the run if it was the last one open.
+    """Record the answer. Resume the run if no other input request is open.
 
-    Raises InvalidRequestError for an answer that does not fit, ConflictError where another answer
-    was recorded before. The same answer again is welcome and changes nothing.
+    Raise InvalidRequestError if the answer does not match the request, ConflictError if another
+    answer is already recorded. The same answer again changes nothing.
     """
     for attempt in retry_on_conflict(SUBMIT_INPUT_ATTEMPTS):
-        # First: the answer goes behind this event, so what is read now is true as it is written.
+        # Read the position first: the append after it fails if the data read below is outdated.
         last, _ = stores.log.last(run_id)
         run, request = stores.input_requests.get_with_run(run_id, answer.request_id)
         if run is None:
@@ -67,15 +67,15 @@ def submit_input(
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
         draft = _answer_event(stores, run, request, answer, answered_by)
-        left = run.model_copy(update={"open_requests": run.open_requests - 1})
+        updated_run = run.model_copy(update={"open_requests": run.open_requests - 1})
         changes = [
             stores.input_requests.close_change(request, "answered", answer.content()),
-            stores.runs.input_closed_change(run, left.open_requests),
+            stores.runs.input_closed_change(run, updated_run.open_requests),
         ]
         with attempt:
             [event] = stores.log.append(run.id, last, [draft], changes)
             _record_metrics(run, request, event)
-            return _resume(stores, orchestrator, left)
+            return _resume(stores, orchestrator, updated_run)
     raise UnavailableError({"run": "is being modified concurrently; retry"})
 
 
@@ -94,7 +94,7 @@ def _record_metrics(run: Run, request: InputRequest, event: Event) -> None:
 def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
     if run.open_requests or run.status != "paused":
         return
-    # Read only now: the wait may have been begun anew, with another token, until the answer stood.
+    # Read the token after the answer is committed: until then the wait can get a new token.
     token = stores.input_requests.token(run.id)
     try:
         if token is not None:
@@ -135,31 +135,31 @@ def _answer_event(
 
 
 def _check_feedback(request: InputRequest, answer: Answer) -> None:
-    faults = validate_answer(request.params, answer.feedback)
+    issues = validate_answer(request.params, answer.feedback)
     for name in ("is_approved", "params"):
         if getattr(answer, name) is not None:
-            faults[name] = "is only allowed for approval requests"
-    if faults:
-        raise InvalidRequestError(faults)
+            issues[name] = "is only allowed for approval requests"
+    if issues:
+        raise InvalidRequestError(issues)
 
 
 def _apply_edits(
     stores: Stores, run: Run, request: InputRequest, edits: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The proposed arguments with the person's changes, checked as the model's own were."""
-    faults = {
+    """Return the proposed arguments with the changes of the person, validated."""
+    issues = {
         f"params.{name}": "cannot be changed"
         for name in edits
         if name not in request.editable_params
     }
     effective = {**request.params, **edits}
-    if edits and not faults and is_limit_request(request):
-        faults = validate_new_limit(effective)
-    elif edits and not faults:
+    if edits and not issues and is_limit_request(request):
+        issues = validate_new_limit(effective)
+    elif edits and not issues:
         snapshot = Snapshot.to_stored(stores.definitions.get(run.definition_digest))
         tool = snapshot.definition.tool(request.tool["name"])
         if tool is not None:
-            faults = validate(tool.parameters, effective, under="params")
-    if faults:
-        raise InvalidRequestError(faults)
+            issues = validate(tool.parameters, effective, under="params")
+    if issues:
+        raise InvalidRequestError(issues)
     return effective

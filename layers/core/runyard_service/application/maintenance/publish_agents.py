@@ -1,4 +1,4 @@
-"""Publish the agents: check all their files, then put them where the doors read them."""
+"""Publish the agents: validate all their files, then write them to the S3 agent bundle."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,15 @@ from runyard_service.agents.definitions.loader import AgentSet, read_agents
 from runyard_service.agents.definitions.source import AgentSource
 
 
-def publish_agents(files: AgentSource, bundle: AgentBundle, named: Mapping[str, str]) -> AgentSet:
-    """Replace the published agents by these; gives what was published.
+def publish_agents(
+    files: AgentSource, bundle: AgentBundle, required_agents: Mapping[str, str]
+) -> AgentSet:
+    """Replace the published agents, and return the new set.
 
-    `named` maps settings to the agents that they name. Raises DefinitionError, and publishes
-    nothing, where a file has a fault or such an agent is missing.
+    `required_agents` maps names of settings to the agents that they name. Publish nothing and raise
+    DefinitionError if a file is invalid or a required agent is missing.
     """
     texts = files.read()
-    agents = read_agents(texts, named)
+    agents = read_agents(texts, required_agents)
     bundle.write(texts)
     return agents

@@ -1,9 +1,8 @@
-"""Delete what has been kept for as long as it was to be kept: ended runs, and threads at rest.
+"""Delete ended runs and inactive threads whose retention period is over.
 
-Nothing is stamped with the day on which it goes: whoever looks asks the lists of ended runs for
-those that ended before the first day that is kept. So a changed number of days holds for everything
-that is there. Days are whole (UTC), so that a project's lists change shortly after midnight, and
-hold still for the rest of the day.
+No record stores its deletion day. The retention reads the lists of ended runs up to the first
+retained day, so a changed number of days applies to all existing runs. Days are whole (UTC): the
+set of expired runs changes only at midnight.
 """
 
 import logging
@@ -21,51 +20,51 @@ from runyard_service.domain.clock import now, timestamp
 from runyard_service.domain.errors import RequestError, RetryableError
 from runyard_service.domain.runs import ENDED
 
-# A deletion is some twenty calls, one after the other.
+# Concurrent deletions. A deletion is about 20 sequential calls.
 _AT_ONCE = 8
 
 _log = logging.getLogger(__name__)
 
 
 class Retention:
-    """The retention of one installation. `default_days` 0: runs are kept for ever."""
+    """The retention of one installation. `default_days` 0 means no time limit."""
 
     def __init__(self, stores: Stores, default_days: int) -> None:
         self._stores = stores
         self._default_days = default_days
-        # Threads are found by when they began; which of them rest is read once a day.
-        self._looked_at: dict[str, str] = {}
+        # Threads are listed by creation time: list inactive threads only once a day.
+        self._listed_days: dict[str, str] = {}
 
     def enforce(self, seconds: float) -> int:
-        """Delete what is due, for as long; gives how many runs and threads. The rest is for later.
+        """Delete expired runs and threads for at most `seconds`. Return how many it deleted.
 
-        A run that cannot be deleted now is left to the next call.
+        The next call continues, and retries a deletion that failed.
         """
         until = time.monotonic() + seconds
         projects = self._stores.access_keys.all_projects()
         days = self._stores.retention_days.of(projects, self._default_days)
         deleted = 0
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            # In another order each time: where the time is short, none is always the last.
-            for project_id, kept_days in random.sample(list(days.items()), len(days)):
-                if not kept_days:
+            # In random order: if the time is short, no project is always the last.
+            for project_id, retention_days in random.sample(list(days.items()), len(days)):
+                if not retention_days:
                     continue
-                attempts = self._attempts(project_id, _first_retained_day(kept_days))
-                left = iter(attempts)
-                while time.monotonic() < until and (some := list(islice(left, 4 * _AT_ONCE))):
-                    deleted += sum(threads.map(_succeeds, some))
+                attempts = self._attempts(project_id, _first_retained_day(retention_days))
+                remaining = iter(attempts)
+                while time.monotonic() < until and (batch := list(islice(remaining, 4 * _AT_ONCE))):
+                    deleted += sum(threads.map(_succeeds, batch))
         return deleted
 
     def _attempts(self, project_id: str, since: str) -> Iterable[Callable[[], object]]:
-        """What is to be deleted of a project, one after the other."""
+        """Yield a deletion for each expired run and thread of the project."""
         stores = self._stores
         for status in sorted(ENDED):
             for run_id in stores.run_lists.ended_before(project_id, status, since):
                 yield partial(delete_run, stores, run_id)
-        if self._looked_at.get(project_id) != since:
+        if self._listed_days.get(project_id) != since:
             for thread_id in stores.threads.inactive_since(project_id, since):
                 yield partial(stores.threads.delete, thread_id)
-            self._looked_at[project_id] = since
+            self._listed_days[project_id] = since
 
 
 def _first_retained_day(days: int) -> str:
@@ -77,7 +76,7 @@ def _succeeds(attempt: Callable[[], object]) -> bool:
     try:
         attempt()
     except (RetryableError, RequestError):
-        # The store is busy; or a run has begun in the thread, or somebody else deletes it.
+        # The store is busy, a run has started in the thread, or a caller deletes it concurrently.
         _log.warning("not deleted", exc_info=True)
         return False
     return True

@@ -1,8 +1,8 @@
-"""Find the runs that nobody is at work on, and take them up again.
+"""Find orphaned runs and recover them.
 
-An execution may never have started, may have vanished, or may have ended without ending its run; an
-answer may have been recorded and the run not resumed; the time to answer may be over though no
-timer told. All of it shows in the run's record, its log, and the state of its execution.
+An execution may be missing, or may have ended without ending its run. An answer may be recorded
+without a resume. The time to answer may be over although no timer fired. The sweep detects all of
+this in the record of the run, its log, and the state of its execution.
 """
 
 import logging
@@ -24,8 +24,7 @@ from runyard_service.domain.input_requests import seconds_left
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import metrics
 
-# Executions that ended without ending their run and without getting it any further, before the run
-# is given up.
+# The sweep fails a run after this number of executions that ended without progress.
 MAX_LOST_EXECUTIONS = 10
 
 _log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class SweepResult:
-    """What one sweep found and did, in counts of runs."""
+    """The result of one sweep, in numbers of runs."""
 
     checked: int = 0
     restarted: int = 0
@@ -41,24 +40,24 @@ class SweepResult:
     removed: int = 0
     failed_checks: list[str] = field(default_factory=list)
     not_started: list[str] = field(default_factory=list)
-    """Runs that have an execution, and that no worker has begun with, though it was time."""
+    """Runs with an execution that no worker has started in time."""
 
     @property
     def orphaned(self) -> int:
-        """Runs that nobody was at work on, or may not have been."""
+        """Return the number of runs that had, or may have had, no worker."""
         return self.restarted + self.resumed + len(self.not_started) + len(self.failed_checks)
 
 
 def sweep_runs(
     stores: Stores, orchestrator: Orchestrator, *, everything: bool = False
 ) -> SweepResult:
-    """Look at the runs whose time has come; `everything`: at all that have not ended."""
+    """Check the runs that are due; with `everything`, all runs that have not ended."""
     sweep = SweepResult()
     for run_id in dict.fromkeys(stores.runs.due_for_check(None if everything else timestamp_in(0))):
         try:
             _check(stores, orchestrator, run_id, sweep, everything=everything)
         except (RetryableError, AppendConflictError, NotFoundError):
-            # Somebody is at work on it after all, or the platform is busy: the next sweep looks.
+            # Another writer changed the run, or AWS is busy: the next sweep checks the run again.
             _log.warning("run not swept", extra={"run_id": run_id}, exc_info=True)
             sweep.failed_checks.append(run_id)
     counts = {metrics.RUNS_SWEPT: sweep.checked, metrics.RUNS_ORPHANED: sweep.orphaned}
@@ -72,12 +71,12 @@ def _check(
     run = stores.runs.get(run_id)
     if run is None:
         if stores.deleted_runs.find(run_id) is not None:
-            # Deleted, and not removed yet: it was too early, or the deletion was interrupted.
+            # Hidden but not removed: it was too early, or the deletion was interrupted.
             delete_run(stores, run_id)
             sweep.removed += 1
         return
     if run.has_ended:
-        # What it still holds of a day's money was to be given back by whoever ended it.
+        # Release its daily cap holds, in case the writer of the end crashed before the release.
         stores.spending.release(run_id)
         return
     sweep.checked += 1
@@ -95,7 +94,7 @@ def _check(
 
 
 def _newest(orchestrator: Orchestrator, execution: Execution) -> tuple[Execution, ExecutionState]:
-    """The execution on record, or one behind it: it records itself once it is at work."""
+    """Return the newest execution: the recorded one, or a later one that is not recorded yet."""
     state = orchestrator.state(execution)
     while state == "ended":
         following = orchestrator.state(execution.next)
@@ -108,28 +107,29 @@ def _newest(orchestrator: Orchestrator, execution: Execution) -> tuple[Execution
 def _restart(
     journal: Journal, orchestrator: Orchestrator, execution: Execution, state: ExecutionState
 ) -> None:
-    """Record that another execution than the lost one carries the run, then start it."""
+    """Record the replacement of the lost execution, then start it."""
     if journal.history.has_ended:
         return
     run, stores = journal.run, journal.stores
     if journal.history.lost_executions >= MAX_LOST_EXECUTIONS:
-        journal.fail("worker_lost", "The run was taken up again and again, and never got further.")
+        message = f"{MAX_LOST_EXECUTIONS} executions of the run ended without progress."
+        journal.fail("worker_lost", message)
         stores.spending.release(run.id)
         return
-    # A name is used up once its execution has ended; one that never came to be is still free.
-    another = execution.next if state == "ended" else execution
+    # Step Functions does not accept the name of an ended execution again; a missing name is free.
+    replacement = execution.next if state == "ended" else execution
     journal.append(
         [journal.recovered_event(f"execution_{state}")],
-        [stores.runs.execution_change(run, another.number)],
+        [stores.runs.execution_change(run, replacement.number)],
     )
     wait = NOTHING_TO_WAIT_FOR
     if journal.history.open_requests:
         wait = WaitSpec(seconds_left(stores.input_requests.open_of_run(run.id)))
-    orchestrator.start(another, wait)
+    orchestrator.start(replacement, wait)
 
 
 def _end_overdue_wait(journal: Journal, orchestrator: Orchestrator, sweep: SweepResult) -> None:
-    """End a wait that should be over: everything is answered, or the time to answer has passed."""
+    """End a wait that is over: all input requests are answered, or the time has passed."""
     history, stores = journal.history, journal.stores
     if history.status != "paused":
         return

@@ -1,6 +1,6 @@
-"""Cancel a run: its end is written first, then the execution is stopped.
+"""Cancel a run: write its end first, then stop the execution.
 
-A worker that is still at work loses its next append, sees the end, and stops.
+The next append of an active worker fails; the worker then reads the end and stops.
 """
 
 import logging
@@ -23,9 +23,9 @@ def cancel_run(
     requested_by: str,
     client_info: Mapping[str, Any] | None = None,
 ) -> None:
-    """End the run as canceled; does nothing to a run that has ended.
+    """End the run as canceled. Change nothing if the run has ended.
 
-    `client_info` becomes part of the cancel request event. Raises NotFoundError if there is no such
+    `client_info` becomes part of the cancel request event. Raise NotFoundError if there is no such
     run.
     """
     journal = Journal.open(stores, run_id)
@@ -40,5 +40,5 @@ def cancel_run(
     try:
         orchestrator.stop(journal.run.current_execution)
     except RetryableError:
-        # Harmless: whatever the execution does next finds the end in the log.
+        # Harmless: the next action of the execution reads the end in the log.
         _log.exception("execution not stopped", extra={"run_id": run_id})

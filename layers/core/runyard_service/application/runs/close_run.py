@@ -1,4 +1,4 @@
-"""End a run that nobody can carry on: its execution failed, timed out, or was aborted."""
+"""End a run that cannot continue: its execution failed, timed out, or was aborted."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from runyard_service.domain.runs import Execution
 _log = logging.getLogger(__name__)
 
 _MODEL_UNAVAILABLE = "ModelUnavailableError"
-# What the state machine says of a failure, as the run's error code and in words for its reader.
+# Error names of the state machine: error code and message of the run.
 _KNOWN = {
     _MODEL_UNAVAILABLE: ("model_unavailable", "The model could not be reached."),
     "States.Timeout": ("timed_out", "The run timed out."),
@@ -23,16 +23,16 @@ _UNKNOWN = ("internal_error", "The run stopped because of an internal error.")
 
 
 def close_run(stores: Stores, execution: Execution, error_name: str, cause: str = "") -> None:
-    """Fail the run for the error that its execution ended with; an ended run stays as it is.
+    """Fail the run with the error that ended its execution.
 
-    So does one that goes on in a later execution: what is told of an old one may come late, and
-    twice. A run that was deleted has nothing that could be closed.
+    Change nothing if the run has ended, is deleted, or continues in a later execution: the message
+    about an old execution can be late or duplicate.
     """
     run_id = execution.run_id
     try:
         journal = Journal.open(stores, run_id)
     except NotFoundError:
-        # It was deleted, and its execution has waited on: there is nothing to close.
+        # The run was deleted while its execution waited.
         _log.warning("no run to close", extra={"run_id": run_id})
         return
     code, message = _KNOWN.get(error_name, _UNKNOWN)
@@ -50,14 +50,14 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
 
 def _has_newer_execution(journal: Journal, execution: Execution) -> bool:
     run = journal.stores.runs.get(execution.run_id)
-    # One that is later than what is on record died before it could be recorded: nothing follows it.
+    # An execution later than the recorded one failed before it was recorded: it is the newest.
     return run is None or run.current_execution > execution
 
 
 def _error_message(cause: str) -> str:
-    """The message of a function's own error, which Step Functions gives as Lambda told it.
+    """Return the error message of a function from the cause that Step Functions reports.
 
-    Only for an error whose message is made of our words: others may quote anything.
+    Use it only for an error whose message Runyard writes: others can contain any content.
     """
     try:
         message = json.loads(cause)["errorMessage"]

@@ -1,6 +1,6 @@
 """Delete a run that has ended, with everything that belongs to it.
 
-Its messages in a thread stay: they belong to the thread, and go with it.
+Its messages in a thread stay: they belong to the thread and are deleted with it.
 """
 
 from runyard_service.adapters.stores import Stores
@@ -8,10 +8,10 @@ from runyard_service.domain.errors import NotFoundError
 
 
 def delete_run(stores: Stores, run_id: str) -> None:
-    """Hide the run from everybody, and remove it as soon as that is safe: now, or by the sweep.
+    """Hide the run from all callers, and remove it now, or in the sweep if that is too early.
 
-    Does nothing to a run that is deleted already; takes up what was interrupted. Raises
-    RunLiveError where the run has not ended, NotFoundError where there is no such run.
+    Complete an interrupted deletion; change nothing if the run is already deleted. Raise
+    RunActiveError if the run has not ended, NotFoundError if there is no such run.
     """
     run = stores.runs.get(run_id)
     deleted = stores.deleted_runs.find(run_id) if run is None else stores.deleted_runs.hide(run)

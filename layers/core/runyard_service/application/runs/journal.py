@@ -1,7 +1,7 @@
-"""One writer's view of one run: the history that it has read, and the right to append behind it.
+"""One writer of one run: it appends events after the last event of the history that it has read.
 
-Losing an append means that somebody else wrote what this writer has not seen. The journal then
-reads on, and its owner decides anew from the longer history.
+A conflict means that another writer appended events that this writer has not read. The journal then
+reads these events, and its owner decides again from the longer history.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from runyard_service.observability.event_metrics import measure_event
 
 
 class Journal:
-    """A run, its history, and the pen."""
+    """A run, its history, and the methods that append to its log."""
 
     def __init__(self, stores: Stores, run: Run, history: History) -> None:
         self.stores = stores
@@ -30,26 +30,26 @@ class Journal:
 
     @classmethod
     def open(cls, stores: Stores, run_id: str) -> "Journal":
-        """Read what the run's log says. Raises NotFoundError where there is no such run."""
+        """Read the run and its log. Raise NotFoundError if there is no such run."""
         run = stores.runs.get(run_id)
         if run is None:
             raise NotFoundError
         return cls(stores, run, stores.histories.read(run))
 
     def close(self) -> None:
-        """Leave what was read to this process's next journal of the run."""
+        """Cache the history for the next journal of the run in this process."""
         self.stores.histories.cache(self.run.id, self.history)
 
     def catch_up(self) -> None:
-        """Read what was appended since."""
+        """Read the events that were appended since the last read."""
         self.stores.histories.catch_up(self.run.id, self.history)
 
     def append(
         self, drafts: Sequence[NewEvent], changes: Sequence[TransactWriteItem] = ()
     ) -> list[Event]:
-        """Append behind all that was read, together with changes of records.
+        """Append events after the last read event, in one transaction with changes of records.
 
-        Raises AppendConflictError where somebody was first; what he wrote has then been read.
+        Raise AppendConflictError if another writer was first, after reading its events.
         """
         try:
             events = self.stores.log.append(self.run.id, self.history.last, drafts, changes)
@@ -62,7 +62,7 @@ class Journal:
         return events
 
     def recovered_event(self, reason: str) -> NewEvent:
-        """What says that the run is taken up again: what it had published of a reply is void."""
+        """Return the event that a worker recovers the run and a partial message is void."""
         attempt = self.history.recoveries + 1
         data: RecoveredPayload = {"id": self.run.id, "reason": reason, "attempt": attempt}
         return NewEvent(type="run.recovered", data=data)
@@ -74,46 +74,46 @@ class Journal:
             [self.stores.runs.status_change(self.run, "started")],
         )
 
-    def resume(self, settled: Sequence[NewEvent] = ()) -> None:
+    def resume(self, results: Sequence[NewEvent] = ()) -> None:
         """Append `run.resumed` and set the run's status to `started` in one transaction.
 
-        `settled` are the results that the answers decide.
+        `results` are the results of the calls that the answers resolve.
         """
         self.append(
-            [NewEvent(type="run.resumed", data=_run_payload(self.run, "started")), *settled],
+            [NewEvent(type="run.resumed", data=_run_payload(self.run, "started")), *results],
             [self.stores.runs.status_change(self.run, "started")],
         )
 
     def complete(
         self,
         output: Mapping[str, Any],
-        reply: Sequence[NewEvent] = (),
+        message_events: Sequence[NewEvent] = (),
         changes: Sequence[TransactWriteItem] = (),
     ) -> None:
-        """The run has its answer; `reply` and `changes` of records go with it where they are new.
+        """End the run with its output, in one transaction with the given events and changes.
 
-        The last of `reply` is the reply itself, before it what is left of its deltas.
+        `message_events` are the last deltas of a new message and its `agent.message.completed`.
         """
         ended_at, usage = timestamp(), self.history.usage
-        if reply:
-            usage = usage.plus(usage_of_message(cast(MessageCompleted, reply[-1].data)))
+        if message_events:
+            usage = usage.plus(usage_of_message(cast(MessageCompleted, message_events[-1].data)))
         data = {"output": output, "usage": usage_payload(usage, self.run.started_at, ended_at)}
         draft = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
         ended = self._ended("completed", usage, ended_at, output=output)
-        self._end([*reply, draft], [ended, *changes], output)
+        self._end([*message_events, draft], [ended, *changes], output)
 
     def fail(self, code: str, message: str) -> None:
-        """The run cannot go on."""
+        """End the run with an error."""
         ended_at, error, usage = timestamp(), {"code": code, "message": message}, self.history.usage
         data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
         draft = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
         self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
 
     def cancel(self, requested_by: str, client_info: Mapping[str, Any]) -> None:
-        """Somebody wants the run to stop."""
-        asked = {**client_info, "id": self.run.id, "requested_by": requested_by}
+        """End the run as canceled. `requested_by` is the id of the caller."""
+        request = {**client_info, "id": self.run.id, "requested_by": requested_by}
         drafts = [
-            NewEvent(type="run.cancel_requested", data=asked),
+            NewEvent(type="run.cancel_requested", data=request),
             NewEvent(type="run.canceled", data=_run_payload(self.run, "canceled")),
         ]
         self._end(drafts, [self._ended("canceled", self.history.usage, timestamp())])
@@ -156,19 +156,19 @@ class Journal:
         changes: Sequence[TransactWriteItem],
         output: Mapping[str, Any] | None,
     ) -> None:
-        """The end, the answer as the thread's next message, and the thread free again: all or none.
+        """Write the end, the output as the next message, and the free thread in one transaction.
 
-        Where only the thread has changed since it was read, it is read again: no message that comes
-        at the same moment can keep a run from its end.
+        Read the thread again if only the thread has changed since the last read: a concurrent
+        message must not prevent the end of the run.
         """
         threads, messages = self.stores.threads, self.stores.messages
         text = None if output is None else output_as_text(output)
-        kept = {} if text is None else messages.save(thread_id, text)
+        stored = {} if text is None else messages.save(thread_id, text)
         for attempt in retry_on_conflict(END_RUN_IN_THREAD_ATTEMPTS):
             thread, last = threads.get(thread_id), self.history.last
             in_thread: list[TransactWriteItem] = []
             if thread is not None and text is not None:
-                in_thread = messages.answer_changes(thread, self.run, text, kept)
+                in_thread = messages.answer_changes(thread, self.run, text, stored)
             elif thread is not None:
                 in_thread = [threads.end_change(thread, self.run.id, answers=False)]
             with attempt:

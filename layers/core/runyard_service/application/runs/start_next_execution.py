@@ -1,11 +1,11 @@
-"""Let a run go on in another execution, which begins with a wait where a person is needed.
+"""Continue a run in another execution, which first waits if the run needs a person.
 
-    run_step        turn n ends ──▶ StartExecution {id}-{n+1} ──▶ execution n ends
-    request_input   records n+1, with the questions if there are any ──▶ waits, or ends the wait
+    run_step        step n ends ──▶ StartExecution {id}-{n+1} ──▶ execution n ends
+    request_input   records n+1, with the input requests if any ──▶ waits, or ends the wait
 
-Started first, then recorded: so it costs no write of its own, and until then whoever looks for the
-run's execution finds one that has ended, and the one behind it. Lost before the start, the turn is
-tried again. Nothing of it is an event: to whoever follows the run, nothing happened.
+The next execution starts before it is recorded, which saves a write. Until it is recorded, the
+sweep finds an ended execution on record, and the next execution by its name. If the worker is lost
+before the start, Step Functions retries the step. Nothing of this is an event of the log.
 """
 
 from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, WaitSpec
@@ -16,9 +16,9 @@ from runyard_service.domain.runs import Execution
 def start_next_execution(
     orchestrator: Orchestrator, execution: Execution, advance: AdvanceResult
 ) -> None:
-    """Start what follows `execution`, whose turn came so far; nothing where the run has ended.
+    """Start the execution after `execution`, which ends with `advance`, unless the run has ended.
 
-    Raises OrchestratorUnavailableError.
+    Raise OrchestratorUnavailableError if Step Functions fails the call.
     """
     if advance.outcome == "needs_input":
         wait = WaitSpec(advance.wait_seconds, advance.limit, advance.limit_at)

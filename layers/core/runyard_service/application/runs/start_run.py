@@ -1,7 +1,8 @@
-"""Start a run: record it, then start the execution that carries it.
+"""Start a run: record it, then start its first execution.
 
-Once recorded, a run is accepted: should the execution fail to start, the sweep starts it. A run in
-a thread is recorded together with the thread's own record, which knows one run at a time.
+A recorded run is accepted: if its execution fails to start, the sweep starts it. A transaction
+records a run in a thread together with the record of the thread, which has one active run at a
+time.
 """
 
 import logging
@@ -37,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NewRun:
-    """What a caller asks for, and on whose behalf.
+    """The request of a caller for a run.
 
-    The agent gets the files that are named by `file_ids`, and those that come with the request. In
-    a thread it gets the thread's messages, and no `input`. With a `run_id`, asking again for the
-    same run starts nothing new; `idempotency_digest` is the record that says so.
+    The agent receives the files `file_ids` and the `uploads` of the request. In a thread it
+    receives the messages of the thread and no `input`. With a `run_id`, a repeated request starts
+    no second run; `idempotency_digest` identifies its idempotency record.
     """
 
     org_id: str
@@ -57,26 +58,26 @@ class NewRun:
     author: Author | None = None
     trace_id: str = ""
     max_active_runs: int = 0
-    """How many runs of the project may be at work at once; 0: any number."""
+    """The maximum number of active runs of the project; 0: no maximum."""
     max_org_active_runs: int = 0
-    """The same for all projects of the organization together."""
+    """The maximum number of active runs in all projects of the organization; 0: no maximum."""
 
 
 def start_run(
     stores: Stores, orchestrator: Orchestrator, snapshot: Snapshot, request: NewRun
 ) -> Run:
-    """Record a run of this agent and set it going; one that is recorded already is set going.
+    """Record a run of this agent, unless it is recorded already, and start its execution.
 
-    Raises InvalidRequestError, and leaves nothing behind, where the input does not fit the agent or
-    the project does not have a file; RunLimitError where the runs at work are too many;
-    ThreadNotFoundError and ThreadBusyError.
+    Store nothing and raise InvalidRequestError if the input does not match the agent or the project
+    does not have a file. Raise RunLimitError if there are too many active runs;
+    ThreadNotFoundError and ThreadBusyError for the thread.
     """
-    if request.run_id and (found := stores.runs.get(request.run_id)):
-        return _start_execution(orchestrator, found)
+    if request.run_id and (recorded := stores.runs.get(request.run_id)):
+        return _start_execution(orchestrator, recorded)
     if request.thread_id is None:
-        faults = validate(snapshot.definition.input_schema, request.input, under="input")
-        if faults:
-            raise InvalidRequestError(faults)
+        issues = validate(snapshot.definition.input_schema, request.input, under="input")
+        if issues:
+            raise InvalidRequestError(issues)
     _check_limits(stores, request)
     # Resolve the files last: no run would use uploads that are stored for a rejected request.
     files = stores.files.resolve(request.project_id, request.file_ids, request.uploads)
@@ -86,11 +87,11 @@ def start_run(
         run = _create_run(stores, run, files.changes)
         _measure(run)
     except ConflictError:
-        # A twin of this call was first.
-        twin = stores.runs.get(run.id)
-        if twin is None:
+        # A concurrent duplicate of this request was first.
+        duplicate = stores.runs.get(run.id)
+        if duplicate is None:
             raise
-        run = twin
+        run = duplicate
     return _start_execution(orchestrator, run)
 
 
@@ -104,45 +105,45 @@ def _measure(run: Run) -> None:
     )
 
 
-def _check_limits(stores: Stores, wanted: NewRun) -> None:
-    live, most = stores.live_runs, wanted.max_active_runs
-    if not live.project_has_capacity(wanted.project_id, most):
-        raise RunLimitError({"project": f"already has {most} active runs"})
-    projects = partial(stores.access_keys.projects_of, wanted.org_id)
-    most = wanted.max_org_active_runs
-    if not live.organization_admits(wanted.org_id, projects, most):
-        raise RunLimitError({"organization": f"already has {most} active runs"})
+def _check_limits(stores: Stores, request: NewRun) -> None:
+    active_runs, maximum = stores.live_runs, request.max_active_runs
+    if not active_runs.project_has_capacity(request.project_id, maximum):
+        raise RunLimitError({"project": f"already has {maximum} active runs"})
+    projects = partial(stores.access_keys.projects_of, request.org_id)
+    maximum = request.max_org_active_runs
+    if not active_runs.organization_admits(request.org_id, projects, maximum):
+        raise RunLimitError({"organization": f"already has {maximum} active runs"})
 
 
-def _new_run(snapshot: Snapshot, wanted: NewRun, digest: str, file_ids: tuple[str, ...]) -> Run:
+def _new_run(snapshot: Snapshot, request: NewRun, digest: str, file_ids: tuple[str, ...]) -> Run:
     return Run(
-        id=wanted.run_id or new_id(),
-        project_id=wanted.project_id,
-        org_id=wanted.org_id,
-        app_id=derived_id("app", wanted.project_id, snapshot.definition.key),
+        id=request.run_id or new_id(),
+        project_id=request.project_id,
+        org_id=request.org_id,
+        app_id=derived_id("app", request.project_id, snapshot.definition.key),
         agent=snapshot.name,
         definition_digest=digest,
-        input=wanted.input,
-        user_id=wanted.user_id,
-        session_id=wanted.session_id,
+        input=request.input,
+        user_id=request.user_id,
+        session_id=request.session_id,
         file_ids=file_ids,
-        thread_id=wanted.thread_id,
+        thread_id=request.thread_id,
         route_id=snapshot.route_id,
         model=snapshot.route.model_name,
-        trace_id=wanted.trace_id,
-        idempotency_digest=wanted.idempotency_digest,
-        created_by=wanted.author,
+        trace_id=request.trace_id,
+        idempotency_digest=request.idempotency_digest,
+        created_by=request.author,
         started_at=timestamp(),
     )
 
 
 def _create_run(stores: Stores, run: Run, file_changes: Sequence[TransactWriteItem]) -> Run:
-    """Keep the run; in a thread, as the one that answers all messages that are there now."""
+    """Store the run. In a thread, it answers all messages that the thread has now."""
     if run.thread_id is None:
         try:
             stores.runs.create(run, file_changes)
         except ConditionFailedError as error:
-            # With the last run that used it, since it was looked at.
+            # Deleted with the last run that used it, after the files were resolved.
             raise InvalidRequestError({"file_ids": "refers to a deleted file"}) from error
         return run
     for attempt in retry_on_conflict(START_RUN_IN_THREAD_ATTEMPTS):
@@ -153,17 +154,17 @@ def _create_run(stores: Stores, run: Run, file_changes: Sequence[TransactWriteIt
             raise ConflictError({"id": "already exists"})
         if thread.active_run_id is not None:
             raise ThreadBusyError({"thread": f"has an active run: {thread.active_run_id}"})
-        placed = run.model_copy(
+        answering = run.model_copy(
             update={"thread_messages": thread.messages, "started_at": timestamp()}
         )
         with attempt:
-            stores.runs.create(placed, stores.threads.start_run_changes(thread, placed))
-            return placed
+            stores.runs.create(answering, stores.threads.start_run_changes(thread, answering))
+            return answering
     raise UnavailableError({"thread": "is being modified concurrently; retry"})
 
 
 def _start_execution(orchestrator: Orchestrator, run: Run) -> Run:
-    """Start the run's first execution, once whatever the number of calls."""
+    """Start the first execution of the run. A repeated call starts no second execution."""
     if run.status == "created":
         try:
             orchestrator.start(Execution(run.id))

@@ -53,13 +53,13 @@ async def call_model(ctx: RunContext) -> None:
         try:
             with chat_span(ctx, allowed.request) as span:
                 stream = model.stream(replace(allowed.request, attempt=attempt))
-                return span.replied(await _stream_response(ctx, stream, allowed, hold))
+                return span.record_response(await _stream_response(ctx, stream, allowed, hold))
         except LimitExceededError:
             if ctx.history.has_partial_message:
                 await ctx.journal.recover("limit_met")
             raise
         except ModelUnavailableError as error:
-            if not error.was_tried:
+            if not error.was_attempted:
                 raise
             timeout = ctx.snapshot.route.timeout
             delay = next_delay(ctx, attempt, timeout, error.retry_after)

@@ -75,7 +75,7 @@ def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> lis
     ]
 
 
-def start_events_for(ctx: RunContext, reply: MessageCompleted) -> list[NewEvent]:
+def start_events_for(ctx: RunContext, message: MessageCompleted) -> list[NewEvent]:
     """What says that the calls of a new reply begin, to be put together with the reply.
 
     Nothing where they may not begin at once: the working time is over, or this worker's own soon
@@ -83,8 +83,8 @@ def start_events_for(ctx: RunContext, reply: MessageCompleted) -> list[NewEvent]
     """
     definition, time_left = ctx.snapshot.definition, ctx.budget.left("wall_clock_seconds")
     calls = [
-        ToolCallState(call["id"], call["name"], call["input"], reply["iteration"])
-        for call in reply.get("tool_calls", ())
+        ToolCallState(call["id"], call["name"], call["input"], message["iteration"])
+        for call in message.get("tool_calls", ())
     ]
     if definition.output_schema is not None or not calls:
         return []
@@ -126,10 +126,10 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
         with tool_span(ctx, action.tool, invocation) as span:
             try:
                 result = await _call_with_retries(ctx, action.tool, invocation)
-                span.completed(result)
+                span.record_result(result)
                 draft = _completed_event(ctx, call, action.input, result)
             except ToolError as error:
-                span.failed(error.code)
+                span.record_error(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
                     # As if the worker had been lost with it: a person is asked, and not the model
                     # told.

@@ -53,7 +53,7 @@ class ChatSpan:
         self._span = span
         self._shows_content = shows_content
 
-    def replied(self, reply: Response) -> None:
+    def record_response(self, reply: Response) -> None:
         """The reply is there."""
         usage, reason = reply.usage, _finish_reason(reply)
         self._span.attributes |= {
@@ -94,12 +94,12 @@ class ToolSpan:
         self._span = span
         self._shows_content = shows_content
 
-    def completed(self, result: str) -> None:
+    def record_result(self, result: str) -> None:
         """The call has a result."""
         if self._shows_content:
             self._span.attributes["gen_ai.tool.call.result"] = result
 
-    def failed(self, code: str) -> None:
+    def record_error(self, code: str) -> None:
         """The tool did not do it."""
         self._span.error = code
 

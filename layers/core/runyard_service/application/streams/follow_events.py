@@ -18,9 +18,9 @@ from runyard_service.domain.errors import StoreRejectedError
 class FollowedRuns:
     """The runs that are followed in this process, on one event loop."""
 
-    def __init__(self, log: EventLog, pace: PollBackoff) -> None:
+    def __init__(self, log: EventLog, backoff: PollBackoff) -> None:
         self._log = log
-        self._pace = pace
+        self._pace = backoff
         self._tails: dict[str, tuple[Tail, int]] = {}
 
     async def follow(

@@ -39,10 +39,10 @@ class PollBackoff:
 class Tail:
     """What is behind event `position` of a run, as it comes. A batch ends with that event."""
 
-    def __init__(self, log: EventLog, run_id: str, position: int, pace: PollBackoff) -> None:
+    def __init__(self, log: EventLog, run_id: str, position: int, backoff: PollBackoff) -> None:
         self._log = log
         self._run_id = run_id
-        self._pace = pace
+        self._pace = backoff
         self._recent: deque[Batch] = deque()
         # The tail has all batches behind the first of these, up to the second.
         self._begin = self._position = position

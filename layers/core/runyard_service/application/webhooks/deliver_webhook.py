@@ -46,13 +46,13 @@ class WebhookSender:
     private_hosts: tuple[str, ...] = ()
 
 
-async def deliver_batch(courier: WebhookSender, records: Sequence[Mapping[str, Any]]) -> list[str]:
+async def deliver_batch(sender: WebhookSender, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Make all attempts that are due concurrently; return the ids of the messages to retry.
 
     A slow endpoint delays no other endpoint. A message that raises an error becomes visible again
     after its timeout; after too many receives, SQS moves it to the dead-letter queue.
     """
-    retried = await asyncio.gather(*(_must_be_retried(courier, record) for record in records))
+    retried = await asyncio.gather(*(_must_be_retried(sender, record) for record in records))
     return [
         str(record["messageId"])
         for record, is_retried in zip(records, retried, strict=True)
@@ -71,12 +71,12 @@ async def _must_be_retried(courier: WebhookSender, record: Mapping[str, Any]) ->
     return True
 
 
-async def deliver_webhook(courier: WebhookSender, message: DeliveryMessage) -> float | None:
+async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> float | None:
     """Make the attempt that is due, if one is.
 
     Gives the seconds after which the message is to come again, None where it is done with.
     """
-    deliveries, webhooks = courier.stores.webhook_deliveries, courier.stores.webhooks
+    deliveries, webhooks = sender.stores.webhook_deliveries, sender.stores.webhooks
     delivery = await asyncio.to_thread(deliveries.get, message.webhook_id, message.delivery_id)
     if delivery is None or delivery.state != "pending" or delivery.round != message.round:
         return None
@@ -88,8 +88,8 @@ async def deliver_webhook(courier: WebhookSender, message: DeliveryMessage) -> f
         await asyncio.to_thread(deliveries.change, delivery, delivery.abandoned(reason))
         return None
     secrets = await asyncio.to_thread(webhooks.secrets, webhook.id)
-    attempt, retry_after = await _send(courier, webhook, secrets, delivery)
-    changed = await asyncio.to_thread(_next_state, courier, webhook, delivery, attempt, retry_after)
+    attempt, retry_after = await _send(sender, webhook, secrets, delivery)
+    changed = await asyncio.to_thread(_next_state, sender, webhook, delivery, attempt, retry_after)
     if not await asyncio.to_thread(deliveries.change, delivery, changed):
         return None  # A twin of the message, or a redelivery, has gone on with it.
     _log.info(
