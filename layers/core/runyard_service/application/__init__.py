@@ -1,1 +1,1 @@
-"""What can be done to a run: one verb, one module."""
+"""The use cases of runs: one module for each use case."""

@@ -1,11 +1,12 @@
-"""One attempt at a delivery: a signed POST, and what is to become of the delivery by its answer.
+"""One attempt of a delivery: send a signed POST, and decide the next state by the response.
 
-The record of the delivery is what counts; a message of the queue only wakes it. So a message that
-comes too early waits, and one that comes late, twice, or of an earlier round, moves nothing:
+The record of the delivery decides; a queue message only triggers the attempt. A message that comes
+too early is delayed. A late or duplicate message, or one of an earlier round, has no effect. After
+a crash (✗) between two actions:
 
-    attempt made ✗ recorded     it is made again, under the same `webhook-id`
-    recorded ✗ message put off  the message comes by itself, too early, and is put off then
-    given up: buried ✗ recorded one attempt more, and buried once more
+    attempt made ✗ recorded           made again, with the same `webhook-id`
+    recorded ✗ message delayed        the message comes back too early, and is delayed then
+    dead-lettered ✗ recorded          one more attempt, and dead-lettered again
 """
 
 import asyncio
@@ -30,14 +31,14 @@ _log = logging.getLogger(__name__)
 
 USER_AGENT = "Runyard-Webhooks/1"
 GONE = 410
-# Of what an endpoint answers, for whoever looks for a fault.
+# The stored start of a response, for the owner of the endpoint to find an error.
 EXCERPT_BYTES = 500
 _JITTER = 0.1
 
 
 @dataclass(frozen=True)
 class WebhookSender:
-    """What deliveries need. `pauses` are in seconds, behind each failed attempt of a round."""
+    """Dependencies of deliveries. `pauses` follow each failed attempt of a round, in seconds."""
 
     stores: Stores
     queue: DeliveryQueue
@@ -60,21 +61,21 @@ async def deliver_batch(sender: WebhookSender, records: Sequence[Mapping[str, An
     ]
 
 
-async def _must_be_retried(courier: WebhookSender, record: Mapping[str, Any]) -> bool:
+async def _must_be_retried(sender: WebhookSender, record: Mapping[str, Any]) -> bool:
     try:
-        seconds = await deliver_webhook(courier, DeliveryMessage.from_text(record["body"]))
+        seconds = await deliver_webhook(sender, DeliveryMessage.from_text(record["body"]))
         if seconds is None:
             return False
-        await asyncio.to_thread(courier.queue.delay, record["receiptHandle"], seconds)
+        await asyncio.to_thread(sender.queue.delay, record["receiptHandle"], seconds)
     except (RunyardError, ValueError, TypeError):  # The latter two: the body is not a message.
         _log.exception("delivery failed", extra={"message_id": record["messageId"]})
     return True
 
 
 async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> float | None:
-    """Make the attempt that is due, if one is.
+    """Make the attempt if it is due.
 
-    Gives the seconds after which the message is to come again, None where it is done with.
+    Return the seconds after which the message must come again, None if it is processed.
     """
     deliveries, webhooks = sender.stores.webhook_deliveries, sender.stores.webhooks
     delivery = await asyncio.to_thread(deliveries.get, message.webhook_id, message.delivery_id)
@@ -91,7 +92,7 @@ async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> fl
     attempt, retry_after = await _send(sender, webhook, secrets, delivery)
     changed = await asyncio.to_thread(_next_state, sender, webhook, delivery, attempt, retry_after)
     if not await asyncio.to_thread(deliveries.change, delivery, changed):
-        return None  # A twin of the message, or a redelivery, has gone on with it.
+        return None  # A duplicate of the message, or a redelivery, was first.
     _log.info(
         "webhook delivery attempted",
         extra={
@@ -106,10 +107,10 @@ async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> fl
 
 
 async def _send(
-    courier: WebhookSender, webhook: Webhook, secrets: list[Secret], delivery: Delivery
+    sender: WebhookSender, webhook: Webhook, secrets: list[Secret], delivery: Delivery
 ) -> tuple[Attempt, float | None]:
-    """The attempt, and the seconds that the endpoint wants to be left alone."""
-    at, begun = now(), time.monotonic()
+    """Send the delivery. Return the attempt, and the seconds of the Retry-After header, if any."""
+    at, started = now(), time.monotonic()
     headers = {
         "content-type": "application/json",
         "user-agent": USER_AGENT,
@@ -120,24 +121,24 @@ async def _send(
         webhook.url,
         headers,
         delivery.body.encode(),
-        courier.timeout_seconds,
+        sender.timeout_seconds,
         EXCERPT_BYTES,
-        # The address that was registered is the one that was checked, and the one that is told.
+        # Only the registered and validated URL receives notifications.
         follow_redirects=False,
         truncate_response=True,
     )
     response: OutgoingResponse | None = None
     error: str | None = None
     try:
-        if url_issue(webhook.url, courier.private_hosts):
+        if url_issue(webhook.url, sender.private_hosts):
             error = "address_refused"
         else:
-            response = await fetch(request, courier.private_hosts)
+            response = await fetch(request, sender.private_hosts)
     except OutboundError as failure:
         error = failure.code
     attempt = Attempt(
         at=timestamp(at),
-        duration_ms=round((time.monotonic() - begun) * 1000),
+        duration_ms=round((time.monotonic() - started) * 1000),
         status_code=response.status if response else None,
         response=(response.text or None) if response else None,
         error=error,
@@ -146,22 +147,22 @@ async def _send(
 
 
 def _next_state(
-    courier: WebhookSender,
+    sender: WebhookSender,
     webhook: Webhook,
     delivery: Delivery,
     attempt: Attempt,
     retry_after: float | None,
 ) -> Delivery:
-    """What becomes of the delivery behind this attempt."""
+    """Return the delivery after this attempt; disable the webhook or dead-letter if needed."""
     if attempt.succeeded:
         return delivery.with_attempt(attempt, "delivered")
     if attempt.status_code == GONE:
         gone = {"enabled": False, "disabled_reason": "gone"}
-        courier.stores.webhooks.change(webhook, gone)
+        sender.stores.webhooks.change(webhook, gone)
         return delivery.with_attempt(attempt, "failed", failure="endpoint_gone")
-    if delivery.attempt_count >= len(courier.pauses):
-        courier.queue.dead_letter(delivery)
+    if delivery.attempt_count >= len(sender.pauses):
+        sender.queue.dead_letter(delivery)
         return delivery.with_attempt(attempt, "failed", failure="attempts_exhausted")
-    pause = courier.pauses[delivery.attempt_count] * random.uniform(1 - _JITTER, 1 + _JITTER)
+    pause = sender.pauses[delivery.attempt_count] * random.uniform(1 - _JITTER, 1 + _JITTER)
     pause = min(max(pause, retry_after or 0.0), MAX_POSTPONED_SECONDS)
     return delivery.with_attempt(attempt, "pending", next_attempt_at=timestamp_in(pause))

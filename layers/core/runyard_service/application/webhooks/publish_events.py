@@ -1,9 +1,8 @@
-"""Tell of a run's events: on the event bus, and to the webhooks of its project.
+"""Publish events of runs on the event bus and to the webhooks of the project.
 
-What is told comes from the log itself, by its table's stream, so nothing can be told that is not
-recorded, and nothing recorded be forgotten. A record may come twice: what is on the bus already is
-put there again, under the same `event_id`; a delivery is the same one, and if it was made it is not
-made again.
+The events come from the DynamoDB stream of the log, so only recorded events are published, and
+every recorded event is published. A record can come twice: its event goes to the bus again, with
+the same `event_id`. Its webhook delivery has the same id, and is not sent again after an attempt.
 """
 
 import logging
@@ -26,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Publisher:
-    """What telling of events needs."""
+    """Dependencies of event publishing."""
 
     stores: Stores
     bus: EventBus
@@ -34,8 +33,8 @@ class Publisher:
 
 
 @dataclass
-class _Seen:
-    """What one invocation has read of runs and webhooks: asked for once, however many records."""
+class _InvocationCache:
+    """The runs and webhooks that one invocation has read, at most once each."""
 
     stores: Stores
     runs: dict[str, Run | None] = field(default_factory=dict)
@@ -53,16 +52,16 @@ class _Seen:
 
 
 def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -> str | None:
-    """Tell of the events in records of the log's stream, in their order.
+    """Publish the events in records of the stream of the log, in order.
 
-    Gives the sequence number of the first record that could not be told of, from which the stream
-    has to go on; None where all were.
+    Return the sequence number of the first record that failed, from which the stream must retry;
+    None if all records succeeded.
     """
-    seen = _Seen(publisher.stores)
+    cache = _InvocationCache(publisher.stores)
     for record in records:
         change = record["dynamodb"]
         try:
-            _publish(publisher, seen, change.get("NewImage") or {})
+            _publish(publisher, cache, change.get("NewImage") or {})
         except RetryableError:
             _log.exception(
                 "publishing events failed", extra={"stream_record": change["SequenceNumber"]}
@@ -71,27 +70,29 @@ def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -
     return None
 
 
-def _publish(publisher: Publisher, seen: _Seen, image: Mapping[str, Any]) -> None:
+def _publish(publisher: Publisher, cache: _InvocationCache, image: Mapping[str, Any]) -> None:
     item = item_of(image)
     if not item.get("publish"):
-        return  # The mapping's filter keeps these away; a replay by hand may not.
-    run = seen.run(item["run_id"])
+        return  # The filter of the mapping excludes these; a manual replay may not.
+    run = cache.run(item["run_id"])
     if run is None:
-        return  # Deleted meanwhile, and with it whatever could be told.
+        return  # The run was deleted: there is nothing to publish.
     batch = publisher.stores.log.batch_of(item)
     events = [event for event in batch.events() if event.type in LIFECYCLE_TYPES]
-    notices = [notification_for(event, run) for event in events]
-    publisher.bus.publish(notices)
-    wanted = [
-        Delivery.create(notice, webhook)
-        for notice in notices
-        for webhook in seen.of_project(run.project_id)
-        if webhook.subscribes_to(notice.type)
+    notifications = [notification_for(event, run) for event in events]
+    publisher.bus.publish(notifications)
+    deliveries = [
+        Delivery.create(notification, webhook)
+        for notification in notifications
+        for webhook in cache.of_project(run.project_id)
+        if webhook.subscribes_to(notification.type)
     ]
-    kept = [publisher.stores.webhook_deliveries.create_if_absent(delivery) for delivery in wanted]
-    # Of a record that comes again: what has been tried is on its way, or there.
-    publisher.queue.send([delivery for delivery in kept if _is_untouched(delivery)])
+    stored = [
+        publisher.stores.webhook_deliveries.create_if_absent(delivery) for delivery in deliveries
+    ]
+    # A record can come again: a delivery with an attempt already has its message.
+    publisher.queue.send([delivery for delivery in stored if _is_unattempted(delivery)])
 
 
-def _is_untouched(delivery: Delivery) -> bool:
+def _is_unattempted(delivery: Delivery) -> bool:
     return delivery.state == "pending" and delivery.round == 0 and delivery.attempt_count == 0

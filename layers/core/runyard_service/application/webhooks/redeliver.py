@@ -1,4 +1,4 @@
-"""Send to a webhook by hand: a ping, or a delivery once more."""
+"""Send to a webhook on request: a ping, or a redelivery."""
 
 from runyard_service.adapters.sqs import DeliveryQueue
 from runyard_service.adapters.stores import Stores
@@ -8,9 +8,9 @@ from runyard_service.domain.webhooks import Delivery, Webhook
 
 
 def send_ping(stores: Stores, queue: DeliveryQueue, webhook: Webhook) -> Delivery:
-    """Deliver a notice of nothing, whatever the endpoint's filter; the log shows what came of it.
+    """Send a ping, whatever the event filter of the endpoint; the delivery shows the result.
 
-    Raises ConflictError where the endpoint is disabled.
+    Raise ConflictError if the endpoint is disabled.
     """
     _check_enabled(webhook)
     delivery = Delivery.create(ping(webhook.org_id, webhook.project_id, webhook.id), webhook)
@@ -22,16 +22,16 @@ def send_ping(stores: Stores, queue: DeliveryQueue, webhook: Webhook) -> Deliver
 def redeliver(
     stores: Stores, queue: DeliveryQueue, webhook: Webhook, delivery: Delivery
 ) -> Delivery:
-    """Begin another round of a delivery: the same body and `webhook-id`, all attempts anew.
+    """Start a new round of a delivery, with the same body and `webhook-id` and all attempts.
 
-    Raises ConflictError where the endpoint is disabled, or where the delivery is just being tried.
+    Raise ConflictError if the endpoint is disabled, or if the delivery changes concurrently.
     """
     _check_enabled(webhook)
-    again = delivery.for_redelivery()
-    if not stores.webhook_deliveries.change(delivery, again):
+    redelivery = delivery.for_redelivery()
+    if not stores.webhook_deliveries.change(delivery, redelivery):
         raise ConflictError({"delivery": "was modified concurrently; retry"})
-    queue.send([again])
-    return again
+    queue.send([redelivery])
+    return redelivery
 
 
 def _check_enabled(webhook: Webhook) -> None:

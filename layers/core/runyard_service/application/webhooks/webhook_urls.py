@@ -1,4 +1,4 @@
-"""Where webhooks may go: https, to the open internet, and to what an installation lists."""
+"""Validate webhook URLs: https to public addresses, or a host on the allowlist."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -9,9 +9,9 @@ MAX_URL_LENGTH = 2048
 
 
 def url_issue(url: str, private_hosts: tuple[str, ...]) -> str | None:
-    """What is wrong with an endpoint's URL, in words for its owner; None where nothing is.
+    """Return the issue of an endpoint URL, in words for its owner; None if it is valid.
 
-    A name is not looked up here: what it leads to is checked at each delivery, just before it.
+    Host names are not resolved here: each delivery checks the resolved address.
     """
     try:
         parts = urlsplit(url)
