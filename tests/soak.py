@@ -2,7 +2,7 @@
 
 Every run asks two questions. Eight clients answer them over HTTP; one answer in ten is sent again,
 one run in twenty is canceled instead; and each second a worker is killed with -9. At the end every
-run must have ended as it should, with every answer that was accepted, and `verify-log` must find
+run must have ended as it should, with every answer that was accepted, and `runyard verify` must find
 nothing.
 """
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runyard.cli.verify import verify
+from runyard.cli.verify_stores import verify_stores
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.emulators.loopback_http import HOST
@@ -191,7 +191,7 @@ def soak(runs: int, folder: Path, report: Callable[[str], None]) -> Soak:
             soaked.check()
         finally:
             service.close()
-        assert verify(stores) == 0
+        assert verify_stores(stores) == 0
     return soaked
 
 

@@ -60,5 +60,7 @@ def _used(content: bytes) -> list[Any]:
     return used if isinstance(used, list) else [used]
 
 
-if "BENCH_SPANS" in os.environ and any("runyard" in part for part in sys.orig_argv):
+# The processes of the local stack: `runyard_dev.…` and `functions.stream.app`.
+_OWN = ("runyard", "functions.")
+if "BENCH_SPANS" in os.environ and any(own in part for own in _OWN for part in sys.orig_argv):
     _install(Path(os.environ["BENCH_SPANS"]), units="BENCH_UNITS" in os.environ)

@@ -38,7 +38,7 @@ class InterruptedProcess(Process):
 
     meanwhile: Meanwhile | None = None
 
-    def cross(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> InterceptedCall:
+    def begin_call(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> InterceptedCall:
         """A call begins, but for what comes first."""
         crossing = super().begin_call(name, places)
         wanted = self.meanwhile

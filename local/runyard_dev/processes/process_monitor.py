@@ -58,7 +58,7 @@ class ProcessMonitor:
 
     def start_process(self, part: ManagedProcess) -> None:
         """Start a part that is down and wait until it answers."""
-        self._do(lambda: self._restart(part))
+        self._do(lambda: self._start_again(part))
 
     def stop_all(self) -> None:
         """End all parts, the newest first, and this thread. Safe to call twice."""

@@ -17,7 +17,7 @@ PARENT = "53995c3f42cd8ad8"
 # context for its third.
 HANDLER = """
 import asyncio, logging, sys
-from runyard_service.observability.logging import configure_observability, invocation
+from runyard_service.observability.logging import configure_observability, observe
 configure_observability()
 from runyard_service.observability import log_context
 from runyard_service.observability.metrics import APPEND_CONFLICTS, record
@@ -25,11 +25,11 @@ from tests.integration.observability.test_invocations import Context
 
 async def deep_inside(event):
     if "run_id" in event:
-        log_context.add(run_id=event["run_id"])
+        log_context.bind(run_id=event["run_id"])
     logging.getLogger("runyard_service.somewhere").warning("something", extra={"error": "e"})
     record("append conflict", {APPEND_CONFLICTS: 1}, sequence=7)
 
-@invocation
+@observe
 def handler(event, context):
     asyncio.run(deep_inside(event))
     if event.get("fails"):
