@@ -1,8 +1,8 @@
-"""Which service the end-to-end tests talk to, and what they can do beside it.
+"""The service under test, and direct access to its stores.
 
-By default it is the session's local stack. `STACK` names a deployed one, whose addresses and tables
-CloudFormation tells, and where a key is made for the session. `BASE_URL` with `ACCESS_KEY` name any
-service, of which nothing else is known. What a test cannot have there, it is skipped for.
+The default is the session's local stack. `STACK` names a deployed stack: CloudFormation returns its
+URLs and tables, and the session creates a key. `BASE_URL` with `ACCESS_KEY` names any service,
+without other access. A test is skipped if the service does not have what the test needs.
 """
 
 import os
@@ -17,29 +17,29 @@ from tests.support.deployed_stack import DeployedStack
 from tests.support.service import Service
 from tests.support.threads_service import ThreadsService
 
-# Beside the sample agents: one of tests/agents, which stands for all of them.
+# An agent of tests/agents that is not a sample agent; its presence means that all are there.
 _ONE_OF_THE_TESTS_AGENTS = "talker"
 
 
 @pytest.fixture(scope="session")
 def deployed() -> DeployedStack | None:
-    """The stack that `STACK` names, if it names one."""
+    """Return the stack that `STACK` names, or None."""
     name = os.environ.get("STACK")
     return DeployedStack.read(name) if name else None
 
 
 @pytest.fixture(scope="session")
 def local(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> DevStack:
-    """The session's local stack, for what no other service lets a test do."""
+    """Return the session's local stack, for tests that no other service supports."""
     if deployed or os.environ.get("BASE_URL"):
-        pytest.skip("needs a door with settings of its own, which the local stack alone has")
+        pytest.skip("needs an endpoint with its own settings, which only the local stack has")
     stack: DevStack = request.getfixturevalue("stack")
     return stack
 
 
 @pytest.fixture(scope="session")
 def own_stores(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> Stores:
-    """The stores of the service under test, to make keys in."""
+    """Return the stores of the service under test, to create keys."""
     if deployed:
         return deployed.stores
     if os.environ.get("BASE_URL"):
@@ -50,7 +50,7 @@ def own_stores(request: pytest.FixtureRequest, deployed: DeployedStack | None) -
 
 @pytest.fixture(scope="session")
 def service(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> Iterator[Service]:
-    """The service under test."""
+    """Yield the service under test."""
     if deployed:
         with deployed.access_key(os.environ.get("ACCESS_KEY")) as secret:
             running = Service(deployed.api_url, secret)
@@ -67,7 +67,7 @@ def service(request: pytest.FixtureRequest, deployed: DeployedStack | None) -> I
 
 @pytest.fixture(scope="session")
 def samples(deployed: DeployedStack | None) -> None:
-    """What the sample agents' tools call, by the service; `make dev` brings it along."""
+    """Make the servers available that the sample agents' tools call; `make dev` starts them."""
     if deployed and "CRM_URL" not in deployed.agent_variables:
         pytest.skip(
             f"{deployed.name}'s AgentVariables have no CRM_URL for the sample agents' tools"
@@ -76,7 +76,7 @@ def samples(deployed: DeployedStack | None) -> None:
 
 @pytest.fixture(scope="session")
 def threads_of_tests(service: Service, samples: None) -> Iterator[ThreadsService]:
-    """The Threads API of a service that has the agents of `tests/agents`."""
+    """Yield the Threads API of a service that has the agents of `tests/agents`."""
     with ThreadsService(service.base_url, service.access_key) as threads:
         keys = {persona["persona_key"] for persona in threads.get("/personas")}
         if _ONE_OF_THE_TESTS_AGENTS not in keys:
@@ -86,7 +86,7 @@ def threads_of_tests(service: Service, samples: None) -> Iterator[ThreadsService
 
 @pytest.fixture
 def project(service: Service, own_stores: Stores) -> Iterator[Service]:
-    """The same service through a key of a project that nobody else uses."""
+    """Yield the same service with a key of a new project."""
     secret = f"ry_test_{new_id()}"
     own_stores.access_keys.put(secret, project_id=f"project-{new_id()}", org_id="org")
     running = Service(service.base_url, secret)

@@ -1,4 +1,4 @@
-"""Who may do what: every route of the app, asked with no key, a weak one, and a stranger's."""
+"""Access control: every route without a key, without a scope, and with a foreign key."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.support.threads_service import BASE_PATH, ThreadsService
 
 TICKET = {"ticket_subject": "Export is broken"}
 
-# A route that is not here wants a key.
+# Every route that is not in this list requires a key.
 PUBLIC = {"/v1/health"}
 
 
@@ -27,16 +27,16 @@ def _routes() -> Iterator[tuple[str, str]]:
     for route in iter_route_contexts(container().create_app().routes):
         if isinstance(route.original_route, APIRoute) and route.path not in PUBLIC:
             for method in sorted(route.methods or ()):
-                # A convertor (`{run_id:id}`) is the router's business.
+                # Without the convertor of the router (`{run_id:id}`).
                 yield method, re.sub(r":\w+}", "}", str(route.path))
 
 
 ROUTES = sorted(_routes())
 OF_ONE_THING = [(method, path) for method, path in ROUTES if "{" in path]
 LISTS = [(method, path) for method, path in ROUTES if "{" not in path and method == "GET"]
-# Lists of what every project is offered.
+# Lists with the same content for every project.
 CATALOGS = {f"{BASE_PATH}/personas", f"{BASE_PATH}/routes"}
-# Bodies without which a route says first that they are missing.
+# Bodies of routes that otherwise report a missing body first.
 BODIES = {
     ("PATCH", f"{BASE_PATH}/threads/{{thread_id}}"): {"title": "Mine"},
     ("POST", f"{BASE_PATH}/threads/{{thread_id}}/messages"): {"content": "Hello"},
@@ -45,12 +45,15 @@ BODIES = {
 
 
 def needs_project(method: str, path: str) -> bool:
-    """The Threads API shows a whole organization; only what is new there goes to a project."""
+    """Return True if the route needs a project.
+
+    The Threads API reads from a whole organization; only creation needs a project.
+    """
     return not path.startswith(BASE_PATH) or (method, path) == ("POST", f"{BASE_PATH}/threads")
 
 
 class Keys:
-    """Makes keys that nobody has used before, so that no process has them in its cache."""
+    """Creates new keys, which no process has in its cache."""
 
     def __init__(self, access_keys: AccessKeys, base_url: str) -> None:
         self.access_keys = access_keys
@@ -58,13 +61,13 @@ class Keys:
         self._opened: list[httpx.Client] = []
 
     def client(self, secret: str, **headers: str) -> httpx.Client:
-        """HTTP with this key."""
+        """Return an HTTP client with this key."""
         headers["Authorization"] = f"Bearer {secret}"
         self._opened.append(httpx.Client(base_url=self._base_url, headers=headers, timeout=60))
         return self._opened[-1]
 
     def secret(self, *, org_id: str = "", project_id: str | None = None, **terms: Any) -> str:
-        """A new key; by default of a project and an organization of its own."""
+        """Return a new key; by default of a new project and a new organization."""
         secret = f"ry_{new_id()}"
         project_id = f"project-{new_id()}" if project_id is None else project_id
         org_id = org_id or f"org-{new_id()}"
@@ -72,25 +75,25 @@ class Keys:
         return secret
 
     def fresh(self, **terms: Any) -> httpx.Client:
-        """HTTP with a new key."""
+        """Return an HTTP client with a new key."""
         return self.client(self.secret(**terms))
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close every client."""
         for client in self._opened:
             client.close()
 
 
 @pytest.fixture(scope="module")
 def keys(own_stores: Stores, service: Service) -> Iterator[Keys]:
-    made = Keys(own_stores.access_keys, service.base_url)
-    yield made
-    made.close()
+    created = Keys(own_stores.access_keys, service.base_url)
+    yield created
+    created.close()
 
 
 @pytest.fixture(scope="module")
-def things(service: Service) -> dict[str, str]:
-    """One of each thing that a path can name, all of them the service's own project's."""
+def resources(service: Service) -> dict[str, str]:
+    """Create a resource for each path parameter, in the project of the service's key."""
     with ThreadsService(service.base_url, service.access_key) as threads:
         thread_id = threads.thread("Hello")
     return {
@@ -101,23 +104,23 @@ def things(service: Service) -> dict[str, str]:
 
 
 def _webhook_and_delivery(service: Service) -> dict[str, str]:
-    # The project may be full of what generated requests have registered.
+    # Generated requests may have created the maximum number of webhooks of the project.
     for webhook in service.http.get("/v1/webhooks").json()["data"]:
         service.http.delete(f"/v1/webhooks/{webhook['id']}")
-    made = service.http.post("/v1/webhooks", json={"url": "https://hooks.example.com/"})
-    webhook_id = made.json()["data"]["id"]
+    response = service.http.post("/v1/webhooks", json={"url": "https://hooks.example.com/"})
+    webhook_id = response.json()["data"]["id"]
     ping = service.http.post(f"/v1/webhooks/{webhook_id}/test").json()["data"]
     return {"webhook_id": webhook_id, "delivery_id": ping["id"]}
 
 
-def filled(path: str, things: dict[str, str]) -> str:
-    missing = set(re.findall(r"{(\w+)}", path)) - set(things)
-    assert not missing, f"`things` makes no {missing}, so {path} is not tested"
-    return path.format(**things)
+def fill(path: str, resources: dict[str, str]) -> str:
+    missing = set(re.findall(r"{(\w+)}", path)) - set(resources)
+    assert not missing, f"`resources` has no {missing}, so {path} is not tested"
+    return path.format(**resources)
 
 
-# What each API says of the same refusal.
-REFUSALS = {
+# The status and the code of each error in the Runs API and in the Threads API.
+EXPECTED_ERRORS = {
     "no key": ((401, "unauthorized"), (401, "auth.missing_token")),
     "bad key": ((401, "unauthorized"), (401, "auth.invalid_token")),
     "no scope": ((403, "forbidden"), (403, "auth.forbidden")),
@@ -130,8 +133,8 @@ def is_of_threads(path: str) -> bool:
     return path.startswith(BASE_PATH)
 
 
-def refusal(why: str, path: str) -> tuple[int, str]:
-    return REFUSALS[why][is_of_threads(path)]
+def expected_error(reason: str, path: str) -> tuple[int, str]:
+    return EXPECTED_ERRORS[reason][is_of_threads(path)]
 
 
 def error_of(response: httpx.Response) -> tuple[int, str]:
@@ -144,46 +147,46 @@ def details_of(response: httpx.Response) -> dict[str, str]:
     return body.get("error", body)["details"]  # type: ignore[no-any-return]
 
 
-def test_the_walk_finds_the_routes() -> None:
+def test_the_list_of_routes_is_complete() -> None:
     assert ("POST", "/v1/runs") in ROUTES
     assert ("GET", "/v1/runs/{run_id}/stream") in OF_ONE_THING
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("header", [None, "Bearer ry_nonsense"])
-def test_without_a_key_nothing_is_done(
-    service: Service, things: dict[str, str], method: str, path: str, header: str | None
+def test_a_request_without_a_key_is_rejected(
+    service: Service, resources: dict[str, str], method: str, path: str, header: str | None
 ) -> None:
     headers = {"Authorization": header} if header else {}
-    response = httpx.request(method, service.base_url + filled(path, things), headers=headers)
-    assert error_of(response) == refusal("bad key" if header else "no key", path)
+    response = httpx.request(method, service.base_url + fill(path, resources), headers=headers)
+    assert error_of(response) == expected_error("bad key" if header else "no key", path)
     assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_key_that_is_over_is_none(
-    keys: Keys, things: dict[str, str], method: str, path: str
+def test_an_expired_key_is_rejected(
+    keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
     expired = keys.fresh(valid_until=timestamp(now() - timedelta(seconds=1)))
     secret = keys.secret()
     (revoked,) = [key for key in [keys.access_keys.find(secret)] if key]
     keys.access_keys.revoke(revoked.id)
     for client in (expired, keys.client(secret)):
-        response = client.request(method, filled(path, things))
-        assert error_of(response) == refusal("bad key", path)
+        response = client.request(method, fill(path, resources))
+        assert error_of(response) == expected_error("bad key", path)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_key_without_the_scope_is_refused(
-    keys: Keys, things: dict[str, str], method: str, path: str
+def test_a_key_without_the_scope_is_rejected(
+    keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
     weak = keys.fresh(scopes=frozenset())
-    assert error_of(weak.request(method, filled(path, things))) == refusal("no scope", path)
+    assert error_of(weak.request(method, fill(path, resources))) == expected_error("no scope", path)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_reading_and_writing_are_different_scopes(
-    keys: Keys, things: dict[str, str], method: str, path: str
+def test_read_and_write_are_different_scopes(
+    keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
     read: Scope = "runs:read"
     other: frozenset[Scope] = (
@@ -191,30 +194,30 @@ def test_reading_and_writing_are_different_scopes(
         if method == "GET" or path.endswith("/ticket")
         else frozenset({read})
     )
-    response = keys.fresh(scopes=other).request(method, filled(path, things))
-    assert error_of(response) == refusal("no scope", path)
+    response = keys.fresh(scopes=other).request(method, fill(path, resources))
+    assert error_of(response) == expected_error("no scope", path)
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE_THING)
-def test_a_stranger_does_not_learn_what_there_is(
-    service: Service, keys: Keys, things: dict[str, str], method: str, path: str
+def test_a_foreign_key_gets_no_information_about_a_resource(
+    service: Service, keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
     body = BODIES.get((method, path), {})
-    response = keys.fresh().request(method, filled(path, things), json=body)
-    missing = keys.fresh().request(method, filled(path, {n: new_id() for n in things}), json=body)
+    response = keys.fresh().request(method, fill(path, resources), json=body)
+    missing = keys.fresh().request(method, fill(path, {n: new_id() for n in resources}), json=body)
     if is_of_threads(path):
         kind = "threads" if "{thread_id}" in path else "runs"
         assert error_of(response) == (404, f"{kind}.not_found")
     else:
         assert error_of(response) == (404, "not_found")
-    # Also in its words, but for the id that every response has for itself.
+    # The bodies are equal too, except the id of the response.
     assert {**response.json(), "trace_id": ""} == {**missing.json(), "trace_id": ""}
-    assert service.run(things["run_id"])["status"] == "awaiting_input"
+    assert service.run(resources["run_id"])["status"] == "awaiting_input"
 
 
 @pytest.mark.parametrize(("method", "path"), LISTS)
-def test_a_strangers_lists_are_empty(
-    keys: Keys, things: dict[str, str], method: str, path: str
+def test_lists_are_empty_for_a_foreign_key(
+    keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
     response = keys.fresh().request(method, path)
     assert response.status_code == 200
@@ -227,7 +230,9 @@ def test_a_strangers_lists_are_empty(
         assert response.json()["pagination"]["total_count"] == 0
 
 
-def test_an_organizations_key_is_a_projects_key_once_it_names_one(keys: Keys) -> None:
+def test_an_organization_key_acts_as_a_project_key_for_the_project_that_it_names(
+    keys: Keys,
+) -> None:
     org = f"org-{new_id()}"
     first, second = (f"project-{new_id()}" for _ in range(2))
     mine = keys.fresh(org_id=org, project_id=first)
@@ -246,28 +251,28 @@ def test_an_organizations_key_is_a_projects_key_once_it_names_one(keys: Keys) ->
 @pytest.mark.parametrize(
     ("method", "path"), [(method, path) for method, path in ROUTES if needs_project(method, path)]
 )
-def test_an_organizations_key_has_to_name_a_project(
-    keys: Keys, things: dict[str, str], method: str, path: str
+def test_an_organization_key_must_name_a_project(
+    keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
-    response = keys.fresh(project_id="").request(method, filled(path, things))
-    assert error_of(response) == refusal("no project", path)
+    response = keys.fresh(project_id="").request(method, fill(path, resources))
+    assert error_of(response) == expected_error("no project", path)
     assert details_of(response) == {"X-Project-Id": "is required with an organization key"}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_an_organizations_key_may_name_no_project_but_its_own(
-    keys: Keys, things: dict[str, str], method: str, path: str
+def test_an_organization_key_may_only_name_its_own_projects(
+    keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
     secret = keys.secret(project_id="")
-    place = filled(path, things)
-    # The service's own project, one that is nobody's, one that cannot be.
+    target = fill(path, resources)
+    # The project of the service's key, an unknown project, an invalid project.
     for project in ("dev", f"project-{new_id()}", "p" * 3000):
-        response = keys.client(secret, **{"X-Project-Id": project}).request(method, place)
-        assert error_of(response) == refusal("unknown project", path)
+        response = keys.client(secret, **{"X-Project-Id": project}).request(method, target)
+        assert error_of(response) == expected_error("unknown project", path)
         assert details_of(response) == {"X-Project-Id": "is not a project of this organization"}
 
 
-def test_a_projects_key_may_name_only_its_own_project(keys: Keys) -> None:
+def test_a_project_key_may_only_name_its_own_project(keys: Keys) -> None:
     project = f"project-{new_id()}"
     secret = keys.secret(project_id=project)
     body = {"input": TICKET, "background": True}
@@ -275,4 +280,6 @@ def test_a_projects_key_may_name_only_its_own_project(keys: Keys) -> None:
     assert same.post("/v1/runs", json=body).status_code == 202
     other = keys.client(secret, **{"X-Project-Id": "dev"}).post("/v1/runs", json=body)
     assert error_of(other) == (400, "bad_request")
-    assert other.json()["error"]["details"] == {"X-Project-Id": "must be the project of the access key"}
+    assert other.json()["error"]["details"] == {
+        "X-Project-Id": "must be the project of the access key"
+    }

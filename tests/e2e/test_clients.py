@@ -1,4 +1,4 @@
-"""Ordinary clients, unmodified: `requests`, Node's `fetch`, and a page in a browser."""
+"""Unmodified clients: `requests`, Node's `fetch`, and a web page in a browser."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
 
-# What node and the browser both do: start a run, read its stream to the end, be refused once.
+# For Node and the browser: start a run, read its stream to the end, and get an error once.
 SCRIPT = """
 async function walk(base, key) {
   const headers = {Authorization: `Bearer ${key}`, "Content-Type": "application/json"};
@@ -25,14 +25,14 @@ async function walk(base, key) {
   const run = (await created.json()).data;
   const stream = await fetch(`${base}/v1/runs/${run.id}/stream`, {headers});
   const text = await stream.text();
-  const refused = await fetch(`${base}/v1/runs`, {headers: {Authorization: "Bearer wrong"}});
+  const rejected = await fetch(`${base}/v1/runs`, {headers: {Authorization: "Bearer wrong"}});
   return {
     created: created.status,
     location: created.headers.get("location"),
     events: [...text.matchAll(/^event: (.*)$/gm)].map(found => found[1]),
-    refused: refused.status,
-    error: (await refused.json()).error.code,
-    requestId: Boolean(refused.headers.get("x-request-id")),
+    rejected: rejected.status,
+    error: (await rejected.json()).error.code,
+    requestId: Boolean(rejected.headers.get("x-request-id")),
   };
 }
 """
@@ -43,7 +43,7 @@ def assert_walked(result: dict[str, Any]) -> None:
     assert result["location"].startswith("/v1/runs/")
     assert result["events"][0] == "run.started"
     assert result["events"][-1] == "run.completed"
-    assert (result["refused"], result["error"]) == (401, "unauthorized")
+    assert (result["rejected"], result["error"]) == (401, "unauthorized")
     assert result["requestId"]
 
 
@@ -68,7 +68,7 @@ def test_fetch_in_node(service: Service) -> None:
 
 @pytest.fixture
 def page(service: Service) -> Iterator[str]:
-    """A page of another origin than the service, which writes what it found into itself."""
+    """Yield the URL of a page of another origin, which writes its result into its document."""
     arguments = f"{json.dumps(service.base_url)}, {json.dumps(service.access_key)}"
     html = f"""<!doctype html><pre id="out">nothing</pre><script>{SCRIPT}
         const out = document.getElementById("out");

@@ -1,6 +1,6 @@
-"""Generated requests against the service: it keeps to its own OpenAPI document.
+"""Generated requests: the service conforms to its OpenAPI document.
 
-`make test-contract` asks for many more examples of each operation.
+`make test-contract` sends many more examples of each operation.
 """
 
 import os
@@ -14,12 +14,12 @@ from tests.support.service import Service
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES") or 10)
-# A generated request takes about 15 ms, and an example of an operation is a few of them.
+# A generated request takes about 15 ms, and an example of an operation consists of a few requests.
 SECONDS = 300 + EXAMPLES * 5
 
 
-# In a scenario some mutations of a form are the same bytes as a sound one, which is reported as a
-# "positive test case" that was accepted: that one check is for single requests.
+# In a scenario, some mutations of a form have the same bytes as a valid form. The service accepts
+# them, which this check reports as an error. So the check applies only to single requests.
 PHASES = {
     "single requests": ("--phases", "examples,coverage,fuzzing"),
     "scenarios": ("--phases", "stateful", "--exclude-checks", "negative_data_rejection"),
@@ -28,7 +28,7 @@ PHASES = {
 
 @pytest.mark.timeout(SECONDS + 30)
 @pytest.mark.parametrize("phases", PHASES.values(), ids=PHASES.keys())
-def test_generated_requests_find_nothing(
+def test_generated_requests_find_no_errors(
     service: Service, tmp_path: Path, phases: tuple[str, ...]
 ) -> None:
     command = [

@@ -1,4 +1,4 @@
-"""Bad input: the errors of the spec, word for word, and no run left behind."""
+"""Invalid input: the exact errors of the specification, and no run is created."""
 
 from typing import Any
 
@@ -54,14 +54,14 @@ def assert_error(
         ),
     ],
 )
-def test_a_create_that_does_not_fit_names_its_fields(
+def test_the_error_of_an_invalid_create_names_its_fields(
     service: Service, body: Any, details: dict[str, str]
 ) -> None:
     assert_error(service.http.post("/v1/runs", json=body), 400, "bad_request", details)
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "error"),
     [
         (b"", "is not valid JSON"),
         (b"{", "is not valid JSON"),
@@ -74,22 +74,22 @@ def test_a_create_that_does_not_fit_names_its_fields(
         (b"\xff\xfe", "is not valid JSON"),
     ],
 )
-def test_a_body_that_is_no_sound_json_is_refused(
-    service: Service, content: bytes, fault: str
+def test_a_body_that_is_not_valid_json_is_rejected(
+    service: Service, content: bytes, error: str
 ) -> None:
     response = service.http.post(
         "/v1/runs", content=content, headers={"content-type": "application/json"}
     )
-    assert_error(response, 400, "bad_request", {"body": fault})
+    assert_error(response, 400, "bad_request", {"body": error})
 
 
-def test_other_media_types_are_refused(service: Service) -> None:
+def test_other_media_types_are_rejected(service: Service) -> None:
     response = service.http.post("/v1/runs", content=b"x", headers={"content-type": "text/plain"})
     details = {"content-type": "must be application/json"}
     assert_error(response, 415, "unsupported_media_type", details)
 
 
-def test_a_body_over_the_platforms_limit_is_refused(service: Service) -> None:
+def test_a_body_over_the_limit_of_the_platform_is_rejected(service: Service) -> None:
     headers = {"content-type": "application/json"}
     body = b'{"input": {"ticket_subject": "' + b"x" * 7_000_000 + b'"}}'
     response = service.http.post("/v1/runs", content=body, headers=headers)
@@ -108,7 +108,9 @@ def test_a_body_over_the_platforms_limit_is_refused(service: Service) -> None:
         ("POST", "/v1/runs/{id}/cancel"),
     ],
 )
-def test_every_route_wants_a_key(service: Service, method: str, path: str, key: str | None) -> None:
+def test_every_route_requires_a_key(
+    service: Service, method: str, path: str, key: str | None
+) -> None:
     headers = {} if key is None else {"Authorization": key}
     url = service.base_url + path.format(id=new_id())
     assert_error(httpx.request(method, url, headers=headers), 401, "unauthorized")
@@ -127,7 +129,7 @@ def test_an_unknown_route_is_not_found(service: Service, path: str) -> None:
     assert_error(service.http.get(path), 404, "not_found")
 
 
-def test_a_wrong_method_is_said_to_be_one(service: Service) -> None:
+def test_a_wrong_method_is_rejected(service: Service) -> None:
     assert_error(service.http.put(f"/v1/runs/{new_id()}"), 405, "method_not_allowed")
 
 
@@ -139,7 +141,7 @@ def test_a_wrong_method_is_said_to_be_one(service: Service) -> None:
         ("sort=id", {"sort": "must contain only: sequence"}),
     ],
 )
-def test_a_page_out_of_range_is_refused(
+def test_a_page_out_of_range_is_rejected(
     service: Service, query: str, details: dict[str, str]
 ) -> None:
     run = service.create(TICKET)
@@ -147,7 +149,7 @@ def test_a_page_out_of_range_is_refused(
     assert_error(response, 400, "bad_request", details)
 
 
-def test_pages_cover_the_log_in_both_directions(service: Service) -> None:
+def test_pages_contain_the_whole_log_in_both_directions(service: Service) -> None:
     run = service.create(TICKET)
     events = service.events(run["id"])
     seen = []
@@ -162,7 +164,7 @@ def test_pages_cover_the_log_in_both_directions(service: Service) -> None:
     assert seen == events[::-1]
 
 
-def test_cursors_of_a_stream(service: Service) -> None:
+def test_a_stream_accepts_valid_cursors_and_rejects_others(service: Service) -> None:
     run = service.create(TICKET)
     path, last = f"/v1/runs/{run['id']}/stream", len(service.events(run["id"]))
 
@@ -177,12 +179,12 @@ def test_cursors_of_a_stream(service: Service) -> None:
     assert ids("?after_sequence=1", **{"Last-Event-ID": "4"}) == everything[4:]
     assert service.http.get(f"{path}?after_sequence={last}").status_code == 204
     past = service.http.get(f"{path}?after_sequence={last + 1}")
-    fault = {"after_sequence": f"exceeds the last sequence, {last}"}
-    assert_error(past, 400, "bad_request", fault)
+    error = {"after_sequence": f"exceeds the last sequence, {last}"}
+    assert_error(past, 400, "bad_request", error)
     for wrong in ("x", "1.5", "-2", "9" * 40):
         response = service.http.get(f"{path}?after_sequence={wrong}")
-        fault = {"after_sequence": "must be an integer of at least 0"}
-        assert_error(response, 400, "bad_request", fault)
+        error = {"after_sequence": "must be an integer of at least 0"}
+        assert_error(response, 400, "bad_request", error)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,7 @@ def test_cursors_of_a_stream(service: Service) -> None:
         ),
     ],
 )
-def test_an_answer_that_does_not_fit_is_refused(
+def test_an_invalid_answer_is_rejected(
     service: Service, body: Any, details: dict[str, str]
 ) -> None:
     run = service.create({"ticket_subject": "Help!"})
@@ -209,7 +211,7 @@ def test_an_answer_that_does_not_fit_is_refused(
     assert service.run(run["id"])["status"] == "awaiting_input"
 
 
-def test_answers_that_contradict_the_request_are_refused(service: Service) -> None:
+def test_answers_that_contradict_the_request_are_rejected(service: Service) -> None:
     run = service.create({"ticket_subject": "Help!"})
     assert_error(
         service.answer(run, feedback="nonsense"),
@@ -240,7 +242,7 @@ def test_answers_that_contradict_the_request_are_refused(service: Service) -> No
     assert service.answer(run, feedback="other").status_code == 200
 
 
-def test_an_edit_beyond_what_is_allowed_is_refused(service: Service) -> None:
+def test_an_edit_of_other_parameters_is_rejected(service: Service) -> None:
     run = service.create({"ticket_subject": "x", "ticket_body": "I was charged twice"})
     for params, details in [
         ({"order_id": "1"}, {"params.order_id": "cannot be changed"}),

@@ -1,4 +1,4 @@
-"""A browser's `EventSource`, as a page uses it: with a ticket, by `onmessage`, cut twice."""
+"""A browser's `EventSource` in a web page: with a ticket, `onmessage`, and two interruptions."""
 
 import os
 import queue
@@ -17,7 +17,7 @@ from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service
 from tests.support.threads_service import ThreadsService
 
-# Follows a stream until the service says that there is no more, and tells what it saw.
+# Follows a stream until the service closes it, then reports the received events.
 PAGE = """<!doctype html><script>
   const seen = [];
   const source = new EventSource(new URLSearchParams(location.search).get("stream"));
@@ -33,13 +33,13 @@ PAGE = """<!doctype html><script>
 
 
 class Page:
-    """The page's own server, at another origin than the service."""
+    """The server of the page, with another origin than the service."""
 
     def __init__(self) -> None:
         self.reports: queue.Queue[Any] = queue.Queue()
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Give the page, or take what it reports."""
+        """Send the page, or receive its report."""
         if request.method == "POST":
             self.reports.put(request.json)
             exchange.send(204)
@@ -51,7 +51,7 @@ class Page:
 
 @contextmanager
 def browser(url: str, folder: Path) -> Iterator[None]:
-    """Chromium with this page open, until the end of the block."""
+    """Run Chromium with this page until the end of the block."""
     command = [
         *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
         *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
@@ -70,7 +70,7 @@ def browser(url: str, folder: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("threads_of_tests")
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's package chromium")
-def test_an_event_source_that_is_cut_twice_sees_every_event_once(
+def test_an_interrupted_event_source_receives_every_event_once(
     service: Service, tmp_path: Path
 ) -> None:
     page = Page()
@@ -89,5 +89,5 @@ def test_an_event_source_that_is_cut_twice_sees_every_event_once(
     assert [one["seq"] for one in seen] == [event["sequence"] for event in logged]
     assert [one["id"] for one in seen] == [str(event["sequence"]) for event in logged]
     assert seen[-1]["type"] == "run.completed"
-    # It went on where it was, twice; the last time it was told that there is no more.
+    # It resumed from its position twice; the last request got 204, which closes it.
     assert proxy.cursors == ["", "15", "30", str(len(logged))]

@@ -1,4 +1,4 @@
-"""Files over HTTP: along with a create, by themselves, straight to S3; and what is refused."""
+"""Files over HTTP: in a create, separately, directly to S3; and rejected requests."""
 
 import json
 from typing import Any
@@ -19,8 +19,8 @@ def files(count: int) -> Parts:
     return [("files", (f"{number}.txt", b"words", "text/plain")) for number in range(count)]
 
 
-def announced(service: Service, content: bytes, **changes: Any) -> dict[str, Any]:
-    """A file that waits for its upload."""
+def announce(service: Service, content: bytes, **changes: Any) -> dict[str, Any]:
+    """Announce a file; return it before its upload."""
     body = {"name": "notes.txt", "size": len(content), "mime_type": "text/plain", **changes}
     response = service.http.post("/v1/files", json=body)
     assert response.status_code == 200, response.text
@@ -28,13 +28,13 @@ def announced(service: Service, content: bytes, **changes: Any) -> dict[str, Any
 
 
 def upload(file: dict[str, Any], content: bytes) -> httpx.Response:
-    """Upload as a stranger would: the fields as they are, then the file; no key of ours."""
+    """Upload without a key, as any HTTP client: first the unchanged fields, then the file."""
     way = file["upload"]
     return httpx.post(way["url"], data=way["fields"], files={"file": content}, timeout=60)
 
 
 @pytest.mark.parametrize("fields", [{}, {"user_id": "u-1", "session_id": new_id()}])
-def test_a_run_is_created_with_the_files_that_come_along(
+def test_a_run_is_created_with_the_files_of_the_request(
     service: Service, fields: dict[str, str]
 ) -> None:
     response = service.http.post(
@@ -48,7 +48,7 @@ def test_a_run_is_created_with_the_files_that_come_along(
     assert fields.items() <= run.items()
 
 
-def test_the_modes_are_text_parts(service: Service) -> None:
+def test_the_modes_are_sent_as_text_parts(service: Service) -> None:
     texts = {"input": json.dumps(TICKET)}
     accepted = service.http.post(
         "/v1/runs", data={**texts, "background": "true", "stream": "false"}, files=files(1)
@@ -85,7 +85,7 @@ def test_a_browser_may_send_the_input_as_a_blob(service: Service) -> None:
         ({"input": TICKET, "user_id": ["a", "b"]}, {"user_id": "must appear only once"}),
     ],
 )
-def test_parts_that_do_not_fit_are_named_as_in_json(
+def test_invalid_parts_have_the_same_errors_as_in_json(
     service: Service, texts: dict[str, Any], details: dict[str, str]
 ) -> None:
     data = {name: json.dumps(text) if text is TICKET else text for name, text in texts.items()}
@@ -95,7 +95,7 @@ def test_parts_that_do_not_fit_are_named_as_in_json(
     assert_error(response, 400, "bad_request", details)
 
 
-def test_a_run_takes_twenty_files(service: Service) -> None:
+def test_a_run_accepts_twenty_files(service: Service) -> None:
     texts = {"input": json.dumps(TICKET)}
     assert service.http.post("/v1/runs", data=texts, files=files(20)).status_code == 200
     assert_error(
@@ -128,7 +128,7 @@ PART = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/runs", "/v1/files"])
-def test_a_body_that_is_no_sound_multipart_is_refused_in_our_words(
+def test_an_invalid_multipart_body_is_rejected_with_an_api_error(
     service: Service, path: str, content_type: str, content: bytes
 ) -> None:
     response = service.http.post(path, content=content, headers={"content-type": content_type})
@@ -137,17 +137,15 @@ def test_a_body_that_is_no_sound_multipart_is_refused_in_our_words(
 
 
 @pytest.mark.parametrize("path", ["/v1/runs", "/v1/files"])
-def test_a_charset_that_the_body_is_not_in_is_the_callers_fault(
-    service: Service, path: str
-) -> None:
-    # Before Python 3.13 a text like this one cannot be read; since then it is taken as it is.
+def test_a_body_with_a_wrong_charset_is_rejected(service: Service, path: str) -> None:
+    # Python before 3.13 cannot read this text; later versions accept it unchanged.
     content = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nxn--' + b"z" * 80
     headers = {"content-type": "multipart/form-data; boundary=b; charset=idna"}
     response = service.http.post(path, content=content + b"\r\n--b--", headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (400, "bad_request")
 
 
-def test_a_file_is_kept_under_a_harmless_name_as_what_it_is(service: Service) -> None:
+def test_a_file_is_stored_with_a_safe_name_and_its_real_type(service: Service) -> None:
     part = {"file": ("../photo\u202e.txt", PNG, "text/plain")}
     response = service.http.post("/v1/files", files=part)
     assert response.status_code == 200
@@ -166,7 +164,7 @@ def test_a_file_is_kept_under_a_harmless_name_as_what_it_is(service: Service) ->
         ({}, [("file", ("a", b"a", "text/plain"))] * 2, {"file": "must appear only once"}),
     ],
 )
-def test_an_upload_is_one_file(
+def test_an_upload_contains_exactly_one_file(
     service: Service, texts: dict[str, str], parts: Parts, details: dict[str, str]
 ) -> None:
     fields = [(name, (None, text.encode(), "text/plain")) for name, text in texts.items()]
@@ -174,7 +172,7 @@ def test_an_upload_is_one_file(
     assert_error(response, 400, "bad_request", details)
 
 
-def test_an_empty_file_field_of_a_form_is_no_file(service: Service) -> None:
+def test_an_empty_file_field_of_a_form_is_ignored(service: Service) -> None:
     content = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n\r\n--b--\r\n'
     )
@@ -195,53 +193,53 @@ def test_an_empty_file_field_of_a_form_is_no_file(service: Service) -> None:
         ({"colour": 1}, {"colour": "is not a known field"}),
     ],
 )
-def test_an_announcement_that_does_not_fit_names_its_fields(
+def test_the_error_of_an_invalid_announcement_names_its_fields(
     service: Service, changes: dict[str, Any], details: dict[str, str]
 ) -> None:
     body = {"name": "a.txt", "size": 5, "mime_type": "text/plain", **changes}
     assert_error(service.http.post("/v1/files", json=body), 400, "bad_request", details)
 
 
-def test_a_file_goes_straight_to_s3_and_then_to_a_run(service: Service) -> None:
-    file = announced(service, b"words", size=5.0)  # Which is an integer, in JSON.
+def test_a_file_is_uploaded_directly_to_s3_and_used_by_a_run(service: Service) -> None:
+    file = announce(service, b"words", size=5.0)  # In JSON, 5.0 is an integer.
     assert set(file) == {"id", "name", "size", "mime_type", "upload"}
-    wanted = {"input": TICKET, "file_ids": [file["id"]]}
+    body = {"input": TICKET, "file_ids": [file["id"]]}
     assert_error(
-        service.http.post("/v1/runs", json=wanted),
+        service.http.post("/v1/runs", json=body),
         400,
         "bad_request",
         {"file_ids.0": "has not been uploaded"},
     )
     assert upload(file, b"words").status_code in (200, 201, 204)
-    for _ in range(2):  # The first use makes it ready.
+    for _ in range(2):  # The first use marks the file as ready.
         assert service.create(TICKET, file_ids=[file["id"]])["status"] == "completed"
 
 
 @pytest.mark.parametrize("content", [b"word", b"words!"])
-def test_an_upload_of_another_size_is_not_used(service: Service, content: bytes) -> None:
-    file = announced(service, b"words")
-    # S3 refuses it by the policy; moto does not look at policies, so the first use has to.
+def test_an_upload_of_another_size_is_rejected(service: Service, content: bytes) -> None:
+    file = announce(service, b"words")
+    # S3 rejects it by the policy. moto does not check policies, so the first use rejects it.
     accepted = upload(file, content).is_success
     response = service.http.post("/v1/runs", json={"input": TICKET, "file_ids": [file["id"]]})
-    fault = f"size mismatch: {len(content)} bytes uploaded, 5 declared"
+    error = f"size mismatch: {len(content)} bytes uploaded, 5 declared"
     if not accepted:
-        fault = "has not been uploaded"
-    assert_error(response, 400, "bad_request", {"file_ids.0": fault})
+        error = "has not been uploaded"
+    assert_error(response, 400, "bad_request", {"file_ids.0": error})
 
 
 @pytest.mark.parametrize(
     "file_id", ["00000000-0000-4000-8000-000000000000", "nonsense", "", "../x"]
 )
-def test_an_unknown_file_is_named_by_its_place(service: Service, file_id: str) -> None:
+def test_an_unknown_file_is_named_by_its_position(service: Service, file_id: str) -> None:
     known = service.http.post("/v1/files", files={"file": ("a", b"a")}).json()["data"]["id"]
     response = service.http.post(
         "/v1/runs", json={"input": TICKET, "file_ids": [known, file_id, known, file_id]}
     )
-    fault = "is not a file of this project"
-    assert_error(response, 400, "bad_request", {"file_ids.1": fault, "file_ids.3": fault})
+    error = "is not a file of this project"
+    assert_error(response, 400, "bad_request", {"file_ids.1": error, "file_ids.3": error})
 
 
-def test_the_same_create_with_an_idempotency_key_is_one_run(service: Service) -> None:
+def test_the_same_create_with_an_idempotency_key_starts_one_run(service: Service) -> None:
     def create(content: bytes) -> httpx.Response:
         return service.http.post(
             "/v1/runs",

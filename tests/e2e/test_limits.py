@@ -1,4 +1,4 @@
-"""Limits of rate, number and size, and what a page from elsewhere may read of it all."""
+"""Limits of rate, number and size; and the access of web pages of other origins."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,111 +24,118 @@ Open = Callable[..., TestClient]
 
 
 @pytest.fixture
-def open_door(local: DevStack) -> Iterator[Open]:
-    """Opens doors of the local stack, with settings of their own and a key of a new project."""
-    with ExitStack() as doors:
+def open_endpoint(local: DevStack) -> Iterator[Open]:
+    """Return a function that opens an endpoint of the local stack, with its own settings.
 
-        def opened(**configured: Any) -> TestClient:
+    Its client uses a key of a new project.
+    """
+    with ExitStack() as clients:
+
+        def open_client(**configured: Any) -> TestClient:
             services = make_services(local, **configured)
             secret = f"ry_{new_id()}"
             services.stores.access_keys.put(
                 secret, project_id=f"project-{new_id()}", org_id="limits"
             )
-            door = TestClient(app_with(services), raise_server_exceptions=False)
-            door.headers["Authorization"] = f"Bearer {secret}"
-            return doors.enter_context(door)
+            client = TestClient(app_with(services), raise_server_exceptions=False)
+            client.headers["Authorization"] = f"Bearer {secret}"
+            return clients.enter_context(client)
 
-        yield opened
+        yield open_client
 
 
-def test_a_key_that_asks_too_fast_is_told_when_to_come_back(open_door: Open) -> None:
-    door = open_door(key_requests_per_second=0.2)  # One, then none for five seconds.
+def test_a_key_over_its_rate_limit_gets_a_retry_after_header(open_endpoint: Open) -> None:
+    client = open_endpoint(key_requests_per_second=0.2)  # One request, then none for 5 s.
     path = f"/v1/runs/{new_id()}"
-    assert door.get(path).status_code == 404
-    response = door.get(path)
+    assert client.get(path).status_code == 404
+    response = client.get(path)
     error = {"code": "too_many_requests", "message": "Too Many Requests"}
     assert (response.status_code, response.json()) == (429, {"error": error})
     assert response.headers["retry-after"] == "5"
     assert response.headers["x-request-id"]
-    # A key that is none takes nothing from anybody, and health is for everyone.
-    wrong = door.get(path, headers={"Authorization": "Bearer wrong"})
+    # An invalid key uses no limit, and the health route has none.
+    wrong = client.get(path, headers={"Authorization": "Bearer wrong"})
     assert wrong.status_code == 401
-    assert door.get("/v1/health").status_code == 200
+    assert client.get("/v1/health").status_code == 200
 
 
-def test_a_project_has_so_many_runs_at_work_and_no_more(
-    open_door: Open, monkeypatch: pytest.MonkeyPatch
+def test_a_project_cannot_exceed_its_limit_of_active_runs(
+    open_endpoint: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 0)
-    door = open_door(project_max_active_runs=2)
+    client = open_endpoint(project_max_active_runs=2)
     waiting = {"input": {"ticket_subject": "Help!"}}
-    for _ in range(3):  # What waits for a person is not at work.
-        run = door.post("/v1/runs", json=waiting).json()["data"]
+    for _ in range(3):  # A run that waits for a person is not active.
+        run = client.post("/v1/runs", json=waiting).json()["data"]
         assert run["status"] == "awaiting_input"
 
-    services: Any = door.app.state.services_factory()  # type: ignore[attr-defined]
-    monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
+    services: Any = client.app.state.services_factory()  # type: ignore[attr-defined]
+    monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # The runs stay active.
     body = {"input": TICKET, "background": True}
-    answers = [door.post("/v1/runs", json=body) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [202, 202, 429]
-    error = answers[2].json()["error"]
+    responses = [client.post("/v1/runs", json=body) for _ in range(3)]
+    assert [response.status_code for response in responses] == [202, 202, 429]
+    error = responses[2].json()["error"]
     assert error["details"] == {"project": "already has 2 active runs"}
-    assert int(answers[2].headers["retry-after"]) >= 1
-    assert door.get("/v1/runs").json()["pagination"]["total_count"] == 5
+    assert int(responses[2].headers["retry-after"]) >= 1
+    assert client.get("/v1/runs").json()["pagination"]["total_count"] == 5
 
-    run_id = answers[0].json()["data"]["id"]
-    assert door.post(f"/v1/runs/{run_id}/cancel").status_code == 200
-    assert [door.post("/v1/runs", json=body).status_code for _ in range(2)] == [202, 429]
+    run_id = responses[0].json()["data"]["id"]
+    assert client.post(f"/v1/runs/{run_id}/cancel").status_code == 200
+    assert [client.post("/v1/runs", json=body).status_code for _ in range(2)] == [202, 429]
 
 
-def test_a_door_counts_what_it_admits_until_it_counts_anew(
+def test_an_endpoint_adds_admitted_runs_to_its_last_count(
     local: DevStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 60)
-    counted = make_services(local).stores.live_runs
+    active = make_services(local).stores.live_runs
     project_id = f"project-{new_id()}"
-    assert [counted.project_has_capacity(project_id, 3) for _ in range(5)] == [True] * 3 + [
+    assert [active.project_has_capacity(project_id, 3) for _ in range(5)] == [True] * 3 + [
         False
     ] * 2
-    assert counted.project_has_capacity(f"project-{new_id()}", 3)
-    assert counted.project_has_capacity(project_id, 0)
+    assert active.project_has_capacity(f"project-{new_id()}", 3)
+    assert active.project_has_capacity(project_id, 0)
 
 
-def test_a_noisy_project_takes_nothing_from_another(
+def test_a_noisy_project_does_not_use_the_limits_of_another(
     local: DevStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = make_services(local, project_max_active_runs=2, key_requests_per_second=0.5)
-    monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # They stay at work.
+    monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # The runs stay active.
     noisy, calm = ({"Authorization": f"Bearer ry_{new_id()}"} for _ in range(2))
     for headers in (noisy, calm):
         secret = headers["Authorization"].removeprefix("Bearer ")
         services.stores.access_keys.put(secret, project_id=f"p-{secret}", org_id="limits")
     body = {"input": TICKET, "background": True}
-    with TestClient(app_with(services)) as door:
-        # A bucket of one request; then of as many as it likes.
-        assert door.post("/v1/runs", json=body, headers=noisy).status_code == 202
-        assert door.post("/v1/runs", json=body, headers=noisy).status_code == 429
-        assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
+    with TestClient(app_with(services)) as client:
+        # A bucket of one request; later without a rate limit.
+        assert client.post("/v1/runs", json=body, headers=noisy).status_code == 202
+        assert client.post("/v1/runs", json=body, headers=noisy).status_code == 429
+        assert client.post("/v1/runs", json=body, headers=calm).status_code == 202
     services = make_services(local, project_max_active_runs=2, key_requests_per_second=0)
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)
-    with TestClient(app_with(services)) as door:
-        statuses = [door.post("/v1/runs", json=body, headers=noisy).status_code for _ in range(5)]
+    with TestClient(app_with(services)) as client:
+        statuses = [client.post("/v1/runs", json=body, headers=noisy).status_code for _ in range(5)]
         assert sorted(set(statuses)) == [202, 429]
-        assert door.post("/v1/runs", json=body, headers=calm).status_code == 202
+        assert client.post("/v1/runs", json=body, headers=calm).status_code == 202
 
 
-def test_a_run_that_was_started_is_found_again_though_there_is_no_room(open_door: Open) -> None:
-    door = open_door(project_max_active_runs=1)
+def test_a_repeated_create_returns_its_run_even_at_the_limit_of_active_runs(
+    open_endpoint: Open,
+) -> None:
+    client = open_endpoint(project_max_active_runs=1)
     body = {"input": TICKET, "stream": True}
-    streams = [door.post("/v1/runs", json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    streams = [
+        client.post("/v1/runs", json=body, headers={"Idempotency-Key": "k"}) for _ in range(2)
+    ]
     assert [stream.status_code for stream in streams] == [200, 200]
     assert streams[0].headers["x-run-id"] == streams[1].headers["x-run-id"]
 
 
 @pytest.mark.usefixtures("threads_of_tests")
-def test_a_large_input_comes_back_whole(own_stores: Stores, service: Service) -> None:
+def test_a_large_input_is_returned_unchanged(own_stores: Stores, service: Service) -> None:
     secret = f"ry_{new_id()}"
-    # The tests' own agent takes any input.
+    # The agent of the tests accepts any input.
     own_stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     large = {"case": "questions", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
     headers = {"Authorization": f"Bearer {secret}"}
@@ -140,7 +147,7 @@ def test_a_large_input_comes_back_whole(own_stores: Stores, service: Service) ->
     assert service.run(run["id"])["input"] == large
 
 
-# --- pages from elsewhere ------------------------------------------------------------------------
+# --- web pages of other origins ------------------------------------------------------------------
 
 
 def names(response: httpx.Response, header: str) -> set[str]:
@@ -148,7 +155,7 @@ def names(response: httpx.Response, header: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "wanted"),
+    ("method", "path", "request_headers"),
     [
         ("POST", "/v1/runs", "authorization, content-type, idempotency-key, x-project-id"),
         (
@@ -158,21 +165,23 @@ def names(response: httpx.Response, header: str) -> set[str]:
         ),
     ],
 )
-def test_a_browser_may_ask(service: Service, method: str, path: str, wanted: str) -> None:
+def test_a_browser_may_send_a_preflight_request(
+    service: Service, method: str, path: str, request_headers: str
+) -> None:
     headers = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": wanted,
+        "Access-Control-Request-Headers": request_headers,
     }
     response = httpx.options(service.base_url + path, headers=headers)
     assert response.status_code in (200, 204)
     assert response.headers["access-control-allow-origin"] in ("*", ORIGIN)
     assert method in response.headers["access-control-allow-methods"]
     allowed = names(response, "access-control-allow-headers")
-    assert "*" in allowed or set(wanted.split(", ")) <= allowed
+    assert "*" in allowed or set(request_headers.split(", ")) <= allowed
 
 
-def test_a_page_may_read_answers_and_errors(service: Service) -> None:
+def test_a_page_may_read_responses_and_errors(service: Service) -> None:
     headers = {"Origin": ORIGIN}
     created = service.http.post(
         "/v1/runs", json={"input": TICKET, "background": True}, headers=headers
@@ -189,29 +198,29 @@ def test_a_page_may_read_answers_and_errors(service: Service) -> None:
     ]
     assert [response.status_code for response in responses] == [202, 200, 200, 401, 404, 400]
     for response in responses:
-        # Once: a doubled header is as bad as none.
+        # Exactly once: browsers reject a repeated header.
         assert response.headers.get_list("access-control-allow-origin") in (["*"], [ORIGIN])
         exposed = names(response, "access-control-expose-headers")
         assert "*" in exposed or exposed >= EXPOSED
 
 
-def test_a_page_may_read_an_error_that_nobody_caught(
-    open_door: Open, monkeypatch: pytest.MonkeyPatch
+def test_a_page_may_read_an_internal_error(
+    open_endpoint: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    door = open_door(cors_origin=ORIGIN)
+    client = open_endpoint(cors_origin=ORIGIN)
 
     def broken(*_: Any) -> None:
-        raise RuntimeError("nobody expects this")
+        raise RuntimeError("unexpected error of the test")
 
-    services: Any = door.app.state.services_factory()  # type: ignore[attr-defined]
+    services: Any = client.app.state.services_factory()  # type: ignore[attr-defined]
     monkeypatch.setattr(services.stores.runs, "get", broken)
-    response = door.get(f"/v1/runs/{new_id()}", headers={"Origin": ORIGIN})
+    response = client.get(f"/v1/runs/{new_id()}", headers={"Origin": ORIGIN})
     assert response.status_code == 500
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["x-request-id"]
 
 
-def test_behind_a_platform_that_answers_for_it_the_door_says_nothing(open_door: Open) -> None:
-    response = open_door(cors_origin="").get("/v1/health", headers={"Origin": ORIGIN})
+def test_no_cors_headers_are_sent_if_the_platform_sends_them(open_endpoint: Open) -> None:
+    response = open_endpoint(cors_origin="").get("/v1/health", headers={"Origin": ORIGIN})
     assert response.status_code == 200
     assert [name for name in response.headers if name.startswith("access-control")] == []

@@ -1,4 +1,4 @@
-"""`GET /v1/runs` and the inbox, as a client of the service sees them."""
+"""`GET /v1/runs` and the inbox over HTTP."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def inbox(service: Service, **query: Any) -> dict[str, Any]:
     return response.json()  # type: ignore[no-any-return]
 
 
-def test_the_answer_has_the_shape_of_the_documentation(project: Service) -> None:
+def test_the_response_has_the_documented_shape(project: Service) -> None:
     session = new_id()
     run = project.create(CLEAR, user_id="customer-7421", session_id=session)
     answer = listed(project)
@@ -38,15 +38,15 @@ def test_the_answer_has_the_shape_of_the_documentation(project: Service) -> None
         "data": [run],
         "pagination": {"page": 1, "page_size": 25, "page_count": 1, "total_count": 1},
     }
-    (shown,) = answer["data"]
-    assert set(shown) == {
+    (run_view,) = answer["data"]
+    assert set(run_view) == {
         *("id", "app_id", "status", "started_at", "ended_at", "input", "output"),
         *("user_id", "session_id", "usage"),
     }
-    assert (shown["status"], shown["session_id"]) == ("completed", session)
+    assert (run_view["status"], run_view["session_id"]) == ("completed", session)
 
 
-def test_fields_without_a_value_are_left_out(project: Service) -> None:
+def test_fields_without_a_value_are_omitted(project: Service) -> None:
     project.create(UNCLEAR)
     (run,) = listed(project)["data"]
     fields = {"id", "app_id", "status", "started_at", "input", "input_requests", "usage"}
@@ -62,7 +62,7 @@ def test_an_empty_project_has_an_empty_page(project: Service) -> None:
     }
 
 
-def test_pages_go_from_the_newest_to_the_oldest(project: Service) -> None:
+def test_pages_are_ordered_from_newest_to_oldest(project: Service) -> None:
     runs = [project.create(CLEAR)["id"] for _ in range(5)]
     pages = [listed(project, page=page, page_size=2) for page in (1, 2, 3, 4)]
     assert [ids(page) for page in pages] == [runs[:2:-1], runs[2:0:-1], runs[:1], []]
@@ -76,7 +76,7 @@ def test_pages_go_from_the_newest_to_the_oldest(project: Service) -> None:
     assert ids(listed(project, sort="-ended_at,started_at")) == runs[::-1]
 
 
-def test_a_run_is_found_under_the_status_that_it_shows(project: Service) -> None:
+def test_a_run_is_listed_under_its_status(project: Service) -> None:
     done = project.create(CLEAR)["id"]
     asks = project.create(UNCLEAR)
     stopped = project.create(UNCLEAR)["id"]
@@ -94,7 +94,7 @@ def test_a_run_is_found_under_the_status_that_it_shows(project: Service) -> None
     assert ids(listed(project, status="completed")) == [asks["id"], done]
 
 
-def test_filters_go_together(project: Service) -> None:
+def test_filters_can_be_combined(project: Service) -> None:
     session = new_id()
     first = project.create(CLEAR, user_id="ada", session_id=session)["id"]
     second = project.create(UNCLEAR, user_id="ada", session_id=session)["id"]
@@ -104,13 +104,13 @@ def test_filters_go_together(project: Service) -> None:
     assert ids(listed(project, user_id="ada", session_id=session)) == [second, first]
     assert ids(listed(project, user_id="ada", session_id=session.upper())) == [second, first]
     assert ids(listed(project, user_id="ada", status="completed")) == [third, first]
-    assert ids(listed(project, user_id="nobody")) == []
+    assert ids(listed(project, user_id="unknown")) == []
     found = listed(project, user_id="ada", session_id=session, status="awaiting_input")
     assert ids(found) == [second]
     assert found["pagination"]["total_count"] == 1
 
 
-def test_another_project_sees_nothing(project: Service, service: Service) -> None:
+def test_another_project_sees_no_runs(project: Service, service: Service) -> None:
     run = project.create(UNCLEAR, user_id="shared", session_id=new_id())
     for query in ({}, {"user_id": "shared"}, {"session_id": run["session_id"]}):
         assert run["id"] not in ids(listed(service, page_size=500, **query))
@@ -161,7 +161,7 @@ def test_another_project_sees_nothing(project: Service, service: Service) -> Non
         ),
     ],
 )
-def test_a_query_that_does_not_fit_is_refused(
+def test_an_invalid_query_is_rejected(
     service: Service, query: str, details: dict[str, str]
 ) -> None:
     response = service.http.get(f"/v1/runs?{query}")
@@ -172,7 +172,9 @@ def test_a_query_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("path", ["/v1/runs", "/v1/input-requests"])
-def test_lists_want_a_key_that_may_read(service: Service, own_stores: Stores, path: str) -> None:
+def test_lists_require_a_key_with_read_scope(
+    service: Service, own_stores: Stores, path: str
+) -> None:
     assert httpx.get(service.base_url + path).status_code == 401
     secret = f"ry_test_{new_id()}"
     own_stores.access_keys.put(
@@ -182,7 +184,7 @@ def test_lists_want_a_key_that_may_read(service: Service, own_stores: Stores, pa
     assert httpx.get(service.base_url + path, headers=headers).status_code == 403
 
 
-def test_the_inbox_has_every_open_question_oldest_first(project: Service) -> None:
+def test_the_inbox_has_every_open_input_request_oldest_first(project: Service) -> None:
     runs = [project.create(body) for body in (UNCLEAR, TWICE, UNCLEAR)]
     answer = inbox(project)
     assert answer == {
@@ -202,18 +204,18 @@ def test_the_inbox_has_every_open_question_oldest_first(project: Service) -> Non
     assert inbox(project, page=9)["data"] == []
 
 
-def test_a_question_leaves_the_inbox_when_it_is_settled(project: Service) -> None:
-    answered, canceled, refused = (project.create(body) for body in (UNCLEAR, UNCLEAR, TWICE))
+def test_a_closed_input_request_leaves_the_inbox(project: Service) -> None:
+    answered, canceled, denied = (project.create(body) for body in (UNCLEAR, UNCLEAR, TWICE))
 
     def waiting() -> list[str]:
         return [request["run_id"] for request in inbox(project)["data"]]
 
-    assert waiting() == [answered["id"], canceled["id"], refused["id"]]
+    assert waiting() == [answered["id"], canceled["id"], denied["id"]]
     project.answer(answered, feedback="account")
-    assert waiting() == [canceled["id"], refused["id"]]
+    assert waiting() == [canceled["id"], denied["id"]]
     project.http.post(f"/v1/runs/{canceled['id']}/cancel")
-    assert waiting() == [refused["id"]]
-    project.answer(refused, is_approved=False)
+    assert waiting() == [denied["id"]]
+    project.answer(denied, is_approved=False)
     assert waiting() == []
     assert inbox(project)["pagination"]["total_count"] == 0
 
@@ -226,7 +228,7 @@ def test_a_question_leaves_the_inbox_when_it_is_settled(project: Service) -> Non
         ("sort=created_at", {"sort": "is not a known parameter"}),
     ],
 )
-def test_a_query_of_the_inbox_that_does_not_fit_is_refused(
+def test_an_invalid_query_of_the_inbox_is_rejected(
     service: Service, query: str, details: dict[str, str]
 ) -> None:
     response = service.http.get(f"/v1/input-requests?{query}")

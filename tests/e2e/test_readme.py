@@ -1,4 +1,4 @@
-"""The README's session and its agent work as they are written."""
+"""The README's session and its agent work as written."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
 
     assert '"status": "awaiting_input"' in done.stdout
     assert '{"message":"ok"}' in done.stdout
-    # The stream starts after event 30, at the event that records the answer.
+    # The stream starts after event 30, with the event that records the answer.
     ids = re.findall(r"^id: (\d+)\nevent: (.*)$", done.stdout, re.MULTILINE)
     assert ids[0] == ("31", "approval_request.resolved")
     assert ids[-1][1] == "run.completed"

@@ -1,4 +1,4 @@
-"""The sample agent's paths, as README's session walks them: over HTTP, against a running stack."""
+"""The paths of the sample agent over HTTP, as in the session of the README."""
 
 import pytest
 
@@ -10,7 +10,7 @@ TWICE = {
 }
 
 
-def test_a_clear_ticket_is_answered_at_once(service: Service) -> None:
+def test_a_clear_ticket_completes_without_input(service: Service) -> None:
     run = service.create({"ticket_subject": "Export is broken"}, user_id="customer-7421")
     assert run["status"] == "completed"
     assert run["output"]["category"] == "technical"
@@ -23,7 +23,7 @@ def test_a_clear_ticket_is_answered_at_once(service: Service) -> None:
 
 
 @pytest.mark.usefixtures("samples")
-def test_a_customer_is_looked_up_by_a_tool(service: Service) -> None:
+def test_a_tool_looks_up_the_customer(service: Service) -> None:
     run = service.create({"ticket_subject": "Slow", "customer_id": "customer-7421"})
     assert run["output"]["priority"] == "high"
     call = next(e for e in service.events(run["id"]) if e["type"] == "agent.tool_call.completed")
@@ -34,7 +34,7 @@ def test_a_customer_is_looked_up_by_a_tool(service: Service) -> None:
 
 
 @pytest.mark.usefixtures("samples")
-def test_a_failing_tool_is_told_to_the_model(service: Service) -> None:
+def test_the_model_gets_the_error_of_a_tool(service: Service) -> None:
     run = service.create({"ticket_subject": "Slow", "customer_id": "customer-503"})
     assert run["status"] == "completed"
     assert "could not open your account" in run["output"]["suggested_reply"]
@@ -42,7 +42,7 @@ def test_a_failing_tool_is_told_to_the_model(service: Service) -> None:
     assert failed["data"]["error"]["code"] == "http_503"
 
 
-def test_an_unclear_ticket_is_asked_about(service: Service) -> None:
+def test_an_unclear_ticket_creates_an_input_request(service: Service) -> None:
     run = service.create({"ticket_subject": "Help!"})
     assert run["status"] == "awaiting_input"
     assert run["input_requests"][0]["type"] == "human_feedback"
@@ -64,7 +64,7 @@ def test_an_unclear_ticket_is_asked_about(service: Service) -> None:
 
 @pytest.mark.usefixtures("samples")
 @pytest.mark.parametrize("amount", [None, 20])
-def test_a_refund_is_made_once_approved(service: Service, amount: int | None) -> None:
+def test_an_approved_refund_is_made_once(service: Service, amount: int | None) -> None:
     run = service.create(TWICE)
     assert run["status"] == "awaiting_input"
     request = run["input_requests"][0]
@@ -83,7 +83,7 @@ def test_a_refund_is_made_once_approved(service: Service, amount: int | None) ->
 
 
 @pytest.mark.usefixtures("samples")
-def test_a_refused_refund_is_not_made(service: Service) -> None:
+def test_a_denied_refund_is_not_made(service: Service) -> None:
     run = service.create(TWICE)
     assert service.answer(run, is_approved=False, feedback="not ours").status_code == 200
     done = service.wait(run["id"], "completed")
@@ -95,19 +95,19 @@ def test_a_refused_refund_is_not_made(service: Service) -> None:
     }
 
 
-def test_a_model_that_fails_ends_the_run(service: Service) -> None:
+def test_a_model_error_fails_the_run(service: Service) -> None:
     run = service.create({"ticket_subject": "The model fails"})
     assert run["status"] == "failed"
     assert run["error"]["code"] == "model_rejected"
     assert_whole(service.events(run["id"]))
 
 
-def test_a_busy_provider_is_waited_for(service: Service) -> None:
+def test_a_run_waits_for_a_busy_provider(service: Service) -> None:
     run = service.create({"ticket_subject": "The provider is busy"})
     assert run["status"] == "completed"
 
 
-def test_a_run_is_followed_from_its_first_event_to_its_last(service: Service) -> None:
+def test_a_stream_contains_every_event_of_a_run(service: Service) -> None:
     run = service.create({"ticket_subject": "Export is broken"}, background=True)
     assert run["status"] == "created"
     frames = list(service.stream(run["id"]))

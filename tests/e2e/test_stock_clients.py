@@ -1,8 +1,8 @@
-"""Stock clients, each a process of its own: cut anywhere, aged, through nginx, none of them misses
-or repeats an event.
+"""Stock clients, each in its own process: none misses or repeats an event.
 
-All follow one run at the same time, so that their waits are one. It asks questions, and is answered
-only when every client has been where the test wants it: nothing here depends on time.
+Their connections are cut at any byte, closed at their maximum age, or go through nginx. All clients
+follow the same run at the same time, to share its waits. The run requests input. The test answers
+only when every client has reached the required position, so no test depends on time.
 """
 
 import os
@@ -25,7 +25,7 @@ from tests.support.servers.nginx import nginx, why_not
 from tests.support.service import Service, assert_whole
 from tests.support.threads_service import ThreadsService
 
-# Of some 35,000 bytes that a stream of this run has when it is first connected to.
+# The stream of this run has about 35,000 bytes when a client connects first.
 CUTS = 3
 CUT_WITHIN_BYTES = 8000
 SEED = os.environ.get("CUTS_SEED", "")
@@ -33,17 +33,17 @@ SEED = os.environ.get("CUTS_SEED", "")
 
 @dataclass
 class StreamObserver:
-    """A run and the clients that follow it. What went wrong on the way is told by the tests."""
+    """A run and the clients that follow it; it collects the errors for the tests."""
 
     service: Service
     threads: ThreadsService
     run_id: str
     followers: Mapping[str, Follower]
     late: set[str] = field(default_factory=set)
-    """Clients that did not see what was there before an answer was given."""
+    """Clients that did not receive every event before an answer."""
 
     def answer(self) -> None:
-        """Answer the run's question, once every client has seen all that is there."""
+        """Answer the open input request when every client has received every event."""
         self.threads.wait(self.run_id, "waiting_for_input")
         logged = len(self.service.events(self.run_id))
         for name, follower in self.followers.items():
@@ -53,7 +53,7 @@ class StreamObserver:
         assert answered.status_code == 200, answered.text
 
     def assert_seen_by(self, name: str) -> None:
-        """This client came to the end, and saw what the log has: each event once, in order."""
+        """Assert that the client received each event of the log once, in order, until the end."""
         follower = self.followers[name]
         assert name not in self.late
         assert follower.end() == 0
@@ -67,49 +67,49 @@ class StreamObserver:
             )
 
 
-def here(name: str) -> bool:
+def is_installed(name: str) -> bool:
     return not CLIENTS[name].missing
 
 
 def each_client(test: Any) -> Any:
-    """The test once for every client; skipped, and told how to get it, where it is not here."""
-    marks = [
+    """Run the test for every client; skip missing clients with a hint on their installation."""
+    parameters = [
         pytest.param(name, marks=pytest.mark.skipif(bool(client.missing), reason=client.missing))
         for name, client in CLIENTS.items()
     ]
-    return pytest.mark.parametrize("name", marks)(test)
+    return pytest.mark.parametrize("name", parameters)(test)
 
 
 @pytest.fixture(scope="module")
 def threads(threads_of_tests: ThreadsService, deployed: DeployedStack | None) -> ThreadsService:
     if deployed:
-        pytest.skip("the API's door sends streams on, and not each of these clients goes there")
+        pytest.skip("the API endpoint redirects streams, and some of these clients do not follow")
     return threads_of_tests
 
 
 @contextmanager
 def following(
-    service: Service, threads: ThreadsService, content: str, doors: Mapping[str, str]
+    service: Service, threads: ThreadsService, content: str, endpoints: Mapping[str, str]
 ) -> Iterator[StreamObserver]:
-    """A new run, and every client that is here at its own door."""
+    """Start a run and every installed client, each with its own endpoint."""
     run_id = threads.start(threads.thread(content), persona_id="asker")
     ticket = threads.http.post(f"/runs/{run_id}/ticket").json()["url"]
     with ExitStack() as processes:
         followers = {}
-        for name, door in doors.items():
+        for name, endpoint in endpoints.items():
             client = CLIENTS[name]
             path = f"/v1/runs/{run_id}/stream"
             if client.threads_api:
                 path = f"/threads/v1/runs/{run_id}/events"
             query = "" if client.sends_headers else f"?{urlsplit(ticket).query}"
-            command = (*client.command, door + path + query, threads.access_key)
+            command = (*client.command, endpoint + path + query, threads.access_key)
             followers[name] = processes.enter_context(Follower(command))
         yield StreamObserver(service, threads, run_id, followers)
 
 
 @pytest.fixture(scope="module")
 def short_lived(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A door whose connections age in a second; empty where the service is somewhere else."""
+    """Yield an endpoint with a maximum connection age of 1 s; empty for a remote service."""
     if "BASE_URL" in os.environ:
         yield ""
         return
@@ -122,7 +122,7 @@ def short_lived(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @dataclass
 class Interrupted:
-    """The run that was followed through proxies, and how often their connections had to age."""
+    """A run that clients followed through proxies, and the required number of aged connections."""
 
     run: StreamObserver
     proxies: Mapping[str, CuttingProxy]
@@ -133,21 +133,21 @@ class Interrupted:
 def interrupted(
     service: Service, threads: ThreadsService, short_lived: str
 ) -> Iterator[Interrupted]:
-    """Each client is cut three times before the first answer, and aged before the second."""
+    """Cut each client three times before the first answer, and age it before the second."""
     proxies = {
         name: CuttingProxy(
             short_lived or service.base_url,
             *random.Random(SEED + name).sample(range(1, CUT_WITHIN_BYTES), CUTS),
             in_bytes=True,
         )
-        for name in filter(here, CLIENTS)
+        for name in filter(is_installed, CLIENTS)
     }
     with ExitStack() as tunnels:
-        doors = {
+        endpoints = {
             name: tunnels.enter_context(LoopbackServer(proxy)).url
             for name, proxy in proxies.items()
         }
-        with following(service, threads, "words", doors) as run:
+        with following(service, threads, "words", endpoints) as run:
             for ages in (0, int(bool(short_lived))):
                 for name, proxy in proxies.items():
                     run.followers[name].wait(
@@ -158,13 +158,13 @@ def interrupted(
 
 
 @each_client
-def test_a_client_that_is_cut_anywhere_and_aged_sees_every_event_once(
+def test_an_interrupted_client_receives_every_event_once(
     interrupted: Interrupted, name: str
 ) -> None:
     interrupted.run.assert_seen_by(name)
     proxy = interrupted.proxies[name]
     assert (proxy.cuts, proxy.aged >= interrupted.ages) == ([], True)
-    # It was at several places when it came back.
+    # It resumed from several positions.
     assert len(set(proxy.cursors)) > 2
 
 
@@ -172,10 +172,10 @@ def test_a_client_that_is_cut_anywhere_and_aged_sees_every_event_once(
 def through_nginx(
     service: Service, threads: ThreadsService, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StreamObserver]:
-    """Five answers; each is given only when what is before it has come through to every client."""
+    """Answer five times, each time after every client has received every event through nginx."""
     with nginx(service.base_url, tmp_path_factory.mktemp("nginx")) as url:
-        doors = dict.fromkeys(filter(here, CLIENTS), url)
-        with following(service, threads, "five times", doors) as run:
+        endpoints = dict.fromkeys(filter(is_installed, CLIENTS), url)
+        with following(service, threads, "five times", endpoints) as run:
             for _ in range(5):
                 run.answer()
             yield run
@@ -183,7 +183,7 @@ def through_nginx(
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 @each_client
-def test_events_come_one_by_one_through_nginx_as_it_is(
+def test_events_arrive_one_by_one_through_nginx_with_its_default_settings(
     through_nginx: StreamObserver, name: str
 ) -> None:
     through_nginx.assert_seen_by(name)

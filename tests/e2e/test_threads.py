@@ -1,4 +1,4 @@
-"""The Threads API over HTTP: its document's examples, conversations, refusals, lists."""
+"""The Threads API over HTTP: documented examples, conversations, errors and lists."""
 
 import json
 from typing import Any
@@ -9,19 +9,19 @@ import pytest
 from tests.support.service import Service, assert_whole
 from tests.support.threads_service import ThreadsService, assert_refused
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
 def threads(threads_of_tests: ThreadsService) -> ThreadsService:
-    """The Threads API of the service under test."""
+    """Return the Threads API of the service under test."""
     return threads_of_tests
 
 
-# --- the document's own examples -----------------------------------------------------------------
+# --- documented examples --------------------------------------------------------------------------
 
 
-def test_a_run_is_created_as_the_document_says(threads: ThreadsService) -> None:
+def test_a_run_is_created_as_documented(threads: ThreadsService) -> None:
     thread_id = threads.thread("Hello")
     response = threads.http.post(f"/threads/{thread_id}/runs")
     assert response.status_code == 201
@@ -31,7 +31,7 @@ def test_a_run_is_created_as_the_document_says(threads: ThreadsService) -> None:
     threads.wait(created["run_id"], "completed")
 
 
-def test_the_runs_of_a_thread_are_listed_as_the_document_says(threads: ThreadsService) -> None:
+def test_the_runs_of_a_thread_are_listed_as_documented(threads: ThreadsService) -> None:
     thread_id = threads.thread("Hello")
     run_ids = [threads.start(thread_id) for _ in range(3) if threads.wait_free(thread_id)]
     threads.wait(run_ids[-1], "completed")
@@ -46,7 +46,7 @@ def test_the_runs_of_a_thread_are_listed_as_the_document_says(threads: ThreadsSe
     ] == run_ids[:1]
 
 
-def test_a_row_of_the_global_list_has_every_field_of_the_document(threads: ThreadsService) -> None:
+def test_a_row_of_the_global_list_has_every_documented_field(threads: ThreadsService) -> None:
     thread_id = threads.thread("Hello")
     run_id = threads.start(thread_id)
     threads.wait(run_id, "completed")
@@ -56,7 +56,7 @@ def test_a_row_of_the_global_list_has_every_field_of_the_document(threads: Threa
     assert row["model"] == "talker"
     assert row["persona_id"] == "talker@1"
     assert (row["total_input_tokens"], row["total_output_tokens"]) == (1000, 500)
-    # 1,000 tokens at 0.25 and 500 at 1.25 USD per million.
+    # 1,000 tokens at 0.25 USD and 500 tokens at 1.25 USD per million.
     assert row["total_cost_usd"] == 0.000875
     assert row["credits_used"] == 1
     assert row["cache_hit_rate"] == 0.4
@@ -71,7 +71,7 @@ def test_a_row_of_the_global_list_has_every_field_of_the_document(threads: Threa
     }
 
 
-def test_a_run_is_shown_as_the_document_says(threads: ThreadsService) -> None:
+def test_a_run_is_returned_as_documented(threads: ThreadsService) -> None:
     thread_id = threads.thread("Hello")
     created = threads.http.post(f"/threads/{thread_id}/runs", json={"persona_id": "talker@1"})
     run = threads.wait(created.json()["run_id"], "completed")
@@ -82,7 +82,7 @@ def test_a_run_is_shown_as_the_document_says(threads: ThreadsService) -> None:
     assert run["trace_id"] == created.json()["trace_id"]
 
 
-def test_a_run_is_canceled_as_the_document_says(threads: ThreadsService) -> None:
+def test_a_run_is_canceled_as_documented(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("slowly"))
     said = {"last_seen_seq": 3, "client_cancelled_at": "2026-06-10T09:15:21Z"}
     for body in (said, None):
@@ -95,7 +95,7 @@ def test_a_run_is_canceled_as_the_document_says(threads: ThreadsService) -> None
     assert (ended["type"], ended["data"]) == ("run.cancelled", {})
 
 
-def test_an_input_is_given_as_the_document_says(threads: ThreadsService) -> None:
+def test_an_input_is_submitted_as_documented(threads: ThreadsService) -> None:
     thread_id = threads.thread("a question")
     run_id = threads.start(thread_id)
     assert threads.wait(run_id, "waiting_for_input")["status"] == "waiting_for_input"
@@ -105,7 +105,7 @@ def test_an_input_is_given_as_the_document_says(threads: ThreadsService) -> None
     assert threads.get(f"/threads/{thread_id}/messages")[-1]["content"] == "You said the first."
 
 
-def test_events_are_framed_as_the_document_says(threads: ThreadsService) -> None:
+def test_events_are_framed_as_documented(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("Hello"))
     response = threads.http.get(f"/runs/{run_id}/events", headers={"Accept": "text/event-stream"})
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -123,7 +123,7 @@ def test_events_are_framed_as_the_document_says(threads: ThreadsService) -> None
 # --- threads and messages ------------------------------------------------------------------------
 
 
-def test_a_thread_is_made_renamed_and_deleted(threads: ThreadsService) -> None:
+def test_a_thread_is_created_renamed_and_deleted(threads: ThreadsService) -> None:
     response = threads.http.post("/threads", json={"title": "Plans"})
     assert response.status_code == 201
     thread = response.json()
@@ -142,12 +142,12 @@ def test_a_thread_is_made_renamed_and_deleted(threads: ThreadsService) -> None:
     assert_refused(
         threads.http.post(f"{path}/messages", json={"content": "x"}), 404, "threads.not_found"
     )
-    # What has happened has happened: the run and its log stay.
+    # The run and its log stay.
     assert threads.run(run_id)["status"] == "completed"
     assert threads.events(run_id)[-1]["type"] == "run.completed"
 
 
-def test_a_thread_with_a_run_at_work_cannot_be_deleted(threads: ThreadsService) -> None:
+def test_a_thread_with_an_active_run_cannot_be_deleted(threads: ThreadsService) -> None:
     thread_id = threads.thread("slowly")
     run_id = threads.start(thread_id)
     assert threads.get(f"/threads/{thread_id}")["active_run_id"] == run_id
@@ -165,15 +165,15 @@ def test_threads_are_listed_newest_first(threads: ThreadsService) -> None:
     assert [row["id"] for row in following.json()] == made[2:0:-1]
 
 
-def test_a_message_is_kept_as_it_was_said(threads: ThreadsService) -> None:
+def test_a_message_is_stored_unchanged(threads: ThreadsService) -> None:
     thread_id = threads.thread()
-    long = "Grüße, 世界! " * 9_000  # Over 100 KB, so it lies in S3.
+    long = "Grüße, 世界! " * 9_000  # Over 100 KB, so it is stored in S3.
     messages = [threads.say(thread_id, content) for content in ("Hello", long)]
     assert set(messages[0]) == {"id", "thread_id", "role", "content", "created_at"}
     assert threads.get(f"/threads/{thread_id}/messages") == messages
 
 
-def test_messages_come_in_pages(threads: ThreadsService) -> None:
+def test_messages_are_listed_in_pages(threads: ThreadsService) -> None:
     thread_id = threads.thread(*map(str, range(5)))
     first = threads.http.get(f"/threads/{thread_id}/messages", params={"limit": 3})
     assert [row["content"] for row in first.json()] == ["0", "1", "2"]
@@ -185,7 +185,7 @@ def test_messages_come_in_pages(threads: ThreadsService) -> None:
 # --- conversations -------------------------------------------------------------------------------
 
 
-def test_a_run_sees_what_was_said_before_it(threads: ThreadsService) -> None:
+def test_a_run_gets_the_earlier_messages(threads: ThreadsService) -> None:
     thread_id = threads.thread("Hello")
     assert threads.answered(thread_id) == "1: Hello"
     threads.say(thread_id, "And again")
@@ -194,12 +194,12 @@ def test_a_run_sees_what_was_said_before_it(threads: ThreadsService) -> None:
     assert [message["role"] for message in messages] == ["user", "assistant"] * 2
 
 
-def test_a_structured_answer_is_said_as_json(threads: ThreadsService) -> None:
+def test_a_structured_output_is_added_as_a_json_message(threads: ThreadsService) -> None:
     said = threads.answered(threads.thread("Export is broken"), persona_id="support_triage")
     assert json.loads(said)["category"] == "technical"
 
 
-def test_a_run_that_fails_says_nothing_and_frees_the_thread(threads: ThreadsService) -> None:
+def test_a_failed_run_adds_no_message_and_releases_the_thread(threads: ThreadsService) -> None:
     thread_id = threads.thread("please fail")
     run_id = threads.start(thread_id)
     assert threads.wait(run_id)["status"] == "failed"
@@ -212,22 +212,22 @@ def test_a_run_that_fails_says_nothing_and_frees_the_thread(threads: ThreadsServ
     assert row["failed_at"]
 
 
-def test_a_thread_has_one_run_at_a_time(threads: ThreadsService) -> None:
+def test_a_thread_has_at_most_one_active_run(threads: ThreadsService) -> None:
     thread_id = threads.thread("slowly")
     run_id = threads.start(thread_id)
-    refused = threads.http.post(f"/threads/{thread_id}/runs")
-    assert run_id in str(assert_refused(refused, 409, "runs.thread_busy"))
-    # What is said meanwhile is for the next one.
+    rejected = threads.http.post(f"/threads/{thread_id}/runs")
+    assert run_id in str(assert_refused(rejected, 409, "runs.thread_busy"))
+    # A message sent in the meantime is for the next run.
     threads.say(thread_id, "Hurry up")
     threads.http.post(f"/runs/{run_id}:cancel")
     assert threads.answered(thread_id) == "2: Hurry up"
 
 
-def test_an_empty_thread_can_be_answered(threads: ThreadsService) -> None:
+def test_a_run_can_start_in_an_empty_thread(threads: ThreadsService) -> None:
     assert threads.answered(threads.thread()) == "0: "
 
 
-def test_the_same_create_again_starts_one_run(threads: ThreadsService) -> None:
+def test_a_repeated_create_starts_one_run(threads: ThreadsService) -> None:
     thread_id = threads.thread("Hello")
     headers = {"Idempotency-Key": f"once-{thread_id}"}
     answers = [threads.http.post(f"/threads/{thread_id}/runs", headers=headers) for _ in range(2)]
@@ -248,9 +248,7 @@ def test_the_same_create_again_starts_one_run(threads: ThreadsService) -> None:
         ('{"is_approved": false, "feedback": "too much"}', "Not charged."),
     ],
 )
-def test_an_approval_is_given_in_words_or_as_json(
-    threads: ThreadsService, content: str, said: str
-) -> None:
+def test_an_approval_is_a_text_or_json(threads: ThreadsService, content: str, said: str) -> None:
     thread_id = threads.thread("charge")
     run_id = threads.start(thread_id)
     threads.wait(run_id, "waiting_for_input")
@@ -262,7 +260,7 @@ def test_an_approval_is_given_in_words_or_as_json(
 
 
 @pytest.mark.parametrize(
-    ("content", "at_fault"),
+    ("content", "field"),
     [
         ("perhaps", "content"),
         ("{broken", "content"),
@@ -271,22 +269,20 @@ def test_an_approval_is_given_in_words_or_as_json(
         ('{"is_approved": true, "params": {"order_id": "b"}}', "content.params.order_id"),
     ],
 )
-def test_an_approval_that_does_not_fit_is_refused(
-    threads: ThreadsService, content: str, at_fault: str
-) -> None:
+def test_an_invalid_approval_is_rejected(threads: ThreadsService, content: str, field: str) -> None:
     run_id = threads.start(threads.thread("charge"))
     threads.wait(run_id, "waiting_for_input")
     response = threads.http.post(f"/runs/{run_id}/input", json={"content": content})
-    assert list(assert_refused(response, 422, "validation.error")) == [at_fault]
+    assert list(assert_refused(response, 422, "validation.error")) == [field]
     threads.http.post(f"/runs/{run_id}:cancel")
 
 
-def test_one_of_several_questions_has_to_be_named(threads: ThreadsService) -> None:
+def test_an_answer_must_name_one_of_several_input_requests(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("two questions"))
     threads.wait(run_id, "waiting_for_input")
     path = f"/runs/{run_id}/input"
-    refused = threads.http.post(path, json={"content": "x"})
-    details = assert_refused(refused, 409, "runs.input_ambiguous")
+    rejected = threads.http.post(path, json={"content": "x"})
+    details = assert_refused(rejected, 409, "runs.input_ambiguous")
     asked = [
         one["data"]["request_id"]
         for one in threads.events(run_id, follow=False)
@@ -294,23 +290,23 @@ def test_one_of_several_questions_has_to_be_named(threads: ThreadsService) -> No
     ]
     assert all(request_id in details["request_id"] for request_id in asked)
     named = {"content": "x", "request_id": asked[1]}
-    for _ in range(2):  # The same answer again is welcome.
+    for _ in range(2):  # The same answer is accepted again.
         assert threads.http.post(path, json=named).status_code == 200
     other = threads.http.post(path, json={**named, "content": "y"})
     assert_refused(other, 409, "runs.not_active")
-    # One is left, which needs no name.
+    # The last open input request needs no name.
     assert threads.http.post(path, json={"content": "z"}).status_code == 200
     threads.wait(run_id, "completed")
     assert_refused(threads.http.post(path, json={"content": "z"}), 409, "runs.not_active")
-    unknown = threads.http.post(path, json={"content": "z", "request_id": NOBODY})
+    unknown = threads.http.post(path, json={"content": "z", "request_id": UNKNOWN_ID})
     assert "request_id" in assert_refused(unknown, 422, "validation.error")
 
 
-# --- refusals ------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "at_fault"),
+    ("method", "path", "body", "field"),
     [
         ("POST", "/threads", {"title": 1}, "title"),
         ("POST", "/threads", {"title": "x" * 501}, "title"),
@@ -318,7 +314,7 @@ def test_one_of_several_questions_has_to_be_named(threads: ThreadsService) -> No
         ("POST", "/threads/{thread}/messages", {}, "content"),
         ("POST", "/threads/{thread}/messages", {"content": " \n"}, "content"),
         ("POST", "/threads/{thread}/messages", {"content": "x" * 262_145}, "content"),
-        ("POST", "/threads/{thread}/runs", {"persona_id": "nobody"}, "persona_id"),
+        ("POST", "/threads/{thread}/runs", {"persona_id": "unknown"}, "persona_id"),
         ("POST", "/threads/{thread}/runs", {"persona_id": "talker@9"}, "persona_id"),
         ("POST", "/threads/{thread}/runs", {"route_id": "nowhere"}, "route_id"),
         ("POST", "/threads/{thread}/runs", {"model": "nothing"}, "model"),
@@ -331,7 +327,7 @@ def test_one_of_several_questions_has_to_be_named(threads: ThreadsService) -> No
         ("GET", "/runs?limit=x", None, "limit"),
         ("GET", "/runs?limit=", None, "limit"),
         ("GET", "/runs?before=x", None, "before"),
-        ("GET", f"/runs?before={NOBODY}", None, "before"),
+        ("GET", f"/runs?before={UNKNOWN_ID}", None, "before"),
         ("GET", "/runs?status=canceled", None, "status"),
         ("GET", "/runs?status=", None, "status"),
         ("GET", "/runs?page=1", None, "page"),
@@ -341,18 +337,18 @@ def test_one_of_several_questions_has_to_be_named(threads: ThreadsService) -> No
         ("GET", "/runs/{run}/events?after_seq=1000", None, "after_seq"),
     ],
 )
-def test_what_is_not_valid_is_named(
-    threads: ThreadsService, method: str, path: str, body: Any, at_fault: str
+def test_an_invalid_field_is_named(
+    threads: ThreadsService, method: str, path: str, body: Any, field: str
 ) -> None:
     thread_id = threads.thread("Hello")
     run_id = threads.start(thread_id)
     threads.wait(run_id, "completed")
     path = path.format(thread=thread_id, run=run_id)
     details = assert_refused(threads.http.request(method, path, json=body), 422, "validation.error")
-    assert at_fault in details
+    assert field in details
 
 
-def test_an_input_of_32_kilobytes_is_taken(threads: ThreadsService) -> None:
+def test_an_input_of_32_kilobytes_is_accepted(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("a question"))
     threads.wait(run_id, "waiting_for_input")
     body = {"content": "é" * 16_384}
@@ -370,31 +366,31 @@ def test_an_input_of_32_kilobytes_is_taken(threads: ThreadsService) -> None:
 )
 def test_a_key_is_required(threads: ThreadsService, authorization: str, code: str) -> None:
     headers = {"Authorization": authorization}
-    for path in ("/threads", f"/runs/{NOBODY}", f"/runs/{NOBODY}/events", "/personas"):
+    for path in ("/threads", f"/runs/{UNKNOWN_ID}", f"/runs/{UNKNOWN_ID}/events", "/personas"):
         assert_refused(threads.http.get(path, headers=headers), 401, code)
 
 
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [
-        ("GET", f"/threads/{NOBODY}", "threads.not_found"),
-        ("GET", f"/threads/{NOBODY}/messages", "threads.not_found"),
-        ("POST", f"/threads/{NOBODY}/runs", "threads.not_found"),
+        ("GET", f"/threads/{UNKNOWN_ID}", "threads.not_found"),
+        ("GET", f"/threads/{UNKNOWN_ID}/messages", "threads.not_found"),
+        ("POST", f"/threads/{UNKNOWN_ID}/runs", "threads.not_found"),
         ("GET", "/threads/x/runs", "threads.not_found"),
-        ("GET", f"/runs/{NOBODY}", "runs.not_found"),
-        ("GET", f"/runs/{NOBODY}/events", "runs.not_found"),
-        ("POST", f"/runs/{NOBODY}:cancel", "runs.not_found"),
-        ("POST", f"/runs/{NOBODY}/ticket", "runs.not_found"),
+        ("GET", f"/runs/{UNKNOWN_ID}", "runs.not_found"),
+        ("GET", f"/runs/{UNKNOWN_ID}/events", "runs.not_found"),
+        ("POST", f"/runs/{UNKNOWN_ID}:cancel", "runs.not_found"),
+        ("POST", f"/runs/{UNKNOWN_ID}/ticket", "runs.not_found"),
         ("GET", "/nothing", "requests.no_such_route"),
     ],
 )
-def test_what_is_not_there_is_said_so(
+def test_an_unknown_resource_is_not_found(
     threads: ThreadsService, method: str, path: str, code: str
 ) -> None:
     assert_refused(threads.http.request(method, path), 404, code)
 
 
-def test_a_method_that_a_route_does_not_take_is_told_the_others(threads: ThreadsService) -> None:
+def test_the_error_of_a_wrong_method_names_the_allowed_methods(threads: ThreadsService) -> None:
     response = threads.http.put("/threads")
     assert_refused(response, 405, "requests.method_not_allowed")
     assert response.headers["allow"] == "GET, POST"
@@ -403,7 +399,7 @@ def test_a_method_that_a_route_does_not_take_is_told_the_others(threads: Threads
 # --- lists and streams ---------------------------------------------------------------------------
 
 
-def test_the_list_is_filtered_by_status(threads: ThreadsService) -> None:
+def test_the_list_can_be_filtered_by_status(threads: ThreadsService) -> None:
     waiting = threads.start(threads.thread("a question"))
     threads.wait(waiting, "waiting_for_input")
     done = threads.start(threads.thread("Hello"))
@@ -421,21 +417,21 @@ def test_the_list_is_filtered_by_status(threads: ThreadsService) -> None:
     assert waiting in listed("cancelled")
 
 
-def test_a_stream_goes_on_from_its_cursor(threads: ThreadsService) -> None:
+def test_a_stream_continues_after_its_cursor(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("Hello"))
     threads.wait(run_id, "completed")
     events = threads.events(run_id)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert threads.events(run_id, after_seq=3) == events[3:]
     path = f"/runs/{run_id}/events"
-    # The header wins.
+    # The header has priority.
     response = threads.http.get(f"{path}?after_seq=1", headers={"Last-Event-ID": "4"})
     assert response.text.count("data: ") == len(events) - 4
-    # Nothing is left: what tells a browser's EventSource to stop.
+    # No events are left: the status 204 stops a browser's EventSource.
     assert threads.http.get(f"{path}?after_seq={len(events)}").status_code == 204
 
 
-def test_a_stream_that_does_not_follow_closes_behind_what_is_there(threads: ThreadsService) -> None:
+def test_a_stream_without_follow_closes_after_the_last_event(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("a question"))
     threads.wait(run_id, "waiting_for_input")
     events = threads.events(run_id, follow=False)
@@ -456,7 +452,7 @@ def test_a_ticket_opens_the_stream_without_a_key(threads: ThreadsService) -> Non
 # --- one log, two APIs ---------------------------------------------------------------------------
 
 
-def test_a_run_of_a_thread_is_whole_in_the_runs_api(
+def test_a_run_of_a_thread_is_complete_in_the_runs_api(
     threads: ThreadsService, service: Service
 ) -> None:
     thread_id = threads.thread("charge")
@@ -473,7 +469,9 @@ def test_a_run_of_a_thread_is_whole_in_the_runs_api(
     assert listed[0]["input"]["content"] == "charge"
 
 
-def test_a_run_of_the_runs_api_is_whole_here(threads: ThreadsService, service: Service) -> None:
+def test_a_run_of_the_runs_api_is_complete_in_the_threads_api(
+    threads: ThreadsService, service: Service
+) -> None:
     run = service.create({"ticket_subject": "Help!"}, user_id="customer-7421")
     assert threads.run(run["id"])["thread_id"] is None
     assert threads.run(run["id"])["created_by_user_id"] == "customer-7421"
@@ -487,13 +485,13 @@ def test_a_run_of_the_runs_api_is_whole_here(threads: ThreadsService, service: S
     assert row["run_id"] == run["id"]
 
 
-def assert_same_events(logged: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
-    """Event by event the same sequence, time, and, where the types have one name, fact."""
+def assert_same_events(logged: list[dict[str, Any]], views: list[dict[str, Any]]) -> None:
+    """Assert the same sequences and times, and the same data for types with the same name."""
     assert_whole(logged)
     assert [(one["sequence"], one["timestamp"]) for one in logged] == [
-        (one["seq"], one["created_at"]) for one in shown
+        (view["seq"], view["created_at"]) for view in views
     ]
-    for one, other in zip(logged, shown, strict=True):
+    for one, other in zip(logged, views, strict=True):
         if one["type"] == "agent.response.delta":
             assert (other["type"], other["data"]["content"]) == (
                 "message.delta",
@@ -508,17 +506,17 @@ def assert_same_events(logged: list[dict[str, Any]], shown: list[dict[str, Any]]
             assert other["type"] == one["type"]
 
 
-# --- at the root ---------------------------------------------------------------------------------
+# --- root paths ----------------------------------------------------------------------------------
 
 
-def test_the_root_answers_what_cannot_be_mistaken(threads: ThreadsService) -> None:
+def test_the_root_serves_unambiguous_paths_of_the_threads_api(threads: ThreadsService) -> None:
     root = ThreadsService(threads.base_url, threads.access_key, base_path="/v1")
     thread_id = root.thread("a question")
     run_id = root.start(thread_id)
     path = f"/runs/{run_id}"
     threads.wait(run_id, "waiting_for_input")
     sse = {"Accept": "text/event-stream"}
-    # Answered in the Threads API's shapes.
+    # Responses of the Threads API.
     assert root.get(f"/threads/{thread_id}")["active_run_id"] == run_id
     assert root.get(f"/threads/{thread_id}/runs")[0]["run_id"] == run_id
     assert root.get("/runs", limit=1)[0]["run_id"] == run_id
@@ -530,13 +528,13 @@ def test_the_root_answers_what_cannot_be_mistaken(threads: ThreadsService) -> No
     assert root.http.post(f"{path}/input", json={"content": "x"}).json() == {"ok": True}
     assert root.http.post(f"{path}:cancel").json() == {"ok": True}
     assert_refused(root.http.get("/threads/x"), 404, "threads.not_found")
-    assert_refused(root.http.post(f"/runs/{NOBODY}:cancel"), 404, "runs.not_found")
-    # Answered in the Runs API's.
+    assert_refused(root.http.post(f"/runs/{UNKNOWN_ID}:cancel"), 404, "runs.not_found")
+    # Responses of the Runs API.
     assert root.get(path)["data"]["id"] == run_id
     assert root.get("/runs")["pagination"]
     assert root.get("/runs", page_size=1)["pagination"]
     assert root.get(f"{path}/events")["pagination"]
-    body = {"type": "human_feedback", "data": {"request_id": NOBODY, "feedback": "x"}}
+    body = {"type": "human_feedback", "data": {"request_id": UNKNOWN_ID, "feedback": "x"}}
     assert root.http.post(f"{path}/input", json=body).json()["error"]["code"] == "bad_request"
     assert root.http.post(f"{path}/input", json={}).json()["error"]["code"] == "bad_request"
     assert root.http.post(f"{path}/input", content=b"{").json()["error"]["code"] == "bad_request"
@@ -544,7 +542,7 @@ def test_the_root_answers_what_cannot_be_mistaken(threads: ThreadsService) -> No
     root.close()
 
 
-# --- what may be named ---------------------------------------------------------------------------
+# --- personas and routes -------------------------------------------------------------------------
 
 
 def test_personas_and_routes_are_listed(threads: ThreadsService) -> None:

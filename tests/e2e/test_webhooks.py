@@ -1,4 +1,4 @@
-"""The API of webhooks, over HTTP: endpoints, their secrets, their log, and who may do what."""
+"""The webhook API over HTTP: endpoints, secrets, deliveries and access."""
 
 import os
 from collections.abc import Iterator
@@ -18,14 +18,15 @@ URL = "https://hooks.example.com/runyard"
 
 pytestmark = pytest.mark.skipif(
     bool(os.environ.get("BASE_URL") or os.environ.get("STACK")),
-    reason="keys are made in the store, which a deployed service keeps to itself",
+    reason="the test creates keys in the store, which a deployed service does not expose",
 )
 
 
 @pytest.fixture
 def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
-    """A project that nobody else is in. Here nobody is told of anything: see test_webhooks.py of
-    the integration tests.
+    """Yield a service with a key of a new project.
+
+    No notification is delivered here: the integration tests cover delivery.
     """
     key = f"ry_{new_id()}"
     stores.access_keys.put(key, project_id=f"project-{new_id()}", org_id="o")
@@ -34,7 +35,7 @@ def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
     service.close()
 
 
-def created(project: Service, **fields: Any) -> dict[str, Any]:
+def create(project: Service, **fields: Any) -> dict[str, Any]:
     response = project.http.post("/v1/webhooks", json={"url": URL, **fields})
     assert response.status_code == 201, response.text
     webhook: dict[str, Any] = response.json()["data"]
@@ -42,8 +43,8 @@ def created(project: Service, **fields: Any) -> dict[str, Any]:
     return webhook
 
 
-def test_a_secret_is_shown_once(project: Service) -> None:
-    webhook = created(project, description="Ours")
+def test_a_secret_is_returned_once(project: Service) -> None:
+    webhook = create(project, description="Ours")
     secret = webhook.pop("secret")
     assert secret.startswith("whsec_")
     assert webhook == {
@@ -63,8 +64,8 @@ def test_a_secret_is_shown_once(project: Service) -> None:
     assert secret not in project.http.patch(path, json={"enabled": False}).text
 
 
-def test_what_is_not_named_stays_as_it_is(project: Service) -> None:
-    webhook = created(project, events=["run.failed"], description="d")
+def test_fields_that_a_patch_does_not_name_are_unchanged(project: Service) -> None:
+    webhook = create(project, events=["run.failed"], description="d")
     path = f"/v1/webhooks/{webhook['id']}"
     changed = project.http.patch(path, json={"events": ["run.*", "run.*"]}).json()["data"]
     assert (changed["events"], changed["description"], changed["url"]) == (["run.*"], "d", URL)
@@ -77,7 +78,7 @@ def test_what_is_not_named_stays_as_it_is(project: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "fault"),
+    ("field", "value", "error"),
     [
         ("url", "http://hooks.example.com", "must start with https://"),
         ("url", "https://127.0.0.1/", "must resolve to a public address"),
@@ -89,23 +90,27 @@ def test_what_is_not_named_stays_as_it_is(project: Service) -> None:
         ("url", "https://h.example/" + "x" * 2048, "must be at most 2048 characters long"),
         ("url", None, "must be a string"),
         ("events", [], "cannot be empty"),
-        ("events", ["agent.response.delta"], "must contain event types or patterns, such as run.completed, run.* or *"),
+        (
+            "events",
+            ["agent.response.delta"],
+            "must contain event types or patterns, such as run.completed, run.* or *",
+        ),
         ("events", "run.*", "must be a list"),
         ("enabled", "yes", "must be true or false"),
         ("secret", "whsec_AAAA", "is not a known field"),
     ],
 )
-def test_a_fault_is_named(project: Service, field: str, value: Any, fault: str) -> None:
+def test_an_invalid_field_is_named(project: Service, field: str, value: Any, error: str) -> None:
     response = project.http.post("/v1/webhooks", json={"url": URL, field: value})
     assert response.status_code == 400, response.text
-    assert response.json()["error"]["details"] == {field: fault}
+    assert response.json()["error"]["details"] == {field: error}
     if field != "secret":
-        path = f"/v1/webhooks/{created(project)['id']}"
+        path = f"/v1/webhooks/{create(project)['id']}"
         response = project.http.patch(path, json={field: value})
-        assert response.json()["error"]["details"] == {field: fault}
+        assert response.json()["error"]["details"] == {field: error}
 
 
-def test_the_same_request_makes_one_endpoint(project: Service) -> None:
+def test_a_repeated_request_creates_one_endpoint(project: Service) -> None:
     headers = {"Idempotency-Key": new_id()}
     answers = [
         project.http.post("/v1/webhooks", json={"url": URL}, headers=headers) for _ in range(2)
@@ -120,19 +125,19 @@ def test_the_same_request_makes_one_endpoint(project: Service) -> None:
     assert secrets[0] == secrets[1] != answers[0].json()["data"]["secret"]
 
 
-def test_a_project_has_so_many_endpoints_and_no_more(project: Service) -> None:
+def test_a_project_cannot_exceed_its_limit_of_endpoints(project: Service) -> None:
     for _ in range(MAX_WEBHOOKS):
-        created(project)
+        create(project)
     response = project.http.post("/v1/webhooks", json={"url": URL})
     assert response.status_code == 409
     page = project.http.get("/v1/webhooks", params={"page": 2, "page_size": 15}).json()
     assert (len(page["data"]), page["pagination"]["page_count"]) == (MAX_WEBHOOKS - 15, 2)
     project.http.delete(f"/v1/webhooks/{page['data'][0]['id']}")
-    created(project)
+    create(project)
 
 
-def test_a_ping_is_in_the_log_and_the_log_has_pages(project: Service) -> None:
-    webhook = created(project, events=["run.failed"])
+def test_a_ping_is_listed_as_a_delivery_and_the_list_has_pages(project: Service) -> None:
+    webhook = create(project, events=["run.failed"])
     path = f"/v1/webhooks/{webhook['id']}"
     sent = [project.http.post(f"{path}/test") for _ in range(3)]
     assert [response.status_code for response in sent] == [202] * 3
@@ -145,10 +150,10 @@ def test_a_ping_is_in_the_log_and_the_log_has_pages(project: Service) -> None:
     assert sorted(listed, reverse=True) == listed
     assert set(listed) == set(ids)
 
-    shown = project.http.get(f"{path}/deliveries/{ids[0]}").json()["data"]
-    assert shown["state"] == "pending"
-    assert shown["payload"]["type"] == shown["event_type"] == "webhook.ping"
-    assert is_id(shown["payload"]["data"]["event_id"])
+    delivery = project.http.get(f"{path}/deliveries/{ids[0]}").json()["data"]
+    assert delivery["state"] == "pending"
+    assert delivery["payload"]["type"] == delivery["event_type"] == "webhook.ping"
+    assert is_id(delivery["payload"]["data"]["event_id"])
     assert project.http.get(f"{path}/deliveries/{new_id()}").status_code == 404
     assert project.http.post(f"{path}/deliveries/{new_id()}/redeliver").status_code == 404
 
@@ -164,15 +169,17 @@ def test_a_ping_is_in_the_log_and_the_log_has_pages(project: Service) -> None:
 @pytest.mark.parametrize(
     "query", [{"page": "2"}, {"before": "x"}, {"page_size": "0"}, {"page_size": "501"}]
 )
-def test_a_query_that_the_log_does_not_know(project: Service, query: dict[str, str]) -> None:
-    path = f"/v1/webhooks/{created(project)['id']}/deliveries"
+def test_an_invalid_query_of_deliveries_is_rejected(
+    project: Service, query: dict[str, str]
+) -> None:
+    path = f"/v1/webhooks/{create(project)['id']}/deliveries"
     response = project.http.get(path, params=query)
     assert response.status_code == 400
     assert set(response.json()["error"]["details"]) == set(query)
 
 
-def test_a_strangers_endpoint_is_not_there(project: Service, service: Service) -> None:
-    path = f"/v1/webhooks/{created(project)['id']}"
+def test_a_foreign_endpoint_is_not_found(project: Service, service: Service) -> None:
+    path = f"/v1/webhooks/{create(project)['id']}"
     asked = [
         ("GET", path),
         ("PATCH", path),
@@ -187,7 +194,7 @@ def test_a_strangers_endpoint_is_not_there(project: Service, service: Service) -
     assert project.http.get(path).status_code == 200
 
 
-def test_webhooks_have_a_scope_of_their_own(stack: DevStack, stores: Stores) -> None:
+def test_webhooks_have_their_own_scope(stack: DevStack, stores: Stores) -> None:
     scopes: frozenset[Scope] = frozenset({"runs:read", "runs:write", "files:write"})
     key = f"ry_{new_id()}"
     stores.access_keys.put(key, project_id="p", org_id="o", scopes=scopes)

@@ -1,1 +1,1 @@
-"""What each function calls, held against what its role allows: in both directions."""
+"""The AWS calls of each function, compared in both directions with the grants of its role."""

@@ -1,4 +1,4 @@
-"""The recorded calls, once for the session."""
+"""The recorded calls: recorded once a test session."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.permissions.recorded_functions import Used, record
 
 @pytest.fixture(scope="session")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Used:
-    """The rights that each function needed."""
+    """Return the actions that each function needed."""
     return record(tmp_path_factory.mktemp("permissions"))

@@ -1,4 +1,4 @@
-"""What the template's roles allow, function by function, and the comparison with what is used."""
+"""The actions that the template grants to each function, compared with the used actions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME
 from tests.permissions.required_actions import RequiredAction, arn_of_secret
 
-# Conditions that narrow a grant to a part of its resource: operator and key. Others are unknown
-# here, and must not be taken for none.
+# Conditions that limit a grant to a part of its resource: operator and key. An unknown condition
+# is an error: it must not count as no condition.
 _PARTS = {
     ("ForAllValues:StringLike", "dynamodb:LeadingKeys"),
     ("StringLike", "s3:prefix"),
@@ -21,7 +21,7 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class GrantedAction:
-    """An action on a pattern of ARNs, and on the parts of it that the pattern `part` names."""
+    """A granted action: `resource` is a pattern of ARNs, `part` a pattern of keys in them."""
 
     sid: str
     action: str
@@ -29,7 +29,7 @@ class GrantedAction:
     part: str = "*"
 
     def covers(self, right: RequiredAction) -> bool:
-        """Whether it allows this."""
+        """Return True if this grant allows the required action."""
         return (
             self.action == right.action
             and fnmatchcase(right.resource, self.resource)
@@ -37,15 +37,15 @@ class GrantedAction:
         )
 
     def __str__(self) -> str:
-        """As a fault names it."""
+        """Return the grant as messages name it."""
         part = "" if self.part == "*" else f", of it {self.part}"
         return f"{self.action} on {self.resource}{part} ({self.sid})"
 
 
 def granted_actions(template: Path, **parameters: str) -> dict[str, list[GrantedAction]]:
-    """What each function may do, by its logical id, where it is deployed so.
+    """Return the grants of each function by its logical id, for these template parameters.
 
-    By its own statements, and by the policies beside its role.
+    They come from the function's own statements and from separate policies of its role.
     """
     document = load_document(template)
     resolver = Resolver(document, stack_name=STACK_NAME, parameters=parameters)
@@ -71,30 +71,30 @@ def granted_actions(template: Path, **parameters: str) -> dict[str, list[Granted
 
 
 def _grants(statement: Mapping[str, Any]) -> Iterator[GrantedAction]:
-    """One for each action, resource and part: each has to be needed by itself."""
+    """Yield a grant for each action, resource and part: each needs its own use."""
     parts = ["*"]
     for operator, conditions in statement.get("Condition", {}).items():
         for key, patterns in conditions.items():
             if (operator, key) not in _PARTS:
-                raise ValueError(f"nobody here knows the condition {operator} of {key}")
-            parts = _listed(patterns)
-    for action, resource in product(_listed(statement["Action"]), _listed(statement["Resource"])):
+                raise ValueError(f"unknown condition {operator} of {key}")
+            parts = _as_list(patterns)
+    for action, resource in product(_as_list(statement["Action"]), _as_list(statement["Resource"])):
         arn = resource if resource.startswith("arn:") else arn_of_secret(resource)
         for part in parts:
             yield GrantedAction(statement.get("Sid", "no Sid"), action, arn, part)
 
 
-def _listed(value: Any) -> list[str]:
+def _as_list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
 def missing(
     grants: Mapping[str, Iterable[GrantedAction]], used: Mapping[str, Iterable[RequiredAction]]
 ) -> list[str]:
-    """The calls that a role would refuse, one line each."""
+    """Return the calls that a role does not allow, a line for each."""
     return sorted(
         {
-            f"{function} calls {right.action} on {right.resource}{_of(right)}, "
+            f"{function} calls {right.action} on {right.resource}{_part_suffix(right)}, "
             "which its role does not allow"
             for function, rights in used.items()
             for right in rights
@@ -103,14 +103,14 @@ def missing(
     )
 
 
-def _of(right: RequiredAction) -> str:
+def _part_suffix(right: RequiredAction) -> str:
     return f", of it {right.part}" if right.part else ""
 
 
 def unused(
     grants: Mapping[str, Iterable[GrantedAction]], used: Mapping[str, Iterable[RequiredAction]]
 ) -> list[str]:
-    """The grants that no call needs, one line each."""
+    """Return the grants that no call needs, a line for each."""
     return [
         f"{function} never needs {grant}"
         for function, found in grants.items()

@@ -1,7 +1,7 @@
-"""What tells of runs, at work: a run's log is published, and its deliveries are made.
+"""The publishing functions: they publish the log of a run and send its webhook deliveries.
 
-The batches are made here of what lies in the table and in the queue. Reading both is Lambda's part,
-and so are the rights that the mappings of the template need for it.
+This module builds the batches from the items of the table and the messages of the queue. Lambda
+reads both on AWS, with the actions that the mappings of the template need.
 """
 
 from collections import Counter
@@ -27,15 +27,15 @@ from tests.permissions.webhook_requests import webhook_of
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 _Handler = Callable[[Any, Any], Any]
-# What Lambda does in the name of a function that has a mapping, by the service of its source.
+# The actions of Lambda with the role of a function that has a mapping, by service of the source.
 _READS = {
     "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
     "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
 }
 
 
-def used_by_lambda(template: Path, function: str) -> set[RequiredAction]:
-    """What the function's role must allow for its mappings' sake; the function calls none of it."""
+def actions_of_lambda(template: Path, function: str) -> set[RequiredAction]:
+    """Return the actions that Lambda needs for the function's mappings; the function calls none."""
     document = load_document(template)
     resolver = Resolver(document, stack_name=STACK_NAME)
     rights: set[RequiredAction] = set()
@@ -48,17 +48,20 @@ def used_by_lambda(template: Path, function: str) -> set[RequiredAction]:
         source = mapping["EventSourceArn"]
         service = source.split(":")[2]
         rights |= {RequiredAction(f"{service}:{action}", source) for action in _READS[service]}
-        failed = mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-        if failed:
-            rights.add(RequiredAction("sqs:SendMessage", failed))
+        failures = mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if failures:
+            rights.add(RequiredAction("sqs:SendMessage", failures))
     return rights
 
 
 def publishing_functions(
     world: CrashHarness, stack: DevStack, recorder: Recorder, run: Run
 ) -> Mapping[str, set[RequiredAction]]:
-    """Two endpoints hear of the whole run: one that fails for good, and one that is gone."""
-    with LoopbackServer(_answer) as receiver, pytest.MonkeyPatch.context() as patch:
+    """Publish a run to two webhooks: one always fails, the other is gone.
+
+    Return the actions that the publishing functions needed.
+    """
+    with LoopbackServer(_respond) as receiver, pytest.MonkeyPatch.context() as patch:
         patch.setenv("WEBHOOK_ALLOWED_PRIVATE_HOSTS", receiver.host_and_port)
         patch.setenv("WEBHOOK_RETRY_SECONDS", "0")
         settings.settings.cache_clear()
@@ -68,55 +71,57 @@ def publishing_functions(
             world.stores.webhooks.create(
                 webhook_of(run.org_id, run.project_id, receiver.url + path)
             )
-        publisher, courier = Process(), Process()
+        publisher, sender = Process(), Process()
         records = _records(stack, run)
         with world.working(publisher):
             answer = handle_records({"Records": records}, LAMBDA_CONTEXT)
         assert answer == {"batchItemFailures": []}
         for batch in _batches(stack):
-            with world.working(courier):
+            with world.working(sender):
                 handle_messages(batch, LAMBDA_CONTEXT)
-        paths = Counter(one.path for one in receiver.received)
+        paths = Counter(request.path for request in receiver.received)
     settings.settings.cache_clear()
-    assert paths["/gone"], "it says that it is gone"
-    assert paths["/fails"] > 1, "it is tried again"
-    assert _count(stack, "WEBHOOK_DEAD_LETTER_QUEUE_URL"), "what fails for good is put aside"
+    assert paths["/gone"], "the webhook that is gone gets a request"
+    assert paths["/fails"] > 1, "the webhook that fails gets a second attempt"
+    assert _count(stack, "WEBHOOK_DEAD_LETTER_QUEUE_URL"), (
+        "the failed delivery is in the dead-letter queue"
+    )
     return {
         "PublishEventsFunction": recorder.of(publisher),
-        "DeliverWebhookFunction": recorder.of(courier),
+        "DeliverWebhookFunction": recorder.of(sender),
     }
 
 
-def _answer(received: Received, exchange: Exchange) -> None:
+def _respond(received: Received, exchange: Exchange) -> None:
     exchange.send(410 if received.path == "/gone" else 500)
 
 
 def _records(stack: DevStack, run: Run) -> list[dict[str, Any]]:
-    """The run's log as its table's stream gives it."""
+    """Return the log of the run as records of the table's stream."""
     items = stack.client("dynamodb").query(
         TableName=stack.environment["EVENTS_TABLE"],
         KeyConditionExpression="run_id = :run_id",
         ExpressionAttributeValues={":run_id": {"S": run.id}},
     )["Items"]
     return [
-        {"dynamodb": {"NewImage": image_of(item), "SequenceNumber": str(place)}}
-        for place, item in enumerate(items)
+        {"dynamodb": {"NewImage": image_of(item), "SequenceNumber": str(position)}}
+        for position, item in enumerate(items)
     ]
 
 
 def _batches(stack: DevStack) -> Iterator[dict[str, Any]]:
-    """What the queue gives, until it is empty; what was put off comes again at once."""
+    """Yield batches of the queue until it is empty; a delayed message returns at once."""
     sqs, url = stack.client("sqs"), stack.environment["WEBHOOK_QUEUE_URL"]
     while _count(stack, "WEBHOOK_QUEUE_URL"):
-        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
-        for message in answer.get("Messages", ()):
+        response = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
+        for message in response.get("Messages", ()):
             handle = message["ReceiptHandle"]
             record = {"messageId": message["MessageId"], "body": message["Body"]}
             yield {"Records": [{**record, "receiptHandle": handle}]}
 
 
 def _count(stack: DevStack, queue: str) -> int:
-    found = stack.client("sqs").get_queue_attributes(
+    attributes = stack.client("sqs").get_queue_attributes(
         QueueUrl=stack.environment[queue], AttributeNames=["ApproximateNumberOfMessages"]
     )
-    return int(found["Attributes"]["ApproximateNumberOfMessages"])
+    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])

@@ -1,7 +1,7 @@
-"""Every function at work, and the rights that it needed: recorded from its real calls.
+"""The actions that every function needs, recorded from its real AWS calls.
 
-What carries runs does so in the scenarios of the crash tests, which make every call there is; the
-doors are walked through over HTTP; agents are published as a deployment does it.
+The functions that process runs execute the scenarios of the crash tests, which make every call. The
+endpoints get requests over HTTP. Agents are published as in a deployment.
 """
 
 import json
@@ -26,11 +26,11 @@ from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
 from tests.crashes.state_machine import arn_of
 from tests.fault_injection.faults import Process
-from tests.permissions.api_requests import at_door, routes_of
-from tests.permissions.publishing_functions import publishing_functions, used_by_lambda
+from tests.permissions.api_requests import open_walk, routes_of
+from tests.permissions.publishing_functions import actions_of_lambda, publishing_functions
 from tests.permissions.recorder import Recorder, recording
 from tests.permissions.required_actions import ANY_MACHINE, RequiredAction
-from tests.permissions.retained_runs import swept_away
+from tests.permissions.retained_runs import sweep_expired_runs
 from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.openai_server import ChatReply, OpenAIServer
@@ -38,7 +38,7 @@ from tests.support.servers.openai_server import ChatReply, OpenAIServer
 Used = Mapping[str, set[RequiredAction]]
 
 _TEMPLATE = Path("template.yaml")
-# Which function runs a verb; the doors' verbs are run by both, or by the API alone.
+# The functions that execute a use case: those of the endpoints by both, or by the API only.
 _FUNCTIONS = {
     "start_run": ("ApiFunction", "StreamFunction"),
     "submit_input": ("ApiFunction",),
@@ -48,40 +48,40 @@ _FUNCTIONS = {
     "close_run": ("CloseRunFunction",),
     "sweep_runs": ("SweepFunction",),
 }
-_DOORS = {"api": "ApiFunction", "stream": "StreamFunction"}
-# One whose lifecycle's events do not all fit into the log itself.
-_TOLD = "a large question"
+_ENDPOINTS = {"api": "ApiFunction", "stream": "StreamFunction"}
+# A scenario whose lifecycle events are too large for the log, in part.
+_PUBLISHED = "a large input request"
 MODEL_SECRET = "runyard/openai"
 
 
-def _refuse_to_begin(journey: ScenarioRun) -> None:
-    """The caller is answered, and only the sweep starts the first execution."""
+def _fail_the_start(journey: ScenarioRun) -> None:
+    """Let the start of the first execution fail: only the sweep starts it."""
     journey.world.machine.not_begun.add(journey.run_id)
 
 
-# What no crash needs, and what a grant is there for.
-_MORE = (
-    Scenario(_TOLD, {"case": "large question"}, act=_look_and_answer),
-    Scenario("a large question, aborted", {"case": "large question"}, act=_abort),
-    Scenario("never begun", {"case": "plain"}, prepare=_refuse_to_begin),
+# Scenarios that the crash tests do not need, and that use the remaining grants.
+_MORE_SCENARIOS = (
+    Scenario(_PUBLISHED, {"case": "large question"}, act=_look_and_answer),
+    Scenario("a large input request, aborted", {"case": "large question"}, act=_abort),
+    Scenario("never started", {"case": "plain"}, prepare=_fail_the_start),
     Scenario("a large message", prepare=_thread("x" * 120_000)),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Routed(Scenario):
-    """A plain run whose model is somewhere else."""
+    """A plain run with a model on another route."""
 
     route: Route
 
     def wanted(self, journey: ScenarioRun) -> tuple[Snapshot, NewRun]:
-        """What is started."""
-        snapshot, wanted = super().wanted(journey)
-        return snapshot.model_copy(update={"route": self.route, "script": None}), wanted
+        """Return the agent snapshot and the run to start."""
+        snapshot, new_run = super().wanted(journey)
+        return snapshot.model_copy(update={"route": self.route, "script": None}), new_run
 
 
 def record(folder: Path) -> Used:
-    """What each function needed, by its logical id, with the template's own ARNs."""
+    """Return the actions that each function needed, by its logical id, with the template's ARNs."""
     used: dict[str, set[RequiredAction]] = {}
     agents = merged_agents(folder / "agents")
     with (
@@ -97,28 +97,28 @@ def record(folder: Path) -> Used:
         world = undo.enter_context(open_harness(stack))
         recorder = undo.enter_context(recording(world.present))
         patch = undo.enter_context(pytest.MonkeyPatch.context())
-        # Every list that is read gets marks, however short and new it is.
+        # Every list that is read gets position markers, even if it is short and new.
         patch.setattr(position_markers, "MARKER_INTERVAL", 1)
         patch.setattr(position_markers, "STABLE_AFTER_SECONDS", 0)
         stack.client("secretsmanager").create_secret(Name=MODEL_SECRET, SecretString="key")
-        for journey in _journeys(world):
-            for verb, calls in journey.calls.items():
-                for function in _FUNCTIONS[verb]:
+        for journey in _run_scenarios(world):
+            for use_case, calls in journey.calls.items():
+                for function in _FUNCTIONS[use_case]:
                     found = recorder.of(*(call.process for call in calls))
                     used.setdefault(function, set()).update(found)
-            if journey.scenario.name == _TOLD:
+            if journey.scenario.name == _PUBLISHED:
                 assert journey.run is not None
                 used |= publishing_functions(world, stack, recorder, journey.run)
-        used["PublishAgentsFunction"] = _publisher(world, recorder)
-        for door, function in _DOORS.items():
-            used.setdefault(function, set()).update(_door(world, recorder, door))
+        used["PublishAgentsFunction"] = _record_publisher(world, recorder)
+        for endpoint, function in _ENDPOINTS.items():
+            used.setdefault(function, set()).update(_record_endpoint(world, recorder, endpoint))
     return {
-        function: _on_aws(rights) | used_by_lambda(_TEMPLATE, function)
+        function: _with_template_arns(rights) | actions_of_lambda(_TEMPLATE, function)
         for function, rights in used.items()
     }
 
 
-def _journeys(world: CrashHarness) -> Iterator[ScenarioRun]:
+def _run_scenarios(world: CrashHarness) -> Iterator[ScenarioRun]:
     with (
         OpenAIServer(ChatReply(text=("Done.",))) as openai,
         BedrockServer(ConverseReply(text=("Done.",)), ConverseReply(text=("Done.",))) as bedrock,
@@ -130,18 +130,18 @@ def _journeys(world: CrashHarness) -> Iterator[ScenarioRun]:
                 for name in ("anthropic.claude", "us.anthropic.claude")
             ),
         ]
-        elsewhere = [Routed(route.model, {"case": "plain"}, route=route) for route in routes]
-        for scenario in (*SCENARIOS, *_MORE, *elsewhere):
+        routed = [Routed(route.model, {"case": "plain"}, route=route) for route in routes]
+        for scenario in (*SCENARIOS, *_MORE_SCENARIOS, *routed):
             journey = ScenarioRun(world, scenario)
             journey.go()
             assert journey.run is not None
             if isinstance(scenario, Routed):
                 assert journey.run.status == "completed", journey.run.error
             yield journey
-    yield from swept_away(world)
+    yield from sweep_expired_runs(world)
 
 
-def _publisher(world: CrashHarness, recorder: Recorder) -> set[RequiredAction]:
+def _record_publisher(world: CrashHarness, recorder: Recorder) -> set[RequiredAction]:
     process = Process()
     with LoopbackServer(lambda _, exchange: exchange.send(200)) as cloudformation:
         event = json.loads(Path("events/publish_agents/create.json").read_text(encoding="utf-8"))
@@ -152,20 +152,22 @@ def _publisher(world: CrashHarness, recorder: Recorder) -> set[RequiredAction]:
     return recorder.of(process)
 
 
-def _door(world: CrashHarness, recorder: Recorder, door: str) -> set[RequiredAction]:
-    """A walk through one door, which is told what the template tells it."""
-    told = read_template(_TEMPLATE).functions[_DOORS[door]].environment
-    variables = {name: told[name] for name in ("ENDPOINT", "AGENTS_OBJECT_KEY", "MAX_BODY_BYTES")}
-    variables["STREAM_URL"] = told.get("STREAM_URL", "")
+def _record_endpoint(world: CrashHarness, recorder: Recorder, endpoint: str) -> set[RequiredAction]:
+    """Walk through an endpoint that has the settings of the template; return the needed actions."""
+    environment = read_template(_TEMPLATE).functions[_ENDPOINTS[endpoint]].environment
+    variables = {
+        name: environment[name] for name in ("ENDPOINT", "AGENTS_OBJECT_KEY", "MAX_BODY_BYTES")
+    }
+    variables["STREAM_URL"] = environment.get("STREAM_URL", "")
     process = Process()
-    with world.working(process), at_door(world, door, **variables) as walk:
-        walk.whole()
-    assert walk.asked == routes_of(door), "each route of the contract is asked for once"
+    with world.working(process), open_walk(world, endpoint, **variables) as walk:
+        walk.call_every_route()
+    assert walk.called_routes == routes_of(endpoint), "the walk calls each route of the contract"
     return recorder.of(process)
 
 
-def _on_aws(rights: set[RequiredAction]) -> set[RequiredAction]:
-    """The same about the template's machines, in place of those in hand."""
+def _with_template_arns(rights: set[RequiredAction]) -> set[RequiredAction]:
+    """Return the actions with the template's state machines instead of the simulated ones."""
     resolver = Resolver(load_document(_TEMPLATE), stack_name=STACK_NAME)
     machines = {
         arn_of("run"): resolver.arn_of("RunStateMachine"),
@@ -177,13 +179,13 @@ def _on_aws(rights: set[RequiredAction]) -> set[RequiredAction]:
         )
         for ours, theirs in machines.items()
     }
-    # Tokens are of waits, and only one of the two waits.
-    swaps = {ANY_MACHINE: machines[arn_of("resume")], **machines, **executions}
+    # Only the resume state machine waits, so every task token belongs to it.
+    replacements = {ANY_MACHINE: machines[arn_of("resume")], **machines, **executions}
 
-    def swapped(right: RequiredAction) -> RequiredAction:
+    def replace_arns(right: RequiredAction) -> RequiredAction:
         resource = right.resource
-        for ours, theirs in swaps.items():
+        for ours, theirs in replacements.items():
             resource = resource.replace(ours, theirs)
         return replace(right, resource=resource)
 
-    return set(map(swapped, rights))
+    return set(map(replace_arns, rights))

@@ -1,7 +1,7 @@
-"""Writes down the AWS calls of this process's boto3 clients: what each needs, and who made it.
+"""Record the AWS calls of boto3 clients: the actions that each needs, and its process.
 
-Clients made before it was put in between are not heard; presigned addresses count as the calls that
-their holders make with them.
+Clients created before the recording are not recorded. A presigned URL counts as the call that its
+holder makes with it.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,18 +20,18 @@ from tests.permissions.required_actions import RequiredAction, required_actions
 
 @dataclass
 class Recorder:
-    """The rights that each process has needed; calls of nobody's are not kept."""
+    """The actions that each process needed; calls outside a process are not recorded."""
 
     present: Callable[[], Process | None]
     _calls: list[tuple[Process, RequiredAction]] = field(default_factory=list)
 
     def of(self, *processes: Process) -> set[RequiredAction]:
-        """What these have needed."""
-        wanted = {id(process) for process in processes}
-        return {right for process, right in self._calls if id(process) in wanted}
+        """Return the actions that these processes needed."""
+        ids = {id(process) for process in processes}
+        return {right for process, right in self._calls if id(process) in ids}
 
-    def note(self, service: str, operation: str, params: Any) -> None:
-        """A call begins."""
+    def record(self, service: str, operation: str, params: Any) -> None:
+        """Record a call that is about to start."""
         process = self.present()
         if process is not None:
             self._calls += [
@@ -41,12 +41,12 @@ class Recorder:
 
 @contextmanager
 def recording(present: Callable[[], Process | None]) -> Iterator[Recorder]:
-    """Write down the calls of clients that are made from now on; `present` says whose they are."""
+    """Record the calls of clients created from now on; `present` returns the current process."""
     recorder = Recorder(present)
     spec: Any = ("before-parameter-build", _hook(recorder))
     builtin: list[Any] = handlers.BUILTIN_HANDLERS
     builtin.append(spec)
-    aws_session.session.cache_clear()  # It has the handlers that it was made with.
+    aws_session.session.cache_clear()  # A session has the handlers of its creation.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             S3PostPresigner,
@@ -63,21 +63,21 @@ def recording(present: Callable[[], Process | None]) -> Iterator[Recorder]:
 def _hook(recorder: Recorder) -> Callable[..., None]:
     def before_parameter_build(params: Any, model: Any, context: Any, **_: Any) -> None:
         if model.name == "CreateBucket" and context.get("is_presign_request"):
-            return  # How botocore finds a presigned post's address; the post itself comes below.
-        recorder.note(model.service_model.service_id, model.name, params)
+            return  # botocore builds the URL of a presigned POST this way; see `_post_hook`.
+        recorder.record(model.service_model.service_id, model.name, params)
 
     return before_parameter_build
 
 
 def _post_hook(recorder: Recorder, generate: Any) -> Any:
-    def hooked(self: Any, request_dict: Any, **options: Any) -> Any:
-        found = {
+    def generate_and_record(self: Any, request_dict: Any, **options: Any) -> Any:
+        fields = {
             name: value
-            for one in options["conditions"]
-            if isinstance(one, dict)
-            for name, value in one.items()
+            for condition in options["conditions"]
+            if isinstance(condition, dict)
+            for name, value in condition.items()
         }
-        recorder.note("S3", "PostObject", {"Bucket": found["bucket"], "Key": found["key"]})
+        recorder.record("S3", "PostObject", {"Bucket": fields["bucket"], "Key": fields["key"]})
         return generate(self, request_dict, **options)
 
-    return hooked
+    return generate_and_record

@@ -1,4 +1,4 @@
-"""Which IAM rights an AWS call needs: an action on a resource, as the service checks them."""
+"""The IAM actions that an AWS call needs, with their resources, as the service checks them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _TRANSACTION = {
     "Delete": "DeleteItem",
     "ConditionCheck": "ConditionCheckItem",
 }
-# Operations whose action has another name: a large upload is one right, whatever its parts.
+# Operations whose action has another name: all parts of a large upload need the same action.
 _S3_ACTIONS = {
     "HeadObject": "GetObject",
     "DeleteObjects": "DeleteObject",
@@ -32,16 +32,16 @@ _BEDROCK_ACTIONS = {
     "Converse": "InvokeModel",
     "ConverseStream": "InvokeModelWithResponseStream",
 }
-# How the id of a profile begins, which chooses a region for the model itself.
+# Prefixes of inference profiles, which select the region of a model.
 _PROFILES = ("us.", "eu.", "apac.", "global.")
 _ARN = f"{DEFAULT_REGION}:{ACCOUNT_ID}"
 
 
 @dataclass(frozen=True)
 class RequiredAction:
-    """An action on the resource of this ARN, and on which part of it.
+    """An action on the resource of this ARN, and the part of the resource that it uses.
 
-    Of a table or an index `part` is the partition key, of a bucket that is listed the prefix.
+    `part` is the partition key of a table or an index, or the prefix of a bucket's list.
     """
 
     action: str
@@ -50,7 +50,10 @@ class RequiredAction:
 
 
 def required_actions(service: str, operation: str, params: Parameters) -> Iterator[RequiredAction]:
-    """What a call needs; `service` is its id in botocore. Raises LookupError for an unknown one."""
+    """Return the actions that a call needs; `service` is its id in botocore.
+
+    Raise LookupError for an unknown service.
+    """
     return _SERVICES[service](operation, params)
 
 
@@ -61,26 +64,28 @@ def _dynamodb(operation: str, params: Parameters) -> Iterator[RequiredAction]:
                 key = part.get("Key") or part["Item"]
                 yield _on_table(_TRANSACTION[kind], part["TableName"], key)
     elif operation in ("BatchGetItem", "BatchWriteItem"):
-        for table, asked in params["RequestItems"].items():
-            for key in asked["Keys"] if operation == "BatchGetItem" else map(_written, asked):
+        for table, requested in params["RequestItems"].items():
+            for key in (
+                requested["Keys"] if operation == "BatchGetItem" else map(_written_key, requested)
+            ):
                 yield _on_table(operation, table, key)
     elif operation == "TransactGetItems":
         for item in params["TransactItems"]:
             yield _on_table("GetItem", item["Get"]["TableName"], item["Get"]["Key"])
     else:
         index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
-        key = params.get("Key") or params.get("Item") or _queried(params)
+        key = params.get("Key") or params.get("Item") or _query_key(params)
         yield _on_table(operation, params["TableName"] + index, key)
 
 
-def _queried(params: Parameters) -> Mapping[str, Any]:
-    """The partition key that a query names: the first equality of its condition."""
+def _query_key(params: Parameters) -> Mapping[str, Any]:
+    """Return the partition key of a query: the first equality of its condition."""
     found = re.match(r"#?\w+ = (:\w+)", params["KeyConditionExpression"])
-    assert found, "every query here begins with its partition key"
+    assert found, "every query begins with its partition key"
     return {"pk": params["ExpressionAttributeValues"][found.group(1)]}
 
 
-def _written(request: Mapping[str, Any]) -> Mapping[str, Any]:
+def _written_key(request: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = (
         request["DeleteRequest"]["Key"]
         if "DeleteRequest" in request
@@ -104,12 +109,12 @@ def _s3(operation: str, params: Parameters) -> Iterator[RequiredAction]:
     for key in keys or [params["Key"]]:
         yield RequiredAction(f"s3:{action}", f"arn:aws:s3:::{params['Bucket']}/{key}")
     if operation == "CopyObject":
-        # botocore has made it a header by now, `bucket/key`.
+        # botocore has already converted it to a header, `bucket/key`.
         yield RequiredAction("s3:GetObject", f"arn:aws:s3:::{unquote(params['CopySource'])}")
 
 
 def _states(operation: str, params: Parameters) -> Iterator[RequiredAction]:
-    # A task token says nothing of its machine to anybody but the service, which checks that one.
+    # Only the service can read the state machine from a task token, and checks that resource.
     arn = params.get("stateMachineArn") or params.get("executionArn") or ANY_MACHINE
     yield RequiredAction(f"states:{operation}", arn)
 
@@ -119,7 +124,10 @@ def _secrets(operation: str, params: Parameters) -> Iterator[RequiredAction]:
 
 
 def arn_of_secret(name: str) -> str:
-    """Where `!Ref` gives an ARN on AWS, it gives a name here; six characters are left out."""
+    """Return the ARN of a secret without its six random characters.
+
+    `!Ref` returns an ARN on AWS, and a name in the local stack.
+    """
     return f"arn:aws:secretsmanager:{_ARN}:secret:{name}"
 
 
@@ -158,7 +166,7 @@ def _events(operation: str, params: Parameters) -> Iterator[RequiredAction]:
         yield RequiredAction(f"events:{operation}", bus)
 
 
-ANY_MACHINE = "the machine of the token"
+ANY_MACHINE = "the state machine of the token"
 _SERVICES = {
     "DynamoDB": _dynamodb,
     "S3": _s3,
@@ -169,7 +177,7 @@ _SERVICES = {
     "SQS": _sqs,
     "EventBridge": _events,
 }
-# What a service does with the key of what it keeps, in the name of who asks it.
+# Actions of a service on the encryption key of its data, with the permissions of the caller.
 _KEY_ACTIONS = {
     "dynamodb": ("Decrypt",),
     "s3:GetObject": ("Decrypt",),
@@ -181,7 +189,7 @@ _KEY_ACTIONS = {
 
 
 def with_key(right: RequiredAction, key: str) -> Iterator[RequiredAction]:
-    """The right, and those on the key that tables, bucket, queues and secret are encrypted with."""
+    """Yield the action and those on `key`, which encrypts tables, bucket, queues and secret."""
     yield right
     service = right.action.partition(":")[0]
     for action in _KEY_ACTIONS.get(right.action) or _KEY_ACTIONS.get(service) or ():

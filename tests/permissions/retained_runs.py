@@ -1,4 +1,4 @@
-"""What has been kept long enough, for the sweep: runs with all that runs can have, and a thread."""
+"""Expired data for the sweep: runs with every kind of data, and a thread."""
 
 from datetime import timedelta
 
@@ -13,44 +13,44 @@ from tests.crashes.scenarios import Scenario, _files, _thread
 
 _DAYS = 30
 _SCENARIOS = (
-    Scenario("kept", {"case": "questions", "text": LARGE}, prepare=_files, has_uploads=True),
-    Scenario("kept in a thread", prepare=_thread(LARGE)),
+    Scenario("expired", {"case": "questions", "text": LARGE}, prepare=_files, has_uploads=True),
+    Scenario("expired in a thread", prepare=_thread(LARGE)),
 )
 
 
-def swept_away(world: CrashHarness) -> list[ScenarioRun]:
-    """Journeys of runs that ended long ago; each ends with a sweep that deletes all that is due."""
-    return [_swept_away(world, scenario) for scenario in _SCENARIOS]
+def sweep_expired_runs(world: CrashHarness) -> list[ScenarioRun]:
+    """Process runs that ended long ago; for each, a sweep deletes all expired data."""
+    return [_sweep_expired_run(world, scenario) for scenario in _SCENARIOS]
 
 
-def _swept_away(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
+def _sweep_expired_run(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
     journey = ScenarioRun(world, scenario)
     journey.go()
     run, stores = journey.run, world.stores
     assert run is not None
     stores.access_keys.put(f"ry_{new_id()}", project_id=run.project_id, org_id=run.org_id)
     stores.retention_days.set(run.project_id, _DAYS)
-    _age(world, run)
-    # A list that was read has marks, which a deletion has to remove.
+    _expire(world, run)
+    # Reading a list writes position markers, which a deletion has to remove.
     assert stores.run_lists.page(RunFilter(run.project_id), (), 1, 1).total > 1
     journey.sweep()
     deleted = stores.deleted_runs.find(run.id)
     assert deleted is not None
-    assert deleted.is_gone, "nothing is left but the tombstone"
+    assert deleted.is_gone, "only the tombstone remains"
     assert run.thread_id is None or stores.threads.get(run.thread_id, also_marked=True) is None
     return journey
 
 
-def _age(world: CrashHarness, run: Run) -> None:
-    """The run ended long ago, in a thread at rest; another one ended just now, and is kept."""
+def _expire(world: CrashHarness, run: Run) -> None:
+    """Move the end of the run and its thread into the past; create a second run that stays."""
     stores, table = world.stores, world.stores.deleted_runs.records
     at = timestamp(now() - timedelta(days=2 * _DAYS))
     table.update(keys.run(run.id), {"ended_at": at, "ended_key": keys.time_sort_key(at, run.id)})
     if run.thread_id is not None:
-        rest = {
+        fields = {
             "thread_key": keys.time_sort_key(at, run.thread_id),
             "created_at": at,
             "updated_at": at,
         }
-        table.update(keys.thread(run.thread_id), rest)
+        table.update(keys.thread(run.thread_id), fields)
     stores.runs.create(run.model_copy(update={"id": new_id(), "thread_id": None, "file_ids": ()}))

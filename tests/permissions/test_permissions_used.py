@@ -1,4 +1,4 @@
-"""Nobody lacks a permission, and nobody has one too many: by the calls that were recorded."""
+"""Every role has exactly the permissions that the recorded calls need."""
 
 from pathlib import Path
 
@@ -8,52 +8,60 @@ from tests.permissions.required_actions import with_key
 
 TEMPLATE = Path("template.yaml")
 KEY = "arn:aws:kms:us-east-1:123456789012:key/6f1d2c3b"
-# What no undisturbed run needs, by the grant's own words, and what it is there for.
-ONLY_AFTER_ACCIDENTS = {
+# Grants that only a run with a failure needs, and their purpose.
+ONLY_AFTER_FAILURES = {
     "dynamodb:GetItem on arn:aws:dynamodb:us-east-1:123456789012:table/runyard-events-table": (
-        "a transaction that failed for a record's sake: is its event in the log nevertheless?"
+        "after a transaction failed on a record: is its event in the log?"
     ),
 }
 
 
-def test_every_call_of_a_function_is_allowed_to_it(used: Used) -> None:
+def test_the_role_allows_every_call_of_its_function(used: Used) -> None:
     assert missing(granted_actions(TEMPLATE), used) == []
 
 
-def test_everything_that_a_function_is_allowed_it_calls(used: Used) -> None:
+def test_a_function_uses_every_grant_of_its_role(used: Used) -> None:
     found = unused(granted_actions(TEMPLATE), used)
-    assert [one for one in found if not any(known in one for known in ONLY_AFTER_ACCIDENTS)] == []
-    unneeded = [known for known in ONLY_AFTER_ACCIDENTS if not any(known in one for one in found)]
+    assert [
+        grant for grant in found if not any(known in grant for known in ONLY_AFTER_FAILURES)
+    ] == []
+    unneeded = [
+        known for known in ONLY_AFTER_FAILURES if not any(known in grant for grant in found)
+    ]
     assert unneeded == []
 
 
-def test_only_who_appends_looks_for_its_own_event(used: Used) -> None:
-    """The accident cannot happen to anybody else."""
+def test_only_functions_that_append_events_read_single_events(used: Used) -> None:
+    """Only a function that appends events can have a failed transaction."""
     table = "table/runyard-events-table"
     grants = granted_actions(TEMPLATE)
-    looking = {
+    readers = {
         function
         for function, found in grants.items()
-        if any(one.action == "dynamodb:GetItem" and one.resource.endswith(table) for one in found)
+        if any(
+            grant.action == "dynamodb:GetItem" and grant.resource.endswith(table) for grant in found
+        )
     }
-    appending = {
+    writers = {
         function
         for function, rights in used.items()
-        if any(one.action == "dynamodb:PutItem" and one.resource.endswith(table) for one in rights)
+        if any(
+            used.action == "dynamodb:PutItem" and used.resource.endswith(table) for used in rights
+        )
     }
-    assert looking == appending
+    assert readers == writers
 
 
-def test_with_a_key_of_the_accounts_own_a_function_may_use_it_as_it_must(used: Used) -> None:
+def test_every_function_may_use_the_accounts_own_key_for_its_calls(used: Used) -> None:
     grants = granted_actions(TEMPLATE, KmsKeyArn=KEY)
     needed = {
-        function: {each for right in rights for each in with_key(right, KEY)}
+        function: {action for right in rights for action in with_key(right, KEY)}
         for function, rights in used.items()
     }
     assert missing(grants, needed) == []
-    assert [one for one in unused(grants, needed) if "kms:" in one] == []
+    assert [grant for grant in unused(grants, needed) if "kms:" in grant] == []
 
 
-def test_without_such_a_key_nobody_may_use_any() -> None:
-    actions = {one.action for found in granted_actions(TEMPLATE).values() for one in found}
+def test_no_function_may_use_a_key_if_the_account_has_none() -> None:
+    actions = {grant.action for grants in granted_actions(TEMPLATE).values() for grant in grants}
     assert not [action for action in actions if action.startswith("kms:")]

@@ -1,4 +1,4 @@
-"""Every request about webhooks, made of a door."""
+"""Every webhook request of an endpoint."""
 
 from typing import TYPE_CHECKING
 
@@ -11,43 +11,43 @@ if TYPE_CHECKING:
     from tests.permissions.api_requests import Walk
 
 _PATH = "/v1/webhooks"
-# Nobody is asked for this name: what delivers is no door.
+# No endpoint resolves this name, because no endpoint sends deliveries.
 _URL = "https://receiver.example/"
 
 
-def ask_webhooks(walk: "Walk") -> None:
-    """Read one with its deliveries; change it as well, where the door takes that."""
-    webhook, delivery = _asked(walk) if walk.answers else _made(walk)
+def call_webhooks(walk: "Walk") -> None:
+    """Read a webhook and its deliveries; also change it if the endpoint serves that."""
+    webhook, delivery = _create_over_http(walk) if walk.is_full_api else _create_in_stores(walk)
     for path in ("", f"/{webhook}", f"/{webhook}/deliveries", f"/{webhook}/deliveries/{delivery}"):
-        walk.ask("GET", _PATH + path)
-    if walk.answers:
-        walk.ask("POST", f"{_PATH}/{webhook}/deliveries/{delivery}/redeliver")
-        walk.ask("POST", f"{_PATH}/{webhook}/rotate-secret")
-        walk.ask("PATCH", f"{_PATH}/{webhook}", json={"description": "d"})
-        walk.ask("DELETE", f"{_PATH}/{webhook}")
+        walk.call("GET", _PATH + path)
+    if walk.is_full_api:
+        walk.call("POST", f"{_PATH}/{webhook}/deliveries/{delivery}/redeliver")
+        walk.call("POST", f"{_PATH}/{webhook}/rotate-secret")
+        walk.call("PATCH", f"{_PATH}/{webhook}", json={"description": "d"})
+        walk.call("DELETE", f"{_PATH}/{webhook}")
 
 
 def webhook_of(org_id: str, project_id: str, url: str) -> Webhook:
-    """A new endpoint of the project."""
+    """Return a new webhook of the project."""
     at = timestamp()
     return Webhook(
         id=new_id(), org_id=org_id, project_id=project_id, url=url, created_at=at, updated_at=at
     )
 
 
-def _asked(walk: "Walk") -> tuple[str, str]:
-    headers = {"Idempotency-Key": f"webhook-{walk.door}"}
-    walk.ask("POST", _PATH, json={"url": _URL}, headers=headers)
-    made = walk.ask("POST", _PATH, json={"url": _URL}, headers=headers)
-    webhook = str(made["data"]["id"])
-    return webhook, str(walk.ask("POST", f"{_PATH}/{webhook}/test")["data"]["id"])
+def _create_over_http(walk: "Walk") -> tuple[str, str]:
+    headers = {"Idempotency-Key": f"webhook-{walk.endpoint}"}
+    walk.call("POST", _PATH, json={"url": _URL}, headers=headers)
+    created = walk.call("POST", _PATH, json={"url": _URL}, headers=headers)
+    webhook = str(created["data"]["id"])
+    return webhook, str(walk.call("POST", f"{_PATH}/{webhook}/test")["data"]["id"])
 
 
-def _made(walk: "Walk") -> tuple[str, str]:
-    """An endpoint and a delivery that came to be elsewhere."""
+def _create_in_stores(walk: "Walk") -> tuple[str, str]:
+    """Create a webhook and a delivery in the stores; return their ids."""
     stores = walk.world.stores
-    webhook, _ = stores.webhooks.create(webhook_of(walk.door, walk.door, _URL))
-    notice = ping(walk.door, walk.door, webhook.id)
+    webhook, _ = stores.webhooks.create(webhook_of(walk.endpoint, walk.endpoint, _URL))
+    notification = ping(walk.endpoint, walk.endpoint, webhook.id)
     return webhook.id, stores.webhook_deliveries.create_if_absent(
-        Delivery.create(notice, webhook)
+        Delivery.create(notification, webhook)
     ).id

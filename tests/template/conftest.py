@@ -1,4 +1,4 @@
-"""The template as CloudFormation would get it, and a way to spoil a copy of it."""
+"""The template as CloudFormation gets it, and a copy that a test can change."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
 
 @pytest.fixture(scope="session")
 def check_template() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs tools/check_template.py where aws-sam-cli is installed."""
+    """Return a function that runs tools/check_template.py with the Python of aws-sam-cli."""
     if not SAM_PYTHON.exists():
         pytest.fail("these tests need .venv-sam: run them by `make test`", pytrace=False)
 
@@ -34,7 +34,7 @@ def check_template() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 @pytest.fixture(scope="session")
 def translated(check_template: Callable[..., "subprocess.CompletedProcess[str]"]) -> Translated:
-    """template.yaml after SAM's translation, with the state machine inline."""
+    """Return template.yaml after SAM's translation, with the state machines inline."""
     done = check_template("--translated")
     assert done.returncode == 0, done.stderr
     return Translated(json.loads(done.stdout))
@@ -42,14 +42,14 @@ def translated(check_template: Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(params=MACHINES)
 def states(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The states of each machine that carries runs."""
+    """Return the states of each state machine that executes runs."""
     found: dict[str, Any] = definition(request.param)["States"]
     return found
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the template with all that it refers to; gives the copy's folder."""
+    """Copy the template and every file that it refers to; return the folder of the copy."""
     shutil.copy(ROOT / "template.yaml", tmp_path)
     for folder in ("statemachines", "functions", "layers", "agents"):
         shutil.copytree(ROOT / folder, tmp_path / folder)

@@ -1,4 +1,4 @@
-"""Where the repository lies, and the questions that the tests ask of the translated template."""
+"""The repository's root, and queries of the translated template."""
 
 import json
 import os
@@ -13,16 +13,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The definitions of the state machines.
 MACHINES = ("run", "resume")
-# The functions that the machines call; these refer to them, so they may not refer to a machine.
+# Functions that the state machines call. State machines refer to them, so they cannot refer back.
 CALLED_BY_THE_MACHINE = ("RunStepFunction", "RequestInputFunction", "CloseRunFunction")
-DOORS = ("ApiFunction", "StreamFunction")
-WITH_RUNS = (*DOORS, "SweepFunction", *CALLED_BY_THE_MACHINE)
-TELLING = ("PublishEventsFunction", "DeliverWebhookFunction")
-FUNCTIONS = (*WITH_RUNS, *TELLING, "PublishAgentsFunction")
+ENDPOINTS = ("ApiFunction", "StreamFunction")
+WITH_RUNS = (*ENDPOINTS, "SweepFunction", *CALLED_BY_THE_MACHINE)
+PUBLISHING = ("PublishEventsFunction", "DeliverWebhookFunction")
+FUNCTIONS = (*WITH_RUNS, *PUBLISHING, "PublishAgentsFunction")
 
 
 def definition(machine: str) -> dict[str, Any]:
-    """The state machine of this name, as its file has it."""
+    """Return the state machine of this name as in its file."""
     text = (ROOT / "statemachines" / f"{machine}.asl.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -30,43 +30,43 @@ def definition(machine: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Translated:
-    """A CloudFormation template."""
+    """A translated CloudFormation template."""
 
     document: dict[str, Any]
 
     def properties(self, name: str) -> dict[str, Any]:
-        """What the resource of this logical id is."""
+        """Return the properties of the resource with this logical id."""
         found: dict[str, Any] = self.document["Resources"][name]["Properties"]
         return found
 
-    def of_type(self, wanted: str) -> dict[str, dict[str, Any]]:
-        """The properties of every resource of a type, by logical id."""
+    def of_type(self, resource_type: str) -> dict[str, dict[str, Any]]:
+        """Return the properties of every resource of a type, by logical id."""
         return {
             name: resource.get("Properties", {})
             for name, resource in self.document["Resources"].items()
-            if resource["Type"] == wanted
+            if resource["Type"] == resource_type
         }
 
     def variables(self, function: str) -> dict[str, Any]:
-        """The function's environment."""
+        """Return the environment variables of the function."""
         found: dict[str, Any] = self.properties(function)["Environment"]["Variables"]
         return found
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        """The role's own statements, each with its actions as a list; also those on a condition."""
+        """Yield the role's own statements, also conditional ones, with actions as a list."""
         for policy in self.properties(role).get("Policies", []):
-            for each in policy["PolicyDocument"]["Statement"]:
-                statement = each["Fn::If"][1] if "Fn::If" in each else each
+            for entry in policy["PolicyDocument"]["Statement"]:
+                statement = entry["Fn::If"][1] if "Fn::If" in entry else entry
                 actions = statement["Action"]
                 yield {**statement, "Action": [actions] if isinstance(actions, str) else actions}
 
     def actions(self, function: str) -> set[str]:
-        """What the function may do, by its own statements."""
+        """Return the actions that the function's own statements allow."""
         statements = self.statements(f"{function}Role")
         return {action for statement in statements for action in statement["Action"]}
 
-    def needs(self, name: str) -> set[str]:
-        """The logical ids that a resource depends on, at any distance."""
+    def dependencies(self, name: str) -> set[str]:
+        """Return the logical ids that a resource depends on, directly or indirectly."""
         found: set[str] = set()
         open_names = [name]
         while open_names:
@@ -78,12 +78,12 @@ class Translated:
         return found
 
 
-def told_by_a_new_process(
+def output_of_new_process(
     code: str, function: str, variables: Mapping[str, str] | None = None
 ) -> Any:
-    """What the code prints, as JSON, in a process that starts as Lambda starts this function's.
+    """Run code in a process that starts as in Lambda; return its output, parsed as JSON.
 
-    The function's folder (or another, by its path) and the layer are on the path, and no more.
+    Only the folder of the function (a name, or a path) and the layer are on the import path.
     """
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -98,10 +98,10 @@ def told_by_a_new_process(
 
 
 def _references(node: Any) -> Iterator[str]:
-    """The logical ids that Ref, GetAtt, Sub and DependsOn name."""
+    """Yield the logical ids in Ref, GetAtt, Sub and DependsOn."""
     if isinstance(node, list):
-        for each in node:
-            yield from _references(each)
+        for item in node:
+            yield from _references(item)
     elif isinstance(node, dict):
         for key, value in node.items():
             if key in ("Ref", "DependsOn"):

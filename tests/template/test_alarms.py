@@ -1,4 +1,4 @@
-"""Alarms, dashboard, code and pages say the same: what is watched is told, and has a page."""
+"""Alarms, dashboard, code and pages agree: each watched metric is emitted and has a page."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.template.repository import FUNCTIONS, ROOT, Translated
 
 PAGES = (ROOT / "docs" / "how-to" / "operations.md").read_text()
 
-# Of AWS's own metrics, those that are watched, each with its dimension.
+# The watched metrics of AWS, each with its dimension.
 AWS_METRICS = {
     "AWS/ApiGateway": {"ApiId": {"5xx", "4xx", "Count", "Latency"}},
     "AWS/Lambda": {"FunctionName": {"Errors", "Throttles", "ConcurrentExecutions", "IteratorAge"}},
@@ -44,11 +44,11 @@ ALARMS = {
     "RunStepThrottled",
 }
 
-# What Powertools and the log records of the code put on a line beside what a measure is about.
+# Fields of log lines from Powertools and from log records, besides the fields of a metric.
 LOG_FIELDS = {"level", "message", "error", "path", "exception_name", "@timestamp", "@message"}
 LOG_FIELDS |= {"stream_record", "webhook_id", "delivery_id", "status_code"}
 FIELDS = LOG_FIELDS | set(LogFields.__annotations__) | set(get_args(Dimension)) | set(MEASURES)
-# Words of the query language that stand where a field could.
+# Words of the query language in the position of a field.
 WORDS = {
     *("fields", "filter", "stats", "sort", "limit", "by", "as", "in", "and", "or", "not", "like"),
     *("desc", "asc", "ispresent", "count", "earliest", "latest", "min", "max", "sum", "pct", "bin"),
@@ -56,7 +56,7 @@ WORDS = {
 
 
 def is_known(namespace: str, name: str, dimensions: dict[str, Any]) -> bool:
-    """Whether anybody tells such a metric, divided so."""
+    """Return True if the code or AWS emits this metric with these dimensions."""
     if namespace == "Runyard":
         by = [{"Stage"}, *({"Stage", dimension} for dimension in MEASURES[name].by)]
         return set(dimensions) in by
@@ -64,27 +64,27 @@ def is_known(namespace: str, name: str, dimensions: dict[str, Any]) -> bool:
     return name in AWS_METRICS[namespace][dimension]
 
 
-def test_there_are_these_alarms_and_no_others(translated: Translated) -> None:
+def test_the_template_has_exactly_these_alarms(translated: Translated) -> None:
     assert set(translated.of_type("AWS::CloudWatch::Alarm")) == ALARMS
 
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS))
-def test_an_alarm_watches_what_is_told(translated: Translated, alarm: str) -> None:
+def test_an_alarm_watches_a_metric_that_is_emitted(translated: Translated, alarm: str) -> None:
     properties = translated.properties(alarm)
-    dimensions = {each["Name"]: each["Value"] for each in properties["Dimensions"]}
+    dimensions = {entry["Name"]: entry["Value"] for entry in properties["Dimensions"]}
     assert is_known(properties["Namespace"], properties["MetricName"], dimensions)
     if properties["Namespace"] == "Runyard":
         assert dimensions == {"Stage": {"Ref": "Stage"}}
-    # Every metric but one has no data where all is well; that one is told also where it is 0.
-    is_always_told = properties["MetricName"] == "RunsOrphaned"
-    assert properties["TreatMissingData"] == ("breaching" if is_always_told else "notBreaching")
+    # Without errors, every metric except RunsOrphaned has no data; RunsOrphaned is emitted as 0.
+    is_always_emitted = properties["MetricName"] == "RunsOrphaned"
+    assert properties["TreatMissingData"] == ("breaching" if is_always_emitted else "notBreaching")
 
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
 
 
 @pytest.mark.parametrize(
-    ("parameters", "heard"),
+    ("parameters", "topic_count"),
     [
         ({}, 0),
         ({"AlarmTopicArn": TOPIC}, 1),
@@ -92,18 +92,18 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
         ({"AlarmTopicArn": TOPIC, "AlarmEmail": "ops@example.com"}, 2),
     ],
 )
-def test_an_alarm_is_heard_where_a_topic_or_an_address_is_given(
-    parameters: dict[str, str], heard: int
+def test_an_alarm_notifies_the_topic_and_the_address_of_the_parameters(
+    parameters: dict[str, str], topic_count: int
 ) -> None:
     document = load_document(ROOT / "template.yaml")
     resolver = Resolver(document, stack_name="s", parameters=parameters)
     own = resolver.reference("AlarmTopic")
     topics = {TOPIC: "AlarmTopicArn" in parameters, own: "AlarmEmail" in parameters}
-    wanted = [topic for topic, is_given in topics.items() if is_given]
-    assert len(wanted) == heard
+    expected = [topic for topic, is_expected in topics.items() if is_expected]
+    assert len(expected) == topic_count
     for alarm in ALARMS:
         properties = resolver.resolve(document["Resources"][alarm]["Properties"])
-        assert properties["AlarmActions"] == wanted, alarm
+        assert properties["AlarmActions"] == expected, alarm
     topic = document["Resources"]["AlarmTopic"]
     assert resolver.is_active(topic) == ("AlarmEmail" in parameters)
     (subscription,) = resolver.resolve(topic["Properties"])["Subscription"]
@@ -111,13 +111,13 @@ def test_an_alarm_is_heard_where_a_topic_or_an_address_is_given(
     assert subscription["Endpoint"] == parameters.get("AlarmEmail", "")
 
 
-def test_a_function_that_tells_knows_its_stage(translated: Translated) -> None:
+def test_every_function_that_emits_metrics_has_its_stage(translated: Translated) -> None:
     for function in set(FUNCTIONS) - {"PublishAgentsFunction"}:
         assert translated.variables(function)["STAGE"] == {"Ref": "Stage"}, function
 
 
 def dashboard_metrics(translated: Translated) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Namespace, name and dimensions of each line of each graph, written out."""
+    """Yield namespace, name and dimensions of each line of each graph, without abbreviations."""
     text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     for widget in json.loads(text)["widgets"]:
         before: list[str] = []
@@ -131,39 +131,41 @@ def dashboard_metrics(translated: Translated) -> Iterator[tuple[str, str, dict[s
             yield namespace, name, dict(zip(rest[::2], rest[1::2], strict=True))
 
 
-def test_the_dashboard_shows_what_is_told(translated: Translated) -> None:
-    shown = list(dashboard_metrics(translated))
-    assert [line for line in shown if not is_known(*line)] == []
-    assert {name for namespace, name, _ in shown if namespace == "Runyard"} == set(MEASURES)
+def test_the_dashboard_shows_exactly_the_emitted_metrics(translated: Translated) -> None:
+    metrics = list(dashboard_metrics(translated))
+    assert [line for line in metrics if not is_known(*line)] == []
+    assert {name for namespace, name, _ in metrics if namespace == "Runyard"} == set(MEASURES)
 
 
-def test_the_dashboard_names_every_alarm_and_only_what_there_is(translated: Translated) -> None:
+def test_the_dashboard_names_every_alarm_and_only_existing_resources(
+    translated: Translated,
+) -> None:
     text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     assert set(re.findall(r"\$\{(\w+)\.Arn\}", text)) == ALARMS
     named = set(re.findall(r"\$\{(\w+)\}", text)) - {"Stage"}
     assert named <= set(translated.document["Resources"])
 
 
-def test_graphs_lie_beside_each_other(translated: Translated) -> None:
+def test_graphs_do_not_overlap(translated: Translated) -> None:
     text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     taken: set[tuple[int, int]] = set()
     for widget in json.loads(text)["widgets"]:
         columns = range(widget["x"], widget["x"] + widget["width"])
         rows = range(widget["y"], widget["y"] + widget["height"])
-        places = {(column, row) for column in columns for row in rows}
+        cells = {(column, row) for column in columns for row in rows}
         assert max(columns) < 24
-        assert not places & taken, widget["properties"]["title"]
-        taken |= places
+        assert not cells & taken, widget["properties"]["title"]
+        taken |= cells
 
 
 def page_of(alarm: str) -> str:
-    """The alarm's page."""
+    """Return the section about the alarm."""
     [_, page] = PAGES.split(f"\n## {alarm}\n")
     return page.partition("\n## ")[0]
 
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS))
-def test_an_alarm_has_a_page_with_everything_on_it(alarm: str) -> None:
+def test_an_alarm_has_a_complete_page(alarm: str) -> None:
     parts = re.findall(r"^\*\*(.+?)\*\*", page_of(alarm), re.MULTILINE)
     headings = ["What it means", "First query", "What to do", "Whom to wake"]
     # A section whose last step is a decision has no commands.
@@ -171,7 +173,7 @@ def test_an_alarm_has_a_page_with_everything_on_it(alarm: str) -> None:
     assert f"| [`{alarm}`](#{alarm.lower()}) |" in PAGES
 
 
-def test_no_page_is_about_an_alarm_that_is_gone() -> None:
+def test_every_page_is_about_an_existing_alarm() -> None:
     pages = set(re.findall(r"^## (\w+)$", PAGES, re.MULTILINE))
     assert pages - {"Traces"} == ALARMS
 
@@ -183,7 +185,7 @@ def first_query(alarm: str) -> str:
 
 
 @pytest.mark.parametrize("alarm", sorted(ALARMS - {"RunStepThrottled"}))
-def test_a_first_query_asks_for_fields_that_are_logged(alarm: str) -> None:
+def test_a_first_query_uses_logged_fields(alarm: str) -> None:
     query = first_query(alarm)
     own = set(re.findall(r"\bas (\w+)", query))
     bare = re.sub(r'"[^"]*"|/[^/]*/|\b\d+m?\b', "", query)
@@ -192,21 +194,21 @@ def test_a_first_query_asks_for_fields_that_are_logged(alarm: str) -> None:
     assert names - FIELDS == set()
 
 
-def test_every_message_that_is_asked_for_is_one_of_the_code() -> None:
-    asked = set(re.findall(r'message = "([^"]+)"', PAGES))
+def test_every_message_in_a_query_exists_in_the_code() -> None:
+    messages = set(re.findall(r'message = "([^"]+)"', PAGES))
     for several in re.findall(r"message in \[(.*?)\]", PAGES):
-        asked |= set(re.findall(r'"([^"]+)"', several))
+        messages |= set(re.findall(r'"([^"]+)"', several))
     code = "\n".join(file.read_text() for file in (ROOT / "layers" / "core").rglob("*.py"))
-    assert len(asked) > 5
-    assert [message for message in asked if f'"{message}"' not in code] == []
+    assert len(messages) > 5
+    assert [message for message in messages if f'"{message}"' not in code] == []
 
 
-def test_the_page_of_metrics_is_whole() -> None:
-    told = {
+def test_the_page_of_metrics_is_complete() -> None:
+    expected = {
         f"| `{measure.name}` | {'USD' if measure.unit == 'None' else measure.unit} "
         f"| {', '.join(measure.by) or '-'} |"
         for measure in MEASURES.values()
     }
     table = PAGES.split("\n## What is measured\n")[1]
     rows = {match[0] for match in re.finditer(r"^\| `\w+` \| \w+ \| [^|]* \|", table, re.MULTILINE)}
-    assert rows == told
+    assert rows == expected

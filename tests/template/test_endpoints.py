@@ -1,4 +1,4 @@
-"""The two ways in: API Gateway for the API, a function URL for what streams."""
+"""The two endpoints: API Gateway for the API, a function URL for streams."""
 
 from tests.template.repository import Translated
 
@@ -9,8 +9,8 @@ def test_the_function_url_streams(translated: Translated) -> None:
     assert translated.variables("StreamFunction")["AWS_LWA_INVOKE_MODE"] == "response_stream"
 
 
-def test_the_function_url_may_be_called_by_anybody(translated: Translated) -> None:
-    """A new URL without either permission answers 403 to everyone."""
+def test_every_caller_may_invoke_the_function_url(translated: Translated) -> None:
+    """A new URL without one of the two permissions always returns 403."""
     allowed = {
         permission["Action"]
         for permission in translated.of_type("AWS::Lambda::Permission").values()
@@ -19,8 +19,8 @@ def test_the_function_url_may_be_called_by_anybody(translated: Translated) -> No
     assert allowed == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
 
 
-def test_the_function_url_leads_to_the_newest_code(translated: Translated) -> None:
-    """By an alias of SAM's it would stay with the old: a changed layer makes no new version."""
+def test_the_function_url_invokes_the_newest_code(translated: Translated) -> None:
+    """An alias of SAM would invoke old code: a changed layer creates no new version."""
     url = translated.properties("StreamFunctionUrl")
     assert url["TargetFunctionArn"] == {"Ref": "StreamFunction"}
     assert "Qualifier" not in url
@@ -35,15 +35,15 @@ def test_every_path_of_the_api_goes_to_the_application(translated: Translated) -
     assert route["x-amazon-apigateway-integration"]["payloadFormatVersion"] == "2.0"
 
 
-def test_pages_may_call_both_doors(translated: Translated) -> None:
-    """SAM replaces the API's whole CORS part by AllowOrigins if that is an intrinsic function."""
+def test_web_pages_may_call_both_endpoints(translated: Translated) -> None:
+    """SAM replaces the whole CORS configuration if AllowOrigins is an intrinsic function."""
     cors = translated.properties("HttpApi")["Body"]["x-amazon-apigateway-cors"]
     assert isinstance(cors["allowOrigins"], list)
     assert {"allowHeaders", "allowMethods", "exposeHeaders"} < set(cors)
     assert isinstance(translated.properties("StreamFunctionUrl")["Cors"]["AllowOrigins"], list)
 
 
-def test_the_access_log_never_sees_a_query_string(translated: Translated) -> None:
-    """A stream's ticket may be in it."""
+def test_the_access_log_never_contains_a_query_string(translated: Translated) -> None:
+    """A query string may contain the ticket of a stream."""
     stage = translated.properties("HttpApiApiGatewayDefaultStage")
     assert "query" not in str(stage["AccessLogSettings"]["Format"]).lower()

@@ -1,4 +1,4 @@
-"""Every function gets what it reads, leaves its lines where they end, and stops in time."""
+"""Every function has the variables that it reads, a log group with retention, and a timeout."""
 
 import os
 
@@ -9,7 +9,7 @@ from runyard_service.settings import Settings
 from tests.fault_injection.faults import FILE_VARIABLE
 from tests.template.repository import FUNCTIONS, ROOT, Translated
 
-# Read by Powertools, glibc and the Lambda Web Adapter, not by us.
+# Read by Powertools, glibc and the Lambda Web Adapter, not by this code.
 FOREIGN_VARIABLES = {
     "LOG_LEVEL",
     "MALLOC_MMAP_THRESHOLD_",
@@ -25,7 +25,7 @@ ADAPTER_VARIABLES = {
 SETTINGS_VARIABLES = {name.upper() for name in Settings.model_fields}
 
 
-def test_the_template_has_exactly_the_functions_that_the_repository_has(
+def test_the_template_has_exactly_the_functions_of_the_repository(
     translated: Translated,
 ) -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if any(path.iterdir())}
@@ -44,25 +44,25 @@ def test_every_variable_of_a_function_is_a_setting(translated: Translated, funct
     assert set(translated.variables(function)) - known == set()
 
 
-def test_every_setting_is_given_to_some_function(translated: Translated) -> None:
+def test_every_setting_is_a_variable_of_a_function(translated: Translated) -> None:
     given = {name for function in FUNCTIONS for name in translated.variables(function)}
     assert SETTINGS_VARIABLES - given == set()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_values_that_are_written_out_are_valid_settings(
-    translated: Translated, function: str
-) -> None:
+def test_constant_values_are_valid_settings(translated: Translated, function: str) -> None:
     variables = translated.variables(function)
     Settings.from_environment({k: v for k, v in variables.items() if isinstance(v, str)})
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_no_function_is_ever_asked_to_meet_a_fault(translated: Translated, function: str) -> None:
+def test_no_function_has_the_variable_for_injected_faults(
+    translated: Translated, function: str
+) -> None:
     assert {FILE_VARIABLE, PLUGIN_VARIABLE}.isdisjoint(translated.variables(function))
 
 
-def test_only_the_local_stack_loads_a_plugin_and_nothing_names_the_fault_injection() -> None:
+def test_only_the_local_stack_loads_a_plugin_and_nothing_names_fault_injection() -> None:
     folders = ("functions", "layers/core", "local", "src")
     code = {file: file.read_text() for each in folders for file in (ROOT / each).rglob("*.py")}
     assert len(code) > 100
@@ -72,7 +72,7 @@ def test_only_the_local_stack_loads_a_plugin_and_nothing_names_the_fault_injecti
     assert loading == {"local"}
 
 
-def test_waits_end_before_their_function_does(translated: Translated) -> None:
+def test_waits_are_shorter_than_the_timeout_of_their_function(translated: Translated) -> None:
     api, stream = translated.variables("ApiFunction"), translated.variables("StreamFunction")
     assert float(api["SYNC_WAIT_SECONDS"]) + 2 <= translated.properties("ApiFunction")["Timeout"]
     for name in ("SYNC_WAIT_SECONDS", "STREAM_MAX_SECONDS"):
@@ -80,20 +80,22 @@ def test_waits_end_before_their_function_does(translated: Translated) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_function_logs_to_a_group_with_an_end(translated: Translated, function: str) -> None:
+def test_every_function_logs_to_a_group_with_retention(
+    translated: Translated, function: str
+) -> None:
     group = translated.properties(function)["LoggingConfig"]["LogGroup"]["Ref"]
     assert group == f"{function}Logs"
     assert "RetentionInDays" in translated.properties(group)
 
 
-def test_no_log_group_keeps_its_lines_for_ever(translated: Translated) -> None:
+def test_every_log_group_has_a_retention_period(translated: Translated) -> None:
     groups = translated.of_type("AWS::Logs::LogGroup")
     assert groups
     assert [name for name, group in groups.items() if "RetentionInDays" not in group] == []
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_function_is_traced_and_of_the_kind_that_the_layers_are_built_for(
+def test_every_function_is_traced_and_has_the_architecture_of_the_layers(
     translated: Translated, function: str
 ) -> None:
     properties = translated.properties(function)
@@ -101,7 +103,7 @@ def test_every_function_is_traced_and_of_the_kind_that_the_layers_are_built_for(
     assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"])
 
 
-def test_only_a_function_that_reads_the_agents_files_has_their_layer(
+def test_only_functions_that_read_the_agent_files_have_their_layer(
     translated: Translated,
 ) -> None:
     for function in FUNCTIONS:
@@ -117,8 +119,8 @@ def test_the_adapter_can_start_the_stream_function() -> None:
 
 
 @pytest.mark.parametrize("name", ["Api", "Stream", "RunStep"])
-def test_a_function_that_many_may_start_can_be_capped(translated: Translated, name: str) -> None:
-    """Without a cap there is no reservation: one of 0 would stop the function."""
+def test_the_concurrency_of_a_function_can_be_limited(translated: Translated, name: str) -> None:
+    """Without a limit there is no reservation, because a reservation of 0 stops the function."""
     cap = translated.properties(f"{name}Function")["ReservedConcurrentExecutions"]
     assert cap == {
         "Fn::If": [f"Has{name}Concurrency", {"Ref": f"{name}Concurrency"}, {"Ref": "AWS::NoValue"}]

@@ -1,4 +1,4 @@
-"""The four gates let the template pass, and each stops the fault that it is there for."""
+"""The four gates accept the template, and each rejects the defects that it checks for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,67 +22,67 @@ def test_the_template_passes_all_gates(check_template: Check) -> None:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A replacement in a file of the template, the gate that has to see it, and what it says."""
+class Defect:
+    """A replacement in a file of the template, the gate that must report it, and its message."""
 
     file: str
-    sound: str
+    valid: str
     faulty: str
     gate: str
     complaint: str
 
 
-FAULTS = {
-    "a state that is not there": Fault(
+DEFECTS = {
+    "a missing state": Defect(
         "statemachines/run.asl.json",
         '"Next": "CloseRun"',
         '"Next": "CloseRum"',
         "states",
         "CloseRum",
     ),
-    "a retry that the states language does not know": Fault(
+    "an invalid retry of the states language": Defect(
         "statemachines/run.asl.json",
         '"MaxAttempts": 6',
         '"MaxAttempts": -6',
         "states",
         "MaxAttempts",
     ),
-    "a substitution that is not given": Fault(
+    "a missing substitution": Defect(
         "template.yaml",
         "        CloseRunFunctionArn: !GetAtt CloseRunFunction.Arn\n",
         "",
         "cloudformation",
         "CloseRunFunctionArn",
     ),
-    "a URL of an unknown kind": Fault(
+    "a URL with an unknown invoke mode": Defect(
         "template.yaml",
         "InvokeMode: RESPONSE_STREAM",
         "InvokeMode: STREAM",
         "cloudformation",
         "STREAM",
     ),
-    "a function that needs the machine that calls it": Fault(
+    "a function that depends on the state machine that calls it": Defect(
         "template.yaml",
         "          DELTA_FLUSH_MS:",
         "          RUN_STATE_MACHINE_ARN: !Ref RunStateMachine\n          DELTA_FLUSH_MS:",
         "cloudformation",
         "ircular",
     ),
-    "an attribute that a resource does not have": Fault(
+    "an unknown attribute of a resource": Defect(
         "template.yaml",
         "!GetAtt HttpApi.ApiEndpoint",
         "!GetAtt HttpApi.ApiEndpiont",
         "sam-lint",
         "ApiEndpiont",
     ),
-    "a resource that is not there": Fault(
+    "a missing resource": Defect(
         "template.yaml",
         "          EVENTS_TABLE: !Ref EventsTable",
         "          EVENTS_TABLE: !Ref EventTable",
-        "cloudformation",  # Not sam-lint: in a SAM resource it does not look.
+        "cloudformation",  # Not sam-lint: it does not check SAM resources.
         "EventTable",
     ),
-    "a property that SAM does not know": Fault(
+    "an unknown property of a SAM resource": Defect(
         "template.yaml",
         "      CodeUri: functions/api\n",
         "      CodeUri: functions/api\n      Timout: 5\n",
@@ -92,22 +92,22 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_a_gate_stops(fault: Fault, copy: Path, check_template: Check) -> None:
-    path = copy / fault.file
+@pytest.mark.parametrize("defect", DEFECTS.values(), ids=DEFECTS.keys())
+def test_a_gate_rejects(defect: Defect, copy: Path, check_template: Check) -> None:
+    path = copy / defect.file
     text = path.read_text()
-    assert fault.sound in text
-    path.write_text(text.replace(fault.sound, fault.faulty, 1))
+    assert defect.valid in text
+    path.write_text(text.replace(defect.valid, defect.faulty, 1))
 
-    done = check_template(fault.gate, "--template", str(copy / "template.yaml"))
+    done = check_template(defect.gate, "--template", str(copy / "template.yaml"))
 
     assert done.returncode == 1, done.stdout + done.stderr
-    assert f"template gate {fault.gate}: FAILED" in done.stdout
-    assert fault.complaint in done.stdout
+    assert f"template gate {defect.gate}: FAILED" in done.stdout
+    assert defect.complaint in done.stdout
 
 
-def test_a_folder_without_a_state_machine_does_not_pass(copy: Path, check_template: Check) -> None:
-    """A checker that found nothing to check has found nothing wrong, either."""
+def test_a_folder_without_a_state_machine_is_rejected(copy: Path, check_template: Check) -> None:
+    """A checker without input reports no errors, so the gate must fail."""
     for definition in (copy / "statemachines").iterdir():
         definition.unlink()
     done = check_template("states", "--template", str(copy / "template.yaml"))

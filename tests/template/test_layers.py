@@ -1,4 +1,4 @@
-"""What the layers hold, and what a function loads of it before it answers."""
+"""The content of the layers, and the modules that a function loads at its start."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.template.repository import FUNCTIONS, ROOT, Translated, told_by_a_new_process
+from tests.template.repository import FUNCTIONS, ROOT, Translated, output_of_new_process
 
 LAYER_LOCKS = tuple(
     ROOT / "layers" / name / "requirements.txt" for name in ("dependencies", "models")
@@ -16,9 +16,9 @@ LOCKS = (*LAYER_LOCKS, *sorted((ROOT / "requirements").glob("*.txt")))
 
 FRAMEWORK = ["fastapi", "starlette"]  # Half a second of a cold start.
 MODELS = ["pydantic_ai", "anthropic", "openai"]  # Two seconds.
-# FastAPI loads the one for a parameter that it validates; the other is for agents' files.
+# FastAPI loads the first for a parameter that it validates; the second is for agent files.
 NOT_YET = ["pydantic.v1", "yaml"]
-ASYNC = ["asyncio"]  # A twenty-fifth of their cold start; they wait for nothing at once.
+ASYNC = ["asyncio"]  # 4 % of their cold start; they make no concurrent calls.
 
 
 def pins(lock: Path) -> dict[str, str]:
@@ -26,14 +26,14 @@ def pins(lock: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LAYER_LOCKS, ids=lambda lock: lock.parent.name)
-def test_what_is_shipped_is_what_is_tested(lock: Path) -> None:
+def test_shipped_packages_have_the_tested_versions(lock: Path) -> None:
     tested = pins(DEV_LOCK)
     shipped = pins(lock)
     assert shipped
     assert {name: tested.get(name) for name in shipped} == shipped
 
 
-def test_the_packages_of_the_stock_clients_are_pinned_and_name_no_address() -> None:
+def test_the_packages_of_the_stock_clients_are_pinned_without_addresses() -> None:
     lock = json.loads((ROOT / "tests" / "clients" / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert packages
@@ -42,13 +42,13 @@ def test_the_packages_of_the_stock_clients_are_pinned_and_name_no_address() -> N
         assert "resolved" not in package
 
 
-def test_the_layer_with_the_models_holds_all_that_the_other_one_does() -> None:
+def test_the_models_layer_contains_every_package_of_the_core_layer() -> None:
     dependencies, models = map(pins, LAYER_LOCKS)
     assert dependencies.items() <= models.items()
     assert {"pydantic-ai-slim", "anthropic", "openai"} <= models.keys() - dependencies.keys()
 
 
-def test_only_run_step_has_the_layer_with_the_models(translated: Translated) -> None:
+def test_only_run_step_has_the_models_layer(translated: Translated) -> None:
     having = {
         function
         for function in FUNCTIONS
@@ -59,13 +59,13 @@ def test_only_run_step_has_the_layer_with_the_models(translated: Translated) -> 
 
 
 @pytest.mark.parametrize("lock", LAYER_LOCKS, ids=lambda lock: lock.parent.name)
-def test_a_layer_leaves_to_the_runtime_what_the_runtime_brings(lock: Path) -> None:
-    """boto3 and botocore would be the largest part of the layer."""
+def test_a_layer_does_not_contain_packages_of_the_runtime(lock: Path) -> None:
+    """boto3 and botocore would be the largest packages of the layer."""
     assert pins(lock).keys() & {"boto3", "botocore", "s3transfer", "awslambdaric"} == set()
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: f"{lock.parent.name}/{lock.name}")
-def test_a_lock_file_names_no_address_and_no_machine(lock: Path) -> None:
+def test_a_lock_file_contains_no_address_and_no_host(lock: Path) -> None:
     lines = [line.strip() for line in lock.read_text().splitlines()]
     strange = [line for line in lines if not re.match(r"#|--hash=sha256:|[a-z0-9-]+==", line)]
     assert strange == []
@@ -85,55 +85,55 @@ def test_a_lock_file_names_no_address_and_no_machine(lock: Path) -> None:
         ("deliver_webhook", FRAMEWORK + MODELS + NOT_YET),
     ],
 )
-def test_a_cold_start_loads_nothing_in_vain(function: str, unwanted: list[str]) -> None:
+def test_a_cold_start_loads_no_unused_packages(function: str, unwanted: list[str]) -> None:
     code = "import handler, json, sys; print(json.dumps(sorted(sys.modules)))"
-    assert set(unwanted) & set(told_by_a_new_process(code, function)) == set()
+    assert set(unwanted) & set(output_of_new_process(code, function)) == set()
 
 
 @pytest.mark.parametrize("function", ["api", "run_step", "request_input", "close_run", "sweep"])
-def test_a_cold_start_builds_none_of_our_models(function: str) -> None:
-    """Each takes about a millisecond, and a function uses few of those that it imports."""
-    built = """
+def test_a_cold_start_builds_no_pydantic_models(function: str) -> None:
+    """Each model takes about 1 ms, and a function uses few of its imported models."""
+    code = """
 import handler, json, pydantic
 
 def models(of):
-    return [each for model in of.__subclasses__() for each in [model, *models(model)]]
+    return [found for model in of.__subclasses__() for found in [model, *models(model)]]
 
 own = "runyard_service."
-ours = [each for each in models(pydantic.BaseModel) if each.__module__.startswith(own)]
+ours = [model for model in models(pydantic.BaseModel) if model.__module__.startswith(own)]
 assert ours
-print(json.dumps([each.__qualname__ for each in ours if each.__pydantic_complete__]))
+print(json.dumps([model.__qualname__ for model in ours if model.__pydantic_complete__]))
 """
-    # run_step asks its settings what to import while it starts.
-    assert set(told_by_a_new_process(built, function)) <= (
+    # run_step reads its settings at the start, to decide which modules to import.
+    assert set(output_of_new_process(code, function)) <= (
         {"Settings"} if function == "run_step" else set()
     )
 
 
-def test_the_first_request_makes_no_client_but_that_of_the_tables() -> None:
-    """S3's takes a tenth of a cold start, and to look at a run needs none of it."""
-    made = """
+def test_the_first_request_creates_only_the_dynamodb_client() -> None:
+    """The S3 client takes 10 % of a cold start, and a request that reads a run does not need it."""
+    code = """
 import json, botocore.session
 
-asked, create = [], botocore.session.Session.create_client
+created, create = [], botocore.session.Session.create_client
 
-def noted(self, service, *arguments, **options):
-    asked.append(service)
+def create_and_record(self, service, *arguments, **options):
+    created.append(service)
     return create(self, service, *arguments, **options)
 
-botocore.session.Session.create_client = noted
+botocore.session.Session.create_client = create_and_record
 from runyard_service.container import container
 container().services
-print(json.dumps(asked))
+print(json.dumps(created))
 """
-    assert told_by_a_new_process(made, "api", {"AGENTS_OBJECT_KEY": "agents/agents.json"}) == [
+    assert output_of_new_process(code, "api", {"AGENTS_OBJECT_KEY": "agents/agents.json"}) == [
         "dynamodb"
     ]
 
 
 @pytest.mark.parametrize("function", ["api", "run_step"])
-def test_garbage_is_collected_once_the_imports_are_done(function: str) -> None:
-    told = (
+def test_the_garbage_collector_is_enabled_after_the_imports(function: str) -> None:
+    code = (
         "import gc, handler, json; print(json.dumps([gc.isenabled(), gc.get_freeze_count() > 0]))"
     )
-    assert told_by_a_new_process(told, function) == [True, True]
+    assert output_of_new_process(code, function) == [True, True]

@@ -1,4 +1,4 @@
-"""Each role may do what its function does, and nothing else."""
+"""Each role has limited permissions: only for the work of its function."""
 
 import re
 from collections.abc import Mapping
@@ -7,17 +7,23 @@ from typing import Any
 import pytest
 
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY
-from tests.template.repository import CALLED_BY_THE_MACHINE, DOORS, FUNCTIONS, WITH_RUNS, Translated
+from tests.template.repository import (
+    CALLED_BY_THE_MACHINE,
+    ENDPOINTS,
+    FUNCTIONS,
+    WITH_RUNS,
+    Translated,
+)
 
-# The only actions here that AWS defines without a resource.
+# The only actions of the template that AWS defines without a resource.
 WITHOUT_RESOURCE = "logs:"
-# Who deletes: the one when it is asked, the other for those who asked too early, and for retention.
+# The API deletes runs on request. The sweep deletes them later: after an early request, or expired.
 DELETERS = ("ApiFunction", "SweepFunction")
-# What those write who carry runs, and who ask for them.
+# Folders of the bucket that functions with runs may write.
 WRITTEN_FOR_RUNS = "(runs|threads|files|uploads|checkpoints)"
 
 
-def test_no_role_may_do_anything_by_wildcard(translated: Translated) -> None:
+def test_no_role_allows_an_action_by_wildcard(translated: Translated) -> None:
     wild = [
         (role, action)
         for role in translated.of_type("AWS::IAM::Role")
@@ -40,7 +46,7 @@ def test_no_statement_is_about_every_resource(translated: Translated) -> None:
 
 
 @pytest.mark.parametrize("function", WITH_RUNS)
-def test_the_log_is_append_only_but_for_those_who_delete_runs(
+def test_the_log_is_append_only_except_for_functions_that_delete_runs(
     translated: Translated, function: str
 ) -> None:
     events = {
@@ -55,21 +61,21 @@ def test_the_log_is_append_only_but_for_those_who_delete_runs(
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_nobody_scans(translated: Translated, function: str) -> None:
+def test_no_function_may_scan_a_table(translated: Translated, function: str) -> None:
     assert [action for action in translated.actions(function) if "Scan" in action] == []
 
 
-def test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs(
+def test_only_the_api_and_the_sweep_may_delete_runs_and_their_data(
     translated: Translated,
 ) -> None:
     rights = {
         function: {
-            (action, bound)
+            (action, part)
             for statement in translated.statements(f"{function}Role")
             for action in statement["Action"]
             if "Delete" in action or "BatchWrite" in action
-            if not action.startswith("sqs:")  # A message that is done with.
-            for bound in _bounds(statement)
+            if not action.startswith("sqs:")  # A processed message.
+            for part in _parts(statement)
         }
         for function in FUNCTIONS
     }
@@ -86,7 +92,7 @@ def test_only_one_door_and_the_sweep_delete_runs_and_what_is_a_runs(
     assert [function for function in set(FUNCTIONS) - {*DELETERS} if rights[function]] == []
 
 
-def test_who_deletes_may_list_payloads_and_nothing_else(translated: Translated) -> None:
+def test_functions_that_delete_runs_may_list_only_payloads(translated: Translated) -> None:
     listing = {
         function: statement["Condition"]
         for function in FUNCTIONS
@@ -96,40 +102,42 @@ def test_who_deletes_may_list_payloads_and_nothing_else(translated: Translated) 
     assert listing == {name: {"StringLike": {"s3:prefix": "runs/*"}} for name in DELETERS}
 
 
-def test_only_the_api_and_the_sweep_give_answers_to_a_machine(translated: Translated) -> None:
-    givers = {
+def test_only_the_api_and_the_sweep_may_complete_tasks_of_a_state_machine(
+    translated: Translated,
+) -> None:
+    allowed = {
         function
         for function in FUNCTIONS
         if any(action.startswith("states:SendTask") for action in translated.actions(function))
     }
-    assert givers == {"ApiFunction", "SweepFunction"}
+    assert allowed == {"ApiFunction", "SweepFunction"}
 
 
-def _bounds(statement: Mapping[str, Any]) -> list[str]:
-    """The parts of a table or a bucket that a statement is about."""
+def _parts(statement: Mapping[str, Any]) -> list[str]:
+    """Return the parts of a table or a bucket to which a statement applies."""
     if "Condition" in statement:
         keys: list[str] = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
         return keys
     return [
         str(resource["Fn::Sub"] if "Fn::Sub" in resource else resource["Fn::GetAtt"][0])
-        for resource in _listed(statement["Resource"])
+        for resource in _as_list(statement["Resource"])
     ]
 
 
 @pytest.mark.parametrize("function", CALLED_BY_THE_MACHINE)
-def test_what_the_machine_calls_does_not_need_the_machine(
+def test_functions_called_by_a_state_machine_do_not_depend_on_it(
     translated: Translated, function: str
 ) -> None:
     machines = {"RunStateMachine", "ResumeStateMachine"}
-    assert machines <= translated.needs("ApiFunction")
-    assert not machines & translated.needs(function)
+    assert machines <= translated.dependencies("ApiFunction")
+    assert not machines & translated.dependencies(function)
     assert not [action for action in translated.actions(function) if action.startswith("states:")]
 
 
-def test_what_a_machine_calls_may_go_on_by_a_policy_beside_its_role(
+def test_functions_called_by_a_state_machine_start_executions_by_a_separate_policy(
     translated: Translated,
 ) -> None:
-    """The role itself cannot name a machine that needs it."""
+    """The role itself cannot name a state machine that depends on it."""
     may = {}
     for policy in translated.of_type("AWS::IAM::Policy").values():
         [role], [statement] = policy["Roles"], policy["PolicyDocument"]["Statement"]
@@ -141,7 +149,7 @@ def test_what_a_machine_calls_may_go_on_by_a_policy_beside_its_role(
     }
 
 
-def test_only_run_step_reads_the_keys_of_model_providers(translated: Translated) -> None:
+def test_only_run_step_may_read_the_keys_of_model_providers(translated: Translated) -> None:
     readers = {
         function
         for function in FUNCTIONS
@@ -152,7 +160,7 @@ def test_only_run_step_reads_the_keys_of_model_providers(translated: Translated)
     assert readers == {"RunStepFunction"}
 
 
-def test_only_the_doors_read_the_secret_of_tickets_and_no_function_changes_it(
+def test_only_the_endpoints_may_read_the_ticket_secret_and_no_function_may_change_it(
     translated: Translated,
 ) -> None:
     allowed = {
@@ -162,8 +170,8 @@ def test_only_the_doors_read_the_secret_of_tickets_and_no_function_changes_it(
         if statement["Resource"] == {"Ref": "TicketSecret"}
         for action in statement["Action"]
     }
-    # Of any stage of it: that of the present, and that of the one before a rotation.
-    assert allowed == {(door, "secretsmanager:GetSecretValue") for door in DOORS}
+    # Without a condition on the stage: the current version, and the previous one after a rotation.
+    assert allowed == {(endpoint, "secretsmanager:GetSecretValue") for endpoint in ENDPOINTS}
     rotators = {
         action
         for function in FUNCTIONS
@@ -180,14 +188,14 @@ def test_the_publisher_of_agents_may_do_nothing_else(translated: Translated) -> 
     assert statement["Resource"] == {"Fn::Sub": "${Bucket.Arn}/agents/*"}
 
 
-def test_only_the_publisher_writes_agents(translated: Translated) -> None:
-    """An agent's tools are what its runs may do: whoever runs them must not be able to add any."""
+def test_only_the_publisher_may_write_agents(translated: Translated) -> None:
+    """A run may use every tool of its agent, so functions that execute runs must not add tools."""
     writers = {
         function
         for function in FUNCTIONS
         for statement in translated.statements(f"{function}Role")
         if "s3:PutObject" in statement["Action"]
-        for resource in _listed(statement["Resource"])
+        for resource in _as_list(statement["Resource"])
         if not re.match(
             r"\$\{Bucket.Arn\}/(runs|threads|files|uploads|checkpoints)/", resource["Fn::Sub"]
         )
@@ -195,32 +203,34 @@ def test_only_the_publisher_writes_agents(translated: Translated) -> None:
     assert writers == {"PublishAgentsFunction"}
 
 
-def _listed(resource: Any) -> list[dict[str, str]]:
+def _as_list(resource: Any) -> list[dict[str, str]]:
     return resource if isinstance(resource, list) else [resource]
 
 
-def test_agents_are_published_when_they_change_and_before_the_doors_do(
+def test_agents_are_published_when_they_change_and_before_the_endpoints_change(
     translated: Translated,
 ) -> None:
     published = translated.properties("PublishedAgents")
     assert published["ServiceToken"] == {"Fn::GetAtt": ["PublishAgentsFunction", "Arn"]}
-    # The layer's logical id holds the hash of its content, so a changed file is a changed property.
+    # The layer's logical id contains the hash of its content, so a changed file changes a property.
     layers = translated.properties("PublishAgentsFunction")["Layers"]
     assert published["Agents"] in layers
     assert published["Agents"]["Ref"].startswith("AgentsLayer")
     assert {"DefaultAgent", "DefaultPersona"} < set(published)
-    for door in DOORS:
-        assert "PublishedAgents" in translated.needs(door)
-        assert door not in translated.needs("PublishedAgents")
+    for endpoint in ENDPOINTS:
+        assert "PublishedAgents" in translated.dependencies(endpoint)
+        assert endpoint not in translated.dependencies("PublishedAgents")
     key = translated.variables("PublishAgentsFunction")["AGENTS_OBJECT_KEY"]
     assert (
-        {translated.variables(door)["AGENTS_OBJECT_KEY"] for door in DOORS} == {key} == {BUNDLE_KEY}
+        {translated.variables(endpoint)["AGENTS_OBJECT_KEY"] for endpoint in ENDPOINTS}
+        == {key}
+        == {BUNDLE_KEY}
     )
 
 
 def test_a_deployment_waits_for_the_publisher_as_long_as_it_may_run(
     translated: Translated,
 ) -> None:
-    # Twice, because Lambda does it once more where the answer could not be given.
+    # Twice, because Lambda retries once if the function sends no response.
     timeout = translated.properties("PublishAgentsFunction")["Timeout"]
     assert int(translated.properties("PublishedAgents")["ServiceTimeout"]) >= 2 * timeout

@@ -1,4 +1,4 @@
-"""The stream, the queues and their mappings: they fit the code that they invoke, and each other."""
+"""The stream, the queues and their mappings: they match the code that they invoke."""
 
 import json
 from typing import Any
@@ -13,14 +13,14 @@ STREAM = {"Fn::GetAtt": ["EventsTable", "StreamArn"]}
 
 
 def mapping_of(translated: Translated, function: str) -> dict[str, Any]:
-    """The one mapping that invokes the function."""
+    """Return the only mapping that invokes the function."""
     mappings = translated.of_type("AWS::Lambda::EventSourceMapping").values()
     [found] = [one for one in mappings if one["FunctionName"] == {"Ref": function}]
     return found
 
 
 def leading_keys(translated: Translated, function: str, action: str) -> set[str]:
-    """The partitions of the records table in which a function may do something."""
+    """Return the partitions of the records table in which a function may use the action."""
     return {
         key
         for statement in translated.statements(f"{function}Role")
@@ -29,23 +29,25 @@ def leading_keys(translated: Translated, function: str, action: str) -> set[str]
     }
 
 
-def test_the_stream_is_read_as_the_function_answers(translated: Translated) -> None:
+def test_the_mapping_of_the_stream_matches_the_response_of_the_function(
+    translated: Translated,
+) -> None:
     stream = translated.properties("EventsTable")["StreamSpecification"]
     assert stream == {"StreamViewType": "NEW_IMAGE"}
     mapping = mapping_of(translated, "PublishEventsFunction")
     assert mapping["EventSourceArn"] == STREAM
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BisectBatchOnFunctionError"] is True
-    # From the beginning: what is appended while a stack is made would else be told to nobody.
+    # From the oldest record: otherwise events of the time of the deployment are never published.
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {
         "Fn::GetAtt": ["PublishDeadLetterQueue", "Arn"]
     }
 
 
-def test_the_filter_lets_marked_batches_through_and_no_others(translated: Translated) -> None:
+def test_the_filter_accepts_only_items_to_publish(translated: Translated) -> None:
     filters = mapping_of(translated, "PublishEventsFunction")["FilterCriteria"]["Filters"]
-    source = EventSource("f", "a", 1, tuple(json.loads(one["Pattern"]) for one in filters))
+    source = EventSource("f", "a", 1, tuple(json.loads(entry["Pattern"]) for entry in filters))
 
     def record(name: str, **image: Any) -> dict[str, Any]:
         return {"eventName": name, "dynamodb": {"NewImage": image}}
@@ -53,11 +55,11 @@ def test_the_filter_lets_marked_batches_through_and_no_others(translated: Transl
     assert source.takes(record("INSERT", publish={"BOOL": True}, lines={"S": "…"}))
     assert not source.takes(record("INSERT", lines={"S": "…"}))
     assert not source.takes(record("MODIFY", publish={"BOOL": True}))
-    # What its ttl has removed has no image.
+    # An item removed by its TTL has no image.
     assert not source.takes({"eventName": "REMOVE", "dynamodb": {}})
 
 
-def test_a_message_is_hidden_for_longer_than_an_attempt_may_take(translated: Translated) -> None:
+def test_the_visibility_timeout_is_longer_than_an_attempt(translated: Translated) -> None:
     queue = translated.properties("WebhookQueue")
     function = translated.properties("DeliverWebhookFunction")
     assert mapping_of(translated, "DeliverWebhookFunction")["EventSourceArn"] == {
@@ -69,30 +71,30 @@ def test_a_message_is_hidden_for_longer_than_an_attempt_may_take(translated: Tra
     assert function["Timeout"] + MAX_POSTPONED_SECONDS <= 12 * 3600
 
 
-def test_the_queue_outlasts_all_attempts(translated: Translated) -> None:
+def test_the_queue_retains_a_message_for_longer_than_all_attempts(translated: Translated) -> None:
     variables = translated.variables("DeliverWebhookFunction")
-    pauses = Settings.from_environment(variables_of_text(variables)).webhook_retry_seconds
+    pauses = Settings.from_environment(constant_variables(variables)).webhook_retry_seconds
     assert pauses == Settings().webhook_retry_seconds
     queue = translated.properties("WebhookQueue")
     assert queue["MessageRetentionPeriod"] > 2 * sum(pauses)
-    # The function decides when to give up; SQS only where the function cannot.
+    # The function decides when to stop; SQS decides only if the function cannot.
     assert queue["RedrivePolicy"]["maxReceiveCount"] > 2 * (len(pauses) + 1)
 
 
-def variables_of_text(variables: dict[str, Any]) -> dict[str, str]:
-    """The variables whose values are written out."""
+def constant_variables(variables: dict[str, Any]) -> dict[str, str]:
+    """Return the variables with constant values."""
     return {name: value for name, value in variables.items() if isinstance(value, str)}
 
 
-def test_every_queue_has_an_end(translated: Translated) -> None:
+def test_every_queue_has_a_retention_period(translated: Translated) -> None:
     queues = translated.of_type("AWS::SQS::Queue")
     assert queues
     for name, queue in queues.items():
         assert queue["MessageRetentionPeriod"] > 0, name
 
 
-def test_a_publisher_reads_no_secret_of_a_webhook(translated: Translated) -> None:
-    """Its rights are told by the beginnings of keys; here they are held against the keys."""
+def test_the_publisher_cannot_read_webhook_secrets(translated: Translated) -> None:
+    """The template grants key prefixes; this test compares them with the keys of the code."""
     readable = {
         key
         for action in ("dynamodb:GetItem", "dynamodb:Query")
@@ -104,19 +106,21 @@ def test_a_publisher_reads_no_secret_of_a_webhook(translated: Translated) -> Non
     assert secrets.startswith("WEBHOOK#")
 
 
-def test_only_who_tells_may_put_on_the_bus(translated: Translated) -> None:
-    tellers = {one for one in FUNCTIONS if "events:PutEvents" in translated.actions(one)}
-    assert tellers == {"PublishEventsFunction"}
+def test_only_the_publisher_may_send_to_the_event_bus(translated: Translated) -> None:
+    senders = {name for name in FUNCTIONS if "events:PutEvents" in translated.actions(name)}
+    assert senders == {"PublishEventsFunction"}
 
 
-def test_no_role_has_the_rights_that_sam_would_give_for_a_mapping(translated: Translated) -> None:
+def test_no_role_has_the_managed_policies_that_sam_adds_for_a_mapping(
+    translated: Translated,
+) -> None:
     for function in ("PublishEventsFunction", "DeliverWebhookFunction"):
         managed = str(translated.properties(f"{function}Role").get("ManagedPolicyArns"))
         assert "DynamoDBExecutionRole" not in managed
         assert "SQSQueueExecutionRole" not in managed
 
 
-def test_the_deliverer_may_not_read_a_run(translated: Translated) -> None:
+def test_the_webhook_sender_may_not_read_a_run(translated: Translated) -> None:
     written = leading_keys(translated, "DeliverWebhookFunction", "dynamodb:UpdateItem")
     readable = leading_keys(translated, "DeliverWebhookFunction", "dynamodb:GetItem")
     assert readable == {"WEBHOOKS#*", "WEBHOOK#*", "DELIVERIES#*"}

@@ -1,4 +1,4 @@
-"""Every command of SAM in README.md and docs/ is read by SAM as it is written."""
+"""SAM reads every SAM command in README.md and docs/ as it is intended."""
 
 import json
 import re
@@ -45,9 +45,9 @@ def _calls(line: str, variables: dict[str, str]) -> Iterator[list[str]]:
     if found := _assignment(line):
         variables |= found
         return
-    place = next((n for n, word in enumerate(words) if Path(word).name in _CALLS), None)
-    if place is not None:
-        yield words[place + 1 :]
+    position = next((n for n, word in enumerate(words) if Path(word).name in _CALLS), None)
+    if position is not None:
+        yield words[position + 1 :]
 
 
 def _assignment(line: str) -> dict[str, str]:
@@ -55,18 +55,18 @@ def _assignment(line: str) -> dict[str, str]:
     return {found[1]: found[2].strip("\"'")} if found else {}
 
 
-def meant_by(arguments: list[str]) -> dict[str, str]:
-    """Return the parameters that a reader of the line means by it: `Name=value`, once unquoted."""
+def intended_parameters(arguments: list[str]) -> dict[str, str]:
+    """Return the parameters that the line intends: `Name=value`, unquoted once."""
     if _OVERRIDES not in arguments:
         return {}
-    meant: dict[str, str] = {}
+    intended: dict[str, str] = {}
     for word in arguments[arguments.index(_OVERRIDES) + 1 :]:
         if word.startswith("--"):
             break
         for pair in [word] if "={" in word else shlex.split(word):
             name, _, value = pair.partition("=")
-            meant[name] = value
-    return meant
+            intended[name] = value
+    return intended
 
 
 def received_by_sam(lines: list[list[str]]) -> list[dict[str, str] | None]:
@@ -87,7 +87,7 @@ def received_by_sam(lines: list[list[str]]) -> list[dict[str, str] | None]:
 
 
 class _Template(yaml.SafeLoader):
-    """Reads the template; CloudFormation's own tags are not needed."""
+    """Loads the template and ignores the tags of CloudFormation."""
 
 
 _Template.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -96,8 +96,8 @@ PARAMETERS: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Te
 ]
 
 
-def faults_of(values: dict[str, str]) -> list[str]:
-    """Return what CloudFormation refuses of these parameters."""
+def rejected_parameters(values: dict[str, str]) -> list[str]:
+    """Return the parameters that CloudFormation rejects."""
     return [
         f"{name}={value}"
         for name, value in values.items()
@@ -106,28 +106,28 @@ def faults_of(values: dict[str, str]) -> list[str]:
     ]
 
 
-def test_sam_passes_on_what_the_documents_mean() -> None:
+def test_sam_receives_the_intended_parameters() -> None:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
     lines = [line for page in pages for line in commands_in(page.read_text(encoding="utf-8"))]
     assert any(line[:1] == ["deploy"] for line in lines)
     assert any(_OVERRIDES in line for line in lines)
     for line, received in zip(lines, received_by_sam(lines), strict=True):
         if _OVERRIDES in line:
-            assert received == meant_by(line), line
-            assert faults_of(received or {}) == [], line
+            assert received == intended_parameters(line), line
+            assert rejected_parameters(received or {}) == [], line
 
 
-def test_a_value_that_sam_cuts_short_is_found() -> None:
-    """The test above can fail: it once would have, on the line that the README had."""
+def test_a_value_truncated_by_sam_is_reported() -> None:
+    """The test above fails on this line, which was in the README."""
     page = 'It is `--parameter-overrides \'AgentVariables={"CRM_URL":"https://…"}\'`.'
     [line] = commands_in(page)
-    assert meant_by(line) == {"AgentVariables": '{"CRM_URL":"https://…"}'}
+    assert intended_parameters(line) == {"AgentVariables": '{"CRM_URL":"https://…"}'}
     [received] = received_by_sam([line])
     assert received == {"AgentVariables": "{"}
-    assert faults_of(received or {}) == ["AgentVariables={"]
+    assert rejected_parameters(received or {}) == ["AgentVariables={"]
 
 
-def test_commands_are_found_wherever_a_page_has_them() -> None:
+def test_commands_are_found_in_shell_blocks_and_inline() -> None:
     page = """
 Inline `sam build`, `python -m samcli delete --stack-name x`, and `sample` is none.
 
@@ -147,14 +147,14 @@ $SAM invoke F --event "a b.json"   # a comment
 
 
 @pytest.mark.parametrize(
-    ("value", "is_taken"),
+    ("value", "is_accepted"),
     [
         *(("{}", True), ('{"A":"b"}', True), (' { "A" : "b" , "C": "\\"" }\n', True)),
         *(("{", False), ("", False), ('{"A":1}', False), ('{"A":"b",}', False)),
         *(('{A:"b"}', False), ('{"A":"b"', False), ('["A"]', False), ('{"A":"b"}}', False)),
     ],
 )
-def test_the_template_takes_agent_variables_that_are_an_object_of_texts(
-    value: str, is_taken: bool
+def test_the_template_accepts_agent_variables_as_an_object_of_strings(
+    value: str, is_accepted: bool
 ) -> None:
-    assert (faults_of({"AgentVariables": value}) == []) is is_taken
+    assert (rejected_parameters({"AgentVariables": value}) == []) is is_accepted

@@ -1,4 +1,4 @@
-"""What no checker of the states language asks: does every task end, does every error arrive?"""
+"""Properties that no checker of the states language tests: timeouts, retries and error paths."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from runyard_service.adapters import step_functions
 from runyard_service.domain import errors
 from tests.template.repository import MACHINES, Translated, definition
 
-# The last resort catches nothing: there is nowhere to go. The rule on the execution's status is
-# what follows it.
+# The last resort has no Catch, because no state follows it. If it fails, the rule on the status
+# of the execution closes the run.
 LAST_RESORT = "CloseRun"
 
 
@@ -31,55 +31,59 @@ def test_every_task_is_retried_with_jitter(states: dict[str, Any]) -> None:
         assert all(retry["JitterStrategy"] == "FULL" for retry in task["Retry"]), name
 
 
-def test_every_task_but_the_last_resort_hands_what_fails_to_it(states: dict[str, Any]) -> None:
+def test_every_other_task_sends_its_errors_to_the_last_resort(states: dict[str, Any]) -> None:
     for name, task in tasks(states).items():
         if name != LAST_RESORT:
             assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
             assert task["Catch"][-1]["Next"] == LAST_RESORT, name
 
 
-def test_the_two_machines_carry_on_in_the_same_way() -> None:
-    """But for the name of the machine that the next turn is of: the second one's own."""
+def test_both_state_machines_continue_in_the_same_way() -> None:
+    """Only the ARN of the resume state machine differs: the second machine passes its own ARN."""
     run, resume = (definition(name)["States"] for name in ("run", "resume"))
-    asked = run["AdvanceRun"]["Parameters"]["Payload"]
-    assert asked.pop("resume_state_machine") == "${ResumeStateMachineArn}"
+    payload = run["AdvanceRun"]["Parameters"]["Payload"]
+    assert payload.pop("resume_state_machine") == "${ResumeStateMachineArn}"
     assert resume["AdvanceRun"]["Parameters"]["Payload"].pop("resume_state_machine.$") == (
         "$$.StateMachine.Id"
     )
     assert run.items() <= resume.items()
 
 
-def test_a_turn_is_one_transition_and_a_wait_one_more(states: dict[str, Any]) -> None:
-    """Transitions are what a run pays most for."""
+def test_an_execution_is_one_transition_and_a_wait_a_second_one(states: dict[str, Any]) -> None:
+    """Transitions are the largest cost of a run."""
     at, taken = "WaitForInput" if "WaitForInput" in states else "AdvanceRun", 1
     while not states[at].get("End"):
         at, taken = states[at]["Next"], taken + 1
     assert (at, taken) == ("AdvanceRun", 2 if "WaitForInput" in states else 1)
 
 
-def test_the_last_resort_finds_the_error_that_it_reads(states: dict[str, Any]) -> None:
-    """A path that is not there fails the execution, so every way there has to leave $.error."""
+def test_every_path_to_the_last_resort_sets_the_error(states: dict[str, Any]) -> None:
+    """A missing path fails the execution, so every transition to it must set $.error."""
     assert states[LAST_RESORT]["Parameters"]["Payload"]["error.$"] == "$.error"
-    without_error = [name for name, way in ways_to(states, LAST_RESORT) if not leaves_error(way)]
+    without_error = [
+        name
+        for name, transition in transitions_to(states, LAST_RESORT)
+        if not sets_error(transition)
+    ]
     assert without_error == []
 
 
-def ways_to(states: dict[str, Any], target: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every state, catch or choice that leads to the target."""
+def transitions_to(states: dict[str, Any], target: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every state, catch or choice that leads to the target."""
     for name, state in states.items():
         if target in (state.get("Next"), state.get("Default")):
             yield name, state
-        for way in (*state.get("Catch", ()), *state.get("Choices", ())):
-            if way["Next"] == target:
-                yield name, way
+        for transition in (*state.get("Catch", ()), *state.get("Choices", ())):
+            if transition["Next"] == target:
+                yield name, transition
 
 
-def leaves_error(way: dict[str, Any]) -> bool:
-    return way.get("ResultPath") == "$.error"
+def sets_error(transition: dict[str, Any]) -> bool:
+    return transition.get("ResultPath") == "$.error"
 
 
-def test_the_errors_that_are_named_exist(states: dict[str, Any]) -> None:
-    """Lambda reports the class's name; a name that no class has is never matched."""
+def test_every_named_error_exists(states: dict[str, Any]) -> None:
+    """Lambda reports the name of the class, so a name without a class never matches."""
     ours = {*vars(errors), *vars(step_functions)}
     named = {
         error
@@ -92,7 +96,7 @@ def test_the_errors_that_are_named_exist(states: dict[str, Any]) -> None:
     assert named - ours == set()
 
 
-def test_the_machine_waits_for_a_function_as_long_as_it_may_run(
+def test_a_state_machine_waits_for_the_whole_timeout_of_a_function(
     states: dict[str, Any], translated: Translated
 ) -> None:
     for state, function in (("AdvanceRun", "RunStepFunction"), ("CloseRun", "CloseRunFunction")):
@@ -101,12 +105,12 @@ def test_the_machine_waits_for_a_function_as_long_as_it_may_run(
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_substitution_is_given_and_used(translated: Translated, name: str) -> None:
-    given = translated.properties(f"{name.title()}StateMachine")["DefinitionSubstitutions"]
-    assert set(re.findall(r"\$\{(\w+)\}", json.dumps(definition(name)))) == set(given)
+def test_every_substitution_is_defined_and_used(translated: Translated, name: str) -> None:
+    defined = translated.properties(f"{name.title()}StateMachine")["DefinitionSubstitutions"]
+    assert set(re.findall(r"\$\{(\w+)\}", json.dumps(definition(name)))) == set(defined)
 
 
-def test_an_execution_that_dies_is_closed_by_its_status(translated: Translated) -> None:
+def test_a_rule_closes_an_execution_that_ends_without_success(translated: Translated) -> None:
     pattern = translated.properties("CloseRunFunctionExecutionDied")["EventPattern"]
     assert pattern["detail"] == {
         "stateMachineArn": [{"Ref": "RunStateMachine"}, {"Ref": "ResumeStateMachine"}],
@@ -115,8 +119,6 @@ def test_an_execution_that_dies_is_closed_by_its_status(translated: Translated) 
 
 
 @pytest.mark.parametrize("machine", ["RunStateMachine", "ResumeStateMachine"])
-def test_what_passes_through_the_machine_is_not_logged(
-    translated: Translated, machine: str
-) -> None:
+def test_a_state_machine_does_not_log_its_data(translated: Translated, machine: str) -> None:
     logging = translated.properties(machine)["LoggingConfiguration"]
     assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)

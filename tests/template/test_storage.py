@@ -1,4 +1,4 @@
-"""What is kept is kept: backups, protection, encryption, an end for what may end."""
+"""Storage: backups, deletion protection, encryption and lifecycle rules."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ TABLES = ("EventsTable", "RecordsTable")
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_is_backed_up_and_protected(translated: Translated, table: str) -> None:
+def test_a_table_has_backups_and_deletion_protection(translated: Translated, table: str) -> None:
     properties = translated.properties(table)
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -20,16 +20,16 @@ def test_a_table_is_backed_up_and_protected(translated: Translated, table: str) 
 
 
 @pytest.mark.parametrize("resource", [*TABLES, "Bucket"])
-def test_data_outlives_its_stack(translated: Translated, resource: str) -> None:
-    kept = translated.document["Resources"][resource]
-    assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == (
+def test_data_is_retained_when_the_stack_is_deleted(translated: Translated, resource: str) -> None:
+    definition = translated.document["Resources"][resource]
+    assert (definition["DeletionPolicy"], definition["UpdateReplacePolicy"]) == (
         "RetainExceptOnCreate",
         "Retain",
     )
 
 
-def test_only_keys_are_projected_to_every_index(translated: Translated) -> None:
-    """A larger projection would be written again at every change of a run."""
+def test_every_index_projects_only_keys(translated: Translated) -> None:
+    """DynamoDB would write a larger projection again at every change of a run."""
     indexes = translated.properties("RecordsTable")["GlobalSecondaryIndexes"]
     assert {index["IndexName"] for index in indexes} >= {"open-runs", "runs-by-project"}
     assert {index["Projection"]["ProjectionType"] for index in indexes} == {"KEYS_ONLY"}
@@ -52,7 +52,7 @@ QUEUES = ("WebhookQueue", "WebhookDeadLetterQueue", "PublishDeadLetterQueue")
 
 
 def encryption(**parameters: str) -> dict[str, Any]:
-    """How each resource is encrypted at rest, where the stack is deployed so."""
+    """Return the encryption at rest of each resource, for these template parameters."""
     document = load_document(ROOT / "template.yaml")
     resolver = Resolver(document, stack_name="s", parameters=parameters)
     properties = {
@@ -74,16 +74,16 @@ def encryption(**parameters: str) -> dict[str, Any]:
     }
 
 
-def test_without_a_key_of_the_accounts_own_all_is_encrypted_by_awss() -> None:
+def test_keys_of_aws_encrypt_every_resource_by_default() -> None:
     assert encryption() == {
-        **dict.fromkeys(TABLES),  # DynamoDB's own way, which needs no word.
+        **dict.fromkeys(TABLES),  # DynamoDB's default, which needs no property.
         **dict.fromkeys(QUEUES, (True, None)),
         "Bucket": {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
         "TicketSecret": None,
     }
 
 
-def test_with_one_it_encrypts_everything_that_holds_content() -> None:
+def test_a_key_of_the_account_encrypts_every_resource_with_content() -> None:
     by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
     assert encryption(KmsKeyArn=KEY) == {
         **{name: {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY} for name in TABLES},
@@ -93,6 +93,6 @@ def test_with_one_it_encrypts_everything_that_holds_content() -> None:
     }
 
 
-def test_no_queue_is_forgotten(translated: Translated) -> None:
+def test_the_encryption_tests_cover_every_queue_and_table(translated: Translated) -> None:
     assert set(translated.of_type("AWS::SQS::Queue")) == set(QUEUES)
     assert set(translated.of_type("AWS::DynamoDB::Table")) == set(TABLES)

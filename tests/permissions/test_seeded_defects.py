@@ -1,4 +1,4 @@
-"""A right that is taken away, and one that is given for nothing: both are found, by name."""
+"""Seeded defects: the comparison names a missing permission and an unused permission."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,54 +12,54 @@ TEMPLATE = Path("template.yaml")
 
 
 @dataclass(frozen=True)
-class Seed:
-    """A replacement behind a place in the template, and how it is told."""
+class Defect:
+    """A replacement after an anchor in the template, and the start of the reported line."""
 
-    behind: str
-    sound: str
+    anchor: str
+    valid: str
     faulty: str
-    told: str
+    reported: str
 
 
-SEEDS = {
-    "a permission that nobody needs": Seed(
+DEFECTS = {
+    "a permission that no call needs": Defect(
         "\n  RequestInputFunction:\n",
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]",
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem, dynamodb:DeleteItem]",
         "RequestInputFunction never needs dynamodb:DeleteItem on",
     ),
-    "a permission that is missing": Seed(
+    "a permission that is missing": Defect(
         "\n  SweepFunction:\n",
         "Action: states:SendTaskSuccess",
         "Action: states:SendTaskFailure",
         "SweepFunction calls states:SendTaskSuccess on",
     ),
-    "an index that nobody may read": Seed(
+    "an index without a read permission": Defect(
         "\n  ApiFunction:\n",
         "                - !Sub ${RecordsTable.Arn}/index/runs-by-end\n",
         "",
         "ApiFunction calls dynamodb:Query on arn:aws:dynamodb:us-east-1:123456789012:"
         "table/runyard-records-table/index/runs-by-end",
     ),
-    "a part of the bucket that nobody may write": Seed(
+    "a part of the bucket without a write permission": Defect(
         "\n  RunStepFunction:\n",
         '"${Bucket.Arn}/runs/*", ',
         '"${Bucket.Arn}/run/*", ',
         "RunStepFunction calls s3:PutObject on arn:aws:s3:::runyard-bucket/runs/",
     ),
-    "a deletion of everything but threads": Seed(
+    "a deletion of everything but threads": Defect(
         "\n  ApiFunction:\n",
         '["RUN#*", "THREAD#*", "MARKERS#*"]',
         '["RUN#*", "MARKERS#*"]',
         "ApiFunction calls dynamodb:BatchWriteItem on",
     ),
-    "a queue that Lambda may not read for the function": Seed(
+    "a queue that Lambda may not read for the function": Defect(
         "\n  DeliverWebhookFunction:\n",
         "                - sqs:ReceiveMessage\n",
         "",
         "DeliverWebhookFunction calls sqs:ReceiveMessage on",
     ),
-    "a listing of more than a run's payloads": Seed(
+    "a listing of more than a run's payloads": Defect(
         "\n  SweepFunction:\n",
         "{ s3:prefix: runs/* }",
         '{ s3:prefix: ["runs/*", "files/*"] }',
@@ -68,14 +68,16 @@ SEEDS = {
 }
 
 
-@pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS.keys())
-def test_a_fault_in_a_role_is_told(seed: Seed, used: Used, tmp_path: Path) -> None:
-    before, behind, after = TEMPLATE.read_text(encoding="utf-8").partition(seed.behind)
-    assert seed.sound in after
+@pytest.mark.parametrize("defect", DEFECTS.values(), ids=DEFECTS.keys())
+def test_a_defect_of_a_role_is_reported(defect: Defect, used: Used, tmp_path: Path) -> None:
+    before, anchor, after = TEMPLATE.read_text(encoding="utf-8").partition(defect.anchor)
+    assert defect.valid in after
     copy = tmp_path / "template.yaml"
-    copy.write_text(before + behind + after.replace(seed.sound, seed.faulty, 1), encoding="utf-8")
+    copy.write_text(
+        before + anchor + after.replace(defect.valid, defect.faulty, 1), encoding="utf-8"
+    )
 
     grants = granted_actions(copy)
-    told = [*missing(grants, used), *unused(grants, used)]
+    reported = [*missing(grants, used), *unused(grants, used)]
 
-    assert any(line.startswith(seed.told) for line in told), "\n".join(told)
+    assert any(line.startswith(defect.reported) for line in reported), "\n".join(reported)
