@@ -234,6 +234,6 @@ def _set_fields(value: Any) -> Any:
 def test_a_stored_definition_behaves_like_the_original(
     stores: Stores, other_stores: Stores, before: Snapshot
 ) -> None:
-    digest = stores.definitions.save(before.stored())
-    after = Snapshot.to_stored(other_stores.definitions.get(digest))
+    digest = stores.definitions.save(before.to_stored())
+    after = Snapshot.from_stored(other_stores.definitions.get(digest))
     assert behaviour(after) == behaviour(before)

@@ -45,7 +45,7 @@ ELSEWHERE = {
     "application/runs/delete_run.py": "the same",
     "application/maintenance/retention.py": "the same",
     "application/maintenance/sweep_runs.py: stores.deleted_runs.find": "the same",
-    "application/webhooks/publish_events.py": "told once more where it is lost: test_webhooks.py",
+    "application/webhooks/publish_events.py": "published again after a loss: test_webhooks.py",
     "application/webhooks/deliver_webhook.py": "the same",
     "application/webhooks/redeliver.py": "the same",
     "adapters/secrets.py": "the key of streams' tickets",
@@ -120,5 +120,5 @@ def test_the_documented_crash_table_matches_the_results(verdicts: Sequence[Verdi
     if "CRASH_TABLE" in os.environ:
         DOCUMENT.write_text(found, encoding="utf-8")
     assert found == Path(DOCUMENT).read_text(encoding="utf-8"), (
-        "`make docs-crash-table` writes it anew"
+        "`make docs-crash-table` writes it again"
     )

@@ -118,7 +118,7 @@ def test_a_run_survives_the_death_of_its_process(ground: Ground, call: str, edge
     ground.file.write_text(str(Fault.parse(f"{call}:{edge}:kill:1")), encoding="utf-8")
     run_id = ground.create()
     run = ground.finish(run_id)
-    assert not ground.file.exists(), "nobody died"
+    assert not ground.file.exists(), "no process died"
     assert run["status"] == "completed", run
     assert_whole(ground.service.events(run_id))
     assert find_run_violations(ground.stores, run_id) == []

@@ -14,7 +14,7 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES, Scope
 from runyard_service.adapters.stores import Stores
 from tests.support.service import Service, assert_whole
-from tests.support.threads_service import ThreadsService, assert_refused
+from tests.support.threads_service import ThreadsService, assert_rejected
 from tests.support.wait_until import wait_until
 
 PEOPLE_KEY = "ry_people_key"
@@ -103,13 +103,13 @@ def test_a_form_is_answered_in_a_thread_as_json(threads: ThreadsService, people:
     def send(content: str) -> Any:
         return threads.http.post(path, json={"content": content})
 
-    assert assert_refused(send("Bremen"), 422, "validation.error") == {
+    assert assert_rejected(send("Bremen"), 422, "validation.error") == {
         "content": "is not valid JSON"
     }
-    assert assert_refused(send('["Bremen"]'), 422, "validation.error") == {
+    assert assert_rejected(send('["Bremen"]'), 422, "validation.error") == {
         "content": "must be of type object"
     }
-    assert assert_refused(send('{"zip": 1}'), 422, "validation.error") == {
+    assert assert_rejected(send('{"zip": 1}'), 422, "validation.error") == {
         "content.city": "is required",
         "content.zip": "must be of type string",
     }

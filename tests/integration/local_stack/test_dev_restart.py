@@ -33,24 +33,24 @@ def test_everything_acknowledged_survives_kill_9(repository: Path) -> None:
     with start(repository) as stack:
         bucket = stack.client("s3").list_buckets()["Buckets"][0]["Name"]
         s3 = stack.client("s3")
-        s3.put_object(Bucket=bucket, Key=key, Body=b"kept", ContentType="text/plain")
+        s3.put_object(Bucket=bucket, Key=key, Body=b"stored", ContentType="text/plain")
         s3.put_object(Bucket=bucket, Key="gone", Body=b"x")
         s3.delete_object(Bucket=bucket, Key="gone")
         secret = stack.client("secretsmanager").get_secret_value(SecretId="runyard-ticket-secret")
-        run(stack, "kept")
-        token = wait_until(lambda: item(stack, "token#kept"))["token"]
+        run(stack, "stored")
+        token = wait_until(lambda: item(stack, "token#stored"))["token"]
         for part in ("dynamodb", "aws", "lambda"):
             stack.kill(part)
         for part in ("dynamodb", "lambda", "aws"):
             stack.restart(part)
         found = stack.client("s3").get_object(Bucket=bucket, Key=key)
-        assert (found["Body"].read(), found["ContentType"]) == (b"kept", "text/plain")
+        assert (found["Body"].read(), found["ContentType"]) == (b"stored", "text/plain")
         assert stack.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
         again = stack.client("secretsmanager").get_secret_value(SecretId="runyard-ticket-secret")
         assert again["SecretString"] == secret["SecretString"]
-        assert (item(stack, "token#kept") or {})["token"] == token
+        assert (item(stack, "token#stored") or {})["token"] == token
     with start(repository) as stack:
-        assert stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == b"kept"
+        assert stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == b"stored"
 
 
 def test_a_process_that_dies_is_restarted_with_its_data(repository: Path) -> None:

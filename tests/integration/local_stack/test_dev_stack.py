@@ -82,7 +82,9 @@ MACHINE = {
             "Parameters": {"FunctionName": "${StepArn}", "Payload.$": "$"},
             "OutputPath": "$.Payload",
             "Retry": RETRY,
-            "Catch": [{"ErrorEquals": ["RefusedError"], "ResultPath": "$.error", "Next": "Caught"}],
+            "Catch": [
+                {"ErrorEquals": ["RejectedError"], "ResultPath": "$.error", "Next": "Caught"}
+            ],
             "Next": "Ask",
         },
         "Ask": {
@@ -104,18 +106,18 @@ MACHINE = {
 PUT = """
 import os, boto3
 table = boto3.client("dynamodb")
-def put(pk, **fields):
+def write(pk, **fields):
     item = {name: {"S": str(value)} for name, value in {"pk": pk, **fields}.items()}
     table.put_item(TableName=os.environ["EVENTS_TABLE"], Item=item)
 """
 
 HANDLERS = {
     "step": """
-class RefusedError(Exception): pass
+class RejectedError(Exception): pass
 class BrokenError(Exception): pass
 def lambda_handler(event, context):
-    if event.get("refuse"):
-        raise RefusedError("no")
+    if event.get("reject"):
+        raise RejectedError("no")
     if event.get("break"):
         raise BrokenError("oh")
     return {"id": event["id"], "left": context.get_remaining_time_in_millis()}
@@ -123,7 +125,7 @@ def lambda_handler(event, context):
     "ask": PUT
     + """
 def lambda_handler(event, context):
-    put("token#" + event["id"], token=event["token"])
+    write("token#" + event["id"], token=event["token"])
 """,
     "slow": """
 import time
@@ -133,12 +135,12 @@ def lambda_handler(event, context):
     "sweep": PUT
     + """
 def lambda_handler(event, context):
-    put("sweep", everything=event.get("everything"))
+    write("sweep", everything=event.get("everything"))
 """,
     "death": PUT
     + """
 def lambda_handler(event, context):
-    put("death#" + event["detail"]["name"], status=event["detail"]["status"])
+    write("death#" + event["detail"]["name"], status=event["detail"]["status"])
 """,
 }
 
@@ -236,10 +238,10 @@ def test_concurrent_starts_with_the_same_name_run_once(stack: DevStack) -> None:
 
 
 def test_a_raised_error_is_caught_by_its_class_name(stack: DevStack) -> None:
-    arn = run(stack, "refused", refuse=True)
+    arn = run(stack, "rejected", reject=True)
     wait_until(lambda: status(stack, arn) == "SUCCEEDED")
     output = stack.client("stepfunctions").describe_execution(executionArn=arn)["output"]
-    assert json.loads(output)["error"]["Error"] == "RefusedError"
+    assert json.loads(output)["error"]["Error"] == "RejectedError"
 
 
 def test_a_failed_execution_invokes_the_function_of_the_rule(stack: DevStack) -> None:

@@ -52,7 +52,7 @@ Resources:
           MACHINE: !Ref Machine
           URL: !GetAtt OtherUrl.FunctionUrl
           JOINED: !Join ["+", !Ref Names]
-          TEXT: !Sub ["${Own}/${UploadBucket.Arn}/${!Kept}", { Own: mine }]
+          TEXT: !Sub ["${Own}/${UploadBucket.Arn}/${!Literal}", { Own: mine }]
           FLAG: !If [IsDev, true, false]
 """
 
@@ -74,7 +74,7 @@ def test_functions_of_the_template_language_become_local_values(path: Path) -> N
         "MACHINE": "arn:aws:states:us-east-1:123456789012:stateMachine:runyard-machine",
         "URL": "runyard-other-url.FunctionUrl",
         "JOINED": "a+b",
-        "TEXT": "mine/arn:aws:s3:::runyard-upload-bucket/${Kept}",
+        "TEXT": "mine/arn:aws:s3:::runyard-upload-bucket/${Literal}",
         "FLAG": "true",
     }
     assert (function.timeout_seconds, function.memory_mb) == (7, 256)

@@ -43,7 +43,7 @@ def test_a_container_reaches_the_emulators_and_the_samples(
     assert step["HTTP_ALLOWED_PRIVATE_HOSTS"].startswith(f"{HOST}:")
     assert step["RECORDS_TABLE"] == stack.environment["RECORDS_TABLE"]
     here = {name for name in stack.environment if name.startswith("AWS_ENDPOINT_URL")}
-    assert here <= set(step), "what it is not told it would look for on AWS"
+    assert here <= set(step), "without an address, it would use AWS"
     assert written["ApiFunction"]["AGENTS_OBJECT_KEY"] == "agents/agents.json"
     assert not [value for each in written.values() for value in each.values() if "127.0" in value]
 

@@ -12,7 +12,7 @@ from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.attachments import for_provider
-from runyard_service.agents.models.base import Attachment, ModelRequest, UserTurn
+from runyard_service.agents.models.base import Attachment, ModelRequest, UserMessage
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.ids import new_id
 from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
@@ -97,7 +97,7 @@ PDF = b"%PDF-1.7 "
 WITH_FILES = ModelRequest(
     "Be brief.",
     [
-        UserTurn(
+        UserMessage(
             "Look.",
             (
                 Attachment("id-1", "a.png", "image/png", len(PNG), PNG),
@@ -116,8 +116,8 @@ WORDS = [
 
 
 def encoded(request: ModelRequest) -> ModelRequest:
-    (turn,) = request.turns
-    assert isinstance(turn, UserTurn)
+    (turn,) = request.messages
+    assert isinstance(turn, UserMessage)
     files = [for_provider(file, "openai") for file in turn.attachments]
     # Not a second time as bytes.
     assert [bool(file.data) for file in files] == [False, False, True]

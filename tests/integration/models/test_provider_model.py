@@ -11,14 +11,14 @@ from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
     INVALID_ARGUMENTS,
     ModelRequest,
-    ModelTurn,
+    AssistantMessage,
     ReasoningDelta,
     ResponseDelta,
     Thinking,
     TokenUsage,
     ToolCall,
-    Turn,
-    UserTurn,
+    ChatMessage,
+    UserMessage,
 )
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.provider_model import ProviderModel
@@ -48,7 +48,7 @@ def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
 def test_a_long_request_arrives_complete_with_its_content_length() -> None:
     words = "é, " * 100_000
     with OpenAIServer(ChatReply(text=["a"])) as server:
-        events_of(model_at(server), ModelRequest("Be brief.", [UserTurn(words)]))
+        events_of(model_at(server), ModelRequest("Be brief.", [UserMessage(words)]))
         (received,) = server.received
     assert received.json["messages"][1]["content"] == words
     assert received.headers["content-length"] == str(len(received.body))
@@ -64,7 +64,7 @@ def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert response.turn == ModelTurn(
+    assert response.message == AssistantMessage(
         "Hello",
         thinking=(Thinking("Thinking.", id="reasoning_content", provider_name="openai"),),
     )
@@ -74,7 +74,7 @@ def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
 def test_tool_calls_are_assembled_and_get_new_ids() -> None:
     calls = [ChatToolCall("lookup", ['{"wo', 'rd": "a"}'], id=""), ChatToolCall("lookup", id="")]
     with OpenAIServer(ChatReply(text=["One moment."], tool_calls=calls)) as server:
-        turn = reply_of(model_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
+        turn = reply_of(model_at(server), replace(QUESTION, tools=(LOOKUP,))).message
     assert turn.content == "One moment."
     assert [(call.name, call.input) for call in turn.tool_calls] == [
         ("lookup", {"word": "a"}),
@@ -88,21 +88,21 @@ def test_tool_calls_are_assembled_and_get_new_ids() -> None:
 @pytest.mark.parametrize("arguments", ['{"word": ', "[1]", '"text"', '{"n": NaN}', '"\\ud83d"'])
 def test_arguments_that_are_not_a_json_object_are_stored_unchanged(arguments: str) -> None:
     with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
-        turn = reply_of(model_at(server)).turn
+        turn = reply_of(model_at(server)).message
     assert turn.tool_calls[0].input == {INVALID_ARGUMENTS: arguments}
 
 
 @pytest.mark.parametrize("arguments", ["", " ", "{}"])
 def test_no_arguments_are_an_empty_object(arguments: str) -> None:
     with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
-        assert reply_of(model_at(server)).turn.tool_calls[0].input == {}
+        assert reply_of(model_at(server)).message.tool_calls[0].input == {}
 
 
 def test_text_that_cannot_be_stored_is_sanitized() -> None:
     with OpenAIServer(ChatReply(text=["\ud83d", "!"])) as server:
         deltas, response = parts_of(model_at(server))
     assert deltas == [ResponseDelta("?"), ResponseDelta("!")]
-    assert response.turn.content == "?!"
+    assert response.message.content == "?!"
 
 
 def test_usage_and_the_routes_own_prices() -> None:
@@ -136,7 +136,7 @@ def test_the_price_is_known_before_the_response() -> None:
 def test_a_truncated_response_is_marked_as_truncated(response: ChatReply) -> None:
     with OpenAIServer(response, replace(response, finish_reason="length")) as server:
         model = model_at(server)
-        assert [reply_of(model).is_cut for _ in range(2)] == [False, True]
+        assert [reply_of(model).is_truncated for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_incomplete_arguments_mean_that_the_response_was_truncated(
     arguments: str, is_cut: bool
 ) -> None:
     with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
-        assert reply_of(model_at(server)).is_cut is is_cut
+        assert reply_of(model_at(server)).is_truncated is is_cut
 
 
 def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:
@@ -191,8 +191,8 @@ def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> 
     call = ChatToolCall("lookup", ['{"word": "a"}'])
     responses = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
     with OpenAIServer(*responses) as server:
-        first = reply_of(model_at(server)).turn
-        reply_of(model_at(server), replace(QUESTION, turns=[UserTurn("Hello?"), first]))
+        first = reply_of(model_at(server)).message
+        reply_of(model_at(server), replace(QUESTION, turns=[UserMessage("Hello?"), first]))
         assistant = server.received[1].json["messages"][2]
     assert assistant["reasoning_content"] == "Hm."
     assert assistant["tool_calls"][0]["id"] == first.tool_calls[0].id
@@ -246,7 +246,7 @@ def test_a_route_to_openai_itself_needs_a_key() -> None:
 
 
 def test_an_empty_message_is_omitted() -> None:
-    turns: list[Turn] = [UserTurn("Hello?"), ModelTurn(""), UserTurn("Are you there?")]
+    turns: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage(""), UserMessage("Are you there?")]
     with OpenAIServer(ChatReply(text=["a"])) as server:
         reply_of(model_at(server), replace(QUESTION, turns=turns))
         roles = [message["role"] for message in server.received[0].json["messages"]]
@@ -255,7 +255,7 @@ def test_an_empty_message_is_omitted() -> None:
 
 def test_a_call_with_rejected_arguments_can_be_sent_back() -> None:
     call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
-    turns: list[Turn] = [UserTurn("Hello?"), ModelTurn("", (call,))]
+    turns: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage("", (call,))]
     with OpenAIServer(ChatReply(text=["a"])) as server:
         reply_of(model_at(server), replace(QUESTION, turns=turns))
         sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]

@@ -77,8 +77,8 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert response.turn.content == "Hello"
-    assert response.turn.thinking == (Thinking("Thinking.", "signed", provider_name="bedrock"),)
+    assert response.message.content == "Hello"
+    assert response.message.thinking == (Thinking("Thinking.", "signed", provider_name="bedrock"),)
     assert response.usage == TokenUsage(130, 20, 30)
     assert response.model == CLAUDE_ON_BEDROCK
     assert response.cost_usd is not None
@@ -101,7 +101,7 @@ def test_bedrock_tool_calls_are_assembled_from_deltas() -> None:
         ConverseToolUse("lookup", ['{"wor']),
     ]
     with BedrockServer(ConverseReply(text=["One moment."], tool_uses=uses)) as server:
-        turn = reply_of(bedrock_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
+        turn = reply_of(bedrock_at(server), replace(QUESTION, tools=(LOOKUP,))).message
     assert [call.input for call in turn.tool_calls] == [
         {"word": "a"},
         {},
@@ -153,7 +153,7 @@ def test_bedrock_serves_concurrent_threads() -> None:
     with BedrockServer(*[ConverseReply(text=["a", "b"], pause=0.005)] * 20) as server:
         model = bedrock_at(server)
         with ThreadPoolExecutor(8) as threads:
-            responses = list(threads.map(lambda _: reply_of(model).turn.content, range(20)))
+            responses = list(threads.map(lambda _: reply_of(model).message.content, range(20)))
     assert responses == ["ab"] * 20
 
 
@@ -177,7 +177,7 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert response.turn.thinking == (Thinking("Thinking.", "signed", provider_name="anthropic"),)
+    assert response.message.thinking == (Thinking("Thinking.", "signed", provider_name="anthropic"),)
     assert response.usage == TokenUsage(130, 5, 30)
 
 
@@ -214,5 +214,5 @@ def test_anthropic_gets_its_signed_reasoning_back() -> None:
 def test_anthropic_tool_calls_are_assembled_from_deltas() -> None:
     uses = [("same", "lookup", '{"word": "a"}'), ("same", "lookup", "")]
     with AnthropicServer(Message(tool_uses=uses)) as server:
-        turn = reply_of(anthropic_at(server), replace(QUESTION, tools=(LOOKUP,))).turn
+        turn = reply_of(anthropic_at(server), replace(QUESTION, tools=(LOOKUP,))).message
     assert [call.input for call in turn.tool_calls] == [{"word": "a"}, {}]

@@ -14,7 +14,7 @@ from runyard_service.agents.models.base import (
     ModelEvent,
     ModelRequest,
     ResponseDelta,
-    UserTurn,
+    UserMessage,
 )
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import ModelUnavailableError
@@ -49,8 +49,8 @@ def test_threads_with_separate_event_loops_share_a_model() -> None:
         model = model_at(server)
 
         def ask(number: int) -> str:
-            request = ModelRequest("Echo.", [UserTurn(f"word-{number}")])
-            return reply_of(model, request).turn.content
+            request = ModelRequest("Echo.", [UserMessage(f"word-{number}")])
+            return reply_of(model, request).message.content
 
         with ThreadPoolExecutor(8) as threads:
             answers = list(threads.map(ask, range(40)))
@@ -62,7 +62,7 @@ def test_concurrent_requests_in_one_event_loop() -> None:
         return ChatReply(text=[received.json["messages"][-1]["content"]], pause=0.02)
 
     async def ask(model: ProviderModel, word: str) -> list[ModelEvent]:
-        request = ModelRequest("Echo.", [UserTurn(word)])
+        request = ModelRequest("Echo.", [UserMessage(word)])
         return [event async for event in model.stream(request)]
 
     async def ask_all(model: ProviderModel) -> list[list[ModelEvent]]:

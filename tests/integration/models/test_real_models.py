@@ -128,7 +128,7 @@ def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
 def test_a_key_rejected_by_the_provider_fails_the_run(stack: DevStack, stores: Stores) -> None:
     with OpenAIServer(ChatFailure(401)) as server:
         route = {"model": "openai:gpt-test", "base_url": server.base_url}
-        with agent_on(stack, stores, "triage_refused", route) as service:
+        with agent_on(stack, stores, "triage_rejected", route) as service:
             run = service.create(TICKET)
     assert run["status"] == "failed"
     assert run["error"]["code"] == "model_rejected"

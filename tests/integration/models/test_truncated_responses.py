@@ -38,7 +38,7 @@ from tests.support.servers.openai_server import (
     OpenAIServer,
 )
 
-NOTIFICATION = "Your reply was cut off at 20 tokens. None of its tool calls was made."
+MESSAGE = "Your reply was cut off at 20 tokens. None of its tool calls was made."
 TWENTY = ChatUsage(prompt=100, completion=20)
 WHOLE, TORN = ChatToolCall("purge", ["{}"]), ChatToolCall("purge", ['{"what": "al'], id="call_2")
 DONE = "All is done."
@@ -175,7 +175,7 @@ def test_calls_of_a_truncated_response_are_not_made_and_the_model_is_informed(
 ) -> None:
     with kind(cut, whole) as server:
         events = advance(create_run(stores, agent_at(server)))
-        counts = [received.body.decode().count(NOTIFICATION) for received in server.received]
+        counts = [received.body.decode().count(MESSAGE) for received in server.received]
     assert purged == []
     assert counts == [0, 1]
     assert events[-1].type == "run.completed"

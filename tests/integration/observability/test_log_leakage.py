@@ -14,10 +14,10 @@ from tests.support.service import Service
 
 WORD = "xylographer"
 AGENT = """
-key: teller
+key: listener
 version: "1"
-instructions: Tell everything. xylographer-in-instructions
-route: teller
+instructions: Say everything. xylographer-in-instructions
+route: listener
 input_schema: { type: object }
 tools:
   - kind: http
@@ -38,15 +38,15 @@ tools:
 """
 SCRIPT = """
 dialogues:
-  - name: teller
+  - name: listener
     turns:
       - think: xylographer-in-thoughts
-        say: xylographer-in-reply
+        say: xylographer-in-response
         call:
           - { tool: fail, input: { customer_id: xylographer-in-a-failing-call } }
           - { tool: nothing, input: { x: xylographer-for-no-tool } }
           - { tool: send, input: { order_id: xylographer-in-arguments } }
-          - { tool: ask, input: { prompt: xylographer-in-a-question } }
+          - { tool: ask, input: { prompt: xylographer-in-a-prompt } }
       - say: "{{ results.ask.content }}"
 """
 
@@ -56,16 +56,18 @@ def talkative(tmp_path: Path) -> Iterator[DevStack]:
     """Yield a stack with the most verbose logging."""
     agents = tmp_path / "agents"
     (agents / "scripts").mkdir(parents=True)
-    (agents / "teller.yaml").write_text(AGENT, encoding="utf-8")
-    (agents / "routes.yaml").write_text('teller: { model: "scripted:teller" }', encoding="utf-8")
-    (agents / "scripts" / "teller.yaml").write_text(SCRIPT, encoding="utf-8")
+    (agents / "listener.yaml").write_text(AGENT, encoding="utf-8")
+    (agents / "routes.yaml").write_text(
+        'listener: { model: "scripted:listener" }', encoding="utf-8"
+    )
+    (agents / "scripts" / "listener.yaml").write_text(SCRIPT, encoding="utf-8")
     with DevStack.start(
         data_dir=tmp_path / "data",
         agents_dir=agents,
         environment={
             "LOG_LEVEL": "DEBUG",
-            "DEFAULT_AGENT": "teller",
-            "DEFAULT_PERSONA": "teller",
+            "DEFAULT_AGENT": "listener",
+            "DEFAULT_PERSONA": "listener",
         },
         key=f"ry_{new_id()}",
     ) as running:

@@ -35,7 +35,7 @@ from tests.support.app_server import app_with, make_services
 from tests.support.run_factory import create_run
 from tests.support.service import Service
 
-CANARY = "a-word-that-stands-nowhere-else"
+CANARY = "a-word-that-is-nowhere-else"
 LARGE = f"{CANARY} " * 5_000
 
 

@@ -66,7 +66,7 @@ def test_large_payloads_are_restored(service: Service, stores: Stores) -> None:
     assert of_kind(lines, "event")[-1]["data"]["output"] == {"content": LARGE}
 
 
-def test_an_active_run_is_shown_as_active_everywhere(service: Service, stores: Stores) -> None:
+def test_an_active_run_is_active_in_every_response(service: Service, stores: Stores) -> None:
     """The stored record has another status: it was not written since the create."""
     session_id = new_id()
     journal = started_run(stores, session_id=session_id)

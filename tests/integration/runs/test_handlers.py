@@ -89,8 +89,8 @@ def test_the_sweep_starts_a_run_that_was_never_started(stack: DevStack, stores: 
     run = create_run(stores)
     counts = invoke(stack, "sweep/everything")
     assert counts["restarted"] >= 1
-    taken_up = stores.runs.get(run.id)
-    assert taken_up is not None
+    recovered = stores.runs.get(run.id)
+    assert recovered is not None
     assert next(iter(stores.log.events(run.id))).type == "run.recovered"
 
 

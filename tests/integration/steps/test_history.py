@@ -178,7 +178,7 @@ def without_its_start(body: bytes) -> bytes:
         corrupt(other_form),
         corrupt(without_its_start),
     ],
-    ids=["missing", "ahead", "garbage", "empty", "torn", "foreign", "other form", "lost beginning"],
+    ids=["missing", "ahead", "garbage", "empty", "torn", "foreign", "other form", "lost start"],
 )
 def test_an_unusable_checkpoint_only_costs_a_read_of_the_log(
     stack: DevStack,

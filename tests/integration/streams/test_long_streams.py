@@ -26,7 +26,7 @@ from runyard_service.domain.events import NewEvent
 from tests.support.app_server import make_services, running_app
 from tests.support.service import Service
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc of Linux")
 
 MB = 1024 * 1024
 EVENTS = 100_000
@@ -62,8 +62,8 @@ def web_server(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("door") / "log"
-    part = ManagedProcess("door", "", web_command(port), port, log, stack.environment, "/v1/health")
+    log = tmp_path_factory.mktemp("web") / "log"
+    part = ManagedProcess("web", "", web_command(port), port, log, stack.environment, "/v1/health")
     part.spawn()
     try:
         part.wait_ready(threading.Event())
@@ -125,7 +125,7 @@ class SlowReader:
         self.socket.connect((url.host, url.port))
         key = service.http.headers["authorization"]
         path = f"/v1/runs/{run_id}/stream?after_sequence={SLOW_FROM}"
-        request = f"GET {path} HTTP/1.0\r\nHost: door\r\nAuthorization: {key}\r\n\r\n"
+        request = f"GET {path} HTTP/1.0\r\nHost: web\r\nAuthorization: {key}\r\n\r\n"
         self.socket.sendall(request.encode())
         self.seen = b""
         while b"id: " not in self.seen:

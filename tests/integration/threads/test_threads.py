@@ -21,7 +21,7 @@ from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 from runyard_service.settings import Settings
 from tests.support.app_server import app_with, make_services
-from tests.support.threads_service import BASE_PATH, ThreadsService, assert_refused
+from tests.support.threads_service import BASE_PATH, ThreadsService, assert_rejected
 
 POSTERS, TURNS = 10, 50
 
@@ -61,7 +61,7 @@ def run_in(stores: Stores, thread: Thread) -> Run:
 
 
 @pytest.mark.timeout(300)
-def test_fifty_messages_of_ten_concurrent_senders_keep_their_order(
+def test_fifty_messages_of_ten_concurrent_senders_remain_in_order(
     threads: ThreadsService, stores: Stores
 ) -> None:
     thread_id = threads.thread()
@@ -76,7 +76,7 @@ def test_fifty_messages_of_ten_concurrent_senders_keep_their_order(
                 )
                 if response.status_code == 201:
                     break
-                assert_refused(response, 409, "runs.thread_busy")
+                assert_rejected(response, 409, "runs.thread_busy")
             run_ids.append(response.json()["run_id"])
             threads.wait(run_ids[-1], "completed")
         return run_ids
@@ -180,14 +180,14 @@ def test_an_interrupted_deletion_is_resumed_over_http(
     thread_id = threads.thread("Hello")
     stores.threads._mark_deleted(thread_id)
     path = f"/threads/{thread_id}"
-    assert_refused(threads.http.get(path), 404, "threads.not_found")
-    assert_refused(threads.http.post(f"{path}/runs", json={}), 404, "threads.not_found")
+    assert_rejected(threads.http.get(path), 404, "threads.not_found")
+    assert_rejected(threads.http.post(f"{path}/runs", json={}), 404, "threads.not_found")
     with ThreadsService(threads.base_url, key_of("elsewhere")) as stranger:
-        assert_refused(stranger.http.delete(path), 404, "threads.not_found")
+        assert_rejected(stranger.http.delete(path), 404, "threads.not_found")
     assert list(stores.messages.read(thread_id, 0, 1))
     assert threads.http.delete(path).status_code == 204
     assert list(stores.messages.read(thread_id, 0, 1)) == []
-    assert_refused(threads.http.delete(path), 404, "threads.not_found")
+    assert_rejected(threads.http.delete(path), 404, "threads.not_found")
 
 
 def test_a_large_output_is_stored_in_s3_once_despite_retries(
@@ -243,7 +243,7 @@ def test_a_concurrent_deletion_and_create_leave_no_run_without_its_thread(
             assert not deleted.result()
             assert find_run_violations(stores, run_id) == []
         else:
-            assert_refused(created.result(), 404, "threads.not_found")
+            assert_rejected(created.result(), 404, "threads.not_found")
 
 
 def test_a_thread_that_contradicts_its_run_is_detected(
@@ -299,15 +299,15 @@ def test_an_organizations_key_sees_all_of_its_projects(
         assert everything.run(made[0])["status"] == "completed"
         assert everything.events(made[0])[-1]["type"] == "run.completed"
         # A new thread needs a project.
-        details = assert_refused(everything.http.post("/threads"), 422, "validation.error")
+        details = assert_rejected(everything.http.post("/threads"), 422, "validation.error")
         assert "X-Project-Id" in details
     with ThreadsService(stack.base_url, key_of("west")) as west:
         assert [row["run_id"] for row in west.get("/runs")] == [made[1]]
-        assert_refused(west.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
+        assert_rejected(west.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
         rejected = west.http.get("/runs", params={"before": made[0]})
-        assert_refused(rejected, 422, "validation.error")
+        assert_rejected(rejected, 422, "validation.error")
     with ThreadsService(stack.base_url, stack.access_key) as stranger:
-        assert_refused(stranger.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
+        assert_rejected(stranger.http.get(f"/runs/{made[0]}"), 404, "runs.not_found")
 
 
 def test_an_organization_has_a_limit_of_active_runs(
