@@ -189,7 +189,7 @@ def test_an_empty_file_field_of_a_form_is_ignored(service: Service) -> None:
         ({"size": -1}, {"size": "must be at least 0"}),
         ({"size": 134217729}, {"size": "must be at most 134217728"}),
         ({"size": 5.5}, {"size": "must be an integer"}),
-        ({"mime_type": "text"}, {"mime_type": "must be a type like text/plain"}),
+        ({"mime_type": "text"}, {"mime_type": "must be a media type, such as text/plain"}),
         ({"colour": 1}, {"colour": "is not a known field"}),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_file_is_uploaded_directly_to_s3_and_used_by_a_run(service: Service) -
         {"file_ids.0": "has not been uploaded"},
     )
     assert upload(file, b"words").status_code in (200, 201, 204)
-    for _ in range(2):  # The first use marks the file as ready.
+    for _ in range(2):  # The first use changes the state of the file.
         assert service.create(TICKET, file_ids=[file["id"]])["status"] == "completed"
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.service import Service, assert_whole
-from tests.support.threads_service import ThreadsService, assert_refused
+from tests.support.threads_service import ThreadsService, assert_rejected
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -138,8 +138,8 @@ def test_a_thread_is_created_renamed_and_deleted(threads: ThreadsService) -> Non
     threads.wait(run_id, "completed")
     assert threads.http.delete(path).status_code == 204
     for call in (threads.http.get, threads.http.delete):
-        assert_refused(call(path), 404, "threads.not_found")
-    assert_refused(
+        assert_rejected(call(path), 404, "threads.not_found")
+    assert_rejected(
         threads.http.post(f"{path}/messages", json={"content": "x"}), 404, "threads.not_found"
     )
     # The run and its log stay.
@@ -151,7 +151,7 @@ def test_a_thread_with_an_active_run_cannot_be_deleted(threads: ThreadsService) 
     thread_id = threads.thread("slowly")
     run_id = threads.start(thread_id)
     assert threads.get(f"/threads/{thread_id}")["active_run_id"] == run_id
-    assert_refused(threads.http.delete(f"/threads/{thread_id}"), 409, "runs.thread_busy")
+    assert_rejected(threads.http.delete(f"/threads/{thread_id}"), 409, "runs.thread_busy")
     threads.http.post(f"/runs/{run_id}:cancel")
     assert threads.get(f"/threads/{thread_id}")["active_run_id"] is None
     assert threads.http.delete(f"/threads/{thread_id}").status_code == 204
@@ -216,7 +216,7 @@ def test_a_thread_has_at_most_one_active_run(threads: ThreadsService) -> None:
     thread_id = threads.thread("slowly")
     run_id = threads.start(thread_id)
     rejected = threads.http.post(f"/threads/{thread_id}/runs")
-    assert run_id in str(assert_refused(rejected, 409, "runs.thread_busy"))
+    assert run_id in str(assert_rejected(rejected, 409, "runs.thread_busy"))
     # A message sent in the meantime is for the next run.
     threads.say(thread_id, "Hurry up")
     threads.http.post(f"/runs/{run_id}:cancel")
@@ -273,7 +273,7 @@ def test_an_invalid_approval_is_rejected(threads: ThreadsService, content: str, 
     run_id = threads.start(threads.thread("charge"))
     threads.wait(run_id, "waiting_for_input")
     response = threads.http.post(f"/runs/{run_id}/input", json={"content": content})
-    assert list(assert_refused(response, 422, "validation.error")) == [field]
+    assert list(assert_rejected(response, 422, "validation.error")) == [field]
     threads.http.post(f"/runs/{run_id}:cancel")
 
 
@@ -282,7 +282,7 @@ def test_an_answer_must_name_one_of_several_input_requests(threads: ThreadsServi
     threads.wait(run_id, "waiting_for_input")
     path = f"/runs/{run_id}/input"
     rejected = threads.http.post(path, json={"content": "x"})
-    details = assert_refused(rejected, 409, "runs.input_ambiguous")
+    details = assert_rejected(rejected, 409, "runs.input_ambiguous")
     asked = [
         one["data"]["request_id"]
         for one in threads.events(run_id, follow=False)
@@ -293,13 +293,13 @@ def test_an_answer_must_name_one_of_several_input_requests(threads: ThreadsServi
     for _ in range(2):  # The same answer is accepted again.
         assert threads.http.post(path, json=named).status_code == 200
     other = threads.http.post(path, json={**named, "content": "y"})
-    assert_refused(other, 409, "runs.not_active")
+    assert_rejected(other, 409, "runs.not_active")
     # The last open input request needs no name.
     assert threads.http.post(path, json={"content": "z"}).status_code == 200
     threads.wait(run_id, "completed")
-    assert_refused(threads.http.post(path, json={"content": "z"}), 409, "runs.not_active")
+    assert_rejected(threads.http.post(path, json={"content": "z"}), 409, "runs.not_active")
     unknown = threads.http.post(path, json={"content": "z", "request_id": UNKNOWN_ID})
-    assert "request_id" in assert_refused(unknown, 422, "validation.error")
+    assert "request_id" in assert_rejected(unknown, 422, "validation.error")
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -344,7 +344,9 @@ def test_an_invalid_field_is_named(
     run_id = threads.start(thread_id)
     threads.wait(run_id, "completed")
     path = path.format(thread=thread_id, run=run_id)
-    details = assert_refused(threads.http.request(method, path, json=body), 422, "validation.error")
+    details = assert_rejected(
+        threads.http.request(method, path, json=body), 422, "validation.error"
+    )
     assert field in details
 
 
@@ -367,7 +369,7 @@ def test_an_input_of_32_kilobytes_is_accepted(threads: ThreadsService) -> None:
 def test_a_key_is_required(threads: ThreadsService, authorization: str, code: str) -> None:
     headers = {"Authorization": authorization}
     for path in ("/threads", f"/runs/{UNKNOWN_ID}", f"/runs/{UNKNOWN_ID}/events", "/personas"):
-        assert_refused(threads.http.get(path, headers=headers), 401, code)
+        assert_rejected(threads.http.get(path, headers=headers), 401, code)
 
 
 @pytest.mark.parametrize(
@@ -387,12 +389,12 @@ def test_a_key_is_required(threads: ThreadsService, authorization: str, code: st
 def test_an_unknown_resource_is_not_found(
     threads: ThreadsService, method: str, path: str, code: str
 ) -> None:
-    assert_refused(threads.http.request(method, path), 404, code)
+    assert_rejected(threads.http.request(method, path), 404, code)
 
 
 def test_the_error_of_a_wrong_method_names_the_allowed_methods(threads: ThreadsService) -> None:
     response = threads.http.put("/threads")
-    assert_refused(response, 405, "requests.method_not_allowed")
+    assert_rejected(response, 405, "requests.method_not_allowed")
     assert response.headers["allow"] == "GET, POST"
 
 
@@ -527,8 +529,8 @@ def test_the_root_serves_unambiguous_paths_of_the_threads_api(threads: ThreadsSe
     assert events.headers["content-type"].startswith("text/event-stream")
     assert root.http.post(f"{path}/input", json={"content": "x"}).json() == {"ok": True}
     assert root.http.post(f"{path}:cancel").json() == {"ok": True}
-    assert_refused(root.http.get("/threads/x"), 404, "threads.not_found")
-    assert_refused(root.http.post(f"/runs/{UNKNOWN_ID}:cancel"), 404, "runs.not_found")
+    assert_rejected(root.http.get("/threads/x"), 404, "threads.not_found")
+    assert_rejected(root.http.post(f"/runs/{UNKNOWN_ID}:cancel"), 404, "runs.not_found")
     # Responses of the Runs API.
     assert root.get(path)["data"]["id"] == run_id
     assert root.get("/runs")["pagination"]

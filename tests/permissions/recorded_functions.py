@@ -50,7 +50,7 @@ _FUNCTIONS = {
 }
 _ENDPOINTS = {"api": "ApiFunction", "stream": "StreamFunction"}
 # A scenario whose lifecycle events are too large for the log, in part.
-_PUBLISHED = "a large input request"
+_PUBLISHED = "large input request"
 MODEL_SECRET = "runyard/openai"
 
 
@@ -62,7 +62,7 @@ def _fail_the_start(journey: ScenarioRun) -> None:
 # Scenarios that the crash tests do not need, and that use the remaining grants.
 _MORE_SCENARIOS = (
     Scenario(_PUBLISHED, {"case": "large question"}, act=_look_and_answer),
-    Scenario("a large input request, aborted", {"case": "large question"}, act=_abort),
+    Scenario("large input request, aborted", {"case": "large question"}, act=_abort),
     Scenario("never started", {"case": "plain"}, prepare=_fail_the_start),
     Scenario("a large message", prepare=_thread("x" * 120_000)),
 )

@@ -110,7 +110,7 @@ class ThreadsService:
         return [json.loads(frame.data) for frame in self.frames(run_id, **query)]
 
 
-def assert_refused(response: httpx.Response, status: int, code: str) -> Mapping[str, str]:
+def assert_rejected(response: httpx.Response, status: int, code: str) -> Mapping[str, str]:
     """A refusal in the Threads API's shape; gives its details."""
     assert response.status_code == status, response.text
     body = response.json()

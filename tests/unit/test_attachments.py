@@ -10,11 +10,11 @@ from runyard_service.agents.models.attachments import (
     for_provider,
     sent_bytes,
 )
-from runyard_service.agents.models.base import Attachment, UserTurn
+from runyard_service.agents.models.base import Attachment, UserMessage
 
 
 def model_input(*attachments: Attachment) -> list[str | Attachment]:
-    first, *rest = contents_of(UserTurn("Look.", attachments))
+    first, *rest = contents_of(UserMessage("Look.", attachments))
     assert first == "Look."
     return rest
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from runyard_service.agents.definitions.models import Limits, Route
-from runyard_service.agents.models.base import ModelEvent, ModelRequest, TokenUsage, UserTurn
+from runyard_service.agents.models.base import ModelEvent, ModelRequest, TokenUsage, UserMessage
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.application.steps.budget import SHORTEST_RESPONSE_TOKENS, Budget, fit_to_budget
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.events import NewEvent, assign_sequences
 from runyard_service.domain.history import History
 
-REQUEST = ModelRequest("", [UserTurn("Hello?")], max_output_tokens=1000)
+REQUEST = ModelRequest("", [UserMessage("Hello?")], max_output_tokens=1000)
 # An input token costs 1 USD, an output token 2 USD.
 MILLION = Decimal(10**6)
 DEAR = Route(model="openai:x", input_usd_per_million=MILLION, output_usd_per_million=2 * MILLION)

@@ -11,10 +11,10 @@ import pytest
 from runyard_service.agents.models.base import (
     ModelEvent,
     ModelRequest,
-    ModelTurn,
+    AssistantMessage,
     Response,
     TokenUsage,
-    UserTurn,
+    UserMessage,
 )
 from runyard_service.agents.models.circuit_breaker_model import CircuitBreakerModel
 from runyard_service.agents.tools.http import host_of
@@ -130,7 +130,7 @@ class FailingModel:
         error = self.answers.pop(0)
         if error is not None:
             raise error
-        yield Response(ModelTurn("Here."))
+        yield Response(AssistantMessage("Here."))
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
         """Return no usage."""
@@ -148,7 +148,9 @@ def test_a_model_is_not_called_while_its_circuit_is_open(clock: Clock) -> None:
 
     def asked() -> str:
         async def ask() -> str:
-            return str([event async for event in model.stream(ModelRequest("", [UserTurn("?")]))])
+            return str(
+                [event async for event in model.stream(ModelRequest("", [UserMessage("?")]))]
+            )
 
         try:
             return asyncio.run(ask())

@@ -6,20 +6,20 @@ from typing import Any
 from runyard_service.agents.conversation import message_event, output_of, request_for
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
 from runyard_service.agents.models.base import (
-    ModelTurn,
+    AssistantMessage,
     Response,
     Thinking,
     TokenUsage,
     ToolCall,
-    UserTurn,
+    UserMessage,
 )
 from runyard_service.domain.events import assign_sequences
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role
 
-TEXT = Response(ModelTurn("Half of an"), TokenUsage(100, 20))
-TORN = Response(ModelTurn("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))
+TEXT = Response(AssistantMessage("Half of an"), TokenUsage(100, 20))
+TORN = Response(AssistantMessage("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))
 
 
 def agent(**fields: Any) -> AgentDefinition:
@@ -65,10 +65,10 @@ def test_calls_and_reasoning_of_a_truncated_response_are_removed() -> None:
 
 
 def test_the_model_is_informed_that_its_response_was_truncated() -> None:
-    turns = request_for(agent(), a_run(), after(TEXT)).turns
+    turns = request_for(agent(), a_run(), after(TEXT)).messages
     assert turns[1:] == [
-        ModelTurn("Half of an"),
-        UserTurn(
+        AssistantMessage("Half of an"),
+        UserMessage(
             "Your reply was cut off at 20 tokens. None of its tool calls was made. "
             "Continue with a shorter reply, and give it as a whole."
         ),
@@ -83,8 +83,12 @@ def test_a_truncated_response_does_not_count_as_an_invalid_output() -> None:
 def test_a_run_in_a_thread_gets_the_earlier_messages_and_not_its_input() -> None:
     messages = [said("user", "Hi", 1), said("assistant", "Hello", 2), said("user", "And?", 3)]
     request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
-    assert request.thread_messages == [UserTurn("Hi"), ModelTurn("Hello"), UserTurn("And?")]
-    assert request.turns == []
+    assert request.thread_messages == [
+        UserMessage("Hi"),
+        AssistantMessage("Hello"),
+        UserMessage("And?"),
+    ]
+    assert request.messages == []
     assert request.input["content"] == "And?"
     assert request.input["count"] == 3
     assert request.input["messages"][1] == {"role": "assistant", "content": "Hello"}
@@ -93,4 +97,4 @@ def test_a_run_in_a_thread_gets_the_earlier_messages_and_not_its_input() -> None
 def test_a_run_without_messages_gets_a_notification_text() -> None:
     for messages in ([], [said("user", "Hi", 1), said("assistant", "Hello", 2)]):
         request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
-        assert request.turns == [UserTurn("(There is no new message.)")]
+        assert request.messages == [UserMessage("(There is no new message.)")]

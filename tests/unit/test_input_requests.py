@@ -168,7 +168,7 @@ def test_the_model_gets_a_form_as_json() -> None:
         ({"form": FORM}, {"color": "red"}, '{"color": "red"}'),
     ],
 )
-def test_a_default_is_shown_and_becomes_the_result_on_expiry(
+def test_a_default_is_in_the_request_and_becomes_the_result_on_expiry(
     fixed: dict[str, Any], default: Any, result: str
 ) -> None:
     agent = definition(expires_in=5, on_expiry="use_default", default=default, **fixed)

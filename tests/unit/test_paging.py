@@ -62,5 +62,5 @@ def test_names_of_parameters_are_checked() -> None:
 
 def test_all_errors_are_named_at_once() -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        page_of({"page": "0"}, ("id",), "id", known_faults={"colour": "is not a known parameter"})
+        page_of({"page": "0"}, ("id",), "id", known_issues={"colour": "is not a known parameter"})
     assert list(caught.value.details) == ["page", "colour"]

@@ -182,6 +182,6 @@ def test_an_unavailable_source_does_not_change_the_agents(
 
 
 def test_a_stored_agent_of_a_later_release_can_be_read(registry: Registry) -> None:
-    stored = registry.agent("actor").stored()
+    stored = registry.agent("actor").to_stored()
     later = {**stored, "mood": "good", "route": {**stored["route"], "colour": "blue"}}
-    assert Snapshot.to_stored(later) == Snapshot.to_stored(stored)
+    assert Snapshot.from_stored(later) == Snapshot.from_stored(stored)

@@ -8,13 +8,13 @@ import pytest
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
     ModelRequest,
-    ModelTurn,
+    AssistantMessage,
     Response,
     ResponseDelta,
     ToolCall,
     ToolOutcome,
-    Turn,
-    UserTurn,
+    ChatMessage,
+    UserMessage,
 )
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
@@ -48,10 +48,10 @@ SCRIPT = {
 }
 
 
-def play(topic: str, *turns: Turn, attempt: int = 1) -> list[Any]:
+def play(topic: str, *turns: ChatMessage, attempt: int = 1) -> list[Any]:
     request = ModelRequest(
         instructions="",
-        turns=[UserTurn(""), *turns],
+        messages=[UserMessage(""), *turns],
         input={"topic": topic, "who": "Ada"},
         attempt=attempt,
     )
@@ -62,8 +62,8 @@ def play(topic: str, *turns: Turn, attempt: int = 1) -> list[Any]:
     return asyncio.run(collect())
 
 
-def outcome(content: str, is_error: bool = False) -> tuple[Turn, ...]:
-    response = ModelTurn("", (ToolCall("c1", "pay", {}),))
+def outcome(content: str, is_error: bool = False) -> tuple[ChatMessage, ...]:
+    response = AssistantMessage("", (ToolCall("c1", "pay", {}),))
     return response, ToolOutcome("c1", "pay", content, is_error)
 
 
@@ -71,8 +71,8 @@ def test_a_message_is_streamed_word_by_word_and_ends_with_the_response() -> None
     *deltas, response = play("pay")
     assert deltas == [ResponseDelta("Let "), ResponseDelta("me "), ResponseDelta("pay.")]
     assert isinstance(response, Response)
-    assert response.turn.content == "Let me pay."
-    assert response.turn.tool_calls[0].input == {"to": "Ada"}
+    assert response.message.content == "Let me pay."
+    assert response.message.tool_calls[0].input == {"to": "Ada"}
 
 
 def test_the_next_message_depends_on_the_result_of_the_tool() -> None:

@@ -7,13 +7,13 @@ import pytest
 from runyard_service.agents.models.base import (
     Attachment,
     ModelRequest,
-    ModelTurn,
+    AssistantMessage,
     TokenUsage,
     ToolCall,
     ToolOutcome,
     ToolSpec,
-    Turn,
-    UserTurn,
+    ChatMessage,
+    UserMessage,
 )
 from runyard_service.agents.models.token_bounds import (
     DEFAULT_OUTPUT_TOKENS,
@@ -23,7 +23,7 @@ from runyard_service.agents.models.token_bounds import (
     max_usage,
 )
 
-FIRST = ModelRequest("Be brief.", [UserTurn("Hello?")])
+FIRST = ModelRequest("Be brief.", [UserMessage("Hello?")])
 
 
 def grown(request: ModelRequest) -> int:
@@ -32,7 +32,7 @@ def grown(request: ModelRequest) -> int:
 
 def test_each_byte_of_the_first_request_counts_as_a_token() -> None:
     assert grown(replace(FIRST, instructions="Be brief, and kind.")) == 10
-    assert grown(replace(FIRST, turns=[UserTurn("Hellö?")])) == 1
+    assert grown(replace(FIRST, turns=[UserMessage("Hellö?")])) == 1
     tool = ToolSpec("look", "Looks.", {"type": "object"})
     assert grown(replace(FIRST, tools=[tool])) == PART_FRAME_TOKENS + 10 + len('{"type": "object"}')
     assert grown(replace(FIRST, output_tool=tool)) == grown(replace(FIRST, tools=[tool]))
@@ -43,18 +43,18 @@ def test_each_byte_of_the_first_request_counts_as_a_token() -> None:
 )
 def test_an_attachment_counts_as_the_maximum_of_its_type(mime_type: str, tokens: int) -> None:
     attachment = Attachment("f", "a", mime_type, 3, b"abc")
-    assert tokens < grown(replace(FIRST, turns=[UserTurn("", [attachment])])) < tokens + 100
+    assert tokens < grown(replace(FIRST, turns=[UserMessage("", [attachment])])) < tokens + 100
 
 
 def test_earlier_messages_of_the_thread_count_too() -> None:
-    earlier: list[Turn] = [UserTurn("Hi"), ModelTurn("Hello")]
+    earlier: list[ChatMessage] = [UserMessage("Hi"), AssistantMessage("Hello")]
     assert grown(replace(FIRST, thread_messages=earlier)) == 2 * PART_FRAME_TOKENS + len("HiHello")
 
 
 def test_tokens_counted_by_the_provider_are_not_counted_twice() -> None:
-    turns: list[Turn] = [
-        UserTurn("x" * 1000),
-        ModelTurn("", (ToolCall("c", "look", {}),)),
+    turns: list[ChatMessage] = [
+        UserMessage("x" * 1000),
+        AssistantMessage("", (ToolCall("c", "look", {}),)),
         ToolOutcome("c", "look", "found"),
     ]
     request = replace(FIRST, turns=turns, reported=TokenUsage(300, 20, 100))
