@@ -1,4 +1,4 @@
-"""The ASGI app of both doors: API Gateway's (through Mangum) and the streaming function URL's."""
+"""The ASGI app of both endpoints: API Gateway (through Mangum) and the streaming function URL."""
 
 import asyncio
 import logging
@@ -30,8 +30,8 @@ from runyard_service.domain.errors import DefinitionError, RequestError, Retryab
 
 _log = logging.getLogger(__name__)
 
-# boto3 blocks, so every call to a store takes a thread for a few milliseconds. A door that serves
-# many requests at once (uvicorn, not Lambda's API function) needs more than asyncio's default.
+# boto3 blocks, so every call to a store occupies a thread for a few milliseconds. An endpoint with
+# concurrent requests (uvicorn, not the API function on Lambda) needs more than asyncio's default.
 _THREADS = 64
 
 CORS_REQUEST_HEADERS = [
@@ -49,13 +49,13 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services_factory = services_factory
     app.state.rate_limits = RateLimits()
-    # Within the next, so that it sees a request under the path of the API that it belongs to.
+    # Runs after RootPathRewriter, because it matches the rewritten path.
     app.add_middleware(_endpoint_guard, services_factory=services_factory)
     app.add_middleware(RootPathRewriter)
     app.add_middleware(RequestIds, failed=_unexpected)
-    # Around the ids: also a 500 that they make must carry the headers, else a page cannot read it.
+    # Outermost: without CORS headers, a web page cannot read the 500 response of RequestIds.
     app.add_middleware(_with_cors, services_factory=services_factory)
-    # Prefixes are given here: to a router that has its own, all of its routes are made twice.
+    # Set prefixes here: FastAPI creates the routes of a router with its own prefix twice.
     app.include_router(runs_api.router, prefix="/v1")
     app.include_router(threads_api.router, prefix=f"{BASE_PATH}/v1")
     app.add_exception_handler(RequestError, _request_error)
@@ -66,14 +66,15 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
 
 
 def _endpoint_guard(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
-    """The app, or as much of it as the streaming door takes. Called at the first request."""
+    """Return the app, restricted if this is the streaming endpoint. Runs at the first request."""
     return StreamEndpointGuard(app) if services_factory().settings.endpoint == "stream" else app
 
 
 def _with_cors(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
-    """The app with CORS where it is this door's part; on AWS both doors are given it in front.
+    """Return the app, with CORS if the settings have an origin.
 
-    Called at the first request, so that nothing is read from the environment before.
+    On AWS, API Gateway and the function URL add the CORS headers. This function runs at the first
+    request, because importing the app must not read the environment.
     """
     origin = services_factory().settings.cors_origin
     if not origin:
@@ -97,7 +98,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _read_agents(app: FastAPI) -> None:
-    """Have the agents in hand before the first request, and before anybody changes their files."""
+    """Load the agents before the first request, and before their files can change."""
     services: Services = app.state.services_factory()
     try:
         services.catalog.agent(services.settings.default_agent)
@@ -122,7 +123,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 
 async def _agent_unavailable(request: Request, error: Exception) -> Response:
-    # What is wrong with the agent's files is for those who run the service, not for its callers.
+    # Only operators see the errors in the agent's files. Callers do not.
     _log.error("agent not available: %s", error)
     details = {"agent": "is not available; see the log of the service"}
     return status_response(
@@ -131,7 +132,7 @@ async def _agent_unavailable(request: Request, error: Exception) -> Response:
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    # Starlette's own: no such route, or no such method on it.
+    # Raised by Starlette: unknown route, or unsupported method.
     assert isinstance(error, HTTPException)
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -140,7 +141,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods_of(request: Request) -> set[str]:
-    """What the path takes: Starlette names the methods of its first route only."""
+    """Return all methods of the path. Starlette reports only those of the first matching route."""
     return {
         method
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE")

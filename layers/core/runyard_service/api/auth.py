@@ -1,8 +1,8 @@
-"""Who asks: the bearer of an access key, and what the key may do.
+"""Authenticate callers by access key or ticket, and authorize their requests.
 
-A request is about one project. A project's key need not name it; an organization's key names it in
-`X-Project-Id` and is, for this request, that project's key: it sees that project and no other.
-Where a route allows it, an organization's key that names none sees all of its projects.
+A request is about one project. A project key implies it. An organization key names it in
+`X-Project-Id`, and then has access to that project only. Some routes accept an organization key
+without this header: the key then has access to all projects of the organization.
 """
 
 from starlette.concurrency import run_in_threadpool
@@ -32,11 +32,11 @@ PROJECT_REQUIRED = {PROJECT_HEADER: "is required with an organization key"}
 async def authenticate(
     request: Request, services: Services, scope: Scope, *, needs_project: bool = True
 ) -> AccessKey:
-    """The caller's key, with the project that the request is about.
+    """Return the caller's key, limited to the project of the request.
 
-    Raises MissingTokenError, UnauthorizedError; TooManyRequestsError where the key asks too fast;
-    ForbiddenError without the scope; InvalidRequestError or ProjectNotFoundError where the named
-    project is not the key's.
+    Raise MissingTokenError or UnauthorizedError for a missing or invalid key, TooManyRequestsError
+    above the rate limit, and ForbiddenError if the key lacks the scope. Raise InvalidRequestError
+    or ProjectNotFoundError if the key has no access to the project in `X-Project-Id`.
     """
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
@@ -45,7 +45,7 @@ async def authenticate(
     key = access_keys.cached(secret.strip())
     key = key or await run_in_threadpool(access_keys.find, secret.strip())
     if key is None or not key.is_valid():
-        _measure_rejected(request, key)
+        _record_rejection(request, key)
         raise UnauthorizedError
     limits: RateLimits = request.app.state.rate_limits
     limits.acquire(key.id, services.settings.key_requests_per_second)
@@ -53,11 +53,11 @@ async def authenticate(
         await run_in_threadpool(access_keys.record_use, key)
     if scope not in key.scopes:
         raise ForbiddenError
-    return await _in_project(request, services, key, needs_project)
+    return await _select_project(request, services, key, needs_project)
 
 
-def _measure_rejected(request: Request, key: AccessKey | None) -> None:
-    """Never the key itself: its id, where there is such a key, and where the request came from."""
+def _record_rejection(request: Request, key: AccessKey | None) -> None:
+    """Record the rejection with the key id, if known, and the source address; never the key."""
     reason = "unknown" if key is None else "revoked" if key.revoked_at else "expired"
     metrics.record(
         "key rejected",
@@ -69,7 +69,7 @@ def _measure_rejected(request: Request, key: AccessKey | None) -> None:
     )
 
 
-async def _in_project(
+async def _select_project(
     request: Request, services: Services, key: AccessKey, needs_project: bool
 ) -> AccessKey:
     named = request.headers.get(PROJECT_HEADER, "").strip()
@@ -81,31 +81,32 @@ async def _in_project(
         raise InvalidRequestError(PROJECT_REQUIRED)
     if not named:
         return key
-    # One answer for "there is none" and "it is somebody else's".
+    # The same response for an unknown project and for a project of another organization.
     if not await run_in_threadpool(services.stores.access_keys.is_project_of, named, key.org_id):
         raise ProjectNotFoundError({PROJECT_HEADER: "is not a project of this organization"})
     return key.model_copy(update={"project_id": named})
 
 
 async def load_run(services: Services, key: AccessKey, run_id: str) -> Run:
-    """The run's record, if the key may see it; a stranger does not learn that it exists.
+    """Return the run's record. Raise NotFoundError if it is missing or the key has no access.
 
-    Who shows its status reads it anew: of a run at work the record may be behind its log.
+    The record of an active run may be older than its log. Callers that return the status read the
+    run again.
     """
-    run = await _found(services, run_id)
+    run = await _find_run(services, run_id)
     if not key.can_access(run.org_id, run.project_id):
         raise NotFoundError
     return run
 
 
 async def load_deletable_run(services: Services, key: AccessKey, run_id: str) -> str:
-    """The id of a run that the key may see; also of one whose deletion was interrupted."""
+    """Return the id of a run, also if its deletion was interrupted. Raise NotFoundError."""
     stores = services.stores
 
-    def found() -> Run | DeletedRun | None:
+    def find() -> Run | DeletedRun | None:
         return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
 
-    run = await run_in_threadpool(found) if is_id(run_id) else None
+    run = await run_in_threadpool(find) if is_id(run_id) else None
     if run is None or not key.can_access(run.org_id, run.project_id):
         raise NotFoundError
     return run.id
@@ -114,16 +115,16 @@ async def load_deletable_run(services: Services, key: AccessKey, run_id: str) ->
 async def run_to_stream(
     request: Request, services: Services, run_id: str, *, needs_project: bool = True
 ) -> Run:
-    """The run whose stream is asked for, by key or by ticket."""
-    return await _by_key_or_ticket(request, services, run_id, "stream", needs_project)
+    """Return the run to stream, authorized by access key or by ticket."""
+    return await _authorize_run(request, services, run_id, "stream", needs_project)
 
 
 async def run_to_export(request: Request, services: Services, run_id: str) -> Run:
-    """The run whose export is asked for, by key or by a ticket for just that."""
-    return await _by_key_or_ticket(request, services, run_id, "export")
+    """Return the run to export, authorized by access key or by an export ticket."""
+    return await _authorize_run(request, services, run_id, "export")
 
 
-async def _by_key_or_ticket(
+async def _authorize_run(
     request: Request,
     services: Services,
     run_id: str,
@@ -136,15 +137,15 @@ async def _by_key_or_ticket(
         return await load_run(services, key, run_id)
     if not await run_in_threadpool(tickets.is_valid, services.ticket_keys, ticket, run_id, scope):
         raise UnauthorizedError
-    return await _found(services, run_id)
+    return await _find_run(services, run_id)
 
 
 def ticket_of(request: Request) -> str | None:
-    """The ticket that a request comes with, good or not; a key counts more."""
+    """Return the unverified ticket of the request, or None if the request has a key."""
     return None if "authorization" in request.headers else request.query_params.get("ticket")
 
 
-async def _found(services: Services, run_id: str) -> Run:
+async def _find_run(services: Services, run_id: str) -> Run:
     run = await run_in_threadpool(services.stores.runs.get, run_id) if is_id(run_id) else None
     if run is None:
         raise NotFoundError

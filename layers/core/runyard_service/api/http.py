@@ -17,18 +17,18 @@ from runyard_service.domain.errors import (
     UnsupportedMediaTypeError,
 )
 
-# What Lambda takes for one request. JSON is held in memory, so it may never be larger.
+# The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_DEPTH = 64
-# So much of a body that is too large is still read: a client that is cut off while it sends may
-# never see the answer.
+# Read this much of a body that is too large: a client that is disconnected while it sends may
+# never read the response.
 _MAX_DRAINED_BYTES = 256 * 1024 * 1024
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Body(BaseModel):
-    """A request's body: nothing unknown in it, and no value taken for one of another type."""
+    """A request body: rejects unknown fields, and does not convert between types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
@@ -37,12 +37,12 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# To JSON, and to whoever writes numbers as JavaScript does, 5.0 is an integer.
+# 5.0 is an integer in JSON Schema, and JavaScript does not distinguish it from 5.
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 
 
-# Pydantic's kinds of fault, in words for the caller.
-_WORDS = {
+# Messages for the error types of pydantic.
+_MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
     "string_type": "must be a string",
@@ -73,9 +73,9 @@ async def parse_body(
     *,
     optional: bool = False,
 ) -> _Model:
-    """The request's JSON object as `model`; where it is `optional`, no body is an empty one.
+    """Return the JSON body as `model`. If it is `optional`, an empty body counts as `{}`.
 
-    Raises PayloadTooLargeError, UnsupportedMediaTypeError, or InvalidRequestError with each fault.
+    Raise PayloadTooLargeError, UnsupportedMediaTypeError, or InvalidRequestError with all issues.
     """
     content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if content_type.lower() != "application/json":
@@ -90,15 +90,15 @@ async def parse_body(
 
 
 def validate(value: Any, model: type[_Model]) -> _Model:
-    """The value as `model`, else InvalidRequestError naming each field at fault."""
+    """Return the value as `model`. Raise InvalidRequestError with each invalid field."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
         details: dict[str, str] = {}
-        for fault in error.errors(include_url=False):
-            place = ".".join(map(str, fault["loc"])) or "body"
-            words = _WORDS.get(fault["type"], "is not valid")
-            details.setdefault(place, words.format(**fault.get("ctx", {})))
+        for issue in error.errors(include_url=False):
+            field = ".".join(map(str, issue["loc"])) or "body"
+            message = _MESSAGES.get(issue["type"], "is not valid")
+            details.setdefault(field, message.format(**issue.get("ctx", {})))
         raise InvalidRequestError(details) from error
 
 
@@ -134,7 +134,7 @@ def parse_json(text: bytes | bytearray | str, name: str) -> Any:
 
 
 def _parse_leniently(text: bytes | bytearray | str, name: str) -> Any:
-    """What Python reads and pydantic does not: other UTFs, and what there are better words for."""
+    """Parse what pydantic rejects: UTF-16, UTF-32, and input with a better message below."""
     try:
         return json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
@@ -145,51 +145,51 @@ def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def reject_invalid_text(value: Any, place: str, depth: int = 1) -> None:
-    """Refuse what no store, no model and no reader behind us could take."""
+def reject_invalid_text(value: Any, field: str, depth: int = 1) -> None:
+    """Raise InvalidRequestError for values that DynamoDB, providers or readers cannot process."""
     if depth > MAX_DEPTH:
-        raise InvalidRequestError({place: f"must be nested at most {MAX_DEPTH} deep"})
+        raise InvalidRequestError({field: f"must be nested at most {MAX_DEPTH} deep"})
     if isinstance(value, dict):
         for name, inner in value.items():
-            reject_invalid_text(name, place, depth)
-            reject_invalid_text(inner, place, depth + 1)
+            reject_invalid_text(name, field, depth)
+            reject_invalid_text(inner, field, depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            reject_invalid_text(inner, place, depth + 1)
+            reject_invalid_text(inner, field, depth + 1)
     elif isinstance(value, float):
         if not isfinite(value):
-            raise InvalidRequestError({place: "has a number that is too large"})
+            raise InvalidRequestError({field: "has a number that is too large"})
     elif isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InvalidRequestError({place: "contains an unpaired surrogate"}) from error
+            raise InvalidRequestError({field: "contains an unpaired surrogate"}) from error
 
 
 def unknown_names(
     query: QueryParams, known: Collection[str], repeatable: Collection[str] = ()
 ) -> dict[str, str]:
-    """What is wrong with a query by the names of its parameters alone."""
-    faults: dict[str, str] = {}
+    """Return an issue for each unknown parameter and each repeated one that must not repeat."""
+    issues: dict[str, str] = {}
     seen: set[str] = set()
     for name, _ in query.multi_items():
         if name not in known:
-            faults[name] = "is not a known parameter"
+            issues[name] = "is not a known parameter"
         elif name in seen and name not in repeatable:
-            faults[name] = "must appear only once"
+            issues[name] = "must appear only once"
         seen.add(name)
-    return faults
+    return issues
 
 
 class JsonResponse(Response):
-    """JSON, written by pydantic: as fast as it gets, and a number that JSON lacks is null.
+    """A JSON response, serialized by pydantic. NaN and infinity become null.
 
-    Routes make it themselves: for a route that returns a dict FastAPI makes an adapter, at every
-    cold start and whether it is asked for or not.
+    Routes return it instead of a dict, because FastAPI creates a TypeAdapter for each route that
+    returns a dict, at every cold start.
     """
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """The body."""
+        """Return the content as JSON bytes."""
         return pydantic_core.to_json(content, inf_nan_mode="null")

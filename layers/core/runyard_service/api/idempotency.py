@@ -1,8 +1,7 @@
-"""`Idempotency-Key`: the same request, asked again, is answered again and does nothing anew.
+"""`Idempotency-Key`: a retried request gets the response of the first one, and has no effect.
 
-What the guarantee rests on, and each crash point, stands in
-`adapters/dynamodb/idempotency.py`. A stream is not kept as an answer: asked
-again, it is the same run's stream from its first event.
+`adapters/dynamodb/idempotency.py` explains the guarantee and each crash point. Streams are not
+stored as responses: a retry gets the stream of the same run from its first event.
 """
 
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from runyard_service.domain.errors import InvalidRequestError
 
 REPLAYED_HEADER = "Idempotency-Replayed"
 MAX_LENGTH = 255
-# Of the first answer's headers, those that say something about the run.
+# The headers of the first response that are about the run.
 _STORED_HEADERS = ("Location", "X-Run-Id")
 
 
@@ -69,8 +68,8 @@ async def claim_idempotency(
     name = _name(request)
     if name is None:
         return RequestClaim(idempotency)
-    asked = compute_fingerprint(request.method, request.url.path, key.agent, content)
-    record = await run_in_threadpool(idempotency.claim, key.project_id, name, asked)
+    fingerprint = compute_fingerprint(request.method, request.url.path, key.agent, content)
+    record = await run_in_threadpool(idempotency.claim, key.project_id, name, fingerprint)
     return RequestClaim(idempotency, record)
 
 
@@ -81,10 +80,10 @@ async def store_response(claim: RequestClaim, response: Response) -> Response:
     """
     if claim.record is None:
         return response
-    if (answer := _answer_of(response)) is not None:
-        counts = await run_in_threadpool(claim.idempotency.store_response, claim.record, answer)
-        if counts != answer:
-            response = _response(counts)
+    if (stored := _stored_response_of(response)) is not None:
+        first = await run_in_threadpool(claim.idempotency.store_response, claim.record, stored)
+        if first != stored:
+            response = _response(first)
     return _with_replay_header(response, claim.record)
 
 
@@ -101,17 +100,17 @@ def _is_printable(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _answer_of(response: Response) -> StoredResponse | None:
-    """What is kept of a response; None of a stream, and of the way to one, which is a ticket."""
+def _stored_response_of(response: Response) -> StoredResponse | None:
+    """Return the response to store, or None for a stream or a redirect with a ticket."""
     if response.media_type != "application/json":
         return None
     headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
     return StoredResponse(response.status_code, headers, bytes(response.body).decode())
 
 
-def _response(answer: StoredResponse) -> Response:
+def _response(stored: StoredResponse) -> Response:
     return Response(
-        answer.text, answer.status, headers=dict(answer.headers), media_type="application/json"
+        stored.text, stored.status, headers=dict(stored.headers), media_type="application/json"
     )
 
 

@@ -1,6 +1,6 @@
-"""`multipart/form-data`, read with a bound: text parts in memory, file parts spooled to disk.
+"""Read `multipart/form-data` with size limits: text parts in memory, file parts spooled to disk.
 
-What python-multipart and Starlette say about a faulty body is theirs; what leaves is ours.
+Callers get our error messages, never those of python-multipart or Starlette.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -15,28 +15,28 @@ from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
 from runyard_service.api.http import MAX_BODY_BYTES, drain, reject_invalid_text
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
-# Nothing here takes more than a handful of text parts. Of files there may be more than a run takes,
-# so that the fault can be named.
+# No route accepts more text parts. The limit on files is above that of a run, because the response
+# then reports how many files a run accepts.
 _MAX_TEXTS = 16
 _MAX_FILES = 1000
-_UNSOUND = {"body": "is not valid multipart/form-data"}
+_INVALID = {"body": "is not valid multipart/form-data"}
 UPLOAD_HINT = (
-    "larger files are uploaded straight to S3: POST /v1/files with a JSON body "
-    '{"name", "size", "mime_type"} answers with an upload of up to '
-    f"{MAX_FILE_BYTES} bytes, and its id goes into file_ids of a JSON body to POST /v1/runs"
+    "upload larger files directly to S3: POST /v1/files with a JSON body "
+    '{"name", "size", "mime_type"} returns an upload for up to '
+    f"{MAX_FILE_BYTES} bytes; pass its id in file_ids of a JSON body to POST /v1/runs"
 )
 
 
 @dataclass(frozen=True)
 class Form:
-    """The parts of a body: texts by name, and files with the name of their part."""
+    """The parts of a body: text values by name, and files with the name of their part."""
 
     texts: Mapping[str, str]
     files: Sequence[tuple[str, UploadFile]]
 
 
 def is_multipart(request: Request) -> bool:
-    """Whether the body says that it is `multipart/form-data`."""
+    """Return True if the Content-Type is `multipart/form-data`."""
     content_type = request.headers.get("content-type", "")
     return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
@@ -45,26 +45,26 @@ def is_multipart(request: Request) -> bool:
 async def multipart_form(
     request: Request, max_bytes: int, *, file_parts: frozenset[str]
 ) -> AsyncIterator[Form]:
-    """The body's parts, whose files are closed at the end.
+    """Yield the parts of the body, and close the files at the end.
 
-    Raises PayloadTooLargeError over `max_bytes`, InvalidRequestError for a body that is unsound or
-    has a text part twice.
+    Raise PayloadTooLargeError above `max_bytes`. Raise InvalidRequestError for an invalid body or
+    a repeated text part.
     """
-    data = await _parsed(request, max_bytes)
+    data = await _parse(request, max_bytes)
     try:
-        yield await _sorted(data, file_parts)
+        yield await _group_parts(data, file_parts)
     finally:
         await data.close()
 
 
-async def _parsed(request: Request, max_bytes: int) -> FormData:
+async def _parse(request: Request, max_bytes: int) -> FormData:
     chunks = request.stream()
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
         raise await _too_large(chunks, max_bytes)
     parser = _Parser(
         request.headers,
-        _bounded(chunks, max_bytes),
+        _limit_size(chunks, max_bytes),
         max_files=_MAX_FILES,
         max_fields=_MAX_TEXTS,
         max_part_size=MAX_BODY_BYTES,
@@ -74,15 +74,15 @@ async def _parsed(request: Request, max_bytes: int) -> FormData:
     # UnicodeError: the content type may name any of Python's codecs as its charset.
     except (MultiPartException, UnicodeError) as error:
         await drain(chunks)
-        raise InvalidRequestError(_UNSOUND) from error
+        raise InvalidRequestError(_INVALID) from error
     if not parser.has_ended:
         parser.close_files()
-        raise InvalidRequestError(_UNSOUND)
+        raise InvalidRequestError(_INVALID)
     return data
 
 
 class _Parser(MultiPartParser):
-    """Starlette's, which takes a body that breaks off for a whole one; this one knows."""
+    """Starlette's parser, which also records if the body is complete."""
 
     has_ended = False
 
@@ -90,12 +90,12 @@ class _Parser(MultiPartParser):
         self.has_ended = True
 
     def close_files(self) -> None:
-        """Close every file, also one whose part did not end."""
+        """Close every file, also those of incomplete parts."""
         for file in self._files_to_close_on_error:
             file.close()
 
 
-async def _bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _limit_size(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes, None]:
     received = 0
     async for chunk in chunks:
         received += len(chunk)
@@ -109,7 +109,7 @@ async def _too_large(chunks: AsyncIterator[bytes], max_bytes: int) -> PayloadToo
     return PayloadTooLargeError({"body": f"must be at most {max_bytes} bytes; {UPLOAD_HINT}"})
 
 
-async def _sorted(data: FormData, file_parts: frozenset[str]) -> Form:
+async def _group_parts(data: FormData, file_parts: frozenset[str]) -> Form:
     texts: dict[str, str] = {}
     files: list[tuple[str, UploadFile]] = []
     for name, part in data.multi_items():
@@ -120,13 +120,13 @@ async def _sorted(data: FormData, file_parts: frozenset[str]) -> Form:
         reject_invalid_text(name, "body")
         if name in texts:
             raise InvalidRequestError({name: "must appear only once"})
-        texts[name] = await _text(name, part)
+        texts[name] = await _read_text(name, part)
     reject_invalid_text(texts, "body")
     return Form(texts, files)
 
 
-async def _text(name: str, part: UploadFile | str) -> str:
-    """A text part; a browser sends a Blob as a file, whatever it holds."""
+async def _read_text(name: str, part: UploadFile | str) -> str:
+    """Return the text of a part. A browser sends a Blob as a file, also for text."""
     if isinstance(part, str):
         return part
     content = await part.read(MAX_BODY_BYTES + 1)

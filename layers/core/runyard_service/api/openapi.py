@@ -30,15 +30,15 @@ def document() -> dict[str, Any]:
 
 
 def _add(whole: dict[str, Any], part: Mapping[str, Any]) -> None:
-    if twice := whole.keys() & part.keys():
-        raise ValueError(f"defined twice: {', '.join(sorted(twice))}")
+    if duplicates := whole.keys() & part.keys():
+        raise ValueError(f"defined twice: {', '.join(sorted(duplicates))}")
     whole |= part
 
 
 def _read(file: Path) -> dict[str, Any]:
-    import yaml  # Few requests need the document, and every cold start would wait for this.
+    import yaml  # Imported here: few requests need it, and it would slow every cold start.
 
-    # Through JSON: YAML's anchors would otherwise be shared objects that a reader could change.
+    # A JSON round trip copies the values: YAML anchors are shared objects.
     loaded: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(file.read_text("utf-8"))))
     return loaded
 

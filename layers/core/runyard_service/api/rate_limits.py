@@ -1,10 +1,9 @@
-"""How fast one access key may ask: a token bucket per key, in this process's memory.
+"""Rate limit of each access key: a token bucket per key, in the memory of this process.
 
-What it is worth depends on the door. One process that serves everybody (the local stack, a
-container) keeps the rate. On Lambda every instance is a process with buckets of its own and serves
-one request at a time, so a key may ask *rate x instances*: there this only stops a client in a
-tight loop, and what bounds the whole is the throttling of API Gateway and the functions' reserved
-concurrency.
+A single process (the local stack, a container) enforces the configured rate. On Lambda, each
+instance has its own buckets, so the effective limit is *rate x instances*. There, the buckets only
+stop a client in a tight loop. The throttling of API Gateway and the reserved concurrency of the
+functions limit the total.
 """
 
 import math
@@ -15,9 +14,9 @@ from threading import Lock
 
 from runyard_service.domain.errors import TooManyRequestsError
 
-# A bucket holds this many seconds' worth: a page that loads asks for a dozen things at once.
+# The capacity of a bucket, in seconds of the rate: a web page sends a dozen requests at once.
 BURST_SECONDS = 2.0
-# Of the keys that asked last; one that falls out begins again with a full bucket.
+# Buckets of the most recent keys. A key whose bucket was evicted starts with a full bucket.
 _MAX_BUCKETS = 10_000
 
 
@@ -35,10 +34,10 @@ class RateLimits:
         self._lock = Lock()
 
     def acquire(self, key_id: str, per_second: float, now: float | None = None) -> None:
-        """Count one request of the key; `per_second` 0 counts none.
+        """Take a token from the bucket of the key. A rate of 0 per second disables the limit.
 
-        Raises TooManyRequestsError, with the seconds until there is room, where the bucket is
-        empty. `now` is a monotonic time in seconds, by default this moment.
+        Raise TooManyRequestsError, with the seconds until the next token, if the bucket is empty.
+        `now` is a monotonic time in seconds, by default the current time.
         """
         if per_second <= 0:
             return

@@ -1,7 +1,7 @@
-"""Gives every response its id, and an answer of ours to whatever nobody caught.
+"""Set the request id on every response, and respond to unhandled exceptions.
 
-One id in two spellings: `X-Request-Id` (a UUID, the Runs API's) and `X-Trace-Id` (its hexadecimal
-digits alone, the Threads API's). A run keeps the id of the request that created it.
+The same id has two headers: `X-Request-Id` (a UUID, for the Runs API) and `X-Trace-Id` (its 32
+hexadecimal digits, for the Threads API). A run stores the id of the request that created it.
 """
 
 import logging
@@ -18,15 +18,15 @@ _log = logging.getLogger(__name__)
 
 
 def trace_id_of(scope: Scope) -> str:
-    """The id of the request, as 32 hexadecimal digits."""
+    """Return the id of the request as 32 hexadecimal digits."""
     request_id: str = scope["state"]["request_id"]
     return request_id.replace("-", "")
 
 
 class RequestIds:
-    """ASGI middleware; plain, because a stream must pass through untouched.
+    """Pure ASGI middleware, because streams must pass through unbuffered.
 
-    `failed` makes the answer to a request that ended in an error which nobody expected.
+    `failed` builds the response after an unhandled exception.
     """
 
     def __init__(self, app: ASGIApp, failed: Callable[[Scope], ASGIApp]) -> None:
@@ -40,24 +40,24 @@ class RequestIds:
         request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         log_context.bind(request_id=request_id)
-        has_begun = False
+        has_started = False
 
-        async def send_marked(message: Message) -> None:
-            nonlocal has_begun
+        async def send_with_ids(message: Message) -> None:
+            nonlocal has_started
             if message["type"] == "http.response.start":
-                has_begun = True
+                has_started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 headers["X-Trace-Id"] = trace_id_of(scope)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_marked)
+            await self._app(scope, receive, send_with_ids)
         except ClientDisconnect:
-            return None  # Nobody is left to be answered.
+            return None  # The client has disconnected.
         except Exception:
-            told = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
-            _log.exception("request failed", extra=told)
-            if has_begun:
+            extra = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
+            _log.exception("request failed", extra=extra)
+            if has_started:
                 raise
-            await self._failed(scope)(scope, receive, send_marked)
+            await self._failed(scope)(scope, receive, send_with_ids)

@@ -1,4 +1,4 @@
-"""What the API's routes use. The container builds it, and tests build it with their own parts."""
+"""The dependencies of the API routes. The container builds them; tests pass their own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +34,6 @@ class Services:
 
     @cached_property
     def followed_runs(self) -> FollowedRuns:
-        """The runs that this process's readers follow."""
+        """The runs that the streams of this process follow."""
         pace = PollBackoff(self.settings.poll_min_ms / 1000, self.settings.poll_max_ms / 1000)
         return FollowedRuns(self.stores.log, pace)

@@ -1,4 +1,4 @@
-"""Server-Sent Events: a run's log as frames, with heartbeat and a bounded life."""
+"""Server-Sent Events: the log of a run as frames, with a heartbeat and a maximum duration."""
 
 import asyncio
 import logging
@@ -19,18 +19,18 @@ from runyard_service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# How much later than at its age a stream may end by itself: it was reading a page.
+# Grace period after the maximum duration: the stream may still read a page.
 _LATE_SECONDS = 3
 
 HEADERS = {
-    # no-transform: an intermediary that compresses would hold frames back.
+    # no-transform: a proxy that compresses would buffer frames.
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
 
 
 def runs_api_frames(batch: Batch) -> bytes:
-    """A batch as the Runs API frames it; the lines are stored as they go on the wire."""
+    """Return the frames of a batch for the Runs API. Lines are stored in their wire format."""
     return b"".join(
         b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, event_type_of(line).encode(), line)
         for sequence, line in enumerate(batch.lines, start=batch.first)
@@ -39,9 +39,9 @@ def runs_api_frames(batch: Batch) -> bytes:
 
 @dataclass(frozen=True)
 class SseFormat:
-    """How an API shows a log: its frames, and the comment that it sends in times of silence.
+    """The stream format of an API: its frames, and the comment that it sends as heartbeat.
 
-    Where it does not `follow`, the stream closes behind what is there.
+    If `follow` is False, the stream closes after the stored events.
     """
 
     frames: Callable[[Batch], bytes] = runs_api_frames
@@ -57,7 +57,7 @@ def event_stream(
     shape: SseFormat,
     headers: Mapping[str, str],
 ) -> StreamingResponse:
-    """The run's events behind `after`, live, until the end or the connection's age."""
+    """Return a live stream of the events after `after`, limited to `stream_max_seconds`."""
     return TimeLimitedResponse(
         _body(runs, settings, run_id, after, shape),
         settings.stream_max_seconds,
@@ -66,14 +66,14 @@ def event_stream(
 
 
 class TimeLimitedResponse(StreamingResponse):
-    """Ends also where its client takes nothing: the body, which waits for the socket, cannot."""
+    """A response that also ends if the client stops reading and the body blocks on the socket."""
 
     def __init__(self, body: AsyncIterator[bytes], age: float, headers: Mapping[str, str]) -> None:
         super().__init__(body, media_type="text/event-stream", headers=headers)
         self._age = age
 
     async def stream_response(self, send: Send) -> None:
-        """Send the body; leave it incomplete, so that the server closes, when it does not end."""
+        """Send the body. After the time limit, leave it incomplete: the server then closes."""
         limit = asyncio.timeout(self._age + _LATE_SECONDS)
         try:
             async with limit:
@@ -87,8 +87,8 @@ class TimeLimitedResponse(StreamingResponse):
 async def _body(
     runs: FollowedRuns, settings: Settings, run_id: str, after: int, shape: SseFormat
 ) -> AsyncIterator[bytes]:
-    # Single lines and no blocks: some clients take a block without data for an event.
-    with _measured(run_id) as stream:
+    # Single lines without a blank line: some clients dispatch a block without data as an event.
+    with _record_metrics(run_id) as stream:
         yield b"retry: 2000\n"
         until = time.monotonic() + settings.stream_max_seconds
         silence = settings.stream_heartbeat_seconds
@@ -99,8 +99,8 @@ async def _body(
                 if batch is not None and batch.is_end:
                     stream.outcome = "ended"
                     return
-                # A socket that takes all it is given would never let another stream have its turn,
-                # nor the server see that the client is gone.
+                # Yield to the event loop. A fast socket would otherwise block other streams, and
+                # the server would not notice that the client has disconnected.
                 await asyncio.sleep(0)
         if time.monotonic() >= until:
             stream.outcome = "max_age"
@@ -111,14 +111,14 @@ async def _body(
 
 @dataclass
 class _Stream:
-    """How a stream closed. Whoever leaves it before its end says nothing."""
+    """How a stream closed. A client that disconnects leaves the default."""
 
     outcome: Literal["ended", "max_age", "disconnected", "failed"] = "disconnected"
 
 
 @contextmanager
-def _measured(run_id: str) -> Iterator[_Stream]:
-    """Tell that a stream was opened, and how it closed."""
+def _record_metrics(run_id: str) -> Iterator[_Stream]:
+    """Record metrics when the stream opens and when it closes."""
     metrics.record("stream opened", {metrics.STREAMS_OPENED: 1}, run_id=run_id)
     stream = _Stream()
     try:

@@ -1,7 +1,7 @@
-"""What the streaming door takes: streams, creates and whatever reads; no answers, no deletions.
+"""Requests that the streaming endpoint accepts: streams, creates and reads.
 
-Anybody can call its function URL, and a request there may last 15 minutes. So its role can neither
-answer for a person nor delete, and what would need that is sent to the API before it fails.
+Its function URL is public, and a request may last 15 minutes. So its role can neither submit input
+nor delete. The guard returns 421 for such requests, because they would fail later.
 """
 
 import re
@@ -11,32 +11,33 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runyard_service.api.errors import status_response
 
-# Everything that is read, the preflight of a page among it.
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# Anything else is nobody's, and is told so by the application.
-_OF_AN_API = re.compile(r"/(threads/)?v1/.*")
-# Creates may wait for long or stream; a ticket is what a stream of this door is opened with.
+# Reads, including the CORS preflight.
+_READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# The application returns 404 for all other paths.
+_API_PATH = re.compile(r"/(threads/)?v1/.*")
+# Creates may take minutes or stream. A ticket opens a stream of this endpoint.
 _POSTS = re.compile(
     r"/v1/runs"
     r"|/v1/runs/[^/]+/ticket"
     r"|/threads/v1/threads/[^/]+/runs"
     r"|/threads/v1/runs/[^/]+/ticket"
 )
-# The address itself is not known here: the API needs this door's, and neither may need the other.
-_ELSEWHERE = {
+# The URL of the API is unknown here: the API depends on the URL of this endpoint, and
+# CloudFormation rejects circular dependencies.
+_DETAILS = {
     "endpoint": "only streams, creates and reads; send this request to the API (output `ApiUrl`)"
 }
 
 
 def is_served(method: str, path: str) -> bool:
-    """Whether the streaming door takes requests of this method and path."""
-    if method in _READING or not _OF_AN_API.fullmatch(path):
+    """Return True if the streaming endpoint accepts this method and path."""
+    if method in _READ_METHODS or not _API_PATH.fullmatch(path):
         return True
     return method == "POST" and _POSTS.fullmatch(path) is not None
 
 
 class StreamEndpointGuard:
-    """ASGI middleware that answers 421 to what the API takes and this door does not."""
+    """ASGI middleware that returns 421 for requests that only the API accepts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,5 +46,5 @@ class StreamEndpointGuard:
         """Handle one request."""
         if scope["type"] != "http" or is_served(scope["method"], scope["path"]):
             return await self._app(scope, receive, send)
-        answer = status_response(scope, HTTPStatus.MISDIRECTED_REQUEST, _ELSEWHERE)
-        return await answer(scope, receive, send)
+        response = status_response(scope, HTTPStatus.MISDIRECTED_REQUEST, _DETAILS)
+        return await response(scope, receive, send)

@@ -1,7 +1,7 @@
-"""A run's stream and its cancel, which both APIs have.
+"""Stream and cancel runs, for both APIs.
 
-Both APIs stream under their own paths and in their own words. The cursor, the end of an ended run,
-and the redirect to the endpoint that can stream are the same.
+Paths, parameter names and frames differ between the APIs. The cursor, the response for an ended
+run, and the redirect to the streaming endpoint are the same.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from runyard_service.domain.runs import Run
 
 @dataclass(frozen=True)
 class StreamRoute:
-    """Where an API has a run's stream, with a place for `{run_id}`, and its cursor's name."""
+    """The path of a stream, with a `{run_id}` placeholder, and the name of its cursor."""
 
     path: str
     cursor: str
@@ -34,9 +34,9 @@ class StreamRoute:
 async def resume_stream(
     request: Request, services: Services, run: Run, route: StreamRoute, shape: SseFormat
 ) -> Response:
-    """The run's events behind the request's cursor; 204 where nothing is left of an ended run.
+    """Stream the events after the cursor of the request. Return 204 after the last event.
 
-    Raises InvalidRequestError for a cursor past the end of an ended run.
+    Raise InvalidRequestError for a cursor after the end of an ended run.
     """
     after = _cursor(request, route.cursor)
     if run.has_ended or after:
@@ -59,7 +59,7 @@ async def stream_response(
     headers: Mapping[str, str] | None = None,
     ticket: str | None = None,
 ) -> Response:
-    """The events behind `after`; behind a door that holds bodies back, `303` to the other door."""
+    """Stream the events after `after`, or redirect with 303 if this endpoint buffers bodies."""
     settings, headers = services.settings, headers or {}
     if not settings.stream_url:
         return event_stream(services.followed_runs, settings, run_id, after, shape, headers)
@@ -82,37 +82,37 @@ async def redirect_to_stream(
     query: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """`303` to this path of the door that can stream.
+    """Return a 303 redirect to this path of the streaming endpoint.
 
-    The ticket in its address opens it for this run alone, so no header has to survive the way. It
-    is the caller's own where there is one: nobody has a ticket renewed by a ticket.
+    The URL contains a ticket for this run, because clients may drop headers on redirects. A
+    caller's own ticket is reused: a ticket never yields a new ticket.
     """
     if ticket is None:
         ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id, scope)
-    address = _address(services.settings.stream_url, path, ticket, query or {})
-    told = {**(headers or {}), "Location": address}
-    return Response(status_code=HTTPStatus.SEE_OTHER, headers=told)
+    url = _url(services.settings.stream_url, path, ticket, query or {})
+    all_headers = {**(headers or {}), "Location": url}
+    return Response(status_code=HTTPStatus.SEE_OTHER, headers=all_headers)
 
 
 async def ticket_view(
     request: Request, services: Services, run_id: str, route: StreamRoute
 ) -> dict[str, str]:
-    """A ticket for the run's stream, when it expires, and the address that it makes whole."""
+    """Return a ticket for the stream of the run, its expiry, and the URL that includes it."""
     ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
     base_url = services.settings.stream_url or str(request.base_url)
     return {
         "ticket": ticket,
         "expires_at": tickets.expires_at(ticket),
-        "url": _address(base_url, route.path.format(run_id=run_id), ticket, {}),
+        "url": _url(base_url, route.path.format(run_id=run_id), ticket, {}),
     }
 
 
-def _address(base_url: str, path: str, ticket: str, query: Mapping[str, object]) -> str:
+def _url(base_url: str, path: str, ticket: str, query: Mapping[str, object]) -> str:
     return f"{base_url.rstrip('/')}{path}?{urlencode({'ticket': ticket, **query})}"
 
 
 def _cursor(request: Request, name: str) -> int:
-    """Where the stream begins: the header wins, but both must make sense."""
+    """Return the cursor of the request. The header takes precedence; both must be valid."""
     after = _sequence(name, request.query_params.get(name, ""))
     if "last-event-id" in request.headers:
         after = _sequence("Last-Event-ID", request.headers["last-event-id"])
@@ -131,8 +131,8 @@ def _sequence(name: str, text: str) -> int:
 async def cancel_from_request(
     services: Services, run: Run, requested_by: str, remarks: Mapping[str, Any] | None = None
 ) -> None:
-    """End the run as canceled; one that has ended stays as it is."""
-    # Also one that is canceled: its execution may not have been stopped.
+    """Cancel the run. An ended run is not changed."""
+    # Also for a canceled run: its execution may still be active.
     if run.status not in ("completed", "failed"):
         await asyncio.to_thread(
             cancel_run, services.stores, services.orchestrator, run.id, requested_by, remarks

@@ -1,7 +1,7 @@
-"""Tickets: leave to read one run's stream, or its export, for a few minutes, with no header.
+"""Tickets: short-lived permission to read the stream or the export of a run, without a header.
 
-They stand in the query of the address: `<run id>.<scope>.<expiry>.<key id>.<signature>`.
-Run, scope and expiry (Unix seconds) are signed: what is made for one of them is good for no other.
+A ticket is a query parameter of the URL: `<run id>.<scope>.<expiry>.<key id>.<signature>`.
+The signature covers run, scope and expiry (Unix seconds), so none of them can be changed.
 """
 
 import hmac
@@ -16,31 +16,31 @@ from runyard_service.domain.clock import timestamp
 Scope = Literal["stream", "export"]
 
 _TICKET = re.compile(r"([^.]+)\.([a-z]+)\.([0-9]{1,12})\.([0-9a-f]{12})\.([0-9a-f]{64})", re.ASCII)
-# How far the clock of the process that signed may be ahead of ours.
+# The clock of the signing process may be this many seconds ahead.
 _CLOCK_SECONDS = 60
 
 
 def issue(keys: TicketKeys, run_id: str, scope: Scope = "stream") -> str:
-    """A ticket for the run, good for `TICKET_SECONDS`. Raises as `TicketKeys.signing` does."""
+    """Return a ticket for the run, valid for `TICKET_SECONDS`. Raise as `TicketKeys.signing`."""
     key, expiry = keys.signing(), int(time.time()) + TICKET_SECONDS
     return f"{run_id}.{scope}.{expiry}.{key.id}.{_signature(key, run_id, scope, expiry)}"
 
 
 def expires_at(ticket: str) -> str:
-    """When a ticket that was issued here expires, as a timestamp."""
+    """Return the expiry of a ticket that `issue` returned, as a timestamp."""
     return timestamp(datetime.fromtimestamp(int(ticket.split(".")[2]), UTC))
 
 
 def is_valid(keys: TicketKeys, ticket: str, run_id: str, scope: Scope = "stream") -> bool:
-    """Whether the ticket was issued here, for this run and scope, and has not expired.
+    """Return True if the ticket is signed for this run and scope, and has not expired.
 
-    Raises as `TicketKeys.find` does.
+    Raise as `TicketKeys.find`.
     """
     match = _TICKET.fullmatch(ticket)
     if match is None or (match[1], match[2]) != (run_id, scope):
         return False
     expiry = int(match[3])
-    # None is issued for longer, so a key that has leaked signs nothing that outlives it.
+    # Reject a longer lifetime: a leaked key must not sign tickets that outlive it.
     if not 0 < expiry - time.time() <= TICKET_SECONDS + _CLOCK_SECONDS:
         return False
     key = keys.find(match[4])

@@ -25,5 +25,5 @@ router.include_router(webhooks.router)
 
 @router.get("/health")
 async def health() -> Response:
-    """The service answers."""
+    """Return `{"status": "ok"}`."""
     return JsonResponse({"status": "ok"})

@@ -1,6 +1,6 @@
-"""The Runs API's errors: one table from what went wrong to status, code and body.
+"""Error bodies of the Runs API: a table from error class to status and code.
 
-No stack trace and no library's own words ever leave: `details` are always ours.
+Responses never contain stack traces or messages of libraries: `details` are always ours.
 """
 
 from collections.abc import Mapping
@@ -58,5 +58,5 @@ def status_body(status: HTTPStatus, details: Mapping[str, str]) -> dict[str, obj
 
 
 def _status_of(error: RequestError) -> HTTPStatus:
-    """By the error's own class, or the next more general one that the table has."""
+    """Return the status of the error's class, or of its nearest base class in the table."""
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)

@@ -1,4 +1,4 @@
-"""`/v1/runs/{run_id}/events` and `/stream`: a run's log, page by page and live."""
+"""`/v1/runs/{run_id}/events` and `/stream`: the log of a run, paged and live."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ STREAM = StreamRoute("/v1/runs/{run_id}/stream", cursor="after_sequence")
 async def list_events(
     run_id: RunId, request: Request, services: ServicesDep, key: ReadKey
 ) -> Response:
-    """The run's events, a page at a time, in sequence order or against it."""
+    """Return a page of the events, in ascending or descending sequence order."""
     run = await load_run(services, key, run_id)
     page = page_of(request.query_params, sortable=("sequence",), default_sort="sequence")
     return JsonResponse(await run_in_threadpool(_read_events, services, run.id, page))
@@ -51,7 +51,7 @@ def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
 
 @router.get("/runs/{run_id}/stream")
 async def stream_events(run_id: RunId, request: Request, services: ServicesDep) -> Response:
-    """The run's events as Server-Sent Events, live, from the cursor on."""
+    """Stream the events after the cursor as Server-Sent Events."""
     run = await run_to_stream(request, services, run_id)
     return await resume_stream(request, services, run, STREAM, SseFormat())
 
@@ -60,6 +60,6 @@ async def stream_events(run_id: RunId, request: Request, services: ServicesDep) 
 async def create_ticket(
     run_id: RunId, request: Request, services: ServicesDep, key: ReadKey
 ) -> Response:
-    """A ticket for the run's stream, for clients that can send no header."""
+    """Return a stream ticket, for clients that cannot send headers."""
     run = await load_run(services, key, run_id)
     return JsonResponse({"data": await ticket_view(request, services, run.id, STREAM)})

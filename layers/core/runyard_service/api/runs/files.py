@@ -1,7 +1,6 @@
-"""`POST /v1/files`, and files that come along with `POST /v1/runs` as `multipart/form-data`.
+"""`POST /v1/files`, and files in a `multipart/form-data` body of `POST /v1/runs`.
 
-No request of more than MAX_BODY_BYTES gets in; a larger file is announced here by a JSON body, and
-uploaded straight to S3.
+Requests have at most MAX_BODY_BYTES. For a larger file, send JSON to get a presigned upload to S3.
 """
 
 import hashlib
@@ -40,7 +39,7 @@ Uploader = Annotated[AccessKey, Depends(_uploader)]
 
 @router.post("/files")
 async def create_file(request: Request, services: ServicesDep, key: Uploader) -> Response:
-    """Keep a file that comes with the request, or announce one that is uploaded to S3."""
+    """Store a file from the request, or return a presigned upload to S3."""
     files, project_id = services.stores.files, key.project_id
     limit = services.settings.max_body_bytes
     if not is_multipart(request):
@@ -48,34 +47,34 @@ async def create_file(request: Request, services: ServicesDep, key: Uploader) ->
         file, upload = await run_in_threadpool(
             files.announce, project_id, body.name, body.size, body.mime_type
         )
-        shown = {"url": upload.url, "fields": upload.fields}
-        return JsonResponse({"data": _file_view(file) | {"upload": shown}})
+        upload_view = {"url": upload.url, "fields": upload.fields}
+        return JsonResponse({"data": _file_view(file) | {"upload": upload_view}})
     async with multipart_form(request, limit, file_parts=frozenset({"file"})) as form:
-        new = _single(form)
-        kept = await run_in_threadpool(files.save, project_id, new)
-        return JsonResponse({"data": _file_view(kept)})
+        new = _single_file(form)
+        saved = await run_in_threadpool(files.save, project_id, new)
+        return JsonResponse({"data": _file_view(saved)})
 
 
 def _file_view(file: File) -> dict[str, Any]:
     return {"id": file.id, "name": file.name, "size": file.size, "mime_type": file.mime_type}
 
 
-def _single(form: Form) -> NewFile:
-    faults = dict.fromkeys(form.texts, "is not a known field")
+def _single_file(form: Form) -> NewFile:
+    issues = dict.fromkeys(form.texts, "is not a known field")
     if "file" in form.texts:
-        faults["file"] = "must be a file"
+        issues["file"] = "must be a file"
     elif len(form.files) != 1:
-        faults["file"] = "must appear only once" if form.files else "is required"
-    if faults:
-        raise InvalidRequestError(faults)
+        issues["file"] = "must appear only once" if form.files else "is required"
+    if issues:
+        raise InvalidRequestError(issues)
     return _new_files(form)[0]
 
 
 def _new_files(form: Form) -> list[NewFile]:
     parts = [part for _, part in form.files]
     if sum(part.size or 0 for part in parts) > MAX_FILE_BYTES:
-        fault = f"must be at most {MAX_FILE_BYTES} bytes together; {UPLOAD_HINT}"
-        raise PayloadTooLargeError({"files": fault})
+        issue = f"must be at most {MAX_FILE_BYTES} bytes in total; {UPLOAD_HINT}"
+        raise PayloadTooLargeError({"files": issue})
     return [NewFile(part.filename or "", part.content_type, part.file) for part in parts]
 
 
@@ -83,9 +82,9 @@ def _new_files(form: Form) -> list[NewFile]:
 async def create_body(
     request: Request, max_bytes: int
 ) -> AsyncIterator[tuple[CreateRun, list[NewFile]]]:
-    """The body of `POST /v1/runs`, of either kind, and the files that come with it.
+    """Yield the body of `POST /v1/runs`, JSON or multipart, and its files.
 
-    Raises what `parsed_body` raises, with the same words for the same fault.
+    Raise as `parse_body`, with the same messages.
     """
     if not is_multipart(request):
         yield await parse_body(request, CreateRun, max_bytes), []
@@ -98,32 +97,32 @@ async def create_body(
 
 
 def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
-    """The text parts as the JSON body would have them."""
-    faults = {
-        # Ids go into a JSON body; files that come along need none.
+    """Return the text parts as the fields of a JSON body."""
+    issues = {
+        # `file_ids` is only valid in a JSON body.
         name: "must be a file" if name == "files" else "is not a known field"
         for name in texts
         if name in ("files", "file_ids")
     }
-    if faults:
-        raise InvalidRequestError(faults)
+    if issues:
+        raise InvalidRequestError(issues)
     fields: dict[str, Any] = dict(texts)
     if "input" in fields:
         fields["input"] = parse_json(texts["input"], "input")
     for name in ("background", "stream"):
-        if texts.get(name) in ("true", "false"):  # Anything else is refused as it is.
+        if texts.get(name) in ("true", "false"):  # `validate` rejects other values.
             fields[name] = texts[name] == "true"
     return fields
 
 
 def fingerprint_of(body: CreateRun, uploads: Sequence[NewFile]) -> dict[str, Any]:
-    """What is asked, as JSON values: the files by their content."""
-    asked: dict[str, Any] = body.model_dump(mode="json")
+    """Return the request as JSON values, with digests in place of file contents."""
+    content: dict[str, Any] = body.model_dump(mode="json")
     if uploads:
-        asked["uploads"] = [
+        content["uploads"] = [
             [safe_name(new.name), parse_mime_type(new.mime_type), _digest(new)] for new in uploads
         ]
-    return asked
+    return content
 
 
 def _digest(new: NewFile) -> str:

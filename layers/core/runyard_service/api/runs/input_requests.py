@@ -1,4 +1,4 @@
-"""`GET /v1/input-requests`: the inbox, every question of the project that waits for an answer."""
+"""`GET /v1/input-requests`: the open input requests of a project."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ router = APIRouter()
 
 @router.get("/input-requests")
 async def list_input_requests(request: Request, services: ServicesDep, key: ReadKey) -> Response:
-    """The open questions of the project's runs, oldest first."""
+    """Return a page of the open input requests of the project, oldest first."""
     query = request.query_params
-    faults = unknown_names(query, {"page", "page_size"})
-    page = page_of(query, ("created_at",), "created_at", known_faults=faults)
+    issues = unknown_names(query, {"page", "page_size"})
+    page = page_of(query, ("created_at",), "created_at", known_issues=issues)
     return JsonResponse(await run_in_threadpool(_read_page, services, key.project_id, page))
 
 

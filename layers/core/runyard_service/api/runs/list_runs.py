@@ -1,4 +1,4 @@
-"""`GET /v1/runs`: the runs of the key's project, filtered, sorted, page by page."""
+"""`GET /v1/runs`: the runs of the project, filtered, sorted and paged."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,43 +24,43 @@ from runyard_service.domain.runs import Run
 router = APIRouter()
 
 _PARAMETERS = {"status", "user_id", "session_id", "page", "page_size", "sort"}
-# A page of waiting runs asks for the questions of each; a few at a time keep that short.
+# Input requests are read per run. Concurrent reads reduce the latency of a page.
 _READERS = 8
 
 
 @router.get("/runs")
 async def list_runs(request: Request, services: ServicesDep, key: ReadKey) -> Response:
-    """The project's runs, newest first unless asked otherwise."""
+    """Return a page of the runs of the project, by default newest first."""
     query = request.query_params
-    faults = unknown_names(query, _PARAMETERS, repeatable={"status"})
-    wanted = _filter(query, key.project_id, faults)
-    page = page_of(query, SORTABLE, "-started_at", known_faults=faults)
-    return JsonResponse(await run_in_threadpool(_read_page, services, wanted, page))
+    issues = unknown_names(query, _PARAMETERS, repeatable={"status"})
+    run_filter = _filter(query, key.project_id, issues)
+    page = page_of(query, SORTABLE, "-started_at", known_issues=issues)
+    return JsonResponse(await run_in_threadpool(_read_page, services, run_filter, page))
 
 
-def _filter(query: QueryParams, project_id: str, faults: dict[str, str]) -> RunFilter:
+def _filter(query: QueryParams, project_id: str, issues: dict[str, str]) -> RunFilter:
     statuses, user_id = frozenset(query.getlist("status")), query.get("user_id")
     if not statuses <= set(API_STATUSES):
-        faults["status"] = f"must be one of: {', '.join(API_STATUSES)}"
+        issues["status"] = f"must be one of: {', '.join(API_STATUSES)}"
     if user_id is not None and not 1 <= len(user_id) <= 256:
-        faults["user_id"] = "must be 1 to 256 characters long"
+        issues["user_id"] = "must be 1 to 256 characters long"
     session_id = query.get("session_id")
     if session_id is not None:
         if not is_id(session_id):
-            faults["session_id"] = "must be a UUID"
+            issues["session_id"] = "must be a UUID"
         session_id = session_id.lower()
     return RunFilter(project_id, statuses, user_id, session_id)
 
 
-def _read_page(services: Services, wanted: RunFilter, page: Page) -> dict[str, Any]:
+def _read_page(services: Services, run_filter: RunFilter, page: Page) -> dict[str, Any]:
     stores = services.stores
     first, _ = page.bounds(0)
-    found = stores.run_lists.page(wanted, page.sort, first, page.size)
-    runs = stores.runs.many(found.ids)
-    questions = _input_requests(services, [run for run in runs if run.awaits_input])
+    result = stores.run_lists.page(run_filter, page.sort, first, page.size)
+    runs = stores.runs.many(result.ids)
+    requests = _input_requests(services, [run for run in runs if run.awaits_input])
     messages = stores.messages.newest_seen(runs)
-    data = [run_view(run, questions.get(run.id, ()), messages.get(run.id)) for run in runs]
-    return {"data": data, "pagination": page.pagination(found.total)}
+    data = [run_view(run, requests.get(run.id, ()), messages.get(run.id)) for run in runs]
+    return {"data": data, "pagination": page.pagination(result.total)}
 
 
 def _input_requests(services: Services, waiting: list[Run]) -> dict[str, list[InputRequest]]:

@@ -1,4 +1,4 @@
-"""Pages of lists: `page`, `page_size` and `sort` in, `pagination` out."""
+"""Parse `page`, `page_size` and `sort`, and build `pagination`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ from runyard_service.domain.errors import InvalidRequestError
 
 DEFAULT_PAGE_SIZE = 25
 MAX_PAGE_SIZE = 500
-# Far beyond any list, and small enough that page * page_size stays a sane number.
+# Larger than any list, and small enough for page * page_size to stay a reasonable number.
 _MAX_PAGE = 10**9
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page that is asked for; `sort` holds field names, `-` before a descending one."""
+    """The requested page. `sort` has field names, with a `-` prefix for descending order."""
 
     number: int
     size: int
     sort: tuple[str, ...]
 
     def bounds(self, total: int) -> tuple[int, int]:
-        """The first and the last place of the page, from 1; empty where first > last."""
+        """Return first and last position of the page, from 1. It is empty if first > last."""
         first = (self.number - 1) * self.size + 1
         return first, min(first + self.size - 1, total)
 
     def pagination(self, total: int) -> dict[str, int]:
-        """The answer's `pagination`."""
+        """Return the `pagination` of the response."""
         return {
             "page": self.number,
             "page_size": self.size,
@@ -38,13 +38,13 @@ def page_of(
     query: Mapping[str, str],
     sortable: tuple[str, ...],
     default_sort: str,
-    known_faults: Mapping[str, str] | None = None,
+    known_issues: Mapping[str, str] | None = None,
 ) -> Page:
-    """The page that a query asks for.
+    """Return the page that the query requests.
 
-    Raises InvalidRequestError naming each parameter at fault, `known_faults` among them.
+    Raise InvalidRequestError with each invalid parameter, including `known_issues`.
     """
-    faults: dict[str, str] = {}
+    issues: dict[str, str] = {}
 
     def number(name: str, default: int, highest: int) -> int:
         text = query.get(name)
@@ -52,18 +52,18 @@ def page_of(
             return default
         if text.isascii() and text.isdecimal() and len(text) < 12 and 1 <= int(text) <= highest:
             return int(text)
-        faults[name] = f"must be an integer from 1 to {highest}"
+        issues[name] = f"must be an integer from 1 to {highest}"
         return default
 
     page = number("page", 1, _MAX_PAGE)
     size = number("page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
     sort: dict[str, str] = {}
     for part in query.get("sort", default_sort).split(","):
-        # A field that comes again changes nothing: what it would decide is equal in it.
+        # A repeated field has no effect: rows that reach it are equal in this field.
         sort.setdefault(part.strip().removeprefix("-"), part.strip())
     if not sort.keys() <= set(sortable):
-        faults["sort"] = f"must contain only: {', '.join(sortable)}"
-    faults |= known_faults or {}
-    if faults:
-        raise InvalidRequestError(faults)
+        issues["sort"] = f"must contain only: {', '.join(sortable)}"
+    issues |= known_issues or {}
+    if issues:
+        raise InvalidRequestError(issues)
     return Page(page, size, tuple(sort.values()))

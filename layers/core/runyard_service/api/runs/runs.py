@@ -1,4 +1,4 @@
-"""`/v1/runs`: start a run, look at it, answer it, cancel it."""
+"""`/v1/runs`: create, read, answer, cancel and delete runs."""
 
 import asyncio
 import time
@@ -35,14 +35,14 @@ from runyard_service.domain.runs import ENDED, Run
 router = APIRouter()
 
 _STABLE = {"awaiting_input", *ENDED}
-_SETTLING = {"run.paused", *TERMINAL_TYPES}
+_STABLE_EVENTS = {"run.paused", *TERMINAL_TYPES}
 
 
 @router.post("/runs")
 async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> Response:
-    """Start a run: synchronous, in the background, or followed as a stream."""
+    """Start a run: synchronously, in the background, or as a stream."""
     async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
-        # It reads the files: only where somebody asks for it.
+        # The fingerprint reads the files, so compute it only if it is needed.
         has_key = HEADER in request.headers
         content = await run_in_threadpool(fingerprint_of, body, uploads) if has_key else {}
         claim = await claim_idempotency(request, services, key, content)
@@ -60,19 +60,19 @@ async def _created_response(services: Services, run: Run, body: CreateRun) -> Re
     if body.stream:
         headers = {"Location": f"/v1/runs/{run.id}/stream", "X-Run-Id": run.id}
         return await stream_response(services, run.id, STREAM, SseFormat(), headers=headers)
-    await _wait_until_settled(services, run.id)
+    await _wait_until_stable(services, run.id)
     view = await _view(services, run.id)
     if view["status"] in _STABLE:
         return JsonResponse({"data": view})
     return JsonResponse({"data": view}, HTTPStatus.ACCEPTED, headers=location)
 
 
-async def _wait_until_settled(services: Services, run_id: str) -> None:
-    """Return when the run has ended or waits for a person, at the latest after the limit."""
+async def _wait_until_stable(services: Services, run_id: str) -> None:
+    """Wait until the run ends or waits for a person, or for `sync_wait_seconds`."""
     until = time.monotonic() + services.settings.sync_wait_seconds
     async with aclosing(services.followed_runs.follow(run_id, 0, until)) as batches:
         async for batch in batches:
-            if batch is not None and event_type_of(batch.lines[-1]) in _SETTLING:
+            if batch is not None and event_type_of(batch.lines[-1]) in _STABLE_EVENTS:
                 return
 
 
@@ -85,7 +85,7 @@ def _start(
     claim: RequestClaim,
 ) -> Run:
     snapshot = services.catalog.agent(key.agent or services.settings.default_agent)
-    wanted = NewRun(
+    new_run = NewRun(
         org_id=key.org_id,
         project_id=key.project_id,
         input=body.input,
@@ -100,19 +100,19 @@ def _start(
         max_active_runs=services.settings.project_max_active_runs,
         max_org_active_runs=services.settings.org_max_active_runs,
     )
-    return start_run(services.stores, services.orchestrator, snapshot, wanted)
+    return start_run(services.stores, services.orchestrator, snapshot, new_run)
 
 
 @router.get("/runs/{run_id}")
 async def get_run(run_id: RunId, services: ServicesDep, key: ReadKey) -> Response:
-    """The run as it stands."""
+    """Return the current state of the run."""
     run = await load_run(services, key, run_id)
     return JsonResponse({"data": await _view(services, run.id)})
 
 
 @router.delete("/runs/{run_id}")
 async def delete(run_id: RunId, services: ServicesDep, key: WriteKey) -> Response:
-    """Delete a run that has ended, for good."""
+    """Delete an ended run permanently."""
     deleted = await load_deletable_run(services, key, run_id)
     await run_in_threadpool(delete_run, services.stores, deleted)
     return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -135,13 +135,13 @@ def _read_view(services: Services, run_id: str) -> dict[str, Any]:
 async def send_input(
     run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
-    """Answer a question or an approval request of the run."""
+    """Submit the answer to an input request of the run."""
     run = await load_run(services, key, run_id)
     body = await parse_body(request, RunInput)
-    shape: type[FeedbackInput | ApprovalInput] = (
+    input_type: type[FeedbackInput | ApprovalInput] = (
         FeedbackInput if body.type == "human_feedback" else ApprovalInput
     )
-    answer = validate(body.model_dump(), shape).answer()
+    answer = validate(body.model_dump(), input_type).answer()
 
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
@@ -155,7 +155,7 @@ async def send_input(
 
 @router.post("/runs/{run_id}/cancel")
 async def cancel(run_id: RunId, request: Request, services: ServicesDep, key: WriteKey) -> Response:
-    """End the run as canceled; a run that has ended stays as it is."""
+    """Cancel the run. An ended run is not changed."""
     run = await load_run(services, key, run_id)
 
     claim = await claim_idempotency(request, services, key, {})

@@ -1,4 +1,4 @@
-"""What the Runs API receives: bodies without unknown fields."""
+"""Request bodies of the Runs API."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -44,7 +44,7 @@ class CreateRun(Body):
 
 
 class CreateFile(Body):
-    """`POST /v1/files` for a file that its owner uploads to S3; `size` is in bytes."""
+    """`POST /v1/files` for an upload to S3. `size` is in bytes."""
 
     name: Annotated[str, Field(min_length=1, max_length=1024)]
     size: Annotated[WholeNumber, Field(ge=0, le=MAX_FILE_BYTES)]
@@ -55,12 +55,12 @@ class CreateFile(Body):
     def _is_mime_type(cls, value: str) -> str:
         mime_type = parse_mime_type(value)
         if mime_type is None:
-            raise ValueError("must be a type like text/plain")
+            raise ValueError("must be a media type, such as text/plain")
         return mime_type
 
 
 class Feedback(Body):
-    """The answer to a question."""
+    """The answer to a request for human feedback."""
 
     request_id: str
     feedback: Any = None
@@ -76,13 +76,13 @@ class Approval(Body):
 
 
 class FeedbackInput(Body):
-    """`POST …/input` for a question."""
+    """`POST …/input` for a request for human feedback."""
 
     type: Literal["human_feedback"]
     data: Feedback
 
     def answer(self) -> Answer:
-        """The answer as the engine takes it."""
+        """Return the answer as `submit_input` expects it."""
         return Answer(type=self.type, **self.data.model_dump())
 
 
@@ -93,12 +93,12 @@ class ApprovalInput(Body):
     data: Approval
 
     def answer(self) -> Answer:
-        """The answer as the engine takes it."""
+        """Return the answer as `submit_input` expects it."""
         return Answer(type=self.type, **self.data.model_dump())
 
 
 class RunInput(Body):
-    """`POST /v1/runs/{run_id}/input`, before its type is known."""
+    """`POST /v1/runs/{run_id}/input`, with `data` not yet validated."""
 
     type: Literal["human_feedback", "approval_request"]
     data: Mapping[str, Any]
@@ -116,7 +116,7 @@ def _known_patterns(events: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _has_valid_start(url: str) -> str:
-    # Exactly so: a scheme in capitals would be the same, and read otherwise by somebody else.
+    # Lower case only: other software may read a scheme in capitals differently.
     if not url.startswith(("https://", "http://")):
         raise ValueError("must start with https://")
     return url
@@ -141,7 +141,7 @@ class CreateWebhook(Body):
 
 
 class ChangeWebhook(Body):
-    """`PATCH /v1/webhooks/{webhook_id}`: what is not named stays, so the defaults mean nothing."""
+    """`PATCH /v1/webhooks/{webhook_id}`. Only fields in the body change; defaults are unused."""
 
     url: Url = ""
     events: Events = ()
@@ -150,6 +150,6 @@ class ChangeWebhook(Body):
 
 
 class RotateSecret(Body):
-    """`POST …/rotate-secret`: how long deliveries are signed with the old secrets too."""
+    """`POST …/rotate-secret`: for how many hours old secrets also sign deliveries."""
 
     overlap_hours: Annotated[WholeNumber, Field(ge=0, le=MAX_OVERLAP_HOURS)] = 24

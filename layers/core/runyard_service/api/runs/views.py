@@ -1,4 +1,4 @@
-"""What the Runs API sends: each shape without the fields that have no value."""
+"""Response bodies of the Runs API. Fields without a value are omitted."""
 
 import json
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from runyard_service.domain.webhooks import Delivery, Webhook
 def run_view(
     run: Run, requests: Sequence[InputRequest] = (), message: Message | None = None
 ) -> dict[str, Any]:
-    """The run as the API shows it; a field without a value is left out.
+    """Return the run as in API responses.
 
-    `message` is the newest one of its thread that the run saw: what it was started to answer.
+    `message` is the newest thread message that the run read: the one that it answers.
     """
     view: dict[str, Any] = {
         "id": run.id,
@@ -35,19 +35,19 @@ def run_view(
 
 
 def _thread_input(run: Run, message: Message | None) -> dict[str, Any]:
-    shown: dict[str, Any] = {"thread_id": run.thread_id, "message_count": run.thread_messages}
-    return shown if message is None else {**shown, "content": message.content}
+    view: dict[str, Any] = {"thread_id": run.thread_id, "message_count": run.thread_messages}
+    return view if message is None else {**view, "content": message.content}
 
 
 def _usage(run: Run) -> dict[str, Any] | None:
-    """The whole of it once the run has ended; so far, while the run waits for a person."""
+    """Return the total usage of an ended run, or the current usage of a waiting run."""
     if run.ended_at is None and not run.awaits_input:
         return None
     return usage_payload(run.usage, run.started_at, run.ended_at)
 
 
 def request_view(request: InputRequest) -> dict[str, Any]:
-    """The question as the API shows it; when it expires and what then, if it ever does."""
+    """Return the input request. `expires_at` and `on_expiry` are present if it expires."""
     view: dict[str, Any] = {
         "id": request.id,
         "type": request.type,
@@ -61,7 +61,7 @@ def request_view(request: InputRequest) -> dict[str, Any]:
 
 
 def webhook_view(webhook: Webhook) -> dict[str, Any]:
-    """The endpoint as the API shows it."""
+    """Return the webhook without its secrets."""
     view: dict[str, Any] = {
         "id": webhook.id,
         "url": webhook.url,
@@ -77,7 +77,7 @@ def webhook_view(webhook: Webhook) -> dict[str, Any]:
 
 
 def delivery_view(delivery: Delivery, *, whole: bool = False) -> dict[str, Any]:
-    """The delivery as the API shows it; the `whole` of it has what was sent, as `payload`."""
+    """Return the delivery. If `whole`, it includes the sent body as `payload`."""
     view: dict[str, Any] = {
         "id": delivery.id,
         "webhook_id": delivery.webhook_id,

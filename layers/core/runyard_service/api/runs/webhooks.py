@@ -1,4 +1,4 @@
-"""`/v1/webhooks`: where the project is told of its runs, and what was sent there."""
+"""`/v1/webhooks`: the webhooks of a project, and their deliveries."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -38,32 +38,32 @@ DeliveryId = Annotated[str, Depends(path_param("delivery_id"))]
 
 
 async def _webhook_of(webhook_id: WebhookId, services: ServicesDep, key: Manager) -> Webhook:
-    return await _found(services.stores.webhooks.get, key.project_id, webhook_id)
+    return await _find(services.stores.webhooks.get, key.project_id, webhook_id)
 
 
 Known = Annotated[Webhook, Depends(_webhook_of)]
 
 
 async def _delivery_of(delivery_id: DeliveryId, services: ServicesDep, webhook: Known) -> Delivery:
-    return await _found(services.stores.webhook_deliveries.get, webhook.id, delivery_id)
+    return await _find(services.stores.webhook_deliveries.get, webhook.id, delivery_id)
 
 
 KnownDelivery = Annotated[Delivery, Depends(_delivery_of)]
 
 
-async def _found(
+async def _find(
     get: Callable[[str, str], _StoredWebhook | None], owner_id: str, name: str
 ) -> _StoredWebhook:
-    """What `get` has under this name, which is an id in any spelling. Raises NotFoundError."""
-    found = await run_in_threadpool(get, owner_id, name.lower()) if is_id(name) else None
-    if found is None:
+    """Return the record with this id, in upper or lower case. Raise NotFoundError."""
+    record = await run_in_threadpool(get, owner_id, name.lower()) if is_id(name) else None
+    if record is None:
         raise NotFoundError
-    return found
+    return record
 
 
 @router.post("")
 async def create_webhook(request: Request, services: ServicesDep, key: Manager) -> Response:
-    """Register an endpoint; the answer shows its secret, and no other one ever does."""
+    """Create a webhook. Only this response contains its secret."""
     body = await parse_body(request, CreateWebhook)
     _check_url(services, body.url)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
@@ -86,16 +86,16 @@ async def create_webhook(request: Request, services: ServicesDep, key: Manager) 
 
 
 def _check_url(services: Services, url: str) -> None:
-    if fault := url_issue(url, services.settings.webhook_allowed_private_hosts):
-        raise InvalidRequestError({"url": fault})
+    if issue := url_issue(url, services.settings.webhook_allowed_private_hosts):
+        raise InvalidRequestError({"url": issue})
 
 
 @router.get("")
 async def list_webhooks(request: Request, services: ServicesDep, key: Manager) -> Response:
-    """The project's endpoints, oldest first."""
+    """Return a page of the webhooks of the project, oldest first."""
     query = request.query_params
-    faults = unknown_names(query, {"page", "page_size"})
-    page = page_of(query, ("created_at",), "created_at", known_faults=faults)
+    issues = unknown_names(query, {"page", "page_size"})
+    page = page_of(query, ("created_at",), "created_at", known_issues=issues)
     webhooks = await run_in_threadpool(services.stores.webhooks.of_project, key.project_id)
     first, last = page.bounds(len(webhooks))
     data = [webhook_view(webhook) for webhook in webhooks[first - 1 : max(last, first - 1)]]
@@ -104,13 +104,13 @@ async def list_webhooks(request: Request, services: ServicesDep, key: Manager) -
 
 @router.get("/{webhook_id}")
 async def get_webhook(webhook: Known) -> Response:
-    """The endpoint as it stands."""
+    """Return the webhook."""
     return JsonResponse({"data": webhook_view(webhook)})
 
 
 @router.patch("/{webhook_id}")
 async def change_webhook(request: Request, services: ServicesDep, webhook: Known) -> Response:
-    """Change what is named; deliveries that wait go to the new address."""
+    """Change the fields in the body. Pending deliveries go to the new URL."""
     body = await parse_body(request, ChangeWebhook)
     fields = body.model_dump(exclude_unset=True)
     if "url" in fields:
@@ -123,7 +123,7 @@ async def change_webhook(request: Request, services: ServicesDep, webhook: Known
 
 @router.delete("/{webhook_id}")
 async def delete_webhook(services: ServicesDep, webhook: Known) -> Response:
-    """Remove the endpoint; what waits for it is not delivered any more."""
+    """Delete the webhook. Its pending deliveries are not sent."""
     await run_in_threadpool(services.stores.webhooks.delete, webhook)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -132,7 +132,7 @@ async def delete_webhook(services: ServicesDep, webhook: Known) -> Response:
 async def rotate_secret(
     request: Request, services: ServicesDep, key: Manager, webhook: Known
 ) -> Response:
-    """Give the endpoint a new secret; for a while deliveries are signed with the old ones too."""
+    """Create a new secret. During the overlap, the old secrets also sign deliveries."""
     body = await parse_body(request, RotateSecret, optional=True)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
@@ -151,26 +151,26 @@ async def rotate_secret(
 async def send_test(
     request: Request, services: ServicesDep, key: Manager, webhook: Known
 ) -> Response:
-    """Send a `webhook.ping`, whatever the endpoint's filter; its delivery says what came of it."""
+    """Send a `webhook.ping`, regardless of the event filter, and return its delivery."""
 
     def send() -> Delivery:
         return send_ping(services.stores, services.delivery_queue, webhook)
 
-    return await _sent(request, services, key, send)
+    return await _delivery_response(request, services, key, send)
 
 
 @router.get("/{webhook_id}/deliveries")
 async def list_deliveries(request: Request, services: ServicesDep, webhook: Known) -> Response:
-    """What was sent in the last 30 days, or is to be, newest first.
+    """Return a page of the deliveries of the last 30 days, newest first.
 
-    There may be millions, so nobody counts them: a page ends with where the next one begins.
+    There may be millions of deliveries, so the response has a cursor and no total count.
     """
     query = request.query_params
-    faults = unknown_names(query, {"page_size", "before"})
+    issues = unknown_names(query, {"page_size", "before"})
     before = query.get("before")
     if before is not None and not is_id(before):
-        faults["before"] = "must be a UUID"
-    page = page_of(query, ("created_at",), "-created_at", known_faults=faults)
+        issues["before"] = "must be a UUID"
+    page = page_of(query, ("created_at",), "-created_at", known_issues=issues)
     deliveries = await run_in_threadpool(
         services.stores.webhook_deliveries.newest,
         webhook.id,
@@ -186,7 +186,7 @@ async def list_deliveries(request: Request, services: ServicesDep, webhook: Know
 
 @router.get("/{webhook_id}/deliveries/{delivery_id}")
 async def get_delivery(delivery: KnownDelivery) -> Response:
-    """One delivery, with every attempt and with what was sent."""
+    """Return a delivery with its attempts and the sent body."""
     return JsonResponse({"data": delivery_view(delivery, whole=True)})
 
 
@@ -194,15 +194,15 @@ async def get_delivery(delivery: KnownDelivery) -> Response:
 async def redeliver_it(
     request: Request, services: ServicesDep, key: Manager, webhook: Known, delivery: KnownDelivery
 ) -> Response:
-    """Send it once more: the same body and `webhook-id`, with all attempts anew."""
+    """Send the same body and `webhook-id` again, with a full set of attempts."""
 
     def send() -> Delivery:
         return redeliver(services.stores, services.delivery_queue, webhook, delivery)
 
-    return await _sent(request, services, key, send)
+    return await _delivery_response(request, services, key, send)
 
 
-async def _sent(
+async def _delivery_response(
     request: Request, services: Services, key: AccessKey, send: Callable[[], Delivery]
 ) -> Response:
     claim = await claim_idempotency(request, services, key, {})

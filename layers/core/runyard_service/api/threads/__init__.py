@@ -1,4 +1,4 @@
-"""The Threads API, served under `/threads/v1`: the same runs and the same log in other shapes."""
+"""The Threads API, served under `/threads/v1`: another interface to the same runs and events."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""What a route of this API is given: the caller's key, which may be a whole organization's."""
+"""FastAPI dependencies of the Threads API. Keys may belong to an organization."""
 
 from typing import Annotated
 
@@ -15,12 +15,12 @@ from runyard_service.domain.threads import Thread
 
 
 async def reader(request: Request, services: ServicesDep) -> AccessKey:
-    """The key of a caller who only looks."""
+    """Return a key with the scope `runs:read`."""
     return await authenticate(request, services, "runs:read", needs_project=False)
 
 
 async def writer(request: Request, services: ServicesDep) -> AccessKey:
-    """The key of a caller who changes something."""
+    """Return a key with the scope `runs:write`."""
     return await authenticate(request, services, "runs:write", needs_project=False)
 
 
@@ -30,30 +30,30 @@ ThreadId = Annotated[str, Depends(path_param("thread_id"))]
 
 
 def project_of(key: AccessKey) -> str:
-    """The project that something new goes to. Raises InvalidRequestError where none is named."""
+    """Return the project for a new thread. Raise InvalidRequestError if none is set."""
     if not key.project_id:
         raise InvalidRequestError(PROJECT_REQUIRED)
     return key.project_id
 
 
 def projects_of(services: Services, key: AccessKey) -> list[str]:
-    """The projects whose runs and threads the key sees."""
+    """Return the projects that the key has access to."""
     if key.project_id:
         return [key.project_id]
     return services.stores.access_keys.projects_of(key.org_id)
 
 
 async def thread_of(services: Services, key: AccessKey, thread_id: str) -> Thread:
-    """The thread, if the key may see it. Raises ThreadNotFoundError."""
+    """Return the thread. Raise ThreadNotFoundError if the key has no access."""
     return await run_in_threadpool(found_thread, services, key, thread_id)
 
 
 def found_thread(
     services: Services, key: AccessKey, thread_id: str, *, also_marked: bool = False
 ) -> Thread:
-    """The same, for those that wait for the store themselves.
+    """Return the thread, with a blocking read. Raise ThreadNotFoundError.
 
-    Whoever deletes a thread also finds one whose deletion was interrupted.
+    `also_marked` includes a thread whose deletion was interrupted.
     """
     threads = services.stores.threads
     thread = threads.get(thread_id, also_marked=also_marked) if is_id(thread_id) else None

@@ -1,6 +1,6 @@
-"""The Threads API's errors: one table from what went wrong to status, code and message.
+"""Error bodies of the Threads API: a table from error class to status, code and message.
 
-The shape is flat, `{code, message, trace_id, details?}`. `details` are always ours.
+The body is flat: `{code, message, trace_id, details?}`. `details` are always our messages.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from runyard_service.domain import errors
 from runyard_service.domain.errors import RequestError
 
-_REFUSALS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
+_ERRORS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
     errors.InvalidRequestError: (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "validation.error",
@@ -87,8 +87,8 @@ _REFUSALS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
         "Service unavailable; retry.",
     ),
 }
-# Where there is a status and nothing else.
-_FAILURES: Mapping[HTTPStatus, tuple[str, str]] = {
+# Used if only a status is known.
+_STATUS_ERRORS: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.NOT_FOUND: ("requests.no_such_route", "Route not found."),
     HTTPStatus.METHOD_NOT_ALLOWED: (
         "requests.method_not_allowed",
@@ -98,7 +98,7 @@ _FAILURES: Mapping[HTTPStatus, tuple[str, str]] = {
         "requests.misdirected",
         "This endpoint only streams, creates and reads.",
     ),
-    HTTPStatus.SERVICE_UNAVAILABLE: _REFUSALS[errors.UnavailableError][1:],
+    HTTPStatus.SERVICE_UNAVAILABLE: _ERRORS[errors.UnavailableError][1:],
 }
 _INTERNAL = ("internal.error", "Internal error.")
 
@@ -107,14 +107,14 @@ def error_body(
     error: RequestError, details: Mapping[str, str], trace_id: str
 ) -> tuple[HTTPStatus, dict[str, object]]:
     """Return status and body for the error."""
-    kind = next(kind for kind in type(error).__mro__ if kind in _REFUSALS)
-    status, code, message = _REFUSALS[kind]
+    kind = next(kind for kind in type(error).__mro__ if kind in _ERRORS)
+    status, code, message = _ERRORS[kind]
     return status, _body(code, message, details, trace_id)
 
 
 def status_body(status: HTTPStatus, details: Mapping[str, str], trace_id: str) -> dict[str, object]:
     """Return the body when only a status is known."""
-    code, message = _FAILURES.get(status, _INTERNAL)
+    code, message = _STATUS_ERRORS.get(status, _INTERNAL)
     return _body(code, message, details, trace_id)
 
 

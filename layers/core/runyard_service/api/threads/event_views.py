@@ -1,7 +1,7 @@
-"""The log's events in this API's words: one in, one out, under the same sequence.
+"""Convert events of the log to events of the Threads API, one to one, with the same sequence.
 
-The table names for every type of event the type that this API shows it as, and what becomes of its
-data. An event of a type that is not in it was written by a later release, and goes out as it is.
+The table maps each event type to a type of this API and a function that converts the data. Other
+types come from a later release, and pass through unchanged.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +16,11 @@ _View = Callable[[_Data, Run], dict[str, Any]]
 
 
 def event_view(event: Event, run: Run) -> dict[str, Any]:
-    """The event as a stream sends it."""
-    shown_type, data_of = _VIEWS.get(event.type, (event.type, _passthrough))  # type: ignore[call-overload]
+    """Return the event as streams send it."""
+    view_type, data_of = _VIEWS.get(event.type, (event.type, _passthrough))  # type: ignore[call-overload]
     return {
         "seq": event.sequence,
-        "type": shown_type,
+        "type": view_type,
         "data": data_of(event.data, run),
         "created_at": event.timestamp,
         "run_id": run.id,
@@ -32,7 +32,7 @@ def _passthrough(data: _Data, _: Run) -> dict[str, Any]:
 
 
 def _without_run(data: _Data, _: Run) -> dict[str, Any]:
-    """The frame names the run already."""
+    """Return the data without the fields that the frame already contains."""
     return {name: value for name, value in data.items() if name not in ("id", "object", "status")}
 
 
@@ -81,7 +81,7 @@ def _input_request(data: _Data, _: Run) -> dict[str, Any]:
         "prompt": data["prompt"],
         "params": data["params"],
     }
-    # An approval tells what of it may be changed, and both tell how long there is time.
+    # Optional: editable arguments of an approval, and the expiry.
     further = ("editable_params", "expires_at", "on_expiry")
     return view | {name: data[name] for name in further if name in data}
 

@@ -1,4 +1,4 @@
-"""`/v1/runs/{run_id}/events`: a run's log as Server-Sent Events, in this API's words."""
+"""`/v1/runs/{run_id}/events`: the log of a run as Server-Sent Events of the Threads API."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -27,7 +27,7 @@ STREAM = StreamRoute(f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq
 
 @router.get("/runs/{run_id}/events")
 async def stream_events(run_id: RunId, request: Request, services: ServicesDep) -> Response:
-    """The run's events from the cursor on; live, unless `follow` is false."""
+    """Stream the events after the cursor, live unless `follow` is false."""
     run = await run_to_stream(request, services, run_id, needs_project=False)
     shape = SseFormat(partial(_frames, run=run), b": ping\n", _follow(request))
     return await resume_stream(request, services, run, STREAM, shape)
@@ -41,7 +41,7 @@ def _follow(request: Request) -> bool:
 
 
 def _frames(batch: Batch, run: Run) -> bytes:
-    """No `event:` line: a browser's `onmessage` gets every one."""
+    """Return frames without `event:` lines: the `onmessage` of a browser then gets all events."""
     return b"".join(
         b"id: %d\ndata: %b\n\n" % (sequence, _json(event_view(decode_event(line), run)))
         for sequence, line in enumerate(batch.lines, start=batch.first)
@@ -49,7 +49,7 @@ def _frames(batch: Batch, run: Run) -> bytes:
 
 
 def _json(view: Mapping[str, Any]) -> bytes:
-    # Of a line of the log, so every text in it is one that UTF-8 can hold.
+    # The view comes from a line of the log, so its strings are valid UTF-8.
     return pydantic_core.to_json(view)
 
 
@@ -57,6 +57,6 @@ def _json(view: Mapping[str, Any]) -> bytes:
 async def create_ticket(
     run_id: RunId, request: Request, services: ServicesDep, key: ReadKey
 ) -> Response:
-    """A ticket for the run's stream, for clients that can send no header."""
+    """Return a stream ticket, for clients that cannot send headers."""
     run = await load_run(services, key, run_id)
     return JsonResponse(await ticket_view(request, services, run.id, STREAM), 201)

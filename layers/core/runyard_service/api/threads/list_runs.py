@@ -1,4 +1,4 @@
-"""Lists of runs, newest first: of the whole organization, and of one thread."""
+"""List the runs of an organization or of a thread, newest first."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from runyard_service.adapters.run_deletion import DeletedRun
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import ReadKey, ThreadId, projects_of, thread_of
-from runyard_service.api.threads.paging import page_answer, page_query
+from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.views import STATUSES, brief_view, listed_view
 from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.ids import is_id
@@ -21,56 +21,56 @@ router = APIRouter()
 
 @router.get("/runs")
 async def list_runs(request: Request, services: ServicesDep, key: ReadKey) -> Response:
-    """The runs of all projects that the key sees; those that are made meanwhile disturb nothing."""
+    """Return the runs of all accessible projects. New runs do not shift the pages."""
     query, limit = page_query(request, frozenset({"before", "status"}))
     status = query.get("status")
     if status is not None and status not in STATUSES:
         raise InvalidRequestError({"status": f"must be one of: {', '.join(STATUSES)}"})
-    runs, following = await run_in_threadpool(_newest, services, key, query, limit)
+    runs, next_query = await run_in_threadpool(_newest, services, key, query, limit)
     rows = [listed_view(run, services.settings.credits_per_usd) for run in runs]
-    return page_answer(request, rows, following)
+    return page_response(request, rows, next_query)
 
 
 def _newest(
     services: Services, key: AccessKey, query: Mapping[str, str], limit: int
 ) -> tuple[list[Run], Mapping[str, str] | None]:
-    """The runs of the page, and what the next page's query has differently."""
+    """Return the runs of the page, and the query parameters of the next page."""
     stores = services.stores
     statuses = STATUSES[query["status"]] if "status" in query else frozenset()
     before = _cursor(services, key, query.get("before"))
     projects = projects_of(services, key)
     ids = stores.run_lists.newest(projects, statuses, before, limit + 1)
-    return stores.runs.many(ids[:limit]), _following(ids, limit)
+    return stores.runs.many(ids[:limit]), _next_query(ids, limit)
 
 
 @router.get("/threads/{thread_id}/runs")
 async def list_runs_of_thread(
     thread_id: ThreadId, request: Request, services: ServicesDep, key: ReadKey
 ) -> Response:
-    """The thread's runs."""
+    """Return a page of the runs of the thread."""
     query, limit = page_query(request, frozenset({"before"}))
     thread = await thread_of(services, key, thread_id)
 
     def newest() -> tuple[list[Run], Mapping[str, str] | None]:
         before = _cursor(services, key, query.get("before"))
         ids = services.stores.threads.newest_runs(thread.id, before, limit + 1)
-        return services.stores.runs.many(ids[:limit]), _following(ids, limit)
+        return services.stores.runs.many(ids[:limit]), _next_query(ids, limit)
 
-    runs, following = await run_in_threadpool(newest)
-    return page_answer(request, [brief_view(run) for run in runs], following)
+    runs, next_query = await run_in_threadpool(newest)
+    return page_response(request, [brief_view(run) for run in runs], next_query)
 
 
-def _following(ids: Sequence[str], limit: int) -> Mapping[str, str] | None:
-    """By the list's entries: the runs that they name may just have been deleted."""
+def _next_query(ids: Sequence[str], limit: int) -> Mapping[str, str] | None:
+    """Return the cursor of the next page. It uses ids, because runs may be deleted by now."""
     return {"before": ids[limit - 1]} if len(ids) > limit else None
 
 
 def _cursor(services: Services, key: AccessKey, run_id: str | None) -> Run | DeletedRun | None:
-    """The last run of the page before, though it be deleted meanwhile."""
+    """Return the last run of the previous page, also if it was deleted since."""
     if run_id is None:
         return None
     stores = services.stores
     run = (stores.runs.get(run_id) or stores.deleted_runs.find(run_id)) if is_id(run_id) else None
     if run is None or not run.started_at or not key.can_access(run.org_id, run.project_id):
-        raise InvalidRequestError({"before": "is not a run"})
+        raise InvalidRequestError({"before": "is not the id of a run"})
     return run

@@ -1,4 +1,4 @@
-"""`/v1/threads/{thread_id}/messages`: what was said in a thread."""
+"""`/v1/threads/{thread_id}/messages`: the messages of a thread."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse, parse_body
 from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
-from runyard_service.api.threads.paging import page_answer, page_query
+from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.schemas import CreateMessage
 from runyard_service.api.threads.views import message_view
 from runyard_service.domain.errors import InvalidRequestError
@@ -17,7 +17,7 @@ from runyard_service.domain.threads import Message, Thread
 
 router = APIRouter()
 
-# A client usually wants the whole conversation.
+# Clients usually request the whole conversation.
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 1000
 
@@ -26,7 +26,7 @@ MAX_LIMIT = 1000
 async def create_message(
     thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
-    """Append what a user says; it starts no run."""
+    """Append a user message. It does not start a run."""
     body = await parse_body(request, CreateMessage)
     thread = await thread_of(services, key, thread_id)
     message = await run_in_threadpool(services.stores.messages.add, thread.id, "user", body.content)
@@ -37,15 +37,15 @@ async def create_message(
 async def list_messages(
     thread_id: ThreadId, request: Request, services: ServicesDep, key: ReadKey
 ) -> Response:
-    """The thread's messages, oldest first; `after` is how many of them are passed over."""
+    """Return a page of the messages, oldest first. `after` is the number of messages to skip."""
     query, limit = page_query(request, frozenset({"after"}), DEFAULT_LIMIT, MAX_LIMIT)
     after = _position(query.get("after", "0"))
     thread = await thread_of(services, key, thread_id)
     messages = await run_in_threadpool(_read, services, thread, after, limit)
     rows: list[dict[str, Any]] = [message_view(message) for message in messages]
     end = after + len(rows)
-    following = {"after": str(end)} if rows and end < thread.messages else None
-    return page_answer(request, rows, following)
+    next_query = {"after": str(end)} if rows and end < thread.messages else None
+    return page_response(request, rows, next_query)
 
 
 def _position(text: str) -> int:

@@ -1,7 +1,7 @@
-"""An answer given as one text: which question it is for, and what it says.
+"""Parse an answer from a single string, and submit it to the open input request.
 
-A question takes the text as it is, one with a form the object that the text is as JSON. An approval
-takes the words `approve` and `deny`, or a JSON object `{is_approved, feedback?, params?}`.
+For human feedback, the string is the answer; with a form, it is the answer as JSON. For an
+approval, it is `approve`, `deny`, or a JSON object `{is_approved, feedback?, params?}`.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run
 
 _DECISIONS = {"approve": True, "deny": False}
-_HOW = 'must be "approve", "deny", or a JSON object with is_approved'
+_APPROVAL_FORMAT = 'must be "approve", "deny", or a JSON object with is_approved'
 
 
 class _Decision(Body):
@@ -32,22 +32,22 @@ class _Decision(Body):
     params: Mapping[str, Any] | None = Field(None, strict=False)
 
 
-def answer_by_content(services: Services, run: Run, given: SubmitInput, answered_by: str) -> None:
-    """Answer the run's one open question, or the one that `request_id` names.
+def answer_by_content(services: Services, run: Run, body: SubmitInput, answered_by: str) -> None:
+    """Answer the open input request of the run, or the one that `request_id` names.
 
-    Raises RunNotActiveError where the run asks nothing or the question is settled,
-    InputAmbiguousError where it asks several things, InvalidRequestError for what does not fit.
+    Raise RunNotActiveError if no input request is open or it is closed, InputAmbiguousError if
+    several are open, and InvalidRequestError for an invalid answer.
     """
-    request = _request(services, run, given.request_id)
-    answer = _answer(request, given.content)
+    request = _request(services, run, body.request_id)
+    answer = _answer(request, body.content)
     try:
         submit_input(services.stores, services.orchestrator, run.id, answer, answered_by)
     except ConflictError as error:
         raise RunNotActiveError(error.details) from error
     except InvalidRequestError as error:
-        if "run" in error.details:  # It has ended since it was read.
+        if "run" in error.details:  # The run has ended since it was read.
             raise RunNotActiveError(error.details) from error
-        details = {_field(name): fault for name, fault in error.details.items()}
+        details = {_field(name): issue for name, issue in error.details.items()}
         raise InvalidRequestError(details) from error
 
 
@@ -75,28 +75,28 @@ def _answer(request: InputRequest, content: str) -> Answer:
     if decision is not None:
         return Answer(type=request.type, request_id=request.id, is_approved=decision)
     if not content.lstrip().startswith("{"):
-        raise InvalidRequestError({"content": _HOW})
-    said = _under_content(content)
-    return Answer(type=request.type, request_id=request.id, **said.model_dump())
+        raise InvalidRequestError({"content": _APPROVAL_FORMAT})
+    parsed = _parse_decision(content)
+    return Answer(type=request.type, request_id=request.id, **parsed.model_dump())
 
 
-def _under_content(content: str) -> _Decision:
+def _parse_decision(content: str) -> _Decision:
     try:
         return validate(parse_json(content, "content"), _Decision)
     except InvalidRequestError as error:
         details = {
-            "content" if name in ("content", "body") else f"content.{name}": fault
-            for name, fault in error.details.items()
+            "content" if name in ("content", "body") else f"content.{name}": issue
+            for name, issue in error.details.items()
         }
         raise InvalidRequestError(details) from error
 
 
 def _field(name: str) -> str:
-    """What a field of an answer is called here, where the content holds all of it."""
+    """Return the field name for the caller, whose `content` contains all fields."""
     if name == "request_id":
         return name
     if name == "is_approved":
         return "content"
-    # Of a form, what lies inside of the feedback lies inside of the content.
+    # The fields of a form are in `feedback`, and for the caller in `content`.
     inner = name.removeprefix("feedback")
     return f"content{inner}" if inner != name else f"content.{name}"

@@ -1,4 +1,4 @@
-"""`/v1/personas` and `/v1/routes`: what a run may be asked to be, and to think with."""
+"""`/v1/personas` and `/v1/routes`: the available agents and models."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ router = APIRouter()
 
 @router.get("/personas")
 async def list_personas(services: ServicesDep, key: ReadKey) -> Response:
-    """Every version of every persona; of one key the newest first."""
+    """Return all versions of all personas, newest version first per key."""
     return JsonResponse(await run_in_threadpool(_personas, services, key))
 
 
@@ -41,7 +41,7 @@ def _personas(services: Services, key: AccessKey) -> list[dict[str, Any]]:
 
 @router.get("/routes", dependencies=[Depends(reader)])
 async def list_routes(services: ServicesDep) -> Response:
-    """Every route."""
+    """Return all routes."""
     routes = await run_in_threadpool(services.catalog.routes)
     rows = [
         {"route_id": name, "provider": route.provider, "model": route.model_name}

@@ -1,8 +1,8 @@
-"""The requests that the root answers as the Threads API does.
+"""Route unambiguous requests without the `/threads` prefix to the Threads API.
 
-The Threads API has a base path of its own, because four of its routes have the names of the Runs
-API's. But a request that cannot be mistaken for one of the Runs API is answered at the root too, as
-if it had been sent to `/threads`. The table below is all there is to it.
+The Threads API has its own base path, because four of its routes have the same path as a route of
+the Runs API. Requests that only match the Threads API are also accepted at the root. `RULES` lists
+them.
 """
 
 import json
@@ -20,21 +20,21 @@ BASE_PATH = "/threads"
 
 
 def is_threads_path(path: str) -> bool:
-    """Whether the path is one of the Threads API's own."""
+    """Return True if the path is under the base path of the Threads API."""
     return path == BASE_PATH or path.startswith(f"{BASE_PATH}/")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Requests of this method and path, as far as the last of the tests holds for them."""
+    """A condition on requests: all fields that are set must match."""
 
     method: str
     path: re.Pattern[str]
     query: frozenset[str] = frozenset()
-    """One of these parameters is given, and none of `not_in_query`."""
+    """The query has at least one of these parameters, and none of `not_in_query`."""
     not_in_query: frozenset[str] = frozenset()
     accept: str = ""
-    """The `Accept` header names this type."""
+    """The `Accept` header contains this type."""
     body: frozenset[str] = frozenset()
     """The body is a JSON object with all of these fields, and none of `not_in_body`."""
     not_in_body: frozenset[str] = frozenset()
@@ -62,7 +62,7 @@ RULES = (
 
 
 class RootPathRewriter:
-    """ASGI middleware that moves such requests under the Threads API's base path."""
+    """ASGI middleware that prefixes the path of requests that match a rule."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,13 +71,13 @@ class RootPathRewriter:
         """Handle one request."""
         if scope["type"] == "http":
             for rule in RULES:
-                if not _fits(rule, scope):
+                if not _matches(rule, scope):
                     continue
-                fits = True
+                matches = True
                 if rule.body:
-                    fits, receive = await _body_fits(rule, receive)
-                if fits:
-                    # In place: also what is around this must know whose request it is.
+                    matches, receive = await _body_matches(rule, receive)
+                if matches:
+                    # Change the scope itself: outer middleware selects the error format by this path.
                     scope["path"] = BASE_PATH + scope["path"]
                     if scope.get("raw_path"):
                         scope["raw_path"] = BASE_PATH.encode() + scope["raw_path"]
@@ -85,7 +85,7 @@ class RootPathRewriter:
         await self._app(scope, receive, send)
 
 
-def _fits(rule: Rule, scope: Scope) -> bool:
+def _matches(rule: Rule, scope: Scope) -> bool:
     if rule.method not in (ANY, scope["method"]) or not rule.path.fullmatch(scope["path"]):
         return False
     if rule.accept and rule.accept not in Headers(scope=scope).get("accept", "").lower():
@@ -96,8 +96,8 @@ def _fits(rule: Rule, scope: Scope) -> bool:
     return not rule.query.isdisjoint(query) and rule.not_in_query.isdisjoint(query)
 
 
-async def _body_fits(rule: Rule, receive: Receive) -> tuple[bool, Receive]:
-    """Whether the body fits, and how it is received by whoever comes next: from its start."""
+async def _body_matches(rule: Rule, receive: Receive) -> tuple[bool, Receive]:
+    """Return True if the body matches, and a receive function that replays the body."""
     body, messages = b"", []
     more = True
     while more and len(body) <= MAX_BODY_BYTES:
@@ -109,15 +109,15 @@ async def _body_fits(rule: Rule, receive: Receive) -> tuple[bool, Receive]:
         fields = json.loads(body)
     except (ValueError, RecursionError):
         fields = None
-    fits = (
+    matches = (
         isinstance(fields, dict)
         and rule.body <= fields.keys()
         and rule.not_in_body.isdisjoint(fields)
     )
-    return fits, _replayed(messages, receive)
+    return matches, _replay(messages, receive)
 
 
-def _replayed(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
+def _replay(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
     left = iter(messages)
 
     async def receive_again() -> Message:

@@ -1,4 +1,4 @@
-"""Runs in threads: start one, look at it, answer it, cancel it."""
+"""Runs in threads: create, read, cancel and answer runs."""
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +24,7 @@ router = APIRouter()
 
 
 class _IdConvertor(StringConvertor):
-    """An id in a path: no colon is in it, so `{run_id}:cancel` is a path of its own."""
+    """An id in a path, without colons: `{run_id}:cancel` is a separate path."""
 
     regex = "[^/:]+"
 
@@ -36,7 +36,7 @@ register_url_convertor("id", _IdConvertor())
 async def create_run(
     thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
-    """Start a run that answers the thread's messages."""
+    """Start a run that answers the messages of the thread."""
     body = await parse_body(request, CreateThreadRun, optional=True)
     thread = await thread_of(services, key, thread_id)
     key = key.model_copy(update={"project_id": thread.project_id})
@@ -64,7 +64,7 @@ def _start(
         model=body.model or None,
         reasoning=body.reasoning_mode,
     )
-    wanted = NewRun(
+    new_run = NewRun(
         org_id=thread.org_id,
         project_id=thread.project_id,
         thread_id=thread.id,
@@ -75,18 +75,18 @@ def _start(
         max_active_runs=settings.project_max_active_runs,
         max_org_active_runs=settings.org_max_active_runs,
     )
-    return start_run(services.stores, services.orchestrator, snapshot, wanted)
+    return start_run(services.stores, services.orchestrator, snapshot, new_run)
 
 
 @router.get("/runs/{run_id:id}")
 async def get_run(run_id: RunId, services: ServicesDep, key: ReadKey) -> Response:
-    """The run as it stands."""
+    """Return the run."""
     return JsonResponse(run_view(await load_run(services, key, run_id)))
 
 
 @router.post("/runs/{run_id}:cancel")
 async def cancel(run_id: RunId, request: Request, services: ServicesDep, key: WriteKey) -> Response:
-    """End the run as canceled; a run that has ended stays as it is."""
+    """Cancel the run. An ended run is not changed."""
     body = await parse_body(request, CancelRun, optional=True)
     run = await load_run(services, key, run_id)
     await cancel_from_request(services, run, key.id, body.model_dump(exclude_none=True))
@@ -97,7 +97,7 @@ async def cancel(run_id: RunId, request: Request, services: ServicesDep, key: Wr
 async def send_input(
     run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
-    """Answer the run's open question, or the one that is named."""
+    """Answer the open input request, or the one that `request_id` names."""
     body = await parse_body(request, SubmitInput)
     run = await load_run(services, key, run_id)
     await run_in_threadpool(answer_by_content, services, run, body, key.id)

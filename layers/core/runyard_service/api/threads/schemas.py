@@ -1,4 +1,4 @@
-"""The Threads API's shapes: what comes in, with nothing unknown in it."""
+"""Request bodies of the Threads API."""
 
 from typing import Annotated
 
@@ -9,17 +9,17 @@ from runyard_service.api.http import Body, WholeNumber
 
 MAX_TITLE_LENGTH = 500
 MAX_INPUT_BYTES = 32 * 1024
-# A message may be a pasted document. What an item of DynamoDB cannot hold of it lies in S3.
+# A message may be a pasted document. Content above the DynamoDB item limit is stored in S3.
 MAX_MESSAGE_BYTES = 256 * 1024
 
 Title = Annotated[str, Field(max_length=MAX_TITLE_LENGTH)]
 
 
-def _content(value: str, most: int) -> str:
+def _validate_content(value: str, max_bytes: int) -> str:
     if not value.strip():
         raise ValueError("cannot be blank")
-    if len(value.encode()) > most:
-        raise ValueError(f"content too large: at most {most} bytes of UTF-8")
+    if len(value.encode()) > max_bytes:
+        raise ValueError(f"content too large: at most {max_bytes} bytes of UTF-8")
     return value
 
 
@@ -30,7 +30,7 @@ class CreateThread(Body):
 
 
 class UpdateThread(Body):
-    """`PATCH /v1/threads/{id}`; a title of null takes it away."""
+    """`PATCH /v1/threads/{id}`. A null title removes the title."""
 
     title: Title | None
 
@@ -42,12 +42,12 @@ class CreateMessage(Body):
 
     @field_validator("content")
     @classmethod
-    def _is_sound(cls, value: str) -> str:
-        return _content(value, MAX_MESSAGE_BYTES)
+    def _check_content(cls, value: str) -> str:
+        return _validate_content(value, MAX_MESSAGE_BYTES)
 
 
 class CreateThreadRun(Body):
-    """`POST /v1/threads/{id}/runs`; what is empty or left out is the installation's choice."""
+    """`POST /v1/threads/{id}/runs`. Empty or missing fields use the defaults of the service."""
 
     route_id: str | None = None
     persona_id: str | None = None
@@ -56,19 +56,19 @@ class CreateThreadRun(Body):
 
 
 class CancelRun(Body):
-    """`POST /v1/runs/{id}:cancel`: where the caller was when it asked, kept on the event."""
+    """`POST /v1/runs/{id}:cancel`. The fields are stored in the cancel event."""
 
     last_seen_seq: Annotated[WholeNumber, Field(ge=0)] | None = None
     client_cancelled_at: Annotated[str, Field(max_length=64)] | None = None
 
 
 class SubmitInput(Body):
-    """`POST /v1/runs/{id}/input`; `request_id` names one of several open questions."""
+    """`POST /v1/runs/{id}/input`. `request_id` selects among several open input requests."""
 
     content: str
     request_id: str | None = None
 
     @field_validator("content")
     @classmethod
-    def _is_sound(cls, value: str) -> str:
-        return _content(value, MAX_INPUT_BYTES)
+    def _check_content(cls, value: str) -> str:
+        return _validate_content(value, MAX_INPUT_BYTES)

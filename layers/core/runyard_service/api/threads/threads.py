@@ -1,4 +1,4 @@
-"""`/v1/threads`: make a thread, look at it, rename it, delete it."""
+"""`/v1/threads`: create, read, rename and delete threads."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ from runyard_service.api.threads.dependencies import (
     projects_of,
     thread_of,
 )
-from runyard_service.api.threads.paging import page_answer, page_query
+from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.schemas import CreateThread, UpdateThread
 from runyard_service.api.threads.views import thread_view
 from runyard_service.domain.clock import timestamp
@@ -31,7 +31,7 @@ router = APIRouter()
 
 @router.post("/threads")
 async def create_thread(request: Request, services: ServicesDep, key: WriteKey) -> Response:
-    """Make an empty thread."""
+    """Create an empty thread."""
     body = await parse_body(request, CreateThread, optional=True)
     at = timestamp()
     thread = Thread(
@@ -48,12 +48,12 @@ async def create_thread(request: Request, services: ServicesDep, key: WriteKey) 
 
 @router.get("/threads")
 async def list_threads(request: Request, services: ServicesDep, key: ReadKey) -> Response:
-    """The threads, newest first."""
+    """Return a page of threads, newest first."""
     query, limit = page_query(request, frozenset({"before"}))
     threads = await run_in_threadpool(_newest, services, key, query, limit + 1)
     rows = [thread_view(thread) for thread in threads[:limit]]
-    following = {"before": threads[limit - 1].id} if len(threads) > limit else None
-    return page_answer(request, rows, following)
+    next_query = {"before": threads[limit - 1].id} if len(threads) > limit else None
+    return page_response(request, rows, next_query)
 
 
 def _newest(
@@ -64,13 +64,13 @@ def _newest(
         try:
             before = found_thread(services, key, query["before"])
         except ThreadNotFoundError as error:
-            raise InvalidRequestError({"before": "is not a thread"}) from error
+            raise InvalidRequestError({"before": "is not the id of a thread"}) from error
     return services.stores.threads.newest(projects_of(services, key), before, limit)
 
 
 @router.get("/threads/{thread_id}")
 async def get_thread(thread_id: ThreadId, services: ServicesDep, key: ReadKey) -> Response:
-    """The thread."""
+    """Return the thread."""
     return JsonResponse(thread_view(await thread_of(services, key, thread_id)))
 
 
@@ -78,7 +78,7 @@ async def get_thread(thread_id: ThreadId, services: ServicesDep, key: ReadKey) -
 async def update_thread(
     thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
-    """Give the thread another title."""
+    """Change the title of the thread."""
     body = await parse_body(request, UpdateThread)
     thread = await thread_of(services, key, thread_id)
     renamed = await run_in_threadpool(services.stores.threads.rename, thread, body.title)
@@ -87,7 +87,7 @@ async def update_thread(
 
 @router.delete("/threads/{thread_id}")
 async def delete_thread(thread_id: ThreadId, services: ServicesDep, key: WriteKey) -> Response:
-    """Delete the thread and its messages; its runs stay."""
+    """Delete the thread and its messages. Its runs are not deleted."""
     await run_in_threadpool(_delete, services, key, thread_id)
     return Response(status_code=204)
 

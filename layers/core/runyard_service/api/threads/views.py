@@ -1,4 +1,4 @@
-"""Threads, messages and runs as this API shows them; a value that there is not is null."""
+"""Response bodies of the Threads API. Missing values are null."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,7 +8,7 @@ from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Thread
 
 RUNNING = ("created", "started", "paused")
-# A status of this API, and the Runs API's that it stands for.
+# Statuses of this API, and the corresponding statuses of the Runs API.
 STATUSES = {
     "running": frozenset({*RUNNING, "awaiting_input"}),
     "waiting_for_input": frozenset({"awaiting_input"}),
@@ -19,7 +19,7 @@ STATUSES = {
 
 
 def status_of(run: Run) -> str:
-    """The run's status in this API's words."""
+    """Return the status of the run in the Threads API."""
     if run.awaits_input:
         return "waiting_for_input"
     if run.status in RUNNING:
@@ -28,7 +28,7 @@ def status_of(run: Run) -> str:
 
 
 def thread_view(thread: Thread) -> dict[str, Any]:
-    """A thread."""
+    """Return the body of a thread."""
     return {
         "id": thread.id,
         "org_id": thread.org_id,
@@ -40,7 +40,7 @@ def thread_view(thread: Thread) -> dict[str, Any]:
 
 
 def message_view(message: Message) -> dict[str, Any]:
-    """A message; an answer names its run."""
+    """Return the body of a message. An assistant message has `run_id`."""
     view: dict[str, Any] = {
         "id": message.id,
         "thread_id": message.thread_id,
@@ -52,12 +52,12 @@ def message_view(message: Message) -> dict[str, Any]:
 
 
 def brief_view(run: Run) -> dict[str, Any]:
-    """A run in its thread's list."""
+    """Return the run as an item of the list of its thread."""
     return {"run_id": run.id, "status": status_of(run), "created_at": run.started_at}
 
 
 def run_view(run: Run) -> dict[str, Any]:
-    """A run by itself."""
+    """Return the body of a run."""
     return {
         "run_id": run.id,
         "org_id": run.org_id,
@@ -70,7 +70,7 @@ def run_view(run: Run) -> dict[str, Any]:
 
 
 def listed_view(run: Run, credits_per_usd: Decimal) -> dict[str, Any]:
-    """A run in the global list. Tokens are the provider's own count, costs are in USD."""
+    """Return an item of the global list. The provider counts the tokens; costs are in USD."""
     usage, author = run.usage, run.created_by
     is_known = run.has_ended or usage.steps > 0
     return {
@@ -96,7 +96,7 @@ def listed_view(run: Run, credits_per_usd: Decimal) -> dict[str, Any]:
 
 
 def _user_id(run: Run) -> str | None:
-    """The user that the caller named for the run, else whom the caller's key stands for."""
+    """Return the `user_id` of the run, or else the user of the access key."""
     if run.user_id is not None:
         return run.user_id
     return run.created_by.id if run.created_by else None
