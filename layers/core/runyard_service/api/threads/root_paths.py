@@ -77,7 +77,7 @@ class RootPathRewriter:
                 if rule.body:
                     matches, receive = await _body_matches(rule, receive)
                 if matches:
-                    # Change the scope itself: outer middleware selects the error format by this path.
+                    # Change the scope itself: outer middleware reads this path.
                     scope["path"] = BASE_PATH + scope["path"]
                     if scope.get("raw_path"):
                         scope["raw_path"] = BASE_PATH.encode() + scope["raw_path"]
