@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve words lock clean test e2e artifacts test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
 
 PYTHON := .venv/bin/python
 SAM_PYTHON := .venv-sam/bin/python
@@ -33,7 +33,11 @@ check: .venv/.installed .venv-sam/.installed ## Check formatting, lint, types, i
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(PYTHON) .venv/bin/lint-imports --no-logo
-	@$(MAKE) --no-print-directory lint-template check-agents
+	@$(MAKE) --no-print-directory words lint-template check-agents
+
+words: .venv/.installed ## Check the spelling, and find private words (tools/word-list.txt)
+	@git ls-files -z | xargs -0 $(PYTHON) -m codespell_lib --toml pyproject.toml
+	@$(PYTHON) tools/check_words.py $(WORD_PATHS)
 
 lint-template: .venv-sam/.installed ## Check only the template
 	$(SAM_PYTHON) tools/check_template.py
@@ -77,6 +81,9 @@ clean: ## Remove environments, builds and caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
+
+coverage: .venv/.installed .venv-sam/.installed ## Measure which lines the unit and integration tests run
+	@$(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term $(ARGS)
 
 test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" selects some
 	@$(PYTHON) -m pytest $(ARGS)
