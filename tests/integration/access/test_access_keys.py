@@ -131,7 +131,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def rows(listing: str) -> dict[str, dict[str, str]]:
+def parse_rows(listing: str) -> dict[str, dict[str, str]]:
     """Return the rows of the table that `list` prints: id to cells, by column heading."""
     head, *lines = listing.splitlines()
     names = [name for name in COLUMNS if name in head]
@@ -167,7 +167,7 @@ def test_a_key_is_created_listed_and_revoked(
     listing = run(capsys, "list", "--org", org)
     assert secret not in listing
     assert wide not in listing
-    listed = rows(listing)
+    listed = parse_rows(listing)
     key, organizations = stores.access_keys.find(secret), stores.access_keys.find(wide)
     assert key is not None
     assert organizations is not None
@@ -188,7 +188,7 @@ def test_a_key_is_created_listed_and_revoked(
     assert organizations.is_org_key
 
     assert key.id in run(capsys, "revoke", key.id)
-    assert rows(run(capsys, "list", "--org", org))[key.id]["REVOKED"] != "-"
+    assert parse_rows(run(capsys, "list", "--org", org))[key.id]["REVOKED"] != "-"
     assert run_command("keys", "revoke", "key_000000000000") == 1
 
 
@@ -221,7 +221,7 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
     assert ending.is_valid()
     assert timestamp_in(7_000) < str(ending.valid_until) < timestamp_in(7_300)
     assert timestamp_in(89.9 * 86_400) < str(new.valid_until) < timestamp_in(90.1 * 86_400)
-    assert set(rows(run(capsys, "list", "--org", "rotating"))) == {old.id, new.id}
+    assert set(parse_rows(run(capsys, "list", "--org", "rotating"))) == {old.id, new.id}
 
     # Immediately: the old key is invalid and has no other successor.
     third = run(capsys, "rotate", new.id, "--overlap-hours", "0", "--days", "1").strip()
@@ -229,7 +229,7 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
     assert ended is not None
     assert not ended.is_valid()
     assert run_command("keys", "rotate", new.id) == 1
-    assert "has ended" in capsys.readouterr().err
+    assert "has expired or was revoked" in capsys.readouterr().err
     assert run_command("keys", "rotate", "key_000000000000") == 1
     newest = AccessKeys(table).find(third)
     assert newest is not None
@@ -344,6 +344,6 @@ def test_the_local_stack_is_the_default_whether_it_runs_or_not(
     secret = run(capsys, "create", "--project", "local").strip()
     assert secret.startswith("ry_")
     with DevStack.start(data_dir=tmp_path / "data", web=False, sweep_seconds=None) as running:
-        listed = rows(run(capsys, "list"))
+        listed = parse_rows(run(capsys, "list"))
         assert {row["PROJECT"] for row in listed.values()} == {"local", "dev"}
         assert running.access_key not in str(listed)

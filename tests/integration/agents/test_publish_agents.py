@@ -60,7 +60,7 @@ def bundle(stack: DevStack) -> AgentBundle:
 
 
 @contextmanager
-def added(file: Path, text: str) -> Iterator[None]:
+def add_file(file: Path, text: str) -> Iterator[None]:
     """Write a file, and delete it afterwards."""
     file.write_text(text, encoding="utf-8")
     try:
@@ -111,7 +111,7 @@ def test_agents_remain_after_the_stack_is_deleted(stack: DevStack, bundle: Agent
 def test_an_invalid_file_fails_the_deployment_with_file_line_and_field(
     stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
-    with CloudFormation() as server, added(folder / "faulty.yaml", "key: faulty\nversion: 1\n"):
+    with CloudFormation() as server, add_file(folder / "faulty.yaml", "key: faulty\nversion: 1\n"):
         assert invoke(stack, server, "create") is None
         assert server.answer["Status"] == "FAILED"
         assert "faulty.yaml, line 1: route: is required" in server.answer["Reason"].splitlines()
@@ -123,7 +123,7 @@ def test_a_long_list_of_validation_errors_is_truncated(
     stack: DevStack, folder: Path, bundle: AgentBundle
 ) -> None:
     fields = "".join(f"field_ü_{n}: 1\n" for n in range(500))
-    with CloudFormation() as server, added(folder / "faulty.yaml", fields):
+    with CloudFormation() as server, add_file(folder / "faulty.yaml", fields):
         invoke(stack, server, "create")
         assert len(server.received[0].body) < 4096
         *issues, last = server.answer["Reason"].splitlines()

@@ -50,14 +50,14 @@ def test_the_cost_of_a_thousand_runs_is_the_sum_of_their_steps(
     def start(number: int) -> str:
         return str(service.create({"case": CASES[number % 4]}, background=True)["id"])
 
-    def finished(run_id: str) -> dict[str, Any]:
+    def wait_for_end(run_id: str) -> dict[str, Any]:
         while "ended_at" not in (run := exact(service, f"/v1/runs/{run_id}")):
             time.sleep(0.5)
         run["events"] = exact(service, f"/v1/runs/{run_id}/events?page_size=500")
         return dict(run)
 
     with ThreadPoolExecutor(32) as pool:
-        runs = list(pool.map(finished, list(pool.map(start, range(RUNS)))))
+        runs = list(pool.map(wait_for_end, list(pool.map(start, range(RUNS)))))
     service.close()
 
     of_runs, of_ends, of_steps = Decimal(0), Decimal(0), Decimal(0)

@@ -121,7 +121,7 @@ def encoded(request: ModelRequest) -> ModelRequest:
     files = [for_provider(file, "openai") for file in turn.attachments]
     # Not a second time as bytes.
     assert [bool(file.data) for file in files] == [False, False, True]
-    return replace(request, turns=[replace(turn, attachments=files)])
+    return replace(request, messages=[replace(turn, attachments=files)])
 
 
 @pytest.mark.parametrize("request_", [WITH_FILES, encoded(WITH_FILES)], ids=["bytes", "data URIs"])

@@ -10,14 +10,14 @@ import pytest
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
     INVALID_ARGUMENTS,
-    ModelRequest,
     AssistantMessage,
+    ChatMessage,
+    ModelRequest,
     ReasoningDelta,
     ResponseDelta,
     Thinking,
     TokenUsage,
     ToolCall,
-    ChatMessage,
     UserMessage,
 )
 from runyard_service.agents.models.factory import model_for
@@ -192,7 +192,7 @@ def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> 
     responses = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
     with OpenAIServer(*responses) as server:
         first = reply_of(model_at(server)).message
-        reply_of(model_at(server), replace(QUESTION, turns=[UserMessage("Hello?"), first]))
+        reply_of(model_at(server), replace(QUESTION, messages=[UserMessage("Hello?"), first]))
         assistant = server.received[1].json["messages"][2]
     assert assistant["reasoning_content"] == "Hm."
     assert assistant["tool_calls"][0]["id"] == first.tool_calls[0].id
@@ -246,9 +246,13 @@ def test_a_route_to_openai_itself_needs_a_key() -> None:
 
 
 def test_an_empty_message_is_omitted() -> None:
-    turns: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage(""), UserMessage("Are you there?")]
+    turns: list[ChatMessage] = [
+        UserMessage("Hello?"),
+        AssistantMessage(""),
+        UserMessage("Are you there?"),
+    ]
     with OpenAIServer(ChatReply(text=["a"])) as server:
-        reply_of(model_at(server), replace(QUESTION, turns=turns))
+        reply_of(model_at(server), replace(QUESTION, messages=turns))
         roles = [message["role"] for message in server.received[0].json["messages"]]
     assert roles == ["system", "user", "user"]
 
@@ -257,6 +261,6 @@ def test_a_call_with_rejected_arguments_can_be_sent_back() -> None:
     call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
     turns: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage("", (call,))]
     with OpenAIServer(ChatReply(text=["a"])) as server:
-        reply_of(model_at(server), replace(QUESTION, turns=turns))
+        reply_of(model_at(server), replace(QUESTION, messages=turns))
         sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]
     assert sent["arguments"] == '{"__invalid_arguments__":"{"}'

@@ -177,7 +177,9 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert response.message.thinking == (Thinking("Thinking.", "signed", provider_name="anthropic"),)
+    assert response.message.thinking == (
+        Thinking("Thinking.", "signed", provider_name="anthropic"),
+    )
     assert response.usage == TokenUsage(130, 5, 30)
 
 

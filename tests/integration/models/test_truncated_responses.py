@@ -38,7 +38,7 @@ from tests.support.servers.openai_server import (
     OpenAIServer,
 )
 
-MESSAGE = "Your reply was cut off at 20 tokens. None of its tool calls was made."
+MESSAGE = "Your response was cut off at 20 tokens. None of its tool calls was made."
 TWENTY = ChatUsage(prompt=100, completion=20)
 WHOLE, TORN = ChatToolCall("purge", ["{}"]), ChatToolCall("purge", ['{"what": "al'], id="call_2")
 DONE = "All is done."
@@ -197,7 +197,7 @@ def test_a_run_whose_responses_are_always_truncated_fails(
     assert purged == []
     assert events[-1].data["error"] == {
         "code": "response_truncated",
-        "message": "3 replies in a row were cut off, the last at 20 tokens: "
+        "message": "3 responses in a row were cut off, the last at 20 tokens: "
         "the agent's max_output_tokens is 20.",
     }
     assert [response.data["truncated"] for response in responses_in(events)] == [True] * 3
@@ -217,11 +217,11 @@ def test_the_failure_names_the_limit_and_what_set_it(
     cut = chat(TORN)
     error = failure(stores, advance, cut, truncated_replies=1)
     assert error["message"] == (
-        "A reply was cut off, the last at 20 tokens: "
+        "A response was cut off, the last at 20 tokens: "
         "the provider or the model's context window set this limit."
     )
     error = failure(stores, advance, cut, truncated_replies=2, max_output_tokens=500)
-    assert error["message"].startswith("2 replies in a row were cut off")
+    assert error["message"].startswith("2 responses in a row were cut off")
     assert "context window" in error["message"]
     long = ChatReply(text=["a"], finish_reason="length", usage=ChatUsage(completion=4096))
     error = failure(stores, advance, long, truncated_replies=1, tokens=100_000)
@@ -272,7 +272,7 @@ def test_a_recovering_worker_counts_truncated_responses_correctly(
     assert sent[2] == sent[3]
     assert events[-1].data["error"]["code"] == "response_truncated"
     ended = History.of(stores.log.events(run.id))
-    with pytest.raises(ResponseTruncatedError, match="3 replies in a row"):
+    with pytest.raises(ResponseTruncatedError, match="3 responses in a row"):
         output_of(agent, ended)
     assert purged == []
 

@@ -62,7 +62,7 @@ def daemon() -> Iterator[socket.socket]:
         yield listening
 
 
-def spoken(daemon: socket.socket, sampled: str = "1") -> list[dict[str, Any]]:
+def run_handler(daemon: socket.socket, sampled: str = "1") -> list[dict[str, Any]]:
     """Return the log lines of a process that runs the handler."""
     done = subprocess.run(
         [sys.executable, "-c", HANDLER],
@@ -81,7 +81,7 @@ def spoken(daemon: socket.socket, sampled: str = "1") -> list[dict[str, Any]]:
 
 
 def test_every_log_line_has_correlation_fields(daemon: socket.socket) -> None:
-    lines = spoken(daemon)
+    lines = run_handler(daemon)
     said = [(line["message"], line.get("run_id")) for line in lines]
     assert said == [
         ("something", "one"),
@@ -104,7 +104,7 @@ def test_every_log_line_has_correlation_fields(daemon: socket.socket) -> None:
 
 
 def test_x_ray_traces_have_the_run_id(daemon: socket.socket) -> None:
-    spoken(daemon)
+    run_handler(daemon)
     documents = []
     for _ in ("one", "two"):
         header, _, document = daemon.recv(65_536).partition(b"\n")
@@ -122,6 +122,6 @@ def test_x_ray_traces_have_the_run_id(daemon: socket.socket) -> None:
 
 
 def test_an_unsampled_trace_is_not_sent(daemon: socket.socket) -> None:
-    assert spoken(daemon, sampled="0")
+    assert run_handler(daemon, sampled="0")
     with pytest.raises(BlockingIOError):
         daemon.recv(65_536)

@@ -36,7 +36,7 @@ def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
     running.close()
 
 
-def played(service: Service) -> list[str]:
+def run_ids(service: Service) -> list[str]:
     """Run the sample agent to every kind of end; return the ids of the runs."""
     refund, answered, left = (
         service.create(run_input, background=True)["id"]
@@ -56,7 +56,7 @@ def played(service: Service) -> list[str]:
 
 
 def test_metric_sums_match_the_event_logs(service: Service, metric_log: MetricLog) -> None:
-    runs = played(service)
+    runs = run_ids(service)
     metric_log.wait(lambda line: line.get("run_id") in runs and "RunsEnded" in line, len(runs))
     lines = metric_log.lines(lambda line: line.get("run_id") in runs)
     events = [event for run_id in runs for event in service.events(run_id)]

@@ -63,20 +63,22 @@ def spans_of(server: LoopbackServer) -> list[Seen]:
         assert (request.method, request.path) == ("POST", "/v1/traces")
         assert request.headers["content-type"] == "application/json"
         [resource] = request.json["resourceSpans"]
-        assert plain(resource["resource"]["attributes"]) == {"service.name": "runyard"}
+        assert plain_values(resource["resource"]["attributes"]) == {"service.name": "runyard"}
         [scope] = resource["scopeSpans"]
-        found += [Seen(span, plain(span["attributes"])) for span in scope["spans"]]
+        found += [Seen(span, plain_values(span["attributes"])) for span in scope["spans"]]
     return found
 
 
-def plain(attributes: list[dict[str, Any]]) -> dict[str, Any]:
+def plain_values(attributes: list[dict[str, Any]]) -> dict[str, Any]:
     """Convert the typed values of OTLP to plain values."""
     readers: dict[str, Callable[[Any], Any]] = {
         "stringValue": str,
         "intValue": int,
         "boolValue": bool,
         "doubleValue": float,
-        "arrayValue": lambda value: [plain([{"key": "", "value": v}])[""] for v in value["values"]],
+        "arrayValue": lambda value: [
+            plain_values([{"key": "", "value": v}])[""] for v in value["values"]
+        ],
     }
     read = {}
     for each in attributes:
@@ -335,7 +337,7 @@ def test_a_deployed_worker_sends_spans_to_the_configured_address(tmp_path: Path)
     [request] = collector.received
     assert request.headers["api-key"] == "from the secret"
     [resource] = request.json["resourceSpans"]
-    assert plain(resource["resource"]["attributes"]) == {
+    assert plain_values(resource["resource"]["attributes"]) == {
         "service.name": "runyard",
         "deployment.environment.name": "dev",
     }

@@ -51,7 +51,7 @@ def test_a_run_that_is_created_and_not_started_is_canceled(
     assert_canceled(journey)
 
 
-def canceled_before(
+def cancel_before(
     world: CrashHarness, case: Scenario, use_case: str, call: InterceptedCall
 ) -> ScenarioRun:
     """Run a scenario that is canceled just before one of its calls."""
@@ -88,7 +88,7 @@ def test_a_cancel_before_any_call_ends_the_run_and_no_later_call_starts(
     met = 0
     for use_case in ("advance_run", "request_input", "submit_input"):
         for call in undisturbed.calls.get(use_case, ()):
-            journey = canceled_before(world, case, use_case, call)
+            journey = cancel_before(world, case, use_case, call)
             assert_canceled(journey)
             assert calls_started_too_late(journey.calls[use_case], call) == [], (
                 use_case,

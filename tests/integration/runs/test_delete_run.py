@@ -88,7 +88,7 @@ def ended_run(
     return found
 
 
-def readable(item: dict[str, Any]) -> str:
+def text_of(item: dict[str, Any]) -> str:
     """Return an item as text, with its compressed values decompressed."""
     packed = [value["B"] for name, value in item.items() if name.endswith("_z")]
     return json.dumps(item, default=str) + b"".join(map(zlib.decompress, packed)).decode()
@@ -109,7 +109,7 @@ class Remains:
             for table in self.tables
             for page in self.dynamodb.get_paginator("scan").paginate(TableName=table)
             for item in page["Items"]
-            if word in readable(item)
+            if word in text_of(item)
         ]
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
             for each in page.get("Contents", ()):

@@ -309,7 +309,7 @@ def test_kill_9_of_the_server_at_any_moment_starts_no_second_run(
 ) -> None:
     for milliseconds in (1, 5, 10, 20, 40, 80):
         request = Request(service)
-        lost = threading.Thread(target=_send_in_vain, args=(request,))
+        lost = threading.Thread(target=_send_until_connection_fails, args=(request,))
         lost.start()
         time.sleep(milliseconds / 1000)
         stack.kill(WEB)
@@ -321,7 +321,7 @@ def test_kill_9_of_the_server_at_any_moment_starts_no_second_run(
         assert request.runs() == [response.json()["data"]["id"]]
 
 
-def _send_in_vain(request: Request) -> None:
+def _send_until_connection_fails(request: Request) -> None:
     with httpx.Client(base_url=request.service.base_url) as http:
         http.headers = request.service.http.headers
         try:

@@ -74,7 +74,7 @@ def read_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return positions
 
 
-def cold(stack: DevStack) -> Stores:
+def empty_stores(stack: DevStack) -> Stores:
     """Return the stores of a process with empty caches."""
     return stores_of(stack.environment)
 
@@ -84,7 +84,7 @@ def content_of(history: History) -> dict[str, Any]:
     return {name: repr(value) for name, value in vars(history).items()}
 
 
-def whole(stores: Stores, run: Run) -> dict[str, Any]:
+def whole_log(stores: Stores, run: Run) -> dict[str, Any]:
     """Return the contents of the history of the whole log."""
     return content_of(History.of(stores.log.events(run.id)))
 
@@ -92,22 +92,22 @@ def whole(stores: Stores, run: Run) -> dict[str, Any]:
 def test_a_new_process_reads_the_checkpoint_and_later_events(
     stack: DevStack, stores: Stores, checkpointed_run: Run, read_from: list[int]
 ) -> None:
-    journal = Journal.open(cold(stack), checkpointed_run.id)
+    journal = Journal.open(empty_stores(stack), checkpointed_run.id)
     assert read_from == [21]
-    assert content_of(journal.history) == whole(stores, checkpointed_run)
+    assert content_of(journal.history) == whole_log(stores, checkpointed_run)
 
 
 def test_a_process_reads_only_events_after_its_last_message(
     stack: DevStack, stores: Stores, run: Run, read_from: list[int]
 ) -> None:
-    warm = cold(stack)
+    warm = empty_stores(stack)
     Journal.open(warm, run.id).close()
     # Meanwhile another process advances the run.
     Journal.open(stores, run.id).append(step(5))
     read_from.clear()
     journal = Journal.open(warm, run.id)
     assert read_from == [21]
-    assert content_of(journal.history) == whole(stores, run)
+    assert content_of(journal.history) == whole_log(stores, run)
 
 
 def test_two_workers_of_one_process_do_not_share_a_history(stores: Stores, run: Run) -> None:
@@ -116,13 +116,13 @@ def test_two_workers_of_one_process_do_not_share_a_history(stores: Stores, run: 
     first.append(step(5))
     assert second.history.last == 21
     second.catch_up()
-    assert content_of(first.history) == content_of(second.history) == whole(stores, run)
+    assert content_of(first.history) == content_of(second.history) == whole_log(stores, run)
 
 
 def test_the_history_cache_is_bounded(
     stack: DevStack, run: Run, monkeypatch: pytest.MonkeyPatch, read_from: list[int]
 ) -> None:
-    warm = cold(stack)
+    warm = empty_stores(stack)
     journal = Journal.open(warm, run.id)
     monkeypatch.setattr(history_cache, "MAX_CHARACTERS", journal.history.size_chars * 2 + 1)
     for name in (run.id, "second", "third"):
@@ -189,9 +189,9 @@ def test_an_unusable_checkpoint_only_costs_a_read_of_the_log(
 ) -> None:
     harm(stores, stack.client("s3"), stack.environment["BUCKET"], checkpointed_run)
     read_from.clear()
-    journal = Journal.open(cold(stack), checkpointed_run.id)
+    journal = Journal.open(empty_stores(stack), checkpointed_run.id)
     assert read_from == [0]
-    assert content_of(journal.history) == whole(stores, checkpointed_run)
+    assert content_of(journal.history) == whole_log(stores, checkpointed_run)
 
 
 def test_no_checkpoint_is_offered_during_a_response(

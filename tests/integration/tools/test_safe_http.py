@@ -17,7 +17,7 @@ from runyard_service.outbound.safe_client import (
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
-def fetched(
+def fetch_url(
     url: str,
     private_hosts: tuple[str, ...] = (),
     method: str = "GET",
@@ -39,7 +39,7 @@ def fetched(
 def code_of(url: str, private_hosts: tuple[str, ...] = ()) -> str:
     """Return the error code of a request."""
     with pytest.raises(OutboundError) as caught:
-        fetched(url, private_hosts)
+        fetch_url(url, private_hosts)
     return caught.value.code
 
 
@@ -118,7 +118,7 @@ def test_only_http_and_https(url: str) -> None:
 def test_a_private_host_that_is_named_may_be_reached_at_its_port_only() -> None:
     with LoopbackServer(answer_ok) as server, LoopbackServer(answer_ok) as other:
         allowed = (f"localhost:{server.port}",)
-        assert fetched(f"http://localhost:{server.port}/a", allowed).text == "ok"
+        assert fetch_url(f"http://localhost:{server.port}/a", allowed).text == "ok"
         assert server.received[0].headers["host"] == f"localhost:{server.port}"
         assert code_of(f"http://localhost:{other.port}/", allowed) == "address_refused"
         assert code_of(f"http://127.0.0.1:{server.port}/", allowed) == "address_refused"
@@ -145,7 +145,7 @@ def test_a_redirect_to_the_metadata_service_is_rejected(target: str) -> None:
 
 def test_a_redirect_to_another_host_drops_credentials() -> None:
     with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url) as outer:
-        assert fetched(outer.url, (outer.host_and_port, inner.host_and_port)).text == "ok"
+        assert fetch_url(outer.url, (outer.host_and_port, inner.host_and_port)).text == "ok"
         headers = inner.received[0].headers
     assert "authorization" not in headers
     assert "x-api-key" not in headers
@@ -170,7 +170,7 @@ def test_a_redirect_within_the_host_is_followed(status: int, method: str, body: 
             exchange.send(200, b"ok")
 
     with LoopbackServer(answer) as server:
-        fetched(f"{server.url}/old", (server.host_and_port,), method="POST")
+        fetch_url(f"{server.url}/old", (server.host_and_port,), method="POST")
         first, second = server.received
     assert (first.method, first.body) == ("POST", b"body")
     assert (second.method, second.path, second.body) == (method, "/new?x=1", body)
@@ -186,7 +186,7 @@ def test_at_most_five_redirects_are_followed() -> None:
             exchange.send(200, b"ok")
 
     with LoopbackServer(count_down) as server:
-        assert fetched(f"{server.url}/5", (server.host_and_port,)).text == "ok"
+        assert fetch_url(f"{server.url}/5", (server.host_and_port,)).text == "ok"
         assert code_of(f"{server.url}/6", (server.host_and_port,)) == "too_many_redirects"
 
 
@@ -210,7 +210,7 @@ def test_the_timeout_applies_to_the_whole_response() -> None:
     with LoopbackServer(drip) as server:
         started = time.monotonic()
         with pytest.raises(OutboundError) as caught:
-            fetched(server.url, (server.host_and_port,), timeout=0.5)
+            fetch_url(server.url, (server.host_and_port,), timeout=0.5)
         assert time.monotonic() - started < 5
     assert caught.value.code == "timeout"
 
@@ -231,14 +231,14 @@ def test_text_in_other_encodings_is_decoded() -> None:
         )
 
     with LoopbackServer(answer) as server:
-        assert fetched(f"{server.url}/latin-1", (server.host_and_port,)).text == "Zoë"
-        assert fetched(f"{server.url}/nonsense", (server.host_and_port,)).text == "Zo\ufffd"
+        assert fetch_url(f"{server.url}/latin-1", (server.host_and_port,)).text == "Zoë"
+        assert fetch_url(f"{server.url}/nonsense", (server.host_and_port,)).text == "Zo\ufffd"
 
 
 # --- names ---------------------------------------------------------------------------------------
 
 
-def leading_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:
+def resolve_name_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:
     """Resolve a name to these addresses, one list per look-up; return the recorded look-ups.
 
     A mock, because the tests have no name server.
@@ -273,14 +273,14 @@ def leading_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) 
 def test_a_name_that_resolves_to_a_private_address_is_rejected(
     monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
-    leading_to(monkeypatch, "shop.example", addresses)
+    resolve_name_to(monkeypatch, "shop.example", addresses)
     assert code_of("http://shop.example/") == "address_refused"
 
 
 def test_a_redirect_to_a_name_with_a_private_address_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    leading_to(monkeypatch, "inner.example", ["10.1.2.3"])
+    resolve_name_to(monkeypatch, "inner.example", ["10.1.2.3"])
     with redirecting_to("http://inner.example/admin") as server:
         assert code_of(server.url, (server.host_and_port,)) == "address_refused"
 
@@ -289,9 +289,9 @@ def test_a_name_is_resolved_once_and_cannot_be_rebound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rebinding: a public address for the check, and another address for the connection."""
-    looked_up = leading_to(monkeypatch, "shop.example", ["127.0.0.1"], ["169.254.169.254"])
+    looked_up = resolve_name_to(monkeypatch, "shop.example", ["127.0.0.1"], ["169.254.169.254"])
     with LoopbackServer(answer_ok) as server:
         url = f"http://shop.example:{server.port}/"
-        assert fetched(url, (f"shop.example:{server.port}",)).text == "ok"
+        assert fetch_url(url, (f"shop.example:{server.port}",)).text == "ok"
         assert server.received[0].headers["host"] == f"shop.example:{server.port}"
     assert looked_up == ["shop.example"]

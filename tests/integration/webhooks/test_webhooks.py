@@ -135,7 +135,7 @@ class Endpoint:
         return found
 
 
-def verified(secret: str, request: Received) -> dict[str, Any]:
+def verify_notification(secret: str, request: Received) -> dict[str, Any]:
     """Verify and return the notification with the standard library for receivers."""
     notification: dict[str, Any] = Verifier(secret).verify(request.body, dict(request.headers))
     return notification
@@ -192,7 +192,7 @@ def test_every_event_of_a_run_arrives_once_and_signed(project: Project) -> None:
     run_id = project.canceled_run()
 
     requests = endpoint.received(5)
-    notifications = [verified(endpoint.secret, request) for request in requests]
+    notifications = [verify_notification(endpoint.secret, request) for request in requests]
 
     assert Counter(notification["type"] for notification in notifications) == Counter(
         PAUSED + CANCELED
@@ -209,7 +209,7 @@ def test_every_event_of_a_run_arrives_once_and_signed(project: Project) -> None:
         assert is_id(request.headers["webhook-id"])
         assert request.headers["content-type"] == "application/json"
         with pytest.raises(WebhookVerificationError):
-            verified("whsec_" + "A" * 43 + "=", request)
+            verify_notification("whsec_" + "A" * 43 + "=", request)
     assert len({request.headers["webhook-id"] for request in requests}) == 5
     assert [one["state"] for one in endpoint.finished_deliveries(5)] == ["delivered"] * 5
 
@@ -258,7 +258,7 @@ def test_a_failed_delivery_is_retried_with_the_same_id_and_body(project: Project
 
     requests = endpoint.received(4)
     assert len({(one.headers["webhook-id"], one.body) for one in requests}) == 1
-    assert all(verified(endpoint.secret, request) for request in requests)
+    assert all(verify_notification(endpoint.secret, request) for request in requests)
     [delivery] = endpoint.finished_deliveries()
     assert delivery["state"] == "delivered"
     assert [one["status_code"] for one in delivery["attempts"]] == [500, 503, 302, 204]
@@ -275,7 +275,7 @@ def test_a_delivery_fails_after_its_last_attempt_and_can_be_redelivered(
     [delivery] = endpoint.finished_deliveries()
     assert (delivery["state"], delivery["failure"]) == ("failed", "attempts_exhausted")
     assert len(delivery["attempts"]) == ATTEMPTS
-    assert buried(publishing_stack, delivery["id"]) == DeliveryMessage(
+    assert find_dead_letter(publishing_stack, delivery["id"]) == DeliveryMessage(
         project.id, endpoint.view["id"], delivery["id"], 0
     )
 
@@ -287,7 +287,7 @@ def test_a_delivery_fails_after_its_last_attempt_and_can_be_redelivered(
     assert len(endpoint.received(ATTEMPTS + 1)) == ATTEMPTS + 1
 
 
-def buried(stack: DevStack, delivery_id: str) -> DeliveryMessage:
+def find_dead_letter(stack: DevStack, delivery_id: str) -> DeliveryMessage:
     """Return the message of this delivery in the dead-letter queue."""
     sqs = stack.client("sqs")
     url = stack.environment["WEBHOOK_DEAD_LETTER_QUEUE_URL"]
@@ -334,16 +334,16 @@ def test_the_old_and_the_new_secret_are_valid_at_the_same_time(project: Project)
     assert new != endpoint.secret
     endpoint.post("/test")
     [request] = endpoint.received(1)
-    assert verified(endpoint.secret, request) == verified(new, request)
+    assert verify_notification(endpoint.secret, request) == verify_notification(new, request)
     assert len(request.headers["webhook-signature"].split()) == 2
 
     newest = endpoint.post("/rotate-secret", overlap_hours=0)["secret"]
     endpoint.post("/test")
     _, request = endpoint.received(2)
-    assert verified(newest, request)["type"] == "webhook.ping"
+    assert verify_notification(newest, request)["type"] == "webhook.ping"
     for old in (endpoint.secret, new):
         with pytest.raises(WebhookVerificationError):
-            verified(old, request)
+            verify_notification(old, request)
 
 
 def test_no_delivery_goes_to_a_private_address(project: Project) -> None:
@@ -397,7 +397,7 @@ def test_the_event_bus_gets_the_same_events(project: Project, publishing_stack: 
     events.put_targets(Rule=rule, EventBusName=bus, Targets=[target])
     endpoint = project.register()
     project.canceled_run()
-    notifications = [verified(endpoint.secret, one) for one in endpoint.received(5)]
+    notifications = [verify_notification(endpoint.secret, one) for one in endpoint.received(5)]
 
     heard: list[dict[str, Any]] = []
 
