@@ -116,8 +116,8 @@ def test_another_project_sees_no_runs(project: Service, service: Service) -> Non
         assert run["id"] not in ids(listed(service, page_size=500, **query))
     for query in ({"status": "awaiting_input"}, {"user_id": "shared", "status": "awaiting_input"}):
         assert run["id"] not in ids(listed(service, page_size=500, **query))
-    asked = [request["run_id"] for request in inbox(service, page_size=500)["data"]]
-    assert run["id"] not in asked
+    run_ids = [request["run_id"] for request in inbox(service, page_size=500)["data"]]
+    assert run["id"] not in run_ids
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def test_an_unclear_ticket_creates_an_input_request(service: Service) -> None:
     assert done["output"]["category"] == "account"
     assert "input_requests" not in done
     types = [event["type"] for event in service.events(run["id"])]
-    asked = types.index("agent.tool_call.started")
-    assert types[asked : asked + 6] == [
+    start = types.index("agent.tool_call.started")
+    assert types[start : start + 6] == [
         "agent.tool_call.started",
         "agent.human_feedback.requested",
         "run.paused",

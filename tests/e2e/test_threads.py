@@ -84,14 +84,14 @@ def test_a_run_is_returned_as_documented(threads: ThreadsService) -> None:
 
 def test_a_run_is_canceled_as_documented(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("slowly"))
-    said = {"last_seen_seq": 3, "client_cancelled_at": "2026-06-10T09:15:21Z"}
-    for body in (said, None):
+    client_info = {"last_seen_seq": 3, "client_cancelled_at": "2026-06-10T09:15:21Z"}
+    for body in (client_info, None):
         response = threads.http.post(f"/runs/{run_id}:cancel", json=body)
         assert (response.status_code, response.json()) == (200, {"ok": True})
     assert threads.run(run_id)["status"] == "cancelled"
-    *_, asked, ended = threads.events(run_id)
-    assert asked["type"] == "run.cancel_requested"
-    assert said.items() <= asked["data"].items()
+    *_, requested, ended = threads.events(run_id)
+    assert requested["type"] == "run.cancel_requested"
+    assert client_info.items() <= requested["data"].items()
     assert (ended["type"], ended["data"]) == ("run.cancelled", {})
 
 
@@ -195,8 +195,8 @@ def test_a_run_gets_the_earlier_messages(threads: ThreadsService) -> None:
 
 
 def test_a_structured_output_is_added_as_a_json_message(threads: ThreadsService) -> None:
-    said = threads.answered(threads.thread("Export is broken"), persona_id="support_triage")
-    assert json.loads(said)["category"] == "technical"
+    output = threads.answered(threads.thread("Export is broken"), persona_id="support_triage")
+    assert json.loads(output)["category"] == "technical"
 
 
 def test_a_failed_run_adds_no_message_and_releases_the_thread(threads: ThreadsService) -> None:
@@ -240,7 +240,7 @@ def test_a_repeated_create_starts_one_run(threads: ThreadsService) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("approve", "Charged."),
         (" Deny ", "Not charged."),
@@ -248,15 +248,15 @@ def test_a_repeated_create_starts_one_run(threads: ThreadsService) -> None:
         ('{"is_approved": false, "feedback": "too much"}', "Not charged."),
     ],
 )
-def test_an_approval_is_a_text_or_json(threads: ThreadsService, content: str, said: str) -> None:
+def test_an_approval_is_a_text_or_json(threads: ThreadsService, content: str, message: str) -> None:
     thread_id = threads.thread("charge")
     run_id = threads.start(thread_id)
     threads.wait(run_id, "waiting_for_input")
     assert threads.http.post(f"/runs/{run_id}/input", json={"content": content}).is_success
     threads.wait(run_id, "completed")
-    assert threads.get(f"/threads/{thread_id}/messages")[-1]["content"] == said
+    assert threads.get(f"/threads/{thread_id}/messages")[-1]["content"] == message
     provided = [one for one in threads.events(run_id) if one["type"] == "run.input_provided"]
-    assert provided[0]["data"]["is_approved"] is (said == "Charged.")
+    assert provided[0]["data"]["is_approved"] is (message == "Charged.")
 
 
 @pytest.mark.parametrize(
@@ -283,13 +283,13 @@ def test_an_answer_must_name_one_of_several_input_requests(threads: ThreadsServi
     path = f"/runs/{run_id}/input"
     rejected = threads.http.post(path, json={"content": "x"})
     details = assert_rejected(rejected, 409, "runs.input_ambiguous")
-    asked = [
-        one["data"]["request_id"]
-        for one in threads.events(run_id, follow=False)
-        if one["type"] == "run.waiting_for_input"
+    request_ids = [
+        event["data"]["request_id"]
+        for event in threads.events(run_id, follow=False)
+        if event["type"] == "run.waiting_for_input"
     ]
-    assert all(request_id in details["request_id"] for request_id in asked)
-    named = {"content": "x", "request_id": asked[1]}
+    assert all(request_id in details["request_id"] for request_id in request_ids)
+    named = {"content": "x", "request_id": request_ids[1]}
     for _ in range(2):  # The same answer is accepted again.
         assert threads.http.post(path, json=named).status_code == 200
     other = threads.http.post(path, json={**named, "content": "y"})

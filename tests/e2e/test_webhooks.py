@@ -180,7 +180,7 @@ def test_an_invalid_query_of_deliveries_is_rejected(
 
 def test_a_foreign_endpoint_is_not_found(project: Service, service: Service) -> None:
     path = f"/v1/webhooks/{create(project)['id']}"
-    asked = [
+    requests = [
         ("GET", path),
         ("PATCH", path),
         ("DELETE", path),
@@ -188,7 +188,7 @@ def test_a_foreign_endpoint_is_not_found(project: Service, service: Service) -> 
         ("POST", f"{path}/rotate-secret"),
         ("GET", f"{path}/deliveries"),
     ]
-    for method, url in asked:
+    for method, url in requests:
         response = service.http.request(method, url, json={} if method == "PATCH" else None)
         assert response.status_code == 404, url
     assert project.http.get(path).status_code == 200

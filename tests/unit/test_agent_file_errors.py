@@ -133,7 +133,7 @@ def test_the_sample_agents_have_no_errors() -> None:
         ("tools: [\n", "line 8: is not YAML"),
         ("description: \x01\n", "line 7: is not YAML: control characters are not allowed"),
         ("description: !!int one\n", ": is not YAML: invalid literal"),
-        ("tools: &again [*again]\n", "line 7: is not YAML: an alias stands inside of what it"),
+        ("tools: &again [*again]\n", "line 7: is not YAML: an alias is inside its own anchor"),
     ],
 )
 def test_an_error_is_reported_on_its_line(added: str, error: str) -> None:
@@ -205,7 +205,7 @@ def test_files_are_checked_against_one_another() -> None:
     routes = ROUTES + "lost:\n  model: scripted:none\n"
     assert errors({"routes.yaml": routes, "twin.yaml": AGENT}) == [
         "routes.yaml, line 4: lost.model: there is no scripts/none.yaml",
-        "twin.yaml, line 3: version: clerk@1 stands in clerk.yaml too",
+        "twin.yaml, line 3: version: clerk@1 is also defined in clerk.yaml",
     ]
 
 
@@ -220,7 +220,7 @@ def test_agents_have_no_errors_because_of_invalid_routes() -> None:
 
 def test_an_agent_named_by_a_setting_must_exist() -> None:
     named = {"DEFAULT_AGENT": "clerk@2", "DEFAULT_PERSONA": "clerk"}
-    assert errors({}, named) == ["there is no agent 'clerk@2', which DEFAULT_AGENT names"]
+    assert errors({}, named) == ["DEFAULT_AGENT names the unknown agent 'clerk@2'"]
 
 
 @pytest.mark.parametrize(("written", "meant"), [("off", "off"), ("'off'", "off"), ("low", "low")])

@@ -23,11 +23,11 @@ DEAR = Route(model="openai:x", input_usd_per_million=MILLION, output_usd_per_mil
 
 @dataclass
 class Bounded:
-    """A model with a fixed bound of usage; it records the requests that it is asked about."""
+    """A model with a fixed bound of usage; it records the last request."""
 
     most: TokenUsage
     route: Route = DEAR
-    asked: ModelRequest | None = None
+    last_request: ModelRequest | None = None
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Raise AssertionError: no test calls it."""
@@ -35,7 +35,7 @@ class Bounded:
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
         """Return the bound."""
-        self.asked = request
+        self.last_request = request
         return self.most
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
@@ -107,7 +107,7 @@ def test_a_response_that_may_exceed_the_rest_is_not_requested(
 def test_a_request_without_a_budget_is_unchanged() -> None:
     model = Bounded(TokenUsage(10**9, 10**9))
     assert fit_to_budget(budget(), model, REQUEST, is_capped=False).request is REQUEST
-    assert model.asked is None
+    assert model.last_request is None
     capped = fit_to_budget(budget(), Bounded(TokenUsage(5, 7)), REQUEST, is_capped=True)
     assert capped.request.max_output_tokens == 7
     assert capped.worst_usd == 19
@@ -131,10 +131,10 @@ def test_a_response_truncated_at_the_default_length_may_be_followed_by_a_shorter
 def test_the_model_gets_the_providers_token_count() -> None:
     model = Bounded(TokenUsage(1, 1))
     fit_to_budget(budget(tokens=1000), model, REQUEST, is_capped=False)
-    assert model.asked == replace(REQUEST, reported=TokenUsage(100, 100))
+    assert model.last_request == replace(REQUEST, last_usage=TokenUsage(100, 100))
     uncounted = Budget(Limits(tokens=1000), history_after(input_tokens=0, output_tokens=0))
     fit_to_budget(uncounted, model, REQUEST, is_capped=False)
-    assert model.asked == REQUEST
+    assert model.last_request == REQUEST
 
 
 @pytest.mark.parametrize(("limits", "is_capped"), [({"usd": 1}, False), ({}, True)])

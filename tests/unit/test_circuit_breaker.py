@@ -9,9 +9,9 @@ from email.utils import format_datetime
 import pytest
 
 from runyard_service.agents.models.base import (
+    AssistantMessage,
     ModelEvent,
     ModelRequest,
-    AssistantMessage,
     Response,
     TokenUsage,
     UserMessage,
@@ -49,7 +49,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def opened(clock: Clock, retry_after: float | None = None) -> CircuitBreaker:
+def open_circuit(clock: Clock, retry_after: float | None = None) -> CircuitBreaker:
     circuit = CircuitBreaker(clock)
     for _ in range(FAILURES_IN_A_ROW):
         assert circuit.open_reason() == ""
@@ -60,7 +60,7 @@ def opened(clock: Clock, retry_after: float | None = None) -> CircuitBreaker:
 def test_a_circuit_opens_after_failures_in_a_row_and_names_the_last_failure(
     clock: Clock,
 ) -> None:
-    assert opened(clock).open_reason() == (
+    assert open_circuit(clock).open_reason() == (
         "Not tried, after 5 failures in a row. It is overloaded. "
         "Tried last at 2026-11-24T00:00:00.000Z."
     )
@@ -78,7 +78,7 @@ def test_a_circuit_stays_closed_if_a_success_separates_the_failures(clock: Clock
 def test_one_trial_call_is_allowed_after_the_pause_and_other_calls_wait_for_its_result(
     clock: Clock,
 ) -> None:
-    circuit = opened(clock)
+    circuit = open_circuit(clock)
     clock.now += OPEN_SECONDS
     assert circuit.open_reason() == ""
     assert circuit.open_reason() != ""
@@ -89,7 +89,7 @@ def test_one_trial_call_is_allowed_after_the_pause_and_other_calls_wait_for_its_
 def test_a_failed_trial_leaves_the_circuit_open_and_a_lost_trial_is_repeated(
     clock: Clock,
 ) -> None:
-    circuit = opened(clock)
+    circuit = open_circuit(clock)
     clock.now += OPEN_SECONDS
     assert circuit.open_reason() == ""
     circuit.record_failure("It is overloaded still.")
@@ -104,7 +104,7 @@ def test_a_failed_trial_leaves_the_circuit_open_and_a_lost_trial_is_repeated(
 def test_a_server_may_request_a_longer_pause_up_to_a_maximum(
     clock: Clock, requested: float, pause: float
 ) -> None:
-    circuit = opened(clock, retry_after=requested)
+    circuit = open_circuit(clock, retry_after=requested)
     clock.now += pause - 1
     assert circuit.open_reason() != ""
     clock.now += 1
@@ -146,7 +146,7 @@ def test_a_model_is_not_called_while_its_circuit_is_open(clock: Clock) -> None:
     dying = FailingModel(*[busy] * FAILURES_IN_A_ROW, None, ModelRejectedError("No."))
     model = CircuitBreakerModel(dying, CircuitBreaker(clock))
 
-    def asked() -> str:
+    def call_model() -> str:
         async def ask() -> str:
             return str(
                 [event async for event in model.stream(ModelRequest("", [UserMessage("?")]))]
@@ -159,11 +159,13 @@ def test_a_model_is_not_called_while_its_circuit_is_open(clock: Clock) -> None:
         except ModelUnavailableError as error:
             return "failed" if error.was_attempted else str(error)
 
-    assert [asked() for _ in range(FAILURES_IN_A_ROW)] == ["failed"] * FAILURES_IN_A_ROW
-    assert asked().startswith("Not tried, after 5 failures in a row. The provider is overloaded. ")
+    assert [call_model() for _ in range(FAILURES_IN_A_ROW)] == ["failed"] * FAILURES_IN_A_ROW
+    assert call_model().startswith(
+        "Not tried, after 5 failures in a row. The provider is overloaded. "
+    )
     clock.now += OPEN_SECONDS
-    assert "Here." in asked()
-    assert asked() == "rejected"
+    assert "Here." in call_model()
+    assert call_model() == "rejected"
     assert dying.answers == []
 
 

@@ -29,7 +29,7 @@ def agent(**fields: Any) -> AgentDefinition:
 
 def after(*responses: Response, is_cut: bool = True) -> History:
     drafts = [
-        message_event(replace(response, is_cut=is_cut), n)
+        message_event(replace(response, is_truncated=is_cut), n)
         for n, response in enumerate(responses, start=1)
     ]
     return History.of(assign_sequences(drafts, after=0))
@@ -42,7 +42,7 @@ def a_run(**fields: Any) -> Run:
     )
 
 
-def said(role: Role, content: str, sequence: int) -> Message:
+def message(role: Role, content: str, sequence: int) -> Message:
     return Message(
         id=str(sequence),
         thread_id="t",
@@ -69,8 +69,8 @@ def test_the_model_is_informed_that_its_response_was_truncated() -> None:
     assert turns[1:] == [
         AssistantMessage("Half of an"),
         UserMessage(
-            "Your reply was cut off at 20 tokens. None of its tool calls was made. "
-            "Continue with a shorter reply, and give it as a whole."
+            "Your response was cut off at 20 tokens. None of its tool calls was made. "
+            "Continue with a shorter, complete response."
         ),
     ]
 
@@ -81,7 +81,11 @@ def test_a_truncated_response_does_not_count_as_an_invalid_output() -> None:
 
 
 def test_a_run_in_a_thread_gets_the_earlier_messages_and_not_its_input() -> None:
-    messages = [said("user", "Hi", 1), said("assistant", "Hello", 2), said("user", "And?", 3)]
+    messages = [
+        message("user", "Hi", 1),
+        message("assistant", "Hello", 2),
+        message("user", "And?", 3),
+    ]
     request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
     assert request.thread_messages == [
         UserMessage("Hi"),
@@ -95,6 +99,6 @@ def test_a_run_in_a_thread_gets_the_earlier_messages_and_not_its_input() -> None
 
 
 def test_a_run_without_messages_gets_a_notification_text() -> None:
-    for messages in ([], [said("user", "Hi", 1), said("assistant", "Hello", 2)]):
+    for messages in ([], [message("user", "Hi", 1), message("assistant", "Hello", 2)]):
         request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
         assert request.messages == [UserMessage("(There is no new message.)")]

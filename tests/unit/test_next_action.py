@@ -81,17 +81,17 @@ def test_approval_is_requested_after_an_interruption_too() -> None:
         assert action.editable_params == ("amount",)
 
 
-@pytest.mark.parametrize(("amount", "asked"), [(5, False), (50, True)])
-def test_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> None:
+@pytest.mark.parametrize(("amount", "is_requested"), [(5, False), (50, True)])
+def test_approval_can_depend_on_the_arguments(amount: int, is_requested: bool) -> None:
     rule = APPROVAL | {"when": {"amount": {"above": 10}}}
     action = next_action(
         definition(approval=rule), call("started", input={"amount": amount}), CallOrigin.THIS_WORKER
     )
-    assert isinstance(action, RequestInput) is asked
+    assert isinstance(action, RequestInput) is is_requested
 
 
 @pytest.mark.parametrize(
-    ("mode", "asked"),
+    ("mode", "is_requested"),
     [
         ("never", False),
         (None, False),
@@ -101,9 +101,11 @@ def test_approval_can_depend_on_the_arguments(amount: int, asked: bool) -> None:
         ({"when": {"amount": {"below": 10}}}, True),
     ],
 )
-def test_approval_is_requested_never_always_or_on_a_condition(mode: Any, asked: bool) -> None:
+def test_approval_is_requested_never_always_or_on_a_condition(
+    mode: Any, is_requested: bool
+) -> None:
     action = next_action(definition(approval=mode), call("started"), CallOrigin.THIS_WORKER)
-    assert isinstance(action, RequestInput) is asked
+    assert isinstance(action, RequestInput) is is_requested
 
 
 @pytest.mark.parametrize(
@@ -122,8 +124,8 @@ def test_approval_is_requested_never_always_or_on_a_condition(mode: Any, asked: 
 def test_the_default_prompt_names_the_tool_and_its_arguments(
     call_input: dict[str, Any], prompt: str
 ) -> None:
-    asked = call("started", input=call_input)
-    action = next_action(definition(approval="always"), asked, CallOrigin.THIS_WORKER)
+    pending = call("started", input=call_input)
+    action = next_action(definition(approval="always"), pending, CallOrigin.THIS_WORKER)
     assert isinstance(action, RequestInput)
     assert (action.prompt, action.params) == (prompt, call_input)
 
@@ -179,8 +181,8 @@ def test_a_call_in_doubt_can_be_skipped_or_fail_the_run(choice: str, kind: type)
 
 def test_an_answer_is_the_result_of_an_ask_human_call() -> None:
     answer = event("agent.human_feedback.received", feedback={"a": 1})
-    asked = call("resumed", "ask_human", input={"prompt": "?"}, answer=answer)
-    assert next_action(definition(), asked, CallOrigin.UNKNOWN) == ResolveWithoutCall('{"a": 1}')
+    pending = call("resumed", "ask_human", input={"prompt": "?"}, answer=answer)
+    assert next_action(definition(), pending, CallOrigin.UNKNOWN) == ResolveWithoutCall('{"a": 1}')
 
 
 @pytest.mark.parametrize("phase", ["asked", "answered"])

@@ -7,13 +7,13 @@ import pytest
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
-    ModelRequest,
     AssistantMessage,
+    ChatMessage,
+    ModelRequest,
     Response,
     ResponseDelta,
     ToolCall,
     ToolOutcome,
-    ChatMessage,
     UserMessage,
 )
 from runyard_service.agents.models.scripted import ScriptedModel
@@ -77,15 +77,15 @@ def test_a_message_is_streamed_word_by_word_and_ends_with_the_response() -> None
 
 def test_the_next_message_depends_on_the_result_of_the_tool() -> None:
     paid = play("pay", *outcome('{"id": 7}'))[-1]
-    assert paid.turn.tool_calls[0].input == {"paid": True, "id": 7}
+    assert paid.message.tool_calls[0].input == {"paid": True, "id": 7}
     not_paid = play("pay", *outcome("no money", is_error=True))[-1]
-    assert not_paid.turn.tool_calls[0].input == {"paid": False}
+    assert not_paid.message.tool_calls[0].input == {"paid": False}
 
 
 def test_an_error_can_disappear_at_the_next_attempt() -> None:
     with pytest.raises(ModelUnavailableError):
         play("busy")
-    assert play("busy", attempt=2)[-1].turn.content == "ok"
+    assert play("busy", attempt=2)[-1].message.content == "ok"
 
 
 @pytest.mark.parametrize("topic", ["no", "nothing in the script"])

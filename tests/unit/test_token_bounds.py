@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from runyard_service.agents.models.base import (
-    Attachment,
-    ModelRequest,
     AssistantMessage,
+    Attachment,
+    ChatMessage,
+    ModelRequest,
     TokenUsage,
     ToolCall,
     ToolOutcome,
     ToolSpec,
-    ChatMessage,
     UserMessage,
 )
 from runyard_service.agents.models.token_bounds import (
@@ -32,7 +32,7 @@ def grown(request: ModelRequest) -> int:
 
 def test_each_byte_of_the_first_request_counts_as_a_token() -> None:
     assert grown(replace(FIRST, instructions="Be brief, and kind.")) == 10
-    assert grown(replace(FIRST, turns=[UserMessage("Hellö?")])) == 1
+    assert grown(replace(FIRST, messages=[UserMessage("Hellö?")])) == 1
     tool = ToolSpec("look", "Looks.", {"type": "object"})
     assert grown(replace(FIRST, tools=[tool])) == PART_FRAME_TOKENS + 10 + len('{"type": "object"}')
     assert grown(replace(FIRST, output_tool=tool)) == grown(replace(FIRST, tools=[tool]))
@@ -43,7 +43,7 @@ def test_each_byte_of_the_first_request_counts_as_a_token() -> None:
 )
 def test_an_attachment_counts_as_the_maximum_of_its_type(mime_type: str, tokens: int) -> None:
     attachment = Attachment("f", "a", mime_type, 3, b"abc")
-    assert tokens < grown(replace(FIRST, turns=[UserMessage("", [attachment])])) < tokens + 100
+    assert tokens < grown(replace(FIRST, messages=[UserMessage("", [attachment])])) < tokens + 100
 
 
 def test_earlier_messages_of_the_thread_count_too() -> None:
@@ -57,9 +57,9 @@ def test_tokens_counted_by_the_provider_are_not_counted_twice() -> None:
         AssistantMessage("", (ToolCall("c", "look", {}),)),
         ToolOutcome("c", "look", "found"),
     ]
-    request = replace(FIRST, turns=turns, reported=TokenUsage(300, 20, 100))
+    request = replace(FIRST, messages=turns, last_usage=TokenUsage(300, 20, 100))
     assert max_usage(request).input_tokens == 320 + PART_FRAME_TOKENS + len("lookfound")
-    assert max_usage(replace(request, reported=None)).input_tokens > 1000
+    assert max_usage(replace(request, last_usage=None)).input_tokens > 1000
 
 
 def test_the_longest_response_comes_from_the_agent_or_a_default() -> None:

@@ -225,12 +225,12 @@ def test_a_delivery_stores_its_newest_attempts() -> None:
 
 
 def test_only_a_2xx_status_is_a_success() -> None:
-    taken = {
+    successes = {
         status
         for status in range(100, 600)
         if Attempt(at=AT, duration_ms=0, status_code=status).succeeded
     }
-    assert taken == set(range(200, 300))
+    assert successes == set(range(200, 300))
     assert not Attempt(at=AT, duration_ms=0, error="timeout").succeeded
 
 
