@@ -42,13 +42,19 @@ LIMITS: list[tuple[str, str, float, float, str]] = [
     ("three steps", "steps", 2, 2, "the run has taken its 2 steps"),
     (
         *("three steps", "tokens", 500, 400),
-        "the next reply may not fit what the run has left of its 500 tokens",
+        "the next response may not fit what the run has left of its 500 tokens",
     ),
     (
         *("three steps", "usd", 0.6, 0.5),
-        "the next reply may not fit what the run has left of its 0.6 USD",
+        "the next response may not fit what the run has left of its 0.6 USD",
     ),
-    ("long", "tokens", 600, 600, "the run was cut off in the middle of a reply by its 600 tokens"),
+    (
+        "long",
+        "tokens",
+        600,
+        600,
+        "the run was cut off in the middle of a response by its 600 tokens",
+    ),
     ("slow", "wall_clock_seconds", 1, 1, "the run has worked for its 1 seconds"),
 ]
 limits = pytest.mark.parametrize(("case", "name", "limit", "used", "message"), LIMITS)

@@ -213,7 +213,7 @@ def test_runs_fail_after_the_project_has_spent_its_daily_cap(
     failed = run_case(cap.project_id, "three steps", "failed", "paused", on_limit="ask")
     assert failed.error == {
         "code": "limit_exceeded",
-        "message": "the next reply may not fit what the project has left of its 1.05 USD "
+        "message": "the next response may not fit what the project has left of its 1.05 USD "
         f"for {timestamp()[:10]}; the day ends at midnight UTC",
     }
     assert totals(stores, cap) == (Decimal("0.9"), Decimal("0.9"))

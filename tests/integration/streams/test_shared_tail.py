@@ -214,7 +214,7 @@ async def test_events_missing_in_an_eventual_read_are_not_skipped(stores: Stores
     runs = FollowedRuns(Lagging(stores.log, hidden={2}), PACE)  # type: ignore[arg-type]
     assert await seen(runs, run_id) == list(range(1, last + 1))
     broken = FollowedRuns(Lagging(stores.log, {2}, always=True), PACE)  # type: ignore[arg-type]
-    with pytest.raises(StoreRejectedError, match="gap behind 1"):
+    with pytest.raises(StoreRejectedError, match="gap after 1"):
         await seen(broken, run_id)
 
 
