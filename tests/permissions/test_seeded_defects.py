@@ -30,8 +30,8 @@ DEFECTS = {
     ),
     "a permission that is missing": Defect(
         "\n  SweepFunction:\n",
-        "Action: states:SendTaskSuccess",
-        "Action: states:SendTaskFailure",
+        "            - *resume_runs\n",
+        "",
         "SweepFunction calls states:SendTaskSuccess on",
     ),
     "an index without a read permission": Defect(
@@ -61,8 +61,12 @@ DEFECTS = {
     ),
     "a listing of more than a run's payloads": Defect(
         "\n  SweepFunction:\n",
-        "{ s3:prefix: runs/* }",
-        '{ s3:prefix: ["runs/*", "files/*"] }',
+        "            - *list_payloads\n",
+        "            - Sid: ListPayloadsAndFiles\n"
+        "              Effect: Allow\n"
+        "              Action: s3:ListBucket\n"
+        "              Resource: !GetAtt Bucket.Arn\n"
+        '              Condition: { StringLike: { s3:prefix: ["runs/*", "files/*"] } }\n',
         "SweepFunction never needs s3:ListBucket on arn:aws:s3:::runyard-bucket, of it files/*",
     ),
 }
