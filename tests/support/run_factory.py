@@ -32,4 +32,4 @@ def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> 
 
 
 def _kept(stores: Stores, agent: Snapshot) -> str:
-    return stores.definitions.save(agent.stored())
+    return stores.definitions.save(agent.to_stored())

@@ -6,7 +6,7 @@ from runyard_service.agents.models.base import (
     Model,
     ModelEvent,
     ModelRequest,
-    ModelTurn,
+    AssistantMessage,
     ReasoningDelta,
     Response,
     ResponseDelta,
@@ -14,7 +14,7 @@ from runyard_service.agents.models.base import (
     ToolCall,
     ToolOutcome,
     ToolSpec,
-    UserTurn,
+    UserMessage,
 )
 
 LOOKUP = ToolSpec(
@@ -24,22 +24,22 @@ LOOKUP = ToolSpec(
 )
 FINAL_OUTPUT = ToolSpec(
     "final_output",
-    "Gives the final answer.",
+    "Return the final answer.",
     {"type": "object", "properties": {"answer": {"type": "object"}}},
 )
-QUESTION = ModelRequest("Be brief.", [UserTurn("Hello?")])
+QUESTION = ModelRequest("Be brief.", [UserMessage("Hello?")])
 # A second step: two calls of one reply are answered, one of them by a failure, and a person spoke
 # while they were at work.
 FOLLOW_UP = ModelRequest(
     "Be brief.",
     [
-        UserTurn("What is a yard?"),
-        ModelTurn(
+        UserMessage("What is a yard?"),
+        AssistantMessage(
             "Let me see.",
             (ToolCall("id-1", "lookup", {"word": "yard"}), ToolCall("id-2", "lookup", {})),
             (Thinking("Look it up.", "signed", provider_name="anthropic"),),
         ),
-        UserTurn("Hurry."),
+        UserMessage("Hurry."),
         ToolOutcome("id-1", "lookup", "three feet"),
         ToolOutcome("id-2", "lookup", "no word given", is_error=True),
     ],

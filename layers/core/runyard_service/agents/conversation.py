@@ -1,4 +1,4 @@
-"""The conversation that the model sees, rebuilt from the log, and the answer that ends it."""
+"""Build the model's conversation from the log, and return the output that ends it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,18 @@ from runyard_service.agents.definitions.conditions import fill
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.definitions.schemas import validate
 from runyard_service.agents.models.base import (
+    AssistantMessage,
     Attachment,
+    ChatMessage,
     ModelRequest,
-    ModelTurn,
     Response,
     Thinking,
     ToolCall,
     ToolOutcome,
     ToolSpec,
-    Turn,
-    UserTurn,
+    UserMessage,
 )
-from runyard_service.agents.truncation import check_truncation, truncation_notice
+from runyard_service.agents.truncation import check_truncation, truncation_message
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.errors import OutputInvalidError
 from runyard_service.domain.event_payloads import MessageCompleted
@@ -29,31 +29,31 @@ from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import StepRecord, ToolCallState
 from runyard_service.domain.threads import Message
 
-_ANSWER_BY_TOOL = UserTurn(f"Give your answer by calling the tool {OUTPUT_TOOL}.")
-# Providers want a user's turn to reply to.
-_NOTHING_NEW = UserTurn("(There is no new message.)")
+_ANSWER_BY_TOOL = UserMessage(f"Return your answer by calling the tool {OUTPUT_TOOL}.")
+# Providers require a user message before a response.
+_NOTHING_NEW = UserMessage("(There is no new message.)")
 
 
-class Turns:
-    """The turns of a run's replies, each made once: a long run asks for them at every step."""
+class MessageHistory:
+    """A cache of a run's messages: each step of a long run only builds the new ones."""
 
     def __init__(self) -> None:
-        self._turns: list[Turn] = []
-        self._exchanges = 0
+        self._messages: list[ChatMessage] = []
+        self._step_count = 0
 
-    def messages_for(self, history: History) -> Sequence[Turn]:
-        """Those of a history that only grows, and in which no call is unfinished."""
-        for step in history.steps[self._exchanges :]:
-            self._turns.append(_model_turn(step))
-            self._turns.extend(map(_outcome, step.calls))
+    def messages_for(self, history: History) -> Sequence[ChatMessage]:
+        """Return the messages of a history that only grows and has no unfinished call."""
+        for step in history.steps[self._step_count :]:
+            self._messages.append(_model_turn(step))
+            self._messages.extend(map(_outcome, step.calls))
             if not step.calls:
                 # A plain text although a structured output was due, or a truncated response: any
                 # other plain text ends the run.
                 is_truncated = step.message.get("truncated")
-                notice = truncation_notice(step.message) if is_truncated else _ANSWER_BY_TOOL
-                self._turns.append(notice)
-        self._exchanges = len(history.steps)
-        return self._turns
+                follow_up = truncation_message(step.message) if is_truncated else _ANSWER_BY_TOOL
+                self._messages.append(follow_up)
+        self._step_count = len(history.steps)
+        return self._messages
 
 
 def request_for(
@@ -61,25 +61,25 @@ def request_for(
     run: Run,
     history: History,
     *,
-    known: Turns | None = None,
+    message_history: MessageHistory | None = None,
     messages: Sequence[Message] = (),
     attachments: Sequence[Attachment] = (),
 ) -> ModelRequest:
-    """The request for the run's next reply.
+    """Return the request for the run's next response.
 
     The run's input and files are the first message; in a thread, `messages` come before its own
-    turns instead. `known` saves what was made of the same history before.
+    messages instead. `message_history` caches the messages of earlier steps.
     """
-    turns: list[Turn] = []
-    earlier = [_said(message) for message in messages]
+    own_messages: list[ChatMessage] = []
+    earlier = [_thread_message(message) for message in messages]
     if run.thread_id is None:
-        turns.append(UserTurn(_first_message(definition, run.input), attachments))
+        own_messages.append(UserMessage(_first_message(definition, run.input), attachments))
     elif not messages or messages[-1].role != "user":
-        turns.append(_NOTHING_NEW)
-    turns.extend((known or Turns()).messages_for(history))
+        own_messages.append(_NOTHING_NEW)
+    own_messages.extend((message_history or MessageHistory()).messages_for(history))
     return ModelRequest(
         instructions=definition.instructions,
-        turns=turns,
+        messages=own_messages,
         thread_messages=earlier,
         tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
         output_tool=_output_tool(definition),
@@ -88,19 +88,19 @@ def request_for(
     )
 
 
-def _said(message: Message) -> Turn:
+def _thread_message(message: Message) -> ChatMessage:
     if message.role == "user":
-        return UserTurn(message.content)
-    return ModelTurn(message.content)
+        return UserMessage(message.content)
+    return AssistantMessage(message.content)
 
 
 def _as_input(messages: Sequence[Message]) -> Mapping[str, Any]:
-    """A thread as the data that a script's conditions and texts can name."""
-    said = [message.content for message in messages if message.role == "user"]
+    """Return a thread as data for the conditions and texts of scripts."""
+    user_texts = [message.content for message in messages if message.role == "user"]
     return {
-        "content": said[-1] if said else "",
+        "content": user_texts[-1] if user_texts else "",
         "count": len(messages),
-        "messages": [{"role": one.role, "content": one.content} for one in messages],
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
     }
 
 
@@ -113,15 +113,15 @@ def _first_message(definition: AgentDefinition, run_input: Mapping[str, Any]) ->
 def _output_tool(definition: AgentDefinition) -> ToolSpec | None:
     if definition.output_schema is None:
         return None
-    return ToolSpec(OUTPUT_TOOL, "Gives the final answer.", definition.output_schema)
+    return ToolSpec(OUTPUT_TOOL, "Return the final answer.", definition.output_schema)
 
 
-def _model_turn(step: StepRecord) -> ModelTurn:
-    reply = step.message
-    return ModelTurn(
-        content=reply["content"],
+def _model_turn(step: StepRecord) -> AssistantMessage:
+    response = step.message
+    return AssistantMessage(
+        content=response["content"],
         tool_calls=tuple(ToolCall(call.id, call.name, call.input) for call in step.calls),
-        thinking=tuple(Thinking(**part) for part in reply.get("thinking", ())),
+        thinking=tuple(Thinking(**part) for part in response.get("thinking", ())),
     )
 
 
@@ -138,7 +138,7 @@ def _outcome(call: ToolCallState) -> ToolOutcome:
     )
 
 
-def message_event(reply: Response, iteration: int, truncated_by: str = "") -> NewEvent:
+def message_event(response: Response, iteration: int, truncated_by: str = "") -> NewEvent:
     """Return the model's message as the event that later requests are rebuilt from.
 
     Of a truncated response only the text is stored: its calls may be incomplete, and its reasoning
@@ -146,47 +146,47 @@ def message_event(reply: Response, iteration: int, truncated_by: str = "") -> Ne
     """
     data: MessageCompleted = {
         "object": "agent.message",
-        "content": reply.turn.content,
+        "content": response.message.content,
         "iteration": iteration,
         "usage": {
-            "input_tokens": reply.usage.input_tokens,
-            "output_tokens": reply.usage.output_tokens,
-            "cached_input_tokens": reply.usage.cached_input_tokens,
+            "input_tokens": response.usage.input_tokens,
+            "output_tokens": response.usage.output_tokens,
+            "cached_input_tokens": response.usage.cached_input_tokens,
         },
-        "model": reply.model,
+        "model": response.model,
     }
-    if reply.cost_usd is not None:
-        data["usage"]["cost_usd"] = to_number(reply.cost_usd)
-    if reply.is_cut:
+    if response.cost_usd is not None:
+        data["usage"]["cost_usd"] = to_number(response.cost_usd)
+    if response.is_truncated:
         data["truncated"] = True
         if truncated_by:
             data["truncated_by"] = truncated_by
         return NewEvent(type="agent.message.completed", data=data)
-    if reply.turn.tool_calls:
+    if response.message.tool_calls:
         data["tool_calls"] = [
             {"id": call.id, "name": call.name, "input": call.input}
-            for call in reply.turn.tool_calls
+            for call in response.message.tool_calls
         ]
-    if reply.turn.thinking:
+    if response.message.thinking:
         data["thinking"] = [
             {name: value for name, value in vars(part).items() if value is not None}
-            for part in reply.turn.thinking
+            for part in response.message.thinking
         ]
     return NewEvent(type="agent.message.completed", data=data)
 
 
-def text_output(reply: MessageCompleted) -> Mapping[str, Any] | None:
-    """The output that a reply, by its event's data, is by itself where no schema asks for more."""
-    if reply.get("tool_calls") or reply.get("truncated"):
+def text_output(response: MessageCompleted) -> Mapping[str, Any] | None:
+    """Return a response as the output of a run without a schema; None if it is not final."""
+    if response.get("tool_calls") or response.get("truncated"):
         return None
-    return {"content": reply["content"]}
+    return {"content": response["content"]}
 
 
 def output_of(definition: AgentDefinition, history: History) -> Mapping[str, Any] | None:
-    """The run's output, where the newest reply gives it; None where the run must go on.
+    """Return the run's output from the newest response; None if the run must continue.
 
-    Raises OutputInvalidError where the model has missed `output_schema` too often,
-    ReplyTruncatedError where its replies were cut off too often.
+    Raise OutputInvalidError after too many outputs that do not match `output_schema`, and
+    ResponseTruncatedError after too many truncated responses.
     """
     step = history.current
     if step is None:
@@ -208,7 +208,7 @@ def output_of(definition: AgentDefinition, history: History) -> Mapping[str, Any
 def _candidates(step: StepRecord) -> list[Any]:
     if not step.calls:
         return [_parse_json(step.message["content"])]
-    # An answer beside other calls was given before their results were known: it does not count.
+    # An output with other calls does not count: their results were not yet known.
     if len(step.calls) == 1 and step.calls[0].name == OUTPUT_TOOL:
         return [step.calls[0].input]
     return []
@@ -223,7 +223,7 @@ def _invalid_outputs(history: History) -> int:
 
 
 def _parse_json(text: str) -> Any:
-    """The JSON that a text is, with or without a code fence around it."""
+    """Return the JSON value of a text, with or without a code fence; None if it is invalid."""
     inner = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
         return json.loads(inner)

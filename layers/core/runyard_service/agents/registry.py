@@ -34,13 +34,13 @@ class Persona:
 def personas(agents: "AgentSet") -> list[Persona]:
     """Every version of every agent, by key, the newest version first."""
     return [
-        Persona(agents.snapshot(definition), is_newest=place == 0)
+        Persona(agents.snapshot(definition), is_newest=index == 0)
         for versions in agents.definitions.values()
-        for place, definition in enumerate(versions.values())
+        for index, definition in enumerate(versions.values())
     ]
 
 
-def chosen(
+def resolve(
     agents: "AgentSet",
     persona: str,
     *,
@@ -53,18 +53,18 @@ def chosen(
     Raises InvalidRequestError naming each field that leads nowhere.
     """
     definition = agents.find(persona)
-    faults = {} if definition else {"persona_id": f"persona {persona!r} does not exist"}
+    errors = {} if definition else {"persona_id": f"persona {persona!r} does not exist"}
     if route_id and route_id not in agents.routes:
-        faults["route_id"] = f"route {route_id!r} does not exist"
+        errors["route_id"] = f"route {route_id!r} does not exist"
     elif model:
         fitting = [name for name, route in agents.routes.items() if route.serves(model)]
         if not fitting:
-            faults["model"] = f"no route uses model {model!r}"
+            errors["model"] = f"no route uses model {model!r}"
         elif route_id and route_id not in fitting:
-            faults["model"] = f"route {route_id!r} uses model {agents.routes[route_id].model!r}"
+            errors["model"] = f"route {route_id!r} uses model {agents.routes[route_id].model!r}"
         route_id = route_id or next(iter(fitting), None)
-    if definition is None or faults:
-        raise InvalidRequestError(faults)
+    if definition is None or errors:
+        raise InvalidRequestError(errors)
     snapshot = agents.snapshot(definition, route_id)
     if reasoning is None:
         return snapshot
@@ -117,7 +117,7 @@ class Registry:
         `model` is a route's model with or without its provider; the first such route is taken.
         Raises InvalidRequestError naming each of `persona_id`, `route_id`, `model` that is wrong.
         """
-        return chosen(self._now(), persona, route_id=route_id, model=model, reasoning=reasoning)
+        return resolve(self._now(), persona, route_id=route_id, model=model, reasoning=reasoning)
 
     def _now(self) -> "AgentSet":
         try:

@@ -1,36 +1,36 @@
-"""Replies that were cut off before the model was done: what the model is told, and when to stop.
+"""Truncated responses: the message to the model, and the limit of consecutive truncations.
 
-A truncated reply is recorded with `truncated`, without its calls: none of them is made. The model
-may reply again; after `limits.truncated_replies` of them in a row the run fails.
+A truncated response is recorded with `truncated` and without its calls: none of them is made. The
+model may respond again; after `limits.truncated_replies` of them in a row the run fails.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from runyard_service.agents.definitions.models import AgentDefinition
-from runyard_service.agents.models.base import UserTurn
+from runyard_service.agents.models.base import UserMessage
 from runyard_service.agents.models.token_bounds import DEFAULT_OUTPUT_TOKENS
 from runyard_service.domain.errors import ResponseTruncatedError
 from runyard_service.domain.history import History
 
-# The run's own limits: one that cuts a reply off ends the run, or a person raises it.
+# The run's own limits: a limit that truncates a response ends the run, or a person raises it.
 BUDGETS = frozenset({"tokens", "usd"})
-# The value of `truncated_by` where the agent sets no length, and a budget has to set one.
+# The value of `truncated_by` if only a budget requires a maximum length.
 DEFAULT_LENGTH = "max_output_tokens"
 
 
-def truncation_notice(reply: Mapping[str, Any]) -> UserTurn:
-    """Return what the model is told after a truncated reply, by the data of the reply's event."""
-    tokens = _output_tokens(reply)
-    place = f" at {tokens} tokens" if tokens else ""
-    return UserTurn(
-        f"Your reply was cut off{place}. None of its tool calls was made. "
-        "Continue with a shorter reply, and give it as a whole."
+def truncation_message(response: Mapping[str, Any]) -> UserMessage:
+    """Return the message to the model after a truncated response, by its event's data."""
+    tokens = _output_tokens(response)
+    position = f" at {tokens} tokens" if tokens else ""
+    return UserMessage(
+        f"Your response was cut off{position}. None of its tool calls was made. "
+        "Continue with a shorter, complete response."
     )
 
 
 def check_truncation(definition: AgentDefinition, history: History) -> None:
-    """Raise ReplyTruncatedError if the newest replies were truncated as often as is allowed."""
+    """Raise ResponseTruncatedError if the newest responses reach the limit of truncations."""
     in_a_row = 0
     for step in reversed(history.steps):
         if not step.message.get("truncated") or step.message.get("truncated_by") in BUDGETS:
@@ -38,20 +38,20 @@ def check_truncation(definition: AgentDefinition, history: History) -> None:
         in_a_row += 1
     if in_a_row < definition.limits.truncated_replies:
         return
-    reply = history.steps[-1].message
-    tokens = _output_tokens(reply)
-    place = f"the last at {tokens} tokens" if tokens else "the last at an unknown length"
-    times = "A reply was" if in_a_row == 1 else f"{in_a_row} replies in a row were"
-    raise ResponseTruncatedError(f"{times} cut off, {place}: {_cause(definition, reply)}.")
+    response = history.steps[-1].message
+    tokens = _output_tokens(response)
+    position = f"the last at {tokens} tokens" if tokens else "the last at an unknown length"
+    times = "A response was" if in_a_row == 1 else f"{in_a_row} responses in a row were"
+    raise ResponseTruncatedError(f"{times} cut off, {position}: {_cause(definition, response)}.")
 
 
-def _cause(definition: AgentDefinition, reply: Mapping[str, Any]) -> str:
-    """Return the limit that cut the reply off, and what set it."""
-    own, tokens = definition.max_output_tokens, _output_tokens(reply)
-    # A shorter reply did not meet our limit, but another one: the context window, or the server's.
+def _cause(definition: AgentDefinition, response: Mapping[str, Any]) -> str:
+    """Return the limit that truncated the response, and its source."""
+    own, tokens = definition.max_output_tokens, _output_tokens(response)
+    # A shorter response reached another limit: the context window, or the server's.
     if own is not None and (not tokens or tokens >= own):
         return f"the agent's max_output_tokens is {own}"
-    if reply.get("truncated_by") == DEFAULT_LENGTH and (
+    if response.get("truncated_by") == DEFAULT_LENGTH and (
         not tokens or tokens >= DEFAULT_OUTPUT_TOKENS
     ):
         return (
@@ -61,6 +61,6 @@ def _cause(definition: AgentDefinition, reply: Mapping[str, Any]) -> str:
     return "the provider or the model's context window set this limit"
 
 
-def _output_tokens(reply: Mapping[str, Any]) -> int:
+def _output_tokens(response: Mapping[str, Any]) -> int:
     """Return the output tokens that the provider counted; 0 if it counted none."""
-    return int(reply.get("usage", {}).get("output_tokens") or 0)
+    return int(response.get("usage", {}).get("output_tokens") or 0)

@@ -1,4 +1,4 @@
-"""What the agents' files are made of: frozen parts, names, times, JSON Schemas."""
+"""Base types of agent definitions: frozen models, names, seconds, JSON Schemas."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,15 +13,16 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class FrozenModel(BaseModel):
-    """A part of a definition: it never changes, and says nothing that is not known."""
+    """Base class of definition models: immutable, and unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 def checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema, if it is a valid JSON Schema; else the fault at its place."""
+    """Return the schema, or raise an error at the invalid field."""
     try:
-        # Built and not only checked, for its patterns and references; none may lead elsewhere.
+        # Builds the validator, because only this checks patterns and references; `offline` rejects
+        # references to other documents.
         jsonschema_rs.validator_for(dict(schema), offline=True)
     except jsonschema_rs.ValidationError as error:
         text = f"is not a valid JSON Schema: {error.message}"

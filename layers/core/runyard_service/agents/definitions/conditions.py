@@ -1,7 +1,7 @@
-"""Conditions on plain data: when a tool call needs approval, and which scripted turn is played.
+"""Conditions on plain data. They select tool calls for approval and the turns of scripts.
 
-A condition maps dotted paths to what must stand there; all of them must hold. A path that leads
-nowhere gives null. Texts are compared without regard to case. A comparison with null, or with a
+A condition maps dotted paths to the required value; all of them must hold. A path that does
+not exist has the value null. Text comparison ignores case. A comparison with null, or with a
 value of another type, cannot be evaluated: an approval rule then asks a person, and a scripted turn
 is not played. Only `exists` and a comparison with null itself can always be evaluated.
 
@@ -18,10 +18,10 @@ Scalar = str | int | float | bool | None
 
 
 class Test(BaseModel):
-    """What must be true of one value; several fields must all hold."""
+    """Requirements for one value; every field that is set must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
-    __test__ = False  # Not a test case, whatever a test runner may think of the name.
+    __test__ = False  # Not a test case: pytest collects classes named Test.
 
     equals: Scalar = None
     one_of: tuple[Scalar, ...] | None = None
@@ -33,10 +33,10 @@ class Test(BaseModel):
 
     @field_validator("one_of", "contains", "matches", "above", "below", "exists", mode="before")
     @classmethod
-    def _is_written(cls, wanted: Any) -> Any:
-        if wanted is None:
+    def _is_written(cls, expected: Any) -> Any:
+        if expected is None:
             raise ValueError("must not be null")
-        return wanted
+        return expected
 
     @field_validator("matches")
     @classmethod
@@ -55,24 +55,24 @@ class Test(BaseModel):
         return _all_of(self._evaluate_field(name, value) for name in self.model_fields_set)
 
     def _evaluate_field(self, name: str, value: Any) -> bool | None:
-        wanted = getattr(self, name)
+        expected = getattr(self, name)
         match name:
             case "equals":
-                return _equals(value, wanted)
+                return _equals(value, expected)
             case "one_of":
-                return _any_of(_equals(value, item) for item in wanted)
+                return _any_of(_equals(value, item) for item in expected)
             case "exists":
-                return (value is not None) is wanted
+                return (value is not None) is expected
             case "contains":
-                return None if value is None else wanted.casefold() in _text(value)
+                return None if value is None else expected.casefold() in _text(value)
             case "matches":
                 if value is None:
                     return None
-                return bool(re.search(wanted, _text(value), re.IGNORECASE))
+                return bool(re.search(expected, _text(value), re.IGNORECASE))
             case "above":
-                return bool(value > wanted) if _is_number(value) else None
+                return bool(value > expected) if _is_number(value) else None
             case _:
-                return bool(value < wanted) if _is_number(value) else None
+                return bool(value < expected) if _is_number(value) else None
 
 
 Condition = Mapping[str, Test | Scalar]
@@ -102,22 +102,22 @@ def _evaluate(condition: Condition, data: Any) -> bool | None:
 
 def _all_of(results: Iterable[bool | None]) -> bool | None:
     """Return False if any result is False, else None if any is unknown, else True."""
-    found = set(results)
-    if False in found:
+    values = set(results)
+    if False in values:
         return False
-    return None if None in found else True
+    return None if None in values else True
 
 
 def _any_of(results: Iterable[bool | None]) -> bool | None:
     """Return True if any result is True, else None if any is unknown, else False."""
-    found = set(results)
-    if True in found:
+    values = set(results)
+    if True in values:
         return True
-    return None if None in found else False
+    return None if None in values else False
 
 
 def look_up(data: Any, path: str) -> Any:
-    """What stands at a dotted path through mappings and lists, or None."""
+    """Return the value at a dotted path through mappings and lists, or None."""
     for part in path.split("."):
         if isinstance(data, Mapping):
             data = data.get(part)
@@ -132,7 +132,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 
 
 def fill(template: Any, data: Any) -> Any:
-    """Replace `{{ path }}` in every text of `template` by what stands there in `data`.
+    """Replace `{{ path }}` in every text of `template` by the value at that path in `data`.
 
     A text that is one placeholder and nothing else becomes the value itself, whatever its type.
     """
@@ -140,7 +140,7 @@ def fill(template: Any, data: Any) -> Any:
         whole = _PLACEHOLDER.fullmatch(template)
         if whole:
             return look_up(data, whole[1])
-        return _PLACEHOLDER.sub(lambda found: _format(look_up(data, found[1])), template)
+        return _PLACEHOLDER.sub(lambda match: _format(look_up(data, match[1])), template)
     if isinstance(template, Mapping):
         return {key: fill(value, data) for key, value in template.items()}
     if isinstance(template, list | tuple):
@@ -156,16 +156,16 @@ def _text(value: Any) -> str:
     return str(value).casefold()
 
 
-def _equals(value: Any, wanted: Scalar) -> bool | None:
+def _equals(value: Any, expected: Scalar) -> bool | None:
     """Return whether the two are equal; None if `value` is missing or of another type."""
-    if wanted is None:
+    if expected is None:
         return value is None
-    if isinstance(value, str) and isinstance(wanted, str):
-        return value.casefold() == wanted.casefold()
-    if isinstance(value, bool) and isinstance(wanted, bool):
-        return value is wanted
-    if _is_number(value) and _is_number(wanted):
-        return bool(value == wanted)
+    if isinstance(value, str) and isinstance(expected, str):
+        return value.casefold() == expected.casefold()
+    if isinstance(value, bool) and isinstance(expected, bool):
+        return value is expected
+    if _is_number(value) and _is_number(expected):
+        return bool(value == expected)
     return None
 
 

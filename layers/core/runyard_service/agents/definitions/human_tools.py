@@ -1,4 +1,4 @@
-"""What in an agent's file involves a person: the tool that asks, and the approval of calls."""
+"""The parts of an agent file that involve a person: `ask_human` and approval rules."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -23,10 +23,10 @@ def _check_expiry(expires_in: float | None, on_expiry: str) -> None:
 
 
 class ApprovalRule(FrozenModel):
-    """When a call of the tool waits for a person, and what that person may change.
+    """The condition under which a tool call waits for approval, and the editable arguments.
 
     `when` is a condition on the call's arguments; without it every call waits. `prompt` may name
-    arguments as `{{ input.name }}`; without one the person is told the tool and its arguments.
+    arguments as `{{ input.name }}`; the default prompt names the tool and its arguments.
     `editable` lists the arguments that the person may change.
     """
 
@@ -43,7 +43,7 @@ class ApprovalRule(FrozenModel):
 
 
 def _mode_as_rule(value: Any) -> Any:
-    """The words for the two rules that have nothing to add."""
+    """Translate `never` and `always` to a rule."""
     if value == "never":
         return None
     if value == "always":
@@ -57,10 +57,10 @@ Approval = Annotated[ApprovalRule | None, BeforeValidator(_mode_as_rule)]
 
 
 class AskHuman(FrozenModel):
-    """The built-in question to a person. The model gives the prompt; the answer goes back to it.
+    """The built-in tool that requests input. The model writes the prompt and receives the answer.
 
-    With `choices` or a `form` of its own it always asks for those; without, the model may give
-    either. `default` is what the model is told if nobody answers in time.
+    With `choices` or a `form`, every request uses them; without, the model may choose either.
+    `default` is the answer that the model receives if the request expires.
     """
 
     kind: Literal["ask_human"]
@@ -76,12 +76,12 @@ class AskHuman(FrozenModel):
     def _can_be_asked(self) -> "AskHuman":
         if self.choices is not None and self.form is not None:
             raise issue_at(("form",), "cannot be combined with choices")
-        for name, fault in (
+        for name, issue in (
             ("choices", choices_issue(self.choices or ())),
             ("form", None if self.form is None else form_issue(self.form)),
         ):
-            if fault:
-                raise issue_at((name, *fault[0]), fault[1])
+            if issue:
+                raise issue_at((name, *issue[0]), issue[1])
         return self
 
     @model_validator(mode="after")
@@ -101,14 +101,14 @@ class AskHuman(FrozenModel):
 
     @property
     def fixed_params(self) -> Mapping[str, Any]:
-        """What the tool itself asks for, as it stands in a question's `params`."""
+        """Return the choices or the form of the tool, as in the `params` of an input request."""
         if self.choices is not None:
             return {"choices": [choice.strip() for choice in self.choices]}
         return {} if self.form is None else {"form": self.form}
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The JSON Schema of the question: a prompt, and what the tool does not fix itself."""
+        """Return the JSON Schema of the arguments: a prompt, and what the tool does not set."""
         properties: dict[str, Any] = {"prompt": {"type": "string", "minLength": 1}}
         if not self.fixed_params:
             properties["choices"] = {

@@ -1,7 +1,6 @@
-"""An agent as configuration: what a YAML file in `agents/` may say, checked before anything runs.
+"""Models of the YAML files in `agents/`, which are validated before a run starts.
 
-A run keeps the whole definition that it started with, so a changed file never changes a running
-run.
+A run stores its whole definition at its start: a changed file does not change a running run.
 """
 
 from collections.abc import Mapping
@@ -14,16 +13,16 @@ from runyard_service.agents.definitions.base import FrozenModel, JsonSchema, Too
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import Approval, AskHuman
 
-# What must fit one invocation (900 s) with time to spare.
+# One call must fit into one Lambda invocation (900 s).
 StepSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
 class _Tool(FrozenModel):
-    """What every tool has.
+    """The fields of every tool.
 
-    `effect` says what an unfinished call means when a step is taken up again: a call without effect
-    or one that is idempotent is repeated (with the tool call's id as its key), an unsafe one
-    becomes a question to a person.
+    `effect` controls how an unfinished call is recovered. A call with effect `none` or `idempotent`
+    is repeated, with the tool call's id as its idempotency key. An `unsafe` call creates an input
+    request.
     """
 
     name: ToolName
@@ -75,16 +74,16 @@ Tool = Annotated[HttpTool | PythonTool | LambdaTool | AskHuman, Field(discrimina
 ExecutableTool = HttpTool | PythonTool | LambdaTool
 
 
-# As long as Step Functions lets an execution live, and with it the wait of a run: a year.
+# One year: the maximum duration of a Step Functions execution, and so of the wait of a run.
 LONGEST_WAIT_SECONDS = 31_536_000
 
 
 class Limits(FrozenModel):
-    """Where a run is stopped. Steps are model calls; the wait for a person is not wall clock.
+    """The limits of a run. Steps are model calls; wall clock time excludes waits for a person.
 
-    `usd_per_day` is what all runs of the agent in one project may cost in a day (UTC). `on_limit`
-    says what becomes of a run that meets one of its own: it fails, or a person may raise the limit.
-    After `truncated_replies` replies in a row that were cut off, the run fails.
+    `usd_per_day` limits the cost of all runs of the agent in one project per day (UTC). When a run
+    reaches one of its own limits, `on_limit` decides: it fails, or a person may raise the limit.
+    After `truncated_replies` truncated responses in a row, the run fails.
     """
 
     steps: int = Field(50, ge=1, le=10_000)
@@ -98,9 +97,9 @@ class Limits(FrozenModel):
     wait_seconds: int = Field(LONGEST_WAIT_SECONDS, ge=1, le=LONGEST_WAIT_SECONDS)
 
     def time_to_answer(self, expires_in: float | None, on_expiry: str) -> tuple[float | None, str]:
-        """For how many seconds a question with this expiry is open, and what becomes of it then.
+        """Return the lifetime of an input request in seconds (None: no limit), and its `on_expiry`.
 
-        What is still open after `wait_seconds` fails the run, whatever the question says itself.
+        A request that is open for `wait_seconds` fails the run, also if its own expiry is later.
         """
         own = None if on_expiry == "keep_waiting" else expires_in
         is_within = own is not None and own <= self.wait_seconds
@@ -110,7 +109,7 @@ class Limits(FrozenModel):
 
 
 class AgentDefinition(FrozenModel):
-    """One version of one agent, as its YAML file says it."""
+    """One version of one agent, as in its YAML file."""
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
@@ -129,21 +128,21 @@ class AgentDefinition(FrozenModel):
     @model_validator(mode="after")
     def _names_are_unique(self) -> "AgentDefinition":
         names = [OUTPUT_TOOL, *(tool.name for tool in self.tools)]
-        for place, name in enumerate(names):
-            if name in names[:place]:
+        for index, name in enumerate(names):
+            if name in names[:index]:
                 whose = "the built-in output tool's" if name == OUTPUT_TOOL else "another tool's"
-                raise issue_at(("tools", place - 1, "name"), f"{name!r} is {whose} name")
+                raise issue_at(("tools", index - 1, "name"), f"{name!r} is {whose} name")
         return self
 
     @model_validator(mode="after")
     def _output_is_an_object(self) -> "AgentDefinition":
-        # It is given as the arguments of a tool, and providers take nothing else for those.
+        # The output is the arguments of a tool call, and providers only accept objects there.
         if self.output_schema is not None and self.output_schema.get("type") != "object":
             raise issue_at(("output_schema", "type"), "must be of type object")
         return self
 
     def tool(self, name: str) -> ExecutableTool | AskHuman | None:
-        """The tool of this name, or None where the model made the name up."""
+        """Return the tool of this name, or None if there is none (models invent names)."""
         return next((tool for tool in self.tools if tool.name == name), None)
 
 
@@ -153,17 +152,17 @@ ReasoningMode = Literal["off", "minimal", "low", "medium", "high"]
 
 
 def _bool_off_to_str(value: Any) -> Any:
-    return "off" if value is False else value  # YAML takes a bare `off` for a no.
+    return "off" if value is False else value  # YAML reads a bare `off` as false.
 
 
 class Route(FrozenModel):
-    """Where the model is: `provider:model`, its address where that is not the provider's own.
+    """A model as `provider:model`, with its address if that is not the provider's.
 
     `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
     `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
     Manager that holds the key. Prices are USD per million tokens and override the price table;
-    without one of its own, cached input costs as much as any.
-    `reasoning` is how hard the model is asked to think; None leaves that to the provider.
+    the default price of cached input is that of other input.
+    `reasoning` is the reasoning effort; None is the provider's default.
     """
 
     model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
@@ -180,7 +179,7 @@ class Route(FrozenModel):
     @model_validator(mode="after")
     def _prices_go_together(self) -> "Route":
         if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
-            raise ValueError("give both prices, or neither")
+            raise ValueError("set both prices, or neither")
         cached, full = self.cached_input_usd_per_million, self.input_usd_per_million
         if cached is not None and (full is None or cached > full):
             # A budget is reserved at the full price: it has to be the highest.
@@ -192,21 +191,21 @@ class Route(FrozenModel):
 
     @property
     def provider(self) -> str:
-        """The part before the colon."""
+        """Return the part before the colon."""
         return self.model.partition(":")[0]
 
     @property
     def model_name(self) -> str:
-        """The part after the colon."""
+        """Return the part after the colon."""
         return self.model.partition(":")[2]
 
     def serves(self, model: str) -> bool:
-        """Whether this is a route to `model`, named with its provider or without."""
+        """Return True if the route uses `model`, a name with or without its provider."""
         return model in (self.model, self.model_name)
 
 
 class Snapshot(FrozenModel):
-    """All that a run needs of its agent, as it was when the run started.
+    """The definition, route and script of a run's agent at the start of the run.
 
     `route_id` is the route's name in `routes.yaml`; a caller can select another than the
     definition's own.
@@ -217,8 +216,8 @@ class Snapshot(FrozenModel):
     route_id: str
     script: Mapping[str, Any] | None = None
 
-    def stored(self) -> dict[str, Any]:
-        """Return the snapshot as data for the store; `kept` is the inverse.
+    def to_stored(self) -> dict[str, Any]:
+        """Return the snapshot as data for the store; `from_stored` is the inverse.
 
         Only fields that were set are included: a field that is unset and a field that is set to its
         default can mean different things.
@@ -226,11 +225,11 @@ class Snapshot(FrozenModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
     @classmethod
-    def to_stored(cls, fields: Mapping[str, Any]) -> "Snapshot":
-        """A snapshot from the store, without what only a later release knows."""
+    def from_stored(cls, fields: Mapping[str, Any]) -> "Snapshot":
+        """Return a snapshot from stored data; ignore the fields of a later release."""
         return cls.model_validate(fields, extra="ignore")
 
     @property
     def name(self) -> str:
-        """`key@version`."""
+        """Return `key@version`."""
         return f"{self.definition.key}@{self.definition.version}"

@@ -1,4 +1,4 @@
-"""JSON Schema checks whose faults are told in words of ours, by the path of the offending field."""
+"""JSON Schema validation with Runyard's messages, by the path of the invalid field."""
 
 import json
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ def _validator(schema_text: str) -> Any:
 
 
 def validate(schema: Mapping[str, Any], value: Any, under: str = "") -> dict[str, str]:
-    """Each offending field's dotted path, and what is wrong with it; empty where all is well.
+    """Return a message for each invalid field by its dotted path; empty if the value is valid.
 
     `under` is the path of `value` itself, e.g. `input`.
     """
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(value):
         path = [part for part in [under, *map(str, error.instance_path)] if part]
-        for name, fault in _described(error.kind, path):
-            faults.setdefault(".".join(name) or "value", fault)
-    return faults
+        for name, message in _described(error.kind, path):
+            errors.setdefault(".".join(name) or "value", message)
+    return errors
 
 
-# Kinds whose fault names a limit, in the order of the words and the number.
+# Messages of the keywords that set a limit.
 _LIMITS = {
     "maxLength": "must be at most {} characters long",
     "maxItems": "must have at most {} items",

@@ -1,14 +1,14 @@
-"""What a scripted model plays: dialogues, chosen by the run's input, made of turns.
+"""Scripts of the scripted model: dialogues of turns, selected by the run's input.
 
-The first dialogue whose `when` holds is played. Of its turns, each reply takes the next one whose
-`when` holds; conditions see
+The first dialogue whose `when` holds is played. Each response plays its next turn
+whose `when` holds. Conditions can use
 
     input.<field>                the run's input
     files.<n>.name               the run's files, from 0; also mime_type, size, text, shown (bytes)
-    results.<tool>.failed        whether the tool's last call failed or was refused
-    results.<tool>.content       what it gave back, as data where it is JSON
+    results.<tool>.failed        true if the tool's last call failed or was denied
+    results.<tool>.content       its result, parsed if it is JSON
 
-and texts may name the same as `{{ input.field }}`.
+and texts can use the same paths, as in `{{ input.field }}`.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ class ScriptedCall(FrozenModel):
 
 
 class ScriptedFailure(FrozenModel):
-    """The provider fails: `unavailable` for the first `attempts` tries of a step, or for good."""
+    """A provider failure: `unavailable` for the first `attempts` attempts of a step, or always."""
 
     kind: Literal["unavailable", "rejected"]
     attempts: int | None = Field(None, ge=1)
 
 
 class ScriptedUsage(FrozenModel):
-    """The tokens of a reply, where the words of a script do not count as they are."""
+    """The token usage of a response, instead of the number of its words."""
 
     input_tokens: int = Field(0, ge=0)
     output_tokens: int = Field(0, ge=0)
@@ -44,15 +44,15 @@ class ScriptedUsage(FrozenModel):
     @model_validator(mode="after")
     def _cached_is_input(self) -> "ScriptedUsage":
         if self.cached_input_tokens > self.input_tokens:
-            raise ValueError("cached_input_tokens are among the input_tokens")
+            raise ValueError("cached_input_tokens must not exceed input_tokens")
         return self
 
 
 class ScriptedTurn(FrozenModel):
-    """One reply. `think` and `say` are streamed word by word, each `repeat` times.
+    """One response. `think` and `say` are streamed word by word, each `repeat` times.
 
-    `output` is the structured answer that ends the run. `delay_ms` passes before the reply begins,
-    `pace_ms` between two words. Without `usage` each word is a token.
+    `output` is the structured output that ends the run. `delay_ms` is the delay before the
+    response, `pace_ms` the delay between two words. Without `usage` each word is a token.
     """
 
     when: Condition = Field(default_factory=dict)
@@ -68,7 +68,7 @@ class ScriptedTurn(FrozenModel):
 
 
 class Dialogue(FrozenModel):
-    """A conversation from its first reply to its last."""
+    """A conversation from its first response to its last."""
 
     name: str
     when: Condition = Field(default_factory=dict)

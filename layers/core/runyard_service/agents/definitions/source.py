@@ -1,4 +1,4 @@
-"""Where the agents' files come from: a folder here, one object in S3 on AWS (`store`)."""
+"""Sources of the agent files: a local folder, or one S3 object on AWS (`adapters/s3`)."""
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -11,32 +11,32 @@ class AgentSource(Protocol):
     """The YAML files of one installation."""
 
     def fingerprint(self) -> Hashable:
-        """Another value once the files have changed; cheap enough for every request.
+        """Return a value that changes when the files change; cheap enough for every request.
 
-        Raises DefinitionError or StoreUnavailableError where nobody can say.
+        Raise DefinitionError or StoreUnavailableError if the source cannot be read.
         """
         ...
 
     def read(self) -> Mapping[str, str]:
-        """Every file's text by its name: `routes.yaml`, `support_triage.yaml`, `scripts/x.yaml`.
+        """Return every file's text by its name, such as `routes.yaml` or `scripts/x.yaml`.
 
-        Raises DefinitionError where one cannot be read.
+        Raise DefinitionError if a file cannot be read.
         """
         ...
 
 
 class AgentDirectory:
-    """The files of a folder on this machine."""
+    """The agent files of a local folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def fingerprint(self) -> tuple[tuple[str, int], ...]:
-        """Which files there are, and when each was changed last."""
+        """Return the path and modification time (ns) of every file."""
         return tuple((str(file), file.stat().st_mtime_ns) for file in self._files())
 
     def read(self) -> dict[str, str]:
-        """Every file's text by its path in the folder."""
+        """Return every file's text by its path in the folder."""
         if not self._folder.is_dir():
             raise DefinitionError(f"{self._folder}: is not a folder")
         return {file.relative_to(self._folder).as_posix(): _text(file) for file in self._files()}

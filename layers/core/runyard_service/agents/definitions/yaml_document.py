@@ -1,7 +1,7 @@
-"""One YAML file: what it says, and on which line.
+"""One YAML file, with the line of every field.
 
-YAML is read as JSON could hold it: a date is a text, no mapping has a key twice (PyYAML would take
-the last and say nothing), and nothing contains itself.
+Only data that JSON can represent is valid: dates are strings, a mapping has no duplicate key
+(PyYAML silently uses the last), and no value contains itself.
 """
 
 import math
@@ -16,7 +16,7 @@ from yaml.composer import ComposerError
 from runyard_service.agents.definitions.errors import DefinitionIssue, Step, to_issues
 
 try:
-    from yaml import CSafeLoader as SafeLoader  # Ten times as fast, which a cold start notices.
+    from yaml import CSafeLoader as SafeLoader  # Ten times as fast; matters at a cold start.
 except ImportError:  # A PyYAML that was built without libyaml.
     from yaml import SafeLoader  # type: ignore[assignment]
 
@@ -27,7 +27,7 @@ _TIMESTAMP = f"{_TAG}timestamp"
 
 
 class _Loader(SafeLoader):
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say it
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML declares it like this
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
         for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -42,9 +42,9 @@ class Document:
     root: yaml.Node
 
     def find(self, steps: Sequence[Step]) -> tuple[int, tuple[Step, ...]]:
-        """The line of the deepest thing on this way that is there, and the steps that led to it.
+        """Return the line of the deepest field on the path that exists, and its path.
 
-        Steps that lead nowhere are passed over: pydantic also names the kinds that it tried.
+        Skip steps that are no field: pydantic also names the alternatives that it tried.
         """
         node, line = self.root, _line(self.root)
         found: list[Step] = []
@@ -55,16 +55,16 @@ class Document:
         return line, tuple(found)
 
     def issue(self, steps: Sequence[Step], text: str) -> DefinitionIssue:
-        """A fault at a field that is there."""
+        """Return an issue at an existing field."""
         line, found = self.find(steps)
         return DefinitionIssue(self.file, line, f"{'.'.join(map(str, found))}: {text}")
 
-    def checked(
-        self, model: type[_Model], faults: list[DefinitionIssue], *under: str
+    def validate(
+        self, model: type[_Model], issues: list[DefinitionIssue], *under: str
     ) -> _Model | None:
-        """What the document, or what stands `under` a name in it, is as a `model`.
+        """Return the document, or the field at the path `under`, as a `model`.
 
-        None where it cannot be one; what is wrong is then added to `faults`.
+        Return None if it is invalid, and add the errors to `issues`.
         """
         fields: Any = self.fields
         for name in under:
@@ -73,41 +73,41 @@ class Document:
             return model.model_validate(fields)
         except ValidationError as error:
             errors = error.errors(include_url=False, include_input=False)
-            for one in errors:
-                one["loc"] = (*under, *one["loc"])
-            faults += to_issues(errors, self.file, self)
+            for detail in errors:
+                detail["loc"] = (*under, *detail["loc"])
+            issues += to_issues(errors, self.file, self)
             return None
 
 
-def read_document(file: str, text: str, faults: list[DefinitionIssue]) -> Document | None:
-    """The file's content, or None where it cannot be used; adds what is wrong to `faults`."""
+def read_document(file: str, text: str, issues: list[DefinitionIssue]) -> Document | None:
+    """Return the file's content; if it is invalid, return None and add to `issues`."""
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
-            faults.append(DefinitionIssue(file, _line(root) if root else 1, "must be a mapping"))
+            issues.append(DefinitionIssue(file, _line(root) if root else 1, "must be a mapping"))
             return None
-        faults += [
+        issues += [
             DefinitionIssue(file, _line(node), f"{node.value}: is not a number that JSON can hold")
             for node in _prepare_scalars(root)
             if not math.isfinite(loader.construct_yaml_float(node))
         ]
-        faults += [
+        issues += [
             DefinitionIssue(file, _line(key), f"{key.value}: is duplicated")
             for key in _repeated_keys(root)
         ]
         return Document(file, loader.construct_document(root), root)
     except yaml.YAMLError as error:
-        faults.append(_syntax_issue(file, text, error))
-    except ValueError as error:  # PyYAML's, of a value that is not what its tag says.
-        faults.append(DefinitionIssue(file, 0, f"is not YAML: {error}"))
+        issues.append(_syntax_issue(file, text, error))
+    except ValueError as error:  # PyYAML raises it for a value that does not match its tag.
+        issues.append(DefinitionIssue(file, 0, f"is not YAML: {error}"))
     return None
 
 
 def _syntax_issue(file: str, text: str, error: yaml.YAMLError) -> DefinitionIssue:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return DefinitionIssue(file, error.problem_mark.line + 1, f"is not YAML: {error.problem}")
-    # The reader's, of a character that YAML does not know; it counts characters.
+    # A reader error for a character that YAML does not allow; its position is in characters.
     line = text.count("\n", 0, getattr(error, "position", 0)) + 1
     return DefinitionIssue(file, line, f"is not YAML: {getattr(error, 'reason', error)}")
 
@@ -115,10 +115,10 @@ def _syntax_issue(file: str, text: str, error: yaml.YAMLError) -> DefinitionIssu
 def _repeated_keys(
     node: yaml.Node, above: tuple[yaml.Node, ...] = (), done: set[int] | None = None
 ) -> Iterator[yaml.ScalarNode]:
-    """Every key that its mapping has already; raises ComposerError where a node holds itself."""
+    """Yield every duplicate key; raise ComposerError if a node contains itself."""
     done = set() if done is None else done
     if node in above:
-        message = "an alias stands inside of what it repeats"
+        message = "an alias is inside its own anchor"
         raise ComposerError(None, None, message, node.start_mark)
     if id(node) in done or not isinstance(node, yaml.CollectionNode):
         return
@@ -137,7 +137,7 @@ def _repeated_keys(
 
 
 def _prepare_scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    """Make every scalar key a text, as in JSON, and return the numbers with a fraction."""
+    """Tag every scalar key as a string, as in JSON, and yield the float nodes."""
     nodes, done = [root], set[int]()
     while nodes:
         node = nodes.pop()
@@ -156,12 +156,12 @@ def _prepare_scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
 
 
 def _child(node: yaml.Node, step: Step) -> tuple[int, yaml.Node] | None:
-    """What stands under a name or at a place in a list, and the line on which it begins."""
+    """Return the first line and the node of a field or a list item, or None."""
     if isinstance(node, yaml.SequenceNode):
         is_there = isinstance(step, int) and step < len(node.value)
         return (_line(node.value[step]), node.value[step]) if is_there else None
     if isinstance(node, yaml.MappingNode):
-        # The last: what `<<` merges in stands before the mapping's own.
+        # The last key: those merged by `<<` are before the mapping's own.
         for key, value in reversed(node.value):
             if key.value == str(step):
                 return _line(key), value

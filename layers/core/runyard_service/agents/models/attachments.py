@@ -1,7 +1,7 @@
-"""A run's files towards the model: what is shown of each, and in which words.
+"""Send a run's files to the model.
 
-Text is shown as text, clearly delimited; images and PDFs go out as the provider's own attachments;
-of everything else the model learns name, type and size. What is cut or left out is said so.
+Text files are sent as delimited text, images and PDFs as attachments of the provider. Of other
+files the model receives name, type and size. The message states what was truncated or left out.
 """
 
 import base64
@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runyard_service.agents.models.base import Attachment, UserTurn
+from runyard_service.agents.models.base import Attachment, UserMessage
 from runyard_service.domain.content_types import IMAGES, PDF, is_text
 
 # In bytes. Providers take images up to 5 MB, and requests of about 32 MB, in which an attachment is
@@ -23,12 +23,12 @@ MAX_BINARY_TOGETHER = 20_000_000
 
 
 def sent_bytes(files: Sequence[tuple[str, int]]) -> list[int]:
-    """How many first bytes the model is shown of each of these (type, size); 0: none.
+    """Return the number of first bytes to send of each file (type, size); 0 for none.
 
-    Text may be cut; an image or a PDF is shown whole or not at all.
+    Text may be truncated; an image or a PDF is sent whole or not at all.
     """
     text_left, binary_left = MAX_TEXT_TOGETHER, MAX_BINARY_TOGETHER
-    shown = []
+    lengths = []
     for mime_type, size in files:
         if is_text(mime_type):
             length = min(size, MAX_TEXT_BYTES, text_left)
@@ -36,8 +36,8 @@ def sent_bytes(files: Sequence[tuple[str, int]]) -> list[int]:
         else:
             length = size if size <= min(_limit(mime_type), binary_left) else 0
             binary_left -= length
-        shown.append(length)
-    return shown
+        lengths.append(length)
+    return lengths
 
 
 def _limit(mime_type: str) -> int:
@@ -47,9 +47,9 @@ def _limit(mime_type: str) -> int:
 
 
 def for_provider(attachment: Attachment, provider: str) -> Attachment:
-    """The attachment as this provider takes it: OpenAI an image or a PDF as text.
+    """Return the attachment for this provider: a data URI for an image or a PDF for OpenAI.
 
-    Encoded once and for all requests of the run; its bytes would be 20 MB beside the text.
+    It is encoded once for all requests of the run, without the raw bytes (up to 20 MB).
     """
     if provider != "openai" or not attachment.data or is_text(attachment.mime_type):
         return attachment
@@ -57,8 +57,8 @@ def for_provider(attachment: Attachment, provider: str) -> Attachment:
     return replace(attachment, data=b"", uri=f"data:{attachment.mime_type};base64,{encoded}")
 
 
-def contents_of(turn: UserTurn) -> list[str | Attachment]:
-    """The turn in pieces: its own text, then each file, introduced by a line that names it."""
+def contents_of(turn: UserMessage) -> list[str | Attachment]:
+    """Return the message's text, then each file after a line that names it."""
     contents: list[str | Attachment] = [turn.content]
     for attachment in turn.attachments:
         head = f"file {attachment.id}: {_described(attachment)}"
@@ -73,15 +73,15 @@ def contents_of(turn: UserTurn) -> list[str | Attachment]:
 
 
 def text_of(attachment: Attachment) -> str:
-    """What is shown of a text file; characters that are no UTF-8 are replaced."""
+    """Return the sent part of a text file; replace bytes that are not UTF-8."""
     is_whole = len(attachment.data) == attachment.size
     decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
     return decoder.decode(attachment.data, final=is_whole)
 
 
 def _delimited(attachment: Attachment, head: str) -> str:
-    shown, size = len(attachment.data), attachment.size
-    cut = "" if shown == size else f", CUT: only the first {shown} bytes follow"
+    sent, size = len(attachment.data), attachment.size
+    cut = "" if sent == size else f", CUT: only the first {sent} bytes follow"
     # The id is drawn when the file arrives, so no text can hold its own end.
     end = f"--- end of file {attachment.id} ---"
     return f"--- {head}{cut} ---\n{text_of(attachment)}\n{end}"

@@ -1,6 +1,6 @@
-"""The conversation with a model in Runyard's own, provider-neutral words, and the port to a model.
+"""The conversation with a model in provider-neutral types, and the port to a model.
 
-`conversation.py` builds these from the log, `scripted_model.py` plays them, and `provider_model.py`
+`conversation.py` builds these from the log, `scripted.py` plays them, and `provider_model.py`
 translates them for pydantic-ai. Nothing here imports a provider, so it costs no cold start.
 """
 
@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that the model is given. `data` is as much of its `size` bytes as may be shown.
+    """A file for the model. `data` holds the first of its `size` bytes, up to the size limit.
 
-    `uri` is the same as a data URI, in place of it, where the provider takes it so.
+    `uri` replaces `data` by a data URI for providers that accept only that.
     """
 
     id: str
@@ -26,8 +26,8 @@ class Attachment:
 
 
 @dataclass(frozen=True)
-class UserTurn:
-    """What the model is told by a person or by Runyard itself."""
+class UserMessage:
+    """A message to the model from a person or from Runyard."""
 
     content: str
     attachments: Sequence[Attachment] = ()
@@ -44,7 +44,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Thinking:
-    """One reasoning part of a reply, as the provider wants it back (`signature` and the like)."""
+    """A reasoning part, in the form that the provider requires in later requests."""
 
     content: str
     signature: str | None = None
@@ -54,8 +54,8 @@ class Thinking:
 
 
 @dataclass(frozen=True)
-class ModelTurn:
-    """A whole reply of the model."""
+class AssistantMessage:
+    """A complete response of the model."""
 
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
@@ -64,7 +64,7 @@ class ModelTurn:
 
 @dataclass(frozen=True)
 class ToolOutcome:
-    """What became of one tool call, as the model is told it."""
+    """The result or error of one tool call, as sent to the model."""
 
     tool_call_id: str
     tool_name: str
@@ -72,16 +72,16 @@ class ToolOutcome:
     is_error: bool = False
 
 
-# The only key of the input of a call whose arguments were no JSON object: what the model wrote. The
-# call is not made, and the model is told.
+# The only key of the input of a call whose arguments were no JSON object: the model's text. The
+# call is not made, and the model receives an error.
 INVALID_ARGUMENTS = "__invalid_arguments__"
 
-Turn = UserTurn | ModelTurn | ToolOutcome
+ChatMessage = UserMessage | AssistantMessage | ToolOutcome
 
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """What the model is told about a tool. `parameters` is a JSON Schema of type object."""
+    """The description of a tool for the model. `parameters` is a JSON Schema of type object."""
 
     name: str
     description: str
@@ -99,23 +99,23 @@ class TokenUsage:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """One request for one reply. `output_tool` is the tool by which a structured answer is given.
+    """A request for one response. `output_tool` is the tool for a structured output.
 
-    `earlier` is what was said in the run's thread before the run; the turns are the run's own.
-    `input` is the run's input as data, and `attempt` counts from 1 how often this very request was
-    made: a scripted model plays by them, a provider never sees them. `reported` are the tokens that
-    the provider counted for the newest reply, where they are known: they help to bound the next.
+    `thread_messages` are those of the thread before the run; `messages` are the run's own.
+    `input` is the run's input as data, and `attempt` counts from 1 the attempts of this
+    request: only the scripted model uses them. `last_usage` is the token usage that the provider
+    reported for the newest response, if known: it helps to bound the next.
     """
 
     instructions: str
-    turns: Sequence[Turn]
-    thread_messages: Sequence[Turn] = ()
+    messages: Sequence[ChatMessage]
+    thread_messages: Sequence[ChatMessage] = ()
     tools: Sequence[ToolSpec] = ()
     output_tool: ToolSpec | None = None
     max_output_tokens: int | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
     attempt: int = 1
-    reported: TokenUsage | None = None
+    last_usage: TokenUsage | None = None
 
 
 @dataclass(frozen=True)
@@ -134,39 +134,39 @@ class ResponseDelta:
 
 @dataclass(frozen=True)
 class Response:
-    """The end of a model's stream: the whole turn, its tokens, and its price where it is known.
+    """The end of a model's stream: the whole message, its tokens, and its price if it is known.
 
-    `cost_usd` is exact; None where no price is known. `is_cut` says that the reply was
+    `cost_usd` is exact; None where no price is known. `is_truncated` is True if the response was
     truncated: by `max_output_tokens`, by the model's context window, or by its server.
     """
 
-    turn: ModelTurn
+    message: AssistantMessage
     usage: TokenUsage = field(default_factory=TokenUsage)
     cost_usd: Decimal | None = None
     model: str = ""
-    is_cut: bool = False
+    is_truncated: bool = False
 
 
 ModelEvent = ReasoningDelta | ResponseDelta | Response
 
 
 class Model(Protocol):
-    """A model that answers one request by a stream that ends with exactly one `Reply`."""
+    """A model that answers one request by a stream that ends with exactly one `Response`."""
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Stream one reply.
+        """Stream one response.
 
-        Raises ModelUnavailableError where another attempt may succeed, ModelRefusedError where not.
+        Raise ModelUnavailableError if another attempt may succeed, else ModelRejectedError.
         """
         ...
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
-        """The most that the reply to this request can use, known before it is asked for.
+        """Return the maximum usage of this request, known before it is sent.
 
         The output is what `max_output_tokens` allows, or would have to allow where it is None.
         """
         ...
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
-        """What so many tokens cost in USD; None where no price is known. More never cost less."""
+        """Return the cost of `usage` in USD; None if no price is known. More never cost less."""
         ...

@@ -1,4 +1,4 @@
-"""A model behind a circuit: not asked while its provider is known to fail."""
+"""A model with a circuit breaker: no request is sent while its provider fails."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -10,16 +10,16 @@ from runyard_service.outbound.circuit_breaker import CircuitBreaker
 
 
 class CircuitBreakerModel:
-    """The model that it is given, where the circuit lets it be asked."""
+    """Wrap a model; send requests only while the circuit is closed."""
 
     def __init__(self, model: Model, circuit: CircuitBreaker) -> None:
         self._model = model
         self._circuit = circuit
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Stream one reply; raises as the model does, and ModelUnavailableError without asking."""
-        if refusal := self._circuit.open_reason():
-            raise ModelUnavailableError(refusal, was_attempted=False)
+        """Stream one response; raise ModelUnavailableError if the circuit is open."""
+        if reason := self._circuit.open_reason():
+            raise ModelUnavailableError(reason, was_attempted=False)
         try:
             async with aclosing(self._model.stream(request)) as stream:
                 async for event in stream:
@@ -34,9 +34,9 @@ class CircuitBreakerModel:
             raise
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
-        """As the model says."""
+        """Return the wrapped model's value."""
         return self._model.max_usage(request)
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
-        """As the model says."""
+        """Return the wrapped model's value."""
         return self._model.cost_of(usage)

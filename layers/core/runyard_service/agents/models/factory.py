@@ -1,7 +1,7 @@
-"""The choice of the model for a route, made without loading a provider that is not wanted.
+"""Create the model of a route without loading unused providers.
 
-A scripted run never asks for pydantic-ai, which costs a second or more of cold start. (A function
-that is told to imports it while it starts: `bootstrap.preload_models`.)
+A scripted run never imports pydantic-ai, which costs a second or more of cold start. (A function
+can import it at its start: `preload_models`.)
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from runyard_service.domain.errors import DefinitionError
 
 
 def model_for(route: Route, script: Mapping[str, Any] | None, api_key: str | None) -> Model:
-    """The model that `route` names; `script` is the dialogue of a `scripted:` route.
+    """Return the model of `route`; `script` is the dialogue of a `scripted:` route.
 
-    Raises DefinitionError where the route cannot be used as it is written.
+    Raise DefinitionError if the route cannot be used.
     """
     if route.provider == "scripted":
         from runyard_service.agents.models.scripted import ScriptedModel

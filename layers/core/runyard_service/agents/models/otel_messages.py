@@ -1,19 +1,25 @@
-"""A request and its reply as OpenTelemetry's GenAI conventions show messages: all content."""
+"""A request and its response as OpenTelemetry's GenAI conventions show messages: all content."""
 
 import json
 from collections.abc import Iterable
 from typing import Any
 
-from runyard_service.agents.models.base import ModelRequest, ModelTurn, ToolOutcome, Turn, UserTurn
+from runyard_service.agents.models.base import (
+    AssistantMessage,
+    ChatMessage,
+    ModelRequest,
+    ToolOutcome,
+    UserMessage,
+)
 
 
 def input_messages(request: ModelRequest) -> str:
     """`gen_ai.input.messages`: what was said before, and in the run. Files by name alone."""
-    return json.dumps([_message(turn) for turn in (*request.thread_messages, *request.turns)])
+    return json.dumps([_message(turn) for turn in (*request.thread_messages, *request.messages)])
 
 
-def output_messages(turn: ModelTurn, finish_reason: str) -> str:
-    """`gen_ai.output.messages`: the reply."""
+def output_messages(turn: AssistantMessage, finish_reason: str) -> str:
+    """`gen_ai.output.messages`: the response."""
     return json.dumps([{**_message(turn), "finish_reason": finish_reason}])
 
 
@@ -22,9 +28,9 @@ def system_instructions(request: ModelRequest) -> str:
     return json.dumps([_text(request.instructions)])
 
 
-def _message(turn: Turn) -> dict[str, Any]:
+def _message(turn: ChatMessage) -> dict[str, Any]:
     match turn:
-        case UserTurn():
+        case UserMessage():
             files = [_text(f"[{file.name}, {file.mime_type}]") for file in turn.attachments]
             return {"role": "user", "parts": [_text(turn.content), *files]}
         case ToolOutcome():
@@ -34,11 +40,11 @@ def _message(turn: Turn) -> dict[str, Any]:
                 "response": turn.content,
             }
             return {"role": "tool", "parts": [part]}
-        case ModelTurn():
+        case AssistantMessage():
             return {"role": "assistant", "parts": list(_parts(turn))}
 
 
-def _parts(turn: ModelTurn) -> Iterable[dict[str, Any]]:
+def _parts(turn: AssistantMessage) -> Iterable[dict[str, Any]]:
     for thinking in turn.thinking:
         yield {"type": "reasoning", "content": thinking.content}
     if turn.content:

@@ -12,7 +12,7 @@ MILLION = 1_000_000
 def price_by_route(route: Route, usage: TokenUsage) -> Decimal | None:
     """The price in USD of these tokens; None where the route has no prices of its own.
 
-    Cached input has a price of its own where the route gives one, and counts in full elsewhere.
+    Cached input costs the route's cached price, or the input price if there is none.
     """
     if route.input_usd_per_million is None or route.output_usd_per_million is None:
         return None

@@ -1,8 +1,9 @@
 """The connection to a provider, opened for one request and closed after it.
 
-An HTTP client belongs to the event loop that it was first used on, and a kept connection does not
-survive a frozen Lambda; a new one per step costs one TLS handshake beside seconds of model time. So
-clients of httpx2 are never shared. The boto3 client is thread-safe and slow to make, so it is kept.
+An httpx2 client belongs to the event loop of its first use, and an idle connection does not survive
+a frozen Lambda function. So httpx2 clients are never shared: a new client per step costs one TLS
+handshake, compared with seconds of model time. The boto3 client is thread-safe and slow to create,
+so it is cached.
 """
 
 import os
@@ -89,8 +90,8 @@ class _Pieces(httpx2.AsyncByteStream):
         self._content = content
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for begin in range(0, len(self._content), _PIECE_BYTES):
-            yield self._content[begin : begin + _PIECE_BYTES]
+        for start in range(0, len(self._content), _PIECE_BYTES):
+            yield self._content[start : start + _PIECE_BYTES]
 
 
 def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
@@ -106,8 +107,8 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
     profile = OpenAIModelProfile(
         # OpenAI's own word; other servers know `max_tokens` only.
         openai_chat_supports_max_completion_tokens=_is_openai(url),
-        # The model is told the schema as it is written: the default closes every free object, so
-        # that nothing but `{}` would fit it, and asks for `strict`, which other servers refuse.
+        # The schema is sent unchanged: the default closes every free object, so
+        # that nothing but `{}` would fit it, and asks for `strict`, which other servers reject.
         json_schema_transformer=None,
         # Files are data URIs already, and go out as they are; none is ever another address.
         openai_chat_supports_file_urls=True,

@@ -40,8 +40,8 @@ from runyard_service.domain.errors import (
     RunyardError,
 )
 
-# The last four are how pydantic-ai and the SDKs fail on a reply that is not shaped as its protocol
-# says; only their names are told on.
+# The last four are how pydantic-ai and the SDKs fail on a response that violates its protocol;
+# messages only contain their names.
 PROVIDER_ERRORS = (
     AgentRunError,
     UserError,
@@ -59,8 +59,8 @@ RETRYABLE_STATUSES = frozenset({408, 409, 424, 425, 429})
 
 _Table = tuple[tuple[type[Exception], FailureKind, str], ...]
 
-_REFUSALS: _Table = (
-    (ContentFilterError, "rejected", "The provider's content filter stopped the reply"),
+_REJECTIONS: _Table = (
+    (ContentFilterError, "rejected", "The provider's content filter stopped the response"),
     (ModelAuthenticationError, "rejected", "The provider does not accept the credentials"),
     (ModelNotFoundError, "invalid", "The provider does not know the model"),
     (
@@ -71,13 +71,13 @@ _REFUSALS: _Table = (
         *(ModelQuotaExceededError, "rejected"),
         "The account's quota or credit with the provider is used up",
     ),
-    (ModelRequestRejectedError, "invalid", "The provider refused the request"),
+    (ModelRequestRejectedError, "invalid", "The provider rejected the request"),
 )
 
 _OUTAGES: _Table = (
     (ModelRateLimitError, "rate_limited", "The provider limits the rate"),
     (ModelOverloadedError, "overloaded", "The provider is overloaded"),
-    (ModelRequestTimeout, "network", "The reply took longer than the route's timeout"),
+    (ModelRequestTimeout, "network", "The response took longer than the route's timeout"),
     (ModelTimeoutError, "network", "The provider did not answer in time"),
     (ModelConnectionError, "network", "The connection to the provider failed"),
     (httpx2.TimeoutException, "network", "The provider did not answer in time"),
@@ -86,7 +86,7 @@ _OUTAGES: _Table = (
     (CredentialRetrievalError, "network", "The AWS credentials could not be fetched"),
     (MetadataRetrievalError, "network", "The AWS credentials could not be fetched"),
     (ModelAPIError, "overloaded", "The provider could not answer"),
-    (AgentRunError, "network", "The provider's reply could not be understood"),
+    (AgentRunError, "network", "The provider's response could not be understood"),
 )
 
 
@@ -94,12 +94,12 @@ def translate_error(error: Exception) -> RunyardError:
     """The error of ours that says what `error` means to the run."""
     if isinstance(error, UserError):
         return DefinitionError("The route, or a tool of the agent, does not suit this model.")
-    refusal = _found(_REFUSALS, error)
-    # An in-stream error may carry a status of its own that is worth another attempt.
-    if refusal is None and isinstance(error, ModelHTTPError) and not _is_retryable(error):
-        refusal = ("invalid", "The provider refused the request")
-    if refusal is not None:
-        return ModelRejectedError(_sentence(refusal[1], error), kind=refusal[0])
+    rejection = _found(_REJECTIONS, error)
+    # An in-stream error may have a status of its own that is worth another attempt.
+    if rejection is None and isinstance(error, ModelHTTPError) and not _is_retryable(error):
+        rejection = ("invalid", "The provider rejected the request")
+    if rejection is not None:
+        return ModelRejectedError(_sentence(rejection[1], error), kind=rejection[0])
     outage = _found(_OUTAGES, error)
     if outage is not None:
         retry_after = getattr(error, "retry_after", None)
@@ -107,7 +107,7 @@ def translate_error(error: Exception) -> RunyardError:
     if isinstance(error, BotoCoreError):
         text = _sentence("The AWS client cannot make the request", error)
         return ModelRejectedError(text, kind="invalid")
-    text = _sentence("The provider's reply could not be understood", error)
+    text = _sentence("The provider's response could not be understood", error)
     return ModelUnavailableError(text, kind="network")
 
 
@@ -121,12 +121,12 @@ def _is_retryable(error: ModelHTTPError) -> bool:
 
 def _sentence(text: str, error: Exception) -> str:
     """The sentence with what identifies the failure: status and error code, or the error's name."""
-    marks = []
+    details = []
     if isinstance(error, ModelHTTPError):
-        marks.append(f"HTTP {error.status_code}")
+        details.append(f"HTTP {error.status_code}")
     code = getattr(error, "provider_error_code", None)
     if not isinstance(error, AgentRunError):
         code = type(error).__name__
     if code and re.fullmatch(r"[A-Za-z][\w.-]{0,63}", code):
-        marks.append(code)
-    return f"{text} ({', '.join(marks)})." if marks else f"{text}."
+        details.append(code)
+    return f"{text} ({', '.join(details)})." if details else f"{text}."

@@ -36,16 +36,16 @@ from pydantic_ai.tools import ToolDefinition
 from runyard_service.agents.models.attachments import contents_of
 from runyard_service.agents.models.base import (
     INVALID_ARGUMENTS,
+    AssistantMessage,
     Attachment,
     ModelRequest,
-    ModelTurn,
     ReasoningDelta,
     ResponseDelta,
     Thinking,
     ToolCall,
     ToolOutcome,
     ToolSpec,
-    UserTurn,
+    UserMessage,
 )
 from runyard_service.domain.content_types import IMAGES
 from runyard_service.domain.ids import new_id
@@ -54,7 +54,7 @@ from runyard_service.domain.ids import new_id
 def to_parameters(request: ModelRequest) -> ModelRequestParameters:
     """The tools of a request, and whether the model may answer in plain text.
 
-    With an output tool the provider is told that some tool must be called, the output tool or any
+    With an output tool the request requires a tool call, the output tool or any
     other (`tool_choice: required`), so that a structured answer does not arrive as prose.
     """
     functions = [_tool_definition(tool) for tool in request.tools]
@@ -80,9 +80,9 @@ def _tool_definition(tool: ToolSpec, is_output: bool = False) -> ToolDefinition:
 def to_messages(request: ModelRequest) -> list[ModelMessage]:
     """The whole dialogue as pydantic-ai's messages, with the instructions on each request."""
     messages: list[ModelMessage] = []
-    pending: list[UserTurn | ToolOutcome] = []
-    for turn in [*request.thread_messages, *request.turns]:
-        if isinstance(turn, ModelTurn):
+    pending: list[UserMessage | ToolOutcome] = []
+    for turn in [*request.thread_messages, *request.messages]:
+        if isinstance(turn, AssistantMessage):
             parts = _response_parts(turn)
             if parts:
                 messages.extend(_requests(pending, request.instructions))
@@ -95,21 +95,21 @@ def to_messages(request: ModelRequest) -> list[ModelMessage]:
 
 
 def _requests(
-    turns: Sequence[UserTurn | ToolOutcome], instructions: str
+    turns: Sequence[UserMessage | ToolOutcome], instructions: str
 ) -> Iterator[ProviderRequest]:
-    """What stands between two replies, as at most one request.
+    """Yield the messages between two responses as at most one request.
 
-    Results come first: every provider wants them right after the calls, even where a person said
-    something while the tools were still at work.
+    Results come first: every provider wants them right after the calls, even if a person sent a
+    message while the calls were in flight.
     """
     outcomes = [_return_part(turn) for turn in turns if isinstance(turn, ToolOutcome)]
-    prompts = [UserPromptPart(_prompt(turn)) for turn in turns if isinstance(turn, UserTurn)]
+    prompts = [UserPromptPart(_prompt(turn)) for turn in turns if isinstance(turn, UserMessage)]
     parts: list[ModelRequestPart] = [*outcomes, *prompts]
     if parts:
         yield ProviderRequest(parts=parts, instructions=instructions)
 
 
-def _prompt(turn: UserTurn) -> str | list[UserContent]:
+def _prompt(turn: UserMessage) -> str | list[UserContent]:
     if not turn.attachments:
         return turn.content
     return [
@@ -135,7 +135,7 @@ def _return_part(outcome: ToolOutcome) -> ToolReturnPart:
     )
 
 
-def _response_parts(turn: ModelTurn) -> list[ModelResponsePart]:
+def _response_parts(turn: AssistantMessage) -> list[ModelResponsePart]:
     parts: list[ModelResponsePart] = [
         ThinkingPart(
             content=thought.content,
@@ -156,12 +156,12 @@ def _response_parts(turn: ModelTurn) -> list[ModelResponsePart]:
     return parts
 
 
-def _provider_of(turn: ModelTurn) -> str | None:
+def _provider_of(turn: AssistantMessage) -> str | None:
     """The provider that signed the reasoning: only the same one gets it back as it was."""
     return next((part.provider_name for part in turn.thinking if part.provider_name), None)
 
 
-def to_turn(parts: Iterable[ModelResponsePart]) -> ModelTurn:
+def to_assistant_message(parts: Iterable[ModelResponsePart]) -> AssistantMessage:
     """A finished response as a turn, each tool call under a new id of ours.
 
     The provider's ids are dropped, so that empty or repeated ones can do no harm. The content is
@@ -181,7 +181,7 @@ def to_turn(parts: Iterable[ModelResponsePart]) -> ModelTurn:
             case _:
                 # Files, and the provider's own tools: this service asks for neither.
                 pass
-    return ModelTurn("".join(texts), tuple(calls), tuple(thinking))
+    return AssistantMessage("".join(texts), tuple(calls), tuple(thinking))
 
 
 def _thinking(part: ThinkingPart) -> Thinking:
@@ -195,7 +195,7 @@ def _thinking(part: ThinkingPart) -> Thinking:
 
 
 def to_input(arguments: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The arguments of a call: an object, empty where the model gave none.
+    """The arguments of a call: an object, empty if there are none.
 
     What is not a JSON object (also NaN, or half a surrogate pair, which no JSON reader takes) comes
     back whole under INVALID_ARGUMENTS.

@@ -1,4 +1,4 @@
-"""The model behind a provider: one streamed request per step, by pydantic-ai's direct interface.
+"""A provider's model: one streamed request per step, by pydantic-ai's direct interface.
 
 `provider_messages.py` translates, `provider_clients.py` connects, `provider_errors.py` says what a
 failure means. These four modules are the only ones that import pydantic-ai.
@@ -22,10 +22,10 @@ from runyard_service.agents.models.provider_clients import open_model
 from runyard_service.agents.models.provider_errors import PROVIDER_ERRORS, translate_error
 from runyard_service.agents.models.provider_messages import (
     has_torn_call,
+    to_assistant_message,
     to_delta,
     to_messages,
     to_parameters,
-    to_turn,
 )
 from runyard_service.agents.models.token_bounds import max_usage
 from runyard_service.domain.costs import rounded
@@ -42,7 +42,7 @@ class ProviderModel:
         self._api_key = api_key
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Stream one reply: its deltas as they come, then the whole of it.
+        """Stream one response: its deltas as they come, then the whole of it.
 
         Raises as the port says; the provider's exception is not chained, because its text may quote
         the prompt or the key, and a traceback would log it.
@@ -85,7 +85,7 @@ class ProviderModel:
     async def _read(
         self, request: ModelRequest, events: "asyncio.Queue[ModelEvent | None]"
     ) -> None:
-        """Put what the provider sends into `events`, and None behind the last."""
+        """Queue the provider's events in `events`, then None."""
         messages, parameters = to_messages(request), to_parameters(request)
         try:
             async with (
@@ -123,15 +123,15 @@ class ProviderModel:
             cached_input_tokens=response.usage.cache_read_tokens,
         )
         return Response(
-            turn=to_turn(response.parts),
+            message=to_assistant_message(response.parts),
             usage=usage,
             cost_usd=self._cost(response, usage),
             model=response.model_name or self._route.model_name,
-            is_cut=_is_truncated(response),
+            is_truncated=_is_truncated(response),
         )
 
     def _cost(self, response: ModelResponse, usage: TokenUsage) -> Decimal | None:
-        """The price of the reply; None where the provider counted nothing or no price is known.
+        """The price of the response; None where the provider counted nothing or no price is known.
 
         The route's own prices go first.
         """
@@ -163,7 +163,7 @@ _LENGTH_REASONS = frozenset(
 
 
 def _is_truncated(response: ModelResponse) -> bool:
-    """Return whether the reply was cut off before the model was done.
+    """Return whether the response was cut off before the model was done.
 
     vLLM says `tool_calls` also where a call was cut off: only its torn arguments show it.
     """
@@ -173,10 +173,10 @@ def _is_truncated(response: ModelResponse) -> bool:
 
 
 def _check_whole(response: ModelResponse) -> None:
-    """Refuse a reply that was withheld, and one whose stream ended before it said why it stops.
+    """Raise an error if the response was withheld or its stream ended without a stop reason.
 
     pydantic-ai takes a stream without a stop reason for a finished one; to a journal it is half a
-    reply, because a cut connection may look like the end of the stream.
+    response, because a cut connection may look like the end of the stream.
     """
     name = response.model_name or ""
     if response.finish_reason == "content_filter":

@@ -1,7 +1,7 @@
 """The model `scripted:…`: plays a written dialogue, so that everything runs with no model account.
 
-It keeps no state: which turn comes next follows from the conversation alone, so a step that is
-taken up again plays the same turn again.
+It has no state: the conversation alone determines the next turn, so a recovered step plays the
+same turn again.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from runyard_service.agents.definitions.models import OUTPUT_TOOL, Route
 from runyard_service.agents.definitions.script import Script, ScriptedTurn
 from runyard_service.agents.models.attachments import text_of
 from runyard_service.agents.models.base import (
+    AssistantMessage,
+    ChatMessage,
     ModelEvent,
     ModelRequest,
-    ModelTurn,
     ReasoningDelta,
     Response,
     ResponseDelta,
     TokenUsage,
     ToolCall,
     ToolOutcome,
-    Turn,
-    UserTurn,
+    UserMessage,
 )
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.domain.content_types import is_text
@@ -50,29 +50,29 @@ class ScriptedModel:
         self._script = Script.model_validate(script)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Play the next turn. Raises ModelRefusedError where the script has none for this case."""
+        """Play the next turn. Raise ModelRejectedError if there is none."""
         turn, scene = self._next_turn(request)
         await asyncio.sleep(turn.delay_ms / 1000)
         if turn.fail and (turn.fail.attempts is None or request.attempt <= turn.fail.attempts):
             if turn.fail.kind == "rejected":
-                raise ModelRejectedError("the script says that the model refuses")
+                raise ModelRejectedError("the script says that the model rejects the request")
             raise ModelUnavailableError("the script says that the model is unavailable")
         usage, allowed = _usage(turn, scene), request.max_output_tokens
         is_cut = allowed is not None and usage.output_tokens > allowed
         content = ""
-        for place, delta in enumerate(_deltas(turn, scene)[: allowed if is_cut else None]):
+        for index, delta in enumerate(_deltas(turn, scene)[: allowed if is_cut else None]):
             yield delta
             content += delta.delta if isinstance(delta, ResponseDelta) else ""
-            if turn.pace_ms or place % _DELTAS_OF_A_READ == 0:
+            if turn.pace_ms or index % _DELTAS_OF_A_READ == 0:
                 await asyncio.sleep(turn.pace_ms / 1000)
         if is_cut and allowed is not None:
             usage = replace(usage, output_tokens=allowed)
         yield Response(
-            turn=ModelTurn(content, () if is_cut else _calls(turn, scene)),
+            message=AssistantMessage(content, () if is_cut else _calls(turn, scene)),
             usage=usage,
             cost_usd=self.cost_of(usage),
             model="scripted",
-            is_cut=is_cut,
+            is_truncated=is_cut,
         )
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
@@ -85,22 +85,24 @@ class ScriptedModel:
 
     def _next_turn(self, request: ModelRequest) -> tuple[ScriptedTurn, Mapping[str, Any]]:
         scene: dict[str, Any] = {"input": request.input, "results": {}}
-        if files := _files(request.turns):
+        if files := _files(request.messages):
             scene["files"] = files
-        dialogue = next((one for one in self._script.dialogues if holds(one.when, scene)), None)
+        dialogue = next(
+            (dialogue for dialogue in self._script.dialogues if holds(dialogue.when, scene)), None
+        )
         if dialogue is None:
             raise ModelRejectedError("the script has no dialogue for this input")
         remaining = deque(dialogue.turns)
         turn: ScriptedTurn | None = None
-        # Walk over the replies given so far: each took the first turn that fitted at its time.
-        for results in _results_before_each_response(request.turns):
+        # Replay the responses so far: each played the first turn whose condition held.
+        for results in _results_before_each_response(request.messages):
             scene["results"] = results
             while remaining and not holds(remaining[0].when, scene):
                 remaining.popleft()
             if not remaining:
                 raise ModelRejectedError(f"the dialogue {dialogue.name!r} has no further turn")
             turn = remaining.popleft()
-        assert turn is not None, "there is always the present reply"
+        assert turn is not None, "there is always the present response"
         return turn, scene
 
 
@@ -125,19 +127,19 @@ def _usage(turn: ScriptedTurn, scene: Mapping[str, Any]) -> TokenUsage:
     return TokenUsage(_count_words(json.dumps(scene, default=str)), words * turn.repeat)
 
 
-def _results_before_each_response(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """What each reply, the present one last, knew of the tools' results."""
+def _results_before_each_response(turns: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """What each response, the present one last, knew of the tools' results."""
     results: dict[str, Any] = {}
     known: list[dict[str, Any]] = []
     for turn in turns:
-        if isinstance(turn, ModelTurn):
+        if isinstance(turn, AssistantMessage):
             known.append(dict(results))
         elif isinstance(turn, ToolOutcome):
             results[turn.tool_name] = {"failed": turn.is_error, "content": _data(turn.content)}
     return [*known, results]
 
 
-def _files(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+def _files(turns: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     return [
         {
             "name": attachment.name,
@@ -147,7 +149,7 @@ def _files(turns: Sequence[Turn]) -> list[dict[str, Any]]:
             "shown": len(attachment.data),
         }
         for turn in turns
-        if isinstance(turn, UserTurn)
+        if isinstance(turn, UserMessage)
         for attachment in turn.attachments
     ]
 

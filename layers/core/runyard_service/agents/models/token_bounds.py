@@ -1,8 +1,8 @@
 """The most tokens that a provider can count for a request, known before it is sent.
 
-What the provider counted for the newest reply, it counts again for the same words; of what is new
-since, a token is at least one byte of UTF-8. So the first request of a run is bounded generously
-and every later one closely.
+The provider counts the messages up to the newest response as before. For newer messages, a token
+is at least one byte of UTF-8. So the bound of a run's first request is loose, and the later bounds
+are close.
 """
 
 import json
@@ -10,16 +10,16 @@ from collections.abc import Iterable
 
 from runyard_service.agents.models.attachments import contents_of
 from runyard_service.agents.models.base import (
+    AssistantMessage,
+    ChatMessage,
     ModelRequest,
-    ModelTurn,
     TokenUsage,
     ToolOutcome,
     ToolSpec,
-    Turn,
-    UserTurn,
+    UserMessage,
 )
 
-# Of a reply whose agent sets no `max_output_tokens`; sent to the provider, so that it holds.
+# Of a response whose agent sets no `max_output_tokens`; sent to the provider, so that it holds.
 DEFAULT_OUTPUT_TOKENS = 4096
 
 # What providers add to a request: words about how tools are called (Anthropic: 346 tokens), the
@@ -28,19 +28,19 @@ REQUEST_FRAME_TOKENS = 1024
 PART_FRAME_TOKENS = 16
 
 # An image: Anthropic's largest count is 4,784, OpenAI's 1,445 (of its small models a multiple). A
-# PDF, as text and images of up to 100 pages: what fits a window, for more would be refused.
+# PDF, as text and images of up to 100 pages: what fits a window, more would be rejected.
 IMAGE_TOKENS = 6_000
 PDF_TOKENS = 200_000
 
 
 def max_usage(request: ModelRequest) -> TokenUsage:
-    """The tokens of the request, and those of the longest reply that it allows."""
+    """The tokens of the request, and those of the longest response that it allows."""
     output = request.max_output_tokens or DEFAULT_OUTPUT_TOKENS
-    known = request.reported
-    places = [n for n, turn in enumerate(request.turns) if isinstance(turn, ModelTurn)]
-    if known is None or not places:
+    known = request.last_usage
+    positions = [n for n, turn in enumerate(request.messages) if isinstance(turn, AssistantMessage)]
+    if known is None or not positions:
         return TokenUsage(_whole(request), output)
-    new = request.turns[places[-1] + 1 :]
+    new = request.messages[positions[-1] + 1 :]
     return TokenUsage(known.input_tokens + known.output_tokens + _of_turns(new), output)
 
 
@@ -51,7 +51,7 @@ def _whole(request: ModelRequest) -> int:
         + _bytes(request.instructions)
         + sum(map(_of_tool, tools))
         + _of_turns(request.thread_messages)
-        + _of_turns(request.turns)
+        + _of_turns(request.messages)
     )
 
 
@@ -60,23 +60,23 @@ def _of_tool(tool: ToolSpec) -> int:
     return PART_FRAME_TOKENS + _bytes(tool.name) + _bytes(tool.description) + _bytes(schema)
 
 
-def _of_turns(turns: Iterable[Turn]) -> int:
+def _of_turns(turns: Iterable[ChatMessage]) -> int:
     return sum(PART_FRAME_TOKENS + _of_turn(turn) for turn in turns)
 
 
-def _of_turn(turn: Turn) -> int:
+def _of_turn(turn: ChatMessage) -> int:
     match turn:
-        case UserTurn():
+        case UserMessage():
             return sum(
                 _bytes(piece) if isinstance(piece, str) else _of_binary(piece.mime_type)
                 for piece in contents_of(turn)
             )
-        case ModelTurn():
+        case AssistantMessage():
             calls = sum(
                 PART_FRAME_TOKENS + _bytes(call.name) + _bytes(json.dumps(dict(call.input)))
                 for call in turn.tool_calls
             )
-            # A signature stands for reasoning that the provider may count in full.
+            # A signature represents reasoning that the provider may count in full.
             thoughts = sum(
                 _bytes(part.content) + _bytes(part.signature or "") for part in turn.thinking
             )

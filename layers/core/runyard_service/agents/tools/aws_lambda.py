@@ -35,10 +35,10 @@ _KINDS: Mapping[str, FailureKind] = {
 
 
 async def call_lambda(tool: LambdaTool, invocation: ToolInvocation) -> str:
-    """Invoke the function and wait for its answer; JSON text comes back as it is.
+    """Invoke the function and return its response; a JSON text is unchanged.
 
-    Raises ToolFailedError: `lambda_error` where the function failed, `lambda_rejected` where AWS did
-    not invoke it, `timeout`, `unreachable`.
+    Raise ToolError: `lambda_error` if the function fails, `lambda_rejected` if AWS does not invoke
+    it, `timeout`, or `unreachable`.
     """
     return await asyncio.to_thread(_invoke, tool, invocation)
 

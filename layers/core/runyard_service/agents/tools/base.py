@@ -19,7 +19,7 @@ class ToolInvocation:
 
 @dataclass(frozen=True)
 class ToolEnvironment:
-    """What an installation gives to its tools.
+    """The configuration of an installation for its tools.
 
     `variables` are the values of `${NAME}`; `private_hosts` are the `host:port` that may be reached
     though their address is private. `circuits` are what this process knows of their addresses.
@@ -31,11 +31,11 @@ class ToolEnvironment:
 
 
 class ToolError(RunyardError):
-    """The tool did not do what it was asked; the model is told `code` and `message`.
+    """A tool call failed; the model receives `code` and `message`.
 
-    `retry_after` is the tool's own wish in seconds, where it gave one. `was_tried` is False where
-    the call was not made, because the tool is known to fail; `is_in_doubt` where it was sent and
-    nobody knows what became of it.
+    `retry_after` is the delay in seconds that the tool requests. `was_attempted` is False if the
+    circuit breaker prevented the call; `is_in_doubt` is True if it was sent and its result is
+    unknown.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ToolError(RunyardError):
         *,
         kind: FailureKind = "rejected",
         retry_after: float | None = None,
-        was_tried: bool = True,
+        was_attempted: bool = True,
         is_in_doubt: bool = False,
     ) -> None:
         super().__init__(message)
@@ -53,10 +53,10 @@ class ToolError(RunyardError):
         self.message = message
         self.kind = kind
         self.retry_after = retry_after
-        self.was_tried = was_tried
+        self.was_attempted = was_attempted
         self.is_in_doubt = is_in_doubt
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same call may succeed later."""
-        return self.was_tried and self.kind in TRANSIENT_KINDS
+        """Return True if the same call may succeed later."""
+        return self.was_attempted and self.kind in TRANSIENT_KINDS

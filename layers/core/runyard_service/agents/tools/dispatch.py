@@ -1,4 +1,4 @@
-"""The one door to the tools that a machine executes, whatever their kind."""
+"""Dispatch a tool call to the implementation of the tool's kind."""
 
 import asyncio
 from typing import assert_never
@@ -17,20 +17,20 @@ EXCERPT_CHARACTERS = 200
 async def call_tool(
     tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
 ) -> str:
-    """Call the tool and give its result as text.
+    """Call the tool and return its result as text.
 
-    Raises ToolFailedError for whatever went wrong, `timeout` after `tool.timeout` seconds among it,
-    and `unavailable` where the tool's address is known to fail, so that the call was not made.
+    Raise ToolError for every failure: `timeout` after `tool.timeout` seconds, `unavailable`
+    without a call if the circuit of the tool's address is open.
     """
     circuit = environment.circuits.of(address) if (address := _address(tool, environment)) else None
-    if circuit and (refusal := circuit.open_reason()):
-        raise ToolError("unavailable", refusal, kind="overloaded", was_tried=False)
+    if circuit and (reason := circuit.open_reason()):
+        raise ToolError("unavailable", reason, kind="overloaded", was_attempted=False)
     try:
         result = await _called(tool, invocation, environment)
     except ToolError as error:
-        # An answer of whatever status is from one that lives, and may be about this call alone.
+        # A response of any status shows that the tool is reachable.
         if circuit and error.kind == "network":
-            # Not the message: it quotes the tool, and others' runs are told of the circuit.
+            # Not the message: it quotes the tool, and other runs receive this reason.
             circuit.record_failure(f"The call before failed: {error.code}.", error.retry_after)
         elif circuit:
             circuit.record_success()
@@ -41,7 +41,7 @@ async def call_tool(
 
 
 def _address(tool: ExecutableTool, environment: ToolEnvironment) -> str:
-    """What stands or falls together: the host of an API, or one function; empty for our own."""
+    """Return the circuit's key: the API host or the function; empty for Python tools."""
     match tool:
         case HttpTool():
             from runyard_service.agents.tools.http import host_of
@@ -64,7 +64,7 @@ async def _called(
             return await _dispatched(tool, invocation, environment)
     except ToolError:
         raise
-    # Behind this door is code that is not ours: its fault is the model's news, not ours to fail on.
+    # Tool code is not Runyard's: the model receives its errors, and the run continues.
     except Exception as error:
         if limit.expired():
             message = f"No answer within {tool.timeout:g} s."

@@ -18,7 +18,7 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # The client sets these itself.
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 EXCERPT_CHARACTERS = 500
-# A 500 is not among them: it may be a fault that every such call meets.
+# A 500 is not among them: it may be an error of every such call.
 _KINDS: Mapping[int, FailureKind] = {
     400: "invalid",
     404: "invalid",
@@ -102,8 +102,8 @@ def _request(
 
 
 def _url(template: str, arguments: Mapping[str, Any], variables: Mapping[str, str]) -> str:
-    """The URL with its arguments percent-encoded; none of them can leave its place in the path."""
-    path, mark, query = template.partition("?")
+    """The URL with its arguments percent-encoded; no argument can change the path."""
+    path, separator, query = template.partition("?")
     rendered = _rendered(path, arguments, variables, lambda text: quote(text, safe=""))
     # `.` needs no encoding, yet `..` would climb to another resource.
     if {".", ".."} & set(urlsplit(rendered).path.split("/")):
@@ -111,7 +111,9 @@ def _url(template: str, arguments: Mapping[str, Any], variables: Mapping[str, st
     for match in PLACEHOLDER.finditer(path):
         if match["argument"] and arguments[match["argument"]] == "":
             raise ToolError("argument_missing", f"{match['argument']!r} must not be empty.")
-    return rendered + mark + _rendered(query, arguments, variables, lambda text: quote(text, ""))
+    return (
+        rendered + separator + _rendered(query, arguments, variables, lambda text: quote(text, ""))
+    )
 
 
 def _headers(

@@ -1,7 +1,7 @@
-"""A run's own limits: what is left of each, and what the next reply may use of it.
+"""The limits of a run: what is left of each, and what the next response may use of it.
 
-A budget is reserved before the call: a reply is asked for only if the most that it can use fits, or
-if it still can be given in what is left. So a run stops before it overspends, not after.
+The budget is checked before the call. The worker requests a response only if its maximum usage fits
+what is left, if necessary with a lower token limit. So a run stops before it overspends, not after.
 """
 
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.history import History
 
-# A reply that had to be shorter than this is not worth asking for.
+# The worker does not request a response that would have to be shorter than this.
 SHORTEST_RESPONSE_TOKENS = 256
 
-# What the run has done with a limit, and what the limit counts.
+# For messages: the participle of the use, and the unit of the limit.
 WORDS = {
     "steps": ("taken", "steps"),
     "tokens": ("used", "tokens"),
@@ -27,19 +27,19 @@ WORDS = {
 
 
 def format_decimal(number: Decimal) -> str:
-    """The number without an exponent or needless zeros."""
+    """Return the number as text, without an exponent or trailing zeros."""
     return f"{number.normalize():f}"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The limits of one run, raised ones among them, and what its log says was used."""
+    """The limits of one run, with limits that a person raised, and its usage by the log."""
 
     limits: Limits
     history: History
 
     def limit(self, name: str) -> Decimal | None:
-        """The limit of this name as it stands now; None where there is none."""
+        """Return the current limit of this name; None if there is no limit."""
         raised = self.history.limit_overrides.get(name)
         if raised is not None:
             return raised
@@ -47,7 +47,7 @@ class Budget:
         return None if defined is None else Decimal(defined)
 
     def used(self, name: str) -> Decimal:
-        """What has been used of it."""
+        """Return the usage of this limit: steps, tokens, USD or active seconds."""
         usage = self.history.usage
         match name:
             case "steps":
@@ -60,19 +60,19 @@ class Budget:
                 return Decimal(str(self.history.active_time(now()).total_seconds()))
 
     def left(self, name: str) -> Decimal | None:
-        """What is left of it; None where there is no limit."""
+        """Return what is left of this limit; None if there is no limit."""
         limit = self.limit(name)
         return None if limit is None else limit - self.used(name)
 
     def check_time(self) -> None:
-        """Raises LimitExceededError where the run's working time is over."""
+        """Raise LimitExceededError if the active time of the run is over."""
         self._check("wall_clock_seconds")
 
     def check(self) -> None:
-        """Raises LimitExceededError where a limit leaves no room for any further reply.
+        """Raise LimitExceededError if a limit is used up, so no further response fits.
 
-        DefinitionError where the newest one is not known to have used anything: a budget of what
-        nobody counts would never be met.
+        Raise DefinitionError if the newest message reports no usage: an uncounted limit would never
+        be reached.
         """
         self._check_counted()
         if self.history.truncated_by in BUDGETS:
@@ -98,9 +98,9 @@ class Budget:
             raise self.limit_error(name, f"the run has {WORDS[name][0]}")
 
     def limit_error(self, name: str, what: str) -> LimitExceededError:
-        """The error that says what happened to the limit, and how much it is."""
+        """Return the error of this limit: `what` starts its message, the limit ends it."""
         limit = self.limit(name)
-        assert limit is not None, "what is not limited is not exceeded"
+        assert limit is not None, "there is no such limit to exceed"
         return LimitExceededError(
             f"{what} its {format_decimal(limit)} {WORDS[name][1]}", limit=name
         )
@@ -122,16 +122,16 @@ class BudgetedRequest:
 def fit_to_budget(
     budget: Budget, model: Model, request: ModelRequest, *, is_capped: bool
 ) -> BudgetedRequest:
-    """The request with the longest reply that fits what is left.
+    """Return the request with the highest token limit that fits what is left.
 
-    As it is where neither tokens nor money are limited; `is_capped`: they are limited beyond the
-    run. Raises LimitExceededError where even a short reply may not fit, DefinitionError where money
-    is limited and no price is known.
+    Return it unchanged if neither tokens nor USD are limited. `is_capped` means that a daily cap
+    limits USD. Raise LimitExceededError if even a short response may not fit, DefinitionError if
+    USD are limited and no price is known.
     """
     has_usd = budget.limit("usd") is not None
     if budget.limit("tokens") is None and not has_usd and not is_capped:
         return BudgetedRequest(request)
-    most = model.max_usage(replace(request, reported=_reported(budget.history)))
+    most = model.max_usage(replace(request, last_usage=_reported(budget.history)))
     if (has_usd or is_capped) and model.cost_of(most) is None:
         raise DefinitionError("A limit in USD requires a price; the route has none.")
     longest, truncated_by = _longest(budget, model, most)
@@ -150,7 +150,7 @@ def fit_to_budget(
 
 
 def _longest(budget: Budget, model: Model, most: TokenUsage) -> tuple[int, str]:
-    """How long the reply may be (negative: the request alone does not fit), and what limits it."""
+    """Return the tokens that fit (negative: the request does not fit), and what limits them."""
     longest, truncated_by = most.output_tokens, ""
     tokens_left, usd_left = budget.left("tokens"), budget.left("usd")
     if tokens_left is not None and tokens_left - most.input_tokens < longest:
@@ -161,10 +161,13 @@ def _longest(budget: Budget, model: Model, most: TokenUsage) -> tuple[int, str]:
 
 
 def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
-    """The output tokens, of at most `most`, that this much money pays for; -1: not even none."""
+    """Return the output tokens that `usd` pays for, by binary search, up to `most`.
+
+    Return -1 if `usd` does not pay for the input.
+    """
     low, high = -1, most.output_tokens
     while low < high:
-        # Downwards from the whole, which usually fits.
+        # Try the maximum first, which usually fits.
         middle = high if low == -1 and high == most.output_tokens else (low + high + 1) // 2
         price = model.cost_of(replace(most, output_tokens=middle))
         if price is None or price <= usd:
@@ -175,7 +178,7 @@ def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
 
 
 def _reported(history: History) -> TokenUsage | None:
-    """What the provider counted for the newest reply, where it did."""
+    """Return the usage that the provider reported for the newest message; None if it did not."""
     usage = history.current.message.get("usage") if history.current else None
     if not usage or not usage.get("input_tokens"):
         return None
