@@ -123,7 +123,7 @@ async def drain(chunks: AsyncIterator[bytes]) -> None:
 
 
 def parse_json(text: bytes | bytearray | str, name: str) -> Any:
-    """The value that a JSON text is; InvalidRequestError, under this name, where it is unsound."""
+    """Parse JSON text. Raise InvalidRequestError under `name` if it is invalid."""
     try:
         # Not by json.loads: as a text, bytes take four times as much where one emoji is in them.
         value = pydantic_core.from_json(text, allow_inf_nan=False)

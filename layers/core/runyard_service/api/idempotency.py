@@ -31,26 +31,26 @@ _STORED_HEADERS = ("Location", "X-Run-Id")
 
 @dataclass(frozen=True)
 class RequestClaim:
-    """What `claim_idempotency` returns. Without an Idempotency-Key, it claims nothing."""
+    """The result of `claim_idempotency`. Without an Idempotency-Key, it claims nothing."""
 
     idempotency: Idempotency
     record: Claim | None = None
 
     @property
     def stored_response(self) -> Response | None:
-        """The response to the first such request, or None if this one must be processed."""
+        """Return the response to the first request, or None if this request must be processed."""
         if self.record is None or self.record.answer is None:
             return None
         return _with_replay_header(_response(self.record.answer), self.record)
 
     @property
     def id(self) -> str | None:
-        """The id for what the request creates, the same for each retry."""
+        """Return the id for the created resource, the same for each retry."""
         return self.record.id if self.record else None
 
     @property
     def digest(self) -> str:
-        """The name of the record; empty without an Idempotency-Key."""
+        """Return the name of the record, or an empty string without an Idempotency-Key."""
         return self.record.digest if self.record else ""
 
 
