@@ -179,8 +179,8 @@ class Scenario:
             thread_id=journey.notes.get("thread_id"),
             file_ids=journey.notes.get("file_ids", ()),
             uploads=[_upload()] if self.has_uploads else (),
-            max_live_runs=self.max_live_runs,
-            max_org_live_runs=self.max_live_runs,
+            max_active_runs=self.max_live_runs,
+            max_org_active_runs=self.max_live_runs,
         )
         return snapshot.model_copy(update={"definition": definition}), wanted
 

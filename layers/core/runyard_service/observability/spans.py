@@ -35,10 +35,10 @@ class Spans:
     The first one that begins is the parent of the others.
     """
 
-    def __init__(self, trace_id: str, *, are_wanted: bool) -> None:
+    def __init__(self, trace_id: str, *, is_enabled: bool) -> None:
         self.ended: list[Span] = []
         self._trace_id = trace_id
-        self._are_wanted = are_wanted
+        self._is_enabled = is_enabled
         self._root = ""
 
     @contextmanager
@@ -55,5 +55,5 @@ class Spans:
             raise
         finally:
             span.ended = time.time_ns()
-            if self._are_wanted:
+            if self._is_enabled:
                 self.ended.append(span)

@@ -98,7 +98,7 @@ def _wait_again(journal: Journal, task_token: str) -> bool:
 
 def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
     stored = journal.stores.definitions.get(journal.run.definition_digest)
-    definition = Snapshot.to_stored(stored).definition
+    definition = Snapshot.from_stored(stored).definition
     if limit:
         return [limit_request(journal, definition.limits, limit)]
     return _requests_for_calls(journal, definition)

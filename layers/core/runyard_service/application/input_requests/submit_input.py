@@ -156,7 +156,7 @@ def _apply_edits(
     if edits and not issues and is_limit_request(request):
         issues = validate_new_limit(effective)
     elif edits and not issues:
-        snapshot = Snapshot.to_stored(stores.definitions.get(run.definition_digest))
+        snapshot = Snapshot.from_stored(stores.definitions.get(run.definition_digest))
         tool = snapshot.definition.tool(request.tool["name"])
         if tool is not None:
             issues = validate(tool.parameters, effective, under="params")

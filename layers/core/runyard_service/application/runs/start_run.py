@@ -81,7 +81,7 @@ def start_run(
     _check_limits(stores, request)
     # Resolve the files last: no run would use uploads that are stored for a rejected request.
     files = stores.files.resolve(request.project_id, request.file_ids, request.uploads)
-    digest = stores.definitions.save(snapshot.stored())
+    digest = stores.definitions.save(snapshot.to_stored())
     run = _new_run(snapshot, request, digest, files.ids)
     try:
         run = _create_run(stores, run, files.changes)

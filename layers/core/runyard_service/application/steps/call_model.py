@@ -1,4 +1,4 @@
-"""One reply of the model: streamed into the log as it arrives, then recorded whole."""
+"""One response of the model: stream it into the log as deltas, then record the message."""
 
 import asyncio
 import time
@@ -24,36 +24,37 @@ from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.events import NewEvent
 from runyard_service.outbound.circuit_breaker import describe_failure
 
-# The most that ends a run in one put with its reply. A transaction costs twice, but compressed the
-# reply and the output that repeats it take little more than either; zlib looks 32 KB back.
+# The maximum size of a message whose write also ends the run. A transaction costs twice. But the
+# compressed message and the output that repeats it take little more than one of them, because
+# zlib looks back 32 KB.
 _SHORT_CHARACTERS = 16 * 1024
 
 
 async def call_model(ctx: RunContext) -> None:
-    """Ask the model for its next reply.
+    """Request the next response of the model, and record it.
 
-    A provider that is busy is asked again, as long as there is time. Raises ModelUnavailableError
-    where it stays busy, ModelRefusedError where asking again cannot help, LimitExceededError where
-    the reply may not fit the run's limits, or did not come within them.
+    Retry while the provider is busy and there is time. Raise ModelUnavailableError if it stays
+    busy, ModelRejectedError if a retry cannot help. Raise LimitExceededError if the response may
+    not fit the limits of the run, or did not complete within them.
     """
     model = ctx.model
     request = request_for(
         ctx.snapshot.definition,
         ctx.journal.run,
         ctx.history,
-        known=ctx.message_cache,
+        message_history=ctx.message_cache,
         messages=await ctx.messages(),
         attachments=await ctx.attachments(),
     )
     caps = await applicable_caps(ctx)
-    allowed = fit_to_budget(ctx.budget, model, request, is_capped=bool(caps))
-    hold = await reserve(ctx, caps, allowed.worst_usd)
+    budgeted = fit_to_budget(ctx.budget, model, request, is_capped=bool(caps))
+    hold = await reserve(ctx, caps, budgeted.worst_usd)
     attempt = 1
     while True:
         try:
-            with chat_span(ctx, allowed.request) as span:
-                stream = model.stream(replace(allowed.request, attempt=attempt))
-                return span.record_response(await _stream_response(ctx, stream, allowed, hold))
+            with chat_span(ctx, budgeted.request) as span:
+                stream = model.stream(replace(budgeted.request, attempt=attempt))
+                return span.record_response(await _stream_response(ctx, stream, budgeted, hold))
         except LimitExceededError:
             if ctx.history.has_partial_message:
                 await ctx.journal.recover("limit_met")
@@ -64,11 +65,11 @@ async def call_model(ctx: RunContext) -> None:
             timeout = ctx.snapshot.route.timeout
             delay = next_delay(ctx, attempt, timeout, error.retry_after)
             if delay is None:
-                # The reader of a failed run also sees when the worker tried last.
+                # The error of the run also states the time of the last attempt.
                 message = describe_failure(str(error), time.time())
                 raise ModelUnavailableError(message, error.retry_after, kind=error.kind) from error
             if ctx.history.has_partial_message:
-                # What was shown of this reply is void: watchers must hear of it.
+                # The deltas of this response are void: watchers must discard them.
                 await ctx.journal.recover("model_interrupted")
             await asyncio.sleep(delay)
             attempt += 1
@@ -77,23 +78,23 @@ async def call_model(ctx: RunContext) -> None:
 async def _stream_response(
     ctx: RunContext,
     stream: AsyncGenerator[ModelEvent, None],
-    allowed: BudgetedRequest,
+    budgeted: BudgetedRequest,
     hold: Hold | None,
 ) -> Response:
     iteration = len(ctx.history.steps) + 1
-    writer, latest = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
+    writer, deadline = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
     try:
         async with aclosing(stream):
-            while (event := await _next(ctx, stream, latest)) is not None:
+            while (event := await _next(ctx, stream, deadline)) is not None:
                 if isinstance(event, Response):
-                    truncated_by = allowed.truncated_by if event.is_cut else ""
+                    truncated_by = budgeted.truncated_by if event.is_truncated else ""
                     spending = ctx.deps.stores.spending
-                    settled = spending.settle_changes(hold, event.cost_usd) if hold else ()
+                    changes = spending.settle_changes(hold, event.cost_usd) if hold else ()
                     drafts = [*await writer.close(), message_event(event, iteration, truncated_by)]
-                    await _record(ctx, drafts, settled)
+                    await _record(ctx, drafts, changes)
                     return event
                 writer.add(_delta_event(event, iteration))
-        raise ModelUnavailableError("the model's stream ended without a reply")
+        raise ModelUnavailableError("the model's stream ended without a response")
     finally:
         await writer.stop()
 
@@ -101,40 +102,41 @@ async def _stream_response(
 async def _record(
     ctx: RunContext, drafts: Sequence[NewEvent], changes: Sequence[TransactWriteItem]
 ) -> None:
-    """The reply (the last of the drafts), and in the same put what it leads to.
+    """Record the message (the last of the drafts) in one write with the events that follow it.
 
-    That its calls begin, or that the run ends with it: one write fewer, and no moment between.
+    These are the start of its calls, or the end of the run. This saves a write, and no worker can
+    crash between the two.
     """
-    reply = cast(MessageCompleted, drafts[-1].data)
-    output = None if ctx.snapshot.definition.output_schema else text_output(reply)
+    message = cast(MessageCompleted, drafts[-1].data)
+    output = None if ctx.snapshot.definition.output_schema else text_output(message)
     if output is not None and _are_short(drafts):
         await ctx.journal.complete(output, drafts, changes)
     else:
-        await ctx.journal.append([*drafts, *start_events_for(ctx, reply)], changes)
+        await ctx.journal.append([*drafts, *start_events_for(ctx, message)], changes)
 
 
 def _are_short(drafts: Sequence[NewEvent]) -> bool:
     if len(drafts) >= MAX_BATCH_EVENTS:
-        return False  # With the end they would take two items.
+        return False  # With the terminal event, the events would need two items.
     return sum(len(str(draft.data)) for draft in drafts) <= _SHORT_CHARACTERS
 
 
 def _deadline(ctx: RunContext) -> float | None:
-    """When the run's working time is over, on the event loop's clock; None where it has no limit.
+    """Return when the active time is over, on the clock of the event loop; None without a limit.
 
-    Until then the run is at work without a break, so this holds for the whole reply.
+    The run stays active during the response, so the deadline is valid for the whole response.
     """
     left = ctx.budget.left("wall_clock_seconds")
     return None if left is None else asyncio.get_running_loop().time() + float(left)
 
 
 async def _next(
-    ctx: RunContext, stream: AsyncGenerator[ModelEvent, None], latest: float | None
+    ctx: RunContext, stream: AsyncGenerator[ModelEvent, None], deadline: float | None
 ) -> ModelEvent | None:
-    """What the stream brings next, None at its end. Only this waiting is cut off, never a put."""
-    if latest is None:
+    """Return the next event, None at the end. The deadline cancels only this wait, not a write."""
+    if deadline is None:
         return await anext(stream, None)
-    limit = asyncio.timeout_at(latest)
+    limit = asyncio.timeout_at(deadline)
     try:
         async with limit:
             return await anext(stream, None)

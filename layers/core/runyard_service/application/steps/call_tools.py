@@ -1,7 +1,7 @@
-"""The tool calls of one reply: journaled before they are made, made in parallel, journaled again.
+"""The tool calls of one message: record their start, make them concurrently, record their results.
 
-Each result is recorded as soon as it is there, so that a lost worker leaves as few calls in doubt
-as can be; the conversation puts them back into the order of the calls.
+Each result is recorded immediately, so a lost worker leaves as few calls in doubt as possible. The
+conversation sorts the results into the order of the calls.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ from runyard_service.domain.event_payloads import (
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
-# A reply with more calls than this is answered with a failure for each one too many. Also keeps a
-# pause with all its questions inside one transaction (100 items).
+# Calls above this number fail. The number also ensures that a pause with all its input requests
+# fits one transaction (100 items).
 MAX_CALLS = 32
 
 
 async def call_tools(ctx: RunContext) -> list[RequestInput]:
-    """Make the unfinished calls that need no person; gives what has to be asked about the others.
+    """Make the unfinished calls that need no person. Return the input requests of the others.
 
-    Raises FinalError where a person decided that the run must not go on.
+    Raise TerminalError if a person decided to fail the run.
     """
     await _record_start(ctx)
     actions = [
@@ -48,13 +48,13 @@ async def call_tools(ctx: RunContext) -> list[RequestInput]:
     for _, action in actions:
         if isinstance(action, FailRun):
             raise action.error
-    settled = [
+    resolved = [
         _resolution_event(ctx, call, action)
         for call, action in actions
         if isinstance(action, ResolveWithoutCall)
     ]
-    if settled:
-        await ctx.journal.append(settled)
+    if resolved:
+        await ctx.journal.append(resolved)
     await _call_all(
         ctx, [(call, action) for call, action in actions if isinstance(action, Execute)]
     )
@@ -62,7 +62,7 @@ async def call_tools(ctx: RunContext) -> list[RequestInput]:
 
 
 def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> list[NewEvent]:
-    """The results of those calls that the answers to their questions are, or refuse."""
+    """Return the results of the calls that their answers resolve without a call."""
     definition = ctx.snapshot.definition
     actions = [
         (call, next_action(definition, replace(call, phase="resumed"), CallOrigin.THIS_WORKER))
@@ -76,10 +76,11 @@ def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> lis
 
 
 def start_events_for(ctx: RunContext, message: MessageCompleted) -> list[NewEvent]:
-    """What says that the calls of a new reply begin, to be put together with the reply.
+    """Return the start events of the calls in a new message, to write together with it.
 
-    Nothing where they may not begin at once: the working time is over, or this worker's own soon
-    is. Nor with an output schema, where a call may be the answer. A truncated reply has no calls.
+    Return none if the calls cannot start at once: the active time of the run is over, or the time
+    of this worker is too short. Return none with an output schema: a call can be the output. A
+    truncated message has no calls.
     """
     definition, time_left = ctx.snapshot.definition, ctx.budget.left("wall_clock_seconds")
     calls = [
@@ -94,13 +95,13 @@ def start_events_for(ctx: RunContext, message: MessageCompleted) -> list[NewEven
 
 
 def max_duration(ctx: RunContext, calls: Iterable[ToolCallState]) -> float:
-    """Seconds that the slowest of the calls may take."""
+    """Return the seconds that the slowest of the calls may take."""
     tools = [ctx.snapshot.definition.tool(call.name) for call in calls]
     return max((tool.timeout for tool in tools if tool and tool.kind != "ask_human"), default=0)
 
 
 async def _record_start(ctx: RunContext) -> None:
-    """Record that the calls of a new reply begin, before any of them does."""
+    """Record the start of the new calls, before the worker makes any of them."""
     new = [call for call in ctx.history.unfinished if call.phase == "requested"]
     if new:
         await ctx.journal.append(_start_events(ctx, new))
@@ -113,7 +114,7 @@ def _start_events(ctx: RunContext, calls: Sequence[ToolCallState]) -> list[NewEv
     ]
     too_many = [
         _resolution_event(
-            ctx, call, ResolveWithoutCall("Too many calls in one reply.", "too_many_calls")
+            ctx, call, ResolveWithoutCall("Too many calls in one response.", "too_many_calls")
         )
         for call in calls[MAX_CALLS:]
     ]
@@ -131,15 +132,16 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
             except ToolError as error:
                 span.record_error(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
-                    # As if the worker had been lost with it: a person is asked, and not the model
-                    # told.
+                    # As after the crash of a worker: a person decides, the model gets no error.
                     ctx.dispatched_here.discard(call.id)
                     return
                 draft = _failed_event(ctx, call, action.input, error.code, error.message)
         await ctx.journal.append([draft])
 
-    # Waits for all of them also when one cannot be recorded: a call under way is not torn off.
-    outcomes = await asyncio.gather(*(make(*one) for one in calls), return_exceptions=True)
+    # Wait for all calls, also if a result cannot be recorded: do not cancel a call in flight.
+    outcomes = await asyncio.gather(
+        *(make(call, action) for call, action in calls), return_exceptions=True
+    )
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
@@ -148,8 +150,8 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
 async def _call_with_retries(
     ctx: RunContext, tool: ExecutableTool, invocation: ToolInvocation
 ) -> str:
-    """Make the call, and again where it failed for now and may be repeated."""
-    # Imported here: the tools bring an HTTP client, which only a worker that calls one needs.
+    """Make the call. Retry a transient failure if the effect of the tool allows it."""
+    # Imported here: the tools import an HTTP client, which only a worker with tool calls needs.
     from runyard_service.agents.tools.dispatch import call_tool
 
     attempt = 1

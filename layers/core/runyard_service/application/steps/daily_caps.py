@@ -1,6 +1,7 @@
-"""The caps of a day: what a project, or one agent in it, may spend until midnight UTC.
+"""Daily caps: what a project, or one agent of it, may spend until midnight UTC.
 
-Nobody is asked about them: they always fail the run. Only runs under a cap pay for what is here.
+A reached cap always fails the run, without an input request. Only runs with a cap pay for these
+reads and writes.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 async def applicable_caps(ctx: RunContext) -> list[DailyCap]:
-    """The caps that the run's replies count against."""
+    """Return the caps that limit the cost of the run."""
     project_caps, run = ctx.deps.stores.project_caps, ctx.journal.run
     default, definition = ctx.deps.project_daily_usd, ctx.snapshot.definition
     project_usd = await asyncio.to_thread(project_caps.of, run.project_id, default)
@@ -30,9 +31,9 @@ async def applicable_caps(ctx: RunContext) -> list[DailyCap]:
 
 
 async def reserve(ctx: RunContext, caps: list[DailyCap], worst_usd: Decimal) -> Hold | None:
-    """Hold the most that the next reply can cost; None where nothing is capped.
+    """Hold the maximum cost of the next response; return None without a cap.
 
-    Raises LimitExceededError where it does not fit.
+    Raise LimitExceededError if it does not fit a cap.
     """
     if not caps:
         return None
@@ -41,10 +42,10 @@ async def reserve(ctx: RunContext, caps: list[DailyCap], worst_usd: Decimal) -> 
         hold = await asyncio.to_thread(spending.reserve, run_id, caps, worst_usd)
     except DailyCapError as error:
         await _measure_spending(ctx, [error.cap])
-        whose = f"agent {error.cap.agent}" if error.cap.agent else "project"
+        owner = f"agent {error.cap.agent}" if error.cap.agent else "project"
         day = now().date()
         raise LimitExceededError(
-            f"the next reply may not fit what the {whose} has left of its {error.cap.usd:f} USD "
+            f"the next response may not fit what the {owner} has left of its {error.cap.usd:f} USD "
             f"for {day}; the day ends at midnight UTC"
         ) from error
     await _measure_spending(ctx, caps)
@@ -52,9 +53,9 @@ async def reserve(ctx: RunContext, caps: list[DailyCap], worst_usd: Decimal) -> 
 
 
 async def _measure_spending(ctx: RunContext, caps: Sequence[DailyCap]) -> None:
-    """Tell how much of its caps is spent and held: a read for each, only where one is.
+    """Emit how much of each cap is spent and held, with one read per cap.
 
-    Before the reply is asked for, when a worker that is lost here leaves nothing in doubt.
+    Do this before the model request: a worker that is lost here leaves nothing in doubt.
     """
     try:
         for cap in caps:
@@ -73,6 +74,6 @@ async def _measure_spending(ctx: RunContext, caps: Sequence[DailyCap]) -> None:
 
 
 async def release(ctx: RunContext) -> None:
-    """Give back what the run holds, where no reply has come of it."""
+    """Release the hold of the run, if no response has settled it."""
     if await applicable_caps(ctx):
         await asyncio.to_thread(ctx.deps.stores.spending.release, ctx.journal.run.id)

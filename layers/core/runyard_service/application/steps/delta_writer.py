@@ -1,9 +1,9 @@
-"""Puts a reply's deltas into the log while the reply still comes.
+"""Write the deltas of a response to the log while the response still streams.
 
-The first delta goes out at once. Those that come while its put is under way, and for a moment
-behind it, go out together with the next one: a fast model costs a few dozen writes and not one per
-token. Where several wait then, and do not fill a write unit, they wait half as long again: the next
-ones are on their way, and cost nothing. As much as fills a batch does not wait at all.
+The first delta is written at once. Deltas that arrive during this write, and for `flush_seconds`
+after it, share the next write: a fast model costs a few dozen writes, not one per token. If several
+deltas then do not fill a write unit, they wait half as long again: further deltas cost nothing
+until the unit is full. A full batch does not wait.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.domain.events import NewEvent
 
-# Deltas with so many characters take, with ids and times around them and compressed, about a unit.
+# Deltas of this length fill about one write unit (1 KB), with ids and times, and compressed.
 UNIT_CHARACTERS = 1024
 
 
 class DeltaWriter:
-    """Puts deltas in batches, in the background of the stream that brings them.
+    """Write deltas in batches, in a background task of the stream.
 
-    At most one put is under way: each claims the slot behind the one before it.
+    At most one write is in flight, because each write needs the sequence after the previous write.
     """
 
     def __init__(self, journal: AsyncJournal, flush_seconds: float) -> None:
@@ -28,24 +28,24 @@ class DeltaWriter:
         self._flush_seconds = flush_seconds
         self._waiting: list[NewEvent] = []
         self._is_closing = False
-        # Set where the flusher need not wait any longer.
-        self._hurry = asyncio.Event()
+        # Set when the flusher must not wait any longer.
+        self._flush_now = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
     def add(self, draft: NewEvent) -> None:
-        """Take a delta. Raises what the last put raised."""
+        """Add a delta. Raise the error of the last write, if it failed."""
         self._waiting.append(draft)
         if self._flusher is None or self._flusher.done():
             if self._flusher is not None:
                 self._flusher.result()
             self._flusher = asyncio.create_task(self._flush())
         elif len(self._waiting) == MAX_BATCH_EVENTS:
-            self._hurry.set()
+            self._flush_now.set()
 
     async def close(self) -> list[NewEvent]:
-        """Put nothing further by itself; gives what still waits, to be put with the whole reply.
+        """Stop writing. Return the waiting deltas, to write together with the complete message.
 
-        Raises what the last put raised.
+        Raise the error of the last write, if it failed.
         """
         await self.stop()
         if self._flusher is not None:
@@ -54,25 +54,25 @@ class DeltaWriter:
         return drafts
 
     async def stop(self) -> None:
-        """Wait for the put that is under way, and put nothing further."""
+        """Wait for the write in flight, and start no further write."""
         self._is_closing = True
-        self._hurry.set()
+        self._flush_now.set()
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
 
     async def _flush(self) -> None:
         while self._waiting and not self._is_closing:
             drafts, self._waiting = self._waiting, []
-            self._hurry.clear()
+            self._flush_now.clear()
             await self._journal.append(drafts)
-            await self._gather(self._flush_seconds)
+            await self._wait(self._flush_seconds)
             if len(self._waiting) > 1 and not self._fills_a_unit():
-                await self._gather(self._flush_seconds / 2)
+                await self._wait(self._flush_seconds / 2)
 
-    async def _gather(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._hurry.wait()
+                await self._flush_now.wait()
 
     def _fills_a_unit(self) -> bool:
         return sum(len(str(draft.data)) for draft in self._waiting) >= UNIT_CHARACTERS

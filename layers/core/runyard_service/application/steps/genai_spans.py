@@ -1,8 +1,8 @@
-"""What a worker does as spans by OpenTelemetry's conventions for generative AI.
+"""Spans of a worker, by the OpenTelemetry conventions for generative AI.
 
-One trace for a run, with the id that its creating request had. In it, for each stretch that a
-worker carries the run on: `invoke_agent`, around the `chat` with a model and each `execute_tool`.
-Between two stretches lie the waits. Content is left out unless the installation wants it.
+Each run has one trace, with the id of the request that created the run. Each worker invocation is a
+span `invoke_agent`, with child spans `chat` for the model and `execute_tool` for each call. The
+waits are between these spans. Spans have no content unless the installation enables it.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
 from runyard_service.observability.spans import Span, Value
 
-_PROVIDERS = {"bedrock": "aws.bedrock"}  # The others are called as their routes call them.
+_PROVIDERS = {"bedrock": "aws.bedrock"}  # Other providers have the name in their route.
 
 
 @asynccontextmanager
 async def agent_span(ctx: RunContext) -> AsyncIterator[None]:
-    """Around a stretch of work; behind it, its spans are exported."""
+    """Record the span of a worker invocation, then export all its spans."""
     definition = ctx.snapshot.definition
     attributes = {
         **_common(ctx, "invoke_agent"),
@@ -47,29 +47,31 @@ async def agent_span(ctx: RunContext) -> AsyncIterator[None]:
 
 
 class ChatSpan:
-    """A request to a model, and what came of it."""
+    """The span of a request to a model."""
 
     def __init__(self, span: Span, *, shows_content: bool) -> None:
         self._span = span
         self._shows_content = shows_content
 
-    def record_response(self, reply: Response) -> None:
-        """The reply is there."""
-        usage, reason = reply.usage, _finish_reason(reply)
+    def record_response(self, response: Response) -> None:
+        """Record the response."""
+        usage, reason = response.usage, _finish_reason(response)
         self._span.attributes |= {
-            "gen_ai.response.model": reply.model,
+            "gen_ai.response.model": response.model,
             "gen_ai.response.finish_reasons": (reason,),
             "gen_ai.usage.input_tokens": usage.input_tokens,
             "gen_ai.usage.output_tokens": usage.output_tokens,
             "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens,
         }
         if self._shows_content:
-            self._span.attributes["gen_ai.output.messages"] = output_messages(reply.turn, reason)
+            self._span.attributes["gen_ai.output.messages"] = output_messages(
+                response.message, reason
+            )
 
 
 @contextmanager
 def chat_span(ctx: RunContext, request: ModelRequest) -> Iterator[ChatSpan]:
-    """Around one attempt at one reply."""
+    """Record the span of one attempt of a model request."""
     route = ctx.snapshot.route
     attributes = _common(ctx, "chat")
     if request.max_output_tokens is not None:
@@ -88,19 +90,19 @@ def chat_span(ctx: RunContext, request: ModelRequest) -> Iterator[ChatSpan]:
 
 
 class ToolSpan:
-    """A call of a tool, and what came of it."""
+    """The span of a tool call."""
 
     def __init__(self, span: Span, *, shows_content: bool) -> None:
         self._span = span
         self._shows_content = shows_content
 
     def record_result(self, result: str) -> None:
-        """The call has a result."""
+        """Record the result of the call."""
         if self._shows_content:
             self._span.attributes["gen_ai.tool.call.result"] = result
 
     def record_error(self, code: str) -> None:
-        """The tool did not do it."""
+        """Record the error code of the call."""
         self._span.error = code
 
 
@@ -108,7 +110,7 @@ class ToolSpan:
 def tool_span(
     ctx: RunContext, tool: ExecutableTool, invocation: ToolInvocation
 ) -> Iterator[ToolSpan]:
-    """Around a call, with all attempts at it."""
+    """Record the span of a tool call, with all its attempts."""
     attributes = {
         **_common(ctx, "execute_tool"),
         "gen_ai.tool.name": tool.name,
@@ -132,7 +134,7 @@ def _common(ctx: RunContext, operation: str) -> dict[str, Value]:
     }
 
 
-def _finish_reason(reply: Response) -> str:
-    if reply.is_cut:
+def _finish_reason(response: Response) -> str:
+    if response.is_truncated:
         return "length"
-    return "tool_calls" if reply.turn.tool_calls else "stop"
+    return "tool_calls" if response.message.tool_calls else "stop"

@@ -1,6 +1,6 @@
-"""What happens to a tool call next: it is made, asked about, waited for, or settled without a call.
+"""Decide the next action for a tool call: execute, request input, wait, or resolve without a call.
 
-A pure decision over what the log says of the call and what the agent's definition says of the tool.
+The decision is pure: it reads only the state of the call and the definition of the agent.
 """
 
 import json
@@ -29,7 +29,7 @@ from runyard_service.domain.event_payloads import InterruptedCallParams
 from runyard_service.domain.input_requests import RequestType
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
-# Towards the client, as the Runs API names the kinds.
+# The names of tool types in the Runs API.
 _TOOL_TYPES = {
     "http": "http-api-call",
     "python": "python-function",
@@ -37,13 +37,13 @@ _TOOL_TYPES = {
     "ask_human": "human-feedback",
 }
 DOUBT_CHOICES = ("repeat", "skip", "fail")
-# An argument longer than this is told shortened in a prompt; the request's `params` have all of it.
+# Prompts truncate an argument longer than this; the `params` of the request have all of it.
 _MAX_ARGUMENT_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class Execute:
-    """Make the call, with exactly these arguments."""
+    """Make the call with these arguments."""
 
     tool: ExecutableTool
     input: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Execute:
 
 @dataclass(frozen=True)
 class RequestInput:
-    """Ask a person, and wait."""
+    """Publish an input request, and wait for its answer."""
 
     type: RequestType
     prompt: str
@@ -63,12 +63,12 @@ class RequestInput:
 
 @dataclass(frozen=True)
 class KeepWaiting:
-    """A person has been asked and has not answered."""
+    """Wait: the input request has no answer yet, or the run has not resumed."""
 
 
 @dataclass(frozen=True)
 class ResolveWithoutCall:
-    """The call's result is known without making it; `error_code` marks a failure."""
+    """The result is known without the call; it is a failure if `error_code` is set."""
 
     content: str
     error_code: str | None = None
@@ -76,7 +76,7 @@ class ResolveWithoutCall:
 
 @dataclass(frozen=True)
 class FailRun:
-    """The run cannot go on."""
+    """Fail the run with this error."""
 
     error: TerminalError
 
@@ -101,13 +101,13 @@ def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOr
     tool = definition.tool(call.name)
     if tool is None or INVALID_ARGUMENTS in call.input:
         return _resolve_unusable(definition, call, {})
-    if faults := validate(tool.parameters, call.input):
-        return _resolve_unusable(definition, call, faults)
+    if issues := validate(tool.parameters, call.input):
+        return _resolve_unusable(definition, call, issues)
     if call.phase == "resumed":
         return _after_answer(tool, call, origin)
     if isinstance(tool, AskHuman):
-        if faults := validate_request(call.input):
-            return _resolve_unusable(definition, call, faults)
+        if issues := validate_request(call.input):
+            return _resolve_unusable(definition, call, issues)
         return _check_size(_human_feedback_request(tool, call))
     if tool.approval and (tool.approval.when is None or may_hold(tool.approval.when, call.input)):
         return _check_size(_approval_request(tool, call))
@@ -117,24 +117,24 @@ def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOr
 
 
 def _resolve_unusable(
-    definition: AgentDefinition, call: ToolCallState, faults: Mapping[str, str]
+    definition: AgentDefinition, call: ToolCallState, issues: Mapping[str, str]
 ) -> ResolveWithoutCall:
     if call.name == OUTPUT_TOOL and definition.output_schema is not None:
-        faults = validate(definition.output_schema, call.input) or {
+        issues = validate(definition.output_schema, call.input) or {
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
         }
-        return ResolveWithoutCall(_format_errors("The output is invalid", faults), "output_invalid")
+        return ResolveWithoutCall(_format_errors("The output is invalid", issues), "output_invalid")
     if INVALID_ARGUMENTS in call.input:
         return ResolveWithoutCall("The arguments are not a JSON object.", "invalid_arguments")
-    if not faults:
+    if not issues:
         return ResolveWithoutCall(f"There is no tool {call.name!r}.", "unknown_tool")
     return ResolveWithoutCall(
-        _format_errors("The arguments do not match the tool's schema", faults), "invalid_arguments"
+        _format_errors("The arguments do not match the tool's schema", issues), "invalid_arguments"
     )
 
 
-def _format_errors(opening: str, faults: Mapping[str, str]) -> str:
-    return f"{opening}: " + "; ".join(f"{name} {fault}" for name, fault in faults.items()) + "."
+def _format_errors(opening: str, issues: Mapping[str, str]) -> str:
+    return f"{opening}: " + "; ".join(f"{name} {issue}" for name, issue in issues.items()) + "."
 
 
 def _human_feedback_request(tool: AskHuman, call: ToolCallState) -> RequestInput:
@@ -168,7 +168,7 @@ def _approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput
 
 
 def _default_prompt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> str:
-    """What the person is asked by a rule without a prompt of its own."""
+    """Return the prompt of an approval rule that defines no prompt."""
     arguments = ", ".join(f"{name}={_truncated_json(value)}" for name, value in call_input.items())
     return f"Approve calling {tool.name}{f' with {arguments}' if arguments else ''}?"
 
@@ -182,7 +182,7 @@ def _check_size(ask: RequestInput) -> RequestInput | ResolveWithoutCall:
     if size_of(ask.prompt) + size_of(ask.params) <= MAX_FORMATTED_BYTES:
         return ask
     return ResolveWithoutCall(
-        "The arguments are too large to be shown to a person.", "invalid_arguments"
+        "The arguments are too large for a person to review.", "invalid_arguments"
     )
 
 
@@ -229,7 +229,7 @@ def _execute_or_ask(
 
 
 def _input_in_doubt(call: ToolCallState) -> Mapping[str, Any]:
-    """The arguments that the doubt was about: an approval before it may have changed them."""
+    """Return the arguments of the call in doubt, with the changes of an earlier approval."""
     assert call.request is not None
     params: InterruptedCallParams = call.request.data["params"]
     return params["input"]

@@ -1,6 +1,7 @@
-"""How often a call of a model or a tool is repeated inside a step, and how long it waits before.
+"""Retries of model and tool calls inside a step.
 
-What is waited for here is paid for; beyond it the state machine waits, which costs nothing.
+A wait in the worker costs compute time. Longer waits are left to the state machine, where they cost
+nothing.
 """
 
 import random
@@ -10,16 +11,16 @@ from runyard_service.application.steps.run_context import RunContext
 ATTEMPTS = 3
 _FIRST_DELAY_SECONDS = 0.5
 _LONGEST_DELAY_SECONDS = 60.0
-# Of the delay that was asked for: what was turned away together need not come back together.
+# Jitter as a fraction of `retry_after`: throttled workers should not retry at the same time.
 _SPREAD = 0.1
 
 
 def next_delay(
     ctx: RunContext, attempt: int, seconds: float, retry_after: float | None
 ) -> float | None:
-    """Seconds to wait after this attempt, from 1; None where it was the last one here.
+    """Return the seconds to wait after this attempt (from 1); None if it was the last.
 
-    `seconds` is how long the next attempt may take, `retry_after` what was asked for.
+    The next attempt may take `seconds`. `retry_after` is the delay that the service requested.
     """
     delay = _FIRST_DELAY_SECONDS * 2**attempt * random.random()
     if retry_after is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.conversation import Turns
+from runyard_service.agents.conversation import MessageHistory
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.models.attachments import for_provider, sent_bytes
 from runyard_service.agents.models.base import Attachment, Model
@@ -47,16 +47,16 @@ class RunContext:
     def __init__(self, deps: WorkerDeps, journal: AsyncJournal, deadline: float) -> None:
         self.deps = deps
         self.journal = journal
-        self.snapshot = Snapshot.to_stored(
+        self.snapshot = Snapshot.from_stored(
             deps.stores.definitions.get(journal.run.definition_digest)
         )
         # Ids of the calls that this worker brought to their phase: they were not made yet.
         self.dispatched_here: set[str] = set()
-        self.message_cache = Turns()
+        self.message_cache = MessageHistory()
         self.timer = StepTimer(self.snapshot.definition.key)
         run = journal.run
         self.spans = Spans(
-            run.trace_id or run.id.replace("-", ""), are_wanted=deps.export_spans is not None
+            run.trace_id or run.id.replace("-", ""), is_enabled=deps.export_spans is not None
         )
         self._model: Model | None = None
         self._attachments: Sequence[Attachment] | None = None

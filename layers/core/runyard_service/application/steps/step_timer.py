@@ -1,6 +1,7 @@
-"""How long a step takes, and what of it the model and its tools: told once it is done.
+"""Duration metrics of a step, its model request and its tools, emitted when the step is done.
 
-Of a step that stops to ask a person, or that another worker has begun, only what was measured here.
+If a step pauses for a person, or another worker has started it, only the measured parts are
+emitted.
 """
 
 import time
@@ -18,43 +19,43 @@ from runyard_service.observability.metrics import (
 
 
 class StepTimer:
-    """The clock of one worker's steps, one after the other."""
+    """The timer of the consecutive steps of one worker."""
 
     def __init__(self, agent: str) -> None:
-        self._by: dict[Dimension, str] = {"Agent": agent}
-        self._spent: dict[Metric, float] = {}
+        self._dimensions: dict[Dimension, str] = {"Agent": agent}
+        self._durations: dict[Metric, float] = {}
 
     @contextmanager
     def time_model(self) -> Iterator[None]:
-        """While the model is asked, again where it has to be: a new step begins."""
-        self._spent = {}
+        """Start a new step, and measure the model request with its retries."""
+        self._durations = {}
         with self._timed(MODEL_DURATION):
             yield
 
     @contextmanager
     def time_tools(self) -> Iterator[None]:
-        """While the reply's calls are made."""
+        """Measure the tool calls of the step."""
         with self._timed(TOOL_DURATION):
             yield
 
     def finish(self) -> None:
-        """The step has its reply and all results, or its reply is the answer."""
-        if MODEL_DURATION in self._spent:
-            self._spent[STEP_DURATION] = sum(self._spent.values())
+        """Emit the durations of a step that has its message and all results, or the output."""
+        if MODEL_DURATION in self._durations:
+            self._durations[STEP_DURATION] = sum(self._durations.values())
         self._emit()
 
     def pause(self) -> None:
-        """The step waits for a person, and what it has done of its calls says little."""
-        self._spent.pop(TOOL_DURATION, None)
+        """Emit the model duration only: the step waits for a person, and its calls are partial."""
+        self._durations.pop(TOOL_DURATION, None)
         self._emit()
 
     def _emit(self) -> None:
-        if self._spent:
-            record("step done", self._spent, self._by)
-        self._spent = {}
+        if self._durations:
+            record("step done", self._durations, self._dimensions)
+        self._durations = {}
 
     @contextmanager
-    def _timed(self, measure: Metric) -> Iterator[None]:
-        began = time.monotonic()
+    def _timed(self, metric: Metric) -> Iterator[None]:
+        started = time.monotonic()
         yield
-        self._spent[measure] = (time.monotonic() - began) * 1000
+        self._durations[metric] = (time.monotonic() - started) * 1000
