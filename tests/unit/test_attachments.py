@@ -81,6 +81,6 @@ def test_other_files_are_described_by_name_type_and_size() -> None:
         Attachment("id-1", "a.zip", "application/zip", 3),
         Attachment("id-2", "a.pdf", "application/pdf", 10**8),
     ) == [
-        '--- file id-1: "a.zip" (application/zip, 3 bytes), content not shown ---',
-        '--- file id-2: "a.pdf" (application/pdf, 100000000 bytes), too large to be shown ---',
+        '--- file id-1: "a.zip" (application/zip, 3 bytes), content not sent ---',
+        '--- file id-2: "a.pdf" (application/pdf, 100000000 bytes), too large to send ---',
     ]

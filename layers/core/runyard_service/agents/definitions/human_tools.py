@@ -121,7 +121,7 @@ class AskHuman(FrozenModel):
             properties["form"] = {
                 "type": "object",
                 "description": "A JSON Schema of type object that the answer must fit, if the"
-                " person is to give several things at once. Not together with choices.",
+                " person must enter several values. Not together with choices.",
             }
         return {
             "type": "object",

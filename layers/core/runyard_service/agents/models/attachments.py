@@ -67,7 +67,7 @@ def contents_of(turn: UserMessage) -> list[str | Attachment]:
         elif attachment.data or attachment.uri:
             contents += [f"--- {head}, attached ---", attachment]
         else:
-            why = "too large to be shown" if _limit(attachment.mime_type) else "content not shown"
+            why = "too large to send" if _limit(attachment.mime_type) else "content not sent"
             contents.append(f"--- {head}, {why} ---")
     return contents
 
