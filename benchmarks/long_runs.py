@@ -89,7 +89,7 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
         org_id="org",
         app_id=new_id(),
         agent=agent.name,
-        definition_digest=stores.definitions.save(agent.stored()),
+        definition_digest=stores.definitions.save(agent.to_stored()),
         input={"x": 1},
         started_at=timestamp(),
     )
