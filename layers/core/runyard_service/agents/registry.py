@@ -48,9 +48,9 @@ def resolve(
     model: str | None = None,
     reasoning: ReasoningMode | None = None,
 ) -> Snapshot:
-    """The persona `key` or `key@version`, on its own route or on the one that is asked for.
+    """Return the persona `key` or `key@version` with its own or the requested route.
 
-    Raises InvalidRequestError naming each field that leads nowhere.
+    Raise InvalidRequestError with an error for each unknown name.
     """
     definition = agents.find(persona)
     errors = {} if definition else {"persona_id": f"persona {persona!r} does not exist"}
@@ -88,7 +88,7 @@ class Registry:
     def agent(self, name: str) -> Snapshot:
         """The agent `key@version`, or the newest version of `key`.
 
-        Raises DefinitionError where there is none.
+        Raise DefinitionError if there is none.
         """
         agents = self._now()
         definition = agents.find(name)
@@ -112,10 +112,10 @@ class Registry:
         model: str | None = None,
         reasoning: ReasoningMode | None = None,
     ) -> Snapshot:
-        """The persona `key` or `key@version`, on its own route or on the one that is asked for.
+        """Return the persona `key` or `key@version` with its own or the requested route.
 
         `model` is a route's model with or without its provider; the first such route is taken.
-        Raises InvalidRequestError naming each of `persona_id`, `route_id`, `model` that is wrong.
+        Raise InvalidRequestError with an error for each invalid `persona_id`, `route_id`, `model`.
         """
         return resolve(self._now(), persona, route_id=route_id, model=model, reasoning=reasoning)
 

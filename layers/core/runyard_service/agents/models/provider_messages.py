@@ -55,7 +55,7 @@ def to_parameters(request: ModelRequest) -> ModelRequestParameters:
     """The tools of a request, and whether the model may answer in plain text.
 
     With an output tool the request requires a tool call, the output tool or any
-    other (`tool_choice: required`), so that a structured answer does not arrive as prose.
+    other (`tool_choice: required`): else a structured output could arrive as prose.
     """
     functions = [_tool_definition(tool) for tool in request.tools]
     if request.output_tool is None:
@@ -164,7 +164,7 @@ def _provider_of(turn: AssistantMessage) -> str | None:
 def to_assistant_message(parts: Iterable[ModelResponsePart]) -> AssistantMessage:
     """A finished response as a turn, each tool call under a new id of ours.
 
-    The provider's ids are dropped, so that empty or repeated ones can do no harm. The content is
+    The provider's ids are dropped, because they can be empty or repeated. The content is
     exactly what the deltas brought, in one piece.
     """
     texts: list[str] = []

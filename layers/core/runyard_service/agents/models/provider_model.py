@@ -44,7 +44,7 @@ class ProviderModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Stream one response: its deltas as they come, then the whole of it.
 
-        Raises as the port says; the provider's exception is not chained, because its text may quote
+        Raise the errors of `Model.stream`; the provider's exception is not chained, because its text may quote
         the prompt or the key, and a traceback would log it.
         """
         # The connection lives in a task of its own, which alone may close it: a generator that is
@@ -60,7 +60,7 @@ class ProviderModel:
             await asyncio.gather(reader, return_exceptions=True)
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
-        """An upper bound: bytes for whatever the provider has not counted yet."""
+        """Return an upper bound: bytes for text that the provider has not counted yet."""
         return max_usage(request)
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:

@@ -1,4 +1,4 @@
-"""The model `scripted:…`: plays a written dialogue, so that everything runs with no model account.
+"""The model `scripted:…`: plays a written dialogue, without a model account.
 
 It has no state: the conversation alone determines the next turn, so a recovered step plays the
 same turn again.

@@ -19,7 +19,7 @@ from runyard_service.agents.models.base import (
     UserMessage,
 )
 
-# Of a response whose agent sets no `max_output_tokens`; sent to the provider, so that it holds.
+# Of a response whose agent sets no `max_output_tokens`; sent to the provider as the limit.
 DEFAULT_OUTPUT_TOKENS = 4096
 
 # What providers add to a request: words about how tools are called (Anthropic: 346 tokens), the

@@ -39,7 +39,7 @@ async def call_http(
 ) -> str:
     """Make the call that the tool describes; the text of the response is the result.
 
-    Raises ToolFailedError with one of these codes: `http_<status>` for a status of 400 and above,
+    Raise ToolError with one of these codes: `http_<status>` for a status of 400 and above,
     `variable_missing`, `argument_missing`, `argument_rejected`, or the code of an OutboundError.
     """
     request = _request(tool, invocation, environment)

@@ -16,7 +16,7 @@ async def call_python(tool: PythonTool, invocation: ToolInvocation) -> str:
     """Call the function; a coroutine is awaited, anything else runs in a thread.
 
     A thread cannot be stopped: after a timeout the function runs on, and its result is dropped.
-    Raises ToolFailedError `function_missing`, and whatever the function raises.
+    Raise ToolError `function_missing`, or the exception of the function.
     """
     function = await asyncio.to_thread(_loaded, tool.function)
     arguments = {str(name): value for name, value in invocation.input.items()}
