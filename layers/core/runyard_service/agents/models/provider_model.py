@@ -42,10 +42,10 @@ class ProviderModel:
         self._api_key = api_key
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Stream one response: its deltas as they come, then the whole of it.
+        """Stream the deltas of one response, then the complete response.
 
-        Raise the errors of `Model.stream`; the provider's exception is not chained, because its text may quote
-        the prompt or the key, and a traceback would log it.
+        Raise the errors of `Model.stream`. The provider's exception is not chained: its text may
+        quote the prompt or the key, and a traceback would log it.
         """
         # The connection lives in a task of its own, which alone may close it: a generator that is
         # left unfinished is closed by the event loop, in whatever task that happens to be.
