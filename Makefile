@@ -6,6 +6,9 @@ SHELL := /bin/sh
 .PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
 
 PYTHON := .venv/bin/python
+# The word list is enforced here; add a folder when it has no private words left.
+WORD_PATHS := $(addprefix layers/core/runyard_service/,agents api application domain) agents docs \
+  README.md CONTRIBUTING.md CHANGELOG.md
 SAM_PYTHON := .venv-sam/bin/python
 
 # SAM wants a region even where it asks nobody, and reports its use unless told not to.

@@ -226,8 +226,8 @@ def report(counted: Mapping[str, list[Write]], rates: Sequence[float], seconds: 
         for rate in rates:
             told = play(writes, rate, seconds)
             print(
-                f"| {rate:g} | {told.throttled / told.writes:.1%} | {told.given_up / told.writes:.1%}"
-                f" | {told.delay_p99:.1f} s | {told.hottest} |",
+                f"| {rate:g} | {told.throttled / told.writes:.1%}"
+                f" | {told.given_up / told.writes:.1%} | {told.delay_p99:.1f} s | {told.hottest} |",
                 flush=True,
             )
 

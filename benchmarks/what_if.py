@@ -43,7 +43,11 @@ def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
     for batch in batches:
         put: list[Line] = []
         for line in map(_line, batch.lines):
-            if put and put[-1].ends_response and event_type_of(line.text) == "agent.tool_call.started":
+            if (
+                put
+                and put[-1].ends_response
+                and event_type_of(line.text) == "agent.tool_call.started"
+            ):
                 put[-1] = replace(put[-1], text=b"%b\n%b" % (put[-1].text, line.text))
             else:
                 put.append(line)

@@ -2,8 +2,8 @@
 
 Every run asks two questions. Eight clients answer them over HTTP; one answer in ten is sent again,
 one run in twenty is canceled instead; and each second a worker is killed with -9. At the end every
-run must have ended as it should, with every answer that was accepted, and `runyard verify` must find
-nothing.
+run must have ended as it should, with every accepted answer, and `runyard verify` must find no
+violation.
 """
 
 import json

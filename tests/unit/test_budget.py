@@ -113,7 +113,7 @@ def test_a_request_without_a_budget_is_unchanged() -> None:
     assert capped.worst_usd == 19
 
 
-def test_a_response_truncated_at_the_default_length_may_be_followed_by_a_shorter_one() -> None:
+def test_a_reply_truncated_at_the_default_length_may_be_followed_by_a_shorter_one() -> None:
     endless = replace(REQUEST, max_output_tokens=None)
     allowed = fit_to_budget(
         budget(tokens=10**6), Bounded(TokenUsage(1, 4096)), endless, is_capped=False

@@ -35,8 +35,7 @@ USE_CASES = (
 )
 # Call sites that no run reaches, and why.
 ELSEWHERE = {
-    "application/runs/start_run.py: threads.map": "a pool of threads, not the stores' threads",
-    "application/runs/journal.py: self.stores.histories.give_back": "the memory of this process",
+    "application/runs/journal.py: self.stores.histories.cache": "the memory of this process",
     "adapters/s3/agent_bundle.py": "the agents' own object; a run has its snapshot",
     "adapters/dynamodb/table.py: self.client.scan": "proofs over the store",
     "adapters/dynamodb/table.py: self.client.batch_write_item": "deletions: test_delete_run.py",

@@ -196,7 +196,7 @@ def test_a_run_whose_responses_are_always_truncated_fails(
         assert len(server.received) == 3
     assert purged == []
     assert events[-1].data["error"] == {
-        "code": "response_truncated",
+        "code": "reply_truncated",
         "message": "3 responses in a row were cut off, the last at 20 tokens: "
         "the agent's max_output_tokens is 20.",
     }
@@ -225,7 +225,7 @@ def test_the_failure_names_the_limit_and_what_set_it(
     assert "context window" in error["message"]
     long = ChatReply(text=["a"], finish_reason="length", usage=ChatUsage(completion=4096))
     error = failure(stores, advance, long, truncated_replies=1, tokens=100_000)
-    assert error["code"] == "response_truncated"
+    assert error["code"] == "reply_truncated"
     assert "4096 tokens are the default of an agent with a budget" in error["message"]
     uncounted = ChatReply(text=["a"], finish_reason="length", usage=None)
     error = failure(stores, advance, uncounted, max_output_tokens=20)
@@ -270,7 +270,7 @@ def test_a_recovering_worker_counts_truncated_responses_correctly(
         events = advance(run)
         sent = [received.json["messages"] for received in server.received]
     assert sent[2] == sent[3]
-    assert events[-1].data["error"]["code"] == "response_truncated"
+    assert events[-1].data["error"]["code"] == "reply_truncated"
     ended = History.of(stores.log.events(run.id))
     with pytest.raises(ResponseTruncatedError, match="3 responses in a row"):
         output_of(agent, ended)

@@ -3,10 +3,10 @@
 import asyncio
 
 from runyard_service.agents.models.base import (
+    AssistantMessage,
     Model,
     ModelEvent,
     ModelRequest,
-    AssistantMessage,
     ReasoningDelta,
     Response,
     ResponseDelta,

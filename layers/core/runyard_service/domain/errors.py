@@ -109,7 +109,7 @@ class OutputInvalidError(TerminalError):
 class ResponseTruncatedError(TerminalError):
     """The responses were truncated, also after the model was asked for shorter responses."""
 
-    code = "response_truncated"
+    code = "reply_truncated"
 
 
 class ToolInDoubtError(TerminalError):
