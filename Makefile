@@ -8,10 +8,11 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 # The word list is enforced here; add a folder when it has no private words left.
 WORD_PATHS := $(addprefix layers/core/runyard_service/,agents api application domain) agents docs \
-  README.md CONTRIBUTING.md CHANGELOG.md
+  README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
+  Makefile template.yaml samconfig.toml layers/Makefile
 SAM_PYTHON := .venv-sam/bin/python
 
-# SAM wants a region even where it asks nobody, and reports its use unless told not to.
+# SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.
 export AWS_DEFAULT_REGION ?= us-east-1
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -1,4 +1,4 @@
-"""The HTTP API behind API Gateway: every route, no streams (those go to the function URL)."""
+"""The HTTP API of API Gateway: every route, but no streams (the function URL serves those)."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ cold_start.freeze_gc()
 
 @observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Take an HTTP API event, payload version 2.0; give its response."""
+    """Return the response to an HTTP API event of payload version 2.0."""
     event_loop()  # Mangum takes the thread's, and does not make one.
     # Mangum's own idea of a context differs from Powertools' in nothing that is used.
     return _asgi(event, context)  # type: ignore[arg-type]

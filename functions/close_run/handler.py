@@ -1,4 +1,4 @@
-"""Ends a run that nobody can carry on.
+"""Fails a run whose execution has ended without it.
 
 Invoked by the state machine's catch, and by EventBridge when an execution failed, timed out or was
 aborted outside its own catch.

@@ -15,6 +15,6 @@ configure_observability()
 
 @observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Take a batch of the queue; give the messages that must come again."""
-    kept = run_async(deliver_batch(container().webhook_sender, event["Records"]))
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in kept]}
+    """Deliver a batch of the queue. Return the messages that SQS must deliver again."""
+    failed = run_async(deliver_batch(container().webhook_sender, event["Records"]))
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

@@ -1,4 +1,4 @@
-"""Tells of a run's events, on the event bus and to webhooks. Invoked by the log's own stream."""
+"""Publishes events of runs to the event bus and webhooks. Invoked by the stream of the log."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,6 @@ configure_observability()
 
 @observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Take a batch of the stream; give the record from which it must come again, if there is."""
+    """Publish a batch of the stream. Return the first failed record, if any."""
     failed = publish_events(container().publisher, event["Records"])
     return {"batchItemFailures": [{"itemIdentifier": failed}] if failed else []}

@@ -1,4 +1,4 @@
-"""Publishes a run's questions with the task token that an answer resumes it by.
+"""Publishes the input requests of a run with the task token that resumes it.
 
 Invoked by the state machine, which then waits for the token and not for this function.
 """

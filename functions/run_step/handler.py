@@ -1,4 +1,4 @@
-"""Carries a run on for as long as one invocation may last. Invoked by the state machine."""
+"""Advances a run until its invocation must end. Invoked by the state machine."""
 
 import random
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ cold_start.freeze_gc()
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take `{run_id, execution, resume_state_machine}`: an id, a name and an ARN.
 
-    Give `{outcome}`, for whoever reads an execution's history.
+    Return `{outcome}`, for readers of the execution history.
     """
     log_context.bind(run_id=event["run_id"])
     execution = Execution.parse(event["execution"], event["run_id"])

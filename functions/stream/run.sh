@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the application under the Lambda Web Adapter, which waits for it on AWS_LWA_PORT.
-# The runtime puts the layers on sys.path only for its own bootstrap, which this script replaces.
+# The runtime adds the layers to sys.path only in its own bootstrap, which this script replaces.
 # Lambda lays them out under /opt; a test of the built function has them elsewhere.
 set -eu
 layers="${LAYERS_DIR:-/opt}/python"

@@ -1,4 +1,4 @@
-"""Takes up the runs that nobody is at work on, and ends what was kept long enough.
+"""Recovers runs without a worker, and deletes runs and threads after their retention.
 
 Invoked every five minutes.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 configure_observability()
 
-# What a deletion that has begun may still take, before the invocation ends.
+# Seconds that a started deletion may still need before the invocation ends.
 RESERVE_SECONDS = 30
 
 
@@ -30,7 +30,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
         "resumed": sweep.resumed,
         "removed": sweep.removed,
         "unclear": len(sweep.failed_checks),
-        "not_begun": len(sweep.not_started),
+        "not_started": len(sweep.not_started),
         "expired": parts.retention.enforce(seconds),
     }
     logger.info("swept", extra=counts)

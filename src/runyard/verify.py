@@ -7,7 +7,7 @@ from typing import Any
 TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
 """The event types that end a log. A test compares them with those of the service."""
 
-_MAX_SHOWN_SEQUENCES = 200
+_MAX_LISTED_SEQUENCES = 200
 
 
 def find_violations(events: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -19,8 +19,8 @@ def find_violations(events: Sequence[Mapping[str, Any]]) -> list[str]:
     violations = []
     sequences = [event["sequence"] for event in events]
     if sequences != list(range(1, len(events) + 1)):
-        shown = sequences[:_MAX_SHOWN_SEQUENCES]
-        violations.append(f"the sequences do not run from 1 without a gap: {shown}")
+        listed = sequences[:_MAX_LISTED_SEQUENCES]
+        violations.append(f"the sequences do not run from 1 without a gap: {listed}")
     if len({event["id"] for event in events}) != len(events):
         violations.append("an event id is duplicated")
     ends = [event["sequence"] for event in events if event["type"] in TERMINAL_TYPES]

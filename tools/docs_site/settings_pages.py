@@ -62,9 +62,9 @@ def _setting_row(field: ast.AnnAssign) -> tuple[str, ...]:
             if keyword.arg == "description":
                 description = ast.literal_eval(keyword.value)
         default = default.args[0] if default.args else None
-    shown = "" if default is None else ast.unparse(default).replace("'", "")
-    shown = shown.removeprefix("Decimal(").removesuffix(")") if "Decimal" in shown else shown
-    return f"`{field.target.id.upper()}`", _code(shown.strip("()")), description
+    text = "" if default is None else ast.unparse(default).replace("'", "")
+    text = text.removeprefix("Decimal(").removesuffix(")") if "Decimal" in text else text
+    return f"`{field.target.id.upper()}`", _code(text.strip("()")), description
 
 
 def _section(template: str, name: str) -> Mapping[str, Any]:
