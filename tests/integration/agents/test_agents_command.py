@@ -64,7 +64,7 @@ def test_every_validation_error_is_printed(
 ) -> None:
     monkeypatch.setenv("DEFAULT_PERSONA", "unknown")
     assert run_command("agents", "check", str(folder)) == 1
-    assert capsys.readouterr().err == "there is no agent 'unknown', which DEFAULT_PERSONA names\n"
+    assert capsys.readouterr().err == "DEFAULT_PERSONA names the unknown agent 'unknown'\n"
     (folder / "a.yaml").write_text(AGENT.format(key="Clerk", version="1") + "tool: []\n")
     assert run_command("agents", "check", str(folder)) == 1
     printed = capsys.readouterr()
@@ -145,7 +145,7 @@ def test_agents_are_published_to_a_deployed_stack_by_name(
     stubber.assert_no_pending_responses()
     if default == "unknown":
         assert (code, bundle.read()) == (1, {"sentinel": "untouched"})
-        assert "which DEFAULT_PERSONA names" in capsys.readouterr().err
+        assert "DEFAULT_PERSONA names the unknown agent" in capsys.readouterr().err
     else:
         assert (code, "routes.yaml" in bundle.read()) == (0, True)
 
