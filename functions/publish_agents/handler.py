@@ -1,4 +1,4 @@
-"""Publishes the agents that are deployed. Invoked by CloudFormation, as a custom resource."""
+"""Publish the deployed agents. CloudFormation invokes this function as a custom resource."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ configure_observability()
 
 @observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Take a custom resource's request; the answer goes to its `ResponseURL`."""
+    """Take a custom resource's request, and send the response to its `ResponseURL`."""
     parts = container()
     with parts.respond_to_cloudformation(event, resource_id="agents"):
-        # What runs may still use stays, as all data does, when the stack is deleted.
+        # Runs may still use the agents, so they stay when the stack is deleted, like all data.
         if event["RequestType"] != "Delete":
             publish_agents(parts.agents_folder, parts.agent_bundle, parts.settings.named_agents)

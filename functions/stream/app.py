@@ -1,4 +1,4 @@
-"""The HTTP API in a server process: the function URL's, and the local stack's."""
+"""Serve the HTTP API in a server process: for the function URL and the local stack."""
 
 from typing import TYPE_CHECKING
 

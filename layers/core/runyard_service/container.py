@@ -121,7 +121,7 @@ class Container:
 
     @cached_property
     def services(self) -> "Services":
-        """What the API's routes use."""
+        """The dependencies of the API's routes."""
         from runyard_service.agents.registry import Registry
         from runyard_service.api.services import Services
 
@@ -167,7 +167,7 @@ class Container:
 
     @cached_property
     def worker(self) -> "WorkerDeps":
-        """What `advance_run` needs to work on runs."""
+        """The dependencies of `advance_run`."""
         from runyard_service.agents.tools.base import ToolEnvironment
         from runyard_service.application.steps.run_context import WorkerDeps
 
@@ -190,7 +190,7 @@ class Container:
 
     @cached_property
     def publisher(self) -> "Publisher":
-        """What publishes events to the event bus and to webhooks."""
+        """The publisher of events to the event bus and to webhooks."""
         from runyard_service.application.webhooks.publish_events import Publisher
 
         with session_lock() as session:
@@ -200,7 +200,7 @@ class Container:
 
     @cached_property
     def webhook_sender(self) -> "WebhookSender":
-        """What sends deliveries to webhooks."""
+        """The sender of webhook deliveries."""
         from runyard_service.application.webhooks.deliver_webhook import WebhookSender
 
         return WebhookSender(
@@ -214,8 +214,8 @@ class Container:
     def _secret(self, secret_id: str) -> str:
         """Return the text of a secret. A process reads each secret once."""
         if secret_id not in self._secrets:
-            found = self._connect_secrets().get_secret_value(SecretId=secret_id)
-            self._secrets[secret_id] = found["SecretString"]
+            response = self._connect_secrets().get_secret_value(SecretId=secret_id)
+            self._secrets[secret_id] = response["SecretString"]
         return self._secrets[secret_id]
 
     @cached_property
@@ -232,13 +232,13 @@ class Container:
             return session.client("s3", config=_CLIENT_CONFIG.merge(S3_CONFIG))
 
     def _connect_s3_for_agents(self) -> "S3Client":
-        # A request that has agents already waits for this, so it must fail soon.
-        quickly = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+        # A request waits for this although its process has agents already, so it must fail soon.
+        fail_fast = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
         with session_lock() as session:
-            return session.client("s3", config=_CLIENT_CONFIG.merge(quickly))
+            return session.client("s3", config=_CLIENT_CONFIG.merge(fail_fast))
 
     def _span_exporter(self) -> "Callable[[Sequence[Span]], None] | None":
-        """Return what sends spans to the collector, or None without a collector."""
+        """Return the function that sends spans to the collector, or None without a collector."""
         if not self.settings.otel_exporter_otlp_endpoint:
             return None
         from runyard_service.observability.otlp import OtlpExporter, headers_of
@@ -293,11 +293,11 @@ def container() -> Container:
 
 
 def preload_models() -> None:
-    """Import, while the function starts, what its first run would have to wait for.
+    """Import the model providers while the function starts, so its first run does not wait.
 
-    A function that starts has a whole processor for ten seconds, whatever its memory. Later it has
-    the share that its memory buys (Serverless Land, "Effectively running Java on Serverless").
-    Elsewhere there is nothing to gain, and `preload_providers` is empty.
+    A starting function has a whole processor for ten seconds, at any memory size. Later it has a
+    share in proportion to its memory (Serverless Land, "Effectively running Java on Serverless").
+    Other processes gain nothing, and `preload_providers` is empty there.
     """
     if providers := Settings.from_environment().preload_providers:
         from runyard_service.agents.models.provider_clients import preload

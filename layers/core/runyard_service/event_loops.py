@@ -1,4 +1,4 @@
-"""The event loop of a thread that takes one call after the other, as Lambda's only thread does."""
+"""Run coroutines in a thread that handles its calls in sequence, as Lambda's only thread does."""
 
 import asyncio
 import threading
@@ -11,9 +11,9 @@ _loops = threading.local()
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """This thread's own event loop, which lives as long as the thread.
+    """Return this thread's own event loop, which lives as long as the thread.
 
-    A Lambda process has one thread, and what a warm one keeps belongs to its loop.
+    A Lambda process has one thread. Connections that a warm process reuses belong to its loop.
     """
     if not hasattr(_loops, "loop"):
         _loops.loop = asyncio.new_event_loop()
@@ -23,5 +23,5 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 
 def run_async(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine to its end on this thread's event loop."""
+    """Run a coroutine to its end on this thread's event loop, and return its result."""
     return event_loop().run_until_complete(work)

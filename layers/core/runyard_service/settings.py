@@ -143,10 +143,10 @@ class Settings(BaseModel):
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the variables that are set and not empty; the others have their defaults."""
         source = os.environ if environment is None else environment
-        found = {
+        values = {
             name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())
         }
-        return cls.model_validate(found)
+        return cls.model_validate(values)
 
 
 @lru_cache(maxsize=1)

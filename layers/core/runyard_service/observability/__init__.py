@@ -1,1 +1,1 @@
-"""What a process tells of its work: log keys, measures, spans. It knows nothing of the rest."""
+"""Log context, metrics and spans of a process. Imports nothing from the rest of the service."""

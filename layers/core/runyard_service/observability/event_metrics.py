@@ -1,7 +1,7 @@
-"""What an event that was just appended says in numbers.
+"""Emit the metrics of an event that was just appended.
 
-Told by whoever wrote the event, once it is in the log. So the sums of a metric are the counts of
-the events, but for a process that dies in between.
+The writer of the event emits them once the event is in the log. So the sum of a metric equals the
+number of events, unless a process dies between the write and the emit.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,18 +15,18 @@ from runyard_service.domain.runs import Run
 from runyard_service.observability import metrics
 from runyard_service.observability.metrics import Dimension, LogFields, Metric, record
 
-# Ends of a run that its limits, its daily caps, or a person's word or silence has decided.
+# Failures caused by a limit, a daily cap, or a person who decided or did not answer.
 _DECIDED = frozenset({"limit_exceeded", "input_expired", "tool_call_in_doubt"})
 
 
 def agent_key(run: Run) -> str:
-    """The agent without its version, of which there may be any number."""
+    """Return the agent's name without its version: the number of versions has no limit."""
     return run.agent.partition("@")[0]
 
 
 @dataclass(frozen=True)
 class _Appended:
-    """An event, its run, and what the log says up to and including it."""
+    """An event, its run, and the run's history up to and including the event."""
 
     run: Run
     history: History
@@ -49,18 +49,18 @@ class _Appended:
 
 
 def measure_event(run: Run, history: History, event: Event) -> None:
-    """Tell the numbers of an event of the run, if it has any; `history` is up to that event."""
-    if measured := _MEASURED.get(event.type):
-        measured(_Appended(run, history, event))
+    """Emit the metrics of the event, if its type has any; `history` ends with the event."""
+    if measure := _MEASURES.get(event.type):
+        measure(_Appended(run, history, event))
 
 
-def _started(at: _Appended) -> None:
+def _measure_start(at: _Appended) -> None:
     waited = _milliseconds(at.run.started_at, at.event.timestamp)
     values = {metrics.RUNS_STARTED: 1, metrics.TIME_TO_FIRST_EVENT: waited}
     at.emit("run started", values, {"Agent": agent_key(at.run)})
 
 
-def _replied(at: _Appended) -> None:
+def _measure_response(at: _Appended) -> None:
     usage = at.event.data.get("usage", {})
     values = {
         metrics.INPUT_TOKENS: usage.get("input_tokens", 0),
@@ -72,7 +72,7 @@ def _replied(at: _Appended) -> None:
     at.emit("response recorded", values, {"Agent": agent_key(at.run)})
 
 
-def _call_ended(at: _Appended) -> None:
+def _measure_tool_call(at: _Appended) -> None:
     outcome = at.event.type.removeprefix("agent.tool_call.")
     keys: LogFields = {"tool": at.event.data.get("tool", {}).get("name", "")}
     if error := at.event.data.get("error"):
@@ -81,26 +81,26 @@ def _call_ended(at: _Appended) -> None:
     at.emit("tool call ended", counted, {"Outcome": outcome}, **keys)
 
 
-def _paused(at: _Appended) -> None:
+def _measure_pause(at: _Appended) -> None:
     at.emit("run paused", {metrics.RUNS_PAUSED: 1})
 
 
-def _expired(at: _Appended) -> None:
+def _measure_expiry(at: _Appended) -> None:
     at.emit("answer expired", {metrics.ANSWERS: 1}, {"Outcome": "expired"})
 
 
-def _resumed(at: _Appended) -> None:
+def _measure_resume(at: _Appended) -> None:
     if answer := at.history.last_answer:
         waited = _milliseconds(answer.timestamp, at.event.timestamp)
         at.emit("run resumed", {metrics.ANSWER_TO_RESUME: waited})
 
 
-def _recovered(at: _Appended) -> None:
+def _measure_recovery(at: _Appended) -> None:
     reason = at.event.data["reason"]
     at.emit("run recovered", {metrics.RUNS_RECOVERED: 1}, reason=reason)
 
 
-def _ended(at: _Appended) -> None:
+def _measure_end(at: _Appended) -> None:
     error = at.event.data.get("error", {})
     is_failure = at.event.type == "run.failed" and error["code"] not in _DECIDED
     values = {
@@ -116,22 +116,22 @@ def _ended(at: _Appended) -> None:
     at.emit("run ended", values, by, **keys)
 
 
-_MEASURED: Mapping[str, Callable[[_Appended], None]] = {
-    "run.started": _started,
-    "agent.message.completed": _replied,
-    "agent.tool_call.completed": _call_ended,
-    "agent.tool_call.failed": _call_ended,
-    "run.paused": _paused,
-    "input_request.expired": _expired,
-    "run.resumed": _resumed,
-    "run.recovered": _recovered,
-    "run.completed": _ended,
-    "run.failed": _ended,
-    "run.canceled": _ended,
+_MEASURES: Mapping[str, Callable[[_Appended], None]] = {
+    "run.started": _measure_start,
+    "agent.message.completed": _measure_response,
+    "agent.tool_call.completed": _measure_tool_call,
+    "agent.tool_call.failed": _measure_tool_call,
+    "run.paused": _measure_pause,
+    "input_request.expired": _measure_expiry,
+    "run.resumed": _measure_resume,
+    "run.recovered": _measure_recovery,
+    "run.completed": _measure_end,
+    "run.failed": _measure_end,
+    "run.canceled": _measure_end,
 }
 
 
 def _milliseconds(since: str, until: str) -> float:
-    # Two processes may have written the two, each with a clock of its own.
+    # Two processes with different clocks may have written the timestamps.
     elapsed = parse(until) - parse(since)
     return max(0.0, elapsed.total_seconds() * 1000)

@@ -1,7 +1,7 @@
-"""What this invocation, or this request, is at work on: keys that its log lines and traces carry.
+"""The log context of an invocation or a request: keys of its log lines and traces.
 
-One mapping for each, shared with the tasks and threads that it starts, so a run that turns up deep
-inside is known to whoever ends the invocation.
+Each invocation has its own mapping, which its tasks and threads share. So a run id that is bound
+deep inside a call is present when the invocation ends.
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ _keys: ContextVar[dict[str, object] | None] = ContextVar("working_on", default=N
 
 
 def reset(**keys: object) -> None:
-    """Begin an invocation: what was known of the one before is forgotten."""
+    """Start the context of an invocation, and discard the keys of the previous invocation."""
     _keys.set(dict(keys))
 
 
 def bind(**keys: object) -> None:
-    """More is known now: `run_id`, `request_id`, `step`, `sequence`."""
-    known = _keys.get()
-    if known is None:
+    """Add keys to the context: `run_id`, `request_id`, `step`, `sequence`."""
+    bound = _keys.get()
+    if bound is None:
         reset(**keys)
     else:
-        known.update(keys)
+        bound.update(keys)
 
 
 def current() -> Mapping[str, object]:
-    """What is known."""
+    """Return the keys of the current context."""
     return _keys.get() or {}

@@ -1,9 +1,9 @@
-"""What a process says: JSON lines with `run_id`, `step` and `sequence`, some of them with measures.
+"""JSON log lines with `run_id`, `step` and `sequence`, and metrics as log lines.
 
-Never logged: prompts, replies, tool arguments, answers, tokens, keys; so never a whole event.
-Measures go out as lines in CloudWatch's embedded metric format: a metric costs no call, cannot
-delay or fail anything, and needs no flush, also where no handler ends (a stream). Each handler
-calls `configure_observability` while its function starts.
+Never logged: prompts, responses, tool arguments, answers, tokens and keys, so never a whole event.
+Metrics are log lines in CloudWatch's embedded metric format. A metric then costs no call, cannot
+delay or fail a request, and needs no flush, also in a stream, which has no handler that ends. Each
+handler calls `configure_observability` while its function starts.
 """
 
 import json
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 NAMESPACE = "Runyard"
-# It only tells the state machine how it is: somebody else was first.
+# Only reports to the state machine that another worker was first.
 _EXPECTED_ERRORS = SupersededError
 
 logger = Logger(service="runyard_service")
@@ -35,17 +35,17 @@ _Handler = Callable[[dict[str, Any], "LambdaContext"], Any]
 _AnyHandler = TypeVar("_AnyHandler", bound=_Handler)
 
 
-def _with_keys(record: logging.LogRecord) -> bool:
-    """Give a line what its invocation is at work on, unless it says so itself."""
+def _add_log_context(record: logging.LogRecord) -> bool:
+    """Add the log context to a record. Fields that the record has already stay unchanged."""
     for name, value in log_context.current().items():
         record.__dict__.setdefault(name, value)
     return True
 
 
 def emf_line(reading: MetricRecord) -> str:
-    """The reading as one line: a log line, and a metric for each measure.
+    """Return the record as one line: a log line that contains a value for each metric.
 
-    Each measure is kept for the stage as a whole, and beside that by each dimension alone.
+    CloudWatch stores each metric for the whole stage, and also by each single dimension.
     """
     stage = settings().stage
     line: dict[str, Any] = {
@@ -55,7 +55,7 @@ def emf_line(reading: MetricRecord) -> str:
                 {
                     "Namespace": NAMESPACE,
                     "Dimensions": [["Stage"], *(["Stage", name] for name in reading.dimensions)],
-                    "Metrics": [{"Name": one.name, "Unit": one.unit} for one in reading.values],
+                    "Metrics": [{"Name": metric.name, "Unit": metric.unit} for metric in reading.values],
                 }
             ],
         },
@@ -64,33 +64,34 @@ def emf_line(reading: MetricRecord) -> str:
         **reading.keys,
         "level": "INFO",
         "message": reading.fact,
-        **{measure.name: number for measure, number in reading.values.items()},
+        **{metric.name: number for metric, number in reading.values.items()},
     }
     return json.dumps(line, separators=(",", ":"))
 
 
 def _write(reading: MetricRecord) -> None:
-    # In one call, so that lines of several threads do not mix.
+    # A single call, because several calls would mix the lines of several threads.
     sys.stdout.write(emf_line(reading) + "\n")
     sys.stdout.flush()
 
 
 def observe(handler: _AnyHandler) -> _AnyHandler:
-    """A handler whose lines say which invocation they are of, and whose trace says which run."""
+    """Return the handler with its invocation in every log line and its run in the trace."""
 
     @wraps(handler)
     def observed(event: dict[str, Any], context: "LambdaContext") -> Any:
         log_context.reset()
-        began = time.time()
+        started_at = time.time()
         try:
             return handler(event, context)
         except Exception as error:
-            # The runtime tells the rest, without a run: what the state machine knows the error by.
-            told = logger.info if isinstance(error, _EXPECTED_ERRORS) else logger.warning
-            told("invocation failed", extra={"error": type(error).__name__})
+            # The runtime logs the traceback, but without the run. The state machine matches the
+            # error by its type's name.
+            log = logger.info if isinstance(error, _EXPECTED_ERRORS) else logger.warning
+            log("invocation failed", extra={"error": type(error).__name__})
             raise
         finally:
-            xray.annotate(os.environ, "runyard", began, log_context.current())
+            xray.annotate(os.environ, "runyard", started_at, log_context.current())
 
     return logger.inject_lambda_context(observed, clear_state=True)  # type: ignore[return-value]
 
@@ -102,7 +103,7 @@ def configure_observability() -> None:
     their loggers are children of `logger`. A second call changes nothing.
     """
     for handler in logger.handlers:
-        handler.addFilter(_with_keys)
+        handler.addFilter(_add_log_context)
     metrics.set_emitter(_write)
 
 

@@ -93,7 +93,7 @@ MEASURES: Mapping[str, Metric] = {
 
 
 class LogFields(TypedDict, total=False):
-    """What a fact is about: looked up in the log lines, and never a dimension. Never content."""
+    """Ids and codes of a fact, for searches in log lines. Never dimensions, never content."""
 
     run_id: str
     sequence: int
@@ -114,7 +114,7 @@ class LogFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class MetricRecord:
-    """Numbers of one fact, and what it is about."""
+    """The metric values of a fact, its dimensions and its log fields."""
 
     fact: str
     values: Mapping[Metric, float]
@@ -122,21 +122,21 @@ class MetricRecord:
     keys: LogFields
 
 
-def _nowhere(reading: MetricRecord) -> None:
-    """Where nobody listens."""
+def _discard(reading: MetricRecord) -> None:
+    """Emit nothing."""
 
 
-_emit: Callable[[MetricRecord], None] = _nowhere
+_emit: Callable[[MetricRecord], None] = _discard
 
 
 def set_emitter(listener: Callable[[MetricRecord], None] | None) -> Callable[[MetricRecord], None]:
-    """Tell all readings of this process to `listener`, or to nobody; gives who heard them so far.
+    """Emit all metric records of this process to `listener`, or to none; return the one before.
 
-    As with the root logger, there is one for the process.
+    A process has a single emitter, as it has a single root logger.
     """
     global _emit
-    before, _emit = _emit, listener or _nowhere
-    return before
+    previous, _emit = _emit, listener or _discard
+    return previous
 
 
 def record(
@@ -145,6 +145,6 @@ def record(
     by: Mapping[Dimension, str] | None = None,
     **keys: Unpack[LogFields],
 ) -> None:
-    """Tell what was measured of a fact: a constant text, numbers, ids."""
-    known = cast("LogFields", log_context.current())
-    _emit(MetricRecord(fact, values, by or {}, {**known, **keys}))
+    """Emit the metric values of a fact: a constant text, its values, dimensions and ids."""
+    context = cast("LogFields", log_context.current())
+    _emit(MetricRecord(fact, values, by or {}, {**context, **keys}))

@@ -1,6 +1,6 @@
-"""Spans to an OpenTelemetry collector: OTLP over HTTP, as JSON, at the end of a stretch of work.
+"""Send spans to an OpenTelemetry collector, as OTLP/HTTP JSON, at the end of an invocation.
 
-Not by the SDK: see docs/adr, "Spans are sent as OTLP's JSON".
+The OpenTelemetry SDK is not used: see docs/adr, "Spans are sent as OTLP's JSON".
 """
 
 import json
@@ -17,19 +17,20 @@ from runyard_service.observability.spans import Span, Value
 
 _log = logging.getLogger(__name__)
 
-# An invocation waits for it, and so perhaps a person: a collector on the way is near.
+# The invocation waits for the collector, and a person may wait for the invocation. The timeout is
+# short because the collector is expected to be near.
 _TIMEOUT_SECONDS = 2.0
-# How long a collector that did not answer is left alone; its spans are lost.
-_REST_SECONDS = 30.0
-_SPANS_AT_ONCE = 200
+# Exports pause for this time after a collector did not respond. Spans in this time are lost.
+_PAUSE_SECONDS = 30.0
+_BATCH_SPANS = 200
 _KINDS = {"internal": 1, "client": 3}
 _ERROR = 2
 
 
 class OtlpExporter:
-    """Sends spans to `{endpoint}/v1/traces`. `headers` are asked for at the first of them.
+    """Send spans to `{endpoint}/v1/traces`. Each export calls `headers`.
 
-    It never fails: what is observed must not depend on who observes.
+    An export never raises an HTTP error, because a run must not depend on the collector.
     """
 
     def __init__(
@@ -41,26 +42,26 @@ class OtlpExporter:
         self._url = f"{endpoint.rstrip('/')}/v1/traces"
         self._headers = headers
         self._resource = resource
-        self._rests_until = 0.0
+        self._paused_until = 0.0
 
     def __call__(self, spans: Sequence[Span]) -> None:
-        """Send them, unless the collector has not answered lately."""
-        if time.monotonic() < self._rests_until:
+        """Send the spans, unless exports are paused because the collector did not respond."""
+        if time.monotonic() < self._paused_until:
             return
         try:
             headers = {**self._headers(), "content-type": "application/json"}
-            # Not one for all: a connection does not outlive the time that a Lambda is frozen.
+            # No shared client: a connection does not survive while Lambda freezes the process.
             with httpx2.Client(
                 timeout=_TIMEOUT_SECONDS, headers=headers, verify=self._tls
             ) as client:
-                for first in range(0, len(spans), _SPANS_AT_ONCE):
-                    some = spans[first : first + _SPANS_AT_ONCE]
-                    answer = client.post(self._url, content=document(some, self._resource))
-                    answer.raise_for_status()
+                for first in range(0, len(spans), _BATCH_SPANS):
+                    batch = spans[first : first + _BATCH_SPANS]
+                    response = client.post(self._url, content=document(batch, self._resource))
+                    response.raise_for_status()
         except httpx2.HTTPStatusError as error:
             _log.warning("collector rejected spans", extra={"status": error.response.status_code})
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            self._rests_until = time.monotonic() + _REST_SECONDS
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
             _log.warning("spans not sent", extra={"error": type(error).__name__})
 
     @cached_property
@@ -69,20 +70,23 @@ class OtlpExporter:
 
 
 def headers_of(text: str) -> dict[str, str]:
-    """Headers as OTEL_EXPORTER_OTLP_HEADERS has them: `name=value,name=value`."""
+    """Parse headers in the format of OTEL_EXPORTER_OTLP_HEADERS: `name=value,name=value`."""
     pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def document(spans: Iterable[Span], resource: Mapping[str, Value]) -> bytes:
-    """An ExportTraceServiceRequest in OTLP's JSON: ids in hexadecimal, long numbers as text."""
-    scope = {"scope": {"name": "runyard"}, "spans": [_span(span) for span in spans]}
-    whole = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}
-    return json.dumps({"resourceSpans": [whole]}).encode()
+    """Return an ExportTraceServiceRequest as JSON: hexadecimal ids, 64-bit numbers as text."""
+    scope_spans = {"scope": {"name": "runyard"}, "spans": [_span(span) for span in spans]}
+    resource_spans = {
+        "resource": {"attributes": _attributes(resource)},
+        "scopeSpans": [scope_spans],
+    }
+    return json.dumps({"resourceSpans": [resource_spans]}).encode()
 
 
 def _span(span: Span) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    encoded: dict[str, Any] = {
         "traceId": span.trace_id,
         "spanId": span.id,
         "name": span.name,
@@ -92,11 +96,11 @@ def _span(span: Span) -> dict[str, Any]:
         "attributes": _attributes(span.attributes),
     }
     if span.parent_id:
-        found["parentSpanId"] = span.parent_id
+        encoded["parentSpanId"] = span.parent_id
     if span.error:
-        found["attributes"] += _attributes({"error.type": span.error})
-        found["status"] = {"code": _ERROR}
-    return found
+        encoded["attributes"] += _attributes({"error.type": span.error})
+        encoded["status"] = {"code": _ERROR}
+    return encoded
 
 
 def _attributes(attributes: Mapping[str, Value]) -> list[dict[str, Any]]:
@@ -114,4 +118,4 @@ def _value(value: Value) -> dict[str, Any]:
         case str():
             return {"stringValue": value}
         case _:
-            return {"arrayValue": {"values": [{"stringValue": each} for each in value]}}
+            return {"arrayValue": {"values": [{"stringValue": text} for text in value]}}

@@ -1,6 +1,6 @@
-"""Spans: what was done within a trace, from when to when, kept until somebody exports them.
+"""Spans of a trace, stored in memory until an exporter sends them.
 
-Nothing is kept where nobody wants them, so whoever marks a span need not ask.
+Disabled spans are not stored, so a caller need not check before it opens a span.
 """
 
 import secrets
@@ -30,9 +30,9 @@ class Span:
 
 
 class Spans:
-    """The spans of one stretch of work in one trace (32 hexadecimal digits), in the order of ends.
+    """The spans of one invocation in one trace, in the order in which they ended.
 
-    The first one that begins is the parent of the others.
+    A trace id has 32 hexadecimal digits. The first span that starts is the parent of the others.
     """
 
     def __init__(self, trace_id: str, *, is_enabled: bool) -> None:
@@ -43,7 +43,7 @@ class Spans:
 
     @contextmanager
     def span(self, name: str, kind: Kind, attributes: Mapping[str, Value]) -> Iterator[Span]:
-        """A span around what is done within; left by an error, it bears the error's type."""
+        """Return a context that records a span; an exception sets the span's error to its type."""
         span_id = secrets.token_hex(8)
         span = Span(name, kind, self._trace_id, span_id, self._root, time.time_ns())
         span.attributes.update(attributes)

@@ -1,8 +1,8 @@
-"""X-Ray's word for what an invocation was about: one subsegment, with `run_id` to search by.
+"""Annotate the X-Ray trace of an invocation: one subsegment, with `run_id` to search for.
 
-Lambda makes the segments itself (`Tracing: Active`) and leaves the address of its daemon in the
-environment. A subsegment is one datagram to it: a header line and a JSON document. The SDK for it
-would cost a third of a second of every cold start, for this.
+Lambda creates the segments itself (`Tracing: Active`) and sets the address of its daemon in the
+environment. A subsegment is one datagram to the daemon: a header line and a JSON document. The
+X-Ray SDK would add a third of a second to every cold start.
 """
 
 import json
@@ -11,17 +11,17 @@ import socket
 import time
 from collections.abc import Mapping
 
-# What X-Ray can be searched by; nothing else goes there.
+# The searchable keys. No other key is sent.
 ANNOTATIONS = ("run_id", "request_id")
 _HEADER = b'{"format":"json","version":1}\n'
 
 
 def annotate(
-    environment: Mapping[str, str], name: str, began: float, keys: Mapping[str, object]
+    environment: Mapping[str, str], name: str, started_at: float, keys: Mapping[str, object]
 ) -> None:
-    """Tell X-Ray what was done from `began` (seconds since the epoch) until now.
+    """Send a subsegment from `started_at` (seconds since the epoch) until now to X-Ray.
 
-    A trace that is not sampled is not told of; where no daemon is, nothing is sent.
+    Send nothing if the trace is not sampled, or if the environment names no daemon.
     """
     trace = dict(
         part.split("=", 1)
@@ -38,7 +38,7 @@ def annotate(
         "trace_id": trace.get("Root", ""),
         "parent_id": trace.get("Parent", ""),
         "type": "subsegment",
-        "start_time": began,
+        "start_time": started_at,
         "end_time": time.time(),
         "annotations": annotations,
     }
@@ -46,4 +46,4 @@ def annotate(
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
             daemon.sendto(_HEADER + json.dumps(document).encode(), (host, int(port)))
     except OSError:
-        return  # A trace less; the invocation has done its work.
+        return  # The annotation is lost. The invocation has done its work.

@@ -1,4 +1,4 @@
-"""Which addresses are anybody's business: what is called from here may be named by a stranger."""
+"""Decide which addresses outbound requests may reach. A stranger may choose the address."""
 
 import ipaddress
 
@@ -6,7 +6,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_public(text: str) -> bool:
-    """Whether an address belongs to the open internet, also where it is an IPv4 one in disguise."""
+    """Return whether the address is public. Check the IPv4 address inside an IPv6 address too."""
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
@@ -23,6 +23,6 @@ def is_public(text: str) -> bool:
 
 
 def is_allowlisted(host: str, port: int, private_hosts: tuple[str, ...]) -> bool:
-    """Whether `host:port` is among those that may be called though their address is private."""
-    named = {entry.lower().replace("[", "").replace("]", "") for entry in private_hosts}
-    return f"{host.lower()}:{port}" in named
+    """Return whether `host:port` may be called although its address is private."""
+    allowed = {entry.lower().replace("[", "").replace("]", "") for entry in private_hosts}
+    return f"{host.lower()}:{port}" in allowed

@@ -1,8 +1,8 @@
-"""Circuits: what this process knows of an address that fails again and again.
+"""Circuit breakers: stop calling an address that fails repeatedly, within this process.
 
-After five failures in a row a circuit is open, and whoever comes is turned away at once, so that
-many runs do not each spend all their attempts on it. After a while one of them may try; a success
-closes the circuit, a failure keeps it open for as long again.
+After five failures in a row a circuit opens and rejects calls at once. Otherwise many runs would
+each spend all their attempts on the address. After 30 seconds the circuit lets a single call
+through. A success closes the circuit; a failure keeps it open for another 30 seconds.
 """
 
 import time
@@ -15,18 +15,18 @@ from runyard_service.domain.clock import timestamp
 
 FAILURES_IN_A_ROW = 5
 OPEN_SECONDS = 30.0
-# What an address may ask for by its own Retry-After.
+# Upper limit for the Retry-After of an address.
 LONGEST_OPEN_SECONDS = 300.0
-# Addresses may come from a tool's arguments: only so many are remembered.
+# Addresses may come from a tool's arguments, so the number of circuits is limited.
 _MAX_CIRCUITS = 1_000
 
 Clock = Callable[[], float]
 
 
 class CircuitBreaker:
-    """One address. Safe to share between threads; `clock` gives seconds since the epoch.
+    """The circuit of one address. Threads may share it; `clock` returns seconds since the epoch.
 
-    Not a monotonic clock: that one stands still while a Lambda is frozen.
+    The clock is not monotonic, because a monotonic clock stops while Lambda freezes the process.
     """
 
     def __init__(self, clock: Clock = time.time) -> None:
@@ -37,34 +37,35 @@ class CircuitBreaker:
         self._last = ""
 
     def open_reason(self) -> str:
-        """Why nobody should try now; empty where the caller may."""
+        """Return why the caller must not try now; an empty string if the caller may try."""
         with self._lock:
             if self._failures < FAILURES_IN_A_ROW:
                 return ""
             now = self._clock()
             if now >= self._open_until:
-                # The caller's is the one attempt; should it be lost, another comes as much later.
+                # Only this caller may try. If its result is lost, another call may try after the
+                # same time.
                 self._open_until = now + OPEN_SECONDS
                 return ""
             return f"Not tried, after {self._failures} failures in a row. {self._last}"
 
     def record_success(self) -> None:
-        """An attempt has come through, whatever the answer was."""
+        """Record that the address responded, with any status."""
         with self._lock:
             self._failures = 0
 
     def record_failure(self, what: str, retry_after: float | None = None) -> None:
-        """An attempt has not; `what` says how."""
+        """Record that an attempt failed; `what` describes the failure."""
         with self._lock:
             now = self._clock()
             self._failures += 1
             self._last = describe_failure(what, now)
-            wish = min(retry_after or 0, LONGEST_OPEN_SECONDS)
-            self._open_until = now + max(OPEN_SECONDS, wish)
+            requested = min(retry_after or 0, LONGEST_OPEN_SECONDS)
+            self._open_until = now + max(OPEN_SECONDS, requested)
 
 
 class CircuitBreakers:
-    """The circuits of one process, by the names of their addresses."""
+    """The circuits of one process, by name of the address."""
 
     def __init__(self, clock: Clock = time.time) -> None:
         self._clock = clock
@@ -72,7 +73,7 @@ class CircuitBreakers:
         self._circuits: OrderedDict[str, CircuitBreaker] = OrderedDict()
 
     def of(self, name: str) -> CircuitBreaker:
-        """The circuit of this name."""
+        """Return the circuit of this name; create it if it is missing."""
         with self._lock:
             circuit = self._circuits.setdefault(name, CircuitBreaker(self._clock))
             self._circuits.move_to_end(name)
@@ -82,5 +83,5 @@ class CircuitBreakers:
 
 
 def describe_failure(what: str, at: float) -> str:
-    """What happened, and when."""
+    """Return the text of a failure with its time; `at` is in seconds since the epoch."""
     return f"{what} Tried last at {timestamp(datetime.fromtimestamp(at, UTC))}."

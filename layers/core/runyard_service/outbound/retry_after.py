@@ -1,7 +1,7 @@
-"""The header `Retry-After`: seconds, or the date from which a new attempt makes sense.
+"""Parse the header `Retry-After`: seconds, or the date of the next attempt.
 
-urllib3's parser is not used: it limits every value to 6 hours, and a webhook's endpoint may ask for
-up to 12.
+urllib3's parser is not used: it limits every value to 6 hours, and a webhook's endpoint may request
+up to 12 hours.
 """
 
 from datetime import UTC
@@ -11,7 +11,7 @@ from runyard_service.domain.clock import now
 
 
 def retry_after_of(header: str | None) -> float | None:
-    """Seconds from now; None where the header is missing or says nothing that can be read."""
+    """Return seconds from now, or None if the header is missing or invalid."""
     text = (header or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -19,6 +19,6 @@ def retry_after_of(header: str | None) -> float | None:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    # A date without a zone is UTC, as RFC 9110 has it.
+    # A date without a zone is UTC (RFC 9110).
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now()).total_seconds())

@@ -1,9 +1,8 @@
-"""Outgoing HTTP, kept away from addresses that are nobody's business but our own.
+"""HTTP client for tools and webhooks that does not reach private addresses.
 
-For tools and webhooks: a model, a page that it read, or a project may choose the address. So the
-name is resolved here, every address that it has is checked, and the connection goes to the checked
-address itself: a second look-up, which could give another answer, never happens. Each redirect
-follows the same rules.
+A model, a page that it read, or a project may choose the address. So this client resolves the name,
+checks every address of the host, and connects to a checked address directly. A second look-up,
+which could return other addresses, never happens. Each redirect follows the same rules.
 """
 
 import asyncio
@@ -19,9 +18,9 @@ from runyard_service.outbound.tls import tls_context
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Everything else may hold a key of the installation, and stays with the host that it is meant for.
+# Any other header may contain a key of the installation. It is sent only to the original host.
 HEADERS_FOR_ANY_HOST = frozenset({"accept", "content-type", "user-agent", "idempotency-key"})
-# No connection came about, or the request was never one.
+# No connection was made, or the request was invalid.
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -33,10 +32,10 @@ _NOT_SENT = (
 
 @dataclass(frozen=True)
 class OutgoingRequest:
-    """One request to be made. `timeout` is in seconds and covers everything, redirects included.
+    """An outgoing request. `timeout` is in seconds for the whole call, redirects included.
 
-    Without `follows_redirects` one is the answer. Where the `beginning_is_enough`, a response that
-    is larger than `max_response_bytes` is cut there and not refused.
+    Without `follow_redirects`, a redirect is returned as the response. With `truncate_response`, a
+    response larger than `max_response_bytes` is truncated instead of rejected.
     """
 
     method: str
@@ -51,7 +50,7 @@ class OutgoingRequest:
 
 @dataclass(frozen=True)
 class OutgoingResponse:
-    """What came back at the end of the redirects."""
+    """The response after all redirects."""
 
     status: int
     text: str
@@ -59,7 +58,7 @@ class OutgoingResponse:
 
 
 async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> OutgoingResponse:
-    """Make the request, and follow its redirects.
+    """Send the request, follow its redirects, and return the response.
 
     Raises OutboundError: `address_refused`, `unreachable`, `timeout`, `url_invalid`,
     `too_many_redirects`, `response_too_large`.
@@ -68,7 +67,7 @@ async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> Out
         verify=tls_context(),
         timeout=request.timeout,
         follow_redirects=False,
-        trust_env=False,  # a proxy from the environment would do its own look-up
+        trust_env=False,  # A proxy from the environment would resolve the name itself.
     )
     try:
         async with asyncio.timeout(request.timeout), client:
@@ -87,8 +86,8 @@ async def _follow(
     client: httpx2.AsyncClient, request: OutgoingRequest, private_hosts: tuple[str, ...]
 ) -> OutgoingResponse:
     for _ in range(MAX_REDIRECTS + 1):
-        url = _checked_url(request.url)
-        addresses = await _addresses(url, private_hosts)
+        url = _parse_url(request.url)
+        addresses = await _resolve(url, private_hosts)
         response = await _send(client, request, url, addresses)
         try:
             location = response.headers.get("location")
@@ -96,16 +95,16 @@ async def _follow(
             if not is_redirect or location is None:
                 return OutgoingResponse(
                     response.status_code,
-                    await _text(response, request),
+                    await _read_text(response, request),
                     response.headers.get("retry-after"),
                 )
         finally:
             await response.aclose()
-        request = _redirected(request, url, response.status_code, location)
+        request = _redirect(request, url, response.status_code, location)
     raise OutboundError("too_many_redirects", f"More than {MAX_REDIRECTS} redirects.")
 
 
-def _checked_url(text: str) -> httpx2.URL:
+def _parse_url(text: str) -> httpx2.URL:
     try:
         url = httpx2.URL(text)
     except httpx2.InvalidURL as error:
@@ -115,16 +114,16 @@ def _checked_url(text: str) -> httpx2.URL:
     return url
 
 
-async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[str]:
-    """The addresses of the URL's host. One that may not be reached refuses them all."""
+async def _resolve(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[str]:
+    """Return the addresses of the URL's host. A single private address rejects the host."""
     host = url.raw_host.decode("ascii")
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         message = f"The name {host[:253]!r} is not known."
         raise OutboundError("unreachable", message, kind="network") from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
     if not is_allowlisted(host, port, private_hosts):
         for address in addresses:
             if not is_public(address):
@@ -137,7 +136,7 @@ async def _addresses(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[st
 async def _send(
     client: httpx2.AsyncClient, request: OutgoingRequest, url: httpx2.URL, addresses: list[str]
 ) -> httpx2.Response:
-    """Send to the first of the addresses that takes the connection, under the host's own name."""
+    """Send to the first address that accepts the connection, with the host's own name."""
     headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
     headers.append((b"Host", url.netloc))
     failure: httpx2.TransportError = httpx2.ConnectError("it has no address")
@@ -156,7 +155,7 @@ async def _send(
     raise failure
 
 
-async def _text(response: httpx2.Response, request: OutgoingRequest) -> str:
+async def _read_text(response: httpx2.Response, request: OutgoingRequest) -> str:
     received = bytearray()
     async for chunk in response.aiter_bytes():
         received += chunk
@@ -166,25 +165,25 @@ async def _text(response: httpx2.Response, request: OutgoingRequest) -> str:
                     "response_too_large", f"More than {request.max_response_bytes} bytes."
                 )
             del received[request.max_response_bytes :]
-            break  # of a failure only the beginning is told
+            break  # An error response is always truncated.
     try:
         return received.decode(response.charset_encoding or "utf-8", "replace")
     except LookupError:
         return received.decode("utf-8", "replace")
 
 
-def _redirected(
+def _redirect(
     request: OutgoingRequest, url: httpx2.URL, status: int, location: str
 ) -> OutgoingRequest:
     try:
         target = url.join(location)
     except httpx2.InvalidURL as error:
         raise OutboundError("url_invalid", "The redirect leads to no valid URL.") from error
-    following = replace(request, url=str(target))
+    redirected = replace(request, url=str(target))
     if status == 303 or (status in {301, 302} and request.method == "POST"):
-        kept = {k: v for k, v in request.headers.items() if k.lower() != "content-type"}
-        following = replace(following, method="GET", body=None, headers=kept)
+        headers = {k: v for k, v in request.headers.items() if k.lower() != "content-type"}
+        redirected = replace(redirected, method="GET", body=None, headers=headers)
     if (target.scheme, target.netloc) != (url.scheme, url.netloc):
-        kept = {k: v for k, v in following.headers.items() if k.lower() in HEADERS_FOR_ANY_HOST}
-        following = replace(following, headers=kept)
-    return following
+        headers = {k: v for k, v in redirected.headers.items() if k.lower() in HEADERS_FOR_ANY_HOST}
+        redirected = replace(redirected, headers=headers)
+    return redirected

@@ -1,4 +1,4 @@
-"""TLS towards providers, tools and webhooks: one context for the whole process."""
+"""TLS for providers, tools and webhooks: one context for the whole process."""
 
 import ssl
 from functools import lru_cache
@@ -8,5 +8,5 @@ import httpx2
 
 @lru_cache(maxsize=1)
 def tls_context() -> ssl.SSLContext:
-    """What checks certificates. Loading the roots is the slow part of a client; it is shared."""
+    """Return the shared context. Loading the root certificates is the slow part of a client."""
     return httpx2.create_ssl_context()
