@@ -1,7 +1,7 @@
 """The composition root: build stores, API, worker and senders from settings and boto3.
 
-A process has one `Container`, which builds each part at first use and keeps it. Methods import the
-parts that not every function uses, so that a cold start pays only for what its function needs.
+A process has one `Container`, which builds each part at first use and caches it. Methods import the
+parts that not every function uses, so a cold start loads only what its function needs.
 """
 
 import logging
@@ -97,7 +97,7 @@ class Container:
         """Return the state machines for a function that a state machine invokes.
 
         Such a function cannot have the ARN as a setting, because CloudFormation would see a
-        circular dependency. The event carries it.
+        circular dependency. The event contains it.
         """
         return Orchestrator(
             lambda: self._step_functions, resume_state_machine_arn=resume_state_machine_arn

@@ -1,1 +1,1 @@
-"""How a run is kept. DynamoDB and S3 are spoken to here and nowhere else."""
+"""Adapters for AWS services. Only this package calls DynamoDB and S3."""

@@ -1,7 +1,7 @@
-"""How a function comes to its AWS clients: quickly, for its first caller waits for them.
+"""Create AWS clients quickly, because a function's first caller waits for them.
 
-Before botocore makes a client it looks into the folders of all its four hundred services, and it
-reads its list of endpoints three times as slowly as it could: together a tenth of a cold start.
+Before botocore creates a client, it lists the folders of its four hundred services. It also parses
+its list of endpoints three times slower than necessary. Together they take a tenth of a cold start.
 """
 
 import gzip
@@ -19,38 +19,38 @@ from botocore.loaders import JSONFileLoader, Loader
 
 _SERVICES = ("dynamodb", "events", "s3", "secretsmanager", "sqs", "stepfunctions")
 
-# Clients are safe to use in several threads, and not to make.
-_making = threading.Lock()
+# Several threads can use a client, but only one thread at a time can create clients of a session.
+_lock = threading.Lock()
 
 
 @contextmanager
 def session_lock() -> Iterator[boto3.Session]:
-    """The process's session, for this block alone to make a client of."""
-    with _making:
+    """Return a context that holds the process's session exclusively, to create clients."""
+    with _lock:
         yield session()
 
 
 @lru_cache(maxsize=1)
 def session() -> boto3.Session:
-    """A session of Runyard's own: it knows few services, and boto3's default one is the tools'."""
-    own = botocore.session.get_session()
-    own.register_component("data_loader", _OwnServices(file_loader=_PlainFiles()))
-    return boto3.Session(botocore_session=own)
+    """Return Runyard's own session, which knows few services. Tools use boto3's default session."""
+    botocore_session = botocore.session.get_session()
+    botocore_session.register_component("data_loader", _OwnServices(file_loader=_PlainFiles()))
+    return boto3.Session(botocore_session=botocore_session)
 
 
 class _OwnServices(Loader):
-    """botocore's loader, told which services there are."""
+    """botocore's loader with a fixed list of services."""
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
-        """The services that the functions call."""
+        """Return the services that the functions call."""
         return list(_SERVICES)
 
 
 class _PlainFiles(JSONFileLoader):
-    """Files as dicts: they keep their order too, and OrderedDict takes three times as long."""
+    """Load files as dicts, which are ordered too. An OrderedDict takes three times as long."""
 
     def load_file(self, file_path: str) -> Any:
-        """The content of `<file_path>.json`, or of its compressed form; None without one."""
+        """Return the content of `<file_path>.json` or `.json.gz`, or None without either."""
         plain, packed = Path(f"{file_path}.json"), Path(f"{file_path}.json.gz")
         if plain.is_file():
             return json.loads(plain.read_bytes())

@@ -1,7 +1,7 @@
-"""The answer that a deployment waits for: CloudFormation goes on once a custom resource's function
-has said, by a PUT to the address in its event, how it went.
+"""The response of a custom resource's function to CloudFormation.
 
-Without an answer the deployment stands still until its timeout, so there is one whatever happens.
+A deployment waits until the function has sent its result by a PUT to the URL in its event. Without
+a response the deployment waits until its timeout, so this module always sends a response.
 """
 
 import json
@@ -17,7 +17,7 @@ from runyard_service.domain.errors import DefinitionError, RunyardError
 
 _log = logging.getLogger(__name__)
 
-# CloudFormation takes 4096 bytes in all, and shows the reason among the stack's events.
+# CloudFormation accepts 4096 bytes in total, and shows the reason in the stack's events.
 _MAX_REASON_BYTES = 3000
 _CUT = "… (`make check-agents` shows all of it)"
 _ATTEMPTS = 3
@@ -27,11 +27,11 @@ _FIRST_PAUSE_SECONDS = 0.5
 
 @contextmanager
 def respond_to_cloudformation(event: Mapping[str, Any], resource_id: str) -> Iterator[None]:
-    """Do the work inside of this, and CloudFormation is told how it ended.
+    """Return a context that reports to CloudFormation whether the work inside succeeds.
 
-    A failure ends here: the deployment fails for it. Only where the answer cannot be given it
-    raises what stood in the way, and Lambda does it all once more. `resource_id` names the resource
-    for as long as it lives: under another name CloudFormation would take it for a new one.
+    The context suppresses an error of the work, and the deployment fails. It raises only the error
+    of sending the response; Lambda then invokes the function again. `resource_id` names the
+    resource permanently: CloudFormation would treat another name as a new resource.
     """
     reason = ""
     try:
@@ -41,20 +41,20 @@ def respond_to_cloudformation(event: Mapping[str, Any], resource_id: str) -> Ite
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - an entry point
         _log.exception("custom resource failed")
-        # Only our own errors are known to hold no secret.
-        what = f" ({error})" if isinstance(error, RunyardError) else ""
-        reason = f"{type(error).__name__}{what}; the function's log says more"
-    answer = {
+        # The message of another library's error may contain a secret.
+        message = f" ({error})" if isinstance(error, RunyardError) else ""
+        reason = f"{type(error).__name__}{message}; the function's log says more"
+    response = {
         "Status": "FAILED" if reason else "SUCCESS",
-        "Reason": _shortened(reason),
+        "Reason": _shorten(reason),
         "PhysicalResourceId": event.get("PhysicalResourceId") or resource_id,
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
-    _put(event["ResponseURL"], json.dumps(answer).encode())
+    _send(event["ResponseURL"], json.dumps(response).encode())
 
 
-def _shortened(reason: str) -> str:
-    """As many whole lines as there is room for."""
+def _shorten(reason: str) -> str:
+    """Return as many whole lines as fit into _MAX_REASON_BYTES."""
     if len(json.dumps(reason)) <= _MAX_REASON_BYTES:
         return reason
     lines = reason.splitlines()
@@ -63,15 +63,15 @@ def _shortened(reason: str) -> str:
     return "\n".join([*lines, _CUT])
 
 
-def _put(url: str, body: bytes) -> None:
-    # The address is signed without a content type, so there must be none; urllib would add one.
+def _send(url: str, body: bytes) -> None:
+    # The URL is signed without a content type. Without this header, urllib would add a type.
     request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):
                 return
         except (OSError, HTTPException) as error:
-            # Never the address: whoever has it can answer in our place.
+            # The URL is never logged: anyone who has it can send a response for the function.
             _log.warning("CloudFormation response rejected", extra={"error": type(error).__name__})
             if attempt == _ATTEMPTS:
                 raise

@@ -1,4 +1,4 @@
-"""The event bus (EventBridge), where anybody in the account may listen."""
+"""The event bus (EventBridge), to which every service in the account may subscribe."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,31 +16,33 @@ _BATCH_ENTRIES = 10
 
 
 class EventBus:
-    """One bus, by its name."""
+    """An event bus, by its name."""
 
     def __init__(self, client: "EventBridgeClient", name: str) -> None:
         self._client = client
         self._name = name
 
-    def publish(self, notices: Sequence[Notification]) -> None:
-        """Tell the notices, in their order; the event's type is the detail type.
+    def publish(self, notifications: Sequence[Notification]) -> None:
+        """Publish the notifications in their order; the event's type is the detail type.
 
-        Raises StoreUnavailableError where one of them was not taken: all may then be told again.
+        Raises StoreUnavailableError if EventBridge rejects an entry. The caller may then publish
+        all notifications again.
         """
-        for start in range(0, len(notices), _BATCH_ENTRIES):
+        for start in range(0, len(notifications), _BATCH_ENTRIES):
             entries: list[Any] = [
-                self._entry(notice) for notice in notices[start : start + _BATCH_ENTRIES]
+                self._entry(notification)
+                for notification in notifications[start : start + _BATCH_ENTRIES]
             ]
             with translate_errors():
-                answer: Mapping[str, Any] = self._client.put_events(Entries=entries)
-            if answer.get("FailedEntryCount"):
-                raise StoreUnavailableError("entries of a batch were not taken")
+                response: Mapping[str, Any] = self._client.put_events(Entries=entries)
+            if response.get("FailedEntryCount"):
+                raise StoreUnavailableError("entries of a batch were not accepted")
 
-    def _entry(self, notice: Notification) -> dict[str, Any]:
+    def _entry(self, notification: Notification) -> dict[str, Any]:
         return {
             "EventBusName": self._name,
             "Source": SOURCE,
-            "DetailType": notice.type,
-            "Time": parse(notice.timestamp),
-            "Detail": notice.detail(),
+            "DetailType": notification.type,
+            "Time": parse(notification.timestamp),
+            "Detail": notification.detail(),
         }

@@ -1,8 +1,7 @@
-"""Histories of runs, read as cheaply as can be: what this process has folded before, or else from a
-checkpoint on, or else from the beginning.
+"""Read histories of runs: from this process's cache, else a checkpoint, else the whole log.
 
-Whatever it starts from, a history is continued by reading the log behind it, strongly consistent:
-what another worker wrote meanwhile is in it.
+In every case, a strongly consistent read of the log adds the later events. So the history includes
+events that another worker wrote in the meantime.
 """
 
 from collections import OrderedDict
@@ -14,11 +13,12 @@ from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 
-# A checkpoint bounds what a new process reads: the events without deltas, and so many of the log,
-# or half as many as it holds: then writing it whole again costs each step the same, however long.
+# A checkpoint limits what a new process reads: the events without deltas, and at most this many
+# events of the log, or half the number of events in the checkpoint. With the second limit, writing
+# whole checkpoints costs the same per step for a log of any length.
 CHECKPOINT_EVERY_EVENTS = 500
-# What one process remembers, in runs and in characters of their events, which take several times as
-# much in memory.
+# Limits of the cache of a process, in runs and in characters of their events. The events take
+# several times as many bytes of memory.
 MAX_RUNS = 100
 MAX_CHARACTERS = 32 * 1024 * 1024
 
@@ -30,14 +30,14 @@ class Histories:
         self._log = log
         self._checkpoints = checkpoints
         self._runs = runs
-        self._kept: OrderedDict[str, History] = OrderedDict()
+        self._cache: OrderedDict[str, History] = OrderedDict()
         self._lock = Lock()
 
     def read(self, run: Run) -> History:
-        """The run's history up to its newest event; it belongs to the caller alone."""
+        """Return the run's history up to its newest event. No other caller uses the object."""
         with self._lock:
-            # Taken out: two workers at one run in one process each have their own.
-            history = self._kept.pop(run.id, None)
+            # Removed from the cache: two workers of a run in a process must not share an object.
+            history = self._cache.pop(run.id, None)
         if history is None and run.checkpoint:
             history = self._from_checkpoint(run)
         history = history or History()
@@ -45,36 +45,36 @@ class Histories:
         return history
 
     def catch_up(self, run_id: str, history: History) -> None:
-        """Take in what was appended since."""
+        """Apply the events that were appended after the history's last event."""
         for event in self._log.events(run_id, after=history.last):
             history.apply(event)
 
     def cache(self, run_id: str, history: History) -> None:
-        """Remember the history for this process's next turn with the run, if there is to be one."""
+        """Cache the history for this process's next execution of the run, unless it has ended."""
         if history.has_ended or history.size_chars > MAX_CHARACTERS:
             return
         with self._lock:
-            self._kept[run_id] = history
-            self._kept.move_to_end(run_id)
-            characters = sum(each.size_chars for each in self._kept.values())
-            while len(self._kept) > MAX_RUNS or characters > MAX_CHARACTERS:
-                _, forgotten = self._kept.popitem(last=False)
-                characters -= forgotten.size_chars
+            self._cache[run_id] = history
+            self._cache.move_to_end(run_id)
+            characters = sum(cached.size_chars for cached in self._cache.values())
+            while len(self._cache) > MAX_RUNS or characters > MAX_CHARACTERS:
+                _, removed = self._cache.popitem(last=False)
+                characters -= removed.size_chars
 
     def checkpoint(self, run: Run, history: History) -> Run:
-        """Offer a checkpoint, if the log has grown enough since the last; gives the run with it."""
+        """Save a checkpoint if the log has grown enough since the last; return the updated run."""
         since = history.last - run.checkpoint
         is_due = since >= max(CHECKPOINT_EVERY_EVENTS, len(history.durable_events) // 2)
         if not is_due or not history.can_be_restored or history.size_chars > MAX_CHARACTERS:
             return run
         if self._checkpoints.save(run.id, list(history.durable_events)):
-            # A hint, so that nobody looks for checkpoints of short runs.
+            # Readers look for a checkpoint only if the record names it, so never for short runs.
             self._runs.record_checkpoint(run.id, history.last)
-        # Also where it was not kept: the next attempt is due as much later.
+        # Also after a failed save: the next attempt is due after as many further events.
         return run.model_copy(update={"checkpoint": history.last})
 
     def _from_checkpoint(self, run: Run) -> History | None:
-        """What the checkpoint says, if the log agrees that the event it ends with is there."""
+        """Return the checkpoint's history, or None if the log does not contain its last event."""
         events = self._checkpoints.fetch(run.id)
         if not events:
             return None

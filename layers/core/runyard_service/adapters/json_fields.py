@@ -1,11 +1,11 @@
-"""Fields of a record that hold any JSON, in one of three forms, whichever is the cheapest.
+"""Store JSON fields of a record in the cheapest of three forms.
 
-A record is written again at each change of its run, and each begun KB of it is paid for again,
-twice in a transaction. So a long text is compressed, and a very long one is not in the record:
+Each change of a run writes its record again. AWS bills each started KB of the record, twice in a
+transaction. So a long text is compressed, and a very long text is stored outside the record:
 
-    output       JSON text (DynamoDB's own numbers do not hold every JSON number)
-    output_z     the same through zlib
-    output_key   where it is in S3
+    output       JSON text (DynamoDB's numbers cannot represent every JSON number)
+    output_z     the JSON text, compressed by zlib
+    output_key   the key of the JSON text in S3
 """
 
 import json
@@ -23,20 +23,20 @@ _LEVEL_6_UP_TO_BYTES = 16 * 1024
 
 
 class JsonFields:
-    """The JSON fields of runs' records; what is too large for one is kept by `payloads`."""
+    """The JSON fields of runs' records; `payloads` stores values too large for a record."""
 
     def __init__(self, payloads: Payloads) -> None:
         self._payloads = payloads
 
     def encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | bytes]:
-        """The attributes that hold these values; a value that is None has none."""
+        """Return the attributes that store these values; None has no attribute."""
         fields: dict[str, str | bytes] = {}
         for name, value in values.items():
             if value is None:
                 continue
             text = json.dumps(value)
             if len(text) > MAX_INLINE_BYTES:
-                del text  # It is kept in another form, and would lie here meanwhile.
+                del text  # `save` encodes the value again. This copy would use memory meanwhile.
                 fields[f"{name}_key"] = self._payloads.save(run_id, value)
             elif len(text) >= COMPRESS_FROM_BYTES:
                 fields[f"{name}_z"] = compress(text.encode())
@@ -45,7 +45,7 @@ class JsonFields:
         return fields
 
     def decoded(self, item: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-        """The values that an item's attributes hold, of those that it has."""
+        """Return the values of these names that the item contains."""
         values: dict[str, Any] = {}
         for name in names:
             if name in item:
@@ -58,7 +58,7 @@ class JsonFields:
 
 
 def attributes_of(names: Iterable[str]) -> list[str]:
-    """Every attribute that may hold one of these fields."""
+    """Return every attribute name that may store these fields."""
     return [f"{name}{form}" for name in names for form in ("", "_z", "_key")]
 
 

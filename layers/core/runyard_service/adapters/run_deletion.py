@@ -1,16 +1,15 @@
-"""The deletion of runs: marked at once, removed when nobody can write behind it any more.
+"""Delete runs: hide a run at once, and remove its data when no worker can append to it.
 
-The log's fence is the log itself: a worker that was thought dead loses its next append to what
-stands at that place. Without the log it would win. So a run is **marked** at once, which takes it
-out of every list and hides it from everybody; what there is of it is **removed** once it has ended
+The log itself fences late workers: a worker that was thought dead loses its next append, because
+another event has that sequence. Without the log, its append would succeed. So a deletion **hides**
+the run at once, in all lists and from all callers. It **removes** the data when the run has ended
 for longer than a worker's invocation can take:
 
-    mark      out of all lists, content of the record gone, back in the index of the sweep
-    remove    payloads, checkpoint, files that no other run uses, log, requests
-    at last   the record becomes a tombstone, which keeps the id from being used again for a day
+    hide      delete the list entries and the record's content, and schedule a check of the sweep
+    remove    delete payloads, checkpoint, files that no other run uses, log, input requests
+    last      replace the record by a tombstone, which prevents reuse of the id for a day
 
-Every step can be repeated, and the mark puts the run before the sweep, which takes up what was
-interrupted.
+Every step can be repeated. The sweep checks hidden runs, and continues interrupted deletions.
 """
 
 import time
@@ -44,12 +43,12 @@ from runyard_service.domain.runs import ENDED, Run, RunStatus
 
 # A worker's invocation ends after 15 minutes at the latest.
 FENCED_SECONDS = 960
-# As long as an Idempotency-Key could ask for the run again.
+# A retry with the same Idempotency-Key can request the run again during this time.
 TOMBSTONE_SECONDS = RETENTION_SECONDS
 
 
 class DeletedRun(BaseModel):
-    """What is left of a run that is deleted: whose it was, and where its parts are to be found."""
+    """The rest of a deleted run's record: its owner, and the data needed to remove its parts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -68,18 +67,18 @@ class DeletedRun(BaseModel):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing is left but this."""
+        """Return whether only the tombstone is left."""
         return self.ttl is not None
 
     @property
     def is_removable(self) -> bool:
-        """Whether no worker can be at work any more that has not seen the run's end."""
+        """Return whether every worker that has not seen the run's end has stopped."""
         return parse(self.ended_at) + timedelta(seconds=FENCED_SECONDS) <= now()
 
 
 @dataclass(frozen=True)
 class DeletedRuns:
-    """The run items of the records table that are marked, and everything that belongs to them."""
+    """The hidden run items of the records table, and all data of these runs."""
 
     records: Table
     events: Table
@@ -89,14 +88,14 @@ class DeletedRuns:
     markers: PositionMarkers
 
     def find(self, run_id: str) -> DeletedRun | None:
-        """A run that is deleted, or being deleted; None of any other, and a day or so later."""
+        """Return the run if it is hidden or removed, else None. Tombstones expire after a day."""
         item = self.records.get(keys.run(run_id))
         return DeletedRun.model_validate(item) if item and "deleted_at" in item else None
 
     def hide(self, run: Run) -> DeletedRun | None:
-        """From now on there is no such run. Raises RunLiveError where it has not ended.
+        """Hide the run from all callers, and return the rest of its record.
 
-        None where another deletion was so fast that nothing is left.
+        Return None if the record is gone already. Raises RunActiveError if the run has not ended.
         """
         if not run.has_ended:
             raise RunActiveError({"run": "has not ended; cancel it first"})
@@ -105,7 +104,7 @@ class DeletedRuns:
         try:
             transact(self.records.client, self._hide_changes(run))
         except ConditionFailedError:
-            if self.find(run.id) is None:  # Nobody but another deletion changes an ended run.
+            if self.find(run.id) is None:  # Only another deletion changes an ended run.
                 raise
         self.markers.finish_change(lists)
         return self.find(run.id)
@@ -128,7 +127,7 @@ class DeletedRuns:
         return [*changes, *uses]
 
     def remove(self, deleted: DeletedRun) -> None:
-        """Remove what is left of the run; it may be called again, also at the same moment."""
+        """Remove all data of the run. Callers may repeat the call, also concurrently."""
         self.markers.finish_change(_lists(deleted))
         self.payloads.delete_all(deleted.id)
         self.checkpoints.delete(deleted.id)

@@ -1,14 +1,14 @@
-"""The keys that tickets are signed with: a secret in Secrets Manager, and the one before it.
+"""The keys that sign tickets: the current secret in Secrets Manager, and the previous secret.
 
-A rotation puts a new secret, and Secrets Manager itself keeps the one before under `AWSPREVIOUS`.
-Processes learn of it one by one, and still take each other's tickets:
+A rotation writes a new secret. Secrets Manager retains the previous secret as `AWSPREVIOUS`.
+Processes read the new secret at different times, and still accept each other's tickets:
 
     rotation     current k2, previous k1
-    process A    read before it: has k1, and signs with it for REFRESH_SECONDS at the most
-    process B    reads k2 and k1: signs with k2, and knows A's tickets
-    process A    is shown a ticket of k2, which it does not know: it reads again, and knows it
+    process A    read before the rotation: has k1, and signs with it for at most REFRESH_SECONDS
+    process B    reads k2 and k1: signs with k2, and accepts A's tickets
+    process A    receives a ticket of k2, which it does not know: reads again, and accepts it
 
-The one before counts only as long as a ticket of it can be good. Its key is worth nothing then.
+The previous key is accepted only while a ticket that it signed can be valid, and is useless later.
 """
 
 import hashlib
@@ -33,39 +33,39 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 TICKET_SECONDS = 300
-"""How long a ticket is good."""
+"""How long a ticket is valid."""
 REFRESH_SECONDS = 300
-"""How old what a process knows may be when it signs."""
+"""Maximum age of a process's keys when it signs."""
 MAX_READS, READS_SECONDS = 5, 30
-"""A process reads so often in so many seconds: strangers can make up the names of keys."""
+"""A process reads at most MAX_READS times in READS_SECONDS: a stranger can invent ids of keys."""
 OVERLAP_SECONDS = REFRESH_SECONDS + TICKET_SECONDS + 60
-"""How long the secret before counts; the last minute is for clocks that differ."""
+"""How long the previous secret is accepted; the last minute is for clocks that differ."""
 
 
 @dataclass(frozen=True)
 class TicketKey:
-    """What signs. The id is made from the secret, and does not tell it."""
+    """A signing key. Its id is derived from the secret, and does not reveal it."""
 
     secret: str = field(repr=False)
 
     @property
     def id(self) -> str:
-        """12 hexadecimal digits, the same in every process."""
+        """Return 12 hexadecimal digits, the same in every process."""
         return self.sign("the id of this key")[:12]
 
     def sign(self, text: str) -> str:
-        """The HMAC-SHA256 of the text, as 64 hexadecimal digits."""
+        """Return the HMAC-SHA256 of the text as 64 hexadecimal digits."""
         return hmac.new(self.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)
 class _Ring:
-    """The keys as they were read; the monotonic clock said `read_at` before."""
+    """The keys of one read; `read_at` is the monotonic time before the read."""
 
     signing: TicketKey
     known: Mapping[str, TicketKey]
     previous: str
-    """The id of the key before; it is in `known`. Empty where there is none."""
+    """The id of the previous key, which is in `known`; empty if there is no previous key."""
     previous_until: float
     """Unix time."""
     read_at: float
@@ -75,7 +75,7 @@ class TicketKeys:
     """The keys of one installation; one instance may serve several threads."""
 
     def __init__(self, connect: "Callable[[], SecretsManagerClient]", secret_id: str) -> None:
-        """`connect` makes the client when it is first needed: few requests have a ticket."""
+        """Call `connect` for a client at first use, because few requests have a ticket."""
         self._connect = connect
         self._secret_id = secret_id
         self._reading = threading.Lock()
@@ -83,29 +83,29 @@ class TicketKeys:
         self._reads: deque[float] = deque(maxlen=MAX_READS)
 
     def signing(self) -> TicketKey:
-        """The key to sign with.
+        """Return the key to sign with.
 
-        Raises StoreUnavailableError or StoreRefusedError where none was ever read.
+        Raises StoreUnavailableError or StoreRejectedError if no read has ever succeeded.
         """
-        return self._fresh().signing
+        return self._fresh_ring().signing
 
     def find(self, key_id: str) -> TicketKey | None:
-        """The key of this id, if it still counts. Raises as `signing` does."""
-        ring = self._fresh()
+        """Return the key of this id if it is still accepted, else None. Raises like `signing`."""
+        ring = self._fresh_ring()
         if key_id not in ring.known:
-            ring = self._newer_than(ring)
+            ring = self._replace_ring(ring)
         if key_id == ring.previous and time.time() >= ring.previous_until:
             return None
         return ring.known.get(key_id)
 
-    def _fresh(self) -> _Ring:
+    def _fresh_ring(self) -> _Ring:
         ring = self._ring
         if ring and time.monotonic() - ring.read_at < REFRESH_SECONDS:
             return ring
-        return self._newer_than(ring)
+        return self._replace_ring(ring)
 
-    def _newer_than(self, ring: _Ring | None) -> _Ring:
-        """What another thread has read meanwhile, or is read now; the same where it may not be."""
+    def _replace_ring(self, ring: _Ring | None) -> _Ring:
+        """Return newer keys: read by another thread, or read now if the limit of reads allows."""
         with self._reading:
             if self._ring and (self._ring is not ring or not self._may_read()):
                 return self._ring
@@ -115,7 +115,7 @@ class TicketKeys:
             except RunyardError as error:
                 if self._ring is None:
                     raise
-                # What is known serves on: at worst a ticket of a new key is refused.
+                # Continue with the known keys. At worst, a ticket of a new key is rejected.
                 _log.warning("ticket keys not read again", exc_info=error)
             return self._ring
 
@@ -125,8 +125,9 @@ class TicketKeys:
     def _read(self) -> _Ring:
         read_at = time.monotonic()
         with translate_errors():
-            # In this order: a rotation in between leaves out the new key, which is found when it is
-            # first seen. In the other, it would leave out the one that tickets are signed with.
+            # The order matters. A rotation between the reads only misses the new key, and the first
+            # ticket of that key triggers another read. In the other order, it would miss the key
+            # that signs current tickets.
             current = self._client.get_secret_value(SecretId=self._secret_id)
             previous = self._previous()
         signing = TicketKey(current["SecretString"])
@@ -151,15 +152,17 @@ class TicketKeys:
 
 
 def rotate(client: "SecretsManagerClient", secret_id: str, *, at_once: bool = False) -> None:
-    """Put a new secret; tickets of the present one stay good until they expire.
+    """Write a new secret; tickets of the current secret stay valid until they expire.
 
-    Those of the one before it are refused, so that two rotations need OVERLAP_SECONDS between them:
-    raises ConflictError before, unless it is to be done `at_once`.
+    Tickets of the previous secret are rejected, so OVERLAP_SECONDS must pass between two rotations.
+    Raises ConflictError before that time, unless `at_once` is True.
     """
     with translate_errors():
-        described = client.get_secret_value(SecretId=secret_id)
-        age = time.time() - described["CreatedDate"].timestamp()
+        current = client.get_secret_value(SecretId=secret_id)
+        age = time.time() - current["CreatedDate"].timestamp()
         if age < OVERLAP_SECONDS and not at_once:
             left = int(OVERLAP_SECONDS - age) + 1
-            raise ConflictError({"secret": f"is new; tickets of the one before last {left} s more"})
+            raise ConflictError(
+                {"secret": f"is new; tickets of the previous secret are valid for {left} s more"}
+            )
         client.put_secret_value(SecretId=secret_id, SecretString=secrets.token_urlsafe(48))

@@ -1,8 +1,8 @@
-"""The queue of deliveries (SQS): a message wakes one delivery, and holds nothing but its name.
+"""The queue of webhook deliveries (SQS). A message triggers a delivery, and contains only its ids.
 
-How often and how long is not SQS's to decide: the record of the delivery says when its next attempt
-is due, and a message is put off until then. A delivery that is given up is put aside in the
-dead-letter queue.
+SQS does not decide the number or the times of attempts. The record of the delivery says when its
+next attempt is due, and a message is delayed until then. A delivery without further attempts goes
+to the dead-letter queue.
 """
 
 import json
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _BATCH_MESSAGES = 10
-# SQS's own limit is 12 hours from the receipt on; the attempt itself has taken some of it.
+# SQS limits the delay to 12 hours from the receipt, which includes the time of the attempt itself.
 MAX_POSTPONED_SECONDS = 12 * 3600 - 300
 
 
 @dataclass(frozen=True)
 class DeliveryMessage:
-    """One round of a delivery, by name."""
+    """The ids of a delivery, and the number of its round."""
 
     project_id: str
     webhook_id: str
@@ -33,16 +33,16 @@ class DeliveryMessage:
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryMessage":
-        """The message that wakes the delivery."""
+        """Return the message that triggers the delivery."""
         return cls(delivery.project_id, delivery.webhook_id, delivery.id, delivery.round)
 
     @classmethod
     def from_text(cls, text: str) -> "DeliveryMessage":
-        """The message of a body."""
+        """Return the message of an SQS message body."""
         return cls(**json.loads(text))
 
     def text(self) -> str:
-        """The message's body."""
+        """Return the SQS message body."""
         return json.dumps(asdict(self))
 
 
@@ -55,21 +55,21 @@ class DeliveryQueue:
         self._dead_letter_url = dead_letter_url
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Wake the deliveries. Raises StoreUnavailableError where one of them was not taken."""
+        """Trigger the deliveries. Raises StoreUnavailableError if SQS rejects a message."""
         for start in range(0, len(deliveries), _BATCH_MESSAGES):
             entries: list[Any] = [
-                {"Id": str(place), "MessageBody": DeliveryMessage.of(delivery).text()}
-                for place, delivery in enumerate(deliveries[start : start + _BATCH_MESSAGES])
+                {"Id": str(index), "MessageBody": DeliveryMessage.of(delivery).text()}
+                for index, delivery in enumerate(deliveries[start : start + _BATCH_MESSAGES])
             ]
             with translate_errors():
-                answer: Mapping[str, Any] = self._client.send_message_batch(
+                response: Mapping[str, Any] = self._client.send_message_batch(
                     QueueUrl=self._url, Entries=entries
                 )
-            if answer.get("Failed"):
-                raise StoreUnavailableError("messages of a batch were not taken")
+            if response.get("Failed"):
+                raise StoreUnavailableError("messages of a batch were not accepted")
 
     def delay(self, receipt_handle: str, seconds: float) -> None:
-        """Let the message that was received come again after so many seconds."""
+        """Make SQS deliver the received message again after `seconds`."""
         with translate_errors():
             self._client.change_message_visibility(
                 QueueUrl=self._url,
@@ -78,7 +78,7 @@ class DeliveryQueue:
             )
 
     def dead_letter(self, delivery: Delivery) -> None:
-        """Put a delivery that is given up into the dead-letter queue."""
+        """Send a delivery without further attempts to the dead-letter queue."""
         with translate_errors():
             self._client.send_message(
                 QueueUrl=self._dead_letter_url, MessageBody=DeliveryMessage.of(delivery).text()

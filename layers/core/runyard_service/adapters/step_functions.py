@@ -1,8 +1,8 @@
-"""The state machines, as the engine sees them: start, look, resume, stop.
+"""Start, describe, resume and stop executions of the two state machines (Step Functions).
 
-A run's first execution begins to work; every later one begins with a wait, if only one that is over
-at once. So there are two machines, and each of them ends with the turn that it carries: a task that
-may end an execution needs no choice behind it, and transitions are what a run pays most for.
+A run's first execution starts with work. Every later execution starts with a wait, which may end at
+once. So there are two state machines, and each ends after its task. Such a task needs no choice
+state after it, and state transitions are the largest cost of a run.
 """
 
 import json
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 ExecutionState = Literal["running", "ended", "missing"]
 
-# An execution ends after a year. A question that waits for longer is waited for by the next one.
+# An execution ends after a year. The next execution continues a longer wait.
 _LONGEST_WAIT_SECONDS = 364 * 86_400
 
-# A token that is used, expired or unknown: the wait is over, and that is all there is to know.
+# The token is used, expired or unknown, so the wait has ended.
 _TOKEN_IS_OVER = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
 
 
 class OrchestratorUnavailableError(RetryableError):
-    """Step Functions did not take the call, after the client's own retries."""
+    """Step Functions rejected the call after the client's own retries."""
 
 
 class WaitSpec(NamedTuple):
-    """What an execution begins with: for how many seconds at most (`inf`: for ever), about what.
+    """The wait at the start of an execution: at most `seconds`; `inf` waits without a time limit.
 
-    `limit` names the limit that a person is to be asked about, if that is what is needed;
-    `limit_at` is the event behind which a person turned out to be needed, 0 where none is.
+    `limit` names the limit that a person may increase, or is empty. `limit_at` is the sequence of
+    the last event before a person was needed, 0 if no person is needed.
     """
 
     seconds: float = 60
@@ -66,46 +66,46 @@ class Orchestrator:
 
     @cached_property
     def _client(self) -> "SFNClient":
-        """Made at its first use: to look at a run takes no state machine."""
+        """Connect at first use, because a request that reads a run needs no state machine."""
         return self._connect()
 
     def start(self, execution: Execution, wait: WaitSpec = NOTHING_TO_WAIT_FOR) -> None:
-        """Start it; starting it twice starts it once. A run's first execution waits for nobody."""
-        given: dict[str, str | int] = {"run_id": execution.run_id}
+        """Start the execution; a repeated call has no effect. A first execution does not wait."""
+        arguments: dict[str, str | int] = {"run_id": execution.run_id}
         if execution.number:
             seconds = max(1, ceil(min(_LONGEST_WAIT_SECONDS, wait.seconds)))
-            given |= {"wait_seconds": seconds, "limit": wait.limit, "limit_at": wait.limit_at}
+            arguments |= {"wait_seconds": seconds, "limit": wait.limit, "limit_at": wait.limit_at}
         self._call(
             lambda: self._client.start_execution(
                 stateMachineArn=self._machine_of(execution),
                 name=execution.name,
-                input=json.dumps(given),
+                input=json.dumps(arguments),
             ),
             harmless={"ExecutionAlreadyExists"},
         )
 
     def state(self, execution: Execution) -> ExecutionState:
-        """Whether it is at work."""
+        """Return the state of the execution. Raises OrchestratorUnavailableError."""
         arn = self._arn_of(execution)
         try:
-            found = self._client.describe_execution(executionArn=arn)
+            response = self._client.describe_execution(executionArn=arn)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return "missing"
             raise OrchestratorUnavailableError(error.response["Error"]["Code"]) from error
         except BotoCoreError as error:
             raise OrchestratorUnavailableError(type(error).__name__) from error
-        return "running" if found["status"] in ("RUNNING", "PENDING_REDRIVE") else "ended"
+        return "running" if response["status"] in ("RUNNING", "PENDING_REDRIVE") else "ended"
 
     def resume(self, token: str) -> None:
-        """End the wait that this token belongs to; a wait that is over already is no error."""
+        """End the wait of this token; a wait that has ended already is no error."""
         self._call(
             lambda: self._client.send_task_success(taskToken=token, output="{}"),
             harmless=_TOKEN_IS_OVER,
         )
 
     def stop(self, execution: Execution) -> None:
-        """Stop it, if it is at work."""
+        """Stop the execution if it is running."""
         self._call(
             lambda: self._client.stop_execution(
                 executionArn=self._arn_of(execution), cause="the run was canceled"

@@ -1,4 +1,4 @@
-"""All stores of one installation, over one DynamoDB client and one bucket."""
+"""All stores of an installation, over one DynamoDB client and one bucket."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stores:
-    """What is kept, by kind."""
+    """The stores, by kind of data."""
 
     log: EventLog
     histories: Histories
@@ -61,21 +61,21 @@ class Stores:
         events_table: str,
         records_table: str,
     ) -> "Stores":
-        """The stores over this client and this bucket."""
+        """Create the stores over this client and this bucket."""
         payloads = Payloads(bucket)
         records = Table(dynamodb, records_table)
         threads = Threads(records, payloads)
         events = Table(dynamodb, events_table)
         runs = Runs(records, payloads)
         log = EventLog(events, payloads)
-        marks = PositionMarkers(records)
+        markers = PositionMarkers(records)
         checkpoints, files = Checkpoints(bucket), Files(records, bucket)
         return cls(
             log=log,
             histories=Histories(log, checkpoints, runs),
             runs=runs,
-            deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, marks),
-            run_lists=RunLists(records, marks),
+            deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, markers),
+            run_lists=RunLists(records, markers),
             live_runs=LiveRuns(records),
             threads=threads,
             messages=Messages(records, payloads, threads),

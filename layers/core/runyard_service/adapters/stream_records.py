@@ -1,4 +1,4 @@
-"""Images of items in a table's stream, as Lambda gives them: DynamoDB's attributes as JSON."""
+"""Convert item images of a table's stream. Lambda passes DynamoDB's attributes as JSON."""
 
 import base64
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from runyard_service.adapters.dynamodb.attributes import Item, from_attributes
 
 
 def item_of(image: Mapping[str, Any]) -> Item:
-    """The item of an image. JSON has no bytes: binary values come as base64."""
+    """Return the item of an image. JSON has no bytes, so binary values are base64 text."""
     return from_attributes({name: _with_bytes(value) for name, value in image.items()})
 
 
@@ -19,7 +19,7 @@ def _with_bytes(attribute: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def image_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The image of an item's attributes, the way back."""
+    """Return the image of an item's attributes, the reverse of `item_of`."""
     return {
         name: {"B": base64.b64encode(value["B"]).decode()} if "B" in value else value
         for name, value in attributes.items()

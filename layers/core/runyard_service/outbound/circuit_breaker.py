@@ -2,7 +2,7 @@
 
 After five failures in a row a circuit opens and rejects calls at once. Otherwise many runs would
 each spend all their attempts on the address. After 30 seconds the circuit lets a single call
-through. A success closes the circuit; a failure keeps it open for another 30 seconds.
+through. A success closes the circuit; a failure leaves it open for another 30 seconds.
 """
 
 import time

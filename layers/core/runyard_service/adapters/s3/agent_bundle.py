@@ -1,6 +1,6 @@
-"""The agents' files as one object in S3: a single put replaces them all, or none.
+"""The agents' files as one object in S3: a single write replaces all of them or none.
 
-Whoever reads them asks S3 at most every few seconds whether the object is still the same.
+A reader checks at most every few seconds whether the object has changed.
 """
 
 import json
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 BUNDLE_KEY = "agents/agents.json"
 
 _UNCHANGED = "304"
-# Without s3:ListBucket, S3 says AccessDenied of an object that is not there.
-_NOT_THERE = frozenset({"NoSuchKey", "AccessDenied"})
+# Without s3:ListBucket, S3 returns AccessDenied for a missing object.
+_MISSING = frozenset({"NoSuchKey", "AccessDenied"})
 
 
 class _Bundle(BaseModel):
-    """The object's content: every file's text by its name."""
+    """The object's content: the text of each file by name."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -35,38 +35,39 @@ class _Bundle(BaseModel):
 
 
 class AgentBundle:
-    """The object `key` of the bucket; one instance may serve several threads."""
+    """The object `key` of the bucket. Threads may share an instance."""
 
     def __init__(self, bucket: Bucket, key: str = BUNDLE_KEY, refresh_seconds: float = 0) -> None:
         self._bucket = bucket
         self._key = key
         self._refresh_seconds = refresh_seconds
-        self._asking = threading.Lock()
-        self._ask_at = 0.0
+        self._check_lock = threading.Lock()
+        self._check_at = 0.0
         self._etag = ""
         self._body = b""
 
     @property
     def address(self) -> str:
-        """Where the object is, for people."""
+        """The object's S3 URI, for messages."""
         return f"s3://{self._bucket.name}/{self._key}"
 
     def fingerprint(self) -> str:
-        """The object's ETag, at most `refresh_seconds` old.
+        """Return the object's ETag, at most `refresh_seconds` old.
 
-        Raises DefinitionError where it is not there, StoreUnavailableError where S3 does not say.
+        Raises DefinitionError if the object is missing, StoreUnavailableError if S3 does not
+        respond.
         """
-        # While one request asks, the others go on with what is there.
-        if self._asking.acquire(blocking=not self._etag):
+        # While one thread checks the object, the others continue with the cached content.
+        if self._check_lock.acquire(blocking=not self._etag):
             try:
-                if time.monotonic() >= self._ask_at:
-                    self._head()
+                if time.monotonic() >= self._check_at:
+                    self._refresh()
             finally:
-                self._asking.release()
+                self._check_lock.release()
         return self._etag
 
     def read(self) -> Mapping[str, str]:
-        """Every file's text by its name. Raises DefinitionError where the object holds none."""
+        """Return the text of each file by name. Raises DefinitionError for an invalid object."""
         self.fingerprint()
         try:
             return _Bundle.model_validate_json(self._body).files
@@ -74,7 +75,7 @@ class AgentBundle:
             raise DefinitionError(f"{self.address}: is not a bundle of agents") from error
 
     def write(self, texts: Mapping[str, str]) -> None:
-        """Replace all files by these."""
+        """Replace all files with these texts, by name."""
         with translate_errors():
             self._bucket.client.put_object(
                 Bucket=self._bucket.name,
@@ -83,27 +84,29 @@ class AgentBundle:
                 ContentType="application/json",
             )
 
-    def _head(self) -> None:
-        known = {"IfNoneMatch": self._etag} if self._etag else {}
+    def _refresh(self) -> None:
+        condition = {"IfNoneMatch": self._etag} if self._etag else {}
         try:
             with translate_errors():
-                answer = self._get(known)
-                if answer:
-                    # In this order: whoever sees the new ETag finds the new content.
-                    self._body = answer["Body"].read()
-                    self._etag = answer["ETag"]
+                response = self._get(condition)
+                if response:
+                    # In this order: a thread that reads the new ETag also reads the new content.
+                    self._body = response["Body"].read()
+                    self._etag = response["ETag"]
         finally:
-            # Also where S3 did not answer. While nothing is there yet, every request asks.
+            # Also if S3 did not respond. Until the first success, every request checks.
             if self._etag:
-                self._ask_at = time.monotonic() + self._refresh_seconds
+                self._check_at = time.monotonic() + self._refresh_seconds
 
-    def _get(self, known: Any) -> "GetObjectOutputTypeDef | None":
+    def _get(self, condition: Any) -> "GetObjectOutputTypeDef | None":
         try:
-            return self._bucket.client.get_object(Bucket=self._bucket.name, Key=self._key, **known)
+            return self._bucket.client.get_object(
+                Bucket=self._bucket.name, Key=self._key, **condition
+            )
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == _UNCHANGED:
                 return None
-            if code in _NOT_THERE:
-                raise DefinitionError(f"{self.address}: is not there") from error
+            if code in _MISSING:
+                raise DefinitionError(f"{self.address}: does not exist") from error
             raise

@@ -1,8 +1,8 @@
 """Checkpoints of long logs: their events without the deltas, in one compressed object.
 
-A checkpoint is offered and never needed: the log alone is the truth. It is made of events that are
-in the log already, and whoever reads one looks whether the log has the event that it ends with. One
-that is missing, torn, or of another release costs the reading of the whole log, and nothing else.
+A checkpoint is optional: only the log is the source of truth. A checkpoint contains only events of
+the log, and a reader checks that the log contains its last event. If a checkpoint is missing,
+damaged or written by another release, the reader reads the whole log instead.
 """
 
 import gzip
@@ -19,20 +19,20 @@ from runyard_service.domain.events import SCHEMA_VERSION, Event, decode_event, e
 
 _log = logging.getLogger(__name__)
 
-# Of the object's own form; the events have their own version.
-_FORM = 1
+# The version of the object's format. The events have their own version.
+_FORMAT_VERSION = 1
 
 
 class Checkpoints:
-    """The bucket's `checkpoints/<run id>`, the newest of each run; they expire by themselves."""
+    """The bucket's `checkpoints/<run id>`, the newest of each run. A bucket rule expires them."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     def save(self, run_id: str, events: Sequence[Event]) -> bool:
-        """Offer these events, deltas left out, in place of the log up to the last of them.
+        """Save these events, without deltas, as a substitute for the log up to the last of them.
 
-        Gives whether that was possible: it is no failure if not.
+        Return False if S3 rejects the write or does not respond. The caller can ignore this.
         """
         head = json.dumps(_head(run_id, len(events))).encode()
         text = b"\n".join([head, *map(encode_event, events)])
@@ -54,11 +54,13 @@ class Checkpoints:
         self._bucket.delete([_key(run_id)])
 
     def fetch(self, run_id: str) -> list[Event]:
-        """The events of the run's checkpoint; empty where there is none that is of use."""
+        """Return the events of the run's checkpoint; empty if it is missing or unusable."""
         try:
             with translate_errors():
-                answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=_key(run_id))
-                body = answer["Body"].read()
+                response = self._bucket.client.get_object(
+                    Bucket=self._bucket.name, Key=_key(run_id)
+                )
+                body = response["Body"].read()
             head, *lines = gzip.decompress(body).split(b"\n")
             if json.loads(head) != _head(run_id, len(lines)):
                 return []
@@ -76,7 +78,7 @@ class Checkpoints:
 
 
 def _head(run_id: str, events: int) -> dict[str, Any]:
-    return {"form": _FORM, "v": SCHEMA_VERSION, "run_id": run_id, "events": events}
+    return {"form": _FORMAT_VERSION, "v": SCHEMA_VERSION, "run_id": run_id, "events": events}
 
 
 def _key(run_id: str) -> str:

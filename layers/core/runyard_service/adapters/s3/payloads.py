@@ -1,6 +1,6 @@
-"""Large payloads: kept in S3, with only their key in DynamoDB, and put back when they are read.
+"""Large payloads: stored in S3, with only their key in DynamoDB.
 
-The key is random, so an upload whose write is then lost to another writer harms nobody.
+The key is random, so an upload is harmless if the item that names it loses to another writer.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.domain.events import to_json
 from runyard_service.domain.ids import new_id
 
-# An item holds at most 400 KB; a payload above this size would also make every read of its
-# neighbours dear.
+# An item holds at most 400 KB. A larger payload than this would also make queries expensive that
+# read the items next to it.
 MAX_INLINE_BYTES = 100 * 1024
 
 
@@ -25,11 +25,11 @@ class Payloads:
         self._bucket = bucket
 
     def save(self, owner_id: str, value: Any, *, owners: str = "runs") -> str:
-        """Store the value as JSON; gives the key to find it by."""
+        """Store the value as JSON, and return its key."""
         return self.save_text(owner_id, to_json(value), owners=owners)
 
     def save_text(self, owner_id: str, text: bytes, *, owners: str = "runs") -> str:
-        """The same for what is JSON already."""
+        """Store JSON text in UTF-8, and return its key."""
         key = f"{owners}/{owner_id}/payloads/{new_id()}.json"
         with translate_errors():
             self._bucket.client.put_object(
@@ -41,20 +41,20 @@ class Payloads:
         return key
 
     def delete_many(self, keys: Iterable[str]) -> None:
-        """Delete what was kept under these keys, and what is gone already too."""
+        """Delete the payloads of these keys. A missing payload is no error."""
         self._bucket.delete(keys)
 
     def delete_all(self, run_id: str) -> None:
-        """Delete all that was ever kept for the run, also what no write came to refer to."""
+        """Delete all payloads of the run, also those that no item names."""
         prefix = f"runs/{run_id}/payloads/"
         self.delete_many(self._bucket.keys_under(prefix))
 
     def fetch(self, key: str) -> Any:
-        """The value that was kept under this key."""
+        """Return the value stored under this key."""
         return pydantic_core.from_json(self.fetch_text(key))
 
     def fetch_text(self, key: str) -> bytes:
-        """The JSON that was kept under this key."""
+        """Return the JSON text stored under this key, in UTF-8."""
         with translate_errors():
-            answer = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
-            return answer["Body"].read()
+            response = self._bucket.client.get_object(Bucket=self._bucket.name, Key=key)
+            return response["Body"].read()
