@@ -1,6 +1,6 @@
-"""Snapshots of agents: what a run started with, kept under the hash of its content.
+"""Snapshots of the agents that runs started with, stored under the hash of their content.
 
-Many runs share one snapshot, and none ever changes, so a process needs each only once.
+Many runs share a snapshot. A snapshot never changes, so a process reads each snapshot only once.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.domain.errors import DefinitionError
 
-# Well below DynamoDB's 400 KB for one item.
+# Well below DynamoDB's limit of 400 KB for an item.
 MAX_SNAPSHOT_BYTES = 350 * 1024
 
 
@@ -23,30 +23,30 @@ class Definitions:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._known: dict[str, Mapping[str, Any]] = {}
+        self._cache: dict[str, Mapping[str, Any]] = {}
 
     def save(self, snapshot: Mapping[str, Any]) -> str:
-        """Keep the snapshot if it is new; gives its digest.
+        """Store the snapshot if it is new, and return its digest.
 
-        Raises DefinitionError where it is larger than one item can hold.
+        Raises DefinitionError if it is larger than MAX_SNAPSHOT_BYTES.
         """
-        # The order of fields is kept (an agent's author sees it again), and says nothing.
+        # The text preserves the order of fields for the agent's author. The digest ignores it.
         text = json.dumps(snapshot)
         if len(text) > MAX_SNAPSHOT_BYTES:
             raise DefinitionError(f"the agent's definition is over {MAX_SNAPSHOT_BYTES} bytes")
         digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()
-        if digest not in self._known:
-            # Where it is there already, another process was first, with the same content.
+        if digest not in self._cache:
+            # An existing item has the same content: another process was first.
             with suppress(ConditionFailedError):
                 self._table.put({**keys.definition(digest), "snapshot": text}, if_absent=True)
-            self._known[digest] = snapshot
+            self._cache[digest] = snapshot
         return digest
 
     def get(self, digest: str) -> Mapping[str, Any]:
-        """The snapshot. Raises DefinitionError where there is none."""
-        if digest not in self._known:
+        """Return the snapshot. Raises DefinitionError if it does not exist."""
+        if digest not in self._cache:
             item = self._table.get(keys.definition(digest))
             if item is None:
                 raise DefinitionError("the agent's definition is not in the store")
-            self._known[digest] = json.loads(item["snapshot"])
-        return self._known[digest]
+            self._cache[digest] = json.loads(item["snapshot"])
+        return self._cache[digest]

@@ -1,4 +1,4 @@
-"""DynamoDB's values and errors as Runyard's own, translated once; and the transaction."""
+"""Convert DynamoDB's values and errors, and execute transactions."""
 
 import random
 import time
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 Key = Mapping[str, str | int]
 Item = dict[str, Any]
-# One entry of TransactWriteItems, as boto3's client takes it.
+# An entry of TransactWriteItems, in the format of boto3's client.
 TransactWriteItem = dict[str, Any]
 
-# Two transactions that touch the same item at the same moment: DynamoDB cancels one, and boto3 does
-# not retry a canceled transaction by itself. Ten, because a paid reply hangs on one that all runs
-# under a daily cap write to.
+# If two concurrent transactions write the same item, DynamoDB cancels one of them. boto3 does not
+# retry a canceled transaction. Ten attempts, because all runs under a daily cap write to its
+# ledger, and a failure would lose a response that is already paid for.
 _TRANSACTION_ATTEMPTS = 10
 _LONGEST_DELAY_SECONDS = 0.5
 
-# What no second attempt can mend: our own mistake, or the deployment's.
-_REFUSALS = frozenset(
+# A repeated call fails again: the code or the deployment is wrong.
+_REJECTION_CODES = frozenset(
     {"ValidationException", "ResourceNotFoundException", "AccessDeniedException", "AccessDenied"}
     | {
         "NoSuchBucket",
@@ -42,7 +42,7 @@ _deserializer = TypeDeserializer()
 
 
 class ConditionFailedError(RunyardError):
-    """A write's condition did not hold; `items` stood there, by their place in the call."""
+    """The condition of a write did not hold; `items` has the stored items by index in the call."""
 
     def __init__(self, items: Mapping[int, Item | None]) -> None:
         super().__init__("condition failed")
@@ -50,7 +50,7 @@ class ConditionFailedError(RunyardError):
 
 
 def to_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values as DynamoDB's typed attributes; fields that are None are left out."""
+    """Return DynamoDB's typed attributes of plain values, without fields that are None."""
     return {
         name: _serializer.serialize(_without_floats(value))
         for name, value in item.items()
@@ -59,12 +59,12 @@ def to_attributes(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_attributes(attributes: Mapping[str, Any]) -> Item:
-    """DynamoDB's typed attributes as plain values."""
+    """Return the plain values of DynamoDB's typed attributes."""
     return {name: _deserializer.deserialize(value) for name, value in attributes.items()}
 
 
 def _without_floats(value: Any) -> Any:
-    # DynamoDB's numbers are decimals; a float's shortest text is the number that was meant.
+    # DynamoDB's numbers are decimals. A float's shortest text is the intended number.
     if isinstance(value, float):
         return Decimal(str(value))
     if isinstance(value, Mapping):
@@ -76,7 +76,7 @@ def _without_floats(value: Any) -> Any:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn boto3's errors into Runyard's."""
+    """Return a context that translates boto3's errors into Runyard's errors."""
     try:
         yield
     except ClientError as error:
@@ -92,25 +92,25 @@ def _translate(error: ClientError) -> RunyardError:
     if code == "TransactionCanceledException":
         reasons: Any = error.response.get("CancellationReasons", [])
         failed = {
-            place: _old_item(reason)
-            for place, reason in enumerate(reasons)
+            index: _old_item(reason)
+            for index, reason in enumerate(reasons)
             if reason.get("Code") == "ConditionalCheckFailed"
         }
         if failed:
             return ConditionFailedError(failed)
-    return StoreRejectedError(code) if code in _REFUSALS else StoreUnavailableError(code)
+    return StoreRejectedError(code) if code in _REJECTION_CODES else StoreUnavailableError(code)
 
 
-def _old_item(holder: Mapping[str, Any]) -> Item | None:
-    attributes = holder.get("Item")
+def _old_item(reason: Mapping[str, Any]) -> Item | None:
+    attributes = reason.get("Item")
     return from_attributes(attributes) if attributes else None
 
 
 def transact(client: "DynamoDBClient", changes: Sequence[TransactWriteItem]) -> None:
-    """Make all changes or none.
+    """Write all changes or none.
 
-    Raises ConditionFailedError where a condition did not hold, StoreUnavailableError where other
-    transactions were in the way time and again.
+    Raises ConditionFailedError if a condition does not hold, StoreUnavailableError if other
+    transactions conflict with every attempt.
     """
     for attempt in range(_TRANSACTION_ATTEMPTS):
         try:

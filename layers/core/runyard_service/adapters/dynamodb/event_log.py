@@ -1,13 +1,13 @@
-"""The log: every fact about a run, in order, and the rule by which it grows.
+"""The log: every fact about a run, in order, and the rule for appending to it.
 
-An item holds a batch of consecutive events and is keyed by the first one's sequence. **Append is
-one conditional put at last + 1**:
+An item holds a batch of consecutive events; its key is the sequence of the first event. **An append
+is one conditional write at last + 1**:
 
-    writer A   saw 5 ──────────────put at 6 ✗  (6 is taken: A reads on from 5 and decides anew)
-    writer B   saw 5 ── put at 6 ✓
+    writer A   saw 5 ────────────────write at 6 ✗  (6 exists: A reads from 5 and decides again)
+    writer B   saw 5 ── write at 6 ✓
 
-so a batch is there whole or not at all, sequences have no gap and no repeat, and a writer can claim
-only the slot after the last event that it has seen.
+So a batch is stored completely or not at all, and sequences have no gaps and no duplicates. A
+writer can append only directly after the last event that it has seen.
 """
 
 import zlib
@@ -41,61 +41,61 @@ from runyard_service.domain.events import (
 from runyard_service.observability import metrics
 
 MAX_BATCH_EVENTS = 100
-# One event may be larger than this, up to MAX_INLINE_BYTES; it then is a batch of its own.
+# A single event may be larger than this, up to MAX_INLINE_BYTES. It then has its own batch.
 MAX_BATCH_BYTES = 64 * 1024
 
-# A write unit is paid for each KB of an item, begun ones whole. Around its lines an item has names,
-# the run's id, of 36 characters, and two numbers, which take a byte for two digits.
+# AWS bills a write unit for each started KB of an item. Besides its lines, an item has attribute
+# names, the run's id of 36 characters, and two numbers, which take a byte for two digits.
 _UNIT_BYTES = 1024
 _ITEM_OVERHEAD_BYTES = 70
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive events as lines of JSON in UTF-8; the first has sequence `first`."""
+    """Consecutive events as lines of JSON in UTF-8; the first line has sequence `first`."""
 
     first: int
     lines: tuple[bytes, ...]
 
     @property
     def last(self) -> int:
-        """The sequence of the last line."""
+        """Return the sequence of the last line."""
         return self.first + len(self.lines) - 1
 
     @property
     def is_end(self) -> bool:
-        """Whether the last line ends the log."""
+        """Return whether the last line is a terminal event."""
         return event_type_of(self.lines[-1]) in TERMINAL_TYPES
 
     def events(self) -> Iterator[Event]:
-        """The lines as events."""
+        """Return the events of the lines."""
         return map(decode_event, self.lines)
 
     @cached_property
     def size(self) -> int:
-        """How many bytes the lines have together."""
+        """The total size of the lines, in bytes."""
         return sum(map(len, self.lines))
 
     def after(self, sequence: int) -> "Batch":
-        """The part of the batch behind `sequence`."""
-        done = sequence + 1 - self.first
-        if done <= 0:
+        """Return the part of the batch after `sequence`."""
+        skipped = sequence + 1 - self.first
+        if skipped <= 0:
             return self
-        return Batch(self.first + done, self.lines[done:])
+        return Batch(self.first + skipped, self.lines[skipped:])
 
 
 @dataclass
 class _BatchBuilder:
-    """A batch on its way into the table. `payloads` maps a line's place to its data's key in S3.
+    """A batch that is not yet written. `payloads` maps a line's index to its data's key in S3.
 
-    `is_told` says that it holds an event that others are told of.
+    `is_published` is True if the batch contains an event for the event bus and webhooks.
     """
 
     first: int
     lines: list[bytes] = field(default_factory=list)
     size: int = 0
     payloads: dict[str, str] = field(default_factory=dict)
-    is_told: bool = False
+    is_published: bool = False
 
 
 class EventLog:
@@ -112,16 +112,16 @@ class EventLog:
         drafts: Sequence[NewEvent],
         changes: Sequence[TransactWriteItem] = (),
     ) -> list[Event]:
-        """Append the drafts behind event `last`, together with `changes` to records.
+        """Append the drafts after event `last`, together with `changes` to records.
 
-        Without changes, a long append is put batch by batch; with changes, it is there whole or not
-        at all: a question must not be seen before its record is.
+        Without changes, a long append is written batch by batch. With changes, a single transaction
+        writes everything: a reader must not see an input request before its record exists.
 
-        Raises AppendConflictError where another writer was first, or where a change's own condition
-        did not hold.
+        Raises AppendConflictError if another writer was first, or if the condition of a change does
+        not hold.
         """
         events = assign_sequences(drafts, after=last)
-        batches = self._batches(run_id, events)
+        batches = self._build_batches(run_id, events)
         if changes:
             self._write(run_id, batches, changes)
         else:
@@ -138,28 +138,28 @@ class EventLog:
         batch, items = batches[0], [_to_item(run_id, batch) for batch in batches]
         try:
             if changes:
-                puts = [self._table.put_change(item, if_absent=True) for item in items]
-                transact(self._table.client, [*puts, *changes])
+                appends = [self._table.put_change(item, if_absent=True) for item in items]
+                transact(self._table.client, [*appends, *changes])
             else:
                 self._table.put(items[0], if_absent=True)
         except ConditionFailedError as error:
-            # A call whose answer was lost is sent again by boto3 and then meets its own item.
-            found = error.items.get(0) or self._item(run_id, batch.first)
-            if found is None or lines_of(found)[0] != batch.lines[0]:
-                lost = {metrics.APPEND_CONFLICTS: 1}
-                metrics.record("append conflict", lost, run_id=run_id, sequence=batch.first)
+            # boto3 repeats a call whose response was lost. The repetition finds its own item.
+            stored = error.items.get(0) or self._get_item(run_id, batch.first)
+            if stored is None or lines_of(stored)[0] != batch.lines[0]:
+                conflict = {metrics.APPEND_CONFLICTS: 1}
+                metrics.record("append conflict", conflict, run_id=run_id, sequence=batch.first)
                 raise AppendConflictError(f"{run_id} at {batch.first}") from error
 
-    def _item(self, run_id: str, sequence: int) -> Item | None:
+    def _get_item(self, run_id: str, sequence: int) -> Item | None:
         return self._table.get({"run_id": run_id, "sequence": sequence})
 
-    def _batches(self, run_id: str, events: Sequence[Event]) -> list[_BatchBuilder]:
+    def _build_batches(self, run_id: str, events: Sequence[Event]) -> list[_BatchBuilder]:
         batches: list[_BatchBuilder] = []
         for event in events:
             data = to_json(event.data)
             line, payload = encode_with_data(event, data), None
-            # A payload counts here although it is kept elsewhere: so it is alone in its batch, and
-            # a reader, who puts it back, has one at a time.
+            # The size includes a payload in S3. So its event is alone in its batch, and a reader
+            # that inserts payloads has a single payload in memory at a time.
             size = len(line)
             if size > MAX_INLINE_BYTES:
                 payload = self._payloads.save_text(run_id, data)
@@ -176,7 +176,7 @@ class EventLog:
                 batch.payloads[str(len(batch.lines))] = payload
             batch.lines.append(line)
             batch.size += size
-            batch.is_told |= event.type in LIFECYCLE_TYPES
+            batch.is_published |= event.type in LIFECYCLE_TYPES
         return batches
 
     def read(
@@ -188,17 +188,16 @@ class EventLog:
         consistent: bool = True,
         between_batches: bool = False,
     ) -> Iterator[Batch]:
-        """The batches behind event `after`, up to event `until`, page by page as they are taken.
+        """Yield the batches after event `after`, up to event `until`; read pages on demand.
 
-        A reader that knows that a batch ends with `after` says so with `between_batches`: then
-        nothing is read twice.
+        A reader that knows that a batch ends with `after` passes `between_batches`. Then no batch
+        is read twice.
         """
         condition, values = (
             "#run_id = :run_id AND #sequence > :from",
             {
                 "run_id": run_id,
-                # A batch has at most 100 events, so the one that holds `after` + 1 starts behind
-                # this.
+                # A batch has at most 100 events, so the batch with `after` + 1 starts after this.
                 "from": after if between_batches else after - MAX_BATCH_EVENTS,
             },
         )
@@ -214,12 +213,12 @@ class EventLog:
                 yield batch
 
     def events(self, run_id: str, after: int = 0) -> Iterator[Event]:
-        """The events behind `after`, with large payloads put back."""
+        """Yield the events after `after`, with large payloads inserted."""
         for batch in self.read(run_id, after):
             yield from batch.events()
 
     def last(self, run_id: str) -> tuple[int, bool]:
-        """The sequence of the newest event (0 where there is none), and whether it ends the log."""
+        """Return the sequence of the newest event, 0 without events, and whether it is terminal."""
         newest = self._table.query(
             "#run_id = :run_id", {":run_id": run_id}, descending=True, limit=1
         )
@@ -231,22 +230,22 @@ class EventLog:
         return 0, False
 
     def run_ids(self) -> set[str]:
-        """Every run that has events. Reads the whole table."""
+        """Return the id of every run that has events. Reads the whole table."""
         return set(self._table.scan("run_id"))
 
     def batch_of(self, item: Item) -> Batch:
-        """The batch that an item of the table holds, with large payloads put back."""
+        """Return the batch of an item of the table, with large payloads inserted."""
         if int(item["v"]) > SCHEMA_VERSION:
             raise StoreUnavailableError("the log was written by a newer release")
         lines = lines_of(item)
-        for place, key in item.get("payloads", {}).items():
-            event = decode_event(lines[int(place)])
-            lines[int(place)] = encode_with_data(event, self._payloads.fetch_text(key))
+        for index, key in item.get("payloads", {}).items():
+            event = decode_event(lines[int(index)])
+            lines[int(index)] = encode_with_data(event, self._payloads.fetch_text(key))
         return Batch(int(item["sequence"]), tuple(lines))
 
 
 def lines_of(item: Item) -> list[bytes]:
-    """The lines of a batch, by its item; a large payload is not in them."""
+    """Return the lines of a batch's item, without large payloads."""
     if "lines" in item:
         plain: bytes = item["lines"].encode()
     else:
@@ -261,19 +260,19 @@ def _to_item(run_id: str, batch: _BatchBuilder) -> dict[str, Any]:
         "v": SCHEMA_VERSION,
         **_compress_if_cheaper(b"\n".join(batch.lines)),
         "payloads": batch.payloads or None,
-        # The filter of the table's stream lets only these through: most batches are deltas.
-        "publish": batch.is_told or None,
+        # The filter of the table's stream passes only these batches: most batches are deltas.
+        "publish": batch.is_published or None,
     }
 
 
 def write_units(lines: Sequence[bytes]) -> int:
-    """What the put of a batch is billed as; in a transaction, twice as much."""
+    """Return the write units of writing a batch. A transaction takes twice as many."""
     packed = _compress_if_cheaper(b"\n".join(lines)).popitem()[1]
     return _write_units(packed if isinstance(packed, bytes) else packed.encode())
 
 
 def _compress_if_cheaper(plain: bytes) -> dict[str, str | bytes]:
-    """The lines as they go on the wire; compressed where that takes fewer write units."""
+    """Return the attribute that stores the lines, compressed if that takes fewer write units."""
     if _write_units(plain) == 1:
         return {"lines": plain.decode()}
     packed = compress(plain)

@@ -1,21 +1,21 @@
-"""What was asked under an Idempotency-Key, and what was answered: one item, kept for a day.
+"""The request and the stored response of each Idempotency-Key: one item, retained for a day.
 
-A record is *claimed* before anything is done: it holds what is asked (a fingerprint) and a new id,
-under which a create starts its run. There is no lock and no lease: whoever comes with the same
-request, at the same moment or after a crash, gets the same id and does the same work again, which
-is harmless because each piece of it happens once (a run is put if absent, an execution is named
-after its run, the same answer to a question is welcome twice, a cancel of what has ended is none).
-The crash points of a create, and what the retry finds:
+A request *claims* its record before it does any work. The record holds a fingerprint of the request
+and a new id, which a create uses as the id of its run. There is no lock and no lease. A repeated
+request, concurrent or after a crash, gets the same id and repeats the work. This is harmless,
+because each part takes effect only once: a run is written only if absent, an execution is named
+after its run, the same answer to an input request is accepted twice, and a cancel of an ended run
+does nothing. The crash points of a create, and what the retry does:
 
-    before the claim            nothing: it claims and starts the run
-    claim ✓ ✗ run               the id, and no run: it starts the run under that id
-    claim ✓ run ✓ ✗ execution   the run, created: it starts the execution (or the sweep has done so)
-    … execution ✓ ✗ answer      the run: it waits for it as the first would have, and answers
-    … answer kept ✗ sent        the answer, which it repeats
+    before the claim             finds nothing: claims, and starts the run
+    claim ✓ ✗ run                finds the id without a run: starts the run with that id
+    claim ✓ run ✓ ✗ execution    finds the created run: starts the execution, if the sweep has not
+    … execution ✓ ✗ response     finds the run: waits for it like the first request, and responds
+    … response stored ✗ sent     finds the stored response, and repeats it
 
-Of twins at the same moment, the first one that keeps an answer decides it for all. A refusal or a
-failure is no answer: the same request is judged again when it comes again. The key stays bound to
-the request even so; a corrected request needs a new key.
+Of concurrent requests with the same key, the first stored response counts for all. An error is not
+stored: a repetition of the request is processed again. The key stays bound to the request even
+then, and a corrected request needs a new key.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ HEADER = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """A response: its status, the headers that matter, and the body's text."""
+    """A stored HTTP response: its status, the headers to repeat, and the body's text."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,7 +51,7 @@ class StoredResponse:
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to do what is asked, once. `id` is the id of the run that a create starts."""
+    """The claim of a request on its record. `id` is the id of the run that a create starts."""
 
     key: Key
     id: str
@@ -60,7 +60,7 @@ class Claim:
 
     @property
     def digest(self) -> str:
-        """What the record is found by."""
+        """Return the digest in the record's key."""
         return str(self.key["pk"]).partition("#")[2]
 
 
@@ -74,7 +74,8 @@ class Idempotency:
     def claim(self, project_id: str, name: str, fingerprint: str) -> Claim:
         """Claim the name for this request, within the project.
 
-        Raises ConflictError where another request has it; its record ends after KEPT_SECONDS.
+        A record expires after RETENTION_SECONDS. Raises ConflictError if another request has
+        claimed the name.
         """
         key = keys.idempotency(compute_fingerprint(project_id, name))
         for attempt in retry_on_conflict(CLAIM_IDEMPOTENCY_KEY_ATTEMPTS):
@@ -84,38 +85,40 @@ class Idempotency:
                 "claim_id": new_id(),
                 "ttl": int(time.time()) + RETENTION_SECONDS,
             }
-            found = self._write(key, fields)
-            if found is None:
+            stored = self._write(key, fields)
+            if stored is None:
                 return Claim(key, str(fields["claim_id"]), is_first=True)
-            if found["ttl"] > time.time():
-                return self._joined(key, found, fingerprint)
-            # DynamoDB takes its time to remove what is over: the record is used again.
-            no_answer = dict.fromkeys(("status", "headers", "text", "text_key"))
+            if stored["ttl"] > time.time():
+                return self._join(key, stored, fingerprint)
+            # DynamoDB removes expired items with a delay, so an expired record is overwritten.
+            no_response = dict.fromkeys(("status", "headers", "text", "text_key"))
             with attempt:
-                self._table.update(key, fields | no_answer, only_if={"claim_id": found["claim_id"]})
+                self._table.update(
+                    key, fields | no_response, only_if={"claim_id": stored["claim_id"]}
+                )
                 return Claim(key, str(fields["claim_id"]), is_first=True)
         raise UnavailableError({HEADER: "is being modified concurrently; retry"})
 
     def _write(self, key: Key, fields: Mapping[str, object]) -> Item | None:
-        """Put the record; gives the one that is there instead, if one is."""
+        """Write the record if it is absent; return the stored record if another claim has it."""
         try:
             self._table.put({**key, **fields}, if_absent=True)
         except ConditionFailedError as error:
-            found = error.items[0]
-            assert found is not None, "a failed put comes with what stands there"
-            # A call whose answer was lost is sent again by boto3 and then meets its own item.
-            return None if found["claim_id"] == fields["claim_id"] else found
+            stored = error.items[0]
+            assert stored is not None, "a failed write returns the stored item"
+            # boto3 repeats a call whose response was lost. The repetition finds its own item.
+            return None if stored["claim_id"] == fields["claim_id"] else stored
         return None
 
-    def _joined(self, key: Key, found: Item, fingerprint: str) -> Claim:
-        if found["fingerprint"] != fingerprint:
+    def _join(self, key: Key, stored: Item, fingerprint: str) -> Claim:
+        if stored["fingerprint"] != fingerprint:
             raise ConflictError({HEADER: "was used with another request"})
-        if found["state"] == "forgotten":
+        if stored["state"] == "forgotten":
             raise ConflictError({HEADER: "was used for a deleted run"})
-        return Claim(key, found["claim_id"], is_first=False, answer=self._answer(found))
+        return Claim(key, stored["claim_id"], is_first=False, answer=self._response_of(stored))
 
     def store_response(self, claim: Claim, answer: StoredResponse) -> StoredResponse:
-        """Keep the answer, unless there is one; gives the one that counts."""
+        """Store the response unless the record has one; return the stored response."""
         fields: dict[str, object] = {
             "state": "answered",
             "status": answer.status,
@@ -128,25 +131,25 @@ class Idempotency:
         try:
             self._table.update(claim.key, fields, only_if={"claim_id": claim.id, "state": "open"})
         except ConditionFailedError:
-            found = self._table.get(claim.key)
-            if found is not None and found["claim_id"] == claim.id:
-                return self._answer(found) or answer
+            stored = self._table.get(claim.key)
+            if stored is not None and stored["claim_id"] == claim.id:
+                return self._response_of(stored) or answer
         return answer
 
     def forget(self, digest: str, run_id: str) -> None:
-        """The run that was started under this record is deleted, and its answer with it.
+        """Delete the stored response of the create of this deleted run.
 
-        The record itself stays for its time, so that the same create starts no run anew.
+        The record itself stays until it expires, so a repeated create does not start another run.
         """
         fields = {"state": "forgotten", "status": None, "headers": None, "text": None}
-        with suppress(ConditionFailedError):  # Its time is over, or it has another's by now.
+        with suppress(ConditionFailedError):  # It has expired, or has another claim by now.
             self._table.update(
                 keys.idempotency(digest),
                 {**fields, "text_key": None},
                 only_if={"claim_id": run_id},
             )
 
-    def _answer(self, item: Item) -> StoredResponse | None:
+    def _response_of(self, item: Item) -> StoredResponse | None:
         if item["state"] != "answered":
             return None
         text = item.get("text")
@@ -156,5 +159,5 @@ class Idempotency:
 
 
 def compute_fingerprint(*parts: object) -> str:
-    """A digest of JSON values, the same for equal values whatever their order and spacing was."""
+    """Return a digest of JSON values that does not depend on the order of keys or on spacing."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

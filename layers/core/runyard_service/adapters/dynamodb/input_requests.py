@@ -1,7 +1,7 @@
-"""The questions of runs, and the task token of a run's present wait.
+"""The input requests of runs, and the task token of a run's current wait.
 
-The token is read by nobody but the code that resumes the run: it never leaves this table in an
-event, a log line or a response.
+Only the code that resumes the run reads the token. The token is never in an event, a log line or a
+response.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,21 +29,21 @@ class InputRequests:
         self._runs = runs
 
     def get(self, run_id: str, request_id: str) -> InputRequest | None:
-        """One question of the run, or None."""
+        """Return an input request of the run, or None."""
         item = self._table.get(keys.input_request(run_id, request_id))
         return self._from_item(item) if item else None
 
     def get_with_run(self, run_id: str, request_id: str) -> tuple[Run | None, InputRequest | None]:
-        """One question of the run, and the run's record, by one call."""
-        places = [keys.run(run_id), keys.input_request(run_id, request_id)]
-        items = {item["sk"]: item for item in self._table.batch_get(places)}
-        run, request = (items.get(str(place["sk"])) for place in places)
+        """Return the run and its input request, read in one call."""
+        item_keys = [keys.run(run_id), keys.input_request(run_id, request_id)]
+        items = {item["sk"]: item for item in self._table.batch_get(item_keys)}
+        run, request = (items.get(str(key["sk"])) for key in item_keys)
         return self._runs.from_item(run) if run else None, self._from_item(
             request
         ) if request else None
 
     def of_run(self, run_id: str) -> list[InputRequest]:
-        """Every question that the run ever asked, oldest first."""
+        """Return all input requests of the run, oldest first."""
         start = keys.input_request(run_id, "")
         items = self._table.query(
             "#pk = :pk AND begins_with(#sk, :prefix)",
@@ -52,7 +52,7 @@ class InputRequests:
         return sorted(map(self._from_item, items), key=lambda request: request.sequence)
 
     def open_of_run(self, run_id: str) -> list[InputRequest]:
-        """The questions that wait for an answer: some of those of the newest pause."""
+        """Return the open input requests of the run's newest pause."""
         pause = self._table.get(keys.pause(run_id))
         if pause is None:
             return []
@@ -60,29 +60,34 @@ class InputRequests:
         return [request for request in requests if request and request.state == "open"]
 
     def count_open(self, project_id: str) -> int:
-        """How many questions of the project wait for an answer."""
+        """Return the number of open input requests of the project."""
         return self._table.count(
             "#project_id = :project_id", {":project_id": project_id}, keys.OPEN_REQUESTS_INDEX
         )
 
     def open_of_project(self, project_id: str, first: int, last: int) -> list[InputRequest]:
-        """The questions of the project that wait, oldest first: those at these places, from 1."""
+        """Return the open input requests of the project at positions `first` to `last`, from 1.
+
+        The oldest input request is first.
+        """
         if last < first:
             return []
-        found = self._table.query(
+        entries = self._table.query(
             "#project_id = :project_id",
             {":project_id": project_id},
             index=keys.OPEN_REQUESTS_INDEX,
             limit=last,
         )
-        places = [{"pk": item["pk"], "sk": item["sk"]} for item in islice(found, first - 1, last)]
-        items = {item["sk"]: self._from_item(item) for item in self._table.batch_get(places)}
-        # One that was settled since the index was read is left out.
-        requests = [items[place["sk"]] for place in places if place["sk"] in items]
+        item_keys = [
+            {"pk": entry["pk"], "sk": entry["sk"]} for entry in islice(entries, first - 1, last)
+        ]
+        items = {item["sk"]: self._from_item(item) for item in self._table.batch_get(item_keys)}
+        # Requests that were closed since the index was read are left out.
+        requests = [items[key["sk"]] for key in item_keys if key["sk"] in items]
         return [request for request in requests if request.state == "open"]
 
     def create_change(self, request: InputRequest) -> TransactWriteItem:
-        """A new question."""
+        """Return the change that stores a new input request."""
         item: Item = {
             **keys.input_request(request.run_id, request.id),
             **request.model_dump(exclude=set(_JSON_FIELDS)),
@@ -94,8 +99,8 @@ class InputRequests:
     def close_change(
         self, request: InputRequest, state: RequestState, answer: Mapping[str, Any] | None = None
     ) -> TransactWriteItem:
-        """The question is open no more: answered, expired, or void as its run has ended."""
-        # Without its `request_sort_key` the question is in the inbox no more.
+        """Return the change that closes the request: answered, expired, or void after its run."""
+        # Without `request_sort_key`, the request is not in the index of open requests.
         fields: dict[str, Any] = {"state": state, "request_sort_key": None}
         fields |= self._json.encoded(request.run_id, {"answer": answer})
         return self._table.update_change(
@@ -105,16 +110,16 @@ class InputRequests:
     def pause_change(
         self, run_id: str, token: str, request_ids: Sequence[str]
     ) -> TransactWriteItem:
-        """The wait that begins now, for the answers to these questions."""
+        """Return the change that stores a new wait for the answers to these input requests."""
         pause = {**keys.pause(run_id), "task_token": token, "request_ids": list(request_ids)}
         return self._table.put_change(pause)
 
     def replace_token(self, run_id: str, token: str) -> None:
-        """The wait was begun anew, with another token; the questions are the same."""
+        """Store the token of a restarted wait for the same input requests."""
         self._table.update(keys.pause(run_id), {"task_token": token})
 
     def token(self, run_id: str) -> str | None:
-        """The token of the run's newest wait, also when that wait is over."""
+        """Return the token of the run's newest wait, also if that wait has ended."""
         item = self._table.get(keys.pause(run_id))
         return item["task_token"] if item else None
 

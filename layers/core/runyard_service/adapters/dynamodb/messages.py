@@ -1,7 +1,7 @@
-"""The messages of threads: one item each, at the place that its thread's record has counted.
+"""The messages of threads: an item for each message, numbered by the record of its thread.
 
-A content is kept in one of three forms: short as `content`, from 512 bytes on through zlib
-(`content_z`), over 100 KB in S3 (`content_key`).
+The content has one of three forms: `content` up to 511 bytes, `content_z` (zlib) from 512 bytes,
+`content_key` (a key in S3) above 100 KB.
 """
 
 import zlib
@@ -21,12 +21,12 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role, Thread
 
-# The attributes that hold a content, or say where it lies.
+# The attributes that contain the content, or its key in S3.
 StoredContent = Mapping[str, str | bytes]
 
 
 class Messages:
-    """The message items of the records table; a very large content is kept by `payloads`."""
+    """The message items of the records table; `payloads` stores very large contents."""
 
     def __init__(self, table: Table, payloads: Payloads, threads: Threads) -> None:
         self._table = table
@@ -34,34 +34,34 @@ class Messages:
         self._threads = threads
 
     def add(self, thread_id: str, role: Role, content: str) -> Message:
-        """Append a message. Raises ThreadNotFoundError where the thread is gone."""
-        kept = self.save(thread_id, content)
+        """Append a message. Raises ThreadNotFoundError if the thread does not exist."""
+        stored = self.save(thread_id, content)
         for attempt in retry_on_conflict(ADD_MESSAGE_ATTEMPTS):
             thread = self._threads.get(thread_id)
             if thread is None:
                 raise ThreadNotFoundError
             message = _message(thread, role, content)
-            changes = [self._create_change(message, kept), self._threads.message_change(thread)]
+            changes = [self._create_change(message, stored), self._threads.message_change(thread)]
             with attempt:
                 transact(self._table.client, changes)
                 return message
         raise UnavailableError({"thread": "is being modified concurrently; retry"})
 
     def answer_changes(
-        self, thread: Thread, run: Run, content: str, kept: StoredContent
+        self, thread: Thread, run: Run, content: str, stored: StoredContent
     ) -> list[TransactWriteItem]:
-        """The run's answer becomes the thread's next message, and the thread is free again.
+        """Return the changes that append the run's output as a message and end the active run.
 
-        `kept` is what `keep` gave for the content.
+        `stored` is the result of `save` for the content.
         """
         message = _message(thread, "assistant", content, run.id)
         return [
-            self._create_change(message, kept),
+            self._create_change(message, stored),
             self._threads.end_change(thread, run.id, answers=True),
         ]
 
     def read(self, thread_id: str, after: int, until: int) -> Iterator[Message]:
-        """The messages behind place `after`, up to place `until`, oldest first."""
+        """Yield the messages after sequence `after`, up to sequence `until`, oldest first."""
         if until <= after:
             return
         first, last = keys.message(thread_id, after + 1), keys.message(thread_id, until)
@@ -70,24 +70,26 @@ class Messages:
             yield self._from_item(item)
 
     def newest_seen(self, runs: Iterable[Run]) -> Mapping[str, Message]:
-        """By run, the newest message that it saw; none of a run that is in no thread."""
-        places = {
+        """Return the newest message that each run saw, by run id; runs without a thread have none."""
+        message_keys = {
             run.id: keys.message(run.thread_id, run.thread_messages)
             for run in runs
             if run.thread_id is not None and run.thread_messages
         }
-        unique = {(place["pk"], place["sk"]): place for place in places.values()}
-        found = {
+        unique = {(key["pk"], key["sk"]): key for key in message_keys.values()}
+        messages = {
             (item["pk"], item["sk"]): self._from_item(item)
             for item in self._table.batch_get(list(unique.values()))
         }
-        seen = {run_id: found.get((place["pk"], place["sk"])) for run_id, place in places.items()}
-        return {run_id: message for run_id, message in seen.items() if message is not None}
+        newest = {
+            run_id: messages.get((key["pk"], key["sk"])) for run_id, key in message_keys.items()
+        }
+        return {run_id: message for run_id, message in newest.items() if message is not None}
 
     def save(self, thread_id: str, content: str) -> StoredContent:
-        """The attributes that hold a message's content; a very large one goes to S3 by this.
+        """Return the attributes of a message's content; store a very large content in S3.
 
-        Once for a message, however often its write is tried.
+        Call it once for a message, before the attempts to write the message.
         """
         text = content.encode()
         if len(text) < COMPRESS_FROM_BYTES:
@@ -96,11 +98,11 @@ class Messages:
             return {"content_z": compress(text)}
         return {"content_key": self._payloads.save(thread_id, content, owners="threads")}
 
-    def _create_change(self, message: Message, kept: StoredContent) -> TransactWriteItem:
+    def _create_change(self, message: Message, stored: StoredContent) -> TransactWriteItem:
         item: dict[str, Any] = {
             **keys.message(message.thread_id, message.sequence),
             **message.model_dump(exclude={"content"}),
-            **kept,
+            **stored,
         }
         return self._table.put_change(item, if_absent=True)
 

@@ -1,4 +1,4 @@
-"""The records of runs. A status changes only in one transaction with the event that says so."""
+"""The records of runs. A status changes only in one transaction with its event."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,11 +24,11 @@ from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage
 # wait is over.
 _CHECK_AFTER_SECONDS: Mapping[str, float] = {"created": 120, "started": 960, "paused": 86_400}
 
-# What a timer of the state machine may be late, before the sweep does its work.
+# The sweep acts for a timer of the state machine that is later than this.
 TIMER_GRACE_SECONDS = 120
 
 JSON_FIELDS = ("input", "output", "error")
-# Most runs have none of these, and every KB of a record is paid for at each change of its run.
+# Most runs have none of these, and AWS bills every KB of a record at each change of its run.
 _LEFT_OUT_WHILE_EMPTY = frozenset(
     {
         "file_ids",
@@ -44,12 +44,12 @@ _LIVE: tuple[RunStatus, ...] = ("created", "started", "paused")
 
 
 def api_status(status: str, open_requests: int) -> str:
-    """Return the status that the API shows: `awaiting_input` while a request for input is open."""
+    """Return the status in the API: `awaiting_input` while an input request is open."""
     return "awaiting_input" if open_requests and status not in ENDED else status
 
 
 def _usage_item(usage: Usage) -> dict[str, Any]:
-    """The usage as its record has it: what is not 0, and its cost as exact text."""
+    """Return the stored usage: values other than 0, and the cost as exact text."""
     return usage.model_dump(mode="json", exclude_defaults=True)
 
 
@@ -70,16 +70,16 @@ class Runs:
         self._json = JsonFields(payloads)
 
     def create(self, run: Run, changes: Sequence[TransactWriteItem] = ()) -> None:
-        """Keep a new run, together with `changes` of other records.
+        """Store a new run, together with `changes` of other records.
 
-        Raises ConflictError where a run has this id, ConditionFailedError where a change's own
-        condition did not hold.
+        Raises ConflictError if a run has this id, ConditionFailedError if the condition of a change
+        does not hold.
         """
         item = self.to_item(run)
         try:
             if changes:
-                put = self._table.put_change(item, if_absent=True)
-                transact(self._table.client, [put, *changes])
+                create = self._table.put_change(item, if_absent=True)
+                transact(self._table.client, [create, *changes])
             else:
                 self._table.put(item, if_absent=True)
         except ConditionFailedError as error:
@@ -88,7 +88,7 @@ class Runs:
             raise ConflictError({"id": "already exists"}) from error
 
     def to_item(self, run: Run) -> Item:
-        """The record of a run in whatever state, with what its lists find it by."""
+        """Return the record of a run in any state, with the sort keys of its lists."""
         json_fields = {name: getattr(run, name) for name in JSON_FIELDS}
         fields = run.model_dump(exclude={*JSON_FIELDS, "usage"})
         item: Item = {
@@ -121,8 +121,8 @@ class Runs:
 
     def many(self, run_ids: Sequence[str]) -> list[Run]:
         """Return these runs in this order, without those that do not exist or are deleted."""
-        found = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
-        runs = {run.id: run for run in map(self.from_item, found) if run is not None}
+        items = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
+        runs = {run.id: run for run in map(self.from_item, items) if run is not None}
         return [runs[run_id] for run_id in run_ids if run_id in runs]
 
     def status_change(
@@ -138,8 +138,8 @@ class Runs:
         """Return the change to another status in which the run has not ended.
 
         `usage` is the usage so far, `wait_seconds` the longest wait, and `execution` the number of
-        the execution that carries the run from now on. A start leaves `sweep_at` as it is, which
-        saves the index writes for a short run. The sweep moves the check of a longer run.
+        the run's new current execution. A start leaves `sweep_at` as it is, which saves the index
+        writes for a short run. The sweep moves the check of a longer run.
         """
         fields: dict[str, Any] = {
             "status": status,
@@ -155,7 +155,7 @@ class Runs:
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def input_closed_change(self, run: Run, open_requests: int) -> TransactWriteItem:
-        """Return the change that leaves `open_requests` requests for input open.
+        """Return the change that leaves `open_requests` input requests open.
 
         The run stays paused until a worker resumes it. If no request is open, the sweep soon checks
         that a worker has done so.
@@ -191,11 +191,11 @@ class Runs:
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def live_check(self, run_id: str) -> TransactWriteItem:
-        """Only if the run has not ended."""
+        """Return the transaction entry that requires that the run has not ended."""
         return self._table.check_change(keys.run(run_id), only_if={"status": _LIVE})
 
     def execution_change(self, run: Run, execution: int) -> TransactWriteItem:
-        """Another execution carries the run from now on."""
+        """Return the change that makes `execution` the run's current execution."""
         return self._table.update_change(
             keys.run(run.id),
             _current_execution(execution),
@@ -203,9 +203,9 @@ class Runs:
         )
 
     def set_current_execution(self, run: Run, execution: int) -> None:
-        """The same for one that changes nothing else, and so has no event.
+        """Make `execution` the run's current execution, without an event.
 
-        Raises ConditionFailedError where the run has ended, or goes on in another one already.
+        Raises ConditionFailedError if the run has ended, or if it has another current execution.
         """
         self._table.update(
             keys.run(run.id),
@@ -215,7 +215,7 @@ class Runs:
 
     def record_checkpoint(self, run_id: str, sequence: int) -> None:
         """Record that the newest checkpoint of the run ends with event `sequence`."""
-        with suppress(ConditionFailedError):  # The run may have ended meanwhile.
+        with suppress(ConditionFailedError):  # The run may have ended in the meantime.
             self._table.update(
                 keys.run(run_id), {"checkpoint": sequence}, only_if={"status": _LIVE}
             )
@@ -223,31 +223,31 @@ class Runs:
     def schedule_check(self, run: Run, wait_seconds: float | None = None) -> None:
         """Schedule the next check of the sweep; `wait_seconds` are left of the run's wait."""
         fields = {"sweep_at": _sweep_at(run.status, wait_seconds)}
-        with suppress(ConditionFailedError):  # It may have ended meanwhile.
+        with suppress(ConditionFailedError):  # It may have ended in the meantime.
             self._table.update(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def due_for_check(self, until: str | None) -> Iterator[str]:
-        """Ids of the runs that are to be checked by `until`; None: of all live ones.
+        """Yield the ids of the runs that are due for a check before `until`; None: of all of them.
 
-        Also of those that hold money, ended ones among them, and of those of which something is to
-        be deleted; an id may come twice.
+        These are the active runs, runs with a hold, also ended runs, and runs whose deletion is not
+        complete. An id may appear twice.
         """
         for shard in range(keys.OPEN_RUN_SHARDS):
             values = {":sweep_shard": keys.shard_name(shard), ":until": until or "9"}
-            found = self._table.query(
+            items = self._table.query(
                 "#sweep_shard = :sweep_shard AND #sweep_at < :until",
                 values,
                 index=keys.OPEN_RUNS_INDEX,
             )
-            for item in found:
+            for item in items:
                 yield item["pk"].partition("#")[2]
 
     def ids(self) -> set[str]:
-        """Every run that there is. Reads the whole table."""
+        """Return the id of every run. Reads the whole table."""
         return {pk.removeprefix("RUN#") for pk in self._table.scan("pk") if pk.startswith("RUN#")}
 
     def from_item(self, item: Item) -> Run | None:
-        """The run that a record says; None where it says that the run is deleted."""
+        """Return the run of a record, or None if the record is of a deleted run."""
         if "deleted_at" in item:
             return None
         fields = keys.without_keys(item) | self._json.decoded(item, JSON_FIELDS)

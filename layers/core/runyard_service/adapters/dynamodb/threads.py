@@ -1,8 +1,8 @@
-"""The records of threads, and which runs belong to each.
+"""The records of threads, and the list of runs of each thread.
 
-A thread's record counts its messages and names the run that is at work in it. Every change of a
-thread is conditional on the count that its writer has seen, so that messages are numbered without
-a gap and a run sees exactly those that were there when it was created.
+A thread's record counts its messages and names its active run. Every change of a thread is
+conditional on the count that its writer has read. So message numbers have no gaps, and a run sees
+exactly the messages that existed when it was created.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from runyard_service.domain.errors import ThreadBusyError, ThreadNotFoundError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 
-_READ_AT_ONCE = 100
+_BATCH_THREADS = 100
 
 
 class Threads:
@@ -35,20 +35,23 @@ class Threads:
         self._payloads = payloads
 
     def create(self, thread: Thread) -> None:
-        """Keep a new thread."""
+        """Store a new thread."""
         item = {**keys.thread(thread.id), **thread.model_dump(), "thread_key": _entry(thread)}
-        # Under a new id, so that boto3 may send it again where its answer was lost.
+        # The id is new, so boto3 may repeat the write if its response was lost.
         self._table.put(item)
 
     def get(self, thread_id: str, *, also_marked: bool = False) -> Thread | None:
-        """The thread, or None; one that is being deleted is found only where `also_marked`."""
+        """Return the thread, or None.
+
+        With `also_marked`, return also a thread whose deletion has started.
+        """
         item = self._table.get(keys.thread(thread_id))
         if item is None or ("deleted_at" in item and not also_marked):
             return None
         return Thread.model_validate(item)
 
     def newest(self, projects: Sequence[str], before: Thread | None, limit: int) -> list[Thread]:
-        """The newest threads of these projects, newest first; with `before`, only older ones."""
+        """Return the newest threads of these projects, newest first, created before `before`."""
         lists = [
             IndexPartition(keys.THREADS_BY_PROJECT_INDEX, "project_id", project, "thread_key")
             for project in projects
@@ -56,23 +59,25 @@ class Threads:
         cursor = _entry(before) if before else None
         ids = newest_first(self._table, lists, cursor, limit)
         items = self._table.batch_get([keys.thread(thread_id) for thread_id in ids])
-        found = {item["id"]: Thread.model_validate(item) for item in items if "thread_key" in item}
-        return [found[thread_id] for thread_id in ids if thread_id in found]
+        threads = {
+            item["id"]: Thread.model_validate(item) for item in items if "thread_key" in item
+        }
+        return [threads[thread_id] for thread_id in ids if thread_id in threads]
 
     def inactive_since(self, project_id: str, moment: str) -> Iterator[str]:
-        """The ids of the project's threads in which nothing has happened since, oldest first."""
+        """Yield the ids of the project's threads without activity since `moment`, oldest first."""
         values = {":project_id": project_id, ":before": moment}
         condition = "#project_id = :project_id AND #thread_key < :before"
         entries = self._table.sort_keys(condition, values, keys.THREADS_BY_PROJECT_INDEX)
-        while some := list(islice(entries, _READ_AT_ONCE)):
-            items = self._table.batch_get([keys.thread(one.partition("#")[2]) for one in some])
+        while batch := list(islice(entries, _BATCH_THREADS)):
+            items = self._table.batch_get([keys.thread(entry.partition("#")[2]) for entry in batch])
             threads = [Thread.model_validate(item) for item in items if "thread_key" in item]
             for thread in threads:
                 if thread.active_run_id is None and thread.updated_at < moment:
                     yield thread.id
 
     def rename(self, thread: Thread, title: str | None) -> Thread:
-        """Give the thread another title, or none. Raises ThreadNotFoundError where it is gone."""
+        """Set the thread's title, or remove it. Raises ThreadNotFoundError if it is deleted."""
         fields = {"title": title, "updated_at": timestamp()}
         try:
             self._table.update(
@@ -83,29 +88,32 @@ class Threads:
         return thread.model_copy(update=fields)
 
     def newest_runs(self, thread_id: str, before: Run | DeletedRun | None, limit: int) -> list[str]:
-        """The ids of the thread's newest runs, newest first; with `before`, only older ones."""
+        """Return the ids of the thread's newest runs, newest first, started before `before`."""
         values = {":pk": keys.thread(thread_id)["pk"], ":from": "RUN#", ":until": "RUN#~"}
         if before is not None:
             values[":until"] = str(keys.thread_run(thread_id, before.started_at, before.id)["sk"])
-        found = self._table.query(
+        items = self._table.query(
             "#pk = :pk AND #sk BETWEEN :from AND :until", values, descending=True, limit=limit + 1
         )
-        ids = [str(item["sk"]).rpartition("#")[2] for item in found]
+        ids = [str(item["sk"]).rpartition("#")[2] for item in items]
         return [run_id for run_id in ids if before is None or run_id != before.id][:limit]
 
-    # --- what changes together with a run ------------------------------------------------------
+    # --- changes together with a run -----------------------------------------------------------
 
     def start_run_changes(self, thread: Thread, run: Run) -> list[TransactWriteItem]:
-        """The run goes to work in the thread, which has no other one and no further message."""
+        """Return the changes that make the run the thread's active run.
+
+        They require that the thread has no active run and no further message.
+        """
         fields = {"active_run_id": run.id, "updated_at": run.started_at}
-        free = {"active_run_id": None, "messages": thread.messages}
+        required = {"active_run_id": None, "messages": thread.messages}
         return [
-            self._table.update_change(keys.thread(thread.id), fields, only_if=free),
+            self._table.update_change(keys.thread(thread.id), fields, only_if=required),
             self._table.put_change(keys.thread_run(thread.id, run.started_at, run.id)),
         ]
 
     def end_change(self, thread: Thread, run_id: str, *, answers: bool) -> TransactWriteItem:
-        """The run's work in the thread is over; where it `answers`, by one further message."""
+        """Return the change that ends the active run. With `answers`, it counts a new message."""
         fields = {"active_run_id": None, "updated_at": timestamp()}
         if not answers:
             return self._table.update_change(
@@ -118,19 +126,19 @@ class Threads:
         )
 
     def message_change(self, thread: Thread) -> TransactWriteItem:
-        """The thread has one message more."""
+        """Return the change that counts a new message of the thread."""
         fields = {"messages": thread.messages + 1, "updated_at": timestamp()}
         return self._table.update_change(
             keys.thread(thread.id), fields, only_if={"messages": thread.messages}
         )
 
-    # --- the end -------------------------------------------------------------------------------
+    # --- deletion ------------------------------------------------------------------------------
 
     def delete(self, thread_id: str) -> Thread | None:
-        """Delete the thread with its messages; its runs stay. None where there is none.
+        """Delete the thread with its messages, but not its runs. Return None without a thread.
 
-        The record goes last: a deletion that was interrupted is taken up by deleting again. Raises
-        ThreadBusyError where a run is at work in it.
+        The record is deleted last, so another call continues an interrupted deletion. Raises
+        ThreadBusyError if the thread has an active run.
         """
         item = self._table.get(keys.thread(thread_id))
         if item is None:
@@ -139,23 +147,23 @@ class Threads:
             self._mark_deleted(thread_id)
         pk = keys.thread(thread_id)["pk"]
         parts: list[Key] = []
-        large: list[str] = []
+        payload_keys: list[str] = []
         for part in self._table.query("#pk = :pk", {":pk": pk}):
             if part["sk"] != "THREAD":
                 parts.append({"pk": part["pk"], "sk": part["sk"]})
             if "content_key" in part:
-                large.append(part["content_key"])
-        # First what only these items name.
-        self._payloads.delete_many(large)
+                payload_keys.append(part["content_key"])
+        # Payloads first, because only these items contain their keys.
+        self._payloads.delete_many(payload_keys)
         self._table.delete_many(parts)
         self._table.delete_many([keys.thread(thread_id)])
         return Thread.model_validate(item)
 
     def _mark_deleted(self, thread_id: str) -> None:
-        """From now on the thread is in no list, and takes no message and no run."""
-        gone = {"deleted_at": timestamp(), "thread_key": None, "messages": None}
+        """Remove the thread from all lists, and block new messages and runs."""
+        fields = {"deleted_at": timestamp(), "thread_key": None, "messages": None}
         try:
-            self._table.update(keys.thread(thread_id), gone, only_if={"active_run_id": None})
+            self._table.update(keys.thread(thread_id), fields, only_if={"active_run_id": None})
         except ConditionFailedError as error:
             raise ThreadBusyError({"thread": "has an active run; cancel it first"}) from error
 
