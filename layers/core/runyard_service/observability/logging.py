@@ -55,7 +55,9 @@ def emf_line(reading: MetricRecord) -> str:
                 {
                     "Namespace": NAMESPACE,
                     "Dimensions": [["Stage"], *(["Stage", name] for name in reading.dimensions)],
-                    "Metrics": [{"Name": metric.name, "Unit": metric.unit} for metric in reading.values],
+                    "Metrics": [
+                        {"Name": metric.name, "Unit": metric.unit} for metric in reading.values
+                    ],
                 }
             ],
         },

@@ -1,8 +1,8 @@
-"""Access keys: what a bearer may do. Only the key's hash is kept.
+"""Access keys and their permissions. Only the hash of a key is stored.
 
-A key belongs to one project, or to an organization. An organization's key has no project of its own
-(`project_id` is empty): each request names one, and it must be a project of that organization. A
-project belongs to the organization that claimed it first, for good.
+A key belongs to a project or to an organization. An organization's key has no project of its own
+(`project_id` is empty): each request names a project of that organization. A project belongs
+permanently to the organization that claimed it first.
 """
 
 import hashlib
@@ -30,18 +30,17 @@ _log = logging.getLogger(__name__)
 
 Scope = Literal["runs:read", "runs:write", "files:write", "webhooks:write"]
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
-# A revoked key works for no longer than this.
+# A revoked key works for at most this time.
 CACHE_SECONDS = 60.0
-# How exact the last use is: a write for every request would cost as much as the request.
+# Precision of the last use: a write for every request would cost as much as the request.
 USE_NOTED_EVERY_SECONDS = 3600.0
 MAX_NAME_LENGTH = 256
 
 
 class AccessKey(BaseModel):
-    """One key, without its secret. `agent` is the agent that its runs start; None: the default.
+    """An access key without its secret. `agent` is the agent of its runs; None: the default.
 
-    `user_id`, `user_name` and `user_email` say whom the key stands for, where it stands for one
-    person.
+    `user_id`, `user_name` and `user_email` identify the person of a personal key.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -61,25 +60,25 @@ class AccessKey(BaseModel):
 
     @property
     def id(self) -> str:
-        """What the key is called where its use is put on record: not a secret."""
+        """Return the key's id for logs and records. It is not a secret."""
         return f"key_{self.key_hash[:12]}"
 
     @property
     def is_org_key(self) -> bool:
-        """Whether a request with this key has to name its project."""
+        """Return whether a request with this key must name its project."""
         return not self.project_id
 
     def can_access(self, org_id: str, project_id: str) -> bool:
-        """Whether what belongs to this project is the key's to see."""
+        """Return whether the key may access data of this project."""
         return self.org_id == org_id and self.project_id in ("", project_id)
 
     @property
     def author(self) -> Author:
-        """Who is on record for what is done with the key."""
+        """Return the recorded author of actions with this key."""
         return Author(id=self.user_id or self.id, name=self.user_name, email=self.user_email)
 
     def is_valid(self) -> bool:
-        """Whether the key may be used now."""
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (
             self.valid_until is None or timestamp() < self.valid_until
         )
@@ -94,19 +93,19 @@ class AccessKeys:
         self._projects: dict[str, str] = {}
 
     def find(self, secret: str) -> AccessKey | None:
-        """The key of this secret, or None. Found by its hash, so no secret is ever compared."""
-        known = self.cached(secret)
-        if known is not None:
-            return known
+        """Return the key of this secret, or None. A look-up by hash compares no secrets."""
+        cached = self.cached(secret)
+        if cached is not None:
+            return cached
         key_hash = _hash(secret)
-        found = self._get(key_hash)
-        if found is not None:
-            # Misses are not cached: a key must work as soon as it is made.
-            self._cache[key_hash] = (time.monotonic() + CACHE_SECONDS, found)
-        return found
+        key = self._get(key_hash)
+        if key is not None:
+            # Misses are not cached, because a new key must work at once.
+            self._cache[key_hash] = (time.monotonic() + CACHE_SECONDS, key)
+        return key
 
     def cached(self, secret: str) -> AccessKey | None:
-        """The key of this secret where it is in memory: nobody has to wait for that."""
+        """Return the key of this secret if it is cached, else None. Makes no call."""
         cached = self._cache.get(_hash(secret))
         return cached[1] if cached and cached[0] > time.monotonic() else None
 
@@ -123,9 +122,9 @@ class AccessKeys:
         user_name: str | None = None,
         user_email: str | None = None,
     ) -> AccessKey:
-        """Keep a key under its hash; one that is there already is replaced.
+        """Store a key under its hash; replace an existing key.
 
-        An empty `project_id` makes an organization's key. Raises ConflictError where the project
+        An empty `project_id` creates an organization's key. Raises ConflictError if the project
         belongs to another organization.
         """
         key = AccessKey(
@@ -142,7 +141,7 @@ class AccessKeys:
         )
         if project_id:
             self.claim_project(project_id, org_id)
-        # Together, so that there is no key that cannot be listed and revoked.
+        # One transaction, because every key must be in the list to be revocable.
         transact(self._table.client, self._changes(key))
         self._cache.pop(key.key_hash, None)
         return key
@@ -152,14 +151,14 @@ class AccessKeys:
             **keys.access_key(key.key_hash),
             **key.model_dump(),
             "scopes": sorted(key.scopes),
-            # Runs are indexed by this attribute, so it cannot be an empty text.
+            # This attribute is a key of an index of runs, so it must not be an empty string.
             "project_id": key.project_id or None,
         }
         listed = {**keys.listed_access_key(key.id), "key_hash": key.key_hash}
         return [self._table.put_change(item), self._table.put_change(listed)]
 
     def all(self) -> Iterator[AccessKey]:
-        """Every key, by id. Keys are made by people: some thousands, all in one partition."""
+        """Yield all keys, by id. People create keys: some thousands, all in one partition."""
         for item in self._table.query("#pk = :pk", {":pk": keys.LISTED_ACCESS_KEYS}):
             if (key := self._get(item["key_hash"])) is not None:
                 yield key
@@ -167,10 +166,10 @@ class AccessKeys:
     def rotate(
         self, key_id: str, secret: str, *, overlap: timedelta, valid_for: timedelta | None = None
     ) -> AccessKey | None:
-        """Make a key that may do what this one may; this one ends when the `overlap` is over.
+        """Create a key with the same permissions; the old key expires after `overlap`.
 
-        The new key is valid for as long as the old one was made for, unless `valid_for` says
-        otherwise. None where there is no such key; raises ConflictError where it has ended.
+        The new key has the lifetime of the old key, unless `valid_for` sets another. Return None if
+        the key does not exist. Raises ConflictError if it is expired or revoked.
         """
         old = self._by_id(key_id)
         if old is None:
@@ -185,26 +184,27 @@ class AccessKeys:
             "valid_until": timestamp(now() + valid_for) if valid_for else None,
             "last_used_at": "",
         }
-        new, ends = old.model_copy(update=fields), timestamp(now() + overlap)
+        new, expires_at = old.model_copy(update=fields), timestamp(now() + overlap)
         if old.valid_until is not None:
-            ends = min(ends, old.valid_until)
-        # Only one of two who rotate the same key at once makes its successor.
-        ending = self._table.update_change(
+            expires_at = min(expires_at, old.valid_until)
+        # Of two concurrent rotations of the same key, only one succeeds.
+        expiry = self._table.update_change(
             keys.access_key(old.key_hash),
-            {"valid_until": ends},
+            {"valid_until": expires_at},
             only_if={"valid_until": old.valid_until, "revoked_at": None},
         )
         try:
-            transact(self._table.client, [*self._changes(new), ending])
+            transact(self._table.client, [*self._changes(new), expiry])
         except ConditionFailedError as error:
             raise ConflictError({"key": "was modified concurrently; retry"}) from error
         self._cache.pop(old.key_hash, None)
         return new
 
     def revoke(self, key_id: str) -> AccessKey | None:
-        """End a key's validity; None where there is no such key.
+        """Revoke a key, and return it; None if it does not exist.
 
-        A key revoked before keeps its date. Other processes notice within CACHE_SECONDS.
+        A key that is already revoked is unchanged. Other processes reject the key within
+        CACHE_SECONDS.
         """
         key = self._by_id(key_id)
         if key is None or key.revoked_at is not None:
@@ -215,17 +215,17 @@ class AccessKeys:
         return key.model_copy(update={"revoked_at": revoked_at})
 
     def should_record_use(self, key: AccessKey) -> bool:
-        """Whether the last use that is on record is more than an hour ago."""
+        """Return whether the last recorded use is more than an hour ago."""
         return key.last_used_at < timestamp_in(-USE_NOTED_EVERY_SECONDS)
 
     def record_use(self, key: AccessKey) -> None:
-        """Keep when the key was used, to the hour. Never raises: no request fails for it."""
+        """Record the key's last use, to the hour. Log errors, so no request fails because of it."""
         fields = {"last_used_at": timestamp()}
         cached = self._cache.get(key.key_hash)
         if cached:
-            # First here, so that this process does not try again before the hour is over.
+            # The cache first, so this process does not try again within the hour.
             self._cache[key.key_hash] = (cached[0], cached[1].model_copy(update=fields))
-        # Of many processes that all see the old date, one writes.
+        # Of many processes that read the old date, only one succeeds.
         unchanged = {"last_used_at": key.last_used_at}
         try:
             self._table.update(keys.access_key(key.key_hash), fields, only_if=unchanged)
@@ -235,9 +235,9 @@ class AccessKeys:
             _log.warning("last use not saved", extra={"key_id": key.id}, exc_info=True)
 
     def claim_project(self, project_id: str, org_id: str) -> None:
-        """Make the project the organization's, which it stays.
+        """Claim the project for the organization permanently.
 
-        Raises ConflictError where it belongs to another one.
+        Raises ConflictError if it belongs to another organization.
         """
         try:
             self._table.put({**keys.project(project_id), "org_id": org_id}, if_absent=True)
@@ -248,19 +248,19 @@ class AccessKeys:
         self._table.put(keys.org_project(org_id, project_id))
 
     def projects_of(self, org_id: str) -> list[str]:
-        """The organization's projects. Made by people: some thousands at the most."""
-        found = self._table.query("#pk = :pk", {":pk": keys.org_project(org_id, "")["pk"]})
-        return [str(item["sk"]) for item in found]
+        """Return the organization's projects. People create projects: at most some thousands."""
+        items = self._table.query("#pk = :pk", {":pk": keys.org_project(org_id, "")["pk"]})
+        return [str(item["sk"]) for item in items]
 
     def all_projects(self) -> list[str]:
-        """Every project that a key belongs to, or whose organization a key belongs to."""
+        """Return all projects of all organizations that have a key."""
         listed = self._table.query("#pk = :pk", {":pk": keys.LISTED_ACCESS_KEYS})
-        places = [keys.access_key(item["key_hash"]) for item in listed]
-        orgs = {str(item["org_id"]) for item in self._table.batch_get(places, ("org_id",))}
+        item_keys = [keys.access_key(item["key_hash"]) for item in listed]
+        orgs = {str(item["org_id"]) for item in self._table.batch_get(item_keys, ("org_id",))}
         return sorted({project for org_id in orgs for project in self.projects_of(org_id)})
 
     def is_project_of(self, project_id: str, org_id: str) -> bool:
-        """Whether the project belongs to the organization; one that nobody claimed does not."""
+        """Return whether the project belongs to the organization; an unclaimed project does not."""
         if not 0 < len(project_id) <= MAX_NAME_LENGTH:
             return False
         if project_id not in self._projects:
@@ -280,5 +280,5 @@ class AccessKeys:
 
 
 def _hash(secret: str) -> str:
-    # A key is 256 random bits, so a plain hash cannot be guessed back.
+    # A key has 256 random bits, so a plain hash cannot be reversed.
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""DynamoDB's writes, spelled out: the arguments of one call, or of one part of a transaction.
+"""Build the arguments of DynamoDB's writes: of a call, or of an entry of a transaction.
 
-Names go in as `#name` and values as `:name`, so that no reserved word is ever in the way.
+Names are passed as `#name` and values as `:name`, because DynamoDB reserves many words.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ NO_CONDITIONS: Conditions = MappingProxyType({})
 
 
 def put_arguments(table: str, item: Mapping[str, Any], *, if_absent: bool) -> dict[str, Any]:
-    """Put an item; with `if_absent` only where none is there."""
+    """Return the arguments that write an item, with `if_absent` only if it does not exist."""
     call: dict[str, Any] = {"TableName": table, "Item": to_attributes(item)}
     if if_absent:
-        # The first key attribute stands in every item of the table.
+        # Every item of the table has the first key attribute.
         call["ConditionExpression"] = "attribute_not_exists(#key)"
         call["ExpressionAttributeNames"] = {"#key": next(iter(item))}
         call["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
@@ -31,7 +31,7 @@ def check(table: str, key: Key, only_if: Conditions) -> dict[str, Any]:
     """Return the arguments that require an existing item that matches the conditions."""
     names = {"#pk": next(iter(key))}
     values: dict[str, Any] = {}
-    # An update would create a missing item: never meant here.
+    # Without this condition, an update would create a missing item.
     tests = ["attribute_exists(#pk)"]
     for name, condition in only_if.items():
         names[f"#{name}"] = name
@@ -59,7 +59,7 @@ def delete(table: str, key: Key, only_if: Conditions) -> dict[str, Any]:
 
 
 def count(table: str, key: Key, name: str, by: int) -> dict[str, Any]:
-    """Add to the number of an item that is there."""
+    """Return the arguments that add `by` to a number of an existing item."""
     call = check(table, key, {})
     call["UpdateExpression"] = f"ADD #{name} :by"
     call["ExpressionAttributeNames"] |= {f"#{name}": name}
@@ -68,7 +68,7 @@ def count(table: str, key: Key, name: str, by: int) -> dict[str, Any]:
 
 
 def absence(table: str, key: Key) -> dict[str, Any]:
-    """No item has this key."""
+    """Return the arguments that require that no item has this key."""
     return {
         "TableName": table,
         "Key": to_attributes(key),
@@ -83,7 +83,7 @@ def update(table: str, key: Key, fields: Mapping[str, Any], only_if: Conditions)
     sets = ", ".join(f"#{name} = :{name}" for name in fields if fields[name] is not None)
     removes = ", ".join(f"#{name}" for name in fields if fields[name] is None)
     call["UpdateExpression"] = " ".join(
-        f"{verb} {what}" for verb, what in (("SET", sets), ("REMOVE", removes)) if what
+        f"{clause} {names}" for clause, names in (("SET", sets), ("REMOVE", removes)) if names
     )
     call["ExpressionAttributeNames"] |= {f"#{name}": name for name in fields}
     values = to_attributes({f":{name}": value for name, value in fields.items()})
@@ -99,12 +99,12 @@ def add(
     initial: Mapping[str, Any],
     at_most: Mapping[str, Decimal],
 ) -> dict[str, Any]:
-    """Add to numbers; a missing item begins with 0 and the `initial` fields.
+    """Return the arguments that add to numbers; a missing item starts with 0 and `initial` fields.
 
-    Only where no number of `at_most` is above that before.
+    The write requires that no stored number exceeds its limit in `at_most`.
     """
     values = {f":{name}": value for name, value in (*amounts.items(), *initial.items())}
-    values |= {f":{name}_most": most for name, most in at_most.items()}
+    values |= {f":{name}_most": limit for name, limit in at_most.items()}
     sets = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in initial)
     adds = ", ".join(f"#{name} :{name}" for name in amounts)
     call: dict[str, Any] = {

@@ -1,8 +1,8 @@
 """Files: their records, and their bytes under `files/<project>/<id>` in the bucket.
 
-A file that comes through a door is ready at once. One that is announced is uploaded by its owner
-straight to S3, under `uploads/`, where the bucket forgets it after a day; its first use copies it
-to its place, so that what a run was given does not change when the owner uploads again.
+A file sent to an endpoint is ready at once. For a declared file, the owner uploads the bytes
+directly to S3, under `uploads/`, where the bucket deletes them after a day. The first use copies
+them to `files/`. So the file of a run does not change if the owner uploads again.
 """
 
 import time
@@ -30,25 +30,25 @@ from runyard_service.domain.ids import is_id, new_id
 
 MAX_FILE_BYTES = 128 * 1024 * 1024
 UPLOAD_SECONDS = 900
-# How long an announced file waits for its first use. The bucket's rule for `uploads/` is a day too,
-# which S3 counts from the next midnight on.
+# How long a declared file can wait for its first use. The bucket's rule for `uploads/` is a day
+# too, which S3 counts from the next midnight.
 PENDING_SECONDS = 86_400
-# One part of 8 MiB at a time: with threads boto3 would hold ten of them in memory.
+# Sequential parts of 8 MiB: with threads, boto3 would hold ten parts in memory.
 _TRANSFER = TransferConfig(use_threads=False)
-# Without s3:ListBucket, S3 says 403 of an object that is not there.
-_NOT_THERE = frozenset({"403", "404", "NoSuchKey", "AccessDenied", "PreconditionFailed"})
+# Without s3:ListBucket, S3 returns 403 for a missing object.
+_MISSING = frozenset({"403", "404", "NoSuchKey", "AccessDenied", "PreconditionFailed"})
 
 
-# At once: the first use of a large file copies it, which takes S3 a second or more.
+# Concurrent, because the first use of a large file copies it, which takes S3 a second or more.
 _CONCURRENT_CHECKS = 10
 
 
 class UnusableFileError(RunyardError):
-    """The file cannot be used; the message says why, in words fit for the caller."""
+    """The file cannot be used. The message is a reason for the caller."""
 
 
 class File(BaseModel):
-    """What is kept of a file besides its bytes. `size` is in bytes, `ttl` in epoch seconds."""
+    """The record of a file. `size` is in bytes, `ttl` in seconds since the epoch."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -65,7 +65,7 @@ class File(BaseModel):
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file that has just arrived; `body` can be sought in."""
+    """A received file that is not yet stored; `body` is seekable."""
 
     name: str
     mime_type: str | None
@@ -82,7 +82,7 @@ class RunFiles:
 
 @dataclass(frozen=True)
 class Upload:
-    """Where and how the owner uploads: a POST of `fields`, and then the part `file`."""
+    """A presigned upload: a POST to `url` with `fields`, and then the part `file`."""
 
     url: str
     fields: dict[str, str]
@@ -96,7 +96,7 @@ class Files:
         self._bucket = bucket
 
     def save(self, project_id: str, new: NewFile) -> File:
-        """Keep a file, and close its body. A crash in between leaves bytes that no record names."""
+        """Store a file, and close its body. A crash in between leaves bytes without a record."""
         size = new.body.seek(0, 2)
         new.body.seek(0)
         head = new.body.read(HEAD_BYTES)
@@ -119,7 +119,10 @@ class Files:
     def announce(
         self, project_id: str, name: str, size: int, mime_type: str
     ) -> tuple[File, Upload]:
-        """Keep a place for a file of exactly this size; its owner has 15 minutes to upload it."""
+        """Create the record of a file of exactly this size, and return it with its upload.
+
+        The owner has 15 minutes to upload the file.
+        """
         file = _file(project_id, name, size, mime_type, "pending")
         conditions: list[Any] = [
             {"Content-Type": mime_type},
@@ -137,16 +140,17 @@ class Files:
         return file, Upload(post["url"], post["fields"])
 
     def find(self, project_id: str, file_id: str) -> File | None:
-        """The file, if the project has it and an announced one's time is not over."""
+        """Return the project's file, or None if it does not exist or has expired."""
         item = self._table.get(keys.file(project_id, file_id)) if is_id(file_id) else None
         file = File.model_validate(item) if item else None
-        # DynamoDB deletes what has expired some time later.
+        # DynamoDB deletes expired items with a delay.
         return None if file is None or (file.ttl and file.ttl < time.time()) else file
 
     def ready(self, project_id: str, file_id: str) -> File:
-        """The file, fit for use; an announced one becomes ready by this.
+        """Return the file ready for use. The first use of a declared file copies its upload.
 
-        Raises UnusableFileError where the project does not have it, or it was not uploaded whole.
+        Raises UnusableFileError if the project does not have it, or if its upload is missing or
+        incomplete.
         """
         file = self.find(project_id, file_id)
         if file is None:
@@ -154,7 +158,7 @@ class Files:
         if file.state == "ready":
             return file
         with translate_errors():
-            self._take_in(file)
+            self._copy_upload(file)
         fields = {
             "state": "ready",
             "mime_type": detect_type(self.read(file, HEAD_BYTES), file.name, file.mime_type),
@@ -163,14 +167,14 @@ class Files:
         try:
             self._table.update(keys.file(project_id, file_id), fields, only_if={"state": "pending"})
         except ConditionFailedError:
-            # Another first use was faster, and found the same.
+            # A concurrent first use has stored the same fields.
             return self.ready(project_id, file_id)
         return file.model_copy(update=fields)
 
     def resolve(
         self, project_id: str, file_ids: Sequence[str], uploads: Sequence[NewFile]
     ) -> RunFiles:
-        """Return the files of a new run: those that it names, each once, and its uploads, stored.
+        """Return the files of a new run: its named files without duplicates, and stored uploads.
 
         Raises InvalidRequestError, and stores nothing, if a named file cannot be used. The error
         names each such file.
@@ -195,41 +199,41 @@ class Files:
         if not file_ids:
             return {}
         with ThreadPoolExecutor(_CONCURRENT_CHECKS) as threads:
-            found = zip(file_ids, threads.map(check, file_ids), strict=True)
-            return {file_id: issue for file_id, issue in found if issue}
+            results = zip(file_ids, threads.map(check, file_ids), strict=True)
+            return {file_id: issue for file_id, issue in results if issue}
 
     def use_change(self, project_id: str, file_id: str, by: int = 1) -> TransactWriteItem:
-        """One run more uses the file, or with -1 one fewer."""
+        """Return the change that adds `by` to the number of runs that use the file."""
         return self._table.count_change(keys.file(project_id, file_id), "uses", by)
 
     def delete_unused(self, project_id: str, file_id: str) -> None:
-        """Delete the file where no run uses it any more. Repeats what was interrupted."""
-        place = keys.file(project_id, file_id)
+        """Delete the file if no run uses it. Another call continues an interrupted deletion."""
+        key = keys.file(project_id, file_id)
         try:
-            # From now on no run can begin to use it.
-            self._table.delete(place, only_if={"uses": 0})
+            # The record first, so no new run can use the file.
+            self._table.delete(key, only_if={"uses": 0})
         except ConditionFailedError:
-            if self._table.get(place) is not None:
+            if self._table.get(key) is not None:
                 return
-        names = [f"{folder}/{project_id}/{file_id}" for folder in ("files", "uploads")]
-        self._bucket.delete(names)
+        object_keys = [f"{folder}/{project_id}/{file_id}" for folder in ("files", "uploads")]
+        self._bucket.delete(object_keys)
 
     def read(self, file: File, limit: int) -> bytes:
-        """The first `limit` bytes of a file that is ready."""
+        """Return the first `limit` bytes of a ready file."""
         if not min(limit, file.size):
             return b""
         with translate_errors():
-            answer = self._bucket.client.get_object(
+            response = self._bucket.client.get_object(
                 Bucket=self._bucket.name, Key=file.key, Range=f"bytes=0-{limit - 1}"
             )
-            return answer["Body"].read()
+            return response["Body"].read()
 
-    def _take_in(self, file: File) -> None:
-        """Copy what was uploaded to the file's place, if it is what was announced."""
+    def _copy_upload(self, file: File) -> None:
+        """Copy the upload to the file's key, if it has the declared size."""
         source = _upload_key(file)
         try:
-            found = self._bucket.client.head_object(Bucket=self._bucket.name, Key=source)
-            size = found["ContentLength"]
+            head = self._bucket.client.head_object(Bucket=self._bucket.name, Key=source)
+            size = head["ContentLength"]
             if size != file.size:  # S3 enforces it; an emulator may not.
                 raise UnusableFileError(
                     f"size mismatch: {size} bytes uploaded, {file.size} declared"
@@ -238,17 +242,17 @@ class Files:
                 Bucket=self._bucket.name,
                 Key=file.key,
                 CopySource={"Bucket": self._bucket.name, "Key": source},
-                # What was measured, should another upload come in between.
-                CopySourceIfMatch=found["ETag"],
+                # Copy only the checked object, because another upload may arrive in between.
+                CopySourceIfMatch=head["ETag"],
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] in _NOT_THERE:
+            if error.response["Error"]["Code"] in _MISSING:
                 raise UnusableFileError("has not been uploaded") from error
             raise
 
     def _write(self, file: File) -> None:
         item = {**keys.file(file.project_id, file.id), **file.model_dump(), "uses": 0}
-        # Under a new id, so that boto3 may send it again where its answer was lost.
+        # The id is new, so boto3 may repeat the write if its response was lost.
         self._table.put(item)
 
 

@@ -1,4 +1,4 @@
-"""The keys of the records table: every kind of item, in one place.
+"""The keys of all items of the records table.
 
 | item                 | pk                                | sk                 |
 |----------------------|-----------------------------------|--------------------|
@@ -52,142 +52,142 @@ RUNS_BY_STATUS_INDEX = "runs-by-status"
 RUNS_BY_END_INDEX = "runs-by-end"
 OPEN_REQUESTS_INDEX = "open-requests"
 THREADS_BY_PROJECT_INDEX = "threads-by-project"
-# The index is spread, so that starting many runs at once does not meet the 1,000 write units a
-# second that one partition key takes.
+# Several partitions, because a partition key takes at most 1,000 write units a second. Many
+# concurrent starts of runs would exceed this limit.
 OPEN_RUN_SHARDS = 8
 
 
 def run(run_id: str) -> Key:
-    """The run's record."""
+    """Return the key of the run's record."""
     return {"pk": f"RUN#{run_id}", "sk": "RUN"}
 
 
 def pause(run_id: str) -> Key:
-    """Where the task token of the run's present wait is kept."""
+    """Return the key of the item with the task token of the run's current wait."""
     return {"pk": f"RUN#{run_id}", "sk": "PAUSE"}
 
 
 def input_request(run_id: str, request_id: str) -> Key:
-    """One question of the run."""
+    """Return the key of an input request of the run."""
     return {"pk": f"RUN#{run_id}", "sk": f"REQUEST#{request_id}"}
 
 
 def definition(digest: str) -> Key:
-    """The snapshot of an agent that runs started with."""
+    """Return the key of the snapshot of an agent."""
     return {"pk": f"DEFINITION#{digest}", "sk": "DEFINITION"}
 
 
 def access_key(key_hash: str) -> Key:
-    """What an access key may do."""
+    """Return the key of the access key's record."""
     return {"pk": f"KEY#{key_hash}", "sk": "KEY"}
 
 
 def listed_access_key(key_id: str) -> Key:
-    """The hash of the access key that has this id; all of them share one partition."""
+    """Return the key of the list entry of an access key; all entries share one partition."""
     return {"pk": LISTED_ACCESS_KEYS, "sk": key_id}
 
 
 def project(project_id: str) -> Key:
-    """The organization that the project belongs to."""
+    """Return the key of the project's record, which names its organization."""
     return {"pk": f"PROJECT#{project_id}", "sk": "PROJECT"}
 
 
 def org_project(org_id: str, project_id: str) -> Key:
-    """One project of the organization; all of them share one partition."""
+    """Return the key of the organization's entry for a project; they share one partition."""
     return {"pk": f"ORG#{org_id}", "sk": project_id}
 
 
 def thread(thread_id: str) -> Key:
-    """The thread's record."""
+    """Return the key of the thread's record."""
     return {"pk": f"THREAD#{thread_id}", "sk": "THREAD"}
 
 
 def message(thread_id: str, sequence: int) -> Key:
-    """The message at this place of the thread, from 1."""
+    """Return the key of the thread's message with this sequence, from 1."""
     return {"pk": f"THREAD#{thread_id}", "sk": f"MESSAGE#{sequence:012d}"}
 
 
 def thread_run(thread_id: str, started_at: str, run_id: str) -> Key:
-    """What says that the run belongs to the thread; in order of time."""
+    """Return the key of the thread's entry for a run. Entries are sorted by time."""
     return {"pk": f"THREAD#{thread_id}", "sk": f"RUN#{time_sort_key(started_at, run_id)}"}
 
 
 def spending(project_id: str, agent: str, day: str) -> str:
-    """The name of the ledger of a project, or of an agent in it, for a day (`2026-11-24`)."""
-    whose = scoped(project_id, agent) if agent else quote(project_id, safe="")
-    return f"LEDGER#{whose}#{day}"
+    """Return the name of the ledger of a project or its agent for a day (`2026-11-24`)."""
+    owner = scoped(project_id, agent) if agent else quote(project_id, safe="")
+    return f"LEDGER#{owner}#{day}"
 
 
 def ledger(name: str) -> Key:
-    """What was spent, and is held, of a day."""
+    """Return the key of the ledger with this name."""
     return {"pk": name, "sk": "LEDGER"}
 
 
 def hold(run_id: str) -> Key:
-    """What the run holds of a day's money for its next reply."""
+    """Return the key of the run's hold for the cost of its next response."""
     return {"pk": f"RUN#{run_id}", "sk": "HOLD"}
 
 
 def idempotency(digest: str) -> Key:
-    """What was asked, and answered, under an Idempotency-Key."""
+    """Return the key of the record of an Idempotency-Key, by digest."""
     return {"pk": f"IDEMPOTENCY#{digest}", "sk": "IDEMPOTENCY"}
 
 
-def mark(index: str, partition: str, place: int, every: int) -> Key:
-    """The mark at this place of a list that is marked `every` so many places."""
-    return {"pk": f"MARKERS#{every}#{index}#{partition}", "sk": f"{place:012d}"}
+def position_marker(index: str, partition: str, position: int, interval: int) -> Key:
+    """Return the key of the marker at a position of a list with a marker per `interval` entries."""
+    return {"pk": f"MARKERS#{interval}#{index}#{partition}", "sk": f"{position:012d}"}
 
 
-def changed_list(index: str, partition: str, every: int) -> Key:
-    """When entries last went from the list; behind all of its marks."""
-    return {"pk": f"MARKERS#{every}#{index}#{partition}", "sk": CHANGED}
+def changed_list(index: str, partition: str, interval: int) -> Key:
+    """Return the key of the time of the list's last deletion. It sorts after all its markers."""
+    return {"pk": f"MARKERS#{interval}#{index}#{partition}", "sk": CHANGED}
 
 
 def scoped(project_id: str, name: str) -> str:
-    """A partition inside a project: no two pairs have the same one."""
+    """Return a partition key inside a project, unique for each pair."""
     return f"{quote(project_id, safe='')}#{name}"
 
 
 def time_sort_key(at: str, run_id: str) -> str:
-    """A sort key that is in order of time, and total."""
+    """Return a unique sort key that sorts by time."""
     return f"{at}#{run_id}"
 
 
 def run_id_of(entry: str) -> str:
-    """The run of such a sort key."""
+    """Return the run id of a sort key from `time_sort_key`."""
     return entry.partition("#")[2]
 
 
 def file(project_id: str, file_id: str) -> Key:
-    """A file of the project: in no other one can its id be found."""
+    """Return the key of a file. It contains the project, so other projects cannot find it."""
     return {"pk": f"FILE#{project_id}#{file_id}", "sk": "FILE"}
 
 
 def webhook(project_id: str, webhook_id: str) -> Key:
-    """An endpoint of the project; all of them share one partition."""
+    """Return the key of a webhook endpoint; the project's endpoints share one partition."""
     return {"pk": f"WEBHOOKS#{project_id}", "sk": webhook_id}
 
 
 def webhook_secrets(webhook_id: str) -> Key:
-    """What the endpoint's deliveries are signed with."""
+    """Return the key of the secrets that sign the endpoint's deliveries."""
     return {"pk": f"WEBHOOK#{webhook_id}", "sk": "SECRETS"}
 
 
 def webhook_delivery(webhook_id: str, delivery_id: str) -> Key:
-    """A delivery to the endpoint; its id is in order of time."""
+    """Return the key of a delivery to the endpoint. Delivery ids sort by time."""
     return {"pk": f"DELIVERIES#{webhook_id}", "sk": delivery_id}
 
 
 def sweep_shard(run_id: str) -> str:
-    """The partition of `open-runs` that the run is found in."""
+    """Return the run's partition in the index `open-runs`."""
     return shard_name(int(run_id.replace("-", "")[-4:], 16) % OPEN_RUN_SHARDS)
 
 
 def shard_name(number: int) -> str:
-    """The partition of this number."""
+    """Return the partition key of the shard with this number."""
     return f"OPEN#{number}"
 
 
 def without_keys(item: dict[str, Any]) -> dict[str, Any]:
-    """The item's own fields."""
+    """Return the item's fields without its keys."""
     return {name: value for name, value in item.items() if name not in ("pk", "sk")}

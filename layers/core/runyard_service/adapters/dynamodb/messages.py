@@ -70,7 +70,10 @@ class Messages:
             yield self._from_item(item)
 
     def newest_seen(self, runs: Iterable[Run]) -> Mapping[str, Message]:
-        """Return the newest message that each run saw, by run id; runs without a thread have none."""
+        """Return the newest message that each run saw, by run id.
+
+        Runs without a thread are absent.
+        """
         message_keys = {
             run.id: keys.message(run.thread_id, run.thread_messages)
             for run in runs

@@ -1,6 +1,6 @@
-"""One DynamoDB table: plain Python values in and out.
+"""Read and write a DynamoDB table with plain Python values.
 
-Every other module of `store/` reads and writes through here.
+Every other module of `adapters/dynamodb/` reads and writes with `Table`.
 """
 
 import random
@@ -26,38 +26,38 @@ from runyard_service.domain.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# BatchGetItem and BatchWriteItem take so many keys, and may give back some of them unprocessed.
+# Maximum numbers of keys in BatchGetItem and BatchWriteItem. Both may return unprocessed keys.
 _BATCH_GET_ITEMS = 100
 _BATCH_WRITE_ITEMS = 25
 _BATCH_ATTEMPTS = 8
-# Up to so many keys, sending them takes less time than another call that skips them.
+# Up to this number of keys, receiving them takes less time than another call that skips them.
 _SKIP_INLINE_LIMIT = 300
 _NAME = re.compile(r"#(\w+)")
 
 
 class Table:
-    """One table. Reads are strongly consistent unless asked otherwise."""
+    """A DynamoDB table. Reads are strongly consistent by default; reads of an index cannot be."""
 
     def __init__(self, client: "DynamoDBClient", name: str) -> None:
         self.client = client
         self.name = name
 
     def get(self, key: Key) -> Item | None:
-        """The item of this key, or None."""
+        """Return the item of this key, or None."""
         with translate_errors():
-            answer = self.client.get_item(
+            response = self.client.get_item(
                 TableName=self.name, Key=to_attributes(key), ConsistentRead=True
             )
-        return from_attributes(answer["Item"]) if "Item" in answer else None
+        return from_attributes(response["Item"]) if "Item" in response else None
 
     def put(self, item: Mapping[str, Any], *, if_absent: bool = False) -> None:
-        """Put one item. Raises ConditionFailedError where `if_absent` and one is there."""
+        """Write an item. Raises ConditionFailedError if `if_absent` and the item exists."""
         call: Any = expressions.put_arguments(self.name, item, if_absent=if_absent)
         with translate_errors():
             self.client.put_item(**call)
 
     def put_change(self, item: Mapping[str, Any], *, if_absent: bool = False) -> TransactWriteItem:
-        """The same put as a part of a transaction."""
+        """Return the same write as an entry of a transaction."""
         return {"Put": expressions.put_arguments(self.name, item, if_absent=if_absent)}
 
     def update(
@@ -85,9 +85,10 @@ class Table:
         initial: Mapping[str, Any],
         at_most: Mapping[str, Decimal],
     ) -> TransactWriteItem:
-        """Add to numbers, exactly; a missing item begins with 0 and the `initial` fields.
+        """Return a transaction entry that adds to numbers exactly.
 
-        Only where no number of `at_most` is above that before.
+        A missing item starts with 0 and the `initial` fields. The entry requires that no stored
+        number exceeds its limit in `at_most`.
         """
         return {"Update": expressions.add(self.name, key, amounts, initial, at_most)}
 
@@ -96,15 +97,15 @@ class Table:
         return {"ConditionCheck": expressions.check(self.name, key, only_if)}
 
     def absence_check(self, key: Key) -> TransactWriteItem:
-        """No change, but a part of a transaction: there is no such item."""
+        """Return a transaction entry that changes nothing and requires that the item is absent."""
         return {"ConditionCheck": expressions.absence(self.name, key)}
 
     def count_change(self, key: Key, name: str, by: int) -> TransactWriteItem:
-        """Add to a number of an item that is there."""
+        """Return a transaction entry that adds `by` to a number of an existing item."""
         return {"Update": expressions.count(self.name, key, name, by)}
 
     def delete_change(self, key: Key) -> TransactWriteItem:
-        """Delete the item of this key, if there is one, as a part of a transaction."""
+        """Return a transaction entry that deletes the item of this key, if it exists."""
         return {"Delete": {"TableName": self.name, "Key": to_attributes(key)}}
 
     def delete(self, key: Key, *, only_if: Conditions = NO_CONDITIONS) -> None:
@@ -116,16 +117,19 @@ class Table:
         with translate_errors():
             self.client.delete_item(**call)
 
-    def delete_many(self, places: Iterable[Key]) -> None:
-        """Delete the items of these keys, those that are there, in no order and not all at once."""
-        left = iter(places)
-        while some := list(islice(left, _BATCH_WRITE_ITEMS)):
-            batch = [{"DeleteRequest": {"Key": to_attributes(place)}} for place in some]
+    def delete_many(self, item_keys: Iterable[Key]) -> None:
+        """Delete the existing items of these keys, in no order and not in a transaction.
+
+        Raises StoreUnavailableError if DynamoDB does not process all keys after several attempts.
+        """
+        remaining = iter(item_keys)
+        while batch_keys := list(islice(remaining, _BATCH_WRITE_ITEMS)):
+            batch = [{"DeleteRequest": {"Key": to_attributes(key)}} for key in batch_keys]
             for attempt in range(_BATCH_ATTEMPTS):
                 request: Any = {self.name: batch}
                 with translate_errors():
-                    answer: Any = self.client.batch_write_item(RequestItems=request)
-                batch = answer.get("UnprocessedItems", {}).get(self.name, [])
+                    response: Any = self.client.batch_write_item(RequestItems=request)
+                batch = response.get("UnprocessedItems", {}).get(self.name, [])
                 if not batch:
                     break
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))
@@ -133,7 +137,7 @@ class Table:
                 raise StoreUnavailableError("keys of a batch were not processed")
 
     def scan(self, attribute: str) -> Iterator[Any]:
-        """One attribute of every item there is: for proofs over a store, never for a request."""
+        """Yield an attribute of every item. For verification of a store, never for a request."""
         call: dict[str, Any] = {
             "TableName": self.name,
             "ProjectionExpression": "#attribute",
@@ -142,12 +146,12 @@ class Table:
         }
         while True:
             with translate_errors():
-                answer = self.client.scan(**call)
-            for attributes in answer["Items"]:
+                response = self.client.scan(**call)
+            for attributes in response["Items"]:
                 yield from from_attributes(attributes).values()
-            if "LastEvaluatedKey" not in answer:
+            if "LastEvaluatedKey" not in response:
                 return
-            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            call["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
     def query(
         self,
@@ -159,9 +163,9 @@ class Table:
         descending: bool = False,
         limit: int | None = None,
     ) -> Iterator[Item]:
-        """The items that a key condition selects, page by page as they are taken.
+        """Yield at most `limit` items that match a key condition; read pages on demand.
 
-        Names in the condition are written `#name` and must be key attributes; `limit` ends it.
+        Names in the condition have the form `#name` and must be key attributes.
         """
         call: dict[str, Any] = {
             "TableName": self.name,
@@ -178,20 +182,20 @@ class Table:
             if remaining is not None:
                 call["Limit"] = remaining
             with translate_errors():
-                answer = self.client.query(**call)
-            for attributes in answer["Items"]:
+                response = self.client.query(**call)
+            for attributes in response["Items"]:
                 yield from_attributes(attributes)
             if remaining is not None:
-                remaining -= len(answer["Items"])
-            if "LastEvaluatedKey" not in answer or remaining == 0:
+                remaining -= len(response["Items"])
+            if "LastEvaluatedKey" not in response or remaining == 0:
                 return
-            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            call["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
     def count(self, condition: str, values: Mapping[str, Any], index: str) -> int:
-        """How many items a key condition selects in an index; none of them is sent."""
+        """Return how many items of an index match a key condition, without receiving them."""
         return sum(
-            answer["Count"]
-            for answer in self._index_pages(condition, values, index, Select="COUNT")
+            response["Count"]
+            for response in self._index_pages(condition, values, index, Select="COUNT")
         )
 
     def sort_keys(
@@ -204,10 +208,10 @@ class Table:
         skip: int = 0,
         limit: int | None = None,
     ) -> Iterator[str]:
-        """Sort keys of an index: those that the key condition selects, behind the first `skip`.
+        """Yield the sort keys of an index that match the key condition, after the first `skip`.
 
-        The last name of the condition is the sort key, a string. What is skipped is read, and paid
-        for; a long stretch of it is not sent.
+        The last name of the condition is the sort key, a string. DynamoDB reads and bills skipped
+        keys. More than _SKIP_INLINE_LIMIT skipped keys are not received.
         """
         name = _NAME.findall(condition)[-1]
         options: dict[str, Any] = {"ScanIndexForward": not descending}
@@ -215,15 +219,15 @@ class Table:
             pages = self._index_pages(
                 condition, values, index, remaining=skip, Select="COUNT", **options
             )
-            start = [answer.get("LastEvaluatedKey") for answer in pages][-1]
+            start = [response.get("LastEvaluatedKey") for response in pages][-1]
             if start is None:
                 return
             options["ExclusiveStartKey"], skip = start, 0
         remaining = None if limit is None else limit + skip
-        for answer in self._index_pages(condition, values, index, remaining=remaining, **options):
-            # Tens of thousands of keys may pass: no time for the deserializer.
-            yield from (attributes[name]["S"] for attributes in answer["Items"][skip:])
-            skip = max(0, skip - len(answer["Items"]))
+        for response in self._index_pages(condition, values, index, remaining=remaining, **options):
+            # The deserializer would be too slow for tens of thousands of keys.
+            yield from (attributes[name]["S"] for attributes in response["Items"][skip:])
+            skip = max(0, skip - len(response["Items"]))
 
     def _index_pages(
         self,
@@ -246,35 +250,35 @@ class Table:
             if remaining is not None:
                 call["Limit"] = remaining
             with translate_errors():
-                answer = self.client.query(**call)
-            yield answer
+                response = self.client.query(**call)
+            yield response
             if remaining is not None:
-                remaining -= answer["Count"]
-            if "LastEvaluatedKey" not in answer:
+                remaining -= response["Count"]
+            if "LastEvaluatedKey" not in response:
                 return
-            call["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            call["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
-    def batch_get(self, places: Sequence[Key], fields: Sequence[str] = ()) -> Iterator[Item]:
-        """The items of these keys, in no order; with `fields`, only those of them.
+    def batch_get(self, item_keys: Sequence[Key], fields: Sequence[str] = ()) -> Iterator[Item]:
+        """Yield the existing items of these keys, in no order; with `fields`, only these fields.
 
-        Strongly consistent. Raises StoreUnavailableError where DynamoDB does not serve all of them
-        after several attempts.
+        Reads are strongly consistent. Raises StoreUnavailableError if DynamoDB does not return all
+        of them after several attempts.
         """
         options: dict[str, Any] = {"ConsistentRead": True}
         if fields:
             options["ProjectionExpression"] = ", ".join(f"#{name}" for name in fields)
             options["ExpressionAttributeNames"] = {f"#{name}": name for name in fields}
-        for start in range(0, len(places), _BATCH_GET_ITEMS):
-            batch = [to_attributes(place) for place in places[start : start + _BATCH_GET_ITEMS]]
+        for start in range(0, len(item_keys), _BATCH_GET_ITEMS):
+            batch = [to_attributes(key) for key in item_keys[start : start + _BATCH_GET_ITEMS]]
             for attempt in range(_BATCH_ATTEMPTS):
                 request: Any = {self.name: {**options, "Keys": batch}}
                 with translate_errors():
-                    answer: Any = self.client.batch_get_item(RequestItems=request)
-                yield from map(from_attributes, answer["Responses"].get(self.name, ()))
-                batch = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+                    response: Any = self.client.batch_get_item(RequestItems=request)
+                yield from map(from_attributes, response["Responses"].get(self.name, ()))
+                batch = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
                 if not batch:
                     break
-                # What is left over is so for size (16 MB an answer) or for a hot partition.
+                # Keys are unprocessed above 16 MB in a response, or because of a hot partition.
                 time.sleep(random.uniform(0, 0.02 * 2**attempt))
             else:
                 raise StoreUnavailableError("keys of a batch were not processed")

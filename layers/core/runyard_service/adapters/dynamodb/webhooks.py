@@ -1,8 +1,8 @@
 """The endpoints of projects, the secrets that sign their deliveries, and the deliveries.
 
-An endpoint and its secrets are two items, so that a role can read one without the other. Runyard
-marks a deleted endpoint and overwrites its secrets. DynamoDB removes both, and each delivery after
-30 days, by their `ttl`.
+An endpoint and its secrets are two items, so a role can read the endpoint without its secrets. A
+deletion sets `deleted_at` on the endpoint and overwrites its secrets. DynamoDB removes both items
+by their `ttl`, and each delivery after 30 days.
 """
 
 import json
@@ -18,7 +18,7 @@ from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.errors import ConflictError, NotFoundError
 from runyard_service.domain.webhooks import MAX_SECRETS, Delivery, Secret, Webhook, new_secret
 
-# Each of them costs a message per event.
+# Each endpoint costs a message for each event.
 MAX_WEBHOOKS = 20
 DELIVERY_RETENTION_SECONDS = 30 * 24 * 3600
 _DELIVERY_PROGRESS = frozenset(
@@ -33,41 +33,41 @@ class Webhooks:
         self._table = table
 
     def create(self, webhook: Webhook) -> tuple[Webhook, Secret]:
-        """Keep a new endpoint with a new secret; one of this id that is there already is given.
+        """Store a new endpoint with a new secret, or return the existing endpoint of this id.
 
-        Raises ConflictError where the project has as many as it may have (roughly: two at the same
-        moment may both be the last).
+        Raises ConflictError if the project has MAX_WEBHOOKS endpoints. The limit is approximate:
+        concurrent calls may exceed it.
         """
-        if (known := self.get(webhook.project_id, webhook.id)) is not None:
-            return known, self.secrets(webhook.id)[0]
+        if (existing := self.get(webhook.project_id, webhook.id)) is not None:
+            return existing, self.secrets(webhook.id)[0]
         if len(self.of_project(webhook.project_id)) >= MAX_WEBHOOKS:
             raise ConflictError({"webhooks": f"must be at most {MAX_WEBHOOKS} per project"})
         secret = new_secret(webhook.id)
-        kept = {**keys.webhook_secrets(webhook.id), "secrets": [_stored(secret)], "version": 1}
-        item = {**keys.webhook(webhook.project_id, webhook.id), **webhook.model_dump()}
-        changes = [self._table.put_change(one, if_absent=True) for one in (item, kept)]
+        secrets = {**keys.webhook_secrets(webhook.id), "secrets": [_to_item(secret)], "version": 1}
+        endpoint = {**keys.webhook(webhook.project_id, webhook.id), **webhook.model_dump()}
+        changes = [self._table.put_change(item, if_absent=True) for item in (endpoint, secrets)]
         try:
             transact(self._table.client, changes)
         except ConditionFailedError as error:
-            # A twin of the request, or boto3 that sent it again, was first.
-            if (known := self.get(webhook.project_id, webhook.id)) is None:
+            # A concurrent request, or an earlier attempt of boto3, was first.
+            if (existing := self.get(webhook.project_id, webhook.id)) is None:
                 raise ConflictError({"webhook": "was deleted"}) from error
-            return known, self.secrets(webhook.id)[0]
+            return existing, self.secrets(webhook.id)[0]
         return webhook, secret
 
     def get(self, project_id: str, webhook_id: str) -> Webhook | None:
-        """The endpoint, or None."""
+        """Return the endpoint, or None."""
         item = self._table.get(keys.webhook(project_id, webhook_id))
         return None if item is None or "deleted_at" in item else Webhook.model_validate(item)
 
     def of_project(self, project_id: str) -> list[Webhook]:
-        """The project's endpoints, oldest first."""
-        found = self._table.query("#pk = :pk", {":pk": keys.webhook(project_id, "")["pk"]})
-        webhooks = [Webhook.model_validate(item) for item in found if "deleted_at" not in item]
+        """Return the project's endpoints, oldest first."""
+        items = self._table.query("#pk = :pk", {":pk": keys.webhook(project_id, "")["pk"]})
+        webhooks = [Webhook.model_validate(item) for item in items if "deleted_at" not in item]
         return sorted(webhooks, key=lambda webhook: (webhook.created_at, webhook.id))
 
     def change(self, webhook: Webhook, fields: dict[str, Any]) -> Webhook:
-        """Set fields of the endpoint. Raises NotFoundError where it is gone."""
+        """Set fields of the endpoint. Raises NotFoundError if it is deleted."""
         fields = {**fields, "updated_at": timestamp()}
         try:
             self._table.update(
@@ -78,42 +78,42 @@ class Webhooks:
         return webhook.model_copy(update=fields)
 
     def delete(self, webhook: Webhook) -> None:
-        """From now on nothing is told to the endpoint, and its secrets are no more."""
-        gone = {"deleted_at": timestamp(), "ttl": int(time.time()), "enabled": False}
-        self._table.update(keys.webhook(webhook.project_id, webhook.id), gone)
+        """Delete the endpoint and its secrets. It receives no further events."""
+        fields = {"deleted_at": timestamp(), "ttl": int(time.time()), "enabled": False}
+        self._table.update(keys.webhook(webhook.project_id, webhook.id), fields)
         self._table.update(
             keys.webhook_secrets(webhook.id), {"secrets": [], "ttl": int(time.time())}
         )
 
     def secrets(self, webhook_id: str) -> list[Secret]:
-        """The secrets that are good now, the newest first; none of a deleted endpoint."""
+        """Return the valid secrets, newest first; none for a deleted endpoint."""
         item = self._table.get(keys.webhook_secrets(webhook_id))
-        return [secret for secret in _secrets(item) if secret.is_valid()]
+        return [secret for secret in _secrets_of(item) if secret.is_valid()]
 
     def rotate(self, webhook: Webhook, secret_id: str, overlap_seconds: float) -> Secret:
-        """Give the endpoint a new secret; the present ones stay good for `overlap_seconds` more.
+        """Add a new secret; the existing secrets stay valid for `overlap_seconds`.
 
-        Asked again under the same id, it gives the same secret. Raises NotFoundError where the
-        endpoint is gone, ConflictError where it is rotated time and again at this moment.
+        A repeated call with the same id returns the same secret. Raises NotFoundError if the
+        endpoint is deleted, ConflictError if concurrent rotations conflict with every attempt.
         """
         key = keys.webhook_secrets(webhook.id)
         for attempt in retry_on_conflict(ROTATE_SECRET_ATTEMPTS):
             item = self._table.get(key)
-            present = [secret for secret in _secrets(item) if secret.is_valid()]
-            if item is None or not present:
+            valid = [secret for secret in _secrets_of(item) if secret.is_valid()]
+            if item is None or not valid:
                 raise NotFoundError
-            for secret in present:
+            for secret in valid:
                 if secret.id == secret_id:
                     return secret
             secret = new_secret(secret_id)
-            rest = _ended(present, timestamp_in(overlap_seconds)) if overlap_seconds else []
-            kept = [secret, *rest][:MAX_SECRETS]
+            old = _expire(valid, timestamp_in(overlap_seconds)) if overlap_seconds else []
+            secrets = [secret, *old][:MAX_SECRETS]
             fields = {
-                "secrets": [_stored(one) for one in kept],
+                "secrets": [_to_item(secret) for secret in secrets],
                 "version": int(item["version"]) + 1,
             }
             with attempt:
-                # Conditional on the version that was read: two rotations keep both secrets.
+                # Conditional on the version that was read, so a concurrent rotation is not lost.
                 self._table.update(key, fields, only_if={"version": item["version"]})
                 return secret
         raise ConflictError({"secret": "is being rotated"})
@@ -126,7 +126,7 @@ class WebhookDeliveries:
         self._table = table
 
     def create_if_absent(self, delivery: Delivery) -> Delivery:
-        """Keep the delivery, or give the one of its id that is there, however far it has come."""
+        """Store the delivery, or return the existing delivery of this id, in any state."""
         item = {
             **keys.webhook_delivery(delivery.webhook_id, delivery.id),
             **_delivery_fields(delivery),
@@ -135,27 +135,27 @@ class WebhookDeliveries:
         try:
             self._table.put(item, if_absent=True)
         except ConditionFailedError as error:
-            found = error.items[0]
-            assert found is not None, "a failed put comes with what stands there"
-            return _delivery_from_item(found)
+            stored = error.items[0]
+            assert stored is not None, "a failed write returns the stored item"
+            return _delivery_from_item(stored)
         return delivery
 
     def get(self, webhook_id: str, delivery_id: str) -> Delivery | None:
-        """The delivery, or None."""
+        """Return the delivery, or None."""
         item = self._table.get(keys.webhook_delivery(webhook_id, delivery_id))
         return _delivery_from_item(item) if item else None
 
     def newest(self, webhook_id: str, before: str | None, limit: int) -> list[Delivery]:
-        """The endpoint's newest deliveries, newest first; with `before`, only older ones."""
+        """Return the endpoint's newest deliveries, newest first, with ids below `before`."""
         condition, values = "#pk = :pk", {":pk": keys.webhook_delivery(webhook_id, "")["pk"]}
         if before is not None:
             # DynamoDB rejects an empty string as a key value, so there is no lower bound.
             condition, values = f"{condition} AND #sk < :before", {**values, ":before": before}
-        found = self._table.query(condition, values, descending=True, limit=limit)
-        return [_delivery_from_item(item) for item in found]
+        items = self._table.query(condition, values, descending=True, limit=limit)
+        return [_delivery_from_item(item) for item in items]
 
     def change(self, seen: Delivery, changed: Delivery) -> bool:
-        """Keep what has become of a delivery; False where it is no longer as it was `seen`."""
+        """Store the progress of a delivery; return False if it has changed since it was `seen`."""
         fields = _delivery_fields(changed)
         fields = {name: fields[name] for name in _DELIVERY_PROGRESS}
         try:
@@ -173,20 +173,20 @@ class WebhookDeliveries:
         return True
 
 
-def _ended(present: Sequence[Secret], end: str) -> list[Secret]:
-    """The secrets with an end; one that had an earlier one keeps it."""
+def _expire(secrets: Sequence[Secret], end: str) -> list[Secret]:
+    """Return the secrets with an expiry of at most `end`."""
     return [
         secret.model_copy(update={"expires_at": min(secret.expires_at or end, end)})
-        for secret in present
+        for secret in secrets
     ]
 
 
-def _stored(secret: Secret) -> dict[str, str]:
+def _to_item(secret: Secret) -> dict[str, str]:
     return {name: value for name, value in secret.model_dump().items() if value is not None}
 
 
-def _secrets(item: dict[str, Any] | None) -> list[Secret]:
-    return [Secret.model_validate(one) for one in item["secrets"]] if item else []
+def _secrets_of(item: dict[str, Any] | None) -> list[Secret]:
+    return [Secret.model_validate(secret) for secret in item["secrets"]] if item else []
 
 
 def _delivery_fields(delivery: Delivery) -> Item:

@@ -1,9 +1,9 @@
-"""How many runs of a project or an organization are at work: counted in an index when asked.
+"""Count the active runs of a project or an organization in an index, on request.
 
-A counter would be the one item that every start and every end of a run writes. The count is
-near the truth: the index is eventually consistent, and what was counted holds for a second, to
-which this process adds what it admits itself. A burst over many processes can pass the limit by
-what they start within that second.
+A stored counter would be an item that every start and every end of a run writes. The count is
+approximate: the index is eventually consistent, and a process uses a count for a second, to which
+it adds the runs that it admits itself. A burst over many processes can exceed the limit by the
+runs that they start within that second.
 """
 
 import time
@@ -26,7 +26,7 @@ class _Count:
 
 
 class LiveRuns:
-    """The runs at work, by whom they are counted for."""
+    """The cached counts of active runs, by project or organization."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -34,28 +34,28 @@ class LiveRuns:
         self._lock = Lock()
 
     def project_has_capacity(self, project_id: str, at_most: int) -> bool:
-        """Whether one more run of the project may start; `at_most` 0 admits every run."""
+        """Return whether another run of the project may start, and count it; 0 is no limit."""
         return self._admits(f"project {project_id}", lambda: [project_id], at_most)
 
     def organization_admits(
         self, org_id: str, projects: Callable[[], Sequence[str]], at_most: int
     ) -> bool:
-        """The same for all projects of an organization, each of which is counted by itself."""
+        """Return the same for all projects of an organization; each project is counted."""
         return self._admits(f"organization {org_id}", projects, at_most)
 
-    def _admits(self, whose: str, projects: Callable[[], Sequence[str]], at_most: int) -> bool:
-        """Whether one more run may start, which is then counted."""
+    def _admits(self, owner: str, projects: Callable[[], Sequence[str]], at_most: int) -> bool:
+        """Return whether another run may start; if so, add it to the count."""
         if at_most <= 0:
             return True
         now = time.monotonic()
         with self._lock:
-            count = self._counts.get(whose)
+            count = self._counts.get(owner)
         if count is None or count.until <= now:
-            # Outside the lock: counting twice is harmless, waiting for others' reads is not.
+            # Outside the lock: two threads may count twice, but must not wait for other reads.
             runs = sum(map(self._count, projects()))
             count = _Count(runs, now + COUNTED_EVERY_SECONDS)
             with self._lock:
-                self._counts[whose] = count
+                self._counts[owner] = count
         with self._lock:
             if count.runs >= at_most:
                 return False
@@ -63,7 +63,7 @@ class LiveRuns:
         return True
 
     def _count(self, project_id: str) -> int:
-        """Two queries of the index, half a read unit each for about 60 runs."""
+        """Count with two queries of the index. Each takes half a read unit for about 60 runs."""
         return sum(
             self._table.count(
                 "#status_key = :status_key",

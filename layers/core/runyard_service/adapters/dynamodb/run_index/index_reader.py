@@ -1,7 +1,8 @@
-"""One partition of one index, read by keys alone: its entries, their number, and its marks.
+"""Read and count a partition of an index, by keys alone, and write its position markers.
 
-Behind the last mark (`position_markers.py`) the entries are counted, before it they are known;
-and every page is within 250 keys of a mark, however long the list is. Whoever lists sets the marks.
+The last marker (`position_markers.py`) contains the number of entries up to it, so a reader counts
+only later entries. Every page is within 250 keys of a marker, for a list of any length. A reader
+also writes missing markers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,68 +18,73 @@ from runyard_service.domain.clock import timestamp_in
 
 
 class IndexReader:
-    """One request's reading of index lists: what was counted once is not counted again."""
+    """The reader of a single request. It counts each list only once."""
 
-    def __init__(self, table: Table, marks: PositionMarkers) -> None:
+    def __init__(self, table: Table, markers: PositionMarkers) -> None:
         self._table = table
-        self._marks = marks
+        self._markers = markers
         self._counts: dict[IndexPartition, tuple[int, int]] = {}
 
     def keys(
         self,
-        one: IndexPartition,
+        partition: IndexPartition,
         after: str = "",
         *,
         descending: bool = False,
         skip: int = 0,
         limit: int | None = None,
     ) -> Iterator[str]:
-        """Entries behind the entry `after`, without the first `skip` of them."""
-        condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
-        values = {":partition": one.partition, ":after": f"{after}!"}
+        """Yield the entries after the entry `after`, without the first `skip` of them."""
+        condition = f"#{partition.partition_key} = :partition AND #{partition.sort_key} > :after"
+        values = {":partition": partition.partition, ":after": f"{after}!"}
         return self._table.sort_keys(
-            condition, values, one.index, descending=descending, skip=skip, limit=limit
+            condition, values, partition.index, descending=descending, skip=skip, limit=limit
         )
 
     def length(self, lists: Iterable[IndexPartition]) -> int:
-        return sum(self.counted(one.same_length or one)[0] for one in lists)
+        return sum(self.count(partition.same_length or partition)[0] for partition in lists)
 
-    def counted(self, one: IndexPartition) -> tuple[int, int]:
-        """The length of the list, and the place of its last mark (0: it has none)."""
-        if one not in self._counts:
-            self._counts[one] = self._count_marked(one) if one.only_grows else self._count(one)
-        return self._counts[one]
+    def count(self, partition: IndexPartition) -> tuple[int, int]:
+        """Return the length of the list, and the position of its last marker; 0 without markers."""
+        if partition not in self._counts:
+            self._counts[partition] = (
+                self._count_with_markers(partition)
+                if partition.only_grows
+                else (self._count_after(partition), 0)
+            )
+        return self._counts[partition]
 
-    def _count(self, one: IndexPartition, after: str = "") -> tuple[int, int]:
-        condition = f"#{one.partition_key} = :partition AND #{one.sort_key} > :after"
-        values = {":partition": one.partition, ":after": f"{after}!"}
-        return self._table.count(condition, values, one.index), 0
+    def _count_after(self, partition: IndexPartition, entry: str = "") -> int:
+        condition = f"#{partition.partition_key} = :partition AND #{partition.sort_key} > :after"
+        values = {":partition": partition.partition, ":after": f"{entry}!"}
+        return self._table.count(condition, values, partition.index)
 
-    def _count_marked(self, one: IndexPartition) -> tuple[int, int]:
-        """Count from the last mark on; where that is far, set further marks on the way."""
-        last, every = self._marks.last(one), position_markers.MARKER_INTERVAL
-        behind, _ = self._count(one, last.entry)
-        total = last.position + behind
-        if behind < 2 * every or not last.may_be_followed:
+    def _count_with_markers(self, partition: IndexPartition) -> tuple[int, int]:
+        """Count the entries after the last marker; write further markers if there are many."""
+        last, interval = self._markers.last(partition), position_markers.MARKER_INTERVAL
+        later = self._count_after(partition, last.entry)
+        total = last.position + later
+        if later < 2 * interval or not last.may_be_followed:
             return total, last.position
-        settled = timestamp_in(-position_markers.STABLE_AFTER_SECONDS)
-        new = self.keys(one, after=last.entry, limit=position_markers.MARKERS_AT_ONCE * every)
+        stable_before = timestamp_in(-position_markers.STABLE_AFTER_SECONDS)
+        limit = position_markers.MARKERS_AT_ONCE * interval
         entries: dict[int, str] = {}
-        for number, passed in enumerate(new, start=last.position + 1):
-            if passed > settled:
+        later_entries = self.keys(partition, after=last.entry, limit=limit)
+        for position, entry in enumerate(later_entries, start=last.position + 1):
+            if entry > stable_before:
                 break
-            if number % every == 0:
-                entries[number] = passed
-        if entries and self._marks.follow(one, last, entries):
+            if position % interval == 0:
+                entries[position] = entry
+        if entries and self._markers.follow(partition, last, entries):
             return total, max(entries)
         return total, last.position
 
-    def marker_before(self, one: IndexPartition, place: int) -> tuple[int, str]:
-        """The last marked place up to `place`, and its entry (0 and "": the beginning)."""
-        every = position_markers.MARKER_INTERVAL
-        marked = min(place // every * every, self.counted(one)[1])
-        entry = self._marks.entry_at(one, marked) if marked else None
-        return (0, "") if entry is None else (marked, entry)
+    def marker_before(self, partition: IndexPartition, position: int) -> tuple[int, str]:
+        """Return the last marker up to `position`, and its entry; 0 and "" without a marker."""
+        interval = position_markers.MARKER_INTERVAL
+        marker = min(position // interval * interval, self.count(partition)[1])
+        entry = self._markers.entry_at(partition, marker) if marker else None
+        return (0, "") if entry is None else (marker, entry)
 
 
 def newest_first(
@@ -98,7 +104,7 @@ def newest_first(
 def _older(
     table: Table, index_list: IndexPartition, before: str | None, limit: int
 ) -> Iterator[str]:
-    # Every entry begins with a year below 9000, so all of them are below "9".
+    # Every entry starts with a year below 9000, so it sorts before "9".
     values = {":partition": index_list.partition, ":before": before or "9"}
     condition = f"#{index_list.partition_key} = :partition AND #{index_list.sort_key} < :before"
     return table.sort_keys(condition, values, index_list.index, descending=True, limit=limit)

@@ -1,7 +1,7 @@
-"""Where the runs that are asked for stand: which indexes hold them, in what order.
+"""Find the index partitions that contain the requested runs, and their order.
 
-Every run that has ended is also in a list to which entries are only ever added at its end
-(`runs-by-end`), so that only live runs have to be counted one by one.
+Every ended run is also in a list to which entries are only added at the end (`runs-by-end`). So
+only active runs must be counted without markers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ SORTABLE = ("started_at", "ended_at", "status")
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs of a project are listed. Statuses are those that the API shows; none: all."""
+    """A filter of a project's runs. Statuses are statuses of the API; no statuses: all."""
 
     project_id: str
     statuses: frozenset[str] = frozenset()
@@ -27,9 +27,9 @@ class RunFilter:
 
 @dataclass(frozen=True)
 class IndexPartition:
-    """One partition of one index; its entries are sort keys, `<time>#<run id>`.
+    """A partition of an index; its entries are sort keys, `<time>#<run id>`.
 
-    `same_length` is a list with as many entries that may be shorter to count.
+    `same_length` is a list with the same number of entries that may be cheaper to count.
     """
 
     index: str
@@ -42,9 +42,9 @@ class IndexPartition:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of the answer: lists merged by time, one way or the other.
+    """A part of the result: lists merged by time, ascending or descending.
 
-    Runs of the same moment are in the order of the whole sort where `has_ties`, else by id.
+    With `has_ties`, runs of the same time are sorted by all fields, otherwise by id.
     """
 
     lists: tuple[IndexPartition, ...]
@@ -52,13 +52,12 @@ class Segment:
     has_ties: bool
 
 
-def planned_segments(wanted: RunFilter, fields: tuple[str, ...]) -> list[Segment] | None:
-    """The list as stretches of indexes, or None where no index has it in this order."""
-    if wanted.user_id is None and wanted.session_id is None:
-        return list(
-            _by_status(wanted.project_id, wanted.statuses or frozenset(API_STATUSES), fields)
-        )
-    groups = groups_of(wanted)
+def planned_segments(run_filter: RunFilter, fields: tuple[str, ...]) -> list[Segment] | None:
+    """Return the list as segments of indexes, or None if no index has this order."""
+    if run_filter.user_id is None and run_filter.session_id is None:
+        statuses = run_filter.statuses or frozenset(API_STATUSES)
+        return list(_by_status(run_filter.project_id, statuses, fields))
+    groups = groups_of(run_filter)
     if len(groups) > 1 or fields[0].removeprefix("-") != "started_at":
         return None
     return [Segment(groups[0], fields[0].startswith("-"), has_ties=len(fields) > 1)]
@@ -76,31 +75,31 @@ def _by_status(
             yield from _by_status(project, frozenset({status}), rest)
     else:
         ended = tuple(by_end(project, status) for status in sorted(statuses & ENDED))
-        live = statuses - ENDED
+        active = statuses - ENDED
         parts: list[Iterable[Segment]] = [
             [Segment(ended, descending, has_ties=True)] if ended else [],
-            _by_status(project, live, rest) if live else [],
+            _by_status(project, active, rest) if active else [],
         ]
         yield from chain(*(reversed(parts) if descending else parts))
 
 
-def groups_of(wanted: RunFilter) -> list[tuple[IndexPartition, ...]]:
-    """For each filter the lists that together hold what fits it."""
-    project = wanted.project_id
+def groups_of(run_filter: RunFilter) -> list[tuple[IndexPartition, ...]]:
+    """Return, for each condition of the filter, the lists that together contain its runs."""
+    project = run_filter.project_id
     groups: list[tuple[IndexPartition, ...]] = []
-    if wanted.session_id is not None:
-        partition = keys.scoped(project, wanted.session_id)
+    if run_filter.session_id is not None:
+        partition = keys.scoped(project, run_filter.session_id)
         groups.append((IndexPartition(keys.RUNS_BY_SESSION_INDEX, "session_key", partition),))
-    if wanted.user_id is not None:
-        partition = keys.scoped(project, wanted.user_id)
+    if run_filter.user_id is not None:
+        partition = keys.scoped(project, run_filter.user_id)
         groups.append((IndexPartition(keys.RUNS_BY_USER_INDEX, "user_key", partition),))
-    if wanted.statuses:
-        groups.append(by_start(project, wanted.statuses))
+    if run_filter.statuses:
+        groups.append(by_start(project, run_filter.statuses))
     return groups
 
 
 def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexPartition, ...]:
-    """The runs that are in these statuses, by start."""
+    """Return the lists of runs with these statuses, sorted by start."""
     if statuses == frozenset(API_STATUSES):
         return (IndexPartition(keys.RUNS_BY_PROJECT_INDEX, "project_id", project),)
     return tuple(
@@ -118,7 +117,7 @@ def by_start(project: str, statuses: frozenset[str]) -> tuple[IndexPartition, ..
 def append_only_lists(
     project: str, status: str, user_id: str | None, session_id: str | None
 ) -> list[IndexPartition]:
-    """The lists that a run which ended so stands in for good: those that have marks."""
+    """Return the lists with markers that contain a run with this final status permanently."""
     groups = groups_of(RunFilter(project, user_id=user_id, session_id=session_id))
     return [
         *by_start(project, frozenset(API_STATUSES)),
@@ -128,7 +127,7 @@ def append_only_lists(
 
 
 def by_end(project: str, status: str) -> IndexPartition:
-    """The runs that ended in this status, by end."""
+    """Return the list of runs that ended with this status, sorted by end."""
     return IndexPartition(
         keys.RUNS_BY_END_INDEX, "status_key", keys.scoped(project, status), "ended_key"
     )
