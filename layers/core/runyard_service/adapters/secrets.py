@@ -60,7 +60,7 @@ class TicketKey:
 
 @dataclass(frozen=True)
 class _Ring:
-    """The keys of one read; `read_at` is the monotonic time before the read."""
+    """The keys of a read; `read_at` is the monotonic time before the read."""
 
     signing: TicketKey
     known: Mapping[str, TicketKey]
@@ -72,7 +72,7 @@ class _Ring:
 
 
 class TicketKeys:
-    """The keys of one installation; one instance may serve several threads."""
+    """The keys of an installation. Threads may share an instance."""
 
     def __init__(self, connect: "Callable[[], SecretsManagerClient]", secret_id: str) -> None:
         """Call `connect` for a client at first use, because few requests have a ticket."""

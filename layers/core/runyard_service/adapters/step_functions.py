@@ -51,7 +51,7 @@ class Orchestrator:
     """The executions of the two state machines.
 
     A caller that only starts first executions needs `run_state_machine_arn` alone; a caller that
-    only starts later ones needs `resume_state_machine_arn` alone.
+    only starts later executions needs `resume_state_machine_arn` alone.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage
 
 # Seconds until the sweep checks a run without news. A created run should start within seconds. The
 # worker of a started run ends within 15 minutes. A paused run is checked once a day, and when its
-# wait is over.
+# wait has ended.
 _CHECK_AFTER_SECONDS: Mapping[str, float] = {"created": 120, "started": 960, "paused": 86_400}
 
 # The sweep acts for a timer of the state machine that is later than this.
