@@ -130,7 +130,7 @@ _emit: Callable[[MetricRecord], None] = _discard
 
 
 def set_emitter(listener: Callable[[MetricRecord], None] | None) -> Callable[[MetricRecord], None]:
-    """Emit all metric records of this process to `listener`, or to none; return the previous emitter.
+    """Set the emitter of all metric records of this process; return the previous emitter.
 
     A process has a single emitter, as it has a single root logger.
     """

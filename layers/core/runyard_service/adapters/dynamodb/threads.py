@@ -144,7 +144,7 @@ class Threads:
         if item is None:
             return None
         if "deleted_at" not in item:
-            self._set_deleted(thread_id)
+            self._mark_deleted(thread_id)
         pk = keys.thread(thread_id)["pk"]
         parts: list[Key] = []
         payload_keys: list[str] = []
@@ -159,7 +159,7 @@ class Threads:
         self._table.delete_many([keys.thread(thread_id)])
         return Thread.model_validate(item)
 
-    def _set_deleted(self, thread_id: str) -> None:
+    def _mark_deleted(self, thread_id: str) -> None:
         """Remove the thread from all lists, and block new messages and runs."""
         fields = {"deleted_at": timestamp(), "thread_key": None, "messages": None}
         try:
