@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 PYTHON := .venv/bin/python
 # The word list is enforced here; add a folder when it has no private words left.
-WORD_PATHS := $(addprefix layers/core/runyard_service/,agents api application domain) agents docs \
+WORD_PATHS := layers/core/runyard_service agents docs \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
   Makefile template.yaml samconfig.toml layers/Makefile
 SAM_PYTHON := .venv-sam/bin/python

@@ -1,1 +1,1 @@
-"""Runyard: agent runs on AWS, without a server to keep."""
+"""Runyard: agent runs on AWS, without a server to operate."""
