@@ -4,7 +4,7 @@ A caller reads, decides, and writes on condition that the data has not changed s
 conflict means that another writer changed the data in between. The caller then reads and decides
 again at once: every conflict is another writer's success, so the data makes progress.
 
-    for attempt in retry_on_conflict(CANCEL_RUN_ATTEMPTS):
+    for attempt in retry_on_conflict(CANCEL_RUN_ATTEMPTS, AppendConflictError):
         ...                     read and decide
         with attempt:
             ...                 write
@@ -15,11 +15,11 @@ again at once: every conflict is another writer's success, so the data makes pro
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 
-from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
-from runyard_service.domain.errors import AppendConflictError
+from runyard_service.domain.errors import RunyardError
 
 # How often each operation writes before it stops, and which writers it competes with.
-# A worker that streams a response appends every FLUSH_MS (50 ms): a cancel has to fit in between.
+# A worker that streams a response appends every DELTA_FLUSH_MS (50 ms): a cancel has to fit between
+# two appends.
 CANCEL_RUN_ATTEMPTS = 50
 # People can answer several input requests of one run in the same moment.
 SUBMIT_INPUT_ATTEMPTS = 40
@@ -37,10 +37,12 @@ CLAIM_IDEMPOTENCY_KEY_ATTEMPTS = 10
 ROTATE_SECRET_ATTEMPTS = 5
 
 
-def retry_on_conflict(attempts: int) -> Iterator[AbstractContextManager[None, bool]]:
-    """Yield a context for each attempt; the context suppresses the conflict of its write.
+def retry_on_conflict(
+    attempts: int, conflict: type[RunyardError]
+) -> Iterator[AbstractContextManager[None, bool]]:
+    """Yield a context for each attempt. It suppresses `conflict`, the error of a lost write.
 
     The loop ends after `attempts`. What follows the loop then decides which error to raise.
     """
     for _ in range(attempts):
-        yield suppress(AppendConflictError, ConditionFailedError)
+        yield suppress(conflict)

@@ -78,7 +78,7 @@ class Idempotency:
         claimed the name.
         """
         key = keys.idempotency(compute_fingerprint(project_id, name))
-        for attempt in retry_on_conflict(CLAIM_IDEMPOTENCY_KEY_ATTEMPTS):
+        for attempt in retry_on_conflict(CLAIM_IDEMPOTENCY_KEY_ATTEMPTS, ConditionFailedError):
             fields = {
                 "state": "open",
                 "fingerprint": fingerprint,

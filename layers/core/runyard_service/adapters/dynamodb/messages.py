@@ -10,7 +10,12 @@ from typing import Any
 
 from runyard_service.adapters.conflict_retry import ADD_MESSAGE_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import Item, TransactWriteItem, transact
+from runyard_service.adapters.dynamodb.attributes import (
+    ConditionFailedError,
+    Item,
+    TransactWriteItem,
+    transact,
+)
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
 from runyard_service.adapters.json_fields import COMPRESS_FROM_BYTES, compress
@@ -36,7 +41,7 @@ class Messages:
     def add(self, thread_id: str, role: Role, content: str) -> Message:
         """Append a message. Raises ThreadNotFoundError if the thread does not exist."""
         stored = self.save(thread_id, content)
-        for attempt in retry_on_conflict(ADD_MESSAGE_ATTEMPTS):
+        for attempt in retry_on_conflict(ADD_MESSAGE_ATTEMPTS, ConditionFailedError):
             thread = self._threads.get(thread_id)
             if thread is None:
                 raise ThreadNotFoundError

@@ -97,7 +97,7 @@ class Webhooks:
         endpoint is deleted, ConflictError if concurrent rotations conflict with every attempt.
         """
         key = keys.webhook_secrets(webhook.id)
-        for attempt in retry_on_conflict(ROTATE_SECRET_ATTEMPTS):
+        for attempt in retry_on_conflict(ROTATE_SECRET_ATTEMPTS, ConditionFailedError):
             item = self._table.get(key)
             valid = [secret for secret in _secrets_of(item) if secret.is_valid()]
             if item is None or not valid:

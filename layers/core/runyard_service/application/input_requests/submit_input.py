@@ -25,6 +25,7 @@ from runyard_service.application.input_requests.limit_increase import (
 )
 from runyard_service.domain.clock import parse
 from runyard_service.domain.errors import (
+    AppendConflictError,
     ConflictError,
     InvalidRequestError,
     NotFoundError,
@@ -47,7 +48,7 @@ def submit_input(
     Raise InvalidRequestError if the answer does not match the request, ConflictError if another
     answer is already recorded. The same answer again changes nothing.
     """
-    for attempt in retry_on_conflict(SUBMIT_INPUT_ATTEMPTS):
+    for attempt in retry_on_conflict(SUBMIT_INPUT_ATTEMPTS, AppendConflictError):
         # Read the position first: the append after it fails if the data read below is outdated.
         last, _ = stores.log.last(run_id)
         run, request = stores.input_requests.get_with_run(run_id, answer.request_id)
@@ -59,7 +60,8 @@ def submit_input(
             raise InvalidRequestError({"type": f"the request is of type {request.type}"})
         answer = _normalize(request, answer)
         if request.state == "answered" and request.answer == answer.content():
-            return _resume(stores, orchestrator, run)
+            _resume(stores, orchestrator, run)
+            return
         if request.state in ("answered", "expired") or request.is_overdue:
             is_answered = request.state == "answered"
             issue = "was already answered" if is_answered else "has expired"
@@ -74,9 +76,11 @@ def submit_input(
         ]
         with attempt:
             [event] = stores.log.append(run.id, last, [draft], changes)
-            _record_metrics(run, request, event)
-            return _resume(stores, orchestrator, updated_run)
-    raise UnavailableError({"run": "is being modified concurrently; retry"})
+            break
+    else:
+        raise UnavailableError({"run": "is being modified concurrently; retry"})
+    _record_metrics(run, request, event)
+    _resume(stores, orchestrator, updated_run)
 
 
 def _record_metrics(run: Run, request: InputRequest, event: Event) -> None:

@@ -11,7 +11,7 @@ from runyard_service.adapters.conflict_retry import CANCEL_RUN_ATTEMPTS, retry_o
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.errors import RetryableError, UnavailableError
+from runyard_service.domain.errors import AppendConflictError, RetryableError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def cancel_run(
     run.
     """
     journal = Journal.open(stores, run_id)
-    for attempt in retry_on_conflict(CANCEL_RUN_ATTEMPTS):
+    for attempt in retry_on_conflict(CANCEL_RUN_ATTEMPTS, AppendConflictError):
         if journal.history.has_ended:
             break
         with attempt:

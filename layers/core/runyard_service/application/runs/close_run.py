@@ -6,7 +6,7 @@ import logging
 from runyard_service.adapters.conflict_retry import CLOSE_RUN_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.errors import NotFoundError, SupersededError
+from runyard_service.domain.errors import AppendConflictError, NotFoundError, SupersededError
 from runyard_service.domain.runs import Execution
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
     code, message = _KNOWN.get(error_name, _UNKNOWN)
     if error_name == _MODEL_UNAVAILABLE:
         message = _error_message(cause) or message
-    for attempt in retry_on_conflict(CLOSE_RUN_ATTEMPTS):
+    for attempt in retry_on_conflict(CLOSE_RUN_ATTEMPTS, AppendConflictError):
         if journal.history.has_ended or _has_newer_execution(journal, execution):
             return
         with attempt:

@@ -164,7 +164,7 @@ class Journal:
         threads, messages = self.stores.threads, self.stores.messages
         text = None if output is None else output_as_text(output)
         stored = {} if text is None else messages.save(thread_id, text)
-        for attempt in retry_on_conflict(END_RUN_IN_THREAD_ATTEMPTS):
+        for attempt in retry_on_conflict(END_RUN_IN_THREAD_ATTEMPTS, AppendConflictError):
             thread, last = threads.get(thread_id), self.history.last
             in_thread: list[TransactWriteItem] = []
             if thread is not None and text is not None:

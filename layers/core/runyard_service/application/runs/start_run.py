@@ -146,7 +146,7 @@ def _create_run(stores: Stores, run: Run, file_changes: Sequence[TransactWriteIt
             # Deleted with the last run that used it, after the files were resolved.
             raise InvalidRequestError({"file_ids": "refers to a deleted file"}) from error
         return run
-    for attempt in retry_on_conflict(START_RUN_IN_THREAD_ATTEMPTS):
+    for attempt in retry_on_conflict(START_RUN_IN_THREAD_ATTEMPTS, ConditionFailedError):
         thread = stores.threads.get(run.thread_id)
         if thread is None or thread.project_id != run.project_id:
             raise ThreadNotFoundError
