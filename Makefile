@@ -81,7 +81,7 @@ lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest 
 
 clean: ## Remove environments, builds and caches
 	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tests/clients/node_modules tools/docs_site/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
+	rm -rf tools/docs_site/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
@@ -89,7 +89,7 @@ clean: ## Remove environments, builds and caches
 coverage: .venv/.installed .venv-sam/.installed ## Measure which lines the unit and integration tests run
 	@$(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term $(ARGS)
 
-test: .venv/.installed .venv-sam/.installed tests/clients/node_modules/.installed ## Run the tests; ARGS="-k cancel" selects some
+test: .venv/.installed .venv-sam/.installed examples/javascript/node_modules/.installed ## Run the tests; ARGS="-k cancel" selects some
 	@$(PYTHON) -m pytest $(ARGS)
 
 e2e: .venv/.installed ## Run the end-to-end tests; STACK=… or BASE_URL=… ACCESS_KEY=… selects a service
@@ -105,7 +105,7 @@ test-contract: .venv/.installed ## Send about ten thousand generated requests to
 simulate: .venv/.installed ## Simulate interleavings of runs; RUNS_EXAMPLES=400 sets the number
 	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/simulation $(ARGS)
 
-fuzz-streams: .venv/.installed tests/clients/node_modules/.installed ## Cut the streams of stock clients at random bytes; CUTS_SEED=… repeats a test
+fuzz-streams: .venv/.installed examples/javascript/node_modules/.installed ## Cut the streams of stock clients at random bytes; CUTS_SEED=… repeats a test
 	@export CUTS_SEED=$${CUTS_SEED:-$$(date +%s)}; echo "CUTS_SEED=$$CUTS_SEED"; \
 	  $(PYTHON) -m pytest tests/e2e/test_stock_clients.py $(ARGS)
 
@@ -209,10 +209,10 @@ tools/docs_site/node_modules/.installed: tools/docs_site/package-lock.json
 	@touch $@
 
 # Clients of streams that come by npm. Their tests are skipped where it is not there, and say so.
-tests/clients/node_modules/.installed: tests/clients/package-lock.json
-	@if ! command -v npm >/dev/null; then exit 0; fi; cd tests/clients && \
+examples/javascript/node_modules/.installed: examples/javascript/package-lock.json
+	@if ! command -v npm >/dev/null; then exit 0; fi; cd examples/javascript && \
 	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
-	  echo "npm could not install tests/clients: the tests of its clients will be skipped" >&2
+	  echo "npm could not install examples/javascript: the tests of its clients will be skipped" >&2
 
 # The layers of dependencies and Lambda's runtime, for this machine: what is built is for arm64.
 build/here/.installed: layers/Makefile layers/dependencies/requirements.txt \

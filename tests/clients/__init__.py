@@ -1,8 +1,7 @@
-"""Stock Server-Sent Events clients, unmodified, each in the few lines that a user would write.
+"""Stock Server-Sent Events clients: the examples, unmodified, and a browser.
 
-Every one is called as `CLIENT URL KEY`, follows the stream to its end, coming back whenever it is
-cut, and writes each event as a line `<id> <data>`. A client that sends no headers is given a URL
-with a ticket.
+Each runs as `CLIENT URL KEY`, follows the stream to its end, reconnects after each cut, and writes
+each event as a line `<id> <data>`. A client that sends no headers gets a URL with a ticket.
 """
 
 import shutil
@@ -10,13 +9,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-_NODE_MODULES = FOLDER / "node_modules"
+ROOT = Path(__file__).resolve().parents[2]
+_NODE_MODULES = ROOT / "examples/javascript/node_modules"
 
 
 @dataclass(frozen=True)
 class StockClient:
-    """A client, by the file that uses it, and which of the two APIs' streams it follows."""
+    """A client, by its file, and which of the two APIs' streams it follows."""
 
     file: str
     threads_api: bool = False
@@ -24,27 +23,33 @@ class StockClient:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What runs it; the URL and the key come behind."""
+        """The command, without the URL and the key that follow it."""
         runner = {".py": sys.executable, ".mjs": "node", ".bash": "bash"}[Path(self.file).suffix]
-        return runner, str(FOLDER / self.file)
+        return runner, str(ROOT / self.file)
 
     @property
     def missing(self) -> str:
-        """What has to be installed before it can run; empty where it can."""
+        """What to install before the client can run, or an empty string."""
         if self.file.endswith(".mjs") and not shutil.which("node"):
             return "needs Node 20 or newer and npm, then make test"
         if self.file.endswith(".mjs") and not _NODE_MODULES.is_dir():
-            return "needs its packages: make tests/clients/node_modules/.installed"
-        program = {"with_curl.bash": "curl", "with_chromium.py": "chromium"}.get(self.file)
+            return "needs its packages: make examples/javascript/node_modules/.installed"
+        program = {".bash": "curl"}.get(Path(self.file).suffix, "")
+        if self.file.endswith("with_chromium.py"):
+            program = "chromium"
         return f"needs Debian's package {program}" if program and not shutil.which(program) else ""
 
 
 CLIENTS = {
-    "curl": StockClient("with_curl.bash"),
-    "httpx-sse": StockClient("with_httpx_sse.py"),
-    "requests-sse": StockClient("with_requests_sse.py"),
-    "sseclient-py": StockClient("with_sseclient_py.py", threads_api=True),
-    "eventsource": StockClient("with_eventsource.mjs", threads_api=True, sends_headers=False),
-    "fetch-event-source": StockClient("with_fetch_event_source.mjs"),
-    "a browser": StockClient("with_chromium.py", threads_api=True, sends_headers=False),
+    "curl": StockClient("examples/curl/follow.bash"),
+    "httpx-sse": StockClient("examples/python/follow_httpx_sse.py"),
+    "requests-sse": StockClient("examples/python/follow_requests_sse.py"),
+    "sseclient-py": StockClient("examples/python/follow_sseclient_py.py", threads_api=True),
+    "eventsource": StockClient(
+        "examples/javascript/eventsource.mjs", threads_api=True, sends_headers=False
+    ),
+    "fetch-event-source": StockClient("examples/javascript/fetch_event_source.mjs"),
+    "a browser": StockClient(
+        "tests/clients/with_chromium.py", threads_api=True, sends_headers=False
+    ),
 }

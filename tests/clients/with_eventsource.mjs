@@ -1,8 +1,0 @@
-// `eventsource`: a browser's EventSource for Node. It comes back by itself, and closes at a 204.
-import { EventSource } from "eventsource";
-
-const source = new EventSource(process.argv[2]);
-source.onmessage = event => console.log(event.lastEventId, event.data);
-source.onerror = () => {
-  if (source.readyState === source.CLOSED) process.exit(0);
-};
