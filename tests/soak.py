@@ -183,7 +183,7 @@ def soak(runs: int, folder: Path, report: Callable[[str], None]) -> Soak:
     data_dir = folder / "data"
     with DevStack.start(data_dir=data_dir, agents_dir=agents, environment=workers) as stack:
         stores = stores_of(stack.environment)
-        stores.access_keys.put(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
+        stores.access_keys.save(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
         service = Service(stack.base_url, KEY)
         try:
             soaked = Soak(service, stack.port("lambda"), runs, report)

@@ -19,11 +19,13 @@ configure_observability()
 
 @observe
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Take `{run_id, execution, task_token, limit, limit_at}`.
+    """Take `{run_id, execution, task_token, limit, last_sequence}`.
 
     Where there is nothing to wait for, end the wait.
     """
     log_context.bind(run_id=event["run_id"])
     execution, token = Execution.parse(event["execution"], event["run_id"]), event["task_token"]
-    if not request_input(container().stores, execution, token, event["limit"], event["limit_at"]):
+    if not request_input(
+        container().stores, execution, token, event["limit"], event["last_sequence"]
+    ):
         container().next_execution_starter().resume(token)

@@ -31,10 +31,10 @@ def logs(heavy: Heavy, events: int) -> Logs:
     return Logs(_ended(heavy, delta, events), _ended(heavy, result, 6))
 
 
-def _ended(heavy: Heavy, draft: NewEvent, events: int) -> Run:
+def _ended(heavy: Heavy, new_event: NewEvent, events: int) -> Run:
     run, log, last = heavy.run(), heavy.stores.log, 0
     while last < events:
-        last = log.append(run.id, last, [draft] * min(1000, events - last))[-1].sequence
+        last = log.append(run.id, last, [new_event] * min(1000, events - last))[-1].sequence
     log.append(run.id, last, [NewEvent("run.failed", {"id": run.id})])
     return run
 

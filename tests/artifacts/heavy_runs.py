@@ -21,7 +21,7 @@ from runyard_service.agents.registry import Registry
 from runyard_service.domain.runs import Run
 from tests.support.run_factory import create_run
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
-from tests.support.servers.openai_server import ChatReply, ChatToolCall, OpenAIServer
+from tests.support.servers.openai_server import ChatResponse, ChatToolCall, OpenAIServer
 
 PROJECT = "p"
 _MB = 1024 * 1024
@@ -48,7 +48,7 @@ tools:
       required: [size]
 """
 _LINE = "{:08} The quick brown fox jumps over the lazy dog, and nobody has asked it to do so. "
-_DONE = ChatReply(text=["Done."])
+_DONE = ChatResponse(text=["Done."])
 
 
 def text(size: int) -> str:
@@ -70,7 +70,7 @@ class Heavy:
     model: OpenAIServer
     pages: LoopbackServer
 
-    def run(self, *replies: ChatReply, **fields: Any) -> Run:
+    def run(self, *replies: ChatResponse, **fields: Any) -> Run:
         """A new run, in which the model replies so."""
         self.model.received.clear()
         self.model.replies.extend(replies)
@@ -98,17 +98,17 @@ def _page(received: Received, exchange: Exchange) -> None:
     exchange.send(200, body, {"content-type": "text/plain; charset=utf-8"})
 
 
-def _calls(*sizes: int) -> ChatReply:
+def _calls(*sizes: int) -> ChatResponse:
     calls = [
         ChatToolCall("fetch", (json.dumps({"size": size}),), f"call_{n}")
         for n, size in enumerate(sizes)
     ]
-    return ChatReply(tool_calls=calls)
+    return ChatResponse(tool_calls=calls)
 
 
-def reply(deltas: int) -> ChatReply:
+def reply(deltas: int) -> ChatResponse:
     """A reply that comes in so many pieces."""
-    return ChatReply(text=["word "] * deltas)
+    return ChatResponse(text=["word "] * deltas)
 
 
 # The largest at the end, where the process has whatever the others have left.

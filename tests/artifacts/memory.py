@@ -60,7 +60,7 @@ def heavy_on(stack: DevStack) -> Iterator[Heavy]:
     ):
         bucket = Bucket(stack.environment["BUCKET"], lambda: stack.client("s3"))
         AgentBundle(bucket, _AGENTS_KEY).write(AgentDirectory(Path(folder)).read())
-        found.stores.access_keys.put(_KEY, project_id=PROJECT, org_id="o", agent="heavy")
+        found.stores.access_keys.save(_KEY, project_id=PROJECT, org_id="o", agent="heavy")
         yield found
 
 

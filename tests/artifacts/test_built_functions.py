@@ -89,7 +89,10 @@ def test_a_run_is_carried_to_its_question_and_closed(
     assert advanced == {"outcome": "needs_input"}, advanced
 
     last, _ = built_stores.log.last(run.id)
-    assert invoke("request_input/wait", mine | {'"limit_at": 0': f'"limit_at": {last}'}) is None
+    assert (
+        invoke("request_input/wait", mine | {'"last_sequence": 0': f'"last_sequence": {last}'})
+        is None
+    )
     waiting = built_stores.runs.get(run.id)
     assert waiting is not None
     assert waiting.awaits_input

@@ -33,6 +33,6 @@ class ApiClient:
         run = journey.run
         assert run is not None, "a run that was started is there"
         secret = f"ry_{run.project_id}"
-        self._services.stores.access_keys.put(secret, project_id=run.project_id, org_id="o")
+        self._services.stores.access_keys.save(secret, project_id=run.project_id, org_id="o")
         headers = {"Authorization": f"Bearer {secret}"}
         return self._client.post(f"/v1/runs/{run.id}/{what}", headers=headers, json=body)

@@ -69,7 +69,7 @@ class StateMachines:
         self.refusals = 0
         self.not_handed_over: set[str] = set()
         """Runs whose first execution cannot start another one, however often it tries."""
-        self.not_begun: set[str] = set()
+        self.not_started: set[str] = set()
         """Runs of which the next start is refused in a way that nobody tries again."""
         self._at_work = ""
 
@@ -79,8 +79,8 @@ class StateMachines:
         """StartExecution: the same name and input again is the same execution while it runs."""
         if self._at_work == given["run_id"] and self._at_work in self.not_handed_over:
             raise ServiceError("ServiceUnavailable")
-        if name in self.not_begun:
-            self.not_begun.remove(name)
+        if name in self.not_started:
+            self.not_started.remove(name)
             raise ServiceError("StateMachineDoesNotExist")
         machine = arn.removeprefix(_ARN)
         found = self.executions.get(name)

@@ -88,7 +88,7 @@ def threads_of_tests(service: Service, samples: None) -> Iterator[ThreadsService
 def project(service: Service, own_stores: Stores) -> Iterator[Service]:
     """Yield the same service with a key of a new project."""
     secret = f"ry_test_{new_id()}"
-    own_stores.access_keys.put(secret, project_id=f"project-{new_id()}", org_id="org")
+    own_stores.access_keys.save(secret, project_id=f"project-{new_id()}", org_id="org")
     running = Service(service.base_url, secret)
     yield running
     running.close()

@@ -71,7 +71,7 @@ class Keys:
         secret = f"ry_{new_id()}"
         project_id = f"project-{new_id()}" if project_id is None else project_id
         org_id = org_id or f"org-{new_id()}"
-        self.access_keys.put(secret, org_id=org_id, project_id=project_id, **terms)
+        self.access_keys.save(secret, org_id=org_id, project_id=project_id, **terms)
         return secret
 
     def fresh(self, **terms: Any) -> httpx.Client:

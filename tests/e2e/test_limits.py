@@ -34,7 +34,7 @@ def open_endpoint(local: DevStack) -> Iterator[Open]:
         def open_client(**configured: Any) -> TestClient:
             services = make_services(local, **configured)
             secret = f"ry_{new_id()}"
-            services.stores.access_keys.put(
+            services.stores.access_keys.save(
                 secret, project_id=f"project-{new_id()}", org_id="limits"
             )
             client = TestClient(app_with(services), raise_server_exceptions=False)
@@ -62,7 +62,7 @@ def test_a_key_over_its_rate_limit_gets_a_retry_after_header(open_endpoint: Open
 def test_a_project_cannot_exceed_its_limit_of_active_runs(
     open_endpoint: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 0)
+    monkeypatch.setattr(active_runs, "COUNT_CACHE_SECONDS", 0)
     client = open_endpoint(project_max_active_runs=2)
     waiting = {"input": {"ticket_subject": "Help!"}}
     for _ in range(3):  # A run that waits for a person is not active.
@@ -87,8 +87,8 @@ def test_a_project_cannot_exceed_its_limit_of_active_runs(
 def test_an_endpoint_adds_admitted_runs_to_its_last_count(
     local: DevStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(active_runs, "COUNTED_EVERY_SECONDS", 60)
-    active = make_services(local).stores.live_runs
+    monkeypatch.setattr(active_runs, "COUNT_CACHE_SECONDS", 60)
+    active = make_services(local).stores.active_runs
     project_id = f"project-{new_id()}"
     assert [active.project_has_capacity(project_id, 3) for _ in range(5)] == [True] * 3 + [
         False
@@ -105,7 +105,7 @@ def test_a_noisy_project_does_not_use_the_limits_of_another(
     noisy, calm = ({"Authorization": f"Bearer ry_{new_id()}"} for _ in range(2))
     for headers in (noisy, calm):
         secret = headers["Authorization"].removeprefix("Bearer ")
-        services.stores.access_keys.put(secret, project_id=f"p-{secret}", org_id="limits")
+        services.stores.access_keys.save(secret, project_id=f"p-{secret}", org_id="limits")
     body = {"input": TICKET, "background": True}
     with TestClient(app_with(services)) as client:
         # A bucket of one request; later without a rate limit.
@@ -136,7 +136,7 @@ def test_a_repeated_create_returns_its_run_even_at_the_limit_of_active_runs(
 def test_a_large_input_is_returned_unchanged(own_stores: Stores, service: Service) -> None:
     secret = f"ry_{new_id()}"
     # The agent of the tests accepts any input.
-    own_stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+    own_stores.access_keys.save(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     large = {"case": "questions", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
     headers = {"Authorization": f"Bearer {secret}"}
     created = service.http.post("/v1/runs", json={"input": large}, headers=headers)

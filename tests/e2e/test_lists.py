@@ -177,7 +177,7 @@ def test_lists_require_a_key_with_read_scope(
 ) -> None:
     assert httpx.get(service.base_url + path).status_code == 401
     secret = f"ry_test_{new_id()}"
-    own_stores.access_keys.put(
+    own_stores.access_keys.save(
         secret, project_id="write-only", org_id="org", scopes=frozenset({"runs:write"})
     )
     headers = {"Authorization": f"Bearer {secret}"}

@@ -1,5 +1,6 @@
-"""The README's session and its agent work as written."""
+"""The shell sessions and the agent of the README and the tutorials work as written."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,40 +11,65 @@ from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
 from tests.support.service import Service
 
-README = Path("README.md").read_text(encoding="utf-8")
+README = Path("README.md")
+CONVERSATION = Path("docs/tutorial/conversation.md")
 
 
-def code_blocks(section: str, language: str) -> list[str]:
-    """Return the code blocks of a section of the README."""
-    text = README.partition(f"## {section}\n")[2].partition("\n## ")[0]
+def code_blocks(page: Path, section: str, language: str) -> list[str]:
+    """Return the code blocks of a section of a page; of the whole page if `section` is empty."""
+    text = page.read_text(encoding="utf-8")
+    if section:
+        text = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.usefixtures("samples")
-def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
-    script = "\n".join(code_blocks("First run", "sh"))
+def run_session(blocks: list[str], service: Service, folder: Path) -> str:
+    """Run the shell blocks as one session against the service; return what they print."""
+    script = "\n".join(blocks)
     script = script.replace("http://127.0.0.1:8080", service.base_url)
     script = script.replace("ry_dev_key", service.access_key)
-
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-euc", script],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
-    )
+    ).stdout
 
-    assert '"status": "awaiting_input"' in done.stdout
-    assert '{"message":"ok"}' in done.stdout
+
+@pytest.mark.usefixtures("samples")
+def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
+    printed = run_session(code_blocks(README, "First run", "sh"), service, tmp_path)
+
+    assert '"status": "awaiting_input"' in printed
+    assert '{"message":"ok"}' in printed
     # The stream starts after event 30, with the event that records the answer.
-    ids = re.findall(r"^id: (\d+)\nevent: (.*)$", done.stdout, re.MULTILINE)
+    ids = re.findall(r"^id: (\d+)\nevent: (.*)$", printed, re.MULTILINE)
     assert ids[0] == ("31", "approval_request.resolved")
     assert ids[-1][1] == "run.completed"
-    assert '"effective_params":{"order_id":"4812","amount":45}' in done.stdout
+    assert '"effective_params":{"order_id":"4812","amount":45}' in printed
+
+
+@pytest.mark.usefixtures("samples")
+def test_the_session_of_the_conversation_tutorial(service: Service, tmp_path: Path) -> None:
+    printed = run_session(code_blocks(CONVERSATION, "", "sh"), service, tmp_path)
+
+    assert '{"ok":true}' in printed
+    # The numbers of the events are those in the tutorial's own output.
+    [stream] = [block for block in code_blocks(CONVERSATION, "", "text") if "id: " in block]
+    expected = re.findall(r"^id: (\d+)\ndata: .*?\"type\":\"([^\"]+)\"", stream, re.MULTILINE)
+    events = re.findall(r"^id: (\d+)\ndata: .*?\"type\":\"([^\"]+)\"", printed, re.MULTILINE)
+    assert [events[0], events[-1]] == expected
+    # curl prints no line end after a body: the thread's messages and the list of runs follow.
+    last_line = printed.splitlines()[-1]
+    messages, end = json.JSONDecoder().raw_decode(last_line)
+    assert [message["role"] for message in messages] == ["user", "assistant"]
+    [run] = json.loads(last_line[end:])
+    assert run["status"] == "completed"
 
 
 def test_the_agent_of_the_readme_is_valid() -> None:
-    [agent] = code_blocks("Your own agent", "yaml")
+    [agent] = code_blocks(README, "Your own agent", "yaml")
     texts = {**AgentDirectory(Path("agents")).read(), "greeter.yaml": agent}
     assert "greeter" in read_agents(texts).definitions

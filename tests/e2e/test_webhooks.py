@@ -29,7 +29,7 @@ def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
     No notification is delivered here: the integration tests cover delivery.
     """
     key = f"ry_{new_id()}"
-    stores.access_keys.put(key, project_id=f"project-{new_id()}", org_id="o")
+    stores.access_keys.save(key, project_id=f"project-{new_id()}", org_id="o")
     service = Service(stack.base_url, key)
     yield service
     service.close()
@@ -197,7 +197,7 @@ def test_a_foreign_endpoint_is_not_found(project: Service, service: Service) -> 
 def test_webhooks_have_their_own_scope(stack: DevStack, stores: Stores) -> None:
     scopes: frozenset[Scope] = frozenset({"runs:read", "runs:write", "files:write"})
     key = f"ry_{new_id()}"
-    stores.access_keys.put(key, project_id="p", org_id="o", scopes=scopes)
+    stores.access_keys.save(key, project_id="p", org_id="o", scopes=scopes)
     weak = Service(stack.base_url, key)
     assert weak.http.get("/v1/webhooks").status_code == 403
     assert weak.http.post("/v1/webhooks", json={"url": URL}).status_code == 403

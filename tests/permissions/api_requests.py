@@ -216,7 +216,7 @@ def open_walk(world: CrashHarness, endpoint: str, **variables: str) -> Iterator[
             patch.setenv(name, value)
         _reset_caches()
         secret = f"ry_{endpoint}"
-        world.stores.access_keys.put(secret, project_id=endpoint, org_id=endpoint, agent="crashes")
+        world.stores.access_keys.save(secret, project_id=endpoint, org_id=endpoint, agent="crashes")
         headers = {"Authorization": f"Bearer {secret}"}
         with TestClient(
             container().create_app(), headers=headers, follow_redirects=False

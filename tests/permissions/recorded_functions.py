@@ -31,9 +31,9 @@ from tests.permissions.publishing_functions import actions_of_lambda, publishing
 from tests.permissions.recorder import Recorder, recording
 from tests.permissions.required_actions import ANY_MACHINE, RequiredAction
 from tests.permissions.retained_runs import sweep_expired_runs
-from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import LoopbackServer
-from tests.support.servers.openai_server import ChatReply, OpenAIServer
+from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 
 Used = Mapping[str, set[RequiredAction]]
 
@@ -56,7 +56,7 @@ MODEL_SECRET = "runyard/openai"
 
 def _fail_the_start(journey: ScenarioRun) -> None:
     """Let the start of the first execution fail: only the sweep starts it."""
-    journey.world.machine.not_begun.add(journey.run_id)
+    journey.world.machine.not_started.add(journey.run_id)
 
 
 # Scenarios that the crash tests do not need, and that use the remaining grants.
@@ -120,8 +120,10 @@ def record(folder: Path) -> Used:
 
 def _run_scenarios(world: CrashHarness) -> Iterator[ScenarioRun]:
     with (
-        OpenAIServer(ChatReply(text=("Done.",))) as openai,
-        BedrockServer(ConverseReply(text=("Done.",)), ConverseReply(text=("Done.",))) as bedrock,
+        OpenAIServer(ChatResponse(text=("Done.",))) as openai,
+        BedrockServer(
+            ConverseResponse(text=("Done.",)), ConverseResponse(text=("Done.",))
+        ) as bedrock,
     ):
         routes = [
             Route(model="openai:gpt", base_url=openai.base_url, api_key_secret=MODEL_SECRET),

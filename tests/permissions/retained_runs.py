@@ -28,7 +28,7 @@ def _sweep_expired_run(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
     journey.go()
     run, stores = journey.run, world.stores
     assert run is not None
-    stores.access_keys.put(f"ry_{new_id()}", project_id=run.project_id, org_id=run.org_id)
+    stores.access_keys.save(f"ry_{new_id()}", project_id=run.project_id, org_id=run.org_id)
     stores.retention_days.set(run.project_id, _DAYS)
     _expire(world, run)
     # Reading a list writes position markers, which a deletion has to remove.
@@ -37,7 +37,7 @@ def _sweep_expired_run(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
     deleted = stores.deleted_runs.find(run.id)
     assert deleted is not None
     assert deleted.is_gone, "only the tombstone remains"
-    assert run.thread_id is None or stores.threads.get(run.thread_id, also_marked=True) is None
+    assert run.thread_id is None or stores.threads.get(run.thread_id, include_deleting=True) is None
     return journey
 
 

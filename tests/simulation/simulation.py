@@ -113,7 +113,7 @@ class Simulation:
         """One invocation of request_input; `then` is told `waits`, `goes on` or `failed`."""
 
         def work(stores: Stores) -> None:
-            waits = request_input(stores, execution, token, wait.limit, wait.limit_at)
+            waits = request_input(stores, execution, token, wait.limit, wait.last_sequence)
             then("waits" if waits else "goes on")
 
         self._process(execution.run_id, plan, work, lambda _: then("failed"))

@@ -62,7 +62,7 @@ class DeployedStack:
             return
         keys = self.stores.access_keys
         secret = f"ry_{secrets.token_urlsafe(32)}"
-        keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID)
+        keys.save(secret, project_id=PROJECT_ID, org_id=ORG_ID)
         try:
             yield secret
         finally:

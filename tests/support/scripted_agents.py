@@ -56,5 +56,5 @@ def ask(
     Gives whether it waits.
     """
     if met is None:
-        met = AdvanceResult("needs_input", limit_at=stores.log.last(execution.run_id)[0])
-    return request_input(stores, execution, token, met.limit, met.limit_at)
+        met = AdvanceResult("needs_input", last_sequence=stores.log.last(execution.run_id)[0])
+    return request_input(stores, execution, token, met.limit, met.last_sequence)

@@ -27,12 +27,12 @@ def agent(**fields: Any) -> AgentDefinition:
     return AgentDefinition.model_validate({**always, "input_schema": {"type": "object"}, **fields})
 
 
-def after(*responses: Response, is_cut: bool = True) -> History:
-    drafts = [
-        message_event(replace(response, is_truncated=is_cut), n)
+def after(*responses: Response, is_truncated: bool = True) -> History:
+    new_events = [
+        message_event(replace(response, is_truncated=is_truncated), n)
         for n, response in enumerate(responses, start=1)
     ]
-    return History.of(assign_sequences(drafts, after=0))
+    return History.of(assign_sequences(new_events, after=0))
 
 
 def a_run(**fields: Any) -> Run:
@@ -54,7 +54,7 @@ def message(role: Role, content: str, sequence: int) -> Message:
 
 
 def test_a_truncated_text_is_not_an_output() -> None:
-    assert output_of(agent(), after(TEXT, is_cut=False)) == {"content": "Half of an"}
+    assert output_of(agent(), after(TEXT, is_truncated=False)) == {"content": "Half of an"}
     assert output_of(agent(), after(TEXT)) is None
 
 
@@ -65,8 +65,8 @@ def test_calls_and_reasoning_of_a_truncated_response_are_removed() -> None:
 
 
 def test_the_model_is_informed_that_its_response_was_truncated() -> None:
-    turns = request_for(agent(), a_run(), after(TEXT)).messages
-    assert turns[1:] == [
+    messages = request_for(agent(), a_run(), after(TEXT)).messages
+    assert messages[1:] == [
         AssistantMessage("Half of an"),
         UserMessage(
             "Your response was cut off at 20 tokens. None of its tool calls was made. "

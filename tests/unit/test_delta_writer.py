@@ -25,8 +25,8 @@ class FakeJournal:
         self.free.set()
         self.error: Exception | None = None
 
-    async def append(self, drafts: Sequence[NewEvent], changes: Sequence[Any] = ()) -> None:
-        self.writes.append(len(drafts))
+    async def append(self, new_events: Sequence[NewEvent], changes: Sequence[Any] = ()) -> None:
+        self.writes.append(len(new_events))
         await self.free.wait()
         if self.error:
             raise self.error

@@ -58,10 +58,10 @@ def test_the_ids_of_a_batch_are_random_and_consecutive(monkeypatch: pytest.Monke
 def test_the_ids_of_a_full_batch_compress_well() -> None:
     dice = Random(1)
     words = ["refund", "the", "second", "card", "payment", "of", "ticket", "June"]
-    drafts = [
+    new_events = [
         NewEvent(type="agent.response.delta", data={"delta": f"{dice.choice(words)} "})
         for _ in range(100)
     ]
-    lines = [encode_event(event) for event in assign_sequences(drafts, after=3)]
+    lines = [encode_event(event) for event in assign_sequences(new_events, after=3)]
     assert sum(map(len, lines)) > 15_000
     assert write_units(lines) == 1

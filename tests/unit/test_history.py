@@ -13,8 +13,10 @@ from runyard_service.domain.history import History
 CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
 
 
-def history_of(*drafts: tuple[EventType, dict[str, Any]]) -> History:
-    events = assign_sequences([NewEvent(type=kind, data=data) for kind, data in drafts], after=0)
+def history_of(*new_events: tuple[EventType, dict[str, Any]]) -> History:
+    events = assign_sequences(
+        [NewEvent(type=kind, data=data) for kind, data in new_events], after=0
+    )
     return History.of(events)
 
 
@@ -51,10 +53,10 @@ def test_a_call_goes_through_its_phases() -> None:
         (("run.resumed", {}), "resumed"),
         (("agent.tool_call.completed", {"id": "c1", "result": "ok"}), "done"),
     ]
-    drafts = []
-    for draft, phase in walk:
-        drafts.append(draft)
-        assert history_of(*drafts).current.calls[0].phase == phase  # type: ignore[union-attr]
+    new_events = []
+    for new_event, phase in walk:
+        new_events.append(new_event)
+        assert history_of(*new_events).current.calls[0].phase == phase  # type: ignore[union-attr]
 
 
 def test_an_event_out_of_order_is_rejected() -> None:

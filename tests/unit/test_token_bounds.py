@@ -52,12 +52,12 @@ def test_earlier_messages_of_the_thread_count_too() -> None:
 
 
 def test_tokens_counted_by_the_provider_are_not_counted_twice() -> None:
-    turns: list[ChatMessage] = [
+    messages: list[ChatMessage] = [
         UserMessage("x" * 1000),
         AssistantMessage("", (ToolCall("c", "look", {}),)),
         ToolOutcome("c", "look", "found"),
     ]
-    request = replace(FIRST, messages=turns, last_usage=TokenUsage(300, 20, 100))
+    request = replace(FIRST, messages=messages, last_usage=TokenUsage(300, 20, 100))
     assert max_usage(request).input_tokens == 320 + PART_FRAME_TOKENS + len("lookfound")
     assert max_usage(replace(request, last_usage=None)).input_tokens > 1000
 

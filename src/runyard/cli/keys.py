@@ -73,7 +73,7 @@ def create(
         from runyard_service.domain.clock import now, timestamp
 
         secret = _new_secret()
-        stores.access_keys.put(
+        stores.access_keys.save(
             secret,
             project_id=project or "",
             org_id=org,

@@ -39,7 +39,7 @@ def access_keys(table: Table) -> AccessKeys:
 
 def test_only_the_hash_is_stored(stores: Stores, table: Table) -> None:
     secret = f"ry_{new_id()}"
-    key = stores.access_keys.put(secret, project_id="p-hash", org_id="o-hash")
+    key = stores.access_keys.save(secret, project_id="p-hash", org_id="o-hash")
     items = [
         table.get(item_keys.access_key(key.key_hash)),
         table.get(item_keys.listed_access_key(key.id)),
@@ -54,7 +54,7 @@ def test_a_revoked_key_is_rejected_everywhere_within_the_cache_time(
 ) -> None:
     monkeypatch.setattr(module, "CACHE_SECONDS", 1)
     secret = f"ry_{new_id()}"
-    key = access_keys.put(secret, project_id="p-revoke", org_id="o-revoke")
+    key = access_keys.save(secret, project_id="p-revoke", org_id="o-revoke")
     elsewhere = AccessKeys(table)
     seen = elsewhere.find(secret)
     assert seen is not None
@@ -81,7 +81,7 @@ def test_the_last_use_is_written_at_most_once_an_hour(
     access_keys: AccessKeys, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = f"ry_{new_id()}"
-    made = access_keys.put(secret, project_id="p-use", org_id="o-use")
+    made = access_keys.save(secret, project_id="p-use", org_id="o-use")
     assert access_keys.should_record_use(made)
     access_keys.record_use(made)
     used = access_keys.find(secret)
@@ -95,7 +95,7 @@ def test_the_last_use_is_written_at_most_once_an_hour(
     assert fresh is not None
     assert fresh.last_used_at == first
 
-    monkeypatch.setattr(module, "USE_NOTED_EVERY_SECONDS", -1)
+    monkeypatch.setattr(module, "USE_RECORD_INTERVAL_SECONDS", -1)
     assert access_keys.should_record_use(fresh)
     access_keys.record_use(fresh)
     later = AccessKeys(table).find(secret)
@@ -113,10 +113,10 @@ def test_a_store_that_fails_does_not_fail_the_request(stack: DevStack) -> None:
 
 def test_a_project_cannot_change_its_organization(access_keys: AccessKeys) -> None:
     project = f"project-{new_id()}"
-    access_keys.put(f"ry_{new_id()}", project_id=project, org_id="first")
-    access_keys.put(f"ry_{new_id()}", project_id=project, org_id="first")
+    access_keys.save(f"ry_{new_id()}", project_id=project, org_id="first")
+    access_keys.save(f"ry_{new_id()}", project_id=project, org_id="first")
     with pytest.raises(ConflictError):
-        access_keys.put(f"ry_{new_id()}", project_id=project, org_id="second")
+        access_keys.save(f"ry_{new_id()}", project_id=project, org_id="second")
     assert access_keys.is_project_of(project, "first")
     assert not access_keys.is_project_of(project, "second")
     assert not access_keys.is_project_of("", "first")
@@ -238,7 +238,7 @@ def test_a_key_is_rotated_with_an_overlap(table: Table, capsys: pytest.CaptureFi
 
 def test_an_overlap_never_makes_a_key_valid_for_longer(access_keys: AccessKeys) -> None:
     until = timestamp_in(60)
-    make = partial(access_keys.put, project_id=f"p-{new_id()}", org_id="o-overlap")
+    make = partial(access_keys.save, project_id=f"p-{new_id()}", org_id="o-overlap")
     old, unlimited = make(f"ry_{new_id()}", valid_until=until), make(f"ry_{new_id()}")
     access_keys.rotate(old.id, f"ry_{new_id()}", overlap=timedelta(days=1))
     new = access_keys.rotate(unlimited.id, f"ry_{new_id()}", overlap=timedelta(days=1))

@@ -20,7 +20,7 @@ def service_of(stack: DevStack, stores: Stores) -> Iterator[ServiceFactory]:
 
     def open_for(agent: str) -> Service:
         secret = f"ry_for_{agent}"
-        stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent=agent)
+        stores.access_keys.save(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent=agent)
         opened.append(Service(stack.base_url, secret))
         return opened[-1]
 

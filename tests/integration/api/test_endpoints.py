@@ -191,7 +191,7 @@ def test_a_run_longer_than_the_endpoints_timeout_is_returned_as_accepted(
     gateway: TestClient, stores: Stores
 ) -> None:
     project = f"slow-{new_id()}"
-    stores.access_keys.put(f"ry_{project}", project_id=project, org_id=project, agent="talker")
+    stores.access_keys.save(f"ry_{project}", project_id=project, org_id=project, agent="talker")
     # The run takes some seconds.
     response = gateway.post(
         "/v1/runs",

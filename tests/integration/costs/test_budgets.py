@@ -17,7 +17,7 @@ from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.registry import Registry
 from runyard_service.application.runs.start_run import NewRun, start_run
 from tests.support.orchestrators import make_orchestrator
-from tests.support.servers.openai_server import ChatReply, ChatToolCall, ChatUsage, OpenAIServer
+from tests.support.servers.openai_server import ChatResponse, ChatToolCall, ChatUsage, OpenAIServer
 from tests.support.service import Service, assert_whole
 
 Start = Callable[..., str]
@@ -207,8 +207,8 @@ def start_at(server: OpenAIServer, stack: DevStack, stores: Stores, fields: dict
 def test_a_slow_provider_connection_is_closed_at_the_limit(
     stack: DevStack, stores: Stores, service: Service
 ) -> None:
-    slow = ChatReply(text=["word "] * 100, pause=0.2)
-    with OpenAIServer(ChatReply(text=["quick"]), slow) as server:
+    slow = ChatResponse(text=["word "] * 100, pause=0.2)
+    with OpenAIServer(ChatResponse(text=["quick"]), slow) as server:
         # The first run loads the provider's library, which may take a second.
         service.wait(start_at(server, stack, stores, {}), "completed")
         run_id = start_at(server, stack, stores, {"limits": Limits(wall_clock_seconds=2)})
@@ -225,9 +225,9 @@ def test_a_model_request_has_the_remaining_tokens_and_is_not_sent_if_it_may_not_
 ) -> None:
     call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
     responses = (
-        ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=100, completion=20)),
-        ChatReply(tool_calls=(call,), usage=ChatUsage(prompt=130, completion=1000)),
-        ChatReply(text=("never",)),
+        ChatResponse(tool_calls=(call,), usage=ChatUsage(prompt=100, completion=20)),
+        ChatResponse(tool_calls=(call,), usage=ChatUsage(prompt=130, completion=1000)),
+        ChatResponse(text=("never",)),
     )
     with OpenAIServer(*responses) as server:
         budget = {"limits": Limits(tokens=2500), "max_output_tokens": 1000}

@@ -44,7 +44,7 @@ def exact(service: Service, path: str) -> Any:
 def test_the_cost_of_a_thousand_runs_is_the_sum_of_their_steps(
     stack: DevStack, stores: Stores
 ) -> None:
-    stores.access_keys.put(MONEY_KEY, project_id="money", org_id=ORG_ID, agent="money")
+    stores.access_keys.save(MONEY_KEY, project_id="money", org_id=ORG_ID, agent="money")
     service = Service(stack.base_url, MONEY_KEY)
 
     def start(number: int) -> str:

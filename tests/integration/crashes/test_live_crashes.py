@@ -96,7 +96,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
             data_dir=folder / "data", agents_dir=agents, environment=environment
         ) as stack:
             ground = Ground(stack, folder / "fault", charges)
-            ground.stores.access_keys.put(
+            ground.stores.access_keys.save(
                 KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="crashes"
             )
             yield ground

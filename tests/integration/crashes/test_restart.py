@@ -76,7 +76,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
     with LoopbackServer(till) as server:
         with make_dev(tmp_path, port, server.port) as process:
             with open_store(tmp_path / "data") as stores:
-                stores.access_keys.put(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+                stores.access_keys.save(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
             service = Service(f"http://127.0.0.1:{port}", KEY)
             with ThreadPoolExecutor(20) as pool:
                 runs = list(pool.map(lambda _: create(service), range(20)))

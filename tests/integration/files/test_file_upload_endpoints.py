@@ -39,7 +39,7 @@ def contents(stack: DevStack, project: str) -> dict[str, int]:
 def project(stores: Stores) -> str:
     """Create a project and a key with its name; return the name."""
     name = f"files-{new_id()}"
-    stores.access_keys.put(f"ry_{name}", project_id=name, org_id=name)
+    stores.access_keys.save(f"ry_{name}", project_id=name, org_id=name)
     return name
 
 
@@ -100,7 +100,7 @@ def test_a_file_of_another_project_is_not_found(
 
 
 def test_saving_files_requires_the_scope(stack: DevStack, stores: Stores) -> None:
-    stores.access_keys.put(
+    stores.access_keys.save(
         "ry_no_files", project_id="p", org_id="o", scopes=frozenset({"runs:write", "runs:read"})
     )
     headers = {"Authorization": "Bearer ry_no_files"}

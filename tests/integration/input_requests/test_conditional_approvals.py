@@ -30,7 +30,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def conditions(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """Yield the service for a key of the agent in `tests/agents/conditions.yaml`."""
-    stores.access_keys.put(CONDITIONS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="conditions")
+    stores.access_keys.save(
+        CONDITIONS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="conditions"
+    )
     running = Service(stack.base_url, CONDITIONS_KEY)
     yield running
     running.close()

@@ -24,7 +24,7 @@ ADDRESS = {"city": "Bremen", "zip": "28195"}
 @pytest.fixture(scope="module")
 def people(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """Yield the service for a key of the agent in `tests/agents/people.yaml`."""
-    stores.access_keys.put(PEOPLE_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
+    stores.access_keys.save(PEOPLE_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="people")
     running = Service(stack.base_url, PEOPLE_KEY)
     yield running
     running.close()
@@ -151,7 +151,7 @@ def test_input_requests_are_answered_in_any_order_by_any_key_with_the_scope(
     def caller(
         name: str, project: str = PROJECT_ID, scopes: frozenset[Scope] = ALL_SCOPES
     ) -> Service:
-        stores.access_keys.put(name, project_id=project, org_id=ORG_ID, scopes=scopes)
+        stores.access_keys.save(name, project_id=project, org_id=ORG_ID, scopes=scopes)
         return Service(stack.base_url, name)
 
     run = people.create({"case": "mixed"})

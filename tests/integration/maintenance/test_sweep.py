@@ -239,7 +239,7 @@ def test_a_started_execution_that_is_not_recorded_yet_is_not_replaced(
     assert bench.advance(run).outcome == "needs_input"
     following = run.current_execution.next
     bench.machine.states[run.id] = "ended"
-    bench.machine.start(following, WaitSpec(60, limit_at=bench.stores.log.last(run.id)[0]))
+    bench.machine.start(following, WaitSpec(60, last_sequence=bench.stores.log.last(run.id)[0]))
     bench.sweep()
     assert bench.machine.started == [run.id, f"{run.id}-1"]
     assert bench.recoveries(run) == []

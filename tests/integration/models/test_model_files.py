@@ -15,9 +15,9 @@ from runyard_service.agents.models.attachments import for_provider
 from runyard_service.agents.models.base import Attachment, ModelRequest, UserMessage
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.ids import new_id
-from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.model_requests import reply_of
-from tests.support.servers.openai_server import ChatReply, OpenAIServer
+from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 from tests.support.service import Service
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
@@ -48,7 +48,7 @@ def agent_on(stack: DevStack, stores: Stores, project: str, route: dict[str, Any
     with (folder / "routes.yaml").open("a", encoding="utf-8") as routes:
         routes.write(f"\n{key}: {json.dumps(route)}\n")
     (folder / f"{key}.yaml").write_text(AGENT.format(key=key), encoding="utf-8")
-    stores.access_keys.put(f"ry_{project}", project_id=project, org_id=project, agent=key)
+    stores.access_keys.save(f"ry_{project}", project_id=project, org_id=project, agent=key)
     return Service(stack.base_url, f"ry_{project}")
 
 
@@ -79,7 +79,7 @@ def test_a_scripted_model_sees_the_files(stack: DevStack, stores: Stores) -> Non
 
 def test_text_and_image_reach_the_provider_at_every_step(stack: DevStack, stores: Stores) -> None:
     project = f"files-{new_id()}"
-    with OpenAIServer(ChatReply(text=["A photo."])) as server:
+    with OpenAIServer(ChatResponse(text=["A photo."])) as server:
         route = {"model": "openai:some-model", "base_url": server.base_url}
         run = create_with_files(agent_on(stack, stores, project, route))
         assert run["output"] == {"content": "A photo."}
@@ -126,7 +126,7 @@ def encoded(request: ModelRequest) -> ModelRequest:
 
 @pytest.mark.parametrize("request_", [WITH_FILES, encoded(WITH_FILES)], ids=["bytes", "data URIs"])
 def test_openai_gets_images_and_pdfs_as_its_own_attachments(request_: ModelRequest) -> None:
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         reply_of(ProviderModel(Route(model="openai:m", base_url=server.base_url)), request_)
         content = server.received[0].json["messages"][1]["content"]
     assert [part["text"] for part in content if part["type"] == "text"] == WORDS
@@ -152,7 +152,7 @@ def test_bedrock_gets_images_and_pdfs_as_its_own_attachments(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
-    with BedrockServer(ConverseReply(text=["a"])) as server:
+    with BedrockServer(ConverseResponse(text=["a"])) as server:
         model = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
         route = Route(model=model, base_url=server.url, region="eu-central-1")
         reply_of(ProviderModel(route), WITH_FILES)

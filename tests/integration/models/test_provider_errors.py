@@ -12,12 +12,12 @@ from tests.support.servers.anthropic_server import AnthropicServer, Message, Mes
 from tests.support.servers.bedrock_server import (
     BedrockServer,
     ConverseFailure,
-    ConverseReply,
+    ConverseResponse,
     encode_event,
 )
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.model_requests import QUESTION, events_of
-from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
+from tests.support.servers.openai_server import ChatFailure, ChatResponse, OpenAIServer
 
 AGAIN = ModelUnavailableError
 NEVER = ModelRejectedError
@@ -59,9 +59,9 @@ OPENAI_FAILURES = [
     (ChatFailure(502), AGAIN, "HTTP 502"),
     (ChatFailure(503), AGAIN, "HTTP 503"),
     (ChatFailure(529), AGAIN, "overloaded"),
-    (ChatReply(text=["a", "b"], cut_after=2), AGAIN, "connection"),
-    (ChatReply(text=["a", "b"], finish_reason=""), AGAIN, "connection"),
-    (ChatReply(text=["a"], finish_reason="content_filter"), NEVER, "content filter"),
+    (ChatResponse(text=["a", "b"], cut_after=2), AGAIN, "connection"),
+    (ChatResponse(text=["a", "b"], finish_reason=""), AGAIN, "connection"),
+    (ChatResponse(text=["a"], finish_reason="content_filter"), NEVER, "content filter"),
 ]
 
 
@@ -83,14 +83,14 @@ BEDROCK_FAILURES = [
     (ConverseFailure(429, "ThrottlingException"), AGAIN, "HTTP 429"),
     (ConverseFailure(500, "InternalServerException"), AGAIN, "HTTP 500"),
     (ConverseFailure(503, "ServiceUnavailableException"), AGAIN, "HTTP 503"),
-    (ConverseReply(text=["a"], exception="throttlingException"), AGAIN, "HTTP 429"),
-    (ConverseReply(text=["a"], exception="modelStreamErrorException"), AGAIN, "HTTP 424"),
-    (ConverseReply(text=["a"], exception="internalServerException"), AGAIN, "HTTP 500"),
-    (ConverseReply(text=["a"], exception="serviceUnavailableException"), AGAIN, "HTTP 503"),
-    (ConverseReply(text=["a"], exception="validationException"), NEVER, "HTTP 400"),
-    (ConverseReply(text=["a"], cut=True), AGAIN, "connection"),
-    (ConverseReply(text=["a"], stop_reason=""), AGAIN, "connection"),
-    (ConverseReply(text=["a"], stop_reason="guardrail_intervened"), NEVER, "content filter"),
+    (ConverseResponse(text=["a"], exception="throttlingException"), AGAIN, "HTTP 429"),
+    (ConverseResponse(text=["a"], exception="modelStreamErrorException"), AGAIN, "HTTP 424"),
+    (ConverseResponse(text=["a"], exception="internalServerException"), AGAIN, "HTTP 500"),
+    (ConverseResponse(text=["a"], exception="serviceUnavailableException"), AGAIN, "HTTP 503"),
+    (ConverseResponse(text=["a"], exception="validationException"), NEVER, "HTTP 400"),
+    (ConverseResponse(text=["a"], cut=True), AGAIN, "connection"),
+    (ConverseResponse(text=["a"], stop_reason=""), AGAIN, "connection"),
+    (ConverseResponse(text=["a"], stop_reason="guardrail_intervened"), NEVER, "content filter"),
 ]
 
 
@@ -192,7 +192,7 @@ def test_an_error_of_the_reader_is_not_reported_as_a_provider_error() -> None:
         async for _ in model.stream(QUESTION):
             raise ValueError("the reader's own")
 
-    with OpenAIServer(ChatReply(text=["a", "b"])) as server:
+    with OpenAIServer(ChatResponse(text=["a", "b"])) as server:
         model = ProviderModel(Route(model="openai:m", base_url=server.base_url))
         with pytest.raises(ValueError, match="own"):
             asyncio.run(read(model))

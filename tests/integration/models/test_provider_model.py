@@ -33,7 +33,7 @@ from tests.support.servers.model_requests import (
     reply_of,
 )
 from tests.support.servers.openai_server import (
-    ChatReply,
+    ChatResponse,
     ChatToolCall,
     ChatUsage,
     OpenAIServer,
@@ -47,7 +47,7 @@ def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
 
 def test_a_long_request_arrives_complete_with_its_content_length() -> None:
     words = "é, " * 100_000
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         events_of(model_at(server), ModelRequest("Be brief.", [UserMessage(words)]))
         (received,) = server.received
     assert received.json["messages"][1]["content"] == words
@@ -56,7 +56,7 @@ def test_a_long_request_arrives_complete_with_its_content_length() -> None:
 
 
 def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
-    with OpenAIServer(ChatReply(reasoning=["Think", "ing."], text=["Hel", "", "lo"])) as server:
+    with OpenAIServer(ChatResponse(reasoning=["Think", "ing."], text=["Hel", "", "lo"])) as server:
         deltas, response = parts_of(model_at(server))
     assert deltas == [
         ReasoningDelta("Think"),
@@ -73,7 +73,7 @@ def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
 
 def test_tool_calls_are_assembled_and_get_new_ids() -> None:
     calls = [ChatToolCall("lookup", ['{"wo', 'rd": "a"}'], id=""), ChatToolCall("lookup", id="")]
-    with OpenAIServer(ChatReply(text=["One moment."], tool_calls=calls)) as server:
+    with OpenAIServer(ChatResponse(text=["One moment."], tool_calls=calls)) as server:
         turn = reply_of(model_at(server), replace(QUESTION, tools=(LOOKUP,))).message
     assert turn.content == "One moment."
     assert [(call.name, call.input) for call in turn.tool_calls] == [
@@ -87,19 +87,19 @@ def test_tool_calls_are_assembled_and_get_new_ids() -> None:
 
 @pytest.mark.parametrize("arguments", ['{"word": ', "[1]", '"text"', '{"n": NaN}', '"\\ud83d"'])
 def test_arguments_that_are_not_a_json_object_are_stored_unchanged(arguments: str) -> None:
-    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+    with OpenAIServer(ChatResponse(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
         turn = reply_of(model_at(server)).message
     assert turn.tool_calls[0].input == {INVALID_ARGUMENTS: arguments}
 
 
 @pytest.mark.parametrize("arguments", ["", " ", "{}"])
 def test_no_arguments_are_an_empty_object(arguments: str) -> None:
-    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+    with OpenAIServer(ChatResponse(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
         assert reply_of(model_at(server)).message.tool_calls[0].input == {}
 
 
 def test_text_that_cannot_be_stored_is_sanitized() -> None:
-    with OpenAIServer(ChatReply(text=["\ud83d", "!"])) as server:
+    with OpenAIServer(ChatResponse(text=["\ud83d", "!"])) as server:
         deltas, response = parts_of(model_at(server))
     assert deltas == [ResponseDelta("?"), ResponseDelta("!")]
     assert response.message.content == "?!"
@@ -107,7 +107,7 @@ def test_text_that_cannot_be_stored_is_sanitized() -> None:
 
 def test_usage_and_the_routes_own_prices() -> None:
     usage = ChatUsage(prompt=1000, completion=20, cached=300)
-    with OpenAIServer(ChatReply(text=["a"], usage=usage)) as server:
+    with OpenAIServer(ChatResponse(text=["a"], usage=usage)) as server:
         model = model_at(server, input_usd_per_million="0.15", output_usd_per_million="0.6")
         response = reply_of(model)
     assert response.usage == TokenUsage(1000, 20, 300)
@@ -131,16 +131,16 @@ def test_the_price_is_known_before_the_response() -> None:
 
 @pytest.mark.parametrize(
     "response",
-    [ChatReply(text=["a"]), ChatReply(tool_calls=[ChatToolCall("lookup", ['{"word": 1}'])])],
+    [ChatResponse(text=["a"]), ChatResponse(tool_calls=[ChatToolCall("lookup", ['{"word": 1}'])])],
 )
-def test_a_truncated_response_is_marked_as_truncated(response: ChatReply) -> None:
+def test_a_truncated_response_is_marked_as_truncated(response: ChatResponse) -> None:
     with OpenAIServer(response, replace(response, finish_reason="length")) as server:
         model = model_at(server)
         assert [reply_of(model).is_truncated for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "is_cut"),
+    ("arguments", "is_truncated"),
     [
         *(('{"word": ', True), ('{"word": "a', True), ('{"a": [1, {"b": tru', True), ("{", True)),
         *(('{"n": NaN}', False), ("[1", False), ('{"a": 1} x', False), ("{a: 1}", False)),
@@ -148,26 +148,26 @@ def test_a_truncated_response_is_marked_as_truncated(response: ChatReply) -> Non
     ],
 )
 def test_incomplete_arguments_mean_that_the_response_was_truncated(
-    arguments: str, is_cut: bool
+    arguments: str, is_truncated: bool
 ) -> None:
-    with OpenAIServer(ChatReply(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
-        assert reply_of(model_at(server)).is_truncated is is_cut
+    with OpenAIServer(ChatResponse(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
+        assert reply_of(model_at(server)).is_truncated is is_truncated
 
 
 def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         route = Route(model="openai:gpt-4o", base_url=server.base_url)
         assert reply_of(ProviderModel(route)).cost_usd is None
 
 
 def test_tokens_that_were_not_counted_have_no_price() -> None:
-    with OpenAIServer(ChatReply(text=["a"], usage=None)) as server:
+    with OpenAIServer(ChatResponse(text=["a"], usage=None)) as server:
         response = reply_of(model_at(server, input_usd_per_million=1, output_usd_per_million=1))
     assert (response.usage, response.cost_usd) == (TokenUsage(), None)
 
 
 def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() -> None:
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         reply_of(model_at(server), FOLLOW_UP)
         messages = server.received[0].json["messages"]
     assert [message["role"] for message in messages] == [
@@ -189,7 +189,7 @@ def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() 
 
 def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> None:
     call = ChatToolCall("lookup", ['{"word": "a"}'])
-    responses = (ChatReply(reasoning=["Hm."], tool_calls=[call]), ChatReply(text=["Done."]))
+    responses = (ChatResponse(reasoning=["Hm."], tool_calls=[call]), ChatResponse(text=["Done."]))
     with OpenAIServer(*responses) as server:
         first = reply_of(model_at(server)).message
         reply_of(model_at(server), replace(QUESTION, messages=[UserMessage("Hello?"), first]))
@@ -199,7 +199,7 @@ def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> 
 
 
 def test_the_request_has_the_expected_parameters() -> None:
-    with OpenAIServer(*[ChatReply(text=["a"])] * 3) as server:
+    with OpenAIServer(*[ChatResponse(text=["a"])] * 3) as server:
         model = model_at(server)
         reply_of(model, replace(QUESTION, tools=(LOOKUP,), max_output_tokens=99))
         reply_of(model, replace(QUESTION, tools=(LOOKUP,), output_tool=FINAL_OUTPUT))
@@ -226,7 +226,7 @@ def test_the_request_has_the_expected_parameters() -> None:
     [(None, None), ("off", "none"), ("minimal", "minimal"), ("high", "high")],
 )
 def test_the_server_gets_the_reasoning_effort(reasoning: str | None, effort: str | None) -> None:
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         reply_of(model_at(server, reasoning=reasoning))
         assert server.received[0].json.get("reasoning_effort") == effort
 
@@ -235,7 +235,7 @@ def test_a_key_from_the_environment_is_not_sent_to_another_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret-of-openai")
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         reply_of(model_at(server))
         assert "secret-of-openai" not in server.received[0].headers["authorization"]
 
@@ -251,7 +251,7 @@ def test_an_empty_message_is_omitted() -> None:
         AssistantMessage(""),
         UserMessage("Are you there?"),
     ]
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         reply_of(model_at(server), replace(QUESTION, messages=turns))
         roles = [message["role"] for message in server.received[0].json["messages"]]
     assert roles == ["system", "user", "user"]
@@ -260,7 +260,7 @@ def test_an_empty_message_is_omitted() -> None:
 def test_a_call_with_rejected_arguments_can_be_sent_back() -> None:
     call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
     turns: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage("", (call,))]
-    with OpenAIServer(ChatReply(text=["a"])) as server:
+    with OpenAIServer(ChatResponse(text=["a"])) as server:
         reply_of(model_at(server), replace(QUESTION, messages=turns))
         sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]
     assert sent["arguments"] == '{"__invalid_arguments__":"{"}'

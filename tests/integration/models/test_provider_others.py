@@ -23,7 +23,7 @@ from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import (
     BedrockServer,
-    ConverseReply,
+    ConverseResponse,
     ConverseToolUse,
     ConverseUsage,
 )
@@ -63,7 +63,7 @@ def anthropic_at(server: AnthropicServer, **fields: Any) -> ProviderModel:
 
 
 def test_bedrock_streams_reasoning_text_and_usage() -> None:
-    scripted = ConverseReply(
+    scripted = ConverseResponse(
         reasoning=["Think", "ing."],
         signature="signed",
         text=["Hel", "lo"],
@@ -86,7 +86,7 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
 
 
 def test_bedrock_gets_the_reasoning_effort() -> None:
-    with BedrockServer(*[ConverseReply(text=["a"])] * 2) as server:
+    with BedrockServer(*[ConverseResponse(text=["a"])] * 2) as server:
         reply_of(bedrock_at(server, reasoning="off"))
         reply_of(bedrock_at(server, reasoning="high"))
         off, high = (received.json["additionalModelRequestFields"] for received in server.received)
@@ -100,7 +100,7 @@ def test_bedrock_tool_calls_are_assembled_from_deltas() -> None:
         ConverseToolUse("lookup", [""]),
         ConverseToolUse("lookup", ['{"wor']),
     ]
-    with BedrockServer(ConverseReply(text=["One moment."], tool_uses=uses)) as server:
+    with BedrockServer(ConverseResponse(text=["One moment."], tool_uses=uses)) as server:
         turn = reply_of(bedrock_at(server), replace(QUESTION, tools=(LOOKUP,))).message
     assert [call.input for call in turn.tool_calls] == [
         {"word": "a"},
@@ -111,7 +111,7 @@ def test_bedrock_tool_calls_are_assembled_from_deltas() -> None:
 
 
 def test_bedrock_gets_the_history_and_the_tools() -> None:
-    with BedrockServer(*[ConverseReply(text=["a"])] * 2) as server:
+    with BedrockServer(*[ConverseResponse(text=["a"])] * 2) as server:
         reply_of(bedrock_at(server), FOLLOW_UP)
         reply_of(bedrock_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
         plain, structured = (received.json for received in server.received)
@@ -131,7 +131,7 @@ def test_bedrock_gets_the_history_and_the_tools() -> None:
 
 
 def test_bedrock_uses_the_address_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    with BedrockServer(ConverseReply(text=["a"])) as server:
+    with BedrockServer(ConverseResponse(text=["a"])) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
         reply_of(ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}")))
         authorization = server.received[0].headers["authorization"]
@@ -139,7 +139,7 @@ def test_bedrock_uses_the_address_of_the_environment(monkeypatch: pytest.MonkeyP
 
 
 def test_bedrock_uses_the_region_of_the_route() -> None:
-    with BedrockServer(ConverseReply(text=["a"])) as server:
+    with BedrockServer(ConverseResponse(text=["a"])) as server:
         reply_of(bedrock_at(server, region="us-west-2"))
         assert "/us-west-2/" in server.received[0].headers["authorization"]
 
@@ -150,7 +150,7 @@ def test_bedrock_rejects_an_api_key() -> None:
 
 
 def test_bedrock_serves_concurrent_threads() -> None:
-    with BedrockServer(*[ConverseReply(text=["a", "b"], pause=0.005)] * 20) as server:
+    with BedrockServer(*[ConverseResponse(text=["a", "b"], pause=0.005)] * 20) as server:
         model = bedrock_at(server)
         with ThreadPoolExecutor(8) as threads:
             responses = list(threads.map(lambda _: reply_of(model).message.content, range(20)))
@@ -158,7 +158,7 @@ def test_bedrock_serves_concurrent_threads() -> None:
 
 
 def test_a_slow_bedrock_response_times_out() -> None:
-    with BedrockServer(ConverseReply(text=["a"] * 100, pause=0.3)) as server:
+    with BedrockServer(ConverseResponse(text=["a"] * 100, pause=0.3)) as server:
         started = time.monotonic()
         with pytest.raises(ModelUnavailableError):
             events_of(bedrock_at(server, timeout=0.5))

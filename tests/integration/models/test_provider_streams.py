@@ -18,10 +18,10 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import ModelUnavailableError
-from tests.support.servers.bedrock_server import BedrockServer, ConverseReply
+from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import Received
 from tests.support.servers.model_requests import QUESTION, events_of, reply_of
-from tests.support.servers.openai_server import ChatReply, OpenAIServer
+from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 
 
 def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
@@ -30,7 +30,7 @@ def model_at(server: OpenAIServer, **fields: Any) -> ProviderModel:
 
 
 def test_a_delta_is_forwarded_before_the_next_is_sent() -> None:
-    with OpenAIServer(ChatReply(text=["a", "b"], pause=0.3)) as server:
+    with OpenAIServer(ChatResponse(text=["a", "b"], pause=0.3)) as server:
         model = model_at(server)
 
         async def arrivals() -> list[float]:
@@ -41,9 +41,9 @@ def test_a_delta_is_forwarded_before_the_next_is_sent() -> None:
 
 
 def test_threads_with_separate_event_loops_share_a_model() -> None:
-    def echo(received: Received) -> ChatReply:
+    def echo(received: Received) -> ChatResponse:
         word = received.json["messages"][-1]["content"]
-        return ChatReply(text=[word, "!"], pause=0.005)
+        return ChatResponse(text=[word, "!"], pause=0.005)
 
     with OpenAIServer(answer=echo) as server:
         model = model_at(server)
@@ -58,8 +58,8 @@ def test_threads_with_separate_event_loops_share_a_model() -> None:
 
 
 def test_concurrent_requests_in_one_event_loop() -> None:
-    def echo(received: Received) -> ChatReply:
-        return ChatReply(text=[received.json["messages"][-1]["content"]], pause=0.02)
+    def echo(received: Received) -> ChatResponse:
+        return ChatResponse(text=[received.json["messages"][-1]["content"]], pause=0.02)
 
     async def ask(model: ProviderModel, word: str) -> list[ModelEvent]:
         request = ModelRequest("Echo.", [UserMessage(word)])
@@ -74,7 +74,7 @@ def test_concurrent_requests_in_one_event_loop() -> None:
 
 
 def test_a_slow_response_times_out() -> None:
-    with OpenAIServer(ChatReply(text=["a"] * 100, pause=0.3)) as server:
+    with OpenAIServer(ChatResponse(text=["a"] * 100, pause=0.3)) as server:
         started = time.monotonic()
         with pytest.raises(ModelUnavailableError, match="timeout"):
             events_of(model_at(server, timeout=0.5))
@@ -95,7 +95,7 @@ def read_one_event(model: Model) -> float:
 
 
 def test_a_stream_without_a_reader_is_closed() -> None:
-    with OpenAIServer(ChatReply(text=["a"] * 1000, pause=0.03)) as server:
+    with OpenAIServer(ChatResponse(text=["a"] * 1000, pause=0.03)) as server:
         assert read_one_event(model_at(server)) < 20  # the whole response takes 30 seconds
 
 
@@ -104,6 +104,6 @@ def test_a_bedrock_stream_without_a_reader_is_closed(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
-    with BedrockServer(ConverseReply(text=["a"] * 1000, pause=0.03)) as server:
+    with BedrockServer(ConverseResponse(text=["a"] * 1000, pause=0.03)) as server:
         route = Route(model="bedrock:some-model", base_url=server.url, region="eu-central-1")
         assert read_one_event(ProviderModel(route)) < 20  # the whole response takes 30 seconds

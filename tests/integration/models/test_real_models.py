@@ -13,13 +13,13 @@ from runyard_service.adapters.stores import Stores
 from tests.support.servers.bedrock_server import (
     BedrockServer,
     ConverseFailure,
-    ConverseReply,
+    ConverseResponse,
     ConverseToolUse,
     ConverseUsage,
 )
 from tests.support.servers.openai_server import (
     ChatFailure,
-    ChatReply,
+    ChatResponse,
     ChatToolCall,
     ChatUsage,
     OpenAIServer,
@@ -45,7 +45,7 @@ def agent_on(stack: DevStack, stores: Stores, key: str, route: dict[str, Any]) -
         ),
         encoding="utf-8",
     )
-    stores.access_keys.put(f"ry_{key}", project_id=PROJECT_ID, org_id=ORG_ID, agent=key)
+    stores.access_keys.save(f"ry_{key}", project_id=PROJECT_ID, org_id=ORG_ID, agent=key)
     service = Service(stack.base_url, f"ry_{key}")
     yield service
     service.close()
@@ -55,7 +55,7 @@ def agent_on(stack: DevStack, stores: Stores, key: str, route: dict[str, Any]) -
 def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
     responses = (
         ChatFailure(429, retry_after="0"),
-        ChatReply(
+        ChatResponse(
             reasoning=("Who is", " this?"),
             text=("Let me ", "look."),
             tool_calls=(
@@ -63,10 +63,10 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
             ),
             usage=ChatUsage(prompt=100, completion=20, cached=40),
         ),
-        ChatReply(
+        ChatResponse(
             tool_calls=(ChatToolCall("refund", ('{"order_id": "1", "amount": 9}',), "c1"),),
         ),
-        ChatReply(tool_calls=(ChatToolCall("final_output", (ANSWER,), "c1"),)),
+        ChatResponse(tool_calls=(ChatToolCall("final_output", (ANSWER,), "c1"),)),
     )
     with OpenAIServer(*responses) as server:
         route = {
@@ -102,12 +102,12 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
 def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
     responses = (
         ConverseFailure(429, "ThrottlingException"),
-        ConverseReply(
+        ConverseResponse(
             text=("Let me ", "look."),
             tool_uses=(ConverseToolUse("lookup-customer", ('{"customer_id": "customer-7421"}',)),),
             usage=ConverseUsage(input=50, output=10),
         ),
-        ConverseReply(tool_uses=(ConverseToolUse("final_output", (ANSWER,)),)),
+        ConverseResponse(tool_uses=(ConverseToolUse("final_output", (ANSWER,)),)),
     )
     with BedrockServer(*responses) as server:
         route = {

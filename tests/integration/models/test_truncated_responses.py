@@ -25,14 +25,14 @@ from tests.support.scripted_agents import scripted_agent
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import (
     BedrockServer,
-    ConverseReply,
+    ConverseResponse,
     ConverseToolUse,
     ConverseUsage,
 )
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.openai_server import (
     ChatFailure,
-    ChatReply,
+    ChatResponse,
     ChatToolCall,
     ChatUsage,
     OpenAIServer,
@@ -44,9 +44,9 @@ WHOLE, TORN = ChatToolCall("purge", ["{}"]), ChatToolCall("purge", ['{"what": "a
 DONE = "All is done."
 
 
-def chat(*calls: ChatToolCall, text: str = "", reason: str = "length") -> ChatReply:
+def chat(*calls: ChatToolCall, text: str = "", reason: str = "length") -> ChatResponse:
     pieces = [text] if text else []
-    return ChatReply(text=pieces, tool_calls=calls, finish_reason=reason, usage=TWENTY)
+    return ChatResponse(text=pieces, tool_calls=calls, finish_reason=reason, usage=TWENTY)
 
 
 def message(reason: str, *, text: str = "", whole: bool = True) -> Message:
@@ -57,13 +57,13 @@ def message(reason: str, *, text: str = "", whole: bool = True) -> Message:
     )
 
 
-def converse(reason: str) -> ConverseReply:
+def converse(reason: str) -> ConverseResponse:
     uses = [ConverseToolUse("purge"), ConverseToolUse("purge", ['{"what": "al'], "tooluse_2")]
-    return ConverseReply(tool_uses=uses, stop_reason=reason, usage=ConverseUsage(output=20))
+    return ConverseResponse(tool_uses=uses, stop_reason=reason, usage=ConverseUsage(output=20))
 
 
 # By provider: the truncated response, and the complete response.
-OPENAI: dict[str, ChatReply] = {
+OPENAI: dict[str, ChatResponse] = {
     "half a text (o1)": chat(text="The three steps are: 1. Stop the pump. 2. Close val"),
     "a call without arguments (o2)": chat(ChatToolCall("purge", ())),
     "a torn call": chat(TORN),
@@ -82,7 +82,7 @@ BEDROCK = {
 }
 SERVERS: list[Any] = [
     *(
-        pytest.param(OpenAIServer, cut, ChatReply(text=[DONE]), id=f"openai: {name}")
+        pytest.param(OpenAIServer, cut, ChatResponse(text=[DONE]), id=f"openai: {name}")
         for name, cut in OPENAI.items()
     ),
     *(
@@ -90,7 +90,7 @@ SERVERS: list[Any] = [
         for name, cut in ANTHROPIC.items()
     ),
     *(
-        pytest.param(BedrockServer, cut, ConverseReply(text=[DONE]), id=f"bedrock: {name}")
+        pytest.param(BedrockServer, cut, ConverseResponse(text=[DONE]), id=f"bedrock: {name}")
         for name, cut in BEDROCK.items()
     ),
 ]
@@ -204,7 +204,7 @@ def test_a_run_whose_responses_are_always_truncated_fails(
 
 
 def failure(
-    stores: Stores, advance: AdvanceResult, cut: ChatReply, **fields: Any
+    stores: Stores, advance: AdvanceResult, cut: ChatResponse, **fields: Any
 ) -> dict[str, Any]:
     with OpenAIServer(answer=lambda _: cut) as server:
         events = advance(create_run(stores, agent_at(server, **fields)))
@@ -223,18 +223,18 @@ def test_the_failure_names_the_limit_and_what_set_it(
     error = failure(stores, advance, cut, truncated_replies=2, max_output_tokens=500)
     assert error["message"].startswith("2 responses in a row were cut off")
     assert "context window" in error["message"]
-    long = ChatReply(text=["a"], finish_reason="length", usage=ChatUsage(completion=4096))
+    long = ChatResponse(text=["a"], finish_reason="length", usage=ChatUsage(completion=4096))
     error = failure(stores, advance, long, truncated_replies=1, tokens=100_000)
     assert error["code"] == "reply_truncated"
     assert "4096 tokens are the default of an agent with a budget" in error["message"]
-    uncounted = ChatReply(text=["a"], finish_reason="length", usage=None)
+    uncounted = ChatResponse(text=["a"], finish_reason="length", usage=None)
     error = failure(stores, advance, uncounted, max_output_tokens=20)
     assert error["message"].endswith("unknown length: the agent's max_output_tokens is 20.")
 
 
 def test_a_complete_response_resets_the_count(stores: Stores, advance: AdvanceResult) -> None:
-    call = ChatReply(tool_calls=[WHOLE])
-    responses = [chat(TORN), chat(TORN), call, chat(TORN), chat(TORN), ChatReply(text=[DONE])]
+    call = ChatResponse(tool_calls=[WHOLE])
+    responses = [chat(TORN), chat(TORN), call, chat(TORN), chat(TORN), ChatResponse(text=[DONE])]
     with OpenAIServer(*responses) as server:
         events = advance(create_run(stores, agent_at(server)))
     assert events[-1].data["output"] == {"content": DONE}

@@ -24,7 +24,7 @@ from tests.support.scripted_agents import scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.openai_server import (
     ChatFailure,
-    ChatReply,
+    ChatResponse,
     ChatToolCall,
     ChatUsage,
     OpenAIServer,
@@ -151,7 +151,7 @@ def talking_to(server: OpenAIServer) -> Route:
     )
 
 
-CALL = ChatReply(
+CALL = ChatResponse(
     tool_calls=[
         ChatToolCall("double", ['{"n": 21}'], id="a"),
         ChatToolCall("fails", ["{}"], id="b"),
@@ -159,7 +159,9 @@ CALL = ChatReply(
     usage=ChatUsage(prompt=120, completion=8, cached=100),
     model="gpt-5-2026-01-01",
 )
-ANSWER = ChatReply(["It is 42."], finish_reason="stop", usage=ChatUsage(prompt=150, completion=9))
+ANSWER = ChatResponse(
+    ["It is 42."], finish_reason="stop", usage=ChatUsage(prompt=150, completion=9)
+)
 
 
 def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(bench: Bench) -> None:

@@ -20,7 +20,7 @@ TOOLS_KEY = "ry_tools_key"
 @pytest.fixture(scope="session")
 def tools(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """Yield the service for a key of the agent in `tests/agents/tools.yaml`."""
-    stores.access_keys.put(TOOLS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+    stores.access_keys.save(TOOLS_KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     running = Service(stack.base_url, TOOLS_KEY)
     yield running
     running.close()
@@ -140,7 +140,7 @@ def test_a_stream_whose_cursor_is_past_the_end_closes_with_the_run(tools: Servic
 
 
 def test_a_key_whose_agent_is_missing_gets_an_error(stack: DevStack, stores: Stores) -> None:
-    stores.access_keys.put("ry_unknown", project_id="other", org_id=ORG_ID, agent="unknown")
+    stores.access_keys.save("ry_unknown", project_id="other", org_id=ORG_ID, agent="unknown")
     service = Service(stack.base_url, "ry_unknown")
     response = service.http.post("/v1/runs", json={"input": {"x": 1}})
     service.close()

@@ -205,9 +205,9 @@ def test_a_key_that_cannot_read_a_run_cannot_delete_it(
 ) -> None:
     run = ended_run(stores)
     stranger, reader = f"ry_{new_id()}", f"ry_{new_id()}"
-    stores.access_keys.put(stranger, project_id=f"p-{new_id()}", org_id=ORG_ID)
+    stores.access_keys.save(stranger, project_id=f"p-{new_id()}", org_id=ORG_ID)
     reads: frozenset[Scope] = frozenset({"runs:read"})
-    stores.access_keys.put(reader, project_id=PROJECT_ID, org_id=ORG_ID, scopes=reads)
+    stores.access_keys.save(reader, project_id=PROJECT_ID, org_id=ORG_ID, scopes=reads)
     path = f"/v1/runs/{run.id}"
     statuses = [
         api.delete(path, headers={"Authorization": f"Bearer {key}"}).status_code
@@ -229,10 +229,10 @@ def test_the_append_of_a_worker_is_rejected_after_the_deletion(
     delete_run(stores, run.id)
     assert stores.runs.get(run.id) is None
     assert stores.runs.many([run.id]) == []
-    draft = NewEvent("agent.response.delta", {"delta": "late"})
+    new_event = NewEvent("agent.response.delta", {"delta": "late"})
     for seen in range(4):
         with pytest.raises(AppendConflictError):
-            stores.log.append(run.id, seen, [draft])
+            stores.log.append(run.id, seen, [new_event])
     delete_run(stores, run.id)
     sweep_runs(stores, ForgetfulMachine(), everything=True)
     assert stores.log.last(run.id) == (4, True)

@@ -127,7 +127,7 @@ def test_other_callers_cannot_export_a_run(service: Service, stores: Stores, key
     run = ended_run(stores)
     secret = f"ry_{new_id()}"
     if key == "stranger":
-        stores.access_keys.put(secret, project_id=f"p-{secret}", org_id="elsewhere")
+        stores.access_keys.save(secret, project_id=f"p-{secret}", org_id="elsewhere")
     rejected = service.http.get(
         f"/v1/runs/{run.id}/export", headers={"Authorization": f"Bearer {secret}"}
     )

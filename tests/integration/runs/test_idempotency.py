@@ -106,7 +106,7 @@ def test_keys_of_different_projects_are_independent(service: Service, stores: St
     request = Request(service)
     run = request.send().json()["data"]
     secret = f"ry_{new_id()}"
-    stores.access_keys.put(secret, project_id=f"p-{new_id()}", org_id=f"o-{new_id()}")
+    stores.access_keys.save(secret, project_id=f"p-{new_id()}", org_id=f"o-{new_id()}")
     stranger = Service(service.base_url, secret)
     response = request.send(stranger.http)
     stranger.close()
@@ -160,7 +160,7 @@ def test_an_error_response_is_not_stored(service: Service) -> None:
 def test_a_large_response_is_repeated_completely(service: Service, stores: Stores) -> None:
     # The agent of the tests accepts any input.
     secret = f"ry_{new_id()}"
-    stores.access_keys.put(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
+    stores.access_keys.save(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
     request = Request(service, input={"case": "questions", "text": "ü" * 500_000})
     request.headers["Authorization"] = f"Bearer {secret}"
     first, again = request.send(), request.send()

@@ -15,7 +15,7 @@ from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import transact
 from runyard_service.adapters.dynamodb.run_index import position_markers, run_lists
-from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
+from runyard_service.adapters.dynamodb.run_index.active_runs import ActiveRuns
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     API_STATUSES,
     SORTABLE,
@@ -285,7 +285,7 @@ def test_a_run_moves_from_list_to_list_with_its_record(stores: Stores) -> None:
         ]
 
     def is_active() -> bool:
-        return not LiveRuns(table_of(stores)).project_has_capacity(project_id, 1)
+        return not ActiveRuns(table_of(stores)).project_has_capacity(project_id, 1)
 
     def change(*changes: Any) -> None:
         transact(table_of(stores).client, changes)

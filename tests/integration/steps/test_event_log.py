@@ -31,12 +31,12 @@ def delta(text: str) -> NewEvent:
 END = NewEvent(type="run.completed", data={"status": "completed"})
 
 
-def append_until_done(log: EventLog, run_id: str, drafts: list[NewEvent]) -> int:
+def append_until_done(log: EventLog, run_id: str, new_events: list[NewEvent]) -> int:
     """Append by the rule, and read after each conflict; return the first sequence, or 0."""
     last, ended = log.last(run_id)
     while not ended:
         try:
-            return log.append(run_id, last, drafts)[0].sequence
+            return log.append(run_id, last, new_events)[0].sequence
         except AppendConflictError:
             for batch in log.read(run_id, last):
                 last, ended = batch.last, batch.is_end
@@ -70,8 +70,8 @@ def test_nothing_is_appended_after_the_end(stores: Stores) -> None:
 
     def write(writer: int) -> list[int]:
         start.wait()
-        drafts = [END] if writer == 7 else [delta(str(writer))]
-        return [append_until_done(log, run_id, drafts) for _ in range(10)]
+        new_events = [END] if writer == 7 else [delta(str(writer))]
+        return [append_until_done(log, run_id, new_events) for _ in range(10)]
 
     with ThreadPoolExecutor(16) as pool:
         acknowledged = sorted(filter(None, chain.from_iterable(pool.map(write, range(16)))))
@@ -146,7 +146,7 @@ def test_a_long_append_with_changes_is_atomic(stores: Stores) -> None:
     assert log.last(run_id) == (0, False)
     assert stores.input_requests.token(run_id) is None
     log.append(run_id, 0, large, [token])
-    assert [event.data for event in log.events(run_id)] == [draft.data for draft in large]
+    assert [event.data for event in log.events(run_id)] == [new_event.data for new_event in large]
     assert len(list(log.read(run_id))) == 4
     assert stores.input_requests.token(run_id) == "token"
 

@@ -29,7 +29,7 @@ from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, CircuitB
 from tests.support.run_factory import create_run
 from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
-from tests.support.servers.openai_server import ChatFailure, ChatReply, OpenAIServer
+from tests.support.servers.openai_server import ChatFailure, ChatResponse, OpenAIServer
 
 
 class Tool:
@@ -219,7 +219,7 @@ def test_error_responses_do_not_open_the_circuit(bench: Bench) -> None:
 
 def test_retry_after_of_a_provider_is_respected(bench: Bench) -> None:
     with OpenAIServer(
-        ChatFailure(429, retry_after="1"), ChatReply(["Here."], finish_reason="stop")
+        ChatFailure(429, retry_after="1"), ChatResponse(["Here."], finish_reason="stop")
     ) as server:
         run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
         started = time.monotonic()

@@ -261,7 +261,7 @@ def test_a_limit_is_requested_once(bench: Bench) -> None:
     # A caller with an outdated state requests nothing.
     assert not bench.ask(run, "late", met)
     again = bench.advance(run)
-    assert (again.limit, again.limit_at > met.limit_at) == ("steps", True)
+    assert (again.limit, again.last_sequence > met.last_sequence) == ("steps", True)
     bench.ask(run, "third", again)
     assert bench.types(run)[-2:] == ["approval_request.created", "run.paused"]
     assert find_run_violations(bench.stores, run.id) == []

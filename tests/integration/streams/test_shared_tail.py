@@ -65,8 +65,8 @@ def delta(number: int) -> NewEvent:
     return NewEvent(type="agent.response.delta", data={"delta": str(number)})
 
 
-async def append(stores: Stores, run_id: str, last: int, drafts: Sequence[NewEvent]) -> int:
-    events = await asyncio.to_thread(stores.log.append, run_id, last, drafts)
+async def append(stores: Stores, run_id: str, last: int, new_events: Sequence[NewEvent]) -> int:
+    events = await asyncio.to_thread(stores.log.append, run_id, last, new_events)
     return events[-1].sequence
 
 

@@ -273,7 +273,7 @@ def key_of(stores: Stores) -> Callable[..., str]:
     def make(project: str, **options: Any) -> str:
         secret = f"ry_{new_id()}"
         project_id = f"{project}-{org_id}" if project else ""
-        stores.access_keys.put(secret, project_id=project_id, org_id=org_id, **options)
+        stores.access_keys.save(secret, project_id=project_id, org_id=org_id, **options)
         return secret
 
     return make

@@ -181,7 +181,7 @@ def project(
     publishing_stack: DevStack, webhook_stores: Stores, server: LoopbackServer, receiver: Receiver
 ) -> Iterator[Project]:
     project_id, key = f"project-{new_id()}", f"ry_{new_id()}"
-    webhook_stores.access_keys.put(key, project_id=project_id, org_id="o")
+    webhook_stores.access_keys.save(key, project_id=project_id, org_id="o")
     service = Service(publishing_stack.base_url, key)
     yield Project(service, server, receiver, project_id)
     service.close()
@@ -458,11 +458,11 @@ def test_events_of_a_compressed_batch_are_published(
     run = webhook_stores.runs.get(run_id)
     assert run is not None
     # No use case appends after an end, but the log accepts it: long enough to compress.
-    drafts = [
+    new_events = [
         NewEvent("run.cancel_requested", {"id": run_id, "note": "x" * 200}) for _ in range(20)
     ]
     last, _ = webhook_stores.log.last(run_id)
-    webhook_stores.log.append(run_id, last, drafts)
+    webhook_stores.log.append(run_id, last, new_events)
     # The batches of the run itself may be compressed as well.
     packed = [
         text_of(record).count("run.cancel_requested")

@@ -34,7 +34,7 @@ class ConverseUsage:
 
 
 @dataclass(frozen=True)
-class ConverseReply:
+class ConverseResponse:
     """One streamed reply.
 
     `exception` ends the stream with that exception after the content; `cut` closes the connection
@@ -65,9 +65,9 @@ class ConverseFailure:
 class BedrockServer(LoopbackServer):
     """Answers each request with the next of `replies`."""
 
-    def __init__(self, *replies: ConverseReply | ConverseFailure) -> None:
+    def __init__(self, *replies: ConverseResponse | ConverseFailure) -> None:
         super().__init__(self._respond)
-        self.replies: deque[ConverseReply | ConverseFailure] = deque(replies)
+        self.replies: deque[ConverseResponse | ConverseFailure] = deque(replies)
 
     def _respond(self, received: Received, exchange: Exchange) -> None:
         if not received.path.endswith("/converse-stream"):
@@ -115,7 +115,7 @@ def _header(name: str, value: str) -> bytes:
     return struct.pack("!B", len(key)) + key + struct.pack("!BH", STRING, len(text)) + text
 
 
-def _events(reply: ConverseReply) -> Iterator[tuple[str, dict[str, Any]]]:
+def _events(reply: ConverseResponse) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "messageStart", {"role": "assistant"}
     for index, block in enumerate(_blocks(reply)):
         for name, payload in block:
@@ -131,7 +131,7 @@ def _events(reply: ConverseReply) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "metadata", {"usage": _usage(reply.usage), "metrics": {"latencyMs": 1}}
 
 
-def _blocks(reply: ConverseReply) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+def _blocks(reply: ConverseResponse) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     if reply.reasoning or reply.signature:
         pieces: list[dict[str, Any]] = [{"text": text} for text in reply.reasoning]
         if reply.signature:

@@ -29,7 +29,7 @@ class ChatUsage:
 
 
 @dataclass(frozen=True)
-class ChatReply:
+class ChatResponse:
     """One streamed reply.
 
     `cut_after` closes the connection after that many chunks; `finish_reason=""` ends the stream
@@ -56,7 +56,7 @@ class ChatFailure:
     retry_after: str | None = None
 
 
-Scripted = ChatReply | ChatFailure
+Scripted = ChatResponse | ChatFailure
 
 
 class OpenAIServer(LoopbackServer):
@@ -92,7 +92,7 @@ class OpenAIServer(LoopbackServer):
         _stream(scripted, received, exchange)
 
 
-def _stream(reply: ChatReply, received: Received, exchange: Exchange) -> None:
+def _stream(reply: ChatResponse, received: Received, exchange: Exchange) -> None:
     exchange.start("text/event-stream")
     for count, chunk in enumerate(_chunks(reply, received.json)):
         if count == reply.cut_after:
@@ -104,7 +104,7 @@ def _stream(reply: ChatReply, received: Received, exchange: Exchange) -> None:
     exchange.end()
 
 
-def _chunks(reply: ChatReply, request: Any) -> Iterator[dict[str, Any]]:
+def _chunks(reply: ChatResponse, request: Any) -> Iterator[dict[str, Any]]:
     head = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -122,7 +122,7 @@ def _chunks(reply: ChatReply, request: Any) -> Iterator[dict[str, Any]]:
         yield {**head, "choices": [], "usage": _usage(reply.usage)}
 
 
-def _deltas(reply: ChatReply) -> Iterator[dict[str, Any]]:
+def _deltas(reply: ChatResponse) -> Iterator[dict[str, Any]]:
     yield {"role": "assistant", "content": ""}
     for piece in reply.reasoning:
         yield {"reasoning_content": piece}

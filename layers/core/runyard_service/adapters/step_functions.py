@@ -35,13 +35,13 @@ class OrchestratorUnavailableError(RetryableError):
 class WaitSpec(NamedTuple):
     """The wait at the start of an execution: at most `seconds`; `inf` waits without a time limit.
 
-    `limit` names the limit that a person may increase, or is empty. `limit_at` is the sequence of
-    the last event before a person was needed, 0 if no person is needed.
+    `limit` names the limit that a person may increase, or is empty. `last_sequence` is the
+    sequence of the last event before a person was needed, 0 if no person is needed.
     """
 
     seconds: float = 60
     limit: str = ""
-    limit_at: int = 0
+    last_sequence: int = 0
 
 
 NOTHING_TO_WAIT_FOR = WaitSpec()
@@ -74,7 +74,11 @@ class Orchestrator:
         arguments: dict[str, str | int] = {"run_id": execution.run_id}
         if execution.number:
             seconds = max(1, ceil(min(_LONGEST_WAIT_SECONDS, wait.seconds)))
-            arguments |= {"wait_seconds": seconds, "limit": wait.limit, "limit_at": wait.limit_at}
+            arguments |= {
+                "wait_seconds": seconds,
+                "limit": wait.limit,
+                "last_sequence": wait.last_sequence,
+            }
         self._call(
             lambda: self._client.start_execution(
                 stateMachineArn=self._machine_of(execution),

@@ -11,7 +11,7 @@ from runyard_service.adapters.dynamodb.idempotency import Idempotency
 from runyard_service.adapters.dynamodb.input_requests import InputRequests
 from runyard_service.adapters.dynamodb.messages import Messages
 from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
-from runyard_service.adapters.dynamodb.run_index.active_runs import LiveRuns
+from runyard_service.adapters.dynamodb.run_index.active_runs import ActiveRuns
 from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
 from runyard_service.adapters.dynamodb.runs import Runs
@@ -38,7 +38,7 @@ class Stores:
     runs: Runs
     deleted_runs: DeletedRuns
     run_lists: RunLists
-    live_runs: LiveRuns
+    active_runs: ActiveRuns
     threads: Threads
     messages: Messages
     input_requests: InputRequests
@@ -76,7 +76,7 @@ class Stores:
             runs=runs,
             deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, markers),
             run_lists=RunLists(records, markers),
-            live_runs=LiveRuns(records),
+            active_runs=ActiveRuns(records),
             threads=threads,
             messages=Messages(records, payloads, threads),
             input_requests=InputRequests(records, payloads, runs),

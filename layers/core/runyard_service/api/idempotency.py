@@ -39,9 +39,9 @@ class RequestClaim:
     @property
     def stored_response(self) -> Response | None:
         """Return the response to the first request, or None if this request must be processed."""
-        if self.record is None or self.record.answer is None:
+        if self.record is None or self.record.response is None:
             return None
-        return _with_replay_header(_response(self.record.answer), self.record)
+        return _with_replay_header(_response(self.record.response), self.record)
 
     @property
     def id(self) -> str | None:

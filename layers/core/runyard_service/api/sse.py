@@ -127,6 +127,6 @@ def _record_metrics(run_id: str) -> Iterator[_Stream]:
         stream.outcome = "failed"
         raise
     finally:
-        is_cut = stream.outcome in ("disconnected", "failed")
-        closed = {metrics.STREAMS_CLOSED: 1, metrics.STREAMS_DISCONNECTED: int(is_cut)}
+        is_disconnected = stream.outcome in ("disconnected", "failed")
+        closed = {metrics.STREAMS_CLOSED: 1, metrics.STREAMS_DISCONNECTED: int(is_disconnected)}
         metrics.record("stream closed", closed, {"Outcome": stream.outcome}, run_id=run_id)

@@ -75,13 +75,13 @@ class NewEvent(NamedTuple):
     data: Mapping[str, Any]
 
 
-def assign_sequences(drafts: Iterable[NewEvent], after: int) -> list[Event]:
-    """Return the drafts as events with the sequences after `after`, ids and the current time."""
-    now, drafts = timestamp(), list(drafts)
+def assign_sequences(new_events: Iterable[NewEvent], after: int) -> list[Event]:
+    """Return the new events as events with the sequences after `after`, ids and the time."""
+    now, new_events = timestamp(), list(new_events)
     return [
-        Event(id_, draft.type, sequence, now, draft.data)
-        for sequence, (id_, draft) in enumerate(
-            zip(new_ids(len(drafts)), drafts, strict=True), start=after + 1
+        Event(id_, new_event.type, sequence, now, new_event.data)
+        for sequence, (id_, new_event) in enumerate(
+            zip(new_ids(len(new_events)), new_events, strict=True), start=after + 1
         )
     ]
 

@@ -33,7 +33,7 @@ ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 # A revoked key works for at most this time.
 CACHE_SECONDS = 60.0
 # Precision of the last use: a write for every request would cost as much as the request.
-USE_NOTED_EVERY_SECONDS = 3600.0
+USE_RECORD_INTERVAL_SECONDS = 3600.0
 MAX_NAME_LENGTH = 256
 
 
@@ -109,7 +109,7 @@ class AccessKeys:
         cached = self._cache.get(_hash(secret))
         return cached[1] if cached and cached[0] > time.monotonic() else None
 
-    def put(
+    def save(
         self,
         secret: str,
         *,
@@ -216,7 +216,7 @@ class AccessKeys:
 
     def should_record_use(self, key: AccessKey) -> bool:
         """Return whether the last recorded use is more than an hour ago."""
-        return key.last_used_at < timestamp_in(-USE_NOTED_EVERY_SECONDS)
+        return key.last_used_at < timestamp_in(-USE_RECORD_INTERVAL_SECONDS)
 
     def record_use(self, key: AccessKey) -> None:
         """Record the key's last use, to the hour. Log errors, so no request fails because of it."""

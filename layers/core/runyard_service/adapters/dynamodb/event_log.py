@@ -109,10 +109,10 @@ class EventLog:
         self,
         run_id: str,
         last: int,
-        drafts: Sequence[NewEvent],
+        new_events: Sequence[NewEvent],
         changes: Sequence[TransactWriteItem] = (),
     ) -> list[Event]:
-        """Append the drafts after event `last`, together with `changes` to records.
+        """Append the new_events after event `last`, together with `changes` to records.
 
         Without changes, a long append is written batch by batch. With changes, a single transaction
         writes everything: a reader must not see an input request before its record exists.
@@ -120,7 +120,7 @@ class EventLog:
         Raises AppendConflictError if another writer was first, or if the condition of a change does
         not hold.
         """
-        events = assign_sequences(drafts, after=last)
+        events = assign_sequences(new_events, after=last)
         batches = self._build_batches(run_id, events)
         if changes:
             self._write(run_id, batches, changes)

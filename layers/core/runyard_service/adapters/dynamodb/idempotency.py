@@ -56,7 +56,7 @@ class Claim:
     key: Key
     id: str
     is_first: bool
-    answer: StoredResponse | None = None
+    response: StoredResponse | None = None
 
     @property
     def digest(self) -> str:
@@ -115,26 +115,26 @@ class Idempotency:
             raise ConflictError({HEADER: "was used with another request"})
         if stored["state"] == "forgotten":
             raise ConflictError({HEADER: "was used for a deleted run"})
-        return Claim(key, stored["claim_id"], is_first=False, answer=self._response_of(stored))
+        return Claim(key, stored["claim_id"], is_first=False, response=self._response_of(stored))
 
-    def store_response(self, claim: Claim, answer: StoredResponse) -> StoredResponse:
+    def store_response(self, claim: Claim, response: StoredResponse) -> StoredResponse:
         """Store the response unless the record has one; return the stored response."""
         fields: dict[str, object] = {
             "state": "answered",
-            "status": answer.status,
-            "headers": dict(answer.headers),
+            "status": response.status,
+            "headers": dict(response.headers),
         }
-        if len(answer.text.encode()) > MAX_INLINE_BYTES:
-            fields["text_key"] = self._payloads.save(claim.id, answer.text)
+        if len(response.text.encode()) > MAX_INLINE_BYTES:
+            fields["text_key"] = self._payloads.save(claim.id, response.text)
         else:
-            fields["text"] = answer.text
+            fields["text"] = response.text
         try:
             self._table.update(claim.key, fields, only_if={"claim_id": claim.id, "state": "open"})
         except ConditionFailedError:
             stored = self._table.get(claim.key)
             if stored is not None and stored["claim_id"] == claim.id:
-                return self._response_of(stored) or answer
-        return answer
+                return self._response_of(stored) or response
+        return response
 
     def forget(self, digest: str, run_id: str) -> None:
         """Delete the stored response of the create of this deleted run.

@@ -190,7 +190,7 @@ class Runs:
         }
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
-    def live_check(self, run_id: str) -> TransactWriteItem:
+    def active_check(self, run_id: str) -> TransactWriteItem:
         """Return the transaction entry that requires that the run has not ended."""
         return self._table.check_change(keys.run(run_id), only_if={"status": _LIVE})
 

@@ -88,7 +88,7 @@ class Spending:
         amounts = dict.fromkeys(ledgers, usd)
         for ledger in previous.ledgers if previous else ():
             amounts[ledger] = amounts.get(ledger, Decimal(0)) - (previous.usd if previous else 0)
-        changes = [self._runs.live_check(run_id), self._hold_change(hold, previous)]
+        changes = [self._runs.active_check(run_id), self._hold_change(hold, previous)]
         for ledger, amount in amounts.items():
             cap = ledgers.get(ledger)
             if cap is not None and amount > cap.usd:

@@ -40,13 +40,13 @@ class Threads:
         # The id is new, so boto3 may repeat the write if its response was lost.
         self._table.put(item)
 
-    def get(self, thread_id: str, *, also_marked: bool = False) -> Thread | None:
+    def get(self, thread_id: str, *, include_deleting: bool = False) -> Thread | None:
         """Return the thread, or None.
 
-        With `also_marked`, return also a thread whose deletion has started.
+        With `include_deleting`, return also a thread whose deletion has started.
         """
         item = self._table.get(keys.thread(thread_id))
-        if item is None or ("deleted_at" in item and not also_marked):
+        if item is None or ("deleted_at" in item and not include_deleting):
             return None
         return Thread.model_validate(item)
 

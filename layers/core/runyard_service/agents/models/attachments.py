@@ -57,10 +57,10 @@ def for_provider(attachment: Attachment, provider: str) -> Attachment:
     return replace(attachment, data=b"", uri=f"data:{attachment.mime_type};base64,{encoded}")
 
 
-def contents_of(turn: UserMessage) -> list[str | Attachment]:
+def contents_of(message: UserMessage) -> list[str | Attachment]:
     """Return the message's text, then each file after a line that names it."""
-    contents: list[str | Attachment] = [turn.content]
-    for attachment in turn.attachments:
+    contents: list[str | Attachment] = [message.content]
+    for attachment in message.attachments:
         head = f"file {attachment.id}: {_described(attachment)}"
         if is_text(attachment.mime_type):
             contents.append(_delimited(attachment, head))

@@ -15,12 +15,14 @@ from runyard_service.agents.models.base import (
 
 def input_messages(request: ModelRequest) -> str:
     """`gen_ai.input.messages`: what was said before, and in the run. Files by name alone."""
-    return json.dumps([_message(turn) for turn in (*request.thread_messages, *request.messages)])
+    return json.dumps(
+        [_message(message) for message in (*request.thread_messages, *request.messages)]
+    )
 
 
-def output_messages(turn: AssistantMessage, finish_reason: str) -> str:
+def output_messages(message: AssistantMessage, finish_reason: str) -> str:
     """`gen_ai.output.messages`: the response."""
-    return json.dumps([{**_message(turn), "finish_reason": finish_reason}])
+    return json.dumps([{**_message(message), "finish_reason": finish_reason}])
 
 
 def system_instructions(request: ModelRequest) -> str:
@@ -28,28 +30,28 @@ def system_instructions(request: ModelRequest) -> str:
     return json.dumps([_text(request.instructions)])
 
 
-def _message(turn: ChatMessage) -> dict[str, Any]:
-    match turn:
+def _message(message: ChatMessage) -> dict[str, Any]:
+    match message:
         case UserMessage():
-            files = [_text(f"[{file.name}, {file.mime_type}]") for file in turn.attachments]
-            return {"role": "user", "parts": [_text(turn.content), *files]}
+            files = [_text(f"[{file.name}, {file.mime_type}]") for file in message.attachments]
+            return {"role": "user", "parts": [_text(message.content), *files]}
         case ToolOutcome():
             part = {
                 "type": "tool_call_response",
-                "id": turn.tool_call_id,
-                "response": turn.content,
+                "id": message.tool_call_id,
+                "response": message.content,
             }
             return {"role": "tool", "parts": [part]}
         case AssistantMessage():
-            return {"role": "assistant", "parts": list(_parts(turn))}
+            return {"role": "assistant", "parts": list(_parts(message))}
 
 
-def _parts(turn: AssistantMessage) -> Iterable[dict[str, Any]]:
-    for thinking in turn.thinking:
+def _parts(message: AssistantMessage) -> Iterable[dict[str, Any]]:
+    for thinking in message.thinking:
         yield {"type": "reasoning", "content": thinking.content}
-    if turn.content:
-        yield _text(turn.content)
-    for call in turn.tool_calls:
+    if message.content:
+        yield _text(message.content)
+    for call in message.tool_calls:
         yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.input}
 
 

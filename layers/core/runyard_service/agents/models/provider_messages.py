@@ -78,42 +78,44 @@ def _tool_definition(tool: ToolSpec, is_output: bool = False) -> ToolDefinition:
 
 
 def to_messages(request: ModelRequest) -> list[ModelMessage]:
-    """The whole dialogue as pydantic-ai's messages, with the instructions on each request."""
+    """Return the whole dialogue for pydantic-ai, with the instructions on each request."""
     messages: list[ModelMessage] = []
     pending: list[UserMessage | ToolOutcome] = []
-    for turn in [*request.thread_messages, *request.messages]:
-        if isinstance(turn, AssistantMessage):
-            parts = _response_parts(turn)
+    for message in [*request.thread_messages, *request.messages]:
+        if isinstance(message, AssistantMessage):
+            parts = _response_parts(message)
             if parts:
                 messages.extend(_requests(pending, request.instructions))
                 pending = []
-                messages.append(ModelResponse(parts=parts, provider_name=_provider_of(turn)))
+                messages.append(ModelResponse(parts=parts, provider_name=_provider_of(message)))
         else:
-            pending.append(turn)
+            pending.append(message)
     messages.extend(_requests(pending, request.instructions))
     return messages
 
 
 def _requests(
-    turns: Sequence[UserMessage | ToolOutcome], instructions: str
+    messages: Sequence[UserMessage | ToolOutcome], instructions: str
 ) -> Iterator[ProviderRequest]:
     """Yield the messages between two responses as at most one request.
 
     Results come first: every provider wants them right after the calls, even if a person sent a
     message while the calls were in flight.
     """
-    outcomes = [_return_part(turn) for turn in turns if isinstance(turn, ToolOutcome)]
-    prompts = [UserPromptPart(_prompt(turn)) for turn in turns if isinstance(turn, UserMessage)]
+    outcomes = [_return_part(message) for message in messages if isinstance(message, ToolOutcome)]
+    prompts = [
+        UserPromptPart(_prompt(message)) for message in messages if isinstance(message, UserMessage)
+    ]
     parts: list[ModelRequestPart] = [*outcomes, *prompts]
     if parts:
         yield ProviderRequest(parts=parts, instructions=instructions)
 
 
-def _prompt(turn: UserMessage) -> str | list[UserContent]:
-    if not turn.attachments:
-        return turn.content
+def _prompt(message: UserMessage) -> str | list[UserContent]:
+    if not message.attachments:
+        return message.content
     return [
-        piece if isinstance(piece, str) else _file_content(piece) for piece in contents_of(turn)
+        piece if isinstance(piece, str) else _file_content(piece) for piece in contents_of(message)
     ]
 
 
@@ -135,7 +137,7 @@ def _return_part(outcome: ToolOutcome) -> ToolReturnPart:
     )
 
 
-def _response_parts(turn: AssistantMessage) -> list[ModelResponsePart]:
+def _response_parts(message: AssistantMessage) -> list[ModelResponsePart]:
     parts: list[ModelResponsePart] = [
         ThinkingPart(
             content=thought.content,
@@ -146,23 +148,24 @@ def _response_parts(turn: AssistantMessage) -> list[ModelResponsePart]:
             if thought.provider_details is None
             else dict(thought.provider_details),
         )
-        for thought in turn.thinking
+        for thought in message.thinking
     ]
-    if turn.content:
-        parts.append(TextPart(turn.content))
+    if message.content:
+        parts.append(TextPart(message.content))
     parts.extend(
-        ToolCallPart(call.name, dict(call.input), tool_call_id=call.id) for call in turn.tool_calls
+        ToolCallPart(call.name, dict(call.input), tool_call_id=call.id)
+        for call in message.tool_calls
     )
     return parts
 
 
-def _provider_of(turn: AssistantMessage) -> str | None:
+def _provider_of(message: AssistantMessage) -> str | None:
     """The provider that signed the reasoning: only the same one gets it back as it was."""
-    return next((part.provider_name for part in turn.thinking if part.provider_name), None)
+    return next((part.provider_name for part in message.thinking if part.provider_name), None)
 
 
 def to_assistant_message(parts: Iterable[ModelResponsePart]) -> AssistantMessage:
-    """A finished response as a turn, each tool call under a new id of ours.
+    """A finished response as a message, each tool call under a new id of ours.
 
     The provider's ids are dropped, because they can be empty or repeated. The content is
     exactly what the deltas brought, in one piece.

@@ -168,8 +168,8 @@ def _is_truncated(response: ModelResponse) -> bool:
     vLLM says `tool_calls` also where a call was cut off: only its torn arguments show it.
     """
     reason = str((response.provider_details or {}).get("finish_reason")).lower()
-    is_cut = response.finish_reason == "length" or reason in _LENGTH_REASONS
-    return is_cut or has_torn_call(response.parts)
+    is_truncated = response.finish_reason == "length" or reason in _LENGTH_REASONS
+    return is_truncated or has_torn_call(response.parts)
 
 
 def _check_whole(response: ModelResponse) -> None:

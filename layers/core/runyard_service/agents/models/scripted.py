@@ -58,25 +58,25 @@ class ScriptedModel:
                 raise ModelRejectedError("the script says that the model rejects the request")
             raise ModelUnavailableError("the script says that the model is unavailable")
         usage, allowed = _usage(turn, scene), request.max_output_tokens
-        is_cut = allowed is not None and usage.output_tokens > allowed
+        is_truncated = allowed is not None and usage.output_tokens > allowed
         content = ""
-        for index, delta in enumerate(_deltas(turn, scene)[: allowed if is_cut else None]):
+        for index, delta in enumerate(_deltas(turn, scene)[: allowed if is_truncated else None]):
             yield delta
             content += delta.delta if isinstance(delta, ResponseDelta) else ""
             if turn.pace_ms or index % _DELTAS_OF_A_READ == 0:
                 await asyncio.sleep(turn.pace_ms / 1000)
-        if is_cut and allowed is not None:
+        if is_truncated and allowed is not None:
             usage = replace(usage, output_tokens=allowed)
         yield Response(
-            message=AssistantMessage(content, () if is_cut else _calls(turn, scene)),
+            message=AssistantMessage(content, () if is_truncated else _calls(turn, scene)),
             usage=usage,
             cost_usd=self.cost_of(usage),
             model="scripted",
-            is_truncated=is_cut,
+            is_truncated=is_truncated,
         )
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
-        """What the next turn uses, exactly, as long as it is not cut."""
+        """What the next turn uses, exactly, if it is not truncated."""
         return _usage(*self._next_turn(request))
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
@@ -127,19 +127,22 @@ def _usage(turn: ScriptedTurn, scene: Mapping[str, Any]) -> TokenUsage:
     return TokenUsage(_count_words(json.dumps(scene, default=str)), words * turn.repeat)
 
 
-def _results_before_each_response(turns: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+def _results_before_each_response(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     """What each response, the present one last, knew of the tools' results."""
     results: dict[str, Any] = {}
     known: list[dict[str, Any]] = []
-    for turn in turns:
-        if isinstance(turn, AssistantMessage):
+    for message in messages:
+        if isinstance(message, AssistantMessage):
             known.append(dict(results))
-        elif isinstance(turn, ToolOutcome):
-            results[turn.tool_name] = {"failed": turn.is_error, "content": _data(turn.content)}
+        elif isinstance(message, ToolOutcome):
+            results[message.tool_name] = {
+                "failed": message.is_error,
+                "content": _data(message.content),
+            }
     return [*known, results]
 
 
-def _files(turns: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+def _files(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     return [
         {
             "name": attachment.name,
@@ -148,9 +151,9 @@ def _files(turns: Sequence[ChatMessage]) -> list[dict[str, Any]]:
             "text": text_of(attachment) if is_text(attachment.mime_type) else None,
             "shown": len(attachment.data),
         }
-        for turn in turns
-        if isinstance(turn, UserMessage)
-        for attachment in turn.attachments
+        for message in messages
+        if isinstance(message, UserMessage)
+        for attachment in message.attachments
     ]
 
 

@@ -37,11 +37,13 @@ def max_usage(request: ModelRequest) -> TokenUsage:
     """The tokens of the request, and those of the longest response that it allows."""
     output = request.max_output_tokens or DEFAULT_OUTPUT_TOKENS
     known = request.last_usage
-    positions = [n for n, turn in enumerate(request.messages) if isinstance(turn, AssistantMessage)]
+    positions = [
+        n for n, message in enumerate(request.messages) if isinstance(message, AssistantMessage)
+    ]
     if known is None or not positions:
         return TokenUsage(_whole(request), output)
     new = request.messages[positions[-1] + 1 :]
-    return TokenUsage(known.input_tokens + known.output_tokens + _of_turns(new), output)
+    return TokenUsage(known.input_tokens + known.output_tokens + _of_messages(new), output)
 
 
 def _whole(request: ModelRequest) -> int:
@@ -50,8 +52,8 @@ def _whole(request: ModelRequest) -> int:
         REQUEST_FRAME_TOKENS
         + _bytes(request.instructions)
         + sum(map(_of_tool, tools))
-        + _of_turns(request.thread_messages)
-        + _of_turns(request.messages)
+        + _of_messages(request.thread_messages)
+        + _of_messages(request.messages)
     )
 
 
@@ -60,29 +62,29 @@ def _of_tool(tool: ToolSpec) -> int:
     return PART_FRAME_TOKENS + _bytes(tool.name) + _bytes(tool.description) + _bytes(schema)
 
 
-def _of_turns(turns: Iterable[ChatMessage]) -> int:
-    return sum(PART_FRAME_TOKENS + _of_turn(turn) for turn in turns)
+def _of_messages(messages: Iterable[ChatMessage]) -> int:
+    return sum(PART_FRAME_TOKENS + _of_message(message) for message in messages)
 
 
-def _of_turn(turn: ChatMessage) -> int:
-    match turn:
+def _of_message(message: ChatMessage) -> int:
+    match message:
         case UserMessage():
             return sum(
                 _bytes(piece) if isinstance(piece, str) else _of_binary(piece.mime_type)
-                for piece in contents_of(turn)
+                for piece in contents_of(message)
             )
         case AssistantMessage():
             calls = sum(
                 PART_FRAME_TOKENS + _bytes(call.name) + _bytes(json.dumps(dict(call.input)))
-                for call in turn.tool_calls
+                for call in message.tool_calls
             )
             # A signature represents reasoning that the provider may count in full.
             thoughts = sum(
-                _bytes(part.content) + _bytes(part.signature or "") for part in turn.thinking
+                _bytes(part.content) + _bytes(part.signature or "") for part in message.thinking
             )
-            return _bytes(turn.content) + calls + thoughts
+            return _bytes(message.content) + calls + thoughts
         case ToolOutcome():
-            return _bytes(turn.tool_name) + _bytes(turn.content)
+            return _bytes(message.tool_name) + _bytes(message.content)
 
 
 def _of_binary(mime_type: str) -> int:

@@ -49,14 +49,14 @@ async def thread_of(services: Services, key: AccessKey, thread_id: str) -> Threa
 
 
 def found_thread(
-    services: Services, key: AccessKey, thread_id: str, *, also_marked: bool = False
+    services: Services, key: AccessKey, thread_id: str, *, include_deleting: bool = False
 ) -> Thread:
     """Return the thread, with a blocking read. Raise ThreadNotFoundError.
 
-    `also_marked` includes a thread whose deletion was interrupted.
+    `include_deleting` includes a thread whose deletion was interrupted.
     """
     threads = services.stores.threads
-    thread = threads.get(thread_id, also_marked=also_marked) if is_id(thread_id) else None
+    thread = threads.get(thread_id, include_deleting=include_deleting) if is_id(thread_id) else None
     if thread is None or not key.can_access(thread.org_id, thread.project_id):
         raise ThreadNotFoundError
     return thread

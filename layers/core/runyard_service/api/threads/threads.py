@@ -93,5 +93,5 @@ async def delete_thread(thread_id: ThreadId, services: ServicesDep, key: WriteKe
 
 
 def _delete(services: Services, key: AccessKey, thread_id: str) -> None:
-    thread = found_thread(services, key, thread_id, also_marked=True)
+    thread = found_thread(services, key, thread_id, include_deleting=True)
     services.stores.threads.delete(thread.id)

@@ -21,18 +21,18 @@ from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 
 def request_input(
-    stores: Stores, execution: Execution, task_token: str, limit: str = "", limit_at: int = 0
+    stores: Stores, execution: Execution, task_token: str, limit: str = "", last_sequence: int = 0
 ) -> bool:
     """Start the wait of `execution`, which `task_token` ends. Return False if no wait is needed.
 
-    `limit_at` is the last event at the moment when the worker found that it needs a person. `limit`
+    `last_sequence` is that of the last event when the worker found that it needs a person. `limit`
     names the limit that the run reached, if any. If the run has newer events (this call is late or
     a duplicate), publish no new input request. Raise SupersededError if another writer was first.
     """
     journal = Journal.open(stores, execution.run_id)
     if journal.history.has_ended or journal.run.current_execution > execution:
         return False
-    requests = _requests_to_publish(journal, limit) if journal.history.last == limit_at else []
+    requests = _requests_to_publish(journal, limit) if journal.history.last == last_sequence else []
     if requests:
         waits = _publish(journal, execution, requests, task_token)
     else:
@@ -57,7 +57,7 @@ def _publish(
 ) -> bool:
     stores, run_id = journal.stores, journal.run.id
     paused = {"id": run_id, "object": "run", "status": "paused"}
-    drafts = [*map(_request_event, requests), NewEvent(type="run.paused", data=paused)]
+    new_events = [*map(_request_event, requests), NewEvent(type="run.paused", data=paused)]
     changes = [
         stores.runs.status_change(
             journal.run,
@@ -73,7 +73,7 @@ def _publish(
         *map(stores.input_requests.create_change, requests),
     ]
     try:
-        journal.append(drafts, changes)
+        journal.append(new_events, changes)
     except AppendConflictError as error:
         if journal.history.has_ended:
             return False

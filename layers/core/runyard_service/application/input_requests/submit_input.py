@@ -68,14 +68,14 @@ def submit_input(
             raise ConflictError({"request_id": issue})
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
-        draft = _answer_event(stores, run, request, answer, answered_by)
+        new_event = _answer_event(stores, run, request, answer, answered_by)
         updated_run = run.model_copy(update={"open_requests": run.open_requests - 1})
         changes = [
             stores.input_requests.close_change(request, "answered", answer.content()),
             stores.runs.input_closed_change(run, updated_run.open_requests),
         ]
         with attempt:
-            [event] = stores.log.append(run.id, last, [draft], changes)
+            [event] = stores.log.append(run.id, last, [new_event], changes)
             break
     else:
         raise UnavailableError({"run": "is being modified concurrently; retry"})

@@ -45,14 +45,14 @@ class Journal:
         self.stores.histories.catch_up(self.run.id, self.history)
 
     def append(
-        self, drafts: Sequence[NewEvent], changes: Sequence[TransactWriteItem] = ()
+        self, new_events: Sequence[NewEvent], changes: Sequence[TransactWriteItem] = ()
     ) -> list[Event]:
         """Append events after the last read event, in one transaction with changes of records.
 
         Raise AppendConflictError if another writer was first, after reading its events.
         """
         try:
-            events = self.stores.log.append(self.run.id, self.history.last, drafts, changes)
+            events = self.stores.log.append(self.run.id, self.history.last, new_events, changes)
         except AppendConflictError:
             self.catch_up()
             raise
@@ -98,25 +98,25 @@ class Journal:
         if message_events:
             usage = usage.plus(usage_of_message(cast(MessageCompleted, message_events[-1].data)))
         data = {"output": output, "usage": usage_payload(usage, self.run.started_at, ended_at)}
-        draft = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
+        new_event = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
         ended = self._ended("completed", usage, ended_at, output=output)
-        self._end([*message_events, draft], [ended, *changes], output)
+        self._end([*message_events, new_event], [ended, *changes], output)
 
     def fail(self, code: str, message: str) -> None:
         """End the run with an error."""
         ended_at, error, usage = timestamp(), {"code": code, "message": message}, self.history.usage
         data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
-        draft = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
-        self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
+        new_event = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
+        self._end([new_event], [self._ended("failed", usage, ended_at, error=error)])
 
     def cancel(self, requested_by: str, client_info: Mapping[str, Any]) -> None:
         """End the run as canceled. `requested_by` is the id of the caller."""
         request = {**client_info, "id": self.run.id, "requested_by": requested_by}
-        drafts = [
+        new_events = [
             NewEvent(type="run.cancel_requested", data=request),
             NewEvent(type="run.canceled", data=_run_payload(self.run, "canceled")),
         ]
-        self._end(drafts, [self._ended("canceled", self.history.usage, timestamp())])
+        self._end(new_events, [self._ended("canceled", self.history.usage, timestamp())])
 
     def _ended(
         self,
@@ -133,7 +133,7 @@ class Journal:
 
     def _end(
         self,
-        drafts: Sequence[NewEvent],
+        new_events: Sequence[NewEvent],
         changes: Sequence[TransactWriteItem],
         output: Mapping[str, Any] | None = None,
     ) -> None:
@@ -145,14 +145,14 @@ class Journal:
             ]
             changes = [*changes, *voided]
         if self.run.thread_id is None:
-            self.append(drafts, changes)
+            self.append(new_events, changes)
         else:
-            self._end_in_thread(self.run.thread_id, drafts, changes, output)
+            self._end_in_thread(self.run.thread_id, new_events, changes, output)
 
     def _end_in_thread(
         self,
         thread_id: str,
-        drafts: Sequence[NewEvent],
+        new_events: Sequence[NewEvent],
         changes: Sequence[TransactWriteItem],
         output: Mapping[str, Any] | None,
     ) -> None:
@@ -172,7 +172,7 @@ class Journal:
             elif thread is not None:
                 in_thread = [threads.end_change(thread, self.run.id, answers=False)]
             with attempt:
-                self.append(drafts, [*changes, *in_thread])
+                self.append(new_events, [*changes, *in_thread])
                 return
             if self.history.last != last:
                 break  # Another writer appended to the log: the caller has to decide again.

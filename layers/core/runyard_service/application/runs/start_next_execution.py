@@ -21,7 +21,7 @@ def start_next_execution(
     Raise OrchestratorUnavailableError if Step Functions fails the call.
     """
     if advance.outcome == "needs_input":
-        wait = WaitSpec(advance.wait_seconds, advance.limit, advance.limit_at)
+        wait = WaitSpec(advance.wait_seconds, advance.limit, advance.last_sequence)
         orchestrator.start(execution.next, wait)
     elif advance.outcome == "more":
         orchestrator.start(execution.next, NOTHING_TO_WAIT_FOR)

@@ -106,12 +106,12 @@ def _measure(run: Run) -> None:
 
 
 def _check_limits(stores: Stores, request: NewRun) -> None:
-    active_runs, maximum = stores.live_runs, request.max_active_runs
+    active_runs, maximum = stores.active_runs, request.max_active_runs
     if not active_runs.project_has_capacity(request.project_id, maximum):
         raise RunLimitError({"project": f"already has {maximum} active runs"})
     projects = partial(stores.access_keys.projects_of, request.org_id)
     maximum = request.max_org_active_runs
-    if not active_runs.organization_admits(request.org_id, projects, maximum):
+    if not active_runs.organization_has_capacity(request.org_id, projects, maximum):
         raise RunLimitError({"organization": f"already has {maximum} active runs"})
 
 

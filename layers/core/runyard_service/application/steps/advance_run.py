@@ -38,14 +38,15 @@ class AdvanceResult:
     """How far the worker advanced the run.
 
     `wait_seconds` is the most that a person has to answer. `limit` names the limit that a person
-    may raise, if one was met. `limit_at` is the last event at the moment when the worker found that
-    it needs a person. `finished` means that the run has ended or another execution owns it.
+    may raise, if the run reached one. `last_sequence` is that of the last event when the worker
+    found that it needs a person. `finished` means that the run has ended or another execution
+    owns it.
     """
 
     outcome: Outcome
     wait_seconds: float = 0
     limit: str = ""
-    limit_at: int = 0
+    last_sequence: int = 0
 
 
 async def advance_run(deps: WorkerDeps, execution: Execution, seconds: float) -> AdvanceResult:

@@ -90,8 +90,11 @@ async def _stream_response(
                     truncated_by = budgeted.truncated_by if event.is_truncated else ""
                     spending = ctx.deps.stores.spending
                     changes = spending.settle_changes(hold, event.cost_usd) if hold else ()
-                    drafts = [*await writer.close(), message_event(event, iteration, truncated_by)]
-                    await _record(ctx, drafts, changes)
+                    new_events = [
+                        *await writer.close(),
+                        message_event(event, iteration, truncated_by),
+                    ]
+                    await _record(ctx, new_events, changes)
                     return event
                 writer.add(_delta_event(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a response")
@@ -100,25 +103,25 @@ async def _stream_response(
 
 
 async def _record(
-    ctx: RunContext, drafts: Sequence[NewEvent], changes: Sequence[TransactWriteItem]
+    ctx: RunContext, new_events: Sequence[NewEvent], changes: Sequence[TransactWriteItem]
 ) -> None:
-    """Record the message (the last of the drafts) in one write with the events that follow it.
+    """Record the message (the last of the new_events) in one write with the events that follow it.
 
     These are the start of its calls, or the end of the run. This saves a write, and no worker can
     crash between the two.
     """
-    message = cast(MessageCompleted, drafts[-1].data)
+    message = cast(MessageCompleted, new_events[-1].data)
     output = None if ctx.snapshot.definition.output_schema else text_output(message)
-    if output is not None and _are_short(drafts):
-        await ctx.journal.complete(output, drafts, changes)
+    if output is not None and _are_short(new_events):
+        await ctx.journal.complete(output, new_events, changes)
     else:
-        await ctx.journal.append([*drafts, *start_events_for(ctx, message)], changes)
+        await ctx.journal.append([*new_events, *start_events_for(ctx, message)], changes)
 
 
-def _are_short(drafts: Sequence[NewEvent]) -> bool:
-    if len(drafts) >= MAX_BATCH_EVENTS:
+def _are_short(new_events: Sequence[NewEvent]) -> bool:
+    if len(new_events) >= MAX_BATCH_EVENTS:
         return False  # With the terminal event, the events would need two items.
-    return sum(len(str(draft.data)) for draft in drafts) <= _SHORT_CHARACTERS
+    return sum(len(str(new_event.data)) for new_event in new_events) <= _SHORT_CHARACTERS
 
 
 def _deadline(ctx: RunContext) -> float | None:

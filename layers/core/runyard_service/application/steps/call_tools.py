@@ -109,7 +109,7 @@ async def _record_start(ctx: RunContext) -> None:
 
 def _start_events(ctx: RunContext, calls: Sequence[ToolCallState]) -> list[NewEvent]:
     ctx.dispatched_here.update(call.id for call in calls)
-    drafts = [
+    new_events = [
         NewEvent(type="agent.tool_call.started", data=_call_payload(ctx, call)) for call in calls
     ]
     too_many = [
@@ -118,7 +118,7 @@ def _start_events(ctx: RunContext, calls: Sequence[ToolCallState]) -> list[NewEv
         )
         for call in calls[MAX_CALLS:]
     ]
-    return [*drafts, *too_many]
+    return [*new_events, *too_many]
 
 
 async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]]) -> None:
@@ -128,15 +128,15 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
             try:
                 result = await _call_with_retries(ctx, action.tool, invocation)
                 span.record_result(result)
-                draft = _completed_event(ctx, call, action.input, result)
+                new_event = _completed_event(ctx, call, action.input, result)
             except ToolError as error:
                 span.record_error(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
                     # As after the crash of a worker: a person decides, the model gets no error.
                     ctx.dispatched_here.discard(call.id)
                     return
-                draft = _failed_event(ctx, call, action.input, error.code, error.message)
-        await ctx.journal.append([draft])
+                new_event = _failed_event(ctx, call, action.input, error.code, error.message)
+        await ctx.journal.append([new_event])
 
     # Wait for all calls, also if a result cannot be recorded: do not cancel a call in flight.
     outcomes = await asyncio.gather(

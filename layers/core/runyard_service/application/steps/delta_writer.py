@@ -32,9 +32,9 @@ class DeltaWriter:
         self._flush_now = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
-    def add(self, draft: NewEvent) -> None:
+    def add(self, new_event: NewEvent) -> None:
         """Add a delta. Raise the error of the last write, if it failed."""
-        self._waiting.append(draft)
+        self._waiting.append(new_event)
         if self._flusher is None or self._flusher.done():
             if self._flusher is not None:
                 self._flusher.result()
@@ -50,8 +50,8 @@ class DeltaWriter:
         await self.stop()
         if self._flusher is not None:
             self._flusher.result()
-        drafts, self._waiting = self._waiting, []
-        return drafts
+        new_events, self._waiting = self._waiting, []
+        return new_events
 
     async def stop(self) -> None:
         """Wait for the write in flight, and start no further write."""
@@ -62,9 +62,9 @@ class DeltaWriter:
 
     async def _flush(self) -> None:
         while self._waiting and not self._is_closing:
-            drafts, self._waiting = self._waiting, []
+            new_events, self._waiting = self._waiting, []
             self._flush_now.clear()
-            await self._journal.append(drafts)
+            await self._journal.append(new_events)
             await self._wait(self._flush_seconds)
             if len(self._waiting) > 1 and not self._fills_a_unit():
                 await self._wait(self._flush_seconds / 2)
@@ -75,4 +75,4 @@ class DeltaWriter:
                 await self._flush_now.wait()
 
     def _fills_a_unit(self) -> bool:
-        return sum(len(str(draft.data)) for draft in self._waiting) >= UNIT_CHARACTERS
+        return sum(len(str(new_event.data)) for new_event in self._waiting) >= UNIT_CHARACTERS

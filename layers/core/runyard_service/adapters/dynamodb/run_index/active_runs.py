@@ -14,7 +14,7 @@ from threading import Lock
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.table import Table
 
-COUNTED_EVERY_SECONDS = 1.0
+COUNT_CACHE_SECONDS = 1.0
 # A run that waits for a person is not active. It may wait for months, and it costs nothing.
 _ACTIVE = ("created", "started")
 
@@ -25,7 +25,7 @@ class _Count:
     until: float
 
 
-class LiveRuns:
+class ActiveRuns:
     """The cached counts of active runs, by project or organization."""
 
     def __init__(self, table: Table) -> None:
@@ -33,19 +33,21 @@ class LiveRuns:
         self._counts: dict[str, _Count] = {}
         self._lock = Lock()
 
-    def project_has_capacity(self, project_id: str, at_most: int) -> bool:
+    def project_has_capacity(self, project_id: str, maximum: int) -> bool:
         """Return whether another run of the project may start, and count it; 0 is no limit."""
-        return self._admits(f"project {project_id}", lambda: [project_id], at_most)
+        return self._has_capacity(f"project {project_id}", lambda: [project_id], maximum)
 
-    def organization_admits(
-        self, org_id: str, projects: Callable[[], Sequence[str]], at_most: int
+    def organization_has_capacity(
+        self, org_id: str, projects: Callable[[], Sequence[str]], maximum: int
     ) -> bool:
         """Return the same for all projects of an organization; each project is counted."""
-        return self._admits(f"organization {org_id}", projects, at_most)
+        return self._has_capacity(f"organization {org_id}", projects, maximum)
 
-    def _admits(self, owner: str, projects: Callable[[], Sequence[str]], at_most: int) -> bool:
+    def _has_capacity(
+        self, owner: str, projects: Callable[[], Sequence[str]], maximum: int
+    ) -> bool:
         """Return whether another run may start; if so, add it to the count."""
-        if at_most <= 0:
+        if maximum <= 0:
             return True
         now = time.monotonic()
         with self._lock:
@@ -53,11 +55,11 @@ class LiveRuns:
         if count is None or count.until <= now:
             # Outside the lock: two threads may count twice, but must not wait for other reads.
             runs = sum(map(self._count, projects()))
-            count = _Count(runs, now + COUNTED_EVERY_SECONDS)
+            count = _Count(runs, now + COUNT_CACHE_SECONDS)
             with self._lock:
                 self._counts[owner] = count
         with self._lock:
-            if count.runs >= at_most:
+            if count.runs >= maximum:
                 return False
             count.runs += 1
         return True
