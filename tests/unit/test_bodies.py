@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from runyard_service.api.http import parse_json
+from runyard_service.api.http import parse_json, validate
+from runyard_service.api.runs.schemas import CreateRun
 from runyard_service.domain.errors import InvalidRequestError
 
 
@@ -49,3 +50,9 @@ def test_valid_json_that_the_service_cannot_store_is_rejected() -> None:
     assert error_in(b"[" * 500 + b"]" * 500) == "must be nested at most 64 deep"
     assert not isfinite(json.loads("1e999"))
     assert error_in(b"1e999") == "has a number that is too large"
+
+
+def test_a_body_with_many_unknown_fields_is_rejected_as_a_whole() -> None:
+    with pytest.raises(InvalidRequestError) as rejected:
+        validate({f"field_{n}": n for n in range(101)}, CreateRun)
+    assert rejected.value.details == {"body": "must have at most 100 fields"}

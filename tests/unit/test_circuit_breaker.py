@@ -201,14 +201,16 @@ def test_retry_after_as_a_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "host"),
+    ("url", "host", "is_chosen"),
     [
-        ("${CRM}/customers/{id}", "crm.example:8443"),
-        ("https://${TENANT}.example.com/a?b=${CRM}", "acme.example.com"),
-        ("https://{region}.example.com/", "{region}.example.com"),
-        ("${MISSING}/x", ""),
+        ("${CRM}/customers/{id}", "crm.example:8443", False),
+        ("https://${TENANT}.example.com/a?b=${CRM}", "acme.example.com", False),
+        ("https://{region}.example.com/", "eu.example.com", True),
+        ("https://{host}/", "a%2fb.example", True),
+        ("${MISSING}/x", "", False),
     ],
 )
-def test_a_tool_uses_the_circuit_of_its_host(url: str, host: str) -> None:
+def test_a_tool_uses_the_circuit_of_its_host(url: str, host: str, is_chosen: bool) -> None:
     variables = {"CRM": "https://crm.example:8443", "TENANT": "acme"}
-    assert host_of(url, variables) == host
+    arguments = {"id": "1", "region": "EU", "host": "a/b.example"}
+    assert host_of(url, arguments, variables) == (host, is_chosen)

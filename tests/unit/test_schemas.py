@@ -1,5 +1,7 @@
 """Validation against a JSON Schema, with the messages of the API."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -29,11 +31,77 @@ SCHEMA = {
         ({"name": "x", "more": 1}, {"input.more": "is not a known field"}),
         ({"name": "x", "kind": "c"}, {"input.kind": 'must be one of "a", "b"'}),
         (
-            {"name": "x", "sizes": [3, 1, "y"]},
-            {"input.sizes.1": "must be at least 3", "input.sizes.2": "must be of type integer"},
+            {"name": "12345678", "sizes": [3, 1, "y"]},
+            {
+                "input.name": "must be at most 5 characters long",
+                "input.sizes.1": "must be at least 3",
+            },
         ),
         ("text", {"input": "must be of type object"}),
     ],
 )
 def test_each_error_is_named_by_its_path(value: Any, errors: dict[str, str]) -> None:
     assert validate(SCHEMA, value, under="input") == errors
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "errors"),
+    [
+        (
+            {"$ref": "#/$defs/n", "$defs": {"n": {"properties": {"next": {"$ref": "#/$defs/n"}}}}},
+            {"next": {"next": 1}},
+            {},
+        ),
+        (
+            {
+                "$defs": {
+                    "node": {"type": "object", "properties": {"n": {"$ref": "#/$defs/node"}}}
+                },
+                "$ref": "#/$defs/node",
+            },
+            {"n": {"n": 1}},
+            {"n.n": "must be of type object"},
+        ),
+        ({"properties": {"a/b~ %": {"type": "string"}}}, {"a/b~ %": 1}, "a/b~ %"),
+        ({"$id": "urn:x", "properties": {"a": {"type": "string"}}}, {"a": 1}, "a"),
+        ({"allOf": [{}, {"properties": {"a": {"type": "string"}}}]}, {"a": 1}, "a"),
+        ({"prefixItems": [{}], "items": {"type": "string"}}, [1, "x", 2, 3], "2"),
+        (
+            {"properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}}},
+            {"a": 1},
+            {"a": "does not fit the schema (anyOf)"},
+        ),
+        ({"properties": {"a": False}}, {"a": 1}, {"a": "is not allowed"}),
+        (
+            {"additionalProperties": False},
+            {f"field_{n:03}": 1 for n in range(50)},
+            {f"field_{n:03}": "is not a known field" for n in range(20)},
+        ),
+    ],
+)
+def test_the_first_error_of_each_field_is_found(
+    schema: dict[str, Any], value: Any, errors: dict[str, str] | str
+) -> None:
+    expected = {errors: "must be of type string"} if isinstance(errors, str) else errors
+    assert validate(schema, value) == expected
+
+
+_MANY_ERRORS = """
+import resource
+from runyard_service.agents.definitions.schemas import validate
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+text = {"type": "array", "items": {"type": "string"}}
+branches = {"anyOf": [{"items": {"type": "string", "maxLength": n}} for n in range(250)]}
+assert validate({"properties": {"a": text}}, {"a": [1] * 1_000_000})
+assert validate({"properties": {"a": text}}, {"a": ["x"] * 500_000 + [1]})
+assert validate({"properties": {"a": branches}}, {"a": [1] * 7_000})
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_many_errors_need_little_memory() -> None:
+    """Collecting every error of these values takes more than 2 GB."""
+    result = subprocess.run(
+        [sys.executable, "-c", _MANY_ERRORS], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert int(result.stdout) < 150  # MB

@@ -4,16 +4,16 @@ import asyncio
 import socket
 import time
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
+from runyard_service.outbound import safe_client
 from runyard_service.outbound.addresses import is_public
 from runyard_service.outbound.errors import OutboundError
-from runyard_service.outbound.safe_client import (
-    OutgoingRequest,
-    OutgoingResponse,
-    fetch,
-)
+from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
+from runyard_service.outbound.retry_after import retry_after_of
+from runyard_service.outbound.safe_client import fetch
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
@@ -93,6 +93,7 @@ def test_loopback_addresses_are_rejected_in_every_notation(host: str) -> None:
         "fe80::1%eth0",
         "ff02::1",
         "::",
+        "fec0::1",
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::",
@@ -143,9 +144,52 @@ def test_a_redirect_to_the_metadata_service_is_rejected(target: str) -> None:
         assert code_of(server.url, (server.host_and_port,)) == "address_refused"
 
 
+def test_only_the_first_host_may_be_private() -> None:
+    """Otherwise a tool's server could read any path of the other private hosts."""
+    with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url) as outer:
+        allowed = (outer.host_and_port, inner.host_and_port)
+        assert code_of(outer.url, allowed) == "address_refused"
+        assert inner.received == []
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "fd00:ec2::254"])
+def test_an_allowed_name_cannot_lead_to_the_metadata_service(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    resolve_name_to(monkeypatch, "shop.example", [address])
+    assert code_of("http://shop.example/", ("shop.example:80",)) == "address_refused"
+
+
+@pytest.fixture
+def _loopback_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a loopback server be the public host of another owner."""
+    monkeypatch.setattr(safe_client, "is_public", lambda address: True)
+
+
+@pytest.mark.usefixtures("_loopback_is_public")
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_cannot_send_the_body_to_another_host(status: int) -> None:
+    with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url, status) as outer:
+        with pytest.raises(OutboundError) as caught:
+            fetch_url(outer.url, method="POST")
+        assert (caught.value.code, caught.value.is_in_doubt) == ("redirect_rejected", True)
+        assert inner.received == []
+
+
+@pytest.mark.usefixtures("_loopback_is_public")
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_a_redirect_cannot_move_an_effect_to_another_host(method: str) -> None:
+    with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url, 302) as outer:
+        with pytest.raises(OutboundError) as caught:
+            fetch_url(outer.url, method=method)
+        assert caught.value.code == "redirect_rejected"
+        assert inner.received == []
+
+
+@pytest.mark.usefixtures("_loopback_is_public")
 def test_a_redirect_to_another_host_drops_credentials() -> None:
     with LoopbackServer(answer_ok) as inner, redirecting_to(inner.url) as outer:
-        assert fetch_url(outer.url, (outer.host_and_port, inner.host_and_port)).text == "ok"
+        assert fetch_url(outer.url).text == "ok"
         headers = inner.received[0].headers
     assert "authorization" not in headers
     assert "x-api-key" not in headers
@@ -196,8 +240,10 @@ def test_a_response_that_is_too_large_is_not_read_completely() -> None:
         while True:  # until the client closes the connection
             exchange.piece(b"x" * 10_000)
 
-    with LoopbackServer(flood) as server:
-        assert code_of(server.url, (server.host_and_port,)) == "response_too_large"
+    with LoopbackServer(flood) as server, pytest.raises(OutboundError) as caught:
+        fetch_url(server.url, (server.host_and_port,), method="POST")
+    # The host has processed the request: an unsafe call must not be repeated.
+    assert (caught.value.code, caught.value.is_in_doubt) == ("response_too_large", True)
 
 
 def test_the_timeout_applies_to_the_whole_response() -> None:
@@ -225,14 +271,100 @@ def test_unreachable_hosts_are_an_error() -> None:
 
 def test_text_in_other_encodings_is_decoded() -> None:
     def answer(received: Received, exchange: Exchange) -> None:
-        charset = received.path[1:]
+        charset = unquote(received.path[1:])
         exchange.send(
             200, "Zoë".encode("latin-1"), {"content-type": f"text/plain; charset={charset}"}
         )
 
     with LoopbackServer(answer) as server:
         assert fetch_url(f"{server.url}/latin-1", (server.host_and_port,)).text == "Zoë"
-        assert fetch_url(f"{server.url}/nonsense", (server.host_and_port,)).text == "Zo\ufffd"
+        for charset in (
+            "nonsense",
+            "idna",
+            "undefined",
+            "base64",
+            "unicode_escape",
+            "\x22",
+            "utf-7",
+        ):
+            assert (
+                fetch_url(f"{server.url}/{quote(charset)}", (server.host_and_port,)).status == 200
+            )
+
+
+# Responses that no HTTP server should send, as raw bytes.
+GARBAGE = {
+    "nothing": b"",
+    "not HTTP": b"\x00\xff\xfe garbage\r\n\r\n",
+    "a status that is no number": b"HTTP/1.1 abc OK\r\n\r\n",
+    "a header without a colon": b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+    "a header with a zero byte": b"HTTP/1.1 200 OK\r\nx: a\x00b\r\n\r\n",
+    "a wrong length": b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n",
+    "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+    "a short body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+    "a wrong chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n",
+    "no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
+    "a wrong location": b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+    "a wrong port": b"HTTP/1.1 302 Found\r\nLocation: http://a:99999999/\r\n\r\n",
+    "a location in bytes": b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\n\r\n",
+    "a name that IDNA rejects": b"HTTP/1.1 302 Found\r\nLocation: http://xn--\xc3\xa9/\r\n\r\n",
+    "a location to nothing": b"HTTP/1.1 302 Found\r\nLocation: http:\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", GARBAGE.values(), ids=GARBAGE)
+def test_every_error_of_a_response_is_an_outbound_error_in_doubt(raw: bytes) -> None:
+    with (
+        LoopbackServer(lambda received, exchange: exchange.send_raw(raw)) as server,
+        pytest.raises(OutboundError) as caught,
+    ):
+        fetch_url(server.url, (server.host_and_port,), method="POST")
+    assert caught.value.is_in_doubt
+
+
+@pytest.mark.parametrize(
+    "retry_after",
+    ["", "-1", "Mon, 99 Foo 9999 99:99:99 GMT", "Sat, 01 Jan 0001 00:00:00 +2359", "x" * 9000],
+)
+def test_an_invalid_retry_after_is_ignored(retry_after: str) -> None:
+    assert retry_after_of(retry_after) is None or retry_after_of(retry_after) == 0
+
+
+def test_a_received_error_status_counts_though_the_body_breaks() -> None:
+    def break_off(received: Received, exchange: Exchange) -> None:
+        exchange.send_raw(b"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\nshort")
+
+    with LoopbackServer(break_off) as server:
+        response = fetch_url(server.url, (server.host_and_port,), method="POST")
+    assert (response.status, response.text) == (422, "short")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"Content-Length: 100\r\n\r\nshort",
+        b"Content-Type: text/plain; charset=idna\r\nContent-Length: 5\r\n\r\nshort",
+        b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nshort",
+    ],
+)
+def test_a_webhook_needs_only_the_status(end: bytes) -> None:
+    def break_off(received: Received, exchange: Exchange) -> None:
+        exchange.send_raw(b"HTTP/1.1 200 OK\r\n" + end)
+
+    with LoopbackServer(break_off) as server:
+        request = OutgoingRequest(
+            "POST", server.url, {}, b"{}", 10, 500, follow_redirects=False, truncate_response=True
+        )
+        response = asyncio.run(fetch(request, (server.host_and_port,)))
+    assert response.status == 200
+
+
+def test_a_request_that_was_not_sent_is_not_in_doubt() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(OutboundError) as caught:
+        fetch_url(f"http://127.0.0.1:{port}/", (f"127.0.0.1:{port}",), method="POST")
+    assert not caught.value.is_in_doubt
 
 
 # --- names ---------------------------------------------------------------------------------------

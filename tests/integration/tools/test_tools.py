@@ -28,7 +28,7 @@ def called(
     **variables: str,
 ) -> str:
     """Return the result of one call."""
-    invocation = ToolInvocation("run-1", "call-1", arguments or {})
+    invocation = ToolInvocation("project-1", "run-1", "call-1", arguments or {})
     environment = ToolEnvironment(variables, private_hosts)
     return asyncio.run(call_tool(tool, invocation, environment))
 
@@ -171,7 +171,7 @@ def test_python_functions_fail_without_a_stack() -> None:
 def test_python_functions_time_out(function: str) -> None:
     async def seconds() -> float:
         started = time.monotonic()
-        invocation = ToolInvocation("run-1", "call-1", {})
+        invocation = ToolInvocation("project-1", "run-1", "call-1", {})
         with pytest.raises(ToolError) as caught:
             await call_tool(python(function, timeout=0.2), invocation, ToolEnvironment({}))
         assert caught.value.code == "timeout"

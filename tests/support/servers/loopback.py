@@ -45,6 +45,11 @@ class Exchange:
         named = {"content-type": "application/json", **(headers or {})}
         self.send(status, json.dumps(body).encode(), named)
 
+    def send_raw(self, data: bytes) -> None:
+        """Send these bytes instead of a response, and close the connection."""
+        self._handler.wfile.write(data)
+        self._handler.close_connection = True
+
     def start(self, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         """Begin an answer that is sent in pieces."""
         named = {"content-type": content_type, "transfer-encoding": "chunked"}

@@ -19,6 +19,7 @@ from runyard_service.domain.errors import (
 
 # The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024
+MAX_BODY_FIELDS = 100
 MAX_DEPTH = 64
 # Read this much of a body that is too large: a client that is disconnected while it sends may
 # never read the response.
@@ -91,6 +92,9 @@ async def parse_body(
 
 def validate(value: Any, model: type[_Model]) -> _Model:
     """Return the value as `model`. Raise InvalidRequestError with each invalid field."""
+    if isinstance(value, dict) and len(value) > MAX_BODY_FIELDS:
+        # pydantic collects an error with its input for every unknown field.
+        raise InvalidRequestError({"body": f"must have at most {MAX_BODY_FIELDS} fields"})
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -6,6 +6,8 @@ from runyard_service.domain.errors import FailureKind, RunyardError
 
 OutboundErrorCode = Literal[
     "address_refused",
+    "redirect_rejected",
+    "response_invalid",
     "response_too_large",
     "timeout",
     "too_many_redirects",
@@ -18,7 +20,7 @@ class OutboundError(RunyardError):
     """A request was not sent, or no complete response arrived.
 
     `kind` is `network` if the same request may succeed later. `is_in_doubt` is True if the request
-    was sent and the host may have processed it.
+    was sent: the host may have processed it.
     """
 
     def __init__(

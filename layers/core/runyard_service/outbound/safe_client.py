@@ -2,24 +2,27 @@
 
 A model, a page that it read, or a project may choose the address. So this client resolves the name,
 checks every address of the host, and connects to a checked address directly. A second look-up,
-which could return other addresses, never happens. Each redirect follows the same rules.
+which could return other addresses, never happens. Each redirect follows the same rules, and only
+the first host may be private.
+
+The peer may send anything. So every error of a response becomes an OutboundError. A status counts
+once it was received, even if the body breaks; without a status, a request that was sent is in
+doubt.
 """
 
 import asyncio
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import httpx2
 
-from runyard_service.outbound.addresses import is_allowlisted, is_public
+from runyard_service.outbound.addresses import is_allowlisted, is_link_local, is_public
 from runyard_service.outbound.errors import OutboundError
+from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
+from runyard_service.outbound.redirects import REDIRECTS, redirected, same_origin
 from runyard_service.outbound.tls import tls_context
 
 MAX_REDIRECTS = 5
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Any other header may contain a key of the installation. It is sent only to the original host.
-HEADERS_FOR_ANY_HOST = frozenset({"accept", "content-type", "user-agent", "idempotency-key"})
 # No connection was made, or the request was invalid.
 _NOT_SENT = (
     httpx2.ConnectError,
@@ -30,77 +33,103 @@ _NOT_SENT = (
 )
 
 
-@dataclass(frozen=True)
-class OutgoingRequest:
-    """An outgoing request. `timeout` is in seconds for the whole call, redirects included.
+@dataclass
+class _Progress:
+    """The state of a request. It decides what an error means.
 
-    Without `follow_redirects`, a redirect is returned as the response. With `truncate_response`, a
-    response larger than `max_response_bytes` is truncated instead of rejected.
+    `status` is that of the final response; `was_sent` is True if any host received the request.
     """
 
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes | None
-    timeout: float
-    max_response_bytes: int
-    follow_redirects: bool = True
-    truncate_response: bool = False
-
-
-@dataclass(frozen=True)
-class OutgoingResponse:
-    """The response after all redirects."""
-
-    status: int
-    text: str
+    was_sent: bool = False
+    status: int | None = None
     retry_after: str | None = None
+    charset: str | None = None
+    body: bytearray = field(default_factory=bytearray)
+
+    def response(self) -> OutgoingResponse | None:
+        """Return the final response with the part of its body that was read."""
+        if self.status is None:
+            return None
+        try:
+            text = self.body.decode(self.charset or "utf-8", "replace")
+        except (LookupError, UnicodeError):  # Python has codecs that cannot decode text, e.g. idna.
+            text = self.body.decode("utf-8", "replace")
+        return OutgoingResponse(self.status, text, self.retry_after)
 
 
 async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> OutgoingResponse:
     """Send the request, follow its redirects, and return the response.
 
-    Raises OutboundError: `address_refused`, `unreachable`, `timeout`, `url_invalid`,
-    `too_many_redirects`, `response_too_large`.
+    `private_hosts` are the `host:port` that may have a private address. The body of an error
+    response, or with `truncate_response`, may be incomplete.
+
+    Raises OutboundError: `address_refused`, `redirect_rejected`, `response_invalid`,
+    `response_too_large`, `timeout`, `too_many_redirects`, `unreachable`, `url_invalid`. It is in
+    doubt if the request was sent.
     """
-    client = httpx2.AsyncClient(
+    progress = _Progress()
+    try:
+        async with asyncio.timeout(request.timeout), _new_client(request) as client:
+            await _follow(client, request, private_hosts, progress)
+    except Exception as error:
+        status = progress.status
+        is_status_enough = status is not None and (status >= 400 or request.truncate_response)
+        if not is_status_enough:
+            raise _outbound_error(error, request, progress) from error
+    response = progress.response()
+    assert response is not None, "without an error there is a status"
+    return response
+
+
+def _new_client(request: OutgoingRequest) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
         verify=tls_context(),
         timeout=request.timeout,
         follow_redirects=False,
         trust_env=False,  # A proxy from the environment would resolve the name itself.
     )
-    try:
-        async with asyncio.timeout(request.timeout), client:
-            return await _follow(client, request, private_hosts)
-    except (TimeoutError, httpx2.TimeoutException) as error:
-        message = f"No answer within {request.timeout:g} s."
-        was_sent = not isinstance(error, _NOT_SENT)
-        raise OutboundError("timeout", message, kind="network", is_in_doubt=was_sent) from error
-    except httpx2.HTTPError as error:
-        message = f"The host cannot be reached: {error}"[:200]
-        was_sent = not isinstance(error, _NOT_SENT)
-        raise OutboundError("unreachable", message, kind="network", is_in_doubt=was_sent) from error
+
+
+def _outbound_error(
+    error: Exception, request: OutgoingRequest, progress: _Progress
+) -> OutboundError:
+    is_in_doubt = progress.was_sent
+    match error:
+        case OutboundError():
+            return OutboundError(
+                error.code, error.message, kind=error.kind, is_in_doubt=is_in_doubt
+            )
+        case TimeoutError() | httpx2.TimeoutException():
+            message = f"No answer within {request.timeout:g} s."
+            return OutboundError("timeout", message, kind="network", is_in_doubt=is_in_doubt)
+        case httpx2.HTTPError():
+            message = f"The host cannot be reached: {error}"[:200]
+            return OutboundError("unreachable", message, kind="network", is_in_doubt=is_in_doubt)
+        case _:
+            message = f"The response cannot be read ({type(error).__name__})."
+            return OutboundError("response_invalid", message, is_in_doubt=is_in_doubt)
 
 
 async def _follow(
-    client: httpx2.AsyncClient, request: OutgoingRequest, private_hosts: tuple[str, ...]
-) -> OutgoingResponse:
+    client: httpx2.AsyncClient,
+    request: OutgoingRequest,
+    private_hosts: tuple[str, ...],
+    progress: _Progress,
+) -> None:
+    first = _parse_url(request.url)
     for _ in range(MAX_REDIRECTS + 1):
         url = _parse_url(request.url)
-        addresses = await _resolve(url, private_hosts)
-        response = await _send(client, request, url, addresses)
+        addresses = await _resolve(url, private_hosts if same_origin(url, first) else ())
+        response = await _send(client, request, url, addresses, progress)
         try:
             location = response.headers.get("location")
             is_redirect = response.status_code in REDIRECTS and request.follow_redirects
             if not is_redirect or location is None:
-                return OutgoingResponse(
-                    response.status_code,
-                    await _read_text(response, request),
-                    response.headers.get("retry-after"),
-                )
+                await _read(response, request, progress)
+                return
         finally:
             await response.aclose()
-        request = _redirect(request, url, response.status_code, location)
+        request = redirected(request, url, response.status_code, location)
     raise OutboundError("too_many_redirects", f"More than {MAX_REDIRECTS} redirects.")
 
 
@@ -124,17 +153,19 @@ async def _resolve(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[str]
         message = f"The name {host[:253]!r} is not known."
         raise OutboundError("unreachable", message, kind="network") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
-    if not is_allowlisted(host, port, private_hosts):
-        for address in addresses:
-            if not is_public(address):
-                raise OutboundError(
-                    "address_refused", f"{host[:253]!r} is not at a public address."
-                )
+    is_allowed = is_allowlisted(host, port, private_hosts)
+    # The metadata services of AWS are link-local. No allowlist is meant for them.
+    if any(is_link_local(a) or not (is_allowed or is_public(a)) for a in addresses):
+        raise OutboundError("address_refused", f"{host[:253]!r} is not at a public address.")
     return addresses
 
 
 async def _send(
-    client: httpx2.AsyncClient, request: OutgoingRequest, url: httpx2.URL, addresses: list[str]
+    client: httpx2.AsyncClient,
+    request: OutgoingRequest,
+    url: httpx2.URL,
+    addresses: list[str],
+    progress: _Progress,
 ) -> httpx2.Response:
     """Send to the first address that accepts the connection, with the host's own name."""
     headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
@@ -148,42 +179,28 @@ async def _send(
             content=request.body,
             extensions={"sni_hostname": url.raw_host.decode("ascii")},
         )
+        # An overall timeout may end the request at any point, so this is set first.
+        was_sent, progress.was_sent = progress.was_sent, True
         try:
             return await client.send(outgoing, stream=True)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        except _NOT_SENT as error:
+            progress.was_sent = was_sent
+            if not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+                raise
             failure = error
     raise failure
 
 
-async def _read_text(response: httpx2.Response, request: OutgoingRequest) -> str:
-    received = bytearray()
+async def _read(response: httpx2.Response, request: OutgoingRequest, progress: _Progress) -> None:
+    progress.retry_after = response.headers.get("retry-after")
+    progress.charset = response.charset_encoding
+    progress.status = response.status_code
     async for chunk in response.aiter_bytes():
-        received += chunk
-        if len(received) > request.max_response_bytes:
+        progress.body += chunk
+        if len(progress.body) > request.max_response_bytes:
+            del progress.body[request.max_response_bytes :]
             if response.status_code < 400 and not request.truncate_response:
                 raise OutboundError(
                     "response_too_large", f"More than {request.max_response_bytes} bytes."
                 )
-            del received[request.max_response_bytes :]
-            break  # An error response is always truncated.
-    try:
-        return received.decode(response.charset_encoding or "utf-8", "replace")
-    except LookupError:
-        return received.decode("utf-8", "replace")
-
-
-def _redirect(
-    request: OutgoingRequest, url: httpx2.URL, status: int, location: str
-) -> OutgoingRequest:
-    try:
-        target = url.join(location)
-    except httpx2.InvalidURL as error:
-        raise OutboundError("url_invalid", "The redirect leads to no valid URL.") from error
-    redirected = replace(request, url=str(target))
-    if status == 303 or (status in {301, 302} and request.method == "POST"):
-        headers = {k: v for k, v in request.headers.items() if k.lower() != "content-type"}
-        redirected = replace(redirected, method="GET", body=None, headers=headers)
-    if (target.scheme, target.netloc) != (url.scheme, url.netloc):
-        headers = {k: v for k, v in redirected.headers.items() if k.lower() in HEADERS_FOR_ANY_HOST}
-        redirected = replace(redirected, headers=headers)
-    return redirected
+            return  # An error response is always truncated.

@@ -10,8 +10,9 @@ from runyard_service.outbound.circuit_breaker import CircuitBreakers
 
 @dataclass(frozen=True)
 class ToolInvocation:
-    """One call to be made. `tool_call_id` is also the idempotency key towards the tool."""
+    """A tool call. `tool_call_id` is also the idempotency key of the request to the tool."""
 
+    project_id: str
     run_id: str
     tool_call_id: str
     input: Mapping[str, Any]

@@ -22,7 +22,8 @@ async def call_tool(
     Raise ToolError for every failure: `timeout` after `tool.timeout` seconds, `unavailable`
     without a call if the circuit of the tool's address is open.
     """
-    circuit = environment.circuits.of(address) if (address := _address(tool, environment)) else None
+    address = _address(tool, invocation, environment)
+    circuit = environment.circuits.of(address) if address else None
     if circuit and (reason := circuit.open_reason()):
         raise ToolError("unavailable", reason, kind="overloaded", was_attempted=False)
     try:
@@ -40,13 +41,18 @@ async def call_tool(
     return result
 
 
-def _address(tool: ExecutableTool, environment: ToolEnvironment) -> str:
-    """Return the circuit's key: the API host or the function; empty for Python tools."""
+def _address(tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment) -> str:
+    """Return the circuit's key: the API host or the function; empty for Python tools.
+
+    The arguments of a call may choose the host. The circuit of such a host belongs to the project:
+    its failures must not stop the calls of another project.
+    """
     match tool:
         case HttpTool():
             from runyard_service.agents.tools.http import host_of
 
-            return host_of(tool.url, environment.variables)
+            host, is_chosen = host_of(tool.url, invocation.input, environment.variables)
+            return f"{invocation.project_id} {host}" if is_chosen else host
         case LambdaTool():
             return f"function {tool.function}"
         case PythonTool():

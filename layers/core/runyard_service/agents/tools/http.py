@@ -10,8 +10,9 @@ from runyard_service.agents.definitions.models import HttpTool
 from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 from runyard_service.domain.errors import FailureKind
 from runyard_service.outbound.errors import OutboundError
+from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
 from runyard_service.outbound.retry_after import retry_after_of
-from runyard_service.outbound.safe_client import OutgoingRequest, OutgoingResponse, fetch
+from runyard_service.outbound.safe_client import fetch
 
 PLACEHOLDER = re.compile(r"\$\{(?P<variable>[A-Za-z_]\w*)\}|\{(?P<argument>[A-Za-z_][\w-]*)\}")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -60,17 +61,20 @@ async def call_http(
     return response.text
 
 
-def host_of(template: str, variables: Mapping[str, str]) -> str:
-    """Return host and port of a tool's URL, with the installation's variables replaced.
+def host_of(
+    template: str, arguments: Mapping[str, Any], variables: Mapping[str, str]
+) -> tuple[str, bool]:
+    """Return host and port of a tool's URL, and whether an argument chooses them."""
 
-    An argument in the host stays a placeholder: the circuit breaker treats all its values as one
-    host.
-    """
-
-    def value(match: re.Match[str]) -> str:
+    def variable(match: re.Match[str]) -> str:
         return variables.get(match["variable"], "") if match["variable"] else match[0]
 
-    return urlsplit(PLACEHOLDER.sub(value, template)).netloc
+    def argument(match: re.Match[str]) -> str:
+        return quote(_text(arguments.get(match["argument"], "")), safe="")
+
+    host = urlsplit(PLACEHOLDER.sub(variable, template)).netloc
+    rendered = PLACEHOLDER.sub(argument, host)
+    return rendered.lower(), rendered != host
 
 
 def _failure(response: OutgoingResponse) -> str:

@@ -24,8 +24,9 @@ from runyard_service.domain.clock import now, timestamp, timestamp_in
 from runyard_service.domain.errors import RunyardError
 from runyard_service.domain.webhooks import Attempt, Delivery, Secret, Webhook, signed_headers
 from runyard_service.outbound.errors import OutboundError
+from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
 from runyard_service.outbound.retry_after import retry_after_of
-from runyard_service.outbound.safe_client import OutgoingRequest, OutgoingResponse, fetch
+from runyard_service.outbound.safe_client import fetch
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,31 @@
+"""Requests and responses of outbound HTTP."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OutgoingRequest:
+    """An outgoing request. `timeout` is in seconds for the whole call, redirects included.
+
+    Without `follow_redirects`, a redirect is returned as the response. With `truncate_response`, a
+    response larger than `max_response_bytes` is truncated instead of rejected.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeout: float
+    max_response_bytes: int
+    follow_redirects: bool = True
+    truncate_response: bool = False
+
+
+@dataclass(frozen=True)
+class OutgoingResponse:
+    """The response after all redirects."""
+
+    status: int
+    text: str
+    retry_after: str | None = None
