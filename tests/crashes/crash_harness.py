@@ -1,7 +1,7 @@
-"""Where the runs of the crash tests live: processes that can die, and the systems around them.
+"""The environment of the crash tests: processes that can die, and the systems around them.
 
 The handlers, the composition root, boto3 and the stores are the real ones. Only the state machines
-are in hand, so that a run takes milliseconds, and each process counts what it calls.
+are simulated, so a run takes milliseconds. Each process counts its calls.
 """
 
 import asyncio
@@ -30,20 +30,21 @@ from runyard_service.adapters.aws_session import session_lock
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.tools import aws_lambda
 from runyard_service.application.steps import retries
-from tests.crashes.state_machine import StateMachines, arn_of
-from tests.crashes.step_functions import step_functions
 from tests.fault_injection.faults import Process
 from tests.fault_injection.intercept import intercept_calls
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.step_functions_server import step_functions_server
+from tests.support.state_machines import StateMachines, arn_of
 
-# The function of each verb that the state machine, a rule or a schedule invokes.
+# The functions that a state machine, a rule or a schedule invokes.
 HANDLERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "run_step": run_step,
     "request_input": request_input,
     "close_run": close_run,
     "sweep": sweep,
 }
-VERBS = {"run_step": "advance_run", "sweep": "sweep_runs"}
+# The use cases of these functions; the others have the name of their function.
+USE_CASES = {"run_step": "advance_run", "sweep": "sweep_runs"}
 LARGE = "x" * 120_000
 LAMBDA_CONTEXT = SimpleNamespace(
     function_name="crashes",
@@ -55,22 +56,22 @@ LAMBDA_CONTEXT = SimpleNamespace(
 
 
 def today() -> str:
-    """What the python tool gives."""
+    """Return the result of the Python tool."""
     return "Tuesday"
 
 
 @dataclass
 class FakePaymentServer:
-    """The systems that tools call: what was charged or noted, by idempotency key.
+    """The systems that tools call; `charges` counts the charges by idempotency key.
 
-    `during_charge` is done in the middle of the next charge.
+    `during_charge` runs in the middle of the next charge.
     """
 
     charges: Counter[str] = field(default_factory=Counter)
     during_charge: Callable[[], None] | None = None
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Take the call."""
+        """Count the charge, or return a document."""
         if request.path == "/refunds":
             if self.during_charge:
                 act, self.during_charge = self.during_charge, None
@@ -84,48 +85,48 @@ class FakePaymentServer:
 
 @dataclass
 class CrashHarness:
-    """One state machine, one till, and the processes that work on runs."""
+    """The state machines, the payment server, and the processes that run the functions."""
 
     stores: Stores
-    """Spoken to without a process in between: what it reads is nobody's call."""
+    """The stores without a process: their calls are not counted."""
     s3: Any
     bucket: str
-    machine: StateMachines = field(default_factory=StateMachines)
-    till: FakePaymentServer = field(default_factory=FakePaymentServer)
-    short_turns: int = 0
-    """So many of the next invocations of run_step have no time for a step."""
-    _at_work: Process | None = None
-    _here: threading.local = field(default_factory=threading.local)
+    state_machines: StateMachines = field(default_factory=StateMachines)
+    payment_server: FakePaymentServer = field(default_factory=FakePaymentServer)
+    short_invocations: int = 0
+    """The number of next invocations of run_step that have no time for a step."""
+    _active: Process | None = None
+    _own: threading.local = field(default_factory=threading.local)
 
-    def present(self) -> Process | None:
-        """Whose calls are made now: this thread's own process, or the one at work."""
-        return getattr(self._here, "process", None) or self._at_work
+    def current_process(self) -> Process | None:
+        """Return the process that makes the calls: that of this thread, or the active process."""
+        return getattr(self._own, "process", None) or self._active
 
     @contextmanager
-    def working(self, process: Process, *, concurrent: bool = False) -> Iterator[None]:
-        """Run the block as the process; `concurrent`: another process runs in this thread."""
-        # Each function is a process of its own, and knows nothing of what others have read.
-        forget_stores()
-        before = self._at_work
+    def run_as(self, process: Process, *, concurrent: bool = False) -> Iterator[None]:
+        """Run the block as the process; `concurrent`: another process runs at the same time."""
+        # Each function is a process of its own, without the data that others have cached.
+        clear_stores()
+        before = self._active
         if concurrent:
-            self._here.process = process
+            self._own.process = process
         else:
-            self._at_work = process
+            self._active = process
         try:
             yield
         finally:
             if concurrent:
-                self._here.process = None
+                self._own.process = None
             else:
-                self._at_work = before
+                self._active = before
             if process.is_dead:
-                forget_process()
+                discard_process()
 
     def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
-        """One invocation in the process that is at work."""
+        """Invoke the function in the active process."""
         context: Any = LAMBDA_CONTEXT
-        if function == "run_step" and self.short_turns:
-            self.short_turns -= 1
+        if function == "run_step" and self.short_invocations:
+            self.short_invocations -= 1
             context = SimpleNamespace(
                 **{**vars(LAMBDA_CONTEXT), "get_remaining_time_in_millis": lambda: 1000}
             )
@@ -133,57 +134,57 @@ class CrashHarness:
         return json.loads(json.dumps(result))
 
 
-def forget_stores() -> None:
-    """What a process has read and keeps."""
+def clear_stores() -> None:
+    """Clear what a process has read and cached."""
     container.container.cache_clear()
 
 
-def forget_process() -> None:
-    """What a process keeps dies with it, and the loop with all that it runs."""
-    forget_stores()
+def discard_process() -> None:
+    """Discard the memory of a process, and its event loop with all tasks."""
+    clear_stores()
     loop = event_loops._loops.__dict__.pop("loop", None)
     if loop is None:
         return
     for task in asyncio.all_tasks(loop):
         task.cancel()
-    loop.run_until_complete(_drained())
+    loop.run_until_complete(_drain())
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
     asyncio.set_event_loop(None)
 
 
-async def _drained() -> None:
+async def _drain() -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.gather(*others, return_exceptions=True)
 
 
 @contextmanager
 def open_harness(stack: DevStack) -> Iterator[CrashHarness]:
-    """A world on the stack's DynamoDB and S3, with this process's environment set for it."""
+    """Yield a harness on the stack's DynamoDB and S3; set the environment of this process."""
     names = stack.environment
-    world = CrashHarness(stores_of(names), stack.client("s3"), names["BUCKET"])
+    harness = CrashHarness(stores_of(names), stack.client("s3"), names["BUCKET"])
     with ExitStack() as undo:
-        machine = undo.enter_context(step_functions(world.machine))
-        till = undo.enter_context(LoopbackServer(world.till))
+        step_functions = undo.enter_context(step_functions_server(harness.state_machines))
+        payments = undo.enter_context(LoopbackServer(harness.payment_server))
         patch = undo.enter_context(pytest.MonkeyPatch.context())
-        for name, value in (names | _own_environment(machine, till)).items():
+        for name, value in (names | _environment(step_functions, payments)).items():
             if os.environ.get(name) != value:
                 patch.setenv(name, value)
-        # Nobody waits here: not boto3 between its attempts, and not the step for its provider.
+        # Retries of boto3 and of the step follow without a delay.
         patch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0)
         patch.setattr(retries, "_FIRST_DELAY_SECONDS", 0)
-        # A checkpoint after every few events, so that there is one to be lost.
+        # A run of the scenarios is short, and needs a checkpoint whose write can be lost.
         patch.setattr(history_cache, "CHECKPOINT_EVERY_EVENTS", 5)
-        undo.callback(_forget_all)
-        _forget_all()
-        undo.enter_context(intercept_calls(world.present))
-        patch.setattr(container, "session_lock", _one_client_each())
-        yield world
+        undo.callback(_clear_all)
+        _clear_all()
+        undo.enter_context(intercept_calls(harness.current_process))
+        patch.setattr(container, "session_lock", _cached_clients())
+        yield harness
 
 
-def _one_client_each() -> Callable[[], AbstractContextManager[Any]]:
-    """A new process has new stores and empty caches; the same clients save it 50 ms."""
+def _cached_clients() -> Callable[[], AbstractContextManager[Any]]:
+    """Share the clients between processes, which have new stores: a client costs 50 ms."""
     clients: dict[str, Any] = {}
 
     def client(service: str, **options: Any) -> Any:
@@ -196,21 +197,21 @@ def _one_client_each() -> Callable[[], AbstractContextManager[Any]]:
     return lambda: nullcontext(SimpleNamespace(client=client))
 
 
-def _forget_all() -> None:
-    forget_process()
-    # Its clients speak to the till of another world.
+def _clear_all() -> None:
+    discard_process()
+    # A cached client would call the payment server of another harness.
     aws_lambda._client.cache_clear()
     settings.settings.cache_clear()
 
 
-def _own_environment(machine: LoopbackServer, till: LoopbackServer) -> dict[str, str]:
+def _environment(step_functions: LoopbackServer, payments: LoopbackServer) -> dict[str, str]:
     return {
-        "AWS_ENDPOINT_URL_SFN": machine.url,
-        "AWS_ENDPOINT_URL_LAMBDA": till.url,
+        "AWS_ENDPOINT_URL_SFN": step_functions.url,
+        "AWS_ENDPOINT_URL_LAMBDA": payments.url,
         "RUN_STATE_MACHINE_ARN": arn_of("run"),
         "RESUME_STATE_MACHINE_ARN": arn_of("resume"),
-        "AGENT_VARIABLES": json.dumps({"CRM_URL": till.url}),
-        "HTTP_ALLOWED_PRIVATE_HOSTS": till.host_and_port,
+        "AGENT_VARIABLES": json.dumps({"CRM_URL": payments.url}),
+        "HTTP_ALLOWED_PRIVATE_HOSTS": payments.host_and_port,
         "DELTA_FLUSH_MS": "0",
         "STEP_RESERVE_SECONDS": "1",
     }

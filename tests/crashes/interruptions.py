@@ -1,4 +1,4 @@
-"""What comes between a run and its end: a fault, or somebody else; and who then has to help."""
+"""Interruptions of a run: a fault, or a concurrent action; and the recoveries that they need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,52 +6,52 @@ from typing import Literal
 
 from tests.fault_injection.faults import Fault, InterceptedCall, Process
 
-# A caller who got no answer asks again at once; or never, and the platform has to do without.
-Caller = Literal["stubborn", "gone"]
+# A caller without a response repeats the request at once, or never.
+Caller = Literal["persistent", "gone"]
 
 
 @dataclass(frozen=True)
 class FaultAt:
-    """A fault in one of the verbs."""
+    """A fault in one of the use cases."""
 
-    verb: str
+    use_case: str
     fault: Fault
 
     def __str__(self) -> str:
-        """One line for people."""
-        return f"{self.verb}: {self.fault}"
+        """Return one line for people."""
+        return f"{self.use_case}: {self.fault}"
 
 
 @dataclass(frozen=True)
-class Meanwhile:
-    """What somebody else does just before one of the calls of a verb."""
+class Interruption:
+    """A concurrent action just before one of the calls of a use case."""
 
-    verb: str
+    use_case: str
     call: str
     occurrence: int
-    act: Callable[[], None]
+    action: Callable[[], None]
 
 
 @dataclass
 class InterruptedProcess(Process):
-    """A process that somebody else comes in between of."""
+    """A process with a concurrent action before one of its calls."""
 
-    meanwhile: Meanwhile | None = None
+    interruption: Interruption | None = None
 
-    def begin_call(self, name: str, places: tuple[tuple[str, int], ...] = ()) -> InterceptedCall:
-        """A call begins, but for what comes first."""
-        crossing = super().begin_call(name, places)
-        wanted = self.meanwhile
-        if wanted and (wanted.call, wanted.occurrence) == (name, crossing.occurrence):
-            wanted.act()
-        return crossing
+    def start_call(self, name: str, lines: tuple[tuple[str, int], ...] = ()) -> InterceptedCall:
+        """Run the concurrent action before the call."""
+        call = super().start_call(name, lines)
+        due = self.interruption
+        if due and (due.call, due.occurrence) == (name, call.occurrence):
+            due.action()
+        return call
 
 
 @dataclass
-class Helpers:
-    """Who had to do something that an undisturbed run does not need."""
+class Recoveries:
+    """The number of recoveries by component; an undisturbed run needs few or none."""
 
-    machine: int = 0
+    state_machine: int = 0
     caller: int = 0
     sweep: int = 0
     rule: int = 0

@@ -1,7 +1,7 @@
-"""Two logs of the same run, one of them disturbed: what may differ, and what may not.
+"""Compare the log of an interrupted run with the log of an undisturbed run.
 
-May differ: ids, times, sequences; that the run was recovered, and what was shown of a reply before;
-the questions about a call in doubt, and what became of a call that the fault itself made fail.
+Ids, times and sequences may differ. So may recoveries, with the deltas before them; input requests
+about a call in doubt; and the outcome of a call that the injected fault itself made fail.
 """
 
 import json
@@ -22,37 +22,37 @@ _OUTCOMES = ("agent.tool_call.completed", "agent.tool_call.failed")
 
 
 def facts(events: Iterable[Event], *, with_outcomes: bool = True) -> list[Fact]:
-    """What the log says, in a form that two runs of one kind share.
+    """Return the content of the log in a form that is equal for two runs of one scenario.
 
-    Without `with_outcomes`, what tools gave, and what the model made of it, is left out.
+    Without `with_outcomes`, omit the results of tools and the responses of the model to them.
     """
-    lasting = _without_doubts(_without_recoveries(events))
+    stable = _without_doubts(_without_recoveries(events))
     known: dict[str, str] = {}
 
-    def named(found: re.Match[str]) -> str:
-        return known.setdefault(found[0], f"<{len(known) + 1}>")
+    def number(match: re.Match[str]) -> str:
+        return known.setdefault(match[0], f"<{len(known) + 1}>")
 
-    told = []
-    for event in lasting:
+    found = []
+    for event in stable:
         kind, data = event.type, dict(event.data)
         if not with_outcomes:
             kind, data = _without_outcome(kind, data)
-        text = _ID.sub(named, json.dumps(data, sort_keys=True))
-        told.append((kind, _DURATION.sub('"duration_ms": 0', _TIME.sub("<time>", text))))
+        text = _ID.sub(number, json.dumps(data, sort_keys=True))
+        found.append((kind, _DURATION.sub('"duration_ms": 0', _TIME.sub("<time>", text))))
     if not with_outcomes:
-        told = [fact for fact in told if not fact[0].endswith(".delta")]
-    return _with_outcomes_in_order(told)
+        found = [fact for fact in found if not fact[0].endswith(".delta")]
+    return _sort_outcomes(found)
 
 
 def _without_recoveries(events: Iterable[Event]) -> list[Event]:
-    kept: list[Event] = []
+    result: list[Event] = []
     for event in events:
         if event.type != "run.recovered":
-            kept.append(event)
+            result.append(event)
             continue
-        while kept and kept[-1].type.endswith(".delta"):
-            kept.pop()
-    return kept
+        while result and result[-1].type.endswith(".delta"):
+            result.pop()
+    return result
 
 
 def _without_doubts(events: Sequence[Event]) -> list[Event]:
@@ -62,45 +62,45 @@ def _without_doubts(events: Sequence[Event]) -> list[Event]:
         if event.type == "agent.human_feedback.requested"
         and event.data["params"].get("choices") == list(DOUBT_CHOICES)
     }
-    kept: list[Event] = []
+    result: list[Event] = []
     for event in events:
         if event.data.get("id") in doubts:
             continue
-        # A pause in which nothing else was asked.
-        if event.type == "run.resumed" and kept and kept[-1].type == "run.paused":
-            kept.pop()
+        # A pause with no other input request.
+        if event.type == "run.resumed" and result and result[-1].type == "run.paused":
+            result.pop()
             continue
-        kept.append(event)
-    return kept
+        result.append(event)
+    return result
 
 
 def _without_outcome(kind: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if kind in _OUTCOMES:
-        return "agent.tool_call.settled", {"id": data["id"]}
+        return "agent.tool_call.ended", {"id": data["id"]}
     for name in ("content", "output", "usage", "input"):
         data.pop(name, None)
     return kind, data
 
 
-def _with_outcomes_in_order(told: Sequence[Fact]) -> list[Fact]:
-    """Calls of one reply end in any order."""
+def _sort_outcomes(found: Sequence[Fact]) -> list[Fact]:
+    """Sort the outcomes of parallel calls, which end in any order."""
 
     def is_outcome(fact: Fact) -> bool:
-        return fact[0] in (*_OUTCOMES, "agent.tool_call.settled")
+        return fact[0] in (*_OUTCOMES, "agent.tool_call.ended")
 
-    groups = [(outcomes, list(group)) for outcomes, group in groupby(told, key=is_outcome)]
+    groups = [(outcomes, list(group)) for outcomes, group in groupby(found, key=is_outcome)]
     return [fact for outcomes, group in groups for fact in (sorted(group) if outcomes else group)]
 
 
 def first_difference(expected: Sequence[Fact], found: Sequence[Fact]) -> str:
-    """Where two logs part, in one line; empty where they do not."""
+    """Return the first difference of two logs in one line; an empty string if they are equal."""
     for number, (left, right) in enumerate(zip(expected, found, strict=False)):
         if left != right:
             return f"fact {number}: expected {_short(left)}, found {_short(right)}"
     if len(expected) != len(found):
         longer = max(expected, found, key=len)
-        whose = "is missing" if longer is expected else "is too many"
-        return f"{_short(longer[min(len(expected), len(found))])} {whose}"
+        state = "is missing" if longer is expected else "is unexpected"
+        return f"{_short(longer[min(len(expected), len(found))])} {state}"
     return ""
 
 

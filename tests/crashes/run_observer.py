@@ -1,70 +1,62 @@
-"""A run as a test sees it, with no process in between."""
+"""Read a run without a process whose calls are counted."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
-from runyard_service.domain.clock import now, parse, timestamp
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
 from tests.crashes.crash_harness import CrashHarness
-from tests.crashes.state_machine import Execution
+from tests.support.state_machines import Execution
 
 
 @dataclass
 class RunObserver:
-    """The run's record, its log, its executions, and what is still to be done about it."""
+    """The record, the log, the executions and the open input requests of a run."""
 
-    world: CrashHarness
+    harness: CrashHarness
     run_id: str = field(default_factory=new_id, kw_only=True)
 
     @property
     def run(self) -> Run | None:
-        """The run's record."""
-        return self.world.stores.runs.get(self.run_id)
+        """Return the record of the run, if it exists."""
+        return self.harness.stores.runs.get(self.run_id)
 
     @property
     def executions(self) -> list[Execution]:
-        """The executions that have carried the run."""
-        found = self.world.machine.executions.values()
-        return [one for one in found if one.input["run_id"] == self.run_id]
+        """Return the executions of the run."""
+        return self.harness.state_machines.of_run(self.run_id)
 
     @property
     def types(self) -> list[str]:
-        """The types of the log's events, without deltas."""
-        types = [event.type for event in self.world.stores.log.events(self.run_id)]
+        """Return the types of the events, without deltas."""
+        types = [event.type for event in self.harness.stores.log.events(self.run_id)]
         return [name for name in types if not name.endswith(".delta")]
 
     def open_requests(self) -> list[InputRequest]:
-        """What the run asks now."""
-        return self.world.stores.input_requests.open_of_run(self.run_id)
+        """Return the open input requests of the run."""
+        return self.harness.stores.input_requests.open_of_run(self.run_id)
 
     def has_ended(self) -> bool:
-        """Whether its record says so."""
+        """Return True if the record has a final status."""
         return self.run is not None and self.run.has_ended
 
-    def due_in_seconds(self) -> float:
-        """Seconds until the sweep would look at the run by itself."""
-        item = self.world.stores.runs._table.get(keys.run(self.run_id))
-        assert item is not None, "a run that stands still is there"
-        return (parse(item["sweep_at"]) - now()).total_seconds()
-
-    def holds(self, agent: str) -> bool:
-        """Whether money is held that nobody will spend."""
+    def has_open_hold(self, agent: str) -> bool:
+        """Return True if the run still has a hold on the money of the day."""
         run = self.run
-        assert run is not None, "a run that was started is there"
+        assert run is not None, "the run was started"
         cap = DailyCap(run.project_id, Decimal(1), agent)
-        committed, spent = self.world.stores.spending.totals(cap, timestamp()[:10])
+        committed, spent = self.harness.stores.spending.totals(cap, timestamp()[:10])
         return committed != spent
 
-    def what_is_left(self) -> str:
-        """What there is of the run at this moment, by its newest event."""
+    def describe_state(self) -> str:
+        """Return the state of the run at this moment: its newest event, or what exists without."""
         run = self.run
         if run is None:
             return "nothing"
-        events = [event.type for event in self.world.stores.log.events(self.run_id)]
+        events = [event.type for event in self.harness.stores.log.events(self.run_id)]
         if events:
             return f"`{events[-1]}`"
         return "a run and its execution" if self.executions else "a run without an execution"

@@ -1,4 +1,4 @@
-"""What is interrupted: runs that between them make every call to the outside that there is."""
+"""The scenarios of the crash tests. Together they make every external call of the service."""
 
 import io
 import time
@@ -21,114 +21,114 @@ from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
 from tests.crashes.scenario_run import ScenarioRun
 
-_Act = Callable[[ScenarioRun], None]
+_Action = Callable[[ScenarioRun], None]
 
 
-def _answer_all(journey: ScenarioRun) -> None:
-    for request in journey.open_requests():
-        if journey.is_in_doubt(request):
-            journey.resolve(request)
+def _answer_all(scenario_run: ScenarioRun) -> None:
+    for request in scenario_run.open_requests():
+        if scenario_run.is_in_doubt(request):
+            scenario_run.decide_doubt(request)
         elif request.type == "human_feedback":
-            journey.answer(request, feedback=request.prompt)
+            scenario_run.answer(request, feedback=request.prompt)
         else:
             edits = {"amount": 1} if "amount" in request.editable_params else None
-            journey.answer(request, is_approved=True, params=edits)
+            scenario_run.answer(request, is_approved=True, params=edits)
 
 
 def _nothing(_: ScenarioRun) -> None:
-    """Nobody prepares anything."""
+    """Prepare nothing."""
 
 
-def _expire(journey: ScenarioRun) -> None:
-    """Nobody answers in time, and the state machine's timer tells."""
+def _expire(scenario_run: ScenarioRun) -> None:
+    """Time out the wait: no person answers in time."""
     time.sleep(0.2)
-    for execution in journey.executions:
+    for execution in scenario_run.executions:
         if execution.is_waiting:
-            journey.world.machine.time_out(execution)
+            scenario_run.harness.state_machines.time_out(execution)
 
 
-def _vanish(journey: ScenarioRun) -> None:
-    """The execution is lost, once; then somebody answers the one that takes its place."""
-    if not journey.notes.get("vanished"):
-        journey.notes["vanished"] = True
-        for execution in journey.executions:
-            del journey.world.machine.executions[execution.name]
-        journey.sweep()
+def _lose_execution(scenario_run: ScenarioRun) -> None:
+    """Lose the execution once; then answer the execution that replaces it."""
+    if not scenario_run.notes.get("execution lost"):
+        scenario_run.notes["execution lost"] = True
+        for execution in scenario_run.executions:
+            del scenario_run.harness.state_machines.executions[execution.name]
+        scenario_run.sweep()
         return
-    _answer_all(journey)
+    _answer_all(scenario_run)
 
 
-def _vanish_for_good(journey: ScenarioRun) -> None:
-    """The last of the executions that a run is given is lost, too."""
-    journal = Journal.open(journey.world.stores, journey.run_id)
+def _lose_last_execution(scenario_run: ScenarioRun) -> None:
+    """Lose the last execution that a run may have."""
+    journal = Journal.open(scenario_run.harness.stores, scenario_run.run_id)
     while journal.history.lost_executions < MAX_LOST_EXECUTIONS:
         journal.append([journal.recovered_event("execution_ended")])
-    for execution in journey.executions:
-        del journey.world.machine.executions[execution.name]
-    journey.sweep()
+    for execution in scenario_run.executions:
+        del scenario_run.harness.state_machines.executions[execution.name]
+    scenario_run.sweep()
 
 
-def _no_time(journey: ScenarioRun) -> None:
-    """The first worker has no time for a step, and lets the next execution go on."""
-    journey.world.short_turns = 1
+def _no_time(scenario_run: ScenarioRun) -> None:
+    """Leave the first worker no time for a step, so that the next execution continues."""
+    scenario_run.harness.short_invocations = 1
 
 
-def _hand_over_in_vain(journey: ScenarioRun) -> None:
-    """The execution that is to follow is never started by the worker."""
-    journey.world.machine.not_handed_over.add(journey.run_id)
+def _fail_handover(scenario_run: ScenarioRun) -> None:
+    """Let the worker fail to start the next execution."""
+    scenario_run.harness.state_machines.failing_handovers.add(scenario_run.run_id)
 
 
-def _look_and_answer(journey: ScenarioRun) -> None:
-    """The sweep comes by while the run waits, and leaves it alone."""
-    journey.sweep()
-    _answer_all(journey)
+def _sweep_and_answer(scenario_run: ScenarioRun) -> None:
+    """Invoke the sweep while the run waits, which changes nothing; then answer."""
+    scenario_run.sweep()
+    _answer_all(scenario_run)
 
 
-def _answer_in_vain(journey: ScenarioRun) -> None:
-    """Step Functions cannot be reached while somebody answers."""
-    journey.world.machine.refusals = 1
-    _answer_all(journey)
+def _answer_without_resume(scenario_run: ScenarioRun) -> None:
+    """Answer while Step Functions is unreachable."""
+    scenario_run.harness.state_machines.failing_calls = 1
+    _answer_all(scenario_run)
 
 
-def _abort(journey: ScenarioRun) -> None:
-    """Somebody stops the execution by hand."""
-    for execution in journey.executions:
-        journey.world.machine.stop(execution)
+def _abort(scenario_run: ScenarioRun) -> None:
+    """Stop the execution manually."""
+    for execution in scenario_run.executions:
+        scenario_run.harness.state_machines.stop_execution(execution)
 
 
-def _cancel_at_work(journey: ScenarioRun) -> None:
-    journey.world.till.during_charge = lambda: journey.cancel(concurrent=True)
+def _cancel_during_charge(scenario_run: ScenarioRun) -> None:
+    scenario_run.harness.payment_server.during_charge = lambda: scenario_run.cancel(concurrent=True)
 
 
-def _sweep_at_work(journey: ScenarioRun) -> None:
-    journey.world.till.during_charge = lambda: journey.sweep(concurrent=True)
+def _sweep_during_charge(scenario_run: ScenarioRun) -> None:
+    scenario_run.harness.payment_server.during_charge = lambda: scenario_run.sweep(concurrent=True)
 
 
-def _files(journey: ScenarioRun) -> None:
-    """One file is there, another one was announced and uploaded."""
-    world, project = journey.world, _project(journey)
-    ready = world.stores.files.save(project, _upload())
-    announced, _ = world.stores.files.announce(project, "later.txt", 5, "text/plain")
-    place = announced.key.replace("files/", "uploads/", 1)
-    world.s3.put_object(Bucket=world.bucket, Key=place, Body=b"later")
-    journey.notes["file_ids"] = (ready.id, announced.id)
+def _files(scenario_run: ScenarioRun) -> None:
+    """Store one file, and announce and upload another."""
+    harness, project = scenario_run.harness, _project(scenario_run)
+    ready = harness.stores.files.save(project, _upload())
+    announced, _ = harness.stores.files.announce(project, "later.txt", 5, "text/plain")
+    key = announced.key.replace("files/", "uploads/", 1)
+    harness.s3.put_object(Bucket=harness.bucket, Key=key, Body=b"later")
+    scenario_run.notes["file_ids"] = (ready.id, announced.id)
 
 
-def _thread(content: str) -> _Act:
-    def prepare(journey: ScenarioRun) -> None:
+def _thread(content: str) -> _Action:
+    def prepare(scenario_run: ScenarioRun) -> None:
         at, thread_id = timestamp(), new_id()
-        project = _project(journey)
+        project = _project(scenario_run)
         thread = Thread(id=thread_id, project_id=project, org_id="o", created_at=at, updated_at=at)
-        journey.world.stores.threads.create(thread)
-        journey.world.stores.messages.add(thread_id, "user", content)
-        journey.notes["thread_id"] = thread_id
+        scenario_run.harness.stores.threads.create(thread)
+        scenario_run.harness.stores.messages.add(thread_id, "user", content)
+        scenario_run.notes["thread_id"] = thread_id
 
     return prepare
 
 
-def _project(journey: ScenarioRun) -> str:
-    """A project of its own: what others spend and start does not count."""
-    return f"crashes-{journey.run_id}"
+def _project(scenario_run: ScenarioRun) -> str:
+    """Return a separate project, without the costs and runs of other scenarios."""
+    return f"crashes-{scenario_run.run_id}"
 
 
 def _upload() -> NewFile:
@@ -142,47 +142,47 @@ def _snapshot(agent: str) -> Snapshot:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A run of `tests/agents/crashes.yaml`, and who does what to it.
+    """A run of `tests/agents/crashes.yaml`, and the actions of callers and people.
 
-    Of each verb, so many calls are `interrupted`: later ones may only repeat them. What somebody
-    does in the middle of the call `during` is not done where that call does not get through.
+    The matrix has points for the first `max_calls` calls of each use case; later calls repeat them.
+    A concurrent action runs in the middle of `action_call`, and only if that call succeeds.
     """
 
     name: str
     input: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    prepare: _Act = _nothing
-    act: _Act = _answer_all
+    prepare: _Action = _nothing
+    respond: _Action = _answer_all
     has_uploads: bool = False
-    max_live_runs: int = 0
-    interrupted: int = 1000
-    during: str = ""
+    max_active_runs: int = 0
+    max_calls: int = 1000
+    action_call: str = ""
     agent = "crashes"
 
-    def when_it_waits(self, journey: ScenarioRun) -> None:
-        """The run asks something: an interrupted call is decided about before anything else."""
-        doubts = [one for one in journey.open_requests() if journey.is_in_doubt(one)]
+    def handle_wait(self, scenario_run: ScenarioRun) -> None:
+        """Respond to the input requests; decide about calls in doubt first."""
+        doubts = [one for one in scenario_run.open_requests() if scenario_run.is_in_doubt(one)]
         for request in doubts:
-            journey.resolve(request)
+            scenario_run.decide_doubt(request)
         if not doubts:
-            self.act(journey)
+            self.respond(scenario_run)
 
-    def wanted(self, journey: ScenarioRun) -> tuple[Snapshot, NewRun]:
-        """What is started."""
+    def make_new_run(self, scenario_run: ScenarioRun) -> tuple[Snapshot, NewRun]:
+        """Return the agent snapshot and the run to start."""
         snapshot = _snapshot(self.agent)
         definition = snapshot.definition.model_copy(update={"limits": self.limits})
-        wanted = NewRun(
+        new_run = NewRun(
             org_id="o",
-            project_id=_project(journey),
+            project_id=_project(scenario_run),
             input=self.input,
-            run_id=journey.run_id,
-            thread_id=journey.notes.get("thread_id"),
-            file_ids=journey.notes.get("file_ids", ()),
+            run_id=scenario_run.run_id,
+            thread_id=scenario_run.notes.get("thread_id"),
+            file_ids=scenario_run.notes.get("file_ids", ()),
             uploads=[_upload()] if self.has_uploads else (),
-            max_active_runs=self.max_live_runs,
-            max_org_active_runs=self.max_live_runs,
+            max_active_runs=self.max_active_runs,
+            max_org_active_runs=self.max_active_runs,
         )
-        return snapshot.model_copy(update={"definition": definition}), wanted
+        return snapshot.model_copy(update={"definition": definition}), new_run
 
 
 def _case(name: str, **options: Any) -> Scenario:
@@ -190,42 +190,42 @@ def _case(name: str, **options: Any) -> Scenario:
 
 
 SCENARIOS = (
-    _case("plain", max_live_runs=1000),
+    _case("plain", max_active_runs=1000),
     *map(_case, ("lookup", "note", "charge", "count", "today", "parallel")),
-    _case("questions"),
-    _case("three questions"),
+    _case("two input requests"),
+    _case("three input requests"),
     Scenario("out of time", {"case": "lookup"}, prepare=_no_time),
     _case("approval"),
-    _case("expiry", act=_expire),
-    _case("refused"),
-    _case("unavailable", interrupted=12),
+    _case("expiry", respond=_expire),
+    _case("rejected"),
+    _case("unavailable", max_calls=12),
     _case("large"),
     _case("limit", limits=Limits(steps=1, wall_clock_seconds=3600, on_limit="ask")),
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),
     Scenario("over the cap", {"case": "plain"}, Limits(usd_per_day=Decimal("0.01"))),
-    Scenario("capped and refused", {"case": "refused"}, Limits(usd_per_day=Decimal(100))),
+    Scenario("capped and rejected", {"case": "rejected"}, Limits(usd_per_day=Decimal(100))),
     Scenario("files", {"case": "plain"}, prepare=_files, has_uploads=True),
     Scenario("a large input", {"case": "plain", "text": "x" * 120_000}),
-    Scenario("canceled while it waits", {"case": "questions"}, act=ScenarioRun.cancel),
+    Scenario("canceled while waiting", {"case": "two input requests"}, respond=ScenarioRun.cancel),
     Scenario(
-        "canceled at work",
+        "canceled during a call",
         {"case": "charge"},
-        prepare=_cancel_at_work,
-        during="http.POST /refunds",
+        prepare=_cancel_during_charge,
+        action_call="http.POST /refunds",
     ),
-    Scenario("vanished", {"case": "questions"}, act=_vanish),
-    Scenario("given up", {"case": "questions"}, act=_vanish_for_good),
-    Scenario("swept at work", {"case": "charge"}, prepare=_sweep_at_work),
-    Scenario("swept", {"case": "questions"}, act=_look_and_answer),
-    Scenario("not handed over", {"case": "questions"}, prepare=_hand_over_in_vain),
-    Scenario("not resumed", {"case": "approval"}, act=_answer_in_vain),
-    Scenario("aborted", {"case": "questions"}, act=_abort),
+    Scenario("execution lost", {"case": "two input requests"}, respond=_lose_execution),
+    Scenario("no execution left", {"case": "two input requests"}, respond=_lose_last_execution),
+    Scenario("swept during a call", {"case": "charge"}, prepare=_sweep_during_charge),
+    Scenario("swept", {"case": "two input requests"}, respond=_sweep_and_answer),
+    Scenario("handover failed", {"case": "two input requests"}, prepare=_fail_handover),
+    Scenario("not resumed", {"case": "approval"}, respond=_answer_without_resume),
+    Scenario("aborted", {"case": "two input requests"}, respond=_abort),
     Scenario("thread", prepare=_thread("Hello")),
     Scenario("large in a thread", prepare=_thread("large")),
-    Scenario("refused in a thread", prepare=_thread("refused")),
+    Scenario("rejected in a thread", prepare=_thread("rejected")),
 )
 
 
 def scenario(name: str) -> Scenario:
-    """The one of this name."""
+    """Return the scenario with this name."""
     return next(one for one in SCENARIOS if one.name == name)

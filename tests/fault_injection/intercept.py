@@ -1,7 +1,7 @@
-"""Where a process calls the outside: every such call passes here once this was put in between.
+"""Intercept every external call of a process.
 
-boto3's calls by botocore's own events, outgoing HTTP of tools and providers at its client, and the
-two that stay inside but stand for the outside: the scripted model, and the python tools.
+Calls of boto3 are intercepted by the events of botocore; HTTP of tools and providers at its client.
+The scripted model and the Python tools run in the process, and count as external systems.
 """
 
 import os
@@ -30,20 +30,20 @@ from tests.fault_injection.faults import FILE_VARIABLE, InterceptedCall, Process
 PACKAGE = str(REPOSITORY / "layers/core/runyard_service")
 _OWN = str(Path(__file__).resolve().parent)
 
-Present = Callable[[], Process | None]
-_under_way = threading.local()
-_for_good = ExitStack()
+CurrentProcess = Callable[[], Process | None]
+_in_flight = threading.local()
+_installed = ExitStack()
 
 
 def install() -> None:
-    """Let this process meet the fault that its environment asks for, if it does."""
+    """Inject the fault that the environment of this process names, if it names one."""
     if file := os.environ.get(FILE_VARIABLE):
         process = SelfProcess(Path(file))
-        _for_good.enter_context(intercept_calls(lambda: process))
+        _installed.enter_context(intercept_calls(lambda: process))
 
 
 def create_app() -> Any:
-    """The web app, in a process that may meet a fault."""
+    """Return the web app, in a process with injected faults."""
     from functions.stream.app import create_app as create
 
     install()
@@ -51,112 +51,115 @@ def create_app() -> Any:
 
 
 @contextmanager
-def intercept_calls(present: Present) -> Iterator[None]:
-    """Let calls of clients that are made from now on pass here; `present` says whose they are."""
-    before_call, before_send = _aws_hooks(present)
+def intercept_calls(current_process: CurrentProcess) -> Iterator[None]:
+    """Intercept the calls of clients that are created in the block.
+
+    `current_process` returns the process that makes a call, or None for calls of the test.
+    """
+    before_call, before_send = _aws_hooks(current_process)
     specs: list[Any] = [("before-call", before_call), ("before-send", before_send)]
     builtin: list[Any] = handlers.BUILTIN_HANDLERS
-    kept = (httpx2.AsyncClient.send, ScriptedModel.stream, python.call_python)
+    originals = (httpx2.AsyncClient.send, ScriptedModel.stream, python.call_python)
     builtin.extend(specs)
-    aws_session.session.cache_clear()  # It has the handlers that it was made with.
-    _set(httpx2.AsyncClient, "send", _http_hook(present, kept[0]))
-    _set(ScriptedModel, "stream", _model_hook(present, kept[1]))
-    _set(python, "call_python", _python_hook(present, kept[2]))
+    aws_session.session.cache_clear()  # A session has the handlers of its creation.
+    _set(httpx2.AsyncClient, "send", _http_hook(current_process, originals[0]))
+    _set(ScriptedModel, "stream", _model_hook(current_process, originals[1]))
+    _set(python, "call_python", _python_hook(current_process, originals[2]))
     try:
         yield
     finally:
         for spec in specs:
             builtin.remove(spec)
         aws_session.session.cache_clear()
-        _set(httpx2.AsyncClient, "send", kept[0])
-        _set(ScriptedModel, "stream", kept[1])
-        _set(python, "call_python", kept[2])
+        _set(httpx2.AsyncClient, "send", originals[0])
+        _set(ScriptedModel, "stream", originals[1])
+        _set(python, "call_python", originals[2])
 
 
 def _set(owner: Any, name: str, value: Any) -> None:
-    # Through setattr: to a type checker neither a method nor a function is a variable.
+    # setattr, because type checkers reject an assignment to a method or a function.
     setattr(owner, name, value)
 
 
-def _aws_hooks(present: Present) -> tuple[Callable[..., None], Callable[..., None]]:
-    """What botocore tells of each call, and of each attempt to send it, in the caller's thread."""
+def _aws_hooks(current_process: CurrentProcess) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Return the handlers of each call and of each attempt; both run in the caller's thread."""
 
     def before_call(model: Any, params: Any, **_: Any) -> None:
-        process = present()
-        _under_way.crossing = process and process.begin_call(aws_call(model, params), _places())
+        process = current_process()
+        _in_flight.call = process and process.start_call(aws_call(model, params), _current_lines())
 
     def before_send(request: Any, **_: Any) -> None:
-        crossing: InterceptedCall | None = getattr(_under_way, "crossing", None)
-        if crossing is None:
+        call: InterceptedCall | None = getattr(_in_flight, "call", None)
+        if call is None:
             return
 
         def lost() -> Exception:
             return ConnectionClosedError(endpoint_url=request.url)
 
-        crossing.at_point("before", lost)
-        if crossing.should_fail("after"):
+        call.apply_fault("before", lost)
+        if call.should_fail("after"):
             session: Any = URLLib3Session()
             session.send(request)
             session.close()
-        crossing.at_point("after", lost)
+        call.apply_fault("after", lost)
 
     return before_call, before_send
 
 
-def _http_hook(present: Present, send: Any) -> Any:
+def _http_hook(current_process: CurrentProcess, send: Any) -> Any:
     async def hooked(self: Any, request: Any, **options: Any) -> Any:
-        process = present()
+        process = current_process()
         if process is None:
             return await send(self, request, **options)
-        crossing = process.begin_call(http_call(request.method, request.url.path), _places())
-        crossing.at_point("before", lambda: httpx2.ConnectError("cut"))
+        call = process.start_call(http_call(request.method, request.url.path), _current_lines())
+        call.apply_fault("before", lambda: httpx2.ConnectError("connection lost"))
         response = await send(self, request, **options)
-        if crossing.should_fail("after"):
+        if call.should_fail("after"):
             await response.aclose()
-        crossing.at_point("after", lambda: httpx2.ReadError("cut"))
+        call.apply_fault("after", lambda: httpx2.ReadError("connection lost"))
         return response
 
     return hooked
 
 
-def _model_hook(present: Present, stream: Any) -> Any:
+def _model_hook(current_process: CurrentProcess, stream: Any) -> Any:
     async def hooked(
         self: ScriptedModel, request: ModelRequest
     ) -> AsyncGenerator[ModelEvent, None]:
-        process = present()
-        crossing = process and process.begin_call("model.stream", _places())
-        if crossing:
-            crossing.at_point("before", lambda: ModelUnavailableError("cut"))
+        process = current_process()
+        call = process and process.start_call("model.stream", _current_lines())
+        if call:
+            call.apply_fault("before", lambda: ModelUnavailableError("connection lost"))
         async for event in stream(self, request):
-            # What the model has given last is what is lost.
-            if crossing and isinstance(event, Response):
-                crossing.at_point("after", lambda: ModelUnavailableError("cut"))
+            # The last event of the model is lost.
+            if call and isinstance(event, Response):
+                call.apply_fault("after", lambda: ModelUnavailableError("connection lost"))
             yield event
 
     return hooked
 
 
-def _python_hook(present: Present, call_python: Any) -> Any:
+def _python_hook(current_process: CurrentProcess, call_python: Any) -> Any:
     async def hooked(tool: Any, invocation: Any) -> str:
-        process = present()
+        process = current_process()
         if process is None:
             return str(await call_python(tool, invocation))
-        crossing = process.begin_call(f"python.{tool.function.partition(':')[2]}", _places())
-        crossing.at_point("before", lambda: ConnectionError("cut"))
+        call = process.start_call(f"python.{tool.function.partition(':')[2]}", _current_lines())
+        call.apply_fault("before", lambda: ConnectionError("connection lost"))
         result = str(await call_python(tool, invocation))
-        crossing.at_point("after", lambda: ConnectionError("cut"))
+        call.apply_fault("after", lambda: ConnectionError("connection lost"))
         return result
 
     return hooked
 
 
-def _places() -> tuple[tuple[str, int], ...]:
-    """The lines of the package that are at work in this thread, the innermost first."""
+def _current_lines() -> tuple[tuple[str, int], ...]:
+    """Return the lines of the package on the stack of this thread, the innermost first."""
     frame: FrameType | None = sys._getframe(1)
-    places = []
+    lines = []
     while frame is not None:
         file = frame.f_code.co_filename
         if file.startswith(PACKAGE) and not file.startswith(_OWN):
-            places.append((file[len(PACKAGE) + 1 :], frame.f_lineno))
+            lines.append((file[len(PACKAGE) + 1 :], frame.f_lineno))
         frame = frame.f_back
-    return tuple(places)
+    return tuple(lines)

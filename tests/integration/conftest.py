@@ -20,7 +20,7 @@ def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
 
 
 @pytest.fixture(scope="module")
-def world(crash_stack: DevStack) -> Iterator[CrashHarness]:
+def harness(crash_stack: DevStack) -> Iterator[CrashHarness]:
     """Yield processes that can die, a controlled state machine, and the systems around them."""
     with open_harness(crash_stack) as opened:
         yield opened

@@ -22,7 +22,7 @@ from runyard_service.container import container
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
-from tests.crashes.crash_harness import CrashHarness, forget_stores
+from tests.crashes.crash_harness import CrashHarness, clear_stores
 from tests.crashes.run_observer import RunObserver
 from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import scenario
@@ -50,7 +50,7 @@ def routes_of(endpoint: str) -> set[str]:
 class Walk:
     """A caller of an endpoint with its own project; `called_routes` records the used routes."""
 
-    world: CrashHarness
+    harness: CrashHarness
     client: TestClient
     endpoint: str
     called_routes: set[str] = field(default_factory=set)
@@ -100,23 +100,23 @@ class Walk:
             self.call("GET", f"/v1/runs/{run_id}{suffix}")
         self.call("POST", f"/v1/runs/{run_id}/ticket")
         self.call("GET", f"/v1/runs/{run_id}/stream")
-        asking = self._create({"case": "questions"})
+        asking = self._create({"case": "two input requests"})
         self.run_other_functions(asking)
         self.call("GET", f"/v1/runs/{asking}")
 
     def _announce_file(self) -> str:
         """Return the id of an announced, uploaded file; announce it in the store if necessary."""
-        files = self.world.stores.files
+        files = self.harness.stores.files
         if self.is_full_api:
             announcement = {"name": "later.txt", "size": 5, "mime_type": "text/plain"}
             file_id = str(self.call("POST", "/v1/files", json=announcement)["data"]["id"])
             form = {"file": ("note.txt", io.BytesIO(b"hello"), "text/plain")}
             self.call("POST", "/v1/files", files=form)
         else:
-            with self.world.working(Process(), concurrent=True):  # Not a call of this endpoint.
+            with self.harness.run_as(Process(), concurrent=True):  # Not a call of this endpoint.
                 file_id = files.announce(self.endpoint, "later.txt", 5, "text/plain")[0].id
         key = f"uploads/{self.endpoint}/{file_id}"
-        self.world.s3.put_object(Bucket=self.world.bucket, Key=key, Body=b"later")
+        self.harness.s3.put_object(Bucket=self.harness.bucket, Key=key, Body=b"later")
         return file_id
 
     def _lists(self) -> None:
@@ -128,14 +128,14 @@ class Walk:
         self.call("GET", "/v1/input-requests")
 
     def _changes(self) -> None:
-        run_id = self._create({"case": "questions"})
+        run_id = self._create({"case": "two input requests"})
         self.run_other_functions(run_id)
-        for request in RunObserver(self.world, run_id=run_id).open_requests():
+        for request in RunObserver(self.harness, run_id=run_id).open_requests():
             data = {"request_id": request.id, "feedback": _LARGE}
             body = {"type": request.type, "data": data}
             self.call("POST", f"/v1/runs/{run_id}/input", json=body)
         self.run_other_functions(run_id)
-        canceled = self._create({"case": "questions"})
+        canceled = self._create({"case": "two input requests"})
         self.run_other_functions(canceled)
         self.call("POST", f"/v1/runs/{canceled}/cancel")
 
@@ -164,7 +164,7 @@ class Walk:
             message = {"content": _LARGE}
             self.call("POST", f"/threads/v1/threads/{thread_id}/messages", json=message)
             return thread_id
-        at, stores = timestamp(), self.world.stores
+        at, stores = timestamp(), self.harness.stores
         thread = Thread(
             id=new_id(),
             project_id=self.endpoint,
@@ -172,7 +172,7 @@ class Walk:
             created_at=at,
             updated_at=at,
         )
-        with self.world.working(Process(), concurrent=True):  # Not a call of this endpoint.
+        with self.harness.run_as(Process(), concurrent=True):  # Not a call of this endpoint.
             stores.threads.create(thread)
             stores.messages.add(thread.id, "user", _LARGE)
         return thread.id
@@ -182,14 +182,14 @@ class Walk:
         thread_id = self.thread()
         self.call("PATCH", f"{threads}/{thread_id}", json={"title": "t"})
         for action, body in (("input", {"content": "yes"}), (":cancel", {})):
-            run_id = self._create({"case": "three questions"})
+            run_id = self._create({"case": "three input requests"})
             self.run_other_functions(run_id)
             path = f"/threads/v1/runs/{run_id}" + (action if action[0] == ":" else f"/{action}")
             self.call("POST", path, json=body)
 
     def run_other_functions(self, run_id: str) -> None:
         """Let the other functions process the run until it waits or ends."""
-        StartedRun(self.world, scenario("plain"), run_id=run_id).settle()
+        StartedRun(self.harness, scenario("plain"), run_id=run_id).run_until_idle()
 
 
 class StartedRun(ScenarioRun):
@@ -209,22 +209,24 @@ def _is_json(response: Response) -> bool:
 
 
 @contextmanager
-def open_walk(world: CrashHarness, endpoint: str, **variables: str) -> Iterator[Walk]:
+def open_walk(harness: CrashHarness, endpoint: str, **variables: str) -> Iterator[Walk]:
     """Yield a caller of the web app, which is configured as one of the endpoints."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         _reset_caches()
         secret = f"ry_{endpoint}"
-        world.stores.access_keys.save(secret, project_id=endpoint, org_id=endpoint, agent="crashes")
+        harness.stores.access_keys.save(
+            secret, project_id=endpoint, org_id=endpoint, agent="crashes"
+        )
         headers = {"Authorization": f"Bearer {secret}"}
         with TestClient(
             container().create_app(), headers=headers, follow_redirects=False
         ) as client:
-            yield Walk(world, client, endpoint)
+            yield Walk(harness, client, endpoint)
     _reset_caches()
 
 
 def _reset_caches() -> None:
-    forget_stores()
+    clear_stores()
     settings.settings.cache_clear()

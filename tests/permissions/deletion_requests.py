@@ -17,7 +17,10 @@ def call_deletions(walk: "Walk", large: str) -> None:
     # Reading a list writes position markers, which a deletion has to remove.
     walk.call("GET", "/v1/runs")
     form = {"files": ("note.txt", io.BytesIO(b"hello"), "text/plain")}
-    payload = {"input": json.dumps({"case": "questions", "text": large}), "background": "true"}
+    payload = {
+        "input": json.dumps({"case": "two input requests", "text": large}),
+        "background": "true",
+    }
     run_id = str(walk.call("POST", "/v1/runs", data=payload, files=form)["data"]["id"])
     walk.run_other_functions(run_id)
     walk.call("POST", f"/v1/runs/{run_id}/cancel")
@@ -33,6 +36,6 @@ def _delete(walk: "Walk", run_id: str) -> None:
     walk.run_other_functions(run_id)
     # So long after its end, no worker of the run can write any more.
     fields = {"ended_at": timestamp_in(-2 * FENCED_SECONDS)}
-    walk.world.stores.deleted_runs.records.update(keys.run(run_id), fields)
+    walk.harness.stores.deleted_runs.records.update(keys.run(run_id), fields)
     walk.call("DELETE", f"/v1/runs/{run_id}")
-    assert walk.world.stores.log.last(run_id)[0] == 0, "its log is gone"
+    assert walk.harness.stores.log.last(run_id)[0] == 0, "its log is gone"

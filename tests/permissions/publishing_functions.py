@@ -55,7 +55,7 @@ def actions_of_lambda(template: Path, function: str) -> set[RequiredAction]:
 
 
 def publishing_functions(
-    world: CrashHarness, stack: DevStack, recorder: Recorder, run: Run
+    harness: CrashHarness, stack: DevStack, recorder: Recorder, run: Run
 ) -> Mapping[str, set[RequiredAction]]:
     """Publish a run to two webhooks: one always fails, the other is gone.
 
@@ -68,16 +68,16 @@ def publishing_functions(
         handle_records: _Handler = publish_events
         handle_messages: _Handler = deliver_webhook
         for path in ("/fails", "/gone"):
-            world.stores.webhooks.create(
+            harness.stores.webhooks.create(
                 webhook_of(run.org_id, run.project_id, receiver.url + path)
             )
         publisher, sender = Process(), Process()
         records = _records(stack, run)
-        with world.working(publisher):
+        with harness.run_as(publisher):
             answer = handle_records({"Records": records}, LAMBDA_CONTEXT)
         assert answer == {"batchItemFailures": []}
         for batch in _batches(stack):
-            with world.working(sender):
+            with harness.run_as(sender):
                 handle_messages(batch, LAMBDA_CONTEXT)
         paths = Counter(request.path for request in receiver.received)
     settings.settings.cache_clear()

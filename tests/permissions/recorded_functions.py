@@ -23,8 +23,7 @@ from runyard_service.application.runs.start_run import NewRun
 from tests.conftest import merged_agents
 from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness, open_harness
 from tests.crashes.scenario_run import ScenarioRun
-from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _look_and_answer, _thread
-from tests.crashes.state_machine import arn_of
+from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _sweep_and_answer, _thread
 from tests.fault_injection.faults import Process
 from tests.permissions.api_requests import open_walk, routes_of
 from tests.permissions.publishing_functions import actions_of_lambda, publishing_functions
@@ -34,6 +33,7 @@ from tests.permissions.retained_runs import sweep_expired_runs
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.openai_server import ChatResponse, OpenAIServer
+from tests.support.state_machines import arn_of
 
 Used = Mapping[str, set[RequiredAction]]
 
@@ -54,15 +54,15 @@ _PUBLISHED = "large input request"
 MODEL_SECRET = "runyard/openai"
 
 
-def _fail_the_start(journey: ScenarioRun) -> None:
+def _fail_the_start(scenario_run: ScenarioRun) -> None:
     """Let the start of the first execution fail: only the sweep starts it."""
-    journey.world.machine.not_started.add(journey.run_id)
+    scenario_run.harness.state_machines.failing_starts.add(scenario_run.run_id)
 
 
 # Scenarios that the crash tests do not need, and that use the remaining grants.
 _MORE_SCENARIOS = (
-    Scenario(_PUBLISHED, {"case": "large question"}, act=_look_and_answer),
-    Scenario("large input request, aborted", {"case": "large question"}, act=_abort),
+    Scenario(_PUBLISHED, {"case": "large question"}, respond=_sweep_and_answer),
+    Scenario("large input request, aborted", {"case": "large question"}, respond=_abort),
     Scenario("never started", {"case": "plain"}, prepare=_fail_the_start),
     Scenario("a large message", prepare=_thread("x" * 120_000)),
 )
@@ -74,9 +74,9 @@ class Routed(Scenario):
 
     route: Route
 
-    def wanted(self, journey: ScenarioRun) -> tuple[Snapshot, NewRun]:
+    def make_new_run(self, scenario_run: ScenarioRun) -> tuple[Snapshot, NewRun]:
         """Return the agent snapshot and the run to start."""
-        snapshot, new_run = super().wanted(journey)
+        snapshot, new_run = super().make_new_run(scenario_run)
         return snapshot.model_copy(update={"route": self.route, "script": None}), new_run
 
 
@@ -94,31 +94,31 @@ def record(folder: Path) -> Used:
         ) as stack,
         ExitStack() as undo,
     ):
-        world = undo.enter_context(open_harness(stack))
-        recorder = undo.enter_context(recording(world.present))
+        harness = undo.enter_context(open_harness(stack))
+        recorder = undo.enter_context(recording(harness.current_process))
         patch = undo.enter_context(pytest.MonkeyPatch.context())
         # Every list that is read gets position markers, even if it is short and new.
         patch.setattr(position_markers, "MARKER_INTERVAL", 1)
         patch.setattr(position_markers, "STABLE_AFTER_SECONDS", 0)
         stack.client("secretsmanager").create_secret(Name=MODEL_SECRET, SecretString="key")
-        for journey in _run_scenarios(world):
-            for use_case, calls in journey.calls.items():
+        for scenario_run in _run_scenarios(harness):
+            for use_case, calls in scenario_run.calls.items():
                 for function in _FUNCTIONS[use_case]:
                     found = recorder.of(*(call.process for call in calls))
                     used.setdefault(function, set()).update(found)
-            if journey.scenario.name == _PUBLISHED:
-                assert journey.run is not None
-                used |= publishing_functions(world, stack, recorder, journey.run)
-        used["PublishAgentsFunction"] = _record_publisher(world, recorder)
+            if scenario_run.scenario.name == _PUBLISHED:
+                assert scenario_run.run is not None
+                used |= publishing_functions(harness, stack, recorder, scenario_run.run)
+        used["PublishAgentsFunction"] = _record_publisher(harness, recorder)
         for endpoint, function in _ENDPOINTS.items():
-            used.setdefault(function, set()).update(_record_endpoint(world, recorder, endpoint))
+            used.setdefault(function, set()).update(_record_endpoint(harness, recorder, endpoint))
     return {
         function: _with_template_arns(rights) | actions_of_lambda(_TEMPLATE, function)
         for function, rights in used.items()
     }
 
 
-def _run_scenarios(world: CrashHarness) -> Iterator[ScenarioRun]:
+def _run_scenarios(harness: CrashHarness) -> Iterator[ScenarioRun]:
     with (
         OpenAIServer(ChatResponse(text=("Done.",))) as openai,
         BedrockServer(
@@ -134,27 +134,29 @@ def _run_scenarios(world: CrashHarness) -> Iterator[ScenarioRun]:
         ]
         routed = [Routed(route.model, {"case": "plain"}, route=route) for route in routes]
         for scenario in (*SCENARIOS, *_MORE_SCENARIOS, *routed):
-            journey = ScenarioRun(world, scenario)
-            journey.go()
-            assert journey.run is not None
+            scenario_run = ScenarioRun(harness, scenario)
+            scenario_run.execute()
+            assert scenario_run.run is not None
             if isinstance(scenario, Routed):
-                assert journey.run.status == "completed", journey.run.error
-            yield journey
-    yield from sweep_expired_runs(world)
+                assert scenario_run.run.status == "completed", scenario_run.run.error
+            yield scenario_run
+    yield from sweep_expired_runs(harness)
 
 
-def _record_publisher(world: CrashHarness, recorder: Recorder) -> set[RequiredAction]:
+def _record_publisher(harness: CrashHarness, recorder: Recorder) -> set[RequiredAction]:
     process = Process()
     with LoopbackServer(lambda _, exchange: exchange.send(200)) as cloudformation:
         event = json.loads(Path("events/publish_agents/create.json").read_text(encoding="utf-8"))
-        with world.working(process):
+        with harness.run_as(process):
             handle: Callable[[Any, Any], None] = publish_agents.lambda_handler
             handle({**event, "ResponseURL": cloudformation.url}, LAMBDA_CONTEXT)
         assert cloudformation.received[0].json["Status"] == "SUCCESS"
     return recorder.of(process)
 
 
-def _record_endpoint(world: CrashHarness, recorder: Recorder, endpoint: str) -> set[RequiredAction]:
+def _record_endpoint(
+    harness: CrashHarness, recorder: Recorder, endpoint: str
+) -> set[RequiredAction]:
     """Walk through an endpoint that has the settings of the template; return the needed actions."""
     environment = read_template(_TEMPLATE).functions[_ENDPOINTS[endpoint]].environment
     variables = {
@@ -162,7 +164,7 @@ def _record_endpoint(world: CrashHarness, recorder: Recorder, endpoint: str) -> 
     }
     variables["STREAM_URL"] = environment.get("STREAM_URL", "")
     process = Process()
-    with world.working(process), open_walk(world, endpoint, **variables) as walk:
+    with harness.run_as(process), open_walk(harness, endpoint, **variables) as walk:
         walk.call_every_route()
     assert walk.called_routes == routes_of(endpoint), "the walk calls each route of the contract"
     return recorder.of(process)

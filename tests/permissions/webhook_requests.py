@@ -45,7 +45,7 @@ def _create_over_http(walk: "Walk") -> tuple[str, str]:
 
 def _create_in_stores(walk: "Walk") -> tuple[str, str]:
     """Create a webhook and a delivery in the stores; return their ids."""
-    stores = walk.world.stores
+    stores = walk.harness.stores
     webhook, _ = stores.webhooks.create(webhook_of(walk.endpoint, walk.endpoint, _URL))
     notification = ping(walk.endpoint, walk.endpoint, webhook.id)
     return webhook.id, stores.webhook_deliveries.create_if_absent(

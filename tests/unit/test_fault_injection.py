@@ -32,12 +32,12 @@ def test_an_invalid_fault_is_rejected(text: str) -> None:
 
 
 def test_drop_loses_every_attempt_of_a_call_and_drop_once_loses_one() -> None:
-    for effect, losses in (("cut", 1), ("cut_off", 3)):
-        call = Process(Fault.parse(f"call:before:{effect}:1")).begin_call("call")
+    for effect, losses in (("drop_once", 1), ("drop", 3)):
+        call = Process(Fault.parse(f"call:before:{effect}:1")).start_call("call")
         raised = 0
         for _ in range(3):
             try:
-                call.at_point("before", lost)
+                call.apply_fault("before", lost)
             except ConnectionError:
                 raised += 1
         assert raised == losses
@@ -45,21 +45,21 @@ def test_drop_loses_every_attempt_of_a_call_and_drop_once_loses_one() -> None:
 
 def test_a_dead_process_makes_no_calls() -> None:
     process = Process(Fault("call", "before", "kill", 2))
-    process.begin_call("call").at_point("before", lost)
+    process.start_call("call").apply_fault("before", lost)
     with pytest.raises(ProcessKilledError):
-        process.begin_call("call").at_point("before", lost)
+        process.start_call("call").apply_fault("before", lost)
     with pytest.raises(ProcessKilledError):
-        process.begin_call("another")
+        process.start_call("another")
 
 
 def test_an_injected_fault_in_a_file_occurs_at_the_call_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "fault"
     process = SelfProcess(file)
-    process.begin_call("call").at_point("before", lost)
-    file.write_text("call:before:cut:1", encoding="utf-8")
-    process.begin_call("another").at_point("before", lost)
+    process.start_call("call").apply_fault("before", lost)
+    file.write_text("call:before:drop_once:1", encoding="utf-8")
+    process.start_call("another").apply_fault("before", lost)
     assert file.exists()
     with pytest.raises(ConnectionError):
-        process.begin_call("call").at_point("before", lost)
+        process.start_call("call").apply_fault("before", lost)
     assert not file.exists()
-    process.begin_call("call").at_point("before", lost)
+    process.start_call("call").apply_fault("before", lost)

@@ -26,13 +26,13 @@ from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service, assert_whole
 
 KEY = "ry_crashes_key"
-REPLIED = "dynamodb.PutItem agent.message.completed+agent.tool_call.started"
+RESPONDED = "dynamodb.PutItem agent.message.completed+agent.tool_call.started"
 PAUSED = "dynamodb.TransactWriteItems agent.human_feedback.requested+run.paused"
 
 pytestmark = pytest.mark.timeout(300)
 
 
-class Ground:
+class CrashStack:
     """A stack whose processes read a fault from a file, and a payment server that survives them."""
 
     def __init__(self, stack: DevStack, file: Path, charges: Counter[str]) -> None:
@@ -41,7 +41,7 @@ class Ground:
         self.file = file
         self.charges = charges
 
-    def insist(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+    def retry(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         """Repeat the request until there is a response: the web server may die and restart."""
         until = time.monotonic() + 60
         while True:
@@ -54,8 +54,8 @@ class Ground:
     def create(self) -> str:
         """Create a run, the same one for any number of attempts; return its id."""
         headers = {"Idempotency-Key": new_id()}
-        body = {"input": {"case": "charge and ask"}, "background": True}
-        answer = self.insist(lambda: self.service.http.post("/v1/runs", json=body, headers=headers))
+        body = {"input": {"case": "charge and ask"}, "backcrash_service": True}
+        answer = self.retry(lambda: self.service.http.post("/v1/runs", json=body, headers=headers))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["data"]["id"])
 
@@ -67,22 +67,22 @@ class Ground:
                 return run
             in_doubt = "choices" in run["input_requests"][0]["params"]
             feedback = "skip" if in_doubt else "yes"
-            answer = self.insist(lambda: self.service.answer(run, feedback=feedback))  # noqa: B023
+            answer = self.retry(lambda: self.service.answer(run, feedback=feedback))  # noqa: B023
             assert answer.status_code == 200, answer.text
             time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def crash_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashStack]:
     """Yield the stack and the payment server."""
     folder = tmp_path_factory.mktemp("deaths")
     charges: Counter[str] = Counter()
 
-    def till(request: Received, exchange: Exchange) -> None:
+    def charge(request: Received, exchange: Exchange) -> None:
         charges[request.headers["idempotency-key"]] += 1
         exchange.send_json(200, {"status": "charged"})
 
-    with LoopbackServer(till) as server, pytest.MonkeyPatch.context() as patch:
+    with LoopbackServer(charge) as server, pytest.MonkeyPatch.context() as patch:
         # Each process dies more often than the supervisor tolerates by default.
         patch.setattr(process, "CRASH_WINDOW_SECONDS", 0)
         environment = {
@@ -95,31 +95,33 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         with DevStack.start(
             data_dir=folder / "data", agents_dir=agents, environment=environment
         ) as stack:
-            ground = Ground(stack, folder / "fault", charges)
-            ground.stores.access_keys.save(
+            crash_service = CrashStack(stack, folder / "fault", charges)
+            crash_service.stores.access_keys.save(
                 KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="crashes"
             )
-            yield ground
-            ground.service.close()
+            yield crash_service
+            crash_service.service.close()
 
 
 @pytest.mark.parametrize(
     ("call", "edge"),
     [
         ("dynamodb.PutItem run", "after"),
-        (REPLIED, "before"),
+        (RESPONDED, "before"),
         ("http.POST /refunds", "after"),
         (PAUSED, "after"),
         ("stepfunctions.SendTaskSuccess", "before"),
     ],
 )
-def test_a_run_survives_the_death_of_its_process(ground: Ground, call: str, edge: str) -> None:
-    before = ground.charges.total()
-    ground.file.write_text(str(Fault.parse(f"{call}:{edge}:kill:1")), encoding="utf-8")
-    run_id = ground.create()
-    run = ground.finish(run_id)
-    assert not ground.file.exists(), "no process died"
+def test_a_run_survives_the_death_of_its_process(
+    crash_service: CrashStack, call: str, edge: str
+) -> None:
+    before = crash_service.charges.total()
+    crash_service.file.write_text(str(Fault.parse(f"{call}:{edge}:kill:1")), encoding="utf-8")
+    run_id = crash_service.create()
+    run = crash_service.finish(run_id)
+    assert not crash_service.file.exists(), "no process died"
     assert run["status"] == "completed", run
-    assert_whole(ground.service.events(run_id))
-    assert find_run_violations(ground.stores, run_id) == []
-    assert ground.charges.total() == before + 1
+    assert_whole(crash_service.service.events(run_id))
+    assert find_run_violations(crash_service.stores, run_id) == []
+    assert crash_service.charges.total() == before + 1

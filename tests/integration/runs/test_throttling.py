@@ -8,35 +8,35 @@ import pytest
 from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import scenario
-from tests.crashes.state_machine import TaskFailedError
+from tests.support.state_machines import TaskFailedError
 
 
 @pytest.mark.parametrize(
-    ("name", "turned_away"), [("plain", "run_step"), ("questions", "request_input")]
+    ("name", "turned_away"), [("plain", "run_step"), ("two input requests", "request_input")]
 )
 def test_a_run_throttled_for_minutes_is_recovered_by_the_sweep(
-    world: CrashHarness, name: str, turned_away: str
+    harness: CrashHarness, name: str, turned_away: str
 ) -> None:
-    journey = ScenarioRun(world, scenario(name))
-    journey.start()
+    scenario_run = ScenarioRun(harness, scenario(name))
+    scenario_run.start()
 
     def invoke(function: str, payload: Mapping[str, Any]) -> Any:
         if function == turned_away:
             raise TaskFailedError("Lambda.TooManyRequestsException")
-        return journey.invoke(function, payload)
+        return scenario_run.invoke(function, payload)
 
-    while running := [one for one in journey.executions if one.can_go_on]:
+    while running := [one for one in scenario_run.executions if one.is_runnable]:
         for execution in running:
-            world.machine.step(execution, invoke)
-    assert {one.status for one in journey.executions} == {"SUCCEEDED"}
-    assert journey.executions[-1].retries == 6
-    assert not journey.has_ended()
+            harness.state_machines.run_task(execution, invoke)
+    assert {one.status for one in scenario_run.executions} == {"SUCCEEDED"}
+    assert scenario_run.executions[-1].retries == 6
+    assert not scenario_run.has_ended()
 
-    journey.sweep()
-    journey.settle()
+    scenario_run.sweep()
+    scenario_run.run_until_idle()
     if turned_away == "request_input":
-        journey.scenario.when_it_waits(journey)
-        journey.settle()
-    assert journey.run
-    assert journey.run.status == "completed"
-    assert journey.types.count("run.recovered") == 1
+        scenario_run.scenario.handle_wait(scenario_run)
+        scenario_run.run_until_idle()
+    assert scenario_run.run
+    assert scenario_run.run.status == "completed"
+    assert scenario_run.types.count("run.recovered") == 1
