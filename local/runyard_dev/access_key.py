@@ -11,7 +11,7 @@ PROJECT_ID = "dev"
 ORG_ID = "dev"
 
 
-def put_access_key(secret: str, environment: Mapping[str, str]) -> None:
+def store_access_key(secret: str, environment: Mapping[str, str]) -> None:
     """Store the key with every scope; one that is there already is replaced."""
     table = Table(client("dynamodb", environment), environment["RECORDS_TABLE"])
     AccessKeys(table).put(secret, project_id=PROJECT_ID, org_id=ORG_ID)

@@ -1,4 +1,4 @@
-"""The values of the template's secrets: made once, kept in a file that only its owner reads."""
+"""The values of the template's secrets, generated once and saved in files with mode 0600."""
 
 import json
 import os

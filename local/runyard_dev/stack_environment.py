@@ -62,7 +62,7 @@ def environment_for(
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     if not user.get("AWS_ACCESS_KEY_ID") and not user.get("AWS_PROFILE"):
-        # The user's own are kept, if there are any: a Bedrock model is called with them.
+        # If the user has AWS credentials, they stay: a Bedrock model is called with them.
         environment |= DUMMY_CREDENTIALS
     return environment | _without_proxy(user)
 

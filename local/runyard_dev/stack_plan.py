@@ -31,7 +31,7 @@ class StackPlan:
 
 @dataclass(frozen=True)
 class StackConfig:
-    """Where a stack is to stand."""
+    """The options of a stack."""
 
     repository: Path
     data_dir: Path
@@ -39,7 +39,7 @@ class StackConfig:
     port: int
     """The web server's; 0 takes a free one."""
     user: Mapping[str, str]
-    """The environment of whoever starts it."""
+    """The environment of the process that starts the stack."""
     web: bool
 
 
@@ -79,9 +79,9 @@ def web_command(port: int, app: str = "functions.stream.app:create_app") -> tupl
     return (
         *(sys.executable, "-m", "uvicorn", "--factory", app),
         *("--host", HOST, "--port", str(port), "--no-access-log"),
-        # Open streams would otherwise hold up Ctrl-C for as long as their clients listen.
+        # Otherwise open streams would delay Ctrl-C until their clients disconnect.
         *("--timeout-graceful-shutdown", "1"),
-        # Longer than clients keep an idle connection: else one is closed just as it is used again.
+        # Longer than clients cache an idle connection: otherwise requests on it would fail.
         *("--timeout-keep-alive", "75"),
     )
 

@@ -1,6 +1,6 @@
 """The small HTTP/1.1 server on loopback that the Lambda endpoint and the sample services share.
 
-A thread per connection, connections kept alive, answers sent without delay.
+It uses a thread per connection, keep-alive connections, and no delay of small writes.
 """
 
 import json
@@ -30,18 +30,18 @@ class LoopbackServer(ThreadingHTTPServer):
 
 
 class JsonHandler(BaseHTTPRequestHandler):
-    """One connection; `reply` sends JSON and keeps the connection open."""
+    """One connection; `respond` sends JSON and leaves the connection open."""
 
     protocol_version = "HTTP/1.1"
     # Headers and body leave in two writes; Nagle would hold back the second one for 40 ms.
     disable_nagle_algorithm = True
 
     def body(self) -> bytes:
-        """The request's body, all of it: behind it the connection's next request begins."""
+        """Return the whole body of the request; the next request of the connection follows it."""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def respond(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-        """Send `value` as JSON (bytes go out as they are)."""
+        """Send `value` as JSON; bytes are sent unchanged."""
         payload = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -52,4 +52,4 @@ class JsonHandler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """No line per request: the log is for what went wrong."""
+        """Print no line per request: the log is for errors."""
