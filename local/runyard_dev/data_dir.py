@@ -18,7 +18,9 @@ def chosen_data_dir() -> Path:
 def lock(data_dir: Path) -> IO[str]:
     """Lock the data folder. The kernel releases the lock when this process ends."""
     try:
-        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_dir.chmod(0o700)  # Logs, runs and keys are in it.
+        (data_dir / "logs").mkdir(exist_ok=True)
         file = (data_dir / "lock").open("w")
     except OSError as error:
         raise LocalStackError(f"{data_dir} cannot be used: {error.strerror}") from None

@@ -70,7 +70,7 @@ class DevStack:
         environment: Mapping[str, str] | None = None,
         web: bool = True,
         seed: bool = True,
-        key: str = access_key.DEVELOPMENT_KEY,
+        key: str | None = None,
         sweep_seconds: float | None = SWEEP_SECONDS,
         event_sources: bool = True,
         repository: Path = REPOSITORY,
@@ -79,6 +79,7 @@ class DevStack:
         """Start a stack and return when it is ready.
 
         `environment` is added to the environment of this process. Port 0 selects a free port.
+        Without `key`, the stack has the key that is saved in the data folder.
         Without `sweep_seconds`, open runs stay as they are. Without `event_sources`, no function
         receives stream records or queue messages. Raises `LocalStackError`.
         """
@@ -96,6 +97,8 @@ class DevStack:
         with ExitStack() as undo:
             lock_file = undo.enter_context(lock(data_dir))
             plan = stack_plan.plan(site, report)
+            if seed:
+                key = access_key.choose_access_key(data_dir, key)
             stack = cls(plan, data_dir, key if seed else None, report)
             undo.callback(stack.stop)
             stack._has_sources = event_sources and sweep_seconds is not None

@@ -31,7 +31,7 @@ def run_in_foreground(
     data_dir: Path,
     port: int,
     agents_dir: Path,
-    access_key: str,
+    access_key: str | None,
     sweep_seconds: float,
     with_parent: bool,
 ) -> None:

@@ -36,7 +36,9 @@ def environment_for(
         "ENDPOINT": "api",  # A single endpoint serves all requests,
         "STREAM_URL": "",  # and streams.
         "AGENTS_OBJECT_KEY": "",  # Read the files directly: a change takes effect at once.
-        "CORS_ORIGIN": "*",  # On AWS the platform handles CORS; here the application does.
+        # On AWS the platform handles CORS; here the application does. `web.py` rejects all
+        # origins that are not on this machine.
+        "CORS_ORIGIN": "*",
         # There is one user here, who may well be a load test.
         "KEY_REQUESTS_PER_SECOND": "0",
         "PROJECT_MAX_ACTIVE_RUNS": "0",

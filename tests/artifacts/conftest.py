@@ -29,7 +29,8 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     if command := lacking():
         pytest.skip(f"nothing is built: `{command}`")
     folder = tmp_path_factory.mktemp("artifacts")
-    with DevStack.start(data_dir=folder, web=False, sweep_seconds=None) as stack:
+    key = "ry_dev_key"  # The key in `events/`.
+    with DevStack.start(data_dir=folder, web=False, key=key, sweep_seconds=None) as stack:
         yield stack
 
 

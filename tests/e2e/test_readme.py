@@ -23,7 +23,7 @@ def code_blocks(section: str, language: str) -> list[str]:
 def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
     script = "\n".join(code_blocks("First run", "sh"))
     script = script.replace("http://127.0.0.1:8080", service.base_url)
-    script = script.replace("ry_dev_key", service.access_key)
+    script = script.replace("$(cat .runyard/access-key)", service.access_key)
 
     done = subprocess.run(
         ["bash", "-euc", script],

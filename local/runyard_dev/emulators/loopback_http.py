@@ -8,6 +8,8 @@ import socketserver
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from runyard_dev.local_callers import find_foreign_caller
+
 HOST = "127.0.0.1"
 
 
@@ -29,7 +31,21 @@ class LoopbackServer(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
 
-class JsonHandler(BaseHTTPRequestHandler):
+class LocalCallersHandler(BaseHTTPRequestHandler):
+    """A handler that rejects the requests of web pages of other sites."""
+
+    def parse_request(self) -> bool:
+        """Return whether the request can be handled; respond 403 to a foreign caller."""
+        if not super().parse_request():
+            return False
+        headers = self.headers
+        reason = find_foreign_caller(headers.get_all("Host", []), headers.get_all("Origin", []))
+        if reason:
+            self.send_error(403, explain=reason)
+        return not reason
+
+
+class JsonHandler(LocalCallersHandler):
     """One connection; `respond` sends JSON and leaves the connection open."""
 
     protocol_version = "HTTP/1.1"

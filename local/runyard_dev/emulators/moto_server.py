@@ -17,12 +17,12 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.emulators.loopback_http import HOST, LocalCallersHandler
 
 _CONNECTION_HEADERS = {"connection", "transfer-encoding", "keep-alive", "server", "date"}
 
 
-class KeepAliveHandler(MotoRequestHandler):
+class KeepAliveHandler(LocalCallersHandler, MotoRequestHandler):
     """One connection, any number of requests, whole bodies in memory in both directions."""
 
     protocol_version = "HTTP/1.1"
