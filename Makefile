@@ -9,8 +9,8 @@ PYTHON := .venv/bin/python
 # The word list is enforced here; add a folder when it has no private words left.
 WORD_PATHS := layers/core/runyard_service agents docs \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
-  Makefile template.yaml samconfig.toml layers/Makefile \
-  tests/crashes tests/fault_injection tests/integration/crashes
+  Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests/deployment \
+  tests/artifacts tests/crashes tests/fault_injection tests/integration/crashes
 SAM_PYTHON := .venv-sam/bin/python
 
 # SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.
@@ -78,10 +78,10 @@ lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest 
 	$(call UV_LOCK) --python-version 3.11 --group docs -o requirements/docs.txt
 	$(call UV_LOCK) --python-version 3.13 --constraint requirements/dev.txt --group runtime \
 	  -o requirements/runtime.txt
-	$(call UV_LOCK) --python-version 3.13 --group rehearsal -o requirements/rehearsal.txt
+	$(call UV_LOCK) --python-version 3.13 --group deployment -o requirements/deployment.txt
 
 clean: ## Remove environments, builds and caches
-	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-rehearsal .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-deployment .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
 	rm -rf tools/docs_site/node_modules examples/javascript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -116,7 +116,7 @@ soak: .venv/.installed ## Run 500 runs with 8 clients and kill a worker every se
 crash-matrix: .venv/.installed ## Test every crash point; half an hour, or PART=1/2
 	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
 
-test-deploy: .venv/.installed .venv-sam/.installed .venv-rehearsal/.installed ## Deploy, test, update and delete a stack on an emulator; ten minutes
+test-deploy: .venv/.installed .venv-sam/.installed .venv-deployment/.installed ## Deploy, test, update and delete a stack on an emulator; ten minutes
 	@$(PYTHON) -m tests.deployment
 
 ##@ Benchmark
@@ -205,8 +205,8 @@ tools/docs_site/node_modules/.installed: tools/docs_site/package-lock.json
 	@cd tools/docs_site && npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed
 
 # Python 3.13: the emulator runs the functions in its own interpreter.
-.venv-rehearsal/.installed: requirements/rehearsal.txt
-	$(call environment,3.13,the emulator of the rehearsal)
+.venv-deployment/.installed: requirements/deployment.txt
+	$(call environment,3.13,the emulator of the deployment test)
 	@touch $@
 
 # Clients of streams that come by npm. Their tests are skipped where it is not there, and say so.

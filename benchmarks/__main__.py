@@ -1,4 +1,4 @@
-"""Measures Runyard on this machine: `make bench`; with `make bench-peers` others beside it.
+"""Measure Runyard on this machine: `make bench`; `make bench-peers` also measures others.
 
     python -m benchmarks [--quick] [--peers] [--json FILE]
 
@@ -29,22 +29,22 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     arguments = parser.parse_args()
     size = latency.QUICK if arguments.quick else latency.Size()
-    begun = time.monotonic()
+    started = time.monotonic()
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     before = os.getloadavg()[0]
     figures = [*_print_each(timed(size)), *_print_each(own_shares(size)), *_print_each(counted())]
-    beside = peers.measure_all() if arguments.peers else []
+    compared = peers.measure_all() if arguments.peers else []
     load = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} at the end"
-    print(f"\n{when}; {machine}; {load}; {time.monotonic() - begun:.0f} s\n")
-    print(table(figures, beside))
+    print(f"\n{when}; {machine}; {load}; {time.monotonic() - started:.0f} s\n")
+    print(table(figures, compared))
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     found = {
         "when": when,
         "machine": machine,
         "load": load,
         "figures": [figure.to_json() for figure in figures],
-        "peers": dict(beside),
+        "peers": dict(compared),
     }
     arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -69,21 +69,21 @@ def timed(size: latency.Size) -> Iterator[Figure]:
 def own_shares(size: latency.Size) -> Iterator[Figure]:
     """Our own share of two times, each run alone on the stack."""
     print("our own share, on a stack that notes its calls to the emulators")
-    wanted = {"create → final": ("sync", 25), "answer → final after a pause": ("resume", 20)}
+    measured = {"create → final": ("sync", 25), "answer → final after a pause": ("resume", 20)}
     with tempfile.TemporaryDirectory() as folder:
         with runyard(environment=instrumented(Path(folder), units=False)) as (stack, client):
-            door = stack.pid("web")
+            server = stack.pid("web")
             client.measure("sync", count=10, at_once=1)
             count = max(3, size.runs // 4)
             orders = {"sync": {"count": count, "at_once": 1}, "resume": {"count": count}}
             found = {
                 name: client.measure(measure, **orders[measure])["moments"]
-                for name, (measure, _) in wanted.items()
+                for name, (measure, _) in measured.items()
             }
             time.sleep(0.5)  # The last handlers' notes come when they end.
         noted = spans.read(Path(folder))
-        for name, (_, most) in wanted.items():
-            own = [own_time.own_milliseconds(noted, door, *moment) for moment in found[name]]
+        for name, (_, most) in measured.items():
+            own = [own_time.own_milliseconds(noted, server, *moment) for moment in found[name]]
             yield Figure(f"{name}, our own share, p50", p50(own), "ms", at_most=most)
 
 
@@ -98,7 +98,7 @@ def counted() -> Iterator[Figure]:
             )  # Definition and key are read.
             for case, name, most in (
                 ("nothing", "a run without events of its own", None),
-                ("six-steps-at-once", "6 steps, 60 events of 400 bytes, replies at once", 46),
+                ("six-steps-at-once", "6 steps, 60 events of 400 bytes, no pauses", 46),
                 ("six-steps", "6 steps, 60 events of 400 bytes, 50 a second", 46),
             ):
                 used = capacity_units.count(stack, client, Path(folder), case)

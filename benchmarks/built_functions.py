@@ -1,8 +1,8 @@
 """A function as it was built, started as AWS's own runtime emulator starts it (no Docker).
 
-What stands in `.aws-sam/build` is for arm64, so the layers of dependencies are installed once more
-for this machine, from the same lock files, by `make build/here/.installed`; code and core layer are
-the built ones. The emulator comes with aws-sam-cli and takes one request at a time.
+The build in `.aws-sam/build` is for arm64. So `make build/here/.installed` installs the layers of
+dependencies for this machine, from the same lock files. Code and core layer are the built ones.
+The emulator comes with aws-sam-cli and executes one request at a time.
 """
 
 import json
@@ -26,7 +26,7 @@ from runyard_dev.template.template import Function, read_template
 BUILD = Path(".aws-sam/build")
 HERE = Path("build/here")
 _READY_SECONDS = 30
-# A free port may be somebody else's by the time that it is listened on.
+# Another process may take a free port before this process listens on it.
 _ATTEMPTS = 3
 _LISTEN = "0A"  # The state of a socket in /proc/net/tcp.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -46,7 +46,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class BuiltFunction:
-    """A function at work; its first invocation is a cold start."""
+    """A running function; its first invocation is a cold start."""
 
     url: str
     process: int
@@ -57,10 +57,10 @@ class BuiltFunction:
         request = urllib.request.Request(
             f"{self.url}/2015-03-31/functions/function/invocations", json.dumps(event).encode()
         )
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with _opener.open(request, timeout=60) as answer:
             body = answer.read()
-        return Invocation(json.loads(body or b"null"), time.perf_counter() - begun)
+        return Invocation(json.loads(body or b"null"), time.perf_counter() - started)
 
 
 def lacking() -> str:
@@ -98,7 +98,7 @@ def variables_of(function: Function, stack: Mapping[str, str]) -> dict[str, str]
 
 @contextmanager
 def started(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltFunction]:
-    """The function, behind the emulator, which loads it with the first invocation."""
+    """Return the function in the runtime emulator, which loads it at the first invocation."""
 
     def start(port: int, runtime_port: int) -> "subprocess.Popen[bytes]":
         command = [
@@ -108,13 +108,13 @@ def started(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltF
             *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
             *(str(python()), "-m", "awslambdaric", function.handler),
         ]
-        return _begun(function, command, _environment(function, variables))
+        return _launch(function, command, _environment(function, variables))
 
     with _listening(start) as running:
         yield running
 
 
-def _begun(
+def _launch(
     function: Function, command: Sequence[str], environment: Mapping[str, str]
 ) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
@@ -231,7 +231,7 @@ def _answers(port: int) -> bool:
 
 
 @contextmanager
-def started_door(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltFunction]:
+def started_stream(function: Function, variables: Mapping[str, str]) -> Iterator[BuiltFunction]:
     """A function that its own run.sh starts: a server, here without the adapter before it."""
 
     def start(port: int, _: int) -> "subprocess.Popen[bytes]":
@@ -242,7 +242,9 @@ def started_door(function: Function, variables: Mapping[str, str]) -> Iterator[B
             "LAMBDA_RUNTIME_DIR": str((HERE / "runtime").absolute()),
             "PATH": f"{python().parent}:{os.environ['PATH']}",
         }
-        return _begun(function, [str(function.code_dir.absolute() / function.handler)], environment)
+        return _launch(
+            function, [str(function.code_dir.absolute() / function.handler)], environment
+        )
 
     with _listening(start) as running:
         yield running

@@ -40,10 +40,10 @@ class Used:
 
 def count(stack: DevStack, client: Client, folder: Path, case: str) -> Used:
     """Play the case with one watcher, alone on the stack, and count."""
-    begun = time.monotonic()
+    started = time.monotonic()
     seen = client.measure("watch_case", case=case)
     time.sleep(0.5)  # The execution ends a little after its run.
-    spans = [span for span in read(folder) if span.begun >= begun]
+    spans = [span for span in read(folder) if span.started >= started]
     run_id = re.findall(r"[0-9a-f-]{36}", seen["stream"])[-1]
     web = stack.pid("web")
     at_table = stack.environment["EVENTS_TABLE"]
@@ -64,7 +64,7 @@ def count(stack: DevStack, client: Client, folder: Path, case: str) -> Used:
             name: sum(span.kind.endswith(name) for span in invoked) for name in sorted(names)
         },
         worked_seconds={
-            name: sum(span.ended - span.begun for span in invoked if span.kind.endswith(name))
+            name: sum(span.ended - span.started for span in invoked if span.kind.endswith(name))
             for name in sorted(names)
         },
         watched_seconds=seen["seconds"],
@@ -94,7 +94,7 @@ def _transitions(stack: DevStack, run_id: str) -> int:
                 continue
             arn = execution["executionArn"]
             while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
-                assert time.monotonic() < until, f"{run_id} is still at work"
+                assert time.monotonic() < until, f"{run_id} is still active"
                 time.sleep(0.1)
             history = states.get_paginator("get_execution_history").paginate(executionArn=arn)
             entered += sum(

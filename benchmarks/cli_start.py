@@ -26,9 +26,9 @@ def main() -> int:
 
 def _start(command: list[str]) -> float:
     """Return the time of one start in milliseconds."""
-    begin = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return (time.perf_counter() - begin) * 1000
+    return (time.perf_counter() - started) * 1000
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def _seconds(text: bytes) -> float:
 
 def _milliseconds(moments: Sequence[tuple[float, float]]) -> dict[str, Any]:
     return {
-        "milliseconds": [(ended - begun) * 1000 for begun, ended in moments],
+        "milliseconds": [(ended - started) * 1000 for started, ended in moments],
         "moments": moments,
     }
 
@@ -119,13 +119,13 @@ class Measures:
         async def worker() -> None:
             async with self._connection() as connection:
                 for _ in left:
-                    begun = time.monotonic()
+                    started = time.monotonic()
                     await one(connection)
-                    moments.append((begun, time.monotonic()))
+                    moments.append((started, time.monotonic()))
 
-        begun = time.monotonic()
+        started = time.monotonic()
         await asyncio.gather(*(worker() for _ in range(at_once)))
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         return {**_milliseconds(moments), "per_second": count / seconds}
 
     async def flood(self, events: int, at_once: int) -> dict[str, Any]:
@@ -134,13 +134,13 @@ class Measures:
         async def one() -> tuple[float, float, int]:
             async with self._connection() as connection:
                 call = await self._dialect.streamed_create(connection, f"flood-{events}")
-                begun = time.monotonic()
+                started = time.monotonic()
                 watched = await StreamObserver(self._dialect).watch(connection, *call)
-                return watched.first_at - begun, watched.ended_at - begun, watched.check()
+                return watched.first_at - started, watched.ended_at - started, watched.check()
 
-        begun = time.monotonic()
+        started = time.monotonic()
         streams = await asyncio.gather(*(one() for _ in range(at_once)))
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         assert all(found == events for _, _, found in streams), streams
         return {
             "first_event_ms": [first * 1000 for first, _, _ in streams],
@@ -154,14 +154,14 @@ class Measures:
         async with self._connection() as connection:
             for _ in range(count):
                 call = await self._dialect.streamed_create(connection, "nothing")
-                begun = time.monotonic()
+                started = time.monotonic()
                 watched = await StreamObserver(self._dialect).watch(connection, *call)
                 watched.check()
-                milliseconds.append((watched.first_at - begun) * 1000)
+                milliseconds.append((watched.first_at - started) * 1000)
         return {"milliseconds": milliseconds}
 
     async def lag(self, runs: int, streams: int) -> dict[str, Any]:
-        """Runs of 20 events a second, each watched by so many streams: the lags, in ms.
+        """Start runs of 20 events a second, each with this number of streams; return lags in ms.
 
         Only of events that were appended when all streams had brought their first: what a stream
         is given of the time before it came is no lag.
@@ -180,12 +180,12 @@ class Measures:
         seen = [each for run in await asyncio.gather(*(one() for _ in range(runs))) for each in run]
         for each in seen:
             each.check()
-        begun = max(each.arrivals[0][1] for each in seen)
+        started = max(each.arrivals[0][1] for each in seen)
         arrivals = [moments for each in seen for moments in each.arrivals]
-        return {"milliseconds": [(at - by) * 1000 for by, at in arrivals if by > begun]}
+        return {"milliseconds": [(at - by) * 1000 for by, at in arrivals if by > started]}
 
     async def resume(self, count: int) -> dict[str, Any]:
-        """Answer a question; milliseconds until a watcher of the run has seen its end."""
+        """Answer an input request; return the milliseconds until the run's stream shows its end."""
         moments: list[tuple[float, float]] = []
         for _ in range(count):
             async with self._connection() as connection, self._connection() as watching:
@@ -194,7 +194,7 @@ class Measures:
                     StreamObserver(self._dialect).watch(watching, "GET", pause.stream)
                 )
                 await asyncio.sleep(0.3)  # As long as a tail takes to find its slowest pace.
-                begun = time.monotonic()
+                started = time.monotonic()
                 if pause.is_streamed:
                     watcher.cancel()
                     watched = await StreamObserver(self._dialect).watch(connection, *pause.answer)
@@ -202,7 +202,7 @@ class Measures:
                     await connection.call(*pause.answer)
                     watched = await watcher
                 watched.check()
-                moments.append((begun, watched.ended_at))
+                moments.append((started, watched.ended_at))
         return _milliseconds(moments)
 
     async def replay(self, events: int, times: int) -> dict[str, Any]:
@@ -215,20 +215,20 @@ class Measures:
             connection.more_headers["Last-Event-ID"] = "-1"
             rates = []
             for _ in range(times):
-                begun = time.monotonic()
+                started = time.monotonic()
                 watched = await StreamObserver(self._dialect).watch(connection, "GET", path)
-                seconds = watched.ended_at - begun
+                seconds = watched.ended_at - started
                 found = watched.check()
                 assert found == events, found
                 rates.append(events / seconds)
         return {"events_per_second": rates}
 
     async def watch_case(self, case: str) -> dict[str, Any]:
-        """Play a case of ours with one watcher, answering its question: its run, its seconds."""
+        """Run a case with one stream and answer its request; return its stream and seconds."""
         dialect, watched = RunsApi(), StreamObserver(RunsApi())
         async with self._connection() as connection, self._connection() as watching:
             path = await dialect.create(connection, case)
-            begun = time.monotonic()
+            started = time.monotonic()
             watcher = asyncio.create_task(watched.watch(watching, "GET", path))
             is_answered = False
             while not watcher.done():
@@ -238,7 +238,7 @@ class Measures:
                     is_answered = True
             await watcher
             watched.check()
-        return {"stream": path, "seconds": watched.ended_at - begun}
+        return {"stream": path, "seconds": watched.ended_at - started}
 
 
 async def _obey(order: dict[str, Any]) -> dict[str, Any]:

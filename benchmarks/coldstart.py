@@ -1,9 +1,9 @@
 """Measure cold starts of the built functions on an emulator of the runtime: `make bench-coldstart`.
 
-The first invocation imports the handler, connects and answers; it is what a caller waits for, apart
-from the machine that AWS finds for it. Ten starts each, the median; the second invocation beside it
-says what of that is the work itself. The streaming door is started by its `run.sh` and measured in
-its own test.
+The first invocation imports the handler, connects and responds. A caller waits for it, and also
+for Lambda's environment. Each figure is the median of ten starts. The second invocation shows how
+much of the time is the work itself. The streaming endpoint is started by its `run.sh` and measured
+in its own test.
 """
 
 import argparse

@@ -47,10 +47,10 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("chat turn: one reply of 5 s in 200 events", "chat", requests=1),
-    Workload("six steps: replies of 5 s, five calls of 1 s, 60 events", "tools", requests=1),
+    Workload("chat turn: one response of 5 s in 200 events", "chat", requests=1),
+    Workload("six steps: responses of 5 s, five calls of 1 s, 60 events", "tools", requests=1),
     Workload(
-        "a wait of ten minutes: three replies of 5 s, three calls of 1 s, 60 events; watched 20 s",
+        "a wait of ten minutes: 3 responses of 5 s, 3 calls of 1 s, 60 events; streamed 20 s",
         "waiting",
         requests=2,
         watched_at_least=20.0,
@@ -61,17 +61,17 @@ WORKLOADS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """A workload's run, counted, with its log; `stored` are the bytes that it leaves behind."""
+    """A counted run of a workload with its log; `stored` are the bytes that stay stored."""
 
     workload: Workload
     used: capacity_units.Used
-    puts: list[list[played.Line]]
+    writes: list[list[played.Line]]
     stored: int
 
     @property
-    def plain_puts(self) -> list[list[played.Line]]:
-        """The puts that are no transactions: those without an event that changes the run."""
-        return [put for put in self.puts if all(_is_plain(line) for line in put)]
+    def plain_writes(self) -> list[list[played.Line]]:
+        """The writes that are no transactions: those without an event that changes the run."""
+        return [write for write in self.writes if all(_is_plain(line) for line in write)]
 
     @property
     def watched_seconds(self) -> float:
@@ -107,8 +107,8 @@ def measure() -> list[Measured]:
             for workload in WORKLOADS:
                 print(f"counting: {workload.name}", flush=True)
                 used = capacity_units.count(stack, client, Path(folder), workload.case)
-                puts = played.lines_of(log.read(used.run_id))
-                found.append(Measured(workload, used, puts, stored_bytes(stack, used.run_id)))
+                writes = played.lines_of(log.read(used.run_id))
+                found.append(Measured(workload, used, writes, stored_bytes(stack, used.run_id)))
     return found
 
 
@@ -157,18 +157,18 @@ def _played(measured: Measured, sizes: Sizes) -> tuple[float, float]:
 
     What was counted is the base; only the difference is played.
     """
-    plain, used = measured.plain_puts, measured.used
+    plain, used = measured.plain_writes, measured.used
     other = (
         played.regrouped(plain, sizes.delta_flush_ms / 1000)
         if sizes.delta_flush_ms != 50
         else plain
     )
     difference = played.units(other) - played.units(plain)
-    began = measured.puts[0][0].at
-    span = began, began + measured.watched_seconds
-    tail_now = played.tail_reads(measured.puts, 0.05, 0.5, *span)
+    start = measured.writes[0][0].at
+    span = start, start + measured.watched_seconds
+    tail_now = played.tail_reads(measured.writes, 0.05, 0.5, *span)
     pauses = sizes.poll_min_ms / 1000, sizes.poll_max_ms / 1000
-    tail_then = played.tail_reads(measured.puts, *pauses, *span)
+    tail_then = played.tail_reads(measured.writes, *pauses, *span)
     seen = max(used.tail_reads, tail_now if measured.workload.watched_at_least else 0)
     return used.event_writes + difference, seen + tail_then - tail_now
 
@@ -188,7 +188,7 @@ def variants(base: Sizes) -> dict[str, Sizes]:
 
 
 def report(found: list[Measured], base: Sizes, price: Mapping[str, float]) -> dict[str, Any]:
-    """Print the tables; gives them as data."""
+    """Print the tables; return them as data."""
     costs = [cost(each, base, price) for each in found]
     heads = [f"{letter}" for letter in "ABC"]
     for letter, each in zip(heads, found, strict=True):
@@ -229,10 +229,10 @@ def main() -> None:
     arguments = parser.parse_args()
     table = json.loads(PRICES.read_text(encoding="utf-8"))
     price = {name: each["usd"] for name, each in table["prices"].items()}
-    told = report(measure(), sizes_of_template(), price)
+    data = report(measure(), sizes_of_template(), price)
     print(f"\nPrices: {table['region']}, {table['checked']}; {PRICES} has them with their sources.")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    arguments.json.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

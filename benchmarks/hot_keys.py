@@ -3,10 +3,10 @@
     python -m benchmarks.hot_keys [--rates 100 200 400]
 
 The units that a run writes, by index and by the key in it, are counted on the local stack
-(`capacity_units.py`); the keys' limits are played on paper. A key takes 1,000 write units a second:
-what is left over of a second is not kept, and a hot key is not split, because the sort keys of
-these indexes are times and every write comes at the end. A write that any of its keys refuses is
-refused whole, as DynamoDB does where an index cannot follow, and tried again as boto3 does it.
+(`capacity_units.py`); the limits of the keys are simulated. A key takes 1,000 write units a second.
+Unused units of a second expire. A hot key is not split, because the sort keys of these indexes are
+times and every write comes at the end. If a single key rejects a write, all do, as in DynamoDB
+when an index is throttled, and the write is retried as boto3 retries it.
 """
 
 import argparse
@@ -52,16 +52,16 @@ class Write:
 def writes_of(spans: Iterable[Span], table: str, statuses: Sequence[str]) -> list[Write]:
     """The run's writes that change an index, with what they take of each key.
 
-    `statuses` are those that the run went through. The index of statuses tells only how many units
+    `statuses` are those of the run, in their order. The index of statuses shows only how many units
     a write took: one is the first status's entry, two are an old entry's end and a new one's.
     """
     found: list[Write] = []
-    begun, passed = math.inf, 0
+    started, passed = math.inf, 0
     for span in spans:
         by_index = _indexes(span, table)
         if not by_index:
             continue
-        begun = min(begun, span.begun)
+        started = min(started, span.started)
         by_key: dict[str, float] = {}
         for index, used in by_index.items():
             if index == keys.RUNS_BY_STATUS_INDEX:
@@ -74,7 +74,7 @@ def writes_of(spans: Iterable[Span], table: str, statuses: Sequence[str]) -> lis
                 by_key[f"{index}: the project"] = used
             else:
                 by_key[index] = used
-        found.append(Write(span.begun - begun, by_key))
+        found.append(Write(span.started - started, by_key))
     if passed != len(statuses):
         raise ValueError(f"{passed} writes changed a status, and the log has {list(statuses)}")
     return found
@@ -118,7 +118,7 @@ class Bucket:
     at: float = 0.0
 
     def fill(self, now: float) -> None:
-        """Time goes on; never more than a second's units are there."""
+        """Add the units since the last call, up to the units of one second."""
         gained = (now - self.at) * KEY_UNITS_PER_SECOND
         self.left, self.at = min(KEY_UNITS_PER_SECOND, self.left + gained), now
 
@@ -134,7 +134,7 @@ class Played:
     """Writes that failed for good after all attempts; the caller or the machine repeats them."""
     delays: list[float] = field(default_factory=list)
     """Seconds by which each run's end came later than without any limit, of those that ended."""
-    refused_by: dict[str, int] = field(default_factory=dict)
+    rejected_by: dict[str, int] = field(default_factory=dict)
 
     @property
     def delay_p99(self) -> float:
@@ -143,12 +143,12 @@ class Played:
 
     @property
     def hottest(self) -> str:
-        """The key that refused most."""
-        return max(self.refused_by, key=lambda key: self.refused_by[key], default="-")
+        """The key that rejected most."""
+        return max(self.rejected_by, key=lambda key: self.rejected_by[key], default="-")
 
 
 def play(writes: Sequence[Write], rate: float, seconds: float, seed: int = 1) -> Played:
-    """Start `rate` runs a second for so many seconds, all of one project, at random moments."""
+    """Start `rate` runs a second for `seconds`, all of one project, at random moments."""
     chance = random.Random(seed)
     played, buckets = Played(rate), dict[str, Bucket]()
     # (when, order, write, attempt, how late the run is)
@@ -159,19 +159,19 @@ def play(writes: Sequence[Write], rate: float, seconds: float, seed: int = 1) ->
         due.append((at, order, 0, 1, 0.0))
     heapq.heapify(due)
     while due:
-        now, order, place, attempt, late = heapq.heappop(due)
+        now, order, position, attempt, late = heapq.heappop(due)
         played.writes += attempt == 1
-        if not _taken(buckets, writes[place].by_key, now, played):
+        if not _taken(buckets, writes[position].by_key, now, played):
             if attempt == ATTEMPTS:
                 played.given_up += 1
                 continue
             pause = chance.uniform(0, 2.0 ** (attempt - 1))
-            heapq.heappush(due, (now + pause, order, place, attempt + 1, late + pause))
-        elif place + 1 == len(writes):
+            heapq.heappush(due, (now + pause, order, position, attempt + 1, late + pause))
+        elif position + 1 == len(writes):
             played.delays.append(late)
         else:
-            following = now + writes[place + 1].after - writes[place].after
-            heapq.heappush(due, (following, order, place + 1, 1, late))
+            following = now + writes[position + 1].after - writes[position].after
+            heapq.heappush(due, (following, order, position + 1, 1, late))
     return played
 
 
@@ -183,7 +183,7 @@ def _taken(
         buckets.setdefault(key, Bucket(at=now)).fill(now)
     short = [key for key, used in by_key.items() if buckets[key].left < used]
     for key in short:
-        played.refused_by[key] = played.refused_by.get(key, 0) + 1
+        played.rejected_by[key] = played.rejected_by.get(key, 0) + 1
     played.throttled += bool(short)
     if not short:
         for key, used in by_key.items():
@@ -221,13 +221,14 @@ def report(counted: Mapping[str, list[Write]], rates: Sequence[float], seconds: 
         print(f"\n{name}\n\n| key | units per run | full at, runs/s |\n| --- | ---: | ---: |")
         for key, used in units_per_run(writes).items():
             print(f"| `{key}` | {used:.3g} | {KEY_UNITS_PER_SECOND / used:,.0f} |")
-        print("\n| runs/s | writes refused | given up | ends later, p99 | by |")
+        print("\n| runs/s | writes rejected | given up | ends later, p99 | by |")
         print("| ---: | ---: | ---: | ---: | --- |")
         for rate in rates:
-            told = play(writes, rate, seconds)
+            result = play(writes, rate, seconds)
             print(
-                f"| {rate:g} | {told.throttled / told.writes:.1%}"
-                f" | {told.given_up / told.writes:.1%} | {told.delay_p99:.1f} s | {told.hottest} |",
+                f"| {rate:g} | {result.throttled / result.writes:.1%}"
+                f" | {result.given_up / result.writes:.1%}"
+                f" | {result.delay_p99:.1f} s | {result.hottest} |",
                 flush=True,
             )
 

@@ -61,7 +61,7 @@ class Connection:
         return json.loads(content) if content else None
 
     async def stream(self, method: str, path: str, body: Any = None) -> AsyncIterator[bytes]:
-        """The body as it comes, cut behind whole frames. Raises UnexpectedAnswerError."""
+        """Yield the body in whole frames as it arrives. Raises UnexpectedAnswerError."""
         answer = await self.send(method, path, body)
         if answer.status != 200:
             content = b"".join([part async for part in self.parts(answer)])
@@ -75,7 +75,7 @@ class Connection:
             rest = whole[end:] if end > 1 else whole
 
     async def send(self, method: str, path: str, body: Any = None) -> Answer:
-        """Send a request; gives the answer's head."""
+        """Send a request; return the head of the response."""
         content = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}"]
         lines += [f"{name}: {text}" for name, text in (self.headers | self.more_headers).items()]

@@ -46,10 +46,10 @@ def _runs(client: Client, size: Size) -> Iterator[Figure]:
         yield Figure(f"{name}, p99", p99(times["milliseconds"]), "ms")
     for at_once in (1, 10):
         times = client.measure("background", count=size.runs, at_once=at_once)
-        name, wanted = f"background create, {at_once} at once", 20 if at_once == 1 else None
-        yield Figure(f"{name}, p50", p50(times["milliseconds"]), "ms", at_most=wanted)
+        name, goal = f"background create, {at_once} at once", 20 if at_once == 1 else None
+        yield Figure(f"{name}, p50", p50(times["milliseconds"]), "ms", at_most=goal)
         yield Figure(f"{name}, together", times["per_second"], "runs/s")
-    client.measure("sync", count=2, at_once=1)  # Behind whatever is still at work.
+    client.measure("sync", count=2, at_once=1)  # These wait for all runs that are still active.
 
 
 def _floods(client: Client, size: Size) -> Iterator[Figure]:

@@ -1,10 +1,10 @@
-"""What a step costs at step 10, 100, 500 and 1,000 of a run, and what taking the run up again does.
+"""The cost of steps 10, 100, 500 and 1,000 of a run, and of recovering the run there.
 
-    .venv/bin/python -m benchmarks.long_runs [words of a reply]
+    .venv/bin/python -m benchmarks.long_runs [words of a response]
 
-One worker plays a script on dynoxide: each reply streams its words and calls a tool, which takes no
-time, so a step is what Runyard itself costs. Units are what the emulator says that DynamoDB would
-count (ReturnConsumedCapacity), times are this machine's.
+One worker plays a script on dynoxide: each response streams its words and calls a tool that
+takes no time, so a step is what Runyard itself costs. Units are what the emulator says that
+DynamoDB would count (ReturnConsumedCapacity), times are this machine's.
 """
 
 import sys
@@ -40,7 +40,7 @@ def look(at: int) -> str:
 
 
 def snapshot(steps: int, words: int) -> Snapshot:
-    """An agent that takes so many steps, and then asks a person."""
+    """An agent that takes this number of steps, and then asks a person."""
     tool = {
         "kind": "python",
         "name": "look",
@@ -53,7 +53,7 @@ def snapshot(steps: int, words: int) -> Snapshot:
         {
             "key": "long",
             "version": "1",
-            "instructions": "Go on.",
+            "instructions": "Continue.",
             "route": "long",
             "input_schema": {"type": "object"},
             "tools": [tool, {"kind": "ask_human"}],
@@ -81,7 +81,7 @@ class ObservedModel(ScriptedModel):
 
 
 def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, float]]) -> Run:
-    """A run that has taken its steps; `asked` gets the moments at which they began."""
+    """A run that has taken its steps; `asked` gets the moments at which they started."""
     agent = snapshot(steps, words)
     run = Run(
         id=new_id(),
@@ -106,7 +106,7 @@ def played(stores: Stores, steps: int, words: int, asked: list[tuple[float, floa
     return found
 
 
-def taken_up(stack: DevStack, run: Run, *, warm: bool) -> str:
+def recover(stack: DevStack, run: Run, *, warm: bool) -> str:
     """Units and milliseconds of reading the run: for the first time, or after having had it."""
     dynamodb = client("dynamodb", stack.environment)
     settings = Settings.from_environment(stack.environment)
@@ -133,25 +133,25 @@ def main() -> None:
         asked: list[tuple[float, float]] = []
         print(f"{'':38}{'calls':>6} {'units':>9} {'ms':>9}")
         for steps in LENGTHS:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             asked.clear()
             run = played(stores, steps, words, asked)
             last, _ = stores.log.last(run.id)
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - started
             print(f"{steps} steps, {last} events, {seconds:.1f} s, checkpoint at {run.checkpoint}")
             bare = run.model_copy(update={"checkpoint": 0})
             for name, columns in (
-                ("warm", taken_up(stack, run, warm=True)),
-                ("cold", taken_up(stack, run, warm=False)),
-                ("cold, without a checkpoint", taken_up(stack, bare, warm=False)),
+                ("warm", recover(stack, run, warm=True)),
+                ("cold", recover(stack, run, warm=False)),
+                ("cold, without a checkpoint", recover(stack, bare, warm=False)),
             ):
-                print(f"  take-up, {name:27}{columns}")
-        for place in LENGTHS:
-            near = asked[max(0, place - 21) : place]
+                print(f"  recovery, {name:27}{columns}")
+        for step in LENGTHS:
+            near = asked[max(0, step - 21) : step]
             wall, processor = (
                 (near[-1][clock] - near[0][clock]) / (len(near) - 1) * 1000 for clock in (0, 1)
             )
-            print(f"step {place:>5}: {wall:6.1f} ms, {processor:6.1f} of them this process's")
+            print(f"step {step:>5}: {wall:6.1f} ms, {processor:6.1f} of them this process's")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ def processes_below(process: int) -> Iterator[int]:
 
 
 def peak_mb(process: int) -> float:
-    """The most that the process has held since it began, or since it was last forgotten; in MB.
+    """Return the peak memory of the process since its start or the last reset, in MB.
 
-    Resident pages, those of shared libraries among them.
+    Resident pages, including those of shared libraries.
     """
     return _status(process, "VmHWM")
 
@@ -29,7 +29,7 @@ def resident_mb(process: int) -> float:
 
 
 def forget_peak(process: int) -> None:
-    """Begin anew with what the process holds now."""
+    """Reset the peak to what the process holds now."""
     Path(f"/proc/{process}/clear_refs").write_text("5")
 
 
@@ -41,6 +41,6 @@ def _status(process: int, name: str) -> float:
 
 
 def processor_seconds(process: int) -> float:
-    """What it has taken of a processor since it began; in steps of a hundredth."""
+    """Return the processor seconds since the start of the process, in steps of 0.01 s."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

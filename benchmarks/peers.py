@@ -1,6 +1,6 @@
 """Others, measured by the same client in the same run: LangGraph's development server.
 
-It keeps everything in memory, in the process that also serves and works, and is measured twice: as
+It holds everything in memory, in the process that also serves and works, and is measured twice: as
 it is shipped, and with its queue's polling interval turned down from 500 ms to 10.
 """
 

@@ -40,18 +40,18 @@ class Figure:
         return None if self.at_least is None else self.value >= self.at_least
 
     @property
-    def wanted(self) -> str:
+    def goal(self) -> str:
         """What has to be reached, as text."""
         if self.at_most is not None:
-            return f"≤ {shown(self.at_most)}"
-        return "" if self.at_least is None else f"≥ {shown(self.at_least)}"
+            return f"≤ {format_number(self.at_most)}"
+        return "" if self.at_least is None else f"≥ {format_number(self.at_least)}"
 
     def to_json(self) -> dict[str, Any]:
         """The figure as data."""
         return {**asdict(self), "is_reached": self.is_reached}
 
 
-def shown(value: float) -> str:
+def format_number(value: float) -> str:
     """A number in as many digits as it is worth."""
     if value >= 1000:
         return f"{value:,.0f}"
@@ -63,17 +63,17 @@ def table(figures: Sequence[Figure], peers: Sequence[tuple[str, dict[str, float]
     head = ["measure", "here", "to reach", "", *(name for name, _ in peers)]
     lines = [_row(head), _row(["---", "---:", "---:", "---", *("---:" for _ in peers)])]
     for figure in figures:
-        mark = {True: "yes", False: "**no**", None: ""}[figure.is_reached]
-        cells = [figure.name, f"{shown(figure.value)} {figure.unit}", figure.wanted, mark]
-        cells += [_beside(figure, found.get(figure.name)) for _, found in peers]
+        verdict = {True: "yes", False: "**no**", None: ""}[figure.is_reached]
+        cells = [figure.name, f"{format_number(figure.value)} {figure.unit}", figure.goal, verdict]
+        cells += [_compare(figure, found.get(figure.name)) for _, found in peers]
         lines.append(_row(cells))
     return "\n".join(lines)
 
 
-def _beside(figure: Figure, theirs: float | None) -> str:
+def _compare(figure: Figure, theirs: float | None) -> str:
     if theirs is None:
         return ""
-    return f"{shown(theirs)} ({theirs / figure.value:.2g})"
+    return f"{format_number(theirs)} ({theirs / figure.value:.2g})"
 
 
 def _row(cells: Sequence[str]) -> str:

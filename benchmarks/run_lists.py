@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.run_lists [number of runs]
 
-Seeds a store of its own (dynoxide on disk, in a temporary folder) through the store's own item
-builder, reads every list until its marks are set, then measures. Units are what the emulator says
+Seeds its own store (dynoxide on disk, in a temporary folder) through the store's own item builder,
+reads every list until its position markers are set, then measures. Units are what the emulator says
 that DynamoDB would count (ReturnConsumedCapacity), times are this machine's. 100,000 runs take
 about three minutes to seed.
 """
@@ -61,19 +61,19 @@ class Meter:
             self.units += each.get("CapacityUnits", 0.0)
 
     def measure(self, work: Callable[[], Any]) -> str:
-        """Do the work; gives its calls, units and milliseconds as columns."""
-        self.calls, self.units, begun = 0, 0.0, time.perf_counter()
+        """Do the work; return its calls, units and milliseconds as columns."""
+        self.calls, self.units, started = 0, 0.0, time.perf_counter()
         work()
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         return f"{self.calls:6d} {self.units:9.1f} {seconds * 1000:9.1f}"
 
 
 def some_runs(count: int) -> Iterator[Run]:
     """Runs spread over the days before today, most of them long over."""
-    dice, begin = random.Random(1), datetime.now(UTC) - timedelta(days=SPAN_DAYS)
+    dice, first = random.Random(1), datetime.now(UTC) - timedelta(days=SPAN_DAYS)
     statuses, weights = list(STATUSES), list(STATUSES.values())
     for number in range(count):
-        moment = begin + timedelta(days=SPAN_DAYS * number / count)
+        moment = first + timedelta(days=SPAN_DAYS * number / count)
         status = dice.choices(statuses, weights)[0]
         # One user has half of all runs: the case in which no list is short.
         user = "everybody" if number % 2 else f"customer-{dice.randrange(1_000)}"
@@ -86,7 +86,7 @@ def some_runs(count: int) -> Iterator[Run]:
             definition_digest="0" * 64,
             status=status,
             input={"ticket_subject": "Charged twice", "ticket_body": "x" * 400},
-            output={"category": "billing", "reply": "x" * 400} if status == "completed" else None,
+            output={"category": "billing", "answer": "x" * 400} if status == "completed" else None,
             user_id=user,
             session_id=derived_id("session", str(dice.randrange(5_000))),
             started_at=timestamp(moment),
@@ -133,15 +133,15 @@ def measure_lists(stores: Stores, meter: Meter, count: int) -> None:
     ]
     print(f"{'list':24} {'sort':12} {'page':>5} {'total':>7}  calls     units        ms")
     for name, fields, sort in cases:
-        wanted = RunFilter(PROJECT, **fields)
+        filters = RunFilter(PROJECT, **fields)
         total = 0
-        for _ in range(count // 25_000 + 2):  # Each sets at most 100 marks.
-            total = stores.run_lists.page(wanted, (sort,), 1, 1).total
+        for _ in range(count // 25_000 + 2):  # Each sets at most 100 position markers.
+            total = stores.run_lists.page(filters, (sort,), 1, 1).total
         last = max(1, -(-total // 25))
         for page in sorted({1, min(last, 2_000 * count // 100_000), last}):
 
-            def read(wanted: RunFilter = wanted, sort: str = sort, page: int = page) -> None:
-                found = stores.run_lists.page(wanted, (sort,), (page - 1) * 25 + 1, 25)
+            def read(filters: RunFilter = filters, sort: str = sort, page: int = page) -> None:
+                found = stores.run_lists.page(filters, (sort,), (page - 1) * 25 + 1, 25)
                 assert len(stores.runs.many(found.ids)) == len(found.ids)
 
             print(f"{name:24} {sort:12} {page:5d} {total:7d} {meter.measure(read)}", flush=True)
@@ -160,14 +160,14 @@ def main() -> None:
         stores = Stores.create(
             dynamodb, Bucket(settings.bucket, lambda: stack.client("s3")), **tables
         )
-        begun = time.perf_counter()
+        started = time.perf_counter()
         seed(dynamodb, settings.records_table, stores, count)
-        print(f"{count} runs seeded in {time.perf_counter() - begun:.0f} s")
+        print(f"{count} runs seeded in {time.perf_counter() - started:.0f} s")
         meter = Meter(dynamodb)
         first = meter.measure(
             lambda: stores.run_lists.page(RunFilter(PROJECT), ("-started_at",), 1, 25)
         )
-        print(f"the very first list, which sets 100 marks (calls, units, ms): {first}")
+        print(f"the first list, which sets 100 position markers (calls, units, ms): {first}")
         measure_lists(stores, meter, count)
 
 

@@ -13,7 +13,7 @@ class Span:
 
     process: int
     kind: str
-    begun: float
+    started: float
     ended: float
     used: list[dict[str, Any]] = field(default_factory=list)
 
@@ -29,20 +29,20 @@ class Span:
 
 
 def read(folder: Path) -> list[Span]:
-    """All spans noted so far, by the moment that they began."""
+    """Return all spans, in the order of their starts."""
     spans = [
         Span(int(file.stem), **json.loads(line))
         for file in folder.glob("*.jsonl")
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
-    return sorted(spans, key=lambda span: span.begun)
+    return sorted(spans, key=lambda span: span.started)
 
 
-def covered(spans: Iterable[Span], begin: float, end: float) -> float:
-    """Seconds between the two moments in which at least one of the spans (sorted) was at work."""
-    seconds, reached = 0.0, begin
+def covered(spans: Iterable[Span], start: float, end: float) -> float:
+    """Return the seconds between the two moments in which at least one span (sorted) was open."""
+    seconds, reached = 0.0, start
     for span in spans:
-        first, last = max(span.begun, reached), min(span.ended, end)
+        first, last = max(span.started, reached), min(span.ended, end)
         if last > first:
             seconds += last - first
             reached = last

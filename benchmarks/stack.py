@@ -1,4 +1,4 @@
-"""What the benchmarks run on: the local stack with their agents, and the client beside it."""
+"""What the benchmarks run on: the local stack with their agents, and a client."""
 
 import json
 import subprocess
@@ -19,13 +19,13 @@ PARTS = ("dynamodb", "lambda", "aws", "web")
 
 @dataclass
 class Client:
-    """The measuring process, and the server that it is told to measure."""
+    """The measuring process, and the server that it measures."""
 
     process: subprocess.Popen[str]
     server: Mapping[str, Any]
 
     def measure(self, measure: str, **order: Any) -> dict[str, Any]:
-        """Have something measured. Raises EOFError where the client has ended with a fault."""
+        """Measure and return the result. Raise EOFError if the client has ended with an error."""
         assert self.process.stdin
         assert self.process.stdout
         line = json.dumps({"server": dict(self.server), "measure": measure, **order})
@@ -80,7 +80,7 @@ def instrumented(folder: Path, *, units: bool) -> dict[str, str]:
 
 
 def memory_mb(pid: int) -> tuple[float, float] | None:
-    """What a process holds and the most that it has held; None where nobody can tell."""
+    """Return the memory and peak memory of a process; None if they are unknown."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return None

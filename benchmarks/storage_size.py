@@ -1,4 +1,4 @@
-"""What of a run lies in DynamoDB when it has ended, in the bytes that are paid for by the month.
+"""The bytes of an ended run that are stored in DynamoDB and billed monthly.
 
 An item is as large as its names and values; DynamoDB adds 100 bytes to each item for its own index,
 and as many to each entry of an index, which here has the keys alone.
@@ -44,9 +44,9 @@ def items_of(
 
 def index_keys(dynamodb: "DynamoDBClient", table: str) -> list[set[str]]:
     """For the table, and for each of its indexes, the attributes that are in its keys."""
-    told = dynamodb.describe_table(TableName=table)["Table"]
-    own = {key["AttributeName"] for key in told["KeySchema"]}
-    indexes = told.get("GlobalSecondaryIndexes", [])
+    description = dynamodb.describe_table(TableName=table)["Table"]
+    own = {key["AttributeName"] for key in description["KeySchema"]}
+    indexes = description.get("GlobalSecondaryIndexes", [])
     assert all(index["Projection"]["ProjectionType"] == "KEYS_ONLY" for index in indexes)
     return [own | {key["AttributeName"] for key in index["KeySchema"]} for index in indexes]
 

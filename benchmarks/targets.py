@@ -25,11 +25,11 @@ class TargetApi(ABC):
 
     ids_are_dense: bool
     delta: re.Pattern[bytes]
-    """What stands once in each event that is counted."""
+    """The text that each counted event contains once."""
     timestamps: re.Pattern[bytes]
     """The moment of each of those."""
     end: re.Pattern[bytes]
-    """What stands in a stream whose run has ended well."""
+    """The text that a stream contains if its run has succeeded."""
 
     @abstractmethod
     async def run_to_end(self, connection: Connection) -> None:
@@ -37,7 +37,7 @@ class TargetApi(ABC):
 
     @abstractmethod
     async def create(self, connection: Connection, case: str) -> str:
-        """Create a run in the background; gives the path of its stream."""
+        """Create a run in the background; return the path of its stream."""
 
     @abstractmethod
     async def streamed_create(self, connection: Connection, case: str) -> tuple[str, str, Any]:
@@ -49,7 +49,7 @@ class TargetApi(ABC):
 
     @abstractmethod
     def replay_path(self, content: bytes) -> str:
-        """The path that gives the events of a run again, from what its stream brought."""
+        """Return the path that replays the events of a run whose stream was read."""
 
 
 class RunsApi(TargetApi):
@@ -76,19 +76,19 @@ class RunsApi(TargetApi):
         return "POST", "/v1/runs", {"input": {"case": case}, "stream": True}
 
     async def pause(self, connection: Connection) -> Pause:
-        """A synchronous create comes back with the question."""
+        """A synchronous create returns the input request."""
         created = await connection.call("POST", "/v1/runs", {"input": {"case": "asking"}})
         run = created["data"]
         return Pause(f"/v1/runs/{run['id']}/stream", _answer(run))
 
     def replay_path(self, content: bytes) -> str:
-        """The run's own stream; its id stands in its first event."""
+        """The run's own stream; its first event contains its id."""
         found = re.search(rb'"data":\{"id":"([0-9a-f-]{36})"', content)
         assert found, "a stream begins with run.started"
         return f"/v1/runs/{found.group(1).decode()}/stream"
 
     async def answer(self, connection: Connection, path: str) -> None:
-        """Answer the question of the run whose stream this is."""
+        """Answer the input request of the run of this stream."""
         run = await connection.call("GET", path.removesuffix("/stream"))
         await connection.call(*_answer(run["data"]))
 

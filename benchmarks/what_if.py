@@ -1,7 +1,7 @@
-"""What other settings would have made of a run that was counted: played again on paper.
+"""Calculate what a counted run would cost with other settings.
 
-The log of the run says when each event came and how large it is. From that follow the puts under
-another flush window, and the reads of a tail of another pace.
+The log of the run shows when each event came and how large it is. The writes with another flush
+window follow from that, and so do the reads of a tail with other pauses.
 """
 
 import math
@@ -23,13 +23,13 @@ _DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
 _ITEM_BYTES = 110
 # What half a read unit brings, where the read is eventually consistent.
 _HALF_UNIT_BYTES = 4 * 1024
-# Behind an empty read; see `runyard_service.application.streams.tail`.
+# The growth of the pause after an empty read; see `runyard_service.application.streams.tail`.
 _GROWTH = 1.5
 
 
 @dataclass(frozen=True)
 class Line:
-    """An event of the log: when it came, in seconds, and whether it is a part of a reply."""
+    """An event of the log: when it came, in seconds, and whether it is a part of a response."""
 
     text: bytes
     at: float
@@ -38,21 +38,21 @@ class Line:
 
 
 def lines_of(batches: Iterable[Batch]) -> list[list[Line]]:
-    """The batches as they were put; what is put with a reply for its calls is a part of it."""
-    puts: list[list[Line]] = []
+    """Return the batches as writes; a tool call's start written with a response is a part of it."""
+    writes: list[list[Line]] = []
     for batch in batches:
-        put: list[Line] = []
+        write: list[Line] = []
         for line in map(_line, batch.lines):
             if (
-                put
-                and put[-1].ends_response
+                write
+                and write[-1].ends_response
                 and event_type_of(line.text) == "agent.tool_call.started"
             ):
-                put[-1] = replace(put[-1], text=b"%b\n%b" % (put[-1].text, line.text))
+                write[-1] = replace(write[-1], text=b"%b\n%b" % (write[-1].text, line.text))
             else:
-                put.append(line)
-        puts.append(put)
-    return puts
+                write.append(line)
+        writes.append(write)
+    return writes
 
 
 def _line(text: bytes) -> Line:
@@ -61,22 +61,22 @@ def _line(text: bytes) -> Line:
     return Line(text, at, kind in _DELTAS, kind == "agent.message.completed")
 
 
-def units(puts: Iterable[Sequence[Line]]) -> int:
-    """The write units of puts outside of transactions."""
-    return sum(write_units([line.text for line in put]) for put in puts)
+def units(writes: Iterable[Sequence[Line]]) -> int:
+    """Return the write units of writes outside of transactions."""
+    return sum(write_units([line.text for line in write]) for write in writes)
 
 
-def regrouped(puts: Sequence[Sequence[Line]], window: float) -> list[list[Line]]:
-    """The puts as they would be with this flush window, in seconds.
+def regrouped(writes: Sequence[Sequence[Line]], window: float) -> list[list[Line]]:
+    """Return the writes with this flush window, in seconds.
 
-    The first delta of a reply is put at once, and each that comes when none was put for the length
-    of the window; several that fill no write unit wait half as long again. A reply's end is put at
-    once, with what waits. All else stays as it was.
+    The first delta of a response is written at once, and so is each delta after a window without
+    writes. Several deltas that fill no write unit wait half a window longer. A response's end is
+    written at once, with the deltas that wait. All other writes stay as they are.
     """
     found: list[list[Line]] = []
     waiting: list[Line] = []
     open_until = -math.inf
-    for line in (line for put in puts for line in put if line.is_delta or line.ends_response):
+    for line in (line for write in writes for line in write if line.is_delta or line.ends_response):
         closes = open_until + (window / 2 if _wait_for_more(waiting) else 0)
         if waiting and line.at > closes:
             found.append(waiting)
@@ -86,7 +86,9 @@ def regrouped(puts: Sequence[Sequence[Line]], window: float) -> list[list[Line]]
         if line.ends_response or is_full or (len(waiting) == 1 and line.at > open_until):
             found.append(waiting)
             waiting, open_until = [], -math.inf if line.ends_response else line.at + window
-    rest = [[line for line in put if not line.is_delta and not line.ends_response] for put in puts]
+    rest = [
+        [line for line in write if not line.is_delta and not line.ends_response] for write in writes
+    ]
     return [*found, *filter(None, rest)]
 
 
@@ -99,13 +101,13 @@ def _bytes(line: Line) -> int:
 
 
 def tail_reads(
-    puts: Sequence[Sequence[Line]], first: float, longest: float, began: float, ended: float
+    writes: Sequence[Sequence[Line]], first: float, longest: float, start: float, end: float
 ) -> float:
     """The read units of one tail with these pauses (seconds): half a unit per empty read.
 
     A read that finds something costs half a unit per 4 KB of it: it is eventually consistent.
     """
-    moments = [began, *sorted({put[0].at for put in puts if began < put[0].at < ended}), ended]
+    moments = [start, *sorted({write[0].at for write in writes if start < write[0].at < end}), end]
     read_units = 0.0
     for before, after in pairwise(moments):
         at, pause = before + first, first
@@ -114,5 +116,6 @@ def tail_reads(
             at += pause
             pause = min(pause * _GROWTH, longest)
     return read_units + sum(
-        math.ceil((_ITEM_BYTES + sum(map(_bytes, put))) / _HALF_UNIT_BYTES) / 2 for put in puts
+        math.ceil((_ITEM_BYTES + sum(map(_bytes, write))) / _HALF_UNIT_BYTES) / 2
+        for write in writes
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.built_functions import BUILD, functions, lacking, layers_of
 
-# In MB of 1,000,000 bytes. run_step carries the providers' clients along.
+# In MB of 1,000,000 bytes. run_step contains the providers' clients.
 CEILING = 15.0
 CEILINGS = {"run_step": 40.0}
 

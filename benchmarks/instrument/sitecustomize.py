@@ -20,8 +20,8 @@ def _install(folder: Path, *, units: bool) -> None:
     file = (folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8", buffering=1)
     send = URLLib3Session.send
 
-    def note(kind: str, begun: float, ended: float, **more: Any) -> None:
-        file.write(json.dumps({"kind": kind, "begun": begun, "ended": ended, **more}) + "\n")
+    def note(kind: str, started: float, ended: float, **more: Any) -> None:
+        file.write(json.dumps({"kind": kind, "started": started, "ended": ended, **more}) + "\n")
 
     def noted(self: Any, request: Any) -> Any:
         kind = _text(request.headers.get("X-Amz-Target", "")) or request.url
@@ -29,11 +29,11 @@ def _install(folder: Path, *, units: bool) -> None:
             body = {**json.loads(request.body), "ReturnConsumedCapacity": "INDEXES"}
             request.body = json.dumps(body).encode()
             request.headers["Content-Length"] = str(len(request.body))
-        begun = time.monotonic()
+        started = time.monotonic()
         answer = send(self, request)
         ended = time.monotonic()
         used = _used(answer.content) if units and kind.startswith("DynamoDB") else []
-        note(kind, begun, ended, used=used)
+        note(kind, started, ended, used=used)
         return answer
 
     setattr(URLLib3Session, "send", noted)  # noqa: B010 - to a type checker no variable
@@ -43,9 +43,9 @@ def _install(folder: Path, *, units: bool) -> None:
         run = Runtime._run
 
         def noted_run(self: Any, function: Any, payload: bytes, *rest: Any) -> Any:
-            begun = time.monotonic()
+            started = time.monotonic()
             outcome = run(self, function, payload, *rest)
-            note(f"invoke {function.logical_id}", begun, time.monotonic())
+            note(f"invoke {function.logical_id}", started, time.monotonic())
             return outcome
 
         setattr(Runtime, "_run", noted_run)  # noqa: B010

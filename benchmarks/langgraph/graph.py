@@ -31,7 +31,7 @@ async def play(state: State) -> State:
             write({"delta": _WORD, "at": time.time()})
             await asyncio.sleep(0.05)
     elif case == "asking":
-        interrupt("Go on?")
+        interrupt("Continue?")
     thread_id: Any = get_config()["configurable"].get("thread_id", "")
     return {"thread_id": str(thread_id), "done": True}
 

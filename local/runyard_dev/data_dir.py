@@ -1,4 +1,4 @@
-"""The folder that a local stack keeps its data in: one stack at a time."""
+"""The data folder of a local stack. One stack at a time uses a folder."""
 
 import fcntl
 import json
@@ -16,9 +16,11 @@ def chosen_data_dir() -> Path:
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Hold the data folder. The kernel gives it back when this process ends, however it ends."""
+    """Lock the data folder. The kernel releases the lock when this process ends."""
     try:
-        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_dir.chmod(0o700)  # Logs, runs and keys are in it.
+        (data_dir / "logs").mkdir(exist_ok=True)
         file = (data_dir / "lock").open("w")
     except OSError as error:
         raise LocalStackError(f"{data_dir} cannot be used: {error.strerror}") from None
@@ -31,7 +33,7 @@ def lock(data_dir: Path) -> IO[str]:
 
 
 def write_state(file: Path, environment: Mapping[str, str]) -> None:
-    """Leave what a command beside the stack needs to find it: `open_store`, `sam_local`."""
+    """Write what other commands need to find the stack: `open_store`, `sam_env`."""
     names = (
         *("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "TICKET_SECRET_ID"),
         *("RUN_STATE_MACHINE_ARN", "RESUME_STATE_MACHINE_ARN"),

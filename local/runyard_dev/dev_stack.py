@@ -1,7 +1,7 @@
-"""The local stack as a whole: starts the parts, fills them, watches over them, stops them.
+"""The local stack as a whole: start, provision, monitor and stop its processes.
 
-`make dev` and the tests use this one class. Nothing that was acknowledged is lost when any part, or
-the supervisor itself, is killed.
+`make dev` and the tests use this class. Data that was acknowledged survives if any process, or the
+supervisor itself, is killed.
 """
 
 import os
@@ -33,7 +33,7 @@ CHECKPOINTS_FILE = "streams.json"
 
 
 class DevStack:
-    """A running stack. Use it as a context manager: leaving it stops everything."""
+    """A running stack and context manager: leaving the context stops all processes."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class DevStack:
         key: str | None,
         report: Callable[[str], None],
     ) -> None:
-        """Take over a plan; `start` is the way to get a stack."""
+        """Store the plan. Use `start` to get a stack."""
         self.environment: dict[str, str] = plan.environment
         """Variables for boto3 clients and `Settings.from_environment`."""
         self.base_url = f"http://{HOST}:{plan.port}"
         self.access_key = key or ""
-        """The key that is known to the stack; empty for one that was started without."""
+        """The access key that the stack accepts; empty if the stack has none."""
         self.logs = data_dir / "logs"
-        """What each part prints, a file each."""
+        """The folder of the log files, one for each process."""
         self._plan = plan
         self._data_dir = data_dir
         self._report = report
@@ -70,7 +70,7 @@ class DevStack:
         environment: Mapping[str, str] | None = None,
         web: bool = True,
         seed: bool = True,
-        key: str = access_key.DEVELOPMENT_KEY,
+        key: str | None = None,
         sweep_seconds: float | None = SWEEP_SECONDS,
         event_sources: bool = True,
         repository: Path = REPOSITORY,
@@ -78,9 +78,10 @@ class DevStack:
     ) -> "DevStack":
         """Start a stack and return when it is ready.
 
-        `environment` is added to this process's own. Port 0 takes a free one. With no
-        `sweep_seconds`, open runs stay as they are; without `event_sources`, nobody is told of
-        them. Raises `LocalStackError`.
+        `environment` is added to the environment of this process. Port 0 selects a free port.
+        Without `key`, the stack has the key that is saved in the data folder.
+        Without `sweep_seconds`, open runs stay as they are. Without `event_sources`, no function
+        receives stream records or queue messages. Raises `LocalStackError`.
         """
         data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
         if web and port and port_is_taken(port):
@@ -96,6 +97,8 @@ class DevStack:
         with ExitStack() as undo:
             lock_file = undo.enter_context(lock(data_dir))
             plan = stack_plan.plan(site, report)
+            if seed:
+                key = access_key.choose_access_key(data_dir, key)
             stack = cls(plan, data_dir, key if seed else None, report)
             undo.callback(stack.stop)
             stack._has_sources = event_sources and sweep_seconds is not None
@@ -105,7 +108,7 @@ class DevStack:
         return stack
 
     def __enter__(self) -> "DevStack":
-        """The stack itself."""
+        """Return the stack."""
         return self
 
     def __exit__(
@@ -114,47 +117,47 @@ class DevStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop everything."""
+        """Stop all processes."""
         self.stop()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this stack; safe to share between threads."""
+        """Return a boto3 client of this stack. Threads can share it."""
         if service not in self._clients:
             self._clients[service] = client(service, self.environment)
         return self._clients[service]
 
     def pid(self, part: str) -> int:
-        """The process id of a part that runs."""
+        """Return the process id of a running process of the stack."""
         process = self._plan.parts[part].process
         if process is None:
             raise LocalStackError(f"{part} does not run")
         return process.pid
 
     def port(self, part: str) -> int:
-        """The port that a part listens on."""
+        """Return the port of a process of the stack."""
         return self._plan.parts[part].port
 
     def kill(self, part: str) -> None:
-        """`kill -9` a part and leave it down."""
+        """Kill a process with SIGKILL and do not restart it."""
         self._keeper.stop_process(self._plan.parts[part], ManagedProcess.kill)
 
     def restart(self, part: str) -> None:
-        """Start a part that is down (or stop and start it) and return when it is ready."""
+        """Restart a process, or start it if it is down, and return when it is ready."""
         self._keeper.stop_process(self._plan.parts[part], ManagedProcess.stop)
         self._keeper.start_process(self._plan.parts[part])
 
     def sweep(self, payload: Mapping[str, Any] | None = None) -> Any:
-        """Invoke the sweep, as EventBridge's schedule does on AWS; None where there is none."""
+        """Invoke the sweep, as EventBridge's schedule does on AWS. Return None if there is none."""
         function = self._plan.template.functions.get(SWEEP_FUNCTION)
         return function and provisioning.invoke(self.environment, function.name, payload or {})
 
     def wait(self) -> None:
-        """Return only when the stack cannot go on: raises `LocalStackError` then."""
+        """Block until the stack cannot continue, then raise `LocalStackError`."""
         self._keeper.failed.wait()
         raise LocalStackError(self._keeper.failure)
 
     def stop(self) -> None:
-        """Stop all parts, the newest first. Safe to call twice."""
+        """Stop all processes in the reverse order of their start. Safe to call twice."""
         if self._sources:
             self._sources.stop()
         self._keeper.stop_all()
@@ -167,27 +170,27 @@ class DevStack:
 
     def _bring_up(self, sweep_seconds: float | None) -> None:
         parts = self._plan.parts
-        begun = time.monotonic()
+        started = time.monotonic()
         for part in parts.values():
             if part.name != stack_plan.WEB:
                 self._keeper.spawn(part)
         with ThreadPoolExecutor(len(parts), thread_name_prefix="start") as pool:
             rest = [
-                pool.submit(self._await, parts[name], begun)
+                pool.submit(self._await, parts[name], started)
                 for name in (stack_plan.LAMBDA, stack_plan.SAMPLES)
             ]
-            _all([pool.submit(self._fill_dynamodb, begun), pool.submit(self._fill_aws, begun)])
-            # The door opens last: whoever finds it open finds tables, key and machine behind it.
+            _all([pool.submit(self._fill_dynamodb, started), pool.submit(self._fill_aws, started)])
+            # The web server starts last: when it is ready, tables, key and state machine exist.
             if web := parts.get(stack_plan.WEB):
                 self._keeper.spawn(web)
-                rest.append(pool.submit(self._await, web, begun))
+                rest.append(pool.submit(self._await, web, started))
             _all(rest)
         self._keeper.watch()
         write_state(self._data_dir / NOTES_FILE, self.environment)
         if self._has_sources and (mappings := self._plan.template.event_sources):
             requeue_deliveries.requeue_pending(self.environment)
-            places = StreamCheckpoints(self._data_dir / CHECKPOINTS_FILE)
-            self._sources = EventSources(mappings, self.environment, places, self._report)
+            checkpoints = StreamCheckpoints(self._data_dir / CHECKPOINTS_FILE)
+            self._sources = EventSources(mappings, self.environment, checkpoints, self._report)
             self._sources.start()
         if sweep_seconds is None:
             return
@@ -197,13 +200,13 @@ class DevStack:
         )
         self._sweeper.start()
 
-    def _fill_dynamodb(self, begun: float) -> None:
+    def _fill_dynamodb(self, started: float) -> None:
         if part := self._plan.parts.get(stack_plan.DYNAMODB):
-            self._await(part, begun)
+            self._await(part, started)
         self._provision_dynamodb()
 
-    def _fill_aws(self, begun: float) -> None:
-        self._await(self._plan.parts[stack_plan.AWS], begun)
+    def _fill_aws(self, started: float) -> None:
+        self._await(self._plan.parts[stack_plan.AWS], started)
         self._provision_aws()
 
     def _provision_dynamodb(self) -> None:
@@ -212,7 +215,7 @@ class DevStack:
             template if self._has_sources else template.without_streams(), self.environment
         )
         if self.access_key:
-            access_key.put_access_key(self.access_key, self.environment)
+            access_key.store_access_key(self.access_key, self.environment)
 
     def _provision_aws(self) -> None:
         template, environment = self._plan.template, self.environment
@@ -222,18 +225,18 @@ class DevStack:
         provisioning.create_buses(template, environment)
         provisioning.create_state_machines(template, environment)
 
-    def _await(self, part: ManagedProcess, begun: float) -> None:
+    def _await(self, part: ManagedProcess, started: float) -> None:
         part.wait_ready(self._keeper.stopping)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         self._report(f"{part.name:<10}{part.description} … ready in {seconds:.1f} s")
 
     # --- while it runs -----------------------------------------------------------------------
 
     def _reprovision(self, part: ManagedProcess) -> None:
-        """Give a part that was started again what its end has cost it."""
+        """Restore what a restarted process has lost."""
         if part.name == stack_plan.AWS:
             self._provision_aws()
-            # All executions are gone: the sweep starts those of the runs that are open.
+            # All executions are lost: the sweep starts those of the open runs again.
             self._sweep_quietly({"everything": True})
             if self._sources:
                 requeue_deliveries.requeue_pending(self.environment)

@@ -1,8 +1,8 @@
-"""Why a local stack cannot start or go on; the message is what the person at the terminal reads."""
+"""Why a local stack cannot start or continue; the terminal shows the message."""
 
 
 class LocalStackError(Exception):
-    """The stack cannot start, or cannot go on."""
+    """The stack cannot start, or cannot continue."""
 
 
 class DataDirInUseError(LocalStackError):
@@ -22,8 +22,8 @@ class ToolUnavailableError(LocalStackError):
 
 
 class InvocationFailedError(Exception):
-    """A function that the stack invoked reported an error; the stack goes on."""
+    """A function that the stack invoked reported an error; the stack continues."""
 
 
 class StreamMissingError(LocalStackError):
-    """A table has no stream: the DynamoDB that is used keeps none."""
+    """A table has no stream: the DynamoDB emulator supports none."""

@@ -31,7 +31,7 @@ def run_in_foreground(
     data_dir: Path,
     port: int,
     agents_dir: Path,
-    access_key: str,
+    access_key: str | None,
     sweep_seconds: float,
     with_parent: bool,
 ) -> None:
@@ -67,9 +67,9 @@ def _check(files: AgentDirectory) -> None:
 
 
 def default_agents_from_folder(files: AgentDirectory) -> None:
-    """In a folder of the user's own, which comes without the samples, name the agents to take.
+    """Set DEFAULT_AGENT and DEFAULT_PERSONA for a folder that does not contain the samples.
 
-    An only agent is the one that answers where nobody names one, in threads as anywhere.
+    If the folder has a single agent, it executes all runs that name no agent.
     """
     agents, settings = read_agents(files.read()), Settings.from_environment()
     default = settings.default_agent
@@ -95,8 +95,8 @@ def _watch_agents(files: AgentDirectory) -> None:
             _print("agents    read again")
         except DefinitionError as error:
             _print("agents    not read again, they stay as they were:")
-            for fault in str(error).splitlines():
-                _print(f"          {fault}")
+            for problem in str(error).splitlines():
+                _print(f"          {problem}")
 
 
 def _print(line: str) -> None:

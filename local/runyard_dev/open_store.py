@@ -1,4 +1,4 @@
-"""The stores of a data folder, for a command beside the stack: whether the stack runs or not."""
+"""The stores of a data folder, for other commands, whether the stack runs or not."""
 
 import json
 from collections.abc import Iterator, Mapping

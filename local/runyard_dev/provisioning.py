@@ -1,4 +1,4 @@
-"""Creates in the emulators what the template declares; what is there already stays as it is."""
+"""Create in the emulators what the template declares; existing resources stay unchanged."""
 
 import json
 import urllib.request
@@ -52,7 +52,7 @@ def create_buckets(template: LocalTemplate, environment: Mapping[str, str]) -> N
 
 
 def create_secrets(template: LocalTemplate, environment: Mapping[str, str], folder: Path) -> None:
-    """Create the secrets that are missing; generated values are kept in `folder`."""
+    """Create the secrets that are missing; generated values are saved in `folder`."""
     secretsmanager: SecretsManagerClient = client("secretsmanager", environment)
     for secret in template.secrets:
         try:
@@ -81,7 +81,7 @@ def create_buses(template: LocalTemplate, environment: Mapping[str, str]) -> Non
 
 
 def create_state_machines(template: LocalTemplate, environment: Mapping[str, str]) -> None:
-    """Create the state machines, or give them the definition that the file holds now."""
+    """Create the state machines, or update them to the definition in the file."""
     states: SFNClient = client("stepfunctions", environment)
     existing = {
         machine["stateMachineArn"] for machine in states.list_state_machines()["stateMachines"]
@@ -91,7 +91,7 @@ def create_state_machines(template: LocalTemplate, environment: Mapping[str, str
 
 
 def invoke(environment: Mapping[str, str], function: str, payload: Mapping[str, Any]) -> Any:
-    """Invoke a function through the Lambda endpoint and give its result."""
+    """Invoke a function through the Lambda endpoint and return its result."""
     endpoint = environment["AWS_ENDPOINT_URL_LAMBDA"]
     request = urllib.request.Request(
         f"{endpoint}/2015-03-31/functions/{function}/invocations",

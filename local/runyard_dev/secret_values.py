@@ -1,4 +1,4 @@
-"""The values of the template's secrets: made once, kept in a file that only its owner reads."""
+"""The values of the template's secrets, generated once and saved in files with mode 0600."""
 
 import json
 import os
@@ -27,6 +27,12 @@ def value_of(secret: Secret, folder: Path) -> str:
         return path.read_text(encoding="utf-8")
     value = _generate(secret.generate)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_secret(path, value)
+    return value
+
+
+def write_secret(path: Path, value: str) -> None:
+    """Write the file durably, with mode 0600."""
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -34,7 +40,6 @@ def value_of(secret: Secret, folder: Path) -> str:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    return value
 
 
 def _generate(rule: Mapping[str, Any]) -> str:

@@ -36,7 +36,9 @@ def environment_for(
         "ENDPOINT": "api",  # A single endpoint serves all requests,
         "STREAM_URL": "",  # and streams.
         "AGENTS_OBJECT_KEY": "",  # Read the files directly: a change takes effect at once.
-        "CORS_ORIGIN": "*",  # On AWS the platform handles CORS; here the application does.
+        # On AWS the platform handles CORS; here the application does. `web.py` rejects all
+        # origins that are not on this machine.
+        "CORS_ORIGIN": "*",
         # There is one user here, who may well be a load test.
         "KEY_REQUESTS_PER_SECOND": "0",
         "PROJECT_MAX_ACTIVE_RUNS": "0",
@@ -62,7 +64,7 @@ def environment_for(
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     if not user.get("AWS_ACCESS_KEY_ID") and not user.get("AWS_PROFILE"):
-        # The user's own are kept, if there are any: a Bedrock model is called with them.
+        # If the user has AWS credentials, they stay: a Bedrock model is called with them.
         environment |= DUMMY_CREDENTIALS
     return environment | _without_proxy(user)
 

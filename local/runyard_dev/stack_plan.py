@@ -12,7 +12,6 @@ from pathlib import Path
 from runyard_dev import stack_environment
 from runyard_dev.emulators import dynoxide
 from runyard_dev.emulators.loopback_http import HOST
-from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_dev.processes.process import ManagedProcess, free_ports
 from runyard_dev.template.template import LocalTemplate, read_template
 
@@ -31,7 +30,7 @@ class StackPlan:
 
 @dataclass(frozen=True)
 class StackConfig:
-    """Where a stack is to stand."""
+    """The options of a stack."""
 
     repository: Path
     data_dir: Path
@@ -39,7 +38,7 @@ class StackConfig:
     port: int
     """The web server's; 0 takes a free one."""
     user: Mapping[str, str]
-    """The environment of whoever starts it."""
+    """The environment of the process that starts the stack."""
     web: bool
 
 
@@ -74,14 +73,16 @@ def plan(site: StackConfig, report: Callable[[str], None]) -> StackPlan:
     return StackPlan(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
-def web_command(port: int, app: str = "functions.stream.app:create_app") -> tuple[str, ...]:
-    """The command of the web server."""
+def web_command(port: int) -> tuple[str, ...]:
+    """Return the command of the web server."""
     return (
-        *(sys.executable, "-m", "uvicorn", "--factory", app),
+        *(sys.executable, "-m", "uvicorn", "--factory", "runyard_dev.web:create_app"),
         *("--host", HOST, "--port", str(port), "--no-access-log"),
-        # Open streams would otherwise hold up Ctrl-C for as long as their clients listen.
+        # No proxy sets X-Forwarded-… here, so clients could write any address into it.
+        "--no-proxy-headers",
+        # Otherwise open streams would delay Ctrl-C until their clients disconnect.
         *("--timeout-graceful-shutdown", "1"),
-        # Longer than clients keep an idle connection: else one is closed just as it is used again.
+        # Longer than clients cache an idle connection: otherwise requests on it would fail.
         *("--timeout-keep-alive", "75"),
     )
 
@@ -90,8 +91,6 @@ def _own_parts(
     site: StackConfig, ports: Mapping[str, int], environment: Mapping[str, str], region: str
 ) -> list[ManagedProcess]:
     template = ("--template", str(site.repository / "template.yaml"), "--region", region)
-    plugin = environment.get(PLUGIN_VARIABLE)
-    web_app = (f"{plugin}:create_app",) if plugin else ()
     s3 = ("--s3-dir", str(site.data_dir / "s3"))
     commands = {
         LAMBDA: _module("lambda_.endpoint", ports[LAMBDA], *template),
@@ -104,7 +103,7 @@ def _own_parts(
             _url(ports[LAMBDA]),
         ),
         SAMPLES: _module("sample_services", ports[SAMPLES]),
-        WEB: web_command(ports[WEB], *web_app),
+        WEB: web_command(ports[WEB]),
     }
     descriptions = {
         LAMBDA: "functions/*/handler.py",

@@ -29,13 +29,14 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     if command := lacking():
         pytest.skip(f"nothing is built: `{command}`")
     folder = tmp_path_factory.mktemp("artifacts")
-    with DevStack.start(data_dir=folder, web=False, sweep_seconds=None) as stack:
+    key = "ry_dev_key"  # The key in `events/`.
+    with DevStack.start(data_dir=folder, web=False, key=key, sweep_seconds=None) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
 def invoke(emulators: DevStack) -> Iterator[Invoke]:
-    """Gives a built function's answer to `events/<function>/<payload>.json`."""
+    """Return a function that invokes a built function with `events/<function>/<payload>.json`."""
     built, running = functions(), dict[str, BuiltFunction]()
     with ExitStack() as undo:
 
@@ -54,9 +55,9 @@ def invoke(emulators: DevStack) -> Iterator[Invoke]:
 
 @pytest.fixture(scope="session")
 def published(invoke: Invoke) -> Any:
-    """What the built publisher told CloudFormation."""
+    """The response of the built publisher to CloudFormation."""
     with LoopbackServer(lambda _, exchange: exchange.send(200)) as cloudformation:
         address = json.loads(Path("events/publish_agents/create.json").read_text(encoding="utf-8"))
         invoke("publish_agents/create", {address["ResponseURL"]: cloudformation.url})
-        [told] = cloudformation.received
-    return told.json
+        [request] = cloudformation.received
+    return request.json

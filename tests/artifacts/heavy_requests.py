@@ -1,6 +1,6 @@
-"""Requests that take as much of the streaming door's memory as the limits allow.
+"""Requests that take as much of the streaming endpoint's memory as the limits allow.
 
-Lambda gives one process one request at a time, so they come one behind the other.
+A Lambda process handles one request at a time, so these come one after the other.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,23 +39,23 @@ def _ended(heavy: Heavy, new_event: NewEvent, events: int) -> Run:
     return run
 
 
-def _replay(door: httpx.Client, run: Run) -> None:
+def _replay(service: httpx.Client, run: Run) -> None:
     end = b""
-    with door.stream("GET", f"/v1/runs/{run.id}/stream") as answer:
+    with service.stream("GET", f"/v1/runs/{run.id}/stream") as answer:
         assert answer.status_code == 200
         for chunk in answer.iter_raw():
             end = (end + chunk)[-1000:]
     assert b"event: run.failed\n" in end
 
 
-def _create(door: httpx.Client, size: int, is_waited_for: bool = False) -> None:
+def _create(service: httpx.Client, size: int, is_waited_for: bool = False) -> None:
     body = {"input": {"x": text(size)}, "background": not is_waited_for}
-    assert door.post("/v1/runs", json=body).status_code == 202
+    assert service.post("/v1/runs", json=body).status_code == 202
 
 
 CASES: Mapping[str, Callable[[httpx.Client, Logs], None]] = {
-    "a create that is waited for": lambda door, _: _create(door, 100, is_waited_for=True),
-    "the replay of a long log": lambda door, logs: _replay(door, logs.long),
-    "a create of 5 MB": lambda door, _: _create(door, LARGEST_INPUT_BYTES),
-    "the replay of six results of 5 MB": lambda door, logs: _replay(door, logs.large),
+    "a create that is waited for": lambda service, _: _create(service, 100, is_waited_for=True),
+    "the replay of a long log": lambda service, logs: _replay(service, logs.long),
+    "a create of 5 MB": lambda service, _: _create(service, LARGEST_INPUT_BYTES),
+    "the replay of six results of 5 MB": lambda service, logs: _replay(service, logs.large),
 }

@@ -1,6 +1,6 @@
 """Runs that take as much of a worker's memory as the limits allow, with a model on loopback.
 
-Each is recorded as a door records it, and carried by the built function.
+Each is recorded as the API records it, and executed by the built function.
 """
 
 import io
@@ -27,18 +27,18 @@ PROJECT = "p"
 _MB = 1024 * 1024
 _DEFAULT_RESULT_BYTES = 256 * 1024
 LARGEST_RESULT_BYTES = 5 * _MB
-# What a door takes is 6 MB, with all that is around the input.
+# An endpoint accepts 6 MB, with all that is around the input.
 LARGEST_INPUT_BYTES = 5 * _MB
 _AGENT = """
 key: heavy
 version: "1"
-instructions: Do what you are told.
+instructions: Follow the instructions.
 route: heavy
 input_schema: {{ type: object }}
 tools:
   - kind: http
     name: fetch
-    description: Fetches so many bytes of text.
+    description: Fetches the given number of bytes of text.
     url: {url}/{{size}}
     max_response_bytes: {most}
     effect: none
@@ -47,14 +47,14 @@ tools:
       properties: {{ size: {{ type: integer }} }}
       required: [size]
 """
-_LINE = "{:08} The quick brown fox jumps over the lazy dog, and nobody has asked it to do so. "
+_LINE = "{:08} The quick brown fox jumps over the lazy dog, and no person has asked it to do so. "
 _DONE = ChatResponse(text=["Done."])
 
 
 def text(size: int) -> str:
-    """So many bytes of UTF-8, no two lines the same.
+    """Return `size` bytes of UTF-8, no two lines the same.
 
-    One character is an emoji, for which Python gives four bytes to each of the others too.
+    One character is an emoji, for which Python uses four bytes for each of the others too.
     """
     end = "\N{WAVING HAND SIGN}"
     lines = "".join(map(_LINE.format, range(size // len(_LINE) + 1)))
@@ -70,21 +70,21 @@ class Heavy:
     model: OpenAIServer
     pages: LoopbackServer
 
-    def run(self, *replies: ChatResponse, **fields: Any) -> Run:
-        """A new run, in which the model replies so."""
+    def run(self, *responses: ChatResponse, **fields: Any) -> Run:
+        """Create a run, in which the model sends these responses."""
         self.model.received.clear()
-        self.model.replies.extend(replies)
+        self.model.replies.extend(responses)
         return create_run(self.stores, self.agent, project_id=PROJECT, **fields)
 
     def file(self, name: str, head: bytes, size: int) -> str:
-        """The id of a new file that begins so."""
+        """Return the id of a new file with this start."""
         body = io.BytesIO(head + bytes(size - len(head)))
         return self.stores.files.save(PROJECT, NewFile(name, None, body)).id
 
 
 @contextmanager
 def heavy(stores: Stores, folder: Path) -> Iterator[Heavy]:
-    """The agent, whose files are put into `folder`, and its servers."""
+    """The agent, whose files are written into `folder`, and its servers."""
     with OpenAIServer() as model, LoopbackServer(_page) as pages:
         route = {"model": "openai:some-model", "base_url": model.base_url}
         (folder / "routes.yaml").write_text(json.dumps({"heavy": route}), encoding="utf-8")
@@ -106,15 +106,15 @@ def _calls(*sizes: int) -> ChatResponse:
     return ChatResponse(tool_calls=calls)
 
 
-def reply(deltas: int) -> ChatResponse:
-    """A reply that comes in so many pieces."""
+def response(deltas: int) -> ChatResponse:
+    """A response in this number of deltas."""
     return ChatResponse(text=["word "] * deltas)
 
 
 # The largest at the end, where the process has whatever the others have left.
 CASES: Mapping[str, Callable[[Heavy], Run]] = {
-    "a question and an answer": lambda heavy: heavy.run(_DONE),
-    "a reply of 10,000 deltas": lambda heavy: heavy.run(reply(10_000)),
+    "a short input and a short answer": lambda heavy: heavy.run(_DONE),
+    "a response of 10,000 deltas": lambda heavy: heavy.run(response(10_000)),
     "a conversation of 1 MB": lambda heavy: heavy.run(*[_calls(_DEFAULT_RESULT_BYTES)] * 4, _DONE),
     "ten results of 256 KB at once": lambda heavy: heavy.run(
         _calls(*[_DEFAULT_RESULT_BYTES] * 10), _DONE
@@ -131,14 +131,14 @@ CASES: Mapping[str, Callable[[Heavy], Run]] = {
 
 
 def turn(run_id: str) -> dict[str, Any]:
-    """What run_step is asked with, to carry this run."""
+    """What run_step is asked with, to execute this run."""
     path = Path("events/run_step/advance.json")
     asked: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return asked | {"run_id": run_id, "execution": run_id}
 
 
-def carry(heavy: Heavy, worker: BuiltFunction, run: Run) -> None:
-    """Have the run carried to its end by one invocation, which every reply is to have led to."""
+def execute(heavy: Heavy, worker: BuiltFunction, run: Run) -> None:
+    """Execute the run with one invocation, and check that it used all responses and completed."""
     answer = worker.invoke(turn(run.id)).payload
     ended = heavy.stores.runs.get(run.id)
     assert ended is not None, answer

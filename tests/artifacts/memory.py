@@ -1,9 +1,9 @@
-"""What the two functions that wait hold at most, and what a reply takes of a processor.
+"""The peak memory of the two functions that wait, and the processor time of a response.
 
     make bench-memory
 
 As they were built, one process each, through all that is heavy, twice. Lambda counts what else is
-in its machine: its own runtime, and before the streaming door the web adapter; neither is here.
+in its machine: its own runtime, and before the streaming endpoint the web adapter; neither is here.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from benchmarks.built_functions import (
     functions,
     lacking,
     started,
-    started_door,
+    started_stream,
     variables_of,
 )
 from benchmarks.peak_memory import forget_peak, peak_mb, processes_below, processor_seconds
@@ -90,12 +90,12 @@ def worker_peaks(
         for case in cases:
             run = heavy_runs.CASES[case](heavy)
             forget_peak(process)
-            heavy_runs.carry(heavy, running, run)
+            heavy_runs.execute(heavy, running, run)
             yield Peak(case, peak_mb(process))
 
 
-def door_peaks(stack: DevStack, heavy: Heavy, events: int) -> Iterator[Peak]:
-    """Those of the streaming door, by case; `events` are in the long log that it replays."""
+def stream_peaks(stack: DevStack, heavy: Heavy, events: int) -> Iterator[Peak]:
+    """Those of the streaming service, by case; `events` are in the long log that it replays."""
     function, logs = functions()["stream"], heavy_requests.logs(heavy, events)
     variables = variables_of(function, stack.environment)
     variables |= {
@@ -105,36 +105,36 @@ def door_peaks(stack: DevStack, heavy: Heavy, events: int) -> Iterator[Peak]:
         "SYNC_WAIT_SECONDS": "1",
     }
     with (
-        started_door(function, variables) as running,
+        started_stream(function, variables) as running,
         httpx.Client(
             base_url=running.url, headers={"authorization": f"Bearer {_KEY}"}, timeout=120
-        ) as door,
+        ) as service,
     ):
-        assert door.get("/v1/health").status_code == 200
+        assert service.get("/v1/health").status_code == 200
         # run.sh has become the server: there is no other process.
         yield Peak("at rest", peak_mb(running.process))
         for case, ask in heavy_requests.CASES.items():
             forget_peak(running.process)
-            ask(door, logs)
+            ask(service, logs)
             yield Peak(case, peak_mb(running.process))
 
 
 def _work(stack: DevStack, heavy: Heavy) -> Iterator[tuple[str, float]]:
-    """Milliseconds of a processor that run_step takes for a run of one reply, by reply."""
-    replies = {
-        "in one delta": (20, heavy_runs.reply(1)),
-        "in 200 deltas at once": (10, heavy_runs.reply(200)),
-        "in 200 deltas, each put by itself": (2, replace(heavy_runs.reply(200), pause=0.06)),
-        "in 10,000 deltas at once": (2, heavy_runs.reply(10_000)),
+    """Milliseconds of a processor that run_step takes for a run of one response, by response."""
+    responses = {
+        "in one delta": (20, heavy_runs.response(1)),
+        "in 200 deltas at once": (10, heavy_runs.response(200)),
+        "in 200 deltas, each written by itself": (2, replace(heavy_runs.response(200), pause=0.06)),
+        "in 10,000 deltas at once": (2, heavy_runs.response(10_000)),
     }
     with worker(stack, heavy, "openai") as running:
         (process,) = processes_below(running.process)
-        heavy_runs.carry(heavy, running, heavy.run(heavy_runs.reply(1)))
-        for name, (runs, reply) in replies.items():
-            begun = processor_seconds(process)
+        heavy_runs.execute(heavy, running, heavy.run(heavy_runs.response(1)))
+        for name, (runs, response) in responses.items():
+            started = processor_seconds(process)
             for _ in range(runs):
-                heavy_runs.carry(heavy, running, heavy.run(reply))
-            yield name, 1000 * (processor_seconds(process) - begun) / runs
+                heavy_runs.execute(heavy, running, heavy.run(response))
+            yield name, 1000 * (processor_seconds(process) - started) / runs
 
 
 def main() -> None:
@@ -154,9 +154,9 @@ def main() -> None:
             for peak in worker_peaks(stack, agent, providers):
                 print(f"{peak.case:<36}{peak.mb:>6.0f}", flush=True)
         print("\nstream, MB")
-        for peak in door_peaks(stack, agent, arguments.events):
+        for peak in stream_peaks(stack, agent, arguments.events):
             print(f"{peak.case:<36}{peak.mb:>6.0f}", flush=True)
-        print("\nrun_step's work for a run of one reply, ms of a processor")
+        print("\nrun_step's work for a run of one response, ms of a processor")
         for name, milliseconds in _work(stack, agent):
             print(f"{name:<36}{milliseconds:>6.0f}", flush=True)
 

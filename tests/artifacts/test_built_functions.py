@@ -1,6 +1,6 @@
 """Each function from `.aws-sam/build`, under AWS's own runtime emulator and Python 3.13.
 
-The streaming door has a test of its own: what starts it is its `run.sh`.
+The streaming endpoint has a test of its own: what starts it is its `run.sh`.
 """
 
 import json
@@ -32,7 +32,7 @@ def built_stores(emulators: DevStack) -> Stores:
 
 
 def idle_run(stores: Stores) -> Run:
-    """A run of the sample agent that asks something, and that nobody has started to carry."""
+    """A run of the sample agent that asks a person, and that no worker has started."""
     snapshot = Registry(AgentDirectory(REPOSITORY / "agents")).agent("support_triage")
     ticket = {"ticket_subject": "A bill", "ticket_body": "I was charged twice"}
     return create_run(stores, snapshot, input=ticket)
@@ -40,7 +40,7 @@ def idle_run(stores: Stores) -> Run:
 
 @pytest.fixture(scope="module")
 def machine_that_waits(emulators: DevStack) -> str:
-    """A state machine that calls nobody: the test does what the real one would do."""
+    """A state machine that calls no function: the test does what the real one would do."""
     wait = {"Type": "Wait", "Seconds": 1, "End": True}
     definition = {"StartAt": "Wait", "States": {"Wait": wait}}
     made = emulators.client("stepfunctions").create_state_machine(
@@ -79,7 +79,7 @@ def test_the_api_answers(invoke: Invoke, payload: str, status: int) -> None:
     assert answer["headers"]["x-request-id"]
 
 
-def test_a_run_is_carried_to_its_question_and_closed(
+def test_a_run_is_executed_to_its_input_request_and_closed(
     invoke: Invoke, built_stores: Stores, machine_that_waits: str
 ) -> None:
     run = idle_run(built_stores)
@@ -108,7 +108,7 @@ def test_a_run_is_carried_to_its_question_and_closed(
 
 
 @pytest.mark.parametrize("payload", ["run_step/advance", "request_input/wait"])
-def test_an_error_is_told_by_its_name(invoke: Invoke, payload: str) -> None:
+def test_an_error_is_reported_by_its_name(invoke: Invoke, payload: str) -> None:
     """The state machine's catch and retry lists go by it."""
     assert invoke(payload)["errorType"] == "NotFoundError"
 
@@ -117,7 +117,7 @@ def test_a_run_that_was_deleted_leaves_nothing_to_close(invoke: Invoke) -> None:
     assert invoke("close_run/caught") is None
 
 
-def test_a_port_that_another_process_listens_on_is_told_apart() -> None:
+def test_a_port_that_another_process_listens_on_is_detected() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert listens(os.getpid(), port)

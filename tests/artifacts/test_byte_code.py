@@ -1,4 +1,4 @@
-"""The layers have the byte code of all that a function imports: Lambda could not keep its own."""
+"""The layers have the byte code of all that a function imports: Lambda could not save its own."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from benchmarks.built_functions import functions, import_path, lacking, python
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"nothing is built: {lacking()}")
 
-# Tells of each module of a layer where its byte code has to be.
+# Prints for each module of a layer where its byte code has to be.
 CODE = """
 import handler, json, sys
 print(json.dumps([m.__cached__ for m in list(sys.modules.values())
@@ -49,7 +49,7 @@ def test_nothing_that_a_function_imports_is_left_to_be_compiled(name: str) -> No
 
 @pytest.mark.parametrize("layer", ["CoreLayer", "DependenciesLayer", "ModelsLayer"])
 def test_byte_code_is_of_this_python_and_is_not_held_against_its_source(layer: str) -> None:
-    """The archives do not keep the times of files; word 1 is 1 for a hash that nobody checks."""
+    """The archives do not retain the times of files; word 1 is 1 for a hash without a check."""
     files = list((functions()["api"].code_dir.parent / layer / "python").rglob("*.pyc"))
     assert files
     magic = subprocess.run(

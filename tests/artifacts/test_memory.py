@@ -13,9 +13,9 @@ from tests.artifacts.memory import (
     LAMBDAS_OWN_MB,
     MARGIN,
     Peak,
-    door_peaks,
     heavy_on,
     run_step_with,
+    stream_peaks,
     worker_peaks,
 )
 
@@ -36,9 +36,9 @@ def heavy(emulators: DevStack) -> Iterator[Heavy]:
         yield found
 
 
-def too_high(peaks: Iterable[Peak], beside_mb: float, memory_mb: int) -> list[Peak]:
+def too_high(peaks: Iterable[Peak], other_mb: float, memory_mb: int) -> list[Peak]:
     """Those that leave too little of the function's memory, with what else Lambda counts."""
-    return [peak for peak in peaks if peak.mb + beside_mb > memory_mb * (1 - MARGIN)]
+    return [peak for peak in peaks if peak.mb + other_mb > memory_mb * (1 - MARGIN)]
 
 
 @pytest.mark.parametrize("providers", ["openai", "openai,anthropic"])
@@ -60,13 +60,13 @@ def test_a_worker_has_256_mb_by_default_and_320_with_anthropics_sdk() -> None:
     assert functions({"RunStepMemory": "0"})["run_step"].memory_mb == 256
 
 
-def test_the_streaming_door_has_memory_to_spare_in_its_heaviest_requests(
+def test_the_streaming_endpoint_has_memory_to_spare_in_its_heaviest_requests(
     emulators: DevStack, heavy: Heavy
 ) -> None:
-    peaks = list(door_peaks(emulators, heavy, EVENTS))
+    peaks = list(stream_peaks(emulators, heavy, EVENTS))
     assert [peak.case for peak in peaks] == ["at rest", *REQUESTS]
-    beside = LAMBDAS_OWN_MB + ADAPTER_MB
-    assert too_high(peaks, beside, functions()["stream"].memory_mb) == []
+    other = LAMBDAS_OWN_MB + ADAPTER_MB
+    assert too_high(peaks, other, functions()["stream"].memory_mb) == []
 
 
 def test_a_function_that_leaves_too_little_is_found() -> None:

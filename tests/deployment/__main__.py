@@ -15,55 +15,55 @@ from tests.deployment.build import Build
 from tests.deployment.emulator_workarounds import SKIPPED_TESTS, WORKAROUNDS
 from tests.deployment.stack_lifecycle import StackLifecycle
 
-FOLDER = Path("build/rehearsal")
+FOLDER = Path("build/deployment-test")
 
 
 def main() -> int:
-    """Fetch, then rehearse without a network; the exit code is 1 where something failed."""
+    """Download, then test without a network; return the exit code, 1 after a failure."""
     # Its interpreter itself, and not the environment's link to it: SAM looks for python3.13.
     python = subprocess.check_output(["tools/find-python", "3.13"], text=True).strip()
     build = Build(FOLDER, Path(python), Path(".venv-sam/bin/python"))
     if network_namespace.is_ours():
         network_namespace.bring_up_loopback()
-        return _rehearse(build)
+        return _test_deployment(build)
     FOLDER.mkdir(parents=True, exist_ok=True)
     _say("fetching wheels, for Lambda and for this machine")
     build.fetch_wheels()
     words = network_namespace.entering()
     if words is None:
-        return _rehearse(build)
+        return _test_deployment(build)
     command = [*words, sys.executable, "-m", "tests.deployment"]
-    return subprocess.run(command, env={**os.environ, "REHEARSAL_INSIDE": "1"}).returncode
+    return subprocess.run(command, env={**os.environ, "DEPLOYMENT_TEST_INSIDE": "1"}).returncode
 
 
-def _rehearse(build: Build) -> int:
-    begun, shown = time.monotonic(), []
+def _test_deployment(build: Build) -> int:
+    started, verified = time.monotonic(), []
     if network_namespace.has_a_way_out():
-        shown.append("NOT shown: that nothing leaves this machine; `unshare --net` is not allowed")
+        verified.append("NOT verified: no outgoing connections (`unshare --net` is not allowed)")
     else:
-        shown.append("nothing left this machine: the network namespace has no way out")
+        verified.append("nothing left this machine: the network namespace has no way out")
     temporary = (FOLDER / "tmp").resolve()
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        with StackLifecycle.start(build, temporary) as rehearsal:
-            for step in rehearsal.steps():
+        with StackLifecycle.start(build, temporary) as lifecycle:
+            for step in lifecycle.steps():
                 _say(step.announced)
-                shown.append(step.take())
+                verified.append(step.take())
     except (AssertionError, subprocess.CalledProcessError) as error:
-        print(f"\nrehearsal FAILED: {error}\nlogs: {FOLDER / 'logs'}", file=sys.stderr)
+        print(f"\ndeployment test FAILED: {error}\nlogs: {FOLDER / 'logs'}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _report(shown, time.monotonic() - begun)
+    _report(verified, time.monotonic() - started)
     return 0
 
 
-def _report(shown: list[str], seconds: float) -> None:
-    print(f"\nRehearsed in {seconds:.0f} s. Shown:")
-    for line in shown:
+def _report(verified: list[str], seconds: float) -> None:
+    print(f"\nTested in {seconds:.0f} s. Verified:")
+    for line in verified:
         print(f"  + {line}")
-    print("Stepped around (tests/deployment/emulator_workarounds.py), so not shown:")
+    print("Worked around (tests/deployment/emulator_workarounds.py), so not verified:")
     for name, what in WORKAROUNDS.items():
         print(f"  - {name}: {what}")
     for test, reason in SKIPPED_TESTS.items():

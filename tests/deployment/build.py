@@ -27,7 +27,7 @@ _LAMBDA_MACHINES = ("aarch64", "arm64")
 
 @dataclass(frozen=True)
 class Build:
-    """Where the build lies, and by which programs it is made."""
+    """The folder of the build, and the programs that make it."""
 
     folder: Path
     python: Path
@@ -48,8 +48,8 @@ class Build:
         """Fetch what the layers' lock files name, unless it is there already."""
         locks = b"".join(file.read_bytes() for file in REQUIREMENTS.values())
         digest = hashlib.sha256(locks).hexdigest()
-        mark = self._wheels / "fetched"
-        if mark.exists() and mark.read_text(encoding="utf-8") == digest:
+        digest_file = self._wheels / "fetched"
+        if digest_file.exists() and digest_file.read_text(encoding="utf-8") == digest:
             return
         shutil.rmtree(self._wheels, ignore_errors=True)
         elsewhere = ["--only-binary", ":all:"]
@@ -58,7 +58,7 @@ class Build:
             download = [*self._pip, "download", *_locked(file), "--dest", str(self._wheels)]
             subprocess.run([*download, "--no-deps"], check=True)
             subprocess.run([*download, "--no-deps", *elsewhere], check=True)
-        mark.write_text(digest, encoding="utf-8")
+        digest_file.write_text(digest, encoding="utf-8")
 
     def make(self) -> None:
         """`sam build`, without a network."""
@@ -69,7 +69,7 @@ class Build:
         subprocess.run(command, check=True, env={**os.environ, **offline, "PATH": path})
 
     def exchange_wheels(self) -> None:
-        """Put this machine's wheels where Lambda's are, if they are others."""
+        """Replace Lambda's wheels by this machine's, if they are others."""
         if platform.machine() in _LAMBDA_MACHINES:
             return
         for layer, file in REQUIREMENTS.items():

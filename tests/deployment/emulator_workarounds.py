@@ -1,13 +1,13 @@
-"""ministack with what it lacks of AWS put beside it; run as a program, with ministack's own Python.
+"""Run ministack with what it lacks of AWS; a program for the Python of .venv-deployment.
 
-The one place where the rehearsal departs from AWS. Each entry of `WORKAROUNDS` says what
-ministack (its version is pinned) does otherwise and what is done about it; the template stays as
-AWS needs it.
+All differences between the deployment test and AWS are here. Each entry of `WORKAROUNDS` says how
+ministack (its version is pinned) differs, and what this module does. The template stays as AWS
+needs it.
 
-    python emulator_workarounds.py    listens where GATEWAY_PORT, API_PORT and STREAM_PORT say
+    python emulator_workarounds.py    listens on the ports GATEWAY_PORT, API_PORT and STREAM_PORT
 
-API_PORT is the address of the HTTP API, whose own host name nobody can resolve here; STREAM_PORT is
-the function URL's.
+API_PORT is the port of the HTTP API, because its host name cannot be resolved here. STREAM_PORT is
+the port of the function URL.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from typing import Any
 WORKAROUNDS = {
     "architecture": "It runs functions in its own interpreter, where arm64 wheels cannot be "
     "imported: the layer's wheels are exchanged for this machine's between build and deploy.",
-    "opt": "Layers are unpacked elsewhere than in /opt: a variable that names /opt gets the place.",
-    "errors": "A failed function loses its error's class, which Retry and Catch go by: it is kept.",
-    "encryption": "It speaks HTTP, and the bucket's policy refuses what is not encrypted: what "
-    "comes in counts as if it were.",
+    "opt": "Layers are not unpacked in /opt: a variable that names /opt gets the real folder.",
+    "errors": "A failed function loses its error's class, which Retry and Catch need: it stays.",
+    "encryption": "It speaks HTTP, and the bucket's policy rejects unencrypted requests: requests "
+    "count as encrypted.",
     "tokens": "SendTask* is asked for on no resource, where AWS asks for it on the machine that "
     "made the token: so does this.",
     "batches": "SendMessageBatch is an action of its own, where AWS asks for SendMessage: so does "
@@ -39,11 +39,11 @@ WORKAROUNDS = {
     "secrets": "Ref of a secret is its name, and on AWS its ARN: it is the ARN.",
     "waits": "TimeoutSecondsPath is not read, and a failed call before a wait is forgotten: the "
     "wait ends in time, and the task fails with the call's error.",
-    "routes": "An HTTP API's OpenAPI body, which is where SAM puts routes and CORS, is not read: "
+    "routes": "It does not read an HTTP API's OpenAPI body, which contains routes and CORS: "
     "they are made from it.",
     "addresses": "Names of APIs and function URLs cannot be resolved here: they get ports.",
     "streaming": "A function URL holds streams back, and the Web Adapter's layer is not to be had: "
-    "the function's own run.sh runs beside it with the role of the function, and answers CORS.",
+    "the function's own run.sh runs with the role of the function, and answers CORS.",
 }
 
 # End-to-end tests that make no sense here, each with its reason.
@@ -51,14 +51,14 @@ _STREAMS = "tests/e2e/test_streams.py"
 SKIPPED_TESTS = {
     "tests/e2e/test_contract.py": "each of its thousands of answers has to come within ten "
     "seconds, which says nothing where one machine is API Gateway, Lambda and all the rest.",
-    f"{_STREAMS}::test_a_stream_closes_behind_the_end_and_then_there_is_nothing_left": "an answer "
+    f"{_STREAMS}::test_a_stream_closes_after_the_end_and_then_there_is_nothing_left": "an answer "
     "without content has a content type here.",
     f"{_STREAMS}::test_a_client_that_goes_away_does_not_cancel_the_run": "it reads "
     "the run's id of the stream's answer; here the answer that leads there has it.",
 }
 
 HOST = "127.0.0.1"
-_ERROR_MARK = "\x1f"
+_ERROR_SEPARATOR = "\x1f"
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -71,28 +71,32 @@ def _module(name: str) -> Any:
 # --- functions -----------------------------------------------------------------------------------
 
 
-def keep_error_names() -> None:
+def preserve_error_names() -> None:
     """A failure's errorType is the exception's class, as awslambdaric has it."""
     runtime, functions = _module("core.lambda_runtime"), _module("services.lambda_svc")
     said = '"status": "error", "error": str(e), "trace"'
-    kept = f'"status": "error", "error": type(e).__name__ + {_ERROR_MARK!r} + str(e), "trace"'
+    replacement = (
+        f'"status": "error", "error": type(e).__name__ + {_ERROR_SEPARATOR!r} + str(e), "trace"'
+    )
     script = runtime._PYTHON_WORKER_SCRIPT
     assert said in script
-    runtime._PYTHON_WORKER_SCRIPT = script.replace(said, kept)
+    runtime._PYTHON_WORKER_SCRIPT = script.replace(said, replacement)
     execute = functions._execute_function_warm
 
     def executed(*arguments: Any) -> Any:
         result = execute(*arguments)
         body = result.get("body")
-        if result.get("error") and _ERROR_MARK in body.get("errorMessage", ""):
-            body["errorType"], _, body["errorMessage"] = body["errorMessage"].partition(_ERROR_MARK)
+        if result.get("error") and _ERROR_SEPARATOR in body.get("errorMessage", ""):
+            body["errorType"], _, body["errorMessage"] = body["errorMessage"].partition(
+                _ERROR_SEPARATOR
+            )
         return result
 
     functions._execute_function_warm = executed
 
 
-def put_layers_where_opt_is() -> None:
-    """A function's variables that begin with /opt name the place where its layers are unpacked."""
+def map_opt_to_layers() -> None:
+    """Replace /opt in a function's variables by the folder where its layers are unpacked."""
     worker = _module("core.lambda_runtime").Worker
     spawn = worker._spawn
 
@@ -119,7 +123,7 @@ def unpacked_layers(config: Mapping[str, Any]) -> Path:
 
 
 def unpack(content: bytes | None, folder: Path) -> None:
-    """A zip's files, with their modes. A layer of somebody else's has none here."""
+    """Return a zip's files, with their modes. A layer of another account has none here."""
     if content:
         with zipfile.ZipFile(io.BytesIO(content)) as files:
             for each in files.infolist():
@@ -168,7 +172,7 @@ def send_batches_as_messages() -> None:
 
 
 def refer_to_secrets_by_arn() -> None:
-    """The physical id of a secret, which Ref gives, is its ARN."""
+    """Make `Ref` of a secret return its ARN, as CloudFormation does."""
     handlers = _module("services.cloudformation.provisioners")._RESOURCE_HANDLERS
     handler = handlers["AWS::SecretsManager::Secret"]
 
@@ -183,7 +187,7 @@ def refer_to_secrets_by_arn() -> None:
 
 
 def end_waits() -> None:
-    """A wait for a token ends with its time, or with the failure of the call that begins it."""
+    """A wait for a token ends with its time, or with the failure of the call that starts it."""
     machine = _module("services.stepfunctions")
     task, wait, call = machine._execute_task, machine._invoke_with_callback, machine._call_lambda
     waiting = threading.local()
@@ -217,7 +221,7 @@ def end_waits() -> None:
     machine._call_lambda = called
 
 
-# --- the doors -----------------------------------------------------------------------------------
+# --- the endpoints -------------------------------------------------------------------------------
 
 
 def make_routes(address: str) -> None:
@@ -251,22 +255,22 @@ def _add_routes(api_id: str, body: Any, address: str) -> None:
     gateway._routes[api_id], gateway._integrations[api_id] = {}, {}
     for path, methods in body["paths"].items():
         for method, operation in methods.items():
-            wanted = operation["x-amazon-apigateway-integration"]
+            integration = operation["x-amazon-apigateway-integration"]
             integration = {
-                "integrationType": wanted["type"].upper(),
-                "integrationUri": wanted["uri"],
-                "integrationMethod": wanted["httpMethod"],
-                "payloadFormatVersion": wanted["payloadFormatVersion"],
-                "timeoutInMillis": wanted["timeoutInMillis"],
+                "integrationType": integration["type"].upper(),
+                "integrationUri": integration["uri"],
+                "integrationMethod": integration["httpMethod"],
+                "payloadFormatVersion": integration["payloadFormatVersion"],
+                "timeoutInMillis": integration["timeoutInMillis"],
             }
             _, _, made = gateway._create_integration(api_id, integration)
-            verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
-            key = path if path == "$default" else f"{verb} {path}"
+            http_method = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+            key = path if path == "$default" else f"{http_method} {path}"
             target = f"integrations/{json.loads(made)['integrationId']}"
             gateway._create_route(api_id, {"routeKey": key, "target": target})
 
 
-def behind_its_port(app: Asgi, port: int) -> Asgi:
+def with_port_in_host(app: Asgi, port: int) -> Asgi:
     """The app, with the HTTP API's own path before what comes in by `port`."""
 
     async def routed(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -283,8 +287,8 @@ def behind_its_port(app: Asgi, port: int) -> Asgi:
     return routed
 
 
-class StreamingDoor:
-    """The function with a URL, run by its own `run.sh`; again whenever it is deployed anew."""
+class StreamingEndpoint:
+    """The function with a URL, run by its own `run.sh`, which each deployment restarts."""
 
     def __init__(self, port: int, lifeline: str) -> None:
         """`lifeline` is the program that ends it when this one ends."""
@@ -362,19 +366,19 @@ def main() -> None:
     api_port, stream_port = int(os.environ["API_PORT"]), int(os.environ["STREAM_PORT"])
     count_as_encrypted()  # Before the app takes the names that it imports.
     app = _module("app")
-    keep_error_names()
-    put_layers_where_opt_is()
+    preserve_error_names()
+    map_opt_to_layers()
     ask_for_the_machine()
     send_batches_as_messages()
     refer_to_secrets_by_arn()
     end_waits()
     make_routes(f"http://{HOST}:{api_port}")
-    StreamingDoor(stream_port, os.environ["LIFELINE"]).watch()
+    StreamingEndpoint(stream_port, os.environ["LIFELINE"]).watch()
     config = importlib.import_module("hypercorn.config").Config()
     config.bind = [f"{HOST}:{os.environ['GATEWAY_PORT']}", f"{HOST}:{api_port}"]
     config.keep_alive_timeout = 75
     serve = importlib.import_module("hypercorn.asyncio").serve
-    asyncio.run(serve(behind_its_port(app.app, api_port), config))
+    asyncio.run(serve(with_port_in_host(app.app, api_port), config))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 # linux/sockios.h and linux/if.h; the name of an interface takes 16 bytes.
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1
-_NOWHERE = ("192.0.2.1", 80)  # RFC 5737: nobody has it, but a route would be found.
+_NOWHERE = ("192.0.2.1", 80)  # RFC 5737: no machine has it, but a route would be found.
 
 
 def entering() -> Sequence[str] | None:
@@ -44,4 +44,4 @@ def has_a_way_out() -> bool:
 
 def is_ours() -> bool:
     """Whether this process was started inside of it."""
-    return os.environ.get("REHEARSAL_INSIDE") == "1"
+    return os.environ.get("DEPLOYMENT_TEST_INSIDE") == "1"

@@ -1,4 +1,4 @@
-"""The steps of a rehearsal, in their order, over an emulator that runs as long as they do."""
+"""The steps of the deployment test, in their order, with an emulator that runs meanwhile."""
 
 import json
 import os
@@ -24,14 +24,14 @@ from tests.support.deployed_stack import DeployedStack
 from tests.support.service import Service
 
 STACK = "runyard-dev"
-EMULATOR_PYTHON = Path(".venv-rehearsal/bin/python")
+EMULATOR_PYTHON = Path(".venv-deployment/bin/python")
 _REGION = "us-east-1"
 _READY_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do, and what it has shown when it is done."""
+    """A step, and the fact that it has verified when it ends."""
 
     announced: str
     take: Callable[[], str]
@@ -90,13 +90,15 @@ class StackLifecycle:
 
     def _deploy(self) -> str:
         self._sam_deploy("LogLevel=DEBUG")
-        # The tests' own beside the samples, by the command that needs no deployment.
+        # The agents of the tests, next to the samples, by the command that needs no deployment.
         folder = merged_agents(self.temporary / "agents")
         self._runyard("agents", "publish", str(folder), "--stack", STACK)
         return "it deploys, publishes its agents, and takes others by `runyard agents publish`"
 
     def _test(self) -> str:
-        secret = self._runyard("keys", "create", "--stack", STACK, "--project", "rehearsal").strip()
+        secret = self._runyard(
+            "keys", "create", "--stack", STACK, "--project", "deployment-test"
+        ).strip()
         service = Service(self._stack().api_url, secret)
         self.waiting_run = str(service.create({"ticket_subject": "Help!"})["id"])
         # Each function's first call here takes as long as this machine needs to import it.
@@ -111,7 +113,9 @@ class StackLifecycle:
         before = self._stack()
         self._sam_deploy("LogLevel=INFO")
         assert self._stack().outputs == before.outputs, "an update moved what it should leave"
-        secret = self._runyard("keys", "create", "--stack", STACK, "--project", "rehearsal").strip()
+        secret = self._runyard(
+            "keys", "create", "--stack", STACK, "--project", "deployment-test"
+        ).strip()
         service = Service(before.api_url, secret)
         run = service.run(self.waiting_run)
         assert run["status"] == "awaiting_input", run
@@ -119,13 +123,13 @@ class StackLifecycle:
         ended = service.wait(self.waiting_run, "completed", "failed")
         service.close()
         assert ended["status"] == "completed", ended
-        return "a second deployment updates it in place; a run that waited goes on afterwards"
+        return "a second deployment updates it in place; a run that waited continues afterwards"
 
     def _delete(self) -> str:
-        kept = self._stack()
+        after = self._stack()
         self._sam("delete", "--stack-name", STACK, "--no-prompts")
         tables = boto3.client("dynamodb").list_tables()["TableNames"]
-        assert {kept.outputs["EventsTableName"], kept.outputs["RecordsTableName"]} <= set(tables)
+        assert {after.outputs["EventsTableName"], after.outputs["RecordsTableName"]} <= set(tables)
         return "`sam delete` removes it and leaves the tables"
 
     def _sam_deploy(self, *parameters: str) -> None:
@@ -138,10 +142,10 @@ class StackLifecycle:
             *("Stage=dev", "LogRetentionDays=7", *parameters),
             *(f'AgentVariables="{variables}"', f"HttpAllowedPrivateHosts={samples}"),
         )
-        self._wait_for_the_doors()
+        self._wait_for_endpoints()
 
-    def _wait_for_the_doors(self) -> None:
-        """The streaming door is started anew by each deployment."""
+    def _wait_for_endpoints(self) -> None:
+        """Each deployment restarts the streaming endpoint."""
         stack = self._stack()
         for address in (stack.api_url, stack.outputs["StreamUrl"].rstrip("/")):
             until = time.monotonic() + _READY_SECONDS

@@ -27,7 +27,7 @@ def run_session(blocks: list[str], service: Service, folder: Path) -> str:
     """Run the shell blocks as one session against the service; return what they print."""
     script = "\n".join(blocks)
     script = script.replace("http://127.0.0.1:8080", service.base_url)
-    script = script.replace("ry_dev_key", service.access_key)
+    script = script.replace("$(cat .runyard/access-key)", service.access_key)
     return subprocess.run(
         ["bash", "-euc", script],
         cwd=folder,

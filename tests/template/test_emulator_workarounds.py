@@ -1,4 +1,4 @@
-"""The emulator workarounds of the rehearsal still match the template."""
+"""The emulator workarounds of the deployment test still match the template."""
 
 import re
 from collections.abc import Callable
@@ -57,7 +57,9 @@ def test_every_integration_has_the_fields_for_a_route(translated: Translated) ->
             assert required <= set(integration)
 
 
-def test_the_template_has_the_outputs_that_the_rehearsal_reads(translated: Translated) -> None:
+def test_the_template_has_the_outputs_that_the_deployment_test_reads(
+    translated: Translated,
+) -> None:
     asked = "".join(
         (ROOT / "tests" / file).read_text(encoding="utf-8")
         for file in ("support/deployed_stack.py", "deployment/stack_lifecycle.py")
@@ -76,5 +78,5 @@ def test_the_template_has_the_outputs_that_the_rehearsal_reads(translated: Trans
 def test_the_steps_are_written_for_the_installed_emulator_version() -> None:
     group = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (version,) = re.findall(r'"ministack==([\d.]+)"', group)
-    locked = (ROOT / "requirements" / "rehearsal.txt").read_text(encoding="utf-8")
+    locked = (ROOT / "requirements" / "deployment.txt").read_text(encoding="utf-8")
     assert f"ministack=={version} " in locked

@@ -1,8 +1,8 @@
-"""The process that stands in for Step Functions, S3, SQS and others: moto, in our hands.
+"""The process that emulates Step Functions, S3, SQS and other services with moto.
 
-moto's server runs in this process so that its Lambda tasks can be sent to our Lambda endpoint and
-its S3 objects to disk. Executions and messages live in memory; what a restart loses of them, the
-sweep takes up again, and the records of deliveries bring back.
+moto's server runs in this process, which sends moto's Lambda tasks to our Lambda endpoint and
+writes its S3 objects to disk. Executions and messages are in memory. After a restart the sweep
+recovers the executions, and the delivery records restore the messages.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from runyard_dev.template.template import LocalTemplate, read_template
 
 
 def watchers(template: LocalTemplate) -> dict[str, dict[str, tuple[str, ...]]]:
-    """State machine ARN → status → names of the functions that a rule tells about it."""
+    """Return state machine ARN → status → names of the functions that a rule invokes for it."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for function in template.functions.values():
         for arn, statuses in function.watches.items():
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--lambda-endpoint", required=True)
     parser.add_argument("--s3-dir", type=Path, required=True)
     arguments = parser.parse_args()
-    os.environ["MOTO_PORT"] = str(arguments.port)  # Where tasks other than Lambda's are sent.
+    os.environ["MOTO_PORT"] = str(arguments.port)  # The target of tasks that do not call Lambda.
     template = read_template(arguments.template, region=arguments.region)
     moto_patches.install(arguments.lambda_endpoint, arguments.region, watchers(template))
     s3_on_disk.install(arguments.s3_dir)

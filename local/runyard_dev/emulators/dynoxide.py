@@ -102,7 +102,7 @@ def _ministack(port: int, data_dir: Path) -> DynamoDb:
             "PERSIST_STATE": "1",
             "STATE_DIR": str(data_dir / "ministack"),
         },
-        note="data is kept at a clean stop only",
+        note="data survives only a clean stop",
     )
 
 

@@ -1,8 +1,8 @@
-"""Lambda's event source mappings: takes from streams and queues, and invokes the functions.
+"""Lambda's event source mappings: read streams and queues, and invoke the functions.
 
-The payloads are Lambda's own, and so is what becomes of an answer: what a function reports as
-failed comes again, everything else does not. Two differences: a batch of a stream that fails is
-tried until it passes (Lambda splits it, and gives up in the end), and both sources are polled.
+Payloads and the handling of responses are Lambda's: items that a function reports as failed are
+delivered again. There are two differences. A batch of a stream that fails is retried until it
+succeeds (Lambda splits it, and stops after a limit), and both kinds of source are polled.
 """
 
 import threading
@@ -16,12 +16,12 @@ from runyard_dev.emulators.stream_source import StreamCheckpoints, StreamSource
 from runyard_dev.errors import InvocationFailedError, LocalStackError
 from runyard_dev.template.sources import EventSource
 
-# One waits for a slow endpoint while another goes on.
+# With two readers a slow receiver does not block the other deliveries.
 _QUEUE_READERS = 2
 _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_AFTER_ERROR_SECONDS = 1.0
-# What passes when a part is back, or has been told of and cannot end the stack.
+# Errors that end when a process is back, or that cannot end the stack.
 _ERRORS = (
     *(BotoCoreError, ClientError, HTTPException),
     *(InvocationFailedError, LocalStackError, OSError),
@@ -29,22 +29,22 @@ _ERRORS = (
 
 
 class EventSources:
-    """The mappings of one stack, each read by threads of its own while they are running."""
+    """The mappings of one stack, each read by its own threads."""
 
     def __init__(
         self,
         mappings: tuple[EventSource, ...],
         environment: Mapping[str, str],
-        places: StreamCheckpoints,
+        checkpoints: StreamCheckpoints,
         report: Callable[[str], None],
     ) -> None:
-        """Know the mappings; `start` reads them."""
+        """Store the mappings; `start` reads them."""
         self._report = report
         self._stopping = threading.Event()
         turns: list[Callable[[], bool]] = []
         for mapping in mappings:
             if mapping.service == "dynamodb":
-                turns.append(StreamSource(mapping, environment, places).poll_once)
+                turns.append(StreamSource(mapping, environment, checkpoints).poll_once)
             else:
                 source = QueueSource(mapping, environment)
                 turns += [source.poll_once] * _QUEUE_READERS
@@ -54,12 +54,12 @@ class EventSources:
         ]
 
     def start(self) -> None:
-        """Read from now on."""
+        """Start reading."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Read no more. Safe to call twice."""
+        """Stop reading. Safe to call twice."""
         self._stopping.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -71,7 +71,7 @@ class EventSources:
             try:
                 found = turn()
             except _ERRORS as exc:
-                # A part is being started again, most likely.
+                # Most likely a process restarts.
                 if not is_faulty and not self._stopping.is_set():
                     self._report(f"an event source failed, and is tried again: {exc}")
                 pause, is_faulty = _PAUSE_AFTER_ERROR_SECONDS, True

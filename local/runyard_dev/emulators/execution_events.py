@@ -1,6 +1,6 @@
-"""Tells functions of executions that died: EventBridge's part for a rule on the execution's status.
+"""Invoke functions when an execution fails: what an EventBridge rule on its status does on AWS.
 
-moto sends no such events; the rules are read from the template.
+moto sends no such events. The rules are those of the template.
 """
 
 import json
@@ -15,12 +15,12 @@ from moto.stepfunctions.parser.backend.execution import Execution
 
 from runyard_dev.lambda_.tasks import LambdaTasks
 
-# State machine ARN → status of a dead execution → names of the functions that are told.
+# State machine ARN → status of a failed execution → names of the functions to invoke.
 Watchers = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
 def report(client: LambdaTasks, watchers: Watchers, execution: Execution) -> None:
-    """Send the execution's status to whoever watches for it, without waiting."""
+    """Send the execution's status to its watchers, without waiting."""
     for function in watchers.get(execution.state_machine.arn, {}).get(execution.status, ()):
         arguments = {
             "FunctionName": function,
@@ -34,8 +34,11 @@ def _invoke_once(client: LambdaTasks, arguments: dict[str, Any]) -> None:
     try:
         client.invoke(**arguments)
     except ClientError as exc:
-        # EventBridge would try again for a day; here the next sweep finds what was missed.
-        print(f"{arguments['FunctionName']} was not told of a dead execution: {exc}", flush=True)
+        # EventBridge would retry for a day; here the next sweep finds what was missed.
+        print(
+            f"{arguments['FunctionName']} did not receive the event of an execution: {exc}",
+            flush=True,
+        )
 
 
 def _status_change(execution: Execution) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """The small HTTP/1.1 server on loopback that the Lambda endpoint and the sample services share.
 
-A thread per connection, connections kept alive, answers sent without delay.
+It uses a thread per connection, keep-alive connections, and no delay of small writes.
 """
 
 import json
 import socketserver
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from runyard_dev.local_callers import find_foreign_caller
 
 HOST = "127.0.0.1"
 
@@ -29,19 +31,33 @@ class LoopbackServer(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
 
-class JsonHandler(BaseHTTPRequestHandler):
-    """One connection; `reply` sends JSON and keeps the connection open."""
+class LocalCallersHandler(BaseHTTPRequestHandler):
+    """A handler that rejects the requests of web pages of other sites."""
+
+    def parse_request(self) -> bool:
+        """Return whether the request can be handled; respond 403 to a foreign caller."""
+        if not super().parse_request():
+            return False
+        headers = self.headers
+        reason = find_foreign_caller(headers.get_all("Host", []), headers.get_all("Origin", []))
+        if reason:
+            self.send_error(403, explain=reason)
+        return not reason
+
+
+class JsonHandler(LocalCallersHandler):
+    """One connection; `respond` sends JSON and leaves the connection open."""
 
     protocol_version = "HTTP/1.1"
     # Headers and body leave in two writes; Nagle would hold back the second one for 40 ms.
     disable_nagle_algorithm = True
 
     def body(self) -> bytes:
-        """The request's body, all of it: behind it the connection's next request begins."""
+        """Return the whole body of the request; the next request of the connection follows it."""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def respond(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-        """Send `value` as JSON (bytes go out as they are)."""
+        """Send `value` as JSON; bytes are sent unchanged."""
         payload = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -52,4 +68,4 @@ class JsonHandler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """No line per request: the log is for what went wrong."""
+        """Print no line per request: the log is for errors."""

@@ -1,6 +1,6 @@
-"""What has to change in moto 5.2.5's state machine interpreter to stand in for Step Functions.
+"""Patches that make the state machine interpreter of moto 5.2.5 behave like Step Functions.
 
-Each patch replaces the smallest thing there is and says what goes wrong without it.
+Each patch replaces as little as possible and says what fails without it.
 """
 
 import functools
@@ -29,19 +29,19 @@ from runyard_dev.lambda_.tasks import LambdaTasks
 
 
 def install(lambda_endpoint: str, region: str, watchers: Watchers) -> None:
-    """Apply all patches; Lambda tasks go to `lambda_endpoint` from now on."""
+    """Apply all patches; Lambda tasks go to `lambda_endpoint` afterwards."""
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     client = LambdaTasks(lambda_endpoint, region)
-    # Without this, tasks go to moto's own Lambda, which wants Docker; and each task would make a
-    # new boto3 client, 20 ms of processor time.
+    # Without this, tasks go to moto's own Lambda, which needs Docker, and each task creates a new
+    # boto3 client, which takes 20 ms of processor time.
     _replace(lambda_eval_utils, "boto_client_for", lambda **_: client)
     _parse_once()
     _parse_paths_once()
     _start_once()
     _look_at_started_executions_only()
-    tell_watchers = functools.partial(report, client, watchers)
-    _patch_stop(tell_watchers)
-    _report_failed_executions(tell_watchers)
+    notify_watchers = functools.partial(report, client, watchers)
+    _patch_stop(notify_watchers)
+    _report_failed_executions(notify_watchers)
 
 
 def _replace(owner: Any, name: str, replacement: Any) -> None:
@@ -50,11 +50,11 @@ def _replace(owner: Any, name: str, replacement: Any) -> None:
 
 
 def _parse_once() -> None:
-    """Keep the parsed program of a definition.
+    """Cache the parsed program of a definition.
 
-    antlr parses in Python, 100 ms for a definition of this size, anew for every execution. A
-    program is safe to share: its components set their fields while they are built, and keep what
-    an execution does in that execution's environment (retry counters too, under `heap_key`).
+    antlr parses in Python, 100 ms for a definition of this size, for every execution. Executions
+    can share a program: its components set their fields while they are built, and save the state
+    of an execution in the execution's environment (retry counters too, under `heap_key`).
     """
     parse = functools.lru_cache(maxsize=32)(AmazonStateLanguageParser.parse)
     lock = threading.Lock()
@@ -67,10 +67,10 @@ def _parse_once() -> None:
 
 
 def _parse_paths_once() -> None:
-    """Keep the parsed form of a JSONPath.
+    """Cache the parsed form of a JSONPath.
 
-    A parser with its tables is built anew for every path of every state: half of the processor
-    time that moto takes for a run. What it gives has no state.
+    moto builds a parser with its tables for every path of every state: half of the processor time
+    that it takes for a run. The parsed form has no state.
     """
     for module in (json_path, result_path):
         _replace(module, "parse", functools.lru_cache(maxsize=512)(module.parse))
@@ -79,8 +79,8 @@ def _parse_paths_once() -> None:
 def _start_once() -> None:
     """Start executions one after the other.
 
-    moto looks for the name and appends the execution in two steps: two starts of one name at the
-    same moment would run it twice. It appends it before it gives it a status, too, and whoever
+    moto looks for the name and appends the execution in two steps: two simultaneous starts of one
+    name would run it twice. It also appends the execution before it sets a status: a caller that
     lists or describes executions at that moment gets an AttributeError.
     """
     start_execution = StepFunctionsParserBackend.start_execution
@@ -99,7 +99,7 @@ def _start_once() -> None:
 
 
 def _forget_ended_threads() -> None:
-    # moto keeps every thread it ever started; a long session would hold some ten thousand.
+    # moto never removes a thread from its list; a long session would have some ten thousand.
     if len(utils.TMP_THREADS) > 2000:
         utils.TMP_THREADS[:] = [thread for thread in utils.TMP_THREADS if thread.is_alive()]
 
@@ -107,8 +107,8 @@ def _forget_ended_threads() -> None:
 def _look_at_started_executions_only() -> None:
     """Skip executions that have no environment yet.
 
-    To find a token, moto asks all executions in turn, and fails with an AttributeError on one that
-    was started this very moment: then an answer to another run would be refused.
+    To find a token, moto asks all executions in turn. It fails with an AttributeError on one that
+    starts at that moment: the answer to another run would be rejected.
     """
 
     def executions(self: Any, execution_status: ExecutionStatus | None = None) -> list[Execution]:
@@ -124,11 +124,11 @@ def _look_at_started_executions_only() -> None:
     _replace(StepFunctionsParserBackend, "_get_executions", executions)
 
 
-def _patch_stop(tell_watchers: Callable[[Execution], None]) -> None:
-    """Make StopExecution end an execution, whatever it is doing.
+def _patch_stop(notify_watchers: Callable[[Execution], None]) -> None:
+    """Make StopExecution end an execution in every state.
 
-    In moto one that waits on a token stays RUNNING, and one in the middle of a task turns FAILED
-    when the task's end finds the program stopped; error and cause are dropped.
+    In moto an execution that waits for a token stays RUNNING. One that executes a task turns
+    FAILED when the task ends and finds the program stopped. Error and cause are lost.
     """
     set_error = Environment.set_error
     reflect: Any = BaseExecutionWorkerCommunication._reflect_execution_status
@@ -143,12 +143,12 @@ def _patch_stop(tell_watchers: Callable[[Execution], None]) -> None:
             return
         environment.set_stop(stop_date=stop_date, error=error, cause=cause)
         if not isinstance(environment._program_state, ProgramStopped):
-            return  # It ended by itself at this very moment.
+            return  # It ended by itself at this moment.
         self.exec_status = ExecutionStatus.ABORTED
         self.stop_date, self.error, self.cause = stop_date, error, cause
         for callback in list(environment.callback_pool_manager._pool.values()):
             callback.interrupt_all()
-        tell_watchers(self)
+        notify_watchers(self)
 
     def reflect_unless_stopped(self: BaseExecutionWorkerCommunication) -> None:
         if self.execution.exec_status == ExecutionStatus.RUNNING:
@@ -160,7 +160,7 @@ def _patch_stop(tell_watchers: Callable[[Execution], None]) -> None:
 
 
 def _environment(execution: Execution) -> Environment | None:
-    """The environment of a program that has begun; one started this moment begins very soon."""
+    """Return the environment of a program; wait up to 2 s for one that starts at this moment."""
     for _ in range(200):
         worker = execution.exec_worker
         if worker is not None and worker.env is not None and worker.env._program_state is not None:
@@ -169,13 +169,13 @@ def _environment(execution: Execution) -> Environment | None:
     return None
 
 
-def _report_failed_executions(tell_watchers: Callable[[Execution], None]) -> None:
+def _report_failed_executions(notify_watchers: Callable[[Execution], None]) -> None:
     """Do what EventBridge does for a rule on the execution's status: moto sends no such event."""
     terminated = BaseExecutionWorkerCommunication.terminated
 
-    def terminated_and_told(self: BaseExecutionWorkerCommunication) -> None:
+    def terminate_and_notify(self: BaseExecutionWorkerCommunication) -> None:
         terminated(self)
-        if self.execution.exec_status != ExecutionStatus.ABORTED:  # That was told when it stopped.
-            tell_watchers(self.execution)
+        if self.execution.exec_status != ExecutionStatus.ABORTED:  # `stop` sends that event.
+            notify_watchers(self.execution)
 
-    _replace(BaseExecutionWorkerCommunication, "terminated", terminated_and_told)
+    _replace(BaseExecutionWorkerCommunication, "terminated", terminate_and_notify)

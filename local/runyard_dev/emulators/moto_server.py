@@ -1,7 +1,7 @@
-"""moto's web application behind a server that keeps connections open.
+"""moto's web application on a server with keep-alive connections.
 
-Werkzeug's own handler closes each connection and lingers 10 ms over it, which costs a new
-connection per boto3 call; this one reads every body to its end and answers with a length.
+Werkzeug's own handler closes each connection and waits 10 ms first, which costs a new connection
+per boto3 call. This handler reads every body completely and sends a length with every response.
 """
 
 import io
@@ -17,12 +17,12 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from runyard_dev.emulators.loopback_http import HOST
+from runyard_dev.emulators.loopback_http import HOST, LocalCallersHandler
 
 _CONNECTION_HEADERS = {"connection", "transfer-encoding", "keep-alive", "server", "date"}
 
 
-class KeepAliveHandler(MotoRequestHandler):
+class KeepAliveHandler(LocalCallersHandler, MotoRequestHandler):
     """One connection, any number of requests, whole bodies in memory in both directions."""
 
     protocol_version = "HTTP/1.1"
@@ -46,7 +46,7 @@ class KeepAliveHandler(MotoRequestHandler):
         environ["CONTENT_LENGTH"] = str(len(content))
         try:
             status, headers, body = self._call(environ)
-        except Exception:  # noqa: BLE001 - a fault of moto's must not cost the connection
+        except Exception:  # noqa: BLE001 - an error in moto must not end the connection
             traceback.print_exc()
             status, headers, body = "500 Internal Server Error", [], b""
         self._send(status, headers, body)
@@ -74,8 +74,8 @@ class KeepAliveHandler(MotoRequestHandler):
         is_head = self.command == "HEAD"
         self.send_response(int(code), reason)
         for name, value in headers:
-            keeps_length = name.lower() != "content-length" or is_head
-            if name.lower() not in _CONNECTION_HEADERS and keeps_length:
+            has_own_length = name.lower() != "content-length" or is_head
+            if name.lower() not in _CONNECTION_HEADERS and has_own_length:
                 self.send_header(name, value)
         if not is_head and code not in ("204", "304"):
             self.send_header("Content-Length", str(len(body)))

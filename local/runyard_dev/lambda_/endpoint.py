@@ -1,9 +1,9 @@
 """Speaks Lambda's Invoke API on loopback, for the state machine and for `boto3.client("lambda")`.
 
 `POST /2015-03-31/functions/{name or ARN}/invocations`, synchronous or with the invocation type
-`Event`. `GET /ready` tells the supervisor that the handlers are imported, `GET /invocations` how
-many invocations of each function have begun, and how many are at work now. `LAMBDA_WORKERS` is the
-number of processes that take invocations; each of more than one counts for itself.
+`Event`. `GET /ready` returns 200 when the handlers are imported. `GET /invocations` returns how
+many invocations of each function have started and how many are active. `LAMBDA_WORKERS` is the
+number of processes that execute invocations; with more than one, each counts only its own.
 """
 
 import argparse

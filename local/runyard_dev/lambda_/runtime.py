@@ -1,5 +1,4 @@
-"""Runs the real handlers as Lambda would: by file, with a context, errors told as Lambda tells
-them.
+"""Execute the handlers as Lambda does: load them by file, pass a context, report errors as Lambda.
 
 All functions share this process and its environment; in the cloud each has its own.
 """
@@ -18,8 +17,8 @@ from typing import Any
 
 from runyard_dev.template.template import Function
 
-# Handlers at work at once. More would only take the processor from each other, and a request that
-# waits for a place does not yet spend its function's timeout.
+# Invocations that execute at the same time. More would only compete for the processor. The timeout
+# of a function does not include the time in the queue.
 MAX_CONCURRENCY = 64
 
 Handler = Callable[[Any, Any], Any]
@@ -72,7 +71,7 @@ class Runtime:
         self._loading = threading.Lock()
         self._counting = threading.Lock()
         self._counts = {
-            function.logical_id: {"begun": 0, "at_work": 0}
+            function.logical_id: {"started": 0, "active": 0}
             for function in self._by_logical_id().values()
         }
         self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="handler")
@@ -97,14 +96,14 @@ class Runtime:
         return failures
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """By logical id, how many invocations have begun, and how many of them are at work."""
+        """Return by logical id how many invocations have started, and how many are active."""
         with self._counting:
             return {name: dict(counts) for name, counts in self._counts.items()}
 
-    def _count(self, function: Function, *, begun: int = 0, at_work: int) -> None:
+    def _count(self, function: Function, *, started: int = 0, active: int) -> None:
         with self._counting:
-            self._counts[function.logical_id]["begun"] += begun
-            self._counts[function.logical_id]["at_work"] += at_work
+            self._counts[function.logical_id]["started"] += started
+            self._counts[function.logical_id]["active"] += active
 
     def invoke(self, function: Function, payload: bytes) -> Outcome:
         """Run the handler and wait for it, but no longer than the function's timeout."""
@@ -115,8 +114,8 @@ class Runtime:
         try:
             return future.result(function.timeout_seconds)
         except TimeoutError:
-            # Lambda would end the process here. A thread cannot be ended: it goes on and finds, at
-            # its next append, that the log has moved on.
+            # Lambda would end the process here. A thread cannot be ended: it continues until its
+            # next append, which finds that another invocation has appended to the log.
             message = (
                 f"RequestId: {request_id} Error: Task timed out after "
                 f"{function.timeout_seconds:.2f} seconds"
@@ -124,7 +123,7 @@ class Runtime:
             return _failure(request_id, "Sandbox.Timedout", message, [])
 
     def invoke_later(self, function: Function, payload: bytes) -> str:
-        """Run the handler with nobody waiting; a failure is only logged, not tried again."""
+        """Run the handler without waiting; a failure is only logged, and not retried."""
         request_id = str(uuid.uuid4())
         self._workers.submit(self._run, function, payload, request_id, threading.Event())
         return request_id
@@ -133,11 +132,11 @@ class Runtime:
         self, function: Function, payload: bytes, request_id: str, started: threading.Event
     ) -> Outcome:
         started.set()
-        self._count(function, begun=1, at_work=1)
+        self._count(function, started=1, active=1)
         try:
             return self._outcome(function, payload, request_id)
         finally:
-            self._count(function, at_work=-1)
+            self._count(function, active=-1)
 
     def _outcome(self, function: Function, payload: bytes, request_id: str) -> Outcome:
         try:

@@ -22,7 +22,7 @@ class LambdaTasks:
                 max_pool_connections=512,
                 retries={"total_max_attempts": 1},  # The state machine's retry list decides.
                 connect_timeout=5,
-                read_timeout=905,  # Lambda's longest timeout, and a little for the reply.
+                read_timeout=905,  # Lambda's longest timeout, and 5 s for the response.
                 proxies={},
                 parameter_validation=False,
             ),

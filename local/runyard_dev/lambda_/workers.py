@@ -1,7 +1,7 @@
-"""The Lambda endpoint as several processes that share its port, as on AWS several take invocations.
+"""The Lambda endpoint as several processes that share its port, like Lambda's environments.
 
-One that dies takes along only what it was at work on, and is replaced at once: a fork has the
-handlers imported already.
+A worker that dies loses only its active invocations, and is replaced at once: a fork has imported
+the handlers already.
 """
 
 import os
@@ -36,7 +36,7 @@ def _fork(server: LoopbackServer) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """A worker whose parent was killed is nobody's."""
+    """Exit when the parent process ends."""
     while os.getppid() == parent:
         time.sleep(_WATCH_SECONDS)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""One process of the local stack: started, found ready, stopped, its output kept in a log file."""
+"""A process of the local stack: start it, wait until it is ready, stop it, write its log file."""
 
 import os
 import signal

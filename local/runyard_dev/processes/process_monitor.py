@@ -1,8 +1,7 @@
-"""Keeps the parts alive: one thread starts them, watches them, and starts again what has died.
+"""Start the processes of the stack, monitor them, and restart those that end unexpectedly.
 
-Everything that starts or ends a part is done by this thread, so that no two do it at once, and
-because Linux takes the death of the thread that started a process for the death of its parent
-(see `parent_death.py`).
+One thread starts and stops all processes, so that no two threads do it at once. Also, Linux treats
+the end of the thread that started a process as the end of its parent (see `parent_death.py`).
 """
 
 import queue
@@ -94,7 +93,7 @@ class ProcessMonitor:
             try:
                 action()
                 done.set_result(None)
-            except BaseException as exc:  # noqa: BLE001 - it belongs to whoever asked
+            except BaseException as exc:  # noqa: BLE001 - the caller gets it
                 done.set_exception(exc)
 
     def _look_after_all(self) -> None:
@@ -116,7 +115,7 @@ class ProcessMonitor:
         except PartError:
             # It ended while it started: the next look finds it so and counts it.
             return
-        except Exception as exc:  # noqa: BLE001 - this thread must outlive any fault
+        except Exception as exc:  # noqa: BLE001 - no error may end this thread
             self._report(f"{part.name:<10}was started again but not filled: {exc}")
             return
         self._report(f"{part.name:<10}is back")

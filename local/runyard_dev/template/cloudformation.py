@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-ACCOUNT_ID = "123456789012"  # The account that moto gives to every caller.
+ACCOUNT_ID = "123456789012"  # moto's account id for every caller.
 DEFAULT_REGION = "us-east-1"
 
 _ABSENT = object()  # AWS::NoValue: the key that holds it is left out.
@@ -43,7 +43,7 @@ _REFERRED_TO_BY_ARN = {"AWS::Serverless::StateMachine", "AWS::StepFunctions::Sta
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe YAML loader that keeps `!Tag value` as `{"Fn::Tag": value}`."""
+    """A safe YAML loader that reads `!Tag value` as `{"Fn::Tag": value}`."""
 
 
 def _tagged(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Resolver:
         return pattern.format(region=self.region, account=ACCOUNT_ID, name=name)
 
     def reference(self, name: str) -> Any:
-        """What `Ref` gives: a parameter's value, a resource's ARN, URL or name."""
+        """Return the result of `Ref`: a parameter's value, a resource's ARN, URL or name."""
         if name in self._values:
             return self._values[name]
         if self._type_of(name) in _REFERRED_TO_BY_ARN:
@@ -205,7 +205,7 @@ class Resolver:
 
         def replace(match: re.Match[str]) -> str:
             name = match.group(1).strip()
-            if name.startswith("!"):  # `${!Literal}` stands for the text `${Literal}`.
+            if name.startswith("!"):  # `${!Literal}` means the text `${Literal}`.
                 return "${" + name[1:] + "}"
             if name in own:
                 return str(self.resolve(own[name]))

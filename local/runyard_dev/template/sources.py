@@ -48,8 +48,10 @@ def _matches(pattern: dict[str, Any], value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     return all(
-        _matches(wanted, value.get(name)) if isinstance(wanted, dict) else value.get(name) in wanted
-        for name, wanted in pattern.items()
+        _matches(expected, value.get(name))
+        if isinstance(expected, dict)
+        else value.get(name) in expected
+        for name, expected in pattern.items()
     )
 
 

@@ -58,7 +58,7 @@ class StateMachine:
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function: where its code is, how it is called, what it is told."""
+    """A Lambda function: its code, its handler and its environment."""
 
     logical_id: str
     name: str
@@ -89,7 +89,7 @@ class LocalTemplate:
     event_sources: tuple[EventSource, ...] = ()
 
     def without_streams(self) -> "LocalTemplate":
-        """The same, for a stack in which nobody reads the tables' streams: each put is cheaper."""
+        """Return the template without streams of tables: writes are cheaper."""
         return replace(
             self,
             tables=tuple(
@@ -191,7 +191,7 @@ def _machine(
     else:
         definition = json.dumps(raw["Definition"])
     for name, value in resolver.resolve(raw.get("DefinitionSubstitutions", {})).items():
-        # The placeholder stands inside a JSON string, so the value is escaped as one.
+        # The placeholder is inside a JSON string, so the value is escaped as a JSON string.
         definition = definition.replace("${" + name + "}", json.dumps(str(value))[1:-1])
     return StateMachine(
         logical_id=logical_id,

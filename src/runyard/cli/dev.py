@@ -7,9 +7,6 @@ import click
 
 from runyard.cli.extras import require_extra, service_errors
 
-DEVELOPMENT_KEY = "ry_dev_key"
-"""The key of the local stack. It is worthless elsewhere. A test compares it with the stack's."""
-
 
 @click.group(invoke_without_command=True, short_help="Run the local stack, on emulators.")
 @click.option(
@@ -40,10 +37,8 @@ DEVELOPMENT_KEY = "ry_dev_key"
 @click.option(
     "--access-key",
     envvar="ACCESS_KEY",
-    default=DEVELOPMENT_KEY,
-    show_default=True,
     show_envvar=True,
-    help="The access key that the API accepts.",
+    help="The access key that the API accepts. Default: the one in access-key in --data-dir",
 )
 @click.option(
     "--sweep-seconds",
@@ -69,7 +64,7 @@ def dev(
     port: int,
     data_dir: Path,
     agents_dir: Path | None,
-    access_key: str,
+    access_key: str | None,
     sweep_seconds: float,
     dynamodb_endpoint: str | None,
     with_parent: bool,

@@ -183,7 +183,7 @@ def test_a_waiting_run_has_no_lambda_running(people: Service, stack: DevStack) -
         return people.http.get(invocations).json()
 
     def is_idle() -> bool:
-        return not any(counts()[name]["at_work"] for name in counts() if name != "SweepFunction")
+        return not any(counts()[name]["active"] for name in counts() if name != "SweepFunction")
 
     wait_until(is_idle)
     before = counts()
@@ -191,11 +191,11 @@ def test_a_waiting_run_has_no_lambda_running(people: Service, stack: DevStack) -
     after = counts()
     for name in ("RunStepFunction", "RequestInputFunction", "CloseRunFunction"):
         assert after[name] == before[name], name
-        assert after[name]["at_work"] == 0
+        assert after[name]["active"] == 0
     for one in run["input_requests"]:
         assert people.answer({**run, "input_requests": [one]}, feedback="a").status_code == 200
     people.wait(run["id"], "completed")
-    assert counts()["RunStepFunction"]["begun"] == before["RunStepFunction"]["begun"] + 1
+    assert counts()["RunStepFunction"]["started"] == before["RunStepFunction"]["started"] + 1
 
 
 # --- approvals -----------------------------------------------------------------------------------
