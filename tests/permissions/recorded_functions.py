@@ -108,7 +108,9 @@ def record(folder: Path) -> Used:
                     used.setdefault(function, set()).update(found)
             if journey.scenario.name == _PUBLISHED:
                 assert journey.run is not None
-                used |= publishing_functions(world, stack, recorder, journey.run)
+                publishing = publishing_functions(world, stack, recorder, journey.run)
+                for function, found in publishing.items():
+                    used.setdefault(function, set()).update(found)
         used["PublishAgentsFunction"] = _record_publisher(world, recorder)
         for endpoint, function in _ENDPOINTS.items():
             used.setdefault(function, set()).update(_record_endpoint(world, recorder, endpoint))

@@ -61,8 +61,8 @@ DEFECTS = {
     ),
     "a queue that Lambda may not read for the function": Defect(
         "\n  DeliverWebhookFunction:\n",
-        "                - sqs:ReceiveMessage\n",
-        "",
+        "Action: [sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes]",
+        "Action: [sqs:DeleteMessage, sqs:GetQueueAttributes]",
         "DeliverWebhookFunction calls sqs:ReceiveMessage on",
     ),
     "a denial of a key that the function updates": Defect(
