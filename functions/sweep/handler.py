@@ -1,4 +1,4 @@
-"""Recovers runs without a worker, and deletes runs and threads after their retention.
+"""Recovers runs without a worker, triggers webhook deliveries, and deletes expired data.
 
 Invoked every five minutes.
 """
@@ -6,6 +6,7 @@ Invoked every five minutes.
 from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
+from runyard_service.application.webhooks.trigger_deliveries import trigger_due_deliveries
 from runyard_service.container import container
 from runyard_service.observability.logging import configure_observability, logger, observe
 
@@ -31,6 +32,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
         "removed": sweep.removed,
         "unclear": len(sweep.failed_checks),
         "not_started": len(sweep.not_started),
+        "deliveries": trigger_due_deliveries(parts.stores, parts.delivery_queue),
         "expired": parts.retention.enforce(seconds),
     }
     logger.info("swept", extra=counts)

@@ -1,4 +1,4 @@
-"""The actions that the template grants to each function, compared with the used actions."""
+"""The actions that the template grants and denies to each function, and the used actions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +15,11 @@ from tests.permissions.required_actions import RequiredAction, arn_of_secret
 # is an error: it must not count as no condition.
 _PARTS = {
     ("ForAllValues:StringLike", "dynamodb:LeadingKeys"),
+    ("ForAnyValue:StringLike", "dynamodb:LeadingKeys"),  # Of denials.
     ("StringLike", "s3:prefix"),
 }
+# Conditions on the caller. The calls of the code meet them.
+_OF_CODE = {("Null", "lambda:SourceFunctionArn")}
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class GrantedAction:
     def covers(self, right: RequiredAction) -> bool:
         """Return True if this grant allows the required action."""
         return (
-            self.action == right.action
+            fnmatchcase(right.action, self.action)
             and fnmatchcase(right.resource, self.resource)
             and fnmatchcase(right.part, self.part)
         )
@@ -47,6 +50,17 @@ def granted_actions(template: Path, **parameters: str) -> dict[str, list[Granted
 
     They come from the function's own statements and from separate policies of its role.
     """
+    return _by_function(template, parameters, "Allow")
+
+
+def denied_actions(template: Path, **parameters: str) -> dict[str, list[GrantedAction]]:
+    """Return the denials of each function by its logical id, for these template parameters."""
+    return _by_function(template, parameters, "Deny")
+
+
+def _by_function(
+    template: Path, parameters: Mapping[str, str], effect: str
+) -> dict[str, list[GrantedAction]]:
     document = load_document(template)
     resolver = Resolver(document, stack_name=STACK_NAME, parameters=parameters)
     policies: dict[str, list[Any]] = {}
@@ -64,6 +78,7 @@ def granted_actions(template: Path, **parameters: str) -> dict[str, list[Granted
             grant
             for policy in of_function
             for statement in policy["Statement"]
+            if statement["Effect"] == effect
             for grant in _grants(statement)
         ]
         for name, of_function in policies.items()
@@ -75,11 +90,14 @@ def _grants(statement: Mapping[str, Any]) -> Iterator[GrantedAction]:
     parts = ["*"]
     for operator, conditions in statement.get("Condition", {}).items():
         for key, patterns in conditions.items():
+            if (operator, key) in _OF_CODE:
+                continue
             if (operator, key) not in _PARTS:
                 raise ValueError(f"unknown condition {operator} of {key}")
             parts = _as_list(patterns)
     for action, resource in product(_as_list(statement["Action"]), _as_list(statement["Resource"])):
-        arn = resource if resource.startswith("arn:") else arn_of_secret(resource)
+        is_arn = resource == "*" or resource.startswith("arn:")
+        arn = resource if is_arn else arn_of_secret(resource)
         for part in parts:
             yield GrantedAction(statement.get("Sid", "no Sid"), action, arn, part)
 
@@ -105,6 +123,22 @@ def missing(
 
 def _part_suffix(right: RequiredAction) -> str:
     return f", of it {right.part}" if right.part else ""
+
+
+def forbidden(
+    denials: Mapping[str, Iterable[GrantedAction]], used: Mapping[str, Iterable[RequiredAction]]
+) -> list[str]:
+    """Return the calls that a role denies, a line for each."""
+    return sorted(
+        {
+            f"{function} calls {right.action} on {right.resource}{_part_suffix(right)}, "
+            f"which {denial.sid} denies"
+            for function, rights in used.items()
+            for right in rights
+            for denial in denials.get(function, ())
+            if denial.covers(right)
+        }
+    )
 
 
 def unused(

@@ -17,7 +17,12 @@ from runyard_dev.dev_stack import DevStack
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME
 from runyard_service import settings
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.sqs import MAX_DELAY_SECONDS
 from runyard_service.adapters.stream_records import image_of
+from runyard_service.application.webhooks.trigger_deliveries import trigger_due_deliveries
+from runyard_service.container import container
+from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.runs import Run
 from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness
 from tests.fault_injection.faults import Process
@@ -80,6 +85,7 @@ def publishing_functions(
             with harness.run_as(sender):
                 handle_messages(batch, LAMBDA_CONTEXT)
         paths = Counter(request.path for request in receiver.received)
+        sweep = _sweep_of_a_delivery(world, recorder, run.project_id)
     settings.settings.cache_clear()
     assert paths["/gone"], "the webhook that is gone gets a request"
     assert paths["/fails"] > 1, "the webhook that fails gets a second attempt"
@@ -89,7 +95,27 @@ def publishing_functions(
     return {
         "PublishEventsFunction": recorder.of(publisher),
         "DeliverWebhookFunction": recorder.of(sender),
+        "SweepFunction": sweep,
     }
+
+
+def _sweep_of_a_delivery(
+    world: CrashHarness, recorder: Recorder, project_id: str
+) -> set[RequiredAction]:
+    """Return the actions that the sweep needs to trigger a delivery after a long pause."""
+    deliveries, sweep = world.stores.webhook_deliveries, Process()
+    webhook = world.stores.webhooks.of_project(project_id)[0]
+    [delivery] = deliveries.newest(webhook.id, None, 1)
+    again = delivery.for_redelivery()
+    assert deliveries.change(delivery, again.postponed(timestamp_in(2 * MAX_DELAY_SECONDS)))
+    # The pause is over, as far as the index is concerned.
+    world.stores.deleted_runs.records.update(
+        keys.webhook_delivery(delivery.webhook_id, delivery.id), {"sweep_at": timestamp_in(-1)}
+    )
+    with world.working(sweep):
+        parts = container()
+        assert trigger_due_deliveries(parts.stores, parts.delivery_queue) == 1
+    return recorder.of(sweep)
 
 
 def _respond(received: Received, exchange: Exchange) -> None:

@@ -108,7 +108,9 @@ def record(folder: Path) -> Used:
                     used.setdefault(function, set()).update(found)
             if scenario_run.scenario.name == _PUBLISHED:
                 assert scenario_run.run is not None
-                used |= publishing_functions(harness, stack, recorder, scenario_run.run)
+                publishing = publishing_functions(harness, stack, recorder, scenario_run.run)
+                for function, found in publishing.items():
+                    used.setdefault(function, set()).update(found)
         used["PublishAgentsFunction"] = _record_publisher(harness, recorder)
         for endpoint, function in _ENDPOINTS.items():
             used.setdefault(function, set()).update(_record_endpoint(harness, recorder, endpoint))

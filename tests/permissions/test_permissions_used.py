@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from tests.permissions.granted_actions import granted_actions, missing, unused
+from tests.permissions.granted_actions import (
+    denied_actions,
+    forbidden,
+    granted_actions,
+    missing,
+    unused,
+)
 from tests.permissions.recorded_functions import Used
 from tests.permissions.required_actions import with_key
 
@@ -18,6 +24,10 @@ ONLY_AFTER_FAILURES = {
 
 def test_the_role_allows_every_call_of_its_function(used: Used) -> None:
     assert missing(granted_actions(TEMPLATE), used) == []
+
+
+def test_no_denial_of_a_role_stops_a_call_of_its_function(used: Used) -> None:
+    assert forbidden(denied_actions(TEMPLATE), used) == []
 
 
 def test_a_function_uses_every_grant_of_its_role(used: Used) -> None:

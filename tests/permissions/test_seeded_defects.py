@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.permissions.granted_actions import granted_actions, missing, unused
+from tests.permissions.granted_actions import (
+    denied_actions,
+    forbidden,
+    granted_actions,
+    missing,
+    unused,
+)
 from tests.permissions.recorded_functions import Used
 
 TEMPLATE = Path("template.yaml")
@@ -55,9 +61,15 @@ DEFECTS = {
     ),
     "a queue that Lambda may not read for the function": Defect(
         "\n  DeliverWebhookFunction:\n",
-        "                - sqs:ReceiveMessage\n",
-        "",
+        "Action: [sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes]",
+        "Action: [sqs:DeleteMessage, sqs:GetQueueAttributes]",
         "DeliverWebhookFunction calls sqs:ReceiveMessage on",
+    ),
+    "a denial of a key that the function updates": Defect(
+        "\n  ApiFunction:\n",
+        "              Action: dynamodb:PutItem\n",
+        "              Action: [dynamodb:PutItem, dynamodb:UpdateItem]\n",
+        "ApiFunction calls dynamodb:UpdateItem on",
     ),
     "a listing of more than a run's payloads": Defect(
         "\n  SweepFunction:\n",
@@ -82,6 +94,7 @@ def test_a_defect_of_a_role_is_reported(defect: Defect, used: Used, tmp_path: Pa
     )
 
     grants = granted_actions(copy)
-    reported = [*missing(grants, used), *unused(grants, used)]
+    denials = denied_actions(copy)
+    reported = [*missing(grants, used), *unused(grants, used), *forbidden(denials, used)]
 
     assert any(line.startswith(defect.reported) for line in reported), "\n".join(reported)

@@ -54,7 +54,7 @@ def total(lines: Iterable[dict[str, Any]], measure: Metric, **dimensions: str) -
         float(line[measure.name])
         for line in lines
         if measure.name in line
-        and set(dimensions) | {"Stage"}
+        and set(dimensions) | {"Stack"}
         in map(set, line["_aws"]["CloudWatchMetrics"][0]["Dimensions"])
         and all(line[name] == value for name, value in dimensions.items())
     )

@@ -53,12 +53,23 @@ class Translated:
         return found
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        """Yield the role's own statements, also conditional ones, with actions as a list."""
+        """Yield what the role allows, also by conditional statements, with actions as a list."""
+        return self._statements(role, "Allow")
+
+    def denials(self, role: str) -> Iterator[dict[str, Any]]:
+        """Yield what the role denies, with actions as a list."""
+        return self._statements(role, "Deny")
+
+    def _statements(self, role: str, effect: str) -> Iterator[dict[str, Any]]:
         for policy in self.properties(role).get("Policies", []):
             for entry in policy["PolicyDocument"]["Statement"]:
                 statement = entry["Fn::If"][1] if "Fn::If" in entry else entry
                 actions = statement["Action"]
-                yield {**statement, "Action": [actions] if isinstance(actions, str) else actions}
+                if statement["Effect"] == effect:
+                    yield {
+                        **statement,
+                        "Action": [actions] if isinstance(actions, str) else actions,
+                    }
 
     def actions(self, function: str) -> set[str]:
         """Return the actions that the function's own statements allow."""

@@ -13,11 +13,21 @@ from tests.template.repository import FUNCTIONS, ROOT, Translated
 
 PAGES = (ROOT / "docs" / "how-to" / "operations.md").read_text()
 
-# The watched metrics of AWS, each with its dimension.
+# The watched metrics of AWS, by namespace and dimensions.
 AWS_METRICS = {
     "AWS/ApiGateway": {"ApiId": {"5xx", "4xx", "Count", "Latency"}},
-    "AWS/Lambda": {"FunctionName": {"Errors", "Throttles", "ConcurrentExecutions", "IteratorAge"}},
-    "AWS/SQS": {"QueueName": {"ApproximateNumberOfMessagesVisible"}},
+    "AWS/DynamoDB": {"Operation, TableName": {"ThrottledRequests"}},
+    "AWS/Lambda": {
+        "": {"ClaimedAccountConcurrency"},
+        "FunctionName": {"Errors", "Throttles", "ConcurrentExecutions", "IteratorAge"},
+    },
+    "AWS/SQS": {
+        "QueueName": {
+            "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesVisible",
+        }
+    },
     "AWS/States": {
         "StateMachineArn": {
             "ExecutionsStarted",
@@ -28,11 +38,15 @@ AWS_METRICS = {
     },
 }
 ALARMS = {
+    "AccountConcurrencyHigh",
     "AppendConflictsHigh",
     "DailyCapNearlyReached",
     "ApiServerErrors",
     "EventPublishingDelayed",
     "EventPublishingDeadLetters",
+    "EventPublishingStopped",
+    "ExecutionsFailed",
+    "FunctionsThrottled",
     "KeysRejected",
     "RunsStuck",
     "CloseRunErrors",
@@ -40,8 +54,16 @@ ALARMS = {
     "StepLatencyHigh",
     "StreamFunctionErrors",
     "StreamsDisconnected",
+    "TablesThrottled",
     "WebhookDeadLetters",
+    "WebhookMessagesInFlight",
+    "WebhooksDelayed",
     "RunStepThrottled",
+}
+# Alarms on AWS's own numbers, whose first query is a command.
+ASKED_IN_A_SHELL = {
+    *("AccountConcurrencyHigh", "FunctionsThrottled", "RunStepThrottled", "TablesThrottled"),
+    *("EventPublishingStopped", "WebhookMessagesInFlight", "WebhooksDelayed"),
 }
 
 # Fields of log lines from Powertools and from log records, besides the fields of a metric.
@@ -58,10 +80,17 @@ WORDS = {
 def is_known(namespace: str, name: str, dimensions: dict[str, Any]) -> bool:
     """Return True if the code or AWS emits this metric with these dimensions."""
     if namespace == "Runyard":
-        by = [{"Stage"}, *({"Stage", dimension} for dimension in MEASURES[name].by)]
+        by = [{"Stack"}, *({"Stack", dimension} for dimension in MEASURES[name].by)]
         return set(dimensions) in by
-    [dimension] = dimensions
-    return name in AWS_METRICS[namespace][dimension]
+    return name in AWS_METRICS[namespace][", ".join(sorted(dimensions))]
+
+
+def watched_metrics(properties: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield namespace, name and dimensions of each metric of an alarm, also in an expression."""
+    queries = [query["MetricStat"]["Metric"] for query in properties.get("Metrics", ())[1:]]
+    for metric in queries or [properties]:
+        dimensions = {entry["Name"]: entry["Value"] for entry in metric.get("Dimensions", ())}
+        yield metric["Namespace"], metric["MetricName"], dimensions
 
 
 def test_the_template_has_exactly_these_alarms(translated: Translated) -> None:
@@ -71,12 +100,13 @@ def test_the_template_has_exactly_these_alarms(translated: Translated) -> None:
 @pytest.mark.parametrize("alarm", sorted(ALARMS))
 def test_an_alarm_watches_a_metric_that_is_emitted(translated: Translated, alarm: str) -> None:
     properties = translated.properties(alarm)
-    dimensions = {entry["Name"]: entry["Value"] for entry in properties["Dimensions"]}
-    assert is_known(properties["Namespace"], properties["MetricName"], dimensions)
-    if properties["Namespace"] == "Runyard":
-        assert dimensions == {"Stage": {"Ref": "Stage"}}
+    for namespace, name, dimensions in watched_metrics(properties):
+        assert is_known(namespace, name, dimensions)
+        if namespace == "Runyard":
+            # Two stacks of a stage in the same account must not share an alarm.
+            assert dimensions == {"Stack": {"Ref": "AWS::StackName"}}
     # Without errors, every metric except RunsOrphaned has no data; RunsOrphaned is emitted as 0.
-    is_always_emitted = properties["MetricName"] == "RunsOrphaned"
+    is_always_emitted = properties.get("MetricName") == "RunsOrphaned"
     assert properties["TreatMissingData"] == ("breaching" if is_always_emitted else "notBreaching")
 
 
@@ -111,9 +141,50 @@ def test_an_alarm_notifies_the_topic_and_the_address_of_the_parameters(
     assert subscription["Endpoint"] == parameters.get("AlarmEmail", "")
 
 
-def test_every_function_that_emits_metrics_has_its_stage(translated: Translated) -> None:
+def test_every_function_that_emits_metrics_has_its_stack(translated: Translated) -> None:
     for function in set(FUNCTIONS) - {"PublishAgentsFunction"}:
-        assert translated.variables(function)["STAGE"] == {"Ref": "Stage"}, function
+        variables = translated.variables(function)
+        assert variables["STACK_NAME"] == {"Ref": "AWS::StackName"}, function
+
+
+def test_an_expression_uses_each_of_its_metrics(translated: Translated) -> None:
+    """An alarm accepts one result and at most ten queries."""
+    for alarm in ALARMS:
+        queries = translated.properties(alarm).get("Metrics", [])
+        if not queries:
+            continue
+        assert len(queries) <= 10, alarm
+        result, *metrics = queries
+        expression = result["Expression"]
+        text = expression["Fn::Sub"] if isinstance(expression, dict) else expression
+        assert all(query["ReturnData"] is False for query in metrics), alarm
+        if "METRICS()" not in text:
+            names = set(re.findall(r"\b[a-z]\w*", text))
+            assert names == {query["Id"] for query in metrics}, alarm
+
+
+def test_all_functions_have_an_alarm_on_throttles(translated: Translated) -> None:
+    functions = {
+        str(dimensions["FunctionName"]["Ref"])
+        for alarm in ("RunStepThrottled", "FunctionsThrottled")
+        for _, name, dimensions in watched_metrics(translated.properties(alarm))
+        if name == "Throttles"
+    }
+    # A deployment waits for the publisher of agents, and fails visibly.
+    assert functions == set(FUNCTIONS) - {"PublishAgentsFunction"}
+
+
+def test_the_canary_compares_runs_with_published_events(translated: Translated) -> None:
+    """If the stream's mapping is disabled, every other metric of publishing has no data."""
+    properties = translated.properties("EventPublishingStopped")
+    names = {name for _, name, _ in watched_metrics(properties)}
+    assert names == {"RunsStarted", "EventsPublished"}
+
+
+def test_the_dashboard_is_named_by_stack_and_region(translated: Translated) -> None:
+    """Dashboards are global: the same stack in a second region would overwrite it."""
+    name = translated.properties("Dashboard")["DashboardName"]
+    assert name == {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}
 
 
 def dashboard_metrics(translated: Translated) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -142,7 +213,7 @@ def test_the_dashboard_names_every_alarm_and_only_existing_resources(
 ) -> None:
     text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     assert set(re.findall(r"\$\{(\w+)\.Arn\}", text)) == ALARMS
-    named = set(re.findall(r"\$\{(\w+)\}", text)) - {"Stage"}
+    named = set(re.findall(r"\$\{(\w+)(?:\.\w+)?\}", text))
     assert named <= set(translated.document["Resources"])
 
 
@@ -184,7 +255,7 @@ def first_query(alarm: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("alarm", sorted(ALARMS - {"RunStepThrottled"}))
+@pytest.mark.parametrize("alarm", sorted(ALARMS - ASKED_IN_A_SHELL))
 def test_a_first_query_uses_logged_fields(alarm: str) -> None:
     query = first_query(alarm)
     own = set(re.findall(r"\bas (\w+)", query))
@@ -198,7 +269,8 @@ def test_every_message_in_a_query_exists_in_the_code() -> None:
     messages = set(re.findall(r'message = "([^"]+)"', PAGES))
     for several in re.findall(r"message in \[(.*?)\]", PAGES):
         messages |= set(re.findall(r'"([^"]+)"', several))
-    code = "\n".join(file.read_text() for file in (ROOT / "layers" / "core").rglob("*.py"))
+    folders = (ROOT / "layers" / "core", ROOT / "functions")
+    code = "\n".join(file.read_text() for folder in folders for file in folder.rglob("*.py"))
     assert len(messages) > 5
     assert [message for message in messages if f'"{message}"' not in code] == []
 

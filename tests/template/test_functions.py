@@ -130,3 +130,28 @@ def test_the_concurrency_of_a_function_can_be_limited(translated: Translated, na
     assert translated.document["Conditions"][f"Has{name}Concurrency"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": f"{name}Concurrency"}, 0]}]
     }
+
+
+def test_a_lost_sweep_is_not_retried_by_eventbridge_or_lambda(translated: Translated) -> None:
+    """A retry by one of the two would overlap with the next sweep."""
+    [target] = translated.properties("SweepFunctionEveryFiveMinutes")["Targets"]
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert translated.properties("SweepFunctionEventInvokeConfig")["MaximumRetryAttempts"] == 0
+
+
+def test_every_function_that_is_invoked_asynchronously_states_its_retries(
+    translated: Translated,
+) -> None:
+    """EventBridge and custom resources invoke asynchronously: Lambda's own retries follow."""
+    targets = {
+        target["Arn"]["Fn::GetAtt"][0]
+        for rule in translated.of_type("AWS::Events::Rule").values()
+        for target in rule["Targets"]
+    }
+    custom = {translated.properties("PublishedAgents")["ServiceToken"]["Fn::GetAtt"][0]}
+    stated = {
+        config["FunctionName"]["Ref"]: config["MaximumRetryAttempts"]
+        for config in translated.of_type("AWS::Lambda::EventInvokeConfig").values()
+    }
+    assert set(stated) == targets | custom
+    assert stated == {"SweepFunction": 0, "CloseRunFunction": 2, "PublishAgentsFunction": 1}

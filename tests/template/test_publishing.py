@@ -5,7 +5,6 @@ from typing import Any
 
 from runyard_dev.template.sources import EventSource
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS
 from runyard_service.settings import Settings
 from tests.template.repository import FUNCTIONS, Translated
 
@@ -68,7 +67,6 @@ def test_the_visibility_timeout_is_longer_than_an_attempt(translated: Translated
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
     variables = translated.variables("DeliverWebhookFunction")
     assert float(variables["WEBHOOK_TIMEOUT_SECONDS"]) * 2 < function["Timeout"]
-    assert function["Timeout"] + MAX_POSTPONED_SECONDS <= 12 * 3600
 
 
 def test_the_queue_retains_a_message_for_longer_than_all_attempts(translated: Translated) -> None:

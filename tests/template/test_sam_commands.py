@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from tests.template.conftest import SAM_PYTHON
 from tests.template.repository import ROOT
 
 _BLOCK = re.compile(r"^ *```(?:sh|bash|shell|console)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_TOML_BLOCK = re.compile(r"^ *```toml\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _ANY_BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _CALLS = ("sam", "samcli")
 _OVERRIDES = "--parameter-overrides"
+_SETTING = "parameter_overrides"
+SAMCONFIG: dict[str, Any] = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+STAGES = {"default": "dev", "staging": "staging", "prod": "prod"}
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
@@ -34,6 +39,16 @@ def commands_in(text: str) -> Iterator[list[str]]:
     for _, code in _INLINE.findall(_ANY_BLOCK.sub("", text)):
         line = " ".join(code.split())
         yield from _calls(f"sam deploy {line}" if line.startswith(_OVERRIDES) else line, {})
+
+
+def configured_deployments(text: str) -> Iterator[list[str]]:
+    """Return a call of `sam deploy` for each `parameter_overrides` in a TOML block of a page.
+
+    SAM passes the text of samconfig.toml to the parser of the option, as one argument.
+    """
+    for block in _TOML_BLOCK.findall(text):
+        if _SETTING in (found := tomllib.loads(block)):
+            yield ["deploy", _OVERRIDES, found[_SETTING]]
 
 
 def _calls(line: str, variables: dict[str, str]) -> Iterator[list[str]]:
@@ -63,7 +78,7 @@ def intended_parameters(arguments: list[str]) -> dict[str, str]:
     for word in arguments[arguments.index(_OVERRIDES) + 1 :]:
         if word.startswith("--"):
             break
-        for pair in [word] if "={" in word else shlex.split(word):
+        for pair in [word] if re.fullmatch(r"\w+=\{.*", word) else shlex.split(word):
             name, _, value = pair.partition("=")
             intended[name] = value
     return intended
@@ -106,15 +121,47 @@ def rejected_parameters(values: dict[str, str]) -> list[str]:
     ]
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
 def test_sam_receives_the_intended_parameters() -> None:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-    lines = [line for page in pages for line in commands_in(page.read_text(encoding="utf-8"))]
-    assert any(line[:1] == ["deploy"] for line in lines)
-    assert any(_OVERRIDES in line for line in lines)
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert any(line[:1] == ["deploy"] for text in texts for line in commands_in(text))
+    lines = [line for text in texts for line in configured_deployments(text)]
+    assert len(lines) >= 2
     for line, received in zip(lines, received_by_sam(lines), strict=True):
-        if _OVERRIDES in line:
-            assert received == intended_parameters(line), line
-            assert rejected_parameters(received or {}) == [], line
+        assert received == intended_parameters(line), line
+        assert rejected_parameters(received or {}) == [], line
+        assert "Stage" in (received or {}), line
+
+
+def test_no_page_replaces_the_parameters_of_samconfig() -> None:
+    """The option replaces the whole list: a prod stack would lose its stage."""
+    replacing = [
+        (page.name, line)
+        for page in PAGES
+        for line in commands_in(page.read_text(encoding="utf-8"))
+        if _OVERRIDES in line[:-1]  # The name of the option alone is a warning.
+    ]
+    assert replacing == []
+
+
+def test_a_deployment_without_a_stage_is_rejected() -> None:
+    assert "Default" not in PARAMETERS["Stage"]
+
+
+@pytest.mark.parametrize(("environment", "stage"), STAGES.items())
+def test_each_environment_of_samconfig_sets_its_stage_and_tags(
+    environment: str, stage: str
+) -> None:
+    configured = SAMCONFIG[environment]["deploy"]["parameters"]
+    line = ["deploy", _OVERRIDES, configured[_SETTING]]
+    [received] = received_by_sam([line])
+    assert received is not None
+    assert received["Stage"] == stage
+    assert rejected_parameters(received) == []
+    assert configured["tags"] == f"service=runyard stage={stage}"
+    assert SAMCONFIG[environment]["global"]["parameters"]["stack_name"] == f"runyard-{stage}"
 
 
 def test_a_value_truncated_by_sam_is_reported() -> None:

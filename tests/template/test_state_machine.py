@@ -31,6 +31,24 @@ def test_every_task_is_retried_with_jitter(states: dict[str, Any]) -> None:
         assert all(retry["JitterStrategy"] == "FULL" for retry in task["Retry"]), name
 
 
+# "Handle transient Lambda service exceptions" in the Step Functions developer guide.
+TRANSIENT = {
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+}
+
+
+def test_every_task_is_retried_after_each_transient_error_of_lambda(
+    states: dict[str, Any],
+) -> None:
+    for name, task in tasks(states).items():
+        retried = {error for retry in task["Retry"] for error in retry["ErrorEquals"]}
+        assert "States.ALL" in retried or retried >= TRANSIENT, name
+
+
 def test_every_other_task_sends_its_errors_to_the_last_resort(states: dict[str, Any]) -> None:
     for name, task in tasks(states).items():
         if name != LAST_RESORT:

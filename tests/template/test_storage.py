@@ -23,7 +23,7 @@ def test_a_table_has_backups_and_deletion_protection(translated: Translated, tab
 def test_data_is_retained_when_the_stack_is_deleted(translated: Translated, resource: str) -> None:
     definition = translated.document["Resources"][resource]
     assert (definition["DeletionPolicy"], definition["UpdateReplacePolicy"]) == (
-        "RetainExceptOnCreate",
+        "Retain",
         "Retain",
     )
 

@@ -7,10 +7,9 @@ from typing import Any, get_args
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS
 from runyard_service.api.openapi import document
 from runyard_service.application.webhooks.webhook_urls import url_issue
-from runyard_service.domain.clock import now, timestamp, timestamp_in
+from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
 from runyard_service.domain.events import EVENT_TYPES, LIFECYCLE_TYPES, Event
 from runyard_service.domain.ids import is_id, timed_id
 from runyard_service.domain.notifications import notification_for, ping
@@ -204,11 +203,56 @@ def test_a_webhook_address_is_accepted(url: str) -> None:
     assert url_issue(url, ("127.0.0.1:9000",)) is None
 
 
-def test_the_pauses_take_a_day_and_each_fits_into_the_queues_maximum() -> None:
+def test_the_pauses_take_a_day() -> None:
     pauses = Settings().webhook_retry_seconds
     assert 23 * 3600 <= sum(pauses) <= 25 * 3600
     assert list(pauses) == sorted(pauses)
-    assert max(pauses) * 1.1 <= MAX_POSTPONED_SECONDS
+
+
+FAILED = Attempt(at=AT, duration_ms=1, status_code=500)
+DELIVERED = Attempt(at=AT, duration_ms=1, status_code=204)
+
+
+def failing_for(**duration: int) -> Webhook:
+    """Return the endpoint that has failed for this time."""
+    return WEBHOOK.model_copy(update={"failing_since": timestamp(now() - timedelta(**duration))})
+
+
+def test_the_first_failed_attempt_is_remembered_and_the_next_success_forgets_it() -> None:
+    at = now()
+    assert WEBHOOK.health_change(DELIVERED, at) == {}
+    assert WEBHOOK.health_change(FAILED, at) == {"failing_since": timestamp(at)}
+    failing = failing_for(minutes=59)
+    assert failing.health_change(FAILED, at) == {}
+    assert failing.health_change(DELIVERED, at) == {"failing_since": None, "paused_until": None}
+
+
+@pytest.mark.parametrize(
+    ("failing", "pause"),
+    [
+        ({"hours": 1}, timedelta(minutes=10)),
+        ({"hours": 6}, timedelta(hours=1)),
+        ({"hours": 71}, timedelta(hours=6)),
+    ],
+)
+def test_an_endpoint_that_fails_for_an_hour_is_paused(
+    failing: dict[str, int], pause: timedelta
+) -> None:
+    at = now()
+    change = failing_for(**failing).health_change(FAILED, at)
+    [paused_until] = change.values()
+    assert abs(parse(paused_until) - at - pause) < timedelta(seconds=1)
+    paused = WEBHOOK.model_copy(update=change)
+    assert 0 < paused.pause_left() <= pause.total_seconds()
+    assert WEBHOOK.pause_left() == 0
+    assert paused.subscribes_to("run.failed")
+
+
+def test_an_endpoint_that_fails_for_three_days_is_disabled() -> None:
+    change = failing_for(days=3).health_change(FAILED, now())
+    disabled = WEBHOOK.model_copy(update=change)
+    assert (disabled.enabled, disabled.disabled_reason) == (False, "failing")
+    assert not disabled.subscribes_to("run.failed")
 
 
 def test_a_delivery_stores_its_newest_attempts() -> None:

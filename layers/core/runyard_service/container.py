@@ -6,11 +6,10 @@ parts that not every function uses, so a cold start loads only what its function
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -156,14 +155,6 @@ class Container:
             key=self.settings.agents_object_key or BUNDLE_KEY,
             refresh_seconds=self.settings.agents_refresh_seconds,
         )
-
-    def respond_to_cloudformation(
-        self, event: Mapping[str, Any], resource_id: str
-    ) -> AbstractContextManager[None]:
-        """Return a context that reports to CloudFormation whether the work inside succeeds."""
-        from runyard_service.adapters.cloudformation import respond_to_cloudformation
-
-        return respond_to_cloudformation(event, resource_id)
 
     @cached_property
     def worker(self) -> "WorkerDeps":

@@ -20,9 +20,8 @@ def _comma_list(value: Any) -> Any:
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
-# SQS delays a message for at most 12 hours: 10 hours plus the jitter.
 SecondsList = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=36_000)], ...], BeforeValidator(_comma_list)
+    tuple[Annotated[float, Field(ge=0, le=86_400)], ...], BeforeValidator(_comma_list)
 ]
 
 ProviderList = Annotated[
@@ -36,6 +35,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     stage: str = "dev"
+    stack_name: str = Field(
+        "runyard", description="Name of the stack, the dimension of every metric."
+    )
     events_table: str = "runyard-events"
     records_table: str = "runyard-records"
     bucket: str = "runyard-bucket"

@@ -1,6 +1,9 @@
 """Test the custom resource of the deployment: requests of CloudFormation, and the responses."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +144,31 @@ def test_an_unexpected_failure_is_also_reported(stack: DevStack, bundle: AgentBu
         assert server.answer["Status"] == "FAILED"
         assert server.answer["Reason"] == "KeyError; the function's log says more"
     assert bundle.read() == {"sentinel": "untouched"}
+
+
+def test_a_broken_layer_is_reported_at_once() -> None:
+    """Without a response, CloudFormation waits until its timeout, and again in the rollback."""
+    text = Path("events/publish_agents/create.json").read_text(encoding="utf-8")
+    with CloudFormation() as server:
+        event = {**json.loads(text), "ResponseURL": server.url}
+        code = (
+            "import json, sys\n"
+            "sys.modules['runyard_service'] = None\n"
+            "import handler\n"
+            "handler.lambda_handler(json.load(sys.stdin), None)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd="functions/publish_agents",
+            env={"PATH": os.environ["PATH"]},
+            input=json.dumps(event),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert server.answer["Status"] == "FAILED"
+        assert server.answer["Reason"].startswith("ModuleNotFoundError (No module named")
 
 
 def test_a_response_that_is_not_accepted_is_sent_again(

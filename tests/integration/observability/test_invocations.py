@@ -68,7 +68,7 @@ def run_handler(daemon: socket.socket, sampled: str = "1") -> list[dict[str, Any
         [sys.executable, "-c", HANDLER],
         env={
             "PATH": os.environ["PATH"],
-            "STAGE": "staging",
+            "STACK_NAME": "runyard-eu",
             "_X_AMZN_TRACE_ID": f"Root={TRACE};Parent={PARENT};Sampled={sampled};Lineage=1:2:3",
             "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
         },
@@ -94,7 +94,11 @@ def test_every_log_line_has_correlation_fields(daemon: socket.socket) -> None:
     ]
     for line in lines:
         if line["message"] == "append conflict":
-            assert (line["Stage"], line["AppendConflicts"], line["sequence"]) == ("staging", 1, 7)
+            assert (line["Stack"], line["AppendConflicts"], line["sequence"]) == (
+                "runyard-eu",
+                1,
+                7,
+            )
         else:
             assert line["xray_trace_id"] == TRACE
             assert line["function_request_id"] == "invocation-1"

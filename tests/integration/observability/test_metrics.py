@@ -215,8 +215,8 @@ def test_metrics_are_emitted_as_declared(service: Service, metric_log: MetricLog
         for metric in metrics["Metrics"]:
             measure = MEASURES[metric["Name"]]
             assert measure.unit == metric["Unit"]
-            by = [["Stage"], *(["Stage", name] for name in measure.by)]
+            by = [["Stack"], *(["Stack", name] for name in measure.by)]
             assert metrics["Dimensions"] == by, measure
             assert isinstance(line[measure.name], int | float)
-        keys = line.keys() - {"_aws", "Stage", "Agent", "Outcome", "level", "message", *MEASURES}
+        keys = line.keys() - {"_aws", "Stack", "Agent", "Outcome", "level", "message", *MEASURES}
         assert keys <= LogFields.__annotations__.keys()

@@ -12,12 +12,14 @@ from standardwebhooks import WebhookVerificationError
 
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
+from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.event_log import lines_of
 from runyard_service.adapters.eventbridge import EventBus
 from runyard_service.adapters.sqs import DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
 from runyard_service.adapters.stream_records import image_of, item_of
 from runyard_service.application.webhooks.publish_events import Publisher, publish_events
+from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import is_id, new_id
 from tests.conftest import merged_agents
@@ -537,6 +539,111 @@ def test_a_waiting_delivery_survives_the_loss_of_its_queue(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     waited = int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"])
     assert waited >= 1
+
+
+def messages_in(stack: DevStack) -> int:
+    """Return the number of messages in the queue of deliveries: visible, in flight and delayed."""
+    names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
+    response = stack.client("sqs").get_queue_attributes(
+        QueueUrl=stack.environment["WEBHOOK_QUEUE_URL"], AttributeNames=names
+    )
+    return sum(int(value) for value in response["Attributes"].values())
+
+
+def test_a_long_pause_has_no_message_and_the_sweep_ends_it(
+    project: Project, publishing_stack: DevStack, webhook_stores: Stores
+) -> None:
+    """Messages that wait in flight would stop the queue for every project."""
+    endpoint = project.register((503, {"retry-after": "7200"}), events=["run.canceled"])
+    project.canceled_run()
+    endpoint.received(1)
+    wait_until(lambda: messages_in(publishing_stack) == 0 or None, describe=endpoint.deliveries)
+    [delivery] = endpoint.deliveries()
+    assert (delivery["state"], len(delivery["attempts"])) == ("pending", 1)
+    publishing_stack.sweep()
+    assert messages_in(publishing_stack) == 0
+
+    end_pause(webhook_stores, delivery)
+    assert publishing_stack.sweep()["deliveries"] == 1
+    assert publishing_stack.sweep()["deliveries"] == 0
+    assert endpoint.finished_deliveries()[0]["state"] == "delivered"
+    assert len(endpoint.received(2)) == 2
+
+
+def end_pause(stores: Stores, delivery: Mapping[str, Any]) -> None:
+    """Move the end of the delivery's long pause into the past."""
+    past = timestamp_in(-60)
+    stores.deleted_runs.records.update(
+        keys.webhook_delivery(delivery["webhook_id"], delivery["id"]),
+        {"next_attempt_at": past, "sweep_at": past},
+    )
+
+
+def set_health(stores: Stores, endpoint: Endpoint, **fields: str) -> None:
+    webhook = stores.webhooks.get(endpoint.project.id, endpoint.view["id"])
+    assert webhook is not None
+    stores.webhooks.change(webhook, fields)
+
+
+def test_no_attempt_is_made_to_a_paused_endpoint(
+    project: Project, publishing_stack: DevStack, webhook_stores: Stores
+) -> None:
+    endpoint = project.register(events=["run.canceled"])
+    set_health(
+        webhook_stores,
+        endpoint,
+        failing_since=timestamp_in(-7200),
+        paused_until=timestamp_in(3600),
+    )
+    endpoint.post("/test")
+    wait_until(lambda: messages_in(publishing_stack) == 0 or None, describe=endpoint.deliveries)
+    [delivery] = endpoint.deliveries()
+    assert (delivery["state"], delivery["attempts"]) == ("pending", [])
+    assert delivery["next_attempt_at"] > timestamp_in(3000)
+    http = project.service.http
+    assert {"failing_since", "paused_until"} <= http.get(endpoint.url).json()["data"].keys()
+
+    view = http.patch(endpoint.url, json={"enabled": True}).json()["data"]
+    assert not {"failing_since", "paused_until"} & view.keys()
+    end_pause(webhook_stores, delivery)
+    publishing_stack.sweep()
+    assert endpoint.finished_deliveries()[0]["state"] == "delivered"
+
+
+def test_an_endpoint_that_fails_for_days_is_disabled_and_says_so(
+    project: Project, webhook_stores: Stores
+) -> None:
+    endpoint = project.register(500, events=["run.canceled"])
+    set_health(webhook_stores, endpoint, failing_since=timestamp_in(-3 * 86_400))
+    endpoint.post("/test")
+    [delivery] = endpoint.finished_deliveries()
+    assert (delivery["state"], delivery["failure"]) == ("failed", "webhook_disabled")
+    view = project.service.http.get(endpoint.url).json()["data"]
+    assert (view["enabled"], view["disabled_reason"]) == (False, "failing")
+
+
+def test_the_order_of_stream_records_changes_nothing(
+    project: Project, publishing_stack: DevStack, webhook_stores: Stores
+) -> None:
+    """A stream has an order for each item. The batches of a run are several items."""
+    endpoint = project.register()
+    run_id = project.canceled_run()
+    expected = {one["event_id"] for one in endpoint.finished_deliveries(5)}
+    later = project.register()
+    records = records_of(publishing_stack, run_id)
+    assert len(records) > 1
+    publisher = Publisher(
+        webhook_stores,
+        EventBus(publishing_stack.client("events"), publishing_stack.environment["EVENT_BUS"]),
+        DeliveryQueue(
+            publishing_stack.client("sqs"), publishing_stack.environment["WEBHOOK_QUEUE_URL"]
+        ),
+    )
+    assert publish_events(publisher, reversed(records)) is None
+    deliveries = later.finished_deliveries(5)
+    assert {one["event_id"] for one in deliveries} == expected
+    assert [one["id"] for one in deliveries] == sorted(one["id"] for one in deliveries)[::-1]
+    assert len(endpoint.received(5)) == 5
 
 
 def test_an_invalid_queue_message_does_not_block_the_queue(

@@ -1,13 +1,16 @@
 """The queue of webhook deliveries (SQS). A message triggers a delivery, and contains only its ids.
 
 SQS does not decide the number or the times of attempts. The record of the delivery says when its
-next attempt is due, and a message is delayed until then. A delivery without further attempts goes
-to the dead-letter queue.
+next attempt is due. A pause of at most MAX_DELAY_SECONDS is the delay of a new message. For a
+longer pause there is no message, and the sweep sends one when the pause is over. A message that is
+hidden instead would be in flight, and SQS stops a queue with 120,000 messages in flight. A delivery
+without further attempts goes to the dead-letter queue.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from runyard_service.adapters.dynamodb.attributes import translate_errors
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _BATCH_MESSAGES = 10
-# SQS limits the delay to 12 hours from the receipt, which includes the time of the attempt itself.
-MAX_POSTPONED_SECONDS = 12 * 3600 - 300
+# The longest DelaySeconds of SQS.
+MAX_DELAY_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,17 @@ class DeliveryQueue:
         self._dead_letter_url = dead_letter_url
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Trigger the deliveries. Raises StoreUnavailableError if SQS rejects a message."""
+        """Trigger the deliveries, each after its pause of at most MAX_DELAY_SECONDS.
+
+        Raises StoreUnavailableError if SQS rejects a message.
+        """
         for start in range(0, len(deliveries), _BATCH_MESSAGES):
             entries: list[Any] = [
-                {"Id": str(index), "MessageBody": DeliveryMessage.of(delivery).text()}
+                {
+                    "Id": str(index),
+                    "MessageBody": DeliveryMessage.of(delivery).text(),
+                    "DelaySeconds": min(ceil(delivery.seconds_left()), MAX_DELAY_SECONDS),
+                }
                 for index, delivery in enumerate(deliveries[start : start + _BATCH_MESSAGES])
             ]
             with translate_errors():
@@ -67,15 +77,6 @@ class DeliveryQueue:
                 )
             if response.get("Failed"):
                 raise StoreUnavailableError("messages of a batch were not accepted")
-
-    def delay(self, receipt_handle: str, seconds: float) -> None:
-        """Make SQS deliver the received message again after `seconds`."""
-        with translate_errors():
-            self._client.change_message_visibility(
-                QueueUrl=self._url,
-                ReceiptHandle=receipt_handle,
-                VisibilityTimeout=min(max(0, round(seconds)), MAX_POSTPONED_SECONDS),
-            )
 
     def dead_letter(self, delivery: Delivery) -> None:
         """Send a delivery without further attempts to the dead-letter queue."""

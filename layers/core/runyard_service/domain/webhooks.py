@@ -10,8 +10,8 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,12 +27,22 @@ EVERYTHING = "*"
 MAX_SECRETS = 4
 # The newest attempts of one delivery that its record stores.
 MAX_STORED_ATTEMPTS = 25
+# An endpoint whose attempts all fail for an hour is paused. After each pause an attempt decides.
+# A pause takes a sixth of the time since the first failure. After three days it is disabled.
+PAUSE_AFTER = timedelta(hours=1)
+DISABLE_AFTER = timedelta(days=3)
+LONGEST_PAUSE = timedelta(hours=6)
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 
 
 class Webhook(BaseModel):
-    """One endpoint. `disabled_reason` is `gone` if the endpoint responded with 410."""
+    """One endpoint.
+
+    `disabled_reason` is `gone` if the endpoint responded with 410, and `failing` if every attempt
+    failed for DISABLE_AFTER. `failing_since` is the first failed attempt after the last successful
+    one. Until `paused_until` Runyard makes no attempt.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
@@ -43,9 +53,31 @@ class Webhook(BaseModel):
     events: tuple[str, ...] = (EVERYTHING,)
     description: str = ""
     enabled: bool = True
-    disabled_reason: Literal["gone"] | None = None
+    disabled_reason: Literal["gone", "failing"] | None = None
+    failing_since: str | None = None
+    paused_until: str | None = None
     created_at: str
     updated_at: str
+
+    def pause_left(self) -> float:
+        """Return the seconds until attempts are made again; 0 if the endpoint is not paused."""
+        if self.paused_until is None:
+            return 0.0
+        return max(0.0, (parse(self.paused_until) - now()).total_seconds())
+
+    def health_change(self, attempt: "Attempt", at: datetime) -> dict[str, Any]:
+        """Return the fields that an attempt at this time changes; mostly none."""
+        if attempt.succeeded:
+            is_healthy = self.failing_since is None
+            return {} if is_healthy else {"failing_since": None, "paused_until": None}
+        if self.failing_since is None:
+            return {"failing_since": timestamp(at)}
+        failing = at - parse(self.failing_since)
+        if failing >= DISABLE_AFTER:
+            return {"enabled": False, "disabled_reason": "failing", "paused_until": None}
+        if failing >= PAUSE_AFTER:
+            return {"paused_until": timestamp(at + min(failing / 6, LONGEST_PAUSE))}
+        return {}
 
     def subscribes_to(self, type_: str) -> bool:
         """Return whether the endpoint receives events of this type."""
@@ -187,6 +219,10 @@ class Delivery(BaseModel):
                 "next_attempt_at": next_attempt_at,
             }
         )
+
+    def postponed(self, until: str) -> "Delivery":
+        """Return the delivery without an attempt before `until`, a timestamp."""
+        return self.model_copy(update={"next_attempt_at": until})
 
     def abandoned(self, reason: str) -> "Delivery":
         """Return the delivery as failed, without another attempt."""

@@ -45,23 +45,23 @@ def _add_log_context(record: logging.LogRecord) -> bool:
 def emf_line(reading: MetricRecord) -> str:
     """Return the record as one line: a log line that contains a value for each metric.
 
-    CloudWatch stores each metric for the whole stage, and also by each single dimension.
+    CloudWatch stores each metric for the whole stack, and also by each single dimension.
     """
-    stage = settings().stage
+    stack = settings().stack_name
     line: dict[str, Any] = {
         "_aws": {
             "Timestamp": time.time_ns() // 1_000_000,
             "CloudWatchMetrics": [
                 {
                     "Namespace": NAMESPACE,
-                    "Dimensions": [["Stage"], *(["Stage", name] for name in reading.dimensions)],
+                    "Dimensions": [["Stack"], *(["Stack", name] for name in reading.dimensions)],
                     "Metrics": [
                         {"Name": metric.name, "Unit": metric.unit} for metric in reading.values
                     ],
                 }
             ],
         },
-        "Stage": stage,
+        "Stack": stack,
         **{str(name): value for name, value in reading.dimensions.items()},
         **reading.keys,
         "level": "INFO",

@@ -12,14 +12,14 @@ from typing import Literal, TypedDict, Unpack, cast
 from runyard_service.observability import log_context
 
 Unit = Literal["Count", "Milliseconds", "Seconds", "Percent", "None"]
-# Dimensions in addition to the stage. CloudWatch charges for each value of each dimension, so there
+# Dimensions in addition to the stack. CloudWatch charges for each value of each dimension, so there
 # is none for runs, projects, users or keys.
 Dimension = Literal["Agent", "Outcome"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """The name, unit and dimensions of a metric, without the dimension of the stage."""
+    """The name, unit and dimensions of a metric, without the dimension of the stack."""
 
     name: str
     unit: Unit = "Count"
@@ -72,6 +72,8 @@ WAIT_DURATION = Metric("WaitDuration", "Seconds", by=_BY_OUTCOME)
 ANSWER_TO_RESUME = Metric("AnswerToResume", "Milliseconds")
 """From the last answer to the worker that continues."""
 
+EVENTS_PUBLISHED = Metric("EventsPublished")
+"""Events that the event bus accepted; an event that is published twice counts twice."""
 APPEND_CONFLICTS = Metric("AppendConflicts")
 """Appends that lost to another writer of the same run."""
 STREAMS_OPENED = Metric("StreamsOpened")

@@ -27,7 +27,8 @@ The indexes hold keys only. An item without the sort key of an index is not in t
 
 | index              | partition key | sort key         | contents                                |
 |--------------------|---------------|------------------|-----------------------------------------|
-| open-runs          | sweep_shard   | sweep_at         | active runs, and runs with a hold       |
+| open-runs          | sweep_shard   | sweep_at         | active runs, runs with a hold, and      |
+|                    |               |                  | webhook deliveries in a long pause      |
 | runs-by-project    | project_id    | started_key      | all runs                                |
 | runs-by-user       | user_key      | started_key      | runs with a user                        |
 | runs-by-session    | session_key   | started_key      | runs with a session                     |
@@ -181,6 +182,16 @@ def webhook_delivery(webhook_id: str, delivery_id: str) -> Key:
 def sweep_shard(run_id: str) -> str:
     """Return the run's partition in the index `open-runs`."""
     return shard_name(int(run_id.replace("-", "")[-4:], 16) % OPEN_RUN_SHARDS)
+
+
+def delivery_shard(delivery_id: str) -> str:
+    """Return the delivery's partition in the index `open-runs`."""
+    return delivery_shard_name(int(delivery_id.replace("-", "")[-4:], 16) % OPEN_RUN_SHARDS)
+
+
+def delivery_shard_name(number: int) -> str:
+    """Return the partition key of the deliveries in the shard with this number."""
+    return f"DELIVERIES#{number}"
 
 
 def shard_name(number: int) -> str:

@@ -8,18 +8,22 @@ by their `ttl`, and each delivery after 30 days.
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from runyard_service.adapters.conflict_retry import ROTATE_SECRET_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, Item, transact
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.sqs import MAX_DELAY_SECONDS
 from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.errors import ConflictError, NotFoundError
 from runyard_service.domain.webhooks import MAX_SECRETS, Delivery, Secret, Webhook, new_secret
 
 # Each endpoint costs a message for each event.
 MAX_WEBHOOKS = 20
+# After this time the sweep sends a message again that SQS has lost.
+TRIGGERED_SECONDS = 3600
 DELIVERY_RETENTION_SECONDS = 30 * 24 * 3600
 _DELIVERY_PROGRESS = frozenset(
     {"state", "failure", "round", "attempt_count", "attempts", "next_attempt_at"}
@@ -157,7 +161,7 @@ class WebhookDeliveries:
     def change(self, seen: Delivery, changed: Delivery) -> bool:
         """Store the progress of a delivery; return False if it has changed since it was `seen`."""
         fields = _delivery_fields(changed)
-        fields = {name: fields[name] for name in _DELIVERY_PROGRESS}
+        fields = {name: fields[name] for name in _DELIVERY_PROGRESS} | _sweep_fields(changed)
         try:
             self._table.update(
                 keys.webhook_delivery(seen.webhook_id, seen.id),
@@ -171,6 +175,47 @@ class WebhookDeliveries:
         except ConditionFailedError:
             return False
         return True
+
+    def due(self, limit: int) -> list[Delivery]:
+        """Return at most `limit` deliveries whose long pause is over."""
+        found: list[Delivery] = []
+        for shard in range(keys.OPEN_RUN_SHARDS):
+            items = self._table.query(
+                "#sweep_shard = :sweep_shard AND #sweep_at < :until",
+                {":sweep_shard": keys.delivery_shard_name(shard), ":until": timestamp()},
+                index=keys.OPEN_RUNS_INDEX,
+                limit=limit - len(found),
+            )
+            # The index has only keys, and an entry can be older than its item.
+            stored = [self._table.get({"pk": item["pk"], "sk": item["sk"]}) for item in items]
+            deliveries = [_delivery_from_item(item) for item in stored if item]
+            found += [delivery for delivery in deliveries if delivery.state == "pending"]
+            if len(found) >= limit:
+                break
+        return found
+
+    def postpone_trigger(self, delivery: Delivery) -> None:
+        """Let the sweep ignore the delivery for TRIGGERED_SECONDS, in which its message arrives."""
+        with suppress(ConditionFailedError):  # The attempt was made in the meantime.
+            self._table.update(
+                keys.webhook_delivery(delivery.webhook_id, delivery.id),
+                {"sweep_at": timestamp_in(TRIGGERED_SECONDS)},
+                only_if={
+                    "state": "pending",
+                    "round": delivery.round,
+                    "next_attempt_at": delivery.next_attempt_at,
+                },
+            )
+
+
+def _sweep_fields(delivery: Delivery) -> Item:
+    """Return the index keys of a delivery; None removes a key, and the delivery from the index."""
+    if delivery.state != "pending" or delivery.seconds_left() <= MAX_DELAY_SECONDS:
+        return {"sweep_shard": None, "sweep_at": None}
+    return {
+        "sweep_shard": keys.delivery_shard(delivery.id),
+        "sweep_at": delivery.next_attempt_at,
+    }
 
 
 def _expire(secrets: Sequence[Secret], end: str) -> list[Secret]:

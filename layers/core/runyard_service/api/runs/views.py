@@ -71,8 +71,9 @@ def webhook_view(webhook: Webhook) -> dict[str, Any]:
         "created_at": webhook.created_at,
         "updated_at": webhook.updated_at,
     }
-    if webhook.disabled_reason is not None:
-        view["disabled_reason"] = webhook.disabled_reason
+    for name in ("disabled_reason", "failing_since", "paused_until"):
+        if (value := getattr(webhook, name)) is not None:
+            view[name] = value
     return view
 
 

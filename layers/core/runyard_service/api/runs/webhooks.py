@@ -115,8 +115,8 @@ async def change_webhook(request: Request, services: ServicesDep, webhook: Known
     fields = body.model_dump(exclude_unset=True)
     if "url" in fields:
         _check_url(services, fields["url"])
-    if "enabled" in fields:
-        fields["disabled_reason"] = None
+    if fields.keys() & {"enabled", "url"}:
+        fields |= {"disabled_reason": None, "failing_since": None, "paused_until": None}
     changed = await run_in_threadpool(services.stores.webhooks.change, webhook, fields)
     return JsonResponse({"data": webhook_view(changed)})
 

@@ -1,11 +1,13 @@
 """One attempt of a delivery: send a signed POST, and decide the next state by the response.
 
 The record of the delivery decides; a queue message only triggers the attempt. A message that comes
-too early is delayed. A late or duplicate message, or one of an earlier round, has no effect. After
-a crash (✗) between two actions:
+too early is sent again for the time of the attempt. A late or duplicate message, or one of an
+earlier round, has no effect. An attempt that is due later than a message can be delayed has no
+message: the sweep sends it. After a crash (✗) between two actions:
 
     attempt made ✗ recorded           made again, with the same `webhook-id`
-    recorded ✗ message delayed        the message comes back too early, and is delayed then
+    recorded ✗ next message sent      the message comes back too early, and is sent again then
+    next message sent ✗ deleted       the same; two messages make one attempt
     dead-lettered ✗ recorded          one more attempt, and dead-lettered again
 """
 
@@ -17,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runyard_service.adapters.sqs import MAX_POSTPONED_SECONDS, DeliveryMessage, DeliveryQueue
+from runyard_service.adapters.sqs import MAX_DELAY_SECONDS, DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.webhooks.webhook_urls import url_issue
 from runyard_service.domain.clock import now, timestamp, timestamp_in
@@ -35,6 +37,8 @@ GONE = 410
 # The stored start of a response, for the owner of the endpoint to find an error.
 EXCERPT_BYTES = 500
 _JITTER = 0.1
+# The longest Retry-After that is respected.
+MAX_PAUSE_SECONDS = 12 * 3600
 
 
 @dataclass(frozen=True)
@@ -64,36 +68,39 @@ async def deliver_batch(sender: WebhookSender, records: Sequence[Mapping[str, An
 
 async def _must_be_retried(sender: WebhookSender, record: Mapping[str, Any]) -> bool:
     try:
-        seconds = await deliver_webhook(sender, DeliveryMessage.from_text(record["body"]))
-        if seconds is None:
-            return False
-        await asyncio.to_thread(sender.queue.delay, record["receiptHandle"], seconds)
+        await deliver_webhook(sender, DeliveryMessage.from_text(record["body"]))
     except (RunyardError, ValueError, TypeError):  # The latter two: the body is not a message.
         _log.exception("delivery failed", extra={"message_id": record["messageId"]})
-    return True
+        return True
+    return False
 
 
-async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> float | None:
-    """Make the attempt if it is due.
-
-    Return the seconds after which the message must come again, None if it is processed.
-    """
+async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> None:
+    """Make the attempt if it is due, and trigger the next one if the delivery is still pending."""
     deliveries, webhooks = sender.stores.webhook_deliveries, sender.stores.webhooks
     delivery = await asyncio.to_thread(deliveries.get, message.webhook_id, message.delivery_id)
     if delivery is None or delivery.state != "pending" or delivery.round != message.round:
-        return None
+        return
     if delivery.seconds_left() > 0:
-        return delivery.seconds_left()
+        await asyncio.to_thread(_trigger, sender, delivery)
+        return
     webhook = await asyncio.to_thread(webhooks.get, message.project_id, message.webhook_id)
     if webhook is None or not webhook.enabled:
         reason = "webhook_deleted" if webhook is None else "webhook_disabled"
         await asyncio.to_thread(deliveries.change, delivery, delivery.abandoned(reason))
-        return None
+        return
+    if webhook.pause_left() > 0:
+        # Not all at once after the pause.
+        pause = webhook.pause_left() * random.uniform(1, 1 + _JITTER)
+        changed = delivery.postponed(timestamp_in(pause))
+        if await asyncio.to_thread(deliveries.change, delivery, changed):
+            await asyncio.to_thread(_trigger, sender, changed)
+        return
     secrets = await asyncio.to_thread(webhooks.secrets, webhook.id)
     attempt, retry_after = await _send(sender, webhook, secrets, delivery)
     changed = await asyncio.to_thread(_next_state, sender, webhook, delivery, attempt, retry_after)
     if not await asyncio.to_thread(deliveries.change, delivery, changed):
-        return None  # A duplicate of the message, or a redelivery, was first.
+        return  # A duplicate of the message, or a redelivery, was first.
     _log.info(
         "webhook delivery attempted",
         extra={
@@ -104,7 +111,14 @@ async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> fl
             "error": attempt.error,
         },
     )
-    return changed.seconds_left() if changed.state == "pending" else None
+    if changed.state == "pending":
+        await asyncio.to_thread(_trigger, sender, changed)
+
+
+def _trigger(sender: WebhookSender, delivery: Delivery) -> None:
+    """Send the message of the next attempt, unless the sweep has to send it."""
+    if delivery.seconds_left() <= MAX_DELAY_SECONDS:
+        sender.queue.send([delivery])
 
 
 async def _send(
@@ -154,7 +168,11 @@ def _next_state(
     attempt: Attempt,
     retry_after: float | None,
 ) -> Delivery:
-    """Return the delivery after this attempt; disable the webhook or dead-letter if needed."""
+    """Return the delivery after this attempt; change the webhook or dead-letter if needed."""
+    if attempt.status_code != GONE and (health := webhook.health_change(attempt, now())):
+        if "disabled_reason" in health or "paused_until" in health:
+            _log.warning("webhook health changed", extra={"webhook_id": webhook.id, **health})
+        sender.stores.webhooks.change(webhook, health)
     if attempt.succeeded:
         return delivery.with_attempt(attempt, "delivered")
     if attempt.status_code == GONE:
@@ -165,5 +183,5 @@ def _next_state(
         sender.queue.dead_letter(delivery)
         return delivery.with_attempt(attempt, "failed", failure="attempts_exhausted")
     pause = sender.pauses[delivery.attempt_count] * random.uniform(1 - _JITTER, 1 + _JITTER)
-    pause = min(max(pause, retry_after or 0.0), MAX_POSTPONED_SECONDS)
+    pause = min(max(pause, retry_after or 0.0), MAX_PAUSE_SECONDS)
     return delivery.with_attempt(attempt, "pending", next_attempt_at=timestamp_in(pause))

@@ -19,6 +19,7 @@ from runyard_service.domain.events import LIFECYCLE_TYPES
 from runyard_service.domain.notifications import notification_for
 from runyard_service.domain.runs import Run
 from runyard_service.domain.webhooks import Delivery, Webhook
+from runyard_service.observability import metrics
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ def _publish(publisher: Publisher, cache: _InvocationCache, image: Mapping[str, 
     events = [event for event in batch.events() if event.type in LIFECYCLE_TYPES]
     notifications = [notification_for(event, run) for event in events]
     publisher.bus.publish(notifications)
+    metrics.record("events published", {metrics.EVENTS_PUBLISHED: len(notifications)})
     deliveries = [
         Delivery.create(notification, webhook)
         for notification in notifications
