@@ -85,7 +85,7 @@ def publishing_functions(
             with harness.run_as(sender):
                 handle_messages(batch, LAMBDA_CONTEXT)
         paths = Counter(request.path for request in receiver.received)
-        sweep = _sweep_of_a_delivery(world, recorder, run.project_id)
+        sweep = _sweep_of_a_delivery(harness, recorder, run.project_id)
     settings.settings.cache_clear()
     assert paths["/gone"], "the webhook that is gone gets a request"
     assert paths["/fails"] > 1, "the webhook that fails gets a second attempt"
@@ -100,19 +100,19 @@ def publishing_functions(
 
 
 def _sweep_of_a_delivery(
-    world: CrashHarness, recorder: Recorder, project_id: str
+    harness: CrashHarness, recorder: Recorder, project_id: str
 ) -> set[RequiredAction]:
     """Return the actions that the sweep needs to trigger a delivery after a long pause."""
-    deliveries, sweep = world.stores.webhook_deliveries, Process()
-    webhook = world.stores.webhooks.of_project(project_id)[0]
+    deliveries, sweep = harness.stores.webhook_deliveries, Process()
+    webhook = harness.stores.webhooks.of_project(project_id)[0]
     [delivery] = deliveries.newest(webhook.id, None, 1)
     again = delivery.for_redelivery()
     assert deliveries.change(delivery, again.postponed(timestamp_in(2 * MAX_DELAY_SECONDS)))
     # The pause is over, as far as the index is concerned.
-    world.stores.deleted_runs.records.update(
+    harness.stores.deleted_runs.records.update(
         keys.webhook_delivery(delivery.webhook_id, delivery.id), {"sweep_at": timestamp_in(-1)}
     )
-    with world.working(sweep):
+    with harness.run_as(sweep):
         parts = container()
         assert trigger_due_deliveries(parts.stores, parts.delivery_queue) == 1
     return recorder.of(sweep)
