@@ -109,6 +109,8 @@ async def _record(
     """
     message = cast(MessageCompleted, drafts[-1].data)
     output = None if ctx.snapshot.definition.output_schema else text_output(message)
+    if ctx.budget.uncounted_limit(message):
+        output = None  # The run fails after this message.
     if output is not None and _are_short(drafts):
         await ctx.journal.complete(output, drafts, changes)
     else:
