@@ -190,13 +190,28 @@ def test_deltas_of_an_interrupted_response_are_superseded(service: Service, star
     assert service.http.post(f"/v1/runs/{asked['id']}/cancel").status_code == 200
 
 
-def start_at(server: OpenAIServer, stack: DevStack, stores: Stores, fields: dict[str, Any]) -> str:
+PRICES = {
+    "input_usd_per_million": Decimal(3),
+    "output_usd_per_million": Decimal(15),
+    "cached_input_usd_per_million": Decimal("0.3"),
+}
+
+
+def start_at(
+    server: OpenAIServer,
+    stack: DevStack,
+    stores: Stores,
+    fields: dict[str, Any],
+    prices: dict[str, Decimal] | None = None,
+) -> str:
     """Start a run of the same agent with the server as its model; return its id."""
     agent = Registry(AgentDirectory(Path(stack.environment["AGENTS_DIR"]))).agent("budgets")
     snapshot = agent.model_copy(
         update={
             "definition": agent.definition.model_copy(update=fields),
-            "route": Route(model="openai:some-model", base_url=server.base_url),
+            "route": Route.model_validate(
+                {"model": "openai:some-model", "base_url": server.base_url, **(prices or {})}
+            ),
             "script": None,
         }
     )
@@ -252,3 +267,33 @@ def test_a_money_limit_without_a_price_fails_the_run(
     )
     assert failed["error"]["code"] == "definition_invalid"
     assert "requires a price" in json.dumps(failed["error"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(tokens=10_000), "reports token usage"),
+        (Limits(usd=Decimal(1)), "a response has none"),
+    ],
+)
+def test_a_limit_without_counts_fails_the_run_after_its_first_response(
+    stack: DevStack, stores: Stores, service: Service, limits: Limits, words: str
+) -> None:
+    with OpenAIServer(ChatReply(text=("done",), usage=None)) as server:
+        run_id = start_at(server, stack, stores, {"limits": limits}, PRICES)
+        failed = service.wait(run_id, "failed", "completed")
+    assert failed["error"]["code"] == "definition_invalid"
+    assert words in failed["error"]["message"]
+
+
+def test_cached_tokens_apart_from_the_prompt_cost_money(
+    stack: DevStack, stores: Stores, service: Service
+) -> None:
+    call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
+    usage = ChatUsage(prompt=100, completion=10, cached=5000)
+    with OpenAIServer(*[ChatReply(tool_calls=(call,), usage=usage)] * 20) as server:
+        budget = {"limits": Limits(usd=Decimal("0.05")), "max_output_tokens": 1000}
+        run_id = start_at(server, stack, stores, budget, PRICES)
+        failed = service.wait(run_id, "failed", "completed")
+    assert failed["error"]["code"] == "limit_exceeded"
+    assert 0 < failed["usage"]["cost_usd"] <= 0.05

@@ -243,3 +243,14 @@ def test_an_interrupted_response_leaves_no_hold(stores: Stores, run_case: RunCas
             break
         time.sleep(0.05)
     assert totals(stores, cap) == NOTHING
+
+
+def test_a_ledger_refuses_negative_amounts(stores: Stores) -> None:
+    cap = new_cap("10")
+    run_id = new_run(stores, cap)
+    with pytest.raises(ValueError, match="negative"):
+        stores.spending.reserve(run_id, [cap], Decimal(-1))
+    hold = stores.spending.reserve(run_id, [cap], Decimal(5))
+    with pytest.raises(ValueError, match="negative"):
+        stores.spending.settle_changes(hold, Decimal("-0.01"))
+    assert totals(stores, cap) == (Decimal(5), Decimal(0))

@@ -80,8 +80,9 @@ class Spending:
         """Hold `usd` of today's caps for the run, instead of its previous hold.
 
         Raises DailyCapError if a cap would be exceeded, SupersededError if the run has ended or if
-        another worker has changed its hold.
+        another worker has changed its hold. Raises ValueError for a negative amount.
         """
+        _check_amount(usd)
         today = timestamp()[:10]
         ledgers = {keys.spending(cap.project_id, cap.agent, today): cap for cap in caps}
         hold, previous = Hold(run_id, new_id(), usd, tuple(ledgers)), self._find_hold(run_id)
@@ -110,9 +111,11 @@ class Spending:
     def settle_changes(self, hold: Hold, cost: Decimal | None) -> list[TransactWriteItem]:
         """Return the changes that replace the hold by the response's cost in USD.
 
-        A response of unknown cost (None) counts as the whole hold.
+        A response of unknown cost (None) counts as the whole hold. Raises ValueError for a negative
+        cost, which would increase what is left of the day's cap.
         """
         spent = hold.usd if cost is None else cost
+        _check_amount(spent)
         amounts = {"committed": spent - hold.usd, "spent": spent}
         return self._free_changes(hold, amounts)
 
@@ -158,3 +161,8 @@ class Spending:
         at_most = {} if cap is None else {"committed": cap.usd - amounts["committed"]}
         ttl = int((now() + timedelta(days=_LEDGER_DAYS)).timestamp())
         return self._table.add_change(keys.ledger(ledger), amounts, {"ttl": ttl}, at_most)
+
+
+def _check_amount(usd: Decimal) -> None:
+    if usd < 0:
+        raise ValueError(f"an amount of {usd} USD is negative")

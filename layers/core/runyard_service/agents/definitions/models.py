@@ -149,6 +149,7 @@ class AgentDefinition(FrozenModel):
 OUTPUT_TOOL = "final_output"
 
 ReasoningMode = Literal["off", "minimal", "low", "medium", "high"]
+ThinkTags = Literal["auto", "open", "off"]
 
 
 def _bool_off_to_str(value: Any) -> Any:
@@ -162,7 +163,9 @@ class Route(FrozenModel):
     `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
     Manager that holds the key. Prices are USD per million tokens and override the price table;
     the default price of cached input is that of other input.
-    `reasoning` is the reasoning effort; None is the provider's default.
+    `reasoning` is the reasoning effort; None is the provider's default. `think_tags` is for servers
+    that send reasoning as text between `<think>` and `</think>`: `auto` finds both tags, `open`
+    means that each response starts inside the reasoning, and `off` leaves the tags in the text.
     """
 
     model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
@@ -175,6 +178,7 @@ class Route(FrozenModel):
     cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
     timeout: StepSeconds = 300
     reasoning: Annotated[ReasoningMode | None, BeforeValidator(_bool_off_to_str)] = None
+    think_tags: Annotated[ThinkTags, BeforeValidator(_bool_off_to_str)] = "auto"
 
     @model_validator(mode="after")
     def _prices_go_together(self) -> "Route":

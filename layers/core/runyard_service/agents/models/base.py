@@ -90,11 +90,19 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class TokenUsage:
-    """Tokens as the provider counts them; `input_tokens` includes the cached ones."""
+    """Tokens as the provider counts them; `input_tokens` includes the cached ones.
+
+    Raise ValueError for a count below zero, or more cached tokens than input tokens.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the counts: a wrong count would make a cost negative."""
+        if self.output_tokens < 0 or not 0 <= self.cached_input_tokens <= self.input_tokens:
+            raise ValueError(f"impossible token counts: {self}")
 
 
 @dataclass(frozen=True)
@@ -136,12 +144,13 @@ class ResponseDelta:
 class Response:
     """The end of a model's stream: the whole message, its tokens, and its price if it is known.
 
-    `cost_usd` is exact; None where no price is known. `is_truncated` is True if the response was
+    `usage` is None if the provider did not count all tokens. `cost_usd` is exact; None if no price
+    or no usage is known. `is_truncated` is True if the response was
     truncated: by `max_output_tokens`, by the model's context window, or by its server.
     """
 
     message: AssistantMessage
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: TokenUsage | None = field(default_factory=TokenUsage)
     cost_usd: Decimal | None = None
     model: str = ""
     is_truncated: bool = False

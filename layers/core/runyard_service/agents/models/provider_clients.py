@@ -96,9 +96,10 @@ class _Pieces(httpx2.AsyncByteStream):
 
 def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
     from openai import AsyncOpenAI
-    from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
+
+    from runyard_service.agents.models.compatibility.chat_stream import CompatibleChatModel
 
     url = route.base_url or OPENAI_URL
     client = AsyncOpenAI(
@@ -116,9 +117,11 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
     if route.reasoning is not None and not _is_openai(url):
         # A model of another server, of which nothing is known: its route says that it can.
         profile["supports_thinking"] = True
-    return OpenAIChatModel(
+    model = CompatibleChatModel(
         route.model_name, provider=OpenAIProvider(openai_client=client), profile=profile
     )
+    model.think_tags = route.think_tags
+    return model
 
 
 def _is_openai(url: str) -> bool:

@@ -47,6 +47,10 @@ from runyard_service.agents.models.base import (
     ToolSpec,
     UserMessage,
 )
+from runyard_service.agents.models.compatibility.surrogates import (
+    join_surrogates,
+    without_surrogates,
+)
 from runyard_service.domain.content_types import IMAGES
 from runyard_service.domain.ids import new_id
 
@@ -210,8 +214,8 @@ def to_input(arguments: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
     if not arguments.strip():
         return {}
     try:
-        parsed = pydantic_core.from_json(arguments, allow_inf_nan=False)
-    except ValueError:
+        parsed = pydantic_core.from_json(join_surrogates(arguments), allow_inf_nan=False)
+    except (TypeError, ValueError):  # TypeError: a lone surrogate.
         return {INVALID_ARGUMENTS: encodable(arguments)}
     return parsed if isinstance(parsed, dict) else {INVALID_ARGUMENTS: encodable(arguments)}
 
@@ -223,7 +227,7 @@ def has_torn_call(parts: Sequence[ModelResponsePart]) -> bool:
     if not isinstance(arguments, str) or not arguments.lstrip().startswith("{"):
         return False
     try:
-        pydantic_core.from_json(arguments)
+        pydantic_core.from_json(without_surrogates(arguments))
     except ValueError as error:
         return str(error).startswith("EOF while parsing")
     return False
@@ -233,17 +237,17 @@ def to_delta(event: ModelResponseStreamEvent) -> ReasoningDelta | ResponseDelta 
     """The piece of text or reasoning that an event brings; None where it brings nothing to show."""
     match event:
         case PartStartEvent(part=TextPart(content=text)):
-            return ResponseDelta(encodable(text)) if text else None
+            return ResponseDelta(text) if text else None
         case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
-            return ResponseDelta(encodable(text)) if text else None
+            return ResponseDelta(text) if text else None
         case PartStartEvent(part=ThinkingPart(content=thought)):
-            return ReasoningDelta(encodable(thought)) if thought else None
+            return ReasoningDelta(thought) if thought else None
         case PartDeltaEvent(delta=ThinkingPartDelta(content_delta=thought)):
-            return ReasoningDelta(encodable(thought)) if thought else None
+            return ReasoningDelta(thought) if thought else None
         case _:
             return None
 
 
 def encodable(text: str) -> str:
     """The text with `?` for each lone surrogate, which some servers send and no store can take."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return without_surrogates(text)

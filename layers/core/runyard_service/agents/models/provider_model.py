@@ -5,18 +5,20 @@ failure means. These four modules are the only ones that import pydantic-ai.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 
 from genai_prices import calc_price
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import ContentFilterError, ModelConnectionError
-from pydantic_ai.messages import ModelResponse
+from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ThinkingPart
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest, Response, TokenUsage
+from runyard_service.agents.models.compatibility.surrogates import SurrogateJoiner
+from runyard_service.agents.models.compatibility.think_tags import split_at_closing_tag
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.agents.models.provider_clients import open_model
 from runyard_service.agents.models.provider_errors import PROVIDER_ERRORS, translate_error
@@ -97,9 +99,12 @@ class ProviderModel:
                     model_request_parameters=parameters,
                 ) as stream,
             ):
+                joiner = SurrogateJoiner()
                 async for event in stream:
-                    if (delta := to_delta(event)) is not None:
+                    for delta in joiner.feed(to_delta(event)):
                         events.put_nowait(delta)
+                for delta in joiner.flush():
+                    events.put_nowait(delta)
                 response = stream.get()
             _check_whole(response)
             events.put_nowait(self._response(response))
@@ -117,26 +122,28 @@ class ProviderModel:
         return settings
 
     def _response(self, response: ModelResponse) -> Response:
-        usage = TokenUsage(
-            input_tokens=response.usage.input_tokens,
-            output_tokens=response.usage.output_tokens,
-            cached_input_tokens=response.usage.cache_read_tokens,
-        )
+        usage = _counted(response)
+        parts = response.parts
+        if self._route.provider == "openai" and self._route.think_tags != "off":
+            parts = _with_reasoning_before_a_closing_tag(parts)
         return Response(
-            message=to_assistant_message(response.parts),
+            message=to_assistant_message(parts),
             usage=usage,
-            cost_usd=self._cost(response, usage),
+            cost_usd=None if usage is None else self._cost(response, usage),
             model=response.model_name or self._route.model_name,
             is_truncated=_is_truncated(response),
         )
 
     def _cost(self, response: ModelResponse, usage: TokenUsage) -> Decimal | None:
-        """The price of the response; None where the provider counted nothing or no price is known.
+        """Return the price of the response; None if no price is known.
 
-        The route's own prices go first.
+        The route's own prices have priority. The price table also knows prices of other tokens,
+        such as those that are written to a cache.
         """
-        if response.usage.unmeasured_requests:
-            return None
+        counted = response.usage
+        as_counted = (counted.input_tokens, counted.output_tokens, counted.cache_read_tokens)
+        if as_counted != (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens):
+            return self.cost_of(usage)
         price = price_by_route(self._route, usage)
         return self._listed_price(response) if price is None else price
 
@@ -154,6 +161,38 @@ class ProviderModel:
             return rounded(price.total_price)
         except (LookupError, ValueError):
             return None
+
+
+def _counted(response: ModelResponse) -> TokenUsage | None:
+    """Return the tokens that the provider counted; None if it did not count all of them.
+
+    A request always has input tokens, and a response with content has output tokens: a 0 is a
+    missing count there. Gateways that count as Anthropic does, cached tokens apart from other
+    input, are recognized by more cached tokens than input tokens.
+    """
+    usage = response.usage
+    is_counted = usage.input_tokens > 0 and (usage.output_tokens > 0 or not response.parts)
+    if usage.unmeasured_requests or not is_counted or usage.output_tokens < 0:
+        return None
+    cached = max(0, usage.cache_read_tokens)
+    apart = cached if cached > usage.input_tokens else 0
+    return TokenUsage(usage.input_tokens + apart, usage.output_tokens, cached)
+
+
+def _with_reasoning_before_a_closing_tag(
+    parts: Sequence[ModelResponsePart],
+) -> Sequence[ModelResponsePart]:
+    """Return the parts, with text that only a closing tag ends as reasoning."""
+    found: list[ModelResponsePart] = []
+    for part in parts:
+        halves = split_at_closing_tag(part.content) if isinstance(part, TextPart) else None
+        if halves is None:
+            found.append(part)
+            continue
+        found.append(ThinkingPart(halves[0], id="content", provider_name="openai"))
+        if halves[1]:
+            found.append(TextPart(halves[1]))
+    return found
 
 
 # As the providers say it; some servers use another provider's words.

@@ -12,6 +12,7 @@ from runyard_service.agents.models.base import Model, ModelRequest, TokenUsage
 from runyard_service.agents.truncation import BUDGETS, DEFAULT_LENGTH
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
+from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.history import History
 
 # The worker does not request a response that would have to be shorter than this.
@@ -69,12 +70,7 @@ class Budget:
         self._check("wall_clock_seconds")
 
     def check(self) -> None:
-        """Raise LimitExceededError if a limit is used up, so no further response fits.
-
-        Raise DefinitionError if the newest message reports no usage: an uncounted limit would never
-        be reached.
-        """
-        self._check_counted()
+        """Raise LimitExceededError if a limit is used up, so no further response fits."""
         if self.history.truncated_by in BUDGETS:
             raise self.limit_error(
                 self.history.truncated_by, "the run was cut off in the middle of a response by"
@@ -82,15 +78,26 @@ class Budget:
         for name in ("steps", "tokens", "usd"):
             self._check(name)
 
-    def _check_counted(self) -> None:
+    def check_counted(self) -> None:
+        """Raise DefinitionError if the newest message does not report what a limit counts.
+
+        Such a limit would never be reached.
+        """
         if self.history.current is None:
             return
-        usage = self.history.current.message.get("usage", {})
-        if self.limit("usd") is not None and "cost_usd" not in usage:
+        uncounted = self.uncounted_limit(self.history.current.message)
+        if uncounted == "usd":
             raise DefinitionError("A limit in USD requires a price; a response has none.")
-        counted = usage.get("input_tokens") or usage.get("output_tokens")
-        if self.limit("tokens") is not None and not counted:
+        if uncounted == "tokens":
             raise DefinitionError("limits.tokens requires a provider that reports token usage.")
+
+    def uncounted_limit(self, message: MessageCompleted) -> str:
+        """Return the limit that needs a count which the message lacks; empty if there is none."""
+        usage = message.get("usage", {})
+        if self.limit("usd") is not None and "cost_usd" not in usage:
+            return "usd"
+        is_counted = usage.get("input_tokens") or usage.get("output_tokens")
+        return "tokens" if self.limit("tokens") is not None and not is_counted else ""
 
     def _check(self, name: str) -> None:
         left = self.left(name)

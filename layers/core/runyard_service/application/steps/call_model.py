@@ -112,6 +112,8 @@ async def _record(
     """
     message = cast(MessageCompleted, new_events[-1].data)
     output = None if ctx.snapshot.definition.output_schema else text_output(message)
+    if ctx.budget.uncounted_limit(message):
+        output = None  # The run fails after this message.
     if output is not None and _are_short(new_events):
         await ctx.journal.complete(output, new_events, changes)
     else:

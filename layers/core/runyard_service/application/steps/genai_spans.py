@@ -59,10 +59,13 @@ class ChatSpan:
         self._span.attributes |= {
             "gen_ai.response.model": response.model,
             "gen_ai.response.finish_reasons": (reason,),
-            "gen_ai.usage.input_tokens": usage.input_tokens,
-            "gen_ai.usage.output_tokens": usage.output_tokens,
-            "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens,
         }
+        if usage is not None:
+            self._span.attributes |= {
+                "gen_ai.usage.input_tokens": usage.input_tokens,
+                "gen_ai.usage.output_tokens": usage.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens,
+            }
         if self._shows_content:
             self._span.attributes["gen_ai.output.messages"] = output_messages(
                 response.message, reason

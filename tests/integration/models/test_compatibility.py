@@ -1,0 +1,364 @@
+"""Test servers that deviate from the protocol that they claim to speak, byte by byte."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.base import (
+    ReasoningDelta,
+    Response,
+    ResponseDelta,
+    TokenUsage,
+)
+from runyard_service.agents.models.provider_model import ProviderModel
+from tests.support.servers.bedrock_server import BedrockServer, ConverseReply, ConverseUsage
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.model_requests import parts_of, reply_of
+
+EMOJI = "\N{GRINNING FACE}"
+HALVES = ("\ud83d", "\ude00")
+
+
+@contextmanager
+def replay(body: str, content_type: str = "text/event-stream") -> Iterator[LoopbackServer]:
+    """Run a server that answers each request with these bytes."""
+
+    def answer(received: Received, exchange: Exchange) -> None:
+        exchange.send(200, body.encode(), {"content-type": content_type})
+
+    with LoopbackServer(answer) as server:
+        yield server
+
+
+def chat(*chunks: object) -> str:
+    """Return the body of a stream of chat completion chunks."""
+    events = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return "".join([*events, "data: [DONE]\n\n"])
+
+
+def delta(reason: str | None = None, usage: object = None, **fields: Any) -> dict[str, Any]:
+    """Return one chunk with this delta."""
+    chunk = {"choices": [{"index": 0, "delta": fields, "finish_reason": reason}]}
+    return chunk if usage is None else {**chunk, "usage": usage}
+
+
+def usage_of(prompt: int | None, completion: int | None, **more: Any) -> dict[str, Any]:
+    """Return the usage of a chunk."""
+    return {"prompt_tokens": prompt, "completion_tokens": completion, **more}
+
+
+def last(usage: object) -> dict[str, Any]:
+    """Return the last chunk, which only has usage."""
+    return {"choices": [], "usage": usage}
+
+
+COUNTED = usage_of(100, 10, total_tokens=110)
+
+
+def openai_at(server: LoopbackServer, **fields: Any) -> ProviderModel:
+    """Return the model of a route to the server."""
+    prices = {
+        "input_usd_per_million": 3,
+        "output_usd_per_million": 15,
+        "cached_input_usd_per_million": "0.3",
+    }
+    route = {"model": "openai:some-model", "base_url": f"{server.url}/v1", **prices, **fields}
+    return ProviderModel(Route.model_validate(route))
+
+
+def chat_response(*chunks: object, **fields: Any) -> Response:
+    """Return the response to a request whose answer is these chunks."""
+    with replay(chat(*chunks)) as server:
+        return reply_of(openai_at(server, **fields))
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        (usage_of(100, 10, total_tokens=110), TokenUsage(100, 10)),
+        (usage_of(100, 10, prompt_tokens_details={"cached_tokens": 60}), TokenUsage(100, 10, 60)),
+        (usage_of(100, 10, prompt_cache_hit_tokens=60), TokenUsage(100, 10, 60)),
+        # More cached tokens than prompt tokens: the gateway counts them apart.
+        (
+            usage_of(100, 10, total_tokens=110, prompt_tokens_details={"cached_tokens": 5000}),
+            TokenUsage(5100, 10, 5000),
+        ),
+        # The total shows that the cached tokens are not part of the prompt tokens.
+        (
+            usage_of(100, 10, total_tokens=170, cache_read_input_tokens=60),
+            TokenUsage(160, 10, 60),
+        ),
+        (
+            usage_of(
+                *(100, 10),
+                total_tokens=200,
+                cache_read_input_tokens=60,
+                cache_creation_input_tokens=30,
+            ),
+            TokenUsage(190, 10, 60),
+        ),
+        (usage_of(100, 10, prompt_tokens_details={"cached_tokens": -5}), TokenUsage(100, 10)),
+        (usage_of(100, 10, prompt_tokens_details={"cached_tokens": None}), TokenUsage(100, 10)),
+    ],
+)
+def test_cached_tokens_are_part_of_the_input(usage: object, counted: TokenUsage) -> None:
+    response = chat_response(delta(content="hi"), delta("stop"), last(usage))
+    assert response.usage == counted
+    uncached = counted.input_tokens - counted.cached_input_tokens
+    cost = Decimal(uncached * 3 + counted.output_tokens * 15) + Decimal("0.3") * (
+        counted.cached_input_tokens
+    )
+    assert response.cost_usd == cost / 1_000_000
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        *(usage_of(None, None), usage_of(100, None), usage_of(None, 10), usage_of(-100, 10)),
+        *(usage_of(100, -10), usage_of(0, 0), {"total_tokens": 110}, {}),
+    ],
+)
+def test_counts_that_are_missing_are_unknown(usage: object) -> None:
+    response = chat_response(delta(content="hi"), delta("stop"), last(usage))
+    assert (response.usage, response.cost_usd) == (None, None)
+
+
+def test_a_response_without_content_may_have_no_output_tokens() -> None:
+    response = chat_response(delta("malformed_function_call"), last(usage_of(100, 0)))
+    assert response.usage == TokenUsage(100, 0)
+
+
+def test_usage_in_every_chunk_counts_once() -> None:
+    response = chat_response(
+        delta(content="a", usage=usage_of(1000, 1, total_tokens=1001)),
+        delta(content="b", usage=usage_of(1000, 2, total_tokens=1002)),
+        delta("stop", content="c", usage=usage_of(1000, 3, total_tokens=1003)),
+        last(usage_of(1000, 3, total_tokens=1003)),
+    )
+    assert response.usage == TokenUsage(1000, 3)
+
+
+def test_usage_that_ends_with_an_empty_count_keeps_the_largest() -> None:
+    response = chat_response(
+        delta(content="a", usage=usage_of(1000, 2)), delta("stop"), last(usage_of(0, 0))
+    )
+    assert response.usage == TokenUsage(1000, 2)
+
+
+def call(
+    arguments: str, name: str | None = None, call_id: str | None = None, index: int = 0
+) -> dict[str, Any]:
+    """Return a chunk with a delta of a tool call."""
+    function = {"arguments": arguments} if name is None else {"name": name, "arguments": arguments}
+    fields: dict[str, Any] = {"index": index, "type": "function", "function": function}
+    return delta(tool_calls=[fields if call_id is None else {**fields, "id": call_id}])
+
+
+A, B = '{"path": "a"}', '{"path": "b"}'
+CALLS = [
+    [call(A, "write", "call_a"), call(B, "write", "call_b")],
+    [call("", "write", "call_a"), call(A), call("", "write", "call_b"), call(B)],
+    # The name and the id are sent again with each delta.
+    [
+        *(call(A[:5], "write", "call_a"), call(A[5:], "write", "call_a")),
+        *(call(B[:5], "write", "call_b", 1), call(B[5:], "write", "call_b", 1)),
+    ],
+    # A random id in each delta.
+    [
+        call("", "write", "x1"),
+        call(A, None, "x2"),
+        call("", "write", "x3", 1),
+        call(B, None, "", 1),
+    ],
+    # No ids at all.
+    [call(A, "write"), call(B, "write")],
+    [call(A, "write", ""), call(B, "write", "")],
+]
+
+
+@pytest.mark.parametrize("chunks", CALLS)
+def test_calls_under_one_index_are_separate(chunks: list[Any]) -> None:
+    response = chat_response(*chunks, delta("tool_calls"), last(COUNTED))
+    calls = [(called.name, called.input) for called in response.message.tool_calls]
+    assert calls == [("write", {"path": "a"}), ("write", {"path": "b"})]
+
+
+def test_a_name_may_come_in_pieces() -> None:
+    chunks = [call("", "write_", "call_a"), call(A, "file")]
+    response = chat_response(*chunks, delta("tool_calls"), last(COUNTED))
+    assert [called.name for called in response.message.tool_calls] == ["write_file"]
+
+
+def cuts(text: str, size: int) -> list[dict[str, Any]]:
+    """Return chunks of `size` characters each."""
+    return [delta(content=text[at : at + size]) for at in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 100])
+@pytest.mark.parametrize(
+    ("text", "reasoning", "answer"),
+    [
+        ("<think>\nplan</think>\n\nAnswer <b>", ["plan"], "Answer <b>"),
+        ("<think></think>\n\nAnswer", [], "Answer"),
+        ("<think>plan", ["plan"], ""),
+        ("<think>a</think>Hm. <think>b < c</think>Answer", ["a", "b < c"], "Hm. Answer"),
+        ("1 <thin 2 </ 3 <", [], "1 <thin 2 </ 3 <"),
+    ],
+)
+def test_think_tags_are_found_wherever_they_are_cut(
+    text: str, reasoning: list[str], answer: str, size: int
+) -> None:
+    with replay(chat(*cuts(text, size), delta("stop"), last(COUNTED))) as server:
+        deltas, response = parts_of(openai_at(server))
+    assert [part.content for part in response.message.thinking if part.content] == reasoning
+    assert response.message.content == answer
+    streamed = [event.delta for event in deltas if isinstance(event, ResponseDelta)]
+    thoughts = [event.delta for event in deltas if isinstance(event, ReasoningDelta)]
+    assert ("".join(thoughts), "".join(streamed)) == ("".join(reasoning), answer)
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_reasoning_without_an_opening_tag(size: int) -> None:
+    chunks = [*cuts("plan</think>\n\nAnswer", size), delta("stop"), last(COUNTED)]
+    with replay(chat(*chunks)) as server:
+        response = reply_of(openai_at(server))
+        deltas, from_open = parts_of(openai_at(server, think_tags="open"))
+        plain = reply_of(openai_at(server, think_tags="off"))
+    for found in (response, from_open):
+        assert [part.content for part in found.message.thinking] == ["plan"]
+        assert found.message.content == "Answer"
+    thoughts = [event.delta for event in deltas if isinstance(event, ReasoningDelta)]
+    assert "".join(thoughts) == "plan"
+    assert plain.message.content == "plan</think>\n\nAnswer"
+
+
+def test_think_tags_can_stay_in_the_text() -> None:
+    text = "<think>plan</think>Answer"
+    for size in (7, 100):
+        chunks = [*cuts(text, size), delta("stop"), last(COUNTED)]
+        assert chat_response(*chunks, think_tags="off").message.content == text
+
+
+def test_a_tag_that_is_cut_by_a_call_is_text() -> None:
+    chunks = [delta(content="a <thi"), call(A, "write", "call_a"), delta("tool_calls")]
+    response = chat_response(*chunks, last(COUNTED))
+    assert response.message.content == "a <thi"
+    assert len(response.message.tool_calls) == 1
+
+
+def anthropic_body(block: str, kind: str, field: str) -> str:
+    """Return a stream of a message whose text is an emoji, cut into halves."""
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": []}
+    usage = {"input_tokens": 10, "output_tokens": 1}
+    start = {"type": block, **({"thinking": "", "signature": ""} if block == "thinking" else {})}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**message, "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"text": "", **start}},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": kind, field: half}}
+            for half in HALVES
+        ),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": 5},
+        },
+        {"type": "message_stop"},
+    ]
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+
+
+def anthropic_at(server: LoopbackServer) -> ProviderModel:
+    """Return the model of a route to the server."""
+    return ProviderModel(Route(model="anthropic:claude-haiku-4-5", base_url=server.url), "a-key")
+
+
+def test_surrogate_pairs_are_joined_across_deltas() -> None:
+    chunks = [
+        *(delta(reasoning_content=half) for half in HALVES),
+        *(delta(content=half) for half in HALVES),
+        *(call('{"a": "' + HALVES[0], "write", "call_a"), call(HALVES[1] + '"}')),
+    ]
+    with replay(chat(*chunks, delta("tool_calls"), last(COUNTED))) as server:
+        deltas, response = parts_of(openai_at(server))
+    assert deltas == [ReasoningDelta(EMOJI), ResponseDelta(EMOJI)]
+    assert response.message.content == EMOJI
+    assert response.message.thinking[0].content == EMOJI
+    assert response.message.tool_calls[0].input == {"a": EMOJI}
+
+
+@pytest.mark.parametrize(
+    ("block", "kind", "field", "expected"),
+    [
+        ("text", "text_delta", "text", ResponseDelta(EMOJI)),
+        ("thinking", "thinking_delta", "thinking", ReasoningDelta(EMOJI)),
+    ],
+)
+def test_surrogate_pairs_of_anthropic(block: str, kind: str, field: str, expected: object) -> None:
+    with replay(anthropic_body(block, kind, field)) as server:
+        deltas, _ = parts_of(anthropic_at(server))
+    assert deltas == [expected]
+
+
+def test_surrogate_pairs_of_bedrock(monkeypatch: pytest.MonkeyPatch) -> None:
+    bedrock_credentials(monkeypatch)
+    with BedrockServer(ConverseReply(text=HALVES)) as server:
+        deltas, response = parts_of(bedrock_at(server))
+    assert deltas == [ResponseDelta(EMOJI)]
+    assert response.message.content == EMOJI
+
+
+def bedrock_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set credentials for the loopback server."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
+
+
+def bedrock_at(server: BedrockServer) -> ProviderModel:
+    """Return the model of a route to the server."""
+    model = "bedrock:anthropic.claude-haiku-4-5-20251001-v1:0"
+    return ProviderModel(Route(model=model, base_url=server.url, region="eu-central-1"))
+
+
+@pytest.mark.filterwarnings("ignore:Failed to extract usage")
+@pytest.mark.parametrize("usage", [ConverseUsage(-5, 5), ConverseUsage(0, 0), ConverseUsage(9, -1)])
+def test_counts_of_bedrock_that_are_missing_are_unknown(
+    usage: ConverseUsage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bedrock_credentials(monkeypatch)
+    with BedrockServer(ConverseReply(text=["a"], usage=usage)) as server:
+        response = reply_of(bedrock_at(server))
+    assert (response.usage, response.cost_usd) == (None, None)
+
+
+@pytest.mark.filterwarnings("ignore:Failed to extract usage")
+@pytest.mark.parametrize(
+    ("start", "end", "counted"),
+    [
+        ({"input_tokens": 10, "output_tokens": 1}, {"output_tokens": 5}, TokenUsage(10, 5)),
+        ({"input_tokens": None, "output_tokens": None}, {"output_tokens": None}, None),
+        ({"input_tokens": 0, "output_tokens": 0}, {"output_tokens": 0}, None),
+        ({"input_tokens": -1, "output_tokens": 1}, {"output_tokens": 5}, None),
+        (
+            {"input_tokens": 10, "output_tokens": 1, "cache_read_input_tokens": 500},
+            {"output_tokens": 5},
+            TokenUsage(510, 5, 500),
+        ),
+    ],
+)
+def test_counts_of_anthropic(start: Any, end: Any, counted: TokenUsage | None) -> None:
+    body = anthropic_body("text", "text_delta", "text")
+    body = body.replace('"usage": {"input_tokens": 10, "output_tokens": 1}', _usage(start))
+    body = body.replace('"usage": {"output_tokens": 5}', _usage(end))
+    with replay(body) as server:
+        assert reply_of(anthropic_at(server)).usage == counted
+
+
+def _usage(counts: object) -> str:
+    return f'"usage": {json.dumps(counts)}'
