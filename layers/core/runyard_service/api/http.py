@@ -16,6 +16,7 @@ from runyard_service.domain.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
+from runyard_service.domain.ids import parse_id
 
 # The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024
@@ -37,6 +38,17 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _id(value: object) -> str:
+    stored = parse_id(value) if isinstance(value, str) else None
+    if stored is None:
+        raise ValueError("must be a UUID")
+    return stored
+
+
+# An id in any form of a UUID. The value has the stored form.
+Id = Annotated[str, BeforeValidator(_id)]
+
+
 # 5.0 is an integer in JSON Schema, and JavaScript does not distinguish it from 5.
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 
@@ -54,8 +66,6 @@ _MESSAGES = {
     "model_type": "must be an object",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "uuid_parsing": "must be a UUID",
-    "uuid_type": "must be a UUID",
     "string_too_short": "cannot be blank",
     "string_too_long": "must be at most {max_length} characters long",
     "too_long": "must have at most {max_length} items",

@@ -17,7 +17,7 @@ from runyard_service.api.http import JsonResponse, unknown_names
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
-from runyard_service.domain.ids import is_id
+from runyard_service.domain.ids import parse_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
 
@@ -44,11 +44,10 @@ def _filter(query: QueryParams, project_id: str, issues: dict[str, str]) -> RunF
         issues["status"] = f"must be one of: {', '.join(API_STATUSES)}"
     if user_id is not None and not 1 <= len(user_id) <= 256:
         issues["user_id"] = "must be 1 to 256 characters long"
-    session_id = query.get("session_id")
-    if session_id is not None:
-        if not is_id(session_id):
-            issues["session_id"] = "must be a UUID"
-        session_id = session_id.lower()
+    session = query.get("session_id")
+    session_id = parse_id(session) if session is not None else None
+    if session is not None and session_id is None:
+        issues["session_id"] = "must be a UUID"
     return RunFilter(project_id, statuses, user_id, session_id)
 
 

@@ -90,7 +90,7 @@ def _start(
         project_id=key.project_id,
         input=body.input,
         user_id=body.user_id,
-        session_id=str(body.session_id) if body.session_id else None,
+        session_id=body.session_id,
         file_ids=body.file_ids,
         uploads=uploads,
         run_id=claim.id,
