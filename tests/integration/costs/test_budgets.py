@@ -141,6 +141,8 @@ def test_a_raised_limit_is_requested_again_when_it_is_reached(
     ("new_limit", "issue"),
     [
         (2, "must be greater than the amount used"),
+        (1e308, "must be at most 10000"),
+        (10_001, "must be at most 10000"),
         (-1, "must be greater than the amount used"),
         (2.5, "must be an integer"),
         ("3", "must be a number"),

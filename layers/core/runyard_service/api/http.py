@@ -25,6 +25,9 @@ MAX_DEPTH = 64
 # never read the response.
 _MAX_DRAINED_BYTES = 256 * 1024 * 1024
 
+# A larger integer has no float, which arithmetic and other readers of JSON need.
+_MAX_INTEGER_BITS = 1023
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -166,14 +169,20 @@ def reject_invalid_text(value: Any, field: str, depth: int = 1) -> None:
     elif isinstance(value, list):
         for inner in value:
             reject_invalid_text(inner, field, depth + 1)
-    elif isinstance(value, float):
-        if not isfinite(value):
+    elif isinstance(value, int | float):
+        if not _fits_float(value):
             raise InvalidRequestError({field: "has a number that is too large"})
     elif isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
             raise InvalidRequestError({field: "contains an unpaired surrogate"}) from error
+
+
+def _fits_float(number: float) -> bool:
+    if isinstance(number, int):
+        return number.bit_length() <= _MAX_INTEGER_BITS
+    return isfinite(number)
 
 
 def unknown_names(
