@@ -39,14 +39,15 @@ async def list_runs(request: Request, services: ServicesDep, key: ReadKey) -> Re
 
 
 def _filter(query: QueryParams, project_id: str, issues: dict[str, str]) -> RunFilter:
-    statuses, user_id = frozenset(query.getlist("status")), query.get("user_id")
+    statuses = frozenset(filter(None, query.getlist("status")))
+    user_id = query.get("user_id") or None
     if not statuses <= set(API_STATUSES):
         issues["status"] = f"must be one of: {', '.join(API_STATUSES)}"
-    if user_id is not None and not 1 <= len(user_id) <= 256:
+    if user_id is not None and len(user_id) > 256:
         issues["user_id"] = "must be 1 to 256 characters long"
     session = query.get("session_id")
-    session_id = parse_id(session) if session is not None else None
-    if session is not None and session_id is None:
+    session_id = parse_id(session) if session else None
+    if session and session_id is None:
         issues["session_id"] = "must be a UUID"
     return RunFilter(project_id, statuses, user_id, session_id)
 

@@ -17,7 +17,7 @@ from runyard_service.api.auth import load_deletable_run, load_run
 from runyard_service.api.dependencies import ReadKey, RunId, ServicesDep, WriteKey
 from runyard_service.api.http import JsonResponse, parse_body, validate
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
-from runyard_service.api.request_ids import trace_id_of
+from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.runs.events import STREAM
 from runyard_service.api.runs.files import create_body, fingerprint_of
 from runyard_service.api.runs.schemas import ApprovalInput, CreateRun, FeedbackInput, RunInput
@@ -137,7 +137,7 @@ async def send_input(
 ) -> Response:
     """Submit the answer to an input request of the run."""
     run = await load_run(services, key, run_id)
-    body = await parse_body(request, RunInput)
+    body = await parse_body(request, RunInput, unique_names=True)
     input_type: type[FeedbackInput | ApprovalInput] = (
         FeedbackInput if body.type == "human_feedback" else ApprovalInput
     )

@@ -167,8 +167,8 @@ async def list_deliveries(request: Request, services: ServicesDep, webhook: Know
     """
     query = request.query_params
     issues = unknown_names(query, {"page_size", "before"})
-    before = parse_id(query["before"]) if "before" in query else None
-    if "before" in query and before is None:
+    before = parse_id(query.get("before", ""))
+    if query.get("before") and before is None:
         issues["before"] = "must be a UUID"
     page = page_of(query, ("created_at",), "-created_at", known_issues=issues)
     deliveries = await run_in_threadpool(

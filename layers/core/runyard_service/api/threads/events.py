@@ -19,7 +19,9 @@ from runyard_service.domain.runs import Run
 
 router = APIRouter()
 
-STREAM = StreamRoute(f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq")
+STREAM = StreamRoute(
+    f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq", parameters=frozenset({"follow"})
+)
 
 
 @router.get("/runs/{run_id}/events")
