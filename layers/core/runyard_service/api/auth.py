@@ -118,6 +118,11 @@ async def run_to_stream(
     return await _authorize_run(request, services, run_id, "stream", needs_project)
 
 
+async def run_to_read(request: Request, services: Services, run_id: str) -> Run:
+    """Return the run to read, authorized by access key or by a ticket of a redirect."""
+    return await _authorize_run(request, services, run_id, "run")
+
+
 async def run_to_export(request: Request, services: Services, run_id: str) -> Run:
     """Return the run to export, authorized by access key or by an export ticket."""
     return await _authorize_run(request, services, run_id, "export")

@@ -14,6 +14,7 @@ from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
 )
 from runyard_service.api.dependencies import ReadKey, ServicesDep
 from runyard_service.api.http import JsonResponse, unknown_names
+from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
@@ -56,10 +57,14 @@ def _read_page(services: Services, run_filter: RunFilter, page: Page) -> dict[st
     stores = services.stores
     first, _ = page.bounds(0)
     result = stores.run_lists.page(run_filter, page.sort, first, page.size)
-    runs = stores.runs.many(result.ids)
+    runs, sizes = [], RowSizes(services)
+    for run in stores.runs.each(result.ids):
+        sizes.add(run_view(run))  # Before the next one is read.
+        runs.append(run)
     requests = _input_requests(services, [run for run in runs if run.awaits_input])
     messages = stores.messages.newest_seen(runs)
-    data = [run_view(run, requests.get(run.id, ()), messages.get(run.id)) for run in runs]
+    views = (run_view(run, requests.get(run.id, ()), messages.get(run.id)) for run in runs)
+    data = RowSizes(services).checked(views)
     return {"data": data, "pagination": page.pagination(result.total)}
 
 

@@ -12,6 +12,7 @@ from runyard_service.api.auth import authenticate
 from runyard_service.api.dependencies import ServicesDep, path_id
 from runyard_service.api.http import JsonResponse, parse_body, unknown_names
 from runyard_service.api.idempotency import claim_idempotency, store_response
+from runyard_service.api.response_size import fitting_rows
 from runyard_service.api.runs.paging import page_of
 from runyard_service.api.runs.schemas import ChangeWebhook, CreateWebhook, RotateSecret
 from runyard_service.api.runs.views import delivery_view, webhook_view
@@ -178,10 +179,10 @@ async def list_deliveries(request: Request, services: ServicesDep, webhook: Know
         page.size + 1,
     )
     pagination: dict[str, Any] = {"page_size": page.size}
-    if len(deliveries) > page.size:
-        deliveries = deliveries[: page.size]
-        pagination["next_before"] = deliveries[-1].id
-    return JsonResponse({"data": list(map(delivery_view, deliveries)), "pagination": pagination})
+    rows = fitting_rows(map(delivery_view, deliveries[: page.size]))
+    if len(deliveries) > len(rows):
+        pagination["next_before"] = rows[-1]["id"]
+    return JsonResponse({"data": rows, "pagination": pagination})
 
 
 @router.get("/{webhook_id}/deliveries/{delivery_id}")
