@@ -10,7 +10,7 @@ from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb.access_keys import Scope
 from runyard_service.adapters.dynamodb.webhooks import MAX_WEBHOOKS
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.ids import is_id, new_id
+from runyard_service.domain.ids import new_id, parse_id
 from tests.support.service import Service
 
 URL = "https://hooks.example.com/runyard"
@@ -153,7 +153,7 @@ def test_a_ping_is_listed_as_a_delivery_and_the_list_has_pages(project: Service)
     delivery = project.http.get(f"{path}/deliveries/{ids[0]}").json()["data"]
     assert delivery["state"] == "pending"
     assert delivery["payload"]["type"] == delivery["event_type"] == "webhook.ping"
-    assert is_id(delivery["payload"]["data"]["event_id"])
+    assert parse_id(delivery["payload"]["data"]["event_id"])
     assert project.http.get(f"{path}/deliveries/{new_id()}").status_code == 404
     assert project.http.post(f"{path}/deliveries/{new_id()}/redeliver").status_code == 404
 

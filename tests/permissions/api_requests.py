@@ -17,7 +17,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from runyard_service import settings
-from runyard_service.api.stream_endpoint import is_served
+from runyard_service.api.middleware.stream_endpoint import is_served
 from runyard_service.container import container
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id

@@ -50,6 +50,8 @@ def test_valid_json_that_the_service_cannot_store_is_rejected() -> None:
     assert error_in(b"[" * 500 + b"]" * 500) == "must be nested at most 64 deep"
     assert not isfinite(json.loads("1e999"))
     assert error_in(b"1e999") == "has a number that is too large"
+    assert error_in(b"[1%b]" % (b"0" * 400)) == "has a number that is too large"
+    assert error_in(b"-1%b" % (b"0" * 400)) == "has a number that is too large"
 
 
 def test_a_body_with_many_unknown_fields_is_rejected_as_a_whole() -> None:

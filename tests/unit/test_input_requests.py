@@ -8,6 +8,7 @@ import pytest
 from runyard_service.agents.definitions.input_forms import (
     MAX_ANSWER_BYTES,
     MAX_FORM_BYTES,
+    form_issue,
     normalize,
     validate_answer,
     validate_request,
@@ -214,3 +215,13 @@ def test_no_input_request_is_open_for_longer_than_the_run_may_wait(
 def test_a_definition_is_stored_as_it_was_read() -> None:
     agent = definition(form=FORM, expires_in=5, on_expiry="use_default", default={"color": "red"})
     assert AgentDefinition.model_validate(json.loads(agent.model_dump_json())) == agent
+
+
+def test_sizes_are_bytes_of_utf_8() -> None:
+    longest = "\u6f22" * ((MAX_ANSWER_BYTES - 2) // 3)
+    assert validate_answer({}, longest) == {}
+    assert validate_answer({}, longest + "\u6f22") == {
+        "feedback": f"must be at most {MAX_ANSWER_BYTES} bytes as JSON"
+    }
+    title = "\u6f22" * (MAX_FORM_BYTES // 3 - 20)
+    assert form_issue({"type": "object", "title": title}) is None

@@ -26,9 +26,7 @@ def test_a_page_is_a_range() -> None:
         ({"page": "x"}, "page"),
         ({"page": "\uff11"}, "page"),
         ({"page_size": "501"}, "page_size"),
-        ({"page_size": ""}, "page_size"),
         ({"sort": "id"}, "sort"),
-        ({"sort": ""}, "sort"),
         ({"sort": "--sequence"}, "sort"),
     ],
 )
@@ -49,7 +47,15 @@ def test_a_list_can_be_sorted_by_several_fields() -> None:
         "-started_at",
     )
     with pytest.raises(InvalidRequestError, match="must contain only: started_at, status"):
-        page_of({"sort": "status,"}, fields, "status")
+        page_of({"sort": "status,ended"}, fields, "status")
+    assert page_of({"sort": "status,"}, fields, "-started_at").sort == ("status",)
+    for blank in ("", ",", " "):
+        assert page_of({"sort": blank}, fields, "-started_at").sort == ("-started_at",)
+
+
+def test_a_blank_parameter_counts_as_absent() -> None:
+    page = page_of({"page": "", "page_size": ""}, ("sequence",), "sequence")
+    assert (page.number, page.size) == (1, 25)
 
 
 def test_names_of_parameters_are_checked() -> None:

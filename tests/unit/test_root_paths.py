@@ -10,7 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 from runyard_service.api.threads.root_paths import RULES, RootPathRewriter, Rule
 
 RUN = "/v1/runs/8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001"
-SSE = {"accept": "application/json;q=0.1, text/event-stream"}
+SSE = {"accept": "application/json;q=0.0, text/event-stream"}
+BOTH = ("application/json, text/event-stream", "text/event-stream, application/json;q=0.1", "*/*")
 CONTENT = {"content": "yes"}
 FEEDBACK = {"type": "human_feedback", "data": {"request_id": "x", "feedback": "content"}}
 
@@ -25,8 +26,17 @@ EXAMPLES: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = {
         [("GET", f"{RUN}:cancel"), ("POST", f"{RUN}/cancel"), ("POST", f"{RUN}:pause")],
     ),
     r"/v1/runs/[^/]+/events": (
-        [("GET", f"{RUN}/events", "", SSE), ("GET", f"{RUN}/events", "after_seq=3", SSE)],
-        [("GET", f"{RUN}/events"), ("GET", f"{RUN}/stream", "", SSE), ("GET", RUN, "", SSE)],
+        [
+            ("GET", f"{RUN}/events", "", SSE),
+            ("HEAD", f"{RUN}/events", "", SSE),
+            ("GET", f"{RUN}/events", "after_seq=3", {"accept": "Text/Event-Stream; q=0.9"}),
+        ],
+        [
+            *(("GET", f"{RUN}/events", "", {"accept": accept}) for accept in BOTH),
+            ("GET", f"{RUN}/events"),
+            ("GET", f"{RUN}/stream", "", SSE),
+            ("GET", RUN, "", SSE),
+        ],
     ),
     r"/v1/runs": (
         [("GET", "/v1/runs", "limit=5"), ("GET", "/v1/runs", "status=failed&before=")],

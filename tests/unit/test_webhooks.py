@@ -11,7 +11,7 @@ from runyard_service.api.openapi import document
 from runyard_service.application.webhooks.webhook_urls import url_issue
 from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
 from runyard_service.domain.events import EVENT_TYPES, LIFECYCLE_TYPES, Event
-from runyard_service.domain.ids import is_id, timed_id
+from runyard_service.domain.ids import parse_id, timed_id
 from runyard_service.domain.notifications import notification_for, ping
 from runyard_service.domain.runs import Run
 from runyard_service.domain.webhooks import (
@@ -91,7 +91,7 @@ def test_a_delivery_has_an_id_that_sorts_by_time() -> None:
     ids = [timed_id(first + timedelta(milliseconds=step), "w", "e") for step in range(300)]
     assert ids == sorted(ids)
     assert len(set(ids)) == 300
-    assert all(is_id(one) and one[14] == "7" and one[19] in "89ab" for one in ids)
+    assert all(parse_id(one) and one[14] == "7" and one[19] in "89ab" for one in ids)
     assert timed_id(first, "w", "e") == ids[0] != timed_id(first, "w", "f")
 
 

@@ -141,6 +141,8 @@ def test_a_raised_limit_is_requested_again_when_it_is_reached(
     ("new_limit", "issue"),
     [
         (2, "must be greater than the amount used"),
+        (1e308, "must be at most 10000"),
+        (10_001, "must be at most 10000"),
         (-1, "must be greater than the amount used"),
         (2.5, "must be an integer"),
         ("3", "must be a number"),
@@ -279,7 +281,7 @@ def test_a_money_limit_without_a_price_fails_the_run(
 def test_a_limit_without_counts_fails_the_run_after_its_first_response(
     stack: DevStack, stores: Stores, service: Service, limits: Limits, words: str
 ) -> None:
-    with OpenAIServer(ChatReply(text=("done",), usage=None)) as server:
+    with OpenAIServer(ChatResponse(text=("done",), usage=None)) as server:
         run_id = start_at(server, stack, stores, {"limits": limits}, PRICES)
         failed = service.wait(run_id, "failed", "completed")
     assert failed["error"]["code"] == "definition_invalid"
@@ -291,7 +293,7 @@ def test_cached_tokens_apart_from_the_prompt_cost_money(
 ) -> None:
     call = ChatToolCall("lookup", ('{"customer_id": "customer-1"}',))
     usage = ChatUsage(prompt=100, completion=10, cached=5000)
-    with OpenAIServer(*[ChatReply(tool_calls=(call,), usage=usage)] * 20) as server:
+    with OpenAIServer(*[ChatResponse(tool_calls=(call,), usage=usage)] * 20) as server:
         budget = {"limits": Limits(usd=Decimal("0.05")), "max_output_tokens": 1000}
         run_id = start_at(server, stack, stores, budget, PRICES)
         failed = service.wait(run_id, "failed", "completed")

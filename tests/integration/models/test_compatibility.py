@@ -16,7 +16,7 @@ from runyard_service.agents.models.base import (
     TokenUsage,
 )
 from runyard_service.agents.models.provider_model import ProviderModel
-from tests.support.servers.bedrock_server import BedrockServer, ConverseReply, ConverseUsage
+from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse, ConverseUsage
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.model_requests import parts_of, reply_of
 
@@ -308,7 +308,7 @@ def test_surrogate_pairs_of_anthropic(block: str, kind: str, field: str, expecte
 
 def test_surrogate_pairs_of_bedrock(monkeypatch: pytest.MonkeyPatch) -> None:
     bedrock_credentials(monkeypatch)
-    with BedrockServer(ConverseReply(text=HALVES)) as server:
+    with BedrockServer(ConverseResponse(text=HALVES)) as server:
         deltas, response = parts_of(bedrock_at(server))
     assert deltas == [ResponseDelta(EMOJI)]
     assert response.message.content == EMOJI
@@ -332,7 +332,7 @@ def test_counts_of_bedrock_that_are_missing_are_unknown(
     usage: ConverseUsage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bedrock_credentials(monkeypatch)
-    with BedrockServer(ConverseReply(text=["a"], usage=usage)) as server:
+    with BedrockServer(ConverseResponse(text=["a"], usage=usage)) as server:
         response = reply_of(bedrock_at(server))
     assert (response.usage, response.cost_usd) == (None, None)
 

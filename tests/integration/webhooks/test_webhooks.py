@@ -21,7 +21,7 @@ from runyard_service.adapters.stream_records import image_of, item_of
 from runyard_service.application.webhooks.publish_events import Publisher, publish_events
 from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.events import NewEvent
-from runyard_service.domain.ids import is_id, new_id
+from runyard_service.domain.ids import new_id, parse_id
 from tests.conftest import merged_agents
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service
@@ -208,7 +208,7 @@ def test_every_event_of_a_run_arrives_once_and_signed(project: Project) -> None:
         )
         assert (data["run_id"], data["project_id"]) == (run_id, project.id)
         assert data["sequence"] == event["sequence"]
-        assert is_id(request.headers["webhook-id"])
+        assert parse_id(request.headers["webhook-id"])
         assert request.headers["content-type"] == "application/json"
         with pytest.raises(WebhookVerificationError):
             verify_notification("whsec_" + "A" * 43 + "=", request)

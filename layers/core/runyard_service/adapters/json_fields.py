@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
+from runyard_service.domain.events import to_json
 
 # Shorter texts stay readable in the AWS console, and compression would hardly shorten them.
 COMPRESS_FROM_BYTES = 512
@@ -34,14 +35,14 @@ class JsonFields:
         for name, value in values.items():
             if value is None:
                 continue
-            text = json.dumps(value)
+            text = to_json(value)
             if len(text) > MAX_INLINE_BYTES:
                 del text  # `save` encodes the value again. This copy would use memory meanwhile.
                 fields[f"{name}_key"] = self._payloads.save(run_id, value)
             elif len(text) >= COMPRESS_FROM_BYTES:
-                fields[f"{name}_z"] = compress(text.encode())
+                fields[f"{name}_z"] = compress(text)
             else:
-                fields[name] = text
+                fields[name] = text.decode()
         return fields
 
     def decoded(self, item: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -20,11 +20,13 @@ from runyard_service.api import threads as threads_api
 from runyard_service.api.auth import PROJECT_HEADER
 from runyard_service.api.errors import error_response, status_response
 from runyard_service.api.idempotency import REPLAYED_HEADER
+from runyard_service.api.middleware.head_requests import HeadRequests
+from runyard_service.api.middleware.path_check import PathCheck
+from runyard_service.api.middleware.request_ids import RequestIds
+from runyard_service.api.middleware.stream_endpoint import StreamEndpointGuard
 from runyard_service.api.openapi import document_with
 from runyard_service.api.rate_limits import RateLimits
-from runyard_service.api.request_ids import RequestIds
 from runyard_service.api.services import Services
-from runyard_service.api.stream_endpoint import StreamEndpointGuard
 from runyard_service.api.threads.root_paths import BASE_PATH, RootPathRewriter
 from runyard_service.domain.errors import DefinitionError, RequestError, RetryableError
 
@@ -49,9 +51,11 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services_factory = services_factory
     app.state.rate_limits = RateLimits()
+    app.add_middleware(HeadRequests)
     # Runs after RootPathRewriter, because it matches the rewritten path.
     app.add_middleware(_endpoint_guard, services_factory=services_factory)
     app.add_middleware(RootPathRewriter)
+    app.add_middleware(PathCheck)
     app.add_middleware(RequestIds, failed=_unexpected)
     # Outermost: without CORS headers, a web page cannot read the 500 response of RequestIds.
     app.add_middleware(_with_cors, services_factory=services_factory)
@@ -82,7 +86,7 @@ def _with_cors(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIAp
     return CORSMiddleware(
         app,
         allow_origins=[origin],
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=CORS_REQUEST_HEADERS,
         expose_headers=CORS_RESPONSE_HEADERS,
         max_age=600,
@@ -142,12 +146,13 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 def _methods_of(request: Request) -> set[str]:
     """Return all methods of the path. Starlette reports only those of the first matching route."""
-    return {
+    methods = {
         method
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
         for route in request.app.routes
         if route.matches({**request.scope, "method": method})[0] is Match.FULL
     }
+    return methods | ({"HEAD"} if "GET" in methods else set())
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

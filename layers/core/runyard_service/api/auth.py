@@ -21,7 +21,6 @@ from runyard_service.domain.errors import (
     ProjectNotFoundError,
     UnauthorizedError,
 )
-from runyard_service.domain.ids import is_id
 from runyard_service.domain.runs import Run
 from runyard_service.observability import log_context, metrics
 
@@ -106,7 +105,7 @@ async def load_deletable_run(services: Services, key: AccessKey, run_id: str) ->
     def find() -> Run | DeletedRun | None:
         return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
 
-    run = await run_in_threadpool(find) if is_id(run_id) else None
+    run = await run_in_threadpool(find) if run_id else None
     if run is None or not key.can_access(run.org_id, run.project_id):
         raise NotFoundError
     return run.id
@@ -117,6 +116,11 @@ async def run_to_stream(
 ) -> Run:
     """Return the run to stream, authorized by access key or by ticket."""
     return await _authorize_run(request, services, run_id, "stream", needs_project)
+
+
+async def run_to_read(request: Request, services: Services, run_id: str) -> Run:
+    """Return the run to read, authorized by access key or by a ticket of a redirect."""
+    return await _authorize_run(request, services, run_id, "run")
 
 
 async def run_to_export(request: Request, services: Services, run_id: str) -> Run:
@@ -146,7 +150,7 @@ def ticket_of(request: Request) -> str | None:
 
 
 async def _find_run(services: Services, run_id: str) -> Run:
-    run = await run_in_threadpool(services.stores.runs.get, run_id) if is_id(run_id) else None
+    run = await run_in_threadpool(services.stores.runs.get, run_id) if run_id else None
     if run is None:
         raise NotFoundError
     log_context.bind(run_id=run.id)

@@ -7,7 +7,7 @@ from itertools import islice
 from starlette.types import Scope
 
 from runyard_service.api.http import JsonResponse
-from runyard_service.api.request_ids import trace_id_of
+from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.runs import errors as runs_api
 from runyard_service.api.threads import errors as threads_api
 from runyard_service.api.threads.root_paths import is_threads_path

@@ -2,11 +2,18 @@
 
 import json
 from collections.abc import AsyncIterator, Collection
+from functools import partial
 from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 import pydantic_core
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    model_validator,
+)
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +23,7 @@ from runyard_service.domain.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
+from runyard_service.domain.ids import parse_id
 
 # The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024
@@ -25,6 +33,9 @@ MAX_DEPTH = 64
 # never read the response.
 _MAX_DRAINED_BYTES = 256 * 1024 * 1024
 
+# A larger integer has no float, which arithmetic and other readers of JSON need.
+_MAX_INTEGER_BITS = 1023
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -33,9 +44,33 @@ class Body(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        """Treat null as absent for each optional field."""
+        if not isinstance(value, dict):
+            return value
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {
+            name: inner
+            for name, inner in value.items()
+            if inner is not None or name not in optional
+        }
+
 
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _id(value: object) -> str:
+    stored = parse_id(value) if isinstance(value, str) else None
+    if stored is None:
+        raise ValueError("must be a UUID")
+    return stored
+
+
+# An id in any form of a UUID. The value has the stored form.
+Id = Annotated[str, BeforeValidator(_id)]
 
 
 # 5.0 is an integer in JSON Schema, and JavaScript does not distinguish it from 5.
@@ -55,8 +90,6 @@ _MESSAGES = {
     "model_type": "must be an object",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "uuid_parsing": "must be a UUID",
-    "uuid_type": "must be a UUID",
     "string_too_short": "cannot be blank",
     "string_too_long": "must be at most {max_length} characters long",
     "too_long": "must have at most {max_length} items",
@@ -73,21 +106,33 @@ async def parse_body(
     max_bytes: int = MAX_BODY_BYTES,
     *,
     optional: bool = False,
+    media_types: str = "application/json",
+    unique_names: bool = False,
 ) -> _Model:
     """Return the JSON body as `model`. If it is `optional`, an empty body counts as `{}`.
 
-    Raise PayloadTooLargeError, UnsupportedMediaTypeError, or InvalidRequestError with all issues.
+    `media_types` names what the route accepts, for the error. With `unique_names`, reject an object
+    with the same name twice. Raise PayloadTooLargeError, UnsupportedMediaTypeError, or
+    InvalidRequestError with all issues.
     """
     content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if content_type.lower() != "application/json":
-        raise UnsupportedMediaTypeError({"content-type": "must be application/json"})
+        raise UnsupportedMediaTypeError({"content-type": f"must be {media_types}"})
+    check_encoding(request)
     body = await _read(request, min(max_bytes, MAX_BODY_BYTES))
     if optional and not body.strip():
         return validate({}, model)
-    value = parse_json(body, "body")
+    value = parse_json(body, "body", unique_names=unique_names)
     if not isinstance(value, dict):
         raise InvalidRequestError({"body": "must be a JSON object"})
     return validate(value, model)
+
+
+def check_encoding(request: Request) -> None:
+    """Raise UnsupportedMediaTypeError for a compressed body."""
+    encodings = ",".join(request.headers.getlist("content-encoding")).split(",")
+    if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
+        raise UnsupportedMediaTypeError({"content-encoding": "must be identity or absent"})
 
 
 def validate(value: Any, model: type[_Model]) -> _Model:
@@ -126,15 +171,28 @@ async def drain(chunks: AsyncIterator[bytes]) -> None:
             return
 
 
-def parse_json(text: bytes | bytearray | str, name: str) -> Any:
-    """Parse JSON text. Raise InvalidRequestError under `name` if it is invalid."""
+def parse_json(text: bytes | bytearray | str, name: str, *, unique_names: bool = False) -> Any:
+    """Parse JSON text. Raise InvalidRequestError under `name` if it is invalid.
+
+    With `unique_names`, an object with the same name twice is invalid. Otherwise its last value
+    counts.
+    """
     try:
         # Not by json.loads: as a text, bytes take four times as much where one emoji is in them.
         value = pydantic_core.from_json(text, allow_inf_nan=False)
     except ValueError:
         value = _parse_leniently(text, name)
     reject_invalid_text(value, name)
+    if unique_names:
+        json.loads(text, object_pairs_hook=partial(_reject_duplicates, name))
     return value
+
+
+def _reject_duplicates(field: str, pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequestError({field: f"has the name {repeated[:100]!r} twice in one object"})
 
 
 def _parse_leniently(text: bytes | bytearray | str, name: str) -> Any:
@@ -160,14 +218,20 @@ def reject_invalid_text(value: Any, field: str, depth: int = 1) -> None:
     elif isinstance(value, list):
         for inner in value:
             reject_invalid_text(inner, field, depth + 1)
-    elif isinstance(value, float):
-        if not isfinite(value):
+    elif isinstance(value, int | float):
+        if not _fits_float(value):
             raise InvalidRequestError({field: "has a number that is too large"})
     elif isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
             raise InvalidRequestError({field: "contains an unpaired surrogate"}) from error
+
+
+def _fits_float(number: float) -> bool:
+    if isinstance(number, int):
+        return number.bit_length() <= _MAX_INTEGER_BITS
+    return isfinite(number)
 
 
 def unknown_names(

@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
-from runyard_service.api.http import MAX_BODY_BYTES, drain, reject_invalid_text
+from runyard_service.api.http import MAX_BODY_BYTES, check_encoding, drain, reject_invalid_text
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
 # No route accepts more text parts. The limit on files is above that of a run, because the response
@@ -20,6 +20,8 @@ from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeEr
 _MAX_TEXTS = 16
 _MAX_FILES = 1000
 _INVALID = {"body": "is not valid multipart/form-data"}
+# The media types of a route that accepts files, for errors.
+MEDIA_TYPES = "application/json or multipart/form-data"
 UPLOAD_HINT = (
     "upload larger files directly to S3: POST /v1/files with a JSON body "
     '{"name", "size", "mime_type"} returns an upload for up to '
@@ -50,6 +52,7 @@ async def multipart_form(
     Raise PayloadTooLargeError above `max_bytes`. Raise InvalidRequestError for an invalid body or
     a repeated text part.
     """
+    check_encoding(request)
     data = await _parse(request, max_bytes)
     try:
         yield await _group_parts(data, file_parts)

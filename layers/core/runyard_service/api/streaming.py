@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api import tickets
 from runyard_service.api.auth import ticket_of
+from runyard_service.api.http import unknown_names
 from runyard_service.api.services import Services
 from runyard_service.api.sse import SseFormat, event_stream
 from runyard_service.application.runs.cancel_run import cancel_run
@@ -29,6 +30,13 @@ class StreamRoute:
 
     path: str
     cursor: str
+    parameters: frozenset[str] = frozenset()
+    """Further query parameters of the route."""
+
+
+# The names of the cursor in both APIs, and the one of EventSource polyfills that cannot set
+# headers. They add it to the URL when they reconnect, so it is newer than the others.
+_CURSORS = ("after_sequence", "after_seq", "lastEventId")
 
 
 async def resume_stream(
@@ -38,11 +46,11 @@ async def resume_stream(
 
     Raise InvalidRequestError for a cursor after the end of an ended run.
     """
-    after = _cursor(request, route.cursor)
+    name, after = _cursor(request, route)
     if run.has_ended or after:
         last, has_ended = await run_in_threadpool(services.stores.log.last, run.id)
         if has_ended and after > last:
-            raise InvalidRequestError({route.cursor: f"exceeds the last sequence, {last}"})
+            raise InvalidRequestError({name: f"exceeds the last sequence, {last}"})
         if has_ended and after == last:
             return Response(status_code=HTTPStatus.NO_CONTENT)
     ticket = ticket_of(request)
@@ -111,12 +119,21 @@ def _url(base_url: str, path: str, ticket: str, query: Mapping[str, object]) -> 
     return f"{base_url.rstrip('/')}{path}?{urlencode({'ticket': ticket, **query})}"
 
 
-def _cursor(request: Request, name: str) -> int:
-    """Return the cursor of the request. The header takes precedence; both must be valid."""
-    after = _sequence(name, request.query_params.get(name, ""))
+def _cursor(request: Request, route: StreamRoute) -> tuple[str, int]:
+    """Return the cursor of the request and its name. The newest one takes precedence.
+
+    Raise InvalidRequestError for each unknown parameter, or if a cursor is invalid.
+    """
+    query = request.query_params
+    if issues := unknown_names(query, {"ticket", *_CURSORS, *route.parameters}):
+        raise InvalidRequestError(issues)
+    found = route.cursor, 0
+    for name in _CURSORS:
+        if query.get(name):
+            found = name, _sequence(name, query[name])
     if "last-event-id" in request.headers:
-        after = _sequence("Last-Event-ID", request.headers["last-event-id"])
-    return after
+        found = "Last-Event-ID", _sequence("Last-Event-ID", request.headers["last-event-id"])
+    return found
 
 
 def _sequence(name: str, text: str) -> int:

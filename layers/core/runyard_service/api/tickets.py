@@ -1,4 +1,4 @@
-"""Tickets: short-lived permission to read the stream or the export of a run, without a header.
+"""Tickets: short-lived permission to read a run, its stream or its export, without a header.
 
 A ticket is a query parameter of the URL: `<run id>.<scope>.<expiry>.<key id>.<signature>`.
 The signature covers run, scope and expiry (Unix seconds), so none of them can be changed.
@@ -13,7 +13,7 @@ from typing import Literal
 from runyard_service.adapters.secrets import TICKET_SECONDS, TicketKey, TicketKeys
 from runyard_service.domain.clock import timestamp
 
-Scope = Literal["stream", "export"]
+Scope = Literal["stream", "export", "run"]
 
 _TICKET = re.compile(r"([^.]+)\.([a-z]+)\.([0-9]{1,12})\.([0-9a-f]{12})\.([0-9a-f]{64})", re.ASCII)
 # The clock of the signing process may be this many seconds ahead.

@@ -197,6 +197,10 @@ class PayloadTooLargeError(RequestError):
     """The request is larger than the limit of this endpoint."""
 
 
+class ResponseTooLargeError(PayloadTooLargeError):
+    """The response is larger than the limit of this endpoint."""
+
+
 class UnsupportedMediaTypeError(RequestError):
     """The route does not accept the media type of the body."""
 

@@ -106,12 +106,19 @@ def encode_with_data(event: Event, data: bytes) -> bytes:
 
 
 def to_json(value: Any) -> bytes:
-    """Return the value as JSON on one line, in UTF-8."""
+    """Return the value as JSON on one line, in UTF-8, also for readers of Unicode lines."""
     try:
-        return pydantic_core.to_json(value)
+        text = pydantic_core.to_json(value)
     except pydantic_core.PydanticSerializationError:
         # A text with an unpaired surrogate, which UTF-8 cannot encode.
-        return _well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
+        text = _well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
+    return text if text.isascii() else _escape_line_breaks(text)
+
+
+def _escape_line_breaks(text: bytes) -> bytes:
+    """Escape the line breaks beyond ASCII, at which clients such as httpx split a stream."""
+    text = text.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
+    return text.replace("\u0085".encode(), b"\\u0085")
 
 
 def _well_formed(text: str) -> str:

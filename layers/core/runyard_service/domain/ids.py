@@ -1,6 +1,7 @@
 """Ids: random UUIDs, and UUIDs derived from other values."""
 
 import hashlib
+import re
 from datetime import datetime
 from uuid import UUID, uuid4, uuid5
 
@@ -36,9 +37,14 @@ def timed_id(moment: datetime, *parts: str) -> str:
     return str(UUID(digits))
 
 
-def is_id(text: str) -> bool:
-    """Return whether the text is a UUID in its canonical form."""
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
+# The forms of RFC 9562 and of .NET. `UUID` itself also accepts hyphens at any position.
+_PLAIN = r"(?:[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
+_ID = re.compile(rf"(?:urn:uuid:)?{_PLAIN}|\{{{_PLAIN}\}}", re.IGNORECASE | re.ASCII)
+
+
+def parse_id(text: str) -> str | None:
+    """Return the UUID in the form in which ids are stored: lower case, with hyphens.
+
+    Accept capitals, no hyphens, a prefix `urn:uuid:`, and braces. Return None for any other text.
+    """
+    return str(UUID(text.lower())) if _ID.fullmatch(text) else None

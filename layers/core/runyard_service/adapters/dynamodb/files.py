@@ -26,7 +26,7 @@ from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.content_types import HEAD_BYTES, detect_type, safe_name
 from runyard_service.domain.errors import InvalidRequestError, RunyardError
-from runyard_service.domain.ids import is_id, new_id
+from runyard_service.domain.ids import new_id
 
 MAX_FILE_BYTES = 128 * 1024 * 1024
 UPLOAD_SECONDS = 900
@@ -141,7 +141,7 @@ class Files:
 
     def find(self, project_id: str, file_id: str) -> File | None:
         """Return the project's file, or None if it does not exist or has expired."""
-        item = self._table.get(keys.file(project_id, file_id)) if is_id(file_id) else None
+        item = self._table.get(keys.file(project_id, file_id))
         file = File.model_validate(item) if item else None
         # DynamoDB deletes expired items with a delay.
         return None if file is None or (file.ttl and file.ttl < time.time()) else file

@@ -121,9 +121,17 @@ class Runs:
 
     def many(self, run_ids: Sequence[str]) -> list[Run]:
         """Return these runs in this order, without those that do not exist or are deleted."""
-        items = self._table.batch_get([keys.run(run_id) for run_id in run_ids])
-        runs = {run.id: run for run in map(self.from_item, items) if run is not None}
-        return [runs[run_id] for run_id in run_ids if run_id in runs]
+        return list(self.each(run_ids))
+
+    def each(self, run_ids: Sequence[str]) -> Iterator[Run]:
+        """Yield the runs of `many`. Large payloads are read from S3 run by run."""
+        items = {
+            item["id"]: item
+            for item in self._table.batch_get([keys.run(run_id) for run_id in run_ids])
+        }
+        for run_id in run_ids:
+            if run_id in items and (run := self.from_item(items[run_id])) is not None:
+                yield run
 
     def status_change(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema_rs
 
 from runyard_service.agents.definitions.schemas import validate
+from runyard_service.domain.events import to_json
 
 # The client must display the form, and several stored items with size limits contain it.
 MAX_FORM_BYTES = 16 * 1024
@@ -27,8 +28,8 @@ ValidationIssue = tuple[tuple[str | int, ...], str]
 
 
 def size_of(value: Any) -> int:
-    """Return the size of a value as stored JSON, in bytes."""
-    return len(json.dumps(value))
+    """Return the size of a value as stored JSON, in bytes of UTF-8."""
+    return len(to_json(value))
 
 
 def form_issue(form: Mapping[str, Any]) -> ValidationIssue | None:

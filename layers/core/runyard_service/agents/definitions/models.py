@@ -76,6 +76,13 @@ ExecutableTool = HttpTool | PythonTool | LambdaTool
 
 # One year: the maximum duration of a Step Functions execution, and so of the wait of a run.
 LONGEST_WAIT_SECONDS = 31_536_000
+# The highest values of the limits of a run, in an agent file and in an answer that raises a limit.
+HIGHEST_LIMITS = {
+    "steps": 10_000,
+    "tokens": 10**12,
+    "usd": 1_000_000,
+    "wall_clock_seconds": 31_536_000,
+}
 
 
 class Limits(FrozenModel):
@@ -86,10 +93,10 @@ class Limits(FrozenModel):
     After `truncated_replies` truncated responses in a row, the run fails.
     """
 
-    steps: int = Field(50, ge=1, le=10_000)
-    tokens: int | None = Field(None, ge=1)
-    usd: Decimal | None = Field(None, gt=0)
-    wall_clock_seconds: int | None = Field(None, ge=1)
+    steps: int = Field(50, ge=1, le=HIGHEST_LIMITS["steps"])
+    tokens: int | None = Field(None, ge=1, le=HIGHEST_LIMITS["tokens"])
+    usd: Decimal | None = Field(None, gt=0, le=HIGHEST_LIMITS["usd"])
+    wall_clock_seconds: int | None = Field(None, ge=1, le=HIGHEST_LIMITS["wall_clock_seconds"])
     usd_per_day: Decimal | None = Field(None, gt=0)
     on_limit: Literal["fail", "ask"] = "fail"
     output_attempts: int = Field(3, ge=1, le=10)

@@ -7,7 +7,8 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api.auth import load_run, run_to_stream
 from runyard_service.api.dependencies import ReadKey, RunId, ServicesDep
-from runyard_service.api.http import JsonResponse
+from runyard_service.api.http import JsonResponse, unknown_names
+from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.services import Services
 from runyard_service.api.sse import SseFormat
@@ -24,7 +25,9 @@ async def list_events(
 ) -> Response:
     """Return a page of the events, in ascending or descending sequence order."""
     run = await load_run(services, key, run_id)
-    page = page_of(request.query_params, sortable=("sequence",), default_sort="sequence")
+    query = request.query_params
+    issues = unknown_names(query, {"page", "page_size", "sort"})
+    page = page_of(query, ("sequence",), "sequence", known_issues=issues)
     return JsonResponse(await run_in_threadpool(_read_events, services, run.id, page))
 
 
@@ -35,14 +38,9 @@ def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
     first, until = page.bounds(last)
     if page.sort == ("-sequence",):
         first, until = last + 1 - until, last + 1 - first
-    events = (
-        [
-            event._asdict()
-            for batch in log.read(run_id, first - 1, until=until)
-            for event in batch.events()
-        ]
-        if until >= first
-        else []
+    batches = log.read(run_id, first - 1, until=until) if until >= first else ()
+    events = RowSizes(services).checked(
+        event._asdict() for batch in batches for event in batch.events()
     )
     if page.sort == ("-sequence",):
         events.reverse()

@@ -9,7 +9,6 @@ sent in batches, so its size does not affect the memory of this process.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pydantic_core
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +19,7 @@ from runyard_service.api.dependencies import RunId, ServicesDep
 from runyard_service.api.runs.views import request_view, run_view
 from runyard_service.api.streaming import redirect_to_stream
 from runyard_service.domain.errors import NotFoundError
+from runyard_service.domain.events import to_json
 from runyard_service.domain.runs import Run
 
 router = APIRouter()
@@ -70,4 +70,4 @@ def _export_fields(run: Run) -> dict[str, Any]:
 
 
 def _line(kind: str, data: Mapping[str, Any]) -> bytes:
-    return pydantic_core.to_json({"kind": kind, "data": data}) + b"\n"
+    return to_json({"kind": kind, "data": data}) + b"\n"

@@ -22,7 +22,13 @@ from runyard_service.api.http import (
     parse_json,
     validate,
 )
-from runyard_service.api.multipart import UPLOAD_HINT, Form, is_multipart, multipart_form
+from runyard_service.api.multipart import (
+    MEDIA_TYPES,
+    UPLOAD_HINT,
+    Form,
+    is_multipart,
+    multipart_form,
+)
 from runyard_service.api.runs.schemas import MAX_FILES, CreateFile, CreateRun
 from runyard_service.domain.content_types import parse_mime_type, safe_name
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
@@ -43,7 +49,7 @@ async def create_file(request: Request, services: ServicesDep, key: Uploader) ->
     files, project_id = services.stores.files, key.project_id
     limit = services.settings.max_body_bytes
     if not is_multipart(request):
-        body = await parse_body(request, CreateFile, limit)
+        body = await parse_body(request, CreateFile, limit, media_types=MEDIA_TYPES)
         file, upload = await run_in_threadpool(
             files.announce, project_id, body.name, body.size, body.mime_type
         )
@@ -87,7 +93,7 @@ async def create_body(
     Raise as `parse_body`, with the same messages.
     """
     if not is_multipart(request):
-        yield await parse_body(request, CreateRun, max_bytes), []
+        yield await parse_body(request, CreateRun, max_bytes, media_types=MEDIA_TYPES), []
         return
     async with multipart_form(request, max_bytes, file_parts=frozenset({"files"})) as form:
         body = validate(_fields(form.texts), CreateRun)
@@ -106,12 +112,14 @@ def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
     }
     if issues:
         raise InvalidRequestError(issues)
-    fields: dict[str, Any] = dict(texts)
+    # A browser sends an empty part for each empty field. Only `input` is required.
+    fields: dict[str, Any] = {name: text for name, text in texts.items() if text or name == "input"}
     if "input" in fields:
         fields["input"] = parse_json(texts["input"], "input")
     for name in ("background", "stream"):
-        if texts.get(name) in ("true", "false"):  # `validate` rejects other values.
-            fields[name] = texts[name] == "true"
+        # Python clients send `True`. `validate` rejects other values.
+        if texts.get(name) in ("true", "false", "True", "False"):
+            fields[name] = texts[name].lower() == "true"
     return fields
 
 

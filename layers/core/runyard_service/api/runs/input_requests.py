@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api.dependencies import ReadKey, ServicesDep
 from runyard_service.api.http import JsonResponse, unknown_names
+from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.runs.views import request_view
 from runyard_service.api.services import Services
@@ -27,8 +28,8 @@ def _read_page(services: Services, project_id: str, page: Page) -> dict[str, Any
     requests = services.stores.input_requests
     total = requests.count_open(project_id)
     first, last = page.bounds(total)
-    data = [
+    data = RowSizes(services).checked(
         {"run_id": request.run_id, **request_view(request)}
         for request in requests.open_of_project(project_id, first, last)
-    ]
+    )
     return {"data": data, "pagination": page.pagination(total)}

@@ -14,10 +14,11 @@ from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
 )
 from runyard_service.api.dependencies import ReadKey, ServicesDep
 from runyard_service.api.http import JsonResponse, unknown_names
+from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
-from runyard_service.domain.ids import is_id
+from runyard_service.domain.ids import parse_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
 
@@ -39,16 +40,16 @@ async def list_runs(request: Request, services: ServicesDep, key: ReadKey) -> Re
 
 
 def _filter(query: QueryParams, project_id: str, issues: dict[str, str]) -> RunFilter:
-    statuses, user_id = frozenset(query.getlist("status")), query.get("user_id")
+    statuses = frozenset(filter(None, query.getlist("status")))
+    user_id = query.get("user_id") or None
     if not statuses <= set(API_STATUSES):
         issues["status"] = f"must be one of: {', '.join(API_STATUSES)}"
-    if user_id is not None and not 1 <= len(user_id) <= 256:
+    if user_id is not None and len(user_id) > 256:
         issues["user_id"] = "must be 1 to 256 characters long"
-    session_id = query.get("session_id")
-    if session_id is not None:
-        if not is_id(session_id):
-            issues["session_id"] = "must be a UUID"
-        session_id = session_id.lower()
+    session = query.get("session_id")
+    session_id = parse_id(session) if session else None
+    if session and session_id is None:
+        issues["session_id"] = "must be a UUID"
     return RunFilter(project_id, statuses, user_id, session_id)
 
 
@@ -56,10 +57,14 @@ def _read_page(services: Services, run_filter: RunFilter, page: Page) -> dict[st
     stores = services.stores
     first, _ = page.bounds(0)
     result = stores.run_lists.page(run_filter, page.sort, first, page.size)
-    runs = stores.runs.many(result.ids)
+    runs, sizes = [], RowSizes(services)
+    for run in stores.runs.each(result.ids):
+        sizes.add(run_view(run))  # Before the next one is read.
+        runs.append(run)
     requests = _input_requests(services, [run for run in runs if run.awaits_input])
     messages = stores.messages.newest_seen(runs)
-    data = [run_view(run, requests.get(run.id, ()), messages.get(run.id)) for run in runs]
+    views = (run_view(run, requests.get(run.id, ()), messages.get(run.id)) for run in runs)
+    data = RowSizes(services).checked(views)
     return {"data": data, "pagination": page.pagination(result.total)}
 
 

@@ -48,7 +48,7 @@ def page_of(
 
     def number(name: str, default: int, highest: int) -> int:
         text = query.get(name)
-        if text is None:
+        if not text:
             return default
         if text.isascii() and text.isdecimal() and len(text) < 12 and 1 <= int(text) <= highest:
             return int(text)
@@ -58,7 +58,8 @@ def page_of(
     page = number("page", 1, _MAX_PAGE)
     size = number("page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
     sort: dict[str, str] = {}
-    for part in query.get("sort", default_sort).split(","):
+    parts = [part for part in query.get("sort", "").split(",") if part.strip()]
+    for part in parts or [default_sort]:
         # A repeated field has no effect: rows that reach it are equal in this field.
         sort.setdefault(part.strip().removeprefix("-"), part.strip())
     if not sort.keys() <= set(sortable):

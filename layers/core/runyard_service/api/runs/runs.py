@@ -13,18 +13,19 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.dynamodb.idempotency import HEADER
-from runyard_service.api.auth import load_deletable_run, load_run
-from runyard_service.api.dependencies import ReadKey, RunId, ServicesDep, WriteKey
+from runyard_service.api.auth import load_deletable_run, load_run, run_to_read, ticket_of
+from runyard_service.api.dependencies import RunId, ServicesDep, WriteKey
 from runyard_service.api.http import JsonResponse, parse_body, validate
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
-from runyard_service.api.request_ids import trace_id_of
+from runyard_service.api.middleware.request_ids import trace_id_of
+from runyard_service.api.response_size import is_too_large
 from runyard_service.api.runs.events import STREAM
 from runyard_service.api.runs.files import create_body, fingerprint_of
 from runyard_service.api.runs.schemas import ApprovalInput, CreateRun, FeedbackInput, RunInput
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
 from runyard_service.api.sse import SseFormat
-from runyard_service.api.streaming import cancel_from_request, stream_response
+from runyard_service.api.streaming import cancel_from_request, redirect_to_stream, stream_response
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.start_run import NewRun, start_run
@@ -47,10 +48,11 @@ async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> 
         content = await run_in_threadpool(fingerprint_of, body, uploads) if has_key else {}
         claim = await claim_idempotency(request, services, key, content)
         if (stored := claim.stored_response) is not None:
-            return stored
+            return await _redirect_if_too_large(services, claim.id or "", stored)
         trace_id = trace_id_of(request.scope)
         run = await run_in_threadpool(_start, services, key, body, uploads, trace_id, claim)
-        return await store_response(claim, await _created_response(services, run, body))
+        response = await store_response(claim, await _created_response(services, run, body))
+        return await _redirect_if_too_large(services, run.id, response)
 
 
 async def _created_response(services: Services, run: Run, body: CreateRun) -> Response:
@@ -90,7 +92,7 @@ def _start(
         project_id=key.project_id,
         input=body.input,
         user_id=body.user_id,
-        session_id=str(body.session_id) if body.session_id else None,
+        session_id=body.session_id,
         file_ids=body.file_ids,
         uploads=uploads,
         run_id=claim.id,
@@ -104,10 +106,20 @@ def _start(
 
 
 @router.get("/runs/{run_id}")
-async def get_run(run_id: RunId, services: ServicesDep, key: ReadKey) -> Response:
-    """Return the current state of the run."""
-    run = await load_run(services, key, run_id)
-    return JsonResponse({"data": await _view(services, run.id)})
+async def get_run(run_id: RunId, request: Request, services: ServicesDep) -> Response:
+    """Return the current state of the run, or a redirect if it is too large for this endpoint."""
+    run = await run_to_read(request, services, run_id)
+    response = JsonResponse({"data": await _view(services, run.id)})
+    return await _redirect_if_too_large(services, run.id, response, ticket_of(request))
+
+
+async def _redirect_if_too_large(
+    services: Services, run_id: str, response: Response, ticket: str | None = None
+) -> Response:
+    """Return the response, or a redirect to the run at the streaming endpoint."""
+    if not is_too_large(services, response):
+        return response
+    return await redirect_to_stream(services, run_id, f"/v1/runs/{run_id}", "run", ticket)
 
 
 @router.delete("/runs/{run_id}")
@@ -137,7 +149,7 @@ async def send_input(
 ) -> Response:
     """Submit the answer to an input request of the run."""
     run = await load_run(services, key, run_id)
-    body = await parse_body(request, RunInput)
+    body = await parse_body(request, RunInput, unique_names=True)
     input_type: type[FeedbackInput | ApprovalInput] = (
         FeedbackInput if body.type == "human_feedback" else ApprovalInput
     )

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
-from runyard_service.api.http import Body, WholeNumber
+from runyard_service.api.http import Body, Id, WholeNumber
 from runyard_service.application.webhooks.webhook_urls import MAX_URL_LENGTH
 from runyard_service.domain.content_types import parse_mime_type
 from runyard_service.domain.input_requests import Answer
@@ -23,10 +22,10 @@ class CreateRun(Body):
 
     input: Mapping[str, Any] = Field(default_factory=dict, validate_default=True)
     user_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    session_id: Annotated[UUID, Field(strict=False)] | None = None
+    session_id: Id | None = None
     background: bool = False
     stream: bool = False
-    file_ids: Annotated[tuple[str, ...], Field(max_length=MAX_FILES, strict=False)] = ()
+    file_ids: Annotated[tuple[Id, ...], Field(max_length=MAX_FILES, strict=False)] = ()
 
     @field_validator("input")
     @classmethod
@@ -62,14 +61,14 @@ class CreateFile(Body):
 class Feedback(Body):
     """The answer to a request for human feedback."""
 
-    request_id: str
+    request_id: Id
     feedback: Any = None
 
 
 class Approval(Body):
     """The answer to an approval request."""
 
-    request_id: str
+    request_id: Id
     is_approved: bool
     feedback: str | None = None
     params: Mapping[str, Any] | None = None

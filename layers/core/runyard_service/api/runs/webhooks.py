@@ -9,9 +9,10 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import authenticate
-from runyard_service.api.dependencies import ServicesDep, path_param
+from runyard_service.api.dependencies import ServicesDep, path_id
 from runyard_service.api.http import JsonResponse, parse_body, unknown_names
 from runyard_service.api.idempotency import claim_idempotency, store_response
+from runyard_service.api.response_size import fitting_rows
 from runyard_service.api.runs.paging import page_of
 from runyard_service.api.runs.schemas import ChangeWebhook, CreateWebhook, RotateSecret
 from runyard_service.api.runs.views import delivery_view, webhook_view
@@ -20,7 +21,7 @@ from runyard_service.application.webhooks.redeliver import redeliver, send_ping
 from runyard_service.application.webhooks.webhook_urls import url_issue
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import InvalidRequestError, NotFoundError
-from runyard_service.domain.ids import is_id, new_id
+from runyard_service.domain.ids import new_id, parse_id
 from runyard_service.domain.webhooks import Delivery, Webhook
 
 router = APIRouter(prefix="/webhooks")
@@ -33,8 +34,8 @@ async def _manager(request: Request, services: ServicesDep) -> AccessKey:
 
 
 Manager = Annotated[AccessKey, Depends(_manager)]
-WebhookId = Annotated[str, Depends(path_param("webhook_id"))]
-DeliveryId = Annotated[str, Depends(path_param("delivery_id"))]
+WebhookId = Annotated[str, Depends(path_id("webhook_id"))]
+DeliveryId = Annotated[str, Depends(path_id("delivery_id"))]
 
 
 async def _webhook_of(webhook_id: WebhookId, services: ServicesDep, key: Manager) -> Webhook:
@@ -52,10 +53,10 @@ KnownDelivery = Annotated[Delivery, Depends(_delivery_of)]
 
 
 async def _find(
-    get: Callable[[str, str], _StoredWebhook | None], owner_id: str, name: str
+    get: Callable[[str, str], _StoredWebhook | None], owner_id: str, record_id: str
 ) -> _StoredWebhook:
-    """Return the record with this id, in upper or lower case. Raise NotFoundError."""
-    record = await run_in_threadpool(get, owner_id, name.lower()) if is_id(name) else None
+    """Return the record with this id. Raise NotFoundError."""
+    record = await run_in_threadpool(get, owner_id, record_id) if record_id else None
     if record is None:
         raise NotFoundError
     return record
@@ -167,21 +168,21 @@ async def list_deliveries(request: Request, services: ServicesDep, webhook: Know
     """
     query = request.query_params
     issues = unknown_names(query, {"page_size", "before"})
-    before = query.get("before")
-    if before is not None and not is_id(before):
+    before = parse_id(query.get("before", ""))
+    if query.get("before") and before is None:
         issues["before"] = "must be a UUID"
     page = page_of(query, ("created_at",), "-created_at", known_issues=issues)
     deliveries = await run_in_threadpool(
         services.stores.webhook_deliveries.newest,
         webhook.id,
-        before.lower() if before else None,
+        before,
         page.size + 1,
     )
     pagination: dict[str, Any] = {"page_size": page.size}
-    if len(deliveries) > page.size:
-        deliveries = deliveries[: page.size]
-        pagination["next_before"] = deliveries[-1].id
-    return JsonResponse({"data": list(map(delivery_view, deliveries)), "pagination": pagination})
+    rows = fitting_rows(map(delivery_view, deliveries[: page.size]))
+    if len(deliveries) > len(rows):
+        pagination["next_before"] = rows[-1]["id"]
+    return JsonResponse({"data": rows, "pagination": pagination})
 
 
 @router.get("/{webhook_id}/deliveries/{delivery_id}")

@@ -7,10 +7,9 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import PROJECT_REQUIRED, authenticate
-from runyard_service.api.dependencies import ServicesDep, path_param
+from runyard_service.api.dependencies import ServicesDep, path_id
 from runyard_service.api.services import Services
 from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
-from runyard_service.domain.ids import is_id
 from runyard_service.domain.threads import Thread
 
 
@@ -26,7 +25,7 @@ async def writer(request: Request, services: ServicesDep) -> AccessKey:
 
 ReadKey = Annotated[AccessKey, Depends(reader)]
 WriteKey = Annotated[AccessKey, Depends(writer)]
-ThreadId = Annotated[str, Depends(path_param("thread_id"))]
+ThreadId = Annotated[str, Depends(path_id("thread_id"))]
 
 
 def project_of(key: AccessKey) -> str:
@@ -56,7 +55,7 @@ def found_thread(
     `include_deleting` includes a thread whose deletion was interrupted.
     """
     threads = services.stores.threads
-    thread = threads.get(thread_id, include_deleting=include_deleting) if is_id(thread_id) else None
+    thread = threads.get(thread_id, include_deleting=include_deleting) if thread_id else None
     if thread is None or not key.can_access(thread.org_id, thread.project_id):
         raise ThreadNotFoundError
     return thread

@@ -61,6 +61,11 @@ _ERRORS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
         "requests.conflict",
         "The request conflicts with the current state.",
     ),
+    errors.ResponseTooLargeError: (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "responses.too_large",
+        "Response too large for this endpoint.",
+    ),
     errors.PayloadTooLargeError: (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "requests.too_large",

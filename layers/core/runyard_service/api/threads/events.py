@@ -1,10 +1,7 @@
 """`/v1/runs/{run_id}/events`: the log of a run as Server-Sent Events of the Threads API."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
-import pydantic_core
 from fastapi import APIRouter, Request, Response
 
 from runyard_service.adapters.dynamodb.event_log import Batch
@@ -17,12 +14,14 @@ from runyard_service.api.threads.dependencies import ReadKey
 from runyard_service.api.threads.event_views import event_view
 from runyard_service.api.threads.root_paths import BASE_PATH
 from runyard_service.domain.errors import InvalidRequestError
-from runyard_service.domain.events import decode_event
+from runyard_service.domain.events import decode_event, to_json
 from runyard_service.domain.runs import Run
 
 router = APIRouter()
 
-STREAM = StreamRoute(f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq")
+STREAM = StreamRoute(
+    f"{BASE_PATH}/v1/runs/{{run_id}}/events", cursor="after_seq", parameters=frozenset({"follow"})
+)
 
 
 @router.get("/runs/{run_id}/events")
@@ -43,14 +42,9 @@ def _follow(request: Request) -> bool:
 def _frames(batch: Batch, run: Run) -> bytes:
     """Return frames without `event:` lines: the `onmessage` of a browser then gets all events."""
     return b"".join(
-        b"id: %d\ndata: %b\n\n" % (sequence, _json(event_view(decode_event(line), run)))
+        b"id: %d\ndata: %b\n\n" % (sequence, to_json(event_view(decode_event(line), run)))
         for sequence, line in enumerate(batch.lines, start=batch.first)
     )
-
-
-def _json(view: Mapping[str, Any]) -> bytes:
-    # The view comes from a line of the log, so its strings are valid UTF-8.
-    return pydantic_core.to_json(view)
 
 
 @router.post("/runs/{run_id}/ticket")

@@ -13,7 +13,7 @@ from runyard_service.api.threads.dependencies import ReadKey, ThreadId, projects
 from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.views import STATUSES, brief_view, listed_view
 from runyard_service.domain.errors import InvalidRequestError
-from runyard_service.domain.ids import is_id
+from runyard_service.domain.ids import parse_id
 from runyard_service.domain.runs import Run
 
 router = APIRouter()
@@ -65,12 +65,12 @@ def _next_query(ids: Sequence[str], limit: int) -> Mapping[str, str] | None:
     return {"before": ids[limit - 1]} if len(ids) > limit else None
 
 
-def _cursor(services: Services, key: AccessKey, run_id: str | None) -> Run | DeletedRun | None:
+def _cursor(services: Services, key: AccessKey, before: str | None) -> Run | DeletedRun | None:
     """Return the last run of the previous page, also if it was deleted since."""
-    if run_id is None:
+    if before is None:
         return None
-    stores = services.stores
-    run = (stores.runs.get(run_id) or stores.deleted_runs.find(run_id)) if is_id(run_id) else None
+    stores, run_id = services.stores, parse_id(before)
+    run = (stores.runs.get(run_id) or stores.deleted_runs.find(run_id)) if run_id else None
     if run is None or not run.started_at or not key.can_access(run.org_id, run.project_id):
         raise InvalidRequestError({"before": "is not the id of a run"})
     return run

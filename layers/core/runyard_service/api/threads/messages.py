@@ -1,19 +1,18 @@
 """`/v1/threads/{thread_id}/messages`: the messages of a thread."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse, parse_body
+from runyard_service.api.response_size import Row, fitting_rows
 from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
 from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.schemas import CreateMessage
 from runyard_service.api.threads.views import message_view
 from runyard_service.domain.errors import InvalidRequestError
-from runyard_service.domain.threads import Message, Thread
+from runyard_service.domain.threads import Thread
 
 router = APIRouter()
 
@@ -41,8 +40,7 @@ async def list_messages(
     query, limit = page_query(request, frozenset({"after"}), DEFAULT_LIMIT, MAX_LIMIT)
     after = _position(query.get("after", "0"))
     thread = await thread_of(services, key, thread_id)
-    messages = await run_in_threadpool(_read, services, thread, after, limit)
-    rows: list[dict[str, Any]] = [message_view(message) for message in messages]
+    rows = await run_in_threadpool(_read, services, thread, after, limit)
     end = after + len(rows)
     next_query = {"after": str(end)} if rows and end < thread.messages else None
     return page_response(request, rows, next_query)
@@ -54,6 +52,6 @@ def _position(text: str) -> int:
     return int(text)
 
 
-def _read(services: Services, thread: Thread, after: int, limit: int) -> list[Message]:
+def _read(services: Services, thread: Thread, after: int, limit: int) -> list[Row]:
     until = min(after + limit, thread.messages)
-    return list(services.stores.messages.read(thread.id, after, until))
+    return fitting_rows(map(message_view, services.stores.messages.read(thread.id, after, until)))

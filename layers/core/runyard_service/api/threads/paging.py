@@ -15,7 +15,7 @@ MAX_LIMIT = 200
 def page_query(
     request: Request, known: frozenset[str], default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT
 ) -> tuple[Mapping[str, str], int]:
-    """Return the query parameters, without a blank `before`, and the limit.
+    """Return the query parameters that are not blank, and the limit.
 
     Raise InvalidRequestError with each invalid parameter.
     """
@@ -23,11 +23,11 @@ def page_query(
     issues = unknown_names(query, {*known, "limit"})
     text = query.get("limit", "").strip()
     limit = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
-    if "limit" in query and not 1 <= limit <= most:
+    if text and not 1 <= limit <= most:
         issues["limit"] = f"must be an integer from 1 to {most}"
     if issues:
         raise InvalidRequestError(issues)
-    parameters = {name: value for name, value in query.items() if value or name != "before"}
+    parameters = {name: value for name, value in query.items() if value}
     return parameters, limit or default
 
 

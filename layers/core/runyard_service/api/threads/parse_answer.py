@@ -69,7 +69,11 @@ def _request(services: Services, run: Run, request_id: str | None) -> InputReque
 
 def _answer(request: InputRequest, content: str) -> Answer:
     if request.type == "human_feedback":
-        feedback = parse_json(content, "content") if "form" in request.params else content
+        feedback = (
+            parse_json(content, "content", unique_names=True)
+            if "form" in request.params
+            else content
+        )
         return Answer(type=request.type, request_id=request.id, feedback=feedback)
     decision = _DECISIONS.get(content.strip().casefold())
     if decision is not None:
@@ -82,7 +86,7 @@ def _answer(request: InputRequest, content: str) -> Answer:
 
 def _parse_decision(content: str) -> _Decision:
     try:
-        return validate(parse_json(content, "content"), _Decision)
+        return validate(parse_json(content, "content", unique_names=True), _Decision)
     except InvalidRequestError as error:
         details = {
             "content" if name in ("content", "body") else f"content.{name}": issue

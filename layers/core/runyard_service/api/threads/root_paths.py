@@ -33,18 +33,20 @@ class Rule:
     query: frozenset[str] = frozenset()
     """The query has at least one of these parameters, and none of `not_in_query`."""
     not_in_query: frozenset[str] = frozenset()
-    accept: str = ""
-    """The `Accept` header contains this type."""
+    accepts_only_streams: bool = False
+    """The `Accept` header contains `text/event-stream`, and does not accept JSON."""
     body: frozenset[str] = frozenset()
     """The body is a JSON object with all of these fields, and none of `not_in_body`."""
     not_in_body: frozenset[str] = frozenset()
 
 
 ANY = "*"
+_JSON_TYPES = frozenset({"application/json", "application/*", "*/*"})
+_ZERO_QUALITY = re.compile(r"q\s*=\s*0(\.0*)?")
 RULES = (
     Rule(ANY, re.compile(r"/v1/threads(/.*)?")),
     Rule("POST", re.compile(r"/v1/runs/[^/]+:cancel")),
-    Rule("GET", re.compile(r"/v1/runs/[^/]+/events"), accept="text/event-stream"),
+    Rule("GET", re.compile(r"/v1/runs/[^/]+/events"), accepts_only_streams=True),
     Rule(
         "GET",
         re.compile(r"/v1/runs"),
@@ -86,14 +88,24 @@ class RootPathRewriter:
 
 
 def _matches(rule: Rule, scope: Scope) -> bool:
-    if rule.method not in (ANY, scope["method"]) or not rule.path.fullmatch(scope["path"]):
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    if rule.method not in (ANY, method) or not rule.path.fullmatch(scope["path"]):
         return False
-    if rule.accept and rule.accept not in Headers(scope=scope).get("accept", "").lower():
+    if rule.accepts_only_streams and not _accepts_only_streams(Headers(scope=scope)):
         return False
     if not rule.query:
         return True
     query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     return not rule.query.isdisjoint(query) and rule.not_in_query.isdisjoint(query)
+
+
+def _accepts_only_streams(headers: Headers) -> bool:
+    types = set()
+    for entry in headers.get("accept", "").lower().split(","):
+        media_type, *parameters = (part.strip() for part in entry.split(";"))
+        if not any(_ZERO_QUALITY.fullmatch(parameter) for parameter in parameters):
+            types.add(media_type)
+    return "text/event-stream" in types and types.isdisjoint(_JSON_TYPES)
 
 
 async def _body_matches(rule: Rule, receive: Receive) -> tuple[bool, Receive]:

@@ -9,7 +9,7 @@ from runyard_service.api.auth import load_run
 from runyard_service.api.dependencies import RunId, ServicesDep
 from runyard_service.api.http import JsonResponse, parse_body
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
-from runyard_service.api.request_ids import trace_id_of
+from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.services import Services
 from runyard_service.api.streaming import cancel_from_request
 from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
@@ -98,7 +98,7 @@ async def send_input(
     run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Answer the open input request, or the one that `request_id` names."""
-    body = await parse_body(request, SubmitInput)
+    body = await parse_body(request, SubmitInput, unique_names=True)
     run = await load_run(services, key, run_id)
     await run_in_threadpool(answer_by_content, services, run, body, key.id)
     services.followed_runs.wake(run.id)

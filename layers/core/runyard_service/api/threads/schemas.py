@@ -5,13 +5,16 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from runyard_service.agents.definitions.models import ReasoningMode
-from runyard_service.api.http import Body, WholeNumber
+from runyard_service.api.http import Body, Id, WholeNumber
 
 MAX_TITLE_LENGTH = 500
+MAX_NAME_LENGTH = 256
+MAX_SEQUENCE = 999_999_999_999_999
 MAX_INPUT_BYTES = 32 * 1024
 # A message may be a pasted document. Content above the DynamoDB item limit is stored in S3.
 MAX_MESSAGE_BYTES = 256 * 1024
 
+Name = Annotated[str, Field(max_length=MAX_NAME_LENGTH)]
 Title = Annotated[str, Field(max_length=MAX_TITLE_LENGTH)]
 
 
@@ -49,16 +52,16 @@ class CreateMessage(Body):
 class CreateThreadRun(Body):
     """`POST /v1/threads/{id}/runs`. Empty or missing fields use the defaults of the service."""
 
-    route_id: str | None = None
-    persona_id: str | None = None
-    model: str | None = None
+    route_id: Name | None = None
+    persona_id: Name | None = None
+    model: Name | None = None
     reasoning_mode: ReasoningMode | None = None
 
 
 class CancelRun(Body):
     """`POST /v1/runs/{id}:cancel`. The fields are stored in the cancel event."""
 
-    last_seen_seq: Annotated[WholeNumber, Field(ge=0)] | None = None
+    last_seen_seq: Annotated[WholeNumber, Field(ge=0, le=MAX_SEQUENCE)] | None = None
     client_cancelled_at: Annotated[str, Field(max_length=64)] | None = None
 
 
@@ -66,7 +69,7 @@ class SubmitInput(Body):
     """`POST /v1/runs/{id}/input`. `request_id` selects among several open input requests."""
 
     content: str
-    request_id: str | None = None
+    request_id: Id | None = None
 
     @field_validator("content")
     @classmethod

@@ -23,7 +23,7 @@ from runyard_service.api.threads.schemas import CreateThread, UpdateThread
 from runyard_service.api.threads.views import thread_view
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
-from runyard_service.domain.ids import new_id
+from runyard_service.domain.ids import new_id, parse_id
 from runyard_service.domain.threads import Thread
 
 router = APIRouter()
@@ -62,7 +62,7 @@ def _newest(
     before = None
     if "before" in query:
         try:
-            before = found_thread(services, key, query["before"])
+            before = found_thread(services, key, parse_id(query["before"]) or "")
         except ThreadNotFoundError as error:
             raise InvalidRequestError({"before": "is not the id of a thread"}) from error
     return services.stores.threads.newest(projects_of(services, key), before, limit)

@@ -6,10 +6,9 @@ no other record stores it.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from math import isfinite
 from typing import Any
 
-from runyard_service.agents.definitions.models import Limits
+from runyard_service.agents.definitions.models import HIGHEST_LIMITS, Limits
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.budget import WORDS, Budget, format_decimal
 from runyard_service.domain.clock import timestamp, timestamp_in
@@ -23,7 +22,7 @@ TOOL = {"name": "raise_limit", "type": "limit"}
 
 
 def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
-    """Return a request for twice the limit, doubled until it exceeds the use.
+    """Return a request for twice the limit, doubled until it exceeds the use, up to the highest.
 
     The person can change `new_limit` in the answer.
     """
@@ -33,6 +32,8 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
     new_limit = limit * 2
     while new_limit <= used:
         new_limit *= 2
+    if used < HIGHEST_LIMITS[name]:
+        new_limit = min(new_limit, Decimal(HIGHEST_LIMITS[name]))
     params = {"used": used, "current_limit": limit, "new_limit": new_limit}
     numbers = {key: _as_json_number(name, number) for key, number in params.items()}
     expires_in, on_expiry = limits.time_to_answer(None, "keep_waiting")
@@ -70,9 +71,11 @@ def is_limit_request(request: InputRequest) -> bool:
 def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:
     """Return the issues of the new limit, by field; empty if it is valid."""
     new_limit, name = params["new_limit"], params["limit"]
-    is_number = isinstance(new_limit, int | float) and not isinstance(new_limit, bool)
-    if not is_number or not isfinite(new_limit):
+    if not isinstance(new_limit, int | float) or isinstance(new_limit, bool):
         return {"params.new_limit": "must be a number"}
+    # First: no float can represent a very large integer.
+    if not new_limit <= HIGHEST_LIMITS[name]:
+        return {"params.new_limit": f"must be at most {HIGHEST_LIMITS[name]}"}
     if name != "usd" and new_limit != int(new_limit):
         return {"params.new_limit": "must be an integer"}
     if from_number(new_limit) <= from_number(params["used"]):

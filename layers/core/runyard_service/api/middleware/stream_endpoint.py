@@ -11,10 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runyard_service.api.errors import status_response
 
-# Reads, including the CORS preflight.
+# Reads, including the CORS preflight. The application returns 404 for unknown paths.
 _READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# The application returns 404 for all other paths.
-_API_PATH = re.compile(r"/(threads/)?v1/.*")
 # Creates may take minutes or stream. A ticket opens a stream of this endpoint.
 _POSTS = re.compile(
     r"/v1/runs"
@@ -31,7 +29,7 @@ _DETAILS = {
 
 def is_served(method: str, path: str) -> bool:
     """Return True if the streaming endpoint accepts this method and path."""
-    if method in _READ_METHODS or not _API_PATH.fullmatch(path):
+    if method in _READ_METHODS:
         return True
     return method == "POST" and _POSTS.fullmatch(path) is not None
 

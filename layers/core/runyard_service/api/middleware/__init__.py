@@ -1,0 +1,1 @@
+"""Pure ASGI middleware of both APIs, because streams must pass through unbuffered."""

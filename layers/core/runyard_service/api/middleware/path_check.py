@@ -1,0 +1,28 @@
+r"""Reject paths with control characters, before anything else reads the path.
+
+A regular expression that ends with `$` also matches before a line break at the end. So such a path
+could match a route, and not match a check of the same route.
+"""
+
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runyard_service.api.errors import error_response
+from runyard_service.domain.errors import InvalidRequestError
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class PathCheck:
+    """ASGI middleware that returns 400 or 422 for a path with a control character."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or not _CONTROL_CHARACTER.search(scope["path"]):
+            return await self._app(scope, receive, send)
+        error = InvalidRequestError({"path": "must not contain control characters"})
+        return await error_response(scope, error)(scope, receive, send)
