@@ -1,5 +1,6 @@
 """What the suites share: one local stack for the session, and the service that runs on it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,11 +8,15 @@ import pytest
 
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
+from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_service.adapters.stores import Stores
-from tests.support.key_values import refuse_empty_keys
+from tests.support.servers.strict_dynamodb import hook, plugin
 from tests.support.service import Service
 
-refuse_empty_keys()
+# Every DynamoDB client checks DynamoDB's rules: in this process, and in the processes of each local
+# stack, which take the environment from here.
+hook.install()
+os.environ.setdefault(PLUGIN_VARIABLE, plugin.__name__)
 
 
 @pytest.fixture(scope="session")

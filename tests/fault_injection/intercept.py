@@ -26,6 +26,7 @@ from runyard_service.agents.tools import python
 from runyard_service.domain.errors import ModelUnavailableError
 from tests.fault_injection.call_labels import aws_call, http_call
 from tests.fault_injection.faults import FILE_VARIABLE, InterceptedCall, Process, SelfProcess
+from tests.support.servers.strict_dynamodb import hook
 
 PACKAGE = str(REPOSITORY / "layers/core/runyard_service")
 _OWN = str(Path(__file__).resolve().parent)
@@ -37,6 +38,7 @@ _installed = ExitStack()
 
 def install() -> None:
     """Inject the fault that the environment of this process names, if it names one."""
+    hook.install()  # A process has a single plugin, so this one installs the strict rules too.
     if file := os.environ.get(FILE_VARIABLE):
         process = SelfProcess(Path(file))
         _installed.enter_context(intercept_calls(lambda: process))

@@ -298,7 +298,8 @@ def test_a_run_moves_from_list_to_list_with_its_record(stores: Stores) -> None:
     assert statuses() == ["started"]
     assert is_active()
     change(
-        runs.status_change(run, "paused", open_requests=2), input_requests.create_change(request)
+        runs.status_change(run, "paused", open_requests=2),
+        *input_requests.create_changes([request]),
     )
     assert statuses() == ["awaiting_input"]
     assert input_requests.count_open(project_id) == 1

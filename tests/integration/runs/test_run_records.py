@@ -80,7 +80,7 @@ def test_an_input_request_and_its_answer_are_read_back_unchanged(
     stores: Stores, value: dict[str, Any], form: str
 ) -> None:
     request, requests = an_input_request(value), stores.input_requests
-    transact(stores.runs._table.client, [requests.create_change(request)])
+    transact(stores.runs._table.client, requests.create_changes([request]))
     assert requests.get(request.run_id, request.id) == request
     closing = requests.close_change(request, "answered", {"params": value})
     transact(stores.runs._table.client, [closing])

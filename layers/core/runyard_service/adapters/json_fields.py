@@ -29,14 +29,19 @@ class JsonFields:
     def __init__(self, payloads: Payloads) -> None:
         self._payloads = payloads
 
-    def encoded(self, run_id: str, values: Mapping[str, Any]) -> dict[str, str | bytes]:
-        """Return the attributes that store these values; None has no attribute."""
+    def encoded(
+        self, run_id: str, values: Mapping[str, Any], *, max_inline_bytes: int = MAX_INLINE_BYTES
+    ) -> dict[str, str | bytes]:
+        """Return the attributes that store these values; None has no attribute.
+
+        A JSON text longer than `max_inline_bytes` is stored in S3.
+        """
         fields: dict[str, str | bytes] = {}
         for name, value in values.items():
             if value is None:
                 continue
             text = to_json(value)
-            if len(text) > MAX_INLINE_BYTES:
+            if len(text) > max_inline_bytes:
                 del text  # `save` encodes the value again. This copy would use memory meanwhile.
                 fields[f"{name}_key"] = self._payloads.save(run_id, value)
             elif len(text) >= COMPRESS_FROM_BYTES:

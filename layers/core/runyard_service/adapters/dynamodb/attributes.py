@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,12 @@ Item = dict[str, Any]
 # An entry of TransactWriteItems, in the format of boto3's client.
 TransactWriteItem = dict[str, Any]
 
-# If two concurrent transactions write the same item, DynamoDB cancels one of them. boto3 does not
-# retry a canceled transaction. Ten attempts, because all runs under a daily cap write to its
-# ledger, and a failure would lose a response that is already paid for.
+# If two concurrent transactions write the same item, DynamoDB cancels one of them. It also
+# rejects a single write of an item while a transaction writes it. boto3 retries neither. Ten
+# attempts, because all runs under a daily cap write to its ledger, and a failure would lose a
+# response that is already paid for.
 _TRANSACTION_ATTEMPTS = 10
+_TRANSACTION_CONFLICTS = ("TransactionCanceledException", "TransactionConflictException")
 _LONGEST_DELAY_SECONDS = 0.5
 
 # A repeated call fails again: the code or the deployment is wrong.
@@ -98,6 +100,8 @@ def _translate(error: ClientError) -> RunyardError:
         }
         if failed:
             return ConditionFailedError(failed)
+        if invalid := [reason for reason in reasons if reason.get("Code") == "ValidationError"]:
+            return StoreRejectedError(str(invalid[0].get("Message", code)))
     return StoreRejectedError(code) if code in _REJECTION_CODES else StoreUnavailableError(code)
 
 
@@ -112,12 +116,23 @@ def transact(client: "DynamoDBClient", changes: Sequence[TransactWriteItem]) -> 
     Raises ConditionFailedError if a condition does not hold, StoreUnavailableError if other
     transactions conflict with every attempt.
     """
-    for attempt in range(_TRANSACTION_ATTEMPTS):
+    entries: Any = changes
+    retry_transaction_conflicts(lambda: client.transact_write_items(TransactItems=entries))
+
+
+def retry_transaction_conflicts(write: Callable[[], Any]) -> Any:
+    """Return the response of a write; repeat the write while transactions conflict with it.
+
+    DynamoDB has not executed a write that it rejects for a conflict. Raises StoreUnavailableError
+    after the last attempt, and the errors of `translate_errors`.
+    """
+    for attempt in range(_TRANSACTION_ATTEMPTS - 1):
         try:
             with translate_errors():
-                client.transact_write_items(TransactItems=changes)  # type: ignore[arg-type]
-            return
+                return write()
         except StoreUnavailableError as error:
-            if "TransactionCanceled" not in str(error) or attempt == _TRANSACTION_ATTEMPTS - 1:
+            if str(error) not in _TRANSACTION_CONFLICTS:
                 raise
             time.sleep(random.uniform(0, min(0.02 * 2**attempt, _LONGEST_DELAY_SECONDS)))
+    with translate_errors():
+        return write()

@@ -43,6 +43,9 @@ from runyard_service.observability import metrics
 MAX_BATCH_EVENTS = 100
 # A single event may be larger than this, up to MAX_INLINE_BYTES. It then has its own batch.
 MAX_BATCH_BYTES = 64 * 1024
+# The bytes of all events that one transaction stores inline. DynamoDB rejects transactions above
+# 4 MB, and a pause also writes its input requests.
+MAX_TRANSACTION_EVENT_BYTES = 2 * 1024 * 1024
 
 # AWS bills a write unit for each started KB of an item. Besides its lines, an item has attribute
 # names, the run's id of 36 characters, and two numbers, which take a byte for two digits.
@@ -112,16 +115,20 @@ class EventLog:
         new_events: Sequence[NewEvent],
         changes: Sequence[TransactWriteItem] = (),
     ) -> list[Event]:
-        """Append the new_events after event `last`, together with `changes` to records.
+        """Append the new events after event `last`, together with `changes` to records.
 
         Without changes, a long append is written batch by batch. With changes, a single transaction
-        writes everything: a reader must not see an input request before its record exists.
+        writes everything: a reader must not see an input request before its record exists. With
+        many events, shorter payloads are stored in S3 too, so the transaction is below 4 MB.
 
         Raises AppendConflictError if another writer was first, or if the condition of a change does
         not hold.
         """
         events = assign_sequences(new_events, after=last)
-        batches = self._build_batches(run_id, events)
+        limit = MAX_INLINE_BYTES
+        if changes and events:
+            limit = min(limit, MAX_TRANSACTION_EVENT_BYTES // len(events))
+        batches = self._build_batches(run_id, events, limit)
         if changes:
             self._write(run_id, batches, changes)
         else:
@@ -153,7 +160,9 @@ class EventLog:
     def _get_item(self, run_id: str, sequence: int) -> Item | None:
         return self._table.get({"run_id": run_id, "sequence": sequence})
 
-    def _build_batches(self, run_id: str, events: Sequence[Event]) -> list[_BatchBuilder]:
+    def _build_batches(
+        self, run_id: str, events: Sequence[Event], max_inline_bytes: int
+    ) -> list[_BatchBuilder]:
         batches: list[_BatchBuilder] = []
         for event in events:
             data = to_json(event.data)
@@ -161,7 +170,7 @@ class EventLog:
             # The size includes a payload in S3. So its event is alone in its batch, and a reader
             # that inserts payloads has a single payload in memory at a time.
             size = len(line)
-            if size > MAX_INLINE_BYTES:
+            if size > max_inline_bytes:
                 payload = self._payloads.save_text(run_id, data)
                 line = encode_with_data(event, b"{}")
             batch = batches[-1] if batches else None

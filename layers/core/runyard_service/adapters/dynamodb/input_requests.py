@@ -13,11 +13,15 @@ from runyard_service.adapters.dynamodb.attributes import Item, TransactWriteItem
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import JsonFields
-from runyard_service.adapters.s3.payloads import Payloads
+from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.input_requests import InputRequest, RequestState
 from runyard_service.domain.runs import Run
 
-_JSON_FIELDS = ("params", "answer")
+# The model writes prompts and params, so each can be long.
+_JSON_FIELDS = ("prompt", "params", "answer")
+# The bytes of all prompts and params that one transaction stores inline. A transaction takes 4 MB:
+# these, 2 MB of events (`event_log.MAX_TRANSACTION_EVENT_BYTES`), and the record of the run.
+_MAX_INLINE_BYTES_OF_REQUESTS = 3 * 512 * 1024
 
 
 class InputRequests:
@@ -86,12 +90,21 @@ class InputRequests:
         requests = [items[key["sk"]] for key in item_keys if key["sk"] in items]
         return [request for request in requests if request.state == "open"]
 
-    def create_change(self, request: InputRequest) -> TransactWriteItem:
-        """Return the change that stores a new input request."""
+    def create_changes(self, requests: Sequence[InputRequest]) -> list[TransactWriteItem]:
+        """Return the changes that store new input requests, at most 1.5 MB in total.
+
+        With many requests, shorter prompts and params are stored in S3 too.
+        """
+        share = _MAX_INLINE_BYTES_OF_REQUESTS // (2 * max(1, len(requests)))
+        limit = min(MAX_INLINE_BYTES, share)
+        return [self._create_change(request, limit) for request in requests]
+
+    def _create_change(self, request: InputRequest, max_inline_bytes: int) -> TransactWriteItem:
+        values = {"prompt": request.prompt, "params": request.params}
         item: Item = {
             **keys.input_request(request.run_id, request.id),
             **request.model_dump(exclude=set(_JSON_FIELDS)),
-            **self._json.encoded(request.run_id, {"params": request.params}),
+            **self._json.encoded(request.run_id, values, max_inline_bytes=max_inline_bytes),
             "request_sort_key": f"{request.created_at}#{request.sequence:08d}#{request.id}",
         }
         return self._table.put_change(item, if_absent=True)

@@ -17,6 +17,7 @@ from runyard_service.adapters.dynamodb.attributes import (
     Key,
     TransactWriteItem,
     from_attributes,
+    retry_transaction_conflicts,
     to_attributes,
     translate_errors,
 )
@@ -53,8 +54,7 @@ class Table:
     def put(self, item: Mapping[str, Any], *, if_absent: bool = False) -> None:
         """Write an item. Raises ConditionFailedError if `if_absent` and the item exists."""
         call: Any = expressions.put_arguments(self.name, item, if_absent=if_absent)
-        with translate_errors():
-            self.client.put_item(**call)
+        retry_transaction_conflicts(lambda: self.client.put_item(**call))
 
     def put_change(self, item: Mapping[str, Any], *, if_absent: bool = False) -> TransactWriteItem:
         """Return the same write as an entry of a transaction."""
@@ -69,8 +69,7 @@ class Table:
         ConditionFailedError if the item is missing or does not match.
         """
         call: Any = expressions.update(self.name, key, fields, only_if)
-        with translate_errors():
-            self.client.update_item(**call)
+        retry_transaction_conflicts(lambda: self.client.update_item(**call))
 
     def update_change(
         self, key: Key, fields: Mapping[str, Any], *, only_if: Conditions = NO_CONDITIONS
@@ -114,8 +113,7 @@ class Table:
         Raises ConditionFailedError if the item is missing or does not match `only_if`.
         """
         call: Any = expressions.delete(self.name, key, only_if)
-        with translate_errors():
-            self.client.delete_item(**call)
+        retry_transaction_conflicts(lambda: self.client.delete_item(**call))
 
     def delete_many(self, item_keys: Iterable[Key]) -> None:
         """Delete the existing items of these keys, in no order and not in a transaction.

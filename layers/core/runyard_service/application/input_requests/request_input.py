@@ -70,7 +70,7 @@ def _publish(
         stores.input_requests.pause_change(
             run_id, task_token, [request.id for request in requests]
         ),
-        *map(stores.input_requests.create_change, requests),
+        *stores.input_requests.create_changes(requests),
     ]
     try:
         journal.append(new_events, changes)
