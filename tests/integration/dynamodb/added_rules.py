@@ -11,7 +11,7 @@ from tests.integration.dynamodb.broken_requests import (
     condition,
     delete,
     key,
-    put,
+    put_request,
     query,
     s,
     transaction,
@@ -49,7 +49,7 @@ ADDED_RULES = [
     BrokenRule(
         "an attribute name of 64 KB",
         "put_item",
-        put(**{"x" * 65_536: s("a")}),
+        put_request(**{"x" * 65_536: s("a")}),
         "Attribute name is too large, must be less than 65535 bytes",
         "attribute name size",
     ),
@@ -106,7 +106,7 @@ ADDED_RULES = [
     BrokenRule(
         "a long partition key of an index",
         "put_item",
-        put(project_id=s("a" * 2049)),
+        put_request(project_id=s("a" * 2049)),
         PARTITION_KEY,
         "index key size",
     ),
@@ -115,7 +115,7 @@ ADDED_RULES = [
         "batch_write_item",
         {
             "RequestItems": {
-                RECORDS: [{"PutRequest": {"Item": put(started_key=s("a" * 1025))["Item"]}}]
+                RECORDS: [{"PutRequest": {"Item": put_request(started_key=s("a" * 1025))["Item"]}}]
             }
         },
         SORT_KEY,

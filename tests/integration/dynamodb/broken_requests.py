@@ -5,7 +5,7 @@ from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
 
-# Stands for the name of the records table.
+# The tests replace it with the name of the records table.
 RECORDS = "records"
 INDEX = keys.RUNS_BY_PROJECT_INDEX
 DATA_TYPES = "One or more parameter values were invalid: "
@@ -43,7 +43,7 @@ def key(sk: str = "b", pk: str = "a") -> dict[str, Any]:
     return {"pk": s(pk), "sk": s(sk)}
 
 
-def put(**attributes: Any) -> dict[str, Any]:
+def put_request(**attributes: Any) -> dict[str, Any]:
     """Return a PutItem request for the records table."""
     return {"TableName": RECORDS, "Item": {**key(), **attributes}}
 
@@ -75,7 +75,7 @@ def query(text: str, *, options: dict[str, Any] | None = None, **values: Any) ->
 def condition(text: str, **values: Any) -> dict[str, Any]:
     """Return a conditional PutItem request for the records table."""
     return {
-        **put(),
+        **put_request(),
         "ConditionExpression": text,
         "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
     }

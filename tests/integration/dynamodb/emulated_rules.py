@@ -12,7 +12,7 @@ from tests.integration.dynamodb.broken_requests import (
     delete,
     key,
     nested,
-    put,
+    put_request,
     query,
     s,
     transaction,
@@ -28,14 +28,14 @@ DUPLICATES = "Provided list of item keys contains duplicates"
 _OF_INDEX = {"IndexName": INDEX}
 
 EMULATED_RULES = [
-    BrokenRule("an empty partition key", "put_item", put(pk=s("")), f"{EMPTY}pk"),
+    BrokenRule("an empty partition key", "put_item", put_request(pk=s("")), f"{EMPTY}pk"),
     BrokenRule(
         "an empty sort key", "get_item", {"TableName": RECORDS, "Key": key("")}, f"{EMPTY}sk"
     ),
     BrokenRule(
         "an empty index key",
         "put_item",
-        put(project_id=s("")),
+        put_request(project_id=s("")),
         "A value specified for a secondary index key is not supported.",
     ),
     BrokenRule(
@@ -44,7 +44,9 @@ EMULATED_RULES = [
         update("SET project_id = :v", v=s("")),
         "cannot contain an empty string value",
     ),
-    BrokenRule("a partition key of 2,049 bytes", "put_item", put(pk=s("a" * 2049)), PARTITION_KEY),
+    BrokenRule(
+        "a partition key of 2,049 bytes", "put_item", put_request(pk=s("a" * 2049)), PARTITION_KEY
+    ),
     BrokenRule(
         "a sort key of 1,025 bytes",
         "get_item",
@@ -78,7 +80,7 @@ EMULATED_RULES = [
     BrokenRule(
         "two writes of one item in a transaction",
         "transact_write_items",
-        transaction({"Put": put()}, delete("b")),
+        transaction({"Put": put_request()}, delete("b")),
         "Transaction request cannot include multiple operations on one item",
     ),
     BrokenRule(
@@ -90,14 +92,16 @@ EMULATED_RULES = [
     BrokenRule(
         "more than 4 MB in a transaction",
         "transact_write_items",
-        transaction(*({"Put": put(sk=s(str(number)), x=s("x" * 390_000))} for number in range(11))),
+        transaction(
+            *({"Put": put_request(sk=s(str(number)), x=s("x" * 390_000))} for number in range(11))
+        ),
         "aggregate size of the items in the transaction exceeding the 4MB limit",
     ),
     BrokenRule(
         "an item of more than 400 KB",
         "put_item",
         # "pk" + "a" + "sk" + "b" + "x" are 7 bytes.
-        put(x=s("x" * (409_600 - 6))),
+        put_request(x=s("x" * (409_600 - 6))),
         "Item size has exceeded the maximum allowed size",
     ),
     BrokenRule(
@@ -109,26 +113,31 @@ EMULATED_RULES = [
     BrokenRule(
         "a number of 39 digits",
         "put_item",
-        put(x={"N": "1" * 39}),
+        put_request(x={"N": "1" * 39}),
         "Attempting to store more than 38 significant digits in a Number",
     ),
-    BrokenRule("a large number", "put_item", put(x={"N": "1e126"}), "Number overflow."),
-    BrokenRule("a small number", "put_item", put(x={"N": "1e-131"}), "Number underflow."),
-    BrokenRule("an empty set", "put_item", put(x={"SS": []}), "An string set  may not be empty"),
+    BrokenRule("a large number", "put_item", put_request(x={"N": "1e126"}), "Number overflow."),
+    BrokenRule("a small number", "put_item", put_request(x={"N": "1e-131"}), "Number underflow."),
     BrokenRule(
-        "a set with duplicates", "put_item", put(x={"NS": ["1", "1"]}), "contains duplicates"
+        "an empty set", "put_item", put_request(x={"SS": []}), "An string set  may not be empty"
     ),
-    BrokenRule("nested levels", "put_item", put(x=nested(33)), NESTED),
+    BrokenRule(
+        "a set with duplicates",
+        "put_item",
+        put_request(x={"NS": ["1", "1"]}),
+        "contains duplicates",
+    ),
+    BrokenRule("nested levels", "put_item", put_request(x=nested(33)), NESTED),
     BrokenRule(
         "a key of another type",
         "put_item",
-        put(pk={"N": "1"}),
+        put_request(pk={"N": "1"}),
         f"{DATA_TYPES}Type mismatch for key pk expected: S actual: N",
     ),
     BrokenRule(
         "an index key of another type",
         "put_item",
-        put(project_id={"N": "1"}),
+        put_request(project_id={"N": "1"}),
         f"{DATA_TYPES}Type mismatch for Index Key project_id Expected: S Actual: N IndexName: ",
     ),
     BrokenRule(

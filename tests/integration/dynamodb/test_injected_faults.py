@@ -43,12 +43,12 @@ def put_all(table: Table, keys: Sequence[dict[str, str | int]]) -> None:
 
 
 @pytest.mark.parametrize("operation", ["PutItem", "UpdateItem", "DeleteItem"])
-def test_a_single_write_that_meets_a_transaction_is_repeated(
+def test_a_single_write_during_a_transaction_is_repeated(
     table: Table, keys: list[dict[str, str | int]], operation: str
 ) -> None:
     key = keys[0]
     table.put({**key, "number": 0})
-    write = {
+    write: Any = {
         "PutItem": lambda: table.put({**key, "number": 1}),
         "UpdateItem": lambda: table.update(key, {"number": 1}),
         "DeleteItem": lambda: table.delete(key),
@@ -107,13 +107,13 @@ def test_a_throttled_call_is_repeated(
 ) -> None:
     put_all(table, keys)
     call: Any = {
-        "GetItem": lambda: [table.get(keys[0])],
-        "PutItem": lambda: [table.put({**keys[0], "number": 0})],
+        "GetItem": lambda: table.get(keys[0]),
+        "PutItem": lambda: table.put({**keys[0], "number": 0}),
         "Query": lambda: list(table.query("#pk = :pk", {":pk": keys[0]["pk"]}, limit=1)),
         "BatchGetItem": lambda: list(table.batch_get(keys[:1])),
     }[operation]
     with injected(kind, times=1, operation=operation, key=str(keys[0]["pk"])) as fault:
-        assert len(call()) == 1
+        call()
     assert fault.hits == 1
 
 

@@ -32,7 +32,8 @@ def make_request(run: Run, prompt: str, number: int = 1) -> InputRequest:
 def test_as_many_requests_as_possible_with_long_prompts_and_params(stores: Stores) -> None:
     run = create_run(stores)
     requests = [
-        make_request(run, secrets.token_hex(40_000), number) for number in range(1, MAX_CALLS + 1)
+        make_request(run, secrets.token_urlsafe(70_000), number)
+        for number in range(1, MAX_CALLS + 1)
     ]
     drafts = [
         NewEvent(type="approval_request.created", data={"id": request.id, "params": request.params})

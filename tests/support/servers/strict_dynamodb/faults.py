@@ -1,7 +1,7 @@
 """Inject what DynamoDB returns under load, into the DynamoDB calls of this process.
 
     with injected("conflict", times=2, operation="PutItem"):
-        ...                                     the next two PutItem meet a transaction
+        ...                                     the next two PutItem conflict with a transaction
 
 RUNYARD_DYNAMODB_FAULTS=<seed>:<rate>, for example 7:0.1, injects all faults at this rate into this
 process and its child processes. Two successive calls of a thread never both get such a fault.
