@@ -16,7 +16,7 @@ from tests.simulation.simulation import Simulation
 from tests.simulation.test_interleavings import LOST, MAX_RUNS, SUSPENDED, Interleavings
 
 SIMULATIONS = int(os.environ.get("RUNS_EXAMPLES", "8"))
-RULES_PER_SIMULATION = 80
+RULES_PER_SIMULATION = 100
 
 
 def apply_rule(rules: Interleavings, chance: random.Random) -> None:
