@@ -1,3 +1,4 @@
-"""Runs under every interleaving that a property test can think of: a store that loses its users, a
-state machine that is played move by move, and the rules of the game in `test_interleavings.py`.
+"""Simulated runs: random interleavings of workers, callers and failures, with the real store.
+
+`test_interleavings.py` has the rules. `test_recorded_simulations.py` repeats them from fixed seeds.
 """

@@ -1,4 +1,4 @@
-"""The agents whose runs are played: each waits for people, in a way of its own."""
+"""The agents of simulated runs; each waits for people in a different way."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ _AMOUNT = {"type": "object", "properties": {"amount": {"type": "integer"}}, "req
 _FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
-def _http(name: str, effect: str, **further: Any) -> dict[str, Any]:
+def _http(name: str, effect: str, **options: Any) -> dict[str, Any]:
     return {
         "kind": "http",
         "name": name,
         "description": "Takes money.",
         "method": "POST",
-        "url": f"${{TILL}}/{name}",
+        "url": f"${{PAYMENTS_URL}}/{name}",
         "parameters": _AMOUNT,
         "effect": effect,
-        **further,
+        **options,
     }
 
 
@@ -54,15 +54,15 @@ def _call(tool: str) -> dict[str, Any]:
     return {"tool": tool, "input": {"prompt": "?"} if asks else {"amount": 10}}
 
 
-def _turns(*replies: str) -> list[dict[str, Any]]:
+def _turns(*responses: str) -> list[dict[str, Any]]:
     return [
-        *({"say": "So.", "call": [_call(tool) for tool in reply.split()]} for reply in replies),
+        *({"say": "So.", "call": [_call(tool) for tool in tools.split()]} for tools in responses),
         {"say": "Done."},
     ]
 
 
 _DIALOGUES = {
-    "questions": _turns("ask_human ask_soon"),
+    "two_requests": _turns("ask_human ask_soon"),
     "expiry": _turns("ask_soon ask_or_fail pay_soon"),
     "approvals": _turns("pay note pay_soon"),
     "charge": _turns("charge ask_human", "charge pay"),
@@ -72,7 +72,7 @@ CASES = tuple(_DIALOGUES)
 
 
 def agent(case: str, **limits: Any) -> Snapshot:
-    """The agent of a case; the one of `limit` asks whether it may take more than one step."""
+    """Return the agent of a case. The agent of `limit` asks before its second step."""
     if case == "limit":
         limits |= {"steps": 1, "on_limit": "ask"}
     return Snapshot.model_validate(
@@ -81,13 +81,13 @@ def agent(case: str, **limits: Any) -> Snapshot:
                 "key": case,
                 "version": "1",
                 "instructions": "Ask.",
-                "route": "played",
+                "route": "simulated",
                 "input_schema": {"type": "object"},
                 "tools": _TOOLS,
                 "limits": limits,
             },
-            "route": {"model": "scripted:played"},
-            "route_id": "played",
+            "route": {"model": "scripted:simulated"},
+            "route_id": "simulated",
             "script": {"dialogues": [{"name": case, "turns": _DIALOGUES[case]}]},
         }
     )

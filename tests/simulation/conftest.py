@@ -1,8 +1,8 @@
-"""The board that games are played on: the real store, on tables that no other test sweeps."""
+"""The systems of the simulations: the real store, on tables that no other test sweeps."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,22 @@ from runyard_dev.clients import client
 from runyard_dev.dev_stack import REPOSITORY, DevStack
 from runyard_dev.template.template import read_template
 from runyard_service.adapters.s3.bucket import Bucket
+from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
+from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.domain import clock
 from tests.simulation.fake_clock import FakeClock
-from tests.simulation.simulation import FakePaymentServer, Simulation, StoresOver
+from tests.simulation.simulation import FakePaymentServer, Simulation, Systems
 from tests.support.servers.loopback import LoopbackServer
+from tests.support.servers.step_functions_server import step_functions_server
+from tests.support.state_machines import StateMachines, arn_of
+
+_ACTIONS = "simulated actions"
 
 
 @pytest.fixture(scope="module")
-def stores_over(stack: DevStack) -> Iterator[tuple[Any, StoresOver]]:
-    """The store's client, and stores over any client like it."""
+def systems(stack: DevStack) -> Iterator[Systems]:
+    """Yield the store, the state machines and the payment server of all simulations."""
     dynamodb = stack.client("dynamodb")
     template = read_template(Path(REPOSITORY) / "template.yaml", region="us-east-1")
     environment = stack.environment
@@ -30,37 +36,69 @@ def stores_over(stack: DevStack) -> Iterator[tuple[Any, StoresOver]]:
         names[table.name] = f"{table.name}-interleavings"
         dynamodb.create_table(**{**table.arguments, "TableName": names[table.name]})
 
-    def over(faulty: Any) -> Stores:
+    def open_stores(dynamodb_client: Any) -> Stores:
         return Stores.create(
-            faulty,
+            dynamodb_client,
             Bucket(environment["BUCKET"], lambda: stack.client("s3")),
             events_table=names[environment["EVENTS_TABLE"]],
             records_table=names[environment["RECORDS_TABLE"]],
         )
 
-    yield client("dynamodb", environment), over
+    machines, payment_server = StateMachines(), FakePaymentServer()
+    with (
+        step_functions_server(machines) as step_functions,
+        LoopbackServer(payment_server) as payments,
+    ):
+        endpoint = {"AWS_ENDPOINT_URL_SFN": step_functions.url}
+        step_functions_client = client("stepfunctions", {**environment, **endpoint})
+        yield Systems(
+            dynamodb=client("dynamodb", environment),
+            open_stores=open_stores,
+            state_machines=machines,
+            orchestrator=Orchestrator(
+                lambda: step_functions_client, arn_of("run"), arn_of("resume")
+            ),
+            payment_server=payment_server,
+            tools=ToolEnvironment({"PAYMENTS_URL": payments.url}, (payments.host_and_port,)),
+        )
     for name in names.values():
         dynamodb.delete_table(TableName=name)
 
 
 @pytest.fixture
-def moved_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`FakeClock` says how late it is."""
-    # The one place where the service reads the clock: no port is needed to move it.
+def fake_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Replace the clock of the service by `FakeClock`."""
+    # The service reads the clock only in this module.
     monkeypatch.setattr(clock, "datetime", FakeClock)
     yield
     FakeClock.ahead = timedelta()
 
 
 @pytest.fixture
-def new_game(stores_over: tuple[Any, StoresOver]) -> Iterator[Callable[[], Simulation]]:
-    """Begins a game; all of a test's games have one tool server."""
-    till = FakePaymentServer()
-    with LoopbackServer(till) as server:
-        yield partial(Simulation, *stores_over, till, server)
+def new_simulation(
+    systems: Systems, record_property: Callable[[str, object], None]
+) -> Iterator[Callable[[], Simulation]]:
+    """Yield a function that starts a simulation; report the actions of all its simulations."""
+    actions: Counter[str] = Counter()
+
+    yield lambda: Simulation(systems, actions)
+    record_property(_ACTIONS, dict(actions))
 
 
 @pytest.fixture
-def game(new_game: Callable[[], Simulation]) -> Simulation:
-    """One game."""
-    return new_game()
+def simulation(new_simulation: Callable[[], Simulation]) -> Simulation:
+    """Return one simulation."""
+    return new_simulation()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the number of actions; with pytest-xdist, of all worker processes."""
+    actions: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, counts in getattr(report, "user_properties", ()):
+                if name == _ACTIONS:
+                    actions.update(counts)
+    if actions:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(actions.items()))
+        terminalreporter.write_line(f"simulation: {actions.total():,} actions: {kinds}")

@@ -10,10 +10,10 @@ class FakeClock(datetime):
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> "FakeClock":
-        """This moment, moved."""
+        """Return the current time plus the offset."""
         return super().now(tz) + cls.ahead
 
     @classmethod
     def move_forward(cls, seconds: float) -> None:
-        """So much time passes at once."""
+        """Let this time pass at once."""
         cls.ahead += timedelta(seconds=seconds)

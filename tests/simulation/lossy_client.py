@@ -1,4 +1,4 @@
-"""A DynamoDB client whose user is lost, or held up, at one of its writes."""
+"""A DynamoDB client whose process is lost or suspended at one of its writes."""
 
 import threading
 from collections.abc import Callable
@@ -7,33 +7,33 @@ from typing import Any, Literal
 
 _WRITES = frozenset({"put_item", "update_item", "transact_write_items"})
 
-FailureMode = Literal["lost before", "lost after", "held before", "held after"]
+FailureMode = Literal["lost before", "lost after", "suspended before", "suspended after"]
 
 
 class ProcessLostError(BaseException):
-    """The process is gone: whatever it still tries to do, it does not do."""
+    """The process is lost: all its further calls fail."""
 
 
 @dataclass(frozen=True)
 class FailurePlan:
-    """What happens to a process, and at which of its writes, counted from 1; 0: nothing."""
+    """A failure of a process at one of its writes, counted from 1; 0 means no failure."""
 
     at: int = 0
-    mishap: FailureMode = "lost before"
+    failure_mode: FailureMode = "lost before"
 
     @property
-    def holds(self) -> bool:
-        """Whether the process goes on later."""
-        return self.mishap.startswith("held")
+    def suspends(self) -> bool:
+        """Return True if the process continues later."""
+        return self.failure_mode.startswith("suspended")
 
 
 class LossyClient:
-    """Passes every call on, until its plan says otherwise. One for each process that is played."""
+    """Forward every call, until the plan applies. Each simulated process has its own client."""
 
     def __init__(self, client: Any, plan: FailurePlan) -> None:
-        self.is_held = False
-        self.held_or_ended = threading.Event()
-        self.go_on = threading.Event()
+        self.is_suspended = False
+        self.suspended_or_ended = threading.Event()
+        self.resumed = threading.Event()
         self._client = client
         self._plan = plan
         self._writes = 0
@@ -45,36 +45,36 @@ class LossyClient:
         if not callable(call):
             return call
 
-        def passed_on(**arguments: Any) -> Any:
+        def forward(**arguments: Any) -> Any:
             if self._is_lost:
                 raise ProcessLostError
-            if name in _WRITES and self._is_its_turn():
-                return self._meet(lambda: call(**arguments))
+            if name in _WRITES and self._is_due():
+                return self._fail(lambda: call(**arguments))
             return call(**arguments)
 
-        return passed_on
+        return forward
 
-    def _is_its_turn(self) -> bool:
+    def _is_due(self) -> bool:
         with self._lock:
             self._writes += 1
             return self._writes == self._plan.at
 
-    def _meet(self, write: Callable[[], Any]) -> Any:
-        if self._plan.mishap == "held before":
+    def _fail(self, write: Callable[[], Any]) -> Any:
+        if self._plan.failure_mode == "suspended before":
             self._wait()
-        if self._plan.mishap == "lost before":
+        if self._plan.failure_mode == "lost before":
             self._lose()
-        answer = write()
-        if self._plan.mishap == "held after":
+        response = write()
+        if self._plan.failure_mode == "suspended after":
             self._wait()
-        if self._plan.mishap == "lost after":
+        if self._plan.failure_mode == "lost after":
             self._lose()
-        return answer
+        return response
 
     def _wait(self) -> None:
-        self.is_held = True
-        self.held_or_ended.set()
-        assert self.go_on.wait(60), "nobody let it go on"
+        self.is_suspended = True
+        self.suspended_or_ended.set()
+        assert self.resumed.wait(60), "the test never resumed the process"
 
     def _lose(self) -> None:
         self._is_lost = True

@@ -1,20 +1,22 @@
-"""The board: runs in a real store, processes that work on them, a clock, and what must be true."""
+"""A simulation: runs in the real store, processes that work on them, and the invariants."""
 
 import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runyard.cli.verify_stores import find_run_violations
-from runyard_service.adapters.step_functions import WaitSpec
+from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.request_input import request_input
+from runyard_service.application.maintenance.sweep_runs import sweep_runs
+from runyard_service.application.runs.close_run import close_run
 from runyard_service.application.runs.start_next_execution import start_next_execution
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.application.steps.advance_run import advance_run
@@ -27,157 +29,205 @@ from runyard_service.domain.runs import Execution, Run
 from runyard_service.domain.threads import Thread
 from tests.simulation.agents import agent
 from tests.simulation.lossy_client import FailurePlan, LossyClient, ProcessLostError
-from tests.simulation.simulated_state_machine import SimulatedStateMachine
-from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, Received
+from tests.support.state_machines import Execution as SimulatedExecution
+from tests.support.state_machines import StateMachines
 
-StoresOver = Callable[[Any], Stores]
+OpenStores = Callable[[Any], Stores]
 
 
 class FakePaymentServer:
-    """The tool server: what it was asked to take, by the id of the tool call."""
+    """A tool server that records its requests by the id of the tool call."""
 
     def __init__(self) -> None:
-        self.taken: dict[str, list[tuple[str, bytes]]] = {}
+        self.requests: dict[str, list[tuple[str, bytes]]] = {}
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Take it."""
+        """Record the request."""
         call_id = request.headers["idempotency-key"]
-        self.taken.setdefault(call_id, []).append((request.path.strip("/"), request.body))
-        exchange.send_json(200, {"status": "taken"})
+        self.requests.setdefault(call_id, []).append((request.path.strip("/"), request.body))
+        exchange.send_json(200, {"status": "charged"})
+
+
+@dataclass(frozen=True)
+class Systems:
+    """The systems that all simulations share: `dynamodb` is the client of the real store."""
+
+    dynamodb: Any
+    open_stores: OpenStores
+    state_machines: StateMachines
+    orchestrator: Orchestrator
+    payment_server: FakePaymentServer
+    tools: ToolEnvironment
 
 
 @dataclass
 class SuspendedProcess:
-    """A process in the middle of its work, and what lets it go on and gives how it ended."""
+    """A process that is suspended at one of its writes."""
 
     run_id: str
     client: LossyClient
     thread: threading.Thread
 
-    def release(self) -> None:
-        """Let it go on, and wait for its end."""
-        self.client.go_on.set()
+    def resume(self) -> None:
+        """Resume the process, and wait for its end."""
+        self.client.resumed.set()
         self.thread.join(60)
         assert not self.thread.is_alive()
 
 
 class Simulation:
-    """One example's runs. `client` is the real store's, `till` the server that all tools call."""
+    """The runs of one example; `actions` counts the actions by kind."""
 
-    def __init__(
-        self, client: Any, stores_over: StoresOver, till: FakePaymentServer, server: LoopbackServer
-    ):
-        self.client, self.stores_over, self.till = client, stores_over, till
-        self.stores = stores_over(client)
-        self.machine = SimulatedStateMachine()
+    def __init__(self, systems: Systems, actions: Counter[str]) -> None:
+        self.stores = systems.open_stores(systems.dynamodb)
+        self.state_machines = systems.state_machines
+        self.state_machines.executions.clear()
+        self.orchestrator = systems.orchestrator
+        self.payment_server = systems.payment_server
         self.runs: list[Run] = []
-        self.held: list[SuspendedProcess] = []
+        self.suspended: list[SuspendedProcess] = []
         self.accepted: dict[str, Any] = {}
-        self._tools = ToolEnvironment({"TILL": server.url}, (server.host_and_port,))
+        self.actions = actions
+        self._systems = systems
 
-    def begin(self, case: str, *, in_thread: bool = False, **limits: Any) -> Run:
-        """A new run, in a thread of its own or in none."""
-        wanted = NewRun(org_id="o", project_id="p", input={"case": case}, thread_id=None)
+    def count(self, action: str) -> None:
+        """Count one action of this kind."""
+        self.actions[action] += 1
+
+    @property
+    def active_executions(self) -> list[SimulatedExecution]:
+        """Return the executions that have not ended."""
+        executions = self.state_machines.executions.values()
+        return [one for one in executions if one.status == "RUNNING"]
+
+    @property
+    def waiting_executions(self) -> list[SimulatedExecution]:
+        """Return the executions that wait for a person."""
+        return [one for one in self.active_executions if one.is_waiting]
+
+    def newest_execution(self, run_id: str) -> SimulatedExecution:
+        """Return the execution that was started last for the run."""
+        return self.state_machines.of_run(run_id)[-1]
+
+    def start(self, case: str, *, in_thread: bool = False, **limits: Any) -> Run:
+        """Start a run, in a new thread or without one."""
+        self.count("starts")
+        new_run = NewRun(org_id="o", project_id="p", input={"case": case}, thread_id=None)
         if in_thread:
             at, thread_id = timestamp(), new_id()
             thread = Thread(id=thread_id, project_id="p", org_id="o", created_at=at, updated_at=at)
             self.stores.threads.create(thread)
             self.stores.messages.add(thread_id, "user", "Hello")
-            wanted = NewRun(org_id="o", project_id="p", thread_id=thread_id)
-        run = start_run(self.stores, self.machine, agent(case, **limits), wanted)
+            new_run = NewRun(org_id="o", project_id="p", thread_id=thread_id)
+        run = start_run(self.stores, self.orchestrator, agent(case, **limits), new_run)
         self.runs.append(run)
         return run
 
-    def advance(
-        self, execution: Execution, plan: FailurePlan, then: Callable[[bool], None]
-    ) -> None:
-        """One invocation of run_step; `then` is told whether it succeeded."""
+    def sweep(self, plan: FailurePlan) -> None:
+        """Run the sweep over all active runs."""
+        self.count("sweeps")
+        self.run_process(
+            "", plan, lambda stores: sweep_runs(stores, self.orchestrator, everything=True)
+        )
 
-        def work(stores: Stores) -> None:
-            worker = WorkerDeps(stores, _model, self._tools, flush_seconds=0, reserve_seconds=1)
-            advance = asyncio.run(advance_run(worker, execution, 700))
-            # Also by a worker that was thought dead.
-            start_next_execution(self.machine, execution, advance)
-            then(True)
-
-        self._process(execution.run_id, plan, work, lambda _: then(False))
-
-    def ask(
+    def invoke(
         self,
-        execution: Execution,
-        token: str,
-        wait: WaitSpec,
+        function: str,
+        payload: Mapping[str, Any],
         plan: FailurePlan,
-        then: Callable[[str], None],
+        finish: Callable[[str], object] = lambda error: None,
     ) -> None:
-        """One invocation of request_input; `then` is told `waits`, `goes on` or `failed`."""
+        """Invoke a function; `finish` gets its error name, or an empty string.
+
+        A suspended process calls `finish` after it is resumed.
+        """
+        self.count(f"invocations of {function}")
+        execution = Execution.parse(payload["execution"], payload["run_id"])
 
         def work(stores: Stores) -> None:
-            waits = request_input(stores, execution, token, wait.limit, wait.last_sequence)
-            then("waits" if waits else "goes on")
+            match function:
+                case "run_step":
+                    self._run_step(stores, execution)
+                case "request_input":
+                    token, limit = payload["task_token"], payload["limit"]
+                    if not request_input(stores, execution, token, limit, payload["last_sequence"]):
+                        self.orchestrator.resume(token)
+                case _:
+                    close_run(stores, execution, payload["error"]["Error"])
+            finish("")
 
-        self._process(execution.run_id, plan, work, lambda _: then("failed"))
+        self._start_process(execution.run_id, plan, work, lambda error: finish(_error_name(error)))
 
-    def process(self, run_id: str, plan: FailurePlan, work: Callable[[Stores], None]) -> bool:
-        """Work that is lost where its plan says so; whether it came to its end."""
-        lost: list[BaseException] = []
-        self._process(run_id, plan, work, lost.append)
-        return not lost
+    def _run_step(self, stores: Stores, execution: Execution) -> None:
+        tools = self._systems.tools
+        worker = WorkerDeps(stores, _model, tools, flush_seconds=0, reserve_seconds=1)
+        advance = asyncio.run(advance_run(worker, execution, 700))
+        start_next_execution(self.orchestrator, execution, advance)
 
-    def _process(
+    def run_process(self, run_id: str, plan: FailurePlan, work: Callable[[Stores], object]) -> bool:
+        """Run the work in a process with failures; return False if the process fails."""
+        errors: list[BaseException] = []
+        self._start_process(run_id, plan, work, errors.append)
+        return not errors
+
+    def _start_process(
         self,
         run_id: str,
         plan: FailurePlan,
-        work: Callable[[Stores], None],
-        failed: Callable[[BaseException], None],
+        work: Callable[[Stores], object],
+        fail: Callable[[BaseException], object],
     ) -> None:
-        client = LossyClient(self.client, plan)
-        faults: list[BaseException] = []
+        client = LossyClient(self._systems.dynamodb, plan)
+        unexpected: list[BaseException] = []
 
         def run() -> None:
             try:
-                work(self.stores_over(client))
+                work(self._systems.open_stores(client))
             except (RetryableError, ProcessLostError) as error:
-                failed(error)
-            except BaseException as error:  # noqa: BLE001 - it belongs to the test
-                faults.append(error)
+                fail(error)
+            except BaseException as error:  # noqa: BLE001 - the thread of the test raises it
+                unexpected.append(error)
             finally:
-                client.held_or_ended.set()
+                client.suspended_or_ended.set()
 
         thread = threading.Thread(target=run)
         thread.start()
-        assert client.held_or_ended.wait(60)
-        if client.is_held:
-            self.held.append(SuspendedProcess(run_id, client, thread))
+        assert client.suspended_or_ended.wait(60)
+        if client.is_suspended:
+            self.suspended.append(SuspendedProcess(run_id, client, thread))
         else:
             thread.join(60)
-        if faults:
-            raise faults[0]
+        if unexpected:
+            raise unexpected[0]
 
-    # --- what must be true -----------------------------------------------------------------------
+    # --- invariants ----------------------------------------------------------------------------
 
     def check(self, run: Run) -> None:
-        """Every invariant of one run."""
+        """Assert every invariant of one run."""
         assert find_run_violations(self.stores, run.id) == []
         events = list(self.stores.log.events(run.id))
         self._check_answers(run, events)
         self._check_calls(events)
 
     def _check_answers(self, run: Run, events: list[Event]) -> None:
-        """No accepted answer is lost, and each question has at most one."""
+        """Assert that each request has at most one answer, and that no accepted answer is lost."""
         kinds = ("agent.human_feedback.received", "approval_request.resolved")
         answers = [event.data for event in events if event.type in kinds]
         expired = [event.data["id"] for event in events if event.type == "input_request.expired"]
         ids = Counter([*(answer["id"] for answer in answers), *expired])
         assert max(ids.values(), default=1) == 1
-        said = {answer["id"]: answer for answer in answers}
+        recorded = {answer["id"]: answer for answer in answers}
         requests = {request.id: request for request in self.stores.input_requests.of_run(run.id)}
         for request_id, content in self.accepted.items():
             if request_id in requests:
-                assert content.items() <= said[request_id].items()
+                assert content.items() <= recorded[request_id].items()
 
     def _check_calls(self, events: list[Event]) -> None:
-        """No unsafe call twice, unless a person said so; only what was approved, and exactly it."""
+        """Assert that unsafe calls are not repeated, and that approved calls have their parameters.
+
+        A person may decide to repeat an unsafe call.
+        """
         repeats: Counter[str] = Counter()
         approved: dict[str, Any] = {}
         call_of: dict[str, str] = {}
@@ -192,14 +242,19 @@ class Simulation:
             if event.type != "agent.tool_call.started":
                 continue
             call_id, name = event.data["id"], event.data["tool"]["name"]
-            taken = self.till.taken.get(call_id, [])
+            requests = self.payment_server.requests.get(call_id, [])
             if name != "note":
-                assert len(taken) <= 1 + repeats[call_id]
+                assert len(requests) <= 1 + repeats[call_id]
             if name.startswith("pay"):
-                assert all(body == _as_sent(approved[call_id]) for _, body in taken)
+                assert all(body == _encode(approved[call_id]) for _, body in requests)
 
 
-def _as_sent(params: Any) -> bytes:
+def _error_name(error: BaseException) -> str:
+    """Return the error name that Step Functions gets from Lambda."""
+    return "Runtime.ExitError" if isinstance(error, ProcessLostError) else type(error).__name__
+
+
+def _encode(params: Any) -> bytes:
     return json.dumps(params).encode()
 
 

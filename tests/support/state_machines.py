@@ -1,7 +1,7 @@
 """Simulate Step Functions: interpret the files of `statemachines/`, one task at a time.
 
-Retries happen at once. A wait ends when the test ends it, so hundreds of runs take seconds. Task
-tokens are as strict as those of AWS: each attempt of a wait has its own, which works once.
+Retries happen at once, and a wait ends when the test ends it. Task tokens are as strict as those of
+AWS: each attempt of a wait has its own, which works once.
 """
 
 import json

@@ -215,6 +215,18 @@ def test_an_answer_to_a_stopped_execution_is_recorded_and_its_stale_token_is_ign
     assert find_run_violations(harness.stores, asked.run_id) == []
 
 
+def test_a_run_whose_token_was_replaced_by_a_late_attempt_is_recovered_by_the_second_sweep(
+    harness: CrashHarness, api: ApiClient, asked: ScenarioRun
+) -> None:
+    """A process of an old execution lives on, and writes its token after the current one."""
+    harness.stores.input_requests.replace_token(asked.run_id, "a token of an old attempt")
+    answer_all(api, asked)
+    asked.sweep()
+    assert any(execution.is_waiting for execution in asked.executions)
+    asked.run_until_idle()
+    assert_completed(asked)
+
+
 def test_a_task_token_is_stored_only_in_its_record(
     harness: CrashHarness, asked: ScenarioRun
 ) -> None:

@@ -49,9 +49,10 @@ class ForgetfulMachine(Orchestrator):
         known = any(name.startswith(execution.run_id) for name in self.states)
         return self.states.get(execution.name, "missing" if known else "running")
 
-    def resume(self, token: str) -> None:
-        """Record the token."""
+    def resume(self, token: str) -> bool:
+        """Record the token; an execution waits for every token."""
         self.resumed.append(token)
+        return True
 
 
 class Bench:

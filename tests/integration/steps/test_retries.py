@@ -55,8 +55,9 @@ class NoMachine(Orchestrator):
     def __init__(self) -> None:
         """Prepare no client."""
 
-    def resume(self, token: str) -> None:
+    def resume(self, token: str) -> bool:
         """Do nothing: the test advances the run."""
+        return True
 
 
 class Bench:

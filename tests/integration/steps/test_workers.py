@@ -48,9 +48,10 @@ class ManualOrchestrator(Orchestrator):
     def stop(self, execution: Execution) -> None:
         """Do nothing: there is no execution to stop."""
 
-    def resume(self, token: str) -> None:
-        """Record the token."""
+    def resume(self, token: str) -> bool:
+        """Record the token; an execution waits for every token."""
         self.resumed.append(token)
+        return True
 
 
 class FakePaymentServer:

@@ -101,9 +101,9 @@ class Orchestrator:
             raise OrchestratorUnavailableError(type(error).__name__) from error
         return "running" if response["status"] in ("RUNNING", "PENDING_REDRIVE") else "ended"
 
-    def resume(self, token: str) -> None:
-        """End the wait of this token; a wait that has ended already is no error."""
-        self._call(
+    def resume(self, token: str) -> bool:
+        """End the wait of this token. Return False if no execution waits for it any more."""
+        return self._call(
             lambda: self._client.send_task_success(taskToken=token, output="{}"),
             harmless=_TOKEN_IS_OVER,
         )
@@ -124,12 +124,15 @@ class Orchestrator:
         machine = self._machine_of(execution)
         return f"{machine.replace(':stateMachine:', ':execution:')}:{execution.name}"
 
-    def _call(self, call: Callable[[], object], harmless: Collection[str]) -> None:
+    def _call(self, call: Callable[[], object], harmless: Collection[str]) -> bool:
+        """Make the call; return False if it fails with a harmless error code."""
         try:
             call()
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code not in harmless:
                 raise OrchestratorUnavailableError(code) from error
+            return False
         except BotoCoreError as error:
             raise OrchestratorUnavailableError(type(error).__name__) from error
+        return True

@@ -85,7 +85,7 @@ def _check(
         _restart(Journal.open(stores, run_id), orchestrator, execution, state)
         sweep.restarted += 1
     elif run.status == "paused" and execution == run.current_execution:
-        _end_overdue_wait(Journal.open(stores, run_id), orchestrator, sweep)
+        _end_overdue_wait(Journal.open(stores, run_id), orchestrator, execution, sweep)
     else:
         if run.status == "created" and not everything:
             _log.warning("run has no worker yet", extra={"run_id": run_id})
@@ -128,8 +128,14 @@ def _restart(
     orchestrator.start(replacement, wait)
 
 
-def _end_overdue_wait(journal: Journal, orchestrator: Orchestrator, sweep: SweepResult) -> None:
-    """End a wait that is over: all input requests are answered, or the time has passed."""
+def _end_overdue_wait(
+    journal: Journal, orchestrator: Orchestrator, execution: Execution, sweep: SweepResult
+) -> None:
+    """End a wait that is over: all input requests are answered, or the time has passed.
+
+    A late attempt of request_input can replace the token by one that no execution waits for. Then
+    the first sweep has no effect, and the second sweep replaces the execution.
+    """
     history, stores = journal.history, journal.stores
     if history.status != "paused":
         return
@@ -139,9 +145,13 @@ def _end_overdue_wait(journal: Journal, orchestrator: Orchestrator, sweep: Sweep
     is_overdue = left < -TIMER_GRACE_SECONDS
     token = stores.input_requests.token(journal.run.id)
     if token is not None and (is_overdue or not history.open_requests):
-        if history.last_type != "run.recovered":
+        is_repeated = history.last_type == "run.recovered"
+        if not is_repeated:
             reason = "wait_overdue" if is_overdue else "answer_not_resumed"
             journal.append([journal.recovered_event(reason)])
-        orchestrator.resume(token)
+        if not orchestrator.resume(token) and is_repeated:
+            _restart(journal, orchestrator, execution, "ended")
+            sweep.restarted += 1
+            return
         sweep.resumed += 1
     stores.runs.schedule_check(journal.run, wait_seconds=left)
