@@ -9,7 +9,8 @@ PYTHON := .venv/bin/python
 # The word list is enforced here; add a folder when it has no private words left.
 WORD_PATHS := layers/core/runyard_service agents docs \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
-  Makefile template.yaml samconfig.toml layers/Makefile
+  Makefile template.yaml samconfig.toml layers/Makefile \
+  tests/clients tests/e2e tests/template
 SAM_PYTHON := .venv-sam/bin/python
 
 # SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.

@@ -73,7 +73,7 @@ class Heavy:
     def run(self, *replies: ChatResponse, **fields: Any) -> Run:
         """A new run, in which the model replies so."""
         self.model.received.clear()
-        self.model.replies.extend(replies)
+        self.model.responses.extend(replies)
         return create_run(self.stores, self.agent, project_id=PROJECT, **fields)
 
     def file(self, name: str, head: bytes, size: int) -> str:
@@ -142,4 +142,4 @@ def carry(heavy: Heavy, worker: BuiltFunction, run: Run) -> None:
     answer = worker.invoke(turn(run.id)).payload
     ended = heavy.stores.runs.get(run.id)
     assert ended is not None, answer
-    assert (ended.status, list(heavy.model.replies)) == ("completed", []), answer
+    assert (ended.status, list(heavy.model.responses)) == ("completed", []), answer
