@@ -11,7 +11,7 @@ WORD_PATHS := layers/core/runyard_service agents docs \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
   Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests/deployment \
   tests/artifacts tests/crashes tests/fault_injection tests/integration/crashes tests/simulation \
-  tests/soak.py
+  tests/soak.py tests/clients tests/e2e tests/template
 SAM_PYTHON := .venv-sam/bin/python
 
 # SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.

@@ -73,7 +73,7 @@ class Heavy:
     def run(self, *responses: ChatResponse, **fields: Any) -> Run:
         """Create a run, in which the model sends these responses."""
         self.model.received.clear()
-        self.model.replies.extend(responses)
+        self.model.responses.extend(responses)
         return create_run(self.stores, self.agent, project_id=PROJECT, **fields)
 
     def file(self, name: str, head: bytes, size: int) -> str:
@@ -142,4 +142,4 @@ def execute(heavy: Heavy, worker: BuiltFunction, run: Run) -> None:
     answer = worker.invoke(turn(run.id)).payload
     ended = heavy.stores.runs.get(run.id)
     assert ended is not None, answer
-    assert (ended.status, list(heavy.model.replies)) == ("completed", []), answer
+    assert (ended.status, list(heavy.model.responses)) == ("completed", []), answer

@@ -1,4 +1,4 @@
-"""One of the clients at work: a process of its own, and the events that it has written so far."""
+"""A running client: its process, and the events that it has written so far."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from typing import Any, Self
 
 
 class Follower:
-    """Runs a client's command from `__enter__` on; leaving it ends the process."""
+    """Run a client's command in a process that ends with the `with` block."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.seen: list[tuple[str, dict[str, Any]]] = []
-        """Each event as it came: its id, and its data."""
+        """The id and the data of each event, in order."""
         self._command = command
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -28,7 +28,7 @@ class Follower:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # So that it ends with what it has started: curl, a browser.
+            start_new_session=True,  # To end also what the client starts: curl, a browser.
         )
         self._reader.start()
         return self
@@ -49,11 +49,11 @@ class Follower:
 
     @property
     def ids(self) -> list[int]:
-        """The ids of the events, as they came."""
+        """Return the ids of the events, in order."""
         return [int(event_id) for event_id, _ in self.seen]
 
     def wait(self, test: Callable[[], bool], seconds: float = 40) -> bool:
-        """Whether the test comes true, looked at whenever an event has come, and in between."""
+        """Return whether `test` returns True in time; call it after each event and every 0.1 s."""
         until = time.monotonic() + seconds
         with self._changed:
             while not test():
@@ -63,11 +63,11 @@ class Follower:
         return True
 
     def has_seen(self, events: int) -> bool:
-        """Whether so many events come to it, while nothing else happens."""
+        """Wait for this number of events; return whether they come in time."""
         return self.wait(lambda: len(self.seen) >= events)
 
     def end(self, seconds: float = 40) -> int:
-        """The exit code of the client, which should come to an end by itself."""
+        """Wait until the client ends by itself; return its exit code."""
         return self._process.wait(seconds)
 
     def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""A browser's own `EventSource` (Chromium): a page opens the stream and tells what it sees."""
+"""A browser's own `EventSource` (Chromium): a page opens the stream and reports each event."""
 
 import os
 import subprocess
@@ -7,14 +7,14 @@ import tempfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 
-# The events are told one behind the other, so that they stay in their order.
+# The page reports each event after the previous report, so the order is unchanged.
 PAGE = """<!doctype html><script>
   const source = new EventSource(%r);
-  let told = Promise.resolve();
-  const tell = (path, body) =>
-    told = told.then(() => fetch(path, {method: "POST", body}));
-  source.onmessage = event => tell("/seen", `${event.lastEventId} ${event.data}\\n`);
-  source.onerror = () => source.readyState === EventSource.CLOSED && tell("/end");
+  let reports = Promise.resolve();
+  const report = (path, body) =>
+    reports = reports.then(() => fetch(path, {method: "POST", body}));
+  source.onmessage = event => report("/seen", `${event.lastEventId} ${event.data}\\n`);
+  source.onerror = () => source.readyState === EventSource.CLOSED && report("/end");
 </script>"""
 
 url = sys.argv[1]
@@ -22,16 +22,16 @@ ended = Event()
 
 
 class Site(BaseHTTPRequestHandler):
-    """The page's own server, at another origin than the service."""
+    """The server of the page, at another origin than the service."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Give the page."""
+        """Send the page."""
         self._answer(200 if self.path == "/" else 404, (PAGE % url).encode())
 
     def do_POST(self) -> None:
-        """Take what the page tells."""
+        """Write a report of the page to standard output."""
         sys.stdout.write(self.rfile.read(int(self.headers["content-length"])).decode())
         sys.stdout.flush()
         self._answer(204)
@@ -47,7 +47,7 @@ class Site(BaseHTTPRequestHandler):
         self.wfile.write(body if status != 204 else b"")
 
     def log_message(self, *args: object) -> None:
-        """Standard output is for the events."""
+        """Log nothing: standard output is for the events."""
 
 
 site = ThreadingHTTPServer(("127.0.0.1", 0), Site)

@@ -137,7 +137,7 @@ def test_a_large_input_is_returned_unchanged(own_stores: Stores, service: Servic
     secret = f"ry_{new_id()}"
     # The agent of the tests accepts any input.
     own_stores.access_keys.save(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
-    large = {"case": "questions", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
+    large = {"case": "large", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
     headers = {"Authorization": f"Bearer {secret}"}
     created = service.http.post("/v1/runs", json={"input": large}, headers=headers)
     assert created.status_code == 200, created.text

@@ -96,7 +96,7 @@ def test_a_run_is_canceled_as_documented(threads: ThreadsService) -> None:
 
 
 def test_an_input_is_submitted_as_documented(threads: ThreadsService) -> None:
-    thread_id = threads.thread("a question")
+    thread_id = threads.thread("an input request")
     run_id = threads.start(thread_id)
     assert threads.wait(run_id, "waiting_for_input")["status"] == "waiting_for_input"
     response = threads.http.post(f"/runs/{run_id}/input", json={"content": "the first"})
@@ -278,7 +278,7 @@ def test_an_invalid_approval_is_rejected(threads: ThreadsService, content: str, 
 
 
 def test_an_answer_must_name_one_of_several_input_requests(threads: ThreadsService) -> None:
-    run_id = threads.start(threads.thread("two questions"))
+    run_id = threads.start(threads.thread("two input requests"))
     threads.wait(run_id, "waiting_for_input")
     path = f"/runs/{run_id}/input"
     rejected = threads.http.post(path, json={"content": "x"})
@@ -351,7 +351,7 @@ def test_an_invalid_field_is_named(
 
 
 def test_an_input_of_32_kilobytes_is_accepted(threads: ThreadsService) -> None:
-    run_id = threads.start(threads.thread("a question"))
+    run_id = threads.start(threads.thread("an input request"))
     threads.wait(run_id, "waiting_for_input")
     body = {"content": "é" * 16_384}
     assert threads.http.post(f"/runs/{run_id}/input", json=body).status_code == 200
@@ -402,7 +402,7 @@ def test_the_error_of_a_wrong_method_names_the_allowed_methods(threads: ThreadsS
 
 
 def test_the_list_can_be_filtered_by_status(threads: ThreadsService) -> None:
-    waiting = threads.start(threads.thread("a question"))
+    waiting = threads.start(threads.thread("an input request"))
     threads.wait(waiting, "waiting_for_input")
     done = threads.start(threads.thread("Hello"))
     threads.wait(done, "completed")
@@ -434,7 +434,7 @@ def test_a_stream_continues_after_its_cursor(threads: ThreadsService) -> None:
 
 
 def test_a_stream_without_follow_closes_after_the_last_event(threads: ThreadsService) -> None:
-    run_id = threads.start(threads.thread("a question"))
+    run_id = threads.start(threads.thread("an input request"))
     threads.wait(run_id, "waiting_for_input")
     events = threads.events(run_id, follow=False)
     assert events[-1]["type"] == "run.paused"
@@ -513,7 +513,7 @@ def assert_same_events(logged: list[dict[str, Any]], views: list[dict[str, Any]]
 
 def test_the_root_serves_unambiguous_paths_of_the_threads_api(threads: ThreadsService) -> None:
     root = ThreadsService(threads.base_url, threads.access_key, base_path="/v1")
-    thread_id = root.thread("a question")
+    thread_id = root.thread("an input request")
     run_id = root.start(thread_id)
     path = f"/runs/{run_id}"
     threads.wait(run_id, "waiting_for_input")

@@ -1,4 +1,4 @@
-"""A door of the service in the test's own process: to be configured, and killed, without harm."""
+"""An API server in the test's process, which a test can configure and stop."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tests.support.orchestrators import make_orchestrator
 
 
 def make_services(stack: DevStack, **configured: Any) -> Services:
-    """What a door of this stack stands on, with settings of its own."""
+    """Return the services of an API server on this stack, with changed settings."""
     settings = Settings.from_environment(stack.environment).model_copy(update=configured)
     return Services(
         settings=settings,
@@ -43,13 +43,13 @@ def app_with(services: Services) -> FastAPI:
 
 @contextmanager
 def running_app(services: Services) -> Iterator[str]:
-    """The URL of such a door under uvicorn, until the end of the block."""
+    """Serve the app with uvicorn during the block; yield its URL."""
     config = uvicorn.Config(
         app_with(services), port=0, log_level="warning", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     socket = config.bind_socket()
-    socket.listen(100)  # Who connects before the server is up waits for it.
+    socket.listen(100)  # A client that connects before the server is up waits for it.
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     try:

@@ -45,19 +45,19 @@ def python_folder() -> Path | None:
 
 
 def assemble_function(function: str, folder: Path) -> Layout:
-    """The built function and its layers in a new folder; built first where they are not of now."""
-    if not _is_of_now(function):
+    """Copy the built function and its layers to a new folder; build first if necessary."""
+    if not _is_up_to_date(function):
         subprocess.run(["make", "build"], cwd=ROOT, check=True, capture_output=True)
-        assert _is_of_now(function)
+        assert _is_up_to_date(function)
     python = python_folder()
     assert python
     layout = Layout(folder / "task", folder / "opt", folder / "runtime", python)
-    # Copies: Python puts what it compiles beside the sources, and that is not to be deployed.
+    # Copies, because Python writes byte code next to the sources, and that must not be deployed.
     shutil.copytree(BUILT / function, layout.task)
     for layer in ("DependenciesLayer", "CoreLayer"):
         shutil.copytree(BUILT / layer, layout.layers, dirs_exist_ok=True)
     if platform.machine() != _MACHINE:
-        # On top of the built ones, which differ from them in what is compiled only.
+        # Over the built packages, which differ from these in compiled files only.
         shutil.copytree(_compiled(python), layout.layers / "python", dirs_exist_ok=True)
     for name in _RUNTIME:
         for file in distribution(name).files or ():
@@ -68,7 +68,7 @@ def assemble_function(function: str, folder: Path) -> Layout:
     return layout
 
 
-def _is_of_now(function: str) -> bool:
+def _is_up_to_date(function: str) -> bool:
     """Whether what is built has the sources and the lock as they are."""
     pairs = [(ROOT / "functions" / "stream", BUILT / function)]
     pairs.append((ROOT / "layers" / "core", BUILT / "CoreLayer" / "python"))
@@ -83,7 +83,7 @@ def _is_of_now(function: str) -> bool:
 
 
 def _pins() -> dict[str, str]:
-    """Each requirement of the lock with its hashes, by `name-version` as it is installed."""
+    """Return each requirement of the lock with its hashes, by `name-version` as installed."""
     found = {}
     for text in re.split(r"\n(?=\S)", LOCK.read_text()):
         if match := re.match(r"([a-z0-9.-]+)==(\S+)( ; [^\\]*)?", text):
@@ -97,20 +97,20 @@ def _installed() -> dict[str, Path]:
 
 
 def _compiled(python: Path) -> Path:
-    """The lock's compiled wheels for this machine, installed once for each set of them."""
+    """Install the lock's compiled wheels for this machine, once for each set; return the folder."""
     installed = _installed()
-    wanted = "\n".join(
+    requirements = "\n".join(
         text
         for name, text in sorted(_pins().items())
         if name in installed and _MACHINE in (installed[name] / "WHEEL").read_text()
     )
-    name = f"compiled-{platform.machine()}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    name = f"compiled-{platform.machine()}-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
     target = ROOT / "build" / name
     if not target.exists():
         making = target.with_suffix(f".{os.getpid()}")
         making.mkdir(parents=True)
         lock = making / "requirements.txt"
-        lock.write_text(wanted)
+        lock.write_text(requirements)
         options = ("--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
         command = [str(python / "python"), "-m", "pip", "install", *options, "-r", str(lock)]
         subprocess.run([*command, "--target", str(making)], check=True, capture_output=True)

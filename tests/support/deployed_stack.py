@@ -1,4 +1,4 @@
-"""A deployed stack: what CloudFormation tells of it, and its stores."""
+"""A deployed stack: its outputs and parameters in CloudFormation, and its stores."""
 
 import json
 import secrets
@@ -16,7 +16,7 @@ from runyard_service.adapters.stores import Stores
 
 @dataclass(frozen=True)
 class DeployedStack:
-    """A stack by name, with its outputs and parameters. AWS is reached as boto3 finds it."""
+    """A stack by name, with its outputs and parameters; boto3 finds region and credentials."""
 
     name: str
     outputs: dict[str, str]
@@ -24,7 +24,7 @@ class DeployedStack:
 
     @classmethod
     def read(cls, name: str) -> "DeployedStack":
-        """Ask CloudFormation. Raises ClientError where there is no such stack."""
+        """Read the stack from CloudFormation. Raise ClientError if it does not exist."""
         (found,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         outputs, parameters = found.get("Outputs", []), found.get("Parameters", [])
         return cls(
@@ -35,18 +35,18 @@ class DeployedStack:
 
     @property
     def api_url(self) -> str:
-        """The door behind API Gateway, which sends streams to the other one."""
+        """Return the URL of API Gateway, which redirects streams to the streaming endpoint."""
         return self.outputs["ApiUrl"].rstrip("/")
 
     @property
     def agent_variables(self) -> dict[str, str]:
-        """What the agents' tools may name."""
+        """Return the variables that agents' tools can use."""
         found: dict[str, str] = json.loads(self.parameters["AgentVariables"])
         return found
 
     @cached_property
     def stores(self) -> Stores:
-        """The stack's stores."""
+        """Return the stack's stores."""
         return Stores.create(
             boto3.client("dynamodb"),
             Bucket(self.outputs["BucketName"], lambda: boto3.client("s3")),
@@ -56,7 +56,7 @@ class DeployedStack:
 
     @contextmanager
     def access_key(self, given: str | None) -> Iterator[str]:
-        """The key to use: the one that was given, or a new one, revoked in the end."""
+        """Yield `given`, or a new key that is revoked after the block."""
         if given:
             yield given
             return

@@ -1,4 +1,4 @@
-"""Runs that are on record and that nobody carries: for tests of what becomes of them."""
+"""Stored runs that no execution owns."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from runyard_service.domain.runs import Run
 
 
 def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> Run:
-    """A new run without a log and without an execution; `fields` are what it is to be otherwise.
+    """Create a run without a log and without an execution; `fields` replace the default values.
 
-    Without an `agent` nobody can carry it.
+    Without an `agent` no worker can advance it.
     """
     run = Run.model_validate(
         {
@@ -21,7 +21,7 @@ def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> 
             "org_id": "o",
             "app_id": new_id(),
             "agent": agent.name if agent else "none@1",
-            "definition_digest": _kept(stores, agent) if agent else "none",
+            "definition_digest": _save_definition(stores, agent) if agent else "none",
             "input": {"x": 1},
             "started_at": timestamp(),
             **fields,
@@ -31,5 +31,5 @@ def create_run(stores: Stores, agent: Snapshot | None = None, **fields: Any) -> 
     return run
 
 
-def _kept(stores: Stores, agent: Snapshot) -> str:
+def _save_definition(stores: Stores, agent: Snapshot) -> str:
     return stores.definitions.save(agent.to_stored())

@@ -1,4 +1,4 @@
-"""Agents that play a script which the test writes, and the worker that carries their runs."""
+"""Agents with a script that the test writes, and a worker for their runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,12 +20,12 @@ def scripted_agent(
     route: Route | None = None,
     **limits: Any,
 ) -> Snapshot:
-    """An agent whose model gives these replies, or that of another `route`."""
+    """Return an agent whose model sends these responses, or that uses the model of `route`."""
     definition = AgentDefinition.model_validate(
         {
             "key": "scripted",
             "version": "1",
-            "instructions": "Go on.",
+            "instructions": "Continue.",
             "route": "scripted",
             "input_schema": {"type": "object"},
             "tools": tools,
@@ -38,7 +38,7 @@ def scripted_agent(
 
 
 def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> WorkerDeps:
-    """A worker that puts each delta at once, and keeps a second to record results in."""
+    """Return a worker that writes each delta at once and reserves a second to record results."""
     return WorkerDeps(
         stores=stores,
         model_for=lambda used: model_for(used.route, used.script, None),
@@ -51,9 +51,9 @@ def scripted_worker(stores: Stores, tools: ToolEnvironment | None = None) -> Wor
 def ask(
     stores: Stores, execution: Execution, token: str = "token", met: AdvanceResult | None = None
 ) -> bool:
-    """One invocation of request_input: about the limit that was `met`, or behind the newest event.
+    """Run an invocation of request_input for the result `met`, or for the newest event.
 
-    Gives whether it waits.
+    Return whether the run waits.
     """
     if met is None:
         met = AdvanceResult("needs_input", last_sequence=stores.log.last(execution.run_id)[0])

@@ -1,4 +1,4 @@
-"""A Runyard service as its users see it: a base URL and an access key."""
+"""A client of the Runs API, for tests."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from httpx_sse import ServerSentEvent, connect_sse
 
 TERMINAL = {"run.completed", "run.failed", "run.canceled"}
 
-# None is closed for its age: httpcore may close a connection that another thread was just given.
+# No keep-alive expiry: httpcore can close a connection that another thread has just acquired.
 CONNECTIONS = httpx.Limits(max_connections=300, keepalive_expiry=None)
 
 
@@ -27,7 +27,7 @@ class Service:
             base_url=self.base_url,
             headers={"Authorization": f"Bearer {self.access_key}"},
             timeout=60,
-            follow_redirects=True,  # One door sends streams to the other.
+            follow_redirects=True,  # The API endpoint redirects streams.
             limits=CONNECTIONS,
         )
 
@@ -36,19 +36,19 @@ class Service:
         self.http.close()
 
     def create(self, run_input: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
-        """Start a run and give what the service answers."""
+        """Start a run; return the run from the response."""
         response = self.http.post("/v1/runs", json={"input": run_input, **fields})
         assert response.status_code in (200, 202), response.text
         return response.json()["data"]  # type: ignore[no-any-return]
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """The run as it stands."""
+        """Return the run."""
         response = self.http.get(f"/v1/runs/{run_id}")
         assert response.status_code == 200, response.text
         return response.json()["data"]  # type: ignore[no-any-return]
 
     def wait(self, run_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
-        """The run once it has one of the statuses."""
+        """Wait until the run has one of the statuses; return it."""
         until = time.monotonic() + seconds
         while (run := self.run(run_id))["status"] not in statuses:
             assert time.monotonic() < until, f"still {run['status']}: {run}"
@@ -56,13 +56,13 @@ class Service:
         return run
 
     def answer(self, run: Mapping[str, Any], **data: Any) -> httpx.Response:
-        """Answer the run's first open question."""
+        """Answer the run's first open input request."""
         request = run["input_requests"][0]
         body = {"type": request["type"], "data": {"request_id": request["id"], **data}}
         return self.http.post(f"/v1/runs/{run['id']}/input", json=body)
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
-        """Every event of the run, page by page."""
+        """Read all events of the run, page by page."""
         events: list[dict[str, Any]] = []
         page = 1
         while True:
@@ -76,7 +76,7 @@ class Service:
             page += 1
 
     def stream(self, run_id: str, after: int = 0) -> Iterator[ServerSentEvent]:
-        """The run's events as they come, to the end of the connection."""
+        """Yield the run's events from its stream until the connection ends."""
         path = f"/v1/runs/{run_id}/stream?after_sequence={after}"
         with connect_sse(self.http, "GET", path) as source:
             source.response.raise_for_status()
@@ -84,7 +84,7 @@ class Service:
 
 
 def assert_whole(events: list[dict[str, Any]]) -> None:
-    """A finished run's log: dense from 1, one terminal event, and that one last."""
+    """Assert that an ended run's log has no gaps and has its only terminal event at the end."""
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert [event["type"] in TERMINAL for event in events].count(True) == 1
     assert events[-1]["type"] in TERMINAL

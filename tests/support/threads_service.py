@@ -1,4 +1,4 @@
-"""The Threads API of a running service, as its users see it."""
+"""A client of the Threads API, for tests."""
 
 import json
 import time
@@ -29,7 +29,7 @@ class ThreadsService:
             base_url=self.base_url + self.base_path,
             headers={"Authorization": f"Bearer {self.access_key}"},
             timeout=60,
-            follow_redirects=True,  # One door sends streams to the other.
+            follow_redirects=True,  # The API endpoint redirects streams.
             limits=CONNECTIONS,
         )
 
@@ -38,7 +38,7 @@ class ThreadsService:
         self.http.close()
 
     def __enter__(self) -> "ThreadsService":
-        """The service itself."""
+        """Return the client."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -46,7 +46,7 @@ class ThreadsService:
         self.close()
 
     def thread(self, *contents: str, **fields: Any) -> str:
-        """A new thread in which a user has said this; its id."""
+        """Create a thread with these user messages; return its id."""
         response = self.http.post("/threads", json=fields)
         assert response.status_code == 201, response.text
         thread_id = str(response.json()["id"])
@@ -61,18 +61,18 @@ class ThreadsService:
         return response.json()  # type: ignore[no-any-return]
 
     def start(self, thread_id: str, persona_id: str = "talker", **fields: Any) -> str:
-        """Start a run in the thread; its id."""
+        """Start a run in the thread; return the run's id."""
         body = {"persona_id": persona_id, **fields}
         response = self.http.post(f"/threads/{thread_id}/runs", json=body)
         assert response.status_code == 201, response.text
         return str(response.json()["run_id"])
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """The run as it stands."""
+        """Return the run."""
         return self.get(f"/runs/{run_id}")  # type: ignore[no-any-return]
 
     def wait(self, run_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
-        """The run once it has one of the statuses, by default one of the last."""
+        """Wait until the run has one of the statuses, by default a final status; return it."""
         until = time.monotonic() + seconds
         while (run := self.run(run_id))["status"] not in (statuses or ENDED):
             assert time.monotonic() < until, f"still {run['status']}: {run}"
@@ -80,7 +80,7 @@ class ThreadsService:
         return run
 
     def wait_free(self, thread_id: str, seconds: float = 60) -> bool:
-        """Wait until no run is at work in the thread."""
+        """Wait until the thread has no active run."""
         until = time.monotonic() + seconds
         while self.get(f"/threads/{thread_id}")["active_run_id"] is not None:
             assert time.monotonic() < until
@@ -88,30 +88,30 @@ class ThreadsService:
         return True
 
     def answered(self, thread_id: str, **fields: Any) -> str:
-        """Run the thread and wait for its answer."""
+        """Run the thread; return the content of its last message."""
         assert self.wait(self.start(thread_id, **fields))["status"] == "completed"
         return str(self.get(f"/threads/{thread_id}/messages")[-1]["content"])
 
     def get(self, path: str, **query: Any) -> Any:
-        """What stands at the path."""
+        """Return the JSON body at the path."""
         response = self.http.get(path, params=query)
         assert response.status_code == 200, response.text
         return response.json()
 
     def frames(self, run_id: str, **query: Any) -> Iterator[ServerSentEvent]:
-        """The run's stream, frame by frame, to the end of the connection."""
+        """Yield the frames of the run's stream until the connection ends."""
         path = httpx.URL(f"/runs/{run_id}/events", params=query)
         with connect_sse(self.http, "GET", str(path)) as source:
             source.response.raise_for_status()
             yield from source.iter_sse()
 
     def events(self, run_id: str, **query: Any) -> list[dict[str, Any]]:
-        """The events that the stream brings."""
+        """Return the events of the run's stream."""
         return [json.loads(frame.data) for frame in self.frames(run_id, **query)]
 
 
 def assert_rejected(response: httpx.Response, status: int, code: str) -> Mapping[str, str]:
-    """A refusal in the Threads API's shape; gives its details."""
+    """Assert that this is an error of the Threads API; return its details."""
     assert response.status_code == status, response.text
     body = response.json()
     assert body["code"] == code

@@ -15,7 +15,7 @@ from tests.support.service import Service
 
 RUNS = 1000
 MONEY_KEY = "ry_money_key"
-CASES = ("four steps", "two steps", "one step", "refused")
+CASES = ("four steps", "two steps", "one step", "rejected")
 # Calculated from tests/agents/scripts/money.yaml and the prices of the route.
 PRICES = {
     "input": Decimal("0.123457"),
@@ -26,7 +26,7 @@ TOKENS = {
     "four steps": (904 + 2911 + 98 + 1, 333 + 2903, 411 + 17 + 1),
     "two steps": (999983 + 1000002, 1, 65537 + 7),
     "one step": (1, 0, 0),
-    "refused": (31, 0, 3),
+    "rejected": (31, 0, 3),
 }
 
 

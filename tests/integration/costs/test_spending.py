@@ -52,7 +52,7 @@ def totals(stores: Stores, cap: DailyCap) -> tuple[Decimal, Decimal]:
     return stores.spending.totals(cap, timestamp()[:10])
 
 
-def settle(stores: Stores, hold: Hold, cost: Decimal | None) -> None:
+def record_cost(stores: Stores, hold: Hold, cost: Decimal | None) -> None:
     """Record a response of this cost."""
     changes = stores.spending.settle_changes(hold, cost)
     Journal.open(stores, hold.run_id).append([RESPONSE], changes)
@@ -77,7 +77,7 @@ def test_thirty_two_concurrent_runs_never_exceed_their_cap(stores: Stores) -> No
                 hold = stores.spending.reserve(run_id, [cap, agents], worst)
             except DailyCapError:
                 continue
-            settle(stores, hold, cost)
+            record_cost(stores, hold, cost)
             spent += cost
         return spent
 
@@ -104,17 +104,17 @@ def test_a_recovering_worker_replaces_the_hold_of_the_lost_worker(stores: Stores
     lost = stores.spending.reserve(run_id, [cap], Decimal("0.75"))
     hold = stores.spending.reserve(run_id, [cap], Decimal("0.9"))
     assert totals(stores, cap) == (Decimal("0.9"), Decimal(0))
-    settle(stores, hold, Decimal("0.25"))
+    record_cost(stores, hold, Decimal("0.25"))
     assert totals(stores, cap) == (Decimal("0.25"), Decimal("0.25"))
     with pytest.raises(AppendConflictError):
-        settle(stores, lost, Decimal("0.5"))
+        record_cost(stores, lost, Decimal("0.5"))
     assert totals(stores, cap) == (Decimal("0.25"), Decimal("0.25"))
 
 
 def test_a_response_without_usage_costs_the_held_amount(stores: Stores) -> None:
     cap = new_cap("1")
     hold = stores.spending.reserve(new_run(stores, cap), [cap], Decimal("0.3"))
-    settle(stores, hold, None)
+    record_cost(stores, hold, None)
     assert totals(stores, cap) == (Decimal("0.3"), Decimal("0.3"))
 
 
@@ -128,7 +128,7 @@ def test_a_hold_of_yesterday_is_released_in_the_ledger_of_yesterday(
         stores.spending.reserve(run_id, [cap], Decimal("0.9"))
     hold = stores.spending.reserve(run_id, [cap], Decimal("0.8"))
     assert stores.spending.totals(cap, "2026-01-01") == NOTHING
-    settle(stores, hold, Decimal("0.1"))
+    record_cost(stores, hold, Decimal("0.1"))
     assert totals(stores, cap) == (Decimal("0.1"), Decimal("0.1"))
 
 

@@ -176,7 +176,7 @@ def test_input_requests_are_answered_in_any_order_by_any_key_with_the_scope(
 
 
 def test_a_waiting_run_has_no_lambda_running(people: Service, stack: DevStack) -> None:
-    run = people.create({"case": "questions"})
+    run = people.create({"case": "two input requests"})
     invocations = f"http://{HOST}:{stack.port('lambda')}/invocations"
 
     def counts() -> Any:

@@ -18,7 +18,7 @@ from runyard_service.agents.models.base import (
 from runyard_service.agents.models.provider_model import ProviderModel
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse, ConverseUsage
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
-from tests.support.servers.model_requests import parts_of, reply_of
+from tests.support.servers.model_requests import parts_of, response_of
 
 EMOJI = "\N{GRINNING FACE}"
 HALVES = ("\ud83d", "\ude00")
@@ -74,7 +74,7 @@ def openai_at(server: LoopbackServer, **fields: Any) -> ProviderModel:
 def chat_response(*chunks: object, **fields: Any) -> Response:
     """Return the response to a request whose answer is these chunks."""
     with replay(chat(*chunks)) as server:
-        return reply_of(openai_at(server, **fields))
+        return response_of(openai_at(server, **fields))
 
 
 @pytest.mark.parametrize(
@@ -226,9 +226,9 @@ def test_think_tags_are_found_wherever_they_are_cut(
 def test_reasoning_without_an_opening_tag(size: int) -> None:
     chunks = [*cuts("plan</think>\n\nAnswer", size), delta("stop"), last(COUNTED)]
     with replay(chat(*chunks)) as server:
-        response = reply_of(openai_at(server))
+        response = response_of(openai_at(server))
         deltas, from_open = parts_of(openai_at(server, think_tags="open"))
-        plain = reply_of(openai_at(server, think_tags="off"))
+        plain = response_of(openai_at(server, think_tags="off"))
     for found in (response, from_open):
         assert [part.content for part in found.message.thinking] == ["plan"]
         assert found.message.content == "Answer"
@@ -333,7 +333,7 @@ def test_counts_of_bedrock_that_are_missing_are_unknown(
 ) -> None:
     bedrock_credentials(monkeypatch)
     with BedrockServer(ConverseResponse(text=["a"], usage=usage)) as server:
-        response = reply_of(bedrock_at(server))
+        response = response_of(bedrock_at(server))
     assert (response.usage, response.cost_usd) == (None, None)
 
 
@@ -357,7 +357,7 @@ def test_counts_of_anthropic(start: Any, end: Any, counted: TokenUsage | None) -
     body = body.replace('"usage": {"input_tokens": 10, "output_tokens": 1}', _usage(start))
     body = body.replace('"usage": {"output_tokens": 5}', _usage(end))
     with replay(body) as server:
-        assert reply_of(anthropic_at(server)).usage == counted
+        assert response_of(anthropic_at(server)).usage == counted
 
 
 def _usage(counts: object) -> str:

@@ -16,7 +16,7 @@ from runyard_service.agents.models.base import Attachment, ModelRequest, UserMes
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.ids import new_id
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
-from tests.support.servers.model_requests import reply_of
+from tests.support.servers.model_requests import response_of
 from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 from tests.support.service import Service
 
@@ -127,7 +127,7 @@ def encoded(request: ModelRequest) -> ModelRequest:
 @pytest.mark.parametrize("request_", [WITH_FILES, encoded(WITH_FILES)], ids=["bytes", "data URIs"])
 def test_openai_gets_images_and_pdfs_as_its_own_attachments(request_: ModelRequest) -> None:
     with OpenAIServer(ChatResponse(text=["a"])) as server:
-        reply_of(ProviderModel(Route(model="openai:m", base_url=server.base_url)), request_)
+        response_of(ProviderModel(Route(model="openai:m", base_url=server.base_url)), request_)
         content = server.received[0].json["messages"][1]["content"]
     assert [part["text"] for part in content if part["type"] == "text"] == WORDS
     assert [part["type"] for part in content] == [
@@ -155,7 +155,7 @@ def test_bedrock_gets_images_and_pdfs_as_its_own_attachments(
     with BedrockServer(ConverseResponse(text=["a"])) as server:
         model = "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"
         route = Route(model=model, base_url=server.url, region="eu-central-1")
-        reply_of(ProviderModel(route), WITH_FILES)
+        response_of(ProviderModel(route), WITH_FILES)
         content = server.received[0].json["messages"][0]["content"]
     assert [part["text"] for part in content if "text" in part] == WORDS
     (image,) = [part["image"] for part in content if "image" in part]

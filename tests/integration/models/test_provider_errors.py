@@ -8,16 +8,16 @@ import pytest
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError, RunyardError
-from tests.support.servers.anthropic_server import AnthropicServer, Message, MessageFailure
+from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import (
     BedrockServer,
-    ConverseFailure,
     ConverseResponse,
     encode_event,
 )
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
-from tests.support.servers.model_requests import QUESTION, events_of
-from tests.support.servers.openai_server import ChatFailure, ChatResponse, OpenAIServer
+from tests.support.servers.model_requests import REQUEST, events_of
+from tests.support.servers.model_server import ProviderFailure
+from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 
 AGAIN = ModelUnavailableError
 NEVER = ModelRejectedError
@@ -45,20 +45,20 @@ def failure_of(provider: str, url: str) -> RunyardError:
 
 
 OPENAI_FAILURES = [
-    (ChatFailure(400), NEVER, "HTTP 400"),
-    (ChatFailure(400, "context_length_exceeded"), NEVER, "longer than the model can take"),
-    (ChatFailure(401, "invalid_api_key"), NEVER, "credentials"),
-    (ChatFailure(403), NEVER, "HTTP 403"),
-    (ChatFailure(404, "model_not_found"), NEVER, "does not know the model"),
-    (ChatFailure(408), AGAIN, "HTTP 408"),
-    (ChatFailure(409), AGAIN, "HTTP 409"),
-    (ChatFailure(422), NEVER, "HTTP 422"),
-    (ChatFailure(429, "rate_limit_exceeded"), AGAIN, "HTTP 429, rate_limit_exceeded"),
-    (ChatFailure(429, "insufficient_quota"), NEVER, "quota"),
-    (ChatFailure(500), AGAIN, "HTTP 500"),
-    (ChatFailure(502), AGAIN, "HTTP 502"),
-    (ChatFailure(503), AGAIN, "HTTP 503"),
-    (ChatFailure(529), AGAIN, "overloaded"),
+    (ProviderFailure(400), NEVER, "HTTP 400"),
+    (ProviderFailure(400, "context_length_exceeded"), NEVER, "longer than the model can take"),
+    (ProviderFailure(401, "invalid_api_key"), NEVER, "credentials"),
+    (ProviderFailure(403), NEVER, "HTTP 403"),
+    (ProviderFailure(404, "model_not_found"), NEVER, "does not know the model"),
+    (ProviderFailure(408), AGAIN, "HTTP 408"),
+    (ProviderFailure(409), AGAIN, "HTTP 409"),
+    (ProviderFailure(422), NEVER, "HTTP 422"),
+    (ProviderFailure(429, "rate_limit_exceeded"), AGAIN, "HTTP 429, rate_limit_exceeded"),
+    (ProviderFailure(429, "insufficient_quota"), NEVER, "quota"),
+    (ProviderFailure(500), AGAIN, "HTTP 500"),
+    (ProviderFailure(502), AGAIN, "HTTP 502"),
+    (ProviderFailure(503), AGAIN, "HTTP 503"),
+    (ProviderFailure(529), AGAIN, "overloaded"),
     (ChatResponse(text=["a", "b"], cut_after=2), AGAIN, "connection"),
     (ChatResponse(text=["a", "b"], finish_reason=""), AGAIN, "connection"),
     (ChatResponse(text=["a"], finish_reason="content_filter"), NEVER, "content filter"),
@@ -75,14 +75,14 @@ def test_openai_errors(scripted: Any, kind: type[RunyardError], words: str) -> N
 
 
 BEDROCK_FAILURES = [
-    (ConverseFailure(400, "ValidationException"), NEVER, "HTTP 400, ValidationException"),
-    (ConverseFailure(403, "AccessDeniedException"), NEVER, "credentials"),
-    (ConverseFailure(404, "ResourceNotFoundException"), NEVER, "does not know the model"),
-    (ConverseFailure(408, "ModelTimeoutException"), AGAIN, "HTTP 408"),
-    (ConverseFailure(424, "ModelErrorException"), AGAIN, "HTTP 424"),
-    (ConverseFailure(429, "ThrottlingException"), AGAIN, "HTTP 429"),
-    (ConverseFailure(500, "InternalServerException"), AGAIN, "HTTP 500"),
-    (ConverseFailure(503, "ServiceUnavailableException"), AGAIN, "HTTP 503"),
+    (ProviderFailure(400, "ValidationException"), NEVER, "HTTP 400, ValidationException"),
+    (ProviderFailure(403, "AccessDeniedException"), NEVER, "credentials"),
+    (ProviderFailure(404, "ResourceNotFoundException"), NEVER, "does not know the model"),
+    (ProviderFailure(408, "ModelTimeoutException"), AGAIN, "HTTP 408"),
+    (ProviderFailure(424, "ModelErrorException"), AGAIN, "HTTP 424"),
+    (ProviderFailure(429, "ThrottlingException"), AGAIN, "HTTP 429"),
+    (ProviderFailure(500, "InternalServerException"), AGAIN, "HTTP 500"),
+    (ProviderFailure(503, "ServiceUnavailableException"), AGAIN, "HTTP 503"),
     (ConverseResponse(text=["a"], exception="throttlingException"), AGAIN, "HTTP 429"),
     (ConverseResponse(text=["a"], exception="modelStreamErrorException"), AGAIN, "HTTP 424"),
     (ConverseResponse(text=["a"], exception="internalServerException"), AGAIN, "HTTP 500"),
@@ -104,10 +104,10 @@ def test_bedrock_errors(scripted: Any, kind: type[RunyardError], words: str) -> 
 
 
 ANTHROPIC_FAILURES = [
-    (MessageFailure(400, "invalid_request_error"), NEVER, "HTTP 400"),
-    (MessageFailure(401, "authentication_error"), NEVER, "credentials"),
-    (MessageFailure(429, "rate_limit_error"), AGAIN, "HTTP 429"),
-    (MessageFailure(529, "overloaded_error"), AGAIN, "overloaded"),
+    (ProviderFailure(400, "invalid_request_error"), NEVER, "HTTP 400"),
+    (ProviderFailure(401, "authentication_error"), NEVER, "credentials"),
+    (ProviderFailure(429, "rate_limit_error"), AGAIN, "HTTP 429"),
+    (ProviderFailure(529, "overloaded_error"), AGAIN, "overloaded"),
     (Message(text=["a"], error="overloaded_error"), AGAIN, "overloaded"),
     (Message(text=["a"], cut=True), AGAIN, "connection"),
     (Message(text=["a"], stop_reason="refusal"), NEVER, "content filter"),
@@ -125,9 +125,9 @@ def test_anthropic_errors(scripted: Any, kind: type[RunyardError], words: str) -
 
 def test_retry_after_of_the_provider_is_reported() -> None:
     with (
-        OpenAIServer(ChatFailure(429, retry_after="7")) as openai,
-        BedrockServer(ConverseFailure(429, "ThrottlingException", retry_after="3")) as bedrock,
-        AnthropicServer(MessageFailure(429, "rate_limit_error", retry_after="5")) as anthropic,
+        OpenAIServer(ProviderFailure(429, retry_after="7")) as openai,
+        BedrockServer(ProviderFailure(429, "ThrottlingException", retry_after="3")) as bedrock,
+        AnthropicServer(ProviderFailure(429, "rate_limit_error", retry_after="5")) as anthropic,
     ):
         errors = [
             failure_of("openai", openai.base_url),
@@ -189,7 +189,7 @@ def test_missing_aws_credentials_are_final(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_error_of_the_reader_is_not_reported_as_a_provider_error() -> None:
     async def read(model: ProviderModel) -> None:
-        async for _ in model.stream(QUESTION):
+        async for _ in model.stream(REQUEST):
             raise ValueError("the reader's own")
 
     with OpenAIServer(ChatResponse(text=["a", "b"])) as server:

@@ -27,10 +27,10 @@ from tests.support.servers.model_requests import (
     FINAL_OUTPUT,
     FOLLOW_UP,
     LOOKUP,
-    QUESTION,
+    REQUEST,
     events_of,
     parts_of,
-    reply_of,
+    response_of,
 )
 from tests.support.servers.openai_server import (
     ChatResponse,
@@ -74,13 +74,13 @@ def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
 def test_tool_calls_are_assembled_and_get_new_ids() -> None:
     calls = [ChatToolCall("lookup", ['{"wo', 'rd": "a"}'], id=""), ChatToolCall("lookup", id="")]
     with OpenAIServer(ChatResponse(text=["One moment."], tool_calls=calls)) as server:
-        turn = reply_of(model_at(server), replace(QUESTION, tools=(LOOKUP,))).message
-    assert turn.content == "One moment."
-    assert [(call.name, call.input) for call in turn.tool_calls] == [
+        message = response_of(model_at(server), replace(REQUEST, tools=(LOOKUP,))).message
+    assert message.content == "One moment."
+    assert [(call.name, call.input) for call in message.tool_calls] == [
         ("lookup", {"word": "a"}),
         ("lookup", {}),
     ]
-    first, second = (uuid.UUID(call.id) for call in turn.tool_calls)
+    first, second = (uuid.UUID(call.id) for call in message.tool_calls)
     assert first.version == 4
     assert first != second
 
@@ -88,14 +88,14 @@ def test_tool_calls_are_assembled_and_get_new_ids() -> None:
 @pytest.mark.parametrize("arguments", ['{"word": ', "[1]", '"text"', '{"n": NaN}', '"\\ud83d"'])
 def test_arguments_that_are_not_a_json_object_are_stored_unchanged(arguments: str) -> None:
     with OpenAIServer(ChatResponse(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
-        turn = reply_of(model_at(server)).message
-    assert turn.tool_calls[0].input == {INVALID_ARGUMENTS: arguments}
+        message = response_of(model_at(server)).message
+    assert message.tool_calls[0].input == {INVALID_ARGUMENTS: arguments}
 
 
 @pytest.mark.parametrize("arguments", ["", " ", "{}"])
 def test_no_arguments_are_an_empty_object(arguments: str) -> None:
     with OpenAIServer(ChatResponse(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
-        assert reply_of(model_at(server)).message.tool_calls[0].input == {}
+        assert response_of(model_at(server)).message.tool_calls[0].input == {}
 
 
 def test_text_that_cannot_be_stored_is_sanitized() -> None:
@@ -109,7 +109,7 @@ def test_usage_and_the_routes_own_prices() -> None:
     usage = ChatUsage(prompt=1000, completion=20, cached=300)
     with OpenAIServer(ChatResponse(text=["a"], usage=usage)) as server:
         model = model_at(server, input_usd_per_million="0.15", output_usd_per_million="0.6")
-        response = reply_of(model)
+        response = response_of(model)
     assert response.usage == TokenUsage(1000, 20, 300)
     assert response.cost_usd == Decimal("0.000162")
 
@@ -136,7 +136,7 @@ def test_the_price_is_known_before_the_response() -> None:
 def test_a_truncated_response_is_marked_as_truncated(response: ChatResponse) -> None:
     with OpenAIServer(response, replace(response, finish_reason="length")) as server:
         model = model_at(server)
-        assert [reply_of(model).is_truncated for _ in range(2)] == [False, True]
+        assert [response_of(model).is_truncated for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -151,24 +151,24 @@ def test_incomplete_arguments_mean_that_the_response_was_truncated(
     arguments: str, is_truncated: bool
 ) -> None:
     with OpenAIServer(ChatResponse(tool_calls=[ChatToolCall("lookup", [arguments])])) as server:
-        assert reply_of(model_at(server)).is_truncated is is_truncated
+        assert response_of(model_at(server)).is_truncated is is_truncated
 
 
 def test_a_price_is_not_guessed_from_a_models_name_at_another_address() -> None:
     with OpenAIServer(ChatResponse(text=["a"])) as server:
         route = Route(model="openai:gpt-4o", base_url=server.base_url)
-        assert reply_of(ProviderModel(route)).cost_usd is None
+        assert response_of(ProviderModel(route)).cost_usd is None
 
 
 def test_tokens_that_were_not_counted_have_no_price() -> None:
     with OpenAIServer(ChatResponse(text=["a"], usage=None)) as server:
-        response = reply_of(model_at(server, input_usd_per_million=1, output_usd_per_million=1))
+        response = response_of(model_at(server, input_usd_per_million=1, output_usd_per_million=1))
     assert (response.usage, response.cost_usd) == (None, None)
 
 
 def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() -> None:
     with OpenAIServer(ChatResponse(text=["a"])) as server:
-        reply_of(model_at(server), FOLLOW_UP)
+        response_of(model_at(server), FOLLOW_UP)
         messages = server.received[0].json["messages"]
     assert [message["role"] for message in messages] == [
         "system",
@@ -191,8 +191,8 @@ def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> 
     call = ChatToolCall("lookup", ['{"word": "a"}'])
     responses = (ChatResponse(reasoning=["Hm."], tool_calls=[call]), ChatResponse(text=["Done."]))
     with OpenAIServer(*responses) as server:
-        first = reply_of(model_at(server)).message
-        reply_of(model_at(server), replace(QUESTION, messages=[UserMessage("Hello?"), first]))
+        first = response_of(model_at(server)).message
+        response_of(model_at(server), replace(REQUEST, messages=[UserMessage("Hello?"), first]))
         assistant = server.received[1].json["messages"][2]
     assert assistant["reasoning_content"] == "Hm."
     assert assistant["tool_calls"][0]["id"] == first.tool_calls[0].id
@@ -201,9 +201,9 @@ def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> 
 def test_the_request_has_the_expected_parameters() -> None:
     with OpenAIServer(*[ChatResponse(text=["a"])] * 3) as server:
         model = model_at(server)
-        reply_of(model, replace(QUESTION, tools=(LOOKUP,), max_output_tokens=99))
-        reply_of(model, replace(QUESTION, tools=(LOOKUP,), output_tool=FINAL_OUTPUT))
-        reply_of(ProviderModel(Route(model="openai:m", base_url=server.base_url), "a-key"))
+        response_of(model, replace(REQUEST, tools=(LOOKUP,), max_output_tokens=99))
+        response_of(model, replace(REQUEST, tools=(LOOKUP,), output_tool=FINAL_OUTPUT))
+        response_of(ProviderModel(Route(model="openai:m", base_url=server.base_url), "a-key"))
         plain, structured, keyed = server.received
     assert plain.json["tool_choice"] == "auto"
     assert plain.json["max_tokens"] == 99
@@ -227,7 +227,7 @@ def test_the_request_has_the_expected_parameters() -> None:
 )
 def test_the_server_gets_the_reasoning_effort(reasoning: str | None, effort: str | None) -> None:
     with OpenAIServer(ChatResponse(text=["a"])) as server:
-        reply_of(model_at(server, reasoning=reasoning))
+        response_of(model_at(server, reasoning=reasoning))
         assert server.received[0].json.get("reasoning_effort") == effort
 
 
@@ -236,7 +236,7 @@ def test_a_key_from_the_environment_is_not_sent_to_another_address(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret-of-openai")
     with OpenAIServer(ChatResponse(text=["a"])) as server:
-        reply_of(model_at(server))
+        response_of(model_at(server))
         assert "secret-of-openai" not in server.received[0].headers["authorization"]
 
 
@@ -246,21 +246,21 @@ def test_a_route_to_openai_itself_needs_a_key() -> None:
 
 
 def test_an_empty_message_is_omitted() -> None:
-    turns: list[ChatMessage] = [
+    messages: list[ChatMessage] = [
         UserMessage("Hello?"),
         AssistantMessage(""),
         UserMessage("Are you there?"),
     ]
     with OpenAIServer(ChatResponse(text=["a"])) as server:
-        reply_of(model_at(server), replace(QUESTION, messages=turns))
+        response_of(model_at(server), replace(REQUEST, messages=messages))
         roles = [message["role"] for message in server.received[0].json["messages"]]
     assert roles == ["system", "user", "user"]
 
 
 def test_a_call_with_rejected_arguments_can_be_sent_back() -> None:
     call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
-    turns: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage("", (call,))]
+    messages: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage("", (call,))]
     with OpenAIServer(ChatResponse(text=["a"])) as server:
-        reply_of(model_at(server), replace(QUESTION, messages=turns))
+        response_of(model_at(server), replace(REQUEST, messages=messages))
         sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]
     assert sent["arguments"] == '{"__invalid_arguments__":"{"}'

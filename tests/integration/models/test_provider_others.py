@@ -31,10 +31,10 @@ from tests.support.servers.model_requests import (
     FINAL_OUTPUT,
     FOLLOW_UP,
     LOOKUP,
-    QUESTION,
+    REQUEST,
     events_of,
     parts_of,
-    reply_of,
+    response_of,
 )
 
 CLAUDE_ON_BEDROCK = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -87,8 +87,8 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
 
 def test_bedrock_gets_the_reasoning_effort() -> None:
     with BedrockServer(*[ConverseResponse(text=["a"])] * 2) as server:
-        reply_of(bedrock_at(server, reasoning="off"))
-        reply_of(bedrock_at(server, reasoning="high"))
+        response_of(bedrock_at(server, reasoning="off"))
+        response_of(bedrock_at(server, reasoning="high"))
         off, high = (received.json["additionalModelRequestFields"] for received in server.received)
     assert off["thinking"] == {"type": "disabled"}
     assert high["thinking"] == {"type": "enabled", "budget_tokens": 16384}
@@ -101,19 +101,19 @@ def test_bedrock_tool_calls_are_assembled_from_deltas() -> None:
         ConverseToolUse("lookup", ['{"wor']),
     ]
     with BedrockServer(ConverseResponse(text=["One moment."], tool_uses=uses)) as server:
-        turn = reply_of(bedrock_at(server), replace(QUESTION, tools=(LOOKUP,))).message
-    assert [call.input for call in turn.tool_calls] == [
+        message = response_of(bedrock_at(server), replace(REQUEST, tools=(LOOKUP,))).message
+    assert [call.input for call in message.tool_calls] == [
         {"word": "a"},
         {},
         {INVALID_ARGUMENTS: '{"wor'},
     ]
-    assert len({call.id for call in turn.tool_calls}) == 3
+    assert len({call.id for call in message.tool_calls}) == 3
 
 
 def test_bedrock_gets_the_history_and_the_tools() -> None:
     with BedrockServer(*[ConverseResponse(text=["a"])] * 2) as server:
-        reply_of(bedrock_at(server), FOLLOW_UP)
-        reply_of(bedrock_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
+        response_of(bedrock_at(server), FOLLOW_UP)
+        response_of(bedrock_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
         plain, structured = (received.json for received in server.received)
     assert plain["system"] == [{"text": "Be brief."}]
     user, assistant, results = plain["messages"]
@@ -133,14 +133,14 @@ def test_bedrock_gets_the_history_and_the_tools() -> None:
 def test_bedrock_uses_the_address_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with BedrockServer(ConverseResponse(text=["a"])) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
-        reply_of(ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}")))
+        response_of(ProviderModel(Route(model=f"bedrock:{CLAUDE_ON_BEDROCK}")))
         authorization = server.received[0].headers["authorization"]
     assert "/eu-central-1/bedrock/aws4_request" in authorization
 
 
 def test_bedrock_uses_the_region_of_the_route() -> None:
     with BedrockServer(ConverseResponse(text=["a"])) as server:
-        reply_of(bedrock_at(server, region="us-west-2"))
+        response_of(bedrock_at(server, region="us-west-2"))
         assert "/us-west-2/" in server.received[0].headers["authorization"]
 
 
@@ -153,7 +153,7 @@ def test_bedrock_serves_concurrent_threads() -> None:
     with BedrockServer(*[ConverseResponse(text=["a", "b"], pause=0.005)] * 20) as server:
         model = bedrock_at(server)
         with ThreadPoolExecutor(8) as threads:
-            responses = list(threads.map(lambda _: reply_of(model).message.content, range(20)))
+            responses = list(threads.map(lambda _: response_of(model).message.content, range(20)))
     assert responses == ["ab"] * 20
 
 
@@ -185,10 +185,10 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
 
 def test_anthropic_gets_the_reasoning_effort() -> None:
     """With reasoning, no tool can be forced: a text response is an error for the model."""
-    structured = replace(QUESTION, output_tool=FINAL_OUTPUT)
+    structured = replace(REQUEST, output_tool=FINAL_OUTPUT)
     with AnthropicServer(*[Message(text=["a"])] * 2) as server:
-        reply_of(anthropic_at(server, reasoning="off"), structured)
-        reply_of(anthropic_at(server, reasoning="low"), structured)
+        response_of(anthropic_at(server, reasoning="off"), structured)
+        response_of(anthropic_at(server, reasoning="low"), structured)
         off, low = (received.json for received in server.received)
     assert "thinking" not in off
     assert off["tool_choice"]["type"] == "any"
@@ -198,8 +198,8 @@ def test_anthropic_gets_the_reasoning_effort() -> None:
 
 def test_anthropic_gets_its_signed_reasoning_back() -> None:
     with AnthropicServer(*[Message(text=["a"])] * 2) as server:
-        reply_of(anthropic_at(server), FOLLOW_UP)
-        reply_of(anthropic_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
+        response_of(anthropic_at(server), FOLLOW_UP)
+        response_of(anthropic_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
         plain, structured = (received.json for received in server.received)
     _, assistant, results = plain["messages"]
     assert assistant["content"][0] == {
@@ -216,5 +216,5 @@ def test_anthropic_gets_its_signed_reasoning_back() -> None:
 def test_anthropic_tool_calls_are_assembled_from_deltas() -> None:
     uses = [("same", "lookup", '{"word": "a"}'), ("same", "lookup", "")]
     with AnthropicServer(Message(tool_uses=uses)) as server:
-        turn = reply_of(anthropic_at(server), replace(QUESTION, tools=(LOOKUP,))).message
-    assert [call.input for call in turn.tool_calls] == [{"word": "a"}, {}]
+        message = response_of(anthropic_at(server), replace(REQUEST, tools=(LOOKUP,))).message
+    assert [call.input for call in message.tool_calls] == [{"word": "a"}, {}]

@@ -20,7 +20,7 @@ from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.domain.errors import ModelUnavailableError
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import Received
-from tests.support.servers.model_requests import QUESTION, events_of, reply_of
+from tests.support.servers.model_requests import REQUEST, events_of, response_of
 from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 
 
@@ -34,7 +34,7 @@ def test_a_delta_is_forwarded_before_the_next_is_sent() -> None:
         model = model_at(server)
 
         async def arrivals() -> list[float]:
-            return [time.monotonic() async for _ in model.stream(QUESTION)]
+            return [time.monotonic() async for _ in model.stream(REQUEST)]
 
         first, second, *_ = asyncio.run(arrivals())
     assert second - first > 0.2
@@ -45,12 +45,12 @@ def test_threads_with_separate_event_loops_share_a_model() -> None:
         word = received.json["messages"][-1]["content"]
         return ChatResponse(text=[word, "!"], pause=0.005)
 
-    with OpenAIServer(answer=echo) as server:
+    with OpenAIServer(choose=echo) as server:
         model = model_at(server)
 
         def ask(number: int) -> str:
             request = ModelRequest("Echo.", [UserMessage(f"word-{number}")])
-            return reply_of(model, request).message.content
+            return response_of(model, request).message.content
 
         with ThreadPoolExecutor(8) as threads:
             answers = list(threads.map(ask, range(40)))
@@ -68,7 +68,7 @@ def test_concurrent_requests_in_one_event_loop() -> None:
     async def ask_all(model: ProviderModel) -> list[list[ModelEvent]]:
         return await asyncio.gather(*(ask(model, f"word-{n}") for n in range(10)))
 
-    with OpenAIServer(answer=echo) as server:
+    with OpenAIServer(choose=echo) as server:
         answers = asyncio.run(ask_all(model_at(server)))
     assert [events[0] for events in answers] == [ResponseDelta(f"word-{n}") for n in range(10)]
 
@@ -85,7 +85,7 @@ def read_one_event(model: Model) -> float:
     """Return the seconds to read one event and abandon the stream."""
 
     async def read() -> None:
-        async for _ in model.stream(QUESTION):
+        async for _ in model.stream(REQUEST):
             break
 
     started = time.monotonic()

@@ -12,13 +12,12 @@ from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from tests.support.servers.bedrock_server import (
     BedrockServer,
-    ConverseFailure,
     ConverseResponse,
     ConverseToolUse,
     ConverseUsage,
 )
+from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import (
-    ChatFailure,
     ChatResponse,
     ChatToolCall,
     ChatUsage,
@@ -54,7 +53,7 @@ def agent_on(stack: DevStack, stores: Stores, key: str, route: dict[str, Any]) -
 
 def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
     responses = (
-        ChatFailure(429, retry_after="0"),
+        ProviderFailure(429, retry_after="0"),
         ChatResponse(
             reasoning=("Who is", " this?"),
             text=("Let me ", "look."),
@@ -101,7 +100,7 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
 
 def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
     responses = (
-        ConverseFailure(429, "ThrottlingException"),
+        ProviderFailure(429, "ThrottlingException"),
         ConverseResponse(
             text=("Let me ", "look."),
             tool_uses=(ConverseToolUse("lookup-customer", ('{"customer_id": "customer-7421"}',)),),
@@ -126,7 +125,7 @@ def test_a_run_on_a_bedrock_model(stack: DevStack, stores: Stores) -> None:
 
 
 def test_a_key_rejected_by_the_provider_fails_the_run(stack: DevStack, stores: Stores) -> None:
-    with OpenAIServer(ChatFailure(401)) as server:
+    with OpenAIServer(ProviderFailure(401)) as server:
         route = {"model": "openai:gpt-test", "base_url": server.base_url}
         with agent_on(stack, stores, "triage_rejected", route) as service:
             run = service.create(TICKET)

@@ -30,8 +30,8 @@ from tests.support.servers.bedrock_server import (
     ConverseUsage,
 )
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import (
-    ChatFailure,
     ChatResponse,
     ChatToolCall,
     ChatUsage,
@@ -206,7 +206,7 @@ def test_a_run_whose_responses_are_always_truncated_fails(
 def failure(
     stores: Stores, advance: AdvanceResult, cut: ChatResponse, **fields: Any
 ) -> dict[str, Any]:
-    with OpenAIServer(answer=lambda _: cut) as server:
+    with OpenAIServer(choose=lambda _: cut) as server:
         events = advance(create_run(stores, agent_at(server, **fields)))
     return dict(events[-1].data["error"])
 
@@ -243,7 +243,7 @@ def test_a_complete_response_resets_the_count(stores: Stores, advance: AdvanceRe
 def test_a_response_cut_off_by_a_budget_counts_as_reaching_the_limit(
     stores: Stores, advance: AdvanceResult
 ) -> None:
-    with OpenAIServer(answer=lambda _: chat(TORN)) as server:
+    with OpenAIServer(choose=lambda _: chat(TORN)) as server:
         run = create_run(stores, agent_at(server, max_output_tokens=10_000, tokens=4000))
         events = advance(run)
         assert len(server.received) == 1
@@ -256,7 +256,7 @@ def test_a_recovering_worker_counts_truncated_responses_correctly(
     stores: Stores, advance: AdvanceResult, purged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_model, "next_delay", lambda *_: None)
-    responses = (chat(WHOLE, TORN), chat(WHOLE), ChatFailure(503), chat(WHOLE, TORN))
+    responses = (chat(WHOLE, TORN), chat(WHOLE), ProviderFailure(503), chat(WHOLE, TORN))
     with OpenAIServer(*responses) as server:
         run = create_run(stores, agent_at(server, max_output_tokens=20))
         with pytest.raises(ModelUnavailableError):

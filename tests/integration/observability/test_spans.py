@@ -22,8 +22,8 @@ from runyard_service.observability.otlp import OtlpExporter, headers_of
 from tests.support.run_factory import create_run
 from tests.support.scripted_agents import scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import (
-    ChatFailure,
     ChatResponse,
     ChatToolCall,
     ChatUsage,
@@ -239,7 +239,7 @@ def test_a_failed_call_has_its_error_code_in_the_span(bench: Bench) -> None:
 
 
 def test_each_attempt_of_a_model_call_is_a_span(bench: Bench) -> None:
-    with OpenAIServer(answer=lambda _: ChatFailure(503)) as model:
+    with OpenAIServer(choose=lambda _: ProviderFailure(503)) as model:
         run = bench.start(talking_to(model))
         with pytest.raises(ModelUnavailableError):
             bench.advance(run)
@@ -256,7 +256,7 @@ def test_spans_have_content_only_if_enabled(bench: Bench) -> None:
         with OpenAIServer(CALL, ANSWER) as model:
             bench.advance(bench.start(talking_to(model)))
         [text] = [request.body.decode() for request in bench.server.received]
-        for content in ("heliotrope", "It is 42.", "Go on."):
+        for content in ("heliotrope", "It is 42.", "Continue."):
             assert (content in text) == shows_content
     chat = [span for span in spans_of(bench.server) if span.name.startswith("chat")][-1]
     messages = json.loads(chat.attributes["gen_ai.input.messages"])

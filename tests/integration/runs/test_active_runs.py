@@ -43,7 +43,7 @@ def test_calls_of_a_response_run_concurrently_and_are_reported_in_order(tools: S
 
 
 def test_a_run_continues_after_its_last_input_request_is_answered(tools: Service) -> None:
-    run = tools.create({"case": "questions"})
+    run = tools.create({"case": "two input requests"})
     first, second = run["input_requests"]
     assert (first["prompt"], second["prompt"]) == ("First?", "Second?")
     assert tools.answer({**run, "input_requests": [second]}, feedback="2").status_code == 200
@@ -57,7 +57,7 @@ def test_a_run_continues_after_its_last_input_request_is_answered(tools: Service
 
 
 def test_concurrent_answers_are_all_recorded(tools: Service, stores: Stores) -> None:
-    run = tools.create({"case": "questions"})
+    run = tools.create({"case": "two input requests"})
 
     def answer(number: int) -> int:
         request = run["input_requests"][number % 2]
@@ -80,7 +80,7 @@ def test_an_unanswered_input_request_gets_its_default(tools: Service) -> None:
     run = tools.create({"case": "expiry"})
     assert "expires_at" in run["input_requests"][0]
     done = tools.wait(run["id"], "completed")
-    assert done["output"] == {"content": "nobody answered"}
+    assert done["output"] == {"content": "no answer"}
     assert tools.answer(run, feedback="too late").status_code == 409
     types = [event["type"] for event in tools.events(run["id"])]
     assert "input_request.expired" in types
@@ -116,13 +116,13 @@ def test_a_changed_agent_file_does_not_change_a_running_run(
 ) -> None:
     file = Path(stack.environment["AGENTS_DIR"]) / "scripts" / "tools.yaml"
     text = file.read_text(encoding="utf-8")
-    run = tools.create({"case": "questions"})
+    run = tools.create({"case": "two input requests"})
     try:
         file.write_text(text.replace("Thank you", "Changed"), encoding="utf-8")
         for request in run["input_requests"]:
             tools.answer({**run, "input_requests": [request]}, feedback="x")
         assert tools.wait(run["id"], "completed")["output"] == {"content": "Thank you: x"}
-        other = tools.create({"case": "questions"})
+        other = tools.create({"case": "two input requests"})
         for request in other["input_requests"]:
             tools.answer({**other, "input_requests": [request]}, feedback="x")
         assert tools.wait(other["id"], "completed")["output"] == {"content": "Changed: x"}
@@ -131,7 +131,7 @@ def test_a_changed_agent_file_does_not_change_a_running_run(
 
 
 def test_a_stream_whose_cursor_is_past_the_end_closes_with_the_run(tools: Service) -> None:
-    run = tools.create({"case": "questions"})
+    run = tools.create({"case": "two input requests"})
     path = f"/v1/runs/{run['id']}/stream?after_sequence=100"
     with tools.http.stream("GET", path) as stream:
         assert stream.status_code == 200

@@ -161,7 +161,7 @@ def test_a_large_response_is_repeated_completely(service: Service, stores: Store
     # The agent of the tests accepts any input.
     secret = f"ry_{new_id()}"
     stores.access_keys.save(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
-    request = Request(service, input={"case": "questions", "text": "ü" * 500_000})
+    request = Request(service, input={"case": "large", "text": "ü" * 500_000})
     request.headers["Authorization"] = f"Bearer {secret}"
     first, again = request.send(), request.send()
     assert first.json()["data"]["input"] == request.body["input"]

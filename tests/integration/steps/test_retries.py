@@ -29,7 +29,8 @@ from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, CircuitB
 from tests.support.run_factory import create_run
 from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
-from tests.support.servers.openai_server import ChatFailure, ChatResponse, OpenAIServer
+from tests.support.servers.model_server import ProviderFailure
+from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 
 
 class Tool:
@@ -220,7 +221,7 @@ def test_error_responses_do_not_open_the_circuit(bench: Bench) -> None:
 
 def test_retry_after_of_a_provider_is_respected(bench: Bench) -> None:
     with OpenAIServer(
-        ChatFailure(429, retry_after="1"), ChatResponse(["Here."], finish_reason="stop")
+        ProviderFailure(429, retry_after="1"), ChatResponse(["Here."], finish_reason="stop")
     ) as server:
         run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
         started = time.monotonic()
@@ -232,7 +233,7 @@ def test_retry_after_of_a_provider_is_respected(bench: Bench) -> None:
 def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
     bench: Bench,
 ) -> None:
-    with OpenAIServer(answer=lambda _: ChatFailure(503)) as server:
+    with OpenAIServer(choose=lambda _: ProviderFailure(503)) as server:
         route = Route(model="openai:gpt", base_url=server.base_url)
         run, other = bench.start(route=route), bench.start(route=route)
         with pytest.raises(ModelUnavailableError, match="Tried last at 2"):

@@ -226,7 +226,7 @@ def test_a_run_canceled_before_its_start_does_nothing(bench: Bench) -> None:
 
 
 def test_an_answer_is_not_lost_when_the_wait_restarts(bench: Bench) -> None:
-    run = bench.start("questions")
+    run = bench.start("two input requests")
     assert bench.advance(run).outcome == "needs_input"
     bench.ask(run, "first")
     # The execution vanished; its successor waits with another token.
@@ -325,7 +325,7 @@ def test_the_next_worker_takes_over_the_hold_of_a_lost_worker(bench: Bench) -> N
 
 
 def test_a_cancel_closes_open_input_requests(bench: Bench) -> None:
-    run = bench.start("questions")
+    run = bench.start("two input requests")
     bench.advance(run)
     bench.ask(run)
     cancel_run(bench.stores, bench.orchestrator, run.id, "user-1")

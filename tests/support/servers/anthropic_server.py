@@ -1,17 +1,17 @@
 """A loopback server that speaks Anthropic's streamed messages: Server-Sent Events by name."""
 
 import json
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, Received
+from tests.support.servers.model_server import PROVIDER_MESSAGE, ModelServer, ProviderFailure
 
 
 @dataclass(frozen=True)
 class Message:
-    """One streamed reply; `tool_uses` are (id, name, JSON text). `error` ends the stream with it.
+    """A streamed response; `tool_uses` are (id, name, JSON text). `error` is the last event.
 
     `input_tokens` is without the cached ones, as Anthropic counts. `cut` closes the connection
     after the content.
@@ -29,39 +29,28 @@ class Message:
     cut: bool = False
 
 
-@dataclass(frozen=True)
-class MessageFailure:
-    """An HTTP error instead of a reply."""
+class AnthropicServer(ModelServer[Message]):
+    """Speak Anthropic's streamed messages."""
 
-    status: int
-    type: str
-    retry_after: str | None = None
+    path_end = "/v1/messages"
 
+    def error_body(self, failure: ProviderFailure) -> object:
+        """Return the error as Anthropic formats it."""
+        return _error(failure.code, failure.message)
 
-class AnthropicServer(LoopbackServer):
-    """Answers each request with the next of `replies`."""
-
-    def __init__(self, *replies: Message | MessageFailure) -> None:
-        super().__init__(self._respond)
-        self.replies: deque[Message | MessageFailure] = deque(replies)
-
-    def _respond(self, received: Received, exchange: Exchange) -> None:
-        scripted = self.replies.popleft()
-        if isinstance(scripted, MessageFailure):
-            headers = {"retry-after": scripted.retry_after} if scripted.retry_after else {}
-            exchange.send_json(scripted.status, _error(scripted.type), headers)
-            return
+    def stream(self, response: Message, received: Received, exchange: Exchange) -> None:
+        """Send the events of the response."""
         exchange.start("text/event-stream")
-        for event in _events(scripted, received.json["model"]):
+        for event in _events(response, received.json["model"]):
             exchange.piece(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
-        if scripted.cut:
+        if response.cut:
             exchange.cut()
         else:
             exchange.end()
 
 
-def _error(kind: str) -> dict[str, Any]:
-    return {"type": "error", "error": {"type": kind, "message": "The provider's own words."}}
+def _error(kind: str | None, message: str = PROVIDER_MESSAGE) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def _events(message: Message, model: str) -> Iterator[dict[str, Any]]:

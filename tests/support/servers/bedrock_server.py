@@ -3,13 +3,13 @@
 import json
 import struct
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, Received
+from tests.support.servers.model_server import PROVIDER_MESSAGE, ModelServer, ProviderFailure
 
 # Header value type 7 of the event stream encoding: a string with a length of two bytes.
 STRING = 7
@@ -17,7 +17,7 @@ STRING = 7
 
 @dataclass(frozen=True)
 class ConverseToolUse:
-    """A tool call; `input` are the pieces in which its JSON text is streamed."""
+    """A tool call; the server streams its JSON text in the pieces `input`."""
 
     name: str
     input: Sequence[str] = ("{}",)
@@ -35,10 +35,10 @@ class ConverseUsage:
 
 @dataclass(frozen=True)
 class ConverseResponse:
-    """One streamed reply.
+    """A streamed response.
 
     `exception` ends the stream with that exception after the content; `cut` closes the connection
-    there; `stop_reason=""` ends the stream properly but without a reason.
+    instead; `stop_reason=""` ends the stream properly but without a reason.
     """
 
     text: Sequence[str] = ()
@@ -52,49 +52,36 @@ class ConverseResponse:
     pause: float = 0.0
 
 
-@dataclass(frozen=True)
-class ConverseFailure:
-    """An exception before the stream begins."""
+class BedrockServer(ModelServer[ConverseResponse]):
+    """Speak ConverseStream."""
 
-    status: int
-    code: str
-    message: str = "The provider's own words."
-    retry_after: str | None = None
+    path_end = "/converse-stream"
 
+    def error_body(self, failure: ProviderFailure) -> object:
+        """Return the error as AWS formats it."""
+        return {"message": failure.message}
 
-class BedrockServer(LoopbackServer):
-    """Answers each request with the next of `replies`."""
+    def error_headers(self, failure: ProviderFailure) -> Mapping[str, str]:
+        """Return the header that names the exception."""
+        return {"x-amzn-ErrorType": failure.code} if failure.code else {}
 
-    def __init__(self, *replies: ConverseResponse | ConverseFailure) -> None:
-        super().__init__(self._respond)
-        self.replies: deque[ConverseResponse | ConverseFailure] = deque(replies)
-
-    def _respond(self, received: Received, exchange: Exchange) -> None:
-        if not received.path.endswith("/converse-stream"):
-            exchange.send_json(404, {"message": "no such path"})
-            return
-        scripted = self.replies.popleft()
-        if isinstance(scripted, ConverseFailure):
-            headers = {"x-amzn-ErrorType": scripted.code}
-            if scripted.retry_after:
-                headers["retry-after"] = scripted.retry_after
-            exchange.send_json(scripted.status, {"message": scripted.message}, headers)
-            return
+    def stream(self, response: ConverseResponse, received: Received, exchange: Exchange) -> None:
+        """Send the messages of the response."""
         exchange.start("application/vnd.amazon.eventstream")
-        for name, payload in _events(scripted):
-            time.sleep(scripted.pause)
+        for name, payload in _events(response):
+            time.sleep(response.pause)
             exchange.piece(encode_event(name, payload))
-        if scripted.cut:
+        if response.cut:
             exchange.cut()
             return
-        if scripted.exception:
-            message = {"message": "The provider's own words."}
-            exchange.piece(encode_event(scripted.exception, message, is_exception=True))
+        if response.exception:
+            message = {"message": PROVIDER_MESSAGE}
+            exchange.piece(encode_event(response.exception, message, is_exception=True))
         exchange.end()
 
 
 def encode_event(name: str, payload: object, is_exception: bool = False) -> bytes:
-    """One message of the stream: prelude and its CRC, headers, payload, CRC of all of it."""
+    """Return a message of the stream: prelude and its CRC, headers, payload, CRC of the message."""
     kind = "exception" if is_exception else "event"
     headers = b"".join(
         _header(key, value)
@@ -115,31 +102,31 @@ def _header(name: str, value: str) -> bytes:
     return struct.pack("!B", len(key)) + key + struct.pack("!BH", STRING, len(text)) + text
 
 
-def _events(reply: ConverseResponse) -> Iterator[tuple[str, dict[str, Any]]]:
+def _events(response: ConverseResponse) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "messageStart", {"role": "assistant"}
-    for index, block in enumerate(_blocks(reply)):
+    for index, block in enumerate(_blocks(response)):
         for name, payload in block:
             yield name, {"contentBlockIndex": index, **payload}
         yield "contentBlockStop", {"contentBlockIndex": index}
-    if reply.cut or reply.exception:
+    if response.cut or response.exception:
         return
-    reason = reply.stop_reason
+    reason = response.stop_reason
     if reason is None:
-        reason = "tool_use" if reply.tool_uses else "end_turn"
+        reason = "tool_use" if response.tool_uses else "end_turn"
     if reason:
         yield "messageStop", {"stopReason": reason}
-    yield "metadata", {"usage": _usage(reply.usage), "metrics": {"latencyMs": 1}}
+    yield "metadata", {"usage": _usage(response.usage), "metrics": {"latencyMs": 1}}
 
 
-def _blocks(reply: ConverseResponse) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    if reply.reasoning or reply.signature:
-        pieces: list[dict[str, Any]] = [{"text": text} for text in reply.reasoning]
-        if reply.signature:
-            pieces.append({"signature": reply.signature})
+def _blocks(response: ConverseResponse) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    if response.reasoning or response.signature:
+        pieces: list[dict[str, Any]] = [{"text": text} for text in response.reasoning]
+        if response.signature:
+            pieces.append({"signature": response.signature})
         yield [("contentBlockDelta", {"delta": {"reasoningContent": piece}}) for piece in pieces]
-    if reply.text:
-        yield [("contentBlockDelta", {"delta": {"text": text}}) for text in reply.text]
-    for use in reply.tool_uses:
+    if response.text:
+        yield [("contentBlockDelta", {"delta": {"text": text}}) for text in response.text]
+    for use in response.tool_uses:
         start = {"start": {"toolUse": {"toolUseId": use.id, "name": use.name}}}
         deltas = [
             ("contentBlockDelta", {"delta": {"toolUse": {"input": piece}}}) for piece in use.input

@@ -1,7 +1,6 @@
-"""A proxy that loses connections: a stream that passes through it is cut in the middle.
+"""A proxy that closes connections in the middle of a stream, like a mobile network.
 
-Set before a service, it is what a phone in a tunnel is to a client, which has to come back by
-itself and go on where it was.
+A client must reconnect by itself and continue at its last event.
 """
 
 from collections.abc import Iterator
@@ -10,42 +9,42 @@ import httpx
 
 from tests.support.servers.loopback import Exchange, Received
 
-_PASSED_ON = ("accept", "authorization", "last-event-id", "origin", "cache-control")
+_FORWARDED = ("accept", "authorization", "last-event-id", "origin", "cache-control")
 _AGED = b"\n: maximum connection age reached"
 
 
 class CuttingProxy:
-    """Answers as the service at `base_url` does, but cuts its first streams.
+    """Forward requests to the service at `base_url`, but cut its first streams.
 
-    `cuts` says behind how many events each of them ends, or `in_bytes` behind how many bytes: in
-    the middle of a line, of a character. What comes after is left whole.
+    `cuts` has the number of events after which each of these streams ends. With `in_bytes` it is a
+    number of bytes, which can end in the middle of a line or character. Later streams are whole.
     """
 
     def __init__(self, base_url: str, *cuts: int, in_bytes: bool = False) -> None:
         self.cursors: list[str] = []
-        """Each connection's `Last-Event-ID`, in order; empty where it had none."""
+        """The `Last-Event-ID` of each connection, in order; empty if it has none."""
         self.aged = 0
-        """How many connections the service has ended because of their age."""
+        """The number of connections that the service has ended because of their age."""
         self.cuts = list(cuts)
-        """The cuts that are still to be made."""
+        """The remaining cuts."""
         self._base_url = base_url
         self._in_bytes = in_bytes
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Pass a GET on, and its answer back."""
+        """Forward a GET and its response."""
         self.cursors.append(request.headers.get("last-event-id", ""))
-        headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
         url = self._base_url + request.path
         with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
-            told = {
+            headers_back = {
                 name: value
                 for name, value in answer.headers.items()
                 if name.startswith("access-control-") or name == "cache-control"
             }
             if answer.status_code != 200:
-                exchange.send(answer.status_code, answer.read(), told)
+                exchange.send(answer.status_code, answer.read(), headers_back)
                 return
-            exchange.start(answer.headers["content-type"], told)
+            exchange.start(answer.headers["content-type"], headers_back)
             left = self.cuts[0] if self.cuts else None
             last = b""
             for piece in self._pieces(answer):
@@ -66,5 +65,5 @@ class CuttingProxy:
             yield from (f"{line}\n".encode() for line in answer.iter_lines())
 
     def _size(self, piece: bytes) -> int:
-        """What of a cut a piece takes up: its bytes, or the end of an event."""
+        """Return the share of a cut: the number of bytes, or 1 at the end of an event."""
         return len(piece) if self._in_bytes else piece == b"\n"

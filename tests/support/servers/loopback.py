@@ -1,4 +1,4 @@
-"""A threaded HTTP/1.1 server on a free loopback port that records what it is asked."""
+"""A threaded HTTP/1.1 server on a free loopback port that records its requests."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came in; header names are in lower case."""
+    """A received request; header names are in lower case."""
 
     method: str
     path: str
@@ -20,12 +20,12 @@ class Received:
 
     @property
     def json(self) -> Any:
-        """The body as JSON."""
+        """Parse the body as JSON."""
         return json.loads(self.body)
 
 
 class Exchange:
-    """The answering side of one request."""
+    """Sends the response to a request."""
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
         self._handler = handler
@@ -34,14 +34,14 @@ class Exchange:
     def send(
         self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> None:
-        """A whole answer at once."""
+        """Send a complete response."""
         self._head(status, {**(headers or {}), "content-length": str(len(body))})
         self._handler.wfile.write(body)
 
     def send_json(
         self, status: int, body: object, headers: Mapping[str, str] | None = None
     ) -> None:
-        """A whole answer as JSON."""
+        """Send a complete JSON response."""
         named = {"content-type": "application/json", **(headers or {})}
         self.send(status, json.dumps(body).encode(), named)
 
@@ -51,18 +51,18 @@ class Exchange:
         self._handler.close_connection = True
 
     def start(self, content_type: str, headers: Mapping[str, str] | None = None) -> None:
-        """Begin an answer that is sent in pieces."""
+        """Send the head of a chunked response."""
         named = {"content-type": content_type, "transfer-encoding": "chunked"}
         self._head(200, {**named, **(headers or {})})
         self._chunked = True
 
     def piece(self, data: bytes) -> None:
-        """One piece, on the wire when this returns."""
+        """Send a chunk; it is on the wire when this returns."""
         self._handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self._handler.wfile.flush()
 
     def end(self) -> None:
-        """End an answer in pieces as it should be ended."""
+        """End a chunked response."""
         self._handler.wfile.write(b"0\r\n\r\n")
 
     def cut(self) -> None:
@@ -77,7 +77,7 @@ class Exchange:
 
 
 class LoopbackServer:
-    """Serves from `__enter__` to `__exit__`; `received` holds every request, in order."""
+    """Serve during the `with` block; `received` has all requests, in order."""
 
     def __init__(
         self, answer: Callable[[Received, Exchange], None], host: str = "127.0.0.1"
@@ -90,17 +90,17 @@ class LoopbackServer:
 
     @property
     def port(self) -> int:
-        """The free port that was found."""
+        """Return the port, which the system chose."""
         return int(self._server.server_address[1])
 
     @property
     def host_and_port(self) -> str:
-        """As it stands in a list of private hosts."""
+        """Return `host:port`, as in a list of allowed private hosts."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """Return the URL, without a slash at its end."""
         return f"http://{self.host_and_port}"
 
     def __enter__(self) -> Self:
@@ -138,6 +138,6 @@ class LoopbackServer:
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
             def log_message(self, *args: object) -> None:
-                """Say nothing: a test's output is its own."""
+                """Log nothing: a test's output is its own."""
 
         return Handler

@@ -1,4 +1,4 @@
-"""How the tests put a question to a model: one event loop per question, all events in a list."""
+"""Requests to models, each on a new event loop."""
 
 import asyncio
 
@@ -27,9 +27,9 @@ FINAL_OUTPUT = ToolSpec(
     "Return the final answer.",
     {"type": "object", "properties": {"answer": {"type": "object"}}},
 )
-QUESTION = ModelRequest("Be brief.", [UserMessage("Hello?")])
-# A second step: two calls of one reply are answered, one of them by a failure, and a person spoke
-# while they were at work.
+REQUEST = ModelRequest("Be brief.", [UserMessage("Hello?")])
+# A second step: the two calls of a response have results, one of them an error, and a user sent a
+# message while they were in flight.
 FOLLOW_UP = ModelRequest(
     "Be brief.",
     [
@@ -47,19 +47,19 @@ FOLLOW_UP = ModelRequest(
 )
 
 
-def events_of(model: Model, request: ModelRequest = QUESTION) -> list[ModelEvent]:
-    """Everything that the model streams."""
+def events_of(model: Model, request: ModelRequest = REQUEST) -> list[ModelEvent]:
+    """Return all events that the model streams."""
 
-    async def ask() -> list[ModelEvent]:
+    async def collect() -> list[ModelEvent]:
         return [event async for event in model.stream(request)]
 
-    return asyncio.run(ask())
+    return asyncio.run(collect())
 
 
 def parts_of(
-    model: Model, request: ModelRequest = QUESTION
+    model: Model, request: ModelRequest = REQUEST
 ) -> tuple[list[ReasoningDelta | ResponseDelta], Response]:
-    """The deltas, and the one reply behind the last of them."""
+    """Return the deltas and the response, which is the last event."""
     *before, last = events_of(model, request)
     assert isinstance(last, Response)
     deltas = [event for event in before if not isinstance(event, Response)]
@@ -67,6 +67,6 @@ def parts_of(
     return deltas, last
 
 
-def reply_of(model: Model, request: ModelRequest = QUESTION) -> Response:
-    """The whole reply only."""
+def response_of(model: Model, request: ModelRequest = REQUEST) -> Response:
+    """Return the response."""
     return parts_of(model, request)[1]

@@ -1,6 +1,6 @@
-"""nginx as Debian configures it, before a service: what it buffers, a client sees late.
+"""nginx as Debian configures it, as a proxy of a service: a client receives buffered data late.
 
-Only what an ordinary user may not write to is moved: the user, the process id, logs and folders.
+Only paths that an ordinary user cannot write are changed: process id, logs and folders.
 """
 
 import re
@@ -25,7 +25,7 @@ _SITE = """
 
 
 def why_not() -> str:
-    """What has to be installed before nginx can run here; empty where it can."""
+    """Return what to install before nginx can run here, or an empty string."""
     if shutil.which("nginx", path="/usr/sbin:/usr/bin") and _INSTALLED.exists():
         return ""
     return "needs Debian's package nginx"
@@ -33,7 +33,7 @@ def why_not() -> str:
 
 @contextmanager
 def nginx(upstream: str, folder: Path) -> Iterator[str]:
-    """Its URL, with everything passed to `upstream`, until the end of the block."""
+    """Run nginx as a proxy of `upstream` during the block; yield its URL."""
     port = _free_port()
     file = folder / "nginx.conf"
     file.write_text(_configuration(upstream, port))
@@ -50,10 +50,10 @@ def nginx(upstream: str, folder: Path) -> Iterator[str]:
 
 
 def _configuration(upstream: str, port: int) -> str:
-    kept = re.sub(_MOVED, "", _INSTALLED.read_text(), flags=re.MULTILINE)
+    http_config = re.sub(_MOVED, "", _INSTALLED.read_text(), flags=re.MULTILINE)
     folders = "\n  ".join(f"{name}_temp_path {name};" for name in _FOLDERS)
     site = _SITE.format(folders=folders, port=port, upstream=upstream)
-    head, _, rest = kept.partition("http {")
+    head, _, rest = http_config.partition("http {")
     return f"pid nginx.pid;\n{head}http {{\n  access_log off;\n{site}{rest}"
 
 

@@ -1,18 +1,18 @@
-"""A loopback server that speaks OpenAI's streamed chat completions, and fails as it is told to."""
+"""A loopback server that speaks OpenAI's streamed chat completions, with scripted failures."""
 
 import json
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import Exchange, Received
+from tests.support.servers.model_server import ModelServer, ProviderFailure
 
 
 @dataclass(frozen=True)
 class ChatToolCall:
-    """A tool call; `arguments` are the pieces in which its JSON text is streamed."""
+    """A tool call; the server streams its JSON text in the pieces `arguments`."""
 
     name: str
     arguments: Sequence[str] = ("{}",)
@@ -21,7 +21,7 @@ class ChatToolCall:
 
 @dataclass(frozen=True)
 class ChatUsage:
-    """Tokens of the reply, sent in a last chunk of their own where the request asks for them."""
+    """Tokens of the response, sent in a separate last chunk if the request asks for them."""
 
     prompt: int = 10
     completion: int = 5
@@ -30,10 +30,10 @@ class ChatUsage:
 
 @dataclass(frozen=True)
 class ChatResponse:
-    """One streamed reply.
+    """A streamed response.
 
-    `cut_after` closes the connection after that many chunks; `finish_reason=""` ends the stream
-    properly but without a reason; `pause` is the seconds before each chunk.
+    `cut_after` closes the connection after that number of chunks. `finish_reason=""` ends the
+    stream properly but without a reason. `pause` is the seconds before each chunk.
     """
 
     text: Sequence[str] = ()
@@ -46,89 +46,58 @@ class ChatResponse:
     model: str | None = None
 
 
-@dataclass(frozen=True)
-class ChatFailure:
-    """An HTTP error instead of a reply."""
+class OpenAIServer(ModelServer[ChatResponse]):
+    """Speak OpenAI's streamed chat completions."""
 
-    status: int
-    code: str | None = None
-    message: str = "The provider's own words."
-    retry_after: str | None = None
-
-
-Scripted = ChatResponse | ChatFailure
-
-
-class OpenAIServer(LoopbackServer):
-    """Answers each request with the next of `replies`, or with what `answer` makes of it."""
-
-    def __init__(
-        self, *replies: Scripted, answer: Callable[[Received], Scripted] | None = None
-    ) -> None:
-        super().__init__(self._respond)
-        self.replies: deque[Scripted] = deque(replies)
-        self._choose = answer or self._next
+    path_end = "/v1/chat/completions"
 
     @property
     def base_url(self) -> str:
-        """What a route's `base_url` must be."""
+        """Return the `base_url` of a route to this server."""
         return f"{self.url}/v1"
 
-    def _next(self, received: Received) -> Scripted:
-        if not self.replies:
-            return ChatFailure(500, message="There is no reply left.")
-        return self.replies.popleft()
+    def error_body(self, failure: ProviderFailure) -> object:
+        """Return the error as OpenAI formats it."""
+        return {"error": {"message": failure.message, "code": failure.code, "type": None}}
 
-    def _respond(self, received: Received, exchange: Exchange) -> None:
-        if received.path != "/v1/chat/completions":
-            exchange.send_json(404, {"error": {"message": "no such path"}})
-            return
-        scripted = self._choose(received)
-        if isinstance(scripted, ChatFailure):
-            headers = {"retry-after": scripted.retry_after} if scripted.retry_after else {}
-            error = {"message": scripted.message, "code": scripted.code, "type": None}
-            exchange.send_json(scripted.status, {"error": error}, headers)
-            return
-        _stream(scripted, received, exchange)
-
-
-def _stream(reply: ChatResponse, received: Received, exchange: Exchange) -> None:
-    exchange.start("text/event-stream")
-    for count, chunk in enumerate(_chunks(reply, received.json)):
-        if count == reply.cut_after:
-            exchange.cut()
-            return
-        time.sleep(reply.pause)
-        exchange.piece(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-    exchange.piece(b"data: [DONE]\n\n")
-    exchange.end()
+    def stream(self, response: ChatResponse, received: Received, exchange: Exchange) -> None:
+        """Send the chunks of the response."""
+        exchange.start("text/event-stream")
+        for count, chunk in enumerate(_chunks(response, received.json)):
+            if count == response.cut_after:
+                exchange.cut()
+                return
+            time.sleep(response.pause)
+            exchange.piece(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        exchange.piece(b"data: [DONE]\n\n")
+        exchange.end()
 
 
-def _chunks(reply: ChatResponse, request: Any) -> Iterator[dict[str, Any]]:
+def _chunks(response: ChatResponse, request: Any) -> Iterator[dict[str, Any]]:
     head = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
         "created": 1_767_225_600,
-        "model": reply.model or request["model"],
+        "model": response.model or request["model"],
     }
-    for delta in _deltas(reply):
+    for delta in _deltas(response):
         yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-    reason = reply.finish_reason
+    reason = response.finish_reason
     if reason is None:
-        reason = "tool_calls" if reply.tool_calls else "stop"
+        reason = "tool_calls" if response.tool_calls else "stop"
     if reason:
         yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
-    if reply.usage and (request.get("stream_options") or {}).get("include_usage"):
-        yield {**head, "choices": [], "usage": _usage(reply.usage)}
+    if response.usage and (request.get("stream_options") or {}).get("include_usage"):
+        yield {**head, "choices": [], "usage": _usage(response.usage)}
 
 
-def _deltas(reply: ChatResponse) -> Iterator[dict[str, Any]]:
+def _deltas(response: ChatResponse) -> Iterator[dict[str, Any]]:
     yield {"role": "assistant", "content": ""}
-    for piece in reply.reasoning:
+    for piece in response.reasoning:
         yield {"reasoning_content": piece}
-    for piece in reply.text:
+    for piece in response.text:
         yield {"content": piece}
-    for index, call in enumerate(reply.tool_calls):
+    for index, call in enumerate(response.tool_calls):
         function = {"name": call.name, "arguments": ""}
         yield {
             "tool_calls": [
