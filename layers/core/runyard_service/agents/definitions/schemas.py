@@ -1,16 +1,33 @@
 """JSON Schema validation with Runyard's messages, by the path of the invalid field."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
 
+# Older drafts of JSON Schema do not know the format.
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def build_validator(schema: Mapping[str, Any]) -> Any:
+    """Return the validator of a schema, which also enforces `format`.
+
+    Raise jsonschema_rs.ValidationError if the schema is invalid or refers to another document.
+    """
+    return jsonschema_rs.validator_for(
+        dict(schema),
+        offline=True,
+        validate_formats=True,
+        formats={"uuid": lambda text: _UUID.fullmatch(text) is not None},
+    )
+
 
 @lru_cache(maxsize=256)
 def _validator(schema_text: str) -> Any:
-    return jsonschema_rs.validator_for(json.loads(schema_text), offline=True)
+    return build_validator(json.loads(schema_text))
 
 
 def validate(schema: Mapping[str, Any], value: Any, under: str = "") -> dict[str, str]:
@@ -50,6 +67,8 @@ def _described(kind: Any, path: list[str]) -> list[tuple[list[str], str]]:
             return [(path, f"must be of type {' or '.join(kind.types)}")]
         case "enum":
             return [(path, f"must be one of {', '.join(map(json.dumps, kind.options))}")]
+        case "format":
+            return [(path, f"must match the format {kind.format}")]
         case "minLength" if kind.limit == 1:
             return [(path, "cannot be blank")]
         case "minLength":
