@@ -20,6 +20,7 @@ from runyard_service.agents.models.circuit_breaker_model import CircuitBreakerMo
 from runyard_service.agents.tools.http import host_of
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
+from runyard_service.domain.provider_failures import ProviderFailure
 from runyard_service.outbound.circuit_breaker import (
     FAILURES_IN_A_ROW,
     OPEN_SECONDS,
@@ -61,8 +62,8 @@ def test_a_circuit_opens_after_failures_in_a_row_and_names_the_last_failure(
     clock: Clock,
 ) -> None:
     assert open_circuit(clock).open_reason() == (
-        "Not tried, after 5 failures in a row. It is overloaded. "
-        "Tried last at 2026-11-24T00:00:00.000Z."
+        "It is overloaded. Tried last at 2026-11-24T00:00:00.000Z. "
+        "Not tried again, after 5 failures in a row."
     )
 
 
@@ -160,13 +161,34 @@ def test_a_model_is_not_called_while_its_circuit_is_open(clock: Clock) -> None:
             return "failed" if error.was_attempted else str(error)
 
     assert [call_model() for _ in range(FAILURES_IN_A_ROW)] == ["failed"] * FAILURES_IN_A_ROW
-    assert call_model().startswith(
-        "Not tried, after 5 failures in a row. The provider is overloaded. "
-    )
+    assert call_model().startswith("The provider is overloaded. Tried last at ")
     clock.now += OPEN_SECONDS
     assert "Here." in call_model()
     assert call_model() == "rejected"
     assert dying.answers == []
+
+
+def test_an_open_circuit_repeats_what_the_last_attempt_said_to_its_project(clock: Clock) -> None:
+    said = ProviderFailure(503, "busy", "No capacity for your prompt.", "req-1")
+    busy = ModelUnavailableError("It is overloaded.", kind="rate_limited", provider=said)
+    model = CircuitBreakerModel(FailingModel(*[busy] * FAILURES_IN_A_ROW), CircuitBreaker(clock))
+
+    def failure_in(project_id: str) -> ModelUnavailableError:
+        async def ask() -> None:
+            request = ModelRequest("", [UserMessage("?")], project_id=project_id)
+            async for _ in model.stream(request):
+                pass
+
+        with pytest.raises(ModelUnavailableError) as caught:
+            asyncio.run(ask())
+        return caught.value
+
+    for _ in range(FAILURES_IN_A_ROW):
+        assert failure_in("mine").was_attempted
+    not_tried = failure_in("mine")
+    assert (not_tried.was_attempted, not_tried.kind) == (False, "rate_limited")
+    assert not_tried.provider == said
+    assert failure_in("another").provider == ProviderFailure(503, "busy")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runyard_service.agents.definitions.input_forms import form_issue, validate_answer
 from runyard_service.agents.definitions.schemas import validate
 
 SCHEMA = {
@@ -105,3 +106,44 @@ def test_many_errors_need_little_memory() -> None:
         [sys.executable, "-c", _MANY_ERRORS], capture_output=True, text=True, check=True, timeout=60
     )
     assert int(result.stdout) < 150  # MB
+
+
+@pytest.mark.parametrize(
+    ("name", "valid", "invalid"),
+    [
+        ("date", "2026-02-28", "2026-02-30"),
+        ("date-time", "2026-02-28T10:00:00Z", "2026-02-28"),
+        ("time", "10:00:00Z", "25:00:00Z"),
+        ("duration", "P1D", "1 day"),
+        ("uuid", "01234567-89ab-cdef-0123-456789abcdef", "0123"),
+        ("email", "a@example.com", "example.com"),
+        ("uri", "https://example.com/a", "not a uri"),
+        ("hostname", "example.com", "-example"),
+        ("ipv4", "192.0.2.1", "192.0.2.256"),
+        ("ipv6", "2001:db8::1", "2001:db8::g"),
+    ],
+)
+@pytest.mark.parametrize("draft", ["draft-07/schema#", "draft/2020-12/schema"])
+def test_formats_are_enforced(name: str, valid: str, invalid: str, draft: str) -> None:
+    host = "http://json-schema.org/" if "07" in draft else "https://json-schema.org/"
+    schema = {
+        "$schema": host + draft,
+        "type": "object",
+        "properties": {"a": {"type": "string", "format": name}},
+    }
+    if (name, "07" in draft) == ("duration", True):
+        return  # This draft does not have the format.
+    assert validate(schema, {"a": valid}) == {}
+    assert validate(schema, {"a": invalid}) == {"a": f"must match the format {name}"}
+
+
+def test_the_format_of_a_value_of_another_type_is_not_checked() -> None:
+    assert validate({"format": "uuid"}, 5) == {}
+
+
+def test_forms_enforce_formats() -> None:
+    form = {"type": "object", "properties": {"on": {"type": "string", "format": "date"}}}
+    assert form_issue(form) is None
+    assert validate_answer({"form": form}, {"on": "2026-11-28"}) == {}
+    errors = validate_answer({"form": form}, {"on": "tomorrow"})
+    assert errors == {"feedback.on": "must match the format date"}

@@ -16,7 +16,15 @@ from runyard_service.agents.models.base import (
     TokenUsage,
 )
 from runyard_service.agents.models.provider_model import ProviderModel
-from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse, ConverseUsage
+from runyard_service.agents.models.provider_words import words_of
+from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
+from runyard_service.domain.provider_failures import ProviderFailure
+from tests.support.servers import model_server
+from tests.support.servers.bedrock_server import (
+    BedrockServer,
+    ConverseResponse,
+    ConverseUsage,
+)
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.model_requests import parts_of, response_of
 
@@ -362,3 +370,253 @@ def test_counts_of_anthropic(start: Any, end: Any, counted: TokenUsage | None) -
 
 def _usage(counts: object) -> str:
     return f'"usage": {json.dumps(counts)}'
+
+
+def failure_of(model: ProviderModel) -> ModelRejectedError | ModelUnavailableError:
+    """Return the error of a request."""
+    with pytest.raises((ModelRejectedError, ModelUnavailableError)) as caught:
+        response_of(model)
+    assert isinstance(caught.value, ModelRejectedError | ModelUnavailableError)
+    return caught.value
+
+
+def error_body(**fields: object) -> str:
+    """Return a stream that only has an error."""
+    return chat({"error": fields})
+
+
+CONTEXT, QUOTA = "longer than the model can take", "quota or credit"
+CREDENTIALS = "does not accept the credentials"
+FINAL_ERRORS = [
+    (error_body(message="Context length exceeded", code="CONTEXT_LENGTH_EXCEEDED"), CONTEXT),
+    (
+        chat(
+            {
+                "choices": None,
+                "error_type": "BadRequestError",
+                "error_message": "This model's maximum context length is 32768 tokens.",
+            }
+        ),
+        CONTEXT,
+    ),
+    (chat({"choices": None, "error_type": "BadRequestError", "error_message": "x"}), "rejected"),
+    (error_body(message="quota exceeded"), QUOTA),
+    (error_body(message="no", code=429, metadata={"raw": {"code": "Insufficient_Quota"}}), QUOTA),
+    (error_body(message="Insufficient credits", code=402), QUOTA),
+    (error_body(message="The API key is wrong", type="AuthenticationError"), CREDENTIALS),
+    (error_body(message="Invalid API-Key provided", status="UNKNOWN"), CREDENTIALS),
+    (error_body(message="bad tools", type="INVALID_ARGUMENT"), "rejected"),
+    (error_body(message="no", code="Bad_Request"), "rejected"),
+    (chat({"detail": "Prompt is too long"}), CONTEXT),
+    (chat({"message": "Input is too long for requested model."}), CONTEXT),
+]
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+@pytest.mark.parametrize(("body", "words"), FINAL_ERRORS)
+def test_a_final_error_in_a_successful_response_ends_at_once(
+    body: str, words: str, is_json: bool
+) -> None:
+    kind = "text/event-stream"
+    if is_json:
+        kind, body = "application/json", body.removeprefix("data: ").partition("\n")[0]
+    with replay(body, kind) as server:
+        error = failure_of(openai_at(server))
+    assert isinstance(error, ModelRejectedError)
+    assert words in str(error)
+    assert error.provider
+    assert error.provider.message
+    assert error.provider.message in body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        error_body(message="Rate limit reached", code="rate_limit_exceeded"),
+        error_body(message="Quota exceeded for requests per minute", code=429),
+        error_body(message="The model is overloaded", type="OVERLOADED_ERROR"),
+        error_body(message="Something broke", code=500),
+        chat({"choices": None, "error_type": "InternalServerError", "error_message": "broke"}),
+        error_body(message="Something broke"),
+    ],
+)
+def test_a_transient_error_in_a_successful_response_is_retryable(body: str) -> None:
+    with replay(body) as server:
+        error = failure_of(openai_at(server))
+    assert isinstance(error, ModelUnavailableError)
+    assert error.provider
+    assert error.provider.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("text/event-stream", {"type": "invalid_request_error", "message": "Bad."}, "rejected"),
+        (
+            "application/json",
+            {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"},
+            CONTEXT,
+        ),
+        ("application/json", {"type": "authentication_error", "message": "no"}, CREDENTIALS),
+        (
+            "text/event-stream",
+            {"type": "invalid_request_error", "message": "Your credit balance is too low"},
+            QUOTA,
+        ),
+    ],
+)
+def test_a_final_error_of_anthropic_in_a_successful_response(
+    kind: str, error: dict[str, str], words: str
+) -> None:
+    body = json.dumps({"type": "error", "error": error, "request_id": "req_1"})
+    if kind == "text/event-stream":
+        body = f"event: error\ndata: {body}\n\n"
+    with replay(body, kind) as server:
+        failure = failure_of(anthropic_at(server))
+    assert isinstance(failure, ModelRejectedError)
+    assert words in str(failure)
+    assert failure.provider
+    assert failure.provider.message == error["message"]
+
+
+WHOLE = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "some-model",
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "hi",
+                "tool_calls": [
+                    {
+                        "id": "call_a",
+                        "type": "function",
+                        "function": {"name": "write", "arguments": A},
+                    }
+                ],
+            },
+            "finish_reason": "tool_calls",
+        }
+    ],
+    "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+}
+
+
+def test_a_whole_completion_is_accepted() -> None:
+    with replay(json.dumps(WHOLE), "application/json; charset=utf-8") as server:
+        response = response_of(openai_at(server))
+    assert response.message.content == "hi"
+    assert [called.input for called in response.message.tool_calls] == [{"path": "a"}]
+    assert response.usage == TokenUsage(100, 10)
+
+
+def test_a_whole_message_of_anthropic_is_accepted() -> None:
+    body = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-haiku-4-5",
+        "content": [
+            {"type": "thinking", "thinking": "plan", "signature": "S1"},
+            {"type": "text", "text": "hi"},
+            {"type": "tool_use", "id": "t", "name": "write", "input": {"path": "a"}},
+        ],
+        "stop_reason": "tool_use",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+    }
+    with replay(json.dumps(body), "application/json") as server:
+        response = response_of(anthropic_at(server))
+    assert response.message.content == "hi"
+    assert response.message.thinking[0].signature == "S1"
+    assert [called.input for called in response.message.tool_calls] == [{"path": "a"}]
+    assert response.usage == TokenUsage(10, 5)
+
+
+PAGE = "<!DOCTYPE html>\n<html><head><title>Access denied | Firewall</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((200, ModelUnavailableError), (403, ModelRejectedError), (401, ModelRejectedError)),
+        *((502, ModelUnavailableError), (404, ModelRejectedError)),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_an_html_page_is_the_word_of_a_proxy(
+    provider: str, status: int, kind: type[Exception]
+) -> None:
+    def answer(received: Received, exchange: Exchange) -> None:
+        exchange.send(status, PAGE.encode(), {"content-type": "text/html"})
+
+    with LoopbackServer(answer) as server:
+        model = openai_at(server) if provider == "openai" else anthropic_at(server)
+        error = failure_of(model)
+    assert isinstance(error, kind)
+    assert "A proxy or firewall answered with an HTML page" in str(error)
+    assert "credentials" not in str(error)
+    assert error.provider
+    assert error.provider.message == "Access denied | Firewall"
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "words"),
+    [
+        ("Country not supported", "unsupported_country", "refused the request"),
+        ("You are not authorized for this model", None, CREDENTIALS),
+        ("No", "permission_denied", CREDENTIALS),
+    ],
+)
+def test_a_403_is_about_credentials_only_if_the_provider_says_so(
+    message: str, code: str | None, words: str
+) -> None:
+    def answer(received: Received, exchange: Exchange) -> None:
+        body = {"error": {"message": message, "code": code}}
+        exchange.send_json(403, body, {"x-request-id": "req-7"})
+
+    with LoopbackServer(answer) as server:
+        error = failure_of(openai_at(server))
+    assert words in str(error)
+    assert error.provider == ProviderFailure(403, code, message, "req-7")
+
+
+SECRETS = [
+    *(
+        "a-secret-of-the-route",
+        "sk-proj-abc123DEF456",
+        "Bearer abc.def-123456",
+        "sk-12***********cdef",
+    ),
+    *("AKIAIOSFODNN7EXAMPLE", "eyJhbGciOi.eyJzdWIi.c2ln", "api_key=hunter2", "user:pw@"),
+    "0123456789abcdef0123456789abcdef",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_keys_and_tokens_in_the_providers_words_are_masked(secret: str) -> None:
+    text = f"Wrong key https://{secret}" if secret.endswith("@") else f"Wrong key: {secret} given"
+    words = words_of(401, {"error": {"message": text}}, secrets=["a-secret-of-the-route"])
+    assert words.failure.message
+    assert secret not in words.failure.message
+    assert "hunter2" not in words.failure.message
+    assert "[masked]" in words.failure.message
+
+
+def test_the_providers_words_are_bounded() -> None:
+    words = words_of(400, {"error": {"message": "word " * 1000}})
+    assert len(words.failure.message or "") == 500
+
+
+def test_the_words_of_bedrock(monkeypatch: pytest.MonkeyPatch) -> None:
+    bedrock_credentials(monkeypatch)
+    scripted = model_server.ProviderFailure(400, "ValidationException", "Input is too long.")
+    with BedrockServer(scripted) as server:
+        error = failure_of(bedrock_at(server))
+    assert CONTEXT in str(error)
+    assert error.provider
+    assert (error.provider.status, error.provider.code) == (400, "ValidationException")
+    assert error.provider.message == "Input is too long."

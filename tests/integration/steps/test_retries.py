@@ -23,6 +23,7 @@ from runyard_service.domain.errors import ModelUnavailableError
 from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.provider_failures import encode_cause
 from runyard_service.domain.runs import Run
 from runyard_service.event_loops import run_async
 from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, CircuitBreakers
@@ -206,7 +207,7 @@ def test_the_circuit_opens_for_a_dead_host(bench: Bench) -> None:
     assert FAILURES_IN_A_ROW <= calls <= FAILURES_IN_A_ROW + 1
     error = outcome(bench.advance(bench.start(effect="unsafe")))["error"]
     assert error["code"] == "unavailable"
-    assert error["message"].startswith("Not tried, after")
+    assert "Not tried again, after" in error["message"]
     assert "unreachable" in error["message"]
     assert len(bench.tool.keys) == calls
 
@@ -241,17 +242,53 @@ def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
         with pytest.raises(ModelUnavailableError):
             bench.advance(other)
         asked = len(server.received)
-        with pytest.raises(ModelUnavailableError, match="Not tried, after") as caught:
+        with pytest.raises(ModelUnavailableError, match="Not tried again, after") as caught:
             bench.advance(run)
         assert len(server.received) == asked == FAILURES_IN_A_ROW
     # The retries of the state machine are used up; Step Functions reports the error of Lambda.
-    cause = {"errorMessage": str(caught.value), "errorType": "ModelUnavailableError"}
+    text = encode_cause(str(caught.value), caught.value.provider)
+    cause = {"errorMessage": text, "errorType": "ModelUnavailableError"}
     close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=json.dumps(cause))
     error = bench.events(run)[-1].data["error"]
     assert error["code"] == "model_unavailable"
     assert "The provider" in error["message"]
     assert "HTTP 503" in error["message"]
     assert "Tried last at 2" in error["message"]
+    assert error["provider"] == {"status": 503, "message": "The provider's own words."}
+
+
+def test_a_rejected_request_shows_the_words_of_the_provider(bench: Bench) -> None:
+    failure = ProviderFailure(400, "bad_tool", "The tool is wrong. Your key is sk-abcdef123456.")
+    with OpenAIServer(failure) as server:
+        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        error = bench.advance(run)[-1].data["error"]
+    assert error["code"] == "model_rejected"
+    assert error["provider"] == {
+        "status": 400,
+        "code": "bad_tool",
+        "message": "The tool is wrong. Your key is [masked].",
+    }
+
+
+def test_a_provider_that_asks_for_a_long_wait_fails_the_run_at_once(bench: Bench) -> None:
+    failure = ProviderFailure(429, "rate_limit_exceeded", "Slow down.", retry_after="3600")
+    with OpenAIServer(failure) as server:
+        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        events = bench.advance(run)
+        assert len(server.received) == 1
+    error = events[-1].data["error"]
+    assert error["code"] == "model_unavailable"
+    assert "The provider asks to wait until 2" in error["message"]
+    assert error["provider"]["status"] == 429
+
+
+def test_a_shorter_wait_is_left_to_the_state_machine(bench: Bench) -> None:
+    failure = ProviderFailure(429, "rate_limit_exceeded", "Slow down.", retry_after="400")
+    with OpenAIServer(failure) as server:
+        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        with pytest.raises(ModelUnavailableError):
+            bench.advance(run)
+    assert bench.events(run)[-1].type != "run.failed"
 
 
 @pytest.mark.parametrize("cause", ["", "no JSON", "[]", '{"errorMessage": 1}', "null"])

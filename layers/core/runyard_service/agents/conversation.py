@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runyard_service.agents.definitions.conditions import fill
+from runyard_service.agents.definitions.conditions import fill_text
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.definitions.schemas import validate
 from runyard_service.agents.models.base import (
@@ -106,7 +106,7 @@ def _as_input(messages: Sequence[Message]) -> Mapping[str, Any]:
 
 def _first_message(definition: AgentDefinition, run_input: Mapping[str, Any]) -> str:
     if definition.prompt is not None:
-        return str(fill(definition.prompt, {"input": run_input}))
+        return fill_text(definition.prompt, {"input": run_input})
     return json.dumps(run_input, ensure_ascii=False, indent=2)
 
 

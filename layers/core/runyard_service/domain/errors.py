@@ -7,7 +7,7 @@
     │   └── ModelUnavailableError
     ├── StoreRejectedError      a bug of Runyard: the run is closed as an internal error
     ├── TerminalError           a retry cannot help: the run is closed with `code`
-    │   ├── ModelRejectedError
+    │   ├── ModelRejectedError, ModelBackoffError
     │   ├── LimitExceededError
     │   ├── OutputInvalidError
     │   ├── ResponseTruncatedError
@@ -22,11 +22,13 @@
         ├── TooManyRequestsError ── RunLimitError
         └── … and errors without a subclass
 
-This module is at the bottom of the import graph and imports nothing of Runyard.
+Of Runyard, this module only imports the words of providers.
 """
 
 from collections.abc import Mapping
 from typing import Literal
+
+from runyard_service.domain.provider_failures import ProviderFailure
 
 # How a call of a model or a tool can fail. Only the first three kinds are transient.
 FailureKind = Literal["rate_limited", "overloaded", "network", "rejected", "invalid"]
@@ -54,6 +56,7 @@ class ModelUnavailableError(RetryableError):
 
     `retry_after` is the delay in seconds that the provider requests, None if it requests none.
     `was_attempted` is False if no request was sent, because the circuit breaker is open.
+    `provider` is what the provider said.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class ModelUnavailableError(RetryableError):
         *,
         kind: FailureKind = "overloaded",
         was_attempted: bool = True,
+        provider: ProviderFailure | None = None,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.kind = kind
         self.was_attempted = was_attempted
+        self.provider = provider
 
 
 class StoreRejectedError(RunyardError):
@@ -75,9 +80,13 @@ class StoreRejectedError(RunyardError):
 
 
 class TerminalError(RunyardError):
-    """The run cannot continue; `code` becomes the code of its `run.failed` event."""
+    """The run cannot continue; `code` becomes the code of its `run.failed` event.
+
+    `provider` is what the provider of the model said, if the failure is the provider's.
+    """
 
     code = "internal_error"
+    provider: ProviderFailure | None = None
 
 
 class ModelRejectedError(TerminalError):
@@ -85,9 +94,26 @@ class ModelRejectedError(TerminalError):
 
     code = "model_rejected"
 
-    def __init__(self, message: str, *, kind: FailureKind = "rejected") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind = "rejected",
+        provider: ProviderFailure | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.provider = provider
+
+
+class ModelBackoffError(TerminalError):
+    """The provider requests a longer delay than the retries of the run take."""
+
+    code = "model_unavailable"
+
+    def __init__(self, message: str, provider: ProviderFailure | None = None) -> None:
+        super().__init__(message)
+        self.provider = provider
 
 
 class LimitExceededError(TerminalError):

@@ -42,10 +42,14 @@ class MessageCompleted(TypedDict):
 
 
 class ErrorInfo(TypedDict):
-    """The error of a run or of a tool call."""
+    """The error of a run or of a tool call.
+
+    `provider` is what the provider of the model said: `status`, `code`, `message`, `request_id`.
+    """
 
     code: str
     message: str
+    provider: NotRequired[Mapping[str, Any]]
 
 
 class ToolCallPayload(TypedDict):

@@ -106,7 +106,7 @@ class Run(BaseModel):
     status: RunStatus = "created"
     input: Mapping[str, Any]
     output: Mapping[str, Any] | None = None
-    error: Mapping[str, str] | None = None
+    error: Mapping[str, Any] | None = None
     user_id: str | None = None
     session_id: str | None = None
     file_ids: tuple[str, ...] = ()

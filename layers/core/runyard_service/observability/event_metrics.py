@@ -113,6 +113,8 @@ def _measure_end(at: _Appended) -> None:
         "Agent": agent_key(at.run),
     }
     keys: LogFields = {"error_code": error["code"]} if error else {}
+    if provider := error.get("provider"):
+        keys = {**keys, "provider": provider}
     at.emit("run ended", values, by, **keys)
 
 

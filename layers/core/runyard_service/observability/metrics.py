@@ -95,7 +95,7 @@ MEASURES: Mapping[str, Metric] = {
 
 
 class LogFields(TypedDict, total=False):
-    """Ids and codes of a fact, for searches in log lines. Never dimensions, never content."""
+    """Ids and codes of a fact, for searches in log lines. Never dimensions, never prompts."""
 
     run_id: str
     sequence: int
@@ -105,6 +105,8 @@ class LogFields(TypedDict, total=False):
     agent: str
     error_code: str
     """The code of a run's or a tool call's error."""
+    provider: Mapping[str, object]
+    """What the provider of the model said about the failure of a run, without keys."""
     reason: str
     tool: str
     key_id: str

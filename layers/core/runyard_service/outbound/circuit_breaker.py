@@ -35,6 +35,7 @@ class CircuitBreaker:
         self._failures = 0
         self._open_until = 0.0
         self._last = ""
+        self.last_details: object = None
 
     def open_reason(self) -> str:
         """Return why the caller must not try now; an empty string if the caller may try."""
@@ -47,19 +48,21 @@ class CircuitBreaker:
                 # same time.
                 self._open_until = now + OPEN_SECONDS
                 return ""
-            return f"Not tried, after {self._failures} failures in a row. {self._last}"
+            return f"{self._last} Not tried again, after {self._failures} failures in a row."
 
     def record_success(self) -> None:
         """Record that the address responded, with any status."""
         with self._lock:
             self._failures = 0
 
-    def record_failure(self, what: str, retry_after: float | None = None) -> None:
-        """Record that an attempt failed; `what` describes the failure."""
+    def record_failure(
+        self, what: str, retry_after: float | None = None, details: object = None
+    ) -> None:
+        """Record that an attempt failed; `what` describes it, callers read `details`."""
         with self._lock:
             now = self._clock()
             self._failures += 1
-            self._last = describe_failure(what, now)
+            self._last, self.last_details = describe_failure(what, now), details
             requested = min(retry_after or 0, LONGEST_OPEN_SECONDS)
             self._open_until = now + max(OPEN_SECONDS, requested)
 

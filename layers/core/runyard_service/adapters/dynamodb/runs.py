@@ -182,7 +182,7 @@ class Runs:
         *,
         ended_at: str,
         output: Mapping[str, Any] | None = None,
-        error: Mapping[str, str] | None = None,
+        error: Mapping[str, Any] | None = None,
     ) -> TransactWriteItem:
         """Return the change that ends the run. The sweep never checks it again."""
         fields = {

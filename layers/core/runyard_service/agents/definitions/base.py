@@ -7,6 +7,7 @@ import jsonschema_rs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from runyard_service.agents.definitions.errors import issue_at
+from runyard_service.agents.definitions.schemas import build_validator
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0)]
@@ -21,9 +22,8 @@ class FrozenModel(BaseModel):
 def checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the schema, or raise an error at the invalid field."""
     try:
-        # Builds the validator, because only this checks patterns and references; `offline` rejects
-        # references to other documents.
-        jsonschema_rs.validator_for(dict(schema), offline=True)
+        # Only building the validator checks patterns and references.
+        build_validator(schema)
     except jsonschema_rs.ValidationError as error:
         text = f"is not a valid JSON Schema: {error.message}"
         raise issue_at(error.instance_path, text) from error

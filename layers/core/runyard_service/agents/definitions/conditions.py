@@ -1,18 +1,26 @@
 """Conditions on plain data. They select tool calls for approval and the turns of scripts.
 
 A condition maps dotted paths to the required value; all of them must hold. A path that does
-not exist has the value null. Text comparison ignores case. A comparison with null, or with a
+not exist has the value null. Text comparison ignores case, and the form in which Unicode writes
+a character (NFKC). A comparison with null, or with a
 value of another type, cannot be evaluated: an approval rule then asks a person, and a scripted turn
 is not played. Only `exists` and a comparison with null itself can always be evaluated.
 
     {"amount": {"above": 100}, "reason": {"contains": "refund"}}
 """
 
+import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
+import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, field_validator
+
+# The compiled size of a pattern.
+_PATTERN_BYTES = 1024 * 1024
 
 Scalar = str | int | float | bool | None
 
@@ -42,9 +50,12 @@ class Test(BaseModel):
     @classmethod
     def _is_pattern(cls, pattern: str) -> str:
         try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"is not a regular expression: {error.msg}") from error
+            _pattern(pattern)
+        except jsonschema_rs.ValidationError as error:
+            raise ValueError(
+                "is not a regular expression, or too large; look-around (such as `(?=`) and"
+                " back-references (such as `\\1`) are not supported"
+            ) from error
         return pattern
 
     def evaluate(self, value: Any) -> bool | None:
@@ -64,11 +75,11 @@ class Test(BaseModel):
             case "exists":
                 return (value is not None) is expected
             case "contains":
-                return None if value is None else expected.casefold() in _text(value)
+                return None if value is None else _folded(expected) in _text(value)
             case "matches":
                 if value is None:
                     return None
-                return bool(re.search(expected, _text(value), re.IGNORECASE))
+                return bool(_pattern(expected).is_valid(_normalized(_format(value))))
             case "above":
                 return bool(value > expected) if _is_number(value) else None
             case _:
@@ -118,16 +129,22 @@ def _any_of(results: Iterable[bool | None]) -> bool | None:
 
 def look_up(data: Any, path: str) -> Any:
     """Return the value at a dotted path through mappings and lists, or None."""
+    found = _find(data, path)
+    return None if found is _MISSING else found
+
+
+def _find(data: Any, path: str) -> Any:
     for part in path.split("."):
         if isinstance(data, Mapping):
-            data = data.get(part)
+            data = data.get(part, _MISSING)
         elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
             data = data[int(part)]
         else:
-            return None
+            return _MISSING
     return data
 
 
+_MISSING = object()
 _PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 
 
@@ -140,7 +157,7 @@ def fill(template: Any, data: Any) -> Any:
         whole = _PLACEHOLDER.fullmatch(template)
         if whole:
             return look_up(data, whole[1])
-        return _PLACEHOLDER.sub(lambda match: _format(look_up(data, match[1])), template)
+        return fill_text(template, data)
     if isinstance(template, Mapping):
         return {key: fill(value, data) for key, value in template.items()}
     if isinstance(template, list | tuple):
@@ -148,12 +165,49 @@ def fill(template: Any, data: Any) -> Any:
     return template
 
 
+def fill_text(template: str, data: Any) -> str:
+    """Return `template` as text, with the value at each `{{ path }}` in it.
+
+    A string is inserted unchanged, any other value as JSON. A path that does not exist is empty.
+    """
+    return _PLACEHOLDER.sub(lambda match: _format(_find(data, match[1])), template)
+
+
 def _format(value: Any) -> str:
-    return "" if value is None else str(value)
+    if value is _MISSING:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _text(value: Any) -> str:
-    return str(value).casefold()
+    return _folded(_format(value))
+
+
+def _folded(text: str) -> str:
+    """Return the text without differences of case and of Unicode's compatible characters."""
+    return _normalized(_normalized(text).casefold())
+
+
+def _normalized(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> Any:
+    """Return a validator of texts that contain the pattern, in any case.
+
+    Its engine needs time proportional to the text, for every pattern (ADR 34). Python's engine
+    would need exponential time for some. Raise jsonschema_rs.ValidationError if it is invalid.
+    """
+    # A full-width parenthesis, for example, stays a character of the text.
+    normalized = "".join(
+        mark if _normalized(mark) == mark else re.escape(_normalized(mark))
+        for mark in unicodedata.normalize("NFC", pattern)
+    )
+    options = jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES)
+    return jsonschema_rs.validator_for(
+        {"pattern": f"(?i:{normalized})"}, offline=True, pattern_options=options
+    )
 
 
 def _equals(value: Any, expected: Scalar) -> bool | None:
@@ -161,7 +215,7 @@ def _equals(value: Any, expected: Scalar) -> bool | None:
     if expected is None:
         return value is None
     if isinstance(value, str) and isinstance(expected, str):
-        return value.casefold() == expected.casefold()
+        return _folded(value) == _folded(expected)
     if isinstance(value, bool) and isinstance(expected, bool):
         return value is expected
     if _is_number(value) and _is_number(expected):

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from runyard_service.agents.definitions.schemas import validate
+from runyard_service.agents.definitions.schemas import build_validator, validate
 from runyard_service.domain.events import to_json
 
 # The client must display the form, and several stored items with size limits contain it.
@@ -44,7 +44,7 @@ def form_issue(form: Mapping[str, Any]) -> ValidationIssue | None:
         if reference := next(iter(_REFERENCES & value.keys()), None):
             return (*path, reference), "cannot be used in a form"
     try:
-        jsonschema_rs.validator_for(dict(form), offline=True)
+        build_validator(form)
     except jsonschema_rs.ValidationError as error:
         return tuple(error.instance_path), f"is not a valid JSON Schema: {error.message}"
     return None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from runyard_service.agents.definitions.base import FrozenModel, JsonSchema, ToolName
+from runyard_service.agents.definitions.condition_types import condition_issues
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import Approval, AskHuman
 
@@ -38,6 +39,13 @@ class _Tool(FrozenModel):
         for name in self.approval.editable if self.approval else ():
             if name not in known:
                 raise issue_at(("approval", "editable"), f"{name!r} is not a parameter")
+        return self
+
+    @model_validator(mode="after")
+    def _condition_suits_parameters(self) -> "_Tool":
+        condition = self.approval.when if self.approval else None
+        for path, text in condition_issues(condition or {}, self.parameters):
+            raise issue_at(("approval", "when", path), text)
         return self
 
 

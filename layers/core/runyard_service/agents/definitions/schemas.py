@@ -7,6 +7,7 @@ part of the schema that rejects its value to an inner part that rejects an inner
 """
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -48,9 +49,29 @@ class _Part(NamedTuple):
         return self._replace(schema=schema, pointer=pointer)
 
 
+# Older drafts of JSON Schema do not know the format.
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def build_validator(schema: Mapping[str, Any], registry: Any = None) -> Any:
+    """Return the validator of a schema, which also enforces `format`.
+
+    `registry` has the documents that the schema refers to by their ids.
+
+    Raise jsonschema_rs.ValidationError if the schema is invalid or refers to another document.
+    """
+    return jsonschema_rs.validator_for(
+        dict(schema),
+        registry=registry,
+        offline=True,
+        validate_formats=True,
+        formats={"uuid": lambda text: _UUID.fullmatch(text) is not None},
+    )
+
+
 @lru_cache(maxsize=256)
 def _validator(schema_text: str) -> Any:
-    return jsonschema_rs.validator_for(json.loads(schema_text), offline=True)
+    return build_validator(json.loads(schema_text))
 
 
 def validate(schema: Mapping[str, Any], value: Any, under: str = "") -> dict[str, str]:
@@ -90,7 +111,7 @@ class _Document:
         return bisect_left(lengths, True, key=lambda n: not validator.is_valid(part.value[:n]))
 
     def _validator(self, schema: Mapping[str, Any]) -> Any:
-        return jsonschema_rs.validator_for(dict(schema), registry=self._registry, offline=True)
+        return build_validator(schema, self._registry)
 
     def referenced(self, part: _Part) -> _Part | None:
         """Return the part that a local `$ref` of this part names, if it has one."""
@@ -153,7 +174,7 @@ def _own_issues(part: _Part) -> Iterator[Issue]:
             own[name] = dict.fromkeys(part.schema.get(name, ()), True)
     else:
         own.pop("additionalProperties", None)
-    for error in jsonschema_rs.validator_for(own, offline=True).iter_errors(part.value):
+    for error in build_validator(own).iter_errors(part.value):
         yield from _described(error.kind, part.path)
 
 
@@ -188,6 +209,8 @@ def _described(kind: Any, path: list[str]) -> list[tuple[list[str], str]]:
             return [(path, f"must be of type {' or '.join(kind.types)}")]
         case "enum":
             return [(path, f"must be one of {', '.join(map(json.dumps, kind.options))}")]
+        case "format":
+            return [(path, f"must match the format {kind.format}")]
         case "minLength" if kind.limit == 1:
             return [(path, "cannot be blank")]
         case "minLength":

@@ -112,7 +112,8 @@ class ModelRequest:
     `thread_messages` are those of the thread before the run; `messages` are the run's own.
     `input` is the run's input as data, and `attempt` counts from 1 the attempts of this
     request: only the scripted model uses them. `last_usage` is the token usage that the provider
-    reported for the newest response, if known: it helps to bound the next.
+    reported for the newest response, if known: it helps to bound the next. `project_id` is the
+    run's project: another project must not read what the provider said about this request.
     """
 
     instructions: str
@@ -124,6 +125,7 @@ class ModelRequest:
     input: Mapping[str, Any] = field(default_factory=dict)
     attempt: int = 1
     last_usage: TokenUsage | None = None
+    project_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import httpx2
 from pydantic_ai.models import Model
 
 from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.models.compatibility.whole_responses import StreamingTransport
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.outbound.tls import tls_context
 
@@ -76,7 +77,9 @@ def _key(route: Route, api_key: str | None) -> str:
 def _http_client(route: Route) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(route.timeout, connect=min(CONNECT_SECONDS, route.timeout))
     return httpx2.AsyncClient(
-        timeout=timeout, verify=tls_context(), event_hooks={"request": [_send_chunked]}
+        timeout=timeout,
+        transport=StreamingTransport(httpx2.AsyncHTTPTransport(verify=tls_context())),
+        event_hooks={"request": [_send_chunked]},
     )
 
 

@@ -1,10 +1,11 @@
 """What a provider's failure means to a run: worth another attempt, or final.
 
 One table for all providers. The messages are ours: they name the kind of failure, the HTTP status
-and the provider's error code, and never the provider's text, which may quote keys or prompts.
+and the provider's error code. The provider's own text, without keys, is in `provider` of the error.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 
 import httpx2
 from botocore.exceptions import (
@@ -32,6 +33,8 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
+from runyard_service.agents.models.compatibility.whole_responses import HtmlPageError
+from runyard_service.agents.models.provider_words import Cause, ProviderWords, words_of
 from runyard_service.domain.errors import (
     DefinitionError,
     FailureKind,
@@ -74,6 +77,17 @@ _REJECTIONS: _Table = (
     (ModelRequestRejectedError, "invalid", "The provider rejected the request"),
 )
 
+# By what the provider says, in any field, with any status.
+_CAUSES: Mapping[Cause, tuple[FailureKind, str]] = {
+    "content": ("rejected", "The provider's content filter stopped the response"),
+    "quota": ("rejected", "The account's quota or credit with the provider is used up"),
+    "context": ("invalid", "The conversation is longer than the model can take"),
+    "credentials": ("rejected", "The provider does not accept the credentials"),
+    "model": ("invalid", "The provider does not know the model"),
+    "request": ("invalid", "The provider rejected the request"),
+}
+_HTML_PAGE = "A proxy or firewall answered with an HTML page instead of the provider"
+
 _OUTAGES: _Table = (
     (ModelRateLimitError, "rate_limited", "The provider limits the rate"),
     (ModelOverloadedError, "overloaded", "The provider is overloaded"),
@@ -90,25 +104,67 @@ _OUTAGES: _Table = (
 )
 
 
-def translate_error(error: Exception) -> RunyardError:
-    """The error of ours that says what `error` means to the run."""
+def translate_error(error: Exception, secrets: Sequence[str] = ()) -> RunyardError:
+    """Return the error of ours that says what `error` means to the run.
+
+    `secrets` are the keys that the provider's words must not contain.
+    """
     if isinstance(error, UserError):
         return DefinitionError("The route, or a tool of the agent, does not suit this model.")
+    words = _words(error, secrets)
+    provider = words.failure if words.failure.to_json() else None
+    rejection = _rejection(error, words)
+    if rejection is not None:
+        text = _sentence(rejection[1], error)
+        return ModelRejectedError(text, kind=rejection[0], provider=provider)
+    outage = _found(_OUTAGES, error) or (
+        "network",
+        "The provider's response could not be understood",
+    )
+    text = _sentence(_HTML_PAGE if words.is_html else outage[1], error)
+    retry_after = getattr(error, "retry_after", None)
+    return ModelUnavailableError(text, retry_after, kind=outage[0], provider=provider)
+
+
+def _words(error: Exception, secrets: Sequence[str]) -> ProviderWords:
+    page = _html_page(error)
+    if page is not None:
+        return words_of(None, page, secrets=secrets)
+    headers = getattr(error, "headers", None)
+    if isinstance(error, ModelHTTPError):
+        return words_of(error.status_code, error.body, "", headers, secrets)
+    if isinstance(error, ModelConnectionError) or not isinstance(error, ModelAPIError):
+        return words_of(None, None)
+    message = error.message if error.in_stream else ""
+    return words_of(None, error.body, message, headers, secrets)
+
+
+def _html_page(error: BaseException | None) -> str | None:
+    """Return the page of an HtmlPageError among the causes of the SDK's error."""
+    while error is not None:
+        if isinstance(error, HtmlPageError):
+            return error.page
+        error = error.__cause__
+    return None
+
+
+def _rejection(error: Exception, words: ProviderWords) -> tuple[FailureKind, str] | None:
+    """Return why no further attempt can succeed; None if one may."""
+    is_final = isinstance(error, ModelHTTPError) and not _is_retryable(error)
+    if words.is_html:
+        return ("rejected", _HTML_PAGE) if is_final else None
+    if words.cause is not None:
+        return _CAUSES[words.cause]
+    if isinstance(error, ModelHTTPError) and error.status_code == 403:
+        # Also a firewall, a region or a project's settings: only words say which.
+        return "rejected", "The provider refused the request"
     rejection = _found(_REJECTIONS, error)
     # An in-stream error may have a status of its own that is worth another attempt.
-    if rejection is None and isinstance(error, ModelHTTPError) and not _is_retryable(error):
-        rejection = ("invalid", "The provider rejected the request")
-    if rejection is not None:
-        return ModelRejectedError(_sentence(rejection[1], error), kind=rejection[0])
-    outage = _found(_OUTAGES, error)
-    if outage is not None:
-        retry_after = getattr(error, "retry_after", None)
-        return ModelUnavailableError(_sentence(outage[1], error), retry_after, kind=outage[0])
-    if isinstance(error, BotoCoreError):
-        text = _sentence("The AWS client cannot make the request", error)
-        return ModelRejectedError(text, kind="invalid")
-    text = _sentence("The provider's response could not be understood", error)
-    return ModelUnavailableError(text, kind="network")
+    if rejection is None and is_final:
+        return "invalid", "The provider rejected the request"
+    if rejection is None and isinstance(error, BotoCoreError) and not _found(_OUTAGES, error):
+        return "invalid", "The AWS client cannot make the request"
+    return rejection
 
 
 def _found(table: _Table, error: Exception) -> tuple[FailureKind, str] | None:

@@ -109,7 +109,8 @@ class ProviderModel:
             _check_whole(response)
             events.put_nowait(self._response(response))
         except PROVIDER_ERRORS as error:
-            raise translate_error(error) from None
+            secrets = [self._api_key] if self._api_key else []
+            raise translate_error(error, secrets) from None
         finally:
             events.put_nowait(None)
 

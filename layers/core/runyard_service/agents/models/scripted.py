@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from runyard_service.agents.definitions.conditions import fill, holds
+from runyard_service.agents.definitions.conditions import fill, fill_text, holds
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, Route
 from runyard_service.agents.definitions.script import Script, ScriptedTurn
 from runyard_service.agents.models.attachments import text_of
@@ -107,8 +107,8 @@ class ScriptedModel:
 
 
 def _deltas(turn: ScriptedTurn, scene: Mapping[str, Any]) -> list[ReasoningDelta | ResponseDelta]:
-    thoughts = [ReasoningDelta(word) for word in _WORDS.findall(str(fill(turn.think, scene)))]
-    text = [ResponseDelta(word) for word in _WORDS.findall(str(fill(turn.say, scene)))]
+    thoughts = [ReasoningDelta(word) for word in _WORDS.findall(fill_text(turn.think, scene))]
+    text = [ResponseDelta(word) for word in _WORDS.findall(fill_text(turn.say, scene))]
     return [*thoughts, *text] * turn.repeat
 
 
@@ -123,7 +123,7 @@ def _usage(turn: ScriptedTurn, scene: Mapping[str, Any]) -> TokenUsage:
     """What the turn states, or its words."""
     if turn.usage is not None:
         return TokenUsage(**turn.usage.model_dump())
-    words = _count_words(str(fill(turn.think, scene))) + _count_words(str(fill(turn.say, scene)))
+    words = _count_words(fill_text(turn.think, scene)) + _count_words(fill_text(turn.say, scene))
     return TokenUsage(_count_words(json.dumps(scene, default=str)), words * turn.repeat)
 
 

@@ -7,6 +7,7 @@ from runyard_service.adapters.conflict_retry import CLOSE_RUN_ATTEMPTS, retry_on
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.errors import AppendConflictError, NotFoundError, SupersededError
+from runyard_service.domain.provider_failures import decode_cause
 from runyard_service.domain.runs import Execution
 
 _log = logging.getLogger(__name__)
@@ -36,13 +37,14 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
         _log.warning("no run to close", extra={"run_id": run_id})
         return
     code, message = _KNOWN.get(error_name, _UNKNOWN)
-    if error_name == _MODEL_UNAVAILABLE:
-        message = _error_message(cause) or message
+    provider = None
+    if error_name == _MODEL_UNAVAILABLE and (text := _error_message(cause)):
+        message, provider = decode_cause(text)
     for attempt in retry_on_conflict(CLOSE_RUN_ATTEMPTS, AppendConflictError):
         if journal.history.has_ended or _has_newer_execution(journal, execution):
             return
         with attempt:
-            journal.fail(code, message)
+            journal.fail(code, message, provider)
             stores.spending.release(run_id)
             return
     raise SupersededError(run_id)

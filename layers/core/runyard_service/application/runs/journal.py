@@ -102,9 +102,12 @@ class Journal:
         ended = self._ended("completed", usage, ended_at, output=output)
         self._end([*message_events, new_event], [ended, *changes], output)
 
-    def fail(self, code: str, message: str) -> None:
-        """End the run with an error."""
-        ended_at, error, usage = timestamp(), {"code": code, "message": message}, self.history.usage
+    def fail(self, code: str, message: str, provider: Mapping[str, Any] | None = None) -> None:
+        """End the run with an error. `provider` is what the provider of the model said."""
+        ended_at, usage = timestamp(), self.history.usage
+        error: dict[str, Any] = {"code": code, "message": message}
+        if provider:
+            error["provider"] = provider
         data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
         new_event = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
         self._end([new_event], [self._ended("failed", usage, ended_at, error=error)])
@@ -125,7 +128,7 @@ class Journal:
         ended_at: str,
         *,
         output: Mapping[str, Any] | None = None,
-        error: Mapping[str, str] | None = None,
+        error: Mapping[str, Any] | None = None,
     ) -> TransactWriteItem:
         return self.stores.runs.end_change(
             self.run, status, usage, ended_at=ended_at, output=output, error=error

@@ -85,7 +85,8 @@ async def _advance_or_record_error(ctx: RunContext) -> AdvanceResult:
 
 
 async def _fail(ctx: RunContext, error: TerminalError) -> AdvanceResult:
-    await ctx.journal.fail(error.code, str(error))
+    provider = error.provider.to_json() if error.provider else None
+    await ctx.journal.fail(error.code, str(error), provider)
     await release(ctx)
     return AdvanceResult("finished")
 

@@ -69,9 +69,11 @@ class AsyncJournal:
         """Record the output of the run, with the message events that are not recorded yet."""
         await self._write(self._journal.complete, output, message_events, changes)
 
-    async def fail(self, code: str, message: str) -> None:
+    async def fail(
+        self, code: str, message: str, provider: Mapping[str, Any] | None = None
+    ) -> None:
         """Record the error that ends the run."""
-        await self._write(self._journal.fail, code, message)
+        await self._write(self._journal.fail, code, message, provider)
 
     async def checkpoint(self) -> None:
         """Write a checkpoint of the history, if one is due."""

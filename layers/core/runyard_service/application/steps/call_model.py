@@ -19,11 +19,18 @@ from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.errors import LimitExceededError, ModelUnavailableError
+from runyard_service.domain.clock import now, parse, timestamp_in
+from runyard_service.domain.errors import (
+    LimitExceededError,
+    ModelBackoffError,
+    ModelUnavailableError,
+)
 from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.events import NewEvent
 from runyard_service.outbound.circuit_breaker import describe_failure
 
+# How long the state machines retry a step whose model is unavailable, on average.
+RETRY_SECONDS = 480.0
 # The maximum size of a message whose write also ends the run. A transaction costs twice. But the
 # compressed message and the output that repeats it take little more than one of them, because
 # zlib looks back 32 KB.
@@ -53,7 +60,11 @@ async def call_model(ctx: RunContext) -> None:
     while True:
         try:
             with chat_span(ctx, budgeted.request) as span:
-                stream = model.stream(replace(budgeted.request, attempt=attempt))
+                stream = model.stream(
+                    replace(
+                        budgeted.request, attempt=attempt, project_id=ctx.journal.run.project_id
+                    )
+                )
                 return span.record_response(await _stream_response(ctx, stream, budgeted, hold))
         except LimitExceededError:
             if ctx.history.has_partial_message:
@@ -65,14 +76,35 @@ async def call_model(ctx: RunContext) -> None:
             timeout = ctx.snapshot.route.timeout
             delay = next_delay(ctx, attempt, timeout, error.retry_after)
             if delay is None:
-                # The error of the run also states the time of the last attempt.
-                message = describe_failure(str(error), time.time())
-                raise ModelUnavailableError(message, error.retry_after, kind=error.kind) from error
+                raise _last_error(ctx, error) from error
             if ctx.history.has_partial_message:
                 # The deltas of this response are void: watchers must discard them.
                 await ctx.journal.recover("model_interrupted")
             await asyncio.sleep(delay)
             attempt += 1
+
+
+def _last_error(ctx: RunContext, error: ModelUnavailableError) -> Exception:
+    """Return the error of the run, with the time of the last attempt.
+
+    If the provider requests a longer delay than the state machine retries for, the run fails at
+    once.
+    """
+    message = describe_failure(str(error), time.time())
+    if error.retry_after is not None and error.retry_after > RETRY_SECONDS - _waited(ctx):
+        again_at = timestamp_in(error.retry_after)
+        message = f"{message} The provider asks to wait until {again_at}: start a new run then."
+        return ModelBackoffError(message, error.provider)
+    return ModelUnavailableError(
+        message, error.retry_after, kind=error.kind, provider=error.provider
+    )
+
+
+def _waited(ctx: RunContext) -> float:
+    """Return the seconds since the last event of the log that is no recovery."""
+    events = reversed(ctx.history.durable_events)
+    last = next(event for event in events if event.type != "run.recovered")
+    return (now() - parse(last.timestamp)).total_seconds()
 
 
 async def _stream_response(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runyard_service.agents.definitions.conditions import fill, may_hold
+from runyard_service.agents.definitions.conditions import fill_text, may_hold
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.input_forms import (
     MAX_FORMATTED_BYTES,
@@ -156,7 +156,7 @@ def _human_feedback_request(tool: AskHuman, call: ToolCallState) -> RequestInput
 def _approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
     rule = tool.approval
     assert rule is not None
-    prompt = rule.prompt and str(fill(rule.prompt, {"input": call.input}))
+    prompt = rule.prompt and fill_text(rule.prompt, {"input": call.input})
     return RequestInput(
         type="approval_request",
         prompt=prompt or _default_prompt(tool, call.input),
