@@ -42,15 +42,15 @@ DEFECTS = {
     ),
     "an index without a read permission": Defect(
         "\n  ApiFunction:\n",
-        "                - !Sub ${RecordsTable.Arn}/index/runs-by-end\n",
+        '                - !Join ["/index/", [*records_arn, runs-by-end]]\n',
         "",
         "ApiFunction calls dynamodb:Query on arn:aws:dynamodb:us-east-1:123456789012:"
         "table/runyard-records-table/index/runs-by-end",
     ),
     "a part of the bucket without a write permission": Defect(
         "\n  RunStepFunction:\n",
-        '"${Bucket.Arn}/runs/*", ',
-        '"${Bucket.Arn}/run/*", ',
+        '!Join ["/", [*bucket_arn, "runs/*"]], ',
+        '!Join ["/", [*bucket_arn, "run/*"]], ',
         "RunStepFunction calls s3:PutObject on arn:aws:s3:::runyard-bucket/runs/",
     ),
     "a deletion of everything but threads": Defect(
@@ -77,7 +77,7 @@ DEFECTS = {
         "            - Sid: ListPayloadsAndFiles\n"
         "              Effect: Allow\n"
         "              Action: s3:ListBucket\n"
-        "              Resource: !GetAtt Bucket.Arn\n"
+        "              Resource: *bucket_arn\n"
         '              Condition: { StringLike: { s3:prefix: ["runs/*", "files/*"] } }\n',
         "SweepFunction never needs s3:ListBucket on arn:aws:s3:::runyard-bucket, of it files/*",
     ),

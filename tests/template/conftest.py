@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.repository import MACHINES, ROOT, Translated, definition
+from tests.template.repository import MACHINES, ROOT, Translated, definition, with_own_data
 
 SAM_PYTHON = ROOT / ".venv-sam" / "bin" / "python"
 
@@ -34,10 +34,13 @@ def check_template() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 @pytest.fixture(scope="session")
 def translated(check_template: Callable[..., "subprocess.CompletedProcess[str]"]) -> Translated:
-    """Return template.yaml after SAM's translation, with the state machines inline."""
+    """Return template.yaml after SAM's translation, for a stack that creates its own data.
+
+    The state machines are inline.
+    """
     done = check_template("--translated")
     assert done.returncode == 0, done.stderr
-    return Translated(json.loads(done.stdout))
+    return Translated(with_own_data(json.loads(done.stdout)))
 
 
 @pytest.fixture(params=MACHINES)

@@ -28,6 +28,25 @@ def definition(machine: str) -> dict[str, Any]:
     return found
 
 
+def with_own_data(node: Any) -> Any:
+    """Return the node as if the stack creates its tables and its bucket: the default.
+
+    `!If [CreatesBucket, …]` becomes its first value, and a join of the bucket's ARN with `runs/*`
+    becomes `!Sub ${Bucket.Arn}/runs/*`.
+    """
+    if isinstance(node, list):
+        return [with_own_data(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "Fn::If" in node and str(node["Fn::If"][0]).startswith("Creates"):
+        return with_own_data(node["Fn::If"][1])
+    node = {key: with_own_data(value) for key, value in node.items()}
+    match node:
+        case {"Fn::Join": [separator, [{"Fn::GetAtt": [name, "Arn"]}, end]]}:
+            return {"Fn::Sub": f"${{{name}.Arn}}{separator}{end}"}
+    return node
+
+
 @dataclass(frozen=True)
 class Translated:
     """A translated CloudFormation template."""

@@ -189,7 +189,7 @@ def test_the_dashboard_is_named_by_stack_and_region(translated: Translated) -> N
 
 def dashboard_metrics(translated: Translated) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield namespace, name and dimensions of each line of each graph, without abbreviations."""
-    text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    text, _ = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     for widget in json.loads(text)["widgets"]:
         before: list[str] = []
         for row in widget["properties"].get("metrics", []):
@@ -211,14 +211,14 @@ def test_the_dashboard_shows_exactly_the_emitted_metrics(translated: Translated)
 def test_the_dashboard_names_every_alarm_and_only_existing_resources(
     translated: Translated,
 ) -> None:
-    text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    text, _ = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     assert set(re.findall(r"\$\{(\w+)\.Arn\}", text)) == ALARMS
     named = set(re.findall(r"\$\{(\w+)(?:\.\w+)?\}", text))
     assert named <= set(translated.document["Resources"])
 
 
 def test_graphs_do_not_overlap(translated: Translated) -> None:
-    text = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    text, _ = translated.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     taken: set[tuple[int, int]] = set()
     for widget in json.loads(text)["widgets"]:
         columns = range(widget["x"], widget["x"] + widget["width"])

@@ -77,8 +77,8 @@ DEFECTS = {
     ),
     "a missing resource": Defect(
         "template.yaml",
-        "          EVENTS_TABLE: !Ref EventsTable",
-        "          EVENTS_TABLE: !Ref EventTable",
+        "[CreatesEventsTable, !Ref EventsTable,",
+        "[CreatesEventsTable, !Ref EventTable,",
         "cloudformation",  # Not sam-lint: it does not check SAM resources.
         "EventTable",
     ),

@@ -36,6 +36,15 @@ def installation_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def stack_output(stack: str, name: str) -> str:
+    """Return an output of a deployed stack."""
+    import boto3
+
+    (found,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    outputs = {output.get("OutputKey"): output.get("OutputValue") for output in found["Outputs"]}
+    return str(outputs[name])
+
+
 def physical_id(stack: str, logical_id: str) -> str:
     """Return the physical id of a resource of a deployed stack."""
     import boto3
@@ -57,7 +66,7 @@ def open_account_stores(stack: str | None, table: str | None) -> Iterator[Accoun
     require_extra("admin")
     with service_errors():
         if stack:
-            table = physical_id(stack, "RecordsTable")
+            table = stack_output(stack, "RecordsTableName")
         table = table or os.environ.get("RECORDS_TABLE")
         if table:
             yield _account_stores(table)
@@ -88,9 +97,9 @@ def open_stores(stack: str | None) -> Iterator["Stores"]:
     with service_errors():
         if stack:
             os.environ |= {
-                "EVENTS_TABLE": physical_id(stack, "EventsTable"),
-                "RECORDS_TABLE": physical_id(stack, "RecordsTable"),
-                "BUCKET": physical_id(stack, "Bucket"),
+                "EVENTS_TABLE": stack_output(stack, "EventsTableName"),
+                "RECORDS_TABLE": stack_output(stack, "RecordsTableName"),
+                "BUCKET": stack_output(stack, "BucketName"),
             }
         if os.environ.get("EVENTS_TABLE"):
             from runyard_service.container import container

@@ -314,19 +314,14 @@ def test_a_deployed_stacks_table_is_found_by_the_stacks_name(
     cloudformation: Any = boto3.client("cloudformation", region_name="us-east-1")
     stubber = Stubber(cloudformation)
     table = stack.environment["RECORDS_TABLE"]
-    stubber.add_response(
-        "describe_stack_resource",
-        {
-            "StackResourceDetail": {
-                "LogicalResourceId": "RecordsTable",
-                "PhysicalResourceId": table,
-                "ResourceType": "AWS::DynamoDB::Table",
-                "LastUpdatedTimestamp": 0,
-                "ResourceStatus": "CREATE_COMPLETE",
-            }
-        },
-        {"StackName": "runyard-dev", "LogicalResourceId": "RecordsTable"},
-    )
+    # An output, because a restored table is not a resource of the stack.
+    found = {
+        "StackName": "runyard-dev",
+        "CreationTime": 0,
+        "StackStatus": "CREATE_COMPLETE",
+        "Outputs": [{"OutputKey": "RecordsTableName", "OutputValue": table}],
+    }
+    stubber.add_response("describe_stacks", {"Stacks": [found]}, {"StackName": "runyard-dev"})
     clients = {"cloudformation": cloudformation, "dynamodb": stack.client("dynamodb")}
     monkeypatch.setattr(boto3, "client", clients.__getitem__)
     monkeypatch.delenv("RECORDS_TABLE", raising=False)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runyard_service.adapters.pace import Pace
 from runyard_service.domain.errors import RetryableError
 from runyard_service.domain.runs import Execution
 
@@ -23,6 +24,11 @@ ExecutionState = Literal["running", "ended", "missing"]
 
 # An execution ends after a year. The next execution continues a longer wait.
 _LONGEST_WAIT_SECONDS = 364 * 86_400
+
+# The quota of DescribeExecution is 250 calls at once and 10 a second; in us-east-1 and two other
+# regions 300 and 15 (Step Functions service quotas). All callers of the account share it.
+_DESCRIBED_AT_ONCE = 200
+_DESCRIBED_PER_SECOND = 10
 
 # The token is used, expired or unknown, so the wait has ended.
 _TOKEN_IS_OVER = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
@@ -63,6 +69,7 @@ class Orchestrator:
         self._connect = connect
         self._run_state_machine_arn = run_state_machine_arn
         self._resume_state_machine_arn = resume_state_machine_arn
+        self._describing = Pace(_DESCRIBED_AT_ONCE, _DESCRIBED_PER_SECOND)
 
     @cached_property
     def _client(self) -> "SFNClient":
@@ -89,7 +96,11 @@ class Orchestrator:
         )
 
     def state(self, execution: Execution) -> ExecutionState:
-        """Return the state of the execution. Raises OrchestratorUnavailableError."""
+        """Return the state of the execution. Raises OrchestratorUnavailableError.
+
+        Only the sweep calls it. It waits where more calls would exceed the quota.
+        """
+        self._describing.wait()
         arn = self._arn_of(execution)
         try:
             response = self._client.describe_execution(executionArn=arn)
