@@ -11,6 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from runyard_dev.dev_stack import DevStack
+from runyard_dev.error_lines import watch_errors
 from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.errors import DefinitionError
@@ -56,6 +57,7 @@ def run_in_foreground(
             sweep_seconds=sweep_seconds,
             report=_print,
         ) as stack:
+            watch_errors(stack.logs, _print)
             _print(_ready_line(stack))
             stack.wait()
     except StopRequestedError:

@@ -39,10 +39,11 @@ class MessageCompleted(TypedDict):
 
 
 class ErrorInfo(TypedDict):
-    """The error of a run or of a tool call."""
+    """The error of a run or of a tool call; `error_id` finds an internal error in the log."""
 
     code: str
     message: str
+    error_id: NotRequired[str]
 
 
 class ToolCallPayload(TypedDict):

@@ -102,9 +102,10 @@ class Journal:
         ended = self._ended("completed", usage, ended_at, output=output)
         self._end([*message_events, draft], [ended, *changes], output)
 
-    def fail(self, code: str, message: str) -> None:
-        """End the run with an error."""
-        ended_at, error, usage = timestamp(), {"code": code, "message": message}, self.history.usage
+    def fail(self, code: str, message: str, error_id: str = "") -> None:
+        """End the run with an error. `error_id` finds the error in the log."""
+        ended_at, usage = timestamp(), self.history.usage
+        error = {"code": code, "message": message} | ({"error_id": error_id} if error_id else {})
         data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
         draft = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
         self._end([draft], [self._ended("failed", usage, ended_at, error=error)])
