@@ -26,6 +26,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
     with DevStack.start(
         data_dir=folder,
         agents_dir=merged_agents(folder / "agents"),
+        key="ry_dev_key",  # The key in `events/`.
         environment={"STREAM_HEARTBEAT_SECONDS": "0.3"},
         # Generated requests register endpoints of anybody; test_webhooks.py has a stack of its own.
         event_sources=False,

@@ -34,4 +34,5 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> None:
         error, cause = (event.get("error", {}).get(name, "") for name in ("Error", "Cause"))
     log_context.bind(run_id=run_id)
     logger.warning("run closed from outside", extra={"error": error})
-    close_run(container().stores, Execution.parse(name, run_id), error, cause)
+    execution, stores = Execution.parse(name, run_id), container().stores
+    close_run(stores, execution, error, cause, context.aws_request_id)

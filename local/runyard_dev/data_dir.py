@@ -9,6 +9,8 @@ from typing import IO
 
 from runyard_dev.errors import DataDirInUseError, LocalStackError
 
+STATE_FILE = "stack.json"
+
 
 def chosen_data_dir() -> Path:
     """The folder that `DATA_DIR` names, or else `.runyard`."""
@@ -32,7 +34,14 @@ def lock(data_dir: Path) -> IO[str]:
     return file
 
 
-def write_state(file: Path, environment: Mapping[str, str]) -> None:
+def read_state(data_dir: Path) -> dict[str, str]:
+    """Return what the last start of a stack wrote; empty if there was none."""
+    file = data_dir / STATE_FILE
+    state: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return state
+
+
+def write_state(data_dir: Path, environment: Mapping[str, str]) -> None:
     """Write what other commands need to find the stack: `open_store`, `sam_env`."""
     names = (
         *("EVENTS_TABLE", "RECORDS_TABLE", "BUCKET", "TICKET_SECRET_ID"),
@@ -44,5 +53,6 @@ def write_state(file: Path, environment: Mapping[str, str]) -> None:
         for name, value in environment.items()
         if name in names or name.startswith("AWS_")
     }
+    file = data_dir / STATE_FILE
     file.touch(mode=0o600)  # The user's own AWS credentials may be among them.
     file.write_text(json.dumps(notes), encoding="utf-8")

@@ -28,7 +28,6 @@ from runyard_dev.processes.process_monitor import ProcessMonitor
 REPOSITORY = Path(__file__).resolve().parents[2]
 SWEEP_FUNCTION = "SweepFunction"
 SWEEP_SECONDS = 30.0
-NOTES_FILE = "stack.json"
 CHECKPOINTS_FILE = "streams.json"
 
 
@@ -186,7 +185,7 @@ class DevStack:
                 rest.append(pool.submit(self._await, web, started))
             _all(rest)
         self._keeper.watch()
-        write_state(self._data_dir / NOTES_FILE, self.environment)
+        write_state(self._data_dir, self.environment)
         if self._has_sources and (mappings := self._plan.template.event_sources):
             requeue_deliveries.requeue_pending(self.environment)
             checkpoints = StreamCheckpoints(self._data_dir / CHECKPOINTS_FILE)

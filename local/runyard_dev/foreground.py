@@ -6,12 +6,14 @@ import shlex
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runyard_dev.dev_stack import DevStack
-from runyard_service.agents.definitions.loader import read_agents
+from runyard_dev.error_lines import watch_errors
+from runyard_service.agents.definitions.loader import AgentSet, read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.settings import Settings
@@ -46,7 +48,7 @@ def run_in_foreground(
     try:
         files = AgentDirectory(agents_dir)
         default_agents_from_folder(files)
-        _check(files)
+        agents = _check(files)
         threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
         with DevStack.start(
             data_dir=data_dir,
@@ -56,14 +58,15 @@ def run_in_foreground(
             sweep_seconds=sweep_seconds,
             report=_print,
         ) as stack:
-            _print(_ready_line(stack))
+            watch_errors(stack.logs, _print)
+            _print(_ready_line(stack, agents))
             stack.wait()
     except StopRequestedError:
         return
 
 
-def _check(files: AgentDirectory) -> None:
-    read_agents(files.read(), Settings.from_environment().named_agents)
+def _check(files: AgentDirectory) -> AgentSet:
+    return read_agents(files.read(), Settings.from_environment().named_agents)
 
 
 def default_agents_from_folder(files: AgentDirectory) -> None:
@@ -103,8 +106,34 @@ def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def _ready_line(stack: DevStack) -> str:
-    body = json.dumps({"input": SAMPLE_TICKET})
+def example_input(agents: AgentSet) -> dict[str, Any]:
+    """Return an input for the default agent, which executes the runs of the stack's key.
+
+    Only the sample agent gets a realistic input. Others get a value of the right type for each
+    required property.
+    """
+    agent = agents.find(Settings.from_environment().default_agent)
+    schema = agent.input_schema if agent else {}
+    required = schema.get("required", [])
+    if required and set(required) <= set(SAMPLE_TICKET):
+        return dict(SAMPLE_TICKET)
+    properties = schema.get("properties", {})
+    return {name: _example_value(properties.get(name, {})) for name in required}
+
+
+def _example_value(schema: Mapping[str, Any]) -> Any:
+    for values in (schema.get("examples"), schema.get("enum")):
+        if values:
+            return values[0]
+    for name in ("const", "default", "minimum"):
+        if name in schema:
+            return schema[name]
+    types = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
+    return types.get(str(schema.get("type")), "example")
+
+
+def _ready_line(stack: DevStack, agents: AgentSet) -> str:
+    body = json.dumps({"input": example_input(agents)})
     curl = (
         f"curl -s {stack.base_url}/v1/runs -H 'Authorization: Bearer {stack.access_key}'"
         f" -H 'Content-Type: application/json' -d {shlex.quote(body)}"

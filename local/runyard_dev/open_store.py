@@ -1,12 +1,12 @@
 """The stores of a data folder, for other commands, whether the stack runs or not."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from runyard_dev.clients import client
-from runyard_dev.dev_stack import NOTES_FILE, DevStack
+from runyard_dev.data_dir import read_state
+from runyard_dev.dev_stack import DevStack
 from runyard_dev.errors import DataDirInUseError
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
@@ -20,8 +20,7 @@ def open_store(data_dir: Path) -> Iterator[Stores]:
         with DevStack.start(data_dir=data_dir, web=False, seed=False, sweep_seconds=None) as own:
             yield stores_of(own.environment)
     except DataDirInUseError:
-        notes = json.loads((data_dir / NOTES_FILE).read_text(encoding="utf-8"))
-        yield stores_of(notes)
+        yield stores_of(read_state(data_dir))
 
 
 def stores_of(environment: Mapping[str, str]) -> Stores:

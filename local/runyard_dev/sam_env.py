@@ -15,8 +15,7 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard_dev.clients import ENDPOINTS, client
-from runyard_dev.data_dir import chosen_data_dir
-from runyard_dev.dev_stack import NOTES_FILE
+from runyard_dev.data_dir import STATE_FILE, chosen_data_dir, read_state
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.errors import LocalStackError
 from runyard_dev.template.template import LocalTemplate, read_template
@@ -61,12 +60,12 @@ def write_sam_files(host: str) -> str:
     `host` is what a container calls this machine. Raises `LocalStackError` if nothing is built or
     no stack was started.
     """
-    notes = chosen_data_dir() / NOTES_FILE
+    state = chosen_data_dir() / STATE_FILE
     built = BUILD / "template.yaml"
-    for needed, command in ((notes, "make dev"), (built, "make build")):
+    for needed, command in ((state, "make dev"), (built, "make build")):
         if not needed.exists():
             raise LocalStackError(f"{needed} does not exist; {command} creates it")
-    stack: dict[str, str] = json.loads(notes.read_text(encoding="utf-8"))
+    stack = read_state(chosen_data_dir())
     template = read_template(Path("template.yaml"), region=stack["AWS_REGION"])
     variables = json.dumps(environments(template, stack, host), indent=1)
     (BUILD / "env.json").write_text(variables, encoding="utf-8")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runyard_dev.foreground import default_agents_from_folder
+from runyard_dev.foreground import default_agents_from_folder, example_input
+from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
 
 AGENT = 'version: "1"\nroute: played\ninstructions: Help.\ninput_schema: { type: object }\n'
@@ -50,3 +51,31 @@ def test_the_sample_agents_have_their_own_defaults(folder: Path) -> None:
     for key in ("support_triage", "assistant"):
         (folder / f"{key}.yaml").write_text(f"key: {key}\n{AGENT}")
     assert default_agents(folder) == ("", "")
+
+
+def test_the_example_of_the_ready_line_fits_the_loaded_agent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "clerk.yaml").write_text(
+        """key: clerk
+version: "1"
+route: played
+instructions: Help.
+input_schema:
+  type: object
+  required: [employee, amount, kind]
+  properties:
+    employee: { type: string }
+    amount: { type: number, minimum: 5 }
+    kind: { enum: [travel, meal] }
+    note: { type: string }
+"""
+    )
+    default_agents(folder)
+    agents = read_agents(AgentDirectory(folder).read())
+    assert example_input(agents) == {"employee": "example", "amount": 5, "kind": "travel"}
+
+
+def test_the_example_of_the_ready_line_fits_the_sample_agent() -> None:
+    agents = read_agents(AgentDirectory(Path("agents")).read())
+    assert example_input(agents)["ticket_subject"] == "Charged twice for June invoice"

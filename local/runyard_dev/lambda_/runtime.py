@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runyard_dev.template.template import Function
+from runyard_service.domain.errors import RunyardError
 
 # Invocations that execute at the same time. More would only compete for the processor. The timeout
 # of a function does not include the time in the queue.
@@ -142,7 +143,7 @@ class Runtime:
         try:
             handler = self._handler(function)
         except Exception as exc:  # noqa: BLE001 - an entry point
-            return _failure_of(request_id, exc, "Runtime.ImportModuleError")
+            return _failure_of(request_id, function, payload, exc, "Runtime.ImportModuleError")
         context = LambdaContext(
             function_name=function.name,
             invoked_function_arn=function.arn,
@@ -153,11 +154,11 @@ class Runtime:
         try:
             result = handler(json.loads(payload or b"{}"), context)
         except Exception as exc:  # noqa: BLE001 - Lambda reports whatever is raised
-            return _failure_of(request_id, exc)
+            return _failure_of(request_id, function, payload, exc)
         try:
             return Outcome(request_id, json.dumps(result).encode())
         except (TypeError, ValueError) as exc:
-            return _failure_of(request_id, exc, "Runtime.MarshalError")
+            return _failure_of(request_id, function, payload, exc, "Runtime.MarshalError")
 
     def _by_logical_id(self) -> dict[str, Function]:
         return {function.logical_id: function for function in self._functions.values()}
@@ -191,10 +192,30 @@ def _load(function: Function) -> Handler:
     return handler
 
 
-def _failure_of(request_id: str, exc: BaseException, error_type: str | None = None) -> Outcome:
-    traceback.print_exception(exc)
+def _failure_of(
+    request_id: str,
+    function: Function,
+    payload: bytes,
+    exc: BaseException,
+    error_type: str | None = None,
+) -> Outcome:
+    line = {
+        "level": "WARNING" if isinstance(exc, RunyardError) else "ERROR",
+        "message": f"{function.logical_id} failed",
+        "run_id": _run_id(payload),
+        "function_request_id": request_id,
+        "exception": "".join(traceback.format_exception(exc)),
+    }
+    print(json.dumps(line), flush=True)
     stack = traceback.format_list(traceback.extract_tb(exc.__traceback__))
     return _failure(request_id, error_type or type(exc).__name__, str(exc), stack)
+
+
+def _run_id(payload: bytes) -> str:
+    try:
+        return str(json.loads(payload)["run_id"])
+    except (ValueError, TypeError, KeyError):
+        return ""
 
 
 def _failure(request_id: str, error_type: str, message: str, stack: list[str]) -> Outcome:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,10 @@ from runyard.cli.parameters import at_most_one
 if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
     from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+    from runyard_service.adapters.s3.agent_bundle import AgentBundle
     from runyard_service.adapters.stores import Stores
+    from runyard_service.agents.definitions.loader import AgentSet
+    from runyard_service.agents.definitions.source import AgentDirectory
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,40 @@ def _account_stores(table: str) -> AccountStores:
 
     records = Table(boto3.client("dynamodb"), table)
     return AccountStores(AccessKeys(records), ProjectCaps(records), RetentionDays(records))
+
+
+@contextmanager
+def open_agents(stack: str | None, table: str | None) -> Iterator["AgentSet | None"]:
+    """Read the agents of the installation.
+
+    They are in the bucket of `--stack`. For a table they are in the bucket that the variable
+    `BUCKET` names; without it, yield None. Those of the local stack are in the folder of its last
+    start, or else in `AGENTS_DIR`.
+    """
+    at_most_one(stack=stack, table=table)
+    require_extra("admin")
+    with service_errors():
+        from runyard_service.agents.definitions.loader import read_agents
+
+        files = _agent_files(stack, table)
+        yield read_agents(files.read()) if files else None
+
+
+def _agent_files(stack: str | None, table: str | None) -> "AgentBundle | AgentDirectory | None":
+    import boto3
+
+    from runyard_service.adapters.s3.agent_bundle import AgentBundle
+    from runyard_service.adapters.s3.bucket import Bucket
+    from runyard_service.agents.definitions.source import AgentDirectory
+
+    if stack or table or os.environ.get("RECORDS_TABLE"):
+        bucket = physical_id(stack, "Bucket") if stack else os.environ.get("BUCKET")
+        return AgentBundle(Bucket(bucket, lambda: boto3.client("s3"))) if bucket else None
+    require_extra("dev")
+    from runyard_dev.data_dir import chosen_data_dir, read_state
+
+    folder = read_state(chosen_data_dir()).get("AGENTS_DIR") or os.environ.get("AGENTS_DIR")
+    return AgentDirectory(Path(folder or "agents"))
 
 
 @contextmanager

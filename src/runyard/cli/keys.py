@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runyard.cli.installation import installation_options, open_account_stores
+from runyard.cli.installation import installation_options, open_account_stores, open_agents
 from runyard.cli.parameters import DAYS, NAME, OVERLAP_HOURS, exactly_one
 from runyard.cli.tables import print_columns
 
@@ -68,6 +68,8 @@ def create(
 ) -> None:
     """Create a key and print it. It is printed only once."""
     exactly_one(project=project, organization=organization)
+    if agent:
+        _require_agent(agent, stack, table)
     with open_account_stores(stack, table) as stores:
         from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES
         from runyard_service.domain.clock import now, timestamp
@@ -142,6 +144,16 @@ def revoke(*, key_id: str, stack: str | None, table: str | None) -> None:
     with open_account_stores(stack, table) as stores:
         key = _require_found(stores.access_keys.revoke(key_id), key_id)
     click.echo(f"{key.id} revoked at {key.revoked_at}")
+
+
+def _require_agent(agent: str, stack: str | None, table: str | None) -> None:
+    """Raise a usage error unless the installation has the agent. Warn if its files are unknown."""
+    with open_agents(stack, table) as agents:
+        if agents is None:
+            click.echo("the agent is not checked: BUCKET names no bucket of agents", err=True)
+        elif agents.find(agent) is None:
+            known = ", ".join(sorted(agents.definitions))
+            raise click.UsageError(f"there is no agent {agent}. Use one of: {known}")
 
 
 def _new_secret() -> str:

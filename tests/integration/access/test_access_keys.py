@@ -1,5 +1,6 @@
 """Test the store of access keys and the commands that create, list and revoke them."""
 
+import json
 import os
 import time
 from datetime import timedelta
@@ -13,13 +14,16 @@ from botocore.stub import Stubber
 
 from runyard.cli import parameters
 from runyard.cli.keys import COLUMNS, SCOPES
+from runyard_dev.data_dir import write_state
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import access_keys as module
 from runyard_service.adapters.dynamodb import keys as item_keys
 from runyard_service.adapters.dynamodb.access_keys import AccessKeys
 from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
 from runyard_service.adapters.dynamodb.table import Table
+from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY
 from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.ids import new_id
@@ -153,6 +157,47 @@ def in_environment(stack: DevStack, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("RECORDS_TABLE", stack.environment["RECORDS_TABLE"])
+
+
+def test_a_key_of_the_local_stack_needs_a_known_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RECORDS_TABLE", raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    words = ("create", "--project", "p", "--agent", "nope")
+    monkeypatch.setenv("AGENTS_DIR", "agents")
+    assert run_command("keys", *words) == 2
+    assert "there is no agent nope. Use one of: assistant, support_triage" in _error(capsys)
+    # The agents are those of the last start, if there was one.
+    write_state(tmp_path, {"AGENTS_DIR": "examples/agent"})
+    assert run_command("keys", *words) == 2
+    assert "there is no agent nope. Use one of: expenses" in _error(capsys)
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_key_of_a_deployed_stack_needs_a_published_agent(
+    stack: DevStack,
+    stores: Stores,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bucket = f"agents-{new_id()}"
+    files = AgentDirectory(Path("examples/agent")).read()
+    stack.client("s3").create_bucket(Bucket=bucket)
+    stack.client("s3").put_object(
+        Bucket=bucket, Key=BUNDLE_KEY, Body=json.dumps({"files": files}).encode()
+    )
+    monkeypatch.setenv("BUCKET", bucket)
+    words = ("create", "--project", f"p-{bucket}", "--org", bucket, "--agent")
+    assert run_command("keys", *words, "nope") == 2
+    assert "Use one of: expenses" in _error(capsys)
+    assert [key for key in stores.access_keys.all() if key.org_id == bucket] == []
+    run(capsys, *words, "expenses@1")
+    assert [key.agent for key in stores.access_keys.all() if key.org_id == bucket] == ["expenses@1"]
+
+
+def _error(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.usefixtures("in_environment")

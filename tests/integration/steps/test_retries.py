@@ -315,6 +315,35 @@ def test_messages_of_unexpected_errors_are_not_exposed(bench: Bench) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("error_name", "cause", "error_id"),
+    [
+        (
+            "KeyError",
+            '{"errorMessage": "x", "requestId": "failed-invocation"}',
+            "failed-invocation",
+        ),
+        ("KeyError", '{"errorMessage": "x"}', "closing-invocation"),
+        ("ExecutionFailed", "", "closing-invocation"),
+    ],
+)
+def test_an_internal_error_has_an_id_that_finds_it_in_the_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture, error_name: str, cause: str, error_id: str
+) -> None:
+    run = bench.start()
+    execution = run.current_execution
+    close_run(bench.stores, execution, error_name, cause, request_id="closing-invocation")
+    assert bench.events(run)[-1].data["error"]["error_id"] == error_id
+    [record] = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert (record.__dict__["run_id"], record.__dict__["error_id"]) == (run.id, error_id)
+
+
+def test_a_known_error_has_no_error_id(bench: Bench) -> None:
+    run = bench.start()
+    close_run(bench.stores, run.current_execution, "States.Timeout", "{}", request_id="x")
+    assert set(bench.events(run)[-1].data["error"]) == {"code", "message"}
+
+
 def test_the_state_machine_forwards_the_error_of_a_function(stack: DevStack) -> None:
     """Read the error from the history of an execution of an unknown run."""
     client, machine = stack.client("stepfunctions"), stack.environment["RUN_STATE_MACHINE_ARN"]

@@ -44,11 +44,13 @@ class MessageCompleted(TypedDict):
 class ErrorInfo(TypedDict):
     """The error of a run or of a tool call.
 
-    `provider` is what the provider of the model said: `status`, `code`, `message`, `request_id`.
+    `error_id` finds an internal error in the log. `provider` is what the provider of the model
+    said: `status`, `code`, `message`, `request_id`.
     """
 
     code: str
     message: str
+    error_id: NotRequired[str]
     provider: NotRequired[Mapping[str, Any]]
 
 

@@ -23,8 +23,13 @@ _KNOWN = {
 _UNKNOWN = ("internal_error", "The run stopped because of an internal error.")
 
 
-def close_run(stores: Stores, execution: Execution, error_name: str, cause: str = "") -> None:
+def close_run(
+    stores: Stores, execution: Execution, error_name: str, cause: str = "", request_id: str = ""
+) -> None:
     """Fail the run with the error that ended its execution.
+
+    An internal error has an `error_id`: the request id of the invocation that failed, which finds
+    its traceback in the log. If it is unknown, it is `request_id`, that of the closing invocation.
 
     Change nothing if the run has ended, is deleted, or continues in a later execution: the message
     about an old execution can be late or duplicate.
@@ -37,15 +42,20 @@ def close_run(stores: Stores, execution: Execution, error_name: str, cause: str 
         _log.warning("no run to close", extra={"run_id": run_id})
         return
     code, message = _KNOWN.get(error_name, _UNKNOWN)
-    provider = None
-    if error_name == _MODEL_UNAVAILABLE and (text := _error_message(cause)):
+    provider, error_id = None, ""
+    if error_name == _MODEL_UNAVAILABLE and (text := _field(cause, "errorMessage")):
         message, provider = decode_cause(text)
+    if code == "internal_error":
+        error_id = _field(cause, "requestId") or request_id
     for attempt in retry_on_conflict(CLOSE_RUN_ATTEMPTS, AppendConflictError):
         if journal.history.has_ended or _has_newer_execution(journal, execution):
             return
         with attempt:
-            journal.fail(code, message, provider)
+            journal.fail(code, message, provider, error_id)
             stores.spending.release(run_id)
+            if error_id:
+                ids = {"run_id": run_id, "error_id": error_id}
+                _log.error("run failed by an internal error", extra={"error": error_name, **ids})
             return
     raise SupersededError(run_id)
 
@@ -56,13 +66,13 @@ def _has_newer_execution(journal: Journal, execution: Execution) -> bool:
     return run is None or run.current_execution > execution
 
 
-def _error_message(cause: str) -> str:
-    """Return the error message of a function from the cause that Step Functions reports.
+def _field(cause: str, name: str) -> str:
+    """Return a field of a function's error from the cause that Step Functions reports, or "".
 
-    Use it only for an error whose message Runyard writes: others can contain any content.
+    Use `errorMessage` only if Runyard writes the message: others can contain any content.
     """
     try:
-        message = json.loads(cause)["errorMessage"]
+        value = json.loads(cause)[name]
     except (ValueError, TypeError, KeyError):
         return ""
-    return message if isinstance(message, str) else ""
+    return value if isinstance(value, str) else ""

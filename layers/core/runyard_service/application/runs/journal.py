@@ -102,12 +102,23 @@ class Journal:
         ended = self._ended("completed", usage, ended_at, output=output)
         self._end([*message_events, new_event], [ended, *changes], output)
 
-    def fail(self, code: str, message: str, provider: Mapping[str, Any] | None = None) -> None:
-        """End the run with an error. `provider` is what the provider of the model said."""
+    def fail(
+        self,
+        code: str,
+        message: str,
+        provider: Mapping[str, Any] | None = None,
+        error_id: str = "",
+    ) -> None:
+        """End the run with an error.
+
+        `provider` is what the provider of the model said. `error_id` finds the error in the log.
+        """
         ended_at, usage = timestamp(), self.history.usage
         error: dict[str, Any] = {"code": code, "message": message}
         if provider:
             error["provider"] = provider
+        if error_id:
+            error["error_id"] = error_id
         data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
         new_event = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
         self._end([new_event], [self._ended("failed", usage, ended_at, error=error)])
