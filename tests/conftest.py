@@ -57,3 +57,9 @@ def service(stack: DevStack) -> Iterator[Service]:
     running = Service(stack.base_url, stack.access_key)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run the tests that are coroutines on asyncio, as the service does."""
+    return "asyncio"

@@ -67,7 +67,7 @@ def test_a_project_cannot_exceed_its_limit_of_active_runs(
     waiting = {"input": {"ticket_subject": "Help!"}}
     for _ in range(3):  # A run that waits for a person is not active.
         run = client.post("/v1/runs", json=waiting).json()["data"]
-        assert run["status"] == "awaiting_input"
+        assert run["status"] == "awaiting_input", run["error"]
 
     services: Any = client.app.state.services_factory()  # type: ignore[attr-defined]
     monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # The runs stay active.
@@ -137,12 +137,12 @@ def test_a_large_input_is_returned_unchanged(own_stores: Stores, service: Servic
     secret = f"ry_{new_id()}"
     # The agent of the tests accepts any input.
     own_stores.access_keys.save(secret, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
-    large = {"case": "large", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
+    large = {"case": "two input requests", "text": "ä" * 1_000_000, "n": [1.5, 10**30, None]}
     headers = {"Authorization": f"Bearer {secret}"}
     created = service.http.post("/v1/runs", json={"input": large}, headers=headers)
     assert created.status_code == 200, created.text
     run = created.json()["data"]
-    assert run["status"] == "awaiting_input"
+    assert run["status"] == "awaiting_input", run["error"]
     assert run["input"] == large
     assert service.run(run["id"])["input"] == large
 

@@ -19,8 +19,6 @@ from tests.template.repository import (
 WITHOUT_RESOURCE = "logs:"
 # The API deletes runs on request. The sweep deletes them later: after an early request, or expired.
 DELETERS = ("ApiFunction", "SweepFunction")
-# Folders of the bucket that functions with runs may write.
-WRITTEN_FOR_RUNS = "(runs|threads|files|uploads|checkpoints)"
 
 
 def test_no_role_allows_an_action_by_wildcard(translated: Translated) -> None:

@@ -1,8 +1,7 @@
 """Writes of deltas: the first at once, the others in batches, never two writes at once."""
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from runyard_service.domain.errors import SupersededError
 from runyard_service.domain.events import NewEvent
 
 AN_HOUR = 3600
+pytestmark = pytest.mark.anyio
 
 
 class FakeJournal:
@@ -30,14 +30,6 @@ class FakeJournal:
         await self.free.wait()
         if self.error:
             raise self.error
-
-
-def on_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    @functools.wraps(test)
-    def run() -> None:
-        asyncio.run(test())
-
-    return run
 
 
 def writer_of(journal: FakeJournal) -> DeltaWriter:
@@ -65,7 +57,6 @@ async def run_ready_tasks() -> None:
 LAST = NewEvent(type="agent.message.completed", data={})
 
 
-@on_a_loop
 async def test_the_first_delta_is_written_at_once_and_the_others_with_the_response() -> None:
     journal = FakeJournal()
     writer = writer_of(journal)
@@ -77,7 +68,6 @@ async def test_the_first_delta_is_written_at_once_and_the_others_with_the_respon
     assert journal.writes == [1, 6]
 
 
-@on_a_loop
 async def test_deltas_that_arrive_during_a_write_wait_for_its_end() -> None:
     journal = FakeJournal(window=0)
     writer = writer_of(journal)
@@ -92,7 +82,6 @@ async def test_deltas_that_arrive_during_a_write_wait_for_its_end() -> None:
     await writer.stop()
 
 
-@on_a_loop
 async def test_a_full_batch_does_not_wait_for_the_flush_interval() -> None:
     journal = FakeJournal()
     writer = writer_of(journal)
@@ -104,7 +93,6 @@ async def test_a_full_batch_does_not_wait_for_the_flush_interval() -> None:
     assert journal.writes == [1, MAX_BATCH_EVENTS, 1]
 
 
-@on_a_loop
 async def test_deltas_that_fill_less_than_a_write_unit_wait_half_an_interval_longer() -> None:
     clock = [0.0]
     asyncio.get_running_loop().time = lambda: clock[0]  # type: ignore[method-assign]
@@ -124,7 +112,6 @@ async def test_deltas_that_fill_less_than_a_write_unit_wait_half_an_interval_lon
     await writer.stop()
 
 
-@on_a_loop
 async def test_the_first_delta_after_a_pause_is_written_at_once() -> None:
     journal = FakeJournal(window=0)
     writer = writer_of(journal)
@@ -137,7 +124,6 @@ async def test_the_first_delta_after_a_pause_is_written_at_once() -> None:
     await writer.stop()
 
 
-@on_a_loop
 async def test_a_failed_write_is_raised_at_the_next_add_and_no_write_follows() -> None:
     journal = FakeJournal(window=0)
     writer = writer_of(journal)
@@ -149,7 +135,6 @@ async def test_a_failed_write_is_raised_at_the_next_add_and_no_write_follows() -
     assert journal.writes == [1]
 
 
-@on_a_loop
 async def test_stop_waits_for_the_current_write_and_drops_the_rest() -> None:
     journal = FakeJournal()
     writer = writer_of(journal)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,24 +18,11 @@ from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.open_store import open_store
 from runyard_dev.processes.process import free_ports
 from tests.conftest import merged_agents
-from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.loopback import LoopbackServer
+from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.service import Service, assert_whole
 
 KEY = "ry_survival_key"
-
-
-class FakePaymentServer:
-    """A tool server that survives the stack and counts each call."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-
-    def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Take a long time, so the kill occurs before or after the charge."""
-        time.sleep(0.05)
-        self.calls[request.headers["idempotency-key"]] += 1
-        time.sleep(0.05)
-        exchange.send_json(200, {"status": "charged"})
 
 
 @contextmanager
@@ -74,6 +60,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     payment_server = FakePaymentServer()
     with LoopbackServer(payment_server) as server:
+        payment_server.seconds = 0.05  # The kill occurs before or after a charge.
         with make_dev(tmp_path, port, server.port) as process:
             with open_store(tmp_path / "data") as stores:
                 stores.access_keys.save(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
@@ -81,7 +68,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
             with ThreadPoolExecutor(20) as pool:
                 runs = list(pool.map(lambda _: create(service), range(20)))
             until = time.monotonic() + 30
-            while len(payment_server.calls) < 5 and time.monotonic() < until:
+            while len(payment_server.charges) < 5 and time.monotonic() < until:
                 time.sleep(0.01)
             # Everything at the same time: the processes die with their supervisor.
             process.kill()
@@ -97,8 +84,8 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
         assert log[-1]["type"] == "run.completed"
     assert any(event["type"] == "run.recovered" for log in logs for event in log)
     # A call in doubt was answered with `skip`: it was made at most once.
-    assert max(payment_server.calls.values()) == 1
-    assert 20 - doubts <= len(payment_server.calls) <= 20
+    assert max(payment_server.charges.values()) == 1
+    assert 20 - doubts <= len(payment_server.charges) <= 20
     with open_store(tmp_path / "data") as stores:
         assert verify_stores(stores) == 0
 

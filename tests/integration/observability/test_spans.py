@@ -14,13 +14,13 @@ from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
 from runyard_service.application.steps import retries
-from runyard_service.application.steps.advance_run import advance_run
+from runyard_service.application.steps.advance_run import AdvanceResult
 from runyard_service.domain.errors import ModelUnavailableError
 from runyard_service.domain.runs import Run
-from runyard_service.event_loops import run_async
 from runyard_service.observability.otlp import OtlpExporter, headers_of
+from tests.support.run_driver import RunDriver
 from tests.support.run_factory import create_run
-from tests.support.scripted_agents import scripted_agent, scripted_worker
+from tests.support.scripted_agents import scripted_agent
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import (
@@ -88,11 +88,11 @@ def plain_values(attributes: list[dict[str, Any]]) -> dict[str, Any]:
     return read
 
 
-class Bench:
+class TracedRuns(RunDriver):
     """Runs of an agent with one tool, whose worker exports spans to the collector."""
 
     def __init__(self, stores: Stores, collector: Collector, server: LoopbackServer) -> None:
-        self.stores = stores
+        super().__init__(stores)
         self.collector = collector
         self.server = server
         self.shows_content = False
@@ -119,11 +119,11 @@ class Bench:
             trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
         )
 
-    def advance(self, run: Run) -> None:
-        worker = replace(
-            scripted_worker(self.stores), export_spans=self.export, shows_content=self.shows_content
+    def advance(self, run: Run, seconds: float = 700) -> AdvanceResult:
+        self.worker = replace(
+            self.worker, export_spans=self.export, shows_content=self.shows_content
         )
-        run_async(advance_run(worker, run.current_execution, 700))
+        return super().advance(run, seconds)
 
 
 def double(n: int) -> int:
@@ -135,11 +135,11 @@ def fails() -> None:
 
 
 @pytest.fixture
-def bench(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def driver(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[TracedRuns]:
     monkeypatch.setattr(retries, "_FIRST_DELAY_SECONDS", 0.001)
     collector = Collector()
     with LoopbackServer(collector) as server:
-        yield Bench(stores, collector, server)
+        yield TracedRuns(stores, collector, server)
 
 
 def talking_to(server: OpenAIServer) -> Route:
@@ -164,13 +164,15 @@ ANSWER = ChatResponse(
 )
 
 
-def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(bench: Bench) -> None:
+def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(
+    driver: TracedRuns,
+) -> None:
     with OpenAIServer(CALL, ANSWER) as model:
-        run = bench.start(talking_to(model))
-        bench.advance(run)
-    spans = spans_of(bench.server)
-    assert {request.headers["api-key"] for request in bench.server.received} == {"k=1"}
-    assert {request.headers["x-team"] for request in bench.server.received} == {"a"}
+        run = driver.start(talking_to(model))
+        driver.advance(run)
+    spans = spans_of(driver.server)
+    assert {request.headers["api-key"] for request in driver.server.received} == {"k=1"}
+    assert {request.headers["x-team"] for request in driver.server.received} == {"a"}
     assert sorted(span.name for span in spans) == [
         "chat gpt-5",
         "chat gpt-5",
@@ -218,14 +220,14 @@ def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(bench
     assert second.attributes["gen_ai.response.finish_reasons"] == ["stop"]
 
 
-def test_a_failed_call_has_its_error_code_in_the_span(bench: Bench) -> None:
+def test_a_failed_call_has_its_error_code_in_the_span(driver: TracedRuns) -> None:
     with OpenAIServer(CALL, ANSWER) as model:
-        run = bench.start(talking_to(model))
-        bench.advance(run)
-    made = {span.name: span for span in spans_of(bench.server)}
+        run = driver.start(talking_to(model))
+        driver.advance(run)
+    made = {span.name: span for span in spans_of(driver.server)}
     events = {
         event.data["tool"]["name"]: event
-        for event in bench.stores.log.events(run.id)
+        for event in driver.stores.log.events(run.id)
         if event.type in ("agent.tool_call.completed", "agent.tool_call.failed")
     }
     good, bad = made["execute_tool double"], made["execute_tool fails"]
@@ -238,27 +240,27 @@ def test_a_failed_call_has_its_error_code_in_the_span(bench: Bench) -> None:
     assert bad.attributes["error.type"] == events["fails"].data["error"]["code"]
 
 
-def test_each_attempt_of_a_model_call_is_a_span(bench: Bench) -> None:
+def test_each_attempt_of_a_model_call_is_a_span(driver: TracedRuns) -> None:
     with OpenAIServer(choose=lambda _: ProviderFailure(503)) as model:
-        run = bench.start(talking_to(model))
+        run = driver.start(talking_to(model))
         with pytest.raises(ModelUnavailableError):
-            bench.advance(run)
-    *attempts, root = spans_of(bench.server)
+            driver.advance(run)
+    *attempts, root = spans_of(driver.server)
     assert [span.name for span in attempts] == ["chat gpt-5"] * retries.ATTEMPTS
     assert {span.attributes["error.type"] for span in attempts} == {"overloaded"}
     assert root.attributes["error.type"] == "ModelUnavailableError"
 
 
-def test_spans_have_content_only_if_enabled(bench: Bench) -> None:
+def test_spans_have_content_only_if_enabled(driver: TracedRuns) -> None:
     for shows_content in (False, True):
-        bench.server.received.clear()
-        bench.shows_content = shows_content
+        driver.server.received.clear()
+        driver.shows_content = shows_content
         with OpenAIServer(CALL, ANSWER) as model:
-            bench.advance(bench.start(talking_to(model)))
-        [text] = [request.body.decode() for request in bench.server.received]
+            driver.advance(driver.start(talking_to(model)))
+        [text] = [request.body.decode() for request in driver.server.received]
         for content in ("heliotrope", "It is 42.", "Continue."):
             assert (content in text) == shows_content
-    chat = [span for span in spans_of(bench.server) if span.name.startswith("chat")][-1]
+    chat = [span for span in spans_of(driver.server) if span.name.startswith("chat")][-1]
     messages = json.loads(chat.attributes["gen_ai.input.messages"])
     assert [message["role"] for message in messages] == ["user", "assistant", "tool", "tool"]
     [called, _] = messages[1]["parts"]
@@ -279,21 +281,21 @@ def test_spans_have_content_only_if_enabled(bench: Bench) -> None:
             "finish_reason": "stop",
         }
     ]
-    made = {span.name: span for span in spans_of(bench.server)}["execute_tool double"]
+    made = {span.name: span for span in spans_of(driver.server)}["execute_tool double"]
     assert json.loads(made.attributes["gen_ai.tool.call.arguments"]) == {"n": 21}
     assert made.attributes["gen_ai.tool.call.result"] == "42"
 
 
-def test_a_collector_that_rejects_spans_does_not_affect_the_run(bench: Bench) -> None:
-    bench.collector.status = 401
+def test_a_collector_that_rejects_spans_does_not_affect_the_run(driver: TracedRuns) -> None:
+    driver.collector.status = 401
     with OpenAIServer(ANSWER) as model:
-        run = bench.start(talking_to(model))
-        bench.advance(run)
-    assert ended(bench, run) == "completed"
-    assert len(bench.server.received) == 1
+        run = driver.start(talking_to(model))
+        driver.advance(run)
+    assert ended(driver, run) == "completed"
+    assert len(driver.server.received) == 1
 
 
-def test_an_unreachable_collector_is_not_called_for_a_while(bench: Bench) -> None:
+def test_an_unreachable_collector_is_not_called_for_a_while(driver: TracedRuns) -> None:
     with LoopbackServer(Collector()) as gone:
         url = gone.url
     asked = []
@@ -302,17 +304,17 @@ def test_an_unreachable_collector_is_not_called_for_a_while(bench: Bench) -> Non
         asked.append(1)
         return {}
 
-    bench.export = OtlpExporter(url, headers, {})
+    driver.export = OtlpExporter(url, headers, {})
     for _ in range(2):
         with OpenAIServer(ANSWER) as model:
-            run = bench.start(talking_to(model))
-            bench.advance(run)
-        assert ended(bench, run) == "completed"
+            run = driver.start(talking_to(model))
+            driver.advance(run)
+        assert ended(driver, run) == "completed"
     assert len(asked) == 1
 
 
-def ended(bench: Bench, run: Run) -> str:
-    found = bench.stores.runs.get(run.id)
+def ended(driver: TracedRuns, run: Run) -> str:
+    found = driver.stores.runs.get(run.id)
     assert found is not None
     return found.status
 

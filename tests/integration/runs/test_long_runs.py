@@ -13,15 +13,13 @@ from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_dev.template.template import read_template
-from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
-from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.clock import parse
-from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
 from tests.support.orchestrators import make_orchestrator
+from tests.support.run_driver import RunDriver
 from tests.support.scripted_agents import scripted_agent
 from tests.support.wait_until import wait_until
 
@@ -45,14 +43,13 @@ def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
         yield running
 
 
-class Bench:
+class LongRuns(RunDriver):
     """Runs of scripts that the tests write, on the real state machine."""
 
     def __init__(self, stack: DevStack) -> None:
+        super().__init__(stores_of(stack.environment), make_orchestrator(stack))
         self.stack = stack
-        self.stores: Stores = stores_of(stack.environment)
         self.client = stack.client("stepfunctions")
-        self.orchestrator = make_orchestrator(stack)
 
     def start(self, turns: list[dict[str, Any]], **limits: Any) -> Run:
         """Start a run whose model returns these responses."""
@@ -62,9 +59,8 @@ class Bench:
 
     def answer(self, run: Run, feedback: str) -> None:
         """Answer the only input request of the run when it is open."""
-        [request] = wait_until(lambda: self.stores.input_requests.open_of_run(run.id))
-        answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
-        submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
+        wait_until(lambda: self.stores.input_requests.open_of_run(run.id))
+        super().answer(run, feedback)
 
     def ended(self, run: Run, seconds: float = 30) -> Run:
         """Return the record of the run after its end."""
@@ -75,11 +71,6 @@ class Bench:
 
         found: Run = wait_until(look, seconds)
         return found
-
-    def types(self, run: Run) -> list[str]:
-        """Return the event types of the log, without deltas."""
-        types = [event.type for event in self.stores.log.events(run.id)]
-        return [kind for kind in types if not kind.endswith(".delta")]
 
     def executions(self, run: Run) -> dict[str, str]:
         """Return the status of each execution of the run, by name."""
@@ -132,70 +123,70 @@ def pause(secs: float) -> None:
 
 
 @pytest.fixture
-def bench(low: DevStack) -> Bench:
+def driver(low: DevStack) -> LongRuns:
     """Return runs on the stack whose workers have little time."""
-    return Bench(low)
+    return LongRuns(low)
 
 
 ASK = {"call": [{"tool": "ask_human", "input": {"prompt": "And now?"}}]}
 
 
-def test_a_run_continues_in_a_new_execution_after_each_answer(bench: Bench) -> None:
+def test_a_run_continues_in_a_new_execution_after_each_answer(driver: LongRuns) -> None:
     count = 10
-    run = bench.start([ASK] * count + [{"say": "{{ results.ask_human.content }}"}])
+    run = driver.start([ASK] * count + [{"say": "{{ results.ask_human.content }}"}])
     for number in range(count):
-        bench.answer(run, str(number))
-    done = bench.ended(run)
+        driver.answer(run, str(number))
+    done = driver.ended(run)
     assert (done.status, done.output) == ("completed", {"content": str(count - 1)})
     assert done.execution == count
     names = [run.id, *(f"{run.id}-{number}" for number in range(1, count + 1))]
-    wait_until(lambda: bench.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
-    assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
-    types = bench.types(run)
+    wait_until(lambda: driver.executions(run) == dict.fromkeys(names, "SUCCEEDED"))
+    assert driver.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
+    types = driver.types(run)
     assert types.count("run.paused") == types.count("run.resumed") == count
     assert "run.recovered" not in types
-    assert find_run_violations(bench.stores, run.id) == []
+    assert find_run_violations(driver.stores, run.id) == []
 
 
-def test_a_run_longer_than_a_workers_time_continues_with_the_next_worker(bench: Bench) -> None:
+def test_a_run_longer_than_a_workers_time_continues_with_the_next_worker(driver: LongRuns) -> None:
     step = {"call": [{"tool": "pause", "input": {"secs": 0.6 * SECONDS_OF_A_WORKER}}]}
-    run = bench.start([step] * 5 + [{"say": "Done."}])
-    done = bench.ended(run)
+    run = driver.start([step] * 5 + [{"say": "Done."}])
+    done = driver.ended(run)
     assert (done.status, done.usage.steps) == ("completed", 6)
     assert done.execution >= 2
-    wait_until(lambda: set(bench.executions(run).values()) == {"SUCCEEDED"})
-    assert set(bench.types(run)) & {"run.recovered", "run.paused"} == set()
-    assert find_run_violations(bench.stores, run.id) == []
+    wait_until(lambda: set(driver.executions(run).values()) == {"SUCCEEDED"})
+    assert set(driver.types(run)) & {"run.recovered", "run.paused"} == set()
+    assert find_run_violations(driver.stores, run.id) == []
 
 
-def test_a_late_failure_event_of_an_old_execution_is_ignored(bench: Bench) -> None:
-    run = bench.start([ASK, {"say": "Done."}])
-    wait_until(lambda: bench.stores.input_requests.open_of_run(run.id))
+def test_a_late_failure_event_of_an_old_execution_is_ignored(driver: LongRuns) -> None:
+    run = driver.start([ASK, {"say": "Done."}])
+    wait_until(lambda: driver.stores.input_requests.open_of_run(run.id))
     for execution, has_ended in (
         (run.current_execution, False),
         (run.current_execution.next, True),
     ):
-        close_run(bench.stores, execution, "ExecutionAborted")
-        found = bench.stores.runs.get(run.id)
+        close_run(driver.stores, execution, "ExecutionAborted")
+        found = driver.stores.runs.get(run.id)
         assert found is not None
         assert found.has_ended == has_ended
-    assert bench.types(run).count("run.failed") == 1
+    assert driver.types(run).count("run.failed") == 1
 
 
 @pytest.mark.timeout(300)
-def test_the_thousandth_step_takes_no_longer_than_the_tenth(bench: Bench) -> None:
+def test_the_thousandth_step_takes_no_longer_than_the_tenth(driver: LongRuns) -> None:
     """The machine is shared: the test only detects a step whose time grows with the log."""
     step = {"say": "One more.", "call": [{"tool": "show", "input": {"obj": "x" * 50}}]}
-    run = bench.start([step] * (STEPS - 1) + [{"say": "Done."}])
-    done = bench.ended(run, seconds=250)
+    run = driver.start([step] * (STEPS - 1) + [{"say": "Done."}])
+    done = driver.ended(run, seconds=250)
     assert (done.status, done.usage.steps) == ("completed", STEPS)
-    assert bench.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
+    assert driver.history_entries(run) <= ENTRIES_OF_AN_EXECUTION
     assert done.checkpoint > STEPS
     responses = [
         parse(event.timestamp)
-        for event in bench.stores.log.events(run.id)
+        for event in driver.stores.log.events(run.id)
         if event.type == "agent.message.completed"
     ]
     seconds = [(after - before).total_seconds() for before, after in pairwise(responses)]
     assert median(seconds[-50:]) < 3 * median(seconds[:50])
-    assert find_run_violations(bench.stores, run.id) == []
+    assert find_run_violations(driver.stores, run.id) == []

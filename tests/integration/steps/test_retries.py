@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from runyard_dev.dev_stack import DevStack
-from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.circuit_breaker_model import CircuitBreakerModel
@@ -17,16 +16,14 @@ from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.application.steps import retries
-from runyard_service.application.steps.advance_run import advance_run
 from runyard_service.application.steps.run_context import WorkerDeps
 from runyard_service.domain.errors import ModelUnavailableError
 from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import Answer
-from runyard_service.domain.provider_failures import encode_cause
 from runyard_service.domain.runs import Run
-from runyard_service.event_loops import run_async
 from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, CircuitBreakers
+from tests.support.run_driver import RunDriver
 from tests.support.run_factory import create_run
 from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
@@ -51,25 +48,13 @@ class Tool:
             exchange.cut()
 
 
-class NoMachine(Orchestrator):
-    """A fake: the test itself does the work of the state machine."""
-
-    def __init__(self) -> None:
-        """Prepare no client."""
-
-    def resume(self, token: str) -> bool:
-        """Do nothing: the test advances the run."""
-        return True
-
-
-class Bench:
+class RetriedRuns(RunDriver):
     """Runs that call one tool, or that use a provider's model."""
 
     def __init__(self, stores: Stores, tool: Tool, server: LoopbackServer) -> None:
-        self.stores = stores
         self.tool = tool
         self.circuits = CircuitBreakers()
-        self.worker = WorkerDeps(
+        worker = WorkerDeps(
             stores=stores,
             model_for=lambda used: CircuitBreakerModel(
                 model_for(used.route, used.script, "key"), self.circuits.of(used.route.model)
@@ -78,6 +63,7 @@ class Bench:
             flush_seconds=0,
             reserve_seconds=1,
         )
+        super().__init__(stores, worker=worker)
 
     def start(self, *, effect: str = "none", route: Route | None = None) -> Run:
         """Start a run of an agent with a tool of this effect."""
@@ -93,24 +79,19 @@ class Bench:
         turns = [{"call": [{"tool": "call", "input": {}}]}, {"say": "{{ results.call.content }}"}]
         return create_run(self.stores, scripted_agent(turns, [tool], route=route))
 
-    def advance(self, run: Run, seconds: float = 700) -> list[Event]:
-        """Run one invocation of run_step; return the log without deltas."""
-        run_async(advance_run(self.worker, run.current_execution, seconds))
+    def run_step(self, run: Run, seconds: float = 700) -> list[Event]:
+        """Run an invocation of run_step; return the log without deltas."""
+        self.advance(run, seconds)
         return self.events(run)
-
-    def events(self, run: Run) -> list[Event]:
-        """Return the log without deltas."""
-        events = self.stores.log.events(run.id)
-        return [event for event in events if not event.type.endswith(".delta")]
 
 
 @pytest.fixture
-def bench(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Yield a bench without delays, except those that a response requests."""
+def driver(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[RetriedRuns]:
+    """Yield a driver without delays, except those that a response requests."""
     monkeypatch.setattr(retries, "_FIRST_DELAY_SECONDS", 0.01)
     tool = Tool()
     with LoopbackServer(tool) as server:
-        yield Bench(stores, tool, server)
+        yield RetriedRuns(stores, tool, server)
 
 
 def outcome(events: list[Event]) -> dict[str, Any]:
@@ -124,13 +105,13 @@ def outcome(events: list[Event]) -> dict[str, Any]:
 @pytest.mark.parametrize("effect", ["none", "idempotent"])
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_a_repeatable_call_is_retried_after_a_transient_failure(
-    bench: Bench, effect: str, status: int
+    driver: RetriedRuns, effect: str, status: int
 ) -> None:
-    bench.tool.answers = [(status, {}), (status, {}), (200, {})]
-    events = bench.advance(bench.start(effect=effect))
+    driver.tool.answers = [(status, {}), (status, {}), (200, {})]
+    events = driver.run_step(driver.start(effect=effect))
     assert json.loads(outcome(events)["result"]) == {"status": 200}
-    assert len(bench.tool.keys) == 3
-    assert len(set(bench.tool.keys)) == 1
+    assert len(driver.tool.keys) == 3
+    assert len(set(driver.tool.keys)) == 1
 
 
 @pytest.mark.parametrize(
@@ -138,30 +119,30 @@ def test_a_repeatable_call_is_retried_after_a_transient_failure(
     [("unsafe", 503, 1), ("unsafe", 429, 1), ("none", 500, 1), ("none", 404, 1), ("none", 503, 3)],
 )
 def test_permanent_failures_and_unrepeatable_calls_are_reported_to_the_model(
-    bench: Bench, effect: str, status: int, calls: int
+    driver: RetriedRuns, effect: str, status: int, calls: int
 ) -> None:
-    bench.tool.answers = [(status, {})]
-    events = bench.advance(bench.start(effect=effect))
+    driver.tool.answers = [(status, {})]
+    events = driver.run_step(driver.start(effect=effect))
     assert outcome(events)["error"]["code"] == f"http_{status}"
-    assert len(bench.tool.keys) == calls
+    assert len(driver.tool.keys) == calls
     assert events[-1].type == "run.completed"
 
 
 @pytest.mark.parametrize("status", [0, 502, 504])
 @pytest.mark.parametrize(("said", "calls"), [("repeat", 2), ("skip", 1), ("fail", 1)])
 def test_a_person_decides_about_an_unsafe_call_without_a_known_result(
-    bench: Bench, status: int, said: str, calls: int
+    driver: RetriedRuns, status: int, said: str, calls: int
 ) -> None:
-    bench.tool.answers = [(status, {}), (200, {})]
-    run = bench.start(effect="unsafe")
-    assert bench.advance(run)[-1].type == "agent.tool_call.started"
-    assert ask(bench.stores, run.current_execution)
-    [request] = bench.stores.input_requests.open_of_run(run.id)
+    driver.tool.answers = [(status, {}), (200, {})]
+    run = driver.start(effect="unsafe")
+    assert driver.run_step(run)[-1].type == "agent.tool_call.started"
+    assert ask(driver.stores, run.current_execution)
+    [request] = driver.stores.input_requests.open_of_run(run.id)
     assert request.params["choices"] == ["repeat", "skip", "fail"]
     answer = Answer(type=request.type, request_id=request.id, feedback=said)
-    submit_input(bench.stores, NoMachine(), run.id, answer, "user-1")
-    events = bench.advance(run)
-    assert len(bench.tool.keys) == calls
+    submit_input(driver.stores, driver.orchestrator, run.id, answer, "user-1")
+    events = driver.run_step(run)
+    assert len(driver.tool.keys) == calls
     assert events[-1].type == ("run.failed" if said == "fail" else "run.completed")
     if said == "repeat":
         assert json.loads(outcome(events)["result"]) == {"status": 200}
@@ -169,17 +150,17 @@ def test_a_person_decides_about_an_unsafe_call_without_a_known_result(
         assert outcome(events)["error"]["code"] == "skipped"
 
 
-def test_a_call_that_was_never_sent_is_not_in_doubt(bench: Bench) -> None:
+def test_a_call_that_was_never_sent_is_not_in_doubt(driver: RetriedRuns) -> None:
     with LoopbackServer(Tool()) as server:
         dead = ToolEnvironment({"API": server.url}, (server.host_and_port,))
-    bench.worker = scripted_worker(bench.stores, dead)
-    assert outcome(bench.advance(bench.start(effect="unsafe")))["error"]["code"] == "unreachable"
+    driver.worker = scripted_worker(driver.stores, dead)
+    assert outcome(driver.run_step(driver.start(effect="unsafe")))["error"]["code"] == "unreachable"
 
 
-def test_retry_after_of_a_tool_is_respected(bench: Bench) -> None:
-    bench.tool.answers = [(429, {"retry-after": "1"}), (200, {})]
+def test_retry_after_of_a_tool_is_respected(driver: RetriedRuns) -> None:
+    driver.tool.answers = [(429, {"retry-after": "1"}), (200, {})]
     started = time.monotonic()
-    assert "result" in outcome(bench.advance(bench.start()))
+    assert "result" in outcome(driver.run_step(driver.start()))
     assert time.monotonic() - started >= 1
 
 
@@ -187,69 +168,70 @@ def test_retry_after_of_a_tool_is_respected(bench: Bench) -> None:
     ("retry_after", "seconds"), [("3600", 700), ("Wed, 21 Oct 2099 07:28:00 GMT", 700), ("4", 10)]
 )
 def test_a_tool_with_a_retry_after_beyond_the_step_is_not_retried(
-    bench: Bench, retry_after: str, seconds: float
+    driver: RetriedRuns, retry_after: str, seconds: float
 ) -> None:
     """The step has 10 seconds: a call may take 5 of them and its record 1."""
-    bench.worker = WorkerDeps(
-        bench.stores, bench.worker.model_for, bench.worker.tools, reserve_seconds=1
+    driver.worker = WorkerDeps(
+        driver.stores, driver.worker.model_for, driver.worker.tools, reserve_seconds=1
     )
-    bench.tool.answers = [(429, {"retry-after": retry_after}), (200, {})]
-    run = bench.start(route=Route(model="scripted:scripted", timeout=1))
-    assert outcome(bench.advance(run, seconds))["error"]["code"] == "http_429"
-    assert len(bench.tool.keys) == 1
+    driver.tool.answers = [(429, {"retry-after": retry_after}), (200, {})]
+    run = driver.start(route=Route(model="scripted:scripted", timeout=1))
+    assert outcome(driver.run_step(run, seconds))["error"]["code"] == "http_429"
+    assert len(driver.tool.keys) == 1
 
 
-def test_the_circuit_opens_for_a_dead_host(bench: Bench) -> None:
-    bench.tool.answers = [(0, {})]
-    bench.advance(bench.start())
-    bench.advance(bench.start())
-    calls = len(bench.tool.keys)
+def test_the_circuit_opens_for_a_dead_host(driver: RetriedRuns) -> None:
+    driver.tool.answers = [(0, {})]
+    driver.run_step(driver.start())
+    driver.run_step(driver.start())
+    calls = len(driver.tool.keys)
     assert FAILURES_IN_A_ROW <= calls <= FAILURES_IN_A_ROW + 1
-    error = outcome(bench.advance(bench.start(effect="unsafe")))["error"]
+    error = outcome(driver.run_step(driver.start(effect="unsafe")))["error"]
     assert error["code"] == "unavailable"
     assert "Not tried again, after" in error["message"]
     assert "unreachable" in error["message"]
-    assert len(bench.tool.keys) == calls
+    assert len(driver.tool.keys) == calls
 
 
-def test_error_responses_do_not_open_the_circuit(bench: Bench) -> None:
-    bench.tool.answers = [(503, {})]
+def test_error_responses_do_not_open_the_circuit(driver: RetriedRuns) -> None:
+    driver.tool.answers = [(503, {})]
     for _ in range(FAILURES_IN_A_ROW):
-        bench.advance(bench.start(effect="unsafe"))
-    bench.tool.answers = [(200, {})]
-    assert "result" in outcome(bench.advance(bench.start(effect="unsafe")))
+        driver.run_step(driver.start(effect="unsafe"))
+    driver.tool.answers = [(200, {})]
+    assert "result" in outcome(driver.run_step(driver.start(effect="unsafe")))
 
 
-def test_retry_after_of_a_provider_is_respected(bench: Bench) -> None:
+def test_retry_after_of_a_provider_is_respected(driver: RetriedRuns) -> None:
     with OpenAIServer(
         ProviderFailure(429, retry_after="1"), ChatResponse(["Here."], finish_reason="stop")
     ) as server:
-        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        run = driver.start(route=Route(model="openai:gpt", base_url=server.base_url))
         started = time.monotonic()
-        events = bench.advance(run)
+        events = driver.run_step(run)
     assert time.monotonic() - started >= 1
     assert events[-1].data["output"] == {"content": "Here."}
 
 
 def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
-    bench: Bench,
+    driver: RetriedRuns,
 ) -> None:
     with OpenAIServer(choose=lambda _: ProviderFailure(503)) as server:
         route = Route(model="openai:gpt", base_url=server.base_url)
-        run, other = bench.start(route=route), bench.start(route=route)
+        run, other = driver.start(route=route), driver.start(route=route)
         with pytest.raises(ModelUnavailableError, match="Tried last at 2"):
-            bench.advance(run)
+            driver.run_step(run)
         with pytest.raises(ModelUnavailableError):
-            bench.advance(other)
+            driver.run_step(other)
         asked = len(server.received)
-        with pytest.raises(ModelUnavailableError, match="Not tried again, after") as caught:
-            bench.advance(run)
+        with pytest.raises(ModelUnavailableError, match="Not tried, after") as caught:
+            driver.run_step(run)
         assert len(server.received) == asked == FAILURES_IN_A_ROW
     # The retries of the state machine are used up; Step Functions reports the error of Lambda.
-    text = encode_cause(str(caught.value), caught.value.provider)
-    cause = {"errorMessage": text, "errorType": "ModelUnavailableError"}
-    close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=json.dumps(cause))
-    error = bench.events(run)[-1].data["error"]
+    cause = {"errorMessage": str(caught.value), "errorType": "ModelUnavailableError"}
+    close_run(
+        driver.stores, run.current_execution, "ModelUnavailableError", cause=json.dumps(cause)
+    )
+    error = driver.events(run)[-1].data["error"]
     assert error["code"] == "model_unavailable"
     assert "The provider" in error["message"]
     assert "HTTP 503" in error["message"]
@@ -257,11 +239,11 @@ def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
     assert error["provider"] == {"status": 503, "message": "The provider's own words."}
 
 
-def test_a_rejected_request_shows_the_words_of_the_provider(bench: Bench) -> None:
+def test_a_rejected_request_shows_the_words_of_the_provider(driver: RetriedRuns) -> None:
     failure = ProviderFailure(400, "bad_tool", "The tool is wrong. Your key is sk-abcdef123456.")
     with OpenAIServer(failure) as server:
-        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
-        error = bench.advance(run)[-1].data["error"]
+        run = driver.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        error = driver.run_step(run)[-1].data["error"]
     assert error["code"] == "model_rejected"
     assert error["provider"] == {
         "status": 400,
@@ -270,11 +252,11 @@ def test_a_rejected_request_shows_the_words_of_the_provider(bench: Bench) -> Non
     }
 
 
-def test_a_provider_that_asks_for_a_long_wait_fails_the_run_at_once(bench: Bench) -> None:
+def test_a_provider_that_asks_for_a_long_wait_fails_the_run_at_once(driver: RetriedRuns) -> None:
     failure = ProviderFailure(429, "rate_limit_exceeded", "Slow down.", retry_after="3600")
     with OpenAIServer(failure) as server:
-        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
-        events = bench.advance(run)
+        run = driver.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        events = driver.run_step(run)
         assert len(server.received) == 1
     error = events[-1].data["error"]
     assert error["code"] == "model_unavailable"
@@ -282,35 +264,35 @@ def test_a_provider_that_asks_for_a_long_wait_fails_the_run_at_once(bench: Bench
     assert error["provider"]["status"] == 429
 
 
-def test_a_shorter_wait_is_left_to_the_state_machine(bench: Bench) -> None:
+def test_a_shorter_wait_is_left_to_the_state_machine(driver: RetriedRuns) -> None:
     failure = ProviderFailure(429, "rate_limit_exceeded", "Slow down.", retry_after="400")
     with OpenAIServer(failure) as server:
-        run = bench.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        run = driver.start(route=Route(model="openai:gpt", base_url=server.base_url))
         with pytest.raises(ModelUnavailableError):
-            bench.advance(run)
-    assert bench.events(run)[-1].type != "run.failed"
+            driver.run_step(run)
+    assert driver.events(run)[-1].type != "run.failed"
 
 
 @pytest.mark.parametrize("cause", ["", "no JSON", "[]", '{"errorMessage": 1}', "null"])
-def test_a_cause_without_a_message_gets_a_standard_message(bench: Bench, cause: str) -> None:
-    run = bench.start()
-    close_run(bench.stores, run.current_execution, "ModelUnavailableError", cause=cause)
-    assert bench.events(run)[-1].data["error"] == {
+def test_a_cause_without_a_message_gets_a_standard_message(driver: RetriedRuns, cause: str) -> None:
+    run = driver.start()
+    close_run(driver.stores, run.current_execution, "ModelUnavailableError", cause=cause)
+    assert driver.events(run)[-1].data["error"] == {
         "code": "model_unavailable",
         "message": "The model could not be reached.",
     }
 
 
-def test_messages_of_unexpected_errors_are_not_exposed(bench: Bench) -> None:
-    run = bench.start()
+def test_messages_of_unexpected_errors_are_not_exposed(driver: RetriedRuns) -> None:
+    run = driver.start()
     close_run(
-        bench.stores,
+        driver.stores,
         run.current_execution,
         "KeyError",
         cause='{"errorMessage": "a customer\'s name"}',
     )
     assert (
-        bench.events(run)[-1].data["error"]["message"]
+        driver.events(run)[-1].data["error"]["message"]
         == "The run stopped because of an internal error."
     )
 
@@ -328,20 +310,24 @@ def test_messages_of_unexpected_errors_are_not_exposed(bench: Bench) -> None:
     ],
 )
 def test_an_internal_error_has_an_id_that_finds_it_in_the_log(
-    bench: Bench, caplog: pytest.LogCaptureFixture, error_name: str, cause: str, error_id: str
+    driver: RetriedRuns,
+    caplog: pytest.LogCaptureFixture,
+    error_name: str,
+    cause: str,
+    error_id: str,
 ) -> None:
-    run = bench.start()
+    run = driver.start()
     execution = run.current_execution
-    close_run(bench.stores, execution, error_name, cause, request_id="closing-invocation")
-    assert bench.events(run)[-1].data["error"]["error_id"] == error_id
+    close_run(driver.stores, execution, error_name, cause, request_id="closing-invocation")
+    assert driver.events(run)[-1].data["error"]["error_id"] == error_id
     [record] = [each for each in caplog.records if each.levelname == "ERROR"]
     assert (record.__dict__["run_id"], record.__dict__["error_id"]) == (run.id, error_id)
 
 
-def test_a_known_error_has_no_error_id(bench: Bench) -> None:
-    run = bench.start()
-    close_run(bench.stores, run.current_execution, "States.Timeout", "{}", request_id="x")
-    assert set(bench.events(run)[-1].data["error"]) == {"code", "message"}
+def test_a_known_error_has_no_error_id(driver: RetriedRuns) -> None:
+    run = driver.start()
+    close_run(driver.stores, run.current_execution, "States.Timeout", "{}", request_id="x")
+    assert set(driver.events(run)[-1].data["error"]) == {"code", "message"}
 
 
 def test_the_state_machine_forwards_the_error_of_a_function(stack: DevStack) -> None:

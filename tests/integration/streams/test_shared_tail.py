@@ -1,11 +1,10 @@
 """Test many readers of a run: each gets every event once, and all of them share one tail."""
 
 import asyncio
-import functools
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -21,18 +20,7 @@ from runyard_service.domain.ids import new_id
 
 PACE = PollBackoff(first_pause=0.005, longest_pause=0.02)
 END = NewEvent(type="run.completed", data={})
-
-
-def on_a_loop(
-    test: Callable[[Stores], Coroutine[Any, Any, None]],
-) -> Callable[[Stores], None]:
-    """Run the test on a new event loop."""
-
-    @functools.wraps(test)
-    def run(stores: Stores) -> None:
-        asyncio.run(test(stores))
-
-    return run
+pytestmark = pytest.mark.anyio
 
 
 class CountedLog:
@@ -91,7 +79,6 @@ async def seen(
     return found
 
 
-@on_a_loop
 async def test_readers_from_any_cursor_at_any_time_see_each_event_once(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     readers = [asyncio.create_task(seen(runs, run_id)) for _ in range(10)]
@@ -108,7 +95,6 @@ async def test_readers_from_any_cursor_at_any_time_see_each_event_once(stores: S
         assert await reader == list(range(number + 1, last + 1))
 
 
-@on_a_loop
 async def test_fifty_readers_read_the_log_as_often_as_one(stores: Stores) -> None:
     run_id, log = new_id(), CountedLog(stores.log)
     runs = FollowedRuns(log, PACE)  # type: ignore[arg-type]
@@ -126,7 +112,6 @@ async def test_fifty_readers_read_the_log_as_often_as_one(stores: Stores) -> Non
     assert log.reads[2] < 50
 
 
-@on_a_loop
 async def test_a_slow_reader_does_not_delay_others_and_misses_nothing(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     slow = asyncio.create_task(seen(runs, run_id, pause=0.05))
@@ -137,7 +122,6 @@ async def test_a_slow_reader_does_not_delay_others_and_misses_nothing(stores: St
     assert await slow == list(range(1, last + 1))
 
 
-@on_a_loop
 async def test_a_tail_buffers_at_most_one_page(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     async with aclosing(runs.follow(run_id, 0, time.monotonic() + 30)) as batches:
@@ -153,7 +137,6 @@ async def test_a_tail_buffers_at_most_one_page(stores: Stores) -> None:
         assert tail.after(1) is None
 
 
-@on_a_loop
 async def test_the_tail_ends_with_its_last_reader(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     await append(stores, run_id, 0, [delta(0)])
@@ -168,7 +151,6 @@ async def test_the_tail_ends_with_its_last_reader(stores: Stores) -> None:
     assert tail._reading.done()
 
 
-@on_a_loop
 async def test_a_canceled_reader_leaves_no_tail(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     reader = asyncio.create_task(seen(runs, run_id))
@@ -179,7 +161,6 @@ async def test_a_canceled_reader_leaves_no_tail(stores: Stores) -> None:
     assert runs._tails == {}
 
 
-@on_a_loop
 async def test_idle_streams_send_pings_and_end_on_time(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     found = [batch async for batch in runs.follow(run_id, 0, time.monotonic() + 0.5, silence=0.1)]
@@ -187,7 +168,6 @@ async def test_idle_streams_send_pings_and_end_on_time(stores: Stores) -> None:
     assert set(found) == {None}
 
 
-@on_a_loop
 async def test_a_cursor_past_the_end_ends_with_the_run(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     await append(stores, run_id, 0, [delta(0)])
@@ -198,7 +178,6 @@ async def test_a_cursor_past_the_end_ends_with_the_run(stores: Stores) -> None:
     assert await seen(runs, run_id, after=1000) == []
 
 
-@on_a_loop
 async def test_a_cursor_within_a_batch_has_the_rest_of_it(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     await append(stores, run_id, 0, [delta(number) for number in range(10)])
@@ -207,7 +186,6 @@ async def test_a_cursor_within_a_batch_has_the_rest_of_it(stores: Stores) -> Non
     assert await reader == list(range(5, 12))
 
 
-@on_a_loop
 async def test_events_missing_in_an_eventual_read_are_not_skipped(stores: Stores) -> None:
     run_id = new_id()
     last = await write(stores, run_id, batches=3)
@@ -218,7 +196,6 @@ async def test_events_missing_in_an_eventual_read_are_not_skipped(stores: Stores
         await seen(broken, run_id)
 
 
-@on_a_loop
 async def test_the_failure_of_a_tail_reaches_all_its_readers(stores: Stores) -> None:
     run_id = new_id()
     log = Lagging(stores.log, hidden=set(), always=True)
@@ -233,7 +210,6 @@ async def test_the_failure_of_a_tail_reaches_all_its_readers(stores: Stores) -> 
     assert runs._tails == {}
 
 
-@on_a_loop
 async def test_events_appended_by_this_process_are_read_immediately(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PollBackoff(math.inf, math.inf))
     await append(stores, run_id, 0, [delta(0)])
@@ -245,7 +221,6 @@ async def test_events_appended_by_this_process_are_read_immediately(stores: Stor
         assert await reader == [1, 2]
 
 
-@on_a_loop
 async def test_a_replay_ends_at_its_time_limit_with_progress(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     last = await write(stores, run_id, batches=5)
@@ -256,7 +231,6 @@ async def test_a_replay_ends_at_its_time_limit_with_progress(stores: Stores) -> 
     assert found[1:] == [[1], [2, 3], [4, 5, 6], [7], [8, 9], [10]]
 
 
-@on_a_loop
 async def test_a_replay_ends_after_the_last_stored_event(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     last = await append(stores, run_id, 0, [delta(0), delta(1)])
@@ -267,7 +241,6 @@ async def test_a_replay_ends_after_the_last_stored_event(stores: Stores) -> None
     assert runs._tails == {}
 
 
-@on_a_loop
 async def test_a_page_has_at_most_one_megabyte(stores: Stores) -> None:
     run_id, runs = new_id(), FollowedRuns(stores.log, PACE)
     # Each event is a batch; together they are more than two pages.
