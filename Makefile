@@ -6,12 +6,9 @@ SHELL := /bin/sh
 .PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
 
 PYTHON := .venv/bin/python
-# The word list is enforced here; add a folder when it has no private words left.
-WORD_PATHS := layers/core/runyard_service agents docs \
+WORD_PATHS := layers/core/runyard_service agents docs examples \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
-  Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests/deployment \
-  tests/artifacts tests/crashes tests/fault_injection tests/integration/crashes tests/simulation \
-  tests/soak.py tests/clients tests/e2e tests/template
+  Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests
 SAM_PYTHON := .venv-sam/bin/python
 
 # SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.

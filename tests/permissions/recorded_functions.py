@@ -61,8 +61,8 @@ def _fail_the_start(scenario_run: ScenarioRun) -> None:
 
 # Scenarios that the crash tests do not need, and that use the remaining grants.
 _MORE_SCENARIOS = (
-    Scenario(_PUBLISHED, {"case": "large question"}, respond=_sweep_and_answer),
-    Scenario("large input request, aborted", {"case": "large question"}, respond=_abort),
+    Scenario(_PUBLISHED, {"case": "large request"}, respond=_sweep_and_answer),
+    Scenario("large input request, aborted", {"case": "large request"}, respond=_abort),
     Scenario("never started", {"case": "plain"}, prepare=_fail_the_start),
     Scenario("a large message", prepare=_thread("x" * 120_000)),
 )

@@ -33,7 +33,7 @@ NAMES = {
     "AWS::SecretsManager::Secret": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
-# Puts an object into the bucket while the stack is created.
+# Writes an object into the bucket while the stack is created.
 WRITES_TO_THE_BUCKET = "PublishedAgents"
 
 

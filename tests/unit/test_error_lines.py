@@ -9,7 +9,7 @@ import pytest
 from runyard_dev.error_lines import error_lines, watch_errors
 
 
-def test_an_error_is_shown_with_its_run_its_id_and_its_traceback() -> None:
+def test_an_error_is_printed_with_its_run_its_id_and_its_traceback() -> None:
     record = {
         "level": "ERROR",
         "message": "RunStepFunction failed",
@@ -26,7 +26,7 @@ def test_an_error_is_shown_with_its_run_its_id_and_its_traceback() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "text", "1", "null", '{"level": "WARNING"}', '{"level": 1}'])
-def test_other_lines_are_not_shown(line: str) -> None:
+def test_other_lines_are_not_printed(line: str) -> None:
     assert list(error_lines(line)) == []
 
 

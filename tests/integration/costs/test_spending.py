@@ -245,7 +245,7 @@ def test_an_interrupted_response_leaves_no_hold(stores: Stores, run_case: RunCas
     assert totals(stores, cap) == NOTHING
 
 
-def test_a_ledger_refuses_negative_amounts(stores: Stores) -> None:
+def test_a_ledger_rejects_negative_amounts(stores: Stores) -> None:
     cap = new_cap("10")
     run_id = new_run(stores, cap)
     with pytest.raises(ValueError, match="negative"):

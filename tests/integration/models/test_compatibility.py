@@ -151,7 +151,7 @@ def test_usage_in_every_chunk_counts_once() -> None:
     assert response.usage == TokenUsage(1000, 3)
 
 
-def test_usage_that_ends_with_an_empty_count_keeps_the_largest() -> None:
+def test_usage_that_ends_with_an_empty_count_uses_the_largest() -> None:
     response = chat_response(
         delta(content="a", usage=usage_of(1000, 2)), delta("stop"), last(usage_of(0, 0))
     )
@@ -566,7 +566,7 @@ def test_an_html_page_is_the_word_of_a_proxy(
 @pytest.mark.parametrize(
     ("message", "code", "words"),
     [
-        ("Country not supported", "unsupported_country", "refused the request"),
+        ("Country not supported", "unsupported_country", "rejected the request"),
         ("You are not authorized for this model", None, CREDENTIALS),
         ("No", "permission_denied", CREDENTIALS),
     ],

@@ -17,7 +17,7 @@ EXPRESSIONS = (
 _NAME = r"(#?\w+)"
 _COMPARED = re.compile(rf"{_NAME}\s*(?:=|<=|>=|<|>)\s*(:\w+)")
 _BETWEEN = re.compile(rf"{_NAME}\s+BETWEEN\s+(:\w+)\s+AND\s+(:\w+)", re.IGNORECASE)
-_BEGINS_WITH = re.compile(rf"begins_with\s*\(\s*{_NAME}\s*,\s*(:\w+)")
+_PREFIX = re.compile(rf"begins_with\s*\(\s*{_NAME}\s*,\s*(:\w+)")
 _SET = re.compile(rf"{_NAME}\s*=\s*(?:if_not_exists\s*\([^,]+,\s*)?(:\w+)")
 
 
@@ -39,12 +39,12 @@ class Part:
     def key_conditions(self) -> Iterator[tuple[str, Value]]:
         """Yield each attribute of the key condition with each value it is compared with."""
         text = self.content.get("KeyConditionExpression", "")
-        for pattern in (_COMPARED, _BETWEEN, _BEGINS_WITH):
+        for pattern in (_COMPARED, _BETWEEN, _PREFIX):
             for name, *values in pattern.findall(text):
                 yield from ((self.attribute(name), self._value(value)) for value in values)
 
     def assigned(self) -> Iterator[tuple[str, Value]]:
-        """Yield each attribute that the item or a SET clause gives, with its value."""
+        """Yield each attribute that the item or a SET clause writes, with its value."""
         yield from self.content.get("Item", {}).items()
         for name, value in _SET.findall(self.content.get("UpdateExpression", "")):
             yield self.attribute(name), self._value(value)
