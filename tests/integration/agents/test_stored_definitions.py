@@ -123,6 +123,7 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "cached_input_usd_per_million": "0.10",
             "timeout": 9,
             "reasoning": "off",
+            "think_tags": "off",
         },
     ),
     Snapshot: (

@@ -566,7 +566,7 @@ def test_an_html_page_is_the_word_of_a_proxy(
 @pytest.mark.parametrize(
     ("message", "code", "words"),
     [
-        ("Country not supported", "unsupported_country", "rejected the request"),
+        ("Country not supported", "unsupported_country", "denied the request"),
         ("You are not authorized for this model", None, CREDENTIALS),
         ("No", "permission_denied", CREDENTIALS),
     ],

@@ -1,4 +1,4 @@
-"""Put the rules and the faults into every DynamoDB client of this process."""
+"""Add the rules and the faults to every DynamoDB client of this process."""
 
 import os
 from typing import Any

@@ -201,8 +201,8 @@ def _pattern(pattern: str) -> Any:
     """
     # A full-width parenthesis, for example, stays a character of the text.
     normalized = "".join(
-        mark if _normalized(mark) == mark else re.escape(_normalized(mark))
-        for mark in unicodedata.normalize("NFC", pattern)
+        character if _normalized(character) == character else re.escape(_normalized(character))
+        for character in unicodedata.normalize("NFC", pattern)
     )
     options = jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES)
     return jsonschema_rs.validator_for(

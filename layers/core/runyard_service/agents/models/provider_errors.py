@@ -157,7 +157,7 @@ def _rejection(error: Exception, words: ProviderWords) -> tuple[FailureKind, str
         return _CAUSES[words.cause]
     if isinstance(error, ModelHTTPError) and error.status_code == 403:
         # Also a firewall, a region or a project's settings: only words say which.
-        return "rejected", "The provider rejected the request"
+        return "rejected", "The provider denied the request"
     rejection = _found(_REJECTIONS, error)
     # An in-stream error may have a status of its own that is worth another attempt.
     if rejection is None and is_final:

@@ -1,6 +1,6 @@
 """What a provider said about a failure: its status, code, message and request id, and its cause.
 
-Providers, gateways and servers put codes and messages into different fields, in upper, lower and
+Providers, gateways and servers use different fields for codes and messages, in upper, lower and
 mixed case. So all texts of the body are read, and compared without case, spaces and punctuation.
 """
 
@@ -93,7 +93,7 @@ def words_of(
     if isinstance(body, str) and is_html(body):
         title = re.search(r"(?is)<title[^>]*>(.*?)</title>", body)
         text = " ".join(title[1].split()) if title else "an HTML page"
-        failure = ProviderFailure(status, None, _shown(text, secrets), _header(headers))
+        failure = ProviderFailure(status, None, _masked(text, secrets), _header(headers))
         return ProviderWords(failure, None, is_html=True)
     codes = [str(value) for value in _values(body, _CODE_FIELDS) if _is_scalar(value)]
     texts = [value for value in _values(body, _MESSAGE_FIELDS) if isinstance(value, str)]
@@ -104,8 +104,8 @@ def words_of(
     failure = ProviderFailure(
         status,
         next((code for code in codes if re.fullmatch(r"[A-Za-z][\w.-]{0,63}", code)), None),
-        _shown(text, secrets) if text else None,
-        _header(headers) or next((_shown(value, secrets)[:128] for value in ids), None),
+        _masked(text, secrets) if text else None,
+        _header(headers) or next((_masked(value, secrets)[:128] for value in ids), None),
     )
     return ProviderWords(failure, _cause(codes, [*texts, message]), is_html=False)
 
@@ -161,13 +161,15 @@ def _header(headers: Mapping[str, str] | None) -> str | None:
     )
 
 
-def _shown(text: str, secrets: Sequence[str]) -> str:
+def _masked(text: str, secrets: Sequence[str]) -> str:
     """Return the text without secrets and control characters, of limited length."""
     text = text[:_MAX_TEXT]
     for secret in secrets:
         if len(secret) >= _MIN_SECRET:
             text = text.replace(secret, _MASK)
-    text = "".join(mark if mark.isprintable() else " " for mark in _SECRETS.sub(_MASK, text))
+    text = "".join(
+        character if character.isprintable() else " " for character in _SECRETS.sub(_MASK, text)
+    )
     if len(text) <= MAX_MESSAGE_CHARACTERS:
         return text
     return f"{text[: MAX_MESSAGE_CHARACTERS - 1]}…"

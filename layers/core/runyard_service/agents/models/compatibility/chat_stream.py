@@ -1,6 +1,6 @@
 """The stream of a server that claims to speak OpenAI's chat completions, with corrections.
 
-The corrections concern errors in unusual places, usage in every chunk, several calls under one
+The corrections concern errors in unusual fields, usage in every chunk, several calls under one
 index, and `<think>` tags that are cut between two chunks.
 """
 
@@ -176,7 +176,7 @@ class _Call:
 
 
 class _CallIndexes:
-    """Give each tool call an index of its own. Some servers send all calls under index 0."""
+    """Assign an index of its own to each tool call. Some servers send all calls under index 0."""
 
     def __init__(self) -> None:
         self._by_index: dict[int | None, _Call] = {}

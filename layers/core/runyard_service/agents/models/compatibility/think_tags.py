@@ -43,7 +43,7 @@ class ThinkTagSplitter:
         return CLOSING if self._is_open else OPENING
 
     def _text(self, text: str) -> Iterator[str]:
-        # Models put line breaks after a tag, which belong to neither the reasoning nor the answer.
+        # Line breaks after a tag belong to neither the reasoning nor the answer.
         if self._skips_space:
             text = text.lstrip()
         if text:
