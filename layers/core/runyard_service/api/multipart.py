@@ -22,6 +22,9 @@ _MAX_FILES = 1000
 _INVALID = {"body": "is not valid multipart/form-data"}
 # The media types of a route that accepts files, for errors.
 MEDIA_TYPES = "application/json or multipart/form-data"
+# API Gateway encodes these bodies in base64, and Lambda limits its request to 6 MB. Above about
+# 4.4 MB, AWS itself would answer, without our details.
+MAX_GATEWAY_BYTES = 4_400_000
 UPLOAD_HINT = (
     "upload larger files directly to S3: POST /v1/files with a JSON body "
     '{"name", "size", "mime_type"} returns an upload for up to '

@@ -52,7 +52,7 @@ def found_thread(
 ) -> Thread:
     """Return the thread, with a blocking read. Raise ThreadNotFoundError.
 
-    `also_marked` includes a thread whose deletion was interrupted.
+    `also_marked` includes a thread that was deleted on this day, or whose deletion was interrupted.
     """
     threads = services.stores.threads
     thread = threads.get(thread_id, also_marked=also_marked) if thread_id else None
