@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard_service.api.http import parse_json
+from runyard_service.api.parse_json import parse_json
 from runyard_service.domain.errors import InvalidRequestError
 
 
@@ -51,3 +51,13 @@ def test_valid_json_that_the_service_cannot_store_is_rejected() -> None:
     assert error_in(b"1e999") == "has a number that is too large"
     assert error_in(b"[1%b]" % (b"0" * 400)) == "has a number that is too large"
     assert error_in(b"-1%b" % (b"0" * 400)) == "has a number that is too large"
+
+
+def test_an_answer_cannot_have_the_same_name_twice() -> None:
+    text = b'{"a": 1, "b": [{"x": 1, "x": 2}]}'
+    assert parse_json(text, "body") == {"a": 1, "b": [{"x": 2}]}
+    with pytest.raises(InvalidRequestError) as rejected:
+        parse_json(text, "body", unique_names=True)
+    assert rejected.value.details == {"body": "has the name 'x' twice in one object"}
+    same = b'{"a": {"x": 1}, "b": {"x": 1}}'
+    assert parse_json(same, "body", unique_names=True) == json.loads(same)

@@ -12,7 +12,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
-from runyard_service.api.http import MAX_BODY_BYTES, check_encoding, drain, reject_invalid_text
+from runyard_service.api.http import MAX_BODY_BYTES, check_encoding, drain
+from runyard_service.api.parse_json import reject_invalid_text
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
 # No route accepts more text parts. The limit on files is above that of a run, because the response

@@ -19,7 +19,6 @@ from runyard_service.api.http import (
     MAX_BODY_BYTES,
     JsonResponse,
     parse_body,
-    parse_json,
     validate,
 )
 from runyard_service.api.multipart import (
@@ -30,6 +29,7 @@ from runyard_service.api.multipart import (
     is_multipart,
     multipart_form,
 )
+from runyard_service.api.parse_json import parse_json
 from runyard_service.api.runs.schemas import MAX_FILES, CreateFile, CreateRun
 from runyard_service.api.services import Services
 from runyard_service.domain.content_types import parse_mime_type, safe_name
