@@ -37,7 +37,7 @@ def _sweep_expired_run(world: CrashHarness, scenario: Scenario) -> ScenarioRun:
     deleted = stores.deleted_runs.find(run.id)
     assert deleted is not None
     assert deleted.is_gone, "only the tombstone remains"
-    assert run.thread_id is None or stores.threads.get(run.thread_id, also_marked=True) is None
+    assert run.thread_id is None or stores.threads.get(run.thread_id) is None
     return journey
 
 
