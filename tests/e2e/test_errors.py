@@ -8,6 +8,7 @@ import pytest
 from runyard_service.domain.ids import new_id
 from tests.support.service import Service
 
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 TICKET = {"ticket_subject": "Export is broken"}
 
 
@@ -35,7 +36,7 @@ def assert_error(
     [
         ({}, {"input": "cannot be blank"}),
         ({"input": {}}, {"input": "cannot be blank"}),
-        ({"input": None}, {"input": "must be an object"}),
+        ({"input": None}, {"input": "cannot be blank"}),
         ({"input": "text"}, {"input": "must be an object"}),
         ({"input": TICKET, "colour": 1}, {"colour": "is not a known field"}),
         ({"input": {"ticket_body": "x"}}, {"input.ticket_subject": "is required"}),
@@ -85,7 +86,7 @@ def test_a_body_that_is_not_valid_json_is_rejected(
 
 def test_other_media_types_are_rejected(service: Service) -> None:
     response = service.http.post("/v1/runs", content=b"x", headers={"content-type": "text/plain"})
-    details = {"content-type": "must be application/json"}
+    details = {"content-type": "must be application/json or multipart/form-data"}
     assert_error(response, 415, "unsupported_media_type", details)
 
 
@@ -116,9 +117,7 @@ def test_every_route_requires_a_key(
     assert_error(httpx.request(method, url, headers=headers), 401, "unauthorized")
 
 
-@pytest.mark.parametrize(
-    "run_id", ["00000000-0000-4000-8000-000000000000", "nonsense", "%00", "a" * 300]
-)
+@pytest.mark.parametrize("run_id", [UNKNOWN, "nonsense", "%00", "%0A", "a" * 300])
 @pytest.mark.parametrize("tail", ["", "/events", "/stream"])
 def test_an_unknown_run_is_not_found(service: Service, run_id: str, tail: str) -> None:
     assert_error(service.http.get(f"/v1/runs/{run_id}{tail}"), 404, "not_found")
@@ -197,7 +196,7 @@ def test_a_stream_accepts_valid_cursors_and_rejects_others(service: Service) -> 
         ),
         ({"type": "human_feedback", "data": {}}, {"data.request_id": "is required"}),
         (
-            {"type": "human_feedback", "data": {"request_id": "x", "feedback": "y"}},
+            {"type": "human_feedback", "data": {"request_id": UNKNOWN, "feedback": "y"}},
             {"request_id": "is not a request of this run"},
         ),
     ],

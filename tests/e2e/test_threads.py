@@ -137,8 +137,8 @@ def test_a_thread_is_created_renamed_and_deleted(threads: ThreadsService) -> Non
     run_id = threads.start(thread["id"])
     threads.wait(run_id, "completed")
     assert threads.http.delete(path).status_code == 204
-    for call in (threads.http.get, threads.http.delete):
-        assert_rejected(call(path), 404, "threads.not_found")
+    assert threads.http.delete(path).status_code == 204
+    assert_rejected(threads.http.get(path), 404, "threads.not_found")
     assert_rejected(
         threads.http.post(f"{path}/messages", json={"content": "x"}), 404, "threads.not_found"
     )
@@ -325,11 +325,9 @@ def test_an_answer_must_name_one_of_several_input_requests(threads: ThreadsServi
         ("GET", "/runs?limit=0", None, "limit"),
         ("GET", "/runs?limit=201", None, "limit"),
         ("GET", "/runs?limit=x", None, "limit"),
-        ("GET", "/runs?limit=", None, "limit"),
         ("GET", "/runs?before=x", None, "before"),
         ("GET", f"/runs?before={UNKNOWN_ID}", None, "before"),
         ("GET", "/runs?status=canceled", None, "status"),
-        ("GET", "/runs?status=", None, "status"),
         ("GET", "/runs?page=1", None, "page"),
         ("GET", "/threads?before=x", None, "before"),
         ("GET", "/runs/{run}/events?after_seq=-2", None, "after_seq"),
@@ -395,7 +393,7 @@ def test_an_unknown_resource_is_not_found(
 def test_the_error_of_a_wrong_method_names_the_allowed_methods(threads: ThreadsService) -> None:
     response = threads.http.put("/threads")
     assert_rejected(response, 405, "requests.method_not_allowed")
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
 
 
 # --- lists and streams ---------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def _sweep_expired_run(harness: CrashHarness, scenario: Scenario) -> ScenarioRun
     deleted = stores.deleted_runs.find(run.id)
     assert deleted is not None
     assert deleted.is_gone, "only the tombstone remains"
-    assert run.thread_id is None or stores.threads.get(run.thread_id, include_deleting=True) is None
+    assert run.thread_id is None or stores.threads.get(run.thread_id) is None
     return scenario_run
 
 

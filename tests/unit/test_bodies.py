@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from runyard_service.api.http import parse_json, validate
+from runyard_service.api.http import validate
+from runyard_service.api.parse_json import parse_json
 from runyard_service.api.runs.schemas import CreateRun
 from runyard_service.domain.errors import InvalidRequestError
 
@@ -58,3 +59,13 @@ def test_a_body_with_many_unknown_fields_is_rejected_as_a_whole() -> None:
     with pytest.raises(InvalidRequestError) as rejected:
         validate({f"field_{n}": n for n in range(101)}, CreateRun)
     assert rejected.value.details == {"body": "must have at most 100 fields"}
+
+
+def test_an_answer_cannot_have_the_same_name_twice() -> None:
+    text = b'{"a": 1, "b": [{"x": 1, "x": 2}]}'
+    assert parse_json(text, "body") == {"a": 1, "b": [{"x": 2}]}
+    with pytest.raises(InvalidRequestError) as rejected:
+        parse_json(text, "body", unique_names=True)
+    assert rejected.value.details == {"body": "has the name 'x' twice in one object"}
+    same = b'{"a": {"x": 1}, "b": {"x": 1}}'
+    assert parse_json(same, "body", unique_names=True) == json.loads(same)

@@ -179,14 +179,73 @@ def test_null_and_an_empty_form_part_count_as_absent(client: TestClient) -> None
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/{}/cancel%0A", "/v1/runs/{}%00", "/threads/v1/x%C2%85"])
-def test_a_path_with_a_control_character_is_rejected(
+def test_a_path_with_a_control_character_leads_nowhere(
     client: TestClient, run_id: str, path: str
 ) -> None:
     for method in ("GET", "POST", "DELETE"):
         rejected = client.request(method, path.format(run_id))
-        assert details_of(rejected) == {"path": "must not contain control characters"}
+        assert rejected.status_code == 404
+        assert rejected.json().get("code", "requests.no_such_route") == "requests.no_such_route"
 
 
 def test_the_streaming_endpoint_takes_no_unknown_posts(client: TestClient) -> None:
     expected = {client.post(path).status_code for path in ("/v1/unknown", "/x", "/v1/runs//ticket")}
     assert expected <= {404, 421}
+
+
+def test_a_page_starts_after_a_deleted_thread(stack: DevStack, client: TestClient) -> None:
+    ids = [new_thread(stack) for _ in range(4)]
+    first = httpx.get(f"{stack.base_url}/threads/v1/threads?limit=2", headers=key_of(stack))
+    assert [thread["id"] for thread in first.json()] == ids[:1:-1]
+    for thread_id in ids[2:]:
+        for _ in range(2):
+            path = f"{stack.base_url}/threads/v1/threads/{thread_id}"
+            assert httpx.delete(path, headers=key_of(stack)).status_code == 204
+        assert client.get(f"/threads/v1/threads/{thread_id}").status_code == 404
+    following = httpx.get(first.links["next"]["url"], headers=key_of(stack))
+    assert [thread["id"] for thread in following.json()] == ids[1::-1]
+
+
+def key_of(stack: DevStack) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stack.access_key}"}
+
+
+def new_thread(stack: DevStack) -> str:
+    created = httpx.post(f"{stack.base_url}/threads/v1/threads", headers=key_of(stack))
+    return str(created.json()["id"])
+
+
+def test_the_same_answer_again_is_accepted_by_the_threads_api(stack: DevStack) -> None:
+    run = httpx.post(
+        f"{stack.base_url}/v1/runs",
+        json={"input": {"ticket_subject": "Help!"}},
+        headers=key_of(stack),
+        timeout=60,
+    ).json()["data"]
+    assert run["status"] == "awaiting_input"
+    path = f"{stack.base_url}/threads/v1/runs/{run['id']}/input"
+    answers = [
+        httpx.post(path, json={"content": content}, headers=key_of(stack)).status_code
+        for content in ("billing", "billing", "technical")
+    ]
+    assert answers == [200, 200, 409]
+
+
+def test_an_answer_with_the_same_name_twice_is_rejected(stack: DevStack, run_id: str) -> None:
+    data = '{"request_id": "x", "is_approved": false, "is_approved": true}'
+    body = f'{{"type": "approval_request", "data": {data}}}'
+    for path in (f"/v1/runs/{run_id}/input", f"/threads/v1/runs/{run_id}/input"):
+        answer = httpx.post(stack.base_url + path, content=body, headers=key_of(stack))
+        assert details_of(answer) == {"body": "has the name 'is_approved' twice in one object"}
+
+
+def test_a_large_form_is_rejected_before_api_gateway_would(stack: DevStack) -> None:
+    services = make_services(stack, stream_url=stack.base_url)
+    with TestClient(app_with(services), headers=key_of(stack)) as gateway:
+        for path, part in (("/v1/runs", "files"), ("/v1/files", "file")):
+            answer = gateway.post(path, data={"input": "{}"}, files={part: b"x" * 4_400_000})
+            assert answer.status_code == 413
+            details = answer.json()["error"]["details"]
+            assert details["body"].startswith("must be at most 4400000 bytes; upload larger files")
+        small = gateway.post("/v1/runs", data={"input": "{}"}, files={"files": b"x" * 4_000_000})
+        assert details_of(small) == {"input": "cannot be blank"}

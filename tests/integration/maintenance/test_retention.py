@@ -116,7 +116,7 @@ def test_idle_threads_are_deleted_and_used_threads_remain(stores: Stores, projec
     stays = [thread(90, 2), thread(2, 2), thread(90, 40, active_run_id=new_id())]
     retention = Retention(stores, 0)
     assert retention.enforce(ENOUGH) == 1
-    assert stores.threads.get(at_rest, include_deleting=True) is None
+    assert stores.threads.get(at_rest) is None
     assert all(stores.threads.get(thread_id) for thread_id in stays)
     # Idle threads are searched once a day.
     late = thread(90, 40)

@@ -1,9 +1,6 @@
 """Read JSON bodies and query names strictly, and write JSON responses."""
 
-import json
 from collections.abc import AsyncIterator, Collection
-from functools import partial
-from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 import pydantic_core
@@ -18,6 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runyard_service.api.parse_json import parse_json
 from runyard_service.domain.errors import (
     InvalidRequestError,
     PayloadTooLargeError,
@@ -28,13 +26,9 @@ from runyard_service.domain.ids import parse_id
 # The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024
 MAX_BODY_FIELDS = 100
-MAX_DEPTH = 64
 # Read this much of a body that is too large: a client that is disconnected while it sends may
 # never read the response.
 _MAX_DRAINED_BYTES = 256 * 1024 * 1024
-
-# A larger integer has no float, which arithmetic and other readers of JSON need.
-_MAX_INTEGER_BITS = 1023
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -169,69 +163,6 @@ async def drain(chunks: AsyncIterator[bytes]) -> None:
         left -= len(chunk)
         if left < 0:
             return
-
-
-def parse_json(text: bytes | bytearray | str, name: str, *, unique_names: bool = False) -> Any:
-    """Parse JSON text. Raise InvalidRequestError under `name` if it is invalid.
-
-    With `unique_names`, an object with the same name twice is invalid. Otherwise its last value
-    counts.
-    """
-    try:
-        # Not by json.loads: as a text, bytes take four times as much where one emoji is in them.
-        value = pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError:
-        value = _parse_leniently(text, name)
-    reject_invalid_text(value, name)
-    if unique_names:
-        json.loads(text, object_pairs_hook=partial(_reject_duplicates, name))
-    return value
-
-
-def _reject_duplicates(field: str, pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequestError({field: f"has the name {repeated[:100]!r} twice in one object"})
-
-
-def _parse_leniently(text: bytes | bytearray | str, name: str) -> Any:
-    """Parse what pydantic rejects: UTF-16, UTF-32, and input with a better message below."""
-    try:
-        return json.loads(text, parse_constant=_reject_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError({name: "is not valid JSON"}) from error
-
-
-def _reject_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def reject_invalid_text(value: Any, field: str, depth: int = 1) -> None:
-    """Raise InvalidRequestError for values that DynamoDB, providers or readers cannot process."""
-    if depth > MAX_DEPTH:
-        raise InvalidRequestError({field: f"must be nested at most {MAX_DEPTH} deep"})
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            reject_invalid_text(name, field, depth)
-            reject_invalid_text(inner, field, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            reject_invalid_text(inner, field, depth + 1)
-    elif isinstance(value, int | float):
-        if not _fits_float(value):
-            raise InvalidRequestError({field: "has a number that is too large"})
-    elif isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidRequestError({field: "contains an unpaired surrogate"}) from error
-
-
-def _fits_float(number: float) -> bool:
-    if isinstance(number, int):
-        return number.bit_length() <= _MAX_INTEGER_BITS
-    return isfinite(number)
 
 
 def unknown_names(

@@ -5,19 +5,21 @@ conditional on the count that its writer has read. So message numbers have no ga
 exactly the messages that existed when it was created.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import (
     ConditionFailedError,
+    Item,
     Key,
     TransactWriteItem,
 )
 from runyard_service.adapters.dynamodb.run_index.index_reader import newest_first
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexPartition
 from runyard_service.adapters.dynamodb.table import Table
-from runyard_service.adapters.run_deletion import DeletedRun
+from runyard_service.adapters.run_deletion import TOMBSTONE_SECONDS, DeletedRun
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import ThreadBusyError, ThreadNotFoundError
@@ -43,7 +45,7 @@ class Threads:
     def get(self, thread_id: str, *, include_deleting: bool = False) -> Thread | None:
         """Return the thread, or None.
 
-        With `include_deleting`, return also a thread whose deletion has started.
+        With `include_deleting`, return also a thread whose deletion has started or ended.
         """
         item = self._table.get(keys.thread(thread_id))
         if item is None or ("deleted_at" in item and not include_deleting):
@@ -137,11 +139,12 @@ class Threads:
     def delete(self, thread_id: str) -> Thread | None:
         """Delete the thread with its messages, but not its runs. Return None without a thread.
 
-        The record is deleted last, so another call continues an interrupted deletion. Raises
-        ThreadBusyError if the thread has an active run.
+        A tombstone replaces the record last, so another call continues an interrupted deletion. For
+        a day, a page of the list can still start after the deleted thread. Raises ThreadBusyError
+        if the thread has an active run.
         """
         item = self._table.get(keys.thread(thread_id))
-        if item is None:
+        if item is None or "ttl" in item:
             return None
         if "deleted_at" not in item:
             self._mark_deleted(thread_id)
@@ -156,8 +159,9 @@ class Threads:
         # Payloads first, because only these items contain their keys.
         self._payloads.delete_many(payload_keys)
         self._table.delete_many(parts)
-        self._table.delete_many([keys.thread(thread_id)])
-        return Thread.model_validate(item)
+        thread = Thread.model_validate(item)
+        self._table.put(_tombstone(thread))
+        return thread
 
     def _mark_deleted(self, thread_id: str) -> None:
         """Remove the thread from all lists, and block new messages and runs."""
@@ -166,6 +170,13 @@ class Threads:
             self._table.update(keys.thread(thread_id), fields, only_if={"active_run_id": None})
         except ConditionFailedError as error:
             raise ThreadBusyError({"thread": "has an active run; cancel it first"}) from error
+
+
+def _tombstone(thread: Thread) -> Item:
+    # The title may be personal data.
+    fields = thread.model_dump(include={"id", "org_id", "project_id", "created_at", "updated_at"})
+    times = {"deleted_at": timestamp(), "ttl": int(time.time()) + TOMBSTONE_SECONDS}
+    return {**keys.thread(thread.id), **fields, **times}
 
 
 def _entry(thread: Thread) -> str:

@@ -42,7 +42,7 @@ _STABLE_EVENTS = {"run.paused", *TERMINAL_TYPES}
 @router.post("/runs")
 async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """Start a run: synchronously, in the background, or as a stream."""
-    async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
+    async with create_body(request, services) as (body, uploads):
         # The fingerprint reads the files, so compute it only if it is needed.
         has_key = HEADER in request.headers
         content = await run_in_threadpool(fingerprint_of, body, uploads) if has_key else {}

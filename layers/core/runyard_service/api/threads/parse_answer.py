@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from runyard_service.api.http import Body, parse_json, validate
+from runyard_service.api.http import Body, validate
+from runyard_service.api.parse_json import parse_json
 from runyard_service.api.services import Services
 from runyard_service.api.threads.schemas import SubmitInput
 from runyard_service.application.input_requests.submit_input import submit_input
@@ -35,6 +36,7 @@ class _Decision(Body):
 def answer_by_content(services: Services, run: Run, body: SubmitInput, answered_by: str) -> None:
     """Answer the open input request of the run, or the one that `request_id` names.
 
+    If none is open, the same answer as the newest one changes nothing.
     Raise RunNotActiveError if no input request is open or it is closed, InputAmbiguousError if
     several are open, and InvalidRequestError for an invalid answer.
     """
@@ -60,6 +62,10 @@ def _request(services: Services, run: Run, request_id: str | None) -> InputReque
         return request
     waiting = requests.open_of_run(run.id) if run.awaits_input else []
     if not waiting:
+        # The same answer again is valid: `submit_input` compares it with the recorded one.
+        answered = [request for request in requests.of_run(run.id) if request.state == "answered"]
+        if answered:
+            return answered[-1]
         raise RunNotActiveError({"run": "has no open input request"})
     if len(waiting) > 1:
         ids = ", ".join(request.id for request in waiting)

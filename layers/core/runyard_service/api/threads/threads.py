@@ -62,7 +62,9 @@ def _newest(
     before = None
     if "before" in query:
         try:
-            before = found_thread(services, key, parse_id(query["before"]) or "")
+            before = found_thread(
+                services, key, parse_id(query["before"]) or "", include_deleting=True
+            )
         except ThreadNotFoundError as error:
             raise InvalidRequestError({"before": "is not the id of a thread"}) from error
     return services.stores.threads.newest(projects_of(services, key), before, limit)
@@ -87,7 +89,7 @@ async def update_thread(
 
 @router.delete("/threads/{thread_id}")
 async def delete_thread(thread_id: ThreadId, services: ServicesDep, key: WriteKey) -> Response:
-    """Delete the thread and its messages. Its runs are not deleted."""
+    """Delete the thread and its messages. Its runs are not deleted. Repeat it for a day."""
     await run_in_threadpool(_delete, services, key, thread_id)
     return Response(status_code=204)
 

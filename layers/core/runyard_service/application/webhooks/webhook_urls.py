@@ -1,6 +1,7 @@
 """Validate webhook URLs: https to public addresses, or a host on the allowlist."""
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from runyard_service.outbound.addresses import is_allowlisted, is_public
@@ -32,9 +33,15 @@ def url_issue(url: str, private_hosts: tuple[str, ...]) -> str | None:
 
 
 def _is_private(host: str) -> bool:
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".")):
         return True
     try:
         return not is_public(str(ipaddress.ip_address(host)))
     except ValueError:
-        return False
+        return _is_numeric(host)
+
+
+def _is_numeric(host: str) -> bool:
+    """Return True if resolvers may read the name as an IPv4 address, such as `0x7f.1`."""
+    last = host.rpartition(".")[2]
+    return last.isdecimal() or re.fullmatch(r"0x[0-9a-f]*", last) is not None
