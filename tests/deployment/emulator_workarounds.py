@@ -36,6 +36,7 @@ WORKAROUNDS = {
     "made the token: so does this.",
     "batches": "SendMessageBatch is an action of its own, where AWS asks for SendMessage: so does "
     "this.",
+    "alarms": "An alarm on an expression is not supported: it watches the first metric in it.",
     "secrets": "Ref of a secret is its name, and on AWS its ARN: it is the ARN.",
     "waits": "TimeoutSecondsPath is not read, and a failed call before a wait is forgotten: the "
     "wait ends in time, and the task fails with the call's error.",
@@ -169,6 +170,31 @@ def send_batches_as_messages() -> None:
         return "sqs:SendMessage" if action == "sqs:SendMessageBatch" else action
 
     actions.extract_iam_action = extracted
+
+
+def watch_first_metrics() -> None:
+    """An alarm on an expression is created as an alarm on the first metric in it."""
+    handlers = _module("services.cloudformation.provisioners")._RESOURCE_HANDLERS
+    handler = handlers["AWS::CloudWatch::Alarm"]
+
+    def simplified(properties: Any) -> Any:
+        if not isinstance(properties, Mapping) or "Metrics" not in properties:
+            return properties
+        metric = properties["Metrics"][1]["MetricStat"]
+        others = {name: value for name, value in properties.items() if name != "Metrics"}
+        return {**others, **metric["Metric"], "Period": metric["Period"], "Statistic": "Maximum"}
+
+    def with_simple_alarm(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **named: Any) -> Any:
+            return call(*map(simplified, arguments), **named)
+
+        return called
+
+    handlers["AWS::CloudWatch::Alarm"] = {
+        **handler,
+        "create": with_simple_alarm(handler["create"]),
+        "update": with_simple_alarm(handler["update"]),
+    }
 
 
 def refer_to_secrets_by_arn() -> None:
@@ -370,6 +396,7 @@ def main() -> None:
     map_opt_to_layers()
     ask_for_the_machine()
     send_batches_as_messages()
+    watch_first_metrics()
     refer_to_secrets_by_arn()
     end_waits()
     make_routes(f"http://{HOST}:{api_port}")

@@ -33,6 +33,9 @@ NEEDED: dict[str, Callable[[Translated], bool]] = {
     "encryption": lambda template: _contains(template, "aws:SecureTransport"),
     "tokens": lambda template: _contains(template, "states:SendTaskSuccess"),
     "batches": lambda template: _contains(template, "sqs:SendMessage"),
+    "alarms": lambda template: any(
+        "Metrics" in alarm for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+    ),
     "secrets": lambda template: {"Ref": "TicketSecret"} in _variables(template),
     "waits": lambda template: _contains(template, "TimeoutSecondsPath"),
     "routes": lambda template: len(template.of_type("AWS::ApiGatewayV2::Api")) == 1,

@@ -43,6 +43,7 @@ ELSEWHERE = {
     "application/webhooks/publish_events.py": "published again after a failure: test_webhooks.py",
     "application/webhooks/deliver_webhook.py": "the same",
     "application/webhooks/redeliver.py": "the same",
+    "application/webhooks/trigger_deliveries.py": "sent again after an hour: test_webhooks.py",
     "adapters/secrets.py": "the key of stream tickets",
 }
 

@@ -52,7 +52,8 @@ def found_thread(
 ) -> Thread:
     """Return the thread, with a blocking read. Raise ThreadNotFoundError.
 
-    `include_deleting` includes a thread that was deleted on this day, or whose deletion was interrupted.
+    `include_deleting` includes a thread that was deleted less than a day ago, or whose deletion was
+    interrupted.
     """
     threads = services.stores.threads
     thread = threads.get(thread_id, include_deleting=include_deleting) if thread_id else None

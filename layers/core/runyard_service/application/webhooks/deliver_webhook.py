@@ -7,7 +7,7 @@ message: the sweep sends it. After a crash (✗) between two actions:
 
     attempt made ✗ recorded           made again, with the same `webhook-id`
     recorded ✗ next message sent      the message comes back too early, and is sent again then
-    next message sent ✗ deleted       the same; two messages make one attempt
+    next message sent ✗ deleted       the same; the attempt recorded first makes the other harmless
     dead-lettered ✗ recorded          one more attempt, and dead-lettered again
 """
 

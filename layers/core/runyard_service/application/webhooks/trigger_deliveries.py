@@ -1,6 +1,7 @@
 """Trigger the webhook deliveries whose long pause is over: the sweep sends their messages.
 
-A delivery that is triggered twice, after a crash between the two actions, makes one attempt.
+After a crash between the two actions, the next sweep sends the messages again. The first attempt
+that is recorded makes the other messages of the delivery harmless.
 """
 
 from runyard_service.adapters.sqs import DeliveryQueue
