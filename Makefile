@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-stores test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -97,6 +97,9 @@ e2e: .venv/.installed ## Run the end-to-end tests; STACK=… or BASE_URL=… ACC
 artifacts: build build/here/.installed .venv/.installed ## Build, print the sizes, and test the built functions
 	@$(PYTHON) -m benchmarks.zip_sizes
 	@$(PYTHON) -m pytest tests/artifacts $(ARGS)
+
+test-stores: .venv/.installed ## Run the store tests on a second DynamoDB emulator, ministack
+	@$(PYTHON) -m tests.second_emulator $(ARGS)
 
 test-contract: .venv/.installed ## Send about ten thousand generated requests to the service
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py

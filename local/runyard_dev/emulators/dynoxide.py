@@ -49,7 +49,7 @@ def locate(port: int, data_dir: Path, report: Callable[[str], None] = print) -> 
         binary = fetch(report)
     except ToolUnavailableError as exc:
         report(f"dynoxide cannot be had here ({exc}); taking ministack's DynamoDB")
-        return _ministack(port, data_dir)
+        return ministack(port, data_dir)
     database = data_dir / "dynamodb.sqlite"
     arguments = ("serve", "--host", "127.0.0.1", "--port", str(port), "--db-path", str(database))
     return DynamoDb(f"dynoxide {VERSION}, {database}", command=(str(binary), *arguments))
@@ -88,7 +88,8 @@ def _check_integrity(archive: Path, target: str) -> None:
         raise ToolUnavailableError(f"{archive.name} is not the archive that was expected")
 
 
-def _ministack(port: int, data_dir: Path) -> DynamoDb:
+def ministack(port: int, data_dir: Path) -> DynamoDb:
+    """Return ministack's DynamoDB, which the first use installs. Raises `ToolUnavailableError`."""
     python = pip_environment(MINISTACK)
     return DynamoDb(
         f"{MINISTACK.replace('==', ' ')}, {data_dir / 'ministack'}",

@@ -98,12 +98,12 @@ def _updated_index_key_size(part: Part) -> str | None:
 def _oversized_index_keys(part: Part, values: Iterable[tuple[str, Value]]) -> Iterator[str]:
     if part.schema is None:
         return
+    index_keys = part.schema.index_keys
     for name, value in values:
-        for partition_key, sort_key in part.schema.indexes.values():
-            if name in (partition_key, sort_key) and (
-                message := _size_message(value, is_partition_key=name == partition_key)
-            ):
-                yield message
+        if name in index_keys and (
+            message := _size_message(value, is_partition_key=index_keys[name])
+        ):
+            yield message
 
 
 def _size_message(value: Value, *, is_partition_key: bool) -> str | None:
@@ -125,7 +125,10 @@ def _expression_size(part: Part) -> str | None:
 
 def _operators(part: Part) -> str | None:
     for kind, text in part.expressions():
-        if kind != "ProjectionExpression" and len(_OPERATOR.findall(text)) > MAX_OPERATORS:
+        # Most expressions are too short to have as many: counting would cost more than the call.
+        if len(text) <= MAX_OPERATORS or kind == "ProjectionExpression":
+            continue
+        if len(_OPERATOR.findall(text)) > MAX_OPERATORS:
             return (
                 f"Invalid {kind}: The expression contains too many operators; "
                 f"maximum operators: {MAX_OPERATORS}"
@@ -135,6 +138,8 @@ def _operators(part: Part) -> str | None:
 
 def _in_operands(part: Part) -> str | None:
     for kind, text in part.expressions():
+        if text.count(",") < MAX_IN_OPERANDS:
+            continue
         for listed in _IN_LIST.findall(text):
             if (number := listed.count(",") + 1) > MAX_IN_OPERANDS:
                 return (

@@ -18,16 +18,14 @@ class TableSchema:
     indexes: dict[str, tuple[str, str | None]]
     types: dict[str, str]
     """The type of each key attribute: S, N or B."""
+    index_keys: dict[str, bool]
+    """The key attributes of the indexes; true for partition keys."""
     projected: dict[str, frozenset[str] | None]
     """The attributes of an index; None if the index has all attributes."""
 
     def key_of(self, index: str | None) -> tuple[str, str | None]:
         """Return the key attributes of the table, or of an index."""
         return self.indexes[index] if index else self.key
-
-    def is_partition_key(self, name: str) -> bool:
-        """Return whether the table or an index has this partition key."""
-        return name in (self.key[0], *(hash_key for hash_key, _ in self.indexes.values()))
 
 
 def schema_of(url: str, table: str) -> TableSchema | None:
@@ -74,6 +72,14 @@ def _parse(description: dict[str, Any]) -> TableSchema:
         types={
             attribute["AttributeName"]: attribute["AttributeType"]
             for attribute in description["AttributeDefinitions"]
+        },
+        # The sort key's limit is the smaller one, for an attribute that is both.
+        index_keys={
+            part["AttributeName"]: part["KeyType"] == "HASH"
+            for kind in ("HASH", "RANGE")
+            for index in indexes
+            for part in index["KeySchema"]
+            if part["KeyType"] == kind
         },
         projected={index["IndexName"]: _projected(index, key) for index in indexes},
     )
