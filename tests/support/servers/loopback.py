@@ -56,6 +56,11 @@ class Exchange:
         self._handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self._handler.wfile.flush()
 
+    def send_raw(self, data: bytes) -> None:
+        """Write these bytes to the connection, without a head or framing."""
+        self._handler.wfile.write(data)
+        self._handler.wfile.flush()
+
     def end(self) -> None:
         """End an answer in pieces as it should be ended."""
         self._handler.wfile.write(b"0\r\n\r\n")
