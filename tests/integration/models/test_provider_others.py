@@ -11,7 +11,6 @@ import pytest
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
-    INVALID_ARGUMENTS,
     ReasoningDelta,
     ResponseDelta,
     Thinking,
@@ -19,6 +18,7 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.agents.models.provider_clients import _bedrock_client
 from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS
 from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import (
@@ -78,7 +78,7 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
         ResponseDelta("lo"),
     ]
     assert response.message.content == "Hello"
-    assert response.message.thinking == (Thinking("Thinking.", "signed", provider_name="bedrock"),)
+    assert response.message.parts[0] == Thinking("Thinking.", "signed")
     assert response.usage == TokenUsage(130, 20, 30)
     assert response.model == CLAUDE_ON_BEDROCK
     assert response.cost_usd is not None
@@ -118,9 +118,12 @@ def test_bedrock_gets_the_history_and_the_tools() -> None:
     assert plain["system"] == [{"text": "Be brief."}]
     user, assistant, results = plain["messages"]
     assert user["content"] == [{"text": "What is a yard?"}]
-    assert [block["toolUse"]["toolUseId"] for block in assistant["content"][2:]] == ["id-1", "id-2"]
+    assert [block["toolUse"]["toolUseId"] for block in assistant["content"][2:]] == [
+        "own-1",
+        "own-2",
+    ]
     first, second, spoken = results["content"]
-    assert first["toolResult"]["toolUseId"] == "id-1"
+    assert first["toolResult"]["toolUseId"] == "own-1"
     assert first["toolResult"]["status"] == "success"
     assert second["toolResult"]["content"] == [{"text": "no word given"}]
     assert second["toolResult"]["status"] == "error"
@@ -177,9 +180,7 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert response.message.thinking == (
-        Thinking("Thinking.", "signed", provider_name="anthropic"),
-    )
+    assert response.message.parts[0] == Thinking("Thinking.", "signed")
     assert response.usage == TokenUsage(130, 5, 30)
 
 
@@ -207,7 +208,7 @@ def test_anthropic_gets_its_signed_reasoning_back() -> None:
         "thinking": "Look it up.",
         "signature": "signed",
     }
-    assert [block.get("tool_use_id") for block in results["content"]] == ["id-1", "id-2", None]
+    assert [block.get("tool_use_id") for block in results["content"]] == ["own-1", "own-2", None]
     assert [block.get("is_error") for block in results["content"]] == [False, True, None]
     assert plain["tool_choice"] == {"type": "auto"}
     assert structured["tool_choice"] == {"type": "any"}

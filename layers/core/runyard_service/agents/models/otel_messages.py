@@ -8,6 +8,9 @@ from runyard_service.agents.models.base import (
     AssistantMessage,
     ChatMessage,
     ModelRequest,
+    Text,
+    Thinking,
+    ToolCall,
     ToolOutcome,
     UserMessage,
 )
@@ -45,12 +48,14 @@ def _message(turn: ChatMessage) -> dict[str, Any]:
 
 
 def _parts(turn: AssistantMessage) -> Iterable[dict[str, Any]]:
-    for thinking in turn.thinking:
-        yield {"type": "reasoning", "content": thinking.content}
-    if turn.content:
-        yield _text(turn.content)
-    for call in turn.tool_calls:
-        yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.input}
+    for part in turn.parts:
+        match part:
+            case Thinking():
+                yield {"type": "reasoning", "content": part.content}
+            case Text():
+                yield _text(part.content)
+            case ToolCall(id=call_id, name=name, input=arguments):
+                yield {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
 
 
 def _text(content: str) -> dict[str, str]:

@@ -12,7 +12,9 @@ from runyard_service.agents.models.base import Model, ModelRequest, TokenUsage
 from runyard_service.agents.truncation import BUDGETS, DEFAULT_LENGTH
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
-from runyard_service.domain.history import History
+from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.history import History, usage_of_message
+from runyard_service.domain.runs import Usage
 
 # The worker does not request a response that would have to be shorter than this.
 SHORTEST_RESPONSE_TOKENS = 256
@@ -24,6 +26,10 @@ WORDS = {
     "usd": ("spent", "USD"),
     "wall_clock_seconds": ("worked for", "seconds"),
 }
+
+
+# The limits that only a response uses.
+COUNTED_LIMITS = ("steps", "tokens", "usd")
 
 
 def format_decimal(number: Decimal) -> str:
@@ -48,21 +54,25 @@ class Budget:
 
     def used(self, name: str) -> Decimal:
         """Return the usage of this limit: steps, tokens, USD or active seconds."""
-        usage = self.history.usage
-        match name:
-            case "steps":
-                return Decimal(usage.steps)
-            case "tokens":
-                return Decimal(usage.input_tokens + usage.output_tokens)
-            case "usd":
-                return usage.cost_usd or Decimal(0)
-            case _:
-                return Decimal(str(self.history.active_time(now()).total_seconds()))
+        if name == "wall_clock_seconds":
+            return Decimal(str(self.history.active_time(now()).total_seconds()))
+        return _amount(self.history.usage, name)
 
     def left(self, name: str) -> Decimal | None:
         """Return what is left of this limit; None if there is no limit."""
         limit = self.limit(name)
         return None if limit is None else limit - self.used(name)
+
+    def allows_response_after(self, message: MessageCompleted) -> bool:
+        """Return whether `check` will pass once this new message is in the history."""
+        usage = usage_of_message(message)
+        for name in COUNTED_LIMITS:
+            left = self.left(name)
+            if left is not None and (
+                left <= _amount(usage, name) or not _is_counted(message, name)
+            ):
+                return False
+        return True
 
     def check_time(self) -> None:
         """Raise LimitExceededError if the active time of the run is over."""
@@ -79,17 +89,16 @@ class Budget:
             raise self.limit_error(
                 self.history.truncated_by, "the run was cut off in the middle of a response by"
             )
-        for name in ("steps", "tokens", "usd"):
+        for name in COUNTED_LIMITS:
             self._check(name)
 
     def _check_counted(self) -> None:
         if self.history.current is None:
             return
-        usage = self.history.current.message.get("usage", {})
-        if self.limit("usd") is not None and "cost_usd" not in usage:
+        message = self.history.current.message
+        if self.limit("usd") is not None and not _is_counted(message, "usd"):
             raise DefinitionError("A limit in USD requires a price; a response has none.")
-        counted = usage.get("input_tokens") or usage.get("output_tokens")
-        if self.limit("tokens") is not None and not counted:
+        if self.limit("tokens") is not None and not _is_counted(message, "tokens"):
             raise DefinitionError("limits.tokens requires a provider that reports token usage.")
 
     def _check(self, name: str) -> None:
@@ -104,6 +113,23 @@ class Budget:
         return LimitExceededError(
             f"{what} its {format_decimal(limit)} {WORDS[name][1]}", limit=name
         )
+
+
+def _amount(usage: Usage, name: str) -> Decimal:
+    """Return the steps, tokens or USD in the usage."""
+    if name == "steps":
+        return Decimal(usage.steps)
+    if name == "tokens":
+        return Decimal(usage.input_tokens + usage.output_tokens)
+    return usage.cost_usd or Decimal(0)
+
+
+def _is_counted(message: MessageCompleted, name: str) -> bool:
+    """Return whether the message reports its use of the limit."""
+    usage = message.get("usage", {})
+    if name == "usd":
+        return "cost_usd" in usage
+    return name == "steps" or bool(usage.get("input_tokens") or usage.get("output_tokens"))
 
 
 @dataclass(frozen=True)
