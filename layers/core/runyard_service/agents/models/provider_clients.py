@@ -96,9 +96,10 @@ class _Pieces(httpx2.AsyncByteStream):
 
 def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
     from openai import AsyncOpenAI
-    from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
+
+    from runyard_service.agents.models.provider_chat import ChatModel
 
     url = route.base_url or OPENAI_URL
     client = AsyncOpenAI(
@@ -116,7 +117,7 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
     if route.reasoning is not None and not _is_openai(url):
         # A model of another server, of which nothing is known: its route says that it can.
         profile["supports_thinking"] = True
-    return OpenAIChatModel(
+    return ChatModel(
         route.model_name, provider=OpenAIProvider(openai_client=client), profile=profile
     )
 
