@@ -12,7 +12,8 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.models.call_names import derived_id
 from runyard_service.agents.models.provider_clients import _bedrock_client
 from runyard_service.domain.events import Event
-from tests.support.provider_runs import ToolServer, agent_at, run_to_end
+from tests.support.provider_runs import LOOKUP, ToolServer, agent_at, run_to_end
+from tests.support.servers.openai_server import ChatReply, ChatToolCall, OpenAIServer
 from tests.support.servers.raw_exchanges import RawServer, exchange_names, read_response
 
 PROVIDERS = {"o": "openai", "a": "anthropic", "b": "bedrock"}
@@ -91,6 +92,7 @@ SENT_BACK: dict[str, Any] = {
         "content": None,
         "tool_calls": [call("same"), call("<1>", arguments='{"id":"2"}')],
     },
+    "o-same-call-twice": {"content": None, "tool_calls": [call("call_a"), call("call_b")]},
     "o-no-ids": {"content": None, "tool_calls": [call("<0>")]},
     "a4-interleaved": [
         thinking("first", "S1"),
@@ -132,11 +134,18 @@ def tools() -> Iterator[ToolServer]:
 
 
 def replay(
-    stores: Stores, tools: ToolServer, *names: str, chunk_bytes: int | None = None, **fields: Any
+    stores: Stores,
+    tools: ToolServer,
+    *names: str,
+    effect: str = "none",
+    chunk_bytes: int | None = None,
+    **fields: Any,
 ) -> tuple[list[Event], list[Any]]:
     """Return the log of a run with these responses, and the messages of each of its requests."""
     with RawServer(*names, chunk_bytes=chunk_bytes) as server:
-        agent = agent_at(server.url, PROVIDERS[names[0][0]], **fields)
+        agent = agent_at(
+            server.url, PROVIDERS[names[0][0]], [{**LOOKUP, "effect": effect}], **fields
+        )
         events = run_to_end(stores, agent, tools)
         return events, [received.json["messages"] for received in server.received]
 
@@ -188,3 +197,39 @@ def result_ids(messages: list[Any]) -> list[str]:
         return [message["tool_call_id"] for message in messages if message["role"] == "tool"]
     blocks = [block.get("toolResult", block) for block in messages[-1]["content"]]
     return [block.get("toolUseId") or block["tool_use_id"] for block in blocks]
+
+
+def test_the_same_unsafe_call_twice_in_one_response_stays_two_calls(
+    stores: Stores, tools: ToolServer
+) -> None:
+    events, _ = replay(stores, tools, "o-same-call-twice", "o-done", effect="unsafe")
+    assert tools.paths == ["/records/1", "/records/1"]
+    started = [event.data["id"] for event in events if event.type == "agent.tool_call.started"]
+    assert len(set(started)) == 2
+
+
+@pytest.mark.parametrize("effect", ["none", "unsafe"])
+@pytest.mark.parametrize("name", ["o-no-ids", "a4-interleaved", "b-interleaved"])
+def test_no_call_is_made_where_no_response_could_follow(
+    stores: Stores, tools: ToolServer, name: str, effect: str
+) -> None:
+    events, requests = replay(stores, tools, name, effect=effect, limits={"steps": 1})
+    assert len(requests) == 1
+    assert tools.paths == []
+    assert not any(event.type.startswith("agent.tool_call") for event in events)
+    assert events[-1].data["error"] == {
+        "code": "limit_exceeded",
+        "message": "the run has taken its 1 steps",
+    }
+
+
+def test_no_call_is_made_after_a_response_without_the_tokens_that_a_limit_needs(
+    stores: Stores, tools: ToolServer
+) -> None:
+    """The run fails after this response, so the call would be made for nothing."""
+    reply = ChatReply(tool_calls=[ChatToolCall("lookup", ['{"id": "1"}'])], usage=None)
+    with OpenAIServer(reply) as server:
+        agent = agent_at(server.url, "openai", limits={"tokens": 100_000})
+        events = run_to_end(stores, agent, tools)
+    assert tools.paths == []
+    assert events[-1].data["error"]["code"] == "definition_invalid"

@@ -1,5 +1,6 @@
 """Test the models of Bedrock and Anthropic, over real HTTP in their own protocols."""
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,18 @@ import pytest
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
+    AssistantMessage,
+    ModelRequest,
     ReasoningDelta,
     ResponseDelta,
+    Text,
     Thinking,
     TokenUsage,
+    ToolCall,
+    ToolOutcome,
+    UserMessage,
 )
+from runyard_service.agents.models.call_names import derived_id
 from runyard_service.agents.models.provider_clients import _bedrock_client
 from runyard_service.agents.models.provider_model import ProviderModel
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS
@@ -219,3 +227,66 @@ def test_anthropic_tool_calls_are_assembled_from_deltas() -> None:
     with AnthropicServer(Message(tool_uses=uses)) as server:
         turn = reply_of(anthropic_at(server), replace(QUESTION, tools=(LOOKUP,))).message
     assert [call.input for call in turn.tool_calls] == [{"word": "a"}, {}]
+
+
+BLANKS = ModelRequest(
+    "Be brief.",
+    [
+        AssistantMessage((Text(" "), ToolCall("id-1", "lookup", {}))),
+        ToolOutcome("id-1", "lookup", "\n"),
+    ],
+    thread_messages=[
+        UserMessage("Hello?"),
+        AssistantMessage((Text("\n\n"),)),
+        UserMessage("Are you there?"),
+        AssistantMessage((Text("Yes."),)),
+        UserMessage("\t"),
+    ],
+    tools=(LOOKUP,),
+)
+
+
+def texts_in(value: Any) -> list[str]:
+    """Return all texts of the content blocks, also those in tool results."""
+    if isinstance(value, list):
+        return [text for item in value for text in texts_in(item)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["text"]] if isinstance(value.get("text"), str) else []
+    inner = [value.get(name) for name in ("content", "toolResult")]
+    return own + [text for item in inner for text in texts_in(item)]
+
+
+def test_blank_texts_are_omitted_at_anthropic_and_bedrock() -> None:
+    """A thread whose response was blank can run again."""
+    with BedrockServer(ConverseReply(text=["a"])) as server:
+        reply_of(bedrock_at(server), BLANKS)
+        bedrock = server.received[0].json["messages"]
+    with AnthropicServer(Message(text=["a"])) as server:
+        reply_of(anthropic_at(server), BLANKS)
+        anthropic = server.received[0].json["messages"]
+    expected = [
+        *("Hello?", "Are you there?", "Yes."),
+        *("(This message is empty.)", "(The result is empty.)"),
+    ]
+    assert texts_in(bedrock) == texts_in(anthropic) == expected
+    for messages in (bedrock, anthropic):
+        assert [message["role"] for message in messages] == [
+            *("user", "assistant", "user", "assistant", "user")
+        ]
+
+
+def test_another_route_gets_no_reasoning_and_ids_that_every_provider_accepts() -> None:
+    with AnthropicServer(Message(text=["a"])) as server:
+        reply_of(anthropic_at(server), replace(FOLLOW_UP, route="fallback"))
+        _, assistant, results = server.received[0].json["messages"]
+    assert assistant["content"] == [
+        {"type": "text", "text": "Let me see."},
+        *(
+            {"type": "tool_use", "id": derived_id(own), "name": "lookup", "input": arguments}
+            for own, arguments in (("id-1", {"word": "yard"}), ("id-2", {}))
+        ),
+    ]
+    ids = [block["tool_use_id"] for block in results["content"] if "tool_use_id" in block]
+    assert ids == [derived_id("id-1"), derived_id("id-2")]
+    assert all(re.fullmatch("[a-zA-Z0-9]{9}", own) for own in ids)

@@ -60,7 +60,7 @@ def exchange_names() -> list[str]:
 
 
 class RawServer(LoopbackServer):
-    """Answer each request with the next of `responses`; a name stands for its exchange file.
+    """Answer each request with the next of `responses`; a name refers to its exchange file.
 
     Each write to the connection has `chunk_bytes` bytes of the body; None: each event of the body
     (up to an empty line) is one write. `is_cut` closes the connection before the last chunk of each

@@ -1,6 +1,6 @@
 """A response of the model as the event of the log, and the message rebuilt from that event.
 
-The event's `parts` give the order of the response, and what the provider wants back. They do not
+The event's `parts` hold the order of the response, and what the provider wants back. They do not
 repeat the text and the calls: a text is the next `length` characters of `content`, and a call is
 the next of `tool_calls`. Without `parts`, the message is its text and then its calls.
 """

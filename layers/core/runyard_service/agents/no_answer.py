@@ -77,7 +77,7 @@ def check_answers(definition: AgentDefinition, history: History) -> None:
     reason = message["finish_reason"] or "none"
     raise NoAnswerError(
         f"{times} had no answer. The last {_describe(message)}. "
-        f"The provider gave the finish reason: {reason}."
+        f"The provider's finish reason: {reason}."
     )
 
 
