@@ -4,6 +4,7 @@ import http.client
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,3 +234,14 @@ def test_no_call_is_made_after_a_response_without_the_tokens_that_a_limit_needs(
         events = run_to_end(stores, agent, tools)
     assert tools.paths == []
     assert events[-1].data["error"]["code"] == "definition_invalid"
+
+
+def test_a_long_signature_goes_back_to_the_provider(stores: Stores, tools: ToolServer) -> None:
+    """Above 100 KiB, the event's data is stored in S3."""
+    recorded = read_response("a4-interleaved")
+    signature = "S" * 200_000
+    long = replace(recorded, body=recorded.body.replace(b"S1", signature.encode()))
+    with RawServer(long, "a-done") as server:
+        run_to_end(stores, agent_at(server.url, "anthropic"), tools)
+        assistant = server.received[1].json["messages"][1]
+    assert assistant["content"][0] == thinking("first", signature)
