@@ -155,8 +155,8 @@ def test_a_token_limit_needs_usage_from_the_provider(
     limits: dict[str, Any], used: dict[str, int], error: str
 ) -> None:
     with pytest.raises(DefinitionError, match=error):
-        Budget(Limits(**limits), history_after(**used)).check()
-    Budget(Limits(), history_after(**used)).check()
+        Budget(Limits(**limits), history_after(**used)).check_counted()
+    Budget(Limits(), history_after(**used)).check_counted()
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,15 @@ def message_event(
         "object": "agent.message",
         "content": message.content,
         "iteration": iteration,
-        "usage": {
+        "usage": {},
+        "model": response.model,
+    }
+    if response.usage is not None:
+        data["usage"] = {
             "input_tokens": response.usage.input_tokens,
             "output_tokens": response.usage.output_tokens,
             "cached_input_tokens": response.usage.cached_input_tokens,
-        },
-        "model": response.model,
-    }
+        }
     if response.cost_usd is not None:
         data["usage"]["cost_usd"] = to_number(response.cost_usd)
     if response.is_truncated:

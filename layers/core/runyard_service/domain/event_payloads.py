@@ -11,11 +11,14 @@ MissingAnswer = Literal["empty", "reasoning_only", "no_tool_call", "incomplete"]
 
 
 class MessageUsage(TypedDict):
-    """The tokens and the cost in USD that the provider reported for one response."""
+    """The tokens and the cost in USD that the provider reported for one response.
 
-    input_tokens: int
-    output_tokens: int
-    cached_input_tokens: int
+    The fields of tokens are missing if the provider did not count them.
+    """
+
+    input_tokens: NotRequired[int]
+    output_tokens: NotRequired[int]
+    cached_input_tokens: NotRequired[int]
     cost_usd: NotRequired[float]
 
 

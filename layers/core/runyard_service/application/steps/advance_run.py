@@ -106,6 +106,7 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
         await _resume(ctx)
     raise_if_denied(ctx.history)
     while not ctx.history.has_ended:
+        ctx.budget.check_counted()
         output = output_of(ctx.snapshot.definition, ctx.history)
         if output is not None:
             ctx.timer.finish()

@@ -14,7 +14,6 @@ from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.history import History, usage_of_message
-from runyard_service.domain.runs import Usage
 
 # The worker does not request a response that would have to be shorter than this.
 SHORTEST_RESPONSE_TOKENS = 256
@@ -26,10 +25,6 @@ WORDS = {
     "usd": ("spent", "USD"),
     "wall_clock_seconds": ("worked for", "seconds"),
 }
-
-
-# The limits that only a response uses.
-COUNTED_LIMITS = ("steps", "tokens", "usd")
 
 
 def format_decimal(number: Decimal) -> str:
@@ -54,57 +49,72 @@ class Budget:
 
     def used(self, name: str) -> Decimal:
         """Return the usage of this limit: steps, tokens, USD or active seconds."""
-        if name == "wall_clock_seconds":
-            return Decimal(str(self.history.active_time(now()).total_seconds()))
-        return _amount(self.history.usage, name)
+        usage = self.history.usage
+        match name:
+            case "steps":
+                return Decimal(usage.steps)
+            case "tokens":
+                return Decimal(usage.input_tokens + usage.output_tokens)
+            case "usd":
+                return usage.cost_usd or Decimal(0)
+            case _:
+                return Decimal(str(self.history.active_time(now()).total_seconds()))
 
     def left(self, name: str) -> Decimal | None:
         """Return what is left of this limit; None if there is no limit."""
         limit = self.limit(name)
         return None if limit is None else limit - self.used(name)
 
-    def allows_response_after(self, message: MessageCompleted) -> bool:
-        """Return whether `check` will pass once this new message is in the history."""
-        usage = usage_of_message(message)
-        for name in COUNTED_LIMITS:
-            left = self.left(name)
-            if left is not None and (
-                left <= _amount(usage, name) or not _is_counted(message, name)
-            ):
-                return False
-        return True
-
     def check_time(self) -> None:
         """Raise LimitExceededError if the active time of the run is over."""
         self._check("wall_clock_seconds")
 
     def check(self) -> None:
-        """Raise LimitExceededError if a limit is used up, so no further response fits.
-
-        Raise DefinitionError if the newest message reports no usage: an uncounted limit would never
-        be reached.
-        """
-        self._check_counted()
+        """Raise LimitExceededError if a limit is used up, so no further response fits."""
         if self.history.truncated_by in BUDGETS:
             raise self.limit_error(
                 self.history.truncated_by, "the run was cut off in the middle of a response by"
             )
-        for name in COUNTED_LIMITS:
+        for name in ("steps", "tokens", "usd"):
             self._check(name)
 
-    def _check_counted(self) -> None:
+    def check_counted(self) -> None:
+        """Raise DefinitionError if the newest message does not report what a limit counts.
+
+        Such a limit would never be reached.
+        """
         if self.history.current is None:
             return
-        message = self.history.current.message
-        if self.limit("usd") is not None and not _is_counted(message, "usd"):
+        uncounted = self.uncounted_limit(self.history.current.message)
+        if uncounted == "usd":
             raise DefinitionError("A limit in USD requires a price; a response has none.")
-        if self.limit("tokens") is not None and not _is_counted(message, "tokens"):
+        if uncounted == "tokens":
             raise DefinitionError("limits.tokens requires a provider that reports token usage.")
+
+    def uncounted_limit(self, message: MessageCompleted) -> str:
+        """Return the limit that needs a count which the message lacks; empty if there is none."""
+        usage = message.get("usage", {})
+        if self.limit("usd") is not None and "cost_usd" not in usage:
+            return "usd"
+        is_counted = usage.get("input_tokens") or usage.get("output_tokens")
+        return "tokens" if self.limit("tokens") is not None and not is_counted else ""
 
     def _check(self, name: str) -> None:
         left = self.left(name)
         if left is not None and left <= 0:
             raise self.limit_error(name, f"the run has {WORDS[name][0]}")
+
+    def allows_response_after(self, message: MessageCompleted) -> bool:
+        """Return whether a response can follow once this new message is in the history."""
+        usage = usage_of_message(message)
+        amounts = {
+            "steps": Decimal(usage.steps),
+            "tokens": Decimal(usage.input_tokens + usage.output_tokens),
+            "usd": usage.cost_usd or Decimal(0),
+        }
+        lefts = [(self.left(name), amount) for name, amount in amounts.items()]
+        is_used_up = any(left is not None and left <= amount for left, amount in lefts)
+        return not is_used_up and not self.uncounted_limit(message)
 
     def limit_error(self, name: str, what: str) -> LimitExceededError:
         """Return the error of this limit: `what` starts its message, the limit ends it."""
@@ -113,23 +123,6 @@ class Budget:
         return LimitExceededError(
             f"{what} its {format_decimal(limit)} {WORDS[name][1]}", limit=name
         )
-
-
-def _amount(usage: Usage, name: str) -> Decimal:
-    """Return the steps, tokens or USD in the usage."""
-    if name == "steps":
-        return Decimal(usage.steps)
-    if name == "tokens":
-        return Decimal(usage.input_tokens + usage.output_tokens)
-    return usage.cost_usd or Decimal(0)
-
-
-def _is_counted(message: MessageCompleted, name: str) -> bool:
-    """Return whether the message reports its use of the limit."""
-    usage = message.get("usage", {})
-    if name == "usd":
-        return "cost_usd" in usage
-    return name == "steps" or bool(usage.get("input_tokens") or usage.get("output_tokens"))
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,8 @@ async def _record(
     message = cast(MessageCompleted, drafts[-1].data)
     has_schema = ctx.snapshot.definition.output_schema is not None
     output = None if has_schema else text_output(message, ctx.history.steps)
+    if ctx.budget.uncounted_limit(message):
+        output = None  # The run fails after this message.
     if output is not None and _are_short(drafts):
         await ctx.journal.complete(output, drafts, changes)
     else:
