@@ -84,6 +84,11 @@ def test_the_sample_agents_have_no_errors() -> None:
         ),
         ("output_schema:\n  type: array\n", "line 8: output_schema.type: must be of type object"),
         ("output_schema: {}\n", "line 7: output_schema: must be of type object"),
+        ("empty_output: maybe\n", "line 7: empty_output: Input should be 'retry' or 'allow'"),
+        (
+            "output_schema: { type: object }\nempty_output: allow\n",
+            "line 8: empty_output: cannot be allow with an output_schema",
+        ),
         (
             "output_schema: { type: object, $ref: 'http://localhost/x' }\n",
             "line 7: output_schema: is not a valid JSON Schema: Resource",

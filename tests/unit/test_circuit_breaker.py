@@ -13,6 +13,7 @@ from runyard_service.agents.models.base import (
     ModelEvent,
     ModelRequest,
     Response,
+    Text,
     TokenUsage,
     UserMessage,
 )
@@ -131,7 +132,7 @@ class FailingModel:
         error = self.answers.pop(0)
         if error is not None:
             raise error
-        yield Response(AssistantMessage("Here."))
+        yield Response(AssistantMessage((Text("Here."),)))
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
         """Return no usage."""

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from runyard_service.agents.conversation import message_event, output_of, request_for
+from runyard_service.agents.conversation import output_of, request_for
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
+from runyard_service.agents.message_events import message_event
 from runyard_service.agents.models.base import (
     AssistantMessage,
     Response,
+    Text,
     Thinking,
     TokenUsage,
     ToolCall,
@@ -18,8 +20,8 @@ from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role
 
-TEXT = Response(AssistantMessage("Half of an"), TokenUsage(100, 20))
-TORN = Response(AssistantMessage("", (ToolCall("c1", "pay", {}),), (Thinking("Hm"),)))
+TEXT = Response(AssistantMessage((Text("Half of an"),)), TokenUsage(100, 20))
+TORN = Response(AssistantMessage((Thinking("Hm"), ToolCall("c1", "pay", {}))))
 
 
 def agent(**fields: Any) -> AgentDefinition:
@@ -29,7 +31,7 @@ def agent(**fields: Any) -> AgentDefinition:
 
 def after(*responses: Response, is_truncated: bool = True) -> History:
     new_events = [
-        message_event(replace(response, is_truncated=is_truncated), n)
+        message_event(replace(response, is_truncated=is_truncated), n, definition=agent())
         for n, response in enumerate(responses, start=1)
     ]
     return History.of(assign_sequences(new_events, after=0))
@@ -61,13 +63,13 @@ def test_a_truncated_text_is_not_an_output() -> None:
 def test_calls_and_reasoning_of_a_truncated_response_are_removed() -> None:
     history = after(TORN)
     assert history.unfinished == []
-    assert "thinking" not in history.steps[0].message
+    assert "parts" not in history.steps[0].message
 
 
 def test_the_model_is_informed_that_its_response_was_truncated() -> None:
-    messages = request_for(agent(), a_run(), after(TEXT)).messages
-    assert messages[1:] == [
-        AssistantMessage("Half of an"),
+    turns = request_for(agent(), a_run(), after(TEXT)).messages
+    assert turns[1:] == [
+        AssistantMessage((Text("Half of an"),)),
         UserMessage(
             "Your response was cut off at 20 tokens. None of its tool calls was made. "
             "Continue with a shorter, complete response."
@@ -89,7 +91,7 @@ def test_a_run_in_a_thread_gets_the_earlier_messages_and_not_its_input() -> None
     request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
     assert request.thread_messages == [
         UserMessage("Hi"),
-        AssistantMessage("Hello"),
+        AssistantMessage((Text("Hello"),)),
         UserMessage("And?"),
     ]
     assert request.messages == []

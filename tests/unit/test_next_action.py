@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from runyard_service.agents.definitions.models import AgentDefinition
+from runyard_service.agents.tool_arguments import parse_arguments
 from runyard_service.application.steps.next_action import (
     Execute,
     FailRun,
@@ -53,6 +54,30 @@ def call(phase: CallPhase, name: str = "pay", **fields: Any) -> ToolCallState:
 
 def event(kind: Any, **data: Any) -> Event:
     return assign_sequences([NewEvent(type=kind, data=data)], after=0)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ('{"amount": NaN}', "not valid JSON: expected value at line 1 column 12."),
+        ('{"a": 1}\n x', "not valid JSON: trailing characters at line 2 column 2."),
+        ("[1]", "The arguments are an array."),
+        ("null", "The arguments are null."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("pay", "invalid_arguments"), ("final_output", "output_invalid")],
+)
+def test_the_model_learns_where_its_arguments_are_no_json(
+    arguments: str, message: str, name: str, code: str
+) -> None:
+    invalid = call("started", name, input=parse_arguments(arguments))
+    action = next_action(definition(), invalid, CallOrigin.THIS_WORKER)
+    assert isinstance(action, ResolveWithoutCall)
+    assert action.error_code == code
+    assert message in action.content
+    assert action.content.endswith("Send one JSON object.")
 
 
 def test_a_call_without_approval_is_made() -> None:

@@ -63,7 +63,7 @@ def play(topic: str, *turns: ChatMessage, attempt: int = 1) -> list[Any]:
 
 
 def outcome(content: str, is_error: bool = False) -> tuple[ChatMessage, ...]:
-    response = AssistantMessage("", (ToolCall("c1", "pay", {}),))
+    response = AssistantMessage((ToolCall("c1", "pay", {}),))
     return response, ToolOutcome("c1", "pay", content, is_error)
 
 

@@ -9,6 +9,7 @@ from runyard_service.agents.models.base import (
     Attachment,
     ChatMessage,
     ModelRequest,
+    Text,
     TokenUsage,
     ToolCall,
     ToolOutcome,
@@ -47,14 +48,14 @@ def test_an_attachment_counts_as_the_maximum_of_its_type(mime_type: str, tokens:
 
 
 def test_earlier_messages_of_the_thread_count_too() -> None:
-    earlier: list[ChatMessage] = [UserMessage("Hi"), AssistantMessage("Hello")]
+    earlier: list[ChatMessage] = [UserMessage("Hi"), AssistantMessage((Text("Hello"),))]
     assert grown(replace(FIRST, thread_messages=earlier)) == 2 * PART_FRAME_TOKENS + len("HiHello")
 
 
 def test_tokens_counted_by_the_provider_are_not_counted_twice() -> None:
     messages: list[ChatMessage] = [
         UserMessage("x" * 1000),
-        AssistantMessage("", (ToolCall("c", "look", {}),)),
+        AssistantMessage((ToolCall("c", "look", {}),)),
         ToolOutcome("c", "look", "found"),
     ]
     request = replace(FIRST, messages=messages, last_usage=TokenUsage(300, 20, 100))

@@ -109,6 +109,7 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "tools": [HTTP, ASK],
             "limits": {"steps": 2},
             "max_output_tokens": 50,
+            "empty_output": "retry",  # `allow` excludes the output_schema.
         },
     ),
     Route: (
@@ -127,8 +128,8 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     Snapshot: (
-        {"definition": AGENT, "route": ROUTE},
-        {"route_id": "r", "script": {"dialogues": [{"name": "a", "turns": [TURN]}]}},
+        {"definition": AGENT, "route": ROUTE, "route_id": "r"},
+        {"script": {"dialogues": [{"name": "a", "turns": [TURN]}]}},
     ),
 }
 AMOUNTS: list[Any] = [None, 50, 100, 120, 5000, 100.5, "5000", "120", True, False, [5], {"a": 5}]
@@ -167,7 +168,7 @@ def snapshot_with(model: type[BaseModel], fields: dict[str, Any]) -> Snapshot:
         return Snapshot.model_validate(fields)
     else:
         definition["tools"] = [fields]
-    return Snapshot.model_validate({"definition": definition, "route": route})
+    return Snapshot.model_validate({"definition": definition, "route": route, "route_id": "r"})
 
 
 def _cases() -> Iterator[Any]:

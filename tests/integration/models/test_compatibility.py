@@ -13,6 +13,7 @@ from runyard_service.agents.models.base import (
     ReasoningDelta,
     Response,
     ResponseDelta,
+    Thinking,
     TokenUsage,
 )
 from runyard_service.agents.models.provider_model import ProviderModel
@@ -27,6 +28,12 @@ from tests.support.servers.bedrock_server import (
 )
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.model_requests import parts_of, response_of
+
+
+def thoughts_of(response: Response) -> list[Thinking]:
+    """Return the reasoning of a response."""
+    return [part for part in response.message.parts if isinstance(part, Thinking)]
+
 
 EMOJI = "\N{GRINNING FACE}"
 HALVES = ("\ud83d", "\ude00")
@@ -223,7 +230,7 @@ def test_think_tags_are_found_wherever_they_are_cut(
 ) -> None:
     with replay(chat(*cuts(text, size), delta("stop"), last(COUNTED))) as server:
         deltas, response = parts_of(openai_at(server))
-    assert [part.content for part in response.message.thinking if part.content] == reasoning
+    assert [part.content for part in thoughts_of(response) if part.content] == reasoning
     assert response.message.content == answer
     streamed = [event.delta for event in deltas if isinstance(event, ResponseDelta)]
     thoughts = [event.delta for event in deltas if isinstance(event, ReasoningDelta)]
@@ -238,7 +245,7 @@ def test_reasoning_without_an_opening_tag(size: int) -> None:
         deltas, from_open = parts_of(openai_at(server, think_tags="open"))
         plain = response_of(openai_at(server, think_tags="off"))
     for found in (response, from_open):
-        assert [part.content for part in found.message.thinking] == ["plan"]
+        assert [part.content for part in thoughts_of(found)] == ["plan"]
         assert found.message.content == "Answer"
     thoughts = [event.delta for event in deltas if isinstance(event, ReasoningDelta)]
     assert "".join(thoughts) == "plan"
@@ -297,7 +304,7 @@ def test_surrogate_pairs_are_joined_across_deltas() -> None:
         deltas, response = parts_of(openai_at(server))
     assert deltas == [ReasoningDelta(EMOJI), ResponseDelta(EMOJI)]
     assert response.message.content == EMOJI
-    assert response.message.thinking[0].content == EMOJI
+    assert thoughts_of(response)[0].content == EMOJI
     assert response.message.tool_calls[0].input == {"a": EMOJI}
 
 
@@ -531,7 +538,7 @@ def test_a_whole_message_of_anthropic_is_accepted() -> None:
     with replay(json.dumps(body), "application/json") as server:
         response = response_of(anthropic_at(server))
     assert response.message.content == "hi"
-    assert response.message.thinking[0].signature == "S1"
+    assert thoughts_of(response)[0].signature == "S1"
     assert [called.input for called in response.message.tool_calls] == [{"path": "a"}]
     assert response.usage == TokenUsage(10, 5)
 

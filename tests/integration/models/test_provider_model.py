@@ -9,12 +9,12 @@ import pytest
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
-    INVALID_ARGUMENTS,
     AssistantMessage,
     ChatMessage,
     ModelRequest,
     ReasoningDelta,
     ResponseDelta,
+    Text,
     Thinking,
     TokenUsage,
     ToolCall,
@@ -22,6 +22,7 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS
 from runyard_service.domain.errors import DefinitionError
 from tests.support.servers.model_requests import (
     FINAL_OUTPUT,
@@ -65,8 +66,7 @@ def test_deltas_arrive_in_order_and_the_response_is_their_sum() -> None:
         ResponseDelta("lo"),
     ]
     assert response.message == AssistantMessage(
-        "Hello",
-        thinking=(Thinking("Thinking.", id="reasoning_content", provider_name="openai"),),
+        (Thinking("Thinking.", id="reasoning_content"), Text("Hello"))
     )
     assert response.model == "some-model"
 
@@ -179,10 +179,10 @@ def test_the_provider_gets_results_right_after_their_calls_under_the_same_ids() 
         "user",
     ]
     assert messages[0]["content"] == "Be brief."
-    assert [call["id"] for call in messages[2]["tool_calls"]] == ["id-1", "id-2"]
+    assert [call["id"] for call in messages[2]["tool_calls"]] == ["own-1", "own-2"]
     assert [(m["tool_call_id"], m["content"]) for m in messages[3:5]] == [
-        ("id-1", "three feet"),
-        ("id-2", '{"error":"no word given"}'),
+        ("own-1", "three feet"),
+        ("own-2", '{"error":"no word given"}'),
     ]
     assert messages[5]["content"] == "Hurry."
 
@@ -195,7 +195,7 @@ def test_a_response_is_sent_back_with_reasoning_in_the_field_of_the_server() -> 
         response_of(model_at(server), replace(REQUEST, messages=[UserMessage("Hello?"), first]))
         assistant = server.received[1].json["messages"][2]
     assert assistant["reasoning_content"] == "Hm."
-    assert assistant["tool_calls"][0]["id"] == first.tool_calls[0].id
+    assert assistant["tool_calls"][0]["id"] == "call_1"
 
 
 def test_the_request_has_the_expected_parameters() -> None:
@@ -248,7 +248,7 @@ def test_a_route_to_openai_itself_needs_a_key() -> None:
 def test_an_empty_message_is_omitted() -> None:
     messages: list[ChatMessage] = [
         UserMessage("Hello?"),
-        AssistantMessage(""),
+        AssistantMessage(),
         UserMessage("Are you there?"),
     ]
     with OpenAIServer(ChatResponse(text=["a"])) as server:
@@ -259,8 +259,8 @@ def test_an_empty_message_is_omitted() -> None:
 
 def test_a_call_with_rejected_arguments_can_be_sent_back() -> None:
     call = ToolCall("id-1", "lookup", {INVALID_ARGUMENTS: "{"})
-    messages: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage("", (call,))]
+    turns: list[ChatMessage] = [UserMessage("Hello?"), AssistantMessage((call,))]
     with OpenAIServer(ChatResponse(text=["a"])) as server:
-        response_of(model_at(server), replace(REQUEST, messages=messages))
+        response_of(model_at(server), replace(REQUEST, messages=turns))
         sent = server.received[0].json["messages"][2]["tool_calls"][0]["function"]
     assert sent["arguments"] == '{"__invalid_arguments__":"{"}'

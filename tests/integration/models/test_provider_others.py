@@ -1,5 +1,6 @@
 """Test the models of Bedrock and Anthropic, over real HTTP in their own protocols."""
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +12,21 @@ import pytest
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import (
-    INVALID_ARGUMENTS,
+    AssistantMessage,
+    ModelRequest,
     ReasoningDelta,
     ResponseDelta,
+    Text,
     Thinking,
     TokenUsage,
+    ToolCall,
+    ToolOutcome,
+    UserMessage,
 )
+from runyard_service.agents.models.call_names import derived_id
 from runyard_service.agents.models.provider_clients import _bedrock_client
 from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS
 from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import (
@@ -78,7 +86,7 @@ def test_bedrock_streams_reasoning_text_and_usage() -> None:
         ResponseDelta("lo"),
     ]
     assert response.message.content == "Hello"
-    assert response.message.thinking == (Thinking("Thinking.", "signed", provider_name="bedrock"),)
+    assert response.message.parts[0] == Thinking("Thinking.", "signed")
     assert response.usage == TokenUsage(130, 20, 30)
     assert response.model == CLAUDE_ON_BEDROCK
     assert response.cost_usd is not None
@@ -118,9 +126,12 @@ def test_bedrock_gets_the_history_and_the_tools() -> None:
     assert plain["system"] == [{"text": "Be brief."}]
     user, assistant, results = plain["messages"]
     assert user["content"] == [{"text": "What is a yard?"}]
-    assert [block["toolUse"]["toolUseId"] for block in assistant["content"][2:]] == ["id-1", "id-2"]
+    assert [block["toolUse"]["toolUseId"] for block in assistant["content"][2:]] == [
+        "own-1",
+        "own-2",
+    ]
     first, second, spoken = results["content"]
-    assert first["toolResult"]["toolUseId"] == "id-1"
+    assert first["toolResult"]["toolUseId"] == "own-1"
     assert first["toolResult"]["status"] == "success"
     assert second["toolResult"]["content"] == [{"text": "no word given"}]
     assert second["toolResult"]["status"] == "error"
@@ -177,9 +188,7 @@ def test_anthropic_streams_reasoning_text_and_usage() -> None:
         ResponseDelta("Hel"),
         ResponseDelta("lo"),
     ]
-    assert response.message.thinking == (
-        Thinking("Thinking.", "signed", provider_name="anthropic"),
-    )
+    assert response.message.parts[0] == Thinking("Thinking.", "signed")
     assert response.usage == TokenUsage(130, 5, 30)
 
 
@@ -207,7 +216,7 @@ def test_anthropic_gets_its_signed_reasoning_back() -> None:
         "thinking": "Look it up.",
         "signature": "signed",
     }
-    assert [block.get("tool_use_id") for block in results["content"]] == ["id-1", "id-2", None]
+    assert [block.get("tool_use_id") for block in results["content"]] == ["own-1", "own-2", None]
     assert [block.get("is_error") for block in results["content"]] == [False, True, None]
     assert plain["tool_choice"] == {"type": "auto"}
     assert structured["tool_choice"] == {"type": "any"}
@@ -216,5 +225,68 @@ def test_anthropic_gets_its_signed_reasoning_back() -> None:
 def test_anthropic_tool_calls_are_assembled_from_deltas() -> None:
     uses = [("same", "lookup", '{"word": "a"}'), ("same", "lookup", "")]
     with AnthropicServer(Message(tool_uses=uses)) as server:
-        message = response_of(anthropic_at(server), replace(REQUEST, tools=(LOOKUP,))).message
-    assert [call.input for call in message.tool_calls] == [{"word": "a"}, {}]
+        turn = response_of(anthropic_at(server), replace(REQUEST, tools=(LOOKUP,))).message
+    assert [call.input for call in turn.tool_calls] == [{"word": "a"}, {}]
+
+
+BLANKS = ModelRequest(
+    "Be brief.",
+    [
+        AssistantMessage((Text(" "), ToolCall("id-1", "lookup", {}))),
+        ToolOutcome("id-1", "lookup", "\n"),
+    ],
+    thread_messages=[
+        UserMessage("Hello?"),
+        AssistantMessage((Text("\n\n"),)),
+        UserMessage("Are you there?"),
+        AssistantMessage((Text("Yes."),)),
+        UserMessage("\t"),
+    ],
+    tools=(LOOKUP,),
+)
+
+
+def texts_in(value: Any) -> list[str]:
+    """Return all texts of the content blocks, also those in tool results."""
+    if isinstance(value, list):
+        return [text for item in value for text in texts_in(item)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["text"]] if isinstance(value.get("text"), str) else []
+    inner = [value.get(name) for name in ("content", "toolResult")]
+    return own + [text for item in inner for text in texts_in(item)]
+
+
+def test_blank_texts_are_omitted_at_anthropic_and_bedrock() -> None:
+    """A thread whose response was blank can run again."""
+    with BedrockServer(ConverseResponse(text=["a"])) as server:
+        response_of(bedrock_at(server), BLANKS)
+        bedrock = server.received[0].json["messages"]
+    with AnthropicServer(Message(text=["a"])) as server:
+        response_of(anthropic_at(server), BLANKS)
+        anthropic = server.received[0].json["messages"]
+    expected = [
+        *("Hello?", "Are you there?", "Yes."),
+        *("(This message is empty.)", "(The result is empty.)"),
+    ]
+    assert texts_in(bedrock) == texts_in(anthropic) == expected
+    for messages in (bedrock, anthropic):
+        assert [message["role"] for message in messages] == [
+            *("user", "assistant", "user", "assistant", "user")
+        ]
+
+
+def test_another_route_gets_no_reasoning_and_ids_that_every_provider_accepts() -> None:
+    with AnthropicServer(Message(text=["a"])) as server:
+        response_of(anthropic_at(server), replace(FOLLOW_UP, route="fallback"))
+        _, assistant, results = server.received[0].json["messages"]
+    assert assistant["content"] == [
+        {"type": "text", "text": "Let me see."},
+        *(
+            {"type": "tool_use", "id": derived_id(own), "name": "lookup", "input": arguments}
+            for own, arguments in (("id-1", {"word": "yard"}), ("id-2", {}))
+        ),
+    ]
+    ids = [block["tool_use_id"] for block in results["content"] if "tool_use_id" in block]
+    assert ids == [derived_id("id-1"), derived_id("id-2")]
+    assert all(re.fullmatch("[a-zA-Z0-9]{9}", own) for own in ids)

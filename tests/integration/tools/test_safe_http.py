@@ -43,6 +43,12 @@ def code_of(url: str, private_hosts: tuple[str, ...] = ()) -> str:
     return caught.value.code
 
 
+def send_and_close(exchange: Exchange, data: bytes) -> None:
+    """Send these bytes instead of a response, and close the connection."""
+    exchange.send_raw(data)
+    exchange.cut()
+
+
 def answer_ok(received: Received, exchange: Exchange) -> None:
     exchange.send(200, b"ok", {"content-type": "text/plain"})
 
@@ -315,7 +321,7 @@ GARBAGE = {
 @pytest.mark.parametrize("raw", GARBAGE.values(), ids=GARBAGE)
 def test_every_error_of_a_response_is_an_outbound_error_in_doubt(raw: bytes) -> None:
     with (
-        LoopbackServer(lambda received, exchange: exchange.send_raw(raw)) as server,
+        LoopbackServer(lambda received, exchange: send_and_close(exchange, raw)) as server,
         pytest.raises(OutboundError) as caught,
     ):
         fetch_url(server.url, (server.host_and_port,), method="POST")
@@ -332,7 +338,7 @@ def test_an_invalid_retry_after_is_ignored(retry_after: str) -> None:
 
 def test_a_received_error_status_counts_though_the_body_breaks() -> None:
     def break_off(received: Received, exchange: Exchange) -> None:
-        exchange.send_raw(b"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\nshort")
+        send_and_close(exchange, b"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\nshort")
 
     with LoopbackServer(break_off) as server:
         response = fetch_url(server.url, (server.host_and_port,), method="POST")
@@ -349,7 +355,7 @@ def test_a_received_error_status_counts_though_the_body_breaks() -> None:
 )
 def test_a_webhook_needs_only_the_status(end: bytes) -> None:
     def break_off(received: Received, exchange: Exchange) -> None:
-        exchange.send_raw(b"HTTP/1.1 200 OK\r\n" + end)
+        send_and_close(exchange, b"HTTP/1.1 200 OK\r\n" + end)
 
     with LoopbackServer(break_off) as server:
         request = OutgoingRequest(

@@ -45,11 +45,6 @@ class Exchange:
         named = {"content-type": "application/json", **(headers or {})}
         self.send(status, json.dumps(body).encode(), named)
 
-    def send_raw(self, data: bytes) -> None:
-        """Send these bytes instead of a response, and close the connection."""
-        self._handler.wfile.write(data)
-        self._handler.close_connection = True
-
     def start(self, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         """Send the head of a chunked response."""
         named = {"content-type": content_type, "transfer-encoding": "chunked"}
@@ -59,6 +54,11 @@ class Exchange:
     def piece(self, data: bytes) -> None:
         """Send a chunk; it is on the wire when this returns."""
         self._handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self._handler.wfile.flush()
+
+    def send_raw(self, data: bytes) -> None:
+        """Write these bytes to the connection, without a head or framing."""
+        self._handler.wfile.write(data)
         self._handler.wfile.flush()
 
     def end(self) -> None:

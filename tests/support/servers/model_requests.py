@@ -10,6 +10,7 @@ from runyard_service.agents.models.base import (
     ReasoningDelta,
     Response,
     ResponseDelta,
+    Text,
     Thinking,
     ToolCall,
     ToolOutcome,
@@ -35,9 +36,12 @@ FOLLOW_UP = ModelRequest(
     [
         UserMessage("What is a yard?"),
         AssistantMessage(
-            "Let me see.",
-            (ToolCall("id-1", "lookup", {"word": "yard"}), ToolCall("id-2", "lookup", {})),
-            (Thinking("Look it up.", "signed", provider_name="anthropic"),),
+            (
+                Thinking("Look it up.", "signed"),
+                Text("Let me see."),
+                ToolCall("id-1", "lookup", {"word": "yard"}, provider_id="own-1"),
+                ToolCall("id-2", "lookup", {}, provider_id="own-2"),
+            )
         ),
         UserMessage("Hurry."),
         ToolOutcome("id-1", "lookup", "three feet"),

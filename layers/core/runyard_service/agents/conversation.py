@@ -7,23 +7,21 @@ from typing import Any
 from runyard_service.agents.definitions.conditions import fill_text
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.definitions.schemas import validate
+from runyard_service.agents.message_events import message_from
 from runyard_service.agents.models.base import (
     AssistantMessage,
     Attachment,
     ChatMessage,
     ModelRequest,
-    Response,
-    Thinking,
-    ToolCall,
+    Text,
     ToolOutcome,
     ToolSpec,
     UserMessage,
 )
+from runyard_service.agents.no_answer import check_answers, no_answer_message
 from runyard_service.agents.truncation import check_truncation, truncation_message
-from runyard_service.domain.costs import to_number
 from runyard_service.domain.errors import OutputInvalidError
 from runyard_service.domain.event_payloads import MessageCompleted
-from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import StepRecord, ToolCallState
@@ -32,6 +30,8 @@ from runyard_service.domain.threads import Message
 _ANSWER_BY_TOOL = UserMessage(f"Return your answer by calling the tool {OUTPUT_TOOL}.")
 # Providers require a user message before a response.
 _NOTHING_NEW = UserMessage("(There is no new message.)")
+# The fields of messages that have neither an output nor calls.
+_INCOMPLETE = ("truncated", "no_answer", "paused")
 
 
 class MessageHistory:
@@ -41,19 +41,24 @@ class MessageHistory:
         self._messages: list[ChatMessage] = []
         self._step_count = 0
 
-    def messages_for(self, history: History) -> Sequence[ChatMessage]:
+    def messages_for(self, definition: AgentDefinition, history: History) -> Sequence[ChatMessage]:
         """Return the messages of a history that only grows and has no unfinished call."""
         for step in history.steps[self._step_count :]:
-            self._messages.append(_model_turn(step))
+            self._messages.append(message_from(step.message))
             self._messages.extend(map(_outcome, step.calls))
-            if not step.calls:
-                # A plain text although a structured output was due, or a truncated response: any
-                # other plain text ends the run.
-                is_truncated = step.message.get("truncated")
-                follow_up = truncation_message(step.message) if is_truncated else _ANSWER_BY_TOOL
-                self._messages.append(follow_up)
+            if not step.calls and not step.message.get("paused"):
+                self._messages.append(_follow_up(definition, step.message))
         self._step_count = len(history.steps)
         return self._messages
+
+
+def _follow_up(definition: AgentDefinition, message: MessageCompleted) -> UserMessage:
+    """Return what the model is asked after a text that did not end the run."""
+    if message.get("truncated"):
+        return truncation_message(message)
+    if message.get("no_answer"):
+        return no_answer_message(definition, message)
+    return _ANSWER_BY_TOOL
 
 
 def request_for(
@@ -64,11 +69,13 @@ def request_for(
     message_history: MessageHistory | None = None,
     messages: Sequence[Message] = (),
     attachments: Sequence[Attachment] = (),
+    route: str = "",
 ) -> ModelRequest:
     """Return the request for the run's next response.
 
     The run's input and files are the first message; in a thread, `messages` come before its own
-    messages instead. `message_history` caches the messages of earlier steps.
+    messages instead. `message_history` caches the messages of earlier steps. `route` names the
+    route of the model.
     """
     own_messages: list[ChatMessage] = []
     earlier = [_thread_message(message) for message in messages]
@@ -76,7 +83,7 @@ def request_for(
         own_messages.append(UserMessage(_first_message(definition, run.input), attachments))
     elif not messages or messages[-1].role != "user":
         own_messages.append(_NOTHING_NEW)
-    own_messages.extend((message_history or MessageHistory()).messages_for(history))
+    own_messages.extend((message_history or MessageHistory()).messages_for(definition, history))
     return ModelRequest(
         instructions=definition.instructions,
         messages=own_messages,
@@ -85,13 +92,14 @@ def request_for(
         output_tool=_output_tool(definition),
         max_output_tokens=definition.max_output_tokens,
         input=run.input if run.thread_id is None else _as_input(messages),
+        route=route,
     )
 
 
 def _thread_message(message: Message) -> ChatMessage:
     if message.role == "user":
         return UserMessage(message.content)
-    return AssistantMessage(message.content)
+    return AssistantMessage((Text(message.content),))
 
 
 def _as_input(messages: Sequence[Message]) -> Mapping[str, Any]:
@@ -116,15 +124,6 @@ def _output_tool(definition: AgentDefinition) -> ToolSpec | None:
     return ToolSpec(OUTPUT_TOOL, "Return the final answer.", definition.output_schema)
 
 
-def _model_turn(step: StepRecord) -> AssistantMessage:
-    response = step.message
-    return AssistantMessage(
-        content=response["content"],
-        tool_calls=tuple(ToolCall(call.id, call.name, call.input) for call in step.calls),
-        thinking=tuple(Thinking(**part) for part in response.get("thinking", ())),
-    )
-
-
 def _outcome(call: ToolCallState) -> ToolOutcome:
     if call.outcome is None:
         raise ValueError(f"tool call {call.id} has no outcome yet")
@@ -138,67 +137,41 @@ def _outcome(call: ToolCallState) -> ToolOutcome:
     )
 
 
-def message_event(response: Response, iteration: int, truncated_by: str = "") -> NewEvent:
-    """Return the model's message as the event that later requests are rebuilt from.
+def text_output(
+    message: MessageCompleted, earlier: Sequence[StepRecord]
+) -> Mapping[str, Any] | None:
+    """Return a message as the output of a run without a schema; None if it is not final.
 
-    Of a truncated response only the text is stored: its calls may be incomplete, and its reasoning
-    lacks the provider's signature. `truncated_by` names the limit that shortened it.
+    `earlier` are the steps before it: a paused message and its continuation are one text.
     """
-    data: MessageCompleted = {
-        "object": "agent.message",
-        "content": response.message.content,
-        "iteration": iteration,
-        "usage": {},
-        "model": response.model,
-    }
-    if response.usage is not None:
-        data["usage"] = {
-            "input_tokens": response.usage.input_tokens,
-            "output_tokens": response.usage.output_tokens,
-            "cached_input_tokens": response.usage.cached_input_tokens,
-        }
-    if response.cost_usd is not None:
-        data["usage"]["cost_usd"] = to_number(response.cost_usd)
-    if response.is_truncated:
-        data["truncated"] = True
-        if truncated_by:
-            data["truncated_by"] = truncated_by
-        return NewEvent(type="agent.message.completed", data=data)
-    if response.message.tool_calls:
-        data["tool_calls"] = [
-            {"id": call.id, "name": call.name, "input": call.input}
-            for call in response.message.tool_calls
-        ]
-    if response.message.thinking:
-        data["thinking"] = [
-            {name: value for name, value in vars(part).items() if value is not None}
-            for part in response.message.thinking
-        ]
-    return NewEvent(type="agent.message.completed", data=data)
-
-
-def text_output(response: MessageCompleted) -> Mapping[str, Any] | None:
-    """Return a response as the output of a run without a schema; None if it is not final."""
-    if response.get("tool_calls") or response.get("truncated"):
+    if message.get("tool_calls") or any(message.get(name) for name in _INCOMPLETE):
         return None
-    return {"content": response["content"]}
+    content = message["content"]
+    for step in reversed(earlier):
+        if not step.message.get("paused"):
+            break
+        content = step.message["content"] + content
+    return {"content": content}
 
 
 def output_of(definition: AgentDefinition, history: History) -> Mapping[str, Any] | None:
     """Return the run's output from the newest response; None if the run must continue.
 
-    Raise OutputInvalidError after too many outputs that do not match `output_schema`, and
-    ResponseTruncatedError after too many truncated responses.
+    Raise OutputInvalidError after too many outputs that do not match `output_schema`. Raise
+    ResponseTruncatedError or NoAnswerError after too many truncated responses, or responses without
+    an answer, in a row.
     """
     step = history.current
     if step is None:
         return None
-    if step.message.get("truncated"):
+    if step.message.get("truncated") or step.message.get("no_answer"):
         check_truncation(definition, history)
+        check_answers(definition, history)
+    if any(step.message.get(name) for name in _INCOMPLETE):
         return None
     schema = definition.output_schema
     if schema is None:
-        return text_output(step.message)
+        return text_output(step.message, history.steps[:-1])
     for candidate in _candidates(step):
         if isinstance(candidate, Mapping) and not validate(schema, candidate):
             return candidate
@@ -220,7 +193,7 @@ def _invalid_outputs(history: History) -> int:
     return sum(
         not step.calls or any(call.name == OUTPUT_TOOL for call in step.calls)
         for step in history.steps
-        if not step.message.get("truncated")
+        if not any(step.message.get(name) for name in _INCOMPLETE)
     )
 
 

@@ -11,6 +11,7 @@
     │   ├── LimitExceededError
     │   ├── OutputInvalidError
     │   ├── ResponseTruncatedError
+    │   ├── NoAnswerError
     │   ├── ToolInDoubtError
     │   ├── InputExpiredError
     │   └── DefinitionError
@@ -136,6 +137,12 @@ class ResponseTruncatedError(TerminalError):
     """The responses were truncated, also after the model was asked for shorter responses."""
 
     code = "reply_truncated"
+
+
+class NoAnswerError(TerminalError):
+    """The responses had no answer, also after the model was asked again."""
+
+    code = "no_answer"
 
 
 class ToolInDoubtError(TerminalError):

@@ -4,7 +4,10 @@ These types exist for the type checker. An event from a log may have more fields
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
+
+# What a response without an answer lacks.
+MissingAnswer = Literal["empty", "reasoning_only", "no_tool_call", "incomplete"]
 
 
 class MessageUsage(TypedDict):
@@ -28,7 +31,11 @@ class RequestedCall(TypedDict):
 
 
 class MessageCompleted(TypedDict):
-    """`agent.message.completed`. `truncated_by` names our limit that cut the message off."""
+    """`agent.message.completed`. `truncated_by` names our limit that cut the message off.
+
+    `parts`, `fields` and `route` hold what the provider wants back; see `message_events.py`.
+    `no_answer` has the provider's `finish_reason`. `paused` means that the next one continues it.
+    """
 
     object: str
     content: str
@@ -37,8 +44,13 @@ class MessageCompleted(TypedDict):
     model: str
     truncated: NotRequired[bool]
     truncated_by: NotRequired[str]
+    no_answer: NotRequired[MissingAnswer]
+    finish_reason: NotRequired[str]
+    paused: NotRequired[bool]
     tool_calls: NotRequired[Sequence[RequestedCall]]
-    thinking: NotRequired[Sequence[Mapping[str, Any]]]
+    parts: NotRequired[Sequence[Mapping[str, Any]]]
+    fields: NotRequired[Mapping[str, Any]]
+    route: NotRequired[str]
 
 
 class ErrorInfo(TypedDict):

@@ -98,7 +98,8 @@ class Limits(FrozenModel):
 
     `usd_per_day` limits the cost of all runs of the agent in one project per day (UTC). When a run
     reaches one of its own limits, `on_limit` decides: it fails, or a person may raise the limit.
-    After `truncated_replies` truncated responses in a row, the run fails.
+    After `truncated_replies` truncated responses in a row, the run fails. `output_attempts` limits
+    invalid outputs, and responses in a row without an answer.
     """
 
     steps: int = Field(50, ge=1, le=HIGHEST_LIMITS["steps"])
@@ -139,6 +140,9 @@ class AgentDefinition(FrozenModel):
     tools: tuple[Tool, ...] = ()
     limits: Limits = Field(default_factory=Limits)
     max_output_tokens: int | None = Field(None, ge=1)
+    empty_output: Literal["retry", "allow"] = Field(
+        "retry", description="`allow`: a response without text and tool calls is an answer."
+    )
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "AgentDefinition":
@@ -154,6 +158,8 @@ class AgentDefinition(FrozenModel):
         # The output is the arguments of a tool call, and providers only accept objects there.
         if self.output_schema is not None and self.output_schema.get("type") != "object":
             raise issue_at(("output_schema", "type"), "must be of type object")
+        if self.output_schema is not None and self.empty_output == "allow":
+            raise issue_at(("empty_output",), "cannot be allow with an output_schema")
         return self
 
     def tool(self, name: str) -> ExecutableTool | AskHuman | None:

@@ -34,12 +34,24 @@ class UserMessage:
 
 
 @dataclass(frozen=True)
+class Text:
+    """A piece of the response's text."""
+
+    content: str
+
+
+@dataclass(frozen=True)
 class ToolCall:
-    """One call that the model asks for. `id` is Runyard's own UUID, also towards the provider."""
+    """One call that the model asks for. `id` is Runyard's own UUID.
+
+    The provider that made the call gets its own `provider_id` and `provider_details` back.
+    """
 
     id: str
     name: str
     input: Mapping[str, Any]
+    provider_id: str = ""
+    provider_details: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,17 +61,33 @@ class Thinking:
     content: str
     signature: str | None = None
     id: str | None = None
-    provider_name: str | None = None
     provider_details: Mapping[str, Any] | None = None
+
+
+MessagePart = Text | Thinking | ToolCall
 
 
 @dataclass(frozen=True)
 class AssistantMessage:
-    """A complete response of the model."""
+    """A complete response of the model: its parts, in the order of the provider.
 
-    content: str
-    tool_calls: tuple[ToolCall, ...] = ()
-    thinking: tuple[Thinking, ...] = ()
+    `fields` are further fields of the message that the provider wants back. `route` names the route
+    of the model that wrote it. Only this route gets back what is the provider's own.
+    """
+
+    parts: tuple[MessagePart, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    route: str = ""
+
+    @property
+    def content(self) -> str:
+        """Return the whole text, which is the concatenation of the deltas."""
+        return "".join(part.content for part in self.parts if isinstance(part, Text))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls in the order of the message."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
 @dataclass(frozen=True)
@@ -71,10 +99,6 @@ class ToolOutcome:
     content: str
     is_error: bool = False
 
-
-# The only key of the input of a call whose arguments were no JSON object: the model's text. The
-# call is not made, and the model receives an error.
-INVALID_ARGUMENTS = "__invalid_arguments__"
 
 ChatMessage = UserMessage | AssistantMessage | ToolOutcome
 
@@ -114,6 +138,7 @@ class ModelRequest:
     request: only the scripted model uses them. `last_usage` is the token usage that the provider
     reported for the newest response, if known: it helps to bound the next. `project_id` is the
     run's project: another project must not read what the provider said about this request.
+    `route` names the route of the model.
     """
 
     instructions: str
@@ -126,6 +151,7 @@ class ModelRequest:
     attempt: int = 1
     last_usage: TokenUsage | None = None
     project_id: str = ""
+    route: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,6 +175,7 @@ class Response:
     `usage` is None if the provider did not count all tokens. `cost_usd` is exact; None if no price
     or no usage is known. `is_truncated` is True if the response was
     truncated: by `max_output_tokens`, by the model's context window, or by its server.
+    `finish_reason` is the provider's own word for the end of the response, empty if it has none.
     """
 
     message: AssistantMessage
@@ -156,6 +183,7 @@ class Response:
     cost_usd: Decimal | None = None
     model: str = ""
     is_truncated: bool = False
+    finish_reason: str = ""
 
 
 ModelEvent = ReasoningDelta | ResponseDelta | Response

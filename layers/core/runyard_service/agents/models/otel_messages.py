@@ -8,6 +8,9 @@ from runyard_service.agents.models.base import (
     AssistantMessage,
     ChatMessage,
     ModelRequest,
+    Text,
+    Thinking,
+    ToolCall,
     ToolOutcome,
     UserMessage,
 )
@@ -47,12 +50,14 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 
 
 def _parts(message: AssistantMessage) -> Iterable[dict[str, Any]]:
-    for thinking in message.thinking:
-        yield {"type": "reasoning", "content": thinking.content}
-    if message.content:
-        yield _text(message.content)
-    for call in message.tool_calls:
-        yield {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.input}
+    for part in message.parts:
+        match part:
+            case Thinking():
+                yield {"type": "reasoning", "content": part.content}
+            case Text():
+                yield _text(part.content)
+            case ToolCall(id=call_id, name=name, input=arguments):
+                yield {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
 
 
 def _text(content: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A provider's model: one streamed request per step, by pydantic-ai's direct interface.
 
-`provider_messages.py` translates, `provider_clients.py` connects, `provider_errors.py` says what a
-failure means. These four modules are the only ones that import pydantic-ai.
+`provider_requests.py` and `provider_messages.py` translate, `provider_clients.py` connects, and
+`provider_errors.py` says what a failure means. Only the modules `provider_*` import pydantic-ai.
 """
 
 import asyncio
@@ -26,6 +26,9 @@ from runyard_service.agents.models.provider_messages import (
     has_torn_call,
     to_assistant_message,
     to_delta,
+)
+from runyard_service.agents.models.provider_requests import (
+    MESSAGE_FIELDS,
     to_messages,
     to_parameters,
 )
@@ -88,7 +91,7 @@ class ProviderModel:
         self, request: ModelRequest, events: "asyncio.Queue[ModelEvent | None]"
     ) -> None:
         """Queue the provider's events in `events`, then None."""
-        messages, parameters = to_messages(request), to_parameters(request)
+        messages, parameters = to_messages(request, self._route.provider), to_parameters(request)
         try:
             async with (
                 open_model(self._route, self._api_key) as model,
@@ -127,12 +130,14 @@ class ProviderModel:
         parts = response.parts
         if self._route.provider == "openai" and self._route.think_tags != "off":
             parts = _with_reasoning_before_a_closing_tag(parts)
+        details = response.provider_details or {}
         return Response(
-            message=to_assistant_message(parts),
+            message=to_assistant_message(parts, details.get(MESSAGE_FIELDS)),
             usage=usage,
             cost_usd=None if usage is None else self._cost(response, usage),
             model=response.model_name or self._route.model_name,
             is_truncated=_is_truncated(response),
+            finish_reason=str(details.get("finish_reason") or ""),
         )
 
     def _cost(self, response: ModelResponse, usage: TokenUsage) -> Decimal | None:
@@ -221,7 +226,8 @@ def _check_whole(response: ModelResponse) -> None:
     name = response.model_name or ""
     if response.finish_reason == "content_filter":
         raise ContentFilterError("content filter")
-    if response.finish_reason == "error" or "finish_reason" not in (
-        response.provider_details or {}
-    ):
+    reason = (response.provider_details or {}).get("finish_reason")
+    # Bedrock's model wrote an invalid call: that is no answer, and no broken connection.
+    is_malformed = str(reason).startswith("malformed_")
+    if not reason or (response.finish_reason == "error" and not is_malformed):
         raise ModelConnectionError(name, "the stream ended early", phase="read")

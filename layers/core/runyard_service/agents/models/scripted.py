@@ -26,6 +26,7 @@ from runyard_service.agents.models.base import (
     ReasoningDelta,
     Response,
     ResponseDelta,
+    Text,
     TokenUsage,
     ToolCall,
     ToolOutcome,
@@ -67,8 +68,9 @@ class ScriptedModel:
                 await asyncio.sleep(turn.pace_ms / 1000)
         if is_truncated and allowed is not None:
             usage = replace(usage, output_tokens=allowed)
+        text = (Text(content),) if content else ()
         yield Response(
-            message=AssistantMessage(content, () if is_truncated else _calls(turn, scene)),
+            message=AssistantMessage((*text, *(() if is_truncated else _calls(turn, scene)))),
             usage=usage,
             cost_usd=self.cost_of(usage),
             model="scripted",

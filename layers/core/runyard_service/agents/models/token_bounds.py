@@ -6,13 +6,17 @@ are close.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from runyard_service.agents.models.attachments import contents_of
 from runyard_service.agents.models.base import (
     AssistantMessage,
     ChatMessage,
+    MessagePart,
     ModelRequest,
+    Text,
+    Thinking,
     TokenUsage,
     ToolOutcome,
     ToolSpec,
@@ -74,17 +78,27 @@ def _of_message(message: ChatMessage) -> int:
                 for piece in contents_of(message)
             )
         case AssistantMessage():
-            calls = sum(
-                PART_FRAME_TOKENS + _bytes(call.name) + _bytes(json.dumps(dict(call.input)))
-                for call in message.tool_calls
-            )
-            # A signature represents reasoning that the provider may count in full.
-            thoughts = sum(
-                _bytes(part.content) + _bytes(part.signature or "") for part in message.thinking
-            )
-            return _bytes(message.content) + calls + thoughts
+            return sum(map(_of_part, message.parts)) + _of_data(message.fields)
         case ToolOutcome():
             return _bytes(message.tool_name) + _bytes(message.content)
+
+
+def _of_part(part: MessagePart) -> int:
+    match part:
+        case Text():
+            return _bytes(part.content)
+        case Thinking():
+            # A signature represents reasoning that the provider may count in full.
+            own = _bytes(part.signature or "") + _of_data(part.provider_details)
+            return _bytes(part.content) + own
+        case _:
+            arguments = _bytes(json.dumps(dict(part.input)))
+            own = _of_data(part.provider_details)
+            return PART_FRAME_TOKENS + _bytes(part.name) + arguments + own
+
+
+def _of_data(data: Mapping[str, Any] | None) -> int:
+    return len(json.dumps(data)) if data else 0
 
 
 def _of_binary(mime_type: str) -> int:

@@ -118,7 +118,7 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
         await ctx.journal.checkpoint()
         if not _has_dispatched_calls(ctx) and not ctx.has_time_for(_max_duration(ctx)):
             return AdvanceResult("more")
-        _check_time(ctx)
+        _check_limits(ctx)
         if requests := await _run_step(ctx):
             ctx.timer.pause()
             return _needs_input(ctx, wait_seconds_for(_limits(ctx), requests))
@@ -136,7 +136,6 @@ async def _run_step(ctx: RunContext) -> list[RequestInput]:
     log_context.bind(step=len(ctx.history.steps) + is_new)
     requests: list[RequestInput] = []
     if is_new:
-        ctx.budget.check()
         with ctx.timer.time_model():
             await call_model(ctx)
     else:
@@ -173,10 +172,14 @@ async def _resume(ctx: RunContext) -> None:
     ctx.dispatched_here |= {call.id for call in answered}
 
 
-def _check_time(ctx: RunContext) -> None:
-    """Check the time limit, unless calls of the step were dispatched or approved already."""
+def _check_limits(ctx: RunContext) -> None:
+    """Check the limits, unless calls of the step were dispatched or approved already.
+
+    So no call is made after which no response could follow.
+    """
     if all(call.phase == "requested" for call in ctx.history.unfinished):
         ctx.budget.check_time()
+        ctx.budget.check()
 
 
 def _max_duration(ctx: RunContext) -> float:

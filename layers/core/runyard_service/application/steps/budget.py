@@ -13,7 +13,7 @@ from runyard_service.agents.truncation import BUDGETS, DEFAULT_LENGTH
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.event_payloads import MessageCompleted
-from runyard_service.domain.history import History
+from runyard_service.domain.history import History, usage_of_message
 
 # The worker does not request a response that would have to be shorter than this.
 SHORTEST_RESPONSE_TOKENS = 256
@@ -103,6 +103,18 @@ class Budget:
         left = self.left(name)
         if left is not None and left <= 0:
             raise self.limit_error(name, f"the run has {WORDS[name][0]}")
+
+    def allows_response_after(self, message: MessageCompleted) -> bool:
+        """Return whether a response can follow once this new message is in the history."""
+        usage = usage_of_message(message)
+        amounts = {
+            "steps": Decimal(usage.steps),
+            "tokens": Decimal(usage.input_tokens + usage.output_tokens),
+            "usd": usage.cost_usd or Decimal(0),
+        }
+        lefts = [(self.left(name), amount) for name, amount in amounts.items()]
+        is_used_up = any(left is not None and left <= amount for left, amount in lefts)
+        return not is_used_up and not self.uncounted_limit(message)
 
     def limit_error(self, name: str, what: str) -> LimitExceededError:
         """Return the error of this limit: `what` starts its message, the limit ends it."""

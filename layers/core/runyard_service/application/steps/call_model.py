@@ -10,7 +10,8 @@ from typing import cast
 from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.adapters.dynamodb.spending_ledger import Hold
-from runyard_service.agents.conversation import message_event, request_for, text_output
+from runyard_service.agents.conversation import request_for, text_output
+from runyard_service.agents.message_events import message_event
 from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Response
 from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
 from runyard_service.application.steps.call_tools import start_events_for
@@ -52,6 +53,7 @@ async def call_model(ctx: RunContext) -> None:
         message_history=ctx.message_cache,
         messages=await ctx.messages(),
         attachments=await ctx.attachments(),
+        route=ctx.snapshot.route_id,
     )
     caps = await applicable_caps(ctx)
     budgeted = fit_to_budget(ctx.budget, model, request, is_capped=bool(caps))
@@ -122,11 +124,14 @@ async def _stream_response(
                     truncated_by = budgeted.truncated_by if event.is_truncated else ""
                     spending = ctx.deps.stores.spending
                     changes = spending.settle_changes(hold, event.cost_usd) if hold else ()
-                    new_events = [
-                        *await writer.close(),
-                        message_event(event, iteration, truncated_by),
-                    ]
-                    await _record(ctx, new_events, changes)
+                    message = message_event(
+                        event,
+                        iteration,
+                        truncated_by,
+                        definition=ctx.snapshot.definition,
+                        route=ctx.snapshot.route_id,
+                    )
+                    await _record(ctx, [*await writer.close(), message], changes)
                     return event
                 writer.add(_delta_event(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a response")
@@ -143,7 +148,8 @@ async def _record(
     crash between the two.
     """
     message = cast(MessageCompleted, new_events[-1].data)
-    output = None if ctx.snapshot.definition.output_schema else text_output(message)
+    has_schema = ctx.snapshot.definition.output_schema is not None
+    output = None if has_schema else text_output(message, ctx.history.steps)
     if ctx.budget.uncounted_limit(message):
         output = None  # The run fails after this message.
     if output is not None and _are_short(new_events):

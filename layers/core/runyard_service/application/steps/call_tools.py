@@ -78,8 +78,8 @@ def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> lis
 def start_events_for(ctx: RunContext, message: MessageCompleted) -> list[NewEvent]:
     """Return the start events of the calls in a new message, to write together with it.
 
-    Return none if the calls cannot start at once: the active time of the run is over, or the time
-    of this worker is too short. Return none with an output schema: a call can be the output. A
+    Return none if the calls cannot start at once: a limit of the run is used up, or the time of
+    this worker is too short. Return none with an output schema: a call can be the output. A
     truncated message has no calls.
     """
     definition, time_left = ctx.snapshot.definition, ctx.budget.left("wall_clock_seconds")
@@ -89,7 +89,11 @@ def start_events_for(ctx: RunContext, message: MessageCompleted) -> list[NewEven
     ]
     if definition.output_schema is not None or not calls:
         return []
-    if (time_left is not None and time_left <= 0) or not ctx.has_time_for(max_duration(ctx, calls)):
+    if time_left is not None and time_left <= 0:
+        return []
+    if not ctx.budget.allows_response_after(message):
+        return []
+    if not ctx.has_time_for(max_duration(ctx, calls)):
         return []
     return _start_events(ctx, calls)
 

@@ -23,7 +23,7 @@ from runyard_service.agents.definitions.models import (
     Tool,
 )
 from runyard_service.agents.definitions.schemas import validate
-from runyard_service.agents.models.base import INVALID_ARGUMENTS
+from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS, describe_invalid
 from runyard_service.domain.errors import InputExpiredError, TerminalError, ToolInDoubtError
 from runyard_service.domain.event_payloads import InterruptedCallParams
 from runyard_service.domain.input_requests import RequestType
@@ -119,15 +119,17 @@ def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOr
 def _resolve_unusable(
     definition: AgentDefinition, call: ToolCallState, issues: Mapping[str, str]
 ) -> ResolveWithoutCall:
-    if call.name == OUTPUT_TOOL and definition.output_schema is not None:
-        issues = validate(definition.output_schema, call.input) or {
+    is_output = call.name == OUTPUT_TOOL and definition.output_schema is not None
+    if INVALID_ARGUMENTS in call.input:
+        code = "output_invalid" if is_output else "invalid_arguments"
+        return ResolveWithoutCall(describe_invalid(call.input), code)
+    if is_output:
+        issues = validate(definition.output_schema or {}, call.input) or {
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
         }
         return ResolveWithoutCall(_format_errors("The output is invalid", issues), "output_invalid")
-    if INVALID_ARGUMENTS in call.input:
-        return ResolveWithoutCall("The arguments are not a JSON object.", "invalid_arguments")
     if not issues:
-        return ResolveWithoutCall(f"There is no tool {call.name!r}.", "unknown_tool")
+        return ResolveWithoutCall(f"There is no tool {call.name[:200]!r}.", "unknown_tool")
     return ResolveWithoutCall(
         _format_errors("The arguments do not match the tool's schema", issues), "invalid_arguments"
     )

@@ -13,16 +13,17 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
 from openai.types.completion_usage import CompletionUsage
 from pydantic_ai.exceptions import ModelAPIError
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
+from pydantic_ai.models.openai import OpenAIStreamedResponse
 
 from runyard_service.agents.definitions.models import ThinkTags
 from runyard_service.agents.models.compatibility.think_tags import TAGS, ThinkTagSplitter
+from runyard_service.agents.models.provider_chat import ChatModel, ChatStream
 
 # The fields of a chunk that is an error. OpenAI's own field, `error`, is read by its SDK.
 _ERROR_FIELDS = frozenset({"error_message", "error_type", "detail", "message"})
 
 
-class CompatibleChatModel(OpenAIChatModel):
+class CompatibleChatModel(ChatModel):
     """A chat completions model whose streams are corrected. `think_tags` is the route's setting."""
 
     think_tags: ThinkTags = "auto"
@@ -33,7 +34,7 @@ class CompatibleChatModel(OpenAIChatModel):
 
 
 @dataclass
-class CompatibleStream(OpenAIStreamedResponse):
+class CompatibleStream(ChatStream):
     """A stream whose chunks are corrected before pydantic-ai reads them."""
 
     _calls: "_CallIndexes" = field(default_factory=lambda: _CallIndexes(), init=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from runyard_service.agents.models.base import ReasoningDelta, ResponseDelta
+from runyard_service.agents.tool_arguments import encodable
 
 _Delta = ReasoningDelta | ResponseDelta
 
@@ -39,18 +40,5 @@ class SurrogateJoiner:
             yield _without_surrogates(self._held)
 
 
-def join_surrogates(text: str) -> str:
-    """Return the text with a character for each pair of surrogates. Others stay."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-
-
-def without_surrogates(text: str) -> str:
-    """Return the text with a character for each pair, and `?` for other surrogates.
-
-    Some servers send lone surrogates, and no store can hold them.
-    """
-    return join_surrogates(text).encode("utf-8", "replace").decode("utf-8")
-
-
 def _without_surrogates(delta: _Delta) -> _Delta:
-    return replace(delta, delta=without_surrogates(delta.delta))
+    return replace(delta, delta=encodable(delta.delta))

@@ -1,0 +1,203 @@
+"""The translation of a conversation and its tools into pydantic-ai's messages and parameters.
+
+What a provider wrote goes back to it as it was: the order of the parts, its own call ids, and the
+data that only it can read. Another provider gets the texts and the calls, under ids and names that
+every provider accepts. Nothing here does any I/O.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from pydantic_ai.messages import (
+    BinaryContent,
+    DocumentUrl,
+    ImageUrl,
+    ModelMessage,
+    ModelRequestPart,
+    ModelResponse,
+    ModelResponsePart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserContent,
+    UserPromptPart,
+)
+from pydantic_ai.messages import ModelRequest as ProviderRequest
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
+
+from runyard_service.agents.models.attachments import contents_of
+from runyard_service.agents.models.base import (
+    AssistantMessage,
+    Attachment,
+    ModelRequest,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolOutcome,
+    ToolSpec,
+    UserMessage,
+)
+from runyard_service.agents.models.call_names import CallIds, safe_name
+from runyard_service.domain.content_types import IMAGES
+
+# The key of a message's own fields in the details of pydantic-ai's message.
+MESSAGE_FIELDS = "message_fields"
+
+# Anthropic and Bedrock reject texts without a visible character, but need the message.
+_BLANK_MESSAGE = "(This message is empty.)"
+_BLANK_RESULT = "(The result is empty.)"
+
+
+def to_parameters(request: ModelRequest) -> ModelRequestParameters:
+    """Return the tools of a request, and whether the model may answer in plain text.
+
+    With an output tool the request requires a tool call, the output tool or any
+    other (`tool_choice: required`): else a structured output could arrive as prose.
+    """
+    functions = [_tool_definition(tool) for tool in request.tools]
+    if request.output_tool is None:
+        return ModelRequestParameters(function_tools=functions)
+    return ModelRequestParameters(
+        function_tools=functions,
+        output_tools=[_tool_definition(request.output_tool, is_output=True)],
+        output_mode="tool",
+        allow_text_output=False,
+    )
+
+
+def _tool_definition(tool: ToolSpec, is_output: bool = False) -> ToolDefinition:
+    return ToolDefinition(
+        name=tool.name,
+        description=tool.description,
+        parameters_json_schema=dict(tool.parameters),
+        kind="output" if is_output else "function",
+    )
+
+
+def to_messages(request: ModelRequest, provider: str) -> list[ModelMessage]:
+    """Return the whole conversation as messages, with the instructions on each request.
+
+    `provider` is the provider part of the route's model.
+    """
+    messages: list[ModelMessage] = []
+    pending: list[UserMessage | ToolOutcome] = []
+    ids = CallIds()
+    for turn in [*request.thread_messages, *request.messages]:
+        if isinstance(turn, AssistantMessage):
+            is_own = turn.route == request.route
+            ids.add(turn.tool_calls, is_own=is_own)
+            if response := _response(turn, provider if is_own else "", ids, provider == "openai"):
+                messages.extend(_requests(pending, request.instructions, ids))
+                pending = []
+                messages.append(response)
+        else:
+            pending.append(turn)
+    messages.extend(_requests(pending, request.instructions, ids))
+    return messages
+
+
+def _requests(
+    turns: Sequence[UserMessage | ToolOutcome], instructions: str, ids: CallIds
+) -> Iterator[ProviderRequest]:
+    """Yield the messages between two responses as at most one request.
+
+    Results come first: every provider wants them right after the calls, even if a person sent a
+    message while the calls were in flight.
+    """
+    outcomes = [_return_part(turn, ids) for turn in turns if isinstance(turn, ToolOutcome)]
+    prompts = [UserPromptPart(_prompt(turn)) for turn in turns if isinstance(turn, UserMessage)]
+    parts: list[ModelRequestPart] = [*outcomes, *prompts]
+    if parts:
+        yield ProviderRequest(parts=parts, instructions=instructions)
+
+
+def _prompt(turn: UserMessage) -> str | list[UserContent]:
+    if not turn.attachments:
+        return turn.content if turn.content.strip() else _BLANK_MESSAGE
+    return [
+        piece if isinstance(piece, str) else _file_content(piece)
+        for piece in contents_of(turn)
+        if not isinstance(piece, str) or piece.strip()
+    ]
+
+
+def _file_content(file: Attachment) -> UserContent:
+    if not file.uri:
+        return BinaryContent(file.data, media_type=file.mime_type)
+    kind = ImageUrl if file.mime_type in IMAGES else DocumentUrl
+    return kind(file.uri, media_type=file.mime_type)
+
+
+def _return_part(outcome: ToolOutcome, ids: CallIds) -> ToolReturnPart:
+    # `failed` reaches the provider as an error (a flag, or `{"error": …}` where it has none),
+    # without the words about trying again that `retried` brings.
+    return ToolReturnPart(
+        tool_name=safe_name(outcome.tool_name),
+        content=outcome.content if outcome.content.strip() else _BLANK_RESULT,
+        tool_call_id=ids.of(outcome.tool_call_id),
+        outcome="failed" if outcome.is_error else "success",
+    )
+
+
+def _response(
+    turn: AssistantMessage, own_provider: str, ids: CallIds, is_chat: bool
+) -> ModelResponse | None:
+    """Return the message as the provider gets it back; None if nothing is left of it.
+
+    `own_provider` is empty if another route wrote the message: then nothing is left of its
+    reasoning, which only its provider can verify. `is_chat`: OpenAI's chat messages have no order.
+    """
+    parts = [part for own in turn.parts if (part := _part(own, own_provider, ids)) is not None]
+    if not any(isinstance(part, (TextPart, ToolCallPart)) for part in parts):
+        return None
+    fields = {MESSAGE_FIELDS: turn.fields} if own_provider and turn.fields else None
+    return ModelResponse(
+        parts=_merged(parts) if is_chat else parts,
+        provider_name=own_provider or None,
+        provider_details=fields,
+    )
+
+
+def _part(
+    part: Text | Thinking | ToolCall, own_provider: str, ids: CallIds
+) -> ModelResponsePart | None:
+    match part:
+        case Text(content=text):
+            return TextPart(text) if text.strip() else None
+        case ToolCall():
+            details = part.provider_details if own_provider else None
+            return ToolCallPart(
+                safe_name(part.name),
+                dict(part.input),
+                tool_call_id=ids.of(part.id),
+                provider_name=own_provider if details else None,
+                provider_details=_as_dict(details),
+            )
+        case Thinking():
+            # Other providers than those of chat completions accept only signed reasoning.
+            if not own_provider or (own_provider != "openai" and not part.signature):
+                return None
+            return ThinkingPart(
+                content=part.content,
+                id=part.id,
+                signature=part.signature,
+                provider_name=own_provider,
+                provider_details=_as_dict(part.provider_details),
+            )
+
+
+def _merged(parts: Iterable[ModelResponsePart]) -> list[ModelResponsePart]:
+    """Return the parts with one text and one reasoning of each field, without separators."""
+    merged: dict[object, ModelResponsePart] = {}
+    for part in parts:
+        key = id(part) if isinstance(part, ToolCallPart) else (type(part), getattr(part, "id", ""))
+        first = merged.setdefault(key, part)
+        if isinstance(part, (TextPart, ThinkingPart)) and first is not part:
+            assert isinstance(first, (TextPart, ThinkingPart))
+            first.content += part.content
+    return list(merged.values())
+
+
+def _as_dict(details: Mapping[str, object] | None) -> dict[str, object] | None:
+    return None if details is None else dict(details)
