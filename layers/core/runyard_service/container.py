@@ -291,6 +291,6 @@ def preload_models() -> None:
     Other processes gain nothing, and `preload_providers` is empty there.
     """
     if providers := Settings.from_environment().preload_providers:
-        from runyard_service.agents.models.provider_clients import preload
+        from runyard_service.agents.models.providers.clients import preload
 
         preload(providers)

@@ -16,8 +16,8 @@ from runyard_service.agents.models.base import (
     Thinking,
     TokenUsage,
 )
-from runyard_service.agents.models.provider_model import ProviderModel
-from runyard_service.agents.models.provider_words import words_of
+from runyard_service.agents.models.providers.model import ProviderModel
+from runyard_service.agents.models.providers.words import words_of
 from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
 from runyard_service.domain.provider_failures import ProviderFailure
 from tests.support.servers import model_server

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.models.call_names import derived_id
-from runyard_service.agents.models.provider_clients import _bedrock_client
+from runyard_service.agents.models.providers.call_names import derived_id
+from runyard_service.agents.models.providers.clients import _bedrock_client
 from runyard_service.domain.events import Event
 from tests.support.provider_runs import LOOKUP, ToolServer, agent_at, run_to_end
 from tests.support.servers.openai_server import ChatResponse, ChatToolCall, OpenAIServer

@@ -13,7 +13,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.attachments import for_provider
 from runyard_service.agents.models.base import Attachment, ModelRequest, UserMessage
-from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.domain.ids import new_id
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.model_requests import response_of

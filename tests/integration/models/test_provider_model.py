@@ -21,7 +21,7 @@ from runyard_service.agents.models.base import (
     UserMessage,
 )
 from runyard_service.agents.models.factory import model_for
-from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS
 from runyard_service.domain.errors import DefinitionError
 from tests.support.servers.model_requests import (

@@ -23,9 +23,9 @@ from runyard_service.agents.models.base import (
     ToolOutcome,
     UserMessage,
 )
-from runyard_service.agents.models.call_names import derived_id
-from runyard_service.agents.models.provider_clients import _bedrock_client
-from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.agents.models.providers.call_names import derived_id
+from runyard_service.agents.models.providers.clients import _bedrock_client
+from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS
 from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
 from tests.support.servers.anthropic_server import AnthropicServer, Message

@@ -16,7 +16,7 @@ from runyard_service.agents.models.base import (
     ResponseDelta,
     UserMessage,
 )
-from runyard_service.agents.models.provider_model import ProviderModel
+from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.domain.errors import ModelUnavailableError
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import Received

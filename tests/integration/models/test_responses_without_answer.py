@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.models.provider_clients import _bedrock_client
+from runyard_service.agents.models.providers.clients import _bedrock_client
 from runyard_service.domain.events import Event
 from tests.support.provider_runs import ToolServer, agent_at, run_to_end
 from tests.support.servers.loopback import Received

@@ -10,7 +10,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import output_of, request_for
 from runyard_service.agents.definitions.models import Limits, Route, Snapshot
 from runyard_service.agents.models.factory import model_for
-from runyard_service.agents.models.provider_clients import _bedrock_client
+from runyard_service.agents.models.providers.clients import _bedrock_client
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps import call_model
 from runyard_service.application.steps.advance_run import advance_run

@@ -1,6 +1,6 @@
 """The conversation with a model in provider-neutral types, and the port to a model.
 
-`conversation.py` builds these from the log, `scripted.py` plays them, and `provider_model.py`
+`conversation.py` builds these from the log, `scripted.py` plays them, and `providers/model.py`
 translates them for pydantic-ai. Nothing here imports a provider, so it costs no cold start.
 """
 

@@ -24,6 +24,6 @@ def model_for(route: Route, script: Mapping[str, Any] | None, api_key: str | Non
             raise DefinitionError(f"There is no script named {route.model_name!r}.")
         return ScriptedModel(route, script)
 
-    from runyard_service.agents.models.provider_model import ProviderModel
+    from runyard_service.agents.models.providers.model import ProviderModel
 
     return ProviderModel(route, api_key)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from runyard_service.agents.models.provider_words import is_html
+from runyard_service.agents.models.providers.words import is_html
 
 # Longer bodies are no completion.
 _MAX_BYTES = 16 * 1024 * 1024

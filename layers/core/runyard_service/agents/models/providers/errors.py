@@ -33,8 +33,8 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
-from runyard_service.agents.models.compatibility.whole_responses import HtmlPageError
-from runyard_service.agents.models.provider_words import Cause, ProviderWords, words_of
+from runyard_service.agents.models.providers.compatibility.whole_responses import HtmlPageError
+from runyard_service.agents.models.providers.words import Cause, ProviderWords, words_of
 from runyard_service.domain.errors import (
     DefinitionError,
     FailureKind,

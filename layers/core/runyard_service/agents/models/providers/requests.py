@@ -38,7 +38,7 @@ from runyard_service.agents.models.base import (
     ToolSpec,
     UserMessage,
 )
-from runyard_service.agents.models.call_names import CallIds, safe_name
+from runyard_service.agents.models.providers.call_names import CallIds, safe_name
 from runyard_service.domain.content_types import IMAGES
 
 # The key of a message's own fields in the details of pydantic-ai's message.

@@ -1,6 +1,6 @@
 """The translation of pydantic-ai's responses and events into the parts of a message.
 
-`provider_requests.py` translates the other way. Nothing here does any I/O.
+`requests.py` translates the other way. Nothing here does any I/O.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """A provider's model: one streamed request per step, by pydantic-ai's direct interface.
 
-`provider_requests.py` and `provider_messages.py` translate, `provider_clients.py` connects, and
-`provider_errors.py` says what a failure means. Only the modules `provider_*` import pydantic-ai.
+`requests.py` and `messages.py` translate, `clients.py` connects, and `errors.py` says what a
+failure means. Only this package imports pydantic-ai.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from pydantic_ai.usage import RequestUsage
 
 from runyard_service.agents.definitions.models import Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest, Response, TokenUsage
-from runyard_service.agents.models.compatibility.surrogates import SurrogateJoiner
-from runyard_service.agents.models.compatibility.think_tags import split_at_closing_tag
 from runyard_service.agents.models.pricing import price_by_route
-from runyard_service.agents.models.provider_clients import open_model
-from runyard_service.agents.models.provider_errors import PROVIDER_ERRORS, translate_error
-from runyard_service.agents.models.provider_messages import (
+from runyard_service.agents.models.providers.clients import open_model
+from runyard_service.agents.models.providers.compatibility.surrogates import SurrogateJoiner
+from runyard_service.agents.models.providers.compatibility.think_tags import split_at_closing_tag
+from runyard_service.agents.models.providers.errors import PROVIDER_ERRORS, translate_error
+from runyard_service.agents.models.providers.messages import (
     has_torn_call,
     to_assistant_message,
     to_delta,
 )
-from runyard_service.agents.models.provider_requests import (
+from runyard_service.agents.models.providers.requests import (
     MESSAGE_FIELDS,
     to_messages,
     to_parameters,

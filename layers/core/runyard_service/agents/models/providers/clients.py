@@ -18,7 +18,7 @@ import httpx2
 from pydantic_ai.models import Model
 
 from runyard_service.agents.definitions.models import Route
-from runyard_service.agents.models.compatibility.whole_responses import StreamingTransport
+from runyard_service.agents.models.providers.compatibility.whole_responses import StreamingTransport
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.outbound.tls import tls_context
 
@@ -102,7 +102,9 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
     from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    from runyard_service.agents.models.compatibility.chat_stream import CompatibleChatModel
+    from runyard_service.agents.models.providers.compatibility.chat_stream import (
+        CompatibleChatModel,
+    )
 
     url = route.base_url or OPENAI_URL
     client = AsyncOpenAI(

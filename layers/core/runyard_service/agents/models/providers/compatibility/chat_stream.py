@@ -16,8 +16,8 @@ from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.models.openai import OpenAIStreamedResponse
 
 from runyard_service.agents.definitions.models import ThinkTags
-from runyard_service.agents.models.compatibility.think_tags import TAGS, ThinkTagSplitter
-from runyard_service.agents.models.provider_chat import ChatModel, ChatStream
+from runyard_service.agents.models.providers.chat import ChatModel, ChatStream
+from runyard_service.agents.models.providers.compatibility.think_tags import TAGS, ThinkTagSplitter
 
 # The fields of a chunk that is an error. OpenAI's own field, `error`, is read by its SDK.
 _ERROR_FIELDS = frozenset({"error_message", "error_type", "detail", "message"})

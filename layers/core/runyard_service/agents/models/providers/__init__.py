@@ -1,0 +1,1 @@
+"""The models of providers, by pydantic-ai: requests, responses, connections and errors."""
