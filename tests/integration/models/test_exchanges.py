@@ -228,8 +228,8 @@ def test_no_call_is_made_after_a_response_without_the_tokens_that_a_limit_needs(
     stores: Stores, tools: ToolServer
 ) -> None:
     """The run fails after this response, so the call would be made for nothing."""
-    reply = ChatResponse(tool_calls=[ChatToolCall("lookup", ['{"id": "1"}'])], usage=None)
-    with OpenAIServer(reply) as server:
+    response = ChatResponse(tool_calls=[ChatToolCall("lookup", ['{"id": "1"}'])], usage=None)
+    with OpenAIServer(response) as server:
         agent = agent_at(server.url, "openai", limits={"tokens": 100_000})
         events = run_to_end(stores, agent, tools)
     assert tools.paths == []
