@@ -22,7 +22,7 @@ from runyard_service.application.webhooks.webhook_urls import url_issue
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import InvalidRequestError, NotFoundError
 from runyard_service.domain.ids import new_id, parse_id
-from runyard_service.domain.webhooks import Delivery, Webhook
+from runyard_service.domain.webhooks import Delivery, Secret, Webhook
 
 router = APIRouter(prefix="/webhooks")
 
@@ -64,12 +64,10 @@ async def _find(
 
 @router.post("")
 async def create_webhook(request: Request, services: ServicesDep, key: Manager) -> Response:
-    """Create a webhook. Only this response contains its secret."""
+    """Create a webhook. Only the first response contains its secret, and no retry does."""
     body = await parse_body(request, CreateWebhook)
     _check_url(services, body.url)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
-    if (stored := claim.stored_response) is not None:
-        return stored
     at = timestamp()
     webhook = Webhook(
         id=claim.id or new_id(),
@@ -79,11 +77,18 @@ async def create_webhook(request: Request, services: ServicesDep, key: Manager) 
         updated_at=at,
         **body.model_dump(),
     )
-    webhook, secret = await run_in_threadpool(services.stores.webhooks.create, webhook)
-    view = {**webhook_view(webhook), "secret": secret.text}
+    webhook, secret = await run_in_threadpool(
+        services.stores.webhooks.create, webhook, claim.creation
+    )
+    view = _view_with(webhook, secret)
     location = {"Location": f"/v1/webhooks/{webhook.id}"}
     response = JsonResponse({"data": view}, HTTPStatus.CREATED, headers=location)
-    return await store_response(claim, response)
+    return claim.created_response(response)
+
+
+def _view_with(webhook: Webhook, secret: Secret | None) -> dict[str, Any]:
+    view = webhook_view(webhook)
+    return view if secret is None else {**view, "secret": secret.text}
 
 
 def _check_url(services: Services, url: str) -> None:
@@ -133,7 +138,10 @@ async def delete_webhook(services: ServicesDep, webhook: Known) -> Response:
 async def rotate_secret(
     request: Request, services: ServicesDep, key: Manager, webhook: Known
 ) -> Response:
-    """Create a new secret. During the overlap, the old secrets also sign deliveries."""
+    """Create a new secret. During the overlap, the old secrets also sign deliveries.
+
+    Only the first response contains the secret. The stored response for retries does not.
+    """
     body = await parse_body(request, RotateSecret, optional=True)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
@@ -144,8 +152,10 @@ async def rotate_secret(
         claim.id or new_id(),
         body.overlap_hours * 3600,
     )
-    view = {**webhook_view(webhook), "secret": secret.text}
-    return await store_response(claim, JsonResponse({"data": view}))
+    stored = await store_response(claim, JsonResponse({"data": webhook_view(webhook)}))
+    if secret is None:
+        return stored
+    return claim.created_response(JsonResponse({"data": _view_with(webhook, secret)}))
 
 
 @router.post("/{webhook_id}/test")

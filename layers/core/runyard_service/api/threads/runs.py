@@ -12,7 +12,13 @@ from runyard_service.api.idempotency import RequestClaim, claim_idempotency, sto
 from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.services import Services
 from runyard_service.api.streaming import cancel_from_request
-from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
+from runyard_service.api.threads.dependencies import (
+    ReadKey,
+    ThreadId,
+    WriteKey,
+    in_project,
+    thread_of,
+)
 from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view
@@ -39,7 +45,7 @@ async def create_run(
     """Start a run that answers the messages of the thread."""
     body = await parse_body(request, CreateThreadRun, optional=True)
     thread = await thread_of(services, key, thread_id)
-    key = key.model_copy(update={"project_id": thread.project_id})
+    key = in_project(key, thread.project_id)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
         return stored
@@ -89,8 +95,12 @@ async def cancel(run_id: RunId, request: Request, services: ServicesDep, key: Wr
     """Cancel the run. An ended run is not changed."""
     body = await parse_body(request, CancelRun, optional=True)
     run = await load_run(services, key, run_id)
+    key = in_project(key, run.project_id)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
     await cancel_from_request(services, run, key.id, body.model_dump(exclude_none=True))
-    return JsonResponse({"ok": True})
+    return await store_response(claim, JsonResponse({"ok": True}))
 
 
 @router.post("/runs/{run_id}/input")
@@ -100,6 +110,10 @@ async def send_input(
     """Answer the open input request, or the one that `request_id` names."""
     body = await parse_body(request, SubmitInput, unique_names=True)
     run = await load_run(services, key, run_id)
-    await run_in_threadpool(answer_by_content, services, run, body, key.id)
+    key = in_project(key, run.project_id)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
+    await run_in_threadpool(answer_by_content, services, run, body, key.id, claim)
     services.followed_runs.wake(run.id)
-    return JsonResponse({"ok": True})
+    return await store_response(claim, JsonResponse({"ok": True}))
