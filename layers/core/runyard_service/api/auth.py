@@ -50,9 +50,14 @@ async def authenticate(
     limits.acquire(key.id, services.settings.key_requests_per_second)
     if access_keys.should_record_use(key):
         await run_in_threadpool(access_keys.record_use, key)
-    if scope not in key.scopes:
-        raise ForbiddenError
+    check_scope(key, scope)
     return await _select_project(request, services, key, needs_project)
+
+
+def check_scope(key: AccessKey, scope: Scope) -> None:
+    """Raise ForbiddenError, which names the scope, if the key lacks it."""
+    if not key.has_scope(scope):
+        raise ForbiddenError({"scope": f"the access key must have {scope}"})
 
 
 def _record_rejection(request: Request, key: AccessKey | None) -> None:

@@ -12,7 +12,13 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import NewFile
-from runyard_service.api.auth import load_deletable_run, load_run, run_to_read, ticket_of
+from runyard_service.api.auth import (
+    check_scope,
+    load_deletable_run,
+    load_run,
+    run_to_read,
+    ticket_of,
+)
 from runyard_service.api.dependencies import RunId, ServicesDep, WriteKey
 from runyard_service.api.http import JsonResponse, parse_body, validate
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
@@ -42,6 +48,8 @@ _STABLE_EVENTS = {"run.paused", *TERMINAL_TYPES}
 async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """Start a run: synchronously, in the background, or as a stream."""
     async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
+        if uploads:
+            check_scope(key, "files:write")
         content = await content_of(request, body.model_dump(mode="json"), uploads)
         claim = await claim_idempotency(request, services, key, content)
         if (stored := claim.stored_response) is not None:

@@ -23,6 +23,7 @@ from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view
 from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.domain.errors import ForbiddenError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 
@@ -64,6 +65,7 @@ def _start(
     claim: RequestClaim,
 ) -> Run:
     settings = services.settings
+    _check_agent(key, body.persona_id)
     snapshot = services.catalog.resolve(
         body.persona_id or key.agent or settings.default_persona,
         route_id=body.route_id or None,
@@ -82,6 +84,16 @@ def _start(
         max_org_active_runs=settings.org_max_active_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, new_run)
+
+
+def _check_agent(key: AccessKey, persona_id: str | None) -> None:
+    """Raise ForbiddenError if the key has an agent, and the request names another one.
+
+    An agent without a version allows all versions.
+    """
+    if not persona_id or key.agent in (None, persona_id, persona_id.partition("@")[0]):
+        return
+    raise ForbiddenError({"persona_id": f"must be {key.agent}, the agent of the access key"})
 
 
 @router.get("/runs/{run_id:id}")
