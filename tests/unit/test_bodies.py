@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runyard_service.api.http import parse_json, validate
+from runyard_service.api.http import MAX_CONTAINERS, parse_json, validate
 from runyard_service.api.runs.schemas import CreateRun
 from runyard_service.domain.errors import InvalidRequestError
 
@@ -58,3 +58,14 @@ def test_a_body_with_many_unknown_fields_is_rejected_as_a_whole() -> None:
     with pytest.raises(InvalidRequestError) as rejected:
         validate({f"field_{n}": n for n in range(101)}, CreateRun)
     assert rejected.value.details == {"body": "must have at most 100 fields"}
+
+
+def test_the_number_of_objects_and_arrays_is_limited() -> None:
+    """Each takes at least 56 bytes of memory, and 2 bytes of a body."""
+    most = json.dumps([[]] * (MAX_CONTAINERS - 1)).encode()
+    assert len(parse_json(most, "body")) == MAX_CONTAINERS - 1
+    issue = f"must have at most {MAX_CONTAINERS} objects and arrays"
+    assert error_in(json.dumps([{}] * MAX_CONTAINERS).encode()) == issue
+    # Brackets in a string are text.
+    text = json.dumps(['[{\\"' * MAX_CONTAINERS])
+    assert parse_json(text, "body") == json.loads(text)

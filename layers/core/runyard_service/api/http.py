@@ -1,6 +1,7 @@
 """Read JSON bodies and query names strictly, and write JSON responses."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Collection
 from functools import partial
 from math import isfinite
@@ -27,8 +28,14 @@ from runyard_service.domain.ids import parse_id
 
 # The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024
+# The longest body of a route whose fields are short.
+MAX_SHORT_BODY_BYTES = 64 * 1024
+# The same for a route that accepts an answer of 128 KiB: JSON may escape a byte as six bytes.
+MAX_ANSWER_BODY_BYTES = 1024 * 1024
 MAX_BODY_FIELDS = 100
 MAX_DEPTH = 64
+# An empty array takes 2 bytes in a body, and 64 bytes in memory.
+MAX_CONTAINERS = 100_000
 # Read this much of a body that is too large: a client that is disconnected while it sends may
 # never read the response.
 _MAX_DRAINED_BYTES = 256 * 1024 * 1024
@@ -103,7 +110,7 @@ _MESSAGES = {
 async def parse_body(
     request: Request,
     model: type[_Model],
-    max_bytes: int = MAX_BODY_BYTES,
+    max_bytes: int = MAX_SHORT_BODY_BYTES,
     *,
     optional: bool = False,
     media_types: str = "application/json",
@@ -177,6 +184,7 @@ def parse_json(text: bytes | bytearray | str, name: str, *, unique_names: bool =
     With `unique_names`, an object with the same name twice is invalid. Otherwise its last value
     counts.
     """
+    _check_containers(text, name)
     try:
         # Not by json.loads: as a text, bytes take four times as much where one emoji is in them.
         value = pydantic_core.from_json(text, allow_inf_nan=False)
@@ -186,6 +194,20 @@ def parse_json(text: bytes | bytearray | str, name: str, *, unique_names: bool =
     if unique_names:
         json.loads(text, object_pairs_hook=partial(_reject_duplicates, name))
     return value
+
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def _check_containers(text: bytes | bytearray | str, name: str) -> None:
+    """Raise InvalidRequestError for too many objects and arrays, before they take memory."""
+    body = text.encode(errors="replace") if isinstance(text, str) else text
+    if _containers(body) > MAX_CONTAINERS and _containers(_STRING.sub(b"", body)) > MAX_CONTAINERS:
+        raise InvalidRequestError({name: f"must have at most {MAX_CONTAINERS} objects and arrays"})
+
+
+def _containers(body: bytes | bytearray) -> int:
+    return body.count(b"[") + body.count(b"{")
 
 
 def _reject_duplicates(field: str, pairs: list[tuple[str, Any]]) -> None:

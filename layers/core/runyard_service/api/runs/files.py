@@ -51,7 +51,7 @@ async def create_file(request: Request, services: ServicesDep, key: Uploader) ->
     files, project_id = services.stores.files, key.project_id
     limit = services.settings.max_body_bytes
     if not is_multipart(request):
-        body = await parse_body(request, CreateFile, limit, media_types=MEDIA_TYPES)
+        body = await parse_body(request, CreateFile, media_types=MEDIA_TYPES)
         claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
         file, upload = await run_in_threadpool(
             files.announce, project_id, body.name, body.size, body.mime_type, claim.creation
@@ -61,7 +61,7 @@ async def create_file(request: Request, services: ServicesDep, key: Uploader) ->
         return claim.created_response(JsonResponse({"data": view}))
     async with multipart_form(request, limit, file_parts=frozenset({"file"})) as form:
         new = _single_file(form)
-        content = await content_of(request, {}, [new])
+        content = await content_of(request, None, [new])
         claim = await claim_idempotency(request, services, key, content)
         saved = await run_in_threadpool(files.save, project_id, new, claim.creation)
         return claim.created_response(JsonResponse({"data": _file_view(saved)}))
@@ -130,15 +130,18 @@ def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def content_of(
-    request: Request, fields: Mapping[str, Any], uploads: Sequence[NewFile]
+    request: Request, body: CreateRun | None, uploads: Sequence[NewFile]
 ) -> dict[str, Any]:
     """Return the request as JSON values, with digests in place of file contents.
 
-    Reads no file if the request has no Idempotency-Key, because nothing needs the digests.
+    Without an Idempotency-Key, nothing needs them: return an empty dict.
     """
-    if not uploads or HEADER not in request.headers:
-        return dict(fields)
-    return {**fields, "uploads": await run_in_threadpool(_descriptions, uploads)}
+    if HEADER not in request.headers:
+        return {}
+    fields = {} if body is None else body.model_dump(mode="json")
+    if uploads:
+        fields["uploads"] = await run_in_threadpool(_descriptions, uploads)
+    return fields
 
 
 def _descriptions(uploads: Sequence[NewFile]) -> list[list[str | None]]:

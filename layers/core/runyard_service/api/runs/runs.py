@@ -20,7 +20,12 @@ from runyard_service.api.auth import (
     ticket_of,
 )
 from runyard_service.api.dependencies import RunId, ServicesDep, WriteKey
-from runyard_service.api.http import JsonResponse, parse_body, validate
+from runyard_service.api.http import (
+    MAX_ANSWER_BODY_BYTES,
+    JsonResponse,
+    parse_body,
+    validate,
+)
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.response_size import is_too_large
@@ -50,7 +55,7 @@ async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> 
     async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
         if uploads:
             check_scope(key, "files:write")
-        content = await content_of(request, body.model_dump(mode="json"), uploads)
+        content = await content_of(request, body, uploads)
         claim = await claim_idempotency(request, services, key, content)
         if (stored := claim.stored_response) is not None:
             return await _redirect_if_too_large(services, claim.id or "", stored)
@@ -154,7 +159,7 @@ async def send_input(
 ) -> Response:
     """Submit the answer to an input request of the run."""
     run = await load_run(services, key, run_id)
-    body = await parse_body(request, RunInput, unique_names=True)
+    body = await parse_body(request, RunInput, MAX_ANSWER_BODY_BYTES, unique_names=True)
     input_type: type[FeedbackInput | ApprovalInput] = (
         FeedbackInput if body.type == "human_feedback" else ApprovalInput
     )

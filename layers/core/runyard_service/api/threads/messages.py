@@ -26,6 +26,8 @@ router = APIRouter()
 # Clients usually request the whole conversation.
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 1000
+# JSON may escape each byte of the content as six bytes.
+MAX_MESSAGE_BODY_BYTES = 2 * 1024 * 1024
 
 
 @router.post("/threads/{thread_id}/messages")
@@ -33,7 +35,7 @@ async def create_message(
     thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Append a user message. It does not start a run."""
-    body = await parse_body(request, CreateMessage)
+    body = await parse_body(request, CreateMessage, MAX_MESSAGE_BODY_BYTES)
     thread = await thread_of(services, key, thread_id)
     key = in_project(key, thread.project_id)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))

@@ -7,7 +7,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import load_run
 from runyard_service.api.dependencies import RunId, ServicesDep
-from runyard_service.api.http import JsonResponse, parse_body
+from runyard_service.api.http import MAX_ANSWER_BODY_BYTES, JsonResponse, parse_body
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.services import Services
@@ -120,7 +120,7 @@ async def send_input(
     run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Answer the open input request, or the one that `request_id` names."""
-    body = await parse_body(request, SubmitInput, unique_names=True)
+    body = await parse_body(request, SubmitInput, MAX_ANSWER_BODY_BYTES, unique_names=True)
     run = await load_run(services, key, run_id)
     key = in_project(key, run.project_id)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
