@@ -1,5 +1,6 @@
 """Access control: every route without a key, without a scope, and with a foreign key."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -180,8 +181,11 @@ def test_an_expired_key_is_rejected(
 def test_a_key_without_the_scope_is_rejected(
     keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
-    weak = keys.fresh(scopes=frozenset())
-    assert error_of(weak.request(method, fill(path, resources))) == expected_error("no scope", path)
+    response = keys.fresh(scopes=frozenset()).request(method, fill(path, resources))
+    assert error_of(response) == expected_error("no scope", path)
+    area = "webhooks" if "/webhooks" in path else "files" if path == "/v1/files" else "runs"
+    right = "read" if method == "GET" or path.endswith("/ticket") else "write"
+    assert details_of(response) == {"scope": f"the access key must have {area}:{right}"}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -196,6 +200,48 @@ def test_read_and_write_are_different_scopes(
     )
     response = keys.fresh(scopes=other).request(method, fill(path, resources))
     assert error_of(response) == expected_error("no scope", path)
+
+
+def test_webhooks_can_be_read_without_the_scope_to_change_them(keys: Keys) -> None:
+    for scope in ("webhooks:read", "webhooks:write"):
+        assert keys.fresh(scopes=frozenset({scope})).get("/v1/webhooks").status_code == 200
+
+
+def test_a_create_with_files_needs_the_scope_for_files(keys: Keys) -> None:
+    client = keys.fresh(scopes=frozenset({"runs:write"}))
+    texts = {"input": json.dumps(TICKET), "background": "true"}
+    parts = {name: (None, text) for name, text in texts.items()}
+    assert client.post("/v1/runs", files=parts).status_code == 202
+    refused = client.post("/v1/runs", files={**parts, "files": ("a.txt", b"words")})
+    assert error_of(refused) == (403, "forbidden")
+    assert details_of(refused) == {"scope": "the access key must have files:write"}
+
+
+@pytest.mark.parametrize(
+    ("agent", "persona", "status"),
+    [
+        ("talker", "talker", 201),
+        ("talker", "talker@1", 201),
+        ("talker", None, 201),
+        ("talker@1", "talker@1", 201),
+        ("talker@1", "talker", 403),
+        ("talker", "assistant", 403),
+        (None, "talker", 201),
+    ],
+)
+def test_a_key_with_an_agent_starts_runs_of_this_agent_only(
+    keys: Keys, agent: str | None, persona: str | None, status: int
+) -> None:
+    client = keys.fresh(agent=agent)
+    thread_id = client.post("/threads/v1/threads").json()["id"]
+    path = f"/threads/v1/threads/{thread_id}"
+    client.post(f"{path}/messages", json={"content": "Hello"})
+    response = client.post(f"{path}/runs", json={"persona_id": persona})
+    assert response.status_code == status, response.text
+    if status == 403:
+        assert error_of(response) == (403, "auth.forbidden")
+        issue = f"must be {agent}, the agent of the access key"
+        assert details_of(response) == {"persona_id": issue}
 
 
 @pytest.mark.parametrize(("method", "path"), OF_ONE_THING)

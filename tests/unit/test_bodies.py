@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runyard_service.api.http import validate
-from runyard_service.api.parse_json import parse_json
+from runyard_service.api.parse_json import MAX_CONTAINERS, parse_json
 from runyard_service.api.runs.schemas import CreateRun
 from runyard_service.domain.errors import InvalidRequestError
 
@@ -69,3 +69,14 @@ def test_an_answer_cannot_have_the_same_name_twice() -> None:
     assert rejected.value.details == {"body": "has the name 'x' twice in one object"}
     same = b'{"a": {"x": 1}, "b": {"x": 1}}'
     assert parse_json(same, "body", unique_names=True) == json.loads(same)
+
+
+def test_the_number_of_objects_and_arrays_is_limited() -> None:
+    """Each takes at least 56 bytes of memory, and 2 bytes of a body."""
+    most = json.dumps([[]] * (MAX_CONTAINERS - 1)).encode()
+    assert len(parse_json(most, "body")) == MAX_CONTAINERS - 1
+    issue = f"must have at most {MAX_CONTAINERS} objects and arrays"
+    assert error_in(json.dumps([{}] * MAX_CONTAINERS).encode()) == issue
+    # Brackets in a string are text.
+    text = json.dumps(['[{\\"' * MAX_CONTAINERS])
+    assert parse_json(text, "body") == json.loads(text)

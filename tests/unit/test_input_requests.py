@@ -20,7 +20,32 @@ from runyard_service.application.steps.next_action import (
     next_action,
 )
 from runyard_service.domain.events import Event, NewEvent, assign_sequences
+from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
+
+PROPOSED = {"order_id": "4812", "amount": 45, "items": [{"n": 1}], "note": None}
+
+
+@pytest.mark.parametrize(
+    ("is_approved", "params", "changed"),
+    [
+        (True, {"order_id": "4812", "amount": 45}, None),
+        (True, {"order_id": "4812", "amount": 45.0, "items": [{"n": 1}], "note": None}, None),
+        (True, {"order_id": "4812", "amount": 44}, {"amount": 44}),
+        (True, {"items": [{"n": True}]}, {"items": [{"n": True}]}),
+        (True, {"items": [{"n": 1}, {"n": 1}]}, {"items": [{"n": 1}, {"n": 1}]}),
+        (True, {"note": ""}, {"note": ""}),
+        (True, {"other": None}, {"other": None}),
+        (True, {}, None),
+        (False, {"order_id": "1", "other": 1}, None),
+    ],
+)
+def test_params_that_change_nothing_are_dropped(
+    is_approved: bool, params: dict[str, Any], changed: dict[str, Any] | None
+) -> None:
+    answer = Answer(type="approval_request", request_id="r", is_approved=is_approved, params=params)
+    assert answer.without_unchanged(PROPOSED).params == changed
+
 
 FORM = {
     "type": "object",

@@ -64,7 +64,13 @@ EXAMPLES: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = {
 
 
 def rewrite(
-    method: str, path: str, query: str = "", headers: dict[str, str] | None = None, body: Any = None
+    method: str,
+    path: str,
+    query: str = "",
+    headers: dict[str, str] | None = None,
+    body: Any = None,
+    *,
+    has_key: bool = True,
 ) -> tuple[str, bytes]:
     """Return the path and the body of a request after the rewriter."""
     sent = b"" if body is None else json.dumps(body).encode()
@@ -94,7 +100,11 @@ def rewrite(
     async def send(_: Message) -> None:
         """Do nothing: the app sends no response."""
 
-    asyncio.run(RootPathRewriter(app)(scope, receive, send))
+    async def is_authentic(_: Scope) -> bool:
+        assert len(pieces) == 2, "the body was read before the key"
+        return has_key
+
+    asyncio.run(RootPathRewriter(app, is_authentic)(scope, receive, send))
     assert scope["raw_path"] == scope["path"].encode()
     return scope["path"], b"".join(seen)
 
@@ -114,3 +124,8 @@ def test_a_row_rewrites_its_requests_and_no_others(rule: Rule) -> None:
         path, body = rewrite(*request)
         assert path == request[1]
         assert body == (json.dumps(request[4]).encode() if len(request) > 4 else b"")
+
+
+def test_the_body_of_a_request_without_a_key_is_not_read() -> None:
+    path, body = rewrite("POST", f"{RUN}/input", "", {}, CONTENT, has_key=False)
+    assert (path, body) == (f"{RUN}/input", json.dumps(CONTENT).encode())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKey, Scope
 
 # The service's scopes. A test compares both.
-SCOPES = ("runs:read", "runs:write", "files:write", "webhooks:write")
+SCOPES = ("runs:read", "runs:write", "files:write", "webhooks:read", "webhooks:write")
 COLUMNS = (
     *("ID", "ORG", "PROJECT", "USER", "AGENT", "SCOPES"),
     *("CREATED", "VALID UNTIL", "LAST USED", "REVOKED"),
@@ -39,7 +39,7 @@ def keys() -> None:
     help="Create a key for all projects of --org. Each request names one in X-Project-Id.",
 )
 @click.option("--org", type=NAME, default="default", show_default=True, help="The organization.")
-@click.option("--agent", metavar="NAME", help="The agent of the key's runs. Default: DEFAULT_AGENT")
+@click.option("--agent", metavar="NAME", help="The only agent of the key's runs. Default: any")
 @click.option(
     "--scope",
     "scopes",

@@ -67,6 +67,18 @@ def test_every_operation_documents_its_errors() -> None:
                 assert {"401", "403", "500", "503"} <= set(operations[method]["responses"]), path
 
 
+def test_every_post_accepts_an_idempotency_key() -> None:
+    """A ticket is not stored, so a retry may get another one."""
+    without = [
+        path
+        for path, operations in document()["paths"].items()
+        if "post" in operations
+        and {"$ref": "#/components/parameters/IdempotencyKey"}
+        not in operations["post"].get("parameters", [])
+    ]
+    assert without == ["/v1/runs/{run_id}/ticket", "/threads/v1/runs/{run_id}/ticket"]
+
+
 def test_response_schemas_are_open_and_request_schemas_closed() -> None:
     requests, responses = _schemas_by_use()
     closed = [path for path, schema in responses if schema.get("additionalProperties") is False]

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 
 from runyard_service.api import runs as runs_api
 from runyard_service.api import threads as threads_api
-from runyard_service.api.auth import PROJECT_HEADER
+from runyard_service.api.auth import PROJECT_HEADER, has_valid_key
 from runyard_service.api.errors import error_response, status_response
 from runyard_service.api.idempotency import REPLAYED_HEADER
 from runyard_service.api.middleware.head_requests import HeadRequests
@@ -54,7 +54,7 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.add_middleware(HeadRequests)
     # Runs after RootPathRewriter, because it matches the rewritten path.
     app.add_middleware(_endpoint_guard, services_factory=services_factory)
-    app.add_middleware(RootPathRewriter)
+    app.add_middleware(_root_paths, services_factory=services_factory)
     app.add_middleware(PathCheck)
     app.add_middleware(RequestIds, failed=_unexpected)
     # Outermost: without CORS headers, a web page cannot read the 500 response of RequestIds.
@@ -67,6 +67,13 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.add_exception_handler(DefinitionError, _agent_unavailable)
     app.add_exception_handler(HTTPException, _http_exception)
     return app
+
+
+def _root_paths(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:
+    async def is_authentic(scope: Scope) -> bool:
+        return await has_valid_key(Request(scope), services_factory())
+
+    return RootPathRewriter(app, is_authentic)
 
 
 def _endpoint_guard(app: ASGIApp, services_factory: Callable[[], Services]) -> ASGIApp:

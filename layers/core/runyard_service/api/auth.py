@@ -37,12 +37,8 @@ async def authenticate(
     above the rate limit, and ForbiddenError if the key lacks the scope. Raise InvalidRequestError
     or ProjectNotFoundError if the key has no access to the project in `X-Project-Id`.
     """
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
-        raise MissingTokenError
     access_keys = services.stores.access_keys
-    key = access_keys.cached(secret.strip())
-    key = key or await run_in_threadpool(access_keys.find, secret.strip())
+    key = await _find_key(request, services)
     if key is None or not key.is_valid():
         _record_rejection(request, key)
         raise UnauthorizedError
@@ -50,9 +46,33 @@ async def authenticate(
     limits.acquire(key.id, services.settings.key_requests_per_second)
     if access_keys.should_record_use(key):
         await run_in_threadpool(access_keys.record_use, key)
-    if scope not in key.scopes:
-        raise ForbiddenError
+    check_scope(key, scope)
     return await _select_project(request, services, key, needs_project)
+
+
+async def has_valid_key(request: Request, services: Services) -> bool:
+    """Return True if the request has a valid access key, whatever its scopes."""
+    try:
+        key = await _find_key(request, services)
+    except MissingTokenError:
+        return False
+    return key is not None and key.is_valid()
+
+
+async def _find_key(request: Request, services: Services) -> AccessKey | None:
+    """Return the key of the request, also an expired one. Raise MissingTokenError without one."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    secret = text.strip()
+    if scheme.lower() != "bearer" or not secret:
+        raise MissingTokenError
+    access_keys = services.stores.access_keys
+    return access_keys.cached(secret) or await run_in_threadpool(access_keys.find, secret)
+
+
+def check_scope(key: AccessKey, scope: Scope) -> None:
+    """Raise ForbiddenError, which names the scope, if the key lacks it."""
+    if not key.has_scope(scope):
+        raise ForbiddenError({"scope": f"the access key must have {scope}"})
 
 
 def _record_rejection(request: Request, key: AccessKey | None) -> None:

@@ -25,6 +25,10 @@ from runyard_service.domain.ids import parse_id
 
 # The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024
+# The longest body of a route whose fields are short.
+MAX_SHORT_BODY_BYTES = 64 * 1024
+# The same for a route that accepts an answer of 128 KiB: JSON may escape a byte as six bytes.
+MAX_ANSWER_BODY_BYTES = 1024 * 1024
 MAX_BODY_FIELDS = 100
 # Read this much of a body that is too large: a client that is disconnected while it sends may
 # never read the response.
@@ -97,7 +101,7 @@ _MESSAGES = {
 async def parse_body(
     request: Request,
     model: type[_Model],
-    max_bytes: int = MAX_BODY_BYTES,
+    max_bytes: int = MAX_SHORT_BODY_BYTES,
     *,
     optional: bool = False,
     media_types: str = "application/json",

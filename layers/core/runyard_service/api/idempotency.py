@@ -1,7 +1,8 @@
 """`Idempotency-Key`: a retried request gets the response of the first one, and has no effect.
 
 `adapters/dynamodb/idempotency.py` explains the guarantee and each crash point. Streams are not
-stored as responses: a retry gets the stream of the same run from its first event.
+stored as responses: a retry gets the stream of the same run from its first event. A stored response
+never contains a secret.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.idempotency import (
     HEADER,
     Claim,
+    Creation,
     Idempotency,
     StoredResponse,
     compute_fingerprint,
@@ -52,6 +54,24 @@ class RequestClaim:
     def digest(self) -> str:
         """Return the name of the record, or an empty string without an Idempotency-Key."""
         return self.record.digest if self.record else ""
+
+    @property
+    def creation(self) -> Creation | None:
+        """Return what creates the resource of this request once; None without a key."""
+        return Creation(self.idempotency, self.record) if self.record else None
+
+    def created_response(self, response: Response) -> Response:
+        """Return the response, built again for a retry, with the header of a retry."""
+        return _with_replay_header(response, self.record) if self.record else response
+
+    @property
+    def target(self) -> str | None:
+        """Return what an earlier request with this key acted on, or None."""
+        return self.idempotency.target_of(self.record) if self.record else None
+
+    def bind(self, target: str) -> str:
+        """Bind retries to what this request acts on; return the first target that was bound."""
+        return self.idempotency.bind(self.record, target) if self.record else target
 
 
 async def claim_idempotency(

@@ -1,6 +1,7 @@
 """Parse JSON strictly, and reject values that DynamoDB, providers or readers cannot process."""
 
 import json
+import re
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -10,6 +11,8 @@ import pydantic_core
 from runyard_service.domain.errors import InvalidRequestError
 
 MAX_DEPTH = 64
+# An empty array takes 2 bytes in a body, and 64 bytes in memory.
+MAX_CONTAINERS = 100_000
 # A larger integer has no float, which arithmetic and other readers of JSON need.
 _MAX_INTEGER_BITS = 1023
 
@@ -20,6 +23,7 @@ def parse_json(text: bytes | bytearray | str, name: str, *, unique_names: bool =
     With `unique_names`, an object with the same name twice is invalid. Otherwise its last value
     counts.
     """
+    _check_containers(text, name)
     try:
         # Not by json.loads: as a text, bytes take four times as much where one emoji is in them.
         value = pydantic_core.from_json(text, allow_inf_nan=False)
@@ -29,6 +33,20 @@ def parse_json(text: bytes | bytearray | str, name: str, *, unique_names: bool =
     if unique_names:
         json.loads(text, object_pairs_hook=partial(_reject_duplicates, name))
     return value
+
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def _check_containers(text: bytes | bytearray | str, name: str) -> None:
+    """Raise InvalidRequestError for too many objects and arrays, before they take memory."""
+    body = text.encode(errors="replace") if isinstance(text, str) else text
+    if _containers(body) > MAX_CONTAINERS and _containers(_STRING.sub(b"", body)) > MAX_CONTAINERS:
+        raise InvalidRequestError({name: f"must have at most {MAX_CONTAINERS} objects and arrays"})
+
+
+def _containers(body: bytes | bytearray) -> int:
+    return body.count(b"[") + body.count(b"{")
 
 
 def _reject_duplicates(field: str, pairs: list[tuple[str, Any]]) -> None:

@@ -39,6 +39,9 @@ class InputRequest(BaseModel):
     on_expiry: str = "keep_waiting"
     state: RequestState = "open"
     answer: Mapping[str, Any] | None = None
+    closed_by: str | None = None
+    """The id of the access key that answered."""
+    closed_at: str | None = None
 
     @property
     def is_overdue(self) -> bool:
@@ -67,7 +70,7 @@ class Answer(BaseModel):
     """The answer of a person to one input request.
 
     A human feedback request needs `feedback` only; an approval request needs `is_approved`.
-    `params` are the changed arguments of an approved call, not all of its arguments.
+    `params` are the changed arguments of an approved call. They may repeat unchanged arguments.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -78,6 +81,18 @@ class Answer(BaseModel):
     is_approved: bool | None = None
     params: Mapping[str, Any] | None = None
 
+    def without_unchanged(self, proposed: Mapping[str, Any]) -> "Answer":
+        """Return the answer to an approval without the params that change nothing.
+
+        These are all params of a denial, and params that are equal to the proposed arguments.
+        """
+        changed = {
+            name: value
+            for name, value in (self.params or {}).items()
+            if self.is_approved and not (name in proposed and _is_same(value, proposed[name]))
+        }
+        return self.model_copy(update={"params": changed or None})
+
     def content(self) -> Mapping[str, Any]:
         """Return the content that is stored and compared, without the author of the answer."""
         fields = {
@@ -86,3 +101,12 @@ class Answer(BaseModel):
             "params": dict(self.params) if self.params is not None else None,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """Return whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_is_same(left[k], right[k]) for k in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(_is_same, left, right))
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)

@@ -28,7 +28,7 @@ from runyard_service.domain.runs import Author
 
 _log = logging.getLogger(__name__)
 
-Scope = Literal["runs:read", "runs:write", "files:write", "webhooks:write"]
+Scope = Literal["runs:read", "runs:write", "files:write", "webhooks:read", "webhooks:write"]
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 # A revoked key works for at most this time.
 CACHE_SECONDS = 60.0
@@ -38,7 +38,7 @@ MAX_NAME_LENGTH = 256
 
 
 class AccessKey(BaseModel):
-    """An access key without its secret. `agent` is the agent of its runs; None: the default.
+    """An access key without its secret. `agent` is the only agent of its runs; None: any agent.
 
     `user_id`, `user_name` and `user_email` identify the person of a personal key.
     """
@@ -62,6 +62,12 @@ class AccessKey(BaseModel):
     def id(self) -> str:
         """Return the key's id for logs and records. It is not a secret."""
         return f"key_{self.key_hash[:12]}"
+
+    def has_scope(self, scope: Scope) -> bool:
+        """Return whether the key has the scope. `webhooks:write` includes `webhooks:read`."""
+        return scope in self.scopes or (
+            scope == "webhooks:read" and "webhooks:write" in self.scopes
+        )
 
     @property
     def is_org_key(self) -> bool:

@@ -19,8 +19,10 @@ from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import (
     ConditionFailedError,
     TransactWriteItem,
+    transact,
     translate_errors,
 )
+from runyard_service.adapters.dynamodb.idempotency import Creation, deleted_error
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.domain.clock import timestamp
@@ -95,15 +97,20 @@ class Files:
         self._table = table
         self._bucket = bucket
 
-    def save(self, project_id: str, new: NewFile) -> File:
-        """Store a file, and close its body. A crash in between leaves bytes without a record."""
+    def save(self, project_id: str, new: NewFile, creation: Creation | None = None) -> File:
+        """Store a file, and close its body. A crash in between leaves bytes without a record.
+
+        If `creation` created the file before, store nothing, and return the file. Raises
+        ConflictError if it is deleted.
+        """
         size = new.body.seek(0, 2)
         new.body.seek(0)
         head = new.body.read(HEAD_BYTES)
         new.body.seek(0)
-        file = _file(
-            project_id, new.name, size, detect_type(head, new.name, new.mime_type), "ready"
-        )
+        mime_type = detect_type(head, new.name, new.mime_type)
+        file = _file(project_id, new.name, size, mime_type, "ready", creation)
+        if creation is not None and creation.created_sequence() is not None:
+            return self._created(file)
         with translate_errors():
             self._bucket.client.upload_fileobj(
                 new.body,
@@ -113,17 +120,22 @@ class Files:
                 Config=_TRANSFER,
             )
         new.body.close()
-        self._write(file)
-        return file
+        return self._write(file, creation)
 
     def announce(
-        self, project_id: str, name: str, size: int, mime_type: str
+        self,
+        project_id: str,
+        name: str,
+        size: int,
+        mime_type: str,
+        creation: Creation | None = None,
     ) -> tuple[File, Upload]:
         """Create the record of a file of exactly this size, and return it with its upload.
 
-        The owner has 15 minutes to upload the file.
+        The owner has 15 minutes to upload the file. If `creation` created the record before, return
+        it with a new upload. Raises ConflictError if it is deleted.
         """
-        file = _file(project_id, name, size, mime_type, "pending")
+        file = _file(project_id, name, size, mime_type, "pending", creation)
         conditions: list[Any] = [
             {"Content-Type": mime_type},
             ["content-length-range", size, size],
@@ -136,8 +148,7 @@ class Files:
                 Conditions=conditions,
                 ExpiresIn=UPLOAD_SECONDS,
             )
-        self._write(file)
-        return file, Upload(post["url"], post["fields"])
+        return self._write(file, creation), Upload(post["url"], post["fields"])
 
     def find(self, project_id: str, file_id: str) -> File | None:
         """Return the project's file, or None if it does not exist or has expired."""
@@ -250,16 +261,34 @@ class Files:
                 raise UnusableFileError("has not been uploaded") from error
             raise
 
-    def _write(self, file: File) -> None:
+    def _write(self, file: File, creation: Creation | None) -> File:
         item = {**keys.file(file.project_id, file.id), **file.model_dump(), "uses": 0}
-        # The id is new, so boto3 may repeat the write if its response was lost.
-        self._table.put(item)
+        if creation is None:
+            # The id is new, so boto3 may repeat the write if its response was lost.
+            self._table.put(item)
+            return file
+        try:
+            transact(self._table.client, [self._table.put_change(item), creation.change()])
+        except ConditionFailedError:
+            return self._created(file)
+        return file
+
+    def _created(self, file: File) -> File:
+        """Return the file as it was created first. Raises ConflictError if it is deleted."""
+        if self.find(file.project_id, file.id) is None:
+            raise deleted_error("file")
+        return file
 
 
 def _file(
-    project_id: str, name: str, size: int, mime_type: str, state: Literal["pending", "ready"]
+    project_id: str,
+    name: str,
+    size: int,
+    mime_type: str,
+    state: Literal["pending", "ready"],
+    creation: Creation | None,
 ) -> File:
-    file_id = new_id()
+    file_id = new_id() if creation is None else creation.id
     return File(
         id=file_id,
         project_id=project_id,

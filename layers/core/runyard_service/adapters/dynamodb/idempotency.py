@@ -13,6 +13,11 @@ does nothing. The crash points of a create, and what the retry does:
     … execution ✓ ✗ response     finds the run: waits for it like the first request, and responds
     … response stored ✗ sent     finds the stored response, and repeats it
 
+A request that creates a thread, a message, a file or a webhook stores no response. The transaction
+that creates the resource also sets the state of the record to `created`, so the resource is created
+once. A retry builds the first response again from the request and the resource. So no copy of the
+content or of a secret remains after the resource is deleted.
+
 Of concurrent requests with the same key, the first stored response counts for all. An error is not
 stored: a repetition of the request is processed again. The key stays bound to the request even
 then, and a corrected request needs a new key.
@@ -30,7 +35,12 @@ from runyard_service.adapters.conflict_retry import (
     retry_on_conflict,
 )
 from runyard_service.adapters.dynamodb import keys
-from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, Item, Key
+from runyard_service.adapters.dynamodb.attributes import (
+    ConditionFailedError,
+    Item,
+    Key,
+    TransactWriteItem,
+)
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.errors import ConflictError, UnavailableError
@@ -51,7 +61,7 @@ class StoredResponse:
 
 @dataclass(frozen=True)
 class Claim:
-    """The claim of a request on its record. `id` is the id of the run that a create starts."""
+    """The claim of a request on its record. `id` is the id of the resource that it creates."""
 
     key: Key
     id: str
@@ -91,7 +101,9 @@ class Idempotency:
             if stored["ttl"] > time.time():
                 return self._join(key, stored, fingerprint)
             # DynamoDB removes expired items with a delay, so an expired record is overwritten.
-            no_response = dict.fromkeys(("status", "headers", "text", "text_key"))
+            no_response = dict.fromkeys(
+                ("status", "headers", "text", "text_key", "sequence", "target")
+            )
             with attempt:
                 self._table.update(
                     key, fields | no_response, only_if={"claim_id": stored["claim_id"]}
@@ -114,7 +126,7 @@ class Idempotency:
         if stored["fingerprint"] != fingerprint:
             raise ConflictError({HEADER: "was used with another request"})
         if stored["state"] == "forgotten":
-            raise ConflictError({HEADER: "was used for a deleted run"})
+            raise deleted_error("run")
         return Claim(key, stored["claim_id"], is_first=False, response=self._response_of(stored))
 
     def store_response(self, claim: Claim, response: StoredResponse) -> StoredResponse:
@@ -136,6 +148,42 @@ class Idempotency:
                 return self._response_of(stored) or response
         return response
 
+    def created_change(self, claim: Claim, sequence: int) -> TransactWriteItem:
+        """Return the change that records the creation. It fails if the resource was created."""
+        return self._table.update_change(
+            claim.key,
+            {"state": "created", "sequence": sequence},
+            only_if={"claim_id": claim.id, "state": "open"},
+        )
+
+    def created_sequence(self, claim: Claim) -> int | None:
+        """Return the `sequence` of `created_change`, or None if nothing was created."""
+        stored = self._table.get(claim.key)
+        if stored is None or stored["claim_id"] != claim.id or stored["state"] != "created":
+            return None
+        return int(stored["sequence"])
+
+    def bind(self, claim: Claim, target: str) -> str:
+        """Bind the claim to what its request acts on, and return the first target bound.
+
+        A retry then acts on the same target, also if a new request would select another one.
+        """
+        unbound = {"claim_id": claim.id, "target": None}
+        try:
+            self._table.update(claim.key, {"target": target}, only_if=unbound)
+        except ConditionFailedError:
+            stored = self._table.get(claim.key)
+            if stored is not None and stored["claim_id"] == claim.id:
+                return str(stored["target"])
+        return target
+
+    def target_of(self, claim: Claim) -> str | None:
+        """Return the target that an earlier request bound, or None."""
+        stored = None if claim.is_first else self._table.get(claim.key)
+        if stored is None or stored["claim_id"] != claim.id:
+            return None
+        return stored.get("target")
+
     def forget(self, digest: str, run_id: str) -> None:
         """Delete the stored response of the create of this deleted run.
 
@@ -156,6 +204,35 @@ class Idempotency:
         if text is None:
             text = self._payloads.fetch(item["text_key"])
         return StoredResponse(int(item["status"]), item["headers"], text)
+
+
+@dataclass(frozen=True)
+class Creation:
+    """The resource that a request with an Idempotency-Key creates, once."""
+
+    idempotency: Idempotency
+    claim: Claim
+
+    @property
+    def id(self) -> str:
+        """The id of the resource, the same for each retry."""
+        return self.claim.id
+
+    def change(self, sequence: int = 0) -> TransactWriteItem:
+        """Return the change that belongs in the transaction of the resource.
+
+        `sequence` is the position of the resource, if it has one.
+        """
+        return self.idempotency.created_change(self.claim, sequence)
+
+    def created_sequence(self) -> int | None:
+        """Return the position of the resource, or None if it was not created yet."""
+        return self.idempotency.created_sequence(self.claim)
+
+
+def deleted_error(kind: str) -> ConflictError:
+    """Return the error for a key whose resource was created and then deleted."""
+    return ConflictError({HEADER: f"was used for a deleted {kind}"})
 
 
 def compute_fingerprint(*parts: object) -> str:

@@ -14,6 +14,7 @@ from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
+from runyard_service.domain.clock import timestamp
 from runyard_service.domain.input_requests import InputRequest, RequestState
 from runyard_service.domain.runs import Run
 
@@ -110,11 +111,21 @@ class InputRequests:
         return self._table.put_change(item, if_absent=True)
 
     def close_change(
-        self, request: InputRequest, state: RequestState, answer: Mapping[str, Any] | None = None
+        self,
+        request: InputRequest,
+        state: RequestState,
+        answer: Mapping[str, Any] | None = None,
+        *,
+        closed_by: str | None = None,
     ) -> TransactWriteItem:
         """Return the change that closes the request: answered, expired, or void after its run."""
-        # Without `request_sort_key`, the request is not in the index of open requests.
-        fields: dict[str, Any] = {"state": state, "request_sort_key": None}
+        fields: dict[str, Any] = {
+            "state": state,
+            # Without this attribute, the request is not in the index of open requests.
+            "request_sort_key": None,
+            "closed_by": closed_by,
+            "closed_at": timestamp(),
+        }
         fields |= self._json.encoded(request.run_id, {"answer": answer})
         return self._table.update_change(
             keys.input_request(request.run_id, request.id), fields, only_if={"state": "open"}

@@ -16,6 +16,7 @@ from runyard_service.adapters.dynamodb.attributes import (
     TransactWriteItem,
     transact,
 )
+from runyard_service.adapters.dynamodb.idempotency import Creation
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
 from runyard_service.adapters.json_fields import COMPRESS_FROM_BYTES, compress
@@ -38,15 +39,25 @@ class Messages:
         self._payloads = payloads
         self._threads = threads
 
-    def add(self, thread_id: str, role: Role, content: str) -> Message:
-        """Append a message. Raises ThreadNotFoundError if the thread does not exist."""
-        stored = self.save(thread_id, content)
+    def add(
+        self, thread_id: str, role: Role, content: str, creation: Creation | None = None
+    ) -> Message:
+        """Append a message, or return the message that `creation` appended before.
+
+        Raises ThreadNotFoundError if the thread does not exist.
+        """
+        stored: StoredContent | None = None
         for attempt in retry_on_conflict(ADD_MESSAGE_ATTEMPTS, ConditionFailedError):
             thread = self._threads.get(thread_id)
             if thread is None:
                 raise ThreadNotFoundError
+            if creation is not None and (number := creation.created_sequence()) is not None:
+                return next(self.read(thread_id, number - 1, number))
+            stored = stored or self.save(thread_id, content)
             message = _message(thread, role, content)
             changes = [self._create_change(message, stored), self._threads.message_change(thread)]
+            if creation is not None:
+                changes.append(creation.change(message.sequence))
             with attempt:
                 transact(self._table.client, changes)
                 return message

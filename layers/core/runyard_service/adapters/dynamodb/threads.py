@@ -15,7 +15,9 @@ from runyard_service.adapters.dynamodb.attributes import (
     Item,
     Key,
     TransactWriteItem,
+    transact,
 )
+from runyard_service.adapters.dynamodb.idempotency import Creation, deleted_error
 from runyard_service.adapters.dynamodb.run_index.index_reader import newest_first
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import IndexPartition
 from runyard_service.adapters.dynamodb.table import Table
@@ -36,11 +38,25 @@ class Threads:
         self._table = table
         self._payloads = payloads
 
-    def create(self, thread: Thread) -> None:
-        """Store a new thread."""
+    def create(self, thread: Thread, creation: Creation | None = None) -> Thread:
+        """Store a new thread, and return it as it was created first.
+
+        Raises ConflictError if `creation` created it before, and it is deleted.
+        """
         item = {**keys.thread(thread.id), **thread.model_dump(), "thread_key": _entry(thread)}
-        # The id is new, so boto3 may repeat the write if its response was lost.
-        self._table.put(item)
+        if creation is None:
+            # The id is new, so boto3 may repeat the write if its response was lost.
+            self._table.put(item)
+            return thread
+        try:
+            transact(self._table.client, [self._table.put_change(item), creation.change()])
+        except ConditionFailedError as error:
+            stored = self.get(thread.id)
+            if stored is None:
+                raise deleted_error("thread") from error
+            at = stored.created_at
+            return thread.model_copy(update={"created_at": at, "updated_at": at})
+        return thread
 
     def get(self, thread_id: str, *, include_deleting: bool = False) -> Thread | None:
         """Return the thread, or None.

@@ -14,6 +14,7 @@ from typing import Any
 from runyard_service.adapters.conflict_retry import ROTATE_SECRET_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, Item, transact
+from runyard_service.adapters.dynamodb.idempotency import Creation, deleted_error
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.sqs import MAX_DELAY_SECONDS
 from runyard_service.domain.clock import timestamp, timestamp_in
@@ -36,28 +37,38 @@ class Webhooks:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def create(self, webhook: Webhook) -> tuple[Webhook, Secret]:
-        """Store a new endpoint with a new secret, or return the existing endpoint of this id.
+    def create(
+        self, webhook: Webhook, creation: Creation | None = None
+    ) -> tuple[Webhook, Secret | None]:
+        """Store a new endpoint, and return it with its secret.
 
-        Raises ConflictError if the project has MAX_WEBHOOKS endpoints. The limit is approximate:
-        concurrent calls may exceed it.
+        If `creation` created it before, return the endpoint as it was then, and no secret. Raises
+        ConflictError if it is deleted, or if the project has MAX_WEBHOOKS endpoints. The limit is
+        approximate: concurrent calls may exceed it.
         """
-        if (existing := self.get(webhook.project_id, webhook.id)) is not None:
-            return existing, self.secrets(webhook.id)[0]
+        if creation is not None and creation.created_sequence() is not None:
+            return self._created(webhook), None
         if len(self.of_project(webhook.project_id)) >= MAX_WEBHOOKS:
             raise ConflictError({"webhooks": f"must be at most {MAX_WEBHOOKS} per project"})
         secret = new_secret(webhook.id)
         secrets = {**keys.webhook_secrets(webhook.id), "secrets": [_to_item(secret)], "version": 1}
         endpoint = {**keys.webhook(webhook.project_id, webhook.id), **webhook.model_dump()}
-        changes = [self._table.put_change(item, if_absent=True) for item in (endpoint, secrets)]
+        changes = [self._table.put_change(item) for item in (endpoint, secrets)]
+        if creation is not None:
+            changes.append(creation.change())
         try:
             transact(self._table.client, changes)
-        except ConditionFailedError as error:
-            # A concurrent request, or an earlier attempt of boto3, was first.
-            if (existing := self.get(webhook.project_id, webhook.id)) is None:
-                raise ConflictError({"webhook": "was deleted"}) from error
-            return existing, self.secrets(webhook.id)[0]
+        except ConditionFailedError:
+            return self._created(webhook), None
         return webhook, secret
+
+    def _created(self, webhook: Webhook) -> Webhook:
+        """Return the endpoint as it was created first."""
+        stored = self.get(webhook.project_id, webhook.id)
+        if stored is None:
+            raise deleted_error("webhook")
+        at = stored.created_at
+        return webhook.model_copy(update={"created_at": at, "updated_at": at})
 
     def get(self, project_id: str, webhook_id: str) -> Webhook | None:
         """Return the endpoint, or None."""
@@ -94,11 +105,11 @@ class Webhooks:
         item = self._table.get(keys.webhook_secrets(webhook_id))
         return [secret for secret in _secrets_of(item) if secret.is_valid()]
 
-    def rotate(self, webhook: Webhook, secret_id: str, overlap_seconds: float) -> Secret:
+    def rotate(self, webhook: Webhook, secret_id: str, overlap_seconds: float) -> Secret | None:
         """Add a new secret; the existing secrets stay valid for `overlap_seconds`.
 
-        A repeated call with the same id returns the same secret. Raises NotFoundError if the
-        endpoint is deleted, ConflictError if concurrent rotations conflict with every attempt.
+        A repeated call with the same id changes nothing, and returns None. Raises NotFoundError if
+        the endpoint is deleted, ConflictError if concurrent rotations conflict with every attempt.
         """
         key = keys.webhook_secrets(webhook.id)
         for attempt in retry_on_conflict(ROTATE_SECRET_ATTEMPTS, ConditionFailedError):
@@ -106,9 +117,8 @@ class Webhooks:
             valid = [secret for secret in _secrets_of(item) if secret.is_valid()]
             if item is None or not valid:
                 raise NotFoundError
-            for secret in valid:
-                if secret.id == secret_id:
-                    return secret
+            if any(secret.id == secret_id for secret in valid):
+                return None
             secret = new_secret(secret_id)
             old = _expire(valid, timestamp_in(overlap_seconds)) if overlap_seconds else []
             secrets = [secret, *old][:MAX_SECRETS]

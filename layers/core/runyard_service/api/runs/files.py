@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, File, NewFile
+from runyard_service.adapters.dynamodb.idempotency import HEADER
 from runyard_service.api.auth import authenticate
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import (
@@ -21,6 +22,7 @@ from runyard_service.api.http import (
     parse_body,
     validate,
 )
+from runyard_service.api.idempotency import claim_idempotency
 from runyard_service.api.multipart import (
     MAX_GATEWAY_BYTES,
     MEDIA_TYPES,
@@ -51,16 +53,20 @@ async def create_file(request: Request, services: ServicesDep, key: Uploader) ->
     files, project_id = services.stores.files, key.project_id
     limit = _max_body_bytes(request, services)
     if not is_multipart(request):
-        body = await parse_body(request, CreateFile, limit, media_types=MEDIA_TYPES)
+        body = await parse_body(request, CreateFile, media_types=MEDIA_TYPES)
+        claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
         file, upload = await run_in_threadpool(
-            files.announce, project_id, body.name, body.size, body.mime_type
+            files.announce, project_id, body.name, body.size, body.mime_type, claim.creation
         )
         upload_view = {"url": upload.url, "fields": upload.fields}
-        return JsonResponse({"data": _file_view(file) | {"upload": upload_view}})
+        view = _file_view(file) | {"upload": upload_view}
+        return claim.created_response(JsonResponse({"data": view}))
     async with multipart_form(request, limit, file_parts=frozenset({"file"})) as form:
         new = _single_file(form)
-        saved = await run_in_threadpool(files.save, project_id, new)
-        return JsonResponse({"data": _file_view(saved)})
+        content = await content_of(request, None, [new])
+        claim = await claim_idempotency(request, services, key, content)
+        saved = await run_in_threadpool(files.save, project_id, new, claim.creation)
+        return claim.created_response(JsonResponse({"data": _file_view(saved)}))
 
 
 def _max_body_bytes(request: Request, services: Services) -> int:
@@ -134,14 +140,23 @@ def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
     return fields
 
 
-def fingerprint_of(body: CreateRun, uploads: Sequence[NewFile]) -> dict[str, Any]:
-    """Return the request as JSON values, with digests in place of file contents."""
-    content: dict[str, Any] = body.model_dump(mode="json")
+async def content_of(
+    request: Request, body: CreateRun | None, uploads: Sequence[NewFile]
+) -> dict[str, Any]:
+    """Return the request as JSON values, with digests in place of file contents.
+
+    Without an Idempotency-Key, nothing needs them: return an empty dict.
+    """
+    if HEADER not in request.headers:
+        return {}
+    fields = {} if body is None else body.model_dump(mode="json")
     if uploads:
-        content["uploads"] = [
-            [safe_name(new.name), parse_mime_type(new.mime_type), _digest(new)] for new in uploads
-        ]
-    return content
+        fields["uploads"] = await run_in_threadpool(_descriptions, uploads)
+    return fields
+
+
+def _descriptions(uploads: Sequence[NewFile]) -> list[list[str | None]]:
+    return [[safe_name(new.name), parse_mime_type(new.mime_type), _digest(new)] for new in uploads]
 
 
 def _digest(new: NewFile) -> str:

@@ -12,15 +12,25 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import NewFile
-from runyard_service.adapters.dynamodb.idempotency import HEADER
-from runyard_service.api.auth import load_deletable_run, load_run, run_to_read, ticket_of
+from runyard_service.api.auth import (
+    check_scope,
+    load_deletable_run,
+    load_run,
+    run_to_read,
+    ticket_of,
+)
 from runyard_service.api.dependencies import RunId, ServicesDep, WriteKey
-from runyard_service.api.http import JsonResponse, parse_body, validate
+from runyard_service.api.http import (
+    MAX_ANSWER_BODY_BYTES,
+    JsonResponse,
+    parse_body,
+    validate,
+)
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.response_size import is_too_large
 from runyard_service.api.runs.events import STREAM
-from runyard_service.api.runs.files import create_body, fingerprint_of
+from runyard_service.api.runs.files import content_of, create_body
 from runyard_service.api.runs.schemas import ApprovalInput, CreateRun, FeedbackInput, RunInput
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
@@ -43,9 +53,9 @@ _STABLE_EVENTS = {"run.paused", *TERMINAL_TYPES}
 async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """Start a run: synchronously, in the background, or as a stream."""
     async with create_body(request, services) as (body, uploads):
-        # The fingerprint reads the files, so compute it only if it is needed.
-        has_key = HEADER in request.headers
-        content = await run_in_threadpool(fingerprint_of, body, uploads) if has_key else {}
+        if uploads:
+            check_scope(key, "files:write")
+        content = await content_of(request, body, uploads)
         claim = await claim_idempotency(request, services, key, content)
         if (stored := claim.stored_response) is not None:
             return await _redirect_if_too_large(services, claim.id or "", stored)
@@ -149,7 +159,7 @@ async def send_input(
 ) -> Response:
     """Submit the answer to an input request of the run."""
     run = await load_run(services, key, run_id)
-    body = await parse_body(request, RunInput, unique_names=True)
+    body = await parse_body(request, RunInput, MAX_ANSWER_BODY_BYTES, unique_names=True)
     input_type: type[FeedbackInput | ApprovalInput] = (
         FeedbackInput if body.type == "human_feedback" else ApprovalInput
     )

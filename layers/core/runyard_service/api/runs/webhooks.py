@@ -22,34 +22,41 @@ from runyard_service.application.webhooks.webhook_urls import url_issue
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import InvalidRequestError, NotFoundError
 from runyard_service.domain.ids import new_id, parse_id
-from runyard_service.domain.webhooks import Delivery, Webhook
+from runyard_service.domain.webhooks import Delivery, Secret, Webhook
 
 router = APIRouter(prefix="/webhooks")
 
 _StoredWebhook = TypeVar("_StoredWebhook", Webhook, Delivery)
 
 
+async def _reader(request: Request, services: ServicesDep) -> AccessKey:
+    return await authenticate(request, services, "webhooks:read")
+
+
 async def _manager(request: Request, services: ServicesDep) -> AccessKey:
     return await authenticate(request, services, "webhooks:write")
 
 
+Reader = Annotated[AccessKey, Depends(_reader)]
 Manager = Annotated[AccessKey, Depends(_manager)]
 WebhookId = Annotated[str, Depends(path_id("webhook_id"))]
 DeliveryId = Annotated[str, Depends(path_id("delivery_id"))]
 
 
-async def _webhook_of(webhook_id: WebhookId, services: ServicesDep, key: Manager) -> Webhook:
+async def _readable(webhook_id: WebhookId, services: ServicesDep, key: Reader) -> Webhook:
     return await _find(services.stores.webhooks.get, key.project_id, webhook_id)
 
 
-Known = Annotated[Webhook, Depends(_webhook_of)]
+async def _changeable(webhook_id: WebhookId, services: ServicesDep, key: Manager) -> Webhook:
+    return await _find(services.stores.webhooks.get, key.project_id, webhook_id)
 
 
-async def _delivery_of(delivery_id: DeliveryId, services: ServicesDep, webhook: Known) -> Delivery:
+Readable = Annotated[Webhook, Depends(_readable)]
+Changeable = Annotated[Webhook, Depends(_changeable)]
+
+
+async def _delivery_of(services: Services, webhook: Webhook, delivery_id: str) -> Delivery:
     return await _find(services.stores.webhook_deliveries.get, webhook.id, delivery_id)
-
-
-KnownDelivery = Annotated[Delivery, Depends(_delivery_of)]
 
 
 async def _find(
@@ -64,12 +71,10 @@ async def _find(
 
 @router.post("")
 async def create_webhook(request: Request, services: ServicesDep, key: Manager) -> Response:
-    """Create a webhook. Only this response contains its secret."""
+    """Create a webhook. Only the first response contains its secret, and no retry does."""
     body = await parse_body(request, CreateWebhook)
     _check_url(services, body.url)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
-    if (stored := claim.stored_response) is not None:
-        return stored
     at = timestamp()
     webhook = Webhook(
         id=claim.id or new_id(),
@@ -79,11 +84,18 @@ async def create_webhook(request: Request, services: ServicesDep, key: Manager) 
         updated_at=at,
         **body.model_dump(),
     )
-    webhook, secret = await run_in_threadpool(services.stores.webhooks.create, webhook)
-    view = {**webhook_view(webhook), "secret": secret.text}
+    webhook, secret = await run_in_threadpool(
+        services.stores.webhooks.create, webhook, claim.creation
+    )
+    view = _view_with(webhook, secret)
     location = {"Location": f"/v1/webhooks/{webhook.id}"}
     response = JsonResponse({"data": view}, HTTPStatus.CREATED, headers=location)
-    return await store_response(claim, response)
+    return claim.created_response(response)
+
+
+def _view_with(webhook: Webhook, secret: Secret | None) -> dict[str, Any]:
+    view = webhook_view(webhook)
+    return view if secret is None else {**view, "secret": secret.text}
 
 
 def _check_url(services: Services, url: str) -> None:
@@ -92,7 +104,7 @@ def _check_url(services: Services, url: str) -> None:
 
 
 @router.get("")
-async def list_webhooks(request: Request, services: ServicesDep, key: Manager) -> Response:
+async def list_webhooks(request: Request, services: ServicesDep, key: Reader) -> Response:
     """Return a page of the webhooks of the project, oldest first."""
     query = request.query_params
     issues = unknown_names(query, {"page", "page_size"})
@@ -104,13 +116,13 @@ async def list_webhooks(request: Request, services: ServicesDep, key: Manager) -
 
 
 @router.get("/{webhook_id}")
-async def get_webhook(webhook: Known) -> Response:
+async def get_webhook(webhook: Readable) -> Response:
     """Return the webhook."""
     return JsonResponse({"data": webhook_view(webhook)})
 
 
 @router.patch("/{webhook_id}")
-async def change_webhook(request: Request, services: ServicesDep, webhook: Known) -> Response:
+async def change_webhook(request: Request, services: ServicesDep, webhook: Changeable) -> Response:
     """Change the fields in the body. Pending deliveries go to the new URL."""
     body = await parse_body(request, ChangeWebhook)
     fields = body.model_dump(exclude_unset=True)
@@ -123,7 +135,7 @@ async def change_webhook(request: Request, services: ServicesDep, webhook: Known
 
 
 @router.delete("/{webhook_id}")
-async def delete_webhook(services: ServicesDep, webhook: Known) -> Response:
+async def delete_webhook(services: ServicesDep, webhook: Changeable) -> Response:
     """Delete the webhook. Its pending deliveries are not sent."""
     await run_in_threadpool(services.stores.webhooks.delete, webhook)
     return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -131,9 +143,12 @@ async def delete_webhook(services: ServicesDep, webhook: Known) -> Response:
 
 @router.post("/{webhook_id}/rotate-secret")
 async def rotate_secret(
-    request: Request, services: ServicesDep, key: Manager, webhook: Known
+    request: Request, services: ServicesDep, key: Manager, webhook: Changeable
 ) -> Response:
-    """Create a new secret. During the overlap, the old secrets also sign deliveries."""
+    """Create a new secret. During the overlap, the old secrets also sign deliveries.
+
+    Only the first response contains the secret. The stored response for retries does not.
+    """
     body = await parse_body(request, RotateSecret, optional=True)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
@@ -144,13 +159,15 @@ async def rotate_secret(
         claim.id or new_id(),
         body.overlap_hours * 3600,
     )
-    view = {**webhook_view(webhook), "secret": secret.text}
-    return await store_response(claim, JsonResponse({"data": view}))
+    stored = await store_response(claim, JsonResponse({"data": webhook_view(webhook)}))
+    if secret is None:
+        return stored
+    return claim.created_response(JsonResponse({"data": _view_with(webhook, secret)}))
 
 
 @router.post("/{webhook_id}/test")
 async def send_test(
-    request: Request, services: ServicesDep, key: Manager, webhook: Known
+    request: Request, services: ServicesDep, key: Manager, webhook: Changeable
 ) -> Response:
     """Send a `webhook.ping`, regardless of the event filter, and return its delivery."""
 
@@ -161,7 +178,7 @@ async def send_test(
 
 
 @router.get("/{webhook_id}/deliveries")
-async def list_deliveries(request: Request, services: ServicesDep, webhook: Known) -> Response:
+async def list_deliveries(request: Request, services: ServicesDep, webhook: Readable) -> Response:
     """Return a page of the deliveries of the last 30 days, newest first.
 
     There may be millions of deliveries, so the response has a cursor and no total count.
@@ -186,16 +203,24 @@ async def list_deliveries(request: Request, services: ServicesDep, webhook: Know
 
 
 @router.get("/{webhook_id}/deliveries/{delivery_id}")
-async def get_delivery(delivery: KnownDelivery) -> Response:
+async def get_delivery(
+    services: ServicesDep, webhook: Readable, delivery_id: DeliveryId
+) -> Response:
     """Return a delivery with its attempts and the sent body."""
+    delivery = await _delivery_of(services, webhook, delivery_id)
     return JsonResponse({"data": delivery_view(delivery, whole=True)})
 
 
 @router.post("/{webhook_id}/deliveries/{delivery_id}/redeliver")
 async def redeliver_it(
-    request: Request, services: ServicesDep, key: Manager, webhook: Known, delivery: KnownDelivery
+    request: Request,
+    services: ServicesDep,
+    key: Manager,
+    webhook: Changeable,
+    delivery_id: DeliveryId,
 ) -> Response:
     """Send the same body and `webhook-id` again, with a full set of attempts."""
+    delivery = await _delivery_of(services, webhook, delivery_id)
 
     def send() -> Delivery:
         return redeliver(services.stores, services.delivery_queue, webhook, delivery)

@@ -28,6 +28,11 @@ WriteKey = Annotated[AccessKey, Depends(writer)]
 ThreadId = Annotated[str, Depends(path_id("thread_id"))]
 
 
+def in_project(key: AccessKey, project_id: str) -> AccessKey:
+    """Return the key, limited to the project of a record that it has access to."""
+    return key.model_copy(update={"project_id": project_id})
+
+
 def project_of(key: AccessKey) -> str:
     """Return the project for a new thread. Raise InvalidRequestError if none is set."""
     if not key.project_id:

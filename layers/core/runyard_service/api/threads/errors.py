@@ -28,7 +28,7 @@ _ERRORS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
     errors.ForbiddenError: (
         HTTPStatus.FORBIDDEN,
         "auth.forbidden",
-        "The access key lacks the required scope.",
+        "The access key does not allow this request.",
     ),
     errors.NotFoundError: (HTTPStatus.NOT_FOUND, "runs.not_found", "Run not found."),
     errors.ThreadNotFoundError: (

@@ -5,9 +5,16 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse, parse_body
+from runyard_service.api.idempotency import claim_idempotency
 from runyard_service.api.response_size import Row, fitting_rows
 from runyard_service.api.services import Services
-from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
+from runyard_service.api.threads.dependencies import (
+    ReadKey,
+    ThreadId,
+    WriteKey,
+    in_project,
+    thread_of,
+)
 from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.schemas import CreateMessage
 from runyard_service.api.threads.views import message_view
@@ -19,6 +26,8 @@ router = APIRouter()
 # Clients usually request the whole conversation.
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 1000
+# JSON may escape each byte of the content as six bytes.
+MAX_MESSAGE_BODY_BYTES = 2 * 1024 * 1024
 
 
 @router.post("/threads/{thread_id}/messages")
@@ -26,10 +35,14 @@ async def create_message(
     thread_id: ThreadId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Append a user message. It does not start a run."""
-    body = await parse_body(request, CreateMessage)
+    body = await parse_body(request, CreateMessage, MAX_MESSAGE_BODY_BYTES)
     thread = await thread_of(services, key, thread_id)
-    message = await run_in_threadpool(services.stores.messages.add, thread.id, "user", body.content)
-    return JsonResponse(message_view(message), 201)
+    key = in_project(key, thread.project_id)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    message = await run_in_threadpool(
+        services.stores.messages.add, thread.id, "user", body.content, claim.creation
+    )
+    return claim.created_response(JsonResponse(message_view(message), 201))
 
 
 @router.get("/threads/{thread_id}/messages")

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from runyard_service.api.http import Body, validate
+from runyard_service.api.idempotency import RequestClaim
 from runyard_service.api.parse_json import parse_json
 from runyard_service.api.services import Services
 from runyard_service.api.threads.schemas import SubmitInput
@@ -33,15 +34,20 @@ class _Decision(Body):
     params: Mapping[str, Any] | None = Field(None, strict=False)
 
 
-def answer_by_content(services: Services, run: Run, body: SubmitInput, answered_by: str) -> None:
+def answer_by_content(
+    services: Services, run: Run, body: SubmitInput, answered_by: str, claim: RequestClaim
+) -> None:
     """Answer the open input request of the run, or the one that `request_id` names.
 
     If none is open, the same answer as the newest one changes nothing.
+    A retry with the same Idempotency-Key answers the same request, also if the run has asked again.
     Raise RunNotActiveError if no input request is open or it is closed, InputAmbiguousError if
     several are open, and InvalidRequestError for an invalid answer.
     """
-    request = _request(services, run, body.request_id)
+    request = _request(services, run, body.request_id or claim.target)
     answer = _answer(request, body.content)
+    if claim.bind(request.id) != request.id:
+        raise ConflictError({"request_id": "is being answered by the same request; retry"})
     try:
         submit_input(services.stores, services.orchestrator, run.id, answer, answered_by)
     except ConflictError as error:

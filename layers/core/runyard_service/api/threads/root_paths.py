@@ -5,7 +5,6 @@ the Runs API. Requests that only match the Threads API are also accepted at the 
 them.
 """
 
-import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runyard_service.api.http import MAX_BODY_BYTES
+from runyard_service.api.http import MAX_ANSWER_BODY_BYTES, parse_json
+from runyard_service.domain.errors import InvalidRequestError
 
 BASE_PATH = "/threads"
 
@@ -64,10 +64,14 @@ RULES = (
 
 
 class RootPathRewriter:
-    """ASGI middleware that prefixes the path of requests that match a rule."""
+    """ASGI middleware that prefixes the path of requests that match a rule.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A rule about the body only matches if `is_authentic(scope)`, so it reads no body of a stranger.
+    """
+
+    def __init__(self, app: ASGIApp, is_authentic: Callable[[Scope], Awaitable[bool]]) -> None:
         self._app = app
+        self._is_authentic = is_authentic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -77,7 +81,9 @@ class RootPathRewriter:
                     continue
                 matches = True
                 if rule.body:
-                    matches, receive = await _body_matches(rule, receive)
+                    matches = await self._is_authentic(scope)
+                    if matches:
+                        matches, receive = await _body_matches(rule, receive)
                 if matches:
                     # Change the scope itself: outer middleware reads this path.
                     scope["path"] = BASE_PATH + scope["path"]
@@ -112,14 +118,15 @@ async def _body_matches(rule: Rule, receive: Receive) -> tuple[bool, Receive]:
     """Return True if the body matches, and a receive function that replays the body."""
     body, messages = b"", []
     more = True
-    while more and len(body) <= MAX_BODY_BYTES:
+    while more and len(body) <= MAX_ANSWER_BODY_BYTES:
         message = await receive()
         messages.append(message)
         body += message.get("body", b"")
         more = message.get("more_body", False)
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
+        # The route rejects a longer body.
+        fields = parse_json(body, "body") if len(body) <= MAX_ANSWER_BODY_BYTES else None
+    except InvalidRequestError:
         fields = None
     matches = (
         isinstance(fields, dict)

@@ -7,16 +7,23 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import load_run
 from runyard_service.api.dependencies import RunId, ServicesDep
-from runyard_service.api.http import JsonResponse, parse_body
+from runyard_service.api.http import MAX_ANSWER_BODY_BYTES, JsonResponse, parse_body
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
 from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.services import Services
 from runyard_service.api.streaming import cancel_from_request
-from runyard_service.api.threads.dependencies import ReadKey, ThreadId, WriteKey, thread_of
+from runyard_service.api.threads.dependencies import (
+    ReadKey,
+    ThreadId,
+    WriteKey,
+    in_project,
+    thread_of,
+)
 from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view
 from runyard_service.application.runs.start_run import NewRun, start_run
+from runyard_service.domain.errors import ForbiddenError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 
@@ -39,7 +46,7 @@ async def create_run(
     """Start a run that answers the messages of the thread."""
     body = await parse_body(request, CreateThreadRun, optional=True)
     thread = await thread_of(services, key, thread_id)
-    key = key.model_copy(update={"project_id": thread.project_id})
+    key = in_project(key, thread.project_id)
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
         return stored
@@ -58,6 +65,7 @@ def _start(
     claim: RequestClaim,
 ) -> Run:
     settings = services.settings
+    _check_agent(key, body.persona_id)
     snapshot = services.catalog.resolve(
         body.persona_id or key.agent or settings.default_persona,
         route_id=body.route_id or None,
@@ -78,6 +86,16 @@ def _start(
     return start_run(services.stores, services.orchestrator, snapshot, new_run)
 
 
+def _check_agent(key: AccessKey, persona_id: str | None) -> None:
+    """Raise ForbiddenError if the key has an agent, and the request names another one.
+
+    An agent without a version allows all versions.
+    """
+    if not persona_id or key.agent in (None, persona_id, persona_id.partition("@")[0]):
+        return
+    raise ForbiddenError({"persona_id": f"must be {key.agent}, the agent of the access key"})
+
+
 @router.get("/runs/{run_id:id}")
 async def get_run(run_id: RunId, services: ServicesDep, key: ReadKey) -> Response:
     """Return the run."""
@@ -89,8 +107,12 @@ async def cancel(run_id: RunId, request: Request, services: ServicesDep, key: Wr
     """Cancel the run. An ended run is not changed."""
     body = await parse_body(request, CancelRun, optional=True)
     run = await load_run(services, key, run_id)
+    key = in_project(key, run.project_id)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
     await cancel_from_request(services, run, key.id, body.model_dump(exclude_none=True))
-    return JsonResponse({"ok": True})
+    return await store_response(claim, JsonResponse({"ok": True}))
 
 
 @router.post("/runs/{run_id}/input")
@@ -98,8 +120,12 @@ async def send_input(
     run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Answer the open input request, or the one that `request_id` names."""
-    body = await parse_body(request, SubmitInput, unique_names=True)
+    body = await parse_body(request, SubmitInput, MAX_ANSWER_BODY_BYTES, unique_names=True)
     run = await load_run(services, key, run_id)
-    await run_in_threadpool(answer_by_content, services, run, body, key.id)
+    key = in_project(key, run.project_id)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
+    await run_in_threadpool(answer_by_content, services, run, body, key.id, claim)
     services.followed_runs.wake(run.id)
-    return JsonResponse({"ok": True})
+    return await store_response(claim, JsonResponse({"ok": True}))

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse, parse_body
+from runyard_service.api.idempotency import claim_idempotency
 from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import (
     ReadKey,
@@ -33,17 +34,19 @@ router = APIRouter()
 async def create_thread(request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """Create an empty thread."""
     body = await parse_body(request, CreateThread, optional=True)
+    project_id = project_of(key)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     at = timestamp()
     thread = Thread(
-        id=new_id(),
-        project_id=project_of(key),
+        id=claim.id or new_id(),
+        project_id=project_id,
         org_id=key.org_id,
         title=body.title,
         created_at=at,
         updated_at=at,
     )
-    await run_in_threadpool(services.stores.threads.create, thread)
-    return JsonResponse(thread_view(thread), 201)
+    thread = await run_in_threadpool(services.stores.threads.create, thread, claim.creation)
+    return claim.created_response(JsonResponse(thread_view(thread), 201))
 
 
 @router.get("/threads")

@@ -63,15 +63,15 @@ def submit_input(
             _resume(stores, orchestrator, run)
             return
         if request.state in ("answered", "expired") or request.is_overdue:
-            is_answered = request.state == "answered"
-            issue = "was already answered" if is_answered else "has expired"
-            raise ConflictError({"request_id": issue})
+            raise ConflictError({"request_id": _reason_closed(request)})
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
         new_event = _answer_event(stores, run, request, answer, answered_by)
         updated_run = run.model_copy(update={"open_requests": run.open_requests - 1})
         changes = [
-            stores.input_requests.close_change(request, "answered", answer.content()),
+            stores.input_requests.close_change(
+                request, "answered", answer.content(), closed_by=answered_by
+            ),
             stores.runs.input_closed_change(run, updated_run.open_requests),
         ]
         with attempt:
@@ -107,9 +107,15 @@ def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
         _log.exception("run not resumed; the sweep will resume it", extra={"run_id": run.id})
 
 
+def _reason_closed(request: InputRequest) -> str:
+    if request.state == "answered":
+        return f"was already answered by {request.closed_by} at {request.closed_at}"
+    return f"expired at {request.expires_at}"
+
+
 def _normalize(request: InputRequest, answer: Answer) -> Answer:
     if request.type != "human_feedback":
-        return answer
+        return answer.without_unchanged(request.params)
     return answer.model_copy(update={"feedback": normalize(request.params, answer.feedback)})
 
 
