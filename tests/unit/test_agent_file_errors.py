@@ -63,8 +63,8 @@ def test_the_sample_agents_have_no_errors() -> None:
             "line 8: tools.0.url: is required",
         ),
         (TOOL + "    methods: GET\n", "line 12: tools.0.methods: is not a known field"),
-        (TOOL.replace("kind: http", "kind: htp"), "line 8: tools.0.kind: Input tag 'htp' found"),
-        (TOOL.replace("kind: http\n    ", ""), "line 8: tools.0.kind: Unable to extract tag"),
+        (TOOL.replace("kind: http", "kind: htp"), "line 8: tools.0.kind: must be one of 'http',"),
+        (TOOL.replace("kind: http\n    ", ""), "line 8: tools.0.kind: is required"),
         (TOOL + TOOL[7:], "line 13: tools.1.name: 'look' is another tool's name"),
         (
             TOOL + "    approval: { prompt: Sure?, editable: [amount] }\n",
@@ -91,7 +91,7 @@ def test_the_sample_agents_have_no_errors() -> None:
         ),
         (
             "output_schema: { type: object, $ref: 'http://localhost/x' }\n",
-            "line 7: output_schema: is not a valid JSON Schema: Resource",
+            "line 7: output_schema: is not a valid JSON Schema: a reference must lead to a part",
         ),
         (
             TOOL + "    approval: sometimes\n",
@@ -169,7 +169,8 @@ def test_errors_in_merged_fields_are_reported_on_their_own_line() -> None:
               - { <<: *slow, wait: 1 }
         """
     assert errors({"scripts/tale.yaml": textwrap.dedent(script)}) == [
-        "scripts/tale.yaml, line 7: dialogues.0.turns.2.wait: is not a known field"
+        "scripts/tale.yaml, line 7: dialogues.0.turns.2.wait: is not a known field; known:"
+        " call, delay_ms, fail, output, pace_ms, repeat, say, think, usage, when"
     ]
 
 
@@ -195,14 +196,14 @@ def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() ->
             "scripts/unused.yaml": SCRIPT + "more: 1\n",
         }
     ) == [
-        "agent.yaml, line 5: route: routes.yaml has no route 'nowhere'",
+        "agent.yaml, line 5: route: routes.yaml has no route 'nowhere'; known: other, played, real",
         "clerk.yaml, line 3: version: Input should be a valid string",
-        "routes.yaml, line 5: other.modle: is not a known field",
+        "routes.yaml, line 5: other.modle: is not a known field; did you mean 'model'?",
         "routes.yaml, line 6: real: is duplicated",
         "routes.yaml, line 6: real.model: is required",
         "scripts/tale.yaml, line 1: dialogues: Tuple should have at least 1 item after validation,"
         " not 0",
-        "scripts/unused.yaml, line 2: more: is not a known field",
+        "scripts/unused.yaml, line 2: more: is not a known field; known: dialogues",
     ]
 
 

@@ -98,6 +98,15 @@ def test_an_interrupted_unsafe_call_creates_an_input_request() -> None:
     assert action.params["choices"] == ["repeat", "skip", "fail"]
 
 
+@pytest.mark.parametrize("given", [{}, {"note": None}, {"note": " "}])
+def test_a_prompt_without_a_value_that_it_names_is_replaced(given: dict[str, Any]) -> None:
+    parameters = {"type": "object", "properties": {"amount": {}, "note": {}}}
+    pay = definition(parameters=parameters, approval={"prompt": "Pay for {{ input.note }}?"})
+    action = next_action(pay, call("started", input={"amount": 5, **given}), CallOrigin.THIS_WORKER)
+    assert isinstance(action, RequestInput)
+    assert action.prompt.startswith("Approve calling pay with amount=5")
+
+
 def test_approval_is_requested_after_an_interruption_too() -> None:
     for origin in CallOrigin:
         action = next_action(definition(approval=APPROVAL), call("started"), origin)

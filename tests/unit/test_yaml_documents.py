@@ -23,3 +23,22 @@ def test_a_key_that_would_be_repeated_in_json_is_reported() -> None:
     errors: list[DefinitionIssue] = []
     read_document("a.yaml", "{1: a, '1': b}", errors)
     assert errors == [DefinitionIssue("a.yaml", 1, "1: is duplicated")]
+
+
+def test_aliases_that_stand_for_too_many_values_are_rejected_before_they_are_expanded() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    merged = ["a0: &a0 { x: 1 }"]
+    merged += [f"a{n}: &a{n} {{ <<: [{', '.join([f'*a{n - 1}'] * 10)}] }}" for n in range(1, 12)]
+    for text in ("\n".join(lines), "\n".join(merged)):
+        errors: list[DefinitionIssue] = []
+        assert read_document("a.yaml", text, errors) is None
+        assert [error.text for error in errors] == [
+            "has more than 100,000 values with its aliases; use fewer aliases"
+        ]
+
+
+def test_a_document_that_is_nested_too_deep_is_rejected() -> None:
+    errors: list[DefinitionIssue] = []
+    assert read_document("a.yaml", f"a: {'[' * 2000}{']' * 2000}", errors) is None
+    assert [error.text for error in errors] == ["is nested too deep"]

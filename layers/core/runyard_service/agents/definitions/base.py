@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import jsonschema_rs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from runyard_service.agents.definitions.errors import issue_at
-from runyard_service.agents.definitions.schemas import build_validator
+from runyard_service.agents.definitions.schema_checks import misspelt_keyword, schema_issue
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0)]
@@ -21,12 +20,8 @@ class FrozenModel(BaseModel):
 
 def checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the schema, or raise an error at the invalid field."""
-    try:
-        # Only building the validator checks patterns and references.
-        build_validator(schema)
-    except jsonschema_rs.ValidationError as error:
-        text = f"is not a valid JSON Schema: {error.message}"
-        raise issue_at(error.instance_path, text) from error
+    if issue := schema_issue(schema) or misspelt_keyword(schema):
+        raise issue_at(*issue)
     return schema
 
 

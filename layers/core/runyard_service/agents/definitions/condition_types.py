@@ -19,7 +19,7 @@ def condition_issues(
 ) -> Iterator[tuple[str, str]]:
     """Yield the path and the message of each condition that does not suit the parameters."""
     for path, test in condition.items():
-        schema = _schema_at(parameters, path)
+        schema = schema_at(parameters, path)
         if schema is None:
             yield path, f"{path!r} is not a parameter"
             continue
@@ -44,7 +44,7 @@ def _types(schema: Mapping[str, Any]) -> set[str]:
     return {declared} if isinstance(declared, str) else set(declared)
 
 
-def _schema_at(schema: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
+def schema_at(schema: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
     """Return the schema of the value at a dotted path; None if there is no such value.
 
     Return the deepest schema that combines others: they can describe the value.

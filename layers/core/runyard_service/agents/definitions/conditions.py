@@ -145,7 +145,7 @@ def _find(data: Any, path: str) -> Any:
 
 
 _MISSING = object()
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
+PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 
 
 def fill(template: Any, data: Any) -> Any:
@@ -154,7 +154,7 @@ def fill(template: Any, data: Any) -> Any:
     A text that is one placeholder and nothing else becomes the value itself, whatever its type.
     """
     if isinstance(template, str):
-        whole = _PLACEHOLDER.fullmatch(template)
+        whole = PLACEHOLDER.fullmatch(template)
         if whole:
             return look_up(data, whole[1])
         return fill_text(template, data)
@@ -170,7 +170,13 @@ def fill_text(template: str, data: Any) -> str:
 
     A string is inserted unchanged, any other value as JSON. A path that does not exist is empty.
     """
-    return _PLACEHOLDER.sub(lambda match: _format(_find(data, match[1])), template)
+    return PLACEHOLDER.sub(lambda match: _format(_find(data, match[1])), template)
+
+
+def can_fill(template: str, data: Any) -> bool:
+    """Return whether `data` has a value other than null and a blank text at each `{{ path }}`."""
+    values = [look_up(data, path) for path in PLACEHOLDER.findall(template)]
+    return all(value is not None and _format(value).strip() for value in values)
 
 
 def _format(value: Any) -> str:

@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from runyard_service.agents.definitions.known_fields import similar_name
 from runyard_service.domain.errors import DefinitionError
 
 # One step of the path to a field: a name, or a list index.
 Step = str | int
 
-_MESSAGES = {"missing": "is required", "extra_forbidden": "is not a known field"}
+_MESSAGES = {"missing": "is required", "union_tag_not_found": "is required"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,10 @@ def _with_position(error: ErrorDetails, positions: Positions) -> _LocatedError:
     # The last step is then no field: pydantic names the alternative that it tried.
     is_try = not names_what_is_missing and field[-1:] != steps[-1:]
     text = _MESSAGES.get(kind, error["msg"]).removeprefix("Value error, ")
+    if kind == "union_tag_invalid":
+        known = str(context["expected_tags"])
+        hint = similar_name(str(context["tag"]), known.replace("'", "").split(", "))
+        text = f"must be one of {known}{hint}"
     # pydantic drops invalid items from a list before it counts them.
     return _LocatedError(line, field, text, is_vague=is_try or kind == "too_short")
 

@@ -8,9 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jsonschema_rs
-
-from runyard_service.agents.definitions.schemas import build_validator, validate
+from runyard_service.agents.definitions.schema_checks import schema_issue
+from runyard_service.agents.definitions.schemas import validate
 from runyard_service.domain.events import to_json
 
 # The client must display the form, and several stored items with size limits contain it.
@@ -43,11 +42,7 @@ def form_issue(form: Mapping[str, Any]) -> ValidationIssue | None:
             return (), f"must be nested at most {MAX_FORM_DEPTH} deep"
         if reference := next(iter(_REFERENCES & value.keys()), None):
             return (*path, reference), "cannot be used in a form"
-    try:
-        build_validator(form)
-    except jsonschema_rs.ValidationError as error:
-        return tuple(error.instance_path), f"is not a valid JSON Schema: {error.message}"
-    return None
+    return schema_issue(form)
 
 
 def choices_issue(choices: Sequence[str]) -> ValidationIssue | None:

@@ -5,12 +5,14 @@ the scripts of the `scripted:` routes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
+from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.models import AgentDefinition, Route, Snapshot
+from runyard_service.agents.definitions.references import prompt_issues, script_issues
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.yaml_document import Document, read_document
 
@@ -58,10 +60,15 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
     scripts = _scripts(documents, issues)
     routes = _routes(texts, documents, issues)
     definitions = _definitions(documents, issues)
+    if not issues:  # Otherwise an agent that plays a script may be in an invalid file.
+        issues += _script_issues(documents, scripts, routes, definitions)
     agents = AgentSet(
         definitions={key: _newest_first(definitions[key]) for key in sorted(definitions)},
         routes=routes,
-        scripts=scripts,
+        scripts={
+            name: script.model_dump(mode="json", exclude_unset=True)
+            for name, script in scripts.items()
+        },
     )
     if not issues:  # Otherwise the named agent may be in an invalid file.
         issues += [
@@ -73,14 +80,11 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
     return agents
 
 
-def _scripts(
-    documents: Mapping[str, Document], issues: list[DefinitionIssue]
-) -> dict[str, dict[str, Any]]:
+def _scripts(documents: Mapping[str, Document], issues: list[DefinitionIssue]) -> dict[str, Script]:
     scripts = {}
     for file, document in documents.items():
         if file.startswith(_SCRIPTS) and (script := document.validate(Script, issues)):
-            name = file.removeprefix(_SCRIPTS).removesuffix(".yaml")
-            scripts[name] = script.model_dump(mode="json", exclude_unset=True)
+            scripts[file.removeprefix(_SCRIPTS).removesuffix(".yaml")] = script
     return scripts
 
 
@@ -117,8 +121,10 @@ def _definitions(
         definition = document.validate(AgentDefinition, issues)
         if definition is None:
             continue
+        issues += [document.issue(*found) for found in prompt_issues(definition)]
         if routes and definition.route not in routes.fields:
-            text = f"{ROUTES_FILE} has no route {definition.route!r}"
+            hint = suggestion(definition.route, map(str, routes.fields))
+            text = f"{ROUTES_FILE} has no route {definition.route!r}{hint}"
             issues.append(document.issue(("route",), text))
         key, version = definition.key, definition.version
         if (first := files.setdefault((key, version), file)) != file:
@@ -126,6 +132,20 @@ def _definitions(
             issues.append(document.issue(("version",), text))
         definitions.setdefault(key, {})[version] = definition
     return definitions
+
+
+def _script_issues(
+    documents: Mapping[str, Document],
+    scripts: Mapping[str, Script],
+    routes: Mapping[str, Route],
+    definitions: Mapping[str, Mapping[str, AgentDefinition]],
+) -> Iterator[DefinitionIssue]:
+    agents = [agent for versions in definitions.values() for agent in versions.values()]
+    for name, script in scripts.items():
+        users = [agent for agent in agents if routes[agent.route].model == f"scripted:{name}"]
+        document = documents[f"{_SCRIPTS}{name}.yaml"]
+        for found in script_issues(script, users) if users else ():
+            yield document.issue(*found)
 
 
 def _newest_first(versions: Mapping[str, AgentDefinition]) -> dict[str, AgentDefinition]:

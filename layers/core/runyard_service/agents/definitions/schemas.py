@@ -197,6 +197,11 @@ _LIMITS = {
 }
 
 
+def describe_error(kind: Any) -> str:
+    """Return the message of an error of jsonschema_rs."""
+    return _described(kind, [])[0][1]
+
+
 def _described(kind: Any, path: list[str]) -> list[tuple[list[str], str]]:
     match kind.name:
         case "required":

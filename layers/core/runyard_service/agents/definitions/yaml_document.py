@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.composer import ComposerError
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, Step, to_issues
+from runyard_service.agents.definitions.known_fields import unknown_field_text
 
 try:
     from yaml import CSafeLoader as SafeLoader  # Ten times as fast; matters at a cold start.
@@ -21,6 +22,9 @@ except ImportError:  # A PyYAML that was built without libyaml.
     from yaml import SafeLoader  # type: ignore[assignment]
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+# Aliases count as what they stand for: a few lines of them can stand for billions of values.
+MAX_VALUES = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _TIMESTAMP = f"{_TAG}timestamp"
@@ -74,6 +78,8 @@ class Document:
         except ValidationError as error:
             errors = error.errors(include_url=False, include_input=False)
             for detail in errors:
+                if detail["type"] == "extra_forbidden":
+                    detail["msg"] = unknown_field_text(model, detail["loc"])
                 detail["loc"] = (*under, *detail["loc"])
             issues += to_issues(errors, self.file, self)
             return None
@@ -96,9 +102,15 @@ def read_document(file: str, text: str, issues: list[DefinitionIssue]) -> Docume
             DefinitionIssue(file, _line(key), f"{key.value}: is duplicated")
             for key in _repeated_keys(root)
         ]
+        if _count_values(root, {}) > MAX_VALUES:
+            text = f"has more than {MAX_VALUES:,} values with its aliases; use fewer aliases"
+            issues.append(DefinitionIssue(file, 0, text))
+            return None
         return Document(file, loader.construct_document(root), root)
     except yaml.YAMLError as error:
         issues.append(_syntax_issue(file, text, error))
+    except RecursionError:
+        issues.append(DefinitionIssue(file, 0, "is nested too deep"))
     except ValueError as error:  # PyYAML raises it for a value that does not match its tag.
         issues.append(DefinitionIssue(file, 0, f"is not YAML: {error}"))
     return None
@@ -134,6 +146,17 @@ def _repeated_keys(
         children = [value for _, value in node.value]
     for child in children:
         yield from _repeated_keys(child, (*above, node), done)
+
+
+def _count_values(node: yaml.Node, counts: dict[int, int]) -> int:
+    """Return the number of values in the node, with each alias as what it stands for."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in counts:
+        is_mapping = isinstance(node, yaml.MappingNode)
+        children = [child for pair in node.value for child in pair] if is_mapping else node.value
+        counts[id(node)] = 1 + sum(_count_values(child, counts) for child in children)
+    return counts[id(node)]
 
 
 def _prepare_scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runyard_service.agents.definitions.conditions import fill_text, may_hold
+from runyard_service.agents.definitions.conditions import can_fill, fill_text, may_hold
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.input_forms import (
     MAX_FORMATTED_BYTES,
@@ -158,7 +158,10 @@ def _human_feedback_request(tool: AskHuman, call: ToolCallState) -> RequestInput
 def _approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
     rule = tool.approval
     assert rule is not None
-    prompt = rule.prompt and fill_text(rule.prompt, {"input": call.input})
+    data = {"input": call.input}
+    # A prompt without a value that it names would hide from the person what is missing.
+    is_complete = rule.prompt is not None and can_fill(rule.prompt, data)
+    prompt = fill_text(rule.prompt, data) if rule.prompt and is_complete else None
     return RequestInput(
         type="approval_request",
         prompt=prompt or _default_prompt(tool, call.input),

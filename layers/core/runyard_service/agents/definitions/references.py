@@ -1,0 +1,118 @@
+"""Check the names that one part of the agent files uses and another part defines.
+
+These are placeholders of prompts, and the tools and fields of scripts.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from runyard_service.agents.definitions.condition_types import schema_at
+from runyard_service.agents.definitions.conditions import PLACEHOLDER
+from runyard_service.agents.definitions.errors import Step
+from runyard_service.agents.definitions.known_fields import suggestion
+from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
+from runyard_service.agents.definitions.script import Script
+
+_OPENED = re.compile(r"\{\{")
+# The input of a thread's run has these fields, whatever the schema says.
+_THREAD_FIELDS = frozenset({"content", "count", "messages"})
+_SCRIPT_ROOTS = ("input", "files", "results")
+
+ReferenceIssue = tuple[Sequence[Step], str]
+
+
+def prompt_issues(definition: AgentDefinition) -> Iterator[ReferenceIssue]:
+    """Yield the path and the text of each placeholder that its prompt cannot fill."""
+    schema = definition.input_schema
+    if definition.prompt:
+        for text in _placeholder_issues(definition.prompt, schema, "input_schema"):
+            yield ("prompt",), text
+    for index, tool in enumerate(definition.tools):
+        approval = getattr(tool, "approval", None)
+        if approval and approval.prompt:
+            for text in _placeholder_issues(approval.prompt, tool.parameters, "parameters"):
+                yield ("tools", index, "approval", "prompt"), text
+
+
+def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[ReferenceIssue]:
+    """Yield the path and the text of each unknown name in a script. `users` are its agents.
+
+    A name is unknown if no agent that plays the script defines it.
+    """
+    tools = {OUTPUT_TOOL, *(tool.name for user in users for tool in user.tools)}
+    for d, dialogue in enumerate(script.dialogues):
+        for path in dialogue.when:
+            yield from _at(("dialogues", d, "when", path), _path_issue(path, users, tools))
+        for t, turn in enumerate(dialogue.turns):
+            steps = ("dialogues", d, "turns", t)
+            for path in turn.when:
+                yield from _at((*steps, "when", path), _path_issue(path, users, tools))
+            for c, call in enumerate(turn.call):
+                if call.tool not in tools:
+                    text = f"no agent of this script has the tool {call.tool!r}"
+                    hint = suggestion(call.tool, tools)
+                    yield (*steps, "call", c, "tool"), text + hint
+                for path in _paths_in(call.input):
+                    found = _path_issue(path, users, tools)
+                    yield from _at((*steps, "call", c, "input"), found)
+            for name in ("think", "say", "output"):
+                for path in _paths_in(getattr(turn, name)):
+                    yield from _at((*steps, name), _path_issue(path, users, tools))
+
+
+def _at(steps: Sequence[Step], text: str | None) -> Iterator[ReferenceIssue]:
+    if text:
+        yield steps, text
+
+
+def _placeholder_issues(prompt: str, schema: Mapping[str, Any], where: str) -> Iterator[str]:
+    if len(_OPENED.findall(prompt)) > len(PLACEHOLDER.findall(prompt)):
+        yield "contains `{{` that starts no placeholder; a placeholder is `{{ input.name }}`"
+    for path in PLACEHOLDER.findall(prompt):
+        root, _, field = path.partition(".")
+        if root != "input" or not field:
+            yield f"{{{{ {path} }}}} is unknown; a placeholder is `{{{{ input.name }}}}`"
+        elif not _has_field(schema, field, where):
+            known = schema.get("properties", {})
+            yield f"{{{{ {path} }}}} is not in {where}{suggestion(field, known)}"
+
+
+def _has_field(schema: Mapping[str, Any], field: str, where: str) -> bool:
+    """Return whether the value can have the field. A schema without `properties` allows all."""
+    is_input = where == "input_schema"
+    if is_input and (field.split(".")[0] in _THREAD_FIELDS or _is_open(schema)):
+        return True
+    return schema_at(schema, field) is not None
+
+
+def _is_open(schema: Mapping[str, Any]) -> bool:
+    return "properties" not in schema and schema.get("additionalProperties") is not False
+
+
+def _path_issue(path: str, users: Sequence[AgentDefinition], tools: set[str]) -> str | None:
+    """Return what is wrong with a path of a script, or None."""
+    root, _, rest = path.partition(".")
+    if root not in _SCRIPT_ROOTS:
+        return f"{path!r} must begin with input, files or results"
+    if root == "results":
+        tool = rest.partition(".")[0]
+        if tool not in tools:
+            return f"no agent of this script has the tool {tool!r}{suggestion(tool, tools)}"
+    if root == "input" and rest:
+        schemas = [user.input_schema for user in users]
+        if not any(_has_field(schema, rest, "input_schema") for schema in schemas):
+            known = {name for schema in schemas for name in schema.get("properties", {})}
+            return f"{path!r} is not in input_schema{suggestion(rest, known)}"
+    return None
+
+
+def _paths_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from PLACEHOLDER.findall(value)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _paths_in(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _paths_in(each)

@@ -1,0 +1,91 @@
+"""Check a JSON Schema of an agent file, and say in words what is invalid."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema_rs
+
+from runyard_service.agents.definitions.known_fields import similar_name
+from runyard_service.agents.definitions.schemas import build_validator, describe_error
+
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+# Keywords by what their value contains: a schema, a list of schemas, schemas by name, or other.
+_WITH_SCHEMA = frozenset(
+    {"additionalProperties", "propertyNames", "items", "contains", "not", "if", "then", "else"}
+    | {"unevaluatedItems", "unevaluatedProperties"}
+)
+_WITH_LIST = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_WITH_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+_KEYWORDS = (
+    _WITH_SCHEMA
+    | _WITH_LIST
+    | _WITH_NAMED
+    | {"type", "enum", "const", "required", "pattern", "format", "multipleOf", "uniqueItems"}
+    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength"}
+    | {"minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"}
+    | {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
+    | {"dependentRequired", "definitions", "dependencies", "additionalItems"}
+    | {"contentEncoding", "contentMediaType", "contentSchema"}
+)
+# Known to other dialects, and similar to a keyword.
+_OTHER = frozenset({"example", "id"})
+
+_Path = tuple[str | int, ...]
+SchemaIssue = tuple[_Path, str]
+
+
+def schema_issue(schema: Mapping[str, Any]) -> SchemaIssue | None:
+    """Return the path and the text of the first error of a JSON Schema, or None."""
+    try:
+        # Only building the validator checks patterns and references.
+        build_validator(schema)
+    except jsonschema_rs.ValidationError as error:
+        path = tuple(error.instance_path)
+        return path, f"is not a valid JSON Schema: {_words(error, path)}"
+    return None
+
+
+def misspelt_keyword(schema: Mapping[str, Any]) -> SchemaIssue | None:
+    """Return the path and the text of the first unknown keyword that is similar to a known one.
+
+    A validator ignores what it does not know, so a misspelt keyword would have no effect.
+    """
+    for path, part in _parts(schema, ()):
+        for name in part.keys() - _KEYWORDS - _OTHER:
+            hint = similar_name(str(name), _KEYWORDS, similarity=0.8)
+            if hint and not str(name).startswith(("$", "x-")):
+                return (*path, name), f"is not a keyword of JSON Schema{hint}"
+    return None
+
+
+def _words(error: jsonschema_rs.ValidationError, path: _Path) -> str:
+    value = error.instance
+    if path[-1:] == ("type",):
+        hint = similar_name(value, _TYPES) if isinstance(value, str) else ""
+        known = ", ".join(_TYPES)
+        return f"must be one of {known}, or a list of them{hint}"
+    match error.kind.name:
+        case "$ref":
+            return f"a reference must lead to a part of the same schema ({error.message})"
+        case "format" if path[-1:] == ("pattern",):
+            return "must be a regular expression"
+        case _:
+            return describe_error(error.kind)
+
+
+def _parts(
+    schema: Any, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+    """Yield the schema and each schema in it, with its path."""
+    if not isinstance(schema, Mapping):
+        return
+    yield path, schema
+    for name, value in schema.items():
+        if name in _WITH_SCHEMA:
+            yield from _parts(value, (*path, name))
+        elif name in _WITH_LIST and isinstance(value, list):
+            for index, part in enumerate(value):
+                yield from _parts(part, (*path, name, index))
+        elif name in _WITH_NAMED and isinstance(value, Mapping):
+            for key, part in value.items():
+                yield from _parts(part, (*path, name, key))
