@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runyard_service.api.http import MAX_ANSWER_BODY_BYTES, parse_json
+from runyard_service.api.http import MAX_ANSWER_BODY_BYTES
+from runyard_service.api.parse_json import parse_json
 from runyard_service.domain.errors import InvalidRequestError
 
 BASE_PATH = "/threads"
