@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from runyard_service.application.steps import retries
 from tests.fault_injection.faults import Process
 from tests.fault_injection.intercept import intercept_calls
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.servers.step_functions_server import step_functions_server
 from tests.support.state_machines import StateMachines, arn_of
 
@@ -60,24 +60,14 @@ def today() -> str:
     return "Tuesday"
 
 
-@dataclass
-class FakePaymentServer:
-    """The systems that tools call; `charges` counts the charges by idempotency key.
-
-    `during_charge` runs in the middle of the next charge.
-    """
-
-    charges: Counter[str] = field(default_factory=Counter)
-    during_charge: Callable[[], None] | None = None
+class ToolServer(FakePaymentServer):
+    """The server of all tools: it records only refunds, and also returns documents."""
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Count the charge, or return a document."""
+        """Charge a refund, or return a document."""
         if request.path == "/refunds":
-            if self.during_charge:
-                act, self.during_charge = self.during_charge, None
-                act()
-            self.charges[request.headers["idempotency-key"]] += 1
-        if request.path.startswith("/documents/"):
+            super().__call__(request, exchange)
+        elif request.path.startswith("/documents/"):
             exchange.send(200, LARGE.encode())
         else:
             exchange.send_json(200, {"status": "done"})
@@ -92,7 +82,7 @@ class CrashHarness:
     s3: Any
     bucket: str
     state_machines: StateMachines = field(default_factory=StateMachines)
-    payment_server: FakePaymentServer = field(default_factory=FakePaymentServer)
+    payment_server: ToolServer = field(default_factory=ToolServer)
     short_invocations: int = 0
     """The number of next invocations of run_step that have no time for a step."""
     _active: Process | None = None

@@ -17,8 +17,9 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.domain import clock
 from tests.simulation.fake_clock import FakeClock
-from tests.simulation.simulation import FakePaymentServer, Simulation, Systems
+from tests.simulation.simulation import Simulation, Systems
 from tests.support.servers.loopback import LoopbackServer
+from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.servers.step_functions_server import step_functions_server
 from tests.support.state_machines import StateMachines, arn_of
 

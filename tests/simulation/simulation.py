@@ -29,24 +29,11 @@ from runyard_service.domain.runs import Execution, Run
 from runyard_service.domain.threads import Thread
 from tests.simulation.agents import agent
 from tests.simulation.lossy_client import FailurePlan, LossyClient, ProcessLostError
-from tests.support.servers.loopback import Exchange, Received
+from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.state_machines import Execution as SimulatedExecution
 from tests.support.state_machines import StateMachines
 
 OpenStores = Callable[[Any], Stores]
-
-
-class FakePaymentServer:
-    """A tool server that records its requests by the id of the tool call."""
-
-    def __init__(self) -> None:
-        self.requests: dict[str, list[tuple[str, bytes]]] = {}
-
-    def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Record the request."""
-        call_id = request.headers["idempotency-key"]
-        self.requests.setdefault(call_id, []).append((request.path.strip("/"), request.body))
-        exchange.send_json(200, {"status": "charged"})
 
 
 @dataclass(frozen=True)
@@ -246,7 +233,7 @@ class Simulation:
             if name != "note":
                 assert len(requests) <= 1 + repeats[call_id]
             if name.startswith("pay"):
-                assert all(body == _encode(approved[call_id]) for _, body in requests)
+                assert all(sent.body == _encode(approved[call_id]) for sent in requests)
 
 
 def _error_name(error: BaseException) -> str:

@@ -145,7 +145,9 @@ def test_an_approved_call_has_its_approved_parameters_after_a_crash(
             answer(simulation, request, feedback="repeat")
     assert types(simulation, run)[-1] == "run.completed"
     sent = {
-        name: body for calls in simulation.payment_server.requests.values() for name, body in calls
+        request.path.strip("/"): request.body
+        for requests in simulation.payment_server.requests.values()
+        for request in requests
     }
     assert json.loads(sent["pay"]) == effective
     assert sent["pay"] == b'{"amount": 57}'
