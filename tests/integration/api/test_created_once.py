@@ -76,7 +76,7 @@ def test_concurrent_retries_add_one_message(api: TestClient) -> None:
     assert all(answer.json() == message for answer in answers)
 
 
-def test_other_content_with_the_same_key_is_refused(api: TestClient) -> None:
+def test_other_content_with_the_same_key_is_rejected(api: TestClient) -> None:
     path = f"/threads/v1/threads/{new_thread(api)}/messages"
     headers = {"Idempotency-Key": new_id()}
     assert api.post(path, json={"content": "a"}, headers=headers).status_code == 201
@@ -94,7 +94,7 @@ def test_a_retry_gets_the_first_state_of_a_thread(api: TestClient) -> None:
     assert retry.json() == first
 
 
-def test_a_key_of_something_deleted_is_refused(api: TestClient) -> None:
+def test_a_key_of_something_deleted_is_rejected(api: TestClient) -> None:
     for path, body, kind in (
         ("/threads/v1/threads", {"title": "First"}, "thread"),
         ("/v1/webhooks", {"url": URL}, "webhook"),

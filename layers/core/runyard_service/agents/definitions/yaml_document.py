@@ -149,7 +149,7 @@ def _repeated_keys(
 
 
 def _count_values(node: yaml.Node, counts: dict[int, int]) -> int:
-    """Return the number of values in the node, with each alias as what it is for."""
+    """Return the number of values in the node, with each alias as the value that it names."""
     if not isinstance(node, yaml.CollectionNode):
         return 1
     if id(node) not in counts:
