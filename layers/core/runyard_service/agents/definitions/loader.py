@@ -45,11 +45,10 @@ class AgentSet:
         return Snapshot(definition=definition, route=route, route_id=route_id, script=script)
 
 
-def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None) -> AgentSet:
-    """Return the agents that the files define. `named` maps settings to agent names.
+def read_agents(texts: Mapping[str, str]) -> AgentSet:
+    """Return the agents that the files define.
 
-    Raise DefinitionError with every error of every file, one per line. A setting that names an
-    unknown agent is also an error.
+    Raise DefinitionError with every error of every file, one per line.
     """
     issues: list[DefinitionIssue] = []
     documents = {
@@ -70,12 +69,6 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
             for name, script in scripts.items()
         },
     )
-    if not issues:  # Otherwise the named agent may be in an invalid file.
-        issues += [
-            DefinitionIssue("", 0, f"{setting} names the unknown agent {name!r}")
-            for setting, name in (named or {}).items()
-            if not agents.find(name)
-        ]
     raise_if_any(issues)
     return agents
 

@@ -149,7 +149,7 @@ def _repeated_keys(
 
 
 def _count_values(node: yaml.Node, counts: dict[int, int]) -> int:
-    """Return the number of values in the node, with each alias as what it stands for."""
+    """Return the number of values in the node, and repeat what an alias names."""
     if not isinstance(node, yaml.CollectionNode):
         return 1
     if id(node) not in counts:
