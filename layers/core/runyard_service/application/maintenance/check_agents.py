@@ -43,7 +43,7 @@ def check_agents(texts: Mapping[str, str], settings: Settings) -> CheckedAgents:
     errors += _price_errors(agents)
     if errors:
         raise DefinitionError("\n".join(errors))
-    return CheckedAgents(agents, chosen, tuple(_variable_warnings(agents, settings)))
+    return CheckedAgents(agents, chosen, (*agents.warnings, *_variable_warnings(agents, settings)))
 
 
 def _default_agents(agents: AgentSet, settings: Settings) -> dict[str, str]:
