@@ -60,7 +60,7 @@ def _publish(event: dict[str, Any], context: "LambdaContext") -> None:
     def publish(event: dict[str, Any], context: "LambdaContext") -> None:
         if event["RequestType"] != "Delete":
             parts = container()
-            publish_agents(parts.agents_folder, parts.agent_bundle, parts.settings.named_agents)
+            publish_agents(parts.agents_folder, parts.agent_bundle, parts.settings)
 
     publish(event, context)
 

@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.error_lines import watch_errors
-from runyard_service.agents.definitions.loader import AgentSet, read_agents
+from runyard_service.agents.definitions.loader import AgentSet
 from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.application.maintenance.check_agents import check_agents
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.settings import Settings
 
@@ -47,8 +48,7 @@ def run_in_foreground(
         _end_with_parent()
     try:
         files = AgentDirectory(agents_dir)
-        default_agents_from_folder(files)
-        agents = _check(files)
+        agents = check_folder(files)
         threading.Thread(target=_watch_agents, args=(files,), name="agents", daemon=True).start()
         with DevStack.start(
             data_dir=data_dir,
@@ -65,24 +65,15 @@ def run_in_foreground(
         return
 
 
-def _check(files: AgentDirectory) -> AgentSet:
-    return read_agents(files.read(), Settings.from_environment().named_agents)
-
-
-def default_agents_from_folder(files: AgentDirectory) -> None:
-    """Set DEFAULT_AGENT and DEFAULT_PERSONA for a folder that does not contain the samples.
-
-    If the folder has a single agent, it executes all runs that name no agent.
-    """
-    agents, settings = read_agents(files.read()), Settings.from_environment()
-    default = settings.default_agent
-    if not os.environ.get("DEFAULT_AGENT") and not agents.find(default):
-        if len(agents.definitions) != 1:
-            return
-        (default,) = agents.definitions
-        os.environ["DEFAULT_AGENT"] = default
-    if not os.environ.get("DEFAULT_PERSONA") and not agents.find(settings.default_persona):
-        os.environ["DEFAULT_PERSONA"] = default
+def check_folder(files: AgentDirectory) -> AgentSet:
+    """Check the agents, set DEFAULT_AGENT and DEFAULT_PERSONA for the stack, and print warnings."""
+    # Without AGENT_VARIABLES the stack sets the address of the sample service.
+    variables = {"AGENT_VARIABLES": '{"CRM_URL": ""}', **os.environ}
+    checked = check_agents(files.read(), Settings.from_environment(variables))
+    os.environ.update(checked.default_agents)
+    for warning in checked.warnings:
+        _print(f"agents    warning: {warning}")
+    return checked.agents
 
 
 def _watch_agents(files: AgentDirectory) -> None:
@@ -94,7 +85,7 @@ def _watch_agents(files: AgentDirectory) -> None:
             continue
         seen = now
         try:
-            _check(files)
+            check_folder(files)
             _print("agents    read again")
         except DefinitionError as error:
             _print("agents    not read again, they stay as they were:")

@@ -74,7 +74,7 @@ def write_sam_files(host: str) -> str:
     settings = Settings.from_environment(stack)
     bundle = AgentBundle(Bucket(settings.bucket, lambda: client("s3", stack)))
     try:
-        publish_agents(AgentDirectory(Path(settings.agents_dir)), bundle, settings.named_agents)
+        publish_agents(AgentDirectory(Path(settings.agents_dir)), bundle, settings)
     except (RunyardError, ClientError, BotoCoreError) as error:
         raise LocalStackError(f"{error}; is the stack running?") from None
     return f"{BUILD / 'local.yaml'}, {BUILD / 'env.json'}; agents published to {bundle.address}"

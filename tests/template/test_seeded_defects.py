@@ -214,7 +214,7 @@ def test_a_check_rejects(defect: Defect, translated: Translated) -> None:
 def test_an_invalid_value_of_a_setting_is_rejected(translated: Translated) -> None:
     faulty = Translated(copy.deepcopy(translated.document))
     _write_an_invalid_value(faulty.document["Resources"])
-    with pytest.raises(ValueError, match="poll_max_ms"):
+    with pytest.raises(ValueError, match="POLL_MAX_MS"):
         test_functions.test_constant_values_are_valid_settings(faulty, "ApiFunction")
 
 

@@ -34,10 +34,10 @@ tools:
 """
 
 
-def errors(files: Mapping[str, str], named: Mapping[str, str] | None = None) -> list[str]:
+def errors(files: Mapping[str, str]) -> list[str]:
     """Return the errors of the valid files after these replace some of them."""
     try:
-        read_agents({**SOUND, **files}, named)
+        read_agents({**SOUND, **files})
     except DefinitionError as error:
         return str(error).splitlines()
     return []
@@ -222,11 +222,6 @@ def test_agents_have_no_errors_because_of_invalid_routes() -> None:
     without = {name: text for name, text in SOUND.items() if name != "routes.yaml"}
     with pytest.raises(DefinitionError, match=r"^routes\.yaml: is missing$"):
         read_agents(without)
-
-
-def test_an_agent_named_by_a_setting_must_exist() -> None:
-    named = {"DEFAULT_AGENT": "clerk@2", "DEFAULT_PERSONA": "clerk"}
-    assert errors({}, named) == ["DEFAULT_AGENT names the unknown agent 'clerk@2'"]
 
 
 @pytest.mark.parametrize(("written", "meant"), [("off", "off"), ("'off'", "off"), ("low", "low")])

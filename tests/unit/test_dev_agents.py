@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from runyard_dev.foreground import default_agents_from_folder, example_input
+from runyard_dev.foreground import check_folder, example_input
 from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
+from runyard_service.domain.errors import DefinitionError
 
 AGENT = 'version: "1"\nroute: played\ninstructions: Help.\ninput_schema: { type: object }\n'
 
@@ -24,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def default_agents(folder: Path) -> tuple[str, str]:
-    default_agents_from_folder(AgentDirectory(folder))
+    check_folder(AgentDirectory(folder))
     return os.environ["DEFAULT_AGENT"], os.environ["DEFAULT_PERSONA"]
 
 
@@ -32,9 +33,10 @@ def test_the_only_agent_is_the_default_of_both_apis(folder: Path) -> None:
     assert default_agents(folder) == ("clerk", "clerk")
 
 
-def test_there_is_no_default_among_several_agents(folder: Path) -> None:
+def test_several_agents_without_a_default_are_an_error(folder: Path) -> None:
     (folder / "actor.yaml").write_text(f"key: actor\n{AGENT}")
-    assert default_agents(folder) == ("", "")
+    with pytest.raises(DefinitionError, match="set DEFAULT_AGENT to one of actor, clerk"):
+        default_agents(folder)
 
 
 def test_the_agent_named_by_the_user_is_the_default_of_threads_too(
@@ -50,7 +52,7 @@ def test_the_agent_named_by_the_user_is_the_default_of_threads_too(
 def test_the_sample_agents_have_their_own_defaults(folder: Path) -> None:
     for key in ("support_triage", "assistant"):
         (folder / f"{key}.yaml").write_text(f"key: {key}\n{AGENT}")
-    assert default_agents(folder) == ("", "")
+    assert default_agents(folder) == ("support_triage", "assistant")
 
 
 def test_the_example_of_the_ready_line_fits_the_loaded_agent(

@@ -10,7 +10,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, ValidationError
+from pydantic_core import ErrorDetails
 
 
 def _comma_list(value: Any) -> Any:
@@ -27,6 +28,10 @@ SecondsList = Annotated[
 ProviderList = Annotated[
     tuple[Literal["openai", "anthropic", "bedrock"], ...], BeforeValidator(_comma_list)
 ]
+
+
+class InvalidSettingsError(ValueError):
+    """An environment variable has an invalid value."""
 
 
 class Settings(BaseModel):
@@ -64,6 +69,9 @@ class Settings(BaseModel):
     agent_variables: Json[dict[str, str]] = Field(
         default_factory=dict,
         description="Values of `${NAME}` in the URLs and headers of tools, a JSON object.",
+    )
+    model_secret_prefix: str = Field(
+        "runyard/", description="Prefix of the secrets that `api_key_secret` of a route may name."
     )
     preload_providers: ProviderList = Field(
         (), description="Model providers that run_step imports when it starts."
@@ -136,19 +144,30 @@ class Settings(BaseModel):
         20, description="Time reserved before the deadline to record results."
     )
 
-    @property
-    def named_agents(self) -> dict[str, str]:
-        """Return the agents that must exist, by the variable that names each."""
-        return {"DEFAULT_AGENT": self.default_agent, "DEFAULT_PERSONA": self.default_persona}
-
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read the variables that are set and not empty; the others have their defaults."""
+        """Read the variables that are set and not empty; the others have their defaults.
+
+        Raise InvalidSettingsError for a variable with an invalid value.
+        """
         source = os.environ if environment is None else environment
         values = {
             name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())
         }
-        return cls.model_validate(values)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InvalidSettingsError("; ".join(map(_explain, error.errors()))) from None
+
+
+def _explain(error: ErrorDetails) -> str:
+    """Return the variable and what it must be, without the value: it may be a secret."""
+    name = str(error["loc"][0])
+    if name == "agent_variables":
+        expected = 'a JSON object of texts, such as {"CRM_URL": "https://crm.example.com"}'
+    else:
+        expected = error["msg"].removeprefix("Input should be ")
+    return f"the environment variable {name.upper()} must be {expected}"
 
 
 @lru_cache(maxsize=1)

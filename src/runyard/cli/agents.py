@@ -10,11 +10,17 @@ from runyard.cli.parameters import exactly_one
 from runyard.cli.tables import print_columns
 
 if TYPE_CHECKING:
-    from runyard_service.agents.definitions.loader import AgentSet
+    from runyard_service.application.maintenance.check_agents import CheckedAgents
+    from runyard_service.settings import Settings
 
 BUCKET_OUTPUT = "BucketName"
-# Parameters of the stack that name agents, and the settings that they become.
-NAMING_PARAMETERS = {"DefaultAgent": "DEFAULT_AGENT", "DefaultPersona": "DEFAULT_PERSONA"}
+# Parameters of the stack that the check of agents uses, and the settings that they become.
+CHECKED_PARAMETERS = {
+    "AgentVariables": "AGENT_VARIABLES",
+    "DefaultAgent": "DEFAULT_AGENT",
+    "DefaultPersona": "DEFAULT_PERSONA",
+    "ModelSecretPrefix": "MODEL_SECRET_PREFIX",
+}
 
 _folder = click.argument(
     "folder",
@@ -29,7 +35,8 @@ def agents() -> None:
     """Check agent files, and publish them without a deployment.
 
     FOLDER is the folder of the agents. Its default is AGENTS_DIR, or `agents`. DEFAULT_AGENT and
-    DEFAULT_PERSONA name agents that the folder must contain.
+    DEFAULT_PERSONA name agents that the folder must contain. Without them the folder must contain
+    the sample agents, or a single agent.
     """
 
 
@@ -39,15 +46,16 @@ def check(*, folder: Path) -> None:
     """Check the files in FOLDER.
 
     Print each agent with its route and model, or each error with its file, line and field.
+    A variable that AGENT_VARIABLES does not have is a warning.
     """
     require_extra("admin")
     with service_errors():
-        from runyard_service.agents.definitions.loader import read_agents
         from runyard_service.agents.definitions.source import AgentDirectory
+        from runyard_service.application.maintenance.check_agents import check_agents
         from runyard_service.settings import Settings
 
-        named_agents = Settings.from_environment().named_agents
-        _print_agents(read_agents(AgentDirectory(folder).read(), named_agents))
+        files = AgentDirectory(folder)
+        _print_agents(check_agents(files.read(), Settings.from_environment()))
 
 
 @agents.command()
@@ -71,17 +79,19 @@ def publish(*, folder: Path, stack: str | None, bucket: str | None) -> None:
         from runyard_service.application.maintenance.publish_agents import publish_agents
         from runyard_service.settings import Settings
 
-        named_agents = Settings.from_environment().named_agents
+        settings = Settings.from_environment()
         if stack:
-            bucket, named_agents = _stack_settings(stack)
+            bucket, settings = _stack_settings(stack)
         bundle = AgentBundle(Bucket(str(bucket), lambda: boto3.client("s3")))
-        _print_agents(publish_agents(AgentDirectory(folder), bundle, named_agents))
+        _print_agents(publish_agents(AgentDirectory(folder), bundle, settings))
         click.echo(f"published to {bundle.address}")
 
 
-def _stack_settings(name: str) -> tuple[str, dict[str, str]]:
-    """Return the bucket of the stack, and the agents that its parameters name, by setting."""
+def _stack_settings(name: str) -> "tuple[str, Settings]":
+    """Return the bucket of the stack, and the settings that its parameters set."""
     import boto3
+
+    from runyard_service.settings import Settings
 
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     outputs = {output.get("OutputKey"): output.get("OutputValue") for output in stack["Outputs"]}
@@ -89,17 +99,21 @@ def _stack_settings(name: str) -> tuple[str, dict[str, str]]:
         parameter.get("ParameterKey", ""): parameter.get("ParameterValue", "")
         for parameter in stack["Parameters"]
     }
-    named = {setting: parameters[parameter] for parameter, setting in NAMING_PARAMETERS.items()}
-    return str(outputs[BUCKET_OUTPUT]), named
+    variables = {
+        setting: parameters.get(parameter, "") for parameter, setting in CHECKED_PARAMETERS.items()
+    }
+    return str(outputs[BUCKET_OUTPUT]), Settings.from_environment(variables)
 
 
-def _print_agents(agents: "AgentSet") -> None:
-    """Print each version of each agent with its route and model."""
+def _print_agents(checked: "CheckedAgents") -> None:
+    """Print each version of each agent with its route and model, and each warning to stderr."""
     from runyard_service.agents.registry import personas
 
     print_columns(
         [
             (persona.snapshot.name, persona.snapshot.route_id, persona.snapshot.route.model)
-            for persona in personas(agents)
+            for persona in personas(checked.agents)
         ]
     )
+    for warning in checked.warnings:
+        click.echo(f"warning: {warning}", err=True)

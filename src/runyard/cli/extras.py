@@ -37,8 +37,12 @@ def service_errors() -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from runyard_service.domain.errors import ConflictError, DefinitionError, RunyardError
+    from runyard_service.settings import InvalidSettingsError
 
-    expected: list[type[Exception]] = [BotoCoreError, ClientError, RunyardError]
+    expected: list[type[Exception]] = [
+        *(BotoCoreError, ClientError, RunyardError),
+        InvalidSettingsError,
+    ]
     if find_spec("moto"):
         from runyard_dev.errors import LocalStackError
 

@@ -64,14 +64,15 @@ def test_every_validation_error_is_printed(
 ) -> None:
     monkeypatch.setenv("DEFAULT_PERSONA", "unknown")
     assert run_command("agents", "check", str(folder)) == 1
-    assert capsys.readouterr().err == "DEFAULT_PERSONA names the unknown agent 'unknown'\n"
+    error = "DEFAULT_PERSONA names the unknown agent 'unknown'; known: clerk\n"
+    assert capsys.readouterr().err == error
     (folder / "a.yaml").write_text(AGENT.format(key="Clerk", version="1") + "tool: []\n")
     assert run_command("agents", "check", str(folder)) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert [line.partition(": Str")[0] for line in printed.err.splitlines()] == [
         "a.yaml, line 1: key",
-        "a.yaml, line 6: tool: is not a known field",
+        "a.yaml, line 6: tool: is not a known field; did you mean 'tools'?",
     ]
     assert run_command("agents", "check", str(folder / "nowhere")) == 1
 

@@ -107,7 +107,7 @@ def function(
     publish_agents(
         AgentDirectory(Path(settings.agents_dir)),
         AgentBundle(Bucket(settings.bucket, lambda: stack.client("s3"))),
-        settings.named_agents,
+        settings,
     )
     layout = assemble_function("StreamFunction", tmp_path_factory.mktemp("lambda"))
     with socket.socket() as free:

@@ -30,6 +30,8 @@ class AgentSet:
     """By name, in the order of `routes.yaml`."""
     scripts: Mapping[str, Mapping[str, Any]]
     """By the name in the `scripted:` route."""
+    warnings: tuple[str, ...] = ()
+    """What may be a mistake: a test can need a script that calls an unknown tool."""
 
     def find(self, name: str) -> AgentDefinition | None:
         """Return the agent `key@version`, or the newest version of `key`; None if there is none."""
@@ -45,11 +47,10 @@ class AgentSet:
         return Snapshot(definition=definition, route=route, route_id=route_id, script=script)
 
 
-def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None) -> AgentSet:
-    """Return the agents that the files define. `named` maps settings to agent names.
+def read_agents(texts: Mapping[str, str]) -> AgentSet:
+    """Return the agents that the files define.
 
-    Raise DefinitionError with every error of every file, one per line. A setting that names an
-    unknown agent is also an error.
+    Raise DefinitionError with every error of every file, one per line.
     """
     issues: list[DefinitionIssue] = []
     documents = {
@@ -60,24 +61,17 @@ def read_agents(texts: Mapping[str, str], named: Mapping[str, str] | None = None
     scripts = _scripts(documents, issues)
     routes = _routes(texts, documents, issues)
     definitions = _definitions(documents, issues)
-    if not issues:  # Otherwise an agent that plays a script may be in an invalid file.
-        issues += _script_issues(documents, scripts, routes, definitions)
-    agents = AgentSet(
+    raise_if_any(issues)
+    warnings = _script_issues(documents, scripts, routes, definitions)
+    return AgentSet(
         definitions={key: _newest_first(definitions[key]) for key in sorted(definitions)},
         routes=routes,
         scripts={
             name: script.model_dump(mode="json", exclude_unset=True)
             for name, script in scripts.items()
         },
+        warnings=tuple(map(str, warnings)),
     )
-    if not issues:  # Otherwise the named agent may be in an invalid file.
-        issues += [
-            DefinitionIssue("", 0, f"{setting} names the unknown agent {name!r}")
-            for setting, name in (named or {}).items()
-            if not agents.find(name)
-        ]
-    raise_if_any(issues)
-    return agents
 
 
 def _scripts(documents: Mapping[str, Document], issues: list[DefinitionIssue]) -> dict[str, Script]:

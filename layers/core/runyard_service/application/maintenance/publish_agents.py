@@ -1,21 +1,18 @@
 """Publish the agents: validate all their files, then write them to the S3 agent bundle."""
 
-from collections.abc import Mapping
-
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
-from runyard_service.agents.definitions.loader import AgentSet, read_agents
 from runyard_service.agents.definitions.source import AgentSource
+from runyard_service.application.maintenance.check_agents import CheckedAgents, check_agents
+from runyard_service.settings import Settings
 
 
-def publish_agents(
-    files: AgentSource, bundle: AgentBundle, required_agents: Mapping[str, str]
-) -> AgentSet:
+def publish_agents(files: AgentSource, bundle: AgentBundle, settings: Settings) -> CheckedAgents:
     """Replace the published agents, and return the new set.
 
-    `required_agents` maps names of settings to the agents that they name. Publish nothing and raise
-    DefinitionError if a file is invalid or a required agent is missing.
+    Publish nothing and raise DefinitionError if a file is invalid, or if a setting names an agent
+    that is missing.
     """
     texts = files.read()
-    agents = read_agents(texts, required_agents)
+    checked = check_agents(texts, settings)
     bundle.write(texts)
-    return agents
+    return checked

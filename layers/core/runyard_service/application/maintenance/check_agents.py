@@ -1,0 +1,123 @@
+"""Check agent files as an installation uses them: with its settings and known prices.
+
+`runyard agents check`, `runyard agents publish`, a deployment and `make dev` use the same rules.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from runyard_service.agents.definitions.known_fields import suggestion
+from runyard_service.agents.definitions.loader import AgentSet, read_agents
+from runyard_service.agents.definitions.models import AgentDefinition, HttpTool, Route
+from runyard_service.agents.models.base import TokenUsage
+from runyard_service.agents.models.factory import model_for
+from runyard_service.agents.models.pricing import price_by_route
+from runyard_service.agents.tools.http import PLACEHOLDER
+from runyard_service.domain.errors import DefinitionError
+from runyard_service.settings import Settings
+
+
+@dataclass(frozen=True)
+class CheckedAgents:
+    """Agents without errors, the agent that each setting selects, and warnings, one per line."""
+
+    agents: AgentSet
+    default_agents: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def check_agents(texts: Mapping[str, str], settings: Settings) -> CheckedAgents:
+    """Return the agents that the files define.
+
+    Raise DefinitionError with every error, one per line. A setting that names no agent of the
+    files, a secret that no function may read, and a limit in USD without a price are errors.
+    """
+    agents = read_agents(texts)
+    chosen = _default_agents(agents, settings)
+    errors = [
+        f"{setting} names the unknown agent {name!r}{suggestion(name, agents.definitions)}"
+        for setting, name in chosen.items()
+        if not agents.find(name)
+    ]
+    errors += _secret_errors(agents, settings.model_secret_prefix)
+    errors += _price_errors(agents)
+    if errors:
+        raise DefinitionError("\n".join(errors))
+    return CheckedAgents(agents, chosen, (*agents.warnings, *_variable_warnings(agents, settings)))
+
+
+def _default_agents(agents: AgentSet, settings: Settings) -> dict[str, str]:
+    """Return the default agent by the setting that names it.
+
+    A setting that is set counts. Otherwise it is the sample agent, if the files have it, or else
+    the only agent. The default of threads is then the default of runs.
+    """
+    names = list(agents.definitions)
+    agent, persona = settings.default_agent, settings.default_persona
+    if "default_agent" not in settings.model_fields_set and not agents.find(agent):
+        if len(names) != 1:
+            known = f" to one of {', '.join(names)}" if names else "; there are no agents"
+            raise DefinitionError(f"no agent is the default: set DEFAULT_AGENT{known}")
+        agent = names[0]
+    if "default_persona" not in settings.model_fields_set and not agents.find(persona):
+        persona = agent
+    return {"DEFAULT_AGENT": agent, "DEFAULT_PERSONA": persona}
+
+
+def _secret_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
+    for name, route in agents.routes.items():
+        secret = route.api_key_secret
+        if secret is not None and not secret.startswith(prefix):
+            yield (
+                f"routes.yaml: {name}.api_key_secret: must begin with {prefix!r}, the parameter"
+                f" ModelSecretPrefix; no function may read {secret!r}"
+            )
+
+
+def _price_errors(agents: AgentSet) -> Iterator[str]:
+    for agent in _definitions(agents):
+        for limit in ("usd", "usd_per_day"):
+            route = agents.routes[agent.route]
+            if getattr(agent.limits, limit) is not None and not _has_price(route):
+                yield (
+                    f"{agent.key}@{agent.version}: limits.{limit} requires a price: set"
+                    " input_usd_per_million and output_usd_per_million of the route"
+                    f" {agent.route!r}, because the price table does not have {route.model!r}"
+                )
+
+
+def _has_price(route: Route) -> bool:
+    usage = TokenUsage(input_tokens=1, output_tokens=1)
+    if price_by_route(route, usage) is not None:
+        return True
+    if route.provider == "scripted":
+        return False
+    try:
+        model = model_for(route, None, None)
+    except ImportError:  # The function that publishes agents has no price table.
+        return True
+    return model.cost_of(usage) is not None
+
+
+def _variable_warnings(agents: AgentSet, settings: Settings) -> Iterator[str]:
+    known = settings.agent_variables
+    users: dict[str, list[str]] = {}
+    for agent in _definitions(agents):
+        for tool in agent.tools:
+            texts = (tool.url, *tool.headers.values()) if isinstance(tool, HttpTool) else ()
+            for name in _variables_in(texts):
+                users.setdefault(name, []).append(f"{agent.key}@{agent.version} {tool.name}")
+    for name in users.keys() - known.keys():
+        where = ", ".join(users[name])
+        yield f"${{{name}}} is not in AGENT_VARIABLES{suggestion(name, known)} ({where})"
+
+
+def _variables_in(texts: tuple[str, ...]) -> dict[str, None]:
+    """Return the names of the variables in the texts, each once, in their order."""
+    found = (match["variable"] for text in texts for match in PLACEHOLDER.finditer(text))
+    return dict.fromkeys(name for name in found if name)
+
+
+def _definitions(agents: AgentSet) -> Iterator[AgentDefinition]:
+    for versions in agents.definitions.values():
+        yield from versions.values()

@@ -1,0 +1,89 @@
+"""Checks of agent files that need the settings of the installation, or known prices."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from runyard_service.application.maintenance.check_agents import CheckedAgents, check_agents
+from runyard_service.domain.errors import DefinitionError
+from runyard_service.settings import Settings
+
+AGENT = 'version: "1"\nroute: real\ninstructions: Help.\ninput_schema: { type: object }\n'
+TOOL = """\
+tools:
+  - kind: http
+    name: pay
+    description: Pays.
+    url: ${LEDGR_URL}/payments
+    headers: { Authorization: "Bearer ${LEDGER_KEY}", X-Source: "${LEDGR_URL}" }
+"""
+FILES = {"routes.yaml": "real: { model: 'openai:gpt-5-mini' }\n", "a.yaml": f"key: clerk\n{AGENT}"}
+
+
+def check(
+    environment: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None
+) -> CheckedAgents:
+    """Check the files after these replace some of them."""
+    return check_agents({**FILES, **(files or {})}, Settings.from_environment(environment or {}))
+
+
+def test_the_only_agent_is_the_default_without_a_setting() -> None:
+    assert check().default_agents == {"DEFAULT_AGENT": "clerk", "DEFAULT_PERSONA": "clerk"}
+
+
+def test_a_setting_must_name_an_agent() -> None:
+    with pytest.raises(DefinitionError) as error:
+        check({"DEFAULT_AGENT": "clrk", "DEFAULT_PERSONA": "clerk@2"})
+    assert str(error.value).splitlines() == [
+        "DEFAULT_AGENT names the unknown agent 'clrk'; did you mean 'clerk'?",
+        "DEFAULT_PERSONA names the unknown agent 'clerk@2'; did you mean 'clerk'?",
+    ]
+
+
+def test_an_unset_variable_of_a_tool_is_a_warning() -> None:
+    checked = check(
+        {"AGENT_VARIABLES": '{"LEDGER_URL": "http://localhost", "LEDGER_KEY": "k"}'},
+        {"a.yaml": FILES["a.yaml"] + TOOL},
+    )
+    assert checked.warnings == (
+        "${LEDGR_URL} is not in AGENT_VARIABLES; did you mean 'LEDGER_URL'? (clerk@1 pay)",
+    )
+
+
+def test_a_secret_without_the_prefix_is_an_error() -> None:
+    routes = "real: { model: 'openai:gpt-5-mini', api_key_secret: team/openai }\n"
+    with pytest.raises(DefinitionError, match=r"real\.api_key_secret: must begin with 'runyard/'"):
+        check(files={"routes.yaml": routes})
+    check({"MODEL_SECRET_PREFIX": "team/"}, {"routes.yaml": routes})
+
+
+@pytest.mark.parametrize("limit", ["usd", "usd_per_day"])
+@pytest.mark.parametrize(
+    ("route", "has_price"),
+    [
+        ("{ model: 'openai:gpt-5-mini' }", True),
+        ("{ model: 'openai:gpt-5-mini', base_url: 'http://localhost/v1' }", False),
+        ("{ model: 'openai:our-own' }", False),
+        (
+            "{ model: 'openai:our-own', input_usd_per_million: 0, output_usd_per_million: 1 }",
+            True,
+        ),
+    ],
+)
+def test_a_limit_in_usd_requires_a_price(limit: str, route: str, *, has_price: bool) -> None:
+    files = {
+        "routes.yaml": f"real: {route}\n",
+        "a.yaml": FILES["a.yaml"] + f"limits: {{ {limit}: 1 }}\n",
+    }
+    if has_price:
+        check(files=files)
+    else:
+        with pytest.raises(DefinitionError, match=f"clerk@1: limits.{limit} requires a price"):
+            check(files=files)
+
+
+def test_a_scripted_route_needs_its_own_price() -> None:
+    script = {"scripts/s.yaml": "dialogues: [{ name: d, turns: [{ say: hi }] }]\n"}
+    files = {"a.yaml": FILES["a.yaml"] + "limits: { usd: 1 }\n", **script}
+    with pytest.raises(DefinitionError, match=r"limits\.usd requires a price"):
+        check(files={"routes.yaml": "real: { model: 'scripted:s' }\n", **files})
