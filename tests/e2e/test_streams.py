@@ -93,7 +93,7 @@ def test_the_headers_prevent_buffering_and_transformation(
     for path in (api.of(ended), api.of(waiting)):
         with lines_of(service, path, **{"Accept-Encoding": everything}) as (response, _):
             assert response.headers["content-type"].startswith("text/event-stream")
-            assert response.headers["cache-control"] == "no-cache, no-transform"
+            assert response.headers["cache-control"] == "no-store, no-transform"
             assert response.headers["x-accel-buffering"] == "no"
             assert "content-encoding" not in response.headers
             assert response.headers["x-request-id"]

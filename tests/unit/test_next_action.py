@@ -164,6 +164,16 @@ def test_the_default_prompt_names_the_tool_and_its_arguments(
     assert (action.prompt, action.params) == (prompt, call_input)
 
 
+@pytest.mark.parametrize("approval", ["always", {"prompt": "Pay to {{ input.to }}?"}])
+def test_a_prompt_shows_invisible_characters(approval: Any) -> None:
+    call_input = {"amount": 5, "to": "DE\u202e98\u200b\ufe0f\U000e0041 Ä"}
+    pending = call("started", input=call_input)
+    action = next_action(definition(approval=approval), pending, CallOrigin.THIS_WORKER)
+    assert isinstance(action, RequestInput)
+    assert "DE\\u202e98\\u200b\\ufe0f\\U000e0041 Ä" in action.prompt
+    assert action.params == call_input
+
+
 def test_the_default_prompt_works_without_arguments() -> None:
     free = definition(approval="always", parameters={"type": "object"})
     action = next_action(free, call("started", input={}), CallOrigin.THIS_WORKER)

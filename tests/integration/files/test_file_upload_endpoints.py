@@ -164,3 +164,27 @@ def peak_mib(pid: int) -> float:
         pytest.skip("needs /proc")
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "filename=\"=?utf-8?B?5paw5bu6LmRvY3g=?=\"; filename*=utf-8''%E6%96%B0%E5%BB%BA.docx",
+        "filename*=utf-8''%E6%96%B0%E5%BB%BA.docx",
+        'filename="=?utf-8?B?5paw5bu6LmRvY3g=?="',
+        'filename="新建.docx"',
+    ],
+)
+def test_the_name_is_decoded_and_decides_with_the_content(
+    service: Service, parameters: str
+) -> None:
+    head = f'--b\r\nContent-Disposition: form-data; name="file"; {parameters}\r\n\r\n'
+    response = service.http.post(
+        "/v1/files",
+        content=head.encode() + b"PK\x03\x04rest\r\n--b--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    assert response.status_code == 200, response.text
+    file = response.json()["data"]
+    assert file["name"] == "新建.docx"
+    assert file["mime_type"].endswith("wordprocessingml.document")

@@ -195,7 +195,7 @@ def read(answer: httpx.Response, seen: list[dict[str, Any]]) -> bool:
 
 def assert_streamed(headers: Mapping[str, str]) -> None:
     assert headers["content-type"].startswith("text/event-stream")
-    assert headers["cache-control"] == "no-cache, no-transform"
+    assert headers["cache-control"] == "no-store, no-transform"
     assert headers["x-accel-buffering"] == "no"
     assert not {"content-length", "content-encoding", "server"} & set(headers)
     # The function URL adds these headers; a browser rejects duplicates.

@@ -18,11 +18,13 @@ from starlette.types import ASGIApp, Scope
 from runyard_service.api import runs as runs_api
 from runyard_service.api import threads as threads_api
 from runyard_service.api.auth import PROJECT_HEADER, has_valid_key
+from runyard_service.api.docs.pages import add_docs
 from runyard_service.api.errors import error_response, status_response
 from runyard_service.api.idempotency import REPLAYED_HEADER
 from runyard_service.api.middleware.head_requests import HeadRequests
 from runyard_service.api.middleware.path_check import PathCheck
 from runyard_service.api.middleware.request_ids import RequestIds
+from runyard_service.api.middleware.security_headers import SecurityHeaders
 from runyard_service.api.middleware.stream_endpoint import StreamEndpointGuard
 from runyard_service.api.openapi import document_with
 from runyard_service.api.rate_limits import RateLimits
@@ -46,7 +48,9 @@ CORS_RESPONSE_HEADERS = [
 
 def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     """Return the app. It calls `services_factory` at its first request and at each later one."""
-    app = FastAPI(title="Runyard", version="0.1.0", lifespan=_lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Runyard", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None
+    )
     app.router.redirect_slashes = False
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services_factory = services_factory
@@ -57,11 +61,14 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.add_middleware(_root_paths, services_factory=services_factory)
     app.add_middleware(PathCheck)
     app.add_middleware(RequestIds, failed=_unexpected)
+    # Outside of RequestIds, which sends a response itself.
+    app.add_middleware(SecurityHeaders)
     # Outermost: without CORS headers, a web page cannot read the 500 response of RequestIds.
     app.add_middleware(_with_cors, services_factory=services_factory)
     # Set prefixes here: FastAPI creates the routes of a router with its own prefix twice.
     app.include_router(runs_api.router, prefix="/v1")
     app.include_router(threads_api.router, prefix=f"{BASE_PATH}/v1")
+    add_docs(app)
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RetryableError, _unavailable)
     app.add_exception_handler(DefinitionError, _agent_unavailable)

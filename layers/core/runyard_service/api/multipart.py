@@ -14,6 +14,7 @@ from starlette.requests import Request
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
 from runyard_service.api.http import MAX_BODY_BYTES, check_encoding, drain
 from runyard_service.api.parse_json import reject_invalid_text
+from runyard_service.api.part_names import decode_filename
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
 # No route accepts more text parts. The limit on files is above that of a run, because the response
@@ -89,9 +90,19 @@ async def _parse(request: Request, max_bytes: int) -> FormData:
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser, which also records if the body is complete."""
+    """Starlette's parser, which also decodes file names and records if the body is complete."""
 
     has_ended = False
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        name = decode_filename(part.content_disposition or b"")
+        if name is not None:
+            quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+            # The last parameter of a name wins.
+            suffix = f'; filename="{quoted}"'.encode(self._charset, "replace")
+            part.content_disposition = (part.content_disposition or b"") + suffix
+        super().on_headers_finished()
 
     def on_end(self) -> None:
         self.has_ended = True

@@ -24,7 +24,7 @@ _LATE_SECONDS = 3
 
 HEADERS = {
     # no-transform: a proxy that compresses would buffer frames.
-    "Cache-Control": "no-cache, no-transform",
+    "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
 

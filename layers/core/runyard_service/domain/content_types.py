@@ -54,6 +54,8 @@ _ZIPPED = re.compile(
 )
 _NEVER_TEXT = re.compile(r"(image|audio|video|font)/")
 _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+# Format characters that belong to words and emoji: zero width joiner and non-joiner.
+_JOINERS = "\u200c\u200d"
 # Control characters that no text contains: all but tab, line feed, form feed, carriage return
 # and ESC.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
@@ -89,8 +91,9 @@ def is_text(mime_type: str) -> bool:
 def safe_name(name: str) -> str:
     """Return the last part of a path without control characters, at most 255 characters."""
     last = re.split(r"[/\\]", name)[-1]
-    cleaned = "".join(char for char in last if unicodedata.category(char)[0] != "C").strip()
-    if cleaned in ("", ".", ".."):
+    kept = (char for char in last if char in _JOINERS or unicodedata.category(char)[0] != "C")
+    cleaned = "".join(kept).strip()
+    if cleaned.strip(_JOINERS) in ("", ".", ".."):
         return "file"
     if len(cleaned) > MAX_NAME_LENGTH:
         stem, dot, extension = cleaned.rpartition(".")

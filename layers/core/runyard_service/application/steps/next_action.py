@@ -28,6 +28,7 @@ from runyard_service.domain.errors import InputExpiredError, TerminalError, Tool
 from runyard_service.domain.event_payloads import InterruptedCallParams
 from runyard_service.domain.input_requests import RequestType
 from runyard_service.domain.steps import CallOrigin, ToolCallState
+from runyard_service.domain.visible_text import escape_invisible
 
 # The names of tool types in the Runs API.
 _TOOL_TYPES = {
@@ -164,7 +165,7 @@ def _approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput
     prompt = fill_text(rule.prompt, data) if rule.prompt and is_complete else None
     return RequestInput(
         type="approval_request",
-        prompt=prompt or _default_prompt(tool, call.input),
+        prompt=escape_invisible(prompt or _default_prompt(tool, call.input)),
         params=call.input,
         editable_params=rule.editable,
         expires_in=rule.expires_in,

@@ -1,0 +1,1 @@
+"""The documentation at `/docs` and `/threads/docs`: a small page that shows `/openapi.json`."""
