@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runyard_service.domain.ids import new_id
+from runyard_service.domain.ids import new_id, parse_id
 from tests.e2e.test_errors import assert_error
 from tests.support.service import Service
 
@@ -69,7 +69,7 @@ def test_a_browser_may_send_the_input_as_a_blob(service: Service) -> None:
     [
         ({}, {"input": "cannot be blank"}),
         ({"input": "{}"}, {"input": "cannot be blank"}),
-        ({"input": "null"}, {"input": "must be an object"}),
+        ({"input": "null"}, {"input": "cannot be blank"}),
         ({"input": "{"}, {"input": "is not valid JSON"}),
         ({"input": '{"x": "\\ud800"}'}, {"input": "contains an unpaired surrogate"}),
         ({"colour": "red"}, {"input": "cannot be blank", "colour": "is not a known field"}),
@@ -235,7 +235,7 @@ def test_an_unknown_file_is_named_by_its_position(service: Service, file_id: str
     response = service.http.post(
         "/v1/runs", json={"input": TICKET, "file_ids": [known, file_id, known, file_id]}
     )
-    error = "is not a file of this project"
+    error = "is not a file of this project" if parse_id(file_id) else "must be a UUID"
     assert_error(response, 400, "bad_request", {"file_ids.1": error, "file_ids.3": error})
 
 
