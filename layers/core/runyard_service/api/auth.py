@@ -39,13 +39,13 @@ async def authenticate(
     """
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
-        raise MissingTokenError
+        raise MissingTokenError({"authorization": "must be Bearer and an access key"})
     access_keys = services.stores.access_keys
     key = access_keys.cached(secret.strip())
     key = key or await run_in_threadpool(access_keys.find, secret.strip())
     if key is None or not key.is_valid():
         _record_rejection(request, key)
-        raise UnauthorizedError
+        raise UnauthorizedError({"authorization": "has a key that is unknown, expired or revoked"})
     limits: RateLimits = request.app.state.rate_limits
     limits.acquire(key.id, services.settings.key_requests_per_second)
     if access_keys.should_record_use(key):
