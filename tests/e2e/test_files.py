@@ -72,7 +72,14 @@ def test_a_browser_may_send_the_input_as_a_blob(service: Service) -> None:
         ({"input": "null"}, {"input": "cannot be blank"}),
         ({"input": "{"}, {"input": "is not valid JSON"}),
         ({"input": '{"x": "\\ud800"}'}, {"input": "contains an unpaired surrogate"}),
-        ({"colour": "red"}, {"input": "cannot be blank", "colour": "is not a known field"}),
+        (
+            {"colour": "red"},
+            {
+                "input": "cannot be blank",
+                "colour": "is not a known field; known: background, file_ids, input, session_id,"
+                " stream, user_id",
+            },
+        ),
         ({"input": '{"x": 1}'}, {"input.ticket_subject": "is required"}),
         ({"input": TICKET, "session_id": "x"}, {"session_id": "must be a UUID"}),
         ({"input": TICKET, "background": "yes"}, {"background": "must be true or false"}),
@@ -190,7 +197,7 @@ def test_an_empty_file_field_of_a_form_is_ignored(service: Service) -> None:
         ({"size": 134217729}, {"size": "must be at most 134217728"}),
         ({"size": 5.5}, {"size": "must be an integer"}),
         ({"mime_type": "text"}, {"mime_type": "must be a media type, such as text/plain"}),
-        ({"colour": 1}, {"colour": "is not a known field"}),
+        ({"colour": 1}, {"colour": "is not a known field; known: mime_type, name, size"}),
     ],
 )
 def test_the_error_of_an_invalid_announcement_names_its_fields(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,32 +9,10 @@ import pytest
 from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
 from tests.support.service import Service
+from tests.support.shell_sessions import code_blocks, run_session
 
 README = Path("README.md")
 CONVERSATION = Path("docs/tutorial/conversation.md")
-
-
-def code_blocks(page: Path, section: str, language: str) -> list[str]:
-    """Return the code blocks of a section of a page; of the whole page if `section` is empty."""
-    text = page.read_text(encoding="utf-8")
-    if section:
-        text = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
-def run_session(blocks: list[str], service: Service, folder: Path) -> str:
-    """Run the shell blocks as one session against the service; return what they print."""
-    script = "\n".join(blocks)
-    script = script.replace("http://127.0.0.1:8080", service.base_url)
-    script = script.replace("$(cat .runyard/access-key)", service.access_key)
-    return subprocess.run(
-        ["bash", "-euc", script],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
 
 
 @pytest.mark.usefixtures("samples")

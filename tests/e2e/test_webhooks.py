@@ -77,13 +77,16 @@ def test_fields_that_a_patch_does_not_name_are_unchanged(project: Service) -> No
         assert response.status_code == 404, method
 
 
+ALLOWED = ", or its host be in WEBHOOK_ALLOWED_PRIVATE_HOSTS (as host:port)"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "error"),
     [
-        ("url", "http://hooks.example.com", "must start with https://"),
-        ("url", "https://127.0.0.1/", "must resolve to a public address"),
-        ("url", "https://[::1]/", "must resolve to a public address"),
-        ("url", "https://169.254.169.254/latest", "must resolve to a public address"),
+        ("url", "http://hooks.example.com", f"must start with https://{ALLOWED}"),
+        ("url", "https://127.0.0.1/", f"must resolve to a public address{ALLOWED}"),
+        ("url", "https://[::1]/", f"must resolve to a public address{ALLOWED}"),
+        ("url", "https://169.254.169.254/latest", f"must resolve to a public address{ALLOWED}"),
         ("url", "https://user:word@hooks.example.com", "must not contain a user name or password"),
         ("url", "https://", "must be a percent-encoded URL"),
         ("url", "HTTPS://hooks.example.com", "must start with https://"),
@@ -97,7 +100,7 @@ def test_fields_that_a_patch_does_not_name_are_unchanged(project: Service) -> No
         ),
         ("events", "run.*", "must be a list"),
         ("enabled", "yes", "must be true or false"),
-        ("secret", "whsec_AAAA", "is not a known field"),
+        ("secret", "whsec_AAAA", "is not a known field; known: description, enabled, events, url"),
     ],
 )
 def test_an_invalid_field_is_named(project: Service, field: str, value: Any, error: str) -> None:

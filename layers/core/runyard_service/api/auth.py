@@ -41,7 +41,7 @@ async def authenticate(
     key = await _find_key(request, services)
     if key is None or not key.is_valid():
         _record_rejection(request, key)
-        raise UnauthorizedError
+        raise UnauthorizedError({"authorization": "has a key that is unknown, expired or revoked"})
     limits: RateLimits = request.app.state.rate_limits
     limits.acquire(key.id, services.settings.key_requests_per_second)
     if access_keys.should_record_use(key):
@@ -64,7 +64,7 @@ async def _find_key(request: Request, services: Services) -> AccessKey | None:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     secret = text.strip()
     if scheme.lower() != "bearer" or not secret:
-        raise MissingTokenError
+        raise MissingTokenError({"authorization": "must be Bearer and an access key"})
     access_keys = services.stores.access_keys
     return access_keys.cached(secret) or await run_in_threadpool(access_keys.find, secret)
 

@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runyard_service.agents.definitions.known_fields import known_fields
 from runyard_service.api.parse_json import parse_json
 from runyard_service.domain.errors import (
     InvalidRequestError,
@@ -78,7 +79,6 @@ WholeNumber = Annotated[int, BeforeValidator(_whole)]
 # Messages for the error types of pydantic.
 _MESSAGES = {
     "missing": "is required",
-    "extra_forbidden": "is not a known field",
     "string_type": "must be a string",
     "bool_type": "must be true or false",
     "int_type": "must be an integer",
@@ -145,7 +145,12 @@ def validate(value: Any, model: type[_Model]) -> _Model:
         for issue in error.errors(include_url=False):
             field = ".".join(map(str, issue["loc"])) or "body"
             message = _MESSAGES.get(issue["type"], "is not valid")
-            details.setdefault(field, message.format(**issue.get("ctx", {})))
+            if issue["type"] == "extra_forbidden":
+                known = ", ".join(known_fields(model, issue["loc"]))
+                message = f"is not a known field; known: {known}"
+            elif context := issue.get("ctx"):
+                message = message.format(**context)
+            details.setdefault(field, message)
         raise InvalidRequestError(details) from error
 
 

@@ -155,9 +155,18 @@ async def _resolve(url: httpx2.URL, private_hosts: tuple[str, ...]) -> list[str]
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
     is_allowed = is_allowlisted(host, port, private_hosts)
     # The metadata services of AWS are link-local. No allowlist is meant for them.
-    if any(is_link_local(a) or not (is_allowed or is_public(a)) for a in addresses):
-        raise OutboundError("address_refused", f"{host[:253]!r} is not at a public address.")
+    if any(is_link_local(a) for a in addresses):
+        raise OutboundError("address_refused", f"{host[:253]!r} is at a link-local address.")
+    if not is_allowed and not all(map(is_public, addresses)):
+        raise OutboundError("address_refused", _not_public(f"{host[:253]}:{port}"))
     return addresses
+
+
+def _not_public(host_and_port: str) -> str:
+    return (
+        f"{host_and_port!r} is not at a public address. HTTP_ALLOWED_PRIVATE_HOSTS (tools) and"
+        " WEBHOOK_ALLOWED_PRIVATE_HOSTS (webhooks) can allow it."
+    )
 
 
 async def _send(

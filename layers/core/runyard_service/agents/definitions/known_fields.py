@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 # A list of more names would be longer than the page of the reference.
 _MAX_NAMES = 12
+_MAX_NAME_LENGTH = 64
 
 
 def similar_name(name: str, known: Iterable[str], similarity: float = 0.7) -> str:
@@ -15,6 +16,9 @@ def similar_name(name: str, known: Iterable[str], similarity: float = 0.7) -> st
     `similarity` is a ratio of difflib, from 0 to 1.
     """
     import difflib  # Imported here because it is needed only for an error.
+
+    if len(name) > _MAX_NAME_LENGTH:  # The comparison of long texts is slow.
+        return ""
 
     similar = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=similarity)
     return f"; did you mean {similar[0]!r}?" if similar else ""
@@ -29,8 +33,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def unknown_field_text(model: type[BaseModel], path: Sequence[str | int]) -> str:
     """Return the error of the unknown field at `path`, a location of a pydantic error."""
-    names = {name for owner in _models_at(model, path[:-1]) for name in owner.model_fields}
-    return f"is not a known field{suggestion(str(path[-1]), names)}"
+    return f"is not a known field{suggestion(str(path[-1]), known_fields(model, path))}"
+
+
+def known_fields(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """Return the names of the fields that can be where the unknown field at `path` is."""
+    return sorted({name for found in _models_at(model, path[:-1]) for name in found.model_fields})
 
 
 def _models_at(model: type[BaseModel], path: Sequence[str | int]) -> set[type[BaseModel]]:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from runyard_service.outbound.addresses import is_allowlisted, is_public
 
 MAX_URL_LENGTH = 2048
+_ALLOWED = "in WEBHOOK_ALLOWED_PRIVATE_HOSTS (as host:port)"
 
 
 def url_issue(url: str, private_hosts: tuple[str, ...]) -> str | None:
@@ -26,9 +27,9 @@ def url_issue(url: str, private_hosts: tuple[str, ...]) -> str | None:
     if is_allowlisted(host, port or (443 if parts.scheme == "https" else 80), private_hosts):
         return None if parts.scheme in ("http", "https") else "must start with https://"
     if parts.scheme != "https":
-        return "must start with https://"
+        return f"must start with https://, or its host be {_ALLOWED}"
     if _is_private(host):
-        return "must resolve to a public address"
+        return f"must resolve to a public address, or its host be {_ALLOWED}"
     return None
 
 
