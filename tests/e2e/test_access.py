@@ -212,9 +212,9 @@ def test_a_create_with_files_needs_the_scope_for_files(keys: Keys) -> None:
     texts = {"input": json.dumps(TICKET), "background": "true"}
     parts = {name: (None, text) for name, text in texts.items()}
     assert client.post("/v1/runs", files=parts).status_code == 202
-    refused = client.post("/v1/runs", files={**parts, "files": ("a.txt", b"words")})
-    assert error_of(refused) == (403, "forbidden")
-    assert details_of(refused) == {"scope": "the access key must have files:write"}
+    rejected = client.post("/v1/runs", files={**parts, "files": ("a.txt", b"words")})
+    assert error_of(rejected) == (403, "forbidden")
+    assert details_of(rejected) == {"scope": "the access key must have files:write"}
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def test_other_content_with_the_same_key_is_refused(api: TestClient) -> None:
     path = f"/threads/v1/threads/{new_thread(api)}/messages"
     headers = {"Idempotency-Key": new_id()}
     assert api.post(path, json={"content": "a"}, headers=headers).status_code == 201
-    refused = api.post(path, json={"content": "b"}, headers=headers)
-    assert (refused.status_code, refused.json()["code"]) == (409, "requests.conflict")
+    rejected = api.post(path, json={"content": "b"}, headers=headers)
+    assert (rejected.status_code, rejected.json()["code"]) == (409, "requests.conflict")
     assert len(api.get(path).json()) == 1
 
 
