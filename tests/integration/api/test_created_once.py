@@ -1,4 +1,4 @@
-"""Test that a request with an `Idempotency-Key` creates once, and that no secret stays stored."""
+"""Test that a request with an `Idempotency-Key` creates once, and that no record keeps a secret."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +76,7 @@ def test_concurrent_retries_add_one_message(api: TestClient) -> None:
     assert all(answer.json() == message for answer in answers)
 
 
-def test_other_content_with_the_same_key_is_refused(api: TestClient) -> None:
+def test_other_content_with_the_same_key_is_rejected(api: TestClient) -> None:
     path = f"/threads/v1/threads/{new_thread(api)}/messages"
     headers = {"Idempotency-Key": new_id()}
     assert api.post(path, json={"content": "a"}, headers=headers).status_code == 201
@@ -94,7 +94,7 @@ def test_a_retry_gets_the_first_state_of_a_thread(api: TestClient) -> None:
     assert retry.json() == first
 
 
-def test_a_key_of_something_deleted_is_refused(api: TestClient) -> None:
+def test_a_key_of_something_deleted_is_rejected(api: TestClient) -> None:
     for path, body, kind in (
         ("/threads/v1/threads", {"title": "First"}, "thread"),
         ("/v1/webhooks", {"url": URL}, "webhook"),
@@ -137,7 +137,7 @@ def test_an_answer_and_a_cancel_of_the_threads_api_count_once(api: TestClient) -
     assert first.json() == again.json() == {"ok": True}
 
 
-def test_no_record_contains_a_secret_that_was_shown(api: TestClient, stack: DevStack) -> None:
+def test_no_record_contains_a_returned_secret(api: TestClient, stack: DevStack) -> None:
     created, again = twice(api, "/v1/webhooks", json={"url": URL})
     webhook = created.json()["data"]
     secrets = [webhook.pop("secret")]

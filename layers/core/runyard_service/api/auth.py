@@ -125,10 +125,7 @@ async def load_run(services: Services, key: AccessKey, run_id: str) -> Run:
     The record of an active run may be older than its log. Callers that return the status read the
     run again.
     """
-    run = await _find_run(services, run_id)
-    if not key.can_access(run.org_id, run.project_id):
-        raise NotFoundError
-    return run
+    return await _find_run(services, run_id, key)
 
 
 async def load_deletable_run(services: Services, key: AccessKey, run_id: str) -> str:
@@ -136,7 +133,8 @@ async def load_deletable_run(services: Services, key: AccessKey, run_id: str) ->
     stores = services.stores
 
     def find() -> Run | DeletedRun | None:
-        return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
+        found = stores.runs.get(run_id, key.can_access)
+        return found or stores.deleted_runs.find(run_id)
 
     run = await run_in_threadpool(find) if run_id else None
     if run is None or not key.can_access(run.org_id, run.project_id):
@@ -186,8 +184,10 @@ def ticket_of(request: Request) -> str | None:
     return None if "authorization" in request.headers else request.query_params.get("ticket")
 
 
-async def _find_run(services: Services, run_id: str) -> Run:
-    run = await run_in_threadpool(services.stores.runs.get, run_id) if run_id else None
+async def _find_run(services: Services, run_id: str, key: AccessKey | None = None) -> Run:
+    """Return the run. Raise NotFoundError if it is missing or the key, if any, has no access."""
+    can_access = key.can_access if key else None
+    run = await run_in_threadpool(services.stores.runs.get, run_id, can_access) if run_id else None
     if run is None:
         raise NotFoundError
     log_context.bind(run_id=run.id)
