@@ -1,6 +1,7 @@
 """Request bodies: both parsers read them as json.loads does."""
 
 import json
+import tracemalloc
 from math import isfinite
 from typing import Any
 
@@ -58,6 +59,17 @@ def test_a_body_with_many_unknown_fields_is_rejected_as_a_whole() -> None:
     with pytest.raises(InvalidRequestError) as rejected:
         validate({f"field_{n}": n for n in range(101)}, CreateRun)
     assert rejected.value.details == {"body": "must have at most 100 fields"}
+
+
+def test_two_million_arrays_take_no_memory() -> None:
+    """Parsed, they would take more than 120 MB: 20 times their size."""
+    body = b"[[]" + b",[]" * 2_000_000 + b"]"
+    tracemalloc.start()
+    with pytest.raises(InvalidRequestError):
+        parse_json(body, "body")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * len(body)
 
 
 def test_the_number_of_objects_and_arrays_is_limited() -> None:
