@@ -41,6 +41,8 @@ def environment_for(
         "CORS_ORIGIN": "*",
         # There is one user here, who may well be a load test.
         "KEY_REQUESTS_PER_SECOND": "0",
+        "SOURCE_REJECTIONS_PER_SECOND": "0",
+        "KEY_MAX_STREAMS": "0",
         "PROJECT_MAX_ACTIVE_RUNS": "0",
         # No Lambda in front: 128 MiB of files in one request, and 1 MiB for what is around them.
         "MAX_BODY_BYTES": str(129 * 1024 * 1024),

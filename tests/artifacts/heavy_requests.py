@@ -53,9 +53,24 @@ def _create(service: httpx.Client, size: int, is_waited_for: bool = False) -> No
     assert service.post("/v1/runs", json=body).status_code == 202
 
 
+def _arrays(service: httpx.Client) -> None:
+    """Send the body that takes the most memory for its size: two million empty arrays."""
+    body = b'{"input": {"x": [[]' + b",[]" * 2_000_000 + b"]}}"
+    headers = {"Content-Type": "application/json"}
+    created = service.post("/v1/runs", content=body, headers=headers)
+    assert created.status_code == 400
+    answer = b'{"content": [[]' + b",[]" * 2_000_000 + b"]}"
+    path = "/v1/runs/8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a001/input"
+    for key in (service.headers["authorization"], "Bearer unknown"):
+        answered = service.post(path, content=answer, headers={**headers, "Authorization": key})
+        # The streaming endpoint takes no answers.
+        assert answered.status_code == 421
+
+
 CASES: Mapping[str, Callable[[httpx.Client, Logs], None]] = {
     "a create that is waited for": lambda service, _: _create(service, 100, is_waited_for=True),
     "the replay of a long log": lambda service, logs: _replay(service, logs.long),
     "a create of 5 MB": lambda service, _: _create(service, LARGEST_INPUT_BYTES),
+    "two million arrays": lambda service, _: _arrays(service),
     "the replay of six results of 5 MB": lambda service, logs: _replay(service, logs.large),
 }

@@ -53,10 +53,42 @@ def test_a_key_over_its_rate_limit_gets_a_retry_after_header(open_endpoint: Open
     assert (response.status_code, response.json()) == (429, {"error": error})
     assert response.headers["retry-after"] == "5"
     assert response.headers["x-request-id"]
-    # An invalid key uses no limit, and the health route has none.
+    # An invalid key uses no limit of a key, and the health route has none.
     wrong = client.get(path, headers={"Authorization": "Bearer wrong"})
     assert wrong.status_code == 401
     assert client.get("/v1/health").status_code == 200
+
+
+def test_a_source_of_unknown_keys_and_tickets_is_limited(open_endpoint: Open) -> None:
+    client = open_endpoint(source_rejections_per_second=0.5)  # One rejection, then none for 2 s.
+    paths = ["/v1/runs", f"/v1/runs/{new_id()}/stream?ticket=x", "/threads/v1/threads"]
+    known = client.get("/v1/runs")
+    statuses = [
+        client.get(path, headers={"Authorization": f"Bearer {new_id()}"}).status_code
+        for path in paths
+    ]
+    assert (known.status_code, statuses) == (200, [401, 429, 429])
+    authorization = client.headers.pop("Authorization")
+    ticket = client.get(paths[1])
+    assert (ticket.status_code, ticket.headers["retry-after"]) == (429, "2")
+    # A key that is in the cache is not affected.
+    assert client.get("/v1/runs", headers={"Authorization": authorization}).status_code == 200
+
+
+def test_the_open_streams_of_a_key_are_limited(open_endpoint: Open) -> None:
+    client = open_endpoint(key_max_streams=1, key_requests_per_second=1000)
+    run = client.post("/v1/runs", json={"input": TICKET}).json()["data"]
+    path = f"/v1/runs/{run['id']}/stream"
+    for _ in range(3):  # Each stream ends with its run, so it is not open any more.
+        assert client.get(path).status_code == 200
+        assert client.head(path).status_code == 200
+    state = client.app.state  # type: ignore[attr-defined]
+    assert not state.open_streams._counts
+    [key] = {name for name in state.rate_limits._buckets if name.startswith("key_")}
+    state.open_streams.open(key, 1)
+    rejected = client.get(path)
+    assert rejected.status_code == 429
+    assert "already has 1 open streams" in rejected.json()["error"]["details"]["stream"]
 
 
 def test_a_project_cannot_exceed_its_limit_of_active_runs(

@@ -1,6 +1,7 @@
 """Request bodies: both parsers read them as json.loads does."""
 
 import json
+import tracemalloc
 from math import isfinite
 from typing import Any
 
@@ -69,6 +70,17 @@ def test_an_answer_cannot_have_the_same_name_twice() -> None:
     assert rejected.value.details == {"body": "has the name 'x' twice in one object"}
     same = b'{"a": {"x": 1}, "b": {"x": 1}}'
     assert parse_json(same, "body", unique_names=True) == json.loads(same)
+
+
+def test_two_million_arrays_take_no_memory() -> None:
+    """Parsed, they would take more than 120 MB: 20 times their size."""
+    body = b"[[]" + b",[]" * 2_000_000 + b"]"
+    tracemalloc.start()
+    with pytest.raises(InvalidRequestError):
+        parse_json(body, "body")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * len(body)
 
 
 def test_the_number_of_objects_and_arrays_is_limited() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from runyard_service.api import rate_limits
-from runyard_service.api.rate_limits import RateLimits
+from runyard_service.api.rate_limits import OpenStreams, RateLimits
 from runyard_service.domain.errors import TooManyRequestsError
 
 
@@ -51,3 +51,25 @@ def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(10):
         limits.acquire(f"key {number}", 1, 0.0)
     assert len(limits._buckets) == 3
+
+
+def test_a_check_without_tokens_takes_none() -> None:
+    limits = RateLimits()
+    for _ in range(5):
+        limits.acquire("source", 1, 0.0, tokens=0)
+    assert admitted(limits, 1, now=0.0, key_id="source") == 2
+    with pytest.raises(TooManyRequestsError):
+        limits.acquire("source", 1, 0.0, tokens=0)
+
+
+def test_the_open_streams_of_a_key_are_limited() -> None:
+    streams = OpenStreams()
+    closings = [streams.open("key", 2) for _ in range(2)]
+    streams.open("another key", 2)
+    with pytest.raises(TooManyRequestsError) as rejected:
+        streams.open("key", 2)
+    assert rejected.value.details["stream"].startswith("already has 2 open streams")
+    for close in closings:
+        close()
+    assert set(streams._counts) == {"another key"}
+    streams.open("key", 2)

@@ -109,6 +109,16 @@ class Settings(BaseModel):
     key_requests_per_second: float = Field(
         50, ge=0, description="Requests per second of an access key in a process; 0: no limit."
     )
+    source_rejections_per_second: float = Field(
+        5,
+        ge=0,
+        description="Rejected keys and tickets per second of a source in a process; 0: no limit.",
+    )
+    key_max_streams: int = Field(
+        100,
+        ge=0,
+        description="Open streams of a key, or of a run with tickets, in a process; 0: no limit.",
+    )
     max_body_bytes: int = Field(
         6 * 1024 * 1024,
         description="Largest request body, in bytes; a JSON body is limited to 6 MiB.",

@@ -1,4 +1,4 @@
-"""Test that a request with an `Idempotency-Key` creates once, and that no secret stays stored."""
+"""Test that a request with an `Idempotency-Key` creates once, and that no record keeps a secret."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -137,7 +137,7 @@ def test_an_answer_and_a_cancel_of_the_threads_api_count_once(api: TestClient) -
     assert first.json() == again.json() == {"ok": True}
 
 
-def test_no_record_contains_a_secret_that_was_returned(api: TestClient, stack: DevStack) -> None:
+def test_no_record_contains_a_returned_secret(api: TestClient, stack: DevStack) -> None:
     created, again = twice(api, "/v1/webhooks", json={"url": URL})
     webhook = created.json()["data"]
     secrets = [webhook.pop("secret")]

@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from runyard_dev.dev_stack import DevStack
+from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.adapters.stores import Stores
 from runyard_service.api.middleware.stream_endpoint import is_served
 from runyard_service.domain.ids import new_id
@@ -269,3 +270,28 @@ def test_the_streaming_endpoint_refers_other_requests_to_the_api(
         assert answer.status_code == 421
         assert answer.json()["code"] == "requests.misdirected"
         assert answer.json()["trace_id"]
+
+
+def test_a_foreign_run_is_not_read_further_than_an_unknown_run(
+    stack: DevStack, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read of its input from S3 would take longer, and so show that the run exists."""
+    owner, stranger = (f"ry_{new_id()}" for _ in range(2))
+    for secret in (owner, stranger):
+        stores.access_keys.save(secret, project_id=secret, org_id=secret, agent="tools")
+    text = "".join(map(str, range(100_000)))
+    with TestClient(app_with(make_services(stack)), raise_server_exceptions=False) as api:
+        body = {"input": {"case": "questions", "text": text}, "background": True}
+        created = api.post("/v1/runs", json=body, headers={"Authorization": f"Bearer {owner}"})
+        run_id = created.json()["data"]["id"]
+        monkeypatch.delattr(Payloads, "fetch")
+        api.headers["Authorization"] = f"Bearer {stranger}"
+        for method, path in (
+            ("GET", f"/v1/runs/{run_id}"),
+            ("DELETE", f"/v1/runs/{run_id}"),
+            ("GET", f"/threads/v1/runs/{run_id}"),
+            ("POST", f"/v1/runs/{run_id}/cancel"),
+        ):
+            assert api.request(method, path).status_code == 404
+        api.headers["Authorization"] = f"Bearer {owner}"
+        assert api.get(f"/v1/runs/{run_id}").status_code == 500, "the input is not in S3"

@@ -27,7 +27,7 @@ from runyard_service.api.middleware.request_ids import RequestIds
 from runyard_service.api.middleware.security_headers import SecurityHeaders
 from runyard_service.api.middleware.stream_endpoint import StreamEndpointGuard
 from runyard_service.api.openapi import document_with
-from runyard_service.api.rate_limits import RateLimits
+from runyard_service.api.rate_limits import OpenStreams, RateLimits
 from runyard_service.api.services import Services
 from runyard_service.api.threads.root_paths import BASE_PATH, RootPathRewriter
 from runyard_service.domain.errors import DefinitionError, RequestError, RetryableError
@@ -55,6 +55,7 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     app.state.services_factory = services_factory
     app.state.rate_limits = RateLimits()
+    app.state.open_streams = OpenStreams()
     app.add_middleware(HeadRequests)
     # Runs after RootPathRewriter, because it matches the rewritten path.
     app.add_middleware(_endpoint_guard, services_factory=services_factory)

@@ -19,6 +19,7 @@ from runyard_service.domain.errors import (
     MissingTokenError,
     NotFoundError,
     ProjectNotFoundError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 from runyard_service.domain.runs import Run
@@ -41,6 +42,7 @@ async def authenticate(
     key = await _find_key(request, services)
     if key is None or not key.is_valid():
         _record_rejection(request, key)
+        _limit_source(request, services, tokens=1)
         raise UnauthorizedError({"authorization": "has a key that is unknown, expired or revoked"})
     limits: RateLimits = request.app.state.rate_limits
     limits.acquire(key.id, services.settings.key_requests_per_second)
@@ -54,7 +56,7 @@ async def has_valid_key(request: Request, services: Services) -> bool:
     """Return True if the request has a valid access key, whatever its scopes."""
     try:
         key = await _find_key(request, services)
-    except MissingTokenError:
+    except (MissingTokenError, TooManyRequestsError):
         return False
     return key is not None and key.is_valid()
 
@@ -66,7 +68,18 @@ async def _find_key(request: Request, services: Services) -> AccessKey | None:
     if scheme.lower() != "bearer" or not secret:
         raise MissingTokenError({"authorization": "must be Bearer and an access key"})
     access_keys = services.stores.access_keys
-    return access_keys.cached(secret) or await run_in_threadpool(access_keys.find, secret)
+    if (key := access_keys.cached(secret)) is not None:
+        return key
+    _limit_source(request, services, tokens=0)
+    return await run_in_threadpool(access_keys.find, secret)
+
+
+def _limit_source(request: Request, services: Services, *, tokens: int) -> None:
+    """Take tokens of the source's limit. Raise TooManyRequestsError if it has none left."""
+    source = request.client.host if request.client else ""
+    limits: RateLimits = request.app.state.rate_limits
+    rate = services.settings.source_rejections_per_second
+    limits.acquire(f"source {source}", rate, tokens=tokens)
 
 
 def check_scope(key: AccessKey, scope: Scope) -> None:
@@ -112,10 +125,7 @@ async def load_run(services: Services, key: AccessKey, run_id: str) -> Run:
     The record of an active run may be older than its log. Callers that return the status read the
     run again.
     """
-    run = await _find_run(services, run_id)
-    if not key.can_access(run.org_id, run.project_id):
-        raise NotFoundError
-    return run
+    return await _find_run(services, run_id, key)
 
 
 async def load_deletable_run(services: Services, key: AccessKey, run_id: str) -> str:
@@ -123,7 +133,8 @@ async def load_deletable_run(services: Services, key: AccessKey, run_id: str) ->
     stores = services.stores
 
     def find() -> Run | DeletedRun | None:
-        return stores.runs.get(run_id) or stores.deleted_runs.find(run_id)
+        found = stores.runs.get(run_id, key.can_access)
+        return found or stores.deleted_runs.find(run_id)
 
     run = await run_in_threadpool(find) if run_id else None
     if run is None or not key.can_access(run.org_id, run.project_id):
@@ -158,8 +169,12 @@ async def _authorize_run(
     ticket = ticket_of(request)
     if ticket is None:
         key = await authenticate(request, services, "runs:read", needs_project=needs_project)
+        request.state.stream_owner = key.id
         return await load_run(services, key, run_id)
+    _limit_source(request, services, tokens=0)
+    request.state.stream_owner = f"run {run_id}"
     if not await run_in_threadpool(tickets.is_valid, services.ticket_keys, ticket, run_id, scope):
+        _limit_source(request, services, tokens=1)
         raise UnauthorizedError
     return await _find_run(services, run_id)
 
@@ -169,8 +184,10 @@ def ticket_of(request: Request) -> str | None:
     return None if "authorization" in request.headers else request.query_params.get("ticket")
 
 
-async def _find_run(services: Services, run_id: str) -> Run:
-    run = await run_in_threadpool(services.stores.runs.get, run_id) if run_id else None
+async def _find_run(services: Services, run_id: str, key: AccessKey | None = None) -> Run:
+    """Return the run. Raise NotFoundError if it is missing or the key, if any, has no access."""
+    can_access = key.can_access if key else None
+    run = await run_in_threadpool(services.stores.runs.get, run_id, can_access) if run_id else None
     if run is None:
         raise NotFoundError
     log_context.bind(run_id=run.id)

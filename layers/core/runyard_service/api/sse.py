@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from runyard_service.adapters.dynamodb.event_log import Batch
 from runyard_service.application.streams.follow_events import FollowedRuns
@@ -71,6 +71,16 @@ class TimeLimitedResponse(StreamingResponse):
     def __init__(self, body: AsyncIterator[bytes], age: float, headers: Mapping[str, str]) -> None:
         super().__init__(body, media_type="text/event-stream", headers=headers)
         self._age = age
+        self.close: Callable[[], None] | None = None
+        """Called at the end of the response, whatever ended it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.close is not None:
+                self.close()
 
     async def stream_response(self, send: Send) -> None:
         """Send the body. After the time limit, leave it incomplete: the server then closes."""

@@ -17,8 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.api import tickets
 from runyard_service.api.auth import ticket_of
 from runyard_service.api.http import unknown_names
+from runyard_service.api.rate_limits import OpenStreams
 from runyard_service.api.services import Services
-from runyard_service.api.sse import SseFormat, event_stream
+from runyard_service.api.sse import SseFormat, TimeLimitedResponse, event_stream
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.runs import Run
@@ -54,7 +55,12 @@ async def resume_stream(
         if has_ended and after == last:
             return Response(status_code=HTTPStatus.NO_CONTENT)
     ticket = ticket_of(request)
-    return await stream_response(services, run.id, route, shape, after=after, ticket=ticket)
+    response = await stream_response(services, run.id, route, shape, after=after, ticket=ticket)
+    if isinstance(response, TimeLimitedResponse):
+        streams: OpenStreams = request.app.state.open_streams
+        limit = services.settings.key_max_streams
+        response.close = streams.open(request.state.stream_owner, limit)
+    return response
 
 
 async def stream_response(

@@ -1,6 +1,6 @@
 """The records of runs. A status changes only in one transaction with its event."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -114,10 +114,17 @@ class Runs:
             item["sweep_at"] = timestamp_in(_CHECK_AFTER_SECONDS[run.status])
         return item
 
-    def get(self, run_id: str) -> Run | None:
-        """Return the run, or None if it does not exist or is deleted."""
+    def get(self, run_id: str, can_access: Callable[[str, str], bool] | None = None) -> Run | None:
+        """Return the run, or None if it does not exist or is deleted.
+
+        `can_access` gets the organization and the project. If it returns False, return None without
+        more work than for an unknown run: a difference in time would show that the run exists.
+        """
         item = self._table.get(keys.run(run_id))
-        return self.from_item(item) if item else None
+        if item is None:
+            return None
+        owner = item.get("org_id", ""), item.get("project_id", "")
+        return self.from_item(item) if can_access is None or can_access(*owner) else None
 
     def many(self, run_ids: Sequence[str]) -> list[Run]:
         """Return these runs in this order, without those that do not exist or are deleted."""

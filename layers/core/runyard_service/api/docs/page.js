@@ -29,7 +29,7 @@ function resolve(value) {
   return found || {};
 }
 
-// Returns a schema as JSON-like text. A schema inside itself is shown by its name.
+// Returns a schema as JSON-like text. A schema inside itself becomes its name.
 function schemaText(schema, indent = "", seen = []) {
   const name = schema.$ref && schema.$ref.split("/").pop();
   if (name && seen.includes(name)) return name;
@@ -132,9 +132,9 @@ function show() {
 }
 
 document.getElementById("filter").addEventListener("input", (event) => {
-  const wanted = event.target.value.trim().toLowerCase();
+  const filter = event.target.value.trim().toLowerCase();
   for (const row of document.querySelectorAll("details[data-text]")) {
-    row.hidden = !row.dataset.text.includes(wanted);
+    row.hidden = !row.dataset.text.includes(filter);
   }
 });
 

@@ -70,7 +70,9 @@ def _cursor(services: Services, key: AccessKey, before: str | None) -> Run | Del
     if before is None:
         return None
     stores, run_id = services.stores, parse_id(before)
-    run = (stores.runs.get(run_id) or stores.deleted_runs.find(run_id)) if run_id else None
+    run: Run | DeletedRun | None = None
+    if run_id:
+        run = stores.runs.get(run_id, key.can_access) or stores.deleted_runs.find(run_id)
     if run is None or not run.started_at or not key.can_access(run.org_id, run.project_id):
         raise InvalidRequestError({"before": "is not the id of a run"})
     return run
