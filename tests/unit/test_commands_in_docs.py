@@ -62,7 +62,8 @@ def _is_module(name: str) -> bool:
 
 def test_every_runyard_command_exists() -> None:
     named = _find(
-        r"(?:^|[`\n(/ ])runyard ((?:agents|dev|keys|projects|tickets|verify)\b[^`\n#)|;&]*)"
+        r"(?:^|[`\n(/ ])"
+        r"runyard ((?:agents|dev|keys|projects|tickets|verify|webhooks)\b[^`\n#)|;&]*)"
     )
     assert {words.split()[0] for _, words in named} >= {"agents", "keys", "projects", "tickets"}
     assert [(*each, error) for each in named if (error := find_error(each[1]))] == []

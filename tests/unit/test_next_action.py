@@ -1,10 +1,13 @@
 """The next action for a tool call, decided from its phase, its tool and its events."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.models import AgentDefinition
+from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.tool_arguments import parse_arguments
 from runyard_service.application.steps.next_action import (
     Execute,
@@ -105,6 +108,16 @@ def test_a_prompt_without_a_value_that_it_names_is_replaced(given: dict[str, Any
     action = next_action(pay, call("started", input={"amount": 5, **given}), CallOrigin.THIS_WORKER)
     assert isinstance(action, RequestInput)
     assert action.prompt.startswith("Approve calling pay with amount=5")
+
+
+@pytest.mark.parametrize(("amount", "action"), [(20, Execute), (20.01, RequestInput)])
+def test_the_sample_agent_requires_approval_of_refunds_above_20(
+    amount: float, action: type[Execute | RequestInput]
+) -> None:
+    sample = read_agents(AgentDirectory(Path("agents")).read()).find("support_triage")
+    assert sample is not None
+    refund = call("started", "refund", input={"order_id": "4812", "amount": amount})
+    assert type(next_action(sample, refund, CallOrigin.THIS_WORKER)) is action
 
 
 def test_approval_is_requested_after_an_interruption_too() -> None:

@@ -15,6 +15,7 @@ from runyard.cli.keys import keys
 from runyard.cli.projects import projects
 from runyard.cli.tickets import tickets
 from runyard.cli.verify import verify
+from runyard.cli.webhooks import webhooks
 
 
 @click.group(
@@ -26,7 +27,7 @@ def runyard() -> None:
     """Manage and run Runyard: agent runs on AWS."""
 
 
-for _command in (agents, dev, keys, projects, tickets, verify):
+for _command in (agents, dev, keys, projects, tickets, verify, webhooks):
     runyard.add_command(_command)
 
 

@@ -63,7 +63,7 @@ def test_a_run_on_an_openai_model(stack: DevStack, stores: Stores) -> None:
             usage=ChatUsage(prompt=100, completion=20, cached=40),
         ),
         ChatResponse(
-            tool_calls=(ChatToolCall("refund", ('{"order_id": "1", "amount": 9}',), "c1"),),
+            tool_calls=(ChatToolCall("refund", ('{"order_id": "1", "amount": 90}',), "c1"),),
         ),
         ChatResponse(tool_calls=(ChatToolCall("final_output", (ANSWER,), "c1"),)),
     )

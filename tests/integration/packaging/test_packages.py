@@ -94,7 +94,15 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
         line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line
     }
     assert set(runyard.commands) <= listed
-    assert set(runyard.commands) == {"agents", "dev", "keys", "projects", "tickets", "verify"}
+    assert set(runyard.commands) == {
+        "agents",
+        "dev",
+        "keys",
+        "projects",
+        "tickets",
+        "verify",
+        "webhooks",
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,7 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
         (("agents", "check"), "admin"),
         (("tickets", "rotate-secret", "--stack", "s"), "admin"),
         (("verify",), "admin"),
+        (("webhooks", "redeliver"), "admin"),
         (("dev",), "dev"),
         (("dev", "sam-env"), "dev"),
     ],

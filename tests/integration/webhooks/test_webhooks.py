@@ -23,6 +23,7 @@ from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id, parse_id
 from tests.conftest import merged_agents
+from tests.support.command_line import run_command
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service
 from tests.support.wait_until import wait_until
@@ -287,6 +288,27 @@ def test_a_delivery_fails_after_its_last_attempt_and_can_be_redelivered(
     assert delivery["state"] == "delivered"
     assert "failure" not in delivery
     assert len(endpoint.received(ATTEMPTS + 1)) == ATTEMPTS + 1
+
+
+def test_dead_letters_are_redelivered_by_a_command(
+    project: Project,
+    publishing_stack: DevStack,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in publishing_stack.environment.items():
+        monkeypatch.setenv(name, value)
+    endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
+    project.canceled_run()
+    [delivery] = endpoint.finished_deliveries()
+    find_dead_letter(publishing_stack, delivery["id"])
+
+    assert run_command("webhooks", "redeliver") == 0
+    assert f"{delivery['id']} of {project.id}: is sent again\n" in capsys.readouterr().out
+    [delivery] = endpoint.finished_deliveries()
+    assert delivery["state"] == "delivered"
+    assert run_command("webhooks", "redeliver") == 0
+    assert delivery["id"] not in capsys.readouterr().out
 
 
 def find_dead_letter(stack: DevStack, delivery_id: str) -> DeliveryMessage:

@@ -8,7 +8,7 @@ without further attempts goes to the dead-letter queue.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _BATCH_MESSAGES = 10
+# How long other readers do not see a message of the dead-letter queue, in seconds.
+_HIDDEN_SECONDS = 300
 # The longest DelaySeconds of SQS.
 MAX_DELAY_SECONDS = 900
 
@@ -84,3 +86,23 @@ class DeliveryQueue:
             self._client.send_message(
                 QueueUrl=self._dead_letter_url, MessageBody=DeliveryMessage.of(delivery).text()
             )
+
+    def dead_letters(self) -> Iterator[tuple[DeliveryMessage, str]]:
+        """Yield each message of the dead-letter queue once, with its receipt handle."""
+        while True:
+            with translate_errors():
+                response = self._client.receive_message(
+                    QueueUrl=self._dead_letter_url,
+                    MaxNumberOfMessages=_BATCH_MESSAGES,
+                    VisibilityTimeout=_HIDDEN_SECONDS,
+                    WaitTimeSeconds=1,  # Ask every server of SQS.
+                )
+            if not response.get("Messages"):
+                return
+            for found in response["Messages"]:
+                yield DeliveryMessage.from_text(found["Body"]), found["ReceiptHandle"]
+
+    def delete_dead_letter(self, receipt: str) -> None:
+        """Delete a message of the dead-letter queue by its receipt handle."""
+        with translate_errors():
+            self._client.delete_message(QueueUrl=self._dead_letter_url, ReceiptHandle=receipt)

@@ -1,6 +1,8 @@
 """Send to a webhook on request: a ping, or a redelivery."""
 
-from runyard_service.adapters.sqs import DeliveryQueue
+from collections.abc import Iterator
+
+from runyard_service.adapters.sqs import DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.notifications import ping
@@ -32,6 +34,31 @@ def redeliver(
         raise ConflictError({"delivery": "was modified concurrently; retry"})
     queue.send([redelivery])
     return redelivery
+
+
+def redeliver_dead_letters(
+    stores: Stores, queue: DeliveryQueue
+) -> Iterator[tuple[DeliveryMessage, str]]:
+    """Redeliver each delivery in the dead-letter queue; yield its message and what happened.
+
+    Delete the message, unless the webhook is disabled or the delivery changes concurrently.
+    """
+    for message, receipt in queue.dead_letters():
+        webhook = stores.webhooks.get(message.project_id, message.webhook_id)
+        delivery = stores.webhook_deliveries.get(message.webhook_id, message.delivery_id)
+        if webhook is None or delivery is None:
+            outcome = "does not exist any more"
+        elif (delivery.state, delivery.round) != ("failed", message.round):
+            outcome = "was already sent again"
+        else:
+            try:
+                redeliver(stores, queue, webhook, delivery)
+                outcome = "is sent again"
+            except ConflictError as error:
+                yield message, f"stays in the queue: {error}"
+                continue
+        queue.delete_dead_letter(receipt)
+        yield message, outcome
 
 
 def _check_enabled(webhook: Webhook) -> None:
