@@ -12,9 +12,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
-from runyard_service.api.http import MAX_BODY_BYTES, check_encoding, drain, reject_invalid_text
-from runyard_service.api.part_names import decode_filename
+from runyard_service.api.http import MAX_BODY_BYTES, check_encoding, drain
+from runyard_service.api.parse_json import reject_invalid_text
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
+from runyard_service.domain.part_names import decode_filename
 
 # No route accepts more text parts. The limit on files is above that of a run, because the response
 # then reports how many files a run accepts.
@@ -23,6 +24,9 @@ _MAX_FILES = 1000
 _INVALID = {"body": "is not valid multipart/form-data"}
 # The media types of a route that accepts files, for errors.
 MEDIA_TYPES = "application/json or multipart/form-data"
+# API Gateway encodes these bodies in base64, and Lambda limits its request to 6 MB. Above about
+# 4.4 MB, AWS itself would answer, without our details.
+MAX_GATEWAY_BYTES = 4_400_000
 UPLOAD_HINT = (
     "upload larger files directly to S3: POST /v1/files with a JSON body "
     '{"name", "size", "mime_type"} returns an upload for up to '

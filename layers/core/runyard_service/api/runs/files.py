@@ -19,19 +19,22 @@ from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import (
     MAX_BODY_BYTES,
     JsonResponse,
+    check_containers,
     parse_body,
-    parse_json,
     validate,
 )
 from runyard_service.api.idempotency import claim_idempotency
 from runyard_service.api.multipart import (
+    MAX_GATEWAY_BYTES,
     MEDIA_TYPES,
     UPLOAD_HINT,
     Form,
     is_multipart,
     multipart_form,
 )
+from runyard_service.api.parse_json import parse_json
 from runyard_service.api.runs.schemas import MAX_FILES, CreateFile, CreateRun
+from runyard_service.api.services import Services
 from runyard_service.domain.content_types import parse_mime_type, safe_name
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
@@ -49,7 +52,7 @@ Uploader = Annotated[AccessKey, Depends(_uploader)]
 async def create_file(request: Request, services: ServicesDep, key: Uploader) -> Response:
     """Store a file from the request, or return a presigned upload to S3."""
     files, project_id = services.stores.files, key.project_id
-    limit = services.settings.max_body_bytes
+    limit = _max_body_bytes(request, services)
     if not is_multipart(request):
         body = await parse_body(request, CreateFile, media_types=MEDIA_TYPES)
         claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
@@ -65,6 +68,14 @@ async def create_file(request: Request, services: ServicesDep, key: Uploader) ->
         claim = await claim_idempotency(request, services, key, content)
         saved = await run_in_threadpool(files.save, project_id, new, claim.creation)
         return claim.created_response(JsonResponse({"data": _file_view(saved)}))
+
+
+def _max_body_bytes(request: Request, services: Services) -> int:
+    limit = services.settings.max_body_bytes
+    # Only the endpoint of API Gateway has a streaming endpoint to refer to.
+    if is_multipart(request) and services.settings.stream_url:
+        return min(limit, MAX_GATEWAY_BYTES)
+    return limit
 
 
 def _file_view(file: File) -> dict[str, Any]:
@@ -92,12 +103,13 @@ def _new_files(form: Form) -> list[NewFile]:
 
 @asynccontextmanager
 async def create_body(
-    request: Request, max_bytes: int
+    request: Request, services: Services
 ) -> AsyncIterator[tuple[CreateRun, list[NewFile]]]:
     """Yield the body of `POST /v1/runs`, JSON or multipart, and its files.
 
     Raise as `parse_body`, with the same messages.
     """
+    max_bytes = _max_body_bytes(request, services)
     if not is_multipart(request):
         yield await parse_body(request, CreateRun, max_bytes, media_types=MEDIA_TYPES), []
         return
@@ -121,6 +133,7 @@ def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
     # A browser sends an empty part for each empty field. Only `input` is required.
     fields: dict[str, Any] = {name: text for name, text in texts.items() if text or name == "input"}
     if "input" in fields:
+        check_containers(texts["input"], "input")
         fields["input"] = parse_json(texts["input"], "input")
     for name in ("background", "stream"):
         # Python clients send `True`. `validate` rejects other values.

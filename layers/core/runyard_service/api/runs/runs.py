@@ -52,7 +52,7 @@ _STABLE_EVENTS = {"run.paused", *TERMINAL_TYPES}
 @router.post("/runs")
 async def create_run(request: Request, services: ServicesDep, key: WriteKey) -> Response:
     """Start a run: synchronously, in the background, or as a stream."""
-    async with create_body(request, services.settings.max_body_bytes) as (body, uploads):
+    async with create_body(request, services) as (body, uploads):
         if uploads:
             check_scope(key, "files:write")
         content = await content_of(request, body, uploads)

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import Field
 
-from runyard_service.api.http import Body, parse_json, validate
+from runyard_service.api.http import Body, validate
 from runyard_service.api.idempotency import RequestClaim
+from runyard_service.api.parse_json import parse_json
 from runyard_service.api.services import Services
 from runyard_service.api.threads.schemas import SubmitInput
 from runyard_service.application.input_requests.submit_input import submit_input

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runyard_service.api.http import MAX_ANSWER_BODY_BYTES, parse_json
+from runyard_service.api.http import MAX_ANSWER_BODY_BYTES, check_containers
+from runyard_service.api.parse_json import parse_json
 from runyard_service.domain.errors import InvalidRequestError
 
 BASE_PATH = "/threads"
@@ -124,6 +125,7 @@ async def _body_matches(rule: Rule, receive: Receive) -> tuple[bool, Receive]:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     try:
+        check_containers(body, "body")
         # The route rejects a longer body.
         fields = parse_json(body, "body") if len(body) <= MAX_ANSWER_BODY_BYTES else None
     except InvalidRequestError:
