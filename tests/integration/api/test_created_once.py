@@ -1,4 +1,4 @@
-"""Test that a request with an `Idempotency-Key` creates once, and that no record keeps a secret."""
+"""Test that a request with an `Idempotency-Key` creates once, and that no record contains a secret."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -168,3 +168,18 @@ def secrets_in_records(stack: DevStack, secrets: list[str]) -> set[str]:
         for item in page["Items"]
         if any(secret in repr(item) for secret in secrets)
     }
+
+
+def test_a_retry_after_a_crash_answers_the_same_request(
+    api: TestClient, stack: DevStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retry names no request, and the answered request is not open any more."""
+    run = api.post("/v1/runs", json={"input": {"ticket_subject": "Help!"}}).json()["data"]
+    path, headers = f"/threads/v1/runs/{run['id']}/input", {"Idempotency-Key": new_id()}
+    services = make_services(stack)
+    monkeypatch.delattr(type(services.stores.idempotency), "store_response")
+    with TestClient(app_with(services), headers=dict(api.headers)) as crashing:
+        assert crashing.post(path, json={"content": "account"}, headers=headers).status_code == 500
+    monkeypatch.undo()
+    retry = api.post(path, json={"content": "account"}, headers=headers)
+    assert (retry.status_code, retry.json()) == (200, {"ok": True})

@@ -281,7 +281,7 @@ def test_a_foreign_run_is_not_read_further_than_an_unknown_run(
         stores.access_keys.save(secret, project_id=secret, org_id=secret, agent="tools")
     text = "".join(map(str, range(100_000)))
     with TestClient(app_with(make_services(stack)), raise_server_exceptions=False) as api:
-        body = {"input": {"case": "questions", "text": text}, "background": True}
+        body = {"input": {"case": "two input requests", "text": text}, "background": True}
         created = api.post("/v1/runs", json=body, headers={"Authorization": f"Bearer {owner}"})
         run_id = created.json()["data"]["id"]
         monkeypatch.delattr(Payloads, "fetch")

@@ -91,8 +91,8 @@ def is_text(mime_type: str) -> bool:
 def safe_name(name: str) -> str:
     """Return the last part of a path without control characters, at most 255 characters."""
     last = re.split(r"[/\\]", name)[-1]
-    kept = (char for char in last if char in _JOINERS or unicodedata.category(char)[0] != "C")
-    cleaned = "".join(kept).strip()
+    visible = (char for char in last if char in _JOINERS or unicodedata.category(char)[0] != "C")
+    cleaned = "".join(visible).strip()
     if cleaned.strip(_JOINERS) in ("", ".", ".."):
         return "file"
     if len(cleaned) > MAX_NAME_LENGTH:
