@@ -114,6 +114,10 @@ def test_the_sample_agents_have_no_errors() -> None:
             + "    form:\n      type: object\n      properties:\n        a: { type: strin }\n",
             "line 12: tools.0.form.properties.a.type: is not a valid JSON Schema",
         ),
+        (
+            ASK_HUMAN + "    form:\n      type: object\n      propertis: {}\n",
+            "line 11: tools.0.form.propertis: is not a keyword of JSON Schema; did you mean",
+        ),
         (ASK_HUMAN + "    form: {}\n", "line 9: tools.0.form: must be object"),
         (
             ASK_HUMAN + "    on_expiry: use_default\n    expires_in: 5\n",

@@ -136,8 +136,24 @@ def test_files_without_a_mistake_have_no_findings() -> None:
             *("trips.yaml", "required: [traveler]", "required: traveler"),
             "line 9: input_schema.required: is not a valid JSON Schema: must be of type array",
         ),
-        ("trips.yaml", "[amount]", "[amont]", "line 21: tools.0.approval.editable: 'amont' is"),
-        ("trips.yaml", "amount: { above", "amuont: { above", "'amuont' is not a parameter"),
+        (
+            *(
+                "trips.yaml",
+                "required: [traveler]",
+                "required: [travler]\n  additionalProperties: false",
+            ),
+            "line 9: input_schema.required: 'travler' is not one of the properties;"
+            " did you mean 'traveler'?",
+        ),
+        (
+            *("trips.yaml", "[amount]", "[amont]"),
+            "line 21: tools.0.approval.editable: 'amont' is not a parameter;"
+            " did you mean 'amount'?",
+        ),
+        (
+            *("trips.yaml", "amount: { above", "amuont: { above"),
+            "'amuont' is not a parameter; did you mean 'amount'?",
+        ),
     ],
 )
 def test_a_mistake_is_found(file: str, old: str, new: str, error: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from runyard_service.agents.definitions.errors import issue_at
-from runyard_service.agents.definitions.schema_checks import misspelt_keyword, schema_issue
+from runyard_service.agents.definitions.schema_checks import misspelt_name, schema_issue
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0)]
@@ -20,7 +20,7 @@ class FrozenModel(BaseModel):
 
 def checked_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the schema, or raise an error at the invalid field."""
-    if issue := schema_issue(schema) or misspelt_keyword(schema):
+    if issue := schema_issue(schema) or misspelt_name(schema):
         raise issue_at(*issue)
     return schema
 

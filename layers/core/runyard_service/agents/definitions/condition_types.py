@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runyard_service.agents.definitions.conditions import Condition, Test
+from runyard_service.agents.definitions.known_fields import suggestion
 
 # A schema with one of these can describe values that `properties` and `type` do not.
 _COMBINED = frozenset({"$ref", "$dynamicRef", "anyOf", "oneOf", "allOf", "if"})
@@ -21,7 +22,8 @@ def condition_issues(
     for path, test in condition.items():
         schema = schema_at(parameters, path)
         if schema is None:
-            yield path, f"{path!r} is not a parameter"
+            known = parameters.get("properties", {})
+            yield path, f"{path!r} is not a parameter{suggestion(path, known)}"
             continue
         needed = _needed_types(test)
         if not needed or _COMBINED & schema.keys():

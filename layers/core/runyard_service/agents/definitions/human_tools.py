@@ -15,6 +15,7 @@ from runyard_service.agents.definitions.input_forms import (
     normalize,
     validate_answer,
 )
+from runyard_service.agents.definitions.schema_checks import misspelt_name
 
 
 def _check_expiry(expires_in: float | None, on_expiry: str) -> None:
@@ -76,9 +77,10 @@ class AskHuman(FrozenModel):
     def _can_be_asked(self) -> "AskHuman":
         if self.choices is not None and self.form is not None:
             raise issue_at(("form",), "cannot be combined with choices")
+        form = self.form
         for name, issue in (
             ("choices", choices_issue(self.choices or ())),
-            ("form", None if self.form is None else form_issue(self.form)),
+            ("form", None if form is None else form_issue(form) or misspelt_name(form)),
         ):
             if issue:
                 raise issue_at((name, *issue[0]), issue[1])

@@ -13,6 +13,7 @@ from runyard_service.agents.definitions.base import FrozenModel, JsonSchema, Too
 from runyard_service.agents.definitions.condition_types import condition_issues
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import Approval, AskHuman
+from runyard_service.agents.definitions.known_fields import suggestion
 
 # One call must fit into one Lambda invocation (900 s).
 StepSeconds = Annotated[float, Field(gt=0, le=600)]
@@ -38,7 +39,8 @@ class _Tool(FrozenModel):
         known = set(self.parameters.get("properties", {}))
         for name in self.approval.editable if self.approval else ():
             if name not in known:
-                raise issue_at(("approval", "editable"), f"{name!r} is not a parameter")
+                text = f"{name!r} is not a parameter{suggestion(name, known)}"
+                raise issue_at(("approval", "editable"), text)
         return self
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ _KEYWORDS = (
     | {"dependentRequired", "definitions", "dependencies", "additionalItems"}
     | {"contentEncoding", "contentMediaType", "contentSchema"}
 )
+_OTHER_PROPERTIES = frozenset({"patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
 # Known to other dialects, and similar to a keyword.
 _OTHER = frozenset({"example", "id"})
 
@@ -45,12 +46,18 @@ def schema_issue(schema: Mapping[str, Any]) -> SchemaIssue | None:
     return None
 
 
-def misspelt_keyword(schema: Mapping[str, Any]) -> SchemaIssue | None:
-    """Return the path and the text of the first unknown keyword that is similar to a known one.
+def misspelt_name(schema: Mapping[str, Any]) -> SchemaIssue | None:
+    """Return the path and the text of the first name in a valid schema that is misspelt.
 
-    A validator ignores what it does not know, so a misspelt keyword would have no effect.
+    It is a keyword that is similar to a known one: a validator ignores it. Or it is a required
+    property that the schema does not allow: then it rejects every value.
     """
     for path, part in _parts(schema, ()):
+        properties = part.get("properties", {})
+        for name in part.get("required", ()) if part.get("additionalProperties") is False else ():
+            if name not in properties and not part.keys() & _OTHER_PROPERTIES:
+                hint = similar_name(str(name), properties)
+                return (*path, "required"), f"{name!r} is not one of the properties{hint}"
         for name in part.keys() - _KEYWORDS - _OTHER:
             hint = similar_name(str(name), _KEYWORDS, similarity=0.8)
             if hint and not str(name).startswith(("$", "x-")):
