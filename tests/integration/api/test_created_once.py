@@ -1,4 +1,4 @@
-"""Test that a request with an `Idempotency-Key` creates once, and that no record contains a secret."""
+"""Test that a request with an `Idempotency-Key` creates once, and that no record has a secret."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -7,8 +7,8 @@ text. So a person could approve something else than what is sent.
 import re
 import unicodedata
 
-# Invisible, although their category is that of letters and combining characters: fillers, blank Braille, grapheme
-# joiner and variation selectors.
+# Invisible, although their category is that of letters and combining characters: fillers, blank
+# Braille, grapheme joiner and variation selectors.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0100-\U000e01ef]"
