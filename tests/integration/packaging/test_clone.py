@@ -25,8 +25,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     for name in ENVIRONMENTS:
         (folder / name).symlink_to(ROOT / name)
-    for requirements in (folder / "requirements").iterdir():
-        os.utime(requirements, (0, 0))  # Prevents make from building the environments again.
+    for source in [*(folder / "requirements").iterdir(), folder / "layers" / "core" / "VERSION"]:
+        os.utime(source, (0, 0))  # Prevents make from building the environments again.
     yield folder
     shutil.rmtree(folder)
 
