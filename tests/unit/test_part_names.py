@@ -2,7 +2,7 @@
 
 import pytest
 
-from runyard_service.domain.part_names import decode_filename
+from runyard_service.api.part_names import decode_filename
 
 WORDS = "=?utf-8?B?5paw5bu6LmRvY3g=?="
 
