@@ -27,8 +27,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
         data_dir=folder,
         agents_dir=merged_agents(folder / "agents"),
         key="ry_dev_key",  # The key in `events/`.
-        # The second is the page of the CORS tests: other foreign pages are rejected.
-        environment={"STREAM_HEARTBEAT_SECONDS": "0.3", "CORS_ORIGIN": "https://app.example"},
+        environment={"STREAM_HEARTBEAT_SECONDS": "0.3"},
         # Generated requests register endpoints of anybody; test_webhooks.py has a stack of its own.
         event_sources=False,
     ) as running:

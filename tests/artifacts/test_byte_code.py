@@ -13,10 +13,18 @@ pytestmark = pytest.mark.skipif(bool(lacking()), reason=f"nothing is built: {lac
 
 # Prints for each module of a layer where its byte code has to be.
 CODE = """
-import handler, json, sys
+import importlib, json, os, sys
+import handler
+for name in os.environ["LATE"].split():
+    importlib.import_module(name)
 print(json.dumps([m.__cached__ for m in list(sys.modules.values())
     if getattr(m, "__cached__", None) and "Layer" in m.__cached__]))
 """
+# Imported while the function handles an event, so that it can report a broken layer.
+LATE = {
+    "publish_agents": "runyard_service.application.maintenance.publish_agents"
+    " runyard_service.container runyard_service.observability.logging"
+}
 NAMES = sorted(path.parent.name for path in Path("functions").glob("*/handler.py"))
 
 
@@ -30,6 +38,7 @@ def compiled(name: str) -> list[Path]:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": import_path(function),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "LATE": LATE.get(name, ""),
             "AWS_DEFAULT_REGION": "us-east-1",
         },
         capture_output=True,

@@ -17,7 +17,8 @@ from tests.support.app_server import app_with, make_services
 from tests.support.service import Service
 
 TICKET = {"ticket_subject": "Export is broken"}
-ORIGIN = "https://app.example"
+# The local stack rejects pages of other hosts.
+ORIGIN = "http://localhost:5173"
 EXPOSED = {"location", "retry-after", "x-request-id", "x-run-id", "idempotency-replayed"}
 
 Open = Callable[..., TestClient]

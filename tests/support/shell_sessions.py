@@ -1,6 +1,7 @@
 """Code blocks of documentation pages, and their execution against a service."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def run_session(blocks: list[str], service: Service, folder: Path) -> str:
     script = "\n".join(blocks)
     script = re.sub(r"http://127\.0\.0\.1:80[89]0", service.base_url, script)
     script = re.sub(r"\$\(cat [\w./-]*access-key\)", service.access_key, script)
-    script = script.replace(".venv/bin/runyard", f"{sys.executable} -m runyard")
+    script = script.replace(".venv/bin/runyard", f"{shlex.quote(sys.executable)} -m runyard")
     return subprocess.run(
         ["bash", "-euc", script],
         cwd=folder,

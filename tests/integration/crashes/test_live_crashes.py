@@ -54,7 +54,7 @@ class CrashStack:
     def create(self) -> str:
         """Create a run, the same one for any number of attempts; return its id."""
         headers = {"Idempotency-Key": new_id()}
-        body = {"input": {"case": "charge and ask"}, "backcrash_service": True}
+        body = {"input": {"case": "charge and ask"}, "background": True}
         answer = self.retry(lambda: self.service.http.post("/v1/runs", json=body, headers=headers))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["data"]["id"])

@@ -19,7 +19,8 @@ SHORT = {"content": "Four."}
 LONG = {
     "content": " ".join(f"Order {4811 + n} was charged twice; refund {n * 7}." for n in range(50))
 }
-STRANGE = {"content": "请退还一次扣款 \ud800 é 😀 " * 40, "amount": 0.1, "none": None}
+# The API, models and tools replace lone surrogates before they reach a store.
+STRANGE = {"content": "请退还一次扣款 \u0000 é 😀 " * 40, "amount": 0.1, "none": None}
 VERY_LONG = {"content": "x" * 120_000}
 
 

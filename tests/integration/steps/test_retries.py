@@ -223,7 +223,7 @@ def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
         with pytest.raises(ModelUnavailableError):
             driver.run_step(other)
         asked = len(server.received)
-        with pytest.raises(ModelUnavailableError, match="Not tried, after") as caught:
+        with pytest.raises(ModelUnavailableError, match="Not tried again, after") as caught:
             driver.run_step(run)
         assert len(server.received) == asked == FAILURES_IN_A_ROW
     # The retries of the state machine are used up; Step Functions reports the error of Lambda.

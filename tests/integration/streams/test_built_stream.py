@@ -251,7 +251,6 @@ def test_an_event_that_is_not_a_request_starts_no_run(
     payload = {"source": "aws.events", "detail-type": "Scheduled Event", "input": HELP}
     del stream_client.headers["authorization"]
     answer = stream_client.post("/events", json=payload)
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
+    assert answer.status_code == 421, "the endpoint rejects unknown paths before the application"
     after = service.http.get("/v1/runs?page_size=1").json()["pagination"]["total_count"]
     assert after == before

@@ -125,11 +125,13 @@ class SlowReader:
         self.socket.connect((url.host, url.port))
         key = service.http.headers["authorization"]
         path = f"/v1/runs/{run_id}/stream?after_sequence={SLOW_FROM}"
-        request = f"GET {path} HTTP/1.0\r\nHost: web\r\nAuthorization: {key}\r\n\r\n"
+        request = f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: {key}\r\n\r\n"
         self.socket.sendall(request.encode())
         self.seen = b""
         while b"id: " not in self.seen:
-            self.seen += self.socket.recv(256)
+            received = self.socket.recv(256)
+            assert received, f"closed after {self.seen!r}"
+            self.seen += received
 
     def rest(self) -> list[int]:
         """Continue to read to the end; return the ids."""
