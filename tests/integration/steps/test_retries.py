@@ -21,6 +21,7 @@ from runyard_service.domain.errors import ModelUnavailableError
 from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.provider_failures import encode_cause
 from runyard_service.domain.runs import Run
 from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, CircuitBreakers
 from tests.support.run_driver import RunDriver
@@ -227,7 +228,8 @@ def test_a_run_whose_provider_stays_unreachable_reports_the_error_and_its_time(
             driver.run_step(run)
         assert len(server.received) == asked == FAILURES_IN_A_ROW
     # The retries of the state machine are used up; Step Functions reports the error of Lambda.
-    cause = {"errorMessage": str(caught.value), "errorType": "ModelUnavailableError"}
+    text = encode_cause(str(caught.value), caught.value.provider)
+    cause = {"errorMessage": text, "errorType": "ModelUnavailableError"}
     close_run(
         driver.stores, run.current_execution, "ModelUnavailableError", cause=json.dumps(cause)
     )

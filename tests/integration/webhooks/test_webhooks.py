@@ -375,7 +375,7 @@ def test_no_delivery_goes_to_a_private_address(project: Project, webhook_stores:
     url = f"https://127.1:{project.server.port}/"
     fields = {"url": url, "events": ["run.canceled"]}
     assert project.service.http.post("/v1/webhooks", json=fields).status_code == 400
-    endpoint = project.register()
+    endpoint = project.register(events=["run.canceled"])
     webhook = webhook_stores.webhooks.get(project.id, endpoint.view["id"])
     assert webhook is not None
     webhook_stores.webhooks.change(webhook, {"url": url})
