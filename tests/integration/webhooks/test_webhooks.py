@@ -575,10 +575,16 @@ def messages_in(stack: DevStack) -> int:
     return sum(int(value) for value in response["Attributes"].values())
 
 
+def clear_queue(stack: DevStack) -> None:
+    """Remove the messages of other tests, such as those that are retried until they expire."""
+    stack.client("sqs").purge_queue(QueueUrl=stack.environment["WEBHOOK_QUEUE_URL"])
+
+
 def test_a_long_pause_has_no_message_and_the_sweep_ends_it(
     project: Project, publishing_stack: DevStack, webhook_stores: Stores
 ) -> None:
     """Messages that wait in flight would stop the queue for every project."""
+    clear_queue(publishing_stack)
     endpoint = project.register((503, {"retry-after": "7200"}), events=["run.canceled"])
     project.canceled_run()
     endpoint.received(1)
@@ -620,6 +626,7 @@ def test_no_attempt_is_made_to_a_paused_endpoint(
         failing_since=timestamp_in(-7200),
         paused_until=timestamp_in(3600),
     )
+    clear_queue(publishing_stack)
     endpoint.post("/test")
     wait_until(lambda: messages_in(publishing_stack) == 0 or None, describe=endpoint.deliveries)
     [delivery] = endpoint.deliveries()
