@@ -1,8 +1,10 @@
 """No response of the API endpoint is larger than Lambda's limit: it ends early, or names a way."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,7 +40,9 @@ def call(stack: DevStack, project: str) -> Iterator[Call]:
     """Yield a function that sends a request as API Gateway does, and returns Lambda's result."""
     app = app_with(make_services(stack, stream_url=stack.base_url))
     event = json.loads(Path("events/api/health.json").read_text(encoding="utf-8"))
-    with TestClient(app) as running:  # Starts the lifespan.
+    # Mangum uses the loop of the thread. Otherwise it would create a loop, and never close it.
+    with closing(asyncio.new_event_loop()) as loop, TestClient(app) as running:
+        asyncio.set_event_loop(loop)
         handle = Mangum(app, lifespan="off")
 
         def send(target: str, method: str = "GET", body: Any = None) -> Any:
@@ -55,6 +59,7 @@ def call(stack: DevStack, project: str) -> Iterator[Call]:
 
         assert running.get("/v1/health").status_code == 200
         yield send
+        asyncio.set_event_loop(None)
 
 
 def ended_run(stores: Stores, project: str, text: str, **fields: Any) -> str:
