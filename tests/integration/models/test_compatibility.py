@@ -321,18 +321,12 @@ def test_surrogate_pairs_of_anthropic(block: str, kind: str, field: str, expecte
     assert deltas == [expected]
 
 
-def test_surrogate_pairs_of_bedrock(monkeypatch: pytest.MonkeyPatch) -> None:
-    bedrock_credentials(monkeypatch)
+@pytest.mark.usefixtures("bedrock_credentials")
+def test_surrogate_pairs_of_bedrock() -> None:
     with BedrockServer(ConverseResponse(text=HALVES)) as server:
         deltas, response = parts_of(bedrock_at(server))
     assert deltas == [ResponseDelta(EMOJI)]
     assert response.message.content == EMOJI
-
-
-def bedrock_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set credentials for the loopback server."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
 
 
 def bedrock_at(server: BedrockServer) -> ProviderModel:
@@ -343,10 +337,8 @@ def bedrock_at(server: BedrockServer) -> ProviderModel:
 
 @pytest.mark.filterwarnings("ignore:Failed to extract usage")
 @pytest.mark.parametrize("usage", [ConverseUsage(-5, 5), ConverseUsage(0, 0), ConverseUsage(9, -1)])
-def test_counts_of_bedrock_that_are_missing_are_unknown(
-    usage: ConverseUsage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bedrock_credentials(monkeypatch)
+@pytest.mark.usefixtures("bedrock_credentials")
+def test_counts_of_bedrock_that_are_missing_are_unknown(usage: ConverseUsage) -> None:
     with BedrockServer(ConverseResponse(text=["a"], usage=usage)) as server:
         response = response_of(bedrock_at(server))
     assert (response.usage, response.cost_usd) == (None, None)
@@ -618,8 +610,8 @@ def test_the_providers_words_are_bounded() -> None:
     assert len(words.failure.message or "") == 500
 
 
-def test_the_words_of_bedrock(monkeypatch: pytest.MonkeyPatch) -> None:
-    bedrock_credentials(monkeypatch)
+@pytest.mark.usefixtures("bedrock_credentials")
+def test_the_words_of_bedrock() -> None:
     scripted = model_server.ProviderFailure(400, "ValidationException", "Input is too long.")
     with BedrockServer(scripted) as server:
         error = failure_of(bedrock_at(server))

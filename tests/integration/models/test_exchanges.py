@@ -11,11 +11,12 @@ import pytest
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.models.providers.call_names import derived_id
-from runyard_service.agents.models.providers.clients import _bedrock_client
 from runyard_service.domain.events import Event
 from tests.support.provider_runs import LOOKUP, ToolServer, agent_at, run_to_end
 from tests.support.servers.openai_server import ChatResponse, ChatToolCall, OpenAIServer
 from tests.support.servers.raw_exchanges import RawServer, exchange_names, read_response
+
+pytestmark = pytest.mark.usefixtures("bedrock_credentials")
 
 PROVIDERS = {"o": "openai", "a": "anthropic", "b": "bedrock"}
 
@@ -116,15 +117,6 @@ SENT_BACK: dict[str, Any] = {
     ],
     "b-blank-text": [tool_use("tooluse_1"), tool_use("tooluse_2", "l" * 64)],
 }
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    yield
-    _bedrock_client.cache_clear()
 
 
 @pytest.fixture

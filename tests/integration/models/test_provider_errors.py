@@ -19,16 +19,11 @@ from tests.support.servers.model_requests import REQUEST, events_of
 from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 
+pytestmark = pytest.mark.usefixtures("bedrock_credentials")
+
 AGAIN = ModelUnavailableError
 NEVER = ModelRejectedError
 KEY = "sk-secret-key"
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
 
 
 def failure_of(provider: str, url: str) -> RunyardError:

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -24,7 +23,6 @@ from runyard_service.agents.models.base import (
     UserMessage,
 )
 from runyard_service.agents.models.providers.call_names import derived_id
-from runyard_service.agents.models.providers.clients import _bedrock_client
 from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS
 from runyard_service.domain.errors import DefinitionError, ModelUnavailableError
@@ -45,18 +43,10 @@ from tests.support.servers.model_requests import (
     response_of,
 )
 
+pytestmark = pytest.mark.usefixtures("bedrock_credentials")
+
 CLAUDE_ON_BEDROCK = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 CLAUDE = "claude-haiku-4-5"
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    yield
-    _bedrock_client.cache_clear()
 
 
 def bedrock_at(server: BedrockServer, **fields: Any) -> ProviderModel:

@@ -1,16 +1,16 @@
 """Test responses without an answer, as each provider sends them: the model is asked again."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.models.providers.clients import _bedrock_client
 from runyard_service.domain.events import Event
 from tests.support.provider_runs import ToolServer, agent_at, run_to_end
 from tests.support.servers.loopback import Received
 from tests.support.servers.raw_exchanges import RawServer
+
+pytestmark = pytest.mark.usefixtures("bedrock_credentials")
 
 PROVIDERS = {"o": "openai", "r": "openai", "a": "anthropic", "b": "bedrock"}
 EMPTY = "Your response had no text and no tool call. Answer in text, or call a tool."
@@ -35,15 +35,6 @@ NO_ANSWER = {
     "b-malformed-tool-use": ("was not complete", "malformed_tool_use"),
 }
 BLANK = ["o15-empty", "o-white-space", "o-reasoning-alone", "a-white-space", "b-white-space"]
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    yield
-    _bedrock_client.cache_clear()
 
 
 def replay(stores: Stores, *names: str, **fields: Any) -> tuple[list[Event], list[Received]]:

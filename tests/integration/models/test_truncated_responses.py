@@ -1,27 +1,21 @@
 """Test truncated responses of every provider in its own protocol: none of their calls is made."""
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import output_of, request_for
-from runyard_service.agents.definitions.models import Limits, Route, Snapshot
-from runyard_service.agents.models.factory import model_for
-from runyard_service.agents.models.providers.clients import _bedrock_client
-from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.agents.definitions.models import Limits, Snapshot
 from runyard_service.application.steps import call_model
-from runyard_service.application.steps.advance_run import advance_run
-from runyard_service.application.steps.run_context import WorkerDeps
 from runyard_service.domain.errors import ModelUnavailableError, ResponseTruncatedError
 from runyard_service.domain.events import Event
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
-from runyard_service.event_loops import run_async
+from tests.support import provider_runs
+from tests.support.provider_runs import ToolServer
 from tests.support.run_factory import create_run
-from tests.support.scripted_agents import scripted_agent
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import (
     BedrockServer,
@@ -29,7 +23,6 @@ from tests.support.servers.bedrock_server import (
     ConverseToolUse,
     ConverseUsage,
 )
-from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import (
     ChatResponse,
@@ -37,6 +30,8 @@ from tests.support.servers.openai_server import (
     ChatUsage,
     OpenAIServer,
 )
+
+pytestmark = pytest.mark.usefixtures("bedrock_credentials")
 
 MESSAGE = "Your response was cut off at 20 tokens. None of its tool calls was made."
 TWENTY = ChatUsage(prompt=100, completion=20)
@@ -97,49 +92,17 @@ SERVERS: list[Any] = [
 AdvanceResult = Callable[[Run], list[Event]]
 
 
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    yield
-    _bedrock_client.cache_clear()
+@pytest.fixture
+def tools() -> Iterator[ToolServer]:
+    """Yield the server of the tool."""
+    with ToolServer() as server:
+        yield server
 
 
 @pytest.fixture
-def purged() -> list[str]:
-    """Return the list of requests that the tool server has received."""
-    return []
-
-
-@pytest.fixture
-def advance(stores: Stores, purged: list[str]) -> Iterator[AdvanceResult]:
-    """Yield a function that continues a run in a new worker and returns the log without deltas."""
-
-    def take(request: Received, exchange: Exchange) -> None:
-        purged.append(request.path)
-        exchange.send_json(200, {})
-
-    with LoopbackServer(take) as server:
-
-        def advance_to_end(run: Run) -> list[Event]:
-            worker = WorkerDeps(
-                stores=stores,
-                model_for=lambda used: model_for(
-                    used.route, None, None if used.route.provider == "bedrock" else "key"
-                ),
-                tools=ToolEnvironment({"API": server.url}, (server.host_and_port,)),
-                flush_seconds=0,
-                reserve_seconds=1,
-            )
-            run_async(advance_run(worker, run.current_execution, 700))
-            return events_of(stores, run)
-
-        yield advance_to_end
-
-
-def events_of(stores: Stores, run: Run) -> list[Event]:
-    return [event for event in stores.log.events(run.id) if not event.type.endswith(".delta")]
+def advance(stores: Stores, tools: ToolServer) -> AdvanceResult:
+    """Return a function that continues a run in a new worker and returns the log without deltas."""
+    return lambda run: provider_runs.advance(stores, run, tools)
 
 
 def agent_at(server: Any, *, max_output_tokens: int | None = None, **limits: Any) -> Snapshot:
@@ -153,16 +116,9 @@ def agent_at(server: Any, *, max_output_tokens: int | None = None, **limits: Any
         "effect": "unsafe",
         "parameters": {"type": "object", "properties": {"what": {"type": "string"}}},
     }
-    names = {OpenAIServer: "openai:m", AnthropicServer: "anthropic:claude-haiku-4-5"}
-    route = Route(
-        model=names.get(type(server), "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0"),
-        base_url=getattr(server, "base_url", server.url),
-        input_usd_per_million=Decimal(1),
-        output_usd_per_million=Decimal(1),
-    )
-    agent = scripted_agent([{"say": "."}], [tool], route=route, **limits)
-    definition = agent.definition.model_copy(update={"max_output_tokens": max_output_tokens})
-    return agent.model_copy(update={"definition": definition, "script": None})
+    providers = {OpenAIServer: "openai", AnthropicServer: "anthropic", BedrockServer: "bedrock"}
+    fields = {"max_output_tokens": max_output_tokens, "limits": limits}
+    return provider_runs.agent_at(server.url, providers[type(server)], [tool], **fields)
 
 
 def responses_in(events: list[Event]) -> list[Event]:
@@ -171,12 +127,12 @@ def responses_in(events: list[Event]) -> list[Event]:
 
 @pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
 def test_calls_of_a_truncated_response_are_not_made_and_the_model_is_informed(
-    stores: Stores, advance: AdvanceResult, purged: list[str], kind: Any, cut: Any, whole: Any
+    stores: Stores, advance: AdvanceResult, tools: ToolServer, kind: Any, cut: Any, whole: Any
 ) -> None:
     with kind(cut, whole) as server:
         events = advance(create_run(stores, agent_at(server)))
         counts = [received.body.decode().count(MESSAGE) for received in server.received]
-    assert purged == []
+    assert tools.paths == []
     assert counts == [0, 1]
     assert events[-1].type == "run.completed"
     assert events[-1].data["output"] == {"content": DONE}
@@ -189,12 +145,12 @@ def test_calls_of_a_truncated_response_are_not_made_and_the_model_is_informed(
 
 @pytest.mark.parametrize(("kind", "cut", "whole"), SERVERS)
 def test_a_run_whose_responses_are_always_truncated_fails(
-    stores: Stores, advance: AdvanceResult, purged: list[str], kind: Any, cut: Any, whole: Any
+    stores: Stores, advance: AdvanceResult, tools: ToolServer, kind: Any, cut: Any, whole: Any
 ) -> None:
     with kind(cut, cut, cut, whole) as server:
         events = advance(create_run(stores, agent_at(server, max_output_tokens=20)))
         assert len(server.received) == 3
-    assert purged == []
+    assert tools.paths == []
     assert events[-1].data["error"] == {
         "code": "reply_truncated",
         "message": "3 responses in a row were cut off, the last at 20 tokens: "
@@ -253,7 +209,7 @@ def test_a_response_cut_off_by_a_budget_counts_as_reaching_the_limit(
 
 
 def test_a_recovering_worker_counts_truncated_responses_correctly(
-    stores: Stores, advance: AdvanceResult, purged: list[str], monkeypatch: pytest.MonkeyPatch
+    stores: Stores, advance: AdvanceResult, tools: ToolServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_model, "next_delay", lambda *_: None)
     responses = (chat(WHOLE, TORN), chat(WHOLE), ProviderFailure(503), chat(WHOLE, TORN))
@@ -274,7 +230,7 @@ def test_a_recovering_worker_counts_truncated_responses_correctly(
     ended = History.of(stores.log.events(run.id))
     with pytest.raises(ResponseTruncatedError, match="3 responses in a row"):
         output_of(agent, ended)
-    assert purged == []
+    assert tools.paths == []
 
 
 def test_the_limit_of_truncated_responses_is_validated() -> None:

@@ -1,5 +1,6 @@
 """The base of the loopback servers that speak the protocols of model providers."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class ProviderFailure:
     retry_after: str | None = None
 
 
-class ModelServer(LoopbackServer, Generic[ResponseT]):
+class ModelServer(LoopbackServer, ABC, Generic[ResponseT]):
     """Send the next of `responses` for each request, or the result of `choose`."""
 
     path_end: ClassVar[str]
@@ -35,17 +36,17 @@ class ModelServer(LoopbackServer, Generic[ResponseT]):
         self.responses = deque(responses)
         self._choose = choose or self._next
 
+    @abstractmethod
     def error_body(self, failure: ProviderFailure) -> object:
         """Return the JSON body of an HTTP error."""
-        raise NotImplementedError
 
     def error_headers(self, failure: ProviderFailure) -> Mapping[str, str]:
         """Return the provider's own headers of an HTTP error."""
         return {}
 
+    @abstractmethod
     def stream(self, response: ResponseT, received: Received, exchange: Exchange) -> None:
         """Send a response in the provider's format."""
-        raise NotImplementedError
 
     def _next(self, received: Received) -> ResponseT | ProviderFailure:
         if not self.responses:

@@ -40,8 +40,10 @@ class RowSizes:
 
     def add(self, row: Row) -> None:
         """Count the row. Raise ResponseTooLargeError if this endpoint cannot return the page."""
+        if not self._stream_url:
+            return  # The streaming endpoint has no limit.
         self._size += _size_of(row)
-        if self._stream_url and self._size > _MAX_BYTES:
+        if self._size > _MAX_BYTES:
             way_out = f"set a smaller page_size, or send the request to {self._stream_url}"
             raise ResponseTooLargeError({"page_size": f"the page is above 6 MB; {way_out}"})
 

@@ -6,20 +6,19 @@ from typing import Any
 import jsonschema_rs
 
 from runyard_service.agents.definitions.known_fields import similar_name
-from runyard_service.agents.definitions.schemas import build_validator, describe_error
+from runyard_service.agents.definitions.schemas import (
+    WITH_LIST,
+    WITH_NAMED,
+    WITH_SCHEMA,
+    build_validator,
+    describe_error,
+)
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
-# Keywords by what their value contains: a schema, a list of schemas, schemas by name, or other.
-_WITH_SCHEMA = frozenset(
-    {"additionalProperties", "propertyNames", "items", "contains", "not", "if", "then", "else"}
-    | {"unevaluatedItems", "unevaluatedProperties"}
-)
-_WITH_LIST = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_WITH_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
 _KEYWORDS = (
-    _WITH_SCHEMA
-    | _WITH_LIST
-    | _WITH_NAMED
+    WITH_SCHEMA
+    | WITH_LIST
+    | WITH_NAMED
     | {"type", "enum", "const", "required", "pattern", "format", "multipleOf", "uniqueItems"}
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength"}
     | {"minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"}
@@ -88,11 +87,11 @@ def _parts(
         return
     yield path, schema
     for name, value in schema.items():
-        if name in _WITH_SCHEMA:
+        if name in WITH_SCHEMA:
             yield from _parts(value, (*path, name))
-        elif name in _WITH_LIST and isinstance(value, list):
+        elif name in WITH_LIST and isinstance(value, list):
             for index, part in enumerate(value):
                 yield from _parts(part, (*path, name, index))
-        elif name in _WITH_NAMED and isinstance(value, Mapping):
+        elif name in WITH_NAMED and isinstance(value, Mapping):
             for key, part in value.items():
                 yield from _parts(part, (*path, name, key))

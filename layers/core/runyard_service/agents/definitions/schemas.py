@@ -21,13 +21,16 @@ MAX_ERRORS = 20
 # An error in a deeper part is reported at this depth. A `$ref` may lead to itself.
 _MAX_DEPTH = 32
 _ROOT = "urn:runyard:schema"
-# Keywords that contain schemas; `_own_issues` checks all others.
-_WITH_SCHEMAS = frozenset(
-    {"$ref", "$dynamicRef", "$defs", "definitions", "$id", "allOf", "anyOf", "oneOf", "not"}
-    | {"if", "then", "else", "properties", "patternProperties", "propertyNames"}
-    | {"dependentSchemas", "items", "prefixItems", "contains"}
+# Keywords by what their value contains: a schema, a list of schemas, or schemas by name.
+WITH_SCHEMA = frozenset(
+    {"additionalProperties", "propertyNames", "items", "contains", "not", "if", "then", "else"}
     | {"unevaluatedItems", "unevaluatedProperties"}
 )
+WITH_LIST = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+WITH_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+# `_own_issues` checks all other keywords, and `additionalProperties`, which can be false.
+_WITH_SCHEMAS = (WITH_SCHEMA - {"additionalProperties"}) | WITH_LIST | WITH_NAMED
+_WITH_SCHEMAS |= {"$ref", "$dynamicRef", "$id", "definitions"}
 
 Issue = tuple[list[str], str]
 

@@ -107,7 +107,7 @@ def _variable_warnings(agents: AgentSet, settings: Settings) -> Iterator[str]:
             texts = (tool.url, *tool.headers.values()) if isinstance(tool, HttpTool) else ()
             for name in _variables_in(texts):
                 users.setdefault(name, []).append(f"{agent.key}@{agent.version} {tool.name}")
-    for name in users.keys() - known.keys():
+    for name in sorted(users.keys() - known.keys()):
         where = ", ".join(users[name])
         yield f"${{{name}}} is not in AGENT_VARIABLES{suggestion(name, known)} ({where})"
 

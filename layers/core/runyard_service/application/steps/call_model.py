@@ -142,7 +142,7 @@ async def _stream_response(
 async def _record(
     ctx: RunContext, new_events: Sequence[NewEvent], changes: Sequence[TransactWriteItem]
 ) -> None:
-    """Record the message (the last of the new_events) in one write with the events that follow it.
+    """Record the message (the last of the new events) in one write with the events that follow it.
 
     These are the start of its calls, or the end of the run. This saves a write, and no worker can
     crash between the two.

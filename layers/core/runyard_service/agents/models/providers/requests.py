@@ -83,41 +83,47 @@ def to_messages(request: ModelRequest, provider: str) -> list[ModelMessage]:
     messages: list[ModelMessage] = []
     pending: list[UserMessage | ToolOutcome] = []
     ids = CallIds()
-    for turn in [*request.thread_messages, *request.messages]:
-        if isinstance(turn, AssistantMessage):
-            is_own = turn.route == request.route
-            ids.add(turn.tool_calls, is_own=is_own)
-            if response := _response(turn, provider if is_own else "", ids, provider == "openai"):
+    for message in [*request.thread_messages, *request.messages]:
+        if isinstance(message, AssistantMessage):
+            is_own = message.route == request.route
+            ids.add(message.tool_calls, is_own=is_own)
+            if response := _response(
+                message, provider if is_own else "", ids, provider == "openai"
+            ):
                 messages.extend(_requests(pending, request.instructions, ids))
                 pending = []
                 messages.append(response)
         else:
-            pending.append(turn)
+            pending.append(message)
     messages.extend(_requests(pending, request.instructions, ids))
     return messages
 
 
 def _requests(
-    turns: Sequence[UserMessage | ToolOutcome], instructions: str, ids: CallIds
+    messages: Sequence[UserMessage | ToolOutcome], instructions: str, ids: CallIds
 ) -> Iterator[ProviderRequest]:
     """Yield the messages between two responses as at most one request.
 
     Results come first: every provider wants them right after the calls, even if a person sent a
     message while the calls were in flight.
     """
-    outcomes = [_return_part(turn, ids) for turn in turns if isinstance(turn, ToolOutcome)]
-    prompts = [UserPromptPart(_prompt(turn)) for turn in turns if isinstance(turn, UserMessage)]
+    outcomes = [
+        _return_part(message, ids) for message in messages if isinstance(message, ToolOutcome)
+    ]
+    prompts = [
+        UserPromptPart(_prompt(message)) for message in messages if isinstance(message, UserMessage)
+    ]
     parts: list[ModelRequestPart] = [*outcomes, *prompts]
     if parts:
         yield ProviderRequest(parts=parts, instructions=instructions)
 
 
-def _prompt(turn: UserMessage) -> str | list[UserContent]:
-    if not turn.attachments:
-        return turn.content if turn.content.strip() else _BLANK_MESSAGE
+def _prompt(message: UserMessage) -> str | list[UserContent]:
+    if not message.attachments:
+        return message.content if message.content.strip() else _BLANK_MESSAGE
     return [
         piece if isinstance(piece, str) else _file_content(piece)
-        for piece in contents_of(turn)
+        for piece in contents_of(message)
         if not isinstance(piece, str) or piece.strip()
     ]
 
@@ -141,17 +147,17 @@ def _return_part(outcome: ToolOutcome, ids: CallIds) -> ToolReturnPart:
 
 
 def _response(
-    turn: AssistantMessage, own_provider: str, ids: CallIds, is_chat: bool
+    message: AssistantMessage, own_provider: str, ids: CallIds, is_chat: bool
 ) -> ModelResponse | None:
     """Return the message as the provider gets it back; None if nothing is left of it.
 
     `own_provider` is empty if another route wrote the message: then nothing is left of its
     reasoning, which only its provider can verify. `is_chat`: OpenAI's chat messages have no order.
     """
-    parts = [part for own in turn.parts if (part := _part(own, own_provider, ids)) is not None]
+    parts = [part for own in message.parts if (part := _part(own, own_provider, ids)) is not None]
     if not any(isinstance(part, (TextPart, ToolCallPart)) for part in parts):
         return None
-    fields = {MESSAGE_FIELDS: turn.fields} if own_provider and turn.fields else None
+    fields = {MESSAGE_FIELDS: message.fields} if own_provider and message.fields else None
     return ModelResponse(
         parts=_merged(parts) if is_chat else parts,
         provider_name=own_provider or None,

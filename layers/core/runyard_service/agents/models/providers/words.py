@@ -154,11 +154,8 @@ def _is_scalar(value: object) -> bool:
 
 
 def _header(headers: Mapping[str, str] | None) -> str | None:
-    return (
-        next((headers[name][:128] for name in _REQUEST_ID_HEADERS if name in headers), None)
-        if (headers)
-        else None
-    )
+    found = headers or {}
+    return next((found[name][:128] for name in _REQUEST_ID_HEADERS if name in found), None)
 
 
 def _masked(text: str, secrets: Sequence[str]) -> str:
