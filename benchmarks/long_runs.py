@@ -19,7 +19,8 @@ from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import AgentDefinition, Limits, Route, Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, Limits, Snapshot
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment

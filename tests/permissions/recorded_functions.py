@@ -18,7 +18,8 @@ from runyard_dev.dev_stack import DevStack
 from runyard_dev.template.cloudformation import Resolver, load_document
 from runyard_dev.template.template import STACK_NAME, read_template
 from runyard_service.adapters.dynamodb.run_index import position_markers
-from runyard_service.agents.definitions.models import Route, Snapshot
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.application.runs.start_run import NewRun
 from tests.conftest import merged_agents
 from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness, open_harness

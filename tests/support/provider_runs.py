@@ -4,7 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import AgentDefinition, Route, Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps.advance_run import advance_run

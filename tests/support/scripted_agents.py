@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import AgentDefinition, Limits, Route, Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, Limits, Snapshot
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.request_input import request_input

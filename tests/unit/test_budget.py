@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runyard_service.agents.definitions.models import Limits, Route
+from runyard_service.agents.definitions.models import Limits
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest, TokenUsage, UserMessage
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.application.steps.budget import SHORTEST_RESPONSE_TOKENS, Budget, fit_to_budget

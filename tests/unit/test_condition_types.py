@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from runyard_service.agents.definitions.models import HttpTool
+from runyard_service.agents.definitions.tools import HttpTool
 
 PARAMETERS = {
     "type": "object",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import TokenUsage
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.domain.costs import COST_STEP, from_number, rounded, to_number

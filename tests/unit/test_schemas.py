@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runyard_service.agents.definitions.input_forms import form_issue, validate_answer
-from runyard_service.agents.definitions.schemas import validate
+from runyard_service.agents.definitions.json_schema.validation import validate
 
 SCHEMA = {
     "type": "object",
@@ -89,7 +89,7 @@ def test_the_first_error_of_each_field_is_found(
 
 _MANY_ERRORS = """
 import resource
-from runyard_service.agents.definitions.schemas import validate
+from runyard_service.agents.definitions.json_schema.validation import validate
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 text = {"type": "array", "items": {"type": "string"}}
 branches = {"anyOf": [{"items": {"type": "string", "maxLength": n}} for n in range(250)]}

@@ -13,16 +13,10 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import output_of, request_for
 from runyard_service.agents.definitions.conditions import Test
 from runyard_service.agents.definitions.human_tools import ApprovalRule, AskHuman
-from runyard_service.agents.definitions.models import (
-    AgentDefinition,
-    HttpTool,
-    LambdaTool,
-    Limits,
-    PythonTool,
-    Route,
-    Snapshot,
-)
+from runyard_service.agents.definitions.models import AgentDefinition, Limits, Snapshot
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
+from runyard_service.agents.definitions.tools import HttpTool, LambdaTool, PythonTool
 from runyard_service.application.steps.budget import Budget
 from runyard_service.application.steps.next_action import next_action
 from runyard_service.domain.history import History

@@ -12,7 +12,8 @@ from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import Limits, Route
+from runyard_service.agents.definitions.models import Limits
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.registry import Registry
 from runyard_service.application.runs.start_run import NewRun, start_run

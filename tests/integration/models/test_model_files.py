@@ -10,7 +10,7 @@ import pytest
 
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.attachments import for_provider
 from runyard_service.agents.models.base import Attachment, ModelRequest, UserMessage
 from runyard_service.agents.models.providers.model import ProviderModel

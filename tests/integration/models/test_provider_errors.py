@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError, RunyardError
 from tests.support.servers.anthropic_server import AnthropicServer, Message

@@ -12,7 +12,7 @@ import pytest
 
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.application.steps import retries
 from runyard_service.application.steps.advance_run import AdvanceResult
 from runyard_service.domain.errors import ModelUnavailableError

@@ -13,7 +13,7 @@ from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
 from runyard_dev.template.template import read_template
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.clock import parse

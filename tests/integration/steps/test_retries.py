@@ -9,7 +9,7 @@ import pytest
 
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.circuit_breaker_model import CircuitBreakerModel
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runyard_service.agents.definitions.models import (
+from runyard_service.agents.definitions.tools import (
     ExecutableTool,
     HttpTool,
     LambdaTool,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runyard_service.agents.definitions.conditions import fill_text
+from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
-from runyard_service.agents.definitions.schemas import validate
 from runyard_service.agents.message_events import message_from
 from runyard_service.agents.models.base import (
     AssistantMessage,

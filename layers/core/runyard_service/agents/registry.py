@@ -9,7 +9,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runyard_service.agents.definitions.models import ReasoningMode, Route, Snapshot
+from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.definitions.routes import ReasoningMode, Route
 from runyard_service.agents.definitions.source import AgentSource
 from runyard_service.domain.errors import (
     DefinitionError,

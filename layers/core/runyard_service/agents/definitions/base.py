@@ -6,10 +6,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from runyard_service.agents.definitions.errors import issue_at
-from runyard_service.agents.definitions.schema_checks import misspelt_name, schema_issue
+from runyard_service.agents.definitions.json_schema.checks import misspelt_name, schema_issue
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0)]
+# One call must fit into one Lambda invocation (900 s).
+StepSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
 class FrozenModel(BaseModel):

@@ -15,7 +15,7 @@ from runyard_service.agents.definitions.input_forms import (
     normalize,
     validate_answer,
 )
-from runyard_service.agents.definitions.schema_checks import misspelt_name
+from runyard_service.agents.definitions.json_schema.checks import misspelt_name
 
 
 def _check_expiry(expires_in: float | None, on_expiry: str) -> None:

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runyard_service.agents.definitions.schema_checks import schema_issue
-from runyard_service.agents.definitions.schemas import validate
+from runyard_service.agents.definitions.json_schema.checks import schema_issue
+from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.domain.events import to_json
 
 # The client must display the form, and several stored items with size limits contain it.

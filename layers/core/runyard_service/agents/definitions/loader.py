@@ -11,8 +11,9 @@ from typing import Any
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
 from runyard_service.agents.definitions.known_fields import suggestion
-from runyard_service.agents.definitions.models import AgentDefinition, Route, Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
 from runyard_service.agents.definitions.references import prompt_issues, script_issues
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.yaml_document import Document, read_document
 

@@ -5,84 +5,15 @@ A run stores its whole definition at its start: a changed file does not change a
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from runyard_service.agents.definitions.base import FrozenModel, JsonSchema, ToolName
-from runyard_service.agents.definitions.condition_types import condition_issues
+from runyard_service.agents.definitions.base import FrozenModel, JsonSchema
 from runyard_service.agents.definitions.errors import issue_at
-from runyard_service.agents.definitions.human_tools import Approval, AskHuman
-from runyard_service.agents.definitions.known_fields import suggestion
-
-# One call must fit into one Lambda invocation (900 s).
-StepSeconds = Annotated[float, Field(gt=0, le=600)]
-
-
-class _Tool(FrozenModel):
-    """The fields of every tool.
-
-    `effect` controls how an unfinished call is recovered. A call with effect `none` or `idempotent`
-    is repeated, with the tool call's id as its idempotency key. An `unsafe` call creates an input
-    request.
-    """
-
-    name: ToolName
-    description: str = Field(min_length=1)
-    parameters: JsonSchema = Field(default_factory=lambda: {"type": "object", "properties": {}})
-    effect: Literal["none", "idempotent", "unsafe"] = "unsafe"
-    approval: Approval = None
-    timeout: StepSeconds = 30
-
-    @model_validator(mode="after")
-    def _editable_are_parameters(self) -> "_Tool":
-        known = set(self.parameters.get("properties", {}))
-        for name in self.approval.editable if self.approval else ():
-            if name not in known:
-                text = f"{name!r} is not a parameter{suggestion(name, known)}"
-                raise issue_at(("approval", "editable"), text)
-        return self
-
-    @model_validator(mode="after")
-    def _condition_suits_parameters(self) -> "_Tool":
-        condition = self.approval.when if self.approval else None
-        for path, text in condition_issues(condition or {}, self.parameters):
-            raise issue_at(("approval", "when", path), text)
-        return self
-
-
-class HttpTool(_Tool):
-    """A call of an HTTP API.
-
-    `url` and `headers` may hold `{name}` for an argument (percent-encoded in the URL) and `${NAME}`
-    for a value of the installation (`AGENT_VARIABLES`). Arguments that neither of them names go
-    into the JSON body, or into the query for GET and DELETE.
-    """
-
-    kind: Literal["http"]
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    url: str = Field(min_length=1)
-    headers: Mapping[str, str] = Field(default_factory=dict)
-    max_response_bytes: int = Field(256 * 1024, gt=0, le=5 * 1024 * 1024)
-
-
-class PythonTool(_Tool):
-    """A Python function, named `module:function`; called with the arguments as keywords."""
-
-    kind: Literal["python"]
-    function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-
-
-class LambdaTool(_Tool):
-    """Another Lambda function, invoked by name with the arguments as its event."""
-
-    kind: Literal["lambda"]
-    function: str = Field(min_length=1)
-
-
-Tool = Annotated[HttpTool | PythonTool | LambdaTool | AskHuman, Field(discriminator="kind")]
-ExecutableTool = HttpTool | PythonTool | LambdaTool
-
+from runyard_service.agents.definitions.human_tools import AskHuman
+from runyard_service.agents.definitions.routes import Route
+from runyard_service.agents.definitions.tools import ExecutableTool, Tool
 
 # One year: the maximum duration of a Step Functions execution, and so of the wait of a run.
 LONGEST_WAIT_SECONDS = 31_536_000
@@ -170,65 +101,6 @@ class AgentDefinition(FrozenModel):
 
 
 OUTPUT_TOOL = "final_output"
-
-ReasoningMode = Literal["off", "minimal", "low", "medium", "high"]
-ThinkTags = Literal["auto", "open", "off"]
-
-
-def _bool_off_to_str(value: Any) -> Any:
-    return "off" if value is False else value  # YAML reads a bare `off` as false.
-
-
-class Route(FrozenModel):
-    """A model as `provider:model`, with its address if that is not the provider's.
-
-    `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
-    `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
-    Manager that holds the key. Prices are USD per million tokens and override the price table;
-    the default price of cached input is that of other input.
-    `reasoning` is the reasoning effort; None is the provider's default. `think_tags` is for servers
-    that send reasoning as text between `<think>` and `</think>`: `auto` finds both tags, `open`
-    means that each response starts inside the reasoning, and `off` leaves the tags in the text.
-    """
-
-    model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
-    base_url: str | None = None
-    region: str | None = None
-    api_key_variable: str | None = None
-    api_key_secret: str | None = None
-    input_usd_per_million: Decimal | None = Field(None, ge=0)
-    output_usd_per_million: Decimal | None = Field(None, ge=0)
-    cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
-    timeout: StepSeconds = 300
-    reasoning: Annotated[ReasoningMode | None, BeforeValidator(_bool_off_to_str)] = None
-    think_tags: Annotated[ThinkTags, BeforeValidator(_bool_off_to_str)] = "auto"
-
-    @model_validator(mode="after")
-    def _prices_go_together(self) -> "Route":
-        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
-            raise ValueError("set both prices, or neither")
-        cached, full = self.cached_input_usd_per_million, self.input_usd_per_million
-        if cached is not None and (full is None or cached > full):
-            # A budget is reserved at the full price: it has to be the highest.
-            raise ValueError(
-                "cached_input_usd_per_million requires both other prices "
-                "and must not exceed the input price"
-            )
-        return self
-
-    @property
-    def provider(self) -> str:
-        """Return the part before the colon."""
-        return self.model.partition(":")[0]
-
-    @property
-    def model_name(self) -> str:
-        """Return the part after the colon."""
-        return self.model.partition(":")[2]
-
-    def serves(self, model: str) -> bool:
-        """Return True if the route uses `model`, a name with or without its provider."""
-        return model in (self.model, self.model_name)
 
 
 class Snapshot(FrozenModel):

@@ -7,7 +7,7 @@ can import it at its start: `preload_models`.)
 from collections.abc import Mapping
 from typing import Any
 
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import Model
 from runyard_service.domain.errors import DefinitionError
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import TokenUsage
 from runyard_service.domain.costs import rounded
 

@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 from runyard_service.agents.definitions.conditions import fill, fill_text, holds
-from runyard_service.agents.definitions.models import OUTPUT_TOOL, Route
+from runyard_service.agents.definitions.models import OUTPUT_TOOL
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script, ScriptedTurn
 from runyard_service.agents.models.attachments import text_of
 from runyard_service.agents.models.base import (

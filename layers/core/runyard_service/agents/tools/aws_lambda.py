@@ -17,7 +17,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from runyard_service.agents.definitions.models import LambdaTool
+from runyard_service.agents.definitions.tools import LambdaTool
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
 from runyard_service.domain.errors import FailureKind
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import assert_never
 
-from runyard_service.agents.definitions.models import (
+from runyard_service.agents.definitions.tools import (
     ExecutableTool,
     HttpTool,
     LambdaTool,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from runyard_service.agents.definitions.models import HttpTool
+from runyard_service.agents.definitions.tools import HttpTool
 from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 from runyard_service.domain.errors import FailureKind
 from runyard_service.outbound.errors import OutboundError

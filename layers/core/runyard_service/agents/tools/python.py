@@ -8,7 +8,7 @@ from typing import Any
 
 import pydantic_core
 
-from runyard_service.agents.definitions.models import PythonTool
+from runyard_service.agents.definitions.tools import PythonTool
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
 
 

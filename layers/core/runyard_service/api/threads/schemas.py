@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from runyard_service.agents.definitions.models import ReasoningMode
+from runyard_service.agents.definitions.routes import ReasoningMode
 from runyard_service.api.http import Body, Id, WholeNumber
 
 MAX_TITLE_LENGTH = 500

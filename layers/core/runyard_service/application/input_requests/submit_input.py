@@ -17,8 +17,8 @@ from runyard_service.agents.definitions.input_forms import (
     size_of,
     validate_answer,
 )
+from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.agents.definitions.schemas import validate
 from runyard_service.application.input_requests.limit_increase import (
     is_limit_request,
     validate_new_limit,

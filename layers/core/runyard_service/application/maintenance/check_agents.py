@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.loader import AgentSet, read_agents
-from runyard_service.agents.definitions.models import AgentDefinition, HttpTool, Route
+from runyard_service.agents.definitions.models import AgentDefinition
+from runyard_service.agents.definitions.routes import Route
+from runyard_service.agents.definitions.tools import HttpTool
 from runyard_service.agents.models.base import TokenUsage
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.pricing import price_by_route

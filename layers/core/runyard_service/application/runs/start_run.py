@@ -16,8 +16,8 @@ from runyard_service.adapters.dynamodb.attributes import ConditionFailedError, T
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.agents.definitions.models import Snapshot
-from runyard_service.agents.definitions.schemas import validate
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import (
     ConflictError,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runyard_service.agents.definitions.models import ExecutableTool
+from runyard_service.agents.definitions.tools import ExecutableTool
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
 from runyard_service.application.steps.genai_spans import tool_span
 from runyard_service.application.steps.next_action import (

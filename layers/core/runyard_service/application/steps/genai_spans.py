@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
-from runyard_service.agents.definitions.models import ExecutableTool
+from runyard_service.agents.definitions.tools import ExecutableTool
 from runyard_service.agents.models.base import ModelRequest, Response
 from runyard_service.agents.models.otel_messages import (
     input_messages,

@@ -16,13 +16,9 @@ from runyard_service.agents.definitions.input_forms import (
     size_of,
     validate_request,
 )
-from runyard_service.agents.definitions.models import (
-    OUTPUT_TOOL,
-    AgentDefinition,
-    ExecutableTool,
-    Tool,
-)
-from runyard_service.agents.definitions.schemas import validate
+from runyard_service.agents.definitions.json_schema.validation import validate
+from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
+from runyard_service.agents.definitions.tools import ExecutableTool, Tool
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS, describe_invalid
 from runyard_service.domain.errors import InputExpiredError, TerminalError, ToolInDoubtError
 from runyard_service.domain.event_payloads import InterruptedCallParams

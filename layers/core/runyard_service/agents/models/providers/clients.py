@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic_ai.models import Model
 
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.providers.compatibility.whole_responses import StreamingTransport
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.outbound.tls import tls_context

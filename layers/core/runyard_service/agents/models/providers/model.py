@@ -15,7 +15,7 @@ from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, Thi
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
-from runyard_service.agents.definitions.models import Route
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest, Response, TokenUsage
 from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.agents.models.providers.clients import open_model

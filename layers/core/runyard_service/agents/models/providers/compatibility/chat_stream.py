@@ -15,7 +15,7 @@ from openai.types.completion_usage import CompletionUsage
 from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.models.openai import OpenAIStreamedResponse
 
-from runyard_service.agents.definitions.models import ThinkTags
+from runyard_service.agents.definitions.routes import ThinkTags
 from runyard_service.agents.models.providers.chat import ChatModel, ChatStream
 from runyard_service.agents.models.providers.compatibility.think_tags import TAGS, ThinkTagSplitter
 

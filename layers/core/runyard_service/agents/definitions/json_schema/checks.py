@@ -5,14 +5,14 @@ from typing import Any
 
 import jsonschema_rs
 
-from runyard_service.agents.definitions.known_fields import similar_name
-from runyard_service.agents.definitions.schemas import (
+from runyard_service.agents.definitions.json_schema.validation import (
     WITH_LIST,
     WITH_NAMED,
     WITH_SCHEMA,
     build_validator,
     describe_error,
 )
+from runyard_service.agents.definitions.known_fields import similar_name
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _KEYWORDS = (

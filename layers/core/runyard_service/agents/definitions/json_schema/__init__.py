@@ -1,0 +1,1 @@
+"""JSON Schemas of agent files: check a schema, and validate a value."""
