@@ -1,0 +1,1 @@
+"""Agents in the user's own code: the protocol with their function, and its invocation."""

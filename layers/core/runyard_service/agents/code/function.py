@@ -1,0 +1,153 @@
+"""The Lambda function of an agent: which version a run uses, and one invocation of it."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+)
+
+from runyard_service.agents.code.protocol import AgentCodeError, CodeResponse, parse_response
+from runyard_service.domain.errors import RetryableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+CONNECT_SECONDS = 5.0
+_EXCERPT_CHARACTERS = 500
+_TRANSIENT_CODES = frozenset(
+    {
+        "EC2ThrottledException",
+        "ResourceNotReadyException",
+        "ServiceException",
+        "TooManyRequestsException",
+    }
+)
+
+
+# The function's process ended: it was killed, or its time was over.
+_STOPPED_TYPES = frozenset({"Runtime.ExitError", "Sandbox.Timedout", "Runtime.OutOfMemory"})
+
+
+class FunctionUnavailableError(RetryableError):
+    """Lambda did not run the function to its end. Another invocation can succeed.
+
+    `was_started` is False if the function certainly did not run.
+    """
+
+    def __init__(self, message: str, *, was_started: bool) -> None:
+        super().__init__(message)
+        self.was_started = was_started
+
+
+@dataclass(frozen=True)
+class FunctionVersion:
+    """The published version of a function that a run uses from its start to its end."""
+
+    function: str
+    version: str
+    sha256: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the `code` of the event `run.started`."""
+        return {"function": self.function, "version": self.version, "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, str]) -> "FunctionVersion":
+        """Return the version that `run.started` recorded."""
+        return cls(data["function"], data["version"], data["sha256"])
+
+
+async def resolve_version(function: str, alias: str) -> FunctionVersion:
+    """Return the version that the alias names now.
+
+    Raise AgentCodeError `code_missing` if there is no such function or alias.
+    """
+    return await asyncio.to_thread(_resolve, function, alias)
+
+
+def _resolve(function: str, alias: str) -> FunctionVersion:
+    try:
+        found = _client(30).get_function_configuration(FunctionName=function, Qualifier=alias)
+    except (ClientError, BotoCoreError) as error:
+        raise _lambda_error(error, function, alias) from error
+    return FunctionVersion(function, found["Version"], found.get("CodeSha256", ""))
+
+
+async def invoke(
+    version: FunctionVersion, request: Mapping[str, Any], seconds: float
+) -> CodeResponse:
+    """Invoke the version with a request of the protocol, and return its response.
+
+    Raise FunctionUnavailableError if another invocation can succeed. Raise AgentCodeError
+    `code_missing` if the version was deleted, `agent_error` if the function fails, and
+    InvalidResponseError for a response that is not of the protocol.
+    """
+    payload = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
+    return await asyncio.to_thread(_invoke, version, payload, seconds)
+
+
+def _invoke(version: FunctionVersion, payload: bytes, timeout: float) -> CodeResponse:
+    try:
+        response = _client(timeout).invoke(
+            FunctionName=version.function,
+            Qualifier=version.version,
+            InvocationType="RequestResponse",
+            Payload=payload,
+        )
+        body = response["Payload"].read()
+    except (ClientError, BotoCoreError) as error:
+        raise _lambda_error(error, version.function, version.version) from error
+    if response.get("FunctionError"):
+        raise _function_error(body)
+    return parse_response(body)
+
+
+def _lambda_error(
+    error: ClientError | BotoCoreError, function: str, qualifier: str
+) -> FunctionUnavailableError | AgentCodeError:
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "unknown")
+        if code in _TRANSIENT_CODES:
+            return FunctionUnavailableError(f"Lambda answered {code}.", was_started=False)
+        if code == "ResourceNotFoundException":
+            return AgentCodeError(
+                "code_missing", f"There is no function {function} with version {qualifier}."
+            )
+        return AgentCodeError("agent_error", f"Lambda did not invoke {function}: {code}.")
+    was_started = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
+    return FunctionUnavailableError("Lambda could not be reached.", was_started=was_started)
+
+
+def _function_error(body: bytes) -> AgentCodeError | FunctionUnavailableError:
+    """Return the error of a function that raised an exception, or that Lambda stopped."""
+    try:
+        failure = json.loads(body)
+        kind, message = str(failure.get("errorType", "")), str(failure.get("errorMessage", ""))
+    except (ValueError, AttributeError):
+        kind, message = "", body.decode("utf-8", "replace")
+    text = f"{kind}: {message}"[:_EXCERPT_CHARACTERS]
+    if kind in _STOPPED_TYPES or "Task timed out" in message:
+        return FunctionUnavailableError(f"Lambda stopped the function: {text}", was_started=True)
+    return AgentCodeError("agent_error", f"The function failed: {text}")
+
+
+@lru_cache(maxsize=16)
+def _client(timeout: float) -> "LambdaClient":
+    """Return a client that never repeats an invocation: an unsafe step could run twice."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=timeout,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=50,
+    )
+    return boto3.session.Session().client("lambda", config=config)

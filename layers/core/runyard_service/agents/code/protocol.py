@@ -1,0 +1,149 @@
+"""Protocol 1 between Runyard and the function of an agent: validate what the function returns.
+
+A function is code of a stranger: counts, lengths and sizes are bounded here.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from runyard_service.domain.errors import TerminalError
+
+PROTOCOL = 1
+MAX_VALUE_BYTES = 256 * 1024
+MAX_JOURNAL_BYTES = 4 * 1024 * 1024
+MAX_OPERATIONS = 100
+MAX_DONE = 1000
+
+Key = Annotated[str, Field(min_length=1, max_length=512)]
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Effect = Literal["none", "idempotent", "unsafe"]
+
+
+class InvalidResponseError(TerminalError):
+    """The function of the agent did not return a response of the protocol."""
+
+    code = "invalid_response"
+
+
+class AgentCodeError(TerminalError):
+    """The code of the agent failed the run. `code` is the code that its response names."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Model(BaseModel):
+    # A later SDK may send more fields.
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class Failure(_Model):
+    """An error of a step or of the agent; `type` is the class of the exception."""
+
+    code: str = Field(max_length=64)
+    message: str = Field(max_length=64 * 1024)
+    type: str = Field("", max_length=256)
+
+    def to_json(self) -> dict[str, str]:
+        """Return the error as data of an event."""
+        found = {"code": self.code, "message": self.message}
+        return {**found, "type": self.type} if self.type else found
+
+
+class Done(_Model):
+    """A step that ended in the invocation."""
+
+    key: Key
+    name: Name
+    digest: Digest
+    effect: Effect
+    value: Any = None
+    error: Failure | None = None
+
+
+class Operation(_Model):
+    """An operation that the code waits for; `op: step` asks for the permission to run a step."""
+
+    key: Key
+    op: Literal["model", "tool", "ask", "approve", "sleep", "step"]
+    name: Name
+    digest: Digest
+    args: dict[str, Any] = Field(default_factory=dict)
+    effect: Effect = "unsafe"
+
+    @property
+    def ref(self) -> dict[str, str]:
+        """Return the `op` of the operation's events."""
+        return {"key": self.key, "digest": self.digest, "kind": self.op}
+
+
+class Emit(_Model):
+    """An event of the agent's own."""
+
+    key: Key
+    name: Name
+    digest: Digest
+    data: Any = None
+
+
+class CodeResponse(_Model):
+    """What one invocation did and asks for."""
+
+    protocol: Literal[1]
+    status: Literal["waiting", "completed", "failed"]
+    done: list[Done] = Field(default_factory=list, max_length=MAX_DONE)
+    ops: list[Operation] = Field(default_factory=list, max_length=MAX_OPERATIONS)
+    emits: list[Emit] = Field(default_factory=list, max_length=MAX_DONE)
+    more: bool = False
+    output: Any = None
+    error: Failure | None = None
+    held: str | None = Field(None, max_length=256)
+
+    @model_validator(mode="after")
+    def _status_fits(self) -> "CodeResponse":
+        if self.status == "failed" and self.error is None:
+            raise ValueError("status failed needs an error")
+        if self.status == "waiting" and not (self.ops or self.more):
+            raise ValueError("status waiting needs ops, or more")
+        keys = [done.key for done in self.done] + [emit.key for emit in self.emits]
+        if len(keys) != len(set(keys)):
+            raise ValueError("a key must occur once in done and emits")
+        return self
+
+
+def parse_response(payload: bytes) -> CodeResponse:
+    """Return the response. Raise InvalidResponseError with the place of the first mistake."""
+    try:
+        return CodeResponse.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the response"
+        raise InvalidResponseError(
+            f"The agent's function did not return a response of protocol {PROTOCOL}: "
+            f"{place}: {first['msg']}. Is its handler the result of @agent?"
+        ) from None
+
+
+def request_for(
+    run: Mapping[str, Any],
+    journal: list[Any],
+    *,
+    may_run: list[str],
+    held: str | None,
+    not_after: str,
+) -> dict[str, Any]:
+    """Return the request of one invocation as data."""
+    request: dict[str, Any] = {
+        "protocol": PROTOCOL,
+        "run": run,
+        "journal": journal,
+        "may_run": may_run,
+        "not_after": not_after,
+    }
+    if held is not None:
+        request["held"] = held
+    return request
