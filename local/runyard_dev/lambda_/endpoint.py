@@ -14,18 +14,21 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from runyard_dev.emulators.loopback_http import JsonHandler, LoopbackServer
+from runyard_dev.lambda_.own_code import OwnCode
 from runyard_dev.lambda_.runtime import MAX_CONCURRENCY, Runtime
 from runyard_dev.lambda_.workers import serve_by_workers
 from runyard_dev.plugin import install_plugin
 from runyard_dev.template.template import read_template
 
 _INVOCATIONS = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations/?(?:\?.*)?$")
+_CONFIGURATION = re.compile(r"^/2015-03-31/functions/([^/]+)/configuration/?(?:\?.*)?$")
 
 
 class InvokeHandler(JsonHandler):
     """The routes of one endpoint; `runtime` and `failures` are set by `make_server`."""
 
     runtime: Runtime
+    own_code: OwnCode
     failures: dict[str, str] | None = None
     """Functions that could not be imported; None until all of them were tried."""
 
@@ -33,6 +36,9 @@ class InvokeHandler(JsonHandler):
         """Answer 200 once every handler was imported or found broken; or the counts."""
         if self.path == "/invocations":
             self.respond(200, self.runtime.counts())
+            return
+        if match := _CONFIGURATION.match(self.path):
+            self._describe(unquote(match.group(1)))
             return
         known = self.failures
         answer = {"failed": known or {}, "pid": os.getpid()}
@@ -43,13 +49,13 @@ class InvokeHandler(JsonHandler):
         payload = self.body()
         match = _INVOCATIONS.match(self.path)
         name = unquote(match.group(1)) if match else self.path
+        if agent := self.own_code.find(name):
+            body, is_failure = self.own_code.invoke(agent, payload)
+            self.respond(200, body, {"X-Amz-Function-Error": "Unhandled"} if is_failure else {})
+            return
         function = self.runtime.find(name)
         if function is None:
-            self.respond(
-                404,
-                {"Type": "User", "Message": f"Function not found: {name}"},
-                {"x-amzn-ErrorType": "ResourceNotFoundException"},
-            )
+            self._respond_not_found(name)
             return
         kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind == "Event":
@@ -62,6 +68,21 @@ class InvokeHandler(JsonHandler):
             headers["X-Amz-Function-Error"] = "Unhandled"
         self.respond(200, outcome.payload, headers)
 
+    def _describe(self, name: str) -> None:
+        """Answer with the configuration of an agent's function, which has one version here."""
+        agent = self.own_code.find(name)
+        if agent is None:
+            self._respond_not_found(name)
+            return
+        self.respond(200, {"FunctionName": name, "Version": "$LATEST", "CodeSha256": agent.sha256})
+
+    def _respond_not_found(self, name: str) -> None:
+        self.respond(
+            404,
+            {"Type": "User", "Message": f"Function not found: {name}"},
+            {"x-amzn-ErrorType": "ResourceNotFoundException"},
+        )
+
 
 def make_server(port: int, runtime: Runtime, *, in_background: bool = True) -> LoopbackServer:
     """The endpoint on `port`; imports the handlers, in the background or before it returns."""
@@ -70,6 +91,10 @@ def make_server(port: int, runtime: Runtime, *, in_background: bool = True) -> L
         pass
 
     BoundHandler.runtime = runtime
+    # Functions in files are named relative to the folder that contains the agents' folder.
+    BoundHandler.own_code = OwnCode(
+        Path(os.environ.get("AGENTS_DIR") or "agents").absolute().parent
+    )
 
     def preload() -> None:
         failures = runtime.preload()
