@@ -44,7 +44,7 @@ class Result:
 
 @dataclass(frozen=True)
 class CrashReport:
-    """The number of interrupted runs, and how many of them ended with the question of a doubt."""
+    """The number of interrupted runs, and how many of them need a person to decide."""
 
     runs: int
     in_doubt: int
@@ -171,7 +171,11 @@ def run(
     those of a person: any value for `ask`; True, False or `{is_approved, params?, feedback?}` for
     `approve`. Both can be functions of the operation. Raise AgentFailed if the run fails.
     """
-    return _Journal(agent, dict(data or {}), model, tools or {}, answers).run()
+    service = _Journal(agent, dict(data or {}), model, tools or {}, answers)
+    try:
+        return service.run()
+    finally:
+        agent.release()
 
 
 def replay(
@@ -188,7 +192,10 @@ def replay(
 
     service = _Journal(agent, dict(data or {}), unknown, {}, unknown)
     service.result.journal = list(journal)
-    return service.run().output
+    try:
+        return service.run().output
+    finally:
+        agent.release()
 
 
 def crash_everywhere(
@@ -201,7 +208,7 @@ def crash_everywhere(
     before: Callable[[], None] = lambda: None,
     check: Callable[[], None] = lambda: None,
 ) -> CrashReport:
-    """Run the agent once without a crash, and once for each place where a crash can happen.
+    """Run the agent once without a crash, and once for each point where a crash can happen.
 
     Raise AssertionError if an interrupted run ends with another output. `model` and `answers` make
     the responses of each run. `before` is called before each run, to reset the effects that the
@@ -215,6 +222,7 @@ def crash_everywhere(
                 crash_at, point
             )
         finally:
+            agent.release()
             check()
 
     expected = one_run()

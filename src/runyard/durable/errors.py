@@ -33,4 +33,4 @@ class AgentFailure(BaseException):
 
 
 class Abandoned(BaseException):
-    """The process gives up this copy of the agent's code: no result will come."""
+    """The process abandons this copy of the agent's code: it gets no result."""

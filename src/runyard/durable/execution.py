@@ -28,6 +28,8 @@ from runyard.durable.values import digest_of, to_result
 # other branches of the code get the time to ask in the same invocation.
 _QUIET_PASSES = 20
 _QUIET_SECONDS = 0.005
+# Code that catches its cancellation is left alone after this.
+_ABANDON_SECONDS = 0.5
 # The results of one response. Lambda allows 6 MB, and JSON escapes some of the text again.
 _MAX_DONE_BYTES = 3 * 1024 * 1024
 
@@ -40,7 +42,6 @@ class Execution:
     def __init__(self, run: RunInfo, executor: Executor) -> None:
         self.run = run
         self.journal = Journal()
-        self.is_failed = False
         self._executor = executor
         self._task: asyncio.Task[Any] | None = None
         self._failure: AgentFailure | None = None
@@ -64,7 +65,7 @@ class Execution:
     ) -> Response:
         """Run or continue the code until it waits, and return what it did and asks for.
 
-        No step begins more than `seconds` from now.
+        No step starts more than `seconds` from now.
         """
         self._done, self._done_bytes, self._emits = [], 0, []
         self._deadline = asyncio.get_running_loop().time() + seconds
@@ -74,16 +75,21 @@ class Execution:
             self._task = asyncio.ensure_future(self._run(start))
         else:
             self._wake()
-        await self._settle(self._task)
+        await self._wait_until_idle(self._task)
+        if self._failure is not None:
+            await self.abandon()
         return self._response(self._task)
 
-    def abandon(self) -> None:
+    async def abandon(self) -> None:
         """End this copy of the code without a result."""
-        for _, future in self._pending.values():
+        self._failure = self._failure or AgentFailure("abandoned", "another copy of the code runs")
+        waiting = [future for _, future in self._pending.values()] + self._deferred
+        for future in waiting:
             if not future.done():
                 future.set_exception(Abandoned())
         if self._task is not None:
             self._task.cancel()
+            await asyncio.wait({self._task}, timeout=_ABANDON_SECONDS)
 
     async def _run(self, start: Callable[[], Awaitable[Any]]) -> Any:
         keys.enter_root(keys.Scope())
@@ -261,7 +267,7 @@ class Execution:
 
     # The end of an invocation.
 
-    async def _settle(self, task: "asyncio.Task[Any]") -> None:
+    async def _wait_until_idle(self, task: "asyncio.Task[Any]") -> None:
         """Wait until the code ends, or asks for something and does nothing else."""
         while not task.done() and self._failure is None:
             self._changed.clear()
@@ -276,8 +282,6 @@ class Execution:
             changed.cancel()
             if timeout == 0.0 and not (self._pending or self._deferred or self._running_steps):
                 self._failure = AgentFailure("agent_stuck", _STUCK)
-        if self._failure is not None:
-            await asyncio.sleep(0)
 
     async def _is_quiet(self, task: "asyncio.Task[Any]") -> bool:
         before = self._activity
@@ -299,7 +303,6 @@ class Execution:
         try:
             output = self._output(task)
         except (AgentFailure, Exception) as error:  # noqa: BLE001 - the error of the run
-            self.is_failed = True
             response["status"], response["error"] = "failed", _as_failure(error)
         else:
             response["status"], response["output"] = "completed", output
@@ -307,7 +310,6 @@ class Execution:
 
     def _output(self, task: "asyncio.Task[Any]") -> Any:
         if self._failure is not None:
-            self.abandon()
             raise self._failure
         return to_result(task.result(), "The agent")
 

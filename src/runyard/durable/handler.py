@@ -22,7 +22,7 @@ from runyard.durable.protocol import Failure, Request, Response
 T = TypeVar("T")
 
 MAX_RESPONSE_BYTES = 5 * 1024 * 1024
-# The most runs whose state a process keeps between invocations.
+# The most runs whose state a process holds between invocations.
 _MAX_HELD = 50
 _MAX_THREADS = 64
 # A response after `not_after` must still reach Runyard.
@@ -40,8 +40,11 @@ class _Loop:
         self._loop = asyncio.new_event_loop()
         self.executor = ThreadPoolExecutor(_MAX_THREADS, "runyard-step")
         self._loop.set_default_executor(self.executor)
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    def _serve(self) -> None:
+        self._loop.run_until_complete(self._loop.create_future())
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         """Return the result of the coroutine. Raise TimeoutError after `seconds`."""
@@ -92,12 +95,21 @@ class Agent:
         try:
             return loop.run(self._invoke(event, seconds), seconds + _GRACE_SECONDS)
         except TimeoutError:
-            self._held.clear()
             return _failed(
                 "agent_stuck",
                 f"The code did not answer within {seconds:.0f} s. It blocks at "
-                f"{loop.blocking_line()}. Put work that blocks into ctx.step.",
+                f"{loop.blocking_line()}. Move work that blocks into ctx.step.",
             )
+
+    def release(self) -> None:
+        """Abandon the state of all runs that this process holds. Their next invocations replay."""
+        held, self._held = self._held, OrderedDict()
+
+        async def abandon() -> None:
+            await asyncio.gather(*(execution.abandon() for execution in held.values()))
+
+        if held:
+            self._the_loop().run(abandon(), _GRACE_SECONDS)
 
     @classmethod
     def _the_loop(cls) -> _Loop:
@@ -119,7 +131,7 @@ class Agent:
             response["held"] = token = str(uuid4())
             self._held[token] = execution
             while len(self._held) > _MAX_HELD:
-                self._held.popitem(last=False)[1].abandon()
+                await self._held.popitem(last=False)[1].abandon()
         return response
 
     def _start(self, execution: Execution) -> Awaitable[Any]:

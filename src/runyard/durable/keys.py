@@ -3,7 +3,7 @@
 A key must be the same each time the code runs. So it counts the operations of one name in one
 scope, and each asyncio task has its own scope: branches that run at the same time do not change
 the keys of each other. A scope is numbered by the order in which its task makes its first
-operation. `Context.scope` gives a scope a name, which does not depend on the order.
+operation. `Context.scope` names a scope, and the name does not depend on the order.
 """
 
 import asyncio

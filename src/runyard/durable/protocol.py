@@ -49,7 +49,7 @@ class Request(TypedDict):
     """One invocation.
 
     `may_run` has the keys of the unsafe steps whose start is recorded. `held` is the token of the
-    newest recorded response. No step begins after `not_after` (RFC 3339, UTC). A journal over 4 MB
+    newest recorded response. No step starts after `not_after` (RFC 3339, UTC). A journal over 4 MB
     is at `journal_url`.
     """
 
@@ -98,7 +98,7 @@ class Response(TypedDict):
     """The end of one invocation.
 
     `ops` has every operation that the code waits for, also those of earlier responses. `more` asks
-    for another invocation at once. `held` is a token for the state that this process keeps.
+    for another invocation at once. `held` is a token for the state that this process holds.
     """
 
     protocol: int

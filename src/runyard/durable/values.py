@@ -14,7 +14,7 @@ _MAX_DEPTH = 200
 def canonical_json(value: Any) -> bytes:
     """Return the value as JSON in UTF-8, with sorted keys and no spaces.
 
-    Raise TypeError for a value that JSON cannot represent, with its place in `value`.
+    Raise TypeError for a value that JSON cannot represent, with its path in `value`.
     """
     if (problem := _problem(value, "")) is not None:
         raise TypeError(problem)

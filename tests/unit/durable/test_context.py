@@ -40,8 +40,8 @@ def refund_agent(bank: Bank) -> Agent:
     async def refund(ctx: Context, data: Input) -> Input:
         order = await ctx.step("look_up", bank.look_up, data["order"], effect="none")
         ctx.emit("order", order)
-        reply = await ctx.call_model(f"Refund order {order['id']}?")
-        hits = await ctx.call_tool("search", query=reply.text)
+        response = await ctx.call_model(f"Refund order {order['id']}?")
+        hits = await ctx.call_tool("search", query=response.text)
         answer = await ctx.approve("Refund?", {"amount": order["amount"]}, editable=["amount"])
         reason = await ctx.ask("Why?")
         paid = (
@@ -206,10 +206,10 @@ def test_code_that_blocks_uses_the_same_operations(bank: Bank) -> None:
         with ctx.scope("payment"):
             paid = ctx.step("pay", bank.pay, 5)
         ctx.emit("paid", paid)
-        return {"paid": paid, "name": ctx.ask("Name?"), "reply": ctx.call_model("hi").text}
+        return {"paid": paid, "name": ctx.ask("Name?"), "response": ctx.call_model("hi").text}
 
     result = run(blocking, model=["hello"], answers=["Ada"])
-    assert result.output == {"paid": "paid 5", "name": "Ada", "reply": "hello"}
+    assert result.output == {"paid": "paid 5", "name": "Ada", "response": "hello"}
     assert result.journal[0]["key"] == "payment/step:pay#1"
     assert replay(blocking, result.journal) == result.output
 
@@ -327,7 +327,7 @@ def invoke(function: Any, seconds: float, **fields: Any) -> Any:
     return function({"protocol": 1, "run": info, "not_after": not_after.isoformat(), **fields})
 
 
-def test_no_step_begins_after_the_time_of_the_invocation(bank: Bank) -> None:
+def test_no_step_starts_after_the_time_of_the_invocation(bank: Bank) -> None:
     @agent
     async def paying(ctx: Context, data: Input) -> Any:
         return await ctx.step("look_up", bank.look_up, 1, effect="none")
@@ -363,7 +363,7 @@ def test_a_token_of_another_process_replays(bank: Bank) -> None:
     assert bank.paid == [1]
 
 
-def test_another_protocol_is_refused() -> None:
+def test_another_protocol_is_rejected() -> None:
     @agent
     async def any_agent(ctx: Context, data: Input) -> None:
         return None
