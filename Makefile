@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-stores test-contract simulate fuzz-streams soak crash-matrix test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -116,6 +116,9 @@ soak: .venv/.installed ## Run 500 runs with 8 clients and kill a worker every se
 
 crash-matrix: .venv/.installed ## Test every crash point; half an hour, or PART=1/2
 	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
+
+long-conversations: .venv/.installed ## Test a run of 400 steps in a window of 32,000 tokens; a minute
+	@LONG_CONVERSATIONS=1 $(PYTHON) -m pytest tests/integration/context $(ARGS)
 
 test-deploy: .venv/.installed .venv-sam/.installed .venv-deployment/.installed ## Deploy, test, update and delete a stack on an emulator; ten minutes
 	@$(PYTHON) -m tests.deployment

@@ -31,6 +31,17 @@ CALL = {
     "tool": {"name": "look", "type": "http-api-call"},
 }
 CALL_VIEW = {"tool_call_id": "call", "tool_name": "look"}
+COMPACTED = {
+    "object": "agent.context",
+    "iteration": 9,
+    "reason": "size",
+    "through": 2,
+    "thread_messages": 0,
+    "cut": {"through": 8, "bytes": 2000},
+    "summary": "The user asked for a refund.",
+    "usage": USAGE,
+    "model": "claude-haiku-4-5",
+}
 
 # Events of the log as in `spec/event-catalogue.md`, and their form in the Threads API.
 CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
@@ -59,6 +70,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
         "message.completed",
         {"content": "hi", "role": "assistant", "usage": USAGE},
     ),
+    "agent.context.compacted": (COMPACTED, "agent.context.compacted", COMPACTED),
     "agent.tool_call.started": (CALL, "tool.call", {**CALL_VIEW, "arguments": {"x": 1}}),
     "agent.tool_call.completed": (
         {**CALL, "result": "found"},
@@ -162,7 +174,7 @@ THREAD_TYPES = {
     *("run.started", "message.delta", "message.completed", "tool.call", "tool.result"),
     *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
     *("run.resumed", "run.recovered", "run.cancel_requested"),
-    *("run.completed", "run.failed", "run.cancelled"),
+    *("run.completed", "run.failed", "run.cancelled", "agent.context.compacted"),
 }
 
 

@@ -13,7 +13,12 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import output_of, request_for
 from runyard_service.agents.definitions.conditions import Test
 from runyard_service.agents.definitions.human_tools import ApprovalRule, AskHuman
-from runyard_service.agents.definitions.models import AgentDefinition, Limits, Snapshot
+from runyard_service.agents.definitions.models import (
+    AgentDefinition,
+    ContextPolicy,
+    Limits,
+    Snapshot,
+)
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.tools import HttpTool, LambdaTool, PythonTool
@@ -94,6 +99,15 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "wait_seconds": 60,
         },
     ),
+    ContextPolicy: (
+        {},
+        {
+            "compact_at": 0.5,
+            "keep_turns": 2,
+            "tool_result_bytes": 1000,
+            "summary_route": "r",
+        },
+    ),
     AgentDefinition: (
         AGENT,
         {
@@ -103,6 +117,7 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "tools": [HTTP, ASK],
             "limits": {"steps": 2},
             "max_output_tokens": 50,
+            "context": {"keep_turns": 2},
             "empty_output": "retry",  # `allow` excludes the output_schema.
         },
     ),
@@ -117,13 +132,17 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "output_usd_per_million": "3",
             "cached_input_usd_per_million": "0.10",
             "timeout": 9,
+            "context_window": 32_000,
             "reasoning": "off",
             "think_tags": "off",
         },
     ),
     Snapshot: (
         {"definition": AGENT, "route": ROUTE, "route_id": "r"},
-        {"script": {"dialogues": [{"name": "a", "turns": [TURN]}]}},
+        {
+            "script": {"dialogues": [{"name": "a", "turns": [TURN]}]},
+            "summary_route": {**ROUTE, "timeout": 9},
+        },
     ),
 }
 AMOUNTS: list[Any] = [None, 50, 100, 120, 5000, 100.5, "5000", "120", True, False, [5], {"a": 5}]
@@ -154,6 +173,8 @@ def snapshot_with(model: type[BaseModel], fields: dict[str, Any]) -> Snapshot:
         definition["tools"] = [{**HTTP, "parameters": PARAMETERS, "approval": fields}]
     elif model is Limits:
         definition["limits"] = fields
+    elif model is ContextPolicy:
+        definition["context"] = fields
     elif model is AgentDefinition:
         definition = fields
     elif model is Route:

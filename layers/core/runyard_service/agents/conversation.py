@@ -7,58 +7,34 @@ from typing import Any
 from runyard_service.agents.definitions.conditions import fill_text
 from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
-from runyard_service.agents.message_events import message_from
 from runyard_service.agents.models.base import (
     AssistantMessage,
     Attachment,
     ChatMessage,
     ModelRequest,
     Text,
-    ToolOutcome,
     ToolSpec,
     UserMessage,
 )
-from runyard_service.agents.no_answer import check_answers, no_answer_message
-from runyard_service.agents.truncation import check_truncation, truncation_message
+from runyard_service.agents.no_answer import check_answers
+from runyard_service.agents.step_messages import MessageHistory
+from runyard_service.agents.truncation import check_truncation
 from runyard_service.domain.errors import OutputInvalidError
-from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.event_payloads import ContextCompacted, MessageCompleted
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
-from runyard_service.domain.steps import StepRecord, ToolCallState
+from runyard_service.domain.steps import StepRecord
 from runyard_service.domain.threads import Message
 
-_ANSWER_BY_TOOL = UserMessage(f"Return your answer by calling the tool {OUTPUT_TOOL}.")
 # Providers require a user message before a response.
 _NOTHING_NEW = UserMessage("(There is no new message.)")
+_SUMMARY = """This summary replaces the earlier part of this conversation:
+
+{}
+
+Continue with what is left to do."""
 # The fields of messages that have neither an output nor calls.
 _INCOMPLETE = ("truncated", "no_answer", "paused")
-
-
-class MessageHistory:
-    """A cache of a run's messages: each step of a long run only builds the new ones."""
-
-    def __init__(self) -> None:
-        self._messages: list[ChatMessage] = []
-        self._step_count = 0
-
-    def messages_for(self, definition: AgentDefinition, history: History) -> Sequence[ChatMessage]:
-        """Return the messages of a history that only grows and has no unfinished call."""
-        for step in history.steps[self._step_count :]:
-            self._messages.append(message_from(step.message))
-            self._messages.extend(map(_outcome, step.calls))
-            if not step.calls and not step.message.get("paused"):
-                self._messages.append(_follow_up(definition, step.message))
-        self._step_count = len(history.steps)
-        return self._messages
-
-
-def _follow_up(definition: AgentDefinition, message: MessageCompleted) -> UserMessage:
-    """Return what the model is asked after a text that did not end the run."""
-    if message.get("truncated"):
-        return truncation_message(message)
-    if message.get("no_answer"):
-        return no_answer_message(definition, message)
-    return _ANSWER_BY_TOOL
 
 
 def request_for(
@@ -77,13 +53,11 @@ def request_for(
     messages instead. `message_history` caches the messages of earlier steps. `route` names the
     route of the model.
     """
-    own_messages: list[ChatMessage] = []
-    earlier = [_thread_message(message) for message in messages]
-    if run.thread_id is None:
-        own_messages.append(UserMessage(_first_message(definition, run.input), attachments))
-    elif not messages or messages[-1].role != "user":
-        own_messages.append(_NOTHING_NEW)
-    own_messages.extend((message_history or MessageHistory()).messages_for(definition, history))
+    compaction, steps = history.compaction, history.steps
+    first = first_messages(definition, run, messages, attachments)
+    earlier, before_steps = with_summary(list(map(thread_message, messages)), first, compaction)
+    cache = message_history or MessageHistory()
+    own_messages = [*before_steps, *cache.messages_for(definition, steps, compaction)]
     return ModelRequest(
         instructions=definition.instructions,
         messages=own_messages,
@@ -93,10 +67,44 @@ def request_for(
         max_output_tokens=definition.max_output_tokens,
         input=run.input if run.thread_id is None else _as_input(messages),
         route=route,
+        left_out=cache.left_out,
     )
 
 
-def _thread_message(message: Message) -> ChatMessage:
+def first_messages(
+    definition: AgentDefinition,
+    run: Run,
+    messages: Sequence[Message] = (),
+    attachments: Sequence[Attachment] = (),
+) -> list[ChatMessage]:
+    """Return what comes before the steps of the run, and never changes."""
+    if run.thread_id is None:
+        return [UserMessage(_first_message(definition, run.input), attachments)]
+    is_answered = not messages or messages[-1].role != "user"
+    return [_NOTHING_NEW] if is_answered else []
+
+
+def with_summary(
+    earlier: list[ChatMessage], first: list[ChatMessage], compaction: ContextCompacted | None
+) -> tuple[list[ChatMessage], list[ChatMessage]]:
+    """Return the messages of the thread and the first of the run, with the summary among them.
+
+    A summary of steps follows the first message. Another summary is of the thread alone, and comes
+    before its other messages.
+    """
+    if compaction is None:
+        return earlier, first
+    rest = earlier[compaction["thread_messages"] :]
+    if not compaction["summary"]:
+        return rest, first
+    summary = UserMessage(_SUMMARY.format(compaction["summary"]))
+    if compaction["through"]:
+        return rest, [*first, summary]
+    return [summary, *rest], first
+
+
+def thread_message(message: Message) -> ChatMessage:
+    """Return a message of the thread as the model gets it."""
     if message.role == "user":
         return UserMessage(message.content)
     return AssistantMessage((Text(message.content),))
@@ -122,19 +130,6 @@ def _output_tool(definition: AgentDefinition) -> ToolSpec | None:
     if definition.output_schema is None:
         return None
     return ToolSpec(OUTPUT_TOOL, "Return the final answer.", definition.output_schema)
-
-
-def _outcome(call: ToolCallState) -> ToolOutcome:
-    if call.outcome is None:
-        raise ValueError(f"tool call {call.id} has no outcome yet")
-    data = call.outcome.data
-    error = data.get("error")
-    return ToolOutcome(
-        tool_call_id=call.id,
-        tool_name=call.name,
-        content=error["message"] if error else data["result"],
-        is_error=error is not None,
-    )
 
 
 def text_output(

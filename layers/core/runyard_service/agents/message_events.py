@@ -22,7 +22,7 @@ from runyard_service.agents.no_answer import is_paused, missing_answer
 from runyard_service.agents.tool_arguments import encodable
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.errors import ModelRejectedError
-from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.event_payloads import MessageCompleted, MessageUsage
 from runyard_service.domain.events import NewEvent
 
 # The most that a response may have of parts and fields that only its provider can read, as JSON.
@@ -50,17 +50,9 @@ def message_event(
         "object": "agent.message",
         "content": message.content,
         "iteration": iteration,
-        "usage": {},
+        "usage": usage_of_response(response),
         "model": response.model,
     }
-    if response.usage is not None:
-        data["usage"] = {
-            "input_tokens": response.usage.input_tokens,
-            "output_tokens": response.usage.output_tokens,
-            "cached_input_tokens": response.usage.cached_input_tokens,
-        }
-    if response.cost_usd is not None:
-        data["usage"]["cost_usd"] = to_number(response.cost_usd)
     if response.is_truncated:
         data["truncated"] = True
         if truncated_by:
@@ -73,6 +65,20 @@ def message_event(
             data["paused"] = True
         _add_parts(data, message, route)
     return NewEvent(type="agent.message.completed", data=data)
+
+
+def usage_of_response(response: Response) -> MessageUsage:
+    """Return what an event reports of the tokens and the cost of a response."""
+    usage: MessageUsage = {}
+    if response.usage is not None:
+        usage = {
+            "input_tokens": response.usage.input_tokens,
+            "output_tokens": response.usage.output_tokens,
+            "cached_input_tokens": response.usage.cached_input_tokens,
+        }
+    if response.cost_usd is not None:
+        usage["cost_usd"] = to_number(response.cost_usd)
+    return usage
 
 
 def _add_parts(data: MessageCompleted, message: AssistantMessage, route: str) -> None:

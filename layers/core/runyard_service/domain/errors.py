@@ -107,6 +107,10 @@ class ModelRejectedError(TerminalError):
         self.provider = provider
 
 
+class ContextTooLongError(ModelRejectedError):
+    """The request is longer than the context window of the model; a shorter request can succeed."""
+
+
 class ModelBackoffError(TerminalError):
     """The provider requests a longer delay than the retries of the run take."""
 

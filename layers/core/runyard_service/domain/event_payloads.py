@@ -53,6 +53,32 @@ class MessageCompleted(TypedDict):
     route: NotRequired[str]
 
 
+class ResultCut(TypedDict):
+    """The results of the steps up to `through` are cut to `bytes` of UTF-8 in later requests."""
+
+    through: int
+    bytes: int
+
+
+class ContextCompacted(TypedDict):
+    """`agent.context.compacted`: what the requests from `iteration` on contain.
+
+    `summary` replaces the steps up to `through` and the first `thread_messages` of the thread. It
+    is empty without them. `model` and `usage` are those of the call that wrote it, empty without
+    a call. `reason` is `size`, or `rejected` if the provider rejected a longer request.
+    """
+
+    object: str
+    iteration: int
+    reason: Literal["size", "rejected"]
+    through: int
+    thread_messages: int
+    cut: ResultCut | None
+    summary: str
+    usage: MessageUsage
+    model: str
+
+
 class ErrorInfo(TypedDict):
     """The error of a run or of a tool call.
 

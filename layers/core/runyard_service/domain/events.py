@@ -20,6 +20,7 @@ EventType = Literal[
     "agent.reasoning.delta",
     "agent.response.delta",
     "agent.message.completed",
+    "agent.context.compacted",
     "agent.tool_call.started",
     "agent.tool_call.completed",
     "agent.tool_call.failed",

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
-from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
+from runyard_service.domain.event_payloads import ContextCompacted, LimitParams, MessageCompleted
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
@@ -23,15 +23,7 @@ def _failed_by_expiry(request: InputRequestState) -> bool:
 
 def usage_of_message(data: MessageCompleted) -> Usage:
     """Return the usage of a message: one step, and the tokens and USD that its event reports."""
-    usage: Mapping[str, Any] = data.get("usage", {})
-    cost = usage.get("cost_usd")
-    return Usage(
-        input_tokens=usage.get("input_tokens", 0),
-        output_tokens=usage.get("output_tokens", 0),
-        cached_input_tokens=usage.get("cached_input_tokens", 0),
-        cost_usd=None if cost is None else from_number(cost),
-        steps=1,
-    )
+    return Usage.reported(data.get("usage", {}), steps=1)
 
 
 class History:
@@ -40,7 +32,8 @@ class History:
     `limit_overrides` has the limits that a person raised. `truncated_by` names the limit that
     truncated the newest message, until a person raises that limit. `lost_executions` counts the
     executions since the last progress that ended without ending the run. `durable_events` are the
-    events without the deltas. `size_chars` is the length of their data as text.
+    events without the deltas. `size_chars` is the length of their data as text. `compaction` is
+    the newest `agent.context.compacted`.
     """
 
     def __init__(self) -> None:
@@ -55,6 +48,7 @@ class History:
         self.terminal: Event | None = None
         self.limit_overrides: dict[str, Decimal] = {}
         self.truncated_by = ""
+        self.compaction: ContextCompacted | None = None
         self.durable_events: list[Event] = []
         self.size_chars = 0
         self._tool_calls: dict[str, ToolCallState] = {}
@@ -174,6 +168,12 @@ class History:
         self.truncated_by = data.get("truncated_by", "")
         self.usage = self.usage.plus(usage_of_message(data))
 
+    def _on_compacted(self, event: Event) -> None:
+        self.compaction = cast(ContextCompacted, event.data)
+        self.lost_executions = 0
+        # The call that writes a summary costs tokens and USD. It is no step.
+        self.usage = self.usage.plus(Usage.reported(self.compaction["usage"], steps=0))
+
     def _on_call_started(self, event: Event) -> None:
         self._tool_calls[event.data["id"]].phase = "started"
 
@@ -232,6 +232,7 @@ _HANDLERS: Mapping[str, Callable[[History, Event], None]] = {
     "agent.reasoning.delta": History._on_delta,
     "agent.response.delta": History._on_delta,
     "agent.message.completed": History._on_message,
+    "agent.context.compacted": History._on_compacted,
     "agent.tool_call.started": History._on_call_started,
     "agent.tool_call.completed": History._on_call_done,
     "agent.tool_call.failed": History._on_call_done,

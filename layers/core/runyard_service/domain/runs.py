@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard_service.domain.clock import parse
-from runyard_service.domain.costs import to_number
+from runyard_service.domain.costs import from_number, to_number
 
 RunStatus = Literal["created", "started", "paused", "completed", "failed", "canceled"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
@@ -26,6 +26,18 @@ class Usage(BaseModel):
     cached_input_tokens: int = 0
     cost_usd: Decimal | None = None
     steps: int = 0
+
+    @classmethod
+    def reported(cls, usage: Mapping[str, Any], steps: int) -> "Usage":
+        """Return the `usage` of an event as the usage of a run."""
+        cost = usage.get("cost_usd")
+        return cls(
+            input_tokens=usage.get("input_tokens", 0),
+            output_tokens=usage.get("output_tokens", 0),
+            cached_input_tokens=usage.get("cached_input_tokens", 0),
+            cost_usd=None if cost is None else from_number(cost),
+            steps=steps,
+        )
 
     def plus(self, step: "Usage") -> "Usage":
         """Return the sum. An unknown cost does not remove a known cost."""

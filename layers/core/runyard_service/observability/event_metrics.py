@@ -61,6 +61,14 @@ def _measure_start(at: _Appended) -> None:
 
 
 def _measure_response(at: _Appended) -> None:
+    _measure_usage(at, "response recorded")
+
+
+def _measure_compaction(at: _Appended) -> None:
+    _measure_usage(at, "context compacted")
+
+
+def _measure_usage(at: _Appended, fact: str) -> None:
     usage = at.event.data.get("usage", {})
     values = {
         metrics.INPUT_TOKENS: usage.get("input_tokens", 0),
@@ -69,7 +77,7 @@ def _measure_response(at: _Appended) -> None:
     }
     if "cost_usd" in usage:
         values[metrics.COST_USD] = usage["cost_usd"]
-    at.emit("response recorded", values, {"Agent": agent_key(at.run)})
+    at.emit(fact, values, {"Agent": agent_key(at.run)})
 
 
 def _measure_tool_call(at: _Appended) -> None:
@@ -121,6 +129,7 @@ def _measure_end(at: _Appended) -> None:
 _MEASURES: Mapping[str, Callable[[_Appended], None]] = {
     "run.started": _measure_start,
     "agent.message.completed": _measure_response,
+    "agent.context.compacted": _measure_compaction,
     "agent.tool_call.completed": _measure_tool_call,
     "agent.tool_call.failed": _measure_tool_call,
     "run.paused": _measure_pause,

@@ -45,7 +45,11 @@ class AgentSet:
         route_id = route_id or definition.route
         route = self.routes[route_id]
         script = self.scripts[route.model_name] if route.provider == "scripted" else None
-        return Snapshot(definition=definition, route=route, route_id=route_id, script=script)
+        snapshot = Snapshot(definition=definition, route=route, route_id=route_id, script=script)
+        if definition.context is None or definition.context.summary_route is None:
+            return snapshot
+        summary_route = self.routes[definition.context.summary_route]
+        return snapshot.model_copy(update={"summary_route": summary_route})
 
 
 def read_agents(texts: Mapping[str, str]) -> AgentSet:
@@ -117,16 +121,33 @@ def _definitions(
         if definition is None:
             continue
         issues += [document.issue(*found) for found in prompt_issues(definition)]
-        if routes and definition.route not in routes.fields:
-            hint = suggestion(definition.route, map(str, routes.fields))
-            text = f"{ROUTES_FILE} has no route {definition.route!r}{hint}"
-            issues.append(document.issue(("route",), text))
+        if routes:
+            issues += [document.issue(*found) for found in _route_issues(definition, routes)]
         key, version = definition.key, definition.version
         if (first := files.setdefault((key, version), file)) != file:
             text = f"{key}@{version} is also defined in {first}"
             issues.append(document.issue(("version",), text))
         definitions.setdefault(key, {})[version] = definition
     return definitions
+
+
+def _route_issues(
+    definition: AgentDefinition, routes: Document
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the path and the text of each route that the agent cannot use."""
+    names: dict[tuple[str, ...], str] = {("route",): definition.route}
+    if definition.context and definition.context.summary_route:
+        names["context", "summary_route"] = definition.context.summary_route
+    for path, name in names.items():
+        if name not in routes.fields:
+            hint = suggestion(name, map(str, routes.fields))
+            yield path, f"{ROUTES_FILE} has no route {name!r}{hint}"
+        elif path != ("route",) and _is_scripted(routes.fields[name]):
+            yield path, f"{name!r} is a scripted route, and a script has no summaries"
+
+
+def _is_scripted(route: Any) -> bool:
+    return isinstance(route, Mapping) and str(route.get("model")).startswith("scripted:")
 
 
 def _script_issues(

@@ -57,6 +57,21 @@ class Limits(FrozenModel):
         return self.wait_seconds, "fail"
 
 
+class ContextPolicy(FrozenModel):
+    """How a conversation that gets too long for the context window of its model is shortened.
+
+    It is shortened when its next request reaches the share `compact_at` of the window. The results
+    of tools in old turns are cut to `tool_result_bytes` first. If that is not enough, a summary
+    replaces old turns. `keep_turns` turns are not old: responses with their results, or messages
+    of a thread. `summary_route` names the route that writes summaries.
+    """
+
+    compact_at: float = Field(0.8, ge=0.1, le=0.95)
+    keep_turns: int = Field(6, ge=1, le=1000)
+    tool_result_bytes: int = Field(65_536, ge=256, le=5 * 1024 * 1024)
+    summary_route: str | None = Field(None, min_length=1)
+
+
 class AgentDefinition(FrozenModel):
     """One version of one agent, as in its YAML file."""
 
@@ -73,6 +88,9 @@ class AgentDefinition(FrozenModel):
     tools: tuple[Tool, ...] = ()
     limits: Limits = Field(default_factory=Limits)
     max_output_tokens: int | None = Field(None, ge=1)
+    context: ContextPolicy | None = Field(
+        default_factory=ContextPolicy, description="`null`: long conversations are not shortened."
+    )
     empty_output: Literal["retry", "allow"] = Field(
         "retry", description="`allow`: a response without text and tool calls is an answer."
     )
@@ -107,13 +125,14 @@ class Snapshot(FrozenModel):
     """The definition, route and script of a run's agent at the start of the run.
 
     `route_id` is the route's name in `routes.yaml`; a caller can select another than the
-    definition's own.
+    definition's own. `summary_route` is the route of `context.summary_route`.
     """
 
     definition: AgentDefinition
     route: Route
     route_id: str
     script: Mapping[str, Any] | None = None
+    summary_route: Route | None = None
 
     def to_stored(self) -> dict[str, Any]:
         """Return the snapshot as data for the store; `from_stored` is the inverse.

@@ -25,6 +25,7 @@ class Route(FrozenModel):
     `reasoning` is the reasoning effort; None is the provider's default. `think_tags` is for servers
     that send reasoning as text between `<think>` and `</think>`: `auto` finds both tags, `open`
     means that each response starts inside the reasoning, and `off` leaves the tags in the text.
+    `context_window` is the most tokens of a request with its response; it overrides the table.
     """
 
     model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
@@ -36,6 +37,7 @@ class Route(FrozenModel):
     output_usd_per_million: Decimal | None = Field(None, ge=0)
     cached_input_usd_per_million: Decimal | None = Field(None, ge=0)
     timeout: StepSeconds = 300
+    context_window: int | None = Field(None, ge=1024)
     reasoning: Annotated[ReasoningMode | None, BeforeValidator(_bool_off_to_str)] = None
     think_tags: Annotated[ThinkTags, BeforeValidator(_bool_off_to_str)] = "auto"
 

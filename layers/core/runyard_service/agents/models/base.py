@@ -7,7 +7,7 @@ translates them for pydantic-ai. Nothing here imports a provider, so it costs no
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,9 @@ class ModelRequest:
     request: only the scripted model uses them. `last_usage` is the token usage that the provider
     reported for the newest response, if known: it helps to bound the next. `project_id` is the
     run's project: another project must not read what the provider said about this request.
-    `route` names the route of the model.
+    `route` names the route of the model. `purpose` is `summary` for a summary of earlier messages.
+    `left_out` are the run's own messages that a summary replaces: only the scripted model uses
+    them.
     """
 
     instructions: str
@@ -152,6 +154,8 @@ class ModelRequest:
     last_usage: TokenUsage | None = None
     project_id: str = ""
     route: str = ""
+    purpose: Literal["response", "summary"] = "response"
+    left_out: Sequence[ChatMessage] = ()
 
 
 @dataclass(frozen=True)

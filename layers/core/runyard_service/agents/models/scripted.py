@@ -52,7 +52,10 @@ class ScriptedModel:
         self._script = Script.model_validate(script)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Play the next turn. Raise ModelRejectedError if there is none."""
+        """Play the next turn, or write a summary. Raise ModelRejectedError without a turn."""
+        if request.purpose == "summary":
+            yield self._summary(request)
+            return
         turn, scene = self._next_turn(request)
         await asyncio.sleep(turn.delay_ms / 1000)
         if turn.fail and (turn.fail.attempts is None or request.attempt <= turn.fail.attempts):
@@ -80,15 +83,27 @@ class ScriptedModel:
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
         """What the next turn uses, exactly, if it is not truncated."""
+        if request.purpose == "summary":
+            return self._summary(request).usage or TokenUsage()
         return _usage(*self._next_turn(request))
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """By the route's own prices: no table knows a script."""
         return price_by_route(self._route, usage)
 
+    def _summary(self, request: ModelRequest) -> Response:
+        texts = [message.content for message in request.messages]
+        words = sum(map(_count_words, texts))
+        text = f"(A summary of {words} words.)"
+        usage = TokenUsage(words, _count_words(text))
+        return Response(
+            AssistantMessage((Text(text),)), usage, self.cost_of(usage), model="scripted"
+        )
+
     def _next_turn(self, request: ModelRequest) -> tuple[ScriptedTurn, Mapping[str, Any]]:
         scene: dict[str, Any] = {"input": request.input, "results": {}}
-        if files := _files(request.messages):
+        messages = [*request.left_out, *request.messages]
+        if files := _files(messages):
             scene["files"] = files
         dialogue = next(
             (dialogue for dialogue in self._script.dialogues if holds(dialogue.when, scene)), None
@@ -98,7 +113,7 @@ class ScriptedModel:
         remaining = deque(dialogue.turns)
         turn: ScriptedTurn | None = None
         # Replay the responses so far: each played the first turn whose condition held.
-        for results in _results_before_each_response(request.messages):
+        for results in _results_before_each_response(messages):
             scene["results"] = results
             while remaining and not holds(remaining[0].when, scene):
                 remaining.popleft()

@@ -26,6 +26,9 @@ from runyard_service.agents.models.base import (
 # Of a response whose agent sets no `max_output_tokens`; sent to the provider as the limit.
 DEFAULT_OUTPUT_TOKENS = 4096
 
+# A low estimate: English text has about four bytes in a token, other text fewer.
+_LIKELY_BYTES_PER_TOKEN = 3
+
 # What providers add to a request: words about how tools are called (Anthropic: 346 tokens), the
 # frame of each message or tool (below ten tokens).
 REQUEST_FRAME_TOKENS = 1024
@@ -39,15 +42,36 @@ PDF_TOKENS = 200_000
 
 def max_usage(request: ModelRequest) -> TokenUsage:
     """The tokens of the request, and those of the longest response that it allows."""
-    output = request.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+    counted, new_bytes = _input(request)
+    return TokenUsage(counted + new_bytes, request.max_output_tokens or DEFAULT_OUTPUT_TOKENS)
+
+
+def likely_input_tokens(request: ModelRequest) -> int:
+    """Return an estimate of the input tokens of the request."""
+    counted, new_bytes = _input(request)
+    return counted + new_bytes // _LIKELY_BYTES_PER_TOKEN
+
+
+def likely_tokens(messages: Iterable[ChatMessage]) -> int:
+    """Return an estimate of the tokens of the messages."""
+    return _of_messages(messages) // _LIKELY_BYTES_PER_TOKEN
+
+
+def likely_bytes(tokens: int) -> int:
+    """Return the bytes of a text that likely has `tokens` tokens."""
+    return tokens * _LIKELY_BYTES_PER_TOKEN
+
+
+def _input(request: ModelRequest) -> tuple[int, int]:
+    """Return the tokens that the provider has counted, and the bound of what it has not."""
     known = request.last_usage
     positions = [
         n for n, message in enumerate(request.messages) if isinstance(message, AssistantMessage)
     ]
     if known is None or not positions:
-        return TokenUsage(_whole(request), output)
+        return 0, _whole(request)
     new = request.messages[positions[-1] + 1 :]
-    return TokenUsage(known.input_tokens + known.output_tokens + _of_messages(new), output)
+    return known.input_tokens + known.output_tokens, _of_messages(new)
 
 
 def _whole(request: ModelRequest) -> int:

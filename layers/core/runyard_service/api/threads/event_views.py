@@ -123,6 +123,7 @@ _VIEWS: Mapping[EventType, tuple[str, _View]] = {
     "agent.reasoning.delta": ("message.delta", _thinking),
     "agent.response.delta": ("message.delta", _delta),
     "agent.message.completed": ("message.completed", _message),
+    "agent.context.compacted": ("agent.context.compacted", _passthrough),
     "agent.tool_call.started": ("tool.call", _call),
     "agent.tool_call.completed": ("tool.result", _result),
     "agent.tool_call.failed": ("tool.result", _result),

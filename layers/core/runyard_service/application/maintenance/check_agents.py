@@ -78,14 +78,16 @@ def _secret_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
 
 def _price_errors(agents: AgentSet) -> Iterator[str]:
     for agent in _definitions(agents):
+        summary_route = agent.context.summary_route if agent.context else None
         for limit in ("usd", "usd_per_day"):
-            route = agents.routes[agent.route]
-            if getattr(agent.limits, limit) is not None and not _has_price(route):
-                yield (
-                    f"{agent.key}@{agent.version}: limits.{limit} requires a price: set"
-                    " input_usd_per_million and output_usd_per_million of the route"
-                    f" {agent.route!r}, because the price table does not have {route.model!r}"
-                )
+            for name in filter(None, (agent.route, summary_route)):
+                route = agents.routes[name]
+                if getattr(agent.limits, limit) is not None and not _has_price(route):
+                    yield (
+                        f"{agent.key}@{agent.version}: limits.{limit} requires a price: set"
+                        " input_usd_per_million and output_usd_per_million of the route"
+                        f" {name!r}, because the price table does not have {route.model!r}"
+                    )
 
 
 def _has_price(route: Route) -> bool:

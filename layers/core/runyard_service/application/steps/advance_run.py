@@ -21,6 +21,10 @@ from runyard_service.application.steps.call_tools import (
     max_duration,
     results_from_answers,
 )
+from runyard_service.application.steps.compact_context import (
+    compact_if_due,
+    compact_if_rejected,
+)
 from runyard_service.application.steps.daily_caps import release
 from runyard_service.application.steps.genai_spans import agent_span
 from runyard_service.application.steps.next_action import RequestInput
@@ -131,13 +135,18 @@ def _has_dispatched_calls(ctx: RunContext) -> bool:
 
 
 async def _run_step(ctx: RunContext) -> list[RequestInput]:
-    """Call the model, or the tools of its last message. Return the input requests of the calls."""
+    """Call the model, or the tools of its last message. Return the input requests of the calls.
+
+    Instead of the model's call, the conversation may be compacted first.
+    """
     is_new = not ctx.history.unfinished
     log_context.bind(step=len(ctx.history.steps) + is_new)
     requests: list[RequestInput] = []
+    if is_new and await compact_if_due(ctx):
+        return requests
     if is_new:
         with ctx.timer.time_model():
-            await call_model(ctx)
+            await compact_if_rejected(ctx, call_model(ctx))
     else:
         with ctx.timer.time_tools():
             requests = await call_tools(ctx)
@@ -185,4 +194,7 @@ def _check_limits(ctx: RunContext) -> None:
 def _max_duration(ctx: RunContext) -> float:
     """Return the seconds that the next action may take: a response, or the slowest call."""
     unfinished = ctx.history.unfinished
-    return max_duration(ctx, unfinished) if unfinished else ctx.snapshot.route.timeout
+    if unfinished:
+        return max_duration(ctx, unfinished)
+    summary_route = ctx.snapshot.summary_route
+    return max(ctx.snapshot.route.timeout, summary_route.timeout if summary_route else 0)

@@ -4,8 +4,10 @@ The budget is checked before the call. The worker requests a response only if it
 what is left, if necessary with a lower token limit. So a run stops before it overspends, not after.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.agents.models.base import Model, ModelRequest, TokenUsage
@@ -83,15 +85,18 @@ class Budget:
 
         Such a limit would never be reached.
         """
-        if self.history.current is None:
-            return
-        uncounted = self.uncounted_limit(self.history.current.message)
-        if uncounted == "usd":
-            raise DefinitionError("A limit in USD requires a price; a response has none.")
-        if uncounted == "tokens":
-            raise DefinitionError("limits.tokens requires a provider that reports token usage.")
+        current, compaction = self.history.current, self.history.compaction
+        counted: list[Mapping[str, Any]] = [current.message] if current else []
+        if compaction and compaction["model"]:
+            counted.append(compaction)
+        for data in counted:
+            uncounted = self.uncounted_limit(data)
+            if uncounted == "usd":
+                raise DefinitionError("A limit in USD requires a price; a response has none.")
+            if uncounted == "tokens":
+                raise DefinitionError("limits.tokens requires a provider that reports token usage.")
 
-    def uncounted_limit(self, message: MessageCompleted) -> str:
+    def uncounted_limit(self, message: Mapping[str, Any]) -> str:
         """Return the limit that needs a count which the message lacks; empty if there is none."""
         usage = message.get("usage", {})
         if self.limit("usd") is not None and "cost_usd" not in usage:
@@ -150,7 +155,7 @@ def fit_to_budget(
     has_usd = budget.limit("usd") is not None
     if budget.limit("tokens") is None and not has_usd and not is_capped:
         return BudgetedRequest(request)
-    most = model.max_usage(replace(request, last_usage=_reported(budget.history)))
+    most = model.max_usage(replace(request, last_usage=reported_usage(budget.history)))
     if (has_usd or is_capped) and model.cost_of(most) is None:
         raise DefinitionError("A limit in USD requires a price; the route has none.")
     longest, truncated_by = _longest(budget, model, most)
@@ -196,7 +201,7 @@ def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
     return low
 
 
-def _reported(history: History) -> TokenUsage | None:
+def reported_usage(history: History) -> TokenUsage | None:
     """Return the usage that the provider reported for the newest message; None if it did not."""
     usage = history.current.message.get("usage") if history.current else None
     if not usage or not usage.get("input_tokens"):

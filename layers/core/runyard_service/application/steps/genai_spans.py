@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.tools import ExecutableTool
 from runyard_service.agents.models.base import ModelRequest, Response
 from runyard_service.agents.models.otel_messages import (
@@ -73,10 +74,12 @@ class ChatSpan:
 
 
 @contextmanager
-def chat_span(ctx: RunContext, request: ModelRequest) -> Iterator[ChatSpan]:
-    """Record the span of one attempt of a model request."""
-    route = ctx.snapshot.route
-    attributes = _common(ctx, "chat")
+def chat_span(
+    ctx: RunContext, request: ModelRequest, route: Route | None = None
+) -> Iterator[ChatSpan]:
+    """Record the span of one attempt of a model request; `route` is not the run's own."""
+    route = route or ctx.snapshot.route
+    attributes = _common(ctx, "chat", route)
     if request.max_output_tokens is not None:
         attributes["gen_ai.request.max_tokens"] = request.max_output_tokens
     if route.base_url and (host := urlsplit(route.base_url).hostname):
@@ -126,8 +129,8 @@ def tool_span(
         yield ToolSpan(span, shows_content=ctx.deps.shows_content)
 
 
-def _common(ctx: RunContext, operation: str) -> dict[str, Value]:
-    run, route = ctx.journal.run, ctx.snapshot.route
+def _common(ctx: RunContext, operation: str, route: Route | None = None) -> dict[str, Value]:
+    run, route = ctx.journal.run, route or ctx.snapshot.route
     return {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": _PROVIDERS.get(route.provider, route.provider),

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.conversation import MessageHistory
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.models.attachments import for_provider, sent_bytes
 from runyard_service.agents.models.base import Attachment, Model
+from runyard_service.agents.step_messages import MessageHistory
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.budget import Budget

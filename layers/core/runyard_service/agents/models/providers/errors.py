@@ -36,6 +36,7 @@ from pydantic_ai.exceptions import (
 from runyard_service.agents.models.providers.compatibility.whole_responses import HtmlPageError
 from runyard_service.agents.models.providers.words import Cause, ProviderWords, words_of
 from runyard_service.domain.errors import (
+    ContextTooLongError,
     DefinitionError,
     FailureKind,
     ModelRejectedError,
@@ -116,6 +117,8 @@ def translate_error(error: Exception, secrets: Sequence[str] = ()) -> RunyardErr
     rejection = _rejection(error, words)
     if rejection is not None:
         text = _sentence(rejection[1], error)
+        if rejection == _CAUSES["context"]:
+            return ContextTooLongError(text, kind=rejection[0], provider=provider)
         return ModelRejectedError(text, kind=rejection[0], provider=provider)
     outage = _found(_OUTAGES, error) or (
         "network",
