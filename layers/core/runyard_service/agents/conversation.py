@@ -1,11 +1,13 @@
 """Build the model's conversation from the log, and return the output that ends it."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runyard_service.agents.definitions.conditions import fill_text
 from runyard_service.agents.definitions.json_schema.validation import validate
+from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.message_events import message_from
 from runyard_service.agents.models.base import (
@@ -28,6 +30,8 @@ from runyard_service.domain.steps import StepRecord, ToolCallState
 from runyard_service.domain.threads import Message
 
 _ANSWER_BY_TOOL = UserMessage(f"Return your answer by calling the tool {OUTPUT_TOOL}.")
+_ANSWER_BY_SCHEMA = UserMessage("Return your answer as one JSON object that matches the schema.")
+_NOW = re.compile(r"\{\{\s*now\s*\}\}")
 # Providers require a user message before a response.
 _NOTHING_NEW = UserMessage("(There is no new message.)")
 # The fields of messages that have neither an output nor calls.
@@ -58,7 +62,7 @@ def _follow_up(definition: AgentDefinition, message: MessageCompleted) -> UserMe
         return truncation_message(message)
     if message.get("no_answer"):
         return no_answer_message(definition, message)
-    return _ANSWER_BY_TOOL
+    return _ANSWER_BY_SCHEMA if definition.output_mode == "native" else _ANSWER_BY_TOOL
 
 
 def request_for(
@@ -80,12 +84,12 @@ def request_for(
     own_messages: list[ChatMessage] = []
     earlier = [_thread_message(message) for message in messages]
     if run.thread_id is None:
-        own_messages.append(UserMessage(_first_message(definition, run.input), attachments))
+        own_messages.append(UserMessage(_first_message(definition, run), attachments))
     elif not messages or messages[-1].role != "user":
         own_messages.append(_NOTHING_NEW)
     own_messages.extend((message_history or MessageHistory()).messages_for(definition, history))
     return ModelRequest(
-        instructions=definition.instructions,
+        instructions=_instructions(definition, run),
         messages=own_messages,
         thread_messages=earlier,
         tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
@@ -93,7 +97,23 @@ def request_for(
         max_output_tokens=definition.max_output_tokens,
         input=run.input if run.thread_id is None else _as_input(messages),
         route=route,
+        settings=_settings(definition, history),
     )
+
+
+def _instructions(definition: AgentDefinition, run: Run) -> str:
+    """Return the instructions with the time of the run's creation, the same in each request.
+
+    Only `{{ now }}` is replaced: instructions may explain templates to the model.
+    """
+    return _NOW.sub(run.started_at, definition.instructions)
+
+
+def _settings(definition: AgentDefinition, history: History) -> RequestSettings:
+    """Return the settings of the next request. A required call is required once."""
+    if definition.requires_call and any(step.calls for step in history.steps):
+        return definition.model_copy(update={"tool_choice": None})
+    return definition
 
 
 def _thread_message(message: Message) -> ChatMessage:
@@ -112,10 +132,10 @@ def _as_input(messages: Sequence[Message]) -> Mapping[str, Any]:
     }
 
 
-def _first_message(definition: AgentDefinition, run_input: Mapping[str, Any]) -> str:
+def _first_message(definition: AgentDefinition, run: Run) -> str:
     if definition.prompt is not None:
-        return fill_text(definition.prompt, {"input": run_input})
-    return json.dumps(run_input, ensure_ascii=False, indent=2)
+        return fill_text(definition.prompt, {"input": run.input, "now": run.started_at})
+    return json.dumps(run.input, ensure_ascii=False, indent=2)
 
 
 def _output_tool(definition: AgentDefinition) -> ToolSpec | None:

@@ -59,6 +59,8 @@ def message_event(
             "output_tokens": response.usage.output_tokens,
             "cached_input_tokens": response.usage.cached_input_tokens,
         }
+        if response.usage.cache_write_tokens:
+            data["usage"]["cache_write_tokens"] = response.usage.cache_write_tokens
     if response.cost_usd is not None:
         data["usage"]["cost_usd"] = to_number(response.cost_usd)
     if response.is_truncated:

@@ -29,6 +29,7 @@ def usage_of_message(data: MessageCompleted) -> Usage:
         input_tokens=usage.get("input_tokens", 0),
         output_tokens=usage.get("output_tokens", 0),
         cached_input_tokens=usage.get("cached_input_tokens", 0),
+        cache_write_tokens=usage.get("cache_write_tokens", 0),
         cost_usd=None if cost is None else from_number(cost),
         steps=1,
     )

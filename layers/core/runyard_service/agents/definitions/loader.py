@@ -11,6 +11,10 @@ from typing import Any
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
 from runyard_service.agents.definitions.known_fields import suggestion
+from runyard_service.agents.definitions.model_settings.support import (
+    setting_issues,
+    tool_choice_issues,
+)
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
 from runyard_service.agents.definitions.references import prompt_issues, script_issues
 from runyard_service.agents.definitions.routes import Route
@@ -61,7 +65,7 @@ def read_agents(texts: Mapping[str, str]) -> AgentSet:
     }
     scripts = _scripts(documents, issues)
     routes = _routes(texts, documents, issues)
-    definitions = _definitions(documents, issues)
+    definitions = _definitions(documents, routes, issues)
     raise_if_any(issues)
     warnings = _script_issues(documents, scripts, routes, definitions)
     return AgentSet(
@@ -104,10 +108,10 @@ def _routes(
 
 
 def _definitions(
-    documents: Mapping[str, Document], issues: list[DefinitionIssue]
+    documents: Mapping[str, Document], routes: Mapping[str, Route], issues: list[DefinitionIssue]
 ) -> dict[str, dict[str, AgentDefinition]]:
     # Unknown routes are not reported if routes.yaml itself cannot be read.
-    routes = documents.get(ROUTES_FILE)
+    routes_file = documents.get(ROUTES_FILE)
     files: dict[tuple[str, str], str] = {}
     definitions: dict[str, dict[str, AgentDefinition]] = {}
     for file, document in documents.items():
@@ -117,8 +121,12 @@ def _definitions(
         if definition is None:
             continue
         issues += [document.issue(*found) for found in prompt_issues(definition)]
-        if routes and definition.route not in routes.fields:
-            hint = suggestion(definition.route, map(str, routes.fields))
+        issues += [document.issue(*found) for found in tool_choice_issues(definition)]
+        if definition.route in routes:
+            found_issues = setting_issues(definition, routes[definition.route])
+            issues += [document.issue(*found) for found in found_issues]
+        if routes_file and definition.route not in routes_file.fields:
+            hint = suggestion(definition.route, map(str, routes_file.fields))
             text = f"{ROUTES_FILE} has no route {definition.route!r}{hint}"
             issues.append(document.issue(("route",), text))
         key, version = definition.key, definition.version
