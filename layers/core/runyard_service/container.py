@@ -269,7 +269,7 @@ class Container:
             api_key = self._secret(route.api_key_secret)
         elif route.api_key_variable:
             api_key = os.environ.get(route.api_key_variable)
-        model = model_for(route, snapshot.script, api_key)
+        model = model_for(route, snapshot.script, api_key, self.settings.agent_variables)
         if route.provider == "scripted":
             return model  # Its script decides when it fails, so other runs are not affected.
         # A provider is often overloaded for one of its models only.

@@ -119,6 +119,17 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "max_output_tokens": 50,
             "context": {"keep_turns": 2},
             "empty_output": "retry",  # `allow` excludes the output_schema.
+            "cache": "1h",
+            "temperature": 0.5,
+            "top_p": 0.9,
+            "stop": ["END"],
+            "seed": 7,
+            "service_tier": "flex",
+            "parallel_tool_calls": False,
+            "tool_choice": ["pay"],
+            "output_mode": "tool",  # `native` requires the output_schema.
+            "guardrail": {"id": "g", "version": "DRAFT"},
+            "tool_result_bytes": 100,
         },
     ),
     Route: (
@@ -135,6 +146,13 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "context_window": 32_000,
             "reasoning": "off",
             "think_tags": "off",
+            "cache_write_usd_per_million": "2",
+            "thinking_budget": None,  # Not together with reasoning, nor for openai.
+            "extra_headers": {"x-team": "a"},
+            "extra_body": {"top_k": 5},
+            "max_tokens_field": "max_tokens",
+            "stream_options": False,
+            "stream_usage": "increments",
         },
     ),
     Snapshot: (

@@ -115,7 +115,13 @@ def chat_response(*chunks: object, **fields: Any) -> Response:
                 cache_read_input_tokens=60,
                 cache_creation_input_tokens=30,
             ),
-            TokenUsage(190, 10, 60),
+            TokenUsage(190, 10, 60, 30),
+        ),
+        (
+            usage_of(
+                100, 10, prompt_tokens_details={"cached_tokens": 60, "cache_write_tokens": 30}
+            ),
+            TokenUsage(100, 10, 60, 30),
         ),
         (usage_of(100, 10, prompt_tokens_details={"cached_tokens": -5}), TokenUsage(100, 10)),
         (usage_of(100, 10, prompt_tokens_details={"cached_tokens": None}), TokenUsage(100, 10)),

@@ -188,7 +188,8 @@ def call_ids(sent: Any) -> list[str]:
 def result_ids(messages: list[Any]) -> list[str]:
     if any(message["role"] == "tool" for message in messages):
         return [message["tool_call_id"] for message in messages if message["role"] == "tool"]
-    blocks = [block.get("toolResult", block) for block in messages[-1]["content"]]
+    content = [block for block in messages[-1]["content"] if "cachePoint" not in block]
+    blocks = [block.get("toolResult", block) for block in content]
     return [block.get("toolUseId") or block["tool_use_id"] for block in blocks]
 
 

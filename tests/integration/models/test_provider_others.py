@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import (
     AssistantMessage,
@@ -109,9 +110,10 @@ def test_bedrock_tool_calls_are_assembled_from_deltas() -> None:
 
 
 def test_bedrock_gets_the_history_and_the_tools() -> None:
+    follow_up = replace(FOLLOW_UP, settings=RequestSettings(cache="off"))
     with BedrockServer(*[ConverseResponse(text=["a"])] * 2) as server:
-        response_of(bedrock_at(server), FOLLOW_UP)
-        response_of(bedrock_at(server), replace(FOLLOW_UP, output_tool=FINAL_OUTPUT))
+        response_of(bedrock_at(server), follow_up)
+        response_of(bedrock_at(server), replace(follow_up, output_tool=FINAL_OUTPUT))
         plain, structured = (received.json for received in server.received)
     assert plain["system"] == [{"text": "Be brief."}]
     user, assistant, results = plain["messages"]

@@ -1,11 +1,13 @@
 """Build the model's conversation from the log, and return the output that ends it."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runyard_service.agents.definitions.conditions import fill_text
 from runyard_service.agents.definitions.json_schema.validation import validate
+from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.models.base import (
     AssistantMessage,
@@ -26,6 +28,7 @@ from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import StepRecord
 from runyard_service.domain.threads import Message
 
+_NOW = re.compile(r"\{\{\s*now\s*\}\}")
 # Providers require a user message before a response.
 _NOTHING_NEW = UserMessage("(There is no new message.)")
 _SUMMARY = """This summary replaces the earlier part of this conversation:
@@ -59,7 +62,7 @@ def request_for(
     cache = message_history or MessageHistory()
     own_messages = [*before_steps, *cache.messages_for(definition, steps, compaction)]
     return ModelRequest(
-        instructions=definition.instructions,
+        instructions=_instructions(definition, run),
         messages=own_messages,
         thread_messages=earlier,
         tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
@@ -67,8 +70,24 @@ def request_for(
         max_output_tokens=definition.max_output_tokens,
         input=run.input if run.thread_id is None else _as_input(messages),
         route=route,
+        settings=_settings(definition, history),
         left_out=cache.left_out,
     )
+
+
+def _instructions(definition: AgentDefinition, run: Run) -> str:
+    """Return the instructions with the time of the run's creation, the same in each request.
+
+    Only `{{ now }}` is replaced: instructions may explain templates to the model.
+    """
+    return _NOW.sub(run.started_at, definition.instructions)
+
+
+def _settings(definition: AgentDefinition, history: History) -> RequestSettings:
+    """Return the settings of the next request. A required call is required once."""
+    if definition.requires_call and any(step.calls for step in history.steps):
+        return definition.model_copy(update={"tool_choice": None})
+    return definition
 
 
 def first_messages(
@@ -79,7 +98,7 @@ def first_messages(
 ) -> list[ChatMessage]:
     """Return what comes before the steps of the run, and never changes."""
     if run.thread_id is None:
-        return [UserMessage(_first_message(definition, run.input), attachments)]
+        return [UserMessage(_first_message(definition, run), attachments)]
     is_answered = not messages or messages[-1].role != "user"
     return [_NOTHING_NEW] if is_answered else []
 
@@ -120,10 +139,10 @@ def _as_input(messages: Sequence[Message]) -> Mapping[str, Any]:
     }
 
 
-def _first_message(definition: AgentDefinition, run_input: Mapping[str, Any]) -> str:
+def _first_message(definition: AgentDefinition, run: Run) -> str:
     if definition.prompt is not None:
-        return fill_text(definition.prompt, {"input": run_input})
-    return json.dumps(run_input, ensure_ascii=False, indent=2)
+        return fill_text(definition.prompt, {"input": run.input, "now": run.started_at})
+    return json.dumps(run.input, ensure_ascii=False, indent=2)
 
 
 def _output_tool(definition: AgentDefinition) -> ToolSpec | None:

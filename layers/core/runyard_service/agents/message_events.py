@@ -76,6 +76,8 @@ def usage_of_response(response: Response) -> MessageUsage:
             "output_tokens": response.usage.output_tokens,
             "cached_input_tokens": response.usage.cached_input_tokens,
         }
+        if response.usage.cache_write_tokens:
+            usage["cache_write_tokens"] = response.usage.cache_write_tokens
     if response.cost_usd is not None:
         usage["cost_usd"] = to_number(response.cost_usd)
     return usage

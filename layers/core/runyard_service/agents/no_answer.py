@@ -52,11 +52,12 @@ def missing_answer(definition: AgentDefinition, response: Response) -> MissingAn
 
 def no_answer_message(definition: AgentDefinition, message: MessageCompleted) -> UserMessage:
     """Return the message to the model after a response without an answer."""
-    next_step = (
-        "Answer in text, or call a tool."
-        if definition.output_schema is None
-        else f"Return your answer by calling the tool {OUTPUT_TOOL}, or call another tool."
-    )
+    if definition.output_schema is None:
+        next_step = "Answer in text, or call a tool."
+    elif definition.output_mode == "native":
+        next_step = "Return your answer as one JSON object that matches the schema, or call a tool."
+    else:
+        next_step = f"Return your answer by calling the tool {OUTPUT_TOOL}, or call another tool."
     missing = _describe(message)
     if message["no_answer"] == "incomplete":
         missing += ". None of its tool calls was made"

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runyard_service.agents.definitions.model_settings.support import guardrail_problem
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.definitions.routes import ReasoningMode, Route
 from runyard_service.agents.definitions.source import AgentSource
@@ -51,7 +52,8 @@ def resolve(
 ) -> Snapshot:
     """Return the persona `key` or `key@version` with its own or the requested route.
 
-    Raise InvalidRequestError with an error for each unknown name.
+    Raise InvalidRequestError with an error for each unknown name, or if the route does not apply
+    the guardrail of the agent.
     """
     definition = agents.find(persona)
     errors = {} if definition else {"persona_id": f"persona {persona!r} does not exist"}
@@ -67,6 +69,8 @@ def resolve(
     if definition is None or errors:
         raise InvalidRequestError(errors)
     snapshot = agents.snapshot(definition, route_id)
+    if problem := guardrail_problem(definition, snapshot.route):
+        raise InvalidRequestError({"route_id": problem})
     if reasoning is None:
         return snapshot
     route = snapshot.route.model_copy(update={"reasoning": reasoning})

@@ -11,6 +11,7 @@ from runyard_service.domain.event_payloads import ContextCompacted, MessageCompl
 from runyard_service.domain.steps import StepRecord, ToolCallState
 
 _ANSWER_BY_TOOL = UserMessage(f"Return your answer by calling the tool {OUTPUT_TOOL}.")
+_ANSWER_BY_SCHEMA = UserMessage("Return your answer as one JSON object that matches the schema.")
 
 
 class MessageHistory:
@@ -75,7 +76,7 @@ def _follow_up(definition: AgentDefinition, message: MessageCompleted) -> UserMe
         return truncation_message(message)
     if message.get("no_answer"):
         return no_answer_message(definition, message)
-    return _ANSWER_BY_TOOL
+    return _ANSWER_BY_SCHEMA if definition.output_mode == "native" else _ANSWER_BY_TOOL
 
 
 def _outcome(call: ToolCallState, result_bytes: int | None = None) -> ToolOutcome:

@@ -7,7 +7,7 @@
     │   └── ModelUnavailableError
     ├── StoreRejectedError      a bug of Runyard: the run is closed as an internal error
     ├── TerminalError           a retry cannot help: the run is closed with `code`
-    │   ├── ModelRejectedError, ModelBackoffError
+    │   ├── ModelRejectedError ── GuardrailIntervenedError, ModelBackoffError
     │   ├── LimitExceededError
     │   ├── OutputInvalidError
     │   ├── ResponseTruncatedError
@@ -109,6 +109,15 @@ class ModelRejectedError(TerminalError):
 
 class ContextTooLongError(ModelRejectedError):
     """The request is longer than the context window of the model; a shorter request can succeed."""
+
+
+class GuardrailIntervenedError(ModelRejectedError):
+    """The agent's guardrail blocked the request or the response. No other model may answer it."""
+
+    code = "guardrail_intervened"
+
+    def __init__(self) -> None:
+        super().__init__("The agent's guardrail blocked the request or the response.")
 
 
 class ModelBackoffError(TerminalError):

@@ -19,6 +19,7 @@ class MessageUsage(TypedDict):
     input_tokens: NotRequired[int]
     output_tokens: NotRequired[int]
     cached_input_tokens: NotRequired[int]
+    cache_write_tokens: NotRequired[int]
     cost_usd: NotRequired[float]
 
 

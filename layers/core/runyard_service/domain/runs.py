@@ -16,7 +16,7 @@ ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
 class Usage(BaseModel):
     """The usage of a run. `cost_usd` is exact; None while no price is known.
 
-    `input_tokens` includes the cached tokens.
+    `input_tokens` includes the tokens that were read from a cache or written to it.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -24,6 +24,7 @@ class Usage(BaseModel):
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
     cost_usd: Decimal | None = None
     steps: int = 0
 
@@ -35,6 +36,7 @@ class Usage(BaseModel):
             input_tokens=usage.get("input_tokens", 0),
             output_tokens=usage.get("output_tokens", 0),
             cached_input_tokens=usage.get("cached_input_tokens", 0),
+            cache_write_tokens=usage.get("cache_write_tokens", 0),
             cost_usd=None if cost is None else from_number(cost),
             steps=steps,
         )
@@ -46,6 +48,7 @@ class Usage(BaseModel):
             input_tokens=self.input_tokens + step.input_tokens,
             output_tokens=self.output_tokens + step.output_tokens,
             cached_input_tokens=self.cached_input_tokens + step.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens + step.cache_write_tokens,
             cost_usd=sum(costs, Decimal(0)) if costs else None,
             steps=self.steps + step.steps,
         )
@@ -155,8 +158,8 @@ class Run(BaseModel):
 def usage_payload(usage: Usage, started_at: str, ended_at: str | None) -> dict[str, Any]:
     """Return the usage of a run as its terminal event and the API responses show it.
 
-    Tokens, cached tokens (if any), USD (if a price is known), steps, and milliseconds from start
-    to end (if the run has ended).
+    Tokens, tokens read from and written to a cache (if any), USD (if a price is known), steps, and
+    milliseconds from start to end (if the run has ended).
     """
     payload: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
@@ -164,6 +167,8 @@ def usage_payload(usage: Usage, started_at: str, ended_at: str | None) -> dict[s
     }
     if usage.cached_input_tokens:
         payload["cached_input_tokens"] = usage.cached_input_tokens
+    if usage.cache_write_tokens:
+        payload["cache_write_tokens"] = usage.cache_write_tokens
     if usage.cost_usd is not None:
         payload["cost_usd"] = to_number(usage.cost_usd)
     payload["steps"] = usage.steps

@@ -16,7 +16,9 @@ from runyard_service.observability import metrics
 from runyard_service.observability.metrics import Dimension, LogFields, Metric, record
 
 # Failures caused by a limit, a daily cap, or a person who decided or did not answer.
-_DECIDED = frozenset({"limit_exceeded", "input_expired", "tool_call_in_doubt"})
+_DECIDED = frozenset(
+    {"limit_exceeded", "input_expired", "tool_call_in_doubt", "guardrail_intervened"}
+)
 
 
 def agent_key(run: Run) -> str:

@@ -14,6 +14,11 @@ Seconds = Annotated[float, Field(gt=0)]
 StepSeconds = Annotated[float, Field(gt=0, le=600)]
 
 
+def off_to_str(value: Any) -> Any:
+    """Return `off` as text: YAML reads a bare `off` as false."""
+    return "off" if value is False else value
+
+
 class FrozenModel(BaseModel):
     """Base class of definition models: immutable, and unknown fields are errors."""
 

@@ -11,6 +11,10 @@ from typing import Any
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
 from runyard_service.agents.definitions.known_fields import suggestion
+from runyard_service.agents.definitions.model_settings.support import (
+    setting_issues,
+    tool_choice_issues,
+)
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
 from runyard_service.agents.definitions.references import prompt_issues, script_issues
 from runyard_service.agents.definitions.routes import Route
@@ -65,7 +69,7 @@ def read_agents(texts: Mapping[str, str]) -> AgentSet:
     }
     scripts = _scripts(documents, issues)
     routes = _routes(texts, documents, issues)
-    definitions = _definitions(documents, issues)
+    definitions = _definitions(documents, routes, issues)
     raise_if_any(issues)
     warnings = _script_issues(documents, scripts, routes, definitions)
     return AgentSet(
@@ -108,10 +112,10 @@ def _routes(
 
 
 def _definitions(
-    documents: Mapping[str, Document], issues: list[DefinitionIssue]
+    documents: Mapping[str, Document], routes: Mapping[str, Route], issues: list[DefinitionIssue]
 ) -> dict[str, dict[str, AgentDefinition]]:
     # Unknown routes are not reported if routes.yaml itself cannot be read.
-    routes = documents.get(ROUTES_FILE)
+    routes_file = documents.get(ROUTES_FILE)
     files: dict[tuple[str, str], str] = {}
     definitions: dict[str, dict[str, AgentDefinition]] = {}
     for file, document in documents.items():
@@ -121,8 +125,12 @@ def _definitions(
         if definition is None:
             continue
         issues += [document.issue(*found) for found in prompt_issues(definition)]
-        if routes:
-            issues += [document.issue(*found) for found in _route_issues(definition, routes)]
+        issues += [document.issue(*found) for found in tool_choice_issues(definition)]
+        if definition.route in routes:
+            found_issues = setting_issues(definition, routes[definition.route])
+            issues += [document.issue(*found) for found in found_issues]
+        if routes_file:
+            issues += [document.issue(*found) for found in _route_issues(definition, routes_file)]
         key, version = definition.key, definition.version
         if (first := files.setdefault((key, version), file)) != file:
             text = f"{key}@{version} is also defined in {first}"

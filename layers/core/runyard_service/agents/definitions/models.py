@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from runyard_service.agents.definitions.base import FrozenModel, JsonSchema
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import AskHuman
+from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.tools import ExecutableTool, Tool
 
@@ -72,13 +73,13 @@ class ContextPolicy(FrozenModel):
     summary_route: str | None = Field(None, min_length=1)
 
 
-class AgentDefinition(FrozenModel):
+class AgentDefinition(RequestSettings):
     """One version of one agent, as in its YAML file."""
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
     description: str = ""
-    instructions: str = Field(min_length=1)
+    instructions: str = Field(min_length=1, description="`{{ now }}` is the run's creation time.")
     prompt: str | None = Field(
         None, description="The first message, with `{{ input.name }}`; default: the input as JSON."
     )
@@ -90,6 +91,12 @@ class AgentDefinition(FrozenModel):
     max_output_tokens: int | None = Field(None, ge=1)
     context: ContextPolicy | None = Field(
         default_factory=ContextPolicy, description="`null`: long conversations are not shortened."
+    )
+    tool_result_bytes: int = Field(
+        256 * 1024,
+        gt=0,
+        le=5 * 1024 * 1024,
+        description="The longest result of a lambda or python tool.",
     )
     empty_output: Literal["retry", "allow"] = Field(
         "retry", description="`allow`: a response without text and tool calls is an answer."
@@ -111,6 +118,8 @@ class AgentDefinition(FrozenModel):
             raise issue_at(("output_schema", "type"), "must be of type object")
         if self.output_schema is not None and self.empty_output == "allow":
             raise issue_at(("empty_output",), "cannot be allow with an output_schema")
+        if self.output_schema is None and self.output_mode == "native":
+            raise issue_at(("output_mode",), "native requires an output_schema")
         return self
 
     def tool(self, name: str) -> ExecutableTool | AskHuman | None:

@@ -70,6 +70,8 @@ def _placeholder_issues(prompt: str, schema: Mapping[str, Any], where: str) -> I
     if len(_OPENED.findall(prompt)) > len(PLACEHOLDER.findall(prompt)):
         yield "contains `{{` that starts no placeholder; a placeholder is `{{ input.name }}`"
     for path in PLACEHOLDER.findall(prompt):
+        if path == "now" and where == "input_schema":
+            continue
         root, _, field = path.partition(".")
         if root != "input" or not field:
             yield f"{{{{ {path} }}}} is unknown; a placeholder is `{{{{ input.name }}}}`"

@@ -40,11 +40,14 @@ class ScriptedUsage(FrozenModel):
     input_tokens: int = Field(0, ge=0)
     output_tokens: int = Field(0, ge=0)
     cached_input_tokens: int = Field(0, ge=0)
+    cache_write_tokens: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _cached_is_input(self) -> "ScriptedUsage":
-        if self.cached_input_tokens > self.input_tokens:
-            raise ValueError("cached_input_tokens must not exceed input_tokens")
+        if self.cached_input_tokens + self.cache_write_tokens > self.input_tokens:
+            raise ValueError(
+                "cached_input_tokens and cache_write_tokens must not exceed input_tokens"
+            )
         return self
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
+from runyard_service.agents.definitions.model_settings.fields import RequestSettings
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -114,19 +116,30 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class TokenUsage:
-    """Tokens as the provider counts them; `input_tokens` includes the cached ones.
+    """Tokens as the provider counts them.
 
-    Raise ValueError for a count below zero, or more cached tokens than input tokens.
+    `input_tokens` includes those that were read from a cache (`cached_input_tokens`) and written to
+    it (`cache_write_tokens`). Of the written tokens, `long_cache_write_tokens` stay for an hour.
+
+    Raise ValueError for a count below zero, or parts that exceed the input tokens.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Check the counts: a wrong count would make a cost negative."""
-        if self.output_tokens < 0 or not 0 <= self.cached_input_tokens <= self.input_tokens:
+        counts = (self.output_tokens, self.cached_input_tokens, self.plain_input_tokens)
+        if min(counts) < 0 or not 0 <= self.long_cache_write_tokens <= self.cache_write_tokens:
             raise ValueError(f"impossible token counts: {self}")
+
+    @property
+    def plain_input_tokens(self) -> int:
+        """Return the input tokens that no cache was used for."""
+        return self.input_tokens - self.cached_input_tokens - self.cache_write_tokens
 
 
 @dataclass(frozen=True)
@@ -138,9 +151,9 @@ class ModelRequest:
     request: only the scripted model uses them. `last_usage` is the token usage that the provider
     reported for the newest response, if known: it helps to bound the next. `project_id` is the
     run's project: another project must not read what the provider said about this request.
-    `route` names the route of the model. `purpose` is `summary` for a summary of earlier messages.
-    `left_out` are the run's own messages that a summary replaces: only the scripted model uses
-    them.
+    `route` names the route of the model. `settings` are those of the agent. `purpose` is `summary`
+    for a summary of earlier messages. `left_out` are the run's own messages that a summary
+    replaces: only the scripted model uses them.
     """
 
     instructions: str
@@ -156,6 +169,7 @@ class ModelRequest:
     route: str = ""
     purpose: Literal["response", "summary"] = "response"
     left_out: Sequence[ChatMessage] = ()
+    settings: RequestSettings = field(default_factory=RequestSettings)
 
 
 @dataclass(frozen=True)

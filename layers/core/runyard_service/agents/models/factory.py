@@ -5,6 +5,7 @@ can import it at its start: `preload_models`.)
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from runyard_service.agents.definitions.routes import Route
@@ -12,9 +13,15 @@ from runyard_service.agents.models.base import Model
 from runyard_service.domain.errors import DefinitionError
 
 
-def model_for(route: Route, script: Mapping[str, Any] | None, api_key: str | None) -> Model:
+def model_for(
+    route: Route,
+    script: Mapping[str, Any] | None,
+    api_key: str | None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Model:
     """Return the model of `route`; `script` is the dialogue of a `scripted:` route.
 
+    `variables` are the values of `${NAME}` in the route.
     Raise DefinitionError if the route cannot be used.
     """
     if route.provider == "scripted":
@@ -26,4 +33,4 @@ def model_for(route: Route, script: Mapping[str, Any] | None, api_key: str | Non
 
     from runyard_service.agents.models.providers.model import ProviderModel
 
-    return ProviderModel(route, api_key)
+    return ProviderModel(route, api_key, variables)

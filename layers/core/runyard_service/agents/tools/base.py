@@ -10,12 +10,16 @@ from runyard_service.outbound.circuit_breaker import CircuitBreakers
 
 @dataclass(frozen=True)
 class ToolInvocation:
-    """A tool call. `tool_call_id` is also the idempotency key of the request to the tool."""
+    """A tool call. `tool_call_id` is also the idempotency key of the request to the tool.
+
+    `max_result_bytes` limits the result of a tool that has no limit of its own.
+    """
 
     project_id: str
     run_id: str
     tool_call_id: str
     input: Mapping[str, Any]
+    max_result_bytes: int = 256 * 1024
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,22 @@ async def _dispatched(
         case PythonTool():
             from runyard_service.agents.tools.python import call_python
 
-            return await call_python(tool, invocation)
+            return _checked(await call_python(tool, invocation), invocation)
         case LambdaTool():
             from runyard_service.agents.tools.aws_lambda import call_lambda
 
-            return await call_lambda(tool, invocation)
+            return _checked(await call_lambda(tool, invocation), invocation)
         case _:
             assert_never(tool)
+
+
+def _checked(result: str, invocation: ToolInvocation) -> str:
+    """Return the result, or raise the error that a too large response of the `http` tool raises.
+
+    The call was made. So an unsafe call is in doubt, and a person decides: the model could only
+    repeat it.
+    """
+    if len(result.encode("utf-8", "replace")) > invocation.max_result_bytes:
+        message = f"More than {invocation.max_result_bytes} bytes."
+        raise ToolError("response_too_large", message, is_in_doubt=True)
+    return result

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.loader import AgentSet, read_agents
+from runyard_service.agents.definitions.model_settings.route_extras import variables_in
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.tools import HttpTool
@@ -111,6 +112,9 @@ def _variable_warnings(agents: AgentSet, settings: Settings) -> Iterator[str]:
             texts = (tool.url, *tool.headers.values()) if isinstance(tool, HttpTool) else ()
             for name in _variables_in(texts):
                 users.setdefault(name, []).append(f"{agent.key}@{agent.version} {tool.name}")
+    for route_name, route in agents.routes.items():
+        for name in variables_in([route.extra_headers, route.extra_body]):
+            users.setdefault(name, []).append(f"routes.yaml {route_name}")
     for name in sorted(users.keys() - known.keys()):
         where = ", ".join(users[name])
         yield f"${{{name}}} is not in AGENT_VARIABLES{suggestion(name, known)} ({where})"

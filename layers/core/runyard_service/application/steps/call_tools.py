@@ -128,7 +128,13 @@ def _start_events(ctx: RunContext, calls: Sequence[ToolCallState]) -> list[NewEv
 async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]]) -> None:
     async def make(call: ToolCallState, action: Execute) -> None:
         run = ctx.journal.run
-        invocation = ToolInvocation(run.project_id, run.id, call.id, action.input)
+        invocation = ToolInvocation(
+            run.project_id,
+            run.id,
+            call.id,
+            action.input,
+            max_result_bytes=ctx.snapshot.definition.tool_result_bytes,
+        )
         with tool_span(ctx, action.tool, invocation) as span:
             try:
                 result = await _call_with_retries(ctx, action.tool, invocation)

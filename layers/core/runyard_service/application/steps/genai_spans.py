@@ -66,6 +66,7 @@ class ChatSpan:
                 "gen_ai.usage.input_tokens": usage.input_tokens,
                 "gen_ai.usage.output_tokens": usage.output_tokens,
                 "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens,
+                "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
             }
         if self._shows_content:
             self._span.attributes["gen_ai.output.messages"] = output_messages(

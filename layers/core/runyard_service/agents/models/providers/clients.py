@@ -111,13 +111,15 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
         api_key=key, base_url=url, max_retries=0, timeout=http.timeout, http_client=http
     )
     profile = OpenAIModelProfile(
-        # OpenAI's own word; other servers know `max_tokens` only.
-        openai_chat_supports_max_completion_tokens=_is_openai(url),
+        # OpenAI's own word; most other servers know `max_tokens` only.
+        openai_chat_supports_max_completion_tokens=_takes_max_completion_tokens(route, url),
         # The schema is sent unchanged: the default closes every free object, so
         # that nothing but `{}` would fit it, and asks for `strict`, which other servers reject.
         json_schema_transformer=None,
         # Files are data URIs already, and go out as they are; none is ever another address.
         openai_chat_supports_file_urls=True,
+        # Whether the server takes a schema, its agent says: `output_mode`.
+        supports_json_schema_output=True,
     )
     if route.reasoning is not None and not _is_openai(url):
         # A model of another server, of which nothing is known: its route says that it can.
@@ -126,7 +128,18 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
         route.model_name, provider=OpenAIProvider(openai_client=client), profile=profile
     )
     model.think_tags = route.think_tags
+    model.takes_stream_options = route.stream_options
+    model.adds_usage = route.stream_usage == "increments"
     return model
+
+
+def _takes_max_completion_tokens(route: Route, url: str) -> bool:
+    if route.max_tokens_field is not None:
+        return route.max_tokens_field == "max_completion_tokens"
+    host = urlsplit(url).hostname or ""
+    is_azure = host.endswith((".services.ai.azure.com", ".cognitiveservices.azure.com"))
+    # Below /openai, Azure serves OpenAI's models; below /models, those of others too.
+    return _is_openai(url) or (is_azure and "/openai" in urlsplit(url).path)
 
 
 def _is_openai(url: str) -> bool:

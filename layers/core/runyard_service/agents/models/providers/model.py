@@ -5,14 +5,15 @@ failure means. Only this package imports pydantic-ai.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from types import MappingProxyType
 
 from genai_prices import calc_price
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import ContentFilterError, ModelConnectionError
 from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ThinkingPart
-from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from runyard_service.agents.definitions.routes import Route
@@ -32,8 +33,18 @@ from runyard_service.agents.models.providers.requests import (
     to_messages,
     to_parameters,
 )
+from runyard_service.agents.models.providers.settings import (
+    longest_response,
+    request_settings,
+    secrets_of,
+)
+from runyard_service.agents.models.providers.usage import counted_usage, token_usage
 from runyard_service.agents.models.token_bounds import max_usage
 from runyard_service.domain.costs import rounded
+from runyard_service.domain.errors import GuardrailIntervenedError
+
+# These write to a cache only if a request asks for it.
+_ASKED_TO_CACHE = frozenset({"anthropic", "bedrock"})
 
 
 class ProviderModel:
@@ -42,9 +53,15 @@ class ProviderModel:
     Holds no connection, so one instance may serve several threads and event loops at once.
     """
 
-    def __init__(self, route: Route, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        route: Route,
+        api_key: str | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._route = route
         self._api_key = api_key
+        self._variables = variables
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Stream the deltas of one response, then the complete response.
@@ -65,8 +82,23 @@ class ProviderModel:
             await asyncio.gather(reader, return_exceptions=True)
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
-        """Return an upper bound: bytes for text that the provider has not counted yet."""
-        return max_usage(request)
+        """Return an upper bound: bytes for text that the provider has not counted yet.
+
+        All input counts as written to the cache where that costs more.
+        """
+        longest = longest_response(self._route, request)
+        most = max_usage(replace(request, max_output_tokens=longest))
+        written = replace(
+            most,
+            cache_write_tokens=most.input_tokens,
+            long_cache_write_tokens=most.input_tokens if request.settings.cache == "1h" else 0,
+        )
+        if request.settings.cache == "off" and self._route.provider in _ASKED_TO_CACHE:
+            return most
+        price, price_written = self.cost_of(most), self.cost_of(written)
+        if price is None or price_written is None:
+            return most
+        return written if price_written > price else most
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """By the route's own prices, or else the price table's for the model that it names."""
@@ -77,6 +109,8 @@ class ProviderModel:
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_read_tokens=usage.cached_input_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            cache_write_1h_tokens=usage.long_cache_write_tokens,
         )
         return self._listed_price(
             ModelResponse(
@@ -93,12 +127,13 @@ class ProviderModel:
         """Queue the provider's events in `events`, then None."""
         messages, parameters = to_messages(request, self._route.provider), to_parameters(request)
         try:
+            settings = request_settings(self._route, request, self._variables)
             async with (
                 open_model(self._route, self._api_key) as model,
                 model_request_stream(
                     model,
                     messages,
-                    model_settings=self._settings(request),
+                    model_settings=settings,
                     model_request_parameters=parameters,
                 ) as stream,
             ):
@@ -112,21 +147,14 @@ class ProviderModel:
             _check_whole(response)
             events.put_nowait(self._response(response))
         except PROVIDER_ERRORS as error:
-            secrets = [self._api_key] if self._api_key else []
+            secrets = list(secrets_of(self._route, self._variables))
+            secrets += [self._api_key] if self._api_key else []
             raise translate_error(error, secrets) from None
         finally:
             events.put_nowait(None)
 
-    def _settings(self, request: ModelRequest) -> ModelSettings:
-        settings = ModelSettings(request_timeout=self._route.timeout)
-        if request.max_output_tokens is not None:
-            settings["max_tokens"] = request.max_output_tokens
-        if (mode := self._route.reasoning) is not None:
-            settings["thinking"] = False if mode == "off" else mode
-        return settings
-
     def _response(self, response: ModelResponse) -> Response:
-        usage = _counted(response)
+        usage = counted_usage(response)
         parts = response.parts
         if self._route.provider == "openai" and self._route.think_tags != "off":
             parts = _with_reasoning_before_a_closing_tag(parts)
@@ -144,11 +172,9 @@ class ProviderModel:
         """Return the price of the response; None if no price is known.
 
         The route's own prices have priority. The price table also knows prices of other tokens,
-        such as those that are written to a cache.
+        such as those of audio.
         """
-        counted = response.usage
-        as_counted = (counted.input_tokens, counted.output_tokens, counted.cache_read_tokens)
-        if as_counted != (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens):
+        if token_usage(response.usage, apart=0) != usage:
             return self.cost_of(usage)
         price = price_by_route(self._route, usage)
         return self._listed_price(response) if price is None else price
@@ -167,22 +193,6 @@ class ProviderModel:
             return rounded(price.total_price)
         except (LookupError, ValueError):
             return None
-
-
-def _counted(response: ModelResponse) -> TokenUsage | None:
-    """Return the tokens that the provider counted; None if it did not count all of them.
-
-    A request always has input tokens, and a response with content has output tokens: a 0 is a
-    missing count there. Gateways that count as Anthropic does, cached tokens apart from other
-    input, are recognized by more cached tokens than input tokens.
-    """
-    usage = response.usage
-    is_counted = usage.input_tokens > 0 and (usage.output_tokens > 0 or not response.parts)
-    if usage.unmeasured_requests or not is_counted or usage.output_tokens < 0:
-        return None
-    cached = max(0, usage.cache_read_tokens)
-    apart = cached if cached > usage.input_tokens else 0
-    return TokenUsage(usage.input_tokens + apart, usage.output_tokens, cached)
 
 
 def _with_reasoning_before_a_closing_tag(
@@ -220,13 +230,17 @@ def _is_truncated(response: ModelResponse) -> bool:
 def _check_whole(response: ModelResponse) -> None:
     """Raise an error if the response was withheld or its stream ended without a stop reason.
 
+    Raise GuardrailIntervenedError if a guardrail withheld it.
+
     pydantic-ai takes a stream without a stop reason for a finished one; to a journal it is half a
     response, because a cut connection may look like the end of the stream.
     """
     name = response.model_name or ""
+    reason = (response.provider_details or {}).get("finish_reason")
+    if reason == "guardrail_intervened":
+        raise GuardrailIntervenedError
     if response.finish_reason == "content_filter":
         raise ContentFilterError("content filter")
-    reason = (response.provider_details or {}).get("finish_reason")
     # Bedrock's model wrote an invalid call: that is no answer, and no broken connection.
     is_malformed = str(reason).startswith("malformed_")
     if not reason or (response.finish_reason == "error" and not is_malformed):

@@ -24,6 +24,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.messages import ModelRequest as ProviderRequest
 from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
 
 from runyard_service.agents.models.attachments import contents_of
@@ -53,16 +54,26 @@ def to_parameters(request: ModelRequest) -> ModelRequestParameters:
     """Return the tools of a request, and whether the model may answer in plain text.
 
     With an output tool the request requires a tool call, the output tool or any
-    other (`tool_choice: required`): else a structured output could arrive as prose.
+    other (`tool_choice: required`): else a structured output could arrive as prose. An agent can
+    choose `auto`, or the provider's JSON mode.
     """
     functions = [_tool_definition(tool) for tool in request.tools]
     if request.output_tool is None:
         return ModelRequestParameters(function_tools=functions)
+    if request.settings.output_mode == "native":
+        schema = OutputObjectDefinition(
+            dict(request.output_tool.parameters),
+            name=request.output_tool.name,
+            description=request.output_tool.description,
+        )
+        return ModelRequestParameters(
+            function_tools=functions, output_mode="native", output_object=schema
+        )
     return ModelRequestParameters(
         function_tools=functions,
         output_tools=[_tool_definition(request.output_tool, is_output=True)],
         output_mode="tool",
-        allow_text_output=False,
+        allow_text_output=request.settings.tool_choice == "auto",
     )
 
 

@@ -5,10 +5,12 @@ index, and `<think>` tags that are cut between two chunks.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from openai import omit
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
 from openai.types.completion_usage import CompletionUsage
@@ -24,24 +26,36 @@ _ERROR_FIELDS = frozenset({"error_message", "error_type", "detail", "message"})
 
 
 class CompatibleChatModel(ChatModel):
-    """A chat completions model whose streams are corrected. `think_tags` is the route's setting."""
+    """A chat completions model whose streams are corrected. The fields are the route's settings."""
 
     think_tags: ThinkTags = "auto"
+    takes_stream_options = True
+    adds_usage = False
 
     @property
     def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
-        return {"auto": CompatibleStream, "open": _OpenStream, "off": _PlainStream}[self.think_tags]
+        stream: Any = partial(
+            CompatibleStream, think_tags=self.think_tags, adds_usage=self.adds_usage
+        )
+        return stream  # type: ignore[no-any-return]
+
+    def _get_stream_options(self, model_settings: Any) -> Any:
+        return super()._get_stream_options(model_settings) if self.takes_stream_options else omit
 
 
 @dataclass
 class CompatibleStream(ChatStream):
     """A stream whose chunks are corrected before pydantic-ai reads them."""
 
+    think_tags: ThinkTags = "auto"
+    adds_usage: bool = False
     _calls: "_CallIndexes" = field(default_factory=lambda: _CallIndexes(), init=False)
     _counts: dict[str, int] = field(default_factory=dict, init=False)
 
     def _splitter(self) -> ThinkTagSplitter | None:
-        return ThinkTagSplitter()
+        if self.think_tags == "off":
+            return None
+        return ThinkTagSplitter(is_open=self.think_tags == "open")
 
     async def _validate_response(self) -> AsyncIterator[ChatCompletionChunk]:
         splitter, last = self._splitter(), None
@@ -49,7 +63,7 @@ class CompatibleStream(ChatStream):
             self._raise_error_of(chunk)
             last = chunk
             if chunk.usage is not None:
-                _take_larger(self._counts, chunk.usage)
+                _merge(self._counts, chunk.usage, sum if self.adds_usage else max)
                 chunk.usage = None
             delta = chunk.choices[0].delta if chunk.choices else None
             if delta is not None:
@@ -67,20 +81,6 @@ class CompatibleStream(ChatStream):
         extra = chunk.model_extra or {}
         if not chunk.choices and any(extra.get(name) for name in _ERROR_FIELDS):
             raise ModelAPIError(self._model_name, "an error in the stream", body=extra)
-
-
-class _OpenStream(CompatibleStream):
-    """A stream that starts inside the reasoning."""
-
-    def _splitter(self) -> ThinkTagSplitter | None:
-        return ThinkTagSplitter(is_open=True)
-
-
-class _PlainStream(CompatibleStream):
-    """A stream whose text has no tags."""
-
-    def _splitter(self) -> ThinkTagSplitter | None:
-        return None
 
 
 def _text_pieces(
@@ -119,22 +119,26 @@ def _text_chunk(chunk: ChatCompletionChunk, text: str) -> ChatCompletionChunk:
     return chunk.model_copy(update={"choices": [choice], "usage": None})
 
 
-def _take_larger(counts: dict[str, int], usage: CompletionUsage) -> None:
+def _merge(
+    counts: dict[str, int], usage: CompletionUsage, merge: Callable[[tuple[int, int]], int]
+) -> None:
     """Merge the usage of one chunk: servers repeat the count so far, in every chunk or at the end.
 
-    A count that is null is no count.
+    A count that is null is no count. Some servers send increments: `merge` is `sum` then, else
+    `max`.
     """
     details: Any = usage.prompt_tokens_details
     found: dict[str, Any] = {
         **(usage.model_extra or {}),
         "cached_tokens": getattr(details, "cached_tokens", None),
+        "cache_write_tokens": getattr(details, "cache_write_tokens", None),
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
     for name, count in found.items():
         if isinstance(count, int) and not isinstance(count, bool):
-            counts[name] = max(count, counts.get(name, 0))
+            counts[name] = merge((count, counts.get(name, 0)))
 
 
 def _usage_of(counts: dict[str, int]) -> CompletionUsage:
@@ -144,21 +148,24 @@ def _usage_of(counts: dict[str, int]) -> CompletionUsage:
     """
     prompt, completion = counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
     cached = next((counts[name] for name in _CACHED if counts.get(name)), 0)
-    apart = cached + counts.get("cache_creation_input_tokens", 0)
-    if cached and (cached > prompt or counts.get("total_tokens") == prompt + completion + apart):
+    written = next((counts[name] for name in _WRITTEN if counts.get(name)), 0)
+    apart = cached + written
+    if apart and (apart > prompt or counts.get("total_tokens") == prompt + completion + apart):
         prompt += apart
     return CompletionUsage.model_validate(
         {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
-            "prompt_tokens_details": {"cached_tokens": cached},
+            "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
         }
     )
 
 
 # OpenAI's name, Anthropic's, DeepSeek's.
 _CACHED = ("cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens")
+# OpenAI's name, Anthropic's.
+_WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens")
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Settings of requests to models: fields of agents and routes, and which provider takes which."""

@@ -1,0 +1,98 @@
+"""What `extra_headers` and `extra_body` of a route may contain.
+
+They must not replace what Runyard sends: the credentials, the conversation, and the fields of
+agents.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_CREDENTIALS = frozenset(
+    {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"}
+)
+_CONNECTION = frozenset(
+    {"host", "connection", "content-type", "content-length", "content-encoding", "accept"}
+    | {"accept-encoding", "transfer-encoding", "te", "upgrade", "expect", "keep-alive"}
+)
+# AWS signs these.
+_SIGNATURE = "x-amz-"
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+# Fields of request bodies, with the field of an agent or route that sets them.
+_BODY_FIELDS: Mapping[str, str] = {
+    "max_tokens": "max_output_tokens of the agent",
+    "max_completion_tokens": "max_output_tokens of the agent",
+    "max_output_tokens": "max_output_tokens of the agent",
+    "temperature": "temperature of the agent",
+    "top_p": "top_p of the agent",
+    "stop": "stop of the agent",
+    "stop_sequences": "stop of the agent",
+    "seed": "seed of the agent",
+    "service_tier": "service_tier of the agent",
+    "parallel_tool_calls": "parallel_tool_calls of the agent",
+    "tool_choice": "tool_choice of the agent",
+    "response_format": "output_mode of the agent",
+    "output_config": "output_mode of the agent",
+    "cache_control": "cache of the agent",
+    "stream_options": "stream_options of the route",
+    "reasoning_effort": "reasoning of the route",
+    "thinking": "reasoning or thinking_budget of the route",
+    "model": "model of the route",
+    "messages": "",
+    "system": "",
+    "input": "",
+    "instructions": "",
+    "tools": "",
+    "functions": "",
+    "function_call": "",
+    "stream": "",
+    "n": "",
+}
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+
+
+def header_issue(name: str, value: str) -> str | None:
+    """Return what is wrong with a header of a route; None if nothing is."""
+    lower = name.lower()
+    if not _HEADER_NAME.fullmatch(name):
+        return "is not the name of an HTTP header"
+    if lower in _CREDENTIALS or lower.startswith(_SIGNATURE):
+        return "would replace the credentials; use api_key_secret or api_key_variable"
+    if lower in _CONNECTION:
+        return "is set by Runyard's HTTP client; remove it"
+    if CONTROL_CHARACTERS.search(value):
+        return "must not contain control characters"
+    return None
+
+
+def body_issue(name: str) -> str | None:
+    """Return what is wrong with a field of a route's `extra_body`; None if nothing is."""
+    if name not in _BODY_FIELDS:
+        return None
+    setting = _BODY_FIELDS[name]
+    return f"is set by Runyard; use {setting}" if setting else "is set by Runyard; remove it"
+
+
+def variables_in(value: Any) -> Iterator[str]:
+    """Yield the names in each `${NAME}` of the texts in `value`."""
+    if isinstance(value, str):
+        yield from _VARIABLE.findall(value)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from variables_in(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from variables_in(each)
+
+
+def with_variables(value: Any, variables: Mapping[str, str]) -> Any:
+    """Return the value with each `${NAME}` replaced. Raise KeyError for an unknown name."""
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: variables[match[1]], value)
+    if isinstance(value, Mapping):
+        return {name: with_variables(each, variables) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_variables(each, variables) for each in value]
+    return value
