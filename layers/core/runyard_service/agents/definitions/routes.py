@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -9,6 +10,10 @@ from runyard_service.agents.definitions.base import FrozenModel, StepSeconds
 
 ReasoningMode = Literal["off", "minimal", "low", "medium", "high"]
 ThinkTags = Literal["auto", "open", "off"]
+
+# The APIs that a model is called with, as the part of `model` before the colon names them. `openai`
+# is also accepted there.
+_APIS = "openai-chat|openai-responses|anthropic|bedrock|google|mistral|scripted"
 
 
 def _bool_off_to_str(value: Any) -> Any:
@@ -18,7 +23,10 @@ def _bool_off_to_str(value: Any) -> Any:
 class Route(FrozenModel):
     """A model as `provider:model`, with its address if that is not the provider's.
 
-    `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
+    `model` is `openai:…`, `anthropic:…`, `bedrock:…`, `google:…`, `mistral:…` or
+    `scripted:<file in agents/scripts>`. `openai:` means OpenAI's Responses API at OpenAI's own
+    address, and chat completions at any other `base_url`. `openai-responses:` and `openai-chat:`
+    choose the API.
     `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
     Manager that holds the key. Prices are USD per million tokens and override the price table;
     the default price of cached input is that of other input.
@@ -27,7 +35,7 @@ class Route(FrozenModel):
     means that each response starts inside the reasoning, and `off` leaves the tags in the text.
     """
 
-    model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
+    model: str = Field(pattern=rf"^(openai|{_APIS}):.+$")
     base_url: str | None = None
     region: str | None = None
     api_key_variable: str | None = None
@@ -54,8 +62,17 @@ class Route(FrozenModel):
 
     @property
     def provider(self) -> str:
-        """Return the part before the colon."""
-        return self.model.partition(":")[0]
+        """Return the part before the colon, without the API that `openai-` precedes."""
+        prefix = self.model.partition(":")[0]
+        return "openai" if prefix.startswith("openai-") else prefix
+
+    @property
+    def api(self) -> str:
+        """Return the API that the model is called with: one of `_APIS`."""
+        prefix = self.model.partition(":")[0]
+        if prefix != "openai":
+            return prefix
+        return "openai-responses" if _is_openai_address(self.base_url) else "openai-chat"
 
     @property
     def model_name(self) -> str:
@@ -65,3 +82,9 @@ class Route(FrozenModel):
     def serves(self, model: str) -> bool:
         """Return True if the route uses `model`, a name with or without its provider."""
         return model in (self.model, self.model_name)
+
+
+def _is_openai_address(base_url: str | None) -> bool:
+    """Return whether this is the address of OpenAI itself, or of one of its regions."""
+    host = urlsplit(base_url or "https://api.openai.com").hostname or ""
+    return host == "api.openai.com" or host.endswith(".api.openai.com")
