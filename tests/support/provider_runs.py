@@ -19,9 +19,14 @@ from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 MODELS = {
     "openai": "openai:some-model",
+    "openai-responses": "openai-responses:gpt-5-mini",
+    "google": "google:gemini-3-flash-preview",
+    "mistral": "mistral:magistral-medium-2509",
     "anthropic": "anthropic:claude-haiku-4-5",
     "bedrock": "bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0",
 }
+# The version that a base URL of these APIs ends with.
+VERSIONS = {"openai": "/v1", "openai-responses": "/v1", "google": "/v1beta", "mistral": "/v1"}
 LOOKUP = {
     "kind": "http",
     "name": "lookup",
@@ -36,7 +41,7 @@ def agent_at(
     url: str, provider: str, tools: list[dict[str, Any]] | None = None, **fields: Any
 ) -> Snapshot:
     """Return an agent whose model is the server at `url`. `fields` are those of its definition."""
-    base_url = f"{url}/v1" if provider == "openai" else url
+    base_url = url + VERSIONS.get(provider, "")
     price = Decimal(1)
     route = Route(
         model=MODELS[provider],

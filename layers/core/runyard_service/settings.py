@@ -26,7 +26,8 @@ SecondsList = Annotated[
 ]
 
 ProviderList = Annotated[
-    tuple[Literal["openai", "anthropic", "bedrock"], ...], BeforeValidator(_comma_list)
+    tuple[Literal["openai", "anthropic", "bedrock", "google", "mistral"], ...],
+    BeforeValidator(_comma_list),
 ]
 
 

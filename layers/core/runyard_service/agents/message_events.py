@@ -112,7 +112,10 @@ def _check_size(parts: Iterable[Mapping[str, Any]], fields: Mapping[str, Any]) -
 def _stored(part: MessagePart) -> dict[str, Any]:
     match part:
         case Text():
-            return {"type": "text", "length": len(part.content)}
+            text: dict[str, Any] = {"type": "text", "length": len(part.content)}
+            if part.provider_details:
+                text["provider_details"] = part.provider_details
+            return text
         case ToolCall():
             own = {"provider_id": part.provider_id, "provider_details": part.provider_details}
             return {"type": "tool_call"} | {name: value for name, value in own.items() if value}
@@ -122,8 +125,8 @@ def _stored(part: MessagePart) -> dict[str, Any]:
 
 
 def _is_default(parts: list[dict[str, Any]]) -> bool:
-    """Return whether the parts are at most one text, then calls without data of the provider."""
-    first = 1 if parts and parts[0]["type"] == "text" else 0
+    """Return whether the parts are at most one text, then calls, without data of the provider."""
+    first = 1 if parts and parts[0].keys() == {"type", "length"} else 0
     return all(part == {"type": "tool_call"} for part in parts[first:])
 
 
@@ -148,7 +151,7 @@ def _rebuilt(data: MessageCompleted) -> Iterator[MessagePart]:
         match part["type"]:
             case "text":
                 end = start + part["length"]
-                yield Text(content[start:end])
+                yield Text(content[start:end], **own)
                 start = end
             case "tool_call":
                 call = next(calls)

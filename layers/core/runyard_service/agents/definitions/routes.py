@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -21,12 +22,18 @@ _WITHOUT_EXTRA_BODY = frozenset({"google", "mistral"})
 _WITHOUT_EXTRA_HEADERS = frozenset({"mistral"})
 # Anthropic requires at least as many.
 _SHORTEST_THINKING = 1024
+# The APIs that a model is called with, as the part of `model` before the colon names them. `openai`
+# is also accepted there.
+_APIS = "openai-chat|openai-responses|anthropic|bedrock|google|mistral|scripted"
 
 
 class Route(FrozenModel):
     """A model as `provider:model`, with its address if that is not the provider's.
 
-    `model` is `openai:…`, `anthropic:…`, `bedrock:…` or `scripted:<file in agents/scripts>`.
+    `model` is `openai:…`, `anthropic:…`, `bedrock:…`, `google:…`, `mistral:…` or
+    `scripted:<file in agents/scripts>`. `openai:` means OpenAI's Responses API at OpenAI's own
+    address, and chat completions at any other `base_url`. `openai-responses:` and `openai-chat:`
+    choose the API.
     `api_key_variable` names the environment variable, `api_key_secret` the secret in Secrets
     Manager that holds the key. Prices are USD per million tokens and override the price table;
     the default price of cached input is that of other input. The default price of input that is
@@ -42,7 +49,7 @@ class Route(FrozenModel):
     a count in a stream is the total so far or an increment. `thinking_budget` is in tokens.
     """
 
-    model: str = Field(pattern=r"^(openai|anthropic|bedrock|scripted):.+$")
+    model: str = Field(pattern=rf"^(openai|{_APIS}):.+$")
     base_url: str | None = None
     region: str | None = None
     api_key_variable: str | None = None
@@ -105,8 +112,17 @@ class Route(FrozenModel):
 
     @property
     def provider(self) -> str:
-        """Return the part before the colon."""
-        return self.model.partition(":")[0]
+        """Return the part before the colon, without the API that `openai-` precedes."""
+        prefix = self.model.partition(":")[0]
+        return "openai" if prefix.startswith("openai-") else prefix
+
+    @property
+    def api(self) -> str:
+        """Return the API that the model is called with: one of `_APIS`."""
+        prefix = self.model.partition(":")[0]
+        if prefix != "openai":
+            return prefix
+        return "openai-responses" if _is_openai_address(self.base_url) else "openai-chat"
 
     @property
     def model_name(self) -> str:
@@ -116,3 +132,9 @@ class Route(FrozenModel):
     def serves(self, model: str) -> bool:
         """Return True if the route uses `model`, a name with or without its provider."""
         return model in (self.model, self.model_name)
+
+
+def _is_openai_address(base_url: str | None) -> bool:
+    """Return whether this is the address of OpenAI itself, or of one of its regions."""
+    host = urlsplit(base_url or "https://api.openai.com").hostname or ""
+    return host == "api.openai.com" or host.endswith(".api.openai.com")

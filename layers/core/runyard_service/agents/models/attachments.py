@@ -21,6 +21,9 @@ MAX_PDF_BYTES = 20_000_000
 MAX_TEXT_TOGETHER = 1024 * 1024
 MAX_BINARY_TOGETHER = 20_000_000
 
+# Their requests contain files as base64. The SDKs of the other providers encode bytes themselves.
+_TAKE_DATA_URIS = frozenset({"openai", "google", "mistral"})
+
 
 def sent_bytes(files: Sequence[tuple[str, int]]) -> list[int]:
     """Return the number of first bytes to send of each file (type, size); 0 for none.
@@ -47,11 +50,11 @@ def _limit(mime_type: str) -> int:
 
 
 def for_provider(attachment: Attachment, provider: str) -> Attachment:
-    """Return the attachment for this provider: a data URI for an image or a PDF for OpenAI.
+    """Return the attachment for this provider: for some, a data URI of an image or a PDF.
 
     It is encoded once for all requests of the run, without the raw bytes (up to 20 MB).
     """
-    if provider != "openai" or not attachment.data or is_text(attachment.mime_type):
+    if provider not in _TAKE_DATA_URIS or not attachment.data or is_text(attachment.mime_type):
         return attachment
     encoded = base64.b64encode(attachment.data).decode()
     return replace(attachment, data=b"", uri=f"data:{attachment.mime_type};base64,{encoded}")

@@ -37,9 +37,10 @@ class UserMessage:
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of the response's text."""
+    """A piece of the response's text. `provider_details` go back to the provider that wrote it."""
 
     content: str
+    provider_details: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

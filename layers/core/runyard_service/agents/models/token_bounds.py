@@ -110,7 +110,7 @@ def _of_message(message: ChatMessage) -> int:
 def _of_part(part: MessagePart) -> int:
     match part:
         case Text():
-            return _bytes(part.content)
+            return _bytes(part.content) + _of_data(part.provider_details)
         case Thinking():
             # A signature represents reasoning that the provider may count in full.
             own = _bytes(part.signature or "") + _of_data(part.provider_details)

@@ -24,7 +24,8 @@ from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError
 from runyard_service.observability.spans import Span, Value
 
-_PROVIDERS = {"bedrock": "aws.bedrock"}  # Other providers have the name in their route.
+# OpenTelemetry's names; other providers have the name in their route.
+_PROVIDERS = {"bedrock": "aws.bedrock", "google": "gcp.gemini", "mistral": "mistral_ai"}
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from runyard_service.agents.definitions.routes import Route
 
 # The providers' own documentation, and pydantic-ai 2.68: `ModelSettings`, "Supported by".
 _NOT_TAKEN: Mapping[str, frozenset[str]] = {
-    "openai": frozenset({"cache", "guardrail"}),
+    "openai-chat": frozenset({"cache", "guardrail"}),
     "openai-responses": frozenset({"cache", "stop", "seed", "guardrail"}),
     "anthropic": frozenset({"seed", "guardrail"}),
     "bedrock": frozenset({"seed", "parallel_tool_calls"}),
@@ -27,9 +27,9 @@ _REASONS = {
 }
 
 
-def takes(provider: str, setting: str) -> bool:
-    """Return whether the provider takes the setting, a field of `RequestSettings`."""
-    return setting not in _NOT_TAKEN.get(provider, frozenset())
+def takes(api: str, setting: str) -> bool:
+    """Return whether the API of a route takes the setting, a field of `RequestSettings`."""
+    return setting not in _NOT_TAKEN.get(api, frozenset())
 
 
 def guardrail_problem(definition: AgentDefinition, route: Route) -> str | None:
@@ -45,10 +45,10 @@ def guardrail_problem(definition: AgentDefinition, route: Route) -> str | None:
 def setting_issues(definition: AgentDefinition, route: Route) -> Iterator[tuple[list[str], str]]:
     """Yield the path and the text of each setting that the agent's own route cannot take."""
     provider = route.provider
-    for name in sorted(_NOT_TAKEN.get(provider, ())):
+    for name in sorted(_NOT_TAKEN.get(route.api, ())):
         if name in definition.model_fields_set and getattr(definition, name) not in (None, ()):
             why = f": {_REASONS[name]}" if name in _REASONS else ""
-            yield [name], f"is not possible with {provider} routes{why}; remove it"
+            yield [name], f"is not possible with {route.api} routes{why}; remove it"
     temperature = definition.temperature or 0
     if provider in _LOW_TEMPERATURE and temperature > 1:
         yield ["temperature"], f"must be at most 1 with {provider} routes"

@@ -24,6 +24,7 @@ from runyard_service.outbound.tls import tls_context
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
+    from openai import AsyncOpenAI
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -41,8 +42,8 @@ async def open_model(route: Route, api_key: str | None) -> AsyncIterator[Model]:
 
     Only the provider that is asked for is imported: Anthropic's SDK alone is over a second.
     """
-    match route.provider:
-        case "openai":
+    match route.api:
+        case "openai-chat" | "openai-responses":
             async with _http_client(route) as http:
                 yield _openai(route, _key(route, api_key), http)
         case "anthropic":
@@ -54,14 +55,22 @@ async def open_model(route: Route, api_key: str | None) -> AsyncIterator[Model]:
                     "A bedrock route takes no key: the role's credentials are used."
                 )
             yield _bedrock(route)
+        case "google" | "mistral":
+            async with _http_client(route) as http:
+                yield _native(route, _key(route, api_key), http)
         case _:
             raise DefinitionError(f"There is no provider named {route.provider!r}.")
+
+
+# Their SDKs are too large for the function, so this service has models of its own.
+_NATIVE = "runyard_service.agents.models.providers.native"
 
 
 def preload(providers: Iterable[str]) -> None:
     """Import what these providers are asked with: a second's work, three with Anthropic's."""
     for provider in providers:
-        import_module(f"pydantic_ai.models.{provider}")
+        package = _NATIVE if provider in ("google", "mistral") else "pydantic_ai.models"
+        import_module(f"{package}.{provider}")
     tls_context()
 
 
@@ -110,6 +119,8 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
     client = AsyncOpenAI(
         api_key=key, base_url=url, max_retries=0, timeout=http.timeout, http_client=http
     )
+    if route.api == "openai-responses":
+        return _responses(route, client)
     profile = OpenAIModelProfile(
         # OpenAI's own word; most other servers know `max_tokens` only.
         openai_chat_supports_max_completion_tokens=_takes_max_completion_tokens(route, url),
@@ -142,6 +153,34 @@ def _takes_max_completion_tokens(route: Route, url: str) -> bool:
     return _is_openai(url) or (is_azure and "/openai" in urlsplit(url).path)
 
 
+def _responses(route: Route, client: "AsyncOpenAI") -> Model:
+    from pydantic_ai.models.openai import OpenAIResponsesModelSettings
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    from runyard_service.agents.models.providers.responses import ResponsesModel
+
+    profile = OpenAIModelProfile(
+        # OpenAI keeps no response. So the log has all that the next request requires.
+        openai_responses_requires_store_false=True,
+        # A phase is sent back only if the model sent it.
+        openai_supports_phase=True,
+        json_schema_transformer=None,
+    )
+    settings = OpenAIResponsesModelSettings()
+    if route.reasoning is not None and route.reasoning != "off":
+        # Also of a model that pydantic-ai does not know.
+        profile["supports_thinking"] = True
+        profile["openai_supports_encrypted_reasoning_content"] = True
+        settings["openai_reasoning_summary"] = "auto"
+    return ResponsesModel(
+        route.model_name,
+        provider=OpenAIProvider(openai_client=client),
+        profile=profile,
+        settings=settings,
+    )
+
+
 def _is_openai(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host == "openai.com" or host.endswith((".openai.com", ".openai.azure.com"))
@@ -160,6 +199,18 @@ def _anthropic(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
         http_client=http,
     )
     return AnthropicModel(route.model_name, provider=AnthropicProvider(anthropic_client=client))
+
+
+def _native(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
+    # A route that sets `reasoning` says that its model can reason, also one that is not known here.
+    has_reasoning = route.reasoning is not None
+    if route.api == "google":
+        from runyard_service.agents.models.providers.native.google import GoogleModel
+
+        return GoogleModel(route.model_name, key, route.base_url, http, has_reasoning=has_reasoning)
+    from runyard_service.agents.models.providers.native.mistral import MistralModel
+
+    return MistralModel(route.model_name, key, route.base_url, http, has_reasoning=has_reasoning)
 
 
 def _bedrock(route: Route) -> Model:

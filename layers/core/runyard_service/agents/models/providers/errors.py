@@ -139,7 +139,9 @@ def _words(error: Exception, secrets: Sequence[str]) -> ProviderWords:
     if isinstance(error, ModelConnectionError) or not isinstance(error, ModelAPIError):
         return words_of(None, None)
     message = error.message if error.in_stream else ""
-    return words_of(None, error.body, message, headers, secrets)
+    # An event of the Responses API has no body here, but a code.
+    body = error.body or {"code": error.provider_error_code}
+    return words_of(None, body, message, headers, secrets)
 
 
 def _html_page(error: BaseException | None) -> str | None:

@@ -28,11 +28,14 @@ from runyard_service.agents.models.base import (
     Thinking,
     ToolCall,
 )
+from runyard_service.agents.models.providers.requests import ITEM_ID
 from runyard_service.agents.tool_arguments import encodable, parse_arguments
 from runyard_service.domain.ids import new_id
 
 # pydantic-ai makes up an id with this prefix for a call that has none.
 _MADE_UP_ID = "pyd_ai_"
+# OpenAI's phase, Gemini's signature. Others describe a text, such as its probabilities.
+_OF_TEXT = frozenset({"phase", "thought_signature"})
 
 
 def to_assistant_message(
@@ -50,7 +53,8 @@ def to_assistant_message(
 def _to_part(part: ModelResponsePart) -> MessagePart | None:
     match part:
         case TextPart(content=text):
-            return Text(encodable(text)) if text else None
+            details = _details(part, _OF_TEXT)
+            return Text(encodable(text), details) if text or details else None
         case ThinkingPart():
             return Thinking(
                 content=encodable(part.content),
@@ -65,11 +69,25 @@ def _to_part(part: ModelResponsePart) -> MessagePart | None:
                 encodable(part.tool_name),
                 parse_arguments(part.args),
                 provider_id="" if is_made_up else encodable(part.tool_call_id),
-                provider_details=part.provider_details,
+                provider_details=_details(part),
             )
         case _:
             # Files, and the provider's own tools: this service asks for neither.
             return None
+
+
+def _details(
+    part: TextPart | ToolCallPart, names: frozenset[str] | None = None
+) -> dict[str, Any] | None:
+    """Return what the provider wants back with a text or a call, and the id of its output item."""
+    details = {
+        name: value
+        for name, value in (part.provider_details or {}).items()
+        if names is None or name in names
+    }
+    if part.id:
+        details[ITEM_ID] = part.id
+    return details or None
 
 
 def has_torn_call(parts: Sequence[ModelResponsePart]) -> bool:

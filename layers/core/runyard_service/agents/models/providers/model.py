@@ -48,7 +48,7 @@ _ASKED_TO_CACHE = frozenset({"anthropic", "bedrock"})
 
 
 class ProviderModel:
-    """A model of OpenAI, Anthropic, Bedrock, or any server that speaks OpenAI's chat completions.
+    """A model of a provider, or of any server that speaks the API of one.
 
     Holds no connection, so one instance may serve several threads and event loops at once.
     """
@@ -125,7 +125,8 @@ class ProviderModel:
         self, request: ModelRequest, events: "asyncio.Queue[ModelEvent | None]"
     ) -> None:
         """Queue the provider's events in `events`, then None."""
-        messages, parameters = to_messages(request, self._route.provider), to_parameters(request)
+        messages = to_messages(request, self._route.api, self._route.provider)
+        parameters = to_parameters(request)
         try:
             settings = request_settings(self._route, request, self._variables)
             async with (
@@ -156,7 +157,7 @@ class ProviderModel:
     def _response(self, response: ModelResponse) -> Response:
         usage = counted_usage(response)
         parts = response.parts
-        if self._route.provider == "openai" and self._route.think_tags != "off":
+        if self._route.api == "openai-chat" and self._route.think_tags != "off":
             parts = _with_reasoning_before_a_closing_tag(parts)
         details = response.provider_details or {}
         return Response(
@@ -214,6 +215,7 @@ def _with_reasoning_before_a_closing_tag(
 # As the providers say it; some servers use another provider's words.
 _LENGTH_REASONS = frozenset(
     {"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"}
+    | {"model_length"}
 )
 
 

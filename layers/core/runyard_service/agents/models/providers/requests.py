@@ -44,6 +44,11 @@ from runyard_service.domain.content_types import IMAGES
 
 # The key of a message's own fields in the details of pydantic-ai's message.
 MESSAGE_FIELDS = "message_fields"
+# The key of an output item's id in the details of a text or a call.
+ITEM_ID = "item_id"
+
+# They reject reasoning without their signature, or, OpenAI, look it up in what they did not store.
+_SIGNED_REASONING = frozenset({"anthropic", "bedrock", "openai-responses"})
 
 # Anthropic and Bedrock reject texts without a visible character, but need the message.
 _BLANK_MESSAGE = "(This message is empty.)"
@@ -86,10 +91,10 @@ def _tool_definition(tool: ToolSpec, is_output: bool = False) -> ToolDefinition:
     )
 
 
-def to_messages(request: ModelRequest, provider: str) -> list[ModelMessage]:
+def to_messages(request: ModelRequest, api: str, provider: str) -> list[ModelMessage]:
     """Return the whole conversation as messages, with the instructions on each request.
 
-    `provider` is the provider part of the route's model.
+    `api` and `provider` are those of the route.
     """
     messages: list[ModelMessage] = []
     pending: list[UserMessage | ToolOutcome] = []
@@ -98,9 +103,7 @@ def to_messages(request: ModelRequest, provider: str) -> list[ModelMessage]:
         if isinstance(message, AssistantMessage):
             is_own = message.route == request.route
             ids.add(message.tool_calls, is_own=is_own)
-            if response := _response(
-                message, provider if is_own else "", ids, provider == "openai"
-            ):
+            if response := _response(message, provider if is_own else "", ids, api):
                 messages.extend(_requests(pending, request.instructions, ids))
                 pending = []
                 messages.append(response)
@@ -158,49 +161,71 @@ def _return_part(outcome: ToolOutcome, ids: CallIds) -> ToolReturnPart:
 
 
 def _response(
-    message: AssistantMessage, own_provider: str, ids: CallIds, is_chat: bool
+    message: AssistantMessage, own_provider: str, ids: CallIds, api: str
 ) -> ModelResponse | None:
     """Return the message as the provider gets it back; None if nothing is left of it.
 
     `own_provider` is empty if another route wrote the message: then nothing is left of its
-    reasoning, which only its provider can verify. `is_chat`: OpenAI's chat messages have no order.
+    reasoning, which only its provider can verify. OpenAI's chat messages have no order.
     """
-    parts = [part for own in message.parts if (part := _part(own, own_provider, ids)) is not None]
+    own_parts = (part for part in message.parts if _can_return(part, message, api))
+    parts = [part for own in own_parts if (part := _part(own, own_provider, ids)) is not None]
     if not any(isinstance(part, (TextPart, ToolCallPart)) for part in parts):
         return None
     fields = {MESSAGE_FIELDS: message.fields} if own_provider and message.fields else None
     return ModelResponse(
-        parts=_merged(parts) if is_chat else parts,
+        parts=_merged(parts) if api == "openai-chat" else parts,
         provider_name=own_provider or None,
         provider_details=fields,
+    )
+
+
+def _can_return(part: Text | Thinking | ToolCall, message: AssistantMessage, api: str) -> bool:
+    """Return whether the provider accepts this part back: some only accept signed reasoning.
+
+    At OpenAI, the summaries of one item are parts with the same id, and the first is signed.
+    """
+    if not isinstance(part, Thinking) or api not in _SIGNED_REASONING:
+        return True
+    return any(
+        own.signature or "raw_content" in (own.provider_details or {})
+        for own in message.parts
+        if isinstance(own, Thinking) and (own is part or (own.id and own.id == part.id))
     )
 
 
 def _part(
     part: Text | Thinking | ToolCall, own_provider: str, ids: CallIds
 ) -> ModelResponsePart | None:
+    own = part.provider_details if own_provider else None
     match part:
         case Text(content=text):
-            return TextPart(text) if text.strip() else None
+            if not text.strip() and not own:
+                return None
+            return TextPart(
+                text,
+                id=own.get(ITEM_ID) if own else None,
+                provider_name=own_provider if own else None,
+                provider_details=_as_dict(own),
+            )
         case ToolCall():
-            details = part.provider_details if own_provider else None
             return ToolCallPart(
                 safe_name(part.name),
                 dict(part.input),
                 tool_call_id=ids.of(part.id),
-                provider_name=own_provider if details else None,
-                provider_details=_as_dict(details),
+                id=own.get(ITEM_ID) if own else None,
+                provider_name=own_provider if own else None,
+                provider_details=_as_dict(own),
             )
         case Thinking():
-            # Other providers than those of chat completions accept only signed reasoning.
-            if not own_provider or (own_provider != "openai" and not part.signature):
+            if not own_provider:
                 return None
             return ThinkingPart(
                 content=part.content,
                 id=part.id,
                 signature=part.signature,
                 provider_name=own_provider,
-                provider_details=_as_dict(part.provider_details),
+                provider_details=_as_dict(own),
             )
 
 

@@ -57,9 +57,9 @@ def _of_agent(route: Route, request: ModelRequest) -> _Settings:
     settings: _Settings = {}
     for name in _COMMON:
         value = getattr(request.settings, name)
-        if value is not None and takes(route.provider, name):
+        if value is not None and takes(route.api, name):
             settings[name] = value
-    if request.settings.stop and takes(route.provider, "stop"):
+    if request.settings.stop and takes(route.api, "stop"):
         settings["stop_sequences"] = list(request.settings.stop)
     if (choice := _tool_choice(request)) is not None:
         settings["tool_choice"] = choice

@@ -24,10 +24,14 @@ _MAX_TEXT = 20_000
 _CODES: Mapping[Cause, Sequence[str]] = {
     "content": ("contentfilter", "contentpolicy", "datainspectionfailed"),
     "quota": ("insufficientquota", "billing", "spendlimit", "usagelimitexceeded", "currentquota"),
-    "context": ("contextlength", "contextwindow"),
+    # 3051 is Mistral's.
+    "context": ("contextlength", "contextwindow", "3051"),
     "credentials": ("authentication", "unauthenticated", "permission", "accessdenied", "apikey"),
-    "model": ("modelnotfound",),
-    "request": ("badrequest", "invalidrequest", "invalidargument", "validation", "unprocessable"),
+    "model": ("modelnotfound", "invalidmodel"),
+    "request": (
+        *("badrequest", "invalidrequest", "invalidargument", "validation", "unprocessable"),
+        *("invalidprompt", "invalidimage", "imagetoolarge", "imagetoosmall", "imageparseerror"),
+    ),
 }
 _TEXTS: Mapping[Cause, Sequence[str]] = {
     "quota": (
