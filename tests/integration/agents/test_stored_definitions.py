@@ -37,6 +37,7 @@ ASK = {"kind": "ask_human"}
 AGENT = {"key": "a", "version": "1", "instructions": "x", "route": "r", "input_schema": OBJECT}
 ROUTE = {"model": "openai:m"}
 TURN = {"say": "Hello."}
+SCRIPT = {"dialogues": [{"name": "a", "turns": [TURN]}]}
 
 # For each model: the required fields, and another value for every field.
 SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
@@ -99,6 +100,7 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "description": "An agent.",
             "prompt": "{{ input.amount }}",
+            "fallback": ["r2", "r3"],
             "output_schema": {**OBJECT, "required": ["ok"]},
             "tools": [HTTP, ASK],
             "limits": {"steps": 2},
@@ -123,7 +125,7 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     Snapshot: (
         {"definition": AGENT, "route": ROUTE, "route_id": "r"},
-        {"script": {"dialogues": [{"name": "a", "turns": [TURN]}]}},
+        {"script": SCRIPT, "fallback": [{"route": ROUTE, "route_id": "r2", "script": SCRIPT}]},
     ),
 }
 AMOUNTS: list[Any] = [None, 50, 100, 120, 5000, 100.5, "5000", "120", True, False, [5], {"a": 5}]

@@ -67,10 +67,7 @@ def resolve(
     if definition is None or errors:
         raise InvalidRequestError(errors)
     snapshot = agents.snapshot(definition, route_id)
-    if reasoning is None:
-        return snapshot
-    route = snapshot.route.model_copy(update={"reasoning": reasoning})
-    return snapshot.model_copy(update={"route": route})
+    return snapshot if reasoning is None else snapshot.with_reasoning(reasoning)
 
 
 class Registry:

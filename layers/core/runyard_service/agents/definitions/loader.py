@@ -5,13 +5,13 @@ the scripts of the `scripted:` routes.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
 from runyard_service.agents.definitions.known_fields import suggestion
-from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, FallbackRoute, Snapshot
 from runyard_service.agents.definitions.references import prompt_issues, script_issues
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
@@ -41,11 +41,19 @@ class AgentSet:
         return versions.get(version) if at else next(iter(versions.values()), None)
 
     def snapshot(self, definition: AgentDefinition, route_id: str | None = None) -> Snapshot:
-        """Return the agent with its own route or with the route `route_id`."""
-        route_id = route_id or definition.route
+        """Return the agent with its own route or with the route `route_id`.
+
+        Its fallback routes are those of the definition, without this route.
+        """
+        first, *rest = (
+            FallbackRoute(route=self.routes[name], route_id=name, script=self._script_of(name))
+            for name in dict.fromkeys([route_id or definition.route, *definition.fallback])
+        )
+        return Snapshot(definition=definition, **dict(first), fallback=tuple(rest))
+
+    def _script_of(self, route_id: str) -> Mapping[str, Any] | None:
         route = self.routes[route_id]
-        script = self.scripts[route.model_name] if route.provider == "scripted" else None
-        return Snapshot(definition=definition, route=route, route_id=route_id, script=script)
+        return self.scripts[route.model_name] if route.provider == "scripted" else None
 
 
 def read_agents(texts: Mapping[str, str]) -> AgentSet:
@@ -117,16 +125,24 @@ def _definitions(
         if definition is None:
             continue
         issues += [document.issue(*found) for found in prompt_issues(definition)]
-        if routes and definition.route not in routes.fields:
-            hint = suggestion(definition.route, map(str, routes.fields))
-            text = f"{ROUTES_FILE} has no route {definition.route!r}{hint}"
-            issues.append(document.issue(("route",), text))
+        if routes:
+            issues += _unknown_routes(document, definition, list(map(str, routes.fields)))
         key, version = definition.key, definition.version
         if (first := files.setdefault((key, version), file)) != file:
             text = f"{key}@{version} is also defined in {first}"
             issues.append(document.issue(("version",), text))
         definitions.setdefault(key, {})[version] = definition
     return definitions
+
+
+def _unknown_routes(
+    document: Document, definition: AgentDefinition, known: Sequence[str]
+) -> Iterator[DefinitionIssue]:
+    fallback = [(("fallback", index), name) for index, name in enumerate(definition.fallback)]
+    for steps, name in [(("route",), definition.route), *fallback]:
+        if name not in known:
+            text = f"{ROUTES_FILE} has no route {name!r}{suggestion(name, known)}"
+            yield document.issue(steps, text)
 
 
 def _script_issues(
@@ -137,7 +153,11 @@ def _script_issues(
 ) -> Iterator[DefinitionIssue]:
     agents = [agent for versions in definitions.values() for agent in versions.values()]
     for name, script in scripts.items():
-        users = [agent for agent in agents if routes[agent.route].model == f"scripted:{name}"]
+        users = [
+            agent
+            for agent in agents
+            if f"scripted:{name}" in {routes[each].model for each in agent.routes}
+        ]
         document = documents[f"{_SCRIPTS}{name}.yaml"]
         for found in script_issues(script, users) if users else ():
             yield document.issue(*found)

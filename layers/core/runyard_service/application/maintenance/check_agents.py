@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.loader import AgentSet, read_agents
@@ -78,13 +79,16 @@ def _secret_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
 
 def _price_errors(agents: AgentSet) -> Iterator[str]:
     for agent in _definitions(agents):
-        for limit in ("usd", "usd_per_day"):
-            route = agents.routes[agent.route]
-            if getattr(agent.limits, limit) is not None and not _has_price(route):
+        limits = [
+            name for name in ("usd", "usd_per_day") if getattr(agent.limits, name) is not None
+        ]
+        for limit, name in product(limits, agent.routes):
+            route = agents.routes[name]
+            if not _has_price(route):
                 yield (
                     f"{agent.key}@{agent.version}: limits.{limit} requires a price: set"
                     " input_usd_per_million and output_usd_per_million of the route"
-                    f" {agent.route!r}, because the price table does not have {route.model!r}"
+                    f" {name!r}, because the price table does not have {route.model!r}"
                 )
 
 

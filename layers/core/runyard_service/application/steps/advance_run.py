@@ -137,7 +137,9 @@ async def _run_step(ctx: RunContext) -> list[RequestInput]:
     requests: list[RequestInput] = []
     if is_new:
         with ctx.timer.time_model():
-            await call_model(ctx)
+            is_recorded = await call_model(ctx)
+        if not is_recorded:
+            return []
     else:
         with ctx.timer.time_tools():
             requests = await call_tools(ctx)
