@@ -131,7 +131,7 @@ def test_a_long_list_of_validation_errors_is_truncated(
         assert len(server.received[0].body) < 4096
         *issues, last = server.answer["Reason"].splitlines()
     assert len(issues) > 10
-    assert ": is not a known field; known: " in issues[-1]
+    assert issues[-1].endswith(": is not a known field")
     assert "make check-agents" in last
 
 
