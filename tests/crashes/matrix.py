@@ -171,6 +171,10 @@ def _find_violations(
         violations.append("an input request is open")
     if any(execution.status == "RUNNING" for execution in scenario_run.executions):
         violations.append("an execution is still running")
+    left = Counter(event.data.get("failed_route", "") for event in events)
+    violations += [
+        f"the run left {route} {left[route]} times" for route in left if route and left[route] > 1
+    ]
     received = [
         event.data for event in events if "feedback" in event.data or "is_approved" in event.data
     ]

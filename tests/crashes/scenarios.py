@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runyard_service.adapters.dynamodb.files import NewFile
-from runyard_service.agents.definitions.models import Limits, Snapshot
+from runyard_service.agents.definitions.models import FallbackRoute, Limits, Snapshot
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.registry import Registry
 from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIONS
@@ -136,8 +136,13 @@ def _upload() -> NewFile:
 
 
 @lru_cache
+def _registry() -> Registry:
+    return Registry(AgentDirectory(Path("tests/agents")))
+
+
+@lru_cache
 def _snapshot(agent: str) -> Snapshot:
-    return Registry(AgentDirectory(Path("tests/agents"))).agent(agent)
+    return _registry().agent(agent)
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ class Scenario:
 
     The matrix has points for the first `max_calls` calls of each use case; later calls repeat them.
     A concurrent action runs in the middle of `action_call`, and only if that call succeeds.
+    `fallback` names the fallback route of the agent.
     """
 
     name: str
@@ -157,6 +163,7 @@ class Scenario:
     max_active_runs: int = 0
     max_calls: int = 1000
     action_call: str = ""
+    fallback: str = ""
     agent = "crashes"
 
     def handle_wait(self, scenario_run: ScenarioRun) -> None:
@@ -182,7 +189,12 @@ class Scenario:
             max_active_runs=self.max_active_runs,
             max_org_active_runs=self.max_active_runs,
         )
-        return snapshot.model_copy(update={"definition": definition}), new_run
+        snapshot = snapshot.model_copy(update={"definition": definition})
+        if self.fallback:
+            used = _registry().resolve(self.agent, route_id=self.fallback)
+            fallback = FallbackRoute(route=used.route, route_id=used.route_id, script=used.script)
+            snapshot = snapshot.model_copy(update={"fallback": (fallback,)})
+        return snapshot, new_run
 
 
 def _case(name: str, **options: Any) -> Scenario:
@@ -199,6 +211,7 @@ SCENARIOS = (
     _case("expiry", respond=_expire),
     _case("rejected"),
     _case("unavailable", max_calls=12),
+    _case("fallback", fallback="test-fallback"),
     _case("large"),
     _case("limit", limits=Limits(steps=1, wall_clock_seconds=3600, on_limit="ask")),
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),

@@ -84,6 +84,12 @@ def test_the_sample_agents_have_no_errors() -> None:
         ),
         ("output_schema:\n  type: array\n", "line 8: output_schema.type: must be of type object"),
         ("output_schema: {}\n", "line 7: output_schema: must be of type object"),
+        (
+            "fallback:\n  - real\n  - reel\n",
+            "line 9: fallback.1: routes.yaml has no route 'reel'; did you mean 'real'?",
+        ),
+        ("fallback: [real, real]\n", "line 7: fallback.1: route 'real' is named twice"),
+        ("fallback: [played]\n", "line 7: fallback.0: route 'played' is named twice"),
         ("empty_output: maybe\n", "line 7: empty_output: Input should be 'retry' or 'allow'"),
         (
             "output_schema: { type: object }\nempty_output: allow\n",

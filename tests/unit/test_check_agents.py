@@ -82,6 +82,15 @@ def test_a_limit_in_usd_requires_a_price(limit: str, route: str, *, has_price: b
             check(files=files)
 
 
+def test_a_fallback_route_needs_a_price_too() -> None:
+    files = {
+        "routes.yaml": FILES["routes.yaml"] + "spare: { model: 'openai:our-own' }\n",
+        "a.yaml": FILES["a.yaml"] + "fallback: [spare]\nlimits: { usd: 1 }\n",
+    }
+    with pytest.raises(DefinitionError, match=r"requires a price: .* of the route 'spare'"):
+        check(files=files)
+
+
 def test_a_scripted_route_needs_its_own_price() -> None:
     script = {"scripts/s.yaml": "dialogues: [{ name: d, turns: [{ say: hi }] }]\n"}
     files = {"a.yaml": FILES["a.yaml"] + "limits: { usd: 1 }\n", **script}

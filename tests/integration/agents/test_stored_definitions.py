@@ -42,6 +42,7 @@ ASK = {"kind": "ask_human"}
 AGENT = {"key": "a", "version": "1", "instructions": "x", "route": "r", "input_schema": OBJECT}
 ROUTE = {"model": "openai:m"}
 TURN = {"say": "Hello."}
+SCRIPT = {"dialogues": [{"name": "a", "turns": [TURN]}]}
 
 # For each model: the required fields, and another value for every field.
 SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
@@ -113,6 +114,7 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "description": "An agent.",
             "prompt": "{{ input.amount }}",
+            "fallback": ["r2", "r3"],
             "output_schema": {**OBJECT, "required": ["ok"]},
             "tools": [HTTP, ASK],
             "limits": {"steps": 2},
@@ -158,7 +160,8 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
     Snapshot: (
         {"definition": AGENT, "route": ROUTE, "route_id": "r"},
         {
-            "script": {"dialogues": [{"name": "a", "turns": [TURN]}]},
+            "script": SCRIPT,
+            "fallback": [{"route": ROUTE, "route_id": "r2", "script": SCRIPT}],
             "summary_route": {**ROUTE, "timeout": 9},
         },
     ),

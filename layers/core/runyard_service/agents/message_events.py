@@ -38,12 +38,16 @@ def message_event(
     *,
     definition: AgentDefinition,
     route: str = "",
+    is_fallback: bool = False,
 ) -> NewEvent:
     """Return the model's message as the event that later requests are rebuilt from.
 
     Of a response that is truncated or no answer, only the text is stored: its calls may be
     incomplete, and its reasoning can lack the provider's signature. `truncated_by` names the limit
-    that shortened it. Raise ModelRejectedError if the provider's own parts are too large.
+    that shortened it. The event names its `route` if the run uses a fallback route, or if the
+    message has data that only this route gets back.
+
+    Raise ModelRejectedError if the provider's own parts are too large.
     """
     message = response.message
     data: MessageCompleted = {
@@ -53,6 +57,8 @@ def message_event(
         "usage": usage_of_response(response),
         "model": response.model,
     }
+    if is_fallback:
+        data["route"] = route
     if response.is_truncated:
         data["truncated"] = True
         if truncated_by:

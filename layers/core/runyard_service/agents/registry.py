@@ -69,12 +69,12 @@ def resolve(
     if definition is None or errors:
         raise InvalidRequestError(errors)
     snapshot = agents.snapshot(definition, route_id)
-    if problem := guardrail_problem(definition, snapshot.route):
+    routes = [snapshot.route, *(fallback.route for fallback in snapshot.fallback)]
+    if problem := next(
+        filter(None, (guardrail_problem(definition, route) for route in routes)), ""
+    ):
         raise InvalidRequestError({"route_id": problem})
-    if reasoning is None:
-        return snapshot
-    route = snapshot.route.model_copy(update={"reasoning": reasoning})
-    return snapshot.model_copy(update={"route": route})
+    return snapshot if reasoning is None else snapshot.with_reasoning(reasoning)
 
 
 class Registry:

@@ -34,7 +34,8 @@ class RequestedCall(TypedDict):
 class MessageCompleted(TypedDict):
     """`agent.message.completed`. `truncated_by` names our limit that cut the message off.
 
-    `parts`, `fields` and `route` hold what the provider wants back; see `message_events.py`.
+    `parts` and `fields` hold what the provider wants back; see `message_events.py`. `route` names
+    the route that gets them back, and any fallback route.
     `no_answer` has the provider's `finish_reason`. `paused` means that the next one continues it.
     """
 
@@ -122,8 +123,15 @@ class InterruptedCallParams(TypedDict):
 
 
 class RecoveredPayload(TypedDict):
-    """`run.recovered`."""
+    """`run.recovered`.
+
+    With the reason `model_fallback`, `route` names the route that the run uses from now on, and
+    `error` is the last error of `failed_route`.
+    """
 
     id: str
     reason: str
     attempt: int
+    failed_route: NotRequired[str]
+    route: NotRequired[str]
+    error: NotRequired[ErrorInfo]

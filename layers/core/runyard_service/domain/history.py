@@ -31,9 +31,10 @@ class History:
 
     `limit_overrides` has the limits that a person raised. `truncated_by` names the limit that
     truncated the newest message, until a person raises that limit. `lost_executions` counts the
-    executions since the last progress that ended without ending the run. `durable_events` are the
-    events without the deltas. `size_chars` is the length of their data as text. `compaction` is
-    the newest `agent.context.compacted`.
+    executions since the last progress that ended without ending the run. `compaction` is the newest
+    `agent.context.compacted`. `route` names the fallback route that the run uses, empty before the
+    first switch; `failed_routes` has the last error of each route before it. `durable_events` are
+    the events without the deltas. `size_chars` is the length of their data as text.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,8 @@ class History:
         self.limit_overrides: dict[str, Decimal] = {}
         self.truncated_by = ""
         self.compaction: ContextCompacted | None = None
+        self.route = ""
+        self.failed_routes: dict[str, str] = {}
         self.durable_events: list[Event] = []
         self.size_chars = 0
         self._tool_calls: dict[str, ToolCallState] = {}
@@ -218,6 +221,9 @@ class History:
         self.recoveries += 1
         self.lost_executions += event.data.get("reason") == "execution_ended"
         self.has_partial_message = False
+        if "route" in event.data:
+            self.route = event.data["route"]
+            self.failed_routes[event.data["failed_route"]] = event.data["error"]["message"]
 
     def _on_ended(self, event: Event) -> None:
         self.status, self.terminal = _END_STATUS[event.type], event

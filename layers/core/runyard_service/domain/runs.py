@@ -106,6 +106,8 @@ class Run(BaseModel):
 
     `definition_digest` identifies the agent snapshot that the run uses from start to end. A run
     in a thread has the first `thread_messages` messages of the thread instead of an `input`.
+    `route_id` and `model` are those at its start; `fallback_model` is the model of the fallback
+    route that it uses, empty before the first switch.
     `trace_id` is the id of the request that created it, 32 hexadecimal digits.
     `idempotency_digest` identifies its idempotency record.
     """
@@ -129,6 +131,7 @@ class Run(BaseModel):
     thread_messages: int = 0
     route_id: str = ""
     model: str = ""
+    fallback_model: str = ""
     trace_id: str = ""
     idempotency_digest: str = ""
     created_by: Author | None = None
@@ -143,6 +146,11 @@ class Run(BaseModel):
     def has_ended(self) -> bool:
         """Return whether the run has ended."""
         return self.status in ENDED
+
+    @property
+    def model_in_use(self) -> str:
+        """Return the name of the model that the run uses now, or used last."""
+        return self.fallback_model or self.model
 
     @property
     def awaits_input(self) -> bool:

@@ -106,8 +106,13 @@ def _measure_resume(at: _Appended) -> None:
 
 
 def _measure_recovery(at: _Appended) -> None:
-    reason = at.event.data["reason"]
-    at.emit("run recovered", {metrics.RUNS_RECOVERED: 1}, reason=reason)
+    data = at.event.data
+    keys: LogFields = {"reason": data["reason"]}
+    if route := data.get("route"):
+        keys = {**keys, "route": route, "failed_route": data["failed_route"]}
+    if provider := data.get("error", {}).get("provider"):
+        keys = {**keys, "provider": provider}
+    at.emit("run recovered", {metrics.RUNS_RECOVERED: 1}, **keys)
 
 
 def _measure_end(at: _Appended) -> None:

@@ -108,6 +108,9 @@ class LogFields(TypedDict, total=False):
     provider: Mapping[str, object]
     """What the provider of the model said about the failure of a run, without keys."""
     reason: str
+    failed_route: str
+    route: str
+    """The route that replaces `failed_route`."""
     tool: str
     key_id: str
     source: str

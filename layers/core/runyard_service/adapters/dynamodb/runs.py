@@ -35,6 +35,7 @@ _LEFT_OUT_WHILE_EMPTY = frozenset(
         "thread_messages",
         "route_id",
         "model",
+        "fallback_model",
         "trace_id",
         "idempotency_digest",
         "checkpoint",
@@ -204,6 +205,12 @@ class Runs:
             **self._json.encoded(run.id, {"output": output, "error": error}),
         }
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
+
+    def model_change(self, run: Run, fallback_model: str) -> TransactWriteItem:
+        """Return the change that records the model of the run's fallback route."""
+        return self._table.update_change(
+            keys.run(run.id), {"fallback_model": fallback_model}, only_if={"status": _LIVE}
+        )
 
     def active_check(self, run_id: str) -> TransactWriteItem:
         """Return the transaction entry that requires that the run has not ended."""

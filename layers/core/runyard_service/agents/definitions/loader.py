@@ -15,7 +15,7 @@ from runyard_service.agents.definitions.model_settings.support import (
     setting_issues,
     tool_choice_issues,
 )
-from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, FallbackRoute, Snapshot
 from runyard_service.agents.definitions.references import prompt_issues, script_issues
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
@@ -45,15 +45,23 @@ class AgentSet:
         return versions.get(version) if at else next(iter(versions.values()), None)
 
     def snapshot(self, definition: AgentDefinition, route_id: str | None = None) -> Snapshot:
-        """Return the agent with its own route or with the route `route_id`."""
-        route_id = route_id or definition.route
-        route = self.routes[route_id]
-        script = self.scripts[route.model_name] if route.provider == "scripted" else None
-        snapshot = Snapshot(definition=definition, route=route, route_id=route_id, script=script)
+        """Return the agent with its own route or with the route `route_id`.
+
+        Its fallback routes are those of the definition, without this route.
+        """
+        first, *rest = (
+            FallbackRoute(route=self.routes[name], route_id=name, script=self._script_of(name))
+            for name in dict.fromkeys([route_id or definition.route, *definition.fallback])
+        )
+        snapshot = Snapshot(definition=definition, **dict(first), fallback=tuple(rest))
         if definition.context is None or definition.context.summary_route is None:
             return snapshot
         summary_route = self.routes[definition.context.summary_route]
         return snapshot.model_copy(update={"summary_route": summary_route})
+
+    def _script_of(self, route_id: str) -> Mapping[str, Any] | None:
+        route = self.routes[route_id]
+        return self.scripts[route.model_name] if route.provider == "scripted" else None
 
 
 def read_agents(texts: Mapping[str, str]) -> AgentSet:
@@ -141,16 +149,17 @@ def _definitions(
 
 def _route_issues(
     definition: AgentDefinition, routes: Document
-) -> Iterator[tuple[tuple[str, ...], str]]:
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the path and the text of each route that the agent cannot use."""
-    names: dict[tuple[str, ...], str] = {("route",): definition.route}
+    names: dict[tuple[str | int, ...], str] = {("route",): definition.route}
+    names |= {("fallback", index): name for index, name in enumerate(definition.fallback)}
     if definition.context and definition.context.summary_route:
         names["context", "summary_route"] = definition.context.summary_route
     for path, name in names.items():
         if name not in routes.fields:
             hint = suggestion(name, map(str, routes.fields))
             yield path, f"{ROUTES_FILE} has no route {name!r}{hint}"
-        elif path != ("route",) and _is_scripted(routes.fields[name]):
+        elif path[0] == "context" and _is_scripted(routes.fields[name]):
             yield path, f"{name!r} is a scripted route, and a script has no summaries"
 
 
@@ -166,7 +175,11 @@ def _script_issues(
 ) -> Iterator[DefinitionIssue]:
     agents = [agent for versions in definitions.values() for agent in versions.values()]
     for name, script in scripts.items():
-        users = [agent for agent in agents if routes[agent.route].model == f"scripted:{name}"]
+        users = [
+            agent
+            for agent in agents
+            if f"scripted:{name}" in {routes[each].model for each in agent.routes}
+        ]
         document = documents[f"{_SCRIPTS}{name}.yaml"]
         for found in script_issues(script, users) if users else ():
             yield document.issue(*found)

@@ -13,7 +13,7 @@ from runyard_service.agents.definitions.base import FrozenModel, JsonSchema
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.model_settings.fields import RequestSettings
-from runyard_service.agents.definitions.routes import Route
+from runyard_service.agents.definitions.routes import ReasoningMode, Route
 from runyard_service.agents.definitions.tools import ExecutableTool, Tool
 
 # One year: the maximum duration of a Step Functions execution, and so of the wait of a run.
@@ -84,6 +84,9 @@ class AgentDefinition(RequestSettings):
         None, description="The first message, with `{{ input.name }}`; default: the input as JSON."
     )
     route: str = Field(min_length=1)
+    fallback: tuple[str, ...] = Field(
+        (), description="The routes to ask, in this order, when `route` is unavailable."
+    )
     input_schema: JsonSchema
     output_schema: JsonSchema | None = None
     tools: tuple[Tool, ...] = ()
@@ -112,6 +115,13 @@ class AgentDefinition(RequestSettings):
         return self
 
     @model_validator(mode="after")
+    def _fallback_routes_differ(self) -> "AgentDefinition":
+        for index, name in enumerate(self.fallback):
+            if name in (self.route, *self.fallback[:index]):
+                raise issue_at(("fallback", index), f"route {name!r} is named twice")
+        return self
+
+    @model_validator(mode="after")
     def _output_is_an_object(self) -> "AgentDefinition":
         # The output is the arguments of a tool call, and providers only accept objects there.
         if self.output_schema is not None and self.output_schema.get("type") != "object":
@@ -122,6 +132,11 @@ class AgentDefinition(RequestSettings):
             raise issue_at(("output_mode",), "native requires an output_schema")
         return self
 
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Return the names of its routes, in the order in which a run asks them."""
+        return (self.route, *self.fallback)
+
     def tool(self, name: str) -> ExecutableTool | AskHuman | None:
         """Return the tool of this name, or None if there is none (models invent names)."""
         return next((tool for tool in self.tools if tool.name == name), None)
@@ -130,11 +145,20 @@ class AgentDefinition(RequestSettings):
 OUTPUT_TOOL = "final_output"
 
 
+class FallbackRoute(FrozenModel):
+    """A route to ask after another route, with its name and the script of a `scripted:` route."""
+
+    route: Route
+    route_id: str
+    script: Mapping[str, Any] | None = None
+
+
 class Snapshot(FrozenModel):
     """The definition, route and script of a run's agent at the start of the run.
 
     `route_id` is the route's name in `routes.yaml`; a caller can select another than the
-    definition's own. `summary_route` is the route of `context.summary_route`.
+    definition's own. `fallback` has the routes that may still be asked after this route.
+    `summary_route` is the route of `context.summary_route`.
     """
 
     definition: AgentDefinition
@@ -142,6 +166,30 @@ class Snapshot(FrozenModel):
     route_id: str
     script: Mapping[str, Any] | None = None
     summary_route: Route | None = None
+    fallback: tuple[FallbackRoute, ...] = ()
+
+    def on_route(self, route_id: str) -> "Snapshot":
+        """Return the snapshot on its route, or its fallback route, of this name.
+
+        The fallback routes before it are not asked again. Raise ValueError for another name.
+        """
+        names = [self.route_id, *(fallback.route_id for fallback in self.fallback)]
+        index = names.index(route_id)
+        if index == 0:
+            return self
+        used, *rest = self.fallback[index - 1 :]
+        return self.model_copy(update={**dict(used), "fallback": tuple(rest)})
+
+    def with_reasoning(self, reasoning: ReasoningMode) -> "Snapshot":
+        """Return the snapshot with this reasoning effort on all its routes."""
+        own = {"reasoning": reasoning}
+        fallback = tuple(
+            each.model_copy(update={"route": each.route.model_copy(update=own)})
+            for each in self.fallback
+        )
+        return self.model_copy(
+            update={"route": self.route.model_copy(update=own), "fallback": fallback}
+        )
 
     def to_stored(self) -> dict[str, Any]:
         """Return the snapshot as data for the store; `from_stored` is the inverse.

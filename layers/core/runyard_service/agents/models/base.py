@@ -208,15 +208,8 @@ class Response:
 ModelEvent = ReasoningDelta | ResponseDelta | Response
 
 
-class Model(Protocol):
-    """A model that answers one request by a stream that ends with exactly one `Response`."""
-
-    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Stream one response.
-
-        Raise ModelUnavailableError if another attempt may succeed, else ModelRejectedError.
-        """
-        ...
+class ModelCosts(Protocol):
+    """What a request may use at most, and what it costs."""
 
     def max_usage(self, request: ModelRequest) -> TokenUsage:
         """Return the maximum usage of this request, known before it is sent.
@@ -227,4 +220,15 @@ class Model(Protocol):
 
     def cost_of(self, usage: TokenUsage) -> Decimal | None:
         """Return the cost of `usage` in USD; None if no price is known. More never cost less."""
+        ...
+
+
+class Model(ModelCosts, Protocol):
+    """A model that answers one request by a stream that ends with exactly one `Response`."""
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+        """Stream one response.
+
+        Raise ModelUnavailableError if another attempt may succeed, else ModelRejectedError.
+        """
         ...

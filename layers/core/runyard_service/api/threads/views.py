@@ -78,7 +78,7 @@ def listed_view(run: Run, credits_per_usd: Decimal) -> dict[str, Any]:
         "org_id": run.org_id,
         "thread_id": run.thread_id,
         "status": status_of(run),
-        "model": run.model or None,
+        "model": run.model_in_use or None,
         "persona_id": run.agent,
         "total_input_tokens": usage.input_tokens if is_known else None,
         "total_output_tokens": usage.output_tokens if is_known else None,

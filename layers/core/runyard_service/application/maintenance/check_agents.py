@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.loader import AgentSet, read_agents
@@ -79,16 +80,19 @@ def _secret_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
 
 def _price_errors(agents: AgentSet) -> Iterator[str]:
     for agent in _definitions(agents):
+        limits = [
+            name for name in ("usd", "usd_per_day") if getattr(agent.limits, name) is not None
+        ]
         summary_route = agent.context.summary_route if agent.context else None
-        for limit in ("usd", "usd_per_day"):
-            for name in filter(None, (agent.route, summary_route)):
-                route = agents.routes[name]
-                if getattr(agent.limits, limit) is not None and not _has_price(route):
-                    yield (
-                        f"{agent.key}@{agent.version}: limits.{limit} requires a price: set"
-                        " input_usd_per_million and output_usd_per_million of the route"
-                        f" {name!r}, because the price table does not have {route.model!r}"
-                    )
+        names = [*agent.routes, *filter(None, [summary_route])]
+        for limit, name in product(limits, names):
+            route = agents.routes[name]
+            if not _has_price(route):
+                yield (
+                    f"{agent.key}@{agent.version}: limits.{limit} requires a price: set"
+                    " input_usd_per_million and output_usd_per_million of the route"
+                    f" {name!r}, because the price table does not have {route.model!r}"
+                )
 
 
 def _has_price(route: Route) -> bool:

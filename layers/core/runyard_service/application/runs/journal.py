@@ -12,7 +12,7 @@ from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
-from runyard_service.domain.event_payloads import MessageCompleted, RecoveredPayload
+from runyard_service.domain.event_payloads import ErrorInfo, MessageCompleted, RecoveredPayload
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.history import History, usage_of_message
 from runyard_service.domain.runs import Run, RunStatus, Usage, usage_payload
@@ -63,9 +63,20 @@ class Journal:
 
     def recovered_event(self, reason: str) -> NewEvent:
         """Return the event that a worker recovers the run and a partial message is void."""
-        attempt = self.history.recoveries + 1
-        data: RecoveredPayload = {"id": self.run.id, "reason": reason, "attempt": attempt}
-        return NewEvent(type="run.recovered", data=data)
+        return NewEvent(type="run.recovered", data=self._recovered(reason))
+
+    def fall_back(self, failed_route: str, error: ErrorInfo, route: str, model: str) -> None:
+        """Record that the run uses `route` and its `model` from now on.
+
+        `error` is the last error of `failed_route`. A partial message is void.
+        """
+        data = self._recovered("model_fallback")
+        data |= {"failed_route": failed_route, "route": route, "error": error}
+        change = self.stores.runs.model_change(self.run, model)
+        self.append([NewEvent(type="run.recovered", data=data)], [change])
+
+    def _recovered(self, reason: str) -> RecoveredPayload:
+        return {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
 
     def start(self) -> None:
         """Append `run.started` and set the run's status to `started` in one transaction."""

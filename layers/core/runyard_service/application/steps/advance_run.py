@@ -146,7 +146,9 @@ async def _run_step(ctx: RunContext) -> list[RequestInput]:
         return requests
     if is_new:
         with ctx.timer.time_model():
-            await compact_if_rejected(ctx, call_model(ctx))
+            is_recorded = await compact_if_rejected(ctx, call_model(ctx))
+        if not is_recorded:
+            return []
     else:
         with ctx.timer.time_tools():
             requests = await call_tools(ctx)

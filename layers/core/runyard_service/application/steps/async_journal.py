@@ -8,6 +8,7 @@ from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.errors import AppendConflictError, SupersededError
+from runyard_service.domain.event_payloads import ErrorInfo
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
@@ -59,6 +60,10 @@ class AsyncJournal:
     async def recover(self, reason: str) -> None:
         """Record that a worker recovers the run. Watchers discard the partial message."""
         await self.append([self._journal.recovered_event(reason)])
+
+    async def fall_back(self, failed_route: str, error: ErrorInfo, route: str, model: str) -> None:
+        """Record the switch to another route. Watchers discard the partial message."""
+        await self._write(self._journal.fall_back, failed_route, error, route, model)
 
     async def complete(
         self,

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from runyard_service.agents.definitions.models import Limits
-from runyard_service.agents.models.base import Model, ModelRequest, TokenUsage
+from runyard_service.agents.models.base import ModelCosts, ModelRequest, TokenUsage
 from runyard_service.agents.truncation import BUDGETS, DEFAULT_LENGTH
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
@@ -143,8 +143,38 @@ class BudgetedRequest:
     worst_usd: Decimal = Decimal(0)
 
 
+@dataclass(frozen=True)
+class DearestRoute:
+    """The costs of a model, at the price of the dearest route that the run may ask.
+
+    `others` are the models of its fallback routes, by the names of the routes.
+    """
+
+    model: ModelCosts
+    others: Mapping[str, ModelCosts]
+
+    def max_usage(self, request: ModelRequest) -> TokenUsage:
+        """Return the bound of the model in use: the request is sent to it first."""
+        return self.model.max_usage(request)
+
+    def cost_of(self, usage: TokenUsage) -> Decimal | None:
+        """Return the highest cost on any of the routes; None if the model has no price.
+
+        Raise DefinitionError if a fallback route has no price.
+        """
+        highest = self.model.cost_of(usage)
+        for route, model in self.others.items():
+            cost = model.cost_of(usage)
+            if cost is None:
+                raise DefinitionError(
+                    f"A limit in USD requires a price; the fallback route {route!r} has none."
+                )
+            highest = None if highest is None else max(highest, cost)
+        return highest
+
+
 def fit_to_budget(
-    budget: Budget, model: Model, request: ModelRequest, *, is_capped: bool
+    budget: Budget, model: ModelCosts, request: ModelRequest, *, is_capped: bool
 ) -> BudgetedRequest:
     """Return the request with the highest token limit that fits what is left.
 
@@ -173,7 +203,7 @@ def fit_to_budget(
     )
 
 
-def _longest(budget: Budget, model: Model, most: TokenUsage) -> tuple[int, str]:
+def _longest(budget: Budget, model: ModelCosts, most: TokenUsage) -> tuple[int, str]:
     """Return the tokens that fit (negative: the request does not fit), and what limits them."""
     longest, truncated_by = most.output_tokens, ""
     tokens_left, usd_left = budget.left("tokens"), budget.left("usd")
@@ -184,7 +214,7 @@ def _longest(budget: Budget, model: Model, most: TokenUsage) -> tuple[int, str]:
     return longest, truncated_by
 
 
-def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
+def _affordable(model: ModelCosts, most: TokenUsage, usd: Decimal) -> int:
     """Return the output tokens that `usd` pays for, by binary search, up to `most`.
 
     Return -1 if `usd` does not pay for the input.
@@ -202,8 +232,14 @@ def _affordable(model: Model, most: TokenUsage, usd: Decimal) -> int:
 
 
 def reported_usage(history: History) -> TokenUsage | None:
-    """Return the usage that the provider reported for the newest message; None if it did not."""
-    usage = history.current.message.get("usage") if history.current else None
-    if not usage or not usage.get("input_tokens"):
+    """Return the usage that the provider reported for the newest message; None if it did not.
+
+    None also if the run has changed its route since then: another provider counts differently.
+    """
+    message = history.current.message if history.current else None
+    usage = message.get("usage") if message else None
+    if not message or not usage or not usage.get("input_tokens"):
+        return None
+    if history.route and message.get("route") != history.route:
         return None
     return TokenUsage(usage["input_tokens"], usage.get("output_tokens", 0))

@@ -1,7 +1,6 @@
 """One response of the model: stream it into the log as deltas, then record the message."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,33 +18,67 @@ from runyard_service.application.steps.daily_caps import applicable_caps, reserv
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
 from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.clock import now, parse, timestamp_in
-from runyard_service.domain.errors import (
-    LimitExceededError,
-    ModelBackoffError,
-    ModelUnavailableError,
-)
+from runyard_service.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard_service.domain.event_payloads import MessageCompleted
 from runyard_service.domain.events import NewEvent
-from runyard_service.outbound.circuit_breaker import describe_failure
 
-# How long the state machines retry a step whose model is unavailable, on average.
-RETRY_SECONDS = 480.0
 # The maximum size of a message whose write also ends the run. A transaction costs twice. But the
 # compressed message and the output that repeats it take little more than one of them, because
 # zlib looks back 32 KB.
 _SHORT_CHARACTERS = 16 * 1024
 
 
-async def call_model(ctx: RunContext) -> None:
+async def call_model(ctx: RunContext) -> bool:
     """Request the next response of the model, and record it.
 
-    Retry while the provider is busy and there is time. Raise ModelUnavailableError if it stays
-    busy, ModelRejectedError if a retry cannot help. Raise LimitExceededError if the response may
-    not fit the limits of the run, or did not complete within them.
+    Retry while the provider is busy and there is time. Then ask the agent's next route, for the
+    rest of the run. Return False if another worker has to ask it, because this one has no time.
+
+    Raise ModelUnavailableError if no route answers, ModelRejectedError if a retry cannot help.
+    Raise LimitExceededError if the response may not fit the limits of the run, or did not complete
+    within them.
     """
+    while not await _call_route(ctx):
+        if not ctx.has_time_for(ctx.snapshot.route.timeout):
+            return False
+    return True
+
+
+async def _call_route(ctx: RunContext) -> bool:
+    """Request the response of the route in use; return False if another route replaces it."""
     model = ctx.model
+    budgeted, hold = await _reserve(ctx)
+    attempt = 1
+    while True:
+        try:
+            with chat_span(ctx, budgeted.request) as span:
+                stream = model.stream(
+                    replace(
+                        budgeted.request, attempt=attempt, project_id=ctx.journal.run.project_id
+                    )
+                )
+                span.record_response(await _stream_response(ctx, stream, budgeted, hold))
+                return True
+        except LimitExceededError:
+            if ctx.history.has_partial_message:
+                await ctx.journal.recover("limit_met")
+            raise
+        except ModelUnavailableError as error:
+            delay = _delay_after(ctx, attempt, error)
+            if delay is None:
+                await replace_route(ctx, error)
+                return False
+            if ctx.history.has_partial_message:
+                # The deltas of this response are void: watchers must discard them.
+                await ctx.journal.recover("model_interrupted")
+            await asyncio.sleep(delay)
+            attempt += 1
+
+
+async def _reserve(ctx: RunContext) -> tuple[BudgetedRequest, Hold | None]:
+    """Return the next request, as long as the limits allow, and its hold on the daily caps."""
     request = request_for(
         ctx.snapshot.definition,
         ctx.journal.run,
@@ -56,57 +89,17 @@ async def call_model(ctx: RunContext) -> None:
         route=ctx.snapshot.route_id,
     )
     caps = await applicable_caps(ctx)
-    budgeted = fit_to_budget(ctx.budget, model, request, is_capped=bool(caps))
-    hold = await reserve(ctx, caps, budgeted.worst_usd)
-    attempt = 1
-    while True:
-        try:
-            with chat_span(ctx, budgeted.request) as span:
-                stream = model.stream(
-                    replace(
-                        budgeted.request, attempt=attempt, project_id=ctx.journal.run.project_id
-                    )
-                )
-                return span.record_response(await _stream_response(ctx, stream, budgeted, hold))
-        except LimitExceededError:
-            if ctx.history.has_partial_message:
-                await ctx.journal.recover("limit_met")
-            raise
-        except ModelUnavailableError as error:
-            if not error.was_attempted:
-                raise
-            timeout = ctx.snapshot.route.timeout
-            delay = next_delay(ctx, attempt, timeout, error.retry_after)
-            if delay is None:
-                raise _last_error(ctx, error) from error
-            if ctx.history.has_partial_message:
-                # The deltas of this response are void: watchers must discard them.
-                await ctx.journal.recover("model_interrupted")
-            await asyncio.sleep(delay)
-            attempt += 1
+    has_usd = bool(caps) or ctx.budget.limit("usd") is not None
+    costs = costs_of(ctx) if has_usd else ctx.model
+    budgeted = fit_to_budget(ctx.budget, costs, request, is_capped=bool(caps))
+    return budgeted, await reserve(ctx, caps, budgeted.worst_usd)
 
 
-def _last_error(ctx: RunContext, error: ModelUnavailableError) -> Exception:
-    """Return the error of the run, with the time of the last attempt.
-
-    If the provider requests a longer delay than the state machine retries for, the run fails at
-    once.
-    """
-    message = describe_failure(str(error), time.time())
-    if error.retry_after is not None and error.retry_after > RETRY_SECONDS - _waited(ctx):
-        again_at = timestamp_in(error.retry_after)
-        message = f"{message} The provider asks to wait until {again_at}: start a new run then."
-        return ModelBackoffError(message, error.provider)
-    return ModelUnavailableError(
-        message, error.retry_after, kind=error.kind, provider=error.provider
-    )
-
-
-def _waited(ctx: RunContext) -> float:
-    """Return the seconds since the last event of the log that is no recovery."""
-    events = reversed(ctx.history.durable_events)
-    last = next(event for event in events if event.type != "run.recovered")
-    return (now() - parse(last.timestamp)).total_seconds()
+def _delay_after(ctx: RunContext, attempt: int, error: ModelUnavailableError) -> float | None:
+    """Return the seconds to wait before this route is asked again; None: not in this worker."""
+    if not error.was_attempted:
+        return None
+    return next_delay(ctx, attempt, ctx.snapshot.route.timeout, error.retry_after)
 
 
 async def _stream_response(
@@ -130,6 +123,7 @@ async def _stream_response(
                         truncated_by,
                         definition=ctx.snapshot.definition,
                         route=ctx.snapshot.route_id,
+                        is_fallback=bool(ctx.history.route),
                     )
                     await _record(ctx, [*await writer.close(), message], changes)
                     return event

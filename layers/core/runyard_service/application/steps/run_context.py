@@ -15,6 +15,7 @@ from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.budget import Budget
 from runyard_service.application.steps.step_timer import StepTimer
+from runyard_service.domain.event_payloads import ErrorInfo
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import CallOrigin, ToolCallState
@@ -47,9 +48,9 @@ class RunContext:
     def __init__(self, deps: WorkerDeps, journal: AsyncJournal, deadline: float) -> None:
         self.deps = deps
         self.journal = journal
-        self.snapshot = Snapshot.from_stored(
-            deps.stores.definitions.get(journal.run.definition_digest)
-        )
+        snapshot = Snapshot.from_stored(deps.stores.definitions.get(journal.run.definition_digest))
+        # On the route in use, which the log names after a switch.
+        self.snapshot = snapshot.on_route(journal.history.route or snapshot.route_id)
         # Ids of the calls that this worker brought to their phase: they were not made yet.
         self.dispatched_here: set[str] = set()
         self.message_cache = MessageHistory()
@@ -74,6 +75,14 @@ class RunContext:
         if self._model is None:
             self._model = self.deps.model_for(self.snapshot)
         return self._model
+
+    async def fall_back(self, error: ErrorInfo) -> None:
+        """Record that the next route replaces the route in use after this error, and use it."""
+        failed, following = self.snapshot.route_id, self.snapshot.fallback[0]
+        await self.journal.fall_back(failed, error, following.route_id, following.route.model_name)
+        self.snapshot = self.snapshot.on_route(following.route_id)
+        # The files are prepared for another provider.
+        self._model = self._attachments = None
 
     @property
     def budget(self) -> Budget:
