@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runyard_service.adapters.stores import Stores
     from runyard_service.agents.definitions.loader import AgentSet
     from runyard_service.agents.definitions.source import AgentDirectory
+    from runyard_service.application.webhooks.publish_events import Publisher
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,46 @@ def open_stores(stack: str | None) -> Iterator["Stores"]:
             return
         with open_local_stores(must_exist=True) as stores:
             yield stores
+
+
+def open_publisher(stack: str | None) -> "Publisher":
+    """Return the publisher of events, with the stores, the event bus and the webhook queues.
+
+    They are those of `--stack`, or else those that environment variables name, as in the functions.
+    """
+    import boto3
+
+    from runyard_service.adapters.eventbridge import EventBus
+    from runyard_service.adapters.s3.bucket import Bucket
+    from runyard_service.adapters.sqs import DeliveryQueue
+    from runyard_service.adapters.stores import Stores
+    from runyard_service.application.webhooks.publish_events import Publisher
+    from runyard_service.settings import Settings
+
+    settings = Settings.from_environment(_publisher_variables(stack) if stack else None)
+    stores = Stores.create(
+        boto3.client("dynamodb"),
+        Bucket(settings.bucket, lambda: boto3.client("s3")),
+        events_table=settings.events_table,
+        records_table=settings.records_table,
+    )
+    queues = settings.webhook_queue_url, settings.webhook_dead_letter_queue_url
+    return Publisher(
+        stores,
+        EventBus(boto3.client("events"), settings.event_bus),
+        DeliveryQueue(boto3.client("sqs"), *queues),
+    )
+
+
+def _publisher_variables(stack: str) -> dict[str, str]:
+    return {
+        "EVENTS_TABLE": stack_output(stack, "EventsTableName"),
+        "RECORDS_TABLE": stack_output(stack, "RecordsTableName"),
+        "BUCKET": stack_output(stack, "BucketName"),
+        "EVENT_BUS": stack_output(stack, "EventBusName"),
+        "WEBHOOK_QUEUE_URL": physical_id(stack, "WebhookQueue"),
+        "WEBHOOK_DEAD_LETTER_QUEUE_URL": physical_id(stack, "WebhookDeadLetterQueue"),
+    }
 
 
 @contextmanager
