@@ -22,8 +22,8 @@ COLUMNS = ("FIRST RECORD", "RECORDS", "WRITTEN AT", "REDRIVE BEFORE", "REASON")
 def events() -> None:
     """Show and publish events again that were not published.
 
-    Lambda gives up a batch of the log's stream after 100 attempts or a day, and sends its position
-    to a dead-letter queue. AWS credentials are those that boto3 finds.
+    Lambda retries a batch of the log's stream 100 times or for a day. Then it sends the position of
+    the batch to a dead-letter queue. AWS credentials are those that boto3 finds.
     """
 
 

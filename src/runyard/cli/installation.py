@@ -14,7 +14,7 @@ from runyard.cli.parameters import at_most_one
 
 if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
-    from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+    from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
     from runyard_service.adapters.s3.agent_bundle import AgentBundle
     from runyard_service.adapters.stores import Stores
     from runyard_service.agents.definitions.loader import AgentSet
@@ -27,7 +27,7 @@ class AccountStores:
     """The stores of access keys and of project settings."""
 
     access_keys: "AccessKeys"
-    project_caps: "ProjectCaps"
+    project_limits: "ProjectLimits"
     retention_days: "RetentionDays"
 
 
@@ -77,18 +77,18 @@ def open_account_stores(stack: str | None, table: str | None) -> Iterator[Accoun
             yield _account_stores(table)
             return
         with open_local_stores(must_exist=False) as stores:
-            yield AccountStores(stores.access_keys, stores.project_caps, stores.retention_days)
+            yield AccountStores(stores.access_keys, stores.project_limits, stores.retention_days)
 
 
 def _account_stores(table: str) -> AccountStores:
     import boto3
 
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
-    from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+    from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
     from runyard_service.adapters.dynamodb.table import Table
 
     records = Table(boto3.client("dynamodb"), table)
-    return AccountStores(AccessKeys(records), ProjectCaps(records), RetentionDays(records))
+    return AccountStores(AccessKeys(records), ProjectLimits(records), RetentionDays(records))
 
 
 @contextmanager

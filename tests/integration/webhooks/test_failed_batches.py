@@ -1,4 +1,4 @@
-"""Read the records of a batch that Lambda gave up, where DynamoDB's emulator differs."""
+"""Read the records of a batch that Lambda no longer retries, where DynamoDB's emulator differs."""
 
 from collections.abc import Callable
 from typing import Any

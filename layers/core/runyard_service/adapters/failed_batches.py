@@ -1,4 +1,4 @@
-"""Batches of a table's stream that Lambda gave up, as its messages to a dead-letter queue.
+"""Batches of a table's stream that Lambda no longer retries, from their dead-letter queue.
 
 A message contains the position of the batch in the stream, not its records. The stream retains a
 record for 24 hours (AWS, "Change data capture for DynamoDB Streams").

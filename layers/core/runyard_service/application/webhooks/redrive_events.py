@@ -1,4 +1,4 @@
-"""Publish the events again that Lambda gave up, on request of an operator."""
+"""Publish the events again that Lambda no longer retries, on request of an operator."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
