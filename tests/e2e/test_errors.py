@@ -48,7 +48,13 @@ def assert_error(
         ),
         ({"input": {"ticket_body": "x"}}, {"input.ticket_subject": "is required"}),
         ({"input": {"ticket_subject": ""}}, {"input.ticket_subject": "cannot be blank"}),
-        ({"input": TICKET | {"x": 1}}, {"input.x": "is not a known field"}),
+        (
+            {"input": TICKET | {"ticket_bdy": 1}},
+            {
+                "input.ticket_bdy": "is not a known field; known: customer_id, ticket_body,"
+                " ticket_subject; did you mean 'ticket_body'?"
+            },
+        ),
         ({"input": TICKET, "user_id": 7}, {"user_id": "must be a string"}),
         (
             {"input": TICKET, "user_id": "u" * 257},

@@ -13,6 +13,8 @@ from tests.support.service import Service
 TICKET = {"ticket_subject": "Export is broken"}
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 Parts = list[tuple[str, tuple[str, bytes, str]]]
+# The parts of `POST /v1/runs`.
+PARTS = "background, files, input, session_id, stream, user_id"
 
 
 def files(count: int) -> Parts:
@@ -76,8 +78,7 @@ def test_a_browser_may_send_the_input_as_a_blob(service: Service) -> None:
             {"colour": "red"},
             {
                 "input": "cannot be blank",
-                "colour": "is not a known field; known: background, file_ids, input, session_id,"
-                " stream, user_id",
+                "colour": f"is not a known field; known: {PARTS}",
             },
         ),
         ({"input": '{"x": 1}'}, {"input.ticket_subject": "is required"}),
@@ -87,7 +88,10 @@ def test_a_browser_may_send_the_input_as_a_blob(service: Service) -> None:
             {"input": TICKET, "background": "true", "stream": "true"},
             {"stream": "cannot be true together with background"},
         ),
-        ({"input": TICKET, "file_ids": "[]"}, {"file_ids": "is not a known field"}),
+        (
+            {"input": TICKET, "file_ids": "[]"},
+            {"file_ids": f"is not a known field; known: {PARTS}; did you mean 'files'?"},
+        ),
         ({"input": TICKET, "files": "x"}, {"files": "must be a file"}),
         ({"input": TICKET, "user_id": ["a", "b"]}, {"user_id": "must appear only once"}),
     ],
@@ -97,7 +101,8 @@ def test_invalid_parts_have_the_same_errors_as_in_json(
 ) -> None:
     data = {name: json.dumps(text) if text is TICKET else text for name, text in texts.items()}
     if details.get("input.ticket_subject"):
-        details = {**details, "input.x": "is not a known field"}
+        unknown = "is not a known field; known: customer_id, ticket_body, ticket_subject"
+        details = {**details, "input.x": unknown}
     response = service.http.post("/v1/runs", data=data, files=files(1))
     assert_error(response, 400, "bad_request", details)
 
@@ -166,7 +171,7 @@ def test_a_file_is_stored_with_a_safe_name_and_its_real_type(service: Service) -
 @pytest.mark.parametrize(
     ("texts", "parts", "details"),
     [
-        ({"a": "b"}, [], {"a": "is not a known field", "file": "is required"}),
+        ({"a": "b"}, [], {"a": "is not a known field; known: file", "file": "is required"}),
         ({"file": "text"}, [], {"file": "must be a file"}),
         ({}, [("file", ("a", b"a", "text/plain"))] * 2, {"file": "must appear only once"}),
     ],

@@ -117,6 +117,24 @@ def test_a_project_cannot_exceed_its_limit_of_active_runs(
     assert [client.post("/v1/runs", json=body).status_code for _ in range(2)] == [202, 429]
 
 
+def test_a_project_can_have_its_own_limit_of_active_runs(
+    local: DevStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(active_runs, "COUNT_CACHE_SECONDS", 0)
+    services = make_services(local, project_max_active_runs=1)
+    monkeypatch.setattr(services.orchestrator, "start", lambda run: None)  # The runs stay active.
+    secret, project = f"ry_{new_id()}", f"project-{new_id()}"
+    services.stores.access_keys.save(secret, project_id=project, org_id="limits")
+    services.stores.project_limits.set_max_active_runs(project, 2)
+    body = {"input": TICKET, "background": True}
+    headers = {"Authorization": f"Bearer {secret}"}
+    with TestClient(app_with(services)) as client:
+        responses = [client.post("/v1/runs", json=body, headers=headers) for _ in range(3)]
+        assert [response.status_code for response in responses] == [202, 202, 429]
+        details = responses[2].json()["error"]["details"]
+        assert details == {"project": "already has 2 active runs"}
+
+
 def test_an_endpoint_adds_admitted_runs_to_its_last_count(
     local: DevStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from tests.support.service import Service
 
 CLEAR = {"ticket_subject": "Export is broken"}
 UNCLEAR = {"ticket_subject": "Help!"}
+PARAMETERS = "page, page_size, session_id, sort, status, user_id"
 TWICE = {"ticket_subject": "Charged twice", "ticket_body": "I was charged twice. Order #4812."}
 
 
@@ -139,7 +140,14 @@ def test_another_project_sees_no_runs(project: Service, service: Service) -> Non
         ("page_size=-1", {"page_size": "must be an integer from 1 to 500"}),
         ("sort=id", {"sort": "must contain only: started_at, ended_at, status"}),
         ("sort=status,--ended_at", {"sort": "must contain only: started_at, ended_at, status"}),
-        ("colour=red", {"colour": "is not a known parameter"}),
+        (
+            "colour=red&pagesize=2",
+            {
+                "colour": f"is not a known parameter; known: {PARAMETERS}",
+                "pagesize": f"is not a known parameter; known: {PARAMETERS};"
+                " did you mean 'page_size'?",
+            },
+        ),
         ("page=1&page=2", {"page": "must appear only once"}),
         ("user_id=a&user_id=b", {"user_id": "must appear only once"}),
         (
@@ -147,7 +155,7 @@ def test_another_project_sees_no_runs(project: Service, service: Service) -> Non
             {
                 "page": "must be an integer from 1 to 1000000000",
                 "session_id": "must be a UUID",
-                "limit": "is not a known parameter",
+                "limit": f"is not a known parameter; known: {PARAMETERS}",
             },
         ),
     ],
@@ -215,8 +223,8 @@ def test_a_closed_input_request_leaves_the_inbox(project: Service) -> None:
     ("query", "details"),
     [
         ("page=0", {"page": "must be an integer from 1 to 1000000000"}),
-        ("status=open", {"status": "is not a known parameter"}),
-        ("sort=created_at", {"sort": "is not a known parameter"}),
+        ("status=open", {"status": "is not a known parameter; known: page, page_size"}),
+        ("sort=created_at", {"sort": "is not a known parameter; known: page, page_size"}),
     ],
 )
 def test_an_invalid_query_of_the_inbox_is_rejected(

@@ -142,7 +142,7 @@ def test_a_tool_with_its_own_form_accepts_only_the_prompt(fixed: dict[str, Any])
     assert ask.params == fixed
     rejected = next_action(agent, call(choices=["c"]), CallOrigin.THIS_WORKER)
     assert isinstance(rejected, ResolveWithoutCall)
-    assert rejected.content.endswith("choices is not a known field.")
+    assert rejected.content.endswith("choices is not a known field; known: prompt.")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_tool_with_its_own_form_accepts_only_the_prompt(fixed: dict[str, Any])
             {
                 "feedback.color": 'must be one of "red", "blue"',
                 "feedback.sizes.1": "must be of type integer",
-                "feedback.more": "is not a known field",
+                "feedback.more": "is not a known field; known: color, sizes",
             },
         ),
         ({}, "x" * MAX_ANSWER_BYTES, {"feedback": "must be at most 131072 bytes as JSON"}),

@@ -61,7 +61,7 @@ def test_a_blank_parameter_counts_as_absent() -> None:
 def test_names_of_parameters_are_checked() -> None:
     query = QueryParams("page=1&status=failed&status=completed&colour=red&page=2")
     assert unknown_names(query, {"page", "status"}, {"status"}) == {
-        "colour": "is not a known parameter",
+        "colour": "is not a known parameter; known: page, status",
         "page": "must appear only once",
     }
 

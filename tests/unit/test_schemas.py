@@ -29,7 +29,14 @@ SCHEMA = {
         ({"name": ""}, {"input.name": "cannot be blank"}),
         ({"name": "123456"}, {"input.name": "must be at most 5 characters long"}),
         ({"name": 1}, {"input.name": "must be of type string"}),
-        ({"name": "x", "more": 1}, {"input.more": "is not a known field"}),
+        (
+            {"name": "x", "more": 1},
+            {"input.more": "is not a known field; known: kind, name, sizes"},
+        ),
+        (
+            {"name": "x", "size": [3]},
+            {"input.size": "is not a known field; known: kind, name, sizes; did you mean 'sizes'?"},
+        ),
         ({"name": "x", "kind": "c"}, {"input.kind": 'must be one of "a", "b"'}),
         (
             {"name": "12345678", "sizes": [3, 1, "y"]},
@@ -73,6 +80,22 @@ def test_each_error_is_named_by_its_path(value: Any, errors: dict[str, str]) -> 
             {"a": "does not fit the schema (anyOf)"},
         ),
         ({"properties": {"a": False}}, {"a": 1}, {"a": "is not allowed"}),
+        (
+            {
+                "properties": {
+                    "a": {"properties": {"b": {}}, "additionalProperties": False},
+                    **{f"field_{n:03}": {} for n in range(30)},
+                },
+                "additionalProperties": False,
+            },
+            {"a": {"c": 1}, "d": 1},
+            {
+                "a.c": "is not a known field; known: b",
+                "d": "is not a known field; known: a, "
+                + "".join(f"field_{n:03}, " for n in range(19))
+                + "…",
+            },
+        ),
         (
             {"additionalProperties": False},
             {f"field_{n:03}": 1 for n in range(50)},

@@ -14,11 +14,12 @@ from runyard.cli.parameters import at_most_one
 
 if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
-    from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+    from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
     from runyard_service.adapters.s3.agent_bundle import AgentBundle
     from runyard_service.adapters.stores import Stores
     from runyard_service.agents.definitions.loader import AgentSet
     from runyard_service.agents.definitions.source import AgentDirectory
+    from runyard_service.application.webhooks.publish_events import Publisher
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class AccountStores:
     """The stores of access keys and of project settings."""
 
     access_keys: "AccessKeys"
-    project_caps: "ProjectCaps"
+    project_limits: "ProjectLimits"
     retention_days: "RetentionDays"
 
 
@@ -76,18 +77,18 @@ def open_account_stores(stack: str | None, table: str | None) -> Iterator[Accoun
             yield _account_stores(table)
             return
         with open_local_stores(must_exist=False) as stores:
-            yield AccountStores(stores.access_keys, stores.project_caps, stores.retention_days)
+            yield AccountStores(stores.access_keys, stores.project_limits, stores.retention_days)
 
 
 def _account_stores(table: str) -> AccountStores:
     import boto3
 
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
-    from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+    from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
     from runyard_service.adapters.dynamodb.table import Table
 
     records = Table(boto3.client("dynamodb"), table)
-    return AccountStores(AccessKeys(records), ProjectCaps(records), RetentionDays(records))
+    return AccountStores(AccessKeys(records), ProjectLimits(records), RetentionDays(records))
 
 
 @contextmanager
@@ -146,6 +147,46 @@ def open_stores(stack: str | None) -> Iterator["Stores"]:
             return
         with open_local_stores(must_exist=True) as stores:
             yield stores
+
+
+def open_publisher(stack: str | None) -> "Publisher":
+    """Return the publisher of events, with the stores, the event bus and the webhook queues.
+
+    They are those of `--stack`, or else those that environment variables name, as in the functions.
+    """
+    import boto3
+
+    from runyard_service.adapters.eventbridge import EventBus
+    from runyard_service.adapters.s3.bucket import Bucket
+    from runyard_service.adapters.sqs import DeliveryQueue
+    from runyard_service.adapters.stores import Stores
+    from runyard_service.application.webhooks.publish_events import Publisher
+    from runyard_service.settings import Settings
+
+    settings = Settings.from_environment(_publisher_variables(stack) if stack else None)
+    stores = Stores.create(
+        boto3.client("dynamodb"),
+        Bucket(settings.bucket, lambda: boto3.client("s3")),
+        events_table=settings.events_table,
+        records_table=settings.records_table,
+    )
+    queues = settings.webhook_queue_url, settings.webhook_dead_letter_queue_url
+    return Publisher(
+        stores,
+        EventBus(boto3.client("events"), settings.event_bus),
+        DeliveryQueue(boto3.client("sqs"), *queues),
+    )
+
+
+def _publisher_variables(stack: str) -> dict[str, str]:
+    return {
+        "EVENTS_TABLE": stack_output(stack, "EventsTableName"),
+        "RECORDS_TABLE": stack_output(stack, "RecordsTableName"),
+        "BUCKET": stack_output(stack, "BucketName"),
+        "EVENT_BUS": stack_output(stack, "EventBusName"),
+        "WEBHOOK_QUEUE_URL": physical_id(stack, "WebhookQueue"),
+        "WEBHOOK_DEAD_LETTER_QUEUE_URL": physical_id(stack, "WebhookDeadLetterQueue"),
+    }
 
 
 @contextmanager

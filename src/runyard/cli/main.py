@@ -11,6 +11,7 @@ import click
 
 from runyard.cli.agents import agents
 from runyard.cli.dev import dev
+from runyard.cli.events import events
 from runyard.cli.keys import keys
 from runyard.cli.lint import lint
 from runyard.cli.projects import projects
@@ -28,7 +29,7 @@ def runyard() -> None:
     """Manage and run Runyard: agent runs on AWS."""
 
 
-for _command in (agents, dev, keys, lint, projects, tickets, verify, webhooks):
+for _command in (agents, dev, events, keys, lint, projects, tickets, verify, webhooks):
     runyard.add_command(_command)
 
 

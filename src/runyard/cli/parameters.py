@@ -39,27 +39,32 @@ class Dollars(click.ParamType[Decimal]):
         return Decimal(str(value))
 
 
-class RetentionPeriod(click.ParamType[int]):
-    """A number of days, 0 for no limit, or `default` (-1) for the value of the installation."""
+class NumberOrDefault(click.ParamType[int]):
+    """A number, 0 for no limit, or `default` for the value of the installation."""
 
-    name = "days"
     INSTALLATION_DEFAULT = -1
 
+    def __init__(self, name: str, maximum: int) -> None:
+        self.name = name
+        self._maximum = maximum
+
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return the days, or fail with a usage error."""
+        """Return the number or INSTALLATION_DEFAULT, or fail with a usage error."""
         if isinstance(value, int):
             return value
         if value == "default":
             return self.INSTALLATION_DEFAULT
-        if not re.fullmatch(r"\d{1,5}", str(value), re.ASCII) or int(value) > MAX_DAYS:
-            self.fail(f"must be a number of days from 0 to {MAX_DAYS}, or default", param, ctx)
+        if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII) or int(value) > self._maximum:
+            expected = f"must be a number of {self.name} from 0 to {self._maximum}, or default"
+            self.fail(expected, param, ctx)
         return int(value)
 
 
 MAX_DAYS = 36_500
 NAME = Name()
 DOLLARS = Dollars()
-RETENTION_PERIOD = RetentionPeriod()
+RETENTION_PERIOD = NumberOrDefault("days", MAX_DAYS)
+ACTIVE_RUNS = NumberOrDefault("runs", 1_000_000)
 DAYS = click.IntRange(1, MAX_DAYS)
 OVERLAP_HOURS = click.IntRange(0, 8_760)
 

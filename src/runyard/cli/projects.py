@@ -5,12 +5,12 @@ from decimal import Decimal
 import click
 
 from runyard.cli.installation import installation_options, open_account_stores
-from runyard.cli.parameters import DOLLARS, NAME, RETENTION_PERIOD, RetentionPeriod
+from runyard.cli.parameters import ACTIVE_RUNS, DOLLARS, NAME, RETENTION_PERIOD, NumberOrDefault
 
 
 @click.group()
 def projects() -> None:
-    """Set the organization, daily limit and retention of a project.
+    """Set the organization, daily cap, active runs and retention of a project.
 
     The projects are those of --stack or --table, or of the table that RECORDS_TABLE names, with
     AWS credentials as boto3 finds them. Otherwise they are those of the local stack in DATA_DIR.
@@ -36,6 +36,11 @@ def projects() -> None:
     type=RETENTION_PERIOD,
     help="Days until ended runs are deleted. 0: never; default: the installation's value",
 )
+@click.option(
+    "--max-active-runs",
+    type=ACTIVE_RUNS,
+    help="Active runs of the project at most. 0: no limit; default: the installation's value",
+)
 @installation_options
 def set_(
     *,
@@ -43,22 +48,35 @@ def set_(
     org: str,
     daily_usd: Decimal | None,
     retention_days: int | None,
+    max_active_runs: int | None,
     stack: str | None,
     table: str | None,
 ) -> None:
     """Assign a project to an organization and change its settings.
 
-    Settings that you do not name stay unchanged.
+    Settings that you do not name stay unchanged. A changed limit applies within a minute.
     """
     with open_account_stores(stack, table) as stores:
         stores.access_keys.claim_project(project, org)
         click.echo(f"{project} belongs to {org}")
         if daily_usd is not None:
-            stores.project_caps.set(project, daily_usd)
+            stores.project_limits.set_daily_usd(project, daily_usd)
             limit = f"{daily_usd} USD a day" if daily_usd else "no limit"
             click.echo(f"spending of {project}: {limit}")
         if retention_days is not None:
-            is_default = retention_days == RetentionPeriod.INSTALLATION_DEFAULT
-            stores.retention_days.set(project, None if is_default else retention_days)
-            period = f"{retention_days} days" if retention_days else "no limit"
-            click.echo(f"retention of {project}: {'default' if is_default else period}")
+            stores.retention_days.set(project, _stored(retention_days))
+            click.echo(f"retention of {project}: {_describe(retention_days, ' days')}")
+        if max_active_runs is not None:
+            stores.project_limits.set_max_active_runs(project, _stored(max_active_runs))
+            click.echo(f"active runs of {project}: {_describe(max_active_runs)}")
+
+
+def _stored(number: int) -> int | None:
+    """Return the project's own number; None for the installation's value."""
+    return None if number == NumberOrDefault.INSTALLATION_DEFAULT else number
+
+
+def _describe(number: int, unit: str = "") -> str:
+    if _stored(number) is None:
+        return "default"
+    return f"{number}{unit}" if number else "no limit"

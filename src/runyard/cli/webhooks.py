@@ -5,59 +5,68 @@ from typing import TYPE_CHECKING
 import click
 
 from runyard.cli.extras import require_extra, service_errors
-from runyard.cli.installation import physical_id, stack_output
+from runyard.cli.installation import open_publisher
+from runyard.cli.tables import print_columns
 
 if TYPE_CHECKING:
-    from runyard_service.settings import Settings
+    from runyard_service.adapters.sqs import DeliveryMessage
+    from runyard_service.domain.webhooks import Delivery
 
 
 @click.group()
 def webhooks() -> None:
-    """Send webhook deliveries again that failed for good."""
+    """Show and send webhook deliveries again that failed for good.
+
+    The commands need no access key of a project. AWS credentials are those that boto3 finds.
+    Without --stack, environment variables name the tables, the bucket and both queues, as in the
+    functions.
+    """
+
+
+_STACK = click.option("--stack", metavar="NAME", help="Use the deployed stack of this name.")
+COLUMNS = ("DELIVERY", "PROJECT", "WEBHOOK", "EVENT", "CREATED AT", "FAILURE")
+
+
+@webhooks.command("dead-letters")
+@_STACK
+def dead_letters(*, stack: str | None) -> None:
+    """List the deliveries in the dead-letter queue."""
+    require_extra("admin")
+    with service_errors():
+        from runyard_service.application.webhooks.redeliver import list_dead_letters
+
+        publisher = open_publisher(stack)
+        found = list_dead_letters(publisher.stores, publisher.queue)
+        print_columns([COLUMNS, *(_row(*each) for each in found)])
 
 
 @webhooks.command()
-@click.option("--stack", metavar="NAME", help="Use the deployed stack of this name.")
-def redeliver(*, stack: str | None) -> None:
+@click.option(
+    "--delete-disabled",
+    is_flag=True,
+    help="Delete the messages of disabled webhooks, without a redelivery.",
+)
+@_STACK
+def redeliver(*, stack: str | None, delete_disabled: bool) -> None:
     """Send each delivery in the dead-letter queue again, and delete its message.
 
-    A message stays in the queue if its webhook is disabled. It needs no access key of the project.
-    AWS credentials are those that boto3 finds. Without --stack, environment variables name the
-    tables, the bucket and both queues, as in the functions.
+    A message stays in the queue if its webhook is disabled.
     """
     require_extra("admin")
     with service_errors():
-        import boto3
-
-        from runyard_service.adapters.s3.bucket import Bucket
-        from runyard_service.adapters.sqs import DeliveryQueue
-        from runyard_service.adapters.stores import Stores
         from runyard_service.application.webhooks.redeliver import redeliver_dead_letters
-        from runyard_service.settings import Settings
 
-        settings = _stack_settings(stack) if stack else Settings.from_environment()
-        stores = Stores.create(
-            boto3.client("dynamodb"),
-            Bucket(settings.bucket, lambda: boto3.client("s3")),
-            events_table=settings.events_table,
-            records_table=settings.records_table,
-        )
-        queue = DeliveryQueue(
-            boto3.client("sqs"), settings.webhook_queue_url, settings.webhook_dead_letter_queue_url
-        )
-        for message, outcome in redeliver_dead_letters(stores, queue):
+        publisher = open_publisher(stack)
+        for message, outcome in redeliver_dead_letters(
+            publisher.stores, publisher.queue, delete_disabled=delete_disabled
+        ):
             click.echo(f"{message.delivery_id} of {message.project_id}: {outcome}")
 
 
-def _stack_settings(stack: str) -> "Settings":
-    from runyard_service.settings import Settings
-
-    return Settings.from_environment(
-        {
-            "EVENTS_TABLE": stack_output(stack, "EventsTableName"),
-            "RECORDS_TABLE": stack_output(stack, "RecordsTableName"),
-            "BUCKET": stack_output(stack, "BucketName"),
-            "WEBHOOK_QUEUE_URL": physical_id(stack, "WebhookQueue"),
-            "WEBHOOK_DEAD_LETTER_QUEUE_URL": physical_id(stack, "WebhookDeadLetterQueue"),
-        }
-    )
+def _row(message: "DeliveryMessage", delivery: "Delivery | None") -> tuple[str, ...]:
+    ids = (message.delivery_id, message.project_id, message.webhook_id)
+    if delivery is None:
+        return (*ids, "-", "-", "deleted")
+    is_failed = (delivery.state, delivery.round) == ("failed", message.round)
+    failure = delivery.failure or "-" if is_failed else "sent again"
+    return (*ids, delivery.event_type, delivery.created_at, failure)

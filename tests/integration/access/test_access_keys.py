@@ -19,7 +19,7 @@ from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import access_keys as module
 from runyard_service.adapters.dynamodb import keys as item_keys
 from runyard_service.adapters.dynamodb.access_keys import AccessKeys
-from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY
 from runyard_service.adapters.stores import Stores
@@ -314,18 +314,37 @@ def test_a_project_can_be_capped(table: Table, capsys: pytest.CaptureFixture[str
     project, default = f"project-{new_id()}", Decimal(7)
     words = ("set", project, "--org", "mine")
     run(capsys, *words)
-    assert ProjectCaps(table).of(project, default) == default
+    assert ProjectLimits(table).daily_usd(project, default) == default
     said = run(capsys, *words, "--daily-usd", "12.50")
     assert f"spending of {project}: 12.50 USD a day" in said
-    assert ProjectCaps(table).of(project, default) == Decimal("12.5")
+    assert ProjectLimits(table).daily_usd(project, default) == Decimal("12.5")
     assert "no limit" in run(capsys, *words, "--daily-usd", "0")
-    assert ProjectCaps(table).of(project, default) == 0
+    assert ProjectLimits(table).daily_usd(project, default) == 0
+
+
+@pytest.mark.usefixtures("in_environment")
+def test_a_project_can_have_its_own_limit_of_active_runs(
+    table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, default = f"project-{new_id()}", 1000
+    words = ("set", project, "--org", "mine")
+    assert "active runs" not in run(capsys, *words)
+    for given, expected, said in (
+        ("20", 20, "20"),
+        ("0", 0, "no limit"),
+        ("default", default, "default"),
+    ):
+        said = f"active runs of {project}: {said}\n"
+        assert said in run(capsys, *words, "--max-active-runs", given)
+        assert ProjectLimits(table).max_active_runs(project, default) == expected
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ("set",),
+        ("set", "p", "--max-active-runs", "-1"),
+        ("set", "p", "--max-active-runs", "many"),
         ("set", "p", "--daily-usd", "-1"),
         ("set", "p", "--daily-usd", "1e3"),
         ("set", "p", "--retention-days", "-1"),

@@ -64,6 +64,31 @@ def test_a_message_is_added_once(api: TestClient) -> None:
     assert api.get(path).json() == [first.json(), large[0].json()]
 
 
+def test_only_a_retry_reads_whether_the_resource_was_created(
+    stack: DevStack, api: TestClient
+) -> None:
+    services = make_services(stack)
+    reads: list[str] = []
+
+    def count(params: Any, **_: Any) -> None:
+        reads.extend(["read"] if b"IDEMPOTENCY#" in params["body"] else [])
+
+    client = services.stores.deleted_runs.records.client
+    client.meta.events.register("before-call.dynamodb.GetItem", count)
+    requests: list[tuple[str, dict[str, Any]]] = [
+        (f"/threads/v1/threads/{new_thread(api)}/messages", {"json": {"content": "Hello"}}),
+        ("/v1/webhooks", {"json": {"url": URL}}),
+        ("/v1/files", {"files": {"file": ("a.txt", b"words", "text/plain")}}),
+    ]
+    with TestClient(app_with(services), headers=dict(api.headers)) as counted:
+        for path, body in requests:
+            headers = {"Idempotency-Key": new_id()}
+            for expected in ([], ["read"]):
+                assert counted.post(path, headers=headers, **body).is_success
+                assert reads == expected, path
+                reads.clear()
+
+
 def test_concurrent_retries_add_one_message(api: TestClient) -> None:
     path = f"/threads/v1/threads/{new_thread(api)}/messages"
     headers = {"Idempotency-Key": new_id()}

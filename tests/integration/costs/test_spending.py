@@ -206,7 +206,7 @@ def test_runs_fail_after_the_project_has_spent_its_daily_cap(
 ) -> None:
     cap = new_cap("1.05")
     stores.access_keys.claim_project(cap.project_id, ORG_ID)
-    stores.project_caps.set(cap.project_id, cap.usd)
+    stores.project_limits.set_daily_usd(cap.project_id, cap.usd)
     assert run_case(cap.project_id, "three steps", "completed").usage.cost_usd == Decimal("0.9")
     assert totals(stores, cap) == (Decimal("0.9"), Decimal("0.9"))
     # No approval is requested: a higher limit of the run has no effect.

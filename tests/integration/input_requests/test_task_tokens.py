@@ -223,6 +223,13 @@ def test_a_run_whose_token_was_replaced_by_a_late_attempt_is_recovered_by_the_se
     answer_all(api, asked)
     asked.sweep()
     assert any(execution.is_waiting for execution in asked.executions)
+    asked.sweep()
+    reasons = [
+        event.data["reason"]
+        for event in harness.stores.log.events(asked.run_id)
+        if event.type == "run.recovered"
+    ]
+    assert reasons == ["answer_not_resumed", "token_rejected"]
     asked.run_until_idle()
     assert_completed(asked)
 

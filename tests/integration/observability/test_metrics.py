@@ -30,7 +30,7 @@ def project(stack: DevStack, stores: Stores) -> Iterator[Service]:
     """Yield a service of a new project, with a cap far above the cost of its runs."""
     name, secret = f"measured-{new_id()}", f"ry_{new_id()}"
     stores.access_keys.save(secret, project_id=name, org_id=ORG_ID, agent="money")
-    stores.project_caps.set(name, Decimal(1000))
+    stores.project_limits.set_daily_usd(name, Decimal(1000))
     running = Service(stack.base_url, secret)
     yield running
     running.close()

@@ -97,6 +97,7 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
     assert set(runyard.commands) == {
         "agents",
         "dev",
+        "events",
         "keys",
         "projects",
         "tickets",
@@ -114,6 +115,7 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
         (("tickets", "rotate-secret", "--stack", "s"), "admin"),
         (("verify",), "admin"),
         (("webhooks", "redeliver"), "admin"),
+        (("events", "redrive", "--stack", "s"), "admin"),
         (("dev",), "dev"),
         (("dev", "sam-env"), "dev"),
     ],

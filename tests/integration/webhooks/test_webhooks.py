@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -304,12 +304,163 @@ def test_dead_letters_are_redelivered_by_a_command(
     [delivery] = endpoint.finished_deliveries()
     find_dead_letter(publishing_stack, delivery["id"])
 
+    assert run_command("webhooks", "dead-letters") == 0
+    [row] = [line for line in capsys.readouterr().out.splitlines() if delivery["id"] in line]
+    assert row.split()[1:] == [
+        *(project.id, endpoint.view["id"], "run.canceled", delivery["created_at"]),
+        "attempts_exhausted",
+    ]
     assert run_command("webhooks", "redeliver") == 0
     assert f"{delivery['id']} of {project.id}: is sent again\n" in capsys.readouterr().out
     [delivery] = endpoint.finished_deliveries()
     assert delivery["state"] == "delivered"
     assert run_command("webhooks", "redeliver") == 0
     assert delivery["id"] not in capsys.readouterr().out
+
+
+def test_the_dead_letter_of_a_disabled_webhook_stays_until_the_operator_deletes_it(
+    project: Project,
+    publishing_stack: DevStack,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in publishing_stack.environment.items():
+        monkeypatch.setenv(name, value)
+    endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
+    project.canceled_run()
+    [delivery] = endpoint.finished_deliveries()
+    find_dead_letter(publishing_stack, delivery["id"])
+    disabled = project.service.http.patch(endpoint.url, json={"enabled": False})
+    assert disabled.status_code == 200
+    name = f"{delivery['id']} of {project.id}"
+
+    for _ in range(2):
+        assert run_command("webhooks", "redeliver") == 0
+        expected = f"{name}: stays in the queue: the webhook is disabled\n"
+        assert expected in capsys.readouterr().out
+    assert run_command("webhooks", "redeliver", "--delete-disabled") == 0
+    assert f"{name}: is deleted: the webhook is disabled\n" in capsys.readouterr().out
+    assert run_command("webhooks", "dead-letters") == 0
+    assert delivery["id"] not in capsys.readouterr().out
+
+
+def failure_message(stack: DevStack, run_id: str) -> dict[str, Any]:
+    """Return the message that Lambda sends if the records of the run cannot be published.
+
+    Its fields are those of "Retain discarded records for a DynamoDB event source" (AWS Lambda).
+    """
+    streams = stack.client("dynamodbstreams")
+    table = stack.client("dynamodb").describe_table(TableName=stack.environment["EVENTS_TABLE"])
+    arn = table["Table"]["LatestStreamArn"]
+    [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    iterator = streams.get_shard_iterator(
+        StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    numbers: list[str] = []
+    while page := streams.get_records(ShardIterator=iterator):
+        numbers += [
+            record["dynamodb"]["SequenceNumber"]
+            for record in page["Records"]
+            if record["dynamodb"]["Keys"]["run_id"] == {"S": run_id}
+        ]
+        if not page["Records"]:
+            break
+        iterator = page["NextShardIterator"]
+    return {
+        "requestContext": {"condition": "RetryAttemptsExhausted"},
+        "DDBStreamBatchInfo": {
+            "shardId": shard["ShardId"],
+            "startSequenceNumber": numbers[0],
+            "endSequenceNumber": numbers[-1],
+            "approximateArrivalOfFirstRecord": timestamp_in(-60),
+            "batchSize": len(numbers),
+            "streamArn": arn,
+        },
+    }
+
+
+@pytest.fixture
+def failed_batches(
+    publishing_stack: DevStack, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[dict[str, Any]], str]]:
+    """Yield a function that sends a message to a new dead-letter queue and returns its URL.
+
+    The commands use the stack, and its emulator of DynamoDB for the stream.
+    """
+    for name, value in publishing_stack.environment.items():
+        monkeypatch.setenv(name, value)
+    dynamodb = publishing_stack.environment["AWS_ENDPOINT_URL_DYNAMODB"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", dynamodb)
+    sqs = publishing_stack.client("sqs")
+    urls: list[str] = []
+
+    def send(message: dict[str, Any]) -> str:
+        urls.append(sqs.create_queue(QueueName=f"failed-{new_id()}")["QueueUrl"])
+        sqs.send_message(QueueUrl=urls[-1], MessageBody=json.dumps(message))
+        return urls[-1]
+
+    yield send
+    for url in urls:
+        sqs.delete_queue(QueueUrl=url)
+
+
+def test_events_in_the_dead_letter_queue_are_listed_and_published_again(
+    project: Project,
+    publishing_stack: DevStack,
+    failed_batches: Callable[[dict[str, Any]], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    witness = project.register(events=["run.canceled"])
+    message = failure_message(publishing_stack, project.canceled_run())
+    witness.finished_deliveries()
+    endpoint = project.register()  # The stack itself has published the run before.
+    url = failed_batches(message)
+    batch = message["DDBStreamBatchInfo"]
+
+    assert run_command("events", "dead-letters", "--queue-url", url) == 0
+    _, row = capsys.readouterr().out.splitlines()
+    first, count, arrived, expires, reason = row.split()
+    assert (first, int(count)) == (batch["startSequenceNumber"], batch["batchSize"])
+    assert arrived == batch["approximateArrivalOfFirstRecord"]
+    assert timestamp_in(86_000) < expires < timestamp_in(86_400)
+    assert reason == "RetryAttemptsExhausted"
+
+    with monkeypatch.context() as broken:
+        broken.setenv("WEBHOOK_QUEUE_URL", f"{url}-nowhere")
+        assert run_command("events", "redrive", "--queue-url", url) == 1
+    assert "stays in the queue: " in capsys.readouterr().out
+
+    assert run_command("events", "redrive", "--queue-url", url) == 0
+    assert f"{count} records from {first}: is published again\n" in capsys.readouterr().out
+    delivered = Counter(one["event_type"] for one in endpoint.finished_deliveries(5))
+    assert delivered == Counter([*PAUSED, *CANCELED])
+    assert run_command("events", "redrive", "--queue-url", url) == 0
+    assert first not in capsys.readouterr().out
+
+
+def test_events_that_the_stream_has_removed_stay_until_the_operator_deletes_them(
+    project: Project,
+    publishing_stack: DevStack,
+    failed_batches: Callable[[dict[str, Any]], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    message = failure_message(publishing_stack, project.canceled_run())
+    message["DDBStreamBatchInfo"] |= {
+        "shardId": "shardId-0000000000000000-removed",
+        "approximateArrivalOfFirstRecord": timestamp_in(-86_500),
+    }
+    url = failed_batches(message)
+
+    assert run_command("events", "dead-letters", "--queue-url", url) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[3] == "expired"
+    assert run_command("events", "redrive", "--queue-url", url) == 1
+    removed = "the stream has removed the records\n"
+    assert f": stays in the queue: {removed}" in capsys.readouterr().out
+    assert run_command("events", "redrive", "--queue-url", url, "--delete-expired") == 0
+    assert f": is deleted: {removed}" in capsys.readouterr().out
+    assert run_command("events", "dead-letters", "--queue-url", url) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def find_dead_letter(stack: DevStack, delivery_id: str) -> DeliveryMessage:

@@ -51,13 +51,64 @@ class DeliveryMessage:
         return json.dumps(asdict(self))
 
 
+class DeadLetterQueue:
+    """A dead-letter queue, by its URL. An operator reads it; no function does."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+        self._hidden: set[str] = set()
+
+    def send(self, text: str) -> None:
+        """Send a message."""
+        with translate_errors():
+            self._client.send_message(QueueUrl=self._url, MessageBody=text)
+
+    def messages(self) -> Iterator[tuple[str, str]]:
+        """Yield the body and the receipt handle of each message once.
+
+        A message is hidden from other readers until the last one is read. Those that the caller
+        does not delete are then visible again.
+        """
+        try:
+            while found := self._receive():
+                yield from found
+        finally:
+            while self._hidden:
+                self._show(self._hidden.pop())
+
+    def _receive(self) -> list[tuple[str, str]]:
+        with translate_errors():
+            response = self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=_BATCH_MESSAGES,
+                VisibilityTimeout=_HIDDEN_SECONDS,
+                WaitTimeSeconds=1,  # Ask every server of SQS.
+            )
+        found = [(each["Body"], each["ReceiptHandle"]) for each in response.get("Messages", ())]
+        self._hidden.update(receipt for _, receipt in found)
+        return found
+
+    def _show(self, receipt: str) -> None:
+        with translate_errors():
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=0
+            )
+
+    def delete(self, receipt: str) -> None:
+        """Delete a message by its receipt handle."""
+        with translate_errors():
+            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt)
+        self._hidden.discard(receipt)
+
+
 class DeliveryQueue:
     """The queue and its dead-letter queue, by their URLs."""
 
     def __init__(self, client: "SQSClient", url: str, dead_letter_url: str = "") -> None:
         self._client = client
         self._url = url
-        self._dead_letter_url = dead_letter_url
+        self.dead_letters = DeadLetterQueue(client, dead_letter_url)
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         """Trigger the deliveries, each after its pause of at most MAX_DELAY_SECONDS.
@@ -82,27 +133,4 @@ class DeliveryQueue:
 
     def dead_letter(self, delivery: Delivery) -> None:
         """Send a delivery without further attempts to the dead-letter queue."""
-        with translate_errors():
-            self._client.send_message(
-                QueueUrl=self._dead_letter_url, MessageBody=DeliveryMessage.of(delivery).text()
-            )
-
-    def dead_letters(self) -> Iterator[tuple[DeliveryMessage, str]]:
-        """Yield each message of the dead-letter queue once, with its receipt handle."""
-        while True:
-            with translate_errors():
-                response = self._client.receive_message(
-                    QueueUrl=self._dead_letter_url,
-                    MaxNumberOfMessages=_BATCH_MESSAGES,
-                    VisibilityTimeout=_HIDDEN_SECONDS,
-                    WaitTimeSeconds=1,  # Ask every server of SQS.
-                )
-            if not response.get("Messages"):
-                return
-            for found in response["Messages"]:
-                yield DeliveryMessage.from_text(found["Body"]), found["ReceiptHandle"]
-
-    def delete_dead_letter(self, receipt: str) -> None:
-        """Delete a message of the dead-letter queue by its receipt handle."""
-        with translate_errors():
-            self._client.delete_message(QueueUrl=self._dead_letter_url, ReceiptHandle=receipt)
+        self.dead_letters.send(DeliveryMessage.of(delivery).text())

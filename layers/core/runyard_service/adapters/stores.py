@@ -10,7 +10,7 @@ from runyard_service.adapters.dynamodb.files import Files
 from runyard_service.adapters.dynamodb.idempotency import Idempotency
 from runyard_service.adapters.dynamodb.input_requests import InputRequests
 from runyard_service.adapters.dynamodb.messages import Messages
-from runyard_service.adapters.dynamodb.projects import ProjectCaps, RetentionDays
+from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
 from runyard_service.adapters.dynamodb.run_index.active_runs import ActiveRuns
 from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
@@ -44,7 +44,7 @@ class Stores:
     input_requests: InputRequests
     definitions: Definitions
     access_keys: AccessKeys
-    project_caps: ProjectCaps
+    project_limits: ProjectLimits
     retention_days: RetentionDays
     spending: Spending
     files: Files
@@ -82,7 +82,7 @@ class Stores:
             input_requests=InputRequests(records, payloads, runs),
             definitions=Definitions(records),
             access_keys=AccessKeys(records),
-            project_caps=ProjectCaps(records),
+            project_limits=ProjectLimits(records),
             retention_days=RetentionDays(records),
             spending=Spending(records, runs),
             files=files,

@@ -15,7 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runyard_service.agents.definitions.known_fields import known_fields
+from runyard_service.agents.definitions.known_fields import known_fields, known_names
 from runyard_service.api.parse_json import parse_json
 from runyard_service.domain.errors import (
     InvalidRequestError,
@@ -133,8 +133,11 @@ def check_encoding(request: Request) -> None:
         raise UnsupportedMediaTypeError({"content-encoding": "must be identity or absent"})
 
 
-def validate(value: Any, model: type[_Model]) -> _Model:
-    """Return the value as `model`. Raise InvalidRequestError with each invalid field."""
+def validate(value: Any, model: type[_Model], known: Collection[str] = ()) -> _Model:
+    """Return the value as `model`. Raise InvalidRequestError with each invalid field.
+
+    `known` has the names for an unknown field if they are not those of the model.
+    """
     if isinstance(value, dict) and len(value) > MAX_BODY_FIELDS:
         # pydantic collects an error with its input for every unknown field.
         raise InvalidRequestError({"body": f"must have at most {MAX_BODY_FIELDS} fields"})
@@ -146,8 +149,8 @@ def validate(value: Any, model: type[_Model]) -> _Model:
             field = ".".join(map(str, issue["loc"])) or "body"
             message = _MESSAGES.get(issue["type"], "is not valid")
             if issue["type"] == "extra_forbidden":
-                known = ", ".join(known_fields(model, issue["loc"]))
-                message = f"is not a known field; known: {known}"
+                names = known or known_fields(model, issue["loc"])
+                message = f"is not a known field{known_names(str(issue['loc'][-1]), names)}"
             elif context := issue.get("ctx"):
                 message = message.format(**context)
             details.setdefault(field, message)
@@ -182,7 +185,7 @@ def unknown_names(
     seen: set[str] = set()
     for name, _ in query.multi_items():
         if name not in known:
-            issues[name] = "is not a known parameter"
+            issues[name] = f"is not a known parameter{known_names(name, known)}"
         elif name in seen and name not in repeatable:
             issues[name] = "must appear only once"
         seen.add(name)

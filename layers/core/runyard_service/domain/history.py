@@ -219,7 +219,7 @@ class History:
 
     def _on_recovered(self, event: Event) -> None:
         self.recoveries += 1
-        self.lost_executions += event.data.get("reason") == "execution_ended"
+        self.lost_executions += event.data.get("reason") in ("execution_ended", "token_rejected")
         self.has_partial_message = False
         if "route" in event.data:
             self.route = event.data["route"]

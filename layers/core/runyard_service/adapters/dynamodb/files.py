@@ -109,7 +109,7 @@ class Files:
         new.body.seek(0)
         mime_type = detect_type(head, new.name, new.mime_type)
         file = _file(project_id, new.name, size, mime_type, "ready", creation)
-        if creation is not None and creation.created_sequence() is not None:
+        if creation and creation.is_retry and creation.created_sequence() is not None:
             return self._created(file)
         with translate_errors():
             self._bucket.client.upload_fileobj(

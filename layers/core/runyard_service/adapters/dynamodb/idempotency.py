@@ -225,6 +225,11 @@ class Creation:
         """
         return self.idempotency.created_change(self.claim, sequence)
 
+    @property
+    def is_retry(self) -> bool:
+        """Return whether an earlier request has the same key. Only then can the resource exist."""
+        return not self.claim.is_first
+
     def created_sequence(self) -> int | None:
         """Return the position of the resource, or None if it was not created yet."""
         return self.idempotency.created_sequence(self.claim)

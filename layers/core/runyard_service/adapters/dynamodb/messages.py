@@ -51,8 +51,11 @@ class Messages:
             thread = self._threads.get(thread_id)
             if thread is None:
                 raise ThreadNotFoundError
-            if creation is not None and (number := creation.created_sequence()) is not None:
-                return next(self.read(thread_id, number - 1, number))
+            # After a conflict, a retry with the same key may have created the message.
+            if creation and (creation.is_retry or stored is not None):
+                number = creation.created_sequence()
+                if number is not None:
+                    return next(self.read(thread_id, number - 1, number))
             stored = stored or self.save(thread_id, content)
             message = _message(thread, role, content)
             changes = [self._create_change(message, stored), self._threads.message_change(thread)]

@@ -46,7 +46,7 @@ class Webhooks:
         ConflictError if it is deleted, or if the project has MAX_WEBHOOKS endpoints. The limit is
         approximate: concurrent calls may exceed it.
         """
-        if creation is not None and creation.created_sequence() is not None:
+        if creation and creation.is_retry and creation.created_sequence() is not None:
             return self._created(webhook), None
         if len(self.of_project(webhook.project_id)) >= MAX_WEBHOOKS:
             raise ConflictError({"webhooks": f"must be at most {MAX_WEBHOOKS} per project"})

@@ -1,4 +1,4 @@
-"""What an agent file can contain instead of an unknown name: the text of the error."""
+"""What a file or a request can contain instead of an unknown name: the text of the error."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 # A list of more names would be longer than the page of the reference.
 _MAX_NAMES = 12
+_MAX_LISTED = 20
 _MAX_NAME_LENGTH = 64
 
 
@@ -29,6 +30,16 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     every = f"; known: {', '.join(names)}" if 0 < len(names) <= _MAX_NAMES else ""
     return similar_name(name, names) or every
+
+
+def known_names(name: str, known: Iterable[str]) -> str:
+    """Return a list of the known names and the similar one, for the caller of an API.
+
+    Return an empty text if no name is known. A long list is cut.
+    """
+    names = sorted(set(known))
+    listed = ", ".join(names[:_MAX_LISTED]) + (", …" if len(names) > _MAX_LISTED else "")
+    return f"; known: {listed}{similar_name(name, names)}" if names else ""
 
 
 def unknown_field_text(model: type[BaseModel], path: Sequence[str | int]) -> str:

@@ -4,7 +4,7 @@ Requests have at most MAX_BODY_BYTES. For a larger file, send JSON to get a pres
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES, File, NewFile
 from runyard_service.adapters.dynamodb.idempotency import HEADER
+from runyard_service.agents.definitions.known_fields import known_names
 from runyard_service.api.auth import authenticate
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import (
@@ -38,6 +39,9 @@ from runyard_service.domain.content_types import parse_mime_type, safe_name
 from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
 
 router = APIRouter()
+
+# The parts of a run. `file_ids` is only valid in a JSON body.
+_PARTS = frozenset({*CreateRun.model_fields, "files"} - {"file_ids"})
 
 
 async def _uploader(request: Request, services: ServicesDep) -> AccessKey:
@@ -82,7 +86,7 @@ def _file_view(file: File) -> dict[str, Any]:
 
 
 def _single_file(form: Form) -> NewFile:
-    issues = dict.fromkeys(form.texts, "is not a known field")
+    issues = {name: _unknown_part(name, {"file"}) for name in form.texts}
     if "file" in form.texts:
         issues["file"] = "must be a file"
     elif len(form.files) != 1:
@@ -113,7 +117,7 @@ async def create_body(
         yield await parse_body(request, CreateRun, max_bytes, media_types=MEDIA_TYPES), []
         return
     async with multipart_form(request, max_bytes, file_parts=frozenset({"files"})) as form:
-        body = validate(_fields(form.texts), CreateRun)
+        body = validate(_fields(form.texts), CreateRun, _PARTS)
         if len(form.files) > MAX_FILES:
             raise InvalidRequestError({"files": f"must have at most {MAX_FILES} items"})
         yield body, _new_files(form)
@@ -122,8 +126,7 @@ async def create_body(
 def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
     """Return the text parts as the fields of a JSON body."""
     issues = {
-        # `file_ids` is only valid in a JSON body.
-        name: "must be a file" if name == "files" else "is not a known field"
+        name: "must be a file" if name == "files" else _unknown_part(name, _PARTS)
         for name in texts
         if name in ("files", "file_ids")
     }
@@ -138,6 +141,10 @@ def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
         if texts.get(name) in ("true", "false", "True", "False"):
             fields[name] = texts[name].lower() == "true"
     return fields
+
+
+def _unknown_part(name: str, known: Collection[str]) -> str:
+    return f"is not a known field{known_names(name, known)}"
 
 
 async def content_of(

@@ -16,7 +16,7 @@ from runyard_service.api.dependencies import ReadKey, ServicesDep
 from runyard_service.api.http import JsonResponse, unknown_names
 from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
-from runyard_service.api.runs.views import run_view
+from runyard_service.api.runs.views import related_view, run_view
 from runyard_service.api.services import Services
 from runyard_service.domain.ids import parse_id
 from runyard_service.domain.input_requests import InputRequest
@@ -57,15 +57,20 @@ def _read_page(services: Services, run_filter: RunFilter, page: Page) -> dict[st
     stores = services.stores
     first, _ = page.bounds(0)
     result = stores.run_lists.page(run_filter, page.sort, first, page.size)
-    runs, sizes = [], RowSizes(services)
+    rows, sizes = [], RowSizes(services)
     for run in stores.runs.each(result.ids):
-        sizes.add(run_view(run))  # Before the next one is read.
-        runs.append(run)
+        view = run_view(run)
+        sizes.add(view)  # Before the next one is read.
+        rows.append((run, view))
+    runs = [run for run, _ in rows]
     requests = _input_requests(services, [run for run in runs if run.awaits_input])
     messages = stores.messages.newest_seen(runs)
-    views = (run_view(run, requests.get(run.id, ()), messages.get(run.id)) for run in runs)
-    data = RowSizes(services).checked(views)
-    return {"data": data, "pagination": page.pagination(result.total)}
+    for run, view in rows:
+        related = related_view(run, requests.get(run.id, ()), messages.get(run.id))
+        if related:
+            sizes.add(related)
+            view |= related
+    return {"data": [view for _, view in rows], "pagination": page.pagination(result.total)}
 
 
 def _input_requests(services: Services, waiting: list[Run]) -> dict[str, list[InputRequest]]:

@@ -13,30 +13,41 @@ from runyard_service.domain.webhooks import Delivery, Webhook
 def run_view(
     run: Run, requests: Sequence[InputRequest] = (), message: Message | None = None
 ) -> dict[str, Any]:
-    """Return the run as in API responses.
-
-    `message` is the newest thread message that the run read: the one that it answers.
-    """
+    """Return the run as in API responses, with the fields of `related_view`."""
     view: dict[str, Any] = {
         "id": run.id,
         "app_id": run.app_id,
         "status": "awaiting_input" if run.awaits_input else run.status,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
-        "input": run.input if run.thread_id is None else _thread_input(run, message),
+        "input": run.input if run.thread_id is None else _thread_input(run),
         "output": run.output,
         "user_id": run.user_id,
         "session_id": run.session_id,
-        "input_requests": [request_view(request) for request in requests] or None,
         "error": run.error,
         "usage": _usage(run),
     }
-    return {name: value for name, value in view.items() if value is not None}
+    own = {name: value for name, value in view.items() if value is not None}
+    return own | related_view(run, requests, message)
 
 
-def _thread_input(run: Run, message: Message | None) -> dict[str, Any]:
-    view: dict[str, Any] = {"thread_id": run.thread_id, "message_count": run.thread_messages}
-    return view if message is None else {**view, "content": message.content}
+def related_view(
+    run: Run, requests: Sequence[InputRequest], message: Message | None
+) -> dict[str, Any]:
+    """Return the fields of the run's view that other records have: requests and message.
+
+    `message` is the newest thread message that the run read: the one that it answers.
+    """
+    view: dict[str, Any] = {}
+    if requests:
+        view["input_requests"] = [request_view(request) for request in requests]
+    if message is not None:
+        view["input"] = {**_thread_input(run), "content": message.content}
+    return view
+
+
+def _thread_input(run: Run) -> dict[str, Any]:
+    return {"thread_id": run.thread_id, "message_count": run.thread_messages}
 
 
 def _usage(run: Run) -> dict[str, Any] | None:

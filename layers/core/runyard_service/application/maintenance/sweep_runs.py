@@ -82,7 +82,9 @@ def _check(
     sweep.checked += 1
     execution, state = _newest(orchestrator, run.current_execution)
     if state != "running":
-        _restart(Journal.open(stores, run_id), orchestrator, execution, state)
+        # Step Functions rejects the name of an ended execution; a missing name is free.
+        replacement = execution.next if state == "ended" else execution
+        _restart(Journal.open(stores, run_id), orchestrator, replacement, f"execution_{state}")
         sweep.restarted += 1
     elif run.status == "paused" and execution == run.current_execution:
         _end_overdue_wait(Journal.open(stores, run_id), orchestrator, execution, sweep)
@@ -105,9 +107,9 @@ def _newest(orchestrator: Orchestrator, execution: Execution) -> tuple[Execution
 
 
 def _restart(
-    journal: Journal, orchestrator: Orchestrator, execution: Execution, state: ExecutionState
+    journal: Journal, orchestrator: Orchestrator, replacement: Execution, reason: str
 ) -> None:
-    """Record the replacement of the lost execution, then start it."""
+    """Record the replacement of the lost execution and its reason, then start it."""
     if journal.history.has_ended:
         return
     run, stores = journal.run, journal.stores
@@ -116,10 +118,8 @@ def _restart(
         journal.fail("worker_lost", message)
         stores.spending.release(run.id)
         return
-    # Step Functions does not accept the name of an ended execution again; a missing name is free.
-    replacement = execution.next if state == "ended" else execution
     journal.append(
-        [journal.recovered_event(f"execution_{state}")],
+        [journal.recovered_event(reason)],
         [stores.runs.execution_change(run, replacement.number)],
     )
     wait = NOTHING_TO_WAIT_FOR
@@ -150,7 +150,7 @@ def _end_overdue_wait(
             reason = "wait_overdue" if is_overdue else "answer_not_resumed"
             journal.append([journal.recovered_event(reason)])
         if not orchestrator.resume(token) and is_repeated:
-            _restart(journal, orchestrator, execution, "ended")
+            _restart(journal, orchestrator, execution.next, "token_rejected")
             sweep.restarted += 1
             return
         sweep.resumed += 1

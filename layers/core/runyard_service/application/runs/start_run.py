@@ -58,7 +58,7 @@ class NewRun:
     author: Author | None = None
     trace_id: str = ""
     max_active_runs: int = 0
-    """The maximum number of active runs of the project; 0: no maximum."""
+    """The maximum number of active runs of a project without its own; 0: no maximum."""
     max_org_active_runs: int = 0
     """The maximum number of active runs in all projects of the organization; 0: no maximum."""
 
@@ -106,7 +106,8 @@ def _measure(run: Run) -> None:
 
 
 def _check_limits(stores: Stores, request: NewRun) -> None:
-    active_runs, maximum = stores.active_runs, request.max_active_runs
+    active_runs, default = stores.active_runs, request.max_active_runs
+    maximum = stores.project_limits.max_active_runs(request.project_id, default)
     if not active_runs.project_has_capacity(request.project_id, maximum):
         raise RunLimitError({"project": f"already has {maximum} active runs"})
     projects = partial(stores.access_keys.projects_of, request.org_id)

@@ -21,9 +21,9 @@ _log = logging.getLogger(__name__)
 
 async def applicable_caps(ctx: RunContext) -> list[DailyCap]:
     """Return the caps that limit the cost of the run."""
-    project_caps, run = ctx.deps.stores.project_caps, ctx.journal.run
+    project_limits, run = ctx.deps.stores.project_limits, ctx.journal.run
     default, definition = ctx.deps.project_daily_usd, ctx.snapshot.definition
-    project_usd = await asyncio.to_thread(project_caps.of, run.project_id, default)
+    project_usd = await asyncio.to_thread(project_limits.daily_usd, run.project_id, default)
     caps = [DailyCap(run.project_id, project_usd)] if project_usd else []
     if definition.limits.usd_per_day is not None:
         caps.append(DailyCap(run.project_id, definition.limits.usd_per_day, definition.key))

@@ -36,28 +36,42 @@ def redeliver(
     return redelivery
 
 
-def redeliver_dead_letters(
+def list_dead_letters(
     stores: Stores, queue: DeliveryQueue
+) -> Iterator[tuple[DeliveryMessage, Delivery | None]]:
+    """Yield each message of the dead-letter queue with its delivery, None if it is deleted."""
+    for text, _ in queue.dead_letters.messages():
+        message = DeliveryMessage.from_text(text)
+        yield message, stores.webhook_deliveries.get(message.webhook_id, message.delivery_id)
+
+
+def redeliver_dead_letters(
+    stores: Stores, queue: DeliveryQueue, *, delete_disabled: bool = False
 ) -> Iterator[tuple[DeliveryMessage, str]]:
     """Redeliver each delivery in the dead-letter queue; yield its message and what happened.
 
-    Delete the message, unless the webhook is disabled or the delivery changes concurrently.
+    Delete the message, unless the delivery changes concurrently or the webhook is disabled. With
+    `delete_disabled`, delete the message of a disabled webhook too, without a redelivery.
     """
-    for message, receipt in queue.dead_letters():
+    for text, receipt in queue.dead_letters.messages():
+        message = DeliveryMessage.from_text(text)
         webhook = stores.webhooks.get(message.project_id, message.webhook_id)
         delivery = stores.webhook_deliveries.get(message.webhook_id, message.delivery_id)
         if webhook is None or delivery is None:
             outcome = "does not exist any more"
         elif (delivery.state, delivery.round) != ("failed", message.round):
             outcome = "was already sent again"
+        elif delete_disabled and not webhook.enabled:
+            outcome = "is deleted: the webhook is disabled"
         else:
             try:
                 redeliver(stores, queue, webhook, delivery)
                 outcome = "is sent again"
             except ConflictError as error:
-                yield message, f"stays in the queue: {error}"
+                reasons = " ".join(f"the {field} {why}" for field, why in error.details.items())
+                yield message, f"stays in the queue: {reasons}"
                 continue
-        queue.delete_dead_letter(receipt)
+        queue.dead_letters.delete(receipt)
         yield message, outcome
 
 

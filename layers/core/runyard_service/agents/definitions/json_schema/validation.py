@@ -9,13 +9,15 @@ part of the schema that rejects its value to an inner part that rejects an inner
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import jsonschema_rs
+
+from runyard_service.agents.definitions.known_fields import known_names
 
 MAX_ERRORS = 20
 # An error in a deeper part is reported at this depth. A `$ref` may lead to itself.
@@ -178,7 +180,7 @@ def _own_issues(part: _Part) -> Iterator[Issue]:
     else:
         own.pop("additionalProperties", None)
     for error in build_validator(own).iter_errors(part.value):
-        yield from _described(error.kind, part.path)
+        yield from _described(error.kind, part.path, own.get("properties", ()))
 
 
 def _general_message(schema: Any) -> str:
@@ -205,13 +207,17 @@ def describe_error(kind: Any) -> str:
     return _described(kind, [])[0][1]
 
 
-def _described(kind: Any, path: list[str]) -> list[tuple[list[str], str]]:
+def _described(
+    kind: Any, path: list[str], known: Collection[str] = ()
+) -> list[tuple[list[str], str]]:
+    """Return the path and message of each error; `known` are the fields that `path` can have."""
     match kind.name:
         case "required":
             return [([*path, kind.property], "is required")]
         case "additionalProperties":
             return [
-                ([*path, name], "is not a known field") for name in kind.unexpected[:MAX_ERRORS]
+                ([*path, name], f"is not a known field{known_names(name, known)}")
+                for name in kind.unexpected[:MAX_ERRORS]
             ]
         case "type":
             return [(path, f"must be of type {' or '.join(kind.types)}")]
