@@ -22,9 +22,9 @@ def restore_table(dynamodb: Any, source: str, target: str) -> None:
     dynamodb.create_table(TableName=target, BillingMode="PAY_PER_REQUEST", **schema)
     dynamodb.get_waiter("table_exists").wait(TableName=target, WaiterConfig={"Delay": 1})
     for page in dynamodb.get_paginator("scan").paginate(TableName=source):
-        puts = [{"PutRequest": {"Item": item}} for item in page["Items"]]
-        for start in range(0, len(puts), _BATCH):
-            batch: Any = {target: puts[start : start + _BATCH]}
+        writes = [{"PutRequest": {"Item": item}} for item in page["Items"]]
+        for start in range(0, len(writes), _BATCH):
+            batch: Any = {target: writes[start : start + _BATCH]}
             while batch:
                 batch = dynamodb.batch_write_item(RequestItems=batch)["UnprocessedItems"]
 

@@ -69,7 +69,7 @@ class Client:
 
 @contextmanager
 def running(folder: Path, **variables: str) -> Iterator[tuple[DevStack, Client]]:
-    """Run a stack on the folder; `variables` take the place of the parameters Existing…
+    """Run a stack on the folder; `variables` replace the parameters Existing…
 
     Only the test starts a sweep.
     """
