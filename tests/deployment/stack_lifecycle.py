@@ -18,12 +18,13 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes import parent_death
 from runyard_dev.processes.process import ManagedProcess, free_ports
 from tests.conftest import merged_agents
-from tests.deployment import emulator_workarounds
+from tests.deployment import emulator_workarounds, failing_resources
 from tests.deployment.build import Build
 from tests.support.deployed_stack import DeployedStack
 from tests.support.service import Service
 
 STACK = "runyard-dev"
+FAILURES = "failing-resources"
 EMULATOR_PYTHON = Path(".venv-deployment/bin/python")
 _REGION = "us-east-1"
 _READY_SECONDS = 120
@@ -173,6 +174,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[ManagedPr
         **{name: str(port) for name, port in ports.items()},
         **{"AUTH": "true", "BIND_HOST": HOST, "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"},
         **{"LIFELINE": str(parent_death.__file__), "TMPDIR": str(temporary)},
+        **{failing_resources.FILE_VARIABLE: str(temporary / FAILURES)},
         **{"STATE_DIR": str(temporary / "state"), "S3_DATA_DIR": str(temporary / "s3")},
     }
     samples = ("-m", "runyard_dev.sample_services", "--port", str(ports["SAMPLES_PORT"]))
@@ -188,7 +190,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[ManagedPr
         ManagedProcess(
             name="emulator",
             description="ministack",
-            command=[str(EMULATOR_PYTHON), emulator_workarounds.__file__],
+            command=[str(EMULATOR_PYTHON), "-m", emulator_workarounds.__name__],
             port=ports["GATEWAY_PORT"],
             log=logs / "emulator.log",
             environment=emulator,
