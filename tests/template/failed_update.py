@@ -2,10 +2,10 @@
 
 The rules are those of AWS's documents:
 
-- An update creates new resources and changes others. It deletes removed and replaced resources only
-  after all of that succeeded ("Understand update behaviors of stack resources").
-- A failed update rolls back: changed resources get their old properties, and what the update created
-  is deleted, unless its DeletionPolicy is Retain ("DeletionPolicy attribute").
+- An update creates new resources and changes others. It deletes removed and replaced resources
+  only after all of that succeeded ("Understand update behaviors of stack resources").
+- A failed update rolls back: changed resources get their old properties, and what the update
+  created is deleted, unless its DeletionPolicy is Retain ("DeletionPolicy attribute").
 - A change of a create-only property replaces the resource (CloudFormation registry, resource type
   schemas). CloudFormation refuses to replace a resource whose template states its name.
 """
@@ -114,9 +114,7 @@ def deleted(template: Translated, update: Update) -> set[str]:
     resources = template.document["Resources"]
     return {
         name for name in update.removed if resources[name].get("DeletionPolicy") != "Retain"
-    } | {
-        name for name in update.replaced if resources[name].get("UpdateReplacePolicy") != "Retain"
-    }
+    } | {name for name in update.replaced if resources[name].get("UpdateReplacePolicy") != "Retain"}
 
 
 def _active(template: Translated, parameters: Mapping[str, str]) -> dict[str, dict[str, Any]]:
