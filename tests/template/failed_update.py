@@ -7,7 +7,7 @@ The rules are those of AWS's documents:
 - A failed update rolls back: changed resources get their old properties, and what the update
   created is deleted, unless its DeletionPolicy is Retain ("DeletionPolicy attribute").
 - A change of a create-only property replaces the resource (CloudFormation registry, resource type
-  schemas). CloudFormation refuses to replace a resource whose template states its name.
+  schemas). CloudFormation rejects the replacement of a resource whose template states its name.
 """
 
 import json
@@ -88,8 +88,8 @@ def update_of(template: Translated, before: Mapping[str, str], after: Mapping[st
     return update
 
 
-def refused(template: Translated, update: Update) -> set[str]:
-    """Return the replaced resources that have a stated name: CloudFormation refuses the update."""
+def rejected(template: Translated, update: Update) -> set[str]:
+    """Return the replaced resources that have a stated name: CloudFormation rejects the update."""
     resources = template.document["Resources"]
     return {
         name

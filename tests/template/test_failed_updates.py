@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.failed_update import deleted, left_by_rollback, refused, update_of
+from tests.template.failed_update import deleted, left_by_rollback, rejected, update_of
 from tests.template.repository import ROOT, Translated
 
 PAGE = (ROOT / "docs" / "how-to" / "operations.md").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def test_a_parameter_can_be_changed_and_a_failure_leaves_the_data(
     update = update_of(whole, *(reversed(states) if back else states))
     resources = whole.document["Resources"]
     assert update.touched, "the parameter has no effect"
-    assert refused(whole, update) == set()
+    assert rejected(whole, update) == set()
     assert {name for name in update.replaced if resources[name]["Type"] in LASTING} == set()
     assert not DATA & deleted(whole, update)
     for failed in update.touched:
@@ -117,7 +117,7 @@ def test_the_rehearsal_finds_a_replaced_table(whole: Translated) -> None:
     _name_after_the_stage(faulty.document["Resources"])
     update = update_of(faulty, BEFORE, {"Stage": "prod"})
     assert update.replaced >= {"RecordsTable"}
-    assert refused(faulty, update) == {"RecordsTable"}
+    assert rejected(faulty, update) == {"RecordsTable"}
 
 
 def test_the_rehearsal_finds_a_table_that_is_deleted(whole: Translated) -> None:
