@@ -31,7 +31,7 @@ class Shell:
     """A shell with the setup of the operations page, for one stack."""
 
     def __init__(self, stack: str) -> None:
-        [setup] = code_blocks(OPERATIONS, "Shell setup")
+        setup = code_blocks(OPERATIONS, "Shell setup")[0]
         assert "export STACK=runyard-prod" in setup
         self._setup = setup.replace("STACK=runyard-prod", f"STACK={stack}")
 

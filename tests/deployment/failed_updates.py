@@ -114,6 +114,10 @@ class StackUpdates:
         self._shell.run(skip.replace("LOGICAL_ID", skipped) if skipped else go_on)
         assert '"status":"ok"' in self._shell.run(check).replace(" ", "")
 
+    def set_parameter(self, name: str, value: str) -> None:
+        """Change a parameter by the command of the operations page."""
+        self._shell.run(f"set_parameter {name} {value}")
+
     def _status(self) -> str:
         (found,) = self._cloudformation.describe_stacks(StackName=self._stack)["Stacks"]
         return str(found["StackStatus"])
@@ -168,7 +172,7 @@ def rehearse_failed_updates(name: str, failures: Path) -> str:
     for update, stuck, skipped in (
         (release, "RunStepFunction", ""),
         (release, "RecordsTable", ""),
-        (release, "Dashboard", "Dashboard"),
+        (release, "SweepFunction", "SweepFunction"),
         (agents, "PublishedAgents", ""),
     ):
         last = "ApiFunction" if update is agents else "WebhooksDelayed"
@@ -177,8 +181,12 @@ def rehearse_failed_updates(name: str, failures: Path) -> str:
         updates.follow_runbook(skipped)
         check(updates.final_status())
     assert updates.update(release) == "UPDATE_COMPLETE"
+    updates.set_parameter("LogLevel", "ERROR")
+    expected = release.parameters | {"LogLevel": "ERROR"}
+    assert DeployedStack.read(name).parameters == expected
     assert data <= keys_of_data(stack), "an update lost data"
     return (
         f"an update that fails at each of {len(touched)} resources rolls back without loss; "
-        "the runbook continues a rollback that fails; the next update succeeds"
+        "the runbook continues a rollback that fails; the next update succeeds; a parameter "
+        "changes by the command of the operations page"
     )
