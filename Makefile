@@ -77,6 +77,8 @@ lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest 
 	$(call UV_LOCK) --python-version 3.13 --constraint requirements/dev.txt --group runtime \
 	  -o requirements/runtime.txt
 	$(call UV_LOCK) --python-version 3.13 --group deployment -o requirements/deployment.txt
+	$(call UV_LOCK) --python-version 3.11 --group ministack -o requirements/ministack.txt
+	$(call UV_LOCK) --python-version 3.11 --group npm -o requirements/npm.txt
 
 clean: ## Remove environments, builds and caches
 	rm -rf .venv .venv-sam .venv-checkov .venv-peers .venv-deployment .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache

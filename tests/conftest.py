@@ -14,8 +14,9 @@ from tests.support.servers.strict_dynamodb import hook, plugin
 from tests.support.service import Service
 
 # Every DynamoDB client checks DynamoDB's rules: in this process, and in the processes of each local
-# stack, which take the environment from here.
-hook.install()
+# stack, which take the environment from here. A deployed stack has the rules of its own DynamoDB.
+if not os.environ.get("STACK"):
+    hook.install()
 os.environ.setdefault(PLUGIN_VARIABLE, plugin.__name__)
 
 

@@ -4,7 +4,9 @@ All differences between the deployment test and AWS are here. Each entry of `WOR
 ministack (its version is pinned) differs, and what this module does. The template stays as AWS
 needs it.
 
-    python emulator_workarounds.py    listens on the ports GATEWAY_PORT, API_PORT and STREAM_PORT
+    python -m tests.deployment.emulator_workarounds
+
+It listens on the ports GATEWAY_PORT, API_PORT and STREAM_PORT.
 
 API_PORT is the port of the HTTP API, because its host name cannot be resolved here. STREAM_PORT is
 the port of the function URL.
@@ -24,6 +26,8 @@ import zipfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.deployment import failing_resources
 
 WORKAROUNDS = {
     "architecture": "It runs functions in its own interpreter, where arm64 wheels cannot be "
@@ -399,6 +403,7 @@ def main() -> None:
     watch_first_metrics()
     refer_to_secrets_by_arn()
     end_waits()
+    failing_resources.install()
     make_routes(f"http://{HOST}:{api_port}")
     StreamingEndpoint(stream_port, os.environ["LIFELINE"]).watch()
     config = importlib.import_module("hypercorn.config").Config()

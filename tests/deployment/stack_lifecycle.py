@@ -18,12 +18,15 @@ from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes import parent_death
 from runyard_dev.processes.process import ManagedProcess, free_ports
 from tests.conftest import merged_agents
-from tests.deployment import emulator_workarounds
+from tests.deployment import emulator_workarounds, failing_resources
 from tests.deployment.build import Build
+from tests.deployment.failed_updates import rehearse_failed_updates
+from tests.deployment.restore_drill import RestoreDrill
 from tests.support.deployed_stack import DeployedStack
 from tests.support.service import Service
 
 STACK = "runyard-dev"
+FAILURES = "failing-resources"
 EMULATOR_PYTHON = Path(".venv-deployment/bin/python")
 _REGION = "us-east-1"
 _READY_SECONDS = 120
@@ -79,7 +82,9 @@ class StackLifecycle:
             Step("sam build, without a network", self._build),
             Step("sam deploy, with IAM enforced", self._deploy),
             Step("the end-to-end tests", self._test),
+            Step("updates that fail at each resource", self._fail_updates),
             Step("a second deployment, as an update", self._update),
+            Step("a restore of both tables", self._restore),
             Step("sam delete", self._delete),
         ]
 
@@ -96,10 +101,7 @@ class StackLifecycle:
         return "it deploys, publishes its agents, and takes others by `runyard agents publish`"
 
     def _test(self) -> str:
-        secret = self._runyard(
-            "keys", "create", "--stack", STACK, "--project", "deployment-test"
-        ).strip()
-        service = Service(self._stack().api_url, secret)
+        service = self._service()
         self.waiting_run = str(service.create({"ticket_subject": "Help!"})["id"])
         # Each function's first call here takes as long as this machine needs to import it.
         service.wait(self.waiting_run, "awaiting_input", seconds=_READY_SECONDS)
@@ -109,14 +111,14 @@ class StackLifecycle:
         subprocess.run(command, check=True, env={**os.environ, "STACK": STACK})
         return "the end-to-end tests pass through its HTTP API, each function with its own role"
 
+    def _fail_updates(self) -> str:
+        return rehearse_failed_updates(STACK, self.temporary / FAILURES)
+
     def _update(self) -> str:
         before = self._stack()
         self._sam_deploy("LogLevel=INFO")
         assert self._stack().outputs == before.outputs, "an update moved what it should leave"
-        secret = self._runyard(
-            "keys", "create", "--stack", STACK, "--project", "deployment-test"
-        ).strip()
-        service = Service(before.api_url, secret)
+        service = self._service()
         run = service.run(self.waiting_run)
         assert run["status"] == "awaiting_input", run
         assert service.answer(run, feedback="account").status_code == 200
@@ -124,6 +126,12 @@ class StackLifecycle:
         service.close()
         assert ended["status"] == "completed", ended
         return "a second deployment updates it in place; a run that waited continues afterwards"
+
+    def _restore(self) -> str:
+        service = self._service()
+        verified = RestoreDrill(STACK, service, self._sam_deploy).take()
+        service.close()
+        return verified
 
     def _delete(self) -> str:
         after = self._stack()
@@ -142,7 +150,6 @@ class StackLifecycle:
             *("Stage=dev", "LogRetentionDays=7", *parameters),
             *(f'AgentVariables="{variables}"', f"HttpAllowedPrivateHosts={samples}"),
         )
-        self._wait_for_endpoints()
 
     def _wait_for_endpoints(self) -> None:
         """Each deployment restarts the streaming endpoint."""
@@ -152,6 +159,14 @@ class StackLifecycle:
             while not _is_healthy(address):
                 assert time.monotonic() < until, f"{address} does not answer"
                 time.sleep(0.2)
+
+    def _service(self) -> Service:
+        """Return a caller with a new key, when both endpoints respond."""
+        self._wait_for_endpoints()
+        secret = self._runyard(
+            "keys", "create", "--stack", STACK, "--project", "deployment-test"
+        ).strip()
+        return Service(self._stack().api_url, secret)
 
     def _stack(self) -> DeployedStack:
         return DeployedStack.read(STACK)
@@ -173,6 +188,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[ManagedPr
         **{name: str(port) for name, port in ports.items()},
         **{"AUTH": "true", "BIND_HOST": HOST, "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"},
         **{"LIFELINE": str(parent_death.__file__), "TMPDIR": str(temporary)},
+        **{failing_resources.FILE_VARIABLE: str(temporary / FAILURES)},
         **{"STATE_DIR": str(temporary / "state"), "S3_DATA_DIR": str(temporary / "s3")},
     }
     samples = ("-m", "runyard_dev.sample_services", "--port", str(ports["SAMPLES_PORT"]))
@@ -188,7 +204,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[ManagedPr
         ManagedProcess(
             name="emulator",
             description="ministack",
-            command=[str(EMULATOR_PYTHON), emulator_workarounds.__file__],
+            command=[str(EMULATOR_PYTHON), "-m", emulator_workarounds.__name__],
             port=ports["GATEWAY_PORT"],
             log=logs / "emulator.log",
             environment=emulator,

@@ -101,7 +101,7 @@ class Translated:
         open_names = [name]
         while open_names:
             resource = self.document["Resources"][open_names.pop()]
-            for other in _references(resource):
+            for other in references(resource):
                 if other in self.document["Resources"] and other not in found:
                     found.add(other)
                     open_names.append(other)
@@ -127,11 +127,11 @@ def output_of_new_process(
     return json.loads(done.stdout)
 
 
-def _references(node: Any) -> Iterator[str]:
+def references(node: Any) -> Iterator[str]:
     """Yield the logical ids in Ref, GetAtt, Sub and DependsOn."""
     if isinstance(node, list):
         for item in node:
-            yield from _references(item)
+            yield from references(item)
     elif isinstance(node, dict):
         for key, value in node.items():
             if key in ("Ref", "DependsOn"):
@@ -141,4 +141,4 @@ def _references(node: Any) -> Iterator[str]:
             elif key == "Fn::Sub":
                 text = value if isinstance(value, str) else value[0]
                 yield from (part.split("}")[0].split(".")[0] for part in text.split("${")[1:])
-            yield from _references(value)
+            yield from references(value)

