@@ -57,7 +57,7 @@ def to_bedrock(request: ModelRequest, **route: Any) -> Received:
         return server.received[0]
 
 
-SAMPLING = {"temperature": 0.5, "top_p": 0.9, "stop": ["END"], "seed": 7}
+SAMPLING: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "stop": ["END"], "seed": 7}
 
 
 def test_openai_gets_the_settings_of_the_agent() -> None:
