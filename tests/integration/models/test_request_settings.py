@@ -205,7 +205,7 @@ def test_anthropic_gets_the_thinking_budget_as_a_part_of_the_response() -> None:
     )
 
 
-def test_bedrock_gets_the_thinking_budget_beside_other_fields() -> None:
+def test_bedrock_gets_the_thinking_budget_and_other_fields() -> None:
     body = to_bedrock(WITH_TOOL, thinking_budget=2000, extra_body={"top_k": 5}).json
     thinking = {"type": "enabled", "budget_tokens": 2000}
     assert body["additionalModelRequestFields"] == {"top_k": 5, "thinking": thinking}
