@@ -105,7 +105,7 @@ def _anthropic_block(role: str, block: Mapping[str, Any]) -> Block:
 
 
 def bedrock_blocks(body: Mapping[str, Any]) -> Iterator[Block]:
-    """Yield the blocks of a request to Bedrock, where a cache point is the marker of the block before it."""
+    """Yield the blocks of a request to Bedrock: a cache point is the marker of the block before."""
     tools = body.get("toolConfig", {}).get("tools", [])
     blocks = [("", block) for block in [*tools, *body["system"]]]
     for message in body["messages"]:
