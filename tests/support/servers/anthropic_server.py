@@ -13,7 +13,8 @@ from tests.support.servers.model_server import PROVIDER_MESSAGE, ModelServer, Pr
 class Message:
     """A streamed response; `tool_uses` are (id, name, JSON text). `error` is the last event.
 
-    `input_tokens` is without the cached ones, as Anthropic counts. `cut` closes the connection
+    `input_tokens` is without the cached ones and those that are written to the cache, as Anthropic
+    counts; `written_tokens` are for five minutes and for one hour. `cut` closes the connection
     after the content.
     """
 
@@ -24,6 +25,7 @@ class Message:
     stop_reason: str | None = None
     input_tokens: int = 10
     cached_tokens: int = 0
+    written_tokens: tuple[int, int] = (0, 0)
     output_tokens: int = 5
     error: str | None = None
     cut: bool = False
@@ -57,7 +59,11 @@ def _events(message: Message, model: str) -> Iterator[dict[str, Any]]:
     usage = {
         "input_tokens": message.input_tokens,
         "cache_read_input_tokens": message.cached_tokens,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": sum(message.written_tokens),
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": message.written_tokens[0],
+            "ephemeral_1h_input_tokens": message.written_tokens[1],
+        },
         "output_tokens": 1,
     }
     head = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": []}

@@ -26,11 +26,15 @@ class ConverseToolUse:
 
 @dataclass(frozen=True)
 class ConverseUsage:
-    """Tokens as Bedrock counts them: `input` without the cached ones."""
+    """Tokens as Bedrock counts them: `input` without those of the cache.
+
+    `cache_writes` are for five minutes and for one hour.
+    """
 
     input: int = 10
     output: int = 5
     cache_read: int = 0
+    cache_writes: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -135,10 +139,16 @@ def _blocks(response: ConverseResponse) -> Iterator[list[tuple[str, dict[str, An
 
 
 def _usage(usage: ConverseUsage) -> dict[str, Any]:
+    written = sum(usage.cache_writes)
     return {
         "inputTokens": usage.input,
         "outputTokens": usage.output,
-        "totalTokens": usage.input + usage.output + usage.cache_read,
+        "totalTokens": usage.input + usage.output + usage.cache_read + written,
         "cacheReadInputTokens": usage.cache_read,
-        "cacheWriteInputTokens": 0,
+        "cacheWriteInputTokens": written,
+        "cacheDetails": [
+            {"ttl": ttl, "inputTokens": tokens}
+            for ttl, tokens in zip(("5m", "1h"), usage.cache_writes, strict=True)
+            if tokens
+        ],
     }

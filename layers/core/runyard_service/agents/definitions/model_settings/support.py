@@ -1,7 +1,7 @@
 """Which provider takes which setting.
 
 The check of the agent files reports a setting that the provider of the agent's own route does not
-take. With another route, a run ignores such a setting, except a guardrail: the run is refused.
+take. With another route, a run ignores such a setting, except a guardrail: the request is rejected.
 """
 
 from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ def _thinking_issues(definition: AgentDefinition, route: Route) -> Iterator[tupl
 
 
 def tool_choice_issues(definition: AgentDefinition) -> Iterator[tuple[list[str | int], str]]:
-    """Yield the path and the text of each tool that `tool_choice` requires and nobody defines.
+    """Yield the path and the text of each tool that `tool_choice` requires and the agent lacks.
 
     The names of a server's tools are known only when a run lists them.
     """
