@@ -12,6 +12,7 @@ import pytest
 
 from tests.template.repository import ROOT, output_of_new_process
 
+NATIVE = "runyard_service.agents.models.providers.native"
 FUNCTIONS = sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py"))
 
 # Runs in its own process. It watches only calls from this project's code, and ignores calls of the
@@ -47,8 +48,7 @@ for item in gc.get_objects():
 
 import random, snapshot_restore_py
 seeds = [hook for hook, _, _ in snapshot_restore_py.get_after_restore()]
-result = {"reseeds": random.seed in seeds, "preloaded": "pydantic_ai.models.openai" in sys.modules}
-print(json.dumps({"found": found, **result}))
+print(json.dumps({"found": found, "reseeds": random.seed in seeds, "modules": list(sys.modules)}))
 """
 
 
@@ -58,10 +58,19 @@ def test_an_import_creates_nothing_that_must_not_be_copied(function: str) -> Non
     assert result["found"] == []
 
 
-def test_preloaded_model_libraries_create_nothing_that_must_not_be_copied() -> None:
-    result = watch_import("run_step", {"PRELOAD_PROVIDERS": "openai"})
+@pytest.mark.parametrize(
+    ("providers", "modules"),
+    [
+        ("openai", {"pydantic_ai.models.openai"}),
+        ("google,mistral", {f"{NATIVE}.google", f"{NATIVE}.mistral"}),
+    ],
+)
+def test_preloaded_model_libraries_create_nothing_that_must_not_be_copied(
+    providers: str, modules: set[str]
+) -> None:
+    result = watch_import("run_step", {"PRELOAD_PROVIDERS": providers})
     assert result["found"] == []
-    assert result["preloaded"]
+    assert modules <= set(result["modules"])
 
 
 def test_the_runner_seeds_random_after_a_snapshot() -> None:

@@ -63,6 +63,10 @@ def test_a_secret_without_the_prefix_is_an_error() -> None:
     [
         ("{ model: 'openai:gpt-5-mini' }", True),
         ("{ model: 'openai:gpt-5-mini', base_url: 'http://localhost/v1' }", False),
+        ("{ model: 'openai-chat:gpt-5-mini' }", True),
+        ("{ model: 'google:gemini-2.5-flash' }", True),
+        ("{ model: 'mistral:mistral-large-latest' }", True),
+        ("{ model: 'google:gemini-2.5-flash', base_url: 'http://localhost/v1beta' }", False),
         ("{ model: 'openai:our-own' }", False),
         (
             "{ model: 'openai:our-own', input_usd_per_million: 0, output_usd_per_million: 1 }",

@@ -144,6 +144,15 @@ SENT_BACK: dict[str, list[Any]] = {
 }
 
 
+# A gateway that ignores `stream` sends the whole response.
+SENT_BACK |= {
+    "p-whole": SENT_BACK["p-interleaved"],
+    "g-whole": SENT_BACK["g-interleaved"],
+    "g-whole-list": SENT_BACK["g-interleaved"],
+    "m-whole": SENT_BACK["m-thinking-calls"],
+}
+
+
 @pytest.fixture
 def tools() -> Iterator[ToolServer]:
     """Yield the server of the agent's tools."""

@@ -161,7 +161,7 @@ def _responses(route: Route, client: "AsyncOpenAI") -> Model:
     from runyard_service.agents.models.providers.responses import ResponsesModel
 
     profile = OpenAIModelProfile(
-        # OpenAI keeps no response. So the log has all that the next request requires.
+        # OpenAI stores no response. So the log has all that the next request requires.
         openai_responses_requires_store_false=True,
         # A phase is sent back only if the model sent it.
         openai_supports_phase=True,

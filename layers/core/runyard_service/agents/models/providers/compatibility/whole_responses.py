@@ -5,7 +5,7 @@ the events of the stream that the SDK expects.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx2
@@ -69,19 +69,57 @@ def _events(content: bytes) -> Iterator[str]:
         body = json.loads(content)
     except ValueError:
         return
+    if isinstance(body, list):
+        # Gemini's stream without `alt=sse` is a list.
+        yield from (f"data: {json.dumps(item)}\n\n" for item in body)
     if not isinstance(body, dict):
         return
-    if body.get("object") == "chat.completion" or isinstance(body.get("choices"), list):
+    if body.get("object") == "response":
+        yield from map(_named, _as_items(body))
+    elif "candidates" in body or "promptFeedback" in body:
+        yield f"data: {json.dumps(body)}\n\n"
+    elif body.get("object") == "chat.completion" or isinstance(body.get("choices"), list):
         yield f"data: {json.dumps(_as_chunk(body))}\n\n"
         yield "data: [DONE]\n\n"
     elif body.get("type") == "message":
-        yield from (
-            f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in _as_message(body)
-        )
+        yield from map(_named, _as_message(body))
     elif body:
         error = body if body.get("error") else {"error": body}
         # Anthropic's SDK reads the name of the event, OpenAI's the field.
         yield f"event: error\ndata: {json.dumps({'type': 'error', **error})}\n\n"
+
+
+def _named(event: dict[str, Any]) -> str:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+
+
+def _as_items(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the events of OpenAI's Responses API for a whole response."""
+    yield {"type": "response.created", "response": {**body, "status": "in_progress"}}
+    for index, item in enumerate(body.get("output") or ()):
+        item_id = item.setdefault("id", f"item_{index}")
+        yield {"type": "response.output_item.added", "output_index": index, "item": item}
+        place = {"item_id": item_id, "output_index": index}
+        if item.get("type") == "message":
+            yield from _content_events(item.get("content") or (), place)
+        elif item.get("type") == "reasoning":
+            for number, part in enumerate(item.get("summary") or ()):
+                kind = "response.reasoning_summary_part.added"
+                yield {"type": kind, **place, "summary_index": number, "part": part}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    yield {"type": f"response.{body.get('status') or 'completed'}", "response": body}
+
+
+def _content_events(
+    contents: Iterable[dict[str, Any]], place: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    for number, part in enumerate(contents):
+        position = {**place, "content_index": number}
+        if part.get("type") == "refusal":
+            yield {"type": "response.refusal.done", **position, "refusal": part.get("refusal")}
+        else:
+            text = part.get("text") or ""
+            yield {"type": "response.output_text.delta", **position, "delta": text}
 
 
 def _as_chunk(body: dict[str, Any]) -> dict[str, Any]:
