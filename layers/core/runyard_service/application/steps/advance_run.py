@@ -146,7 +146,8 @@ async def _run_step(ctx: RunContext) -> list[RequestInput]:
         return requests
     if is_new:
         with ctx.timer.time_model():
-            await compact_if_rejected(ctx, call_model(ctx))
+            if await compact_if_rejected(ctx, call_model(ctx)):
+                return requests
     else:
         with ctx.timer.time_tools():
             requests = await call_tools(ctx)

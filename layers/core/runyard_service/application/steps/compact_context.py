@@ -62,14 +62,15 @@ async def compact_if_due(ctx: RunContext) -> bool:
     return await _compact(ctx, policy, "size", size)
 
 
-async def compact_if_rejected(ctx: RunContext, call: Awaitable[None]) -> None:
+async def compact_if_rejected(ctx: RunContext, call: Awaitable[None]) -> bool:
     """Await the call of the model. If its request is too long, compact the conversation once.
 
-    The caller then calls again. Raise ContextTooLongError if nothing can be left out, or if the
-    conversation was compacted for this reason already.
+    Return whether it was compacted: the caller then calls again. Raise ContextTooLongError if
+    nothing can be left out, or if the conversation was compacted for this reason already.
     """
     try:
         await call
+        return False
     except ContextTooLongError:
         policy = ctx.snapshot.definition.context
         if policy is None or _reason_so_far(ctx) == "rejected":
@@ -78,6 +79,7 @@ async def compact_if_rejected(ctx: RunContext, call: Awaitable[None]) -> None:
             await ctx.journal.recover("model_interrupted")
         if not await _compact(ctx, policy, "rejected", await _likely_size(ctx)):
             raise
+        return True
 
 
 def _reason_so_far(ctx: RunContext) -> Reason | None:
