@@ -1,6 +1,9 @@
 """Test runs that are longer than the context window of their model."""
 
+import json
 import os
+from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,34 +14,16 @@ from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.domain.events import Event
 from runyard_service.domain.runs import Run
 from tests.support import provider_runs
-from tests.support.provider_runs import ToolServer
+from tests.support.long_conversations import Records, agent_at
 from tests.support.run_factory import create_run
-from tests.support.servers.loopback import Exchange, Received
+from tests.support.servers.openai_server import ChatResponse, ChatUsage
 from tests.support.servers.window_server import SUMMARY, WindowServer
 
 # The second size takes a minute: `make long-conversations`.
-SIZES = [(60, 6_000), *([(400, 32_000)] if "LONG_CONVERSATIONS" in os.environ else [])]
+SIZES = [(80, 12_000), *([(400, 32_000)] if "LONG_CONVERSATIONS" in os.environ else [])]
 
-
-class Records(ToolServer):
-    """Answer each lookup with a record of `size` bytes."""
-
-    def __init__(self, size: int = 1500) -> None:
-        super().__init__()
-        self.size = size
-
-    def _respond(self, received: Received, exchange: Exchange) -> None:
-        self.paths.append(received.path)
-        text = f"{received.path} {'lorem ipsum ' * (self.size // 12)}"
-        exchange.send(200, text.encode(), {"content-type": "text/plain"})
-
-
-def agent_at(server: WindowServer, *, window: int | None = None, **fields: Any) -> Snapshot:
-    """Return an agent whose model is the server; `window` is what its route states."""
-    fields = {"limits": {"steps": 500}, **fields}
-    agent = provider_runs.agent_at(server.url, "openai", **fields)
-    route = agent.route.model_copy(update={"context_window": window})
-    return agent.model_copy(update={"route": route})
+COMPACTED = "agent.context.compacted"
+RESPONDED = "agent.message.completed"
 
 
 def run_to_end(
@@ -53,7 +38,7 @@ def run_to_end(
 
 
 def compactions(events: list[Event]) -> list[dict[str, Any]]:
-    return [dict(event.data) for event in events if event.type == "agent.context.compacted"]
+    return [dict(event.data) for event in events if event.type == COMPACTED]
 
 
 @pytest.mark.timeout(300)
@@ -72,3 +57,123 @@ def test_a_run_of_many_steps_finishes_in_a_small_window(
     assert {data["reason"] for data in found} == {"size"}
     assert {data["summary"] for data in found} == {SUMMARY}
     assert find_run_violations(stores, run.id) == []
+
+
+def test_earlier_messages_change_only_at_a_compaction(stores: Stores) -> None:
+    with WindowServer(60, 9_000) as server, Records() as records:
+        _, events = run_to_end(stores, server, records, agent_at(server, window=server.window))
+    requests = server.requests
+    changes = [
+        number
+        for number, (before, after) in enumerate(pairwise(requests), start=2)
+        if after["messages"][: len(before["messages"])] != before["messages"]
+    ]
+    assert changes == [data["iteration"] for data in compactions(events)]
+    for request in requests:
+        first, task = request["messages"][:2]
+        assert (first["content"], json.loads(task["content"])) == ("Continue.", {"x": 1})
+        assert request["tools"] == requests[0]["tools"]
+        assert_calls_have_results(request["messages"])
+
+
+def assert_calls_have_results(messages: list[dict[str, Any]]) -> None:
+    """Check that each call is followed by its result, and each result follows its call."""
+    calls = [call["id"] for message in messages for call in message.get("tool_calls") or ()]
+    results = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert calls == results
+
+
+@pytest.mark.parametrize("bytes_per_token", [4, 1.5])
+def test_a_request_that_the_provider_rejects_is_shortened_and_repeated(
+    stores: Stores, bytes_per_token: float
+) -> None:
+    """The window is unknown. With 1.5 bytes in a token, the first summary request is rejected."""
+    with WindowServer(30, 6_000, bytes_per_token) as server, Records(800) as records:
+        run, events = run_to_end(stores, server, records, agent_at(server))
+    assert (run.status, run.usage.steps) == ("completed", 30)
+    assert {data["reason"] for data in compactions(events)} == {"rejected"}
+    assert server.rejected >= len(compactions(events))
+
+
+def test_a_run_fails_if_nothing_can_be_left_out(stores: Stores) -> None:
+    with WindowServer(30, 1_500) as server, Records() as records:
+        agent = agent_at(server, instructions="Be careful. " * 1000)
+        run, events = run_to_end(stores, server, records, agent)
+    assert run.error is not None
+    assert run.error["code"] == "model_rejected"
+    assert compactions(events) == []
+    assert server.rejected == 1
+
+
+def test_an_agent_without_a_context_policy_is_not_shortened(stores: Stores) -> None:
+    with WindowServer(30, 6_000) as server, Records() as records:
+        agent = agent_at(server, window=6_000, context=None)
+        run, events = run_to_end(stores, server, records, agent)
+    assert run.error is not None
+    assert run.error["code"] == "model_rejected"
+    assert compactions(events) == []
+
+
+def test_long_results_are_cut_before_anything_is_summarized(stores: Stores) -> None:
+    context = {"keep_turns": 2, "tool_result_bytes": 1000}
+    with WindowServer(7, 16_000) as server, Records(9_000) as records:
+        run, events = run_to_end(
+            stores, server, records, agent_at(server, window=16_000, context=context)
+        )
+    [data] = compactions(events)
+    assert run.status == "completed"
+    assert (data["through"], data["summary"], data["model"], data["usage"]) == (0, "", "", {})
+    assert data["cut"] == {"through": data["iteration"] - 3, "bytes": 1000}
+    results = [m["content"] for m in server.requests[-1]["messages"] if m["role"] == "tool"]
+    assert [len(result) < 1100 for result in results] == [True] * data["cut"]["through"] + [
+        False
+    ] * (len(results) - data["cut"]["through"])
+    assert "bytes are left out here" in results[0]
+
+
+def test_a_result_longer_than_the_window_is_cut_although_it_is_the_newest(stores: Stores) -> None:
+    with WindowServer(3, 6_000) as server, Records(100_000) as records:
+        run, events = run_to_end(stores, server, records, agent_at(server, window=server.window))
+    assert run.status == "completed"
+    assert server.rejected == 0
+    assert compactions(events)[0]["cut"]["through"] == 1
+
+
+def test_a_summary_without_a_text_is_replaced_by_the_shortened_record(stores: Stores) -> None:
+    with WindowServer(20, 6_000) as server, Records() as records:
+        server.summary = ChatResponse(reasoning=["Hm."], usage=ChatUsage(10, 10))
+        run, events = run_to_end(stores, server, records, agent_at(server, window=server.window))
+    assert run.status == "completed"
+    summary = compactions(events)[0]["summary"]
+    assert "[call of lookup]" in summary
+    assert len(summary) < 4 * 1024
+
+
+def test_the_cost_of_a_summary_counts_but_it_is_no_step(stores: Stores) -> None:
+    with WindowServer(20, 6_000) as server, Records() as records:
+        run, events = run_to_end(stores, server, records, agent_at(server, window=server.window))
+    usages = [event.data["usage"] for event in events if event.type in (RESPONDED, COMPACTED)]
+    assert len(usages) > run.usage.steps == 20
+    assert run.usage.input_tokens == sum(usage["input_tokens"] for usage in usages)
+    assert run.usage.output_tokens == sum(usage["output_tokens"] for usage in usages)
+    cost = sum((Decimal(str(usage["cost_usd"])) for usage in usages), Decimal(0))
+    assert run.usage.cost_usd == cost
+
+
+def test_a_summary_that_may_exceed_the_budget_is_not_requested(stores: Stores) -> None:
+    with WindowServer(30, 12_000) as server, Records() as records:
+        _, events = run_to_end(stores, server, records, agent_at(server, window=server.window))
+        first = next(n for n, event in enumerate(events) if event.type == COMPACTED)
+        used = sum(
+            event.data["usage"]["input_tokens"] + event.data["usage"]["output_tokens"]
+            for event in events[:first]
+            if event.type == RESPONDED
+        )
+        server.received.clear()
+        limits = {"steps": 500, "tokens": used + 9_000}
+        agent = agent_at(server, window=server.window, limits=limits)
+        run, _ = run_to_end(stores, server, records, agent)
+    assert run.error is not None
+    assert run.error["code"] == "limit_exceeded"
+    assert run.usage.steps == [event.type for event in events[:first]].count(RESPONDED)
+    assert len(server.received) == len(server.requests), "a summary was requested"

@@ -23,7 +23,7 @@ from typing import Literal
 from runyard_service.agents.conversation import first_messages, thread_message, with_summary
 from runyard_service.agents.definitions.models import AgentDefinition, ContextPolicy
 from runyard_service.agents.models.base import Attachment, ChatMessage
-from runyard_service.agents.models.token_bounds import likely_tokens
+from runyard_service.agents.models.token_bounds import DEFAULT_OUTPUT_TOKENS, likely_tokens
 from runyard_service.agents.step_messages import result_limit, step_messages
 from runyard_service.domain.event_payloads import ContextCompacted, ResultCut
 from runyard_service.domain.history import History
@@ -89,7 +89,7 @@ class Conversation:
 def token_limit(policy: ContextPolicy, max_output_tokens: int | None, window: int) -> int:
     """Return the most input tokens of a request that starts no compaction."""
     # The response has to fit the window too.
-    room = max(window - (max_output_tokens or 0), window // 4)
+    room = max(window - (max_output_tokens or DEFAULT_OUTPUT_TOKENS), window // 4)
     return min(int(window * policy.compact_at), room)
 
 
