@@ -79,7 +79,7 @@ def test_a_run_never_returns_to_a_route_that_it_has_left(route_id: str, left: li
     assert names(used) == left
     assert used.route == AGENTS.routes[route_id]
     assert (used.script is None) == (route_id != "played")
-    # One switch after the other leads to the same place as the newest name in the log.
+    # One switch after the other leads to the same snapshot as the newest name in the log.
     assert own.on_route(left[0]).on_route("played") == own.on_route("played")
     stored = Snapshot.from_stored(own.to_stored())
     assert stored.on_route(route_id) == used
@@ -120,7 +120,7 @@ def test_the_log_names_the_route_in_use_and_the_last_error_of_each_route_before(
     assert history.failed_routes == {"first": "first is down.", "second": "second is down."}
 
 
-def test_a_recovery_without_a_switch_keeps_the_route() -> None:
+def test_a_recovery_without_a_switch_does_not_change_the_route() -> None:
     recovered: tuple[EventType, dict[str, object]] = ("run.recovered", {"reason": "x"})
     assert history_of(switched("first", "second"), recovered).route == "second"
 

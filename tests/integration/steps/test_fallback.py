@@ -166,9 +166,9 @@ def test_both_apis_show_the_route_in_use(runs: FallbackRuns) -> None:
     assert (run.route_id, run.model, run.model_in_use) == ("first", "first", "second")
     assert listed_view(run, Decimal(1))["model"] == "second"
     [switch] = switches_of(events)
-    shown = event_view(switch, run)
-    assert shown["type"] == "run.recovered"
-    assert (shown["data"]["failed_route"], shown["data"]["route"]) == ("first", "second")
+    view = event_view(switch, run)
+    assert view["type"] == "run.recovered"
+    assert (view["data"]["failed_route"], view["data"]["route"]) == ("first", "second")
     # An event never changes: the start still shows the route at the start.
     assert event_view(events[0], run)["data"]["route_id"] == "first"
     assert event_view(events[0], run)["data"]["model"] == "first"
@@ -197,7 +197,7 @@ def test_a_rejected_request_never_goes_to_another_provider(
     assert runs.second.received == []
 
 
-def test_a_refusal_in_words_is_an_answer_of_the_route(runs: FallbackRuns) -> None:
+def test_a_denial_in_words_is_an_answer_of_the_route(runs: FallbackRuns) -> None:
     runs.first.responses.append(ChatResponse(["I cannot help with that."]))
     run, events = runs.run_to_end()
     assert run.output == {"content": "I cannot help with that."}
