@@ -25,7 +25,7 @@ from runyard_service.outbound.tls import tls_context
 
 MAX_REDIRECTS = 5
 EVENT_STREAM = "text/event-stream"
-StreamReader = Callable[[Mapping[str, str], AsyncIterator[httpx2.ServerSentEvent]], Awaitable[None]]
+StreamReader = Callable[[AsyncIterator[httpx2.ServerSentEvent]], Awaitable[None]]
 # No connection was made, or the request was invalid.
 _NOT_SENT = (
     httpx2.ConnectError,
@@ -67,8 +67,8 @@ async def fetch(
 ) -> OutgoingResponse:
     """Send the request, follow its redirects, and return the response.
 
-    `read_stream` receives the headers and the events of a response that is an event stream; the
-    returned text is then empty. The stream is closed when it returns. Each event has at most
+    `read_stream` receives the events of a response that is an event stream; the returned text is
+    then empty. The stream is closed when it returns. Each event has at most
     `max_response_bytes`; the timeout limits the whole stream.
 
     `private_hosts` are the `host:port` that may have a private address. The body of an error
@@ -227,7 +227,7 @@ async def _read(
     is_stream = progress.headers.get("content-type", "").lower().startswith(EVENT_STREAM)
     if read_stream and is_stream and response.status_code < 400:
         events = httpx2.EventSource(response, max_event_size=request.max_response_bytes)
-        await read_stream(progress.headers, aiter(events))
+        await read_stream(aiter(events))
         return
     async for chunk in response.aiter_bytes():
         progress.body += chunk

@@ -54,7 +54,7 @@ class ReturnedFile:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """The end of a call: what the model is told, and the files that came with it.
+    """The end of a call: what the model receives, and the files that came with it.
 
     `content` is the structured content as JSON if there is any, else the texts of the result.
     """
