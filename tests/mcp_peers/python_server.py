@@ -5,6 +5,7 @@ It runs in its own environment, `.venv-mcp`. It serves both eras of the protocol
 """
 
 import argparse
+import asyncio
 import json
 import urllib.request
 from typing import Annotated, Any
@@ -51,13 +52,17 @@ class Introspection:
         self._issuer, self._resource = issuer, resource
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        with urllib.request.urlopen(f"{self._issuer}/introspect?token={token}") as response:
-            found = json.load(response)
+        found = await asyncio.to_thread(self._introspect, token)
         if not found["active"]:
             return None
         return AccessToken(
             token=token, client_id="runyard", scopes=["tools"], resource=found["resource"]
         )
+
+    def _introspect(self, token: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self._issuer}/introspect?token={token}") as response:
+            found: dict[str, Any] = json.load(response)
+        return found
 
 
 async def ask_to_confirm(order: str) -> Elicit[Confirmation]:

@@ -29,7 +29,7 @@ from runyard_service.agents.tools.base import ToolError
 
 LIST_SECONDS = 10.0
 MAX_CACHE_SECONDS = 300.0
-# How often a server may ask for the same call again without a question to a person.
+# How often a server may request the same call again without asking a person.
 _MAX_ROUNDS = 10
 _IDEMPOTENCY_META = "runyard/idempotencyKey"
 _ERAS: Mapping[ProtocolVersion, ModuleType] = {
@@ -78,10 +78,10 @@ async def call_tool(
     on_progress: Callable[[Progress], None] | None = None,
     idempotency_key: str = "",
 ) -> ToolResult | InputRequired:
-    """Call a tool of the server `name`, and return its result or its questions to a person.
+    """Call a tool of the server `name`, and return its result, or what the server asks a person.
 
-    After questions, the same call is made again with `input_responses` (by the keys of the
-    requests) and the `request_state` of InputRequired.
+    After InputRequired, the same call is made again with `input_responses`, by the keys of its
+    requests, and with its `request_state`.
 
     Raise ToolError: `tool_error` for an error of the tool, `tool_gone`, `result_invalid`,
     `invalid_request_state` (call again without the state), `mcp_error` for an error of the

@@ -35,13 +35,13 @@ _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connec
 
 
 @dataclass(frozen=True)
-class Reply:
+class RpcResponse:
     """A response, and the JSON-RPC response in it, if any.
 
     `last_event_id` is that of a stream that ended without a response.
     """
 
-    response: OutgoingResponse
+    http: OutgoingResponse
     message: Message | None
     last_event_id: str = ""
 
@@ -80,7 +80,7 @@ class Connection:
         listen: Listener,
         *,
         max_bytes: int | None = None,
-    ) -> Reply:
+    ) -> RpcResponse:
         """Send a request or notification, and return the response to it.
 
         A 401 gets one new access token and one more attempt.
@@ -90,7 +90,7 @@ class Connection:
 
     async def resume(
         self, headers: Mapping[str, str], request_id: object, listen: Listener, event_id: str
-    ) -> Reply:
+    ) -> RpcResponse:
         """Continue a stream after its event `event_id`, and return the response in it."""
         following = {**headers, "last-event-id": event_id}
         return await self._exchange("GET", following, None, request_id, listen, None)
@@ -133,7 +133,7 @@ class Connection:
         request_id: object,
         listen: Listener,
         max_bytes: int | None,
-    ) -> Reply:
+    ) -> RpcResponse:
         limit = max_bytes or self._max_bytes
         request = OutgoingRequest(method, self.url, {}, body, 0, limit, follow_redirects=False)
         all_headers = {
@@ -151,7 +151,7 @@ class Connection:
                 request = replace(request, headers={**all_headers, **renewed})
                 response = await self.send(request, stream.read)
         message = stream.response or _response_in(response, request_id)
-        return Reply(response, message, stream.last_event_id)
+        return RpcResponse(response, message, stream.last_event_id)
 
 
 class _Stream:

@@ -86,7 +86,7 @@ def rpc_failure(error: RpcError, server_name: str, tool_name: str = "") -> ToolE
     if error.code == MISSING_CAPABILITY:
         message = (
             f"The MCP server {server_name!r} needs what Runyard does not offer in this protocol"
-            f" version: {error.message} Questions to a person need version 2026-07-28."
+            f" version: {error.message} Only version 2026-07-28 can ask a person."
         )
         return ToolError("mcp_error", message)
     kind: FailureKind = "invalid" if error.code == INVALID_PARAMS else "rejected"

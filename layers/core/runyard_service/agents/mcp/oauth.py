@@ -1,7 +1,7 @@
 """Access tokens for an MCP server: a bearer secret, or OAuth by client credentials.
 
 Tokens stay in memory, at most until a minute before they expire. Only requests to the server's own
-URL carry them, and those requests follow no redirect.
+URL contain them, and those requests follow no redirect.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Results of tool calls: the text for the model, the files, and questions to a person."""
+"""Results of tool calls: the text for the model, the files, and what a person must answer."""
 
 import base64
 import binascii
@@ -54,9 +54,9 @@ def input_required(result: Message) -> InputRequired:
     if not isinstance(requests, Mapping) or not (state is None or isinstance(state, str)):
         raise ToolError("mcp_error", "The server asks for input in an unknown format.")
     if not requests and state is None:
-        raise ToolError("mcp_error", "The server asks for input, but has no question.")
+        raise ToolError("mcp_error", "The server requires input, but requests none.")
     if len(requests) > MAX_REQUESTS:
-        message = f"The server asks {len(requests)} questions; at most {MAX_REQUESTS} are allowed."
+        message = f"The server requests {len(requests)} inputs; at most {MAX_REQUESTS} are allowed."
         raise ToolError("mcp_error", message)
     for request in requests.values():
         method = request.get("method") if isinstance(request, Mapping) else None

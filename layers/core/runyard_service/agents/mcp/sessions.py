@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runyard_service.agents.mcp.base import ProtocolVersion, Session
-from runyard_service.agents.mcp.connection import Connection, Listener, Message, Reply
+from runyard_service.agents.mcp.connection import Connection, Listener, Message, RpcResponse
 from runyard_service.agents.mcp.failures import METHOD_NOT_FOUND, http_failure
 from runyard_service.agents.mcp.stateless import CLIENT_INFO, result_of
 from runyard_service.agents.tools.base import ToolError
@@ -46,14 +46,14 @@ async def request(
     is_reused = session is not None
     if session is None:
         session = await _initialize(connection, listen)
-    reply = await _send(connection, session, method, params, listen, headers, max_bytes)
-    if is_reused and session.id and reply.response.status in _SESSION_ENDED:
+    received = await _send(connection, session, method, params, listen, headers, max_bytes)
+    if is_reused and session.id and received.http.status in _SESSION_ENDED:
         sessions.pop(connection.key, None)
         session = await _initialize(connection, listen)
-        reply = await _send(connection, session, method, params, listen, headers, max_bytes)
-    if reply.message is None:
-        raise http_failure(reply.response)
-    return result_of(reply.message)
+        received = await _send(connection, session, method, params, listen, headers, max_bytes)
+    if received.message is None:
+        raise http_failure(received.http)
+    return result_of(received.message)
 
 
 async def _initialize(connection: Connection, listen: Listener) -> Session:
@@ -65,13 +65,13 @@ async def _initialize(connection: Connection, listen: Listener) -> Session:
         "method": "initialize",
         "params": {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": CLIENT_INFO},
     }
-    reply = await connection.post(message, {}, listen, max_bytes=_INITIALIZATION_BYTES)
-    if reply.message is None:
-        raise http_failure(reply.response)
-    version = result_of(reply.message).get("protocolVersion")
+    received = await connection.post(message, {}, listen, max_bytes=_INITIALIZATION_BYTES)
+    if received.message is None:
+        raise http_failure(received.http)
+    version = result_of(received.message).get("protocolVersion")
     if version not in _VERSIONS:
         raise ToolError("mcp_error", f"The server speaks only version {str(version)[:40]!r}.")
-    session = Session(reply.response.headers.get("mcp-session-id"), str(version))
+    session = Session(received.http.headers.get("mcp-session-id"), str(version))
     notification = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     await connection.post(notification, _headers(session), listen)
     cache.sessions[connection.key] = session
@@ -86,7 +86,7 @@ async def _send(
     listen: Listener,
     headers: Mapping[str, str] | None,
     max_bytes: int | None,
-) -> Reply:
+) -> RpcResponse:
     request_id = next(connection.environment.cache.request_ids)
     message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": dict(params)}
 
@@ -96,14 +96,16 @@ async def _send(
             await connection.post(_answer(heard), _headers(session), _ignore)
 
     all_headers = {**(headers or {}), **_headers(session)}
-    reply = await connection.post(message, all_headers, hear, max_bytes=max_bytes)
+    received = await connection.post(message, all_headers, hear, max_bytes=max_bytes)
     for _ in range(_MAX_RESUMES):
         # The server may close a stream before the response, and continue it on another request.
-        if reply.message is not None or not reply.last_event_id:
+        if received.message is not None or not received.last_event_id:
             break
         await asyncio.sleep(_RESUME_PAUSE_SECONDS)
-        reply = await connection.resume(_headers(session), request_id, hear, reply.last_event_id)
-    return reply
+        received = await connection.resume(
+            _headers(session), request_id, hear, received.last_event_id
+        )
+    return received
 
 
 def _headers(session: Session) -> dict[str, str]:

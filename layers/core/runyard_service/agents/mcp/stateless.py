@@ -51,16 +51,16 @@ async def request(
     all_headers = {**(headers or {}), "mcp-protocol-version": VERSION, "mcp-method": method}
     if name := params.get("name"):
         all_headers["mcp-name"] = header_text(name)
-    reply = await connection.post(message, all_headers, listen, max_bytes=max_bytes)
-    if reply.message is None:
-        raise http_failure(reply.response)
-    return result_of(reply.message)
+    received = await connection.post(message, all_headers, listen, max_bytes=max_bytes)
+    if received.message is None:
+        raise http_failure(received.http)
+    return result_of(received.message)
 
 
 async def is_supported(connection: Connection, listen: Listener) -> bool:
     """Return whether the server speaks this version.
 
-    Raise ToolError if its response does not tell, because it is overloaded or rejects the caller.
+    Raise ToolError if its response does not show it: it is overloaded, or rejects the caller.
     """
     try:
         result = await request(

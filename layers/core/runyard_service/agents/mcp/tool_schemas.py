@@ -70,7 +70,9 @@ def header_parameters(schema: Mapping[str, Any]) -> dict[_Path, str]:
             continue
         name = part[HEADER_KEYWORD]
         if not path or not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise UnusableToolError(f"{HEADER_KEYWORD} is at an invalid place or no header name")
+            raise UnusableToolError(
+                f"{HEADER_KEYWORD} is at an invalid position or has no header name"
+            )
         if not isinstance(part.get("type"), str) or part["type"] not in _HEADER_TYPES:
             raise UnusableToolError(f"{HEADER_KEYWORD} {name}: the type cannot be in a header")
         if name.lower() in map(str.lower, found.values()):
