@@ -1,4 +1,4 @@
-"""Test names, limits and digests of MCP tools."""
+"""Test names and digests of MCP tools."""
 
 from dataclasses import replace
 
@@ -6,12 +6,7 @@ import pytest
 
 from runyard_service.agents.mcp.base import ListedTool
 from runyard_service.agents.mcp.digests import tool_changes, tool_digest, tools_digest
-from runyard_service.agents.mcp.names import (
-    check_tool_limits,
-    model_tool_name,
-    name_tools,
-)
-from runyard_service.agents.tools.base import ToolError
+from runyard_service.agents.mcp.names import model_tool_name
 
 TOOL = ListedTool("search", "Search.", {"type": "object", "properties": {"q": {}, "n": {}}})
 
@@ -38,29 +33,6 @@ def test_names_that_are_cut_stay_different() -> None:
     names = {model_tool_name("", "x" * 70 + end) for end in ("a", "b", "c")}
 
     assert len(names) == 3
-
-
-@pytest.mark.parametrize(
-    ("remote_names", "taken"), [(["a.b", "a_b"], ()), (["a"], ("s_a",)), (["a", "a"], ())]
-)
-def test_equal_names_are_rejected(remote_names: list[str], taken: tuple[str, ...]) -> None:
-    tools = [replace(TOOL, name=name) for name in remote_names]
-
-    with pytest.raises(ToolError) as caught:
-        name_tools(tools, "s_", taken)
-
-    assert caught.value.code == "tools_invalid"
-    assert "prefix" in caught.value.message
-
-
-def test_tools_over_256_kb_are_rejected() -> None:
-    large = replace(TOOL, description="x" * 130_000)
-    check_tool_limits([large, large])
-
-    with pytest.raises(ToolError) as caught:
-        check_tool_limits([large, large, large])
-
-    assert caught.value.code == "tools_invalid"
 
 
 def test_a_digest_does_not_depend_on_the_order_of_fields() -> None:

@@ -3,7 +3,6 @@
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from tests.support.wait_until import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venv-mcp" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+PYTHON = ROOT / ".venv-mcp/bin/python"
 PEERS = ROOT / "tests/mcp_peers"
 NODE_MODULES = PEERS / "typescript/node_modules"
 
