@@ -1,4 +1,4 @@
-"""Test which tokens the MCP client gets, and which requests carry them."""
+"""Test which tokens the MCP client gets, and which requests contain them."""
 
 from collections.abc import Iterator
 from typing import Any

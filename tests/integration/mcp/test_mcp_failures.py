@@ -95,7 +95,7 @@ def test_a_redirect_is_not_followed() -> None:
         assert not other.received
 
 
-def test_a_private_address_is_refused() -> None:
+def test_a_private_address_is_rejected() -> None:
     with LoopbackServer(McpServer()) as server:
         client = McpClient(f"{server.url}/mcp", private=False)
 
