@@ -29,7 +29,7 @@ def test_orders_are_found(client: McpClient) -> None:
     assert json.loads(result.content)["orders"][0] == {"order_id": "4812", "state": "delivered"}
 
 
-def test_a_return_is_opened_once_after_a_person_gave_the_reason(client: McpClient) -> None:
+def test_a_return_is_opened_once_after_a_person_names_the_reason(client: McpClient) -> None:
     asked = client.call("open_return", {"order_id": "4812"})
     answer = {"reason": {"action": "accept", "content": {"reason": "damaged"}}}
 
