@@ -1,6 +1,7 @@
-"""The systems that the sample agent calls: a tiny customer register and a till, in memory.
+"""The systems that the sample agents call: a tiny customer register and a till, in memory.
 
-`GET /customers/{id}`, `POST /refunds` (once per `Idempotency-Key`), `GET /refunds`.
+`GET /customers/{id}`, `POST /refunds` (once per `Idempotency-Key`), `GET /refunds`. `/mcp` is the
+MCP server of `sample_mcp_server.py`.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from runyard_dev.emulators.loopback_http import JsonHandler, LoopbackServer
+from runyard_dev.sample_mcp_server import SampleMcpServer
 
 _TIERS = ("free", "pro", "enterprise")
 
@@ -60,6 +62,7 @@ class SampleHandler(JsonHandler):
     """The routes."""
 
     refunds = Refunds()
+    mcp = SampleMcpServer()
 
     def do_GET(self) -> None:
         """Look up a customer, or list the refunds."""
@@ -76,8 +79,11 @@ class SampleHandler(JsonHandler):
             self.respond(404, {"error": "not_found", "message": f"Nothing is known of {path}."})
 
     def do_POST(self) -> None:
-        """Refund an order."""
+        """Refund an order, or answer a message of MCP."""
         raw = self.body()
+        if urlsplit(self.path).path == "/mcp":
+            self._answer_mcp(raw)
+            return
         if urlsplit(self.path).path != "/refunds":
             self.respond(404, {"error": "not_found", "message": "There is no such route."})
             return
@@ -94,6 +100,15 @@ class SampleHandler(JsonHandler):
             self.respond(400, {"error": "bad_request", "message": "Idempotency-Key is needed."})
             return
         self.respond(200, self.refunds.make(key, order_id, amount))
+
+    def _answer_mcp(self, raw: bytes) -> None:
+        try:
+            message = json.loads(raw)
+            status, answer = self.mcp.answer(message)
+        except (ValueError, AttributeError, TypeError):
+            self.respond(400, {"error": "bad_request", "message": "This is no MCP request."})
+            return
+        self.respond(status, answer)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`runyard agents`: check and publish agents without a deployment."""
+"""`runyard agents`: check and publish agents without a deployment, and lock their MCP tools."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from runyard.cli.parameters import exactly_one
 from runyard.cli.tables import print_columns
 
 if TYPE_CHECKING:
+    from runyard_service.agents.mcp.base import McpEnvironment
     from runyard_service.application.maintenance.check_agents import CheckedAgents
     from runyard_service.settings import Settings
 
@@ -85,6 +86,58 @@ def publish(*, folder: Path, stack: str | None, bucket: str | None) -> None:
         bundle = AgentBundle(Bucket(str(bucket), lambda: boto3.client("s3")))
         _print_agents(publish_agents(AgentDirectory(folder), bundle, settings))
         click.echo(f"published to {bundle.address}")
+
+
+@agents.command()
+@_folder
+@click.option("--check", "only_checks", is_flag=True, help="Write nothing; exit 1 on a change.")
+def mcp_lock(*, folder: Path, only_checks: bool) -> None:
+    """Record the tools of the MCP servers in FOLDER/mcp.yaml.
+
+    Write the digest of each tool into FOLDER/mcp.lock.yaml. Print each tool that was added,
+    changed or removed, with its new description. AGENT_VARIABLES and HTTP_ALLOWED_PRIVATE_HOSTS are
+    those of the installation. boto3 reads the secrets with the AWS credentials that it finds.
+    """
+    require_extra("admin")
+    with service_errors():
+        from runyard_service.agents.definitions.source import AgentDirectory
+        from runyard_service.agents.mcp.digests import LOCK_FILE
+        from runyard_service.application.maintenance.lock_mcp_tools import lock_mcp_tools
+
+        lock = lock_mcp_tools(AgentDirectory(folder).read(), _mcp_environment())
+        for warning in lock.dropped:
+            click.echo(f"warning: {warning}", err=True)
+        for tool in lock.changes:
+            summary = " ".join(tool.description.split())
+            click.echo(f"{tool.change:7}  {tool.server}  {tool.name}  {summary}".rstrip())
+        if not lock.changes:
+            click.echo("No tool has changed.")
+        elif only_checks:
+            raise click.exceptions.Exit(1)
+        else:
+            (folder / LOCK_FILE).write_text(lock.text, encoding="utf-8")
+            click.echo(f"written to {folder / LOCK_FILE}")
+
+
+def _mcp_environment() -> "McpEnvironment":
+    """Return the configuration of this process for MCP servers."""
+    import boto3
+
+    from runyard_service.agents.mcp.base import McpEnvironment
+    from runyard_service.outbound.circuit_breaker import CircuitBreakers
+    from runyard_service.settings import Settings
+
+    def read_secret(name: str) -> str:
+        secret = boto3.client("secretsmanager").get_secret_value(SecretId=name)
+        return str(secret["SecretString"])
+
+    settings = Settings.from_environment()
+    return McpEnvironment(
+        variables=settings.agent_variables,
+        private_hosts=settings.http_allowed_private_hosts,
+        circuits=CircuitBreakers(),
+        read_secret=read_secret,
+    )
 
 
 def _stack_settings(name: str) -> "tuple[str, Settings]":

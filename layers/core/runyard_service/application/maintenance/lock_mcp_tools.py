@@ -1,0 +1,111 @@
+"""Record the digests of the tools that MCP servers list now, and find what has changed since.
+
+A server may change a tool, or hide instructions to the model in a description, after a person has
+reviewed it. `on_change` in `mcp.yaml` says what a run does with a tool that differs.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
+from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.definitions.yaml_document import Document, read_document
+from runyard_service.agents.mcp.base import McpEnvironment, ToolList
+from runyard_service.agents.mcp.client import list_tools
+from runyard_service.agents.mcp.digests import LOCK_FILE, ToolChange, tool_changes, tool_digest
+
+SERVERS_FILE = "mcp.yaml"
+_HEADER = """\
+# Written by `runyard agents mcp-lock`: the digest of each tool of each MCP server.
+# Review what changed before you commit it.
+"""
+
+
+@dataclass(frozen=True)
+class ChangedTool:
+    """A tool that differs from the lock file. `description` is the new one; empty if removed."""
+
+    server: str
+    name: str
+    change: ToolChange
+    description: str
+
+
+@dataclass(frozen=True)
+class McpLock:
+    """The new text of the lock file, and how it differs. `dropped` says why a tool is missing."""
+
+    text: str
+    changes: tuple[ChangedTool, ...]
+    dropped: tuple[str, ...]
+
+
+def lock_mcp_tools(texts: Mapping[str, str], environment: McpEnvironment) -> McpLock:
+    """Return the lock of the servers in the agent files.
+
+    Raise DefinitionError for invalid files, and ToolError if a server's tools cannot be listed.
+    """
+    issues: list[DefinitionIssue] = []
+    servers = _servers(texts, issues)
+    locked = _locked(texts, issues)
+    raise_if_any(issues)
+    lists = asyncio.run(_list_all(servers, environment))
+    digests = {
+        name: {tool.name: tool_digest(tool) for tool in listed.tools}
+        for name, listed in lists.items()
+    }
+    return McpLock(
+        text=_HEADER + yaml.safe_dump(digests, allow_unicode=True),
+        changes=tuple(_changes(locked, lists)),
+        dropped=tuple(
+            f"{name}: the tool {tool!r} is not used: {reason}"
+            for name, listed in lists.items()
+            for tool, reason in listed.dropped.items()
+        ),
+    )
+
+
+def _servers(texts: Mapping[str, str], issues: list[DefinitionIssue]) -> dict[str, McpServer]:
+    document = _document(SERVERS_FILE, texts, issues)
+    if document is None:
+        if not issues:
+            issues.append(DefinitionIssue(SERVERS_FILE, 0, "is missing"))
+        return {}
+    found = {name: document.validate(McpServer, issues, name) for name in document.fields}
+    return {str(name): server for name, server in found.items() if server}
+
+
+def _locked(
+    texts: Mapping[str, str], issues: list[DefinitionIssue]
+) -> Mapping[str, Mapping[str, str]]:
+    document = _document(LOCK_FILE, texts, issues)
+    fields = document.fields if document else {}
+    return {name: digests for name, digests in fields.items() if isinstance(digests, Mapping)}
+
+
+def _document(
+    file: str, texts: Mapping[str, str], issues: list[DefinitionIssue]
+) -> Document | None:
+    return read_document(file, texts[file], issues) if file in texts else None
+
+
+async def _list_all(
+    servers: Mapping[str, McpServer], environment: McpEnvironment
+) -> dict[str, ToolList]:
+    lists = await asyncio.gather(
+        *(list_tools(name, server, environment) for name, server in servers.items())
+    )
+    return dict(zip(servers, lists, strict=True))
+
+
+def _changes(
+    locked: Mapping[str, Mapping[str, str]], lists: Mapping[str, ToolList]
+) -> Iterator[ChangedTool]:
+    for server in sorted(locked.keys() | lists.keys()):
+        tools = lists[server].tools if server in lists else ()
+        descriptions = {tool.name: tool.description for tool in tools}
+        for name, change in tool_changes(locked.get(server, {}), tools).items():
+            yield ChangedTool(server, name, change, descriptions.get(name, ""))
