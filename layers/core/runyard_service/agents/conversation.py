@@ -88,7 +88,10 @@ def request_for(
         instructions=definition.instructions,
         messages=own_messages,
         thread_messages=earlier,
-        tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
+        tools=[
+            ToolSpec(tool.name, tool.description, tool.parameters)
+            for tool in definition.callable_tools
+        ],
         output_tool=_output_tool(definition),
         max_output_tokens=definition.max_output_tokens,
         input=run.input if run.thread_id is None else _as_input(messages),

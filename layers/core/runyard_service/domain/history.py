@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
-from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
+from runyard_service.domain.event_payloads import LimitParams, MessageCompleted, ToolsListed
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
@@ -39,8 +39,9 @@ class History:
 
     `limit_overrides` has the limits that a person raised. `truncated_by` names the limit that
     truncated the newest message, until a person raises that limit. `lost_executions` counts the
-    executions since the last progress that ended without ending the run. `durable_events` are the
-    events without the deltas. `size_chars` is the length of their data as text.
+    executions since the last progress that ended without ending the run. `tool_lists` has the lists
+    of MCP servers by server. `durable_events` are the events without the deltas. `size_chars` is
+    the length of their data as text.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,7 @@ class History:
         self.terminal: Event | None = None
         self.limit_overrides: dict[str, Decimal] = {}
         self.truncated_by = ""
+        self.tool_lists: dict[str, ToolsListed] = {}
         self.durable_events: list[Event] = []
         self.size_chars = 0
         self._tool_calls: dict[str, ToolCallState] = {}
@@ -143,7 +145,9 @@ class History:
     def is_mid_step(self) -> bool:
         """Return whether a message or a call is unfinished, as after the crash of a worker."""
         phases = {call.phase for call in self.unfinished}
-        return self.has_partial_message or not phases.isdisjoint({"started", "resumed"})
+        return self.has_partial_message or not phases.isdisjoint(
+            {"started", "input_required", "resumed"}
+        )
 
     def apply(self, event: Event) -> None:
         """Update the state with the next event. Raise ValueError if its sequence is not next."""
@@ -157,6 +161,11 @@ class History:
         handler = _HANDLERS.get(event.type)
         if handler is not None:
             handler(self, event)
+
+    def _on_tools_listed(self, event: Event) -> None:
+        data = cast(ToolsListed, event.data)
+        self.tool_lists[data["server"]] = data
+        self.lost_executions = 0
 
     def _on_delta(self, _: Event) -> None:
         self.has_partial_message = True
@@ -182,6 +191,12 @@ class History:
         call.phase, call.outcome = "done", event
         self.lost_executions = 0
 
+    def _on_call_input_required(self, event: Event) -> None:
+        call = self._tool_calls[event.data["id"]]
+        call.phase = "input_required"
+        call.rounds.append(event)
+        self.lost_executions = 0
+
     def _on_input_requested(self, event: Event) -> None:
         request = InputRequestState(event)
         if "tool_call_id" in event.data:
@@ -196,6 +211,9 @@ class History:
         self.lost_executions = 0
         if request.call is not None:
             request.call.phase, request.call.answer = "answered", event
+            request.call.answers[request.id] = event
+            if event.data.get("is_approved"):
+                request.call.approved_input = event.data["effective_params"]
         elif event.data.get("is_approved"):
             params: LimitParams = event.data["effective_params"]
             self.limit_overrides[request.limit] = from_number(params["new_limit"])
@@ -229,12 +247,14 @@ _END_STATUS: Mapping[str, RunStatus] = {
     "run.canceled": "canceled",
 }
 _HANDLERS: Mapping[str, Callable[[History, Event], None]] = {
+    "agent.tools.listed": History._on_tools_listed,
     "agent.reasoning.delta": History._on_delta,
     "agent.response.delta": History._on_delta,
     "agent.message.completed": History._on_message,
     "agent.tool_call.started": History._on_call_started,
     "agent.tool_call.completed": History._on_call_done,
     "agent.tool_call.failed": History._on_call_done,
+    "agent.tool_call.input_required": History._on_call_input_required,
     "agent.human_feedback.requested": History._on_input_requested,
     "approval_request.created": History._on_input_requested,
     "agent.human_feedback.received": History._on_input_closed,

@@ -3,17 +3,23 @@
 A run stores its whole definition at its start: a changed file does not change a running run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from runyard_service.agents.definitions.base import FrozenModel, JsonSchema
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import AskHuman
+from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.routes import Route
-from runyard_service.agents.definitions.tools import ExecutableTool, Tool
+from runyard_service.agents.definitions.tools import (
+    ExecutableTool,
+    McpTool,
+    PinnedMcpTool,
+    Tool,
+)
 
 # One year: the maximum duration of a Step Functions execution, and so of the wait of a run.
 LONGEST_WAIT_SECONDS = 31_536_000
@@ -77,13 +83,19 @@ class AgentDefinition(FrozenModel):
         "retry", description="`allow`: a response without text and tool calls is an answer."
     )
 
+    _pinned_tools: tuple[PinnedMcpTool, ...] = PrivateAttr(())
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> "AgentDefinition":
-        names = [OUTPUT_TOOL, *(tool.name for tool in self.tools)]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                whose = "the built-in output tool's" if name == OUTPUT_TOOL else "another tool's"
-                raise issue_at(("tools", index - 1, "name"), f"{name!r} is {whose} name")
+        names = [OUTPUT_TOOL]
+        for index, tool in enumerate(self.tools):
+            if isinstance(tool, McpTool):
+                continue
+            if tool.name in names:
+                is_output = tool.name == OUTPUT_TOOL
+                whose = "the built-in output tool's" if is_output else "another tool's"
+                raise issue_at(("tools", index, "name"), f"{tool.name!r} is {whose} name")
+            names.append(tool.name)
         return self
 
     @model_validator(mode="after")
@@ -95,9 +107,26 @@ class AgentDefinition(FrozenModel):
             raise issue_at(("empty_output",), "cannot be allow with an output_schema")
         return self
 
+    @property
+    def mcp_tools(self) -> Sequence[McpTool]:
+        """Return the entries of MCP servers."""
+        return [tool for tool in self.tools if isinstance(tool, McpTool)]
+
+    @property
+    def callable_tools(self) -> Sequence[ExecutableTool | AskHuman]:
+        """Return the tools that the model can call. The tools of MCP servers are last."""
+        own = [tool for tool in self.tools if not isinstance(tool, McpTool)]
+        return [*own, *self._pinned_tools]
+
+    def with_pinned_tools(self, tools: Sequence[PinnedMcpTool]) -> "AgentDefinition":
+        """Return the definition with the tools of its MCP servers, as a run has listed them."""
+        effective = self.model_copy()
+        effective._pinned_tools = tuple(tools)
+        return effective
+
     def tool(self, name: str) -> ExecutableTool | AskHuman | None:
         """Return the tool of this name, or None if there is none (models invent names)."""
-        return next((tool for tool in self.tools if tool.name == name), None)
+        return next((tool for tool in self.callable_tools if tool.name == name), None)
 
 
 OUTPUT_TOOL = "final_output"
@@ -107,13 +136,16 @@ class Snapshot(FrozenModel):
     """The definition, route and script of a run's agent at the start of the run.
 
     `route_id` is the route's name in `routes.yaml`; a caller can select another than the
-    definition's own.
+    definition's own. `mcp_servers` are the servers of its tools. `mcp_lock` has the digest of each
+    locked tool by server and name, for the servers whose `on_change` reads it.
     """
 
     definition: AgentDefinition
     route: Route
     route_id: str
     script: Mapping[str, Any] | None = None
+    mcp_servers: Mapping[str, McpServer] = Field(default_factory=dict)
+    mcp_lock: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
 
     def to_stored(self) -> dict[str, Any]:
         """Return the snapshot as data for the store; `from_stored` is the inverse.

@@ -47,7 +47,7 @@ async def call_model(ctx: RunContext) -> None:
     """
     model = ctx.model
     request = request_for(
-        ctx.snapshot.definition,
+        ctx.definition,
         ctx.journal.run,
         ctx.history,
         message_history=ctx.message_cache,
@@ -128,7 +128,7 @@ async def _stream_response(
                         event,
                         iteration,
                         truncated_by,
-                        definition=ctx.snapshot.definition,
+                        definition=ctx.definition,
                         route=ctx.snapshot.route_id,
                     )
                     await _record(ctx, [*await writer.close(), message], changes)

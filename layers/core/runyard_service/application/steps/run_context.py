@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import MessageHistory
-from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.agents.mcp.pinned_tools import effective_definition
+from runyard_service.agents.mcp.port import McpPort
 from runyard_service.agents.models.attachments import for_provider, sent_bytes
 from runyard_service.agents.models.base import Attachment, Model
 from runyard_service.agents.tools.base import ToolEnvironment
@@ -32,6 +35,8 @@ class WorkerDeps:
     stores: Stores
     model_for: Callable[[Snapshot], Model]
     tools: ToolEnvironment
+    connect_mcp: Callable[[], McpPort] | None = None
+    """The requests to MCP servers; called for a run that uses one."""
     flush_seconds: float = 0.05
     reserve_seconds: float = 20.0
     project_daily_usd: Decimal = Decimal(0)
@@ -59,6 +64,8 @@ class RunContext:
             run.trace_id or run.id.replace("-", ""), is_enabled=deps.export_spans is not None
         )
         self._model: Model | None = None
+        self._definition = self.snapshot.definition
+        self._known_lists = 0
         self._attachments: Sequence[Attachment] | None = None
         self._messages: Sequence[Message] | None = None
         self._deadline = deadline
@@ -67,6 +74,22 @@ class RunContext:
     def history(self) -> History:
         """The history of the run, with the events that this worker wrote."""
         return self.journal.history
+
+    @property
+    def definition(self) -> AgentDefinition:
+        """The definition of the agent, with the tools of MCP servers that the run has listed."""
+        lists = self.history.tool_lists
+        if len(lists) != self._known_lists:
+            self._definition = effective_definition(self.snapshot, lists)
+            self._known_lists = len(lists)
+        return self._definition
+
+    @cached_property
+    def mcp(self) -> McpPort:
+        """The requests to MCP servers."""
+        if self.deps.connect_mcp is None:
+            raise ValueError("this worker has no `connect_mcp`, which a run with MCP tools needs")
+        return self.deps.connect_mcp()
 
     @property
     def model(self) -> Model:
