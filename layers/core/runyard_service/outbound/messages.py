@@ -1,7 +1,7 @@
 """Requests and responses of outbound HTTP."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,13 @@ class OutgoingRequest:
 
 @dataclass(frozen=True)
 class OutgoingResponse:
-    """The response after all redirects."""
+    """The response after all redirects. Header names are in lower case."""
 
     status: int
     text: str
-    retry_after: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def retry_after(self) -> str | None:
+        """Return the header `Retry-After`, if any."""
+        return self.headers.get("retry-after")

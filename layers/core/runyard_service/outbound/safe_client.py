@@ -12,6 +12,7 @@ doubt.
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx2
@@ -23,6 +24,8 @@ from runyard_service.outbound.redirects import REDIRECTS, redirected, same_origi
 from runyard_service.outbound.tls import tls_context
 
 MAX_REDIRECTS = 5
+EVENT_STREAM = "text/event-stream"
+StreamReader = Callable[[AsyncIterator[httpx2.ServerSentEvent]], Awaitable[None]]
 # No connection was made, or the request was invalid.
 _NOT_SENT = (
     httpx2.ConnectError,
@@ -42,7 +45,7 @@ class _Progress:
 
     was_sent: bool = False
     status: int | None = None
-    retry_after: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     charset: str | None = None
     body: bytearray = field(default_factory=bytearray)
 
@@ -54,11 +57,19 @@ class _Progress:
             text = self.body.decode(self.charset or "utf-8", "replace")
         except (LookupError, UnicodeError):  # Python has codecs that cannot decode text, e.g. idna.
             text = self.body.decode("utf-8", "replace")
-        return OutgoingResponse(self.status, text, self.retry_after)
+        return OutgoingResponse(self.status, text, self.headers)
 
 
-async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> OutgoingResponse:
+async def fetch(
+    request: OutgoingRequest,
+    private_hosts: tuple[str, ...],
+    read_stream: StreamReader | None = None,
+) -> OutgoingResponse:
     """Send the request, follow its redirects, and return the response.
+
+    `read_stream` receives the events of a response that is an event stream; the returned text is
+    then empty. The stream is closed when it returns. Each event has at most
+    `max_response_bytes`; the timeout limits the whole stream.
 
     `private_hosts` are the `host:port` that may have a private address. The body of an error
     response, or with `truncate_response`, may be incomplete.
@@ -70,7 +81,7 @@ async def fetch(request: OutgoingRequest, private_hosts: tuple[str, ...]) -> Out
     progress = _Progress()
     try:
         async with asyncio.timeout(request.timeout), _new_client(request) as client:
-            await _follow(client, request, private_hosts, progress)
+            await _follow(client, request, private_hosts, progress, read_stream)
     except Exception as error:
         status = progress.status
         is_status_enough = status is not None and (status >= 400 or request.truncate_response)
@@ -102,6 +113,9 @@ def _outbound_error(
         case TimeoutError() | httpx2.TimeoutException():
             message = f"No answer within {request.timeout:g} s."
             return OutboundError("timeout", message, kind="network", is_in_doubt=is_in_doubt)
+        case httpx2.SSEError():
+            message = f"An event has more than {request.max_response_bytes} bytes."
+            return OutboundError("response_too_large", message, is_in_doubt=is_in_doubt)
         case httpx2.HTTPError():
             message = f"The host cannot be reached: {error}"[:200]
             return OutboundError("unreachable", message, kind="network", is_in_doubt=is_in_doubt)
@@ -115,6 +129,7 @@ async def _follow(
     request: OutgoingRequest,
     private_hosts: tuple[str, ...],
     progress: _Progress,
+    read_stream: StreamReader | None,
 ) -> None:
     first = _parse_url(request.url)
     for _ in range(MAX_REDIRECTS + 1):
@@ -125,7 +140,7 @@ async def _follow(
             location = response.headers.get("location")
             is_redirect = response.status_code in REDIRECTS and request.follow_redirects
             if not is_redirect or location is None:
-                await _read(response, request, progress)
+                await _read(response, request, progress, read_stream)
                 return
         finally:
             await response.aclose()
@@ -200,10 +215,20 @@ async def _send(
     raise failure
 
 
-async def _read(response: httpx2.Response, request: OutgoingRequest, progress: _Progress) -> None:
-    progress.retry_after = response.headers.get("retry-after")
+async def _read(
+    response: httpx2.Response,
+    request: OutgoingRequest,
+    progress: _Progress,
+    read_stream: StreamReader | None,
+) -> None:
+    progress.headers = {name.lower(): value for name, value in response.headers.items()}
     progress.charset = response.charset_encoding
     progress.status = response.status_code
+    is_stream = progress.headers.get("content-type", "").lower().startswith(EVENT_STREAM)
+    if read_stream and is_stream and response.status_code < 400:
+        events = httpx2.EventSource(response, max_event_size=request.max_response_bytes)
+        await read_stream(aiter(events))
+        return
     async for chunk in response.aiter_bytes():
         progress.body += chunk
         if len(progress.body) > request.max_response_bytes:

@@ -18,20 +18,22 @@ class ClientCredentials(FrozenModel):
     """OAuth by client credentials (RFC 6749, 4.4).
 
     `client_secret` names a secret in Secrets Manager. Without `token_url`, the client finds the
-    token endpoint from the server's metadata (RFC 9728 and RFC 8414).
+    token endpoint from the server's metadata (RFC 9728 and RFC 8414). With `issuer`, it then sends
+    the secret only to that authorization server.
     """
 
     client_id: str = Field(min_length=1)
     client_secret: str = Field(min_length=1)
     scopes: tuple[str, ...] = ()
     token_url: str | None = None
+    issuer: str | None = None
 
 
 class McpServer(FrozenModel):
     """An MCP server with the streamable HTTP transport.
 
-    `headers` may hold `${NAME}` for a value of the installation (`AGENT_VARIABLES`). `protocol`
-    selects the era of the protocol; `auto` asks the server. `timeout` is in seconds.
+    `url` and `headers` may hold `${NAME}` for a value of the installation (`AGENT_VARIABLES`).
+    `protocol` selects the era of the protocol; `auto` asks the server. `timeout` is in seconds.
     A run can start without an `optional` server. `trust_hints` allows tools to take their effect
     and their approvals from the server's annotations. `on_change` says what happens if a tool
     differs from the digests that `runyard agents mcp-lock` wrote.

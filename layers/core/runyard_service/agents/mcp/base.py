@@ -3,9 +3,13 @@
 `client.py` speaks the protocol. Nothing here imports an HTTP client, so it costs no cold start.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
+
+from runyard_service.outbound.circuit_breaker import CircuitBreakers
 
 ProtocolVersion = Literal["2026-07-28", "2025-11-25"]
 
@@ -50,7 +54,7 @@ class ReturnedFile:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """The end of a call: what the model is told, and the files that came with it.
+    """The end of a call: what the model receives, and the files that came with it.
 
     `content` is the structured content as JSON if there is any, else the texts of the result.
     """
@@ -79,3 +83,53 @@ class Progress:
     progress: float
     total: float | None = None
     message: str | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session of the era with sessions: its id, if the server has given any, and its version."""
+
+    id: str | None
+    version: str
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A token of an authorization server; `expires_at` is in seconds since the epoch."""
+
+    value: str = field(repr=False)
+    expires_at: float
+
+
+@dataclass
+class McpCache:
+    """What a process knows of its MCP servers. Keys include the identity that the server sees.
+
+    `lists` has the tool lists with the times at which they expire, in seconds since the epoch.
+    """
+
+    lists: dict[str, tuple[float, ToolList]] = field(default_factory=dict)
+    protocols: dict[str, ProtocolVersion] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    tokens: dict[str, AccessToken] = field(default_factory=dict)
+    request_ids: Iterator[int] = field(default_factory=lambda: count(1))
+
+
+_PROCESS_CACHE = McpCache()
+
+
+@dataclass(frozen=True)
+class McpEnvironment:
+    """The configuration of an installation for its MCP servers.
+
+    `variables` are the values of `${NAME}`; `private_hosts` are the `host:port` that may be reached
+    though their address is private. `read_secret` returns the text of a secret by its name.
+    `clock` returns seconds since the epoch. All environments of a process share `cache`.
+    """
+
+    variables: Mapping[str, str]
+    private_hosts: tuple[str, ...]
+    circuits: CircuitBreakers
+    read_secret: Callable[[str], str]
+    cache: McpCache = field(default_factory=lambda: _PROCESS_CACHE)
+    clock: Callable[[], float] = time.time
