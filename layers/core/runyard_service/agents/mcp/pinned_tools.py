@@ -5,7 +5,6 @@ A run lists its servers before the first response of the model. From then on its
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,16 +12,10 @@ from runyard_service.agents.definitions.human_tools import ApprovalRule
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition, Snapshot
 from runyard_service.agents.definitions.tools import Effect, McpOverride, McpTool, PinnedMcpTool
 from runyard_service.agents.mcp.base import ListedTool, ToolList
+from runyard_service.agents.mcp.names import MAX_TOOL_BYTES, MAX_TOOLS, model_tool_name
 from runyard_service.domain.errors import ToolsInvalidError
 from runyard_service.domain.event_payloads import ListedToolPayload, ToolsListed
 from runyard_service.domain.events import to_json
-
-# Limits of one agent: providers accept 128 tools, and each request of a run contains all of them.
-MAX_TOOLS = 128
-MAX_LIST_BYTES = 256 * 1024
-_MAX_NAME_LENGTH = 64
-_HASH_LENGTH = 8
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def missing_servers(snapshot: Snapshot, lists: Mapping[str, ToolsListed]) -> list[str]:
@@ -63,10 +56,10 @@ def check_lists(definition: AgentDefinition, lists: Sequence[ToolsListed]) -> No
             f" {MAX_TOOLS}; list fewer in `include`"
         )
     size = len(to_json([listed["tools"] for listed in lists]))
-    if size > MAX_LIST_BYTES:
+    if size > MAX_TOOL_BYTES:
         raise ToolsInvalidError(
             f"the tools of the MCP servers take {size} bytes as JSON, and may take"
-            f" {MAX_LIST_BYTES}; list fewer in `include`"
+            f" {MAX_TOOL_BYTES}; list fewer in `include`"
         )
 
 
@@ -127,13 +120,7 @@ def _approval(
 
 
 def _name_of(entry: McpTool, tool: str) -> str:
-    """Return the model's name of a server's tool, of characters that every provider accepts."""
-    prefix = f"{entry.server}_" if entry.prefix is None else entry.prefix
-    name = prefix + _NOT_IN_NAMES.sub("_", tool)
-    if len(name) <= _MAX_NAME_LENGTH:
-        return name
-    digest = hashlib.sha256(f"{prefix}{tool}".encode()).hexdigest()[:_HASH_LENGTH]
-    return name[: _MAX_NAME_LENGTH - _HASH_LENGTH] + digest
+    return model_tool_name(f"{entry.server}_" if entry.prefix is None else entry.prefix, tool)
 
 
 def _payload(name: str, tool: ListedTool) -> ListedToolPayload:

@@ -13,8 +13,7 @@ from runyard_service.agents.definitions.tools import (
     PinnedMcpTool,
     PythonTool,
 )
-from runyard_service.agents.mcp.base import InputRequired, Progress, ToolResult
-from runyard_service.agents.mcp.port import McpPort
+from runyard_service.agents.mcp.base import InputRequired, McpEnvironment, Progress, ToolResult
 from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 
 EXCERPT_CHARACTERS = 200
@@ -59,8 +58,8 @@ async def call_tool(
 async def call_mcp_tool(
     tool: PinnedMcpTool,
     invocation: ToolInvocation,
-    mcp: McpPort,
     server: McpServer,
+    environment: McpEnvironment,
     answers: Answers,
     on_progress: Callable[[Progress], None],
 ) -> ToolResult | InputRequired:
@@ -68,11 +67,14 @@ async def call_mcp_tool(
 
     Raise ToolError for every failure. The client of the server has its circuit.
     """
-    called = mcp.call_tool(
+    from runyard_service.agents.mcp import client
+
+    called = client.call_tool(
         tool.server,
         server.model_copy(update={"timeout": tool.timeout}),
         tool.listed,
         invocation.input,
+        environment,
         protocol=tool.protocol,
         input_responses=answers.responses,
         request_state=answers.request_state,

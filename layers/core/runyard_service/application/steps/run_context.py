@@ -10,8 +10,8 @@ from functools import cached_property
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.conversation import MessageHistory
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.agents.mcp.base import McpEnvironment
 from runyard_service.agents.mcp.pinned_tools import effective_definition
-from runyard_service.agents.mcp.port import McpPort
 from runyard_service.agents.models.attachments import for_provider, sent_bytes
 from runyard_service.agents.models.base import Attachment, Model
 from runyard_service.agents.tools.base import ToolEnvironment
@@ -29,14 +29,13 @@ from runyard_service.observability.spans import Span, Spans
 class WorkerDeps:
     """What a worker needs to execute runs. It reserves `reserve_seconds` to record results.
 
+    `read_secret` returns the text of a secret by its name, for the MCP servers.
     `project_daily_usd` is the daily cap of projects without a cap of their own; 0 means no cap.
     """
 
     stores: Stores
     model_for: Callable[[Snapshot], Model]
     tools: ToolEnvironment
-    connect_mcp: Callable[[], McpPort] | None = None
-    """The requests to MCP servers; called for a run that uses one."""
     flush_seconds: float = 0.05
     reserve_seconds: float = 20.0
     project_daily_usd: Decimal = Decimal(0)
@@ -44,6 +43,7 @@ class WorkerDeps:
     """The exporter of spans; None disables spans."""
     shows_content: bool = False
     """Whether spans contain prompts, responses, arguments and results."""
+    read_secret: Callable[[str], str] = str
 
 
 class RunContext:
@@ -85,11 +85,12 @@ class RunContext:
         return self._definition
 
     @cached_property
-    def mcp(self) -> McpPort:
-        """The requests to MCP servers."""
-        if self.deps.connect_mcp is None:
-            raise ValueError("this worker has no `connect_mcp`, which a run with MCP tools needs")
-        return self.deps.connect_mcp()
+    def mcp(self) -> McpEnvironment:
+        """The configuration for requests to MCP servers."""
+        tools = self.deps.tools
+        return McpEnvironment(
+            tools.variables, tools.private_hosts, tools.circuits, self.deps.read_secret
+        )
 
     @property
     def model(self) -> Model:

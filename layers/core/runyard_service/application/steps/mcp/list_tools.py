@@ -26,6 +26,7 @@ from runyard_service.domain.errors import (
 from runyard_service.domain.event_payloads import ToolsListed
 from runyard_service.domain.events import NewEvent
 
+# As in the client, which is imported later.
 LIST_SECONDS = 10.0
 
 
@@ -59,21 +60,19 @@ async def list_tools(ctx: RunContext) -> None:
 
 async def _list(ctx: RunContext, name: str) -> ToolList | ToolError:
     """Return the server's list, or the error of the last attempt."""
+    # Imported here: it imports an HTTP client, which only a run with MCP tools needs.
+    from runyard_service.agents.mcp import client
+
     attempt = 1
     while True:
         try:
-            async with asyncio.timeout(LIST_SECONDS):
-                return await ctx.mcp.list_tools(name, ctx.snapshot.mcp_servers[name])
-        except TimeoutError:
-            message = f"No answer within {LIST_SECONDS:g} s."
-            error = ToolError("tools_unavailable", f"{name}: {message}", kind="network")
-        except ToolError as raised:
-            error = raised
-        delay = None
-        if error.is_transient:
-            delay = next_delay(ctx, attempt, LIST_SECONDS, error.retry_after)
-        if delay is None:
-            return error
+            return await client.list_tools(name, ctx.snapshot.mcp_servers[name], ctx.mcp)
+        except ToolError as error:
+            delay = None
+            if error.is_transient:
+                delay = next_delay(ctx, attempt, LIST_SECONDS, error.retry_after)
+            if delay is None:
+                return error
         await asyncio.sleep(delay)
         attempt += 1
 

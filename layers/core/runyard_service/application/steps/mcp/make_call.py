@@ -1,6 +1,6 @@
 """One call of an MCP tool, until it has a result or the server asks what no person has answered.
 
-The server keeps no state: it sends a `requestState` with its input requests, and needs it back with
+The server stores no state: it sends a `requestState` with its input requests, and needs it back with
 the answers. A state expires, often within minutes, and a person may answer after weeks. The call
 then starts again, and the recorded answers apply to the same requests: no person answers twice.
 """
@@ -51,7 +51,7 @@ async def make_mcp_call(
     recorded: RecordedAnswers | None = None
     for _ in range(_MAX_EXCHANGES):
         try:
-            outcome = await call_mcp_tool(tool, invocation, ctx.mcp, server, answers, on_progress)
+            outcome = await call_mcp_tool(tool, invocation, server, ctx.mcp, answers, on_progress)
         except ToolError as error:
             if error.code != _INVALID_STATE or answers.request_state is None:
                 raise
