@@ -277,6 +277,47 @@ def test_an_invalid_approval_is_rejected(threads: ThreadsService, content: str, 
     threads.http.post(f"/runs/{run_id}:cancel")
 
 
+def test_a_person_can_decline_to_answer_in_both_apis(threads: ThreadsService) -> None:
+    run_id = threads.start(threads.thread("ask"), persona_id="asker")
+    threads.wait(run_id, "waiting_for_input")
+    path = f"/runs/{run_id}/input"
+    response = threads.http.post(path, json={"content": "x", "declined": True})
+    assert_rejected(response, 422, "validation.error")
+    assert_rejected(threads.http.post(path, json={}), 422, "validation.error")
+    first, second = (_decline(threads, run_id, api) for api in ("threads", "runs"))
+    assert first != second
+    provided = [
+        event["data"]
+        for event in threads.events(run_id, follow=False)
+        if event["type"] == "run.input_provided"
+    ]
+    assert provided == [
+        {"request_id": id_, "content": None, "declined": True} for id_ in (first, second)
+    ]
+    threads.http.post(f"/runs/{run_id}:cancel")
+
+
+def _decline(threads: ThreadsService, run_id: str, api: str) -> str:
+    """Decline the open input request of the run, and return its id."""
+    threads.wait(run_id, "waiting_for_input")
+    events = threads.events(run_id, follow=False)
+    asked = [event["data"] for event in events if event["type"] == "run.waiting_for_input"]
+    request_id = str(asked[-1]["request_id"])
+    if api == "threads":
+        response = threads.http.post(f"/runs/{run_id}/input", json={"declined": True})
+    else:
+        response = httpx.post(
+            f"{threads.base_url}/v1/runs/{run_id}/input",
+            headers={"Authorization": f"Bearer {threads.access_key}"},
+            json={
+                "type": "human_feedback",
+                "data": {"request_id": request_id, "declined": True},
+            },
+        )
+    assert response.status_code == 200, response.text
+    return request_id
+
+
 def test_an_answer_must_name_one_of_several_input_requests(threads: ThreadsService) -> None:
     run_id = threads.start(threads.thread("two input requests"))
     threads.wait(run_id, "waiting_for_input")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runyard_service.agents.definitions.loader import read_agents
+from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.errors import DefinitionError
 
@@ -249,3 +250,66 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
         AgentDirectory(tmp_path).read()
     with pytest.raises(DefinitionError, match="is not a folder"):
         AgentDirectory(tmp_path / "nowhere").read()
+
+
+MCP = "crm: { url: 'https://crm.example/mcp' }\n"
+MCP_TOOL = """\
+tools:
+  - kind: mcp
+    server: crm
+    include: [search_*]
+"""
+
+
+@pytest.mark.parametrize(
+    ("tool", "servers", "error"),
+    [
+        (MCP_TOOL, MCP, ""),
+        (MCP_TOOL, "cmr: { url: u }\n", "line 9: tools.0.server: mcp.yaml has no server 'crm'"),
+        (MCP_TOOL.replace("    include: [search_*]\n", ""), MCP, "line 8: tools.0.include: is req"),
+        (
+            MCP_TOOL + "    overrides: { serach_new: { effect: none } }\n",
+            MCP,
+            "line 11: tools.0.overrides.serach_new: no pattern of include selects 'serach_new'",
+        ),
+        (
+            MCP_TOOL + "    exclude: [search_old]\n    overrides: { search_old: {} }\n",
+            MCP,
+            "line 12: tools.0.overrides.search_old: no pattern of include selects 'search_old'",
+        ),
+        (MCP_TOOL + "    effect: hints\n", MCP, "line 8: tools.0: `hints` needs `trust_hints"),
+        (
+            MCP_TOOL + "    overrides: { search_new: { approval: hints } }\n",
+            MCP,
+            "line 8: tools.0: `hints` needs `trust_hints: true` of the server 'crm' in mcp.yaml",
+        ),
+        (MCP_TOOL + "    effect: hints\n", MCP.replace(" }", ", trust_hints: true }"), ""),
+    ],
+)
+def test_errors_in_the_tools_of_mcp_servers(tool: str, servers: str, error: str) -> None:
+    found = errors({"clerk.yaml": AGENT + tool, "mcp.yaml": servers})
+    assert [each.startswith(f"clerk.yaml, {error}") for each in found] == [True] * bool(error), (
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("servers", "error"),
+    [
+        ("crm: {}\n", "mcp.yaml, line 1: crm.url: is required"),
+        ("crm: { url: u, timout: 3 }\n", "mcp.yaml, line 1: crm.timout: is not a known field"),
+        ("c rm: { url: u }\n", "mcp.yaml, line 1: c rm: a server's name has 1 to 31 letters"),
+    ],
+)
+def test_errors_in_mcp_servers(servers: str, error: str) -> None:
+    assert [each.startswith(error) for each in errors({"mcp.yaml": servers})] == [True]
+
+
+def test_a_run_stores_only_the_servers_of_its_agent() -> None:
+    servers = f"{MCP}other: {{ url: 'https://other.example/mcp' }}\n"
+    agents = read_agents({**SOUND, "clerk.yaml": AGENT + MCP_TOOL, "mcp.yaml": servers})
+    definition = agents.find("clerk")
+    assert definition is not None
+    snapshot = agents.snapshot(definition)
+    assert list(snapshot.to_stored()["mcp_servers"]) == ["crm"]
+    assert Snapshot.from_stored(snapshot.to_stored()).mcp_servers == snapshot.mcp_servers

@@ -118,7 +118,7 @@ def test_files_without_a_mistake_have_no_findings() -> None:
         ),
         (
             *("trips.yaml", "kind: http", "kind: htpp"),
-            "line 11: tools.0.kind: must be one of 'http', 'python', 'lambda', 'ask_human';"
+            "line 11: tools.0.kind: must be one of 'http', 'python', 'lambda', 'ask_human', 'mcp';"
             " did you mean 'http'?",
         ),
         (

@@ -38,7 +38,7 @@ ASKED: tuple[EventType, dict[str, Any]] = (
 )
 RESOLVED: tuple[EventType, dict[str, Any]] = (
     "approval_request.resolved",
-    {"id": "r1", "is_approved": True},
+    {"id": "r1", "is_approved": True, "effective_params": {"x": 2}},
 )
 STARTED: tuple[EventType, dict[str, Any]] = ("agent.tool_call.started", {"id": "c1"})
 

@@ -14,11 +14,8 @@ from runyard_service.agents.definitions.input_forms import (
     validate_request,
 )
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
-from runyard_service.application.steps.next_action import (
-    RequestInput,
-    ResolveWithoutCall,
-    next_action,
-)
+from runyard_service.application.steps.next_action import ResolveWithoutCall, next_action
+from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
@@ -135,7 +132,7 @@ def test_choices_are_stripped_of_surrounding_white_space() -> None:
 @pytest.mark.parametrize("fixed", [{"choices": ["a", "b"]}, {"form": FORM}])
 def test_a_tool_with_its_own_form_accepts_only_the_prompt(fixed: dict[str, Any]) -> None:
     agent = definition(**fixed)
-    tool = agent.tools[0]
+    tool = agent.callable_tools[0]
     assert list(tool.parameters["properties"]) == ["prompt"]
     ask = next_action(agent, call(), CallOrigin.THIS_WORKER)
     assert isinstance(ask, RequestInput)

@@ -13,10 +13,10 @@ from runyard_service.application.steps.next_action import (
     Execute,
     FailRun,
     KeepWaiting,
-    RequestInput,
     ResolveWithoutCall,
     next_action,
 )
+from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
 

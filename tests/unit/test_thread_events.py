@@ -30,6 +30,22 @@ CALL = {
     "iteration": 1,
     "tool": {"name": "look", "type": "http-api-call"},
 }
+LISTED = {
+    "server": "crm",
+    "protocol": "2026-07-28",
+    "digest": "d",
+    "tools": [
+        {
+            "name": "look",
+            "as": "crm_look",
+            "description": "Looks.",
+            "parameters": {"type": "object"},
+            "annotations": {},
+        }
+    ],
+}
+PROGRESS = {"id": "call", "progress": 1, "total": 2, "message": "half"}
+REQUIRED = {"id": "call", "round": 1, "requests": {"why": {"message": "Why?"}}}
 CALL_VIEW = {"tool_call_id": "call", "tool_name": "look"}
 COMPACTED = {
     "object": "agent.context",
@@ -55,6 +71,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "trace_id": "0" * 32,
         },
     ),
+    "agent.tools.listed": (LISTED, "agent.tools.listed", LISTED),
     "agent.reasoning.delta": (
         {"object": "agent.reasoning", "delta": "hm", "iteration": 1},
         "message.delta",
@@ -72,6 +89,12 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
     ),
     "agent.context.compacted": (COMPACTED, "agent.context.compacted", COMPACTED),
     "agent.tool_call.started": (CALL, "tool.call", {**CALL_VIEW, "arguments": {"x": 1}}),
+    "agent.tool_call.progress": (PROGRESS, "agent.tool_call.progress", PROGRESS),
+    "agent.tool_call.input_required": (
+        REQUIRED,
+        "agent.tool_call.input_required",
+        REQUIRED,
+    ),
     "agent.tool_call.completed": (
         {**CALL, "result": "found"},
         "tool.result",
@@ -174,6 +197,7 @@ THREAD_TYPES = {
     *("run.started", "message.delta", "message.completed", "tool.call", "tool.result"),
     *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
     *("run.resumed", "run.recovered", "run.cancel_requested"),
+    *("agent.tools.listed", "agent.tool_call.progress", "agent.tool_call.input_required"),
     *("run.completed", "run.failed", "run.cancelled", "agent.context.compacted"),
 }
 
@@ -199,6 +223,19 @@ def test_an_event_of_a_later_release_is_sent_unchanged() -> None:
     event = Event(id="e", type="run.teleported", sequence=1, timestamp="t", data={"to": "mars"})
     view = event_view(event, RUN)
     assert (view["type"], view["data"]) == ("run.teleported", {"to": "mars"})
+
+
+def test_a_declined_request_has_no_content() -> None:
+    data = {"id": "q", "declined": True, "answered_by": "key_1"}
+    event = Event("e", "agent.human_feedback.received", 1, "t", data)
+    assert event_view(event, RUN)["data"] == {"request_id": "q", "content": None, "declined": True}
+
+
+def test_the_files_of_a_result_are_named() -> None:
+    files = [{"id": "f", "name": "a.png", "mime_type": "image/png", "size": 3}]
+    data = {**CALL, "result": "seen", "files": files}
+    event = Event("e", "agent.tool_call.completed", 1, "t", data)
+    assert event_view(event, RUN)["data"]["files"] == files
 
 
 def test_a_run_without_a_known_price_has_no_cost() -> None:

@@ -169,6 +169,7 @@ class Container:
             tools=ToolEnvironment(
                 configured.agent_variables, configured.http_allowed_private_hosts, self._circuits
             ),
+            read_secret=self._secret,
             flush_seconds=configured.delta_flush_ms / 1000,
             reserve_seconds=configured.step_reserve_seconds,
             project_daily_usd=configured.project_daily_usd,

@@ -229,7 +229,7 @@ def behaviour(snapshot: Snapshot) -> Mapping[str, Any]:
     inputs += [{}, {"prompt": "Which?"}, {"prompt": "Which?", "choices": ["a"]}]
     actions = [
         next_action(definition, ToolCallState("c", tool.name, call_input, 1, "started"), origin)
-        for tool in definition.tools
+        for tool in definition.callable_tools
         for call_input in inputs
         for origin in CallOrigin
     ]

@@ -49,7 +49,7 @@ class _Crashes:
         """Run to the end. Return the first process, and the bodies that the provider received."""
         self._server.received.clear()
         run = create_run(self._stores, self._agent)
-        process = Process(*faults)
+        process = Process(next(iter(faults), None))
         self._active[:] = [process]
         with suppress(ProcessKilledError):
             provider_runs.advance(self._stores, run, self._records)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from runyard_service.agents.definitions.tools import (
-    ExecutableTool,
     HttpTool,
     LambdaTool,
+    LocalTool,
     PythonTool,
 )
 from runyard_service.agents.tools import aws_lambda
@@ -22,7 +22,7 @@ from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 
 def called(
-    tool: ExecutableTool,
+    tool: LocalTool,
     arguments: Mapping[str, Any] | None = None,
     private_hosts: tuple[str, ...] = (),
     **variables: str,
@@ -34,7 +34,7 @@ def called(
 
 
 def failure_of(
-    tool: ExecutableTool,
+    tool: LocalTool,
     arguments: Mapping[str, Any] | None = None,
     private_hosts: tuple[str, ...] = (),
 ) -> ToolError:

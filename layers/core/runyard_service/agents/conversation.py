@@ -65,7 +65,10 @@ def request_for(
         instructions=_instructions(definition, run),
         messages=own_messages,
         thread_messages=earlier,
-        tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in definition.tools],
+        tools=[
+            ToolSpec(tool.name, tool.description, tool.parameters)
+            for tool in definition.callable_tools
+        ],
         output_tool=_output_tool(definition),
         max_output_tokens=definition.max_output_tokens,
         input=run.input if run.thread_id is None else _as_input(messages),

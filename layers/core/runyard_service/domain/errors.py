@@ -4,7 +4,8 @@
     ├── RetryableError          transient: the state machine retries the step, by this error name
     │   ├── StoreUnavailableError, OrchestratorUnavailableError
     │   ├── SupersededError
-    │   └── ModelUnavailableError
+    │   ├── ModelUnavailableError
+    │   └── ToolsUnavailableError
     ├── StoreRejectedError      a bug of Runyard: the run is closed as an internal error
     ├── TerminalError           a retry cannot help: the run is closed with `code`
     │   ├── ModelRejectedError ── GuardrailIntervenedError, ModelBackoffError
@@ -14,6 +15,7 @@
     │   ├── NoAnswerError
     │   ├── ToolInDoubtError
     │   ├── InputExpiredError
+    │   ├── ToolsRejectedError, ToolsInvalidError
     │   └── DefinitionError
     ├── AppendConflictError     another writer was first: read its events, then decide
     └── RequestError            the caller must act: one table per API turns it into a response
@@ -74,6 +76,10 @@ class ModelUnavailableError(RetryableError):
         self.kind = kind
         self.was_attempted = was_attempted
         self.provider = provider
+
+
+class ToolsUnavailableError(RetryableError):
+    """An MCP server did not list its tools, and a later attempt can succeed."""
 
 
 class StoreRejectedError(RunyardError):
@@ -168,6 +174,18 @@ class InputExpiredError(TerminalError):
     """No person answered in time, and the agent definition says that the run then fails."""
 
     code = "input_expired"
+
+
+class ToolsRejectedError(TerminalError):
+    """An MCP server rejected the request for its tools, and no retry can help."""
+
+    code = "tools_unavailable"
+
+
+class ToolsInvalidError(TerminalError):
+    """The tools of the MCP servers cannot all be given to the model."""
+
+    code = "tools_invalid"
 
 
 class DefinitionError(TerminalError):

@@ -94,8 +94,20 @@ class ErrorInfo(TypedDict):
     provider: NotRequired[Mapping[str, Any]]
 
 
+class ReturnedFilePayload(TypedDict):
+    """A file that a tool returned, which is stored as a file of the project."""
+
+    id: str
+    name: str
+    mime_type: str
+    size: int
+
+
 class ToolCallPayload(TypedDict):
-    """`agent.tool_call.started`, `.completed` (with `result`) and `.failed` (with `error`)."""
+    """`agent.tool_call.started`, `.completed` (with `result`) and `.failed` (with `error`).
+
+    `files` are the files that came with the result.
+    """
 
     id: str
     object: str
@@ -103,7 +115,57 @@ class ToolCallPayload(TypedDict):
     iteration: int
     tool: Mapping[str, str]
     result: NotRequired[str]
+    files: NotRequired[Sequence[ReturnedFilePayload]]
     error: NotRequired[ErrorInfo]
+
+
+class ToolCallProgress(TypedDict):
+    """`agent.tool_call.progress`, as the MCP server reports it."""
+
+    id: str
+    progress: float
+    total: NotRequired[float]
+    message: NotRequired[str]
+
+
+class ToolCallInputRequired(TypedDict):
+    """`agent.tool_call.input_required`: an MCP server asks for input before it makes the call.
+
+    `requests` has what the server sent, by its own keys. `round` counts from 1. `answered` has the
+    ids of earlier input requests whose answers are the answers to some of the keys.
+    """
+
+    id: str
+    round: int
+    requests: Mapping[str, Mapping[str, Any]]
+    answered: NotRequired[Mapping[str, str]]
+
+
+# `as` is the model's name of the tool.
+ListedToolPayload = TypedDict(
+    "ListedToolPayload",
+    {
+        "name": str,
+        "as": str,
+        "description": str,
+        "parameters": Mapping[str, Any],
+        "output_schema": NotRequired[Mapping[str, Any]],
+        "annotations": Mapping[str, Any],
+    },
+)
+
+
+class ToolsListed(TypedDict):
+    """`agent.tools.listed`: the tools of an MCP server that the run uses from now on.
+
+    `reason` says why the list of an optional server is empty.
+    """
+
+    server: str
+    protocol: str
+    digest: str
+    tools: Sequence[ListedToolPayload]
+    reason: NotRequired[str]
 
 
 class LimitParams(TypedDict):

@@ -17,11 +17,14 @@ SCHEMA_VERSION = 1
 
 EventType = Literal[
     "run.started",
+    "agent.tools.listed",
     "agent.reasoning.delta",
     "agent.response.delta",
     "agent.message.completed",
     "agent.context.compacted",
     "agent.tool_call.started",
+    "agent.tool_call.progress",
+    "agent.tool_call.input_required",
     "agent.tool_call.completed",
     "agent.tool_call.failed",
     "agent.human_feedback.requested",
@@ -39,8 +42,10 @@ EventType = Literal[
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
-# No decision reads them after the complete message is recorded.
-DELTA_TYPES = frozenset({"agent.reasoning.delta", "agent.response.delta"})
+# No decision reads them after the complete message, or the end of the tool call, is recorded.
+DELTA_TYPES = frozenset(
+    {"agent.reasoning.delta", "agent.response.delta", "agent.tool_call.progress"}
+)
 # Types that webhooks and the event bus receive: the status of a run, and its input requests.
 LIFECYCLE_TYPES = frozenset(
     {

@@ -7,7 +7,12 @@ from typing import cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
-from runyard_service.domain.event_payloads import ContextCompacted, LimitParams, MessageCompleted
+from runyard_service.domain.event_payloads import (
+    ContextCompacted,
+    LimitParams,
+    MessageCompleted,
+    ToolsListed,
+)
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
@@ -33,8 +38,9 @@ class History:
     truncated the newest message, until a person raises that limit. `lost_executions` counts the
     executions since the last progress that ended without ending the run. `compaction` is the newest
     `agent.context.compacted`. `route` names the fallback route that the run uses, empty before the
-    first switch; `failed_routes` has the last error of each route before it. `durable_events` are
-    the events without the deltas. `size_chars` is the length of their data as text.
+    first switch; `failed_routes` has the last error of each route before it. `tool_lists` has the
+    lists of MCP servers by server. `durable_events` are the events without the deltas. `size_chars`
+    is the length of their data as text.
     """
 
     def __init__(self) -> None:
@@ -52,6 +58,7 @@ class History:
         self.compaction: ContextCompacted | None = None
         self.route = ""
         self.failed_routes: dict[str, str] = {}
+        self.tool_lists: dict[str, ToolsListed] = {}
         self.durable_events: list[Event] = []
         self.size_chars = 0
         self._tool_calls: dict[str, ToolCallState] = {}
@@ -140,7 +147,9 @@ class History:
     def is_mid_step(self) -> bool:
         """Return whether a message or a call is unfinished, as after the crash of a worker."""
         phases = {call.phase for call in self.unfinished}
-        return self.has_partial_message or not phases.isdisjoint({"started", "resumed"})
+        return self.has_partial_message or not phases.isdisjoint(
+            {"started", "input_required", "resumed"}
+        )
 
     def apply(self, event: Event) -> None:
         """Update the state with the next event. Raise ValueError if its sequence is not next."""
@@ -154,6 +163,11 @@ class History:
         handler = _HANDLERS.get(event.type)
         if handler is not None:
             handler(self, event)
+
+    def _on_tools_listed(self, event: Event) -> None:
+        data = cast(ToolsListed, event.data)
+        self.tool_lists[data["server"]] = data
+        self.lost_executions = 0
 
     def _on_delta(self, _: Event) -> None:
         self.has_partial_message = True
@@ -185,6 +199,12 @@ class History:
         call.phase, call.outcome = "done", event
         self.lost_executions = 0
 
+    def _on_call_input_required(self, event: Event) -> None:
+        call = self._tool_calls[event.data["id"]]
+        call.phase = "input_required"
+        call.rounds.append(event)
+        self.lost_executions = 0
+
     def _on_input_requested(self, event: Event) -> None:
         request = InputRequestState(event)
         if "tool_call_id" in event.data:
@@ -199,6 +219,9 @@ class History:
         self.lost_executions = 0
         if request.call is not None:
             request.call.phase, request.call.answer = "answered", event
+            request.call.answers[request.id] = event
+            if event.data.get("is_approved"):
+                request.call.approved_input = event.data["effective_params"]
         elif event.data.get("is_approved"):
             params: LimitParams = event.data["effective_params"]
             self.limit_overrides[request.limit] = from_number(params["new_limit"])
@@ -235,6 +258,7 @@ _END_STATUS: Mapping[str, RunStatus] = {
     "run.canceled": "canceled",
 }
 _HANDLERS: Mapping[str, Callable[[History, Event], None]] = {
+    "agent.tools.listed": History._on_tools_listed,
     "agent.reasoning.delta": History._on_delta,
     "agent.response.delta": History._on_delta,
     "agent.message.completed": History._on_message,
@@ -242,6 +266,7 @@ _HANDLERS: Mapping[str, Callable[[History, Event], None]] = {
     "agent.tool_call.started": History._on_call_started,
     "agent.tool_call.completed": History._on_call_done,
     "agent.tool_call.failed": History._on_call_done,
+    "agent.tool_call.input_required": History._on_call_input_required,
     "agent.human_feedback.requested": History._on_input_requested,
     "approval_request.created": History._on_input_requested,
     "agent.human_feedback.received": History._on_input_closed,

@@ -44,6 +44,11 @@ class InputRequest(BaseModel):
     closed_at: str | None = None
 
     @property
+    def can_be_declined(self) -> bool:
+        """Return whether a person may decline to answer: not what to do with a call in doubt."""
+        return self.type == "human_feedback" and "input" not in self.params
+
+    @property
     def is_overdue(self) -> bool:
         """Return whether the time to answer is over, also before the timer has fired.
 
@@ -69,7 +74,8 @@ def seconds_left(requests: Iterable[InputRequest]) -> float:
 class Answer(BaseModel):
     """The answer of a person to one input request.
 
-    A human feedback request needs `feedback` only; an approval request needs `is_approved`.
+    A human feedback request needs `feedback` only, or is `declined`: the person does not answer. An
+    approval request needs `is_approved`.
     `params` are the changed arguments of an approved call. They may repeat unchanged arguments.
     """
 
@@ -78,6 +84,7 @@ class Answer(BaseModel):
     type: RequestType
     request_id: str
     feedback: Any = None
+    declined: bool | None = None
     is_approved: bool | None = None
     params: Mapping[str, Any] | None = None
 
@@ -97,6 +104,7 @@ class Answer(BaseModel):
         """Return the content that is stored and compared, without the author of the answer."""
         fields = {
             "feedback": self.feedback,
+            "declined": self.declined,
             "is_approved": self.is_approved,
             "params": dict(self.params) if self.params is not None else None,
         }

@@ -5,6 +5,11 @@ A tool call goes through these phases, each reached by one event:
     requested ──started──▶ started ──(no person needed)──▶ done
                               │                             ▲
                               └─asked─▶ asked ─answer─▶ answered ─run.resumed─▶ resumed
+                                          ▲                                        │
+                                          └──── input_required ◀─(the server asks)─┘
+
+An MCP server can also ask for input when the worker makes the call. It has not made the call then:
+the same call follows with the answers.
 
 If a worker reads `started` or `resumed` in a log that another worker wrote, it cannot know whether
 the call was made. The declared effect of the tool then decides what the worker does.
@@ -18,7 +23,9 @@ from typing import Any, Literal
 from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
 from runyard_service.domain.events import Event
 
-CallPhase = Literal["requested", "started", "asked", "answered", "resumed", "done"]
+CallPhase = Literal[
+    "requested", "started", "input_required", "asked", "answered", "resumed", "done"
+]
 
 
 class CallOrigin(Enum):
@@ -33,6 +40,8 @@ class ToolCallState:
     """One tool call of a message, and its phase.
 
     `request_count` counts its input requests; `request` and `answer` are the newest of them.
+    `approved_input` are the arguments that a person approved. `rounds` are the events in which a
+    server asked for input. `answers` has all answers by the id of their request.
     """
 
     id: str
@@ -43,6 +52,9 @@ class ToolCallState:
     request_count: int = 0
     request: Event | None = None
     answer: Event | None = None
+    approved_input: Mapping[str, Any] | None = None
+    rounds: list[Event] = field(default_factory=list)
+    answers: dict[str, Event] = field(default_factory=dict)
     outcome: Event | None = None
 
 

@@ -1,7 +1,7 @@
 """The input requests of runs, and the task token of a run's current wait.
 
-Only the code that resumes the run reads the token. The token is never in an event, a log line or a
-response.
+Only the code that resumes the run reads the token, and the state that an MCP server wants back with
+the answers. Neither is ever in an event, a log line or a response.
 """
 
 from collections.abc import Mapping, Sequence
@@ -146,6 +146,20 @@ class InputRequests:
         """Return the token of the run's newest wait, also if that wait has ended."""
         item = self._table.get(keys.pause(run_id))
         return item["task_token"] if item else None
+
+    def call_state_change(
+        self, run_id: str, call_id: str, request_state: str | None
+    ) -> TransactWriteItem:
+        """Return the change that stores what the server wants back with the answers to a call."""
+        values = {"request_state": request_state}
+        item = {**keys.call_state(run_id, call_id), **self._json.encoded(run_id, values)}
+        return self._table.put_change(item)
+
+    def call_state(self, run_id: str, call_id: str) -> str | None:
+        """Return what the server wants back with the answers to a call, if it wants anything."""
+        item = self._table.get(keys.call_state(run_id, call_id))
+        values = self._json.decoded(item, ("request_state",)) if item else {}
+        return values.get("request_state")
 
     def _from_item(self, item: Item) -> InputRequest:
         fields = keys.without_keys(item) | self._json.decoded(item, _JSON_FIELDS)

@@ -5,6 +5,8 @@
 | run                  | RUN#<run id>                      | RUN                |
 | pause (task token)   | RUN#<run id>                      | PAUSE              |
 | input request        | RUN#<run id>                      | REQUEST#<id>       |
+| state of an MCP call | RUN#<run id>                      | CALL_STATE#<id>    |
+| file of a tool       | RUN#<run id>                      | FILE#<id>          |
 | hold on a ledger     | RUN#<run id>                      | HOLD               |
 | definition snapshot  | DEFINITION#<hash>                 | DEFINITION         |
 | access key           | KEY#<hash>                        | KEY                |
@@ -71,6 +73,16 @@ def pause(run_id: str) -> Key:
 def input_request(run_id: str, request_id: str) -> Key:
     """Return the key of an input request of the run."""
     return {"pk": f"RUN#{run_id}", "sk": f"REQUEST#{request_id}"}
+
+
+def call_state(run_id: str, call_id: str) -> Key:
+    """Return the key of the state that an MCP server wants back with the answers to a call."""
+    return {"pk": f"RUN#{run_id}", "sk": f"CALL_STATE#{call_id}"}
+
+
+def returned_file(run_id: str, file_id: str) -> Key:
+    """Return the key of the item that names a file of a tool of the run."""
+    return {"pk": f"RUN#{run_id}", "sk": f"FILE#{file_id}"}
 
 
 def definition(digest: str) -> Key:

@@ -43,7 +43,7 @@ class ApprovalRule(FrozenModel):
         return self
 
 
-def _mode_as_rule(value: Any) -> Any:
+def mode_as_rule(value: Any) -> Any:
     """Translate `never` and `always` to a rule."""
     if value == "never":
         return None
@@ -54,7 +54,7 @@ def _mode_as_rule(value: Any) -> Any:
     return value
 
 
-Approval = Annotated[ApprovalRule | None, BeforeValidator(_mode_as_rule)]
+Approval = Annotated[ApprovalRule | None, BeforeValidator(mode_as_rule)]
 
 
 class AskHuman(FrozenModel):

@@ -1,28 +1,38 @@
 """Read and validate all agent files together, and report all their errors at once.
 
-The files are one YAML file of any name for each agent version, `routes.yaml`, and in `scripts/`
-the scripts of the `scripted:` routes.
+The files are one YAML file of any name for each agent version, `routes.yaml`, `mcp.yaml` with its
+lock file if there are MCP servers, and in `scripts/` the scripts of the `scripted:` routes.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
 from runyard_service.agents.definitions.known_fields import suggestion
+from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.model_settings.support import (
     setting_issues,
     tool_choice_issues,
 )
 from runyard_service.agents.definitions.models import AgentDefinition, FallbackRoute, Snapshot
-from runyard_service.agents.definitions.references import prompt_issues, script_issues
+from runyard_service.agents.definitions.references import (
+    mcp_issues,
+    prompt_issues,
+    script_issues,
+)
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.yaml_document import Document, read_document
 
 ROUTES_FILE = "routes.yaml"
+MCP_FILE = "mcp.yaml"
+MCP_LOCK_FILE = "mcp.lock.yaml"
+_SHARED_FILES = (ROUTES_FILE, MCP_FILE, MCP_LOCK_FILE)
 _SCRIPTS = "scripts/"
+# A server's name is the start of its tools' names.
+_SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,31}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,10 @@ class AgentSet:
     """By name, in the order of `routes.yaml`."""
     scripts: Mapping[str, Mapping[str, Any]]
     """By the name in the `scripted:` route."""
+    mcp_servers: Mapping[str, McpServer] = field(default_factory=dict)
+    """By name, in the order of `mcp.yaml`."""
+    mcp_lock: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The digest of each locked tool, by server and name."""
     warnings: tuple[str, ...] = ()
     """What may be a mistake: a test can need a script that calls an unknown tool."""
 
@@ -54,10 +68,27 @@ class AgentSet:
             for name in dict.fromkeys([route_id or definition.route, *definition.fallback])
         )
         snapshot = Snapshot(definition=definition, **dict(first), fallback=tuple(rest))
-        if definition.context is None or definition.context.summary_route is None:
-            return snapshot
-        summary_route = self.routes[definition.context.summary_route]
-        return snapshot.model_copy(update={"summary_route": summary_route})
+        return snapshot.model_copy(
+            update=self._summary_route(definition) | self._servers_of(definition)
+        )
+
+    def _summary_route(self, definition: AgentDefinition) -> dict[str, Route]:
+        """Return the snapshot's `summary_route`, if the agent has one."""
+        name = definition.context.summary_route if definition.context else None
+        return {"summary_route": self.routes[name]} if name else {}
+
+    def _servers_of(self, definition: AgentDefinition) -> dict[str, Mapping[str, Any]]:
+        """Return the snapshot's `mcp_servers` and `mcp_lock`, if the agent uses MCP servers."""
+        used = dict.fromkeys(tool.server for tool in definition.mcp_tools)
+        if not used:
+            return {}
+        servers = {name: self.mcp_servers[name] for name in used}
+        lock = {
+            name: self.mcp_lock.get(name, {})
+            for name, server in servers.items()
+            if server.on_change != "allow"
+        }
+        return {"mcp_servers": servers, "mcp_lock": lock}
 
     def _script_of(self, route_id: str) -> Mapping[str, Any] | None:
         route = self.routes[route_id]
@@ -77,7 +108,9 @@ def read_agents(texts: Mapping[str, str]) -> AgentSet:
     }
     scripts = _scripts(documents, issues)
     routes = _routes(texts, documents, issues)
-    definitions = _definitions(documents, routes, issues)
+    servers = _mcp_servers(documents, issues)
+    lock = _mcp_lock(documents, issues)
+    definitions = _definitions(documents, routes, servers, issues)
     raise_if_any(issues)
     warnings = _script_issues(documents, scripts, routes, definitions)
     return AgentSet(
@@ -87,6 +120,8 @@ def read_agents(texts: Mapping[str, str]) -> AgentSet:
             name: script.model_dump(mode="json", exclude_unset=True)
             for name, script in scripts.items()
         },
+        mcp_servers={name: server for name, server in servers.items() if server},
+        mcp_lock=lock,
         warnings=tuple(map(str, warnings)),
     )
 
@@ -119,20 +154,53 @@ def _routes(
     return routes
 
 
+def _mcp_servers(
+    documents: Mapping[str, Document], issues: list[DefinitionIssue]
+) -> dict[str, McpServer | None]:
+    """Return the servers by name; None for an invalid one."""
+    document = documents.get(MCP_FILE)
+    servers: dict[str, McpServer | None] = {}
+    if document is None:
+        return servers
+    for name in document.fields:
+        if not _SERVER_NAME.fullmatch(name):
+            text = "a server's name has 1 to 31 letters, digits, `_` or `-`"
+            issues.append(document.issue((name,), text))
+        servers[name] = document.validate(McpServer, issues, name)
+    return servers
+
+
+def _mcp_lock(
+    documents: Mapping[str, Document], issues: list[DefinitionIssue]
+) -> dict[str, Mapping[str, str]]:
+    document = documents.get(MCP_LOCK_FILE)
+    if document is None:
+        return {}
+    for server, digests in document.fields.items():
+        if not isinstance(digests, dict):
+            text = "must be a mapping of tools to digests; run `runyard agents mcp-lock` again"
+            issues.append(document.issue((server,), text))
+    return dict(document.fields)
+
+
 def _definitions(
-    documents: Mapping[str, Document], routes: Mapping[str, Route], issues: list[DefinitionIssue]
+    documents: Mapping[str, Document],
+    routes: Mapping[str, Route],
+    servers: Mapping[str, McpServer | None],
+    issues: list[DefinitionIssue],
 ) -> dict[str, dict[str, AgentDefinition]]:
     # Unknown routes are not reported if routes.yaml itself cannot be read.
     routes_file = documents.get(ROUTES_FILE)
     files: dict[tuple[str, str], str] = {}
     definitions: dict[str, dict[str, AgentDefinition]] = {}
     for file, document in documents.items():
-        if file == ROUTES_FILE or file.startswith(_SCRIPTS):
+        if file in _SHARED_FILES or file.startswith(_SCRIPTS):
             continue
         definition = document.validate(AgentDefinition, issues)
         if definition is None:
             continue
         issues += [document.issue(*found) for found in prompt_issues(definition)]
+        issues += [document.issue(*found) for found in mcp_issues(definition, servers)]
         issues += [document.issue(*found) for found in tool_choice_issues(definition)]
         if definition.route in routes:
             found_issues = setting_issues(definition, routes[definition.route])

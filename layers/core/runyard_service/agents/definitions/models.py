@@ -3,18 +3,24 @@
 A run stores its whole definition at its start: a changed file does not change a running run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from runyard_service.agents.definitions.base import FrozenModel, JsonSchema
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import AskHuman
+from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import ReasoningMode, Route
-from runyard_service.agents.definitions.tools import ExecutableTool, Tool
+from runyard_service.agents.definitions.tools import (
+    ExecutableTool,
+    McpTool,
+    PinnedMcpTool,
+    Tool,
+)
 
 # One year: the maximum duration of a Step Functions execution, and so of the wait of a run.
 LONGEST_WAIT_SECONDS = 31_536_000
@@ -105,13 +111,19 @@ class AgentDefinition(RequestSettings):
         "retry", description="`allow`: a response without text and tool calls is an answer."
     )
 
+    _pinned_tools: tuple[PinnedMcpTool, ...] = PrivateAttr(())
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> "AgentDefinition":
-        names = [OUTPUT_TOOL, *(tool.name for tool in self.tools)]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                whose = "the built-in output tool's" if name == OUTPUT_TOOL else "another tool's"
-                raise issue_at(("tools", index - 1, "name"), f"{name!r} is {whose} name")
+        names = [OUTPUT_TOOL]
+        for index, tool in enumerate(self.tools):
+            if isinstance(tool, McpTool):
+                continue
+            if tool.name in names:
+                is_output = tool.name == OUTPUT_TOOL
+                whose = "the built-in output tool's" if is_output else "another tool's"
+                raise issue_at(("tools", index, "name"), f"{tool.name!r} is {whose} name")
+            names.append(tool.name)
         return self
 
     @model_validator(mode="after")
@@ -137,9 +149,26 @@ class AgentDefinition(RequestSettings):
         """Return the names of its routes, in the order in which a run asks them."""
         return (self.route, *self.fallback)
 
+    @property
+    def mcp_tools(self) -> Sequence[McpTool]:
+        """Return the entries of MCP servers."""
+        return [tool for tool in self.tools if isinstance(tool, McpTool)]
+
+    @property
+    def callable_tools(self) -> Sequence[ExecutableTool | AskHuman]:
+        """Return the tools that the model can call. The tools of MCP servers are last."""
+        own = [tool for tool in self.tools if not isinstance(tool, McpTool)]
+        return [*own, *self._pinned_tools]
+
+    def with_pinned_tools(self, tools: Sequence[PinnedMcpTool]) -> "AgentDefinition":
+        """Return the definition with the tools of its MCP servers, as a run has listed them."""
+        effective = self.model_copy()
+        effective._pinned_tools = tuple(tools)
+        return effective
+
     def tool(self, name: str) -> ExecutableTool | AskHuman | None:
         """Return the tool of this name, or None if there is none (models invent names)."""
-        return next((tool for tool in self.tools if tool.name == name), None)
+        return next((tool for tool in self.callable_tools if tool.name == name), None)
 
 
 OUTPUT_TOOL = "final_output"
@@ -159,6 +188,8 @@ class Snapshot(FrozenModel):
     `route_id` is the route's name in `routes.yaml`; a caller can select another than the
     definition's own. `fallback` has the routes that may still be asked after this route.
     `summary_route` is the route of `context.summary_route`.
+    `mcp_servers` are the servers of its tools. `mcp_lock` has the digest of each
+    locked tool by server and name, for the servers whose `on_change` reads it.
     """
 
     definition: AgentDefinition
@@ -167,6 +198,8 @@ class Snapshot(FrozenModel):
     script: Mapping[str, Any] | None = None
     summary_route: Route | None = None
     fallback: tuple[FallbackRoute, ...] = ()
+    mcp_servers: Mapping[str, McpServer] = Field(default_factory=dict)
+    mcp_lock: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
 
     def on_route(self, route_id: str) -> "Snapshot":
         """Return the snapshot on its route, or its fallback route, of this name.

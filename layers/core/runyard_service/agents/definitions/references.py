@@ -1,6 +1,6 @@
 """Check the names that one part of the agent files uses and another part defines.
 
-These are placeholders of prompts, and the tools and fields of scripts.
+These are placeholders of prompts, servers of MCP tools, and the tools and fields of scripts.
 """
 
 import re
@@ -11,8 +11,10 @@ from runyard_service.agents.definitions.condition_types import schema_at
 from runyard_service.agents.definitions.conditions import PLACEHOLDER
 from runyard_service.agents.definitions.errors import Step
 from runyard_service.agents.definitions.known_fields import suggestion
+from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.definitions.script import Script
+from runyard_service.agents.definitions.tools import McpTool
 
 _OPENED = re.compile(r"\{\{")
 # The input of a thread's run has these fields, whatever the schema says.
@@ -29,10 +31,31 @@ def prompt_issues(definition: AgentDefinition) -> Iterator[ReferenceIssue]:
         for text in _placeholder_issues(definition.prompt, schema, "input_schema"):
             yield ("prompt",), text
     for index, tool in enumerate(definition.tools):
+        if isinstance(tool, McpTool):
+            continue  # Its parameters are known when a run lists the tools.
         approval = getattr(tool, "approval", None)
         if approval and approval.prompt:
             for text in _placeholder_issues(approval.prompt, tool.parameters, "parameters"):
                 yield ("tools", index, "approval", "prompt"), text
+
+
+def mcp_issues(
+    definition: AgentDefinition, servers: Mapping[str, McpServer | None]
+) -> Iterator[ReferenceIssue]:
+    """Yield each server that `mcp.yaml` does not define, and hints without `trust_hints`.
+
+    A server is None if its definition is invalid: only its name is checked.
+    """
+    for index, tool in enumerate(definition.tools):
+        if not isinstance(tool, McpTool):
+            continue
+        server = servers.get(tool.server)
+        if tool.server not in servers:
+            text = f"mcp.yaml has no server {tool.server!r}{suggestion(tool.server, servers)}"
+            yield ("tools", index, "server"), text
+        elif server and tool.uses_hints and not server.trust_hints:
+            text = f"`hints` needs `trust_hints: true` of the server {tool.server!r} in mcp.yaml"
+            yield ("tools", index), text
 
 
 def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[ReferenceIssue]:
@@ -40,7 +63,7 @@ def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[
 
     A name is unknown if no agent that plays the script defines it.
     """
-    tools = {OUTPUT_TOOL, *(tool.name for user in users for tool in user.tools)}
+    tools = {OUTPUT_TOOL, *(tool.name for user in users for tool in user.callable_tools)}
     for d, dialogue in enumerate(script.dialogues):
         for path in dialogue.when:
             yield from _at(("dialogues", d, "when", path), _path_issue(path, users, tools))

@@ -1,15 +1,25 @@
 """Models of the tools that an agent file lists."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from runyard_service.agents.definitions.base import FrozenModel, JsonSchema, StepSeconds, ToolName
 from runyard_service.agents.definitions.condition_types import condition_issues
 from runyard_service.agents.definitions.errors import issue_at
-from runyard_service.agents.definitions.human_tools import Approval, AskHuman
+from runyard_service.agents.definitions.human_tools import (
+    Approval,
+    ApprovalRule,
+    AskHuman,
+    mode_as_rule,
+)
 from runyard_service.agents.definitions.known_fields import suggestion
+from runyard_service.agents.mcp.base import ListedTool, ProtocolVersion
+
+Effect = Literal["none", "idempotent", "unsafe"]
 
 
 class _Tool(FrozenModel):
@@ -23,7 +33,7 @@ class _Tool(FrozenModel):
     name: ToolName
     description: str = Field(min_length=1)
     parameters: JsonSchema = Field(default_factory=lambda: {"type": "object", "properties": {}})
-    effect: Literal["none", "idempotent", "unsafe"] = "unsafe"
+    effect: Effect = "unsafe"
     approval: Approval = None
     timeout: StepSeconds = 30
 
@@ -73,5 +83,88 @@ class LambdaTool(_Tool):
     function: str = Field(min_length=1)
 
 
-Tool = Annotated[HttpTool | PythonTool | LambdaTool | AskHuman, Field(discriminator="kind")]
-ExecutableTool = HttpTool | PythonTool | LambdaTool
+def _mode_or_hints(value: Any) -> Any:
+    return value if value == "hints" else mode_as_rule(value)
+
+
+McpApproval = Annotated[ApprovalRule | Literal["hints"] | None, BeforeValidator(_mode_or_hints)]
+
+
+class McpOverride(FrozenModel):
+    """The fields of one tool of an MCP server that differ from those of its entry."""
+
+    effect: Effect | Literal["hints"] | None = None
+    approval: McpApproval = None
+    timeout: StepSeconds | None = None
+
+
+class McpTool(FrozenModel):
+    """Tools of an MCP server of `mcp.yaml`.
+
+    `include` and `exclude` are names of the server's tools, or patterns with `*` and `?`. The model
+    sees each name after `prefix`, which is the server's name and `_` by default. With `hints`, the
+    annotations of the server decide about the effect, or ask for approval unless a tool only reads.
+    """
+
+    kind: Literal["mcp"]
+    server: str = Field(min_length=1)
+    include: tuple[str, ...] = Field(min_length=1)
+    exclude: tuple[str, ...] = ()
+    prefix: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{0,32}$")
+    effect: Effect | Literal["hints"] = "unsafe"
+    approval: McpApproval = None
+    overrides: Mapping[str, McpOverride] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _overrides_are_used(self) -> "McpTool":
+        for name in self.overrides:
+            if not self.selects(name):
+                text = f"no pattern of include selects {name!r}, or one of exclude does"
+                raise issue_at(("overrides", name), text + suggestion(name, self.include))
+        return self
+
+    @property
+    def uses_hints(self) -> bool:
+        """Return whether the server's annotations decide about a tool."""
+        values = [(self.effect, self.approval)]
+        values += [(each.effect or self.effect, each.approval) for each in self.overrides.values()]
+        return any("hints" in pair for pair in values)
+
+    def selects(self, name: str) -> bool:
+        """Return whether the agent uses the server's tool of this name."""
+
+        def matches(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+        return matches(self.include) and not matches(self.exclude)
+
+
+@dataclass(frozen=True)
+class PinnedMcpTool:
+    """A tool of an MCP server, as the run's list has it. `name` is the model's name for it."""
+
+    name: str
+    server: str
+    protocol: ProtocolVersion
+    listed: ListedTool
+    effect: Effect
+    approval: ApprovalRule | None
+    timeout: float
+    kind: Literal["mcp"] = "mcp"
+
+    @property
+    def description(self) -> str:
+        """Return the server's description."""
+        return self.listed.description
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the arguments."""
+        return self.listed.parameters
+
+
+Tool = Annotated[
+    HttpTool | PythonTool | LambdaTool | AskHuman | McpTool, Field(discriminator="kind")
+]
+LocalTool = HttpTool | PythonTool | LambdaTool
+ExecutableTool = LocalTool | PinnedMcpTool

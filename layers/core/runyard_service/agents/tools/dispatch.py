@@ -1,21 +1,35 @@
 """Dispatch a tool call to the implementation of the tool's kind."""
 
 import asyncio
-from typing import assert_never
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, assert_never
 
+from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.tools import (
-    ExecutableTool,
     HttpTool,
     LambdaTool,
+    LocalTool,
+    PinnedMcpTool,
     PythonTool,
 )
+from runyard_service.agents.mcp.base import InputRequired, McpEnvironment, Progress, ToolResult
 from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 
 EXCERPT_CHARACTERS = 200
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What continues a call of an MCP server that asked for input."""
+
+    responses: Mapping[str, Any] | None = None
+    request_state: str | None = None
 
 
 async def call_tool(
-    tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
+    tool: LocalTool, invocation: ToolInvocation, environment: ToolEnvironment
 ) -> str:
     """Call the tool and return its result as text.
 
@@ -27,7 +41,7 @@ async def call_tool(
     if circuit and (reason := circuit.open_reason()):
         raise ToolError("unavailable", reason, kind="overloaded", was_attempted=False)
     try:
-        result = await _called(tool, invocation, environment)
+        result = await _limited(_dispatched(tool, invocation, environment), tool.timeout)
     except ToolError as error:
         # A response of any status shows that the tool is reachable.
         if circuit and error.kind == "network":
@@ -41,7 +55,36 @@ async def call_tool(
     return result
 
 
-def _address(tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment) -> str:
+async def call_mcp_tool(
+    tool: PinnedMcpTool,
+    invocation: ToolInvocation,
+    server: McpServer,
+    environment: McpEnvironment,
+    answers: Answers,
+    on_progress: Callable[[Progress], None],
+) -> ToolResult | InputRequired:
+    """Call the tool of an MCP server, and return its result or what the server asks.
+
+    Raise ToolError for every failure. The client of the server has its circuit.
+    """
+    from runyard_service.agents.mcp import client
+
+    called = client.call_tool(
+        tool.server,
+        server.model_copy(update={"timeout": tool.timeout}),
+        tool.listed,
+        invocation.input,
+        environment,
+        protocol=tool.protocol,
+        input_responses=answers.responses,
+        request_state=answers.request_state,
+        on_progress=on_progress,
+        idempotency_key=invocation.tool_call_id,
+    )
+    return await _limited(called, tool.timeout)
+
+
+def _address(tool: LocalTool, invocation: ToolInvocation, environment: ToolEnvironment) -> str:
     """Return the circuit's key: the API host or the function; empty for Python tools.
 
     The arguments of a call may choose the host. The circuit of such a host belongs to the project:
@@ -61,26 +104,24 @@ def _address(tool: ExecutableTool, invocation: ToolInvocation, environment: Tool
             assert_never(tool)
 
 
-async def _called(
-    tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
-) -> str:
-    limit = asyncio.timeout(tool.timeout)
+async def _limited(called: Awaitable[_Result], seconds: float) -> _Result:
+    limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            return await _dispatched(tool, invocation, environment)
+            return await called
     except ToolError:
         raise
     # Tool code is not Runyard's: the model receives its errors, and the run continues.
     except Exception as error:
         if limit.expired():
-            message = f"No answer within {tool.timeout:g} s."
+            message = f"No answer within {seconds:g} s."
             raise ToolError("timeout", message, kind="network", is_in_doubt=True) from error
         message = f"{type(error).__name__}: {error}"[:EXCERPT_CHARACTERS]
         raise ToolError("tool_error", message) from error
 
 
 async def _dispatched(
-    tool: ExecutableTool, invocation: ToolInvocation, environment: ToolEnvironment
+    tool: LocalTool, invocation: ToolInvocation, environment: ToolEnvironment
 ) -> str:
     # Each kind brings a library that an agent without it should not have to load.
     match tool:

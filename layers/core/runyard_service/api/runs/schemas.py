@@ -63,6 +63,14 @@ class Feedback(Body):
 
     request_id: Id
     feedback: Any = None
+    declined: bool = False
+
+    @field_validator("declined")
+    @classmethod
+    def _is_no_answer(cls, declined: bool, checked: ValidationInfo) -> bool:
+        if declined and checked.data.get("feedback") is not None:
+            raise ValueError("cannot be combined with feedback")
+        return declined
 
 
 class Approval(Body):
@@ -82,7 +90,13 @@ class FeedbackInput(Body):
 
     def answer(self) -> Answer:
         """Return the answer as `submit_input` expects it."""
-        return Answer(type=self.type, **self.data.model_dump())
+        data = self.data
+        return Answer(
+            type=self.type,
+            request_id=data.request_id,
+            feedback=data.feedback,
+            declined=data.declined or None,
+        )
 
 
 class ApprovalInput(Body):

@@ -67,11 +67,12 @@ def _call(data: _Data, _: Run) -> dict[str, Any]:
 
 def _result(data: _Data, _: Run) -> dict[str, Any]:
     outcome = "error" if "error" in data else "result"
-    return {
+    view = {
         "tool_call_id": data["id"],
         "tool_name": data["tool"]["name"],
         outcome: data[outcome],
     }
+    return view | {"files": data["files"]} if "files" in data else view
 
 
 def _input_request(data: _Data, _: Run) -> dict[str, Any]:
@@ -87,7 +88,8 @@ def _input_request(data: _Data, _: Run) -> dict[str, Any]:
 
 
 def _feedback(data: _Data, _: Run) -> dict[str, Any]:
-    return {"request_id": data["id"], "content": _text(data["feedback"])}
+    view: dict[str, Any] = {"request_id": data["id"], "content": _text(data.get("feedback"))}
+    return view | {"declined": True} if data.get("declined") else view
 
 
 def _decision(data: _Data, _: Run) -> dict[str, Any]:
@@ -120,11 +122,14 @@ def _text(value: Any) -> str | None:
 
 _VIEWS: Mapping[EventType, tuple[str, _View]] = {
     "run.started": ("run.started", _started),
+    "agent.tools.listed": ("agent.tools.listed", _passthrough),
     "agent.reasoning.delta": ("message.delta", _thinking),
     "agent.response.delta": ("message.delta", _delta),
     "agent.message.completed": ("message.completed", _message),
     "agent.context.compacted": ("agent.context.compacted", _passthrough),
     "agent.tool_call.started": ("tool.call", _call),
+    "agent.tool_call.progress": ("agent.tool_call.progress", _passthrough),
+    "agent.tool_call.input_required": ("agent.tool_call.input_required", _passthrough),
     "agent.tool_call.completed": ("tool.result", _result),
     "agent.tool_call.failed": ("tool.result", _result),
     "agent.human_feedback.requested": ("run.waiting_for_input", _input_request),

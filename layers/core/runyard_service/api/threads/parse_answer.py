@@ -79,7 +79,11 @@ def _request(services: Services, run: Run, request_id: str | None) -> InputReque
     return waiting[0]
 
 
-def _answer(request: InputRequest, content: str) -> Answer:
+def _answer(request: InputRequest, content: str | None) -> Answer:
+    if content is None:
+        if request.type != "human_feedback":
+            raise InvalidRequestError({"declined": f"is not allowed; content {_APPROVAL_FORMAT}"})
+        return Answer(type=request.type, request_id=request.id, declined=True)
     if request.type == "human_feedback":
         feedback = (
             parse_json(content, "content", unique_names=True)
@@ -109,7 +113,7 @@ def _parse_decision(content: str) -> _Decision:
 
 def _field(name: str) -> str:
     """Return the field name for the caller, whose `content` contains all fields."""
-    if name == "request_id":
+    if name in ("request_id", "declined"):
         return name
     if name == "is_approved":
         return "content"

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from runyard_service.agents.definitions.routes import ReasoningMode
 from runyard_service.api.http import Body, Id, WholeNumber
@@ -66,12 +66,23 @@ class CancelRun(Body):
 
 
 class SubmitInput(Body):
-    """`POST /v1/runs/{id}/input`. `request_id` selects among several open input requests."""
+    """`POST /v1/runs/{id}/input`. `request_id` selects among several open input requests.
 
-    content: str
+    `declined` replaces `content`: the person does not answer.
+    """
+
+    declined: bool = False
+    content: Annotated[str | None, Field(validate_default=True)] = None
     request_id: Id | None = None
 
     @field_validator("content")
     @classmethod
-    def _check_content(cls, value: str) -> str:
+    def _check_content(cls, value: str | None, checked: ValidationInfo) -> str | None:
+        declined = checked.data.get("declined", False)
+        if value is None:
+            if declined:
+                return None
+            raise ValueError("is required, unless declined is true")
+        if declined:
+            raise ValueError("cannot be combined with declined")
         return _validate_content(value, MAX_INPUT_BYTES)

@@ -6,7 +6,7 @@ from math import inf
 
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.steps.async_journal import AsyncJournal
-from runyard_service.application.steps.next_action import RequestInput
+from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.errors import InputExpiredError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.input_requests import InputRequest

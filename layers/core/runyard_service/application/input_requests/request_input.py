@@ -8,9 +8,11 @@ current execution.
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.agents.mcp.pinned_tools import effective_definition
 from runyard_service.application.input_requests.limit_increase import limit_request
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.next_action import RequestInput, next_action, tool_label
+from runyard_service.application.steps.next_action import input_requests_of, next_action, tool_label
+from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import NewEvent
@@ -18,6 +20,9 @@ from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest, seconds_left
 from runyard_service.domain.runs import Execution
 from runyard_service.domain.steps import CallOrigin, ToolCallState
+
+# A transaction has at most 100 items: these, the batches of their events, the run and the pause.
+MAX_REQUESTS_OF_PAUSE = 48
 
 
 def request_input(
@@ -98,18 +103,21 @@ def _wait_again(journal: Journal, task_token: str) -> bool:
 
 def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
     stored = journal.stores.definitions.get(journal.run.definition_digest)
-    definition = Snapshot.from_stored(stored).definition
+    snapshot = Snapshot.from_stored(stored)
+    definition = effective_definition(snapshot, journal.history.tool_lists)
     if limit:
         return [limit_request(journal, definition.limits, limit)]
     return _requests_for_calls(journal, definition)
 
 
 def _requests_for_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:
-    decided = [
-        (call, next_action(definition, call, CallOrigin.UNKNOWN))
-        for call in journal.history.unfinished
-    ]
-    asks = [(call, action) for call, action in decided if isinstance(action, RequestInput)]
+    asks: list[tuple[ToolCallState, RequestInput]] = []
+    for call in journal.history.unfinished:
+        action = next_action(definition, call, CallOrigin.UNKNOWN)
+        found = input_requests_of(action)
+        if len(asks) + len(found) > MAX_REQUESTS_OF_PAUSE:
+            break  # The next pause publishes the others.
+        asks += ((call, ask) for ask in found)
     return [
         _request_for_call(journal, definition, call, ask, sequence)
         for sequence, (call, ask) in enumerate(asks, start=journal.history.last + 1)
@@ -126,7 +134,7 @@ def _request_for_call(
     expires_in, on_expiry = definition.limits.time_to_answer(ask.expires_in, ask.on_expiry)
     return InputRequest(
         # Derived: the same request after a crash has the same id.
-        id=derived_id(call.id, str(call.request_count)),
+        id=ask.id or derived_id(call.id, str(call.request_count)),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
         sequence=sequence,

@@ -19,6 +19,7 @@ from runyard_service.agents.definitions.input_forms import (
 )
 from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.mcp.pinned_tools import effective_definition
 from runyard_service.application.input_requests.limit_increase import (
     is_limit_request,
     validate_new_limit,
@@ -124,7 +125,8 @@ def _answer_event(
 ) -> NewEvent:
     if request.type == "human_feedback":
         _check_feedback(request, answer)
-        data: dict[str, Any] = {"id": request.id, "feedback": answer.feedback}
+        data: dict[str, Any] = {"id": request.id}
+        data |= {"declined": True} if answer.declined else {"feedback": answer.feedback}
         return NewEvent(
             type="agent.human_feedback.received", data=data | {"answered_by": answered_by}
         )
@@ -145,12 +147,24 @@ def _answer_event(
 
 
 def _check_feedback(request: InputRequest, answer: Answer) -> None:
-    issues = validate_answer(request.params, answer.feedback)
+    issues = (
+        _declined_issues(request, answer)
+        if answer.declined
+        else validate_answer(request.params, answer.feedback)
+    )
     for name in ("is_approved", "params"):
         if getattr(answer, name) is not None:
             issues[name] = "is only allowed for approval requests"
     if issues:
         raise InvalidRequestError(issues)
+
+
+def _declined_issues(request: InputRequest, answer: Answer) -> dict[str, str]:
+    if answer.feedback is not None:
+        return {"feedback": "cannot be combined with declined"}
+    if not request.can_be_declined:
+        return {"declined": "is not allowed for this request; answer with one of its choices"}
+    return {}
 
 
 def _apply_edits(
@@ -167,7 +181,11 @@ def _apply_edits(
         issues = validate_new_limit(effective)
     elif edits and not issues:
         snapshot = Snapshot.from_stored(stores.definitions.get(run.definition_digest))
-        tool = snapshot.definition.tool(request.tool["name"])
+        definition = snapshot.definition
+        if snapshot.mcp_servers:
+            history = stores.histories.read(run)
+            definition = effective_definition(snapshot, history.tool_lists)
+        tool = definition.tool(request.tool["name"])
         if tool is not None:
             issues = validate(tool.parameters, effective, under="params")
     if issues:

@@ -9,6 +9,7 @@ from itertools import product
 
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.loader import AgentSet, read_agents
+from runyard_service.agents.definitions.mcp_servers import BearerSecret, ClientCredentials
 from runyard_service.agents.definitions.model_settings.route_extras import variables_in
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.definitions.routes import Route
@@ -69,12 +70,21 @@ def _default_agents(agents: AgentSet, settings: Settings) -> dict[str, str]:
 
 
 def _secret_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
-    for name, route in agents.routes.items():
-        secret = route.api_key_secret
-        if secret is not None and not secret.startswith(prefix):
+    secrets = {
+        f"routes.yaml: {name}.api_key_secret": route.api_key_secret
+        for name, route in agents.routes.items()
+    }
+    for name, server in agents.mcp_servers.items():
+        match server.auth:
+            case BearerSecret(secret=secret):
+                secrets[f"mcp.yaml: {name}.auth.secret"] = secret
+            case ClientCredentials(client_secret=secret):
+                secrets[f"mcp.yaml: {name}.auth.client_secret"] = secret
+    for where, named in secrets.items():
+        if named is not None and not named.startswith(prefix):
             yield (
-                f"routes.yaml: {name}.api_key_secret: must begin with {prefix!r}, the parameter"
-                f" ModelSecretPrefix; no function may read {secret!r}"
+                f"{where}: must begin with {prefix!r}, the parameter ModelSecretPrefix;"
+                f" no function may read {named!r}"
             )
 
 
@@ -111,10 +121,14 @@ def _has_price(route: Route) -> bool:
 def _variable_warnings(agents: AgentSet, settings: Settings) -> Iterator[str]:
     known = settings.agent_variables
     users: dict[str, list[str]] = {}
+    for server_name, server in agents.mcp_servers.items():
+        for name in _variables_in((server.url, *server.headers.values())):
+            users.setdefault(name, []).append(f"mcp.yaml {server_name}")
     for agent in _definitions(agents):
         for tool in agent.tools:
-            texts = (tool.url, *tool.headers.values()) if isinstance(tool, HttpTool) else ()
-            for name in _variables_in(texts):
+            if not isinstance(tool, HttpTool):
+                continue
+            for name in _variables_in((tool.url, *tool.headers.values())):
                 users.setdefault(name, []).append(f"{agent.key}@{agent.version} {tool.name}")
     for route_name, route in agents.routes.items():
         for name in variables_in([route.extra_headers, route.extra_body]):

@@ -13,9 +13,11 @@ from runyard_service.domain.runs import Execution
 _log = logging.getLogger(__name__)
 
 _MODEL_UNAVAILABLE = "ModelUnavailableError"
+_TOOLS_UNAVAILABLE = "ToolsUnavailableError"
 # Error names of the state machine: error code and message of the run.
 _KNOWN = {
     _MODEL_UNAVAILABLE: ("model_unavailable", "The model could not be reached."),
+    _TOOLS_UNAVAILABLE: ("tools_unavailable", "The tools of an MCP server could not be listed."),
     "States.Timeout": ("timed_out", "The run timed out."),
     "ExecutionTimedOut": ("timed_out", "The run timed out."),
     "ExecutionAborted": ("aborted", "The execution of the run was stopped manually."),
@@ -45,6 +47,8 @@ def close_run(
     provider, error_id = None, ""
     if error_name == _MODEL_UNAVAILABLE and (text := _field(cause, "errorMessage")):
         message, provider = decode_cause(text)
+    if error_name == _TOOLS_UNAVAILABLE:
+        message = _field(cause, "errorMessage") or message
     if code == "internal_error":
         error_id = _field(cause, "requestId") or request_id
     for attempt in retry_on_conflict(CLOSE_RUN_ATTEMPTS, AppendConflictError):

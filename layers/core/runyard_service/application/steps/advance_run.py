@@ -27,7 +27,12 @@ from runyard_service.application.steps.compact_context import (
 )
 from runyard_service.application.steps.daily_caps import release
 from runyard_service.application.steps.genai_spans import agent_span
-from runyard_service.application.steps.next_action import RequestInput
+from runyard_service.application.steps.mcp.list_tools import (
+    LIST_SECONDS,
+    has_missing_lists,
+    list_tools,
+)
+from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.run_context import RunContext, WorkerDeps
 from runyard_service.domain.errors import LimitExceededError, SupersededError, TerminalError
 from runyard_service.domain.input_requests import seconds_left
@@ -113,7 +118,7 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
     raise_if_denied(ctx.history)
     while not ctx.history.has_ended:
         ctx.budget.check_counted()
-        output = output_of(ctx.snapshot.definition, ctx.history)
+        output = output_of(ctx.definition, ctx.history)
         if output is not None:
             ctx.timer.finish()
             await ctx.journal.complete(output)
@@ -142,6 +147,8 @@ async def _run_step(ctx: RunContext) -> list[RequestInput]:
     is_new = not ctx.history.unfinished
     log_context.bind(step=len(ctx.history.steps) + is_new)
     requests: list[RequestInput] = []
+    if is_new and has_missing_lists(ctx):
+        await list_tools(ctx)
     if is_new and await compact_if_due(ctx):
         return requests
     if is_new:
@@ -194,9 +201,13 @@ def _check_limits(ctx: RunContext) -> None:
 
 
 def _max_duration(ctx: RunContext) -> float:
-    """Return the seconds that the next action may take: a response, or the slowest call."""
+    """Return the seconds that the next action may take: a response, or the slowest call.
+
+    Before the first response, the tools of MCP servers are listed.
+    """
     unfinished = ctx.history.unfinished
     if unfinished:
         return max_duration(ctx, unfinished)
     summary_route = ctx.snapshot.summary_route
-    return max(ctx.snapshot.route.timeout, summary_route.timeout if summary_route else 0)
+    longest = max(ctx.snapshot.route.timeout, summary_route.timeout if summary_route else 0)
+    return longest + (LIST_SECONDS if has_missing_lists(ctx) else 0)

@@ -80,7 +80,7 @@ async def _call_route(ctx: RunContext) -> bool:
 async def _reserve(ctx: RunContext) -> tuple[BudgetedRequest, Hold | None]:
     """Return the next request, as long as the limits allow, and its hold on the daily caps."""
     request = request_for(
-        ctx.snapshot.definition,
+        ctx.definition,
         ctx.journal.run,
         ctx.history,
         message_history=ctx.message_cache,
@@ -121,7 +121,7 @@ async def _stream_response(
                         event,
                         iteration,
                         truncated_by,
-                        definition=ctx.snapshot.definition,
+                        definition=ctx.definition,
                         route=ctx.snapshot.route_id,
                         is_fallback=bool(ctx.history.route),
                     )

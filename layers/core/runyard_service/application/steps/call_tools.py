@@ -9,17 +9,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runyard_service.agents.definitions.tools import ExecutableTool
+from runyard_service.agents.definitions.tools import ExecutableTool, PinnedMcpTool
+from runyard_service.agents.mcp.base import ToolResult
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
+from runyard_service.agents.tools.dispatch import call_tool
 from runyard_service.application.steps.genai_spans import tool_span
+from runyard_service.application.steps.mcp.make_call import (
+    RequiredInput,
+    make_mcp_call,
+    record_required_input,
+)
+from runyard_service.application.steps.mcp.progress import ProgressWriter
 from runyard_service.application.steps.next_action import (
     Execute,
     FailRun,
-    RequestInput,
     ResolveWithoutCall,
+    input_requests_of,
     next_action,
     tool_label,
 )
+from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.event_payloads import (
@@ -42,7 +51,7 @@ async def call_tools(ctx: RunContext) -> list[RequestInput]:
     """
     await _record_start(ctx)
     actions = [
-        (call, next_action(ctx.snapshot.definition, call, ctx.origin_of(call)))
+        (call, next_action(ctx.definition, call, ctx.origin_of(call)))
         for call in ctx.history.unfinished
     ]
     for _, action in actions:
@@ -58,12 +67,20 @@ async def call_tools(ctx: RunContext) -> list[RequestInput]:
     await _call_all(
         ctx, [(call, action) for call, action in actions if isinstance(action, Execute)]
     )
-    return [action for _, action in actions if isinstance(action, RequestInput)]
+    return _input_requests(ctx)
+
+
+def _input_requests(ctx: RunContext) -> list[RequestInput]:
+    """Return the input requests of the unfinished calls, with those that servers have just made."""
+    actions = (
+        next_action(ctx.definition, call, ctx.origin_of(call)) for call in ctx.history.unfinished
+    )
+    return [ask for action in actions for ask in input_requests_of(action)]
 
 
 def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> list[NewEvent]:
     """Return the results of the calls that their answers resolve without a call."""
-    definition = ctx.snapshot.definition
+    definition = ctx.definition
     actions = [
         (call, next_action(definition, replace(call, phase="resumed"), CallOrigin.THIS_WORKER))
         for call in calls
@@ -82,7 +99,7 @@ def start_events_for(ctx: RunContext, message: MessageCompleted) -> list[NewEven
     this worker is too short. Return none with an output schema: a call can be the output. A
     truncated message has no calls.
     """
-    definition, time_left = ctx.snapshot.definition, ctx.budget.left("wall_clock_seconds")
+    definition, time_left = ctx.definition, ctx.budget.left("wall_clock_seconds")
     calls = [
         ToolCallState(call["id"], call["name"], call["input"], message["iteration"])
         for call in message.get("tool_calls", ())
@@ -100,7 +117,7 @@ def start_events_for(ctx: RunContext, message: MessageCompleted) -> list[NewEven
 
 def max_duration(ctx: RunContext, calls: Iterable[ToolCallState]) -> float:
     """Return the seconds that the slowest of the calls may take."""
-    tools = [ctx.snapshot.definition.tool(call.name) for call in calls]
+    tools = [ctx.definition.tool(call.name) for call in calls]
     return max((tool.timeout for tool in tools if tool and tool.kind != "ask_human"), default=0)
 
 
@@ -137,9 +154,12 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
         )
         with tool_span(ctx, action.tool, invocation) as span:
             try:
-                result = await _call_with_retries(ctx, action.tool, invocation)
-                span.record_result(result)
-                new_event = _completed_event(ctx, call, action.input, result)
+                result = await _call_with_retries(ctx, call, action.tool, invocation)
+                if isinstance(result, RequiredInput):
+                    await record_required_input(ctx, call, result)
+                    return
+                span.record_result(result.content)
+                new_event = _completed_event(ctx, call, action.input, result.content)
             except ToolError as error:
                 span.record_error(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
@@ -159,16 +179,13 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
 
 
 async def _call_with_retries(
-    ctx: RunContext, tool: ExecutableTool, invocation: ToolInvocation
-) -> str:
+    ctx: RunContext, call: ToolCallState, tool: ExecutableTool, invocation: ToolInvocation
+) -> ToolResult | RequiredInput:
     """Make the call. Retry a transient failure if the effect of the tool allows it."""
-    # Imported here: the tools import an HTTP client, which only a worker with tool calls needs.
-    from runyard_service.agents.tools.dispatch import call_tool
-
     attempt = 1
     while True:
         try:
-            return await call_tool(tool, invocation, ctx.deps.tools)
+            return await _attempt(ctx, call, tool, invocation)
         except ToolError as error:
             if tool.effect == "unsafe" or not error.is_transient:
                 raise
@@ -177,6 +194,18 @@ async def _call_with_retries(
                 raise
             await asyncio.sleep(delay)
             attempt += 1
+
+
+async def _attempt(
+    ctx: RunContext, call: ToolCallState, tool: ExecutableTool, invocation: ToolInvocation
+) -> ToolResult | RequiredInput:
+    if not isinstance(tool, PinnedMcpTool):
+        return ToolResult(await call_tool(tool, invocation, ctx.deps.tools))
+    progress = ProgressWriter(ctx, call.id)
+    try:
+        return await make_mcp_call(ctx, call, tool, invocation, progress)
+    finally:
+        await progress.close()
 
 
 def _resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWithoutCall) -> NewEvent:
@@ -208,5 +237,5 @@ def _call_payload(
         "object": "agent.tool_call",
         "input": call.input if call_input is None else call_input,
         "iteration": call.iteration,
-        "tool": tool_label(ctx.snapshot.definition, call.name),
+        "tool": tool_label(ctx.definition, call.name),
     }

@@ -92,7 +92,7 @@ def _reason_so_far(ctx: RunContext) -> Reason | None:
 async def _likely_size(ctx: RunContext) -> int:
     """Return the likely number of input tokens of the next request."""
     request = request_for(
-        ctx.snapshot.definition,
+        ctx.definition,
         ctx.journal.run,
         ctx.history,
         message_history=ctx.message_cache,
@@ -107,7 +107,7 @@ async def _likely_size(ctx: RunContext) -> int:
 async def _compact(ctx: RunContext, policy: ContextPolicy, reason: Reason, size: int) -> bool:
     window = context_window(ctx.snapshot.route)
     conversation = Conversation(
-        ctx.snapshot.definition,
+        ctx.definition,
         ctx.journal.run,
         ctx.history,
         await ctx.messages(),

@@ -3,12 +3,11 @@
 The decision is pure: it reads only the state of the call and the definition of the agent.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runyard_service.agents.definitions.conditions import can_fill, fill_text, may_hold
+from runyard_service.agents.definitions.conditions import may_hold
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.input_forms import (
     MAX_FORMATTED_BYTES,
@@ -17,25 +16,34 @@ from runyard_service.agents.definitions.input_forms import (
     validate_request,
 )
 from runyard_service.agents.definitions.json_schema.validation import validate
-from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
-from runyard_service.agents.definitions.tools import ExecutableTool, Tool
+from runyard_service.agents.definitions.models import (
+    OUTPUT_TOOL,
+    AgentDefinition,
+)
+from runyard_service.agents.definitions.tools import ExecutableTool
+from runyard_service.agents.mcp.elicitation import (
+    awaits_newest_round,
+)
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS, describe_invalid
+from runyard_service.application.steps.requested_input import (
+    RequestInput,
+    approval_request,
+    doubt_request,
+    elicited_requests,
+    human_feedback_request,
+)
 from runyard_service.domain.errors import InputExpiredError, TerminalError, ToolInDoubtError
 from runyard_service.domain.event_payloads import InterruptedCallParams
-from runyard_service.domain.input_requests import RequestType
 from runyard_service.domain.steps import CallOrigin, ToolCallState
-from runyard_service.domain.visible_text import escape_invisible
 
 # The names of tool types in the Runs API.
 _TOOL_TYPES = {
     "http": "http-api-call",
     "python": "python-function",
     "lambda": "lambda-function",
+    "mcp": "mcp-tool",
     "ask_human": "human-feedback",
 }
-DOUBT_CHOICES = ("repeat", "skip", "fail")
-# Prompts truncate an argument longer than this; the `params` of the request have all of it.
-_MAX_ARGUMENT_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -47,15 +55,10 @@ class Execute:
 
 
 @dataclass(frozen=True)
-class RequestInput:
-    """Publish an input request, and wait for its answer."""
+class RequestInputs:
+    """Publish the input requests of an MCP server, and wait for all answers."""
 
-    type: RequestType
-    prompt: str
-    params: Mapping[str, Any]
-    editable_params: tuple[str, ...] = ()
-    expires_in: float | None = None
-    on_expiry: str = "keep_waiting"
+    requests: tuple[RequestInput, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,14 @@ class FailRun:
     error: TerminalError
 
 
-Action = Execute | RequestInput | KeepWaiting | ResolveWithoutCall | FailRun
+Action = Execute | RequestInput | RequestInputs | KeepWaiting | ResolveWithoutCall | FailRun
+
+
+def input_requests_of(action: Action) -> tuple[RequestInput, ...]:
+    """Return the input requests of an action."""
+    if isinstance(action, RequestInputs):
+        return action.requests
+    return (action,) if isinstance(action, RequestInput) else ()
 
 
 def tool_label(definition: AgentDefinition, name: str) -> Mapping[str, str]:
@@ -100,16 +110,18 @@ def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOr
         return _resolve_unusable(definition, call, {})
     if issues := validate(tool.parameters, call.input):
         return _resolve_unusable(definition, call, issues)
+    if call.phase == "input_required":
+        return RequestInputs(elicited_requests(definition, call))
     if call.phase == "resumed":
         return _after_answer(tool, call, origin)
     if isinstance(tool, AskHuman):
         if issues := validate_request(call.input):
             return _resolve_unusable(definition, call, issues)
-        return _check_size(_human_feedback_request(tool, call))
+        return _check_size(human_feedback_request(tool, call))
     if tool.approval and (tool.approval.when is None or may_hold(tool.approval.when, call.input)):
-        return _check_size(_approval_request(tool, call))
+        return _check_size(approval_request(tool, call))
     if call.phase == "started" and origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
-        return _ask_about_doubt(tool, call.input)
+        return doubt_request(tool, call.input)
     return Execute(tool, call.input)
 
 
@@ -136,50 +148,6 @@ def _format_errors(opening: str, issues: Mapping[str, str]) -> str:
     return f"{opening}: " + "; ".join(f"{name} {issue}" for name, issue in issues.items()) + "."
 
 
-def _human_feedback_request(tool: AskHuman, call: ToolCallState) -> RequestInput:
-    params = {name: value for name, value in call.input.items() if name != "prompt"}
-    if "choices" in params:
-        params["choices"] = [choice.strip() for choice in params["choices"]]
-    params |= tool.fixed_params
-    if tool.on_expiry == "use_default":
-        params["default"] = tool.default
-    return RequestInput(
-        type="human_feedback",
-        prompt=call.input["prompt"],
-        params=params,
-        expires_in=tool.expires_in,
-        on_expiry=tool.on_expiry,
-    )
-
-
-def _approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
-    rule = tool.approval
-    assert rule is not None
-    data = {"input": call.input}
-    # A prompt without a value that it names would hide from the person what is missing.
-    is_complete = rule.prompt is not None and can_fill(rule.prompt, data)
-    prompt = fill_text(rule.prompt, data) if rule.prompt and is_complete else None
-    return RequestInput(
-        type="approval_request",
-        prompt=escape_invisible(prompt or _default_prompt(tool, call.input)),
-        params=call.input,
-        editable_params=rule.editable,
-        expires_in=rule.expires_in,
-        on_expiry=rule.on_expiry,
-    )
-
-
-def _default_prompt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> str:
-    """Return the prompt of an approval rule that defines no prompt."""
-    arguments = ", ".join(f"{name}={_truncated_json(value)}" for name, value in call_input.items())
-    return f"Approve calling {tool.name}{f' with {arguments}' if arguments else ''}?"
-
-
-def _truncated_json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _MAX_ARGUMENT_CHARACTERS else f"{text[:_MAX_ARGUMENT_CHARACTERS]}…"
-
-
 def _check_size(ask: RequestInput) -> RequestInput | ResolveWithoutCall:
     if size_of(ask.prompt) + size_of(ask.params) <= MAX_FORMATTED_BYTES:
         return ask
@@ -188,24 +156,20 @@ def _check_size(ask: RequestInput) -> RequestInput | ResolveWithoutCall:
     )
 
 
-def _ask_about_doubt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> RequestInput:
-    return RequestInput(
-        type="human_feedback",
-        prompt=(
-            f"The call of {tool.name} was interrupted: it may have happened, or not. "
-            "Repeat it, skip it, or fail the run?"
-        ),
-        params={"choices": list(DOUBT_CHOICES), "input": call_input},
-    )
-
-
-def _after_answer(tool: Tool, call: ToolCallState, origin: CallOrigin) -> Action:
+def _after_answer(
+    tool: ExecutableTool | AskHuman, call: ToolCallState, origin: CallOrigin
+) -> Action:
     answer = call.answer
     assert answer is not None, "a call is resumed only after its answer"
     data = answer.data
+    if not isinstance(tool, AskHuman) and awaits_newest_round(call):
+        call_input = call.input if call.approved_input is None else call.approved_input
+        return _execute_or_ask(tool, call_input, origin)
     if answer.type == "input_request.expired":
         return _after_expiry(tool, data["on_expiry"])
     if isinstance(tool, AskHuman):
+        if data.get("declined"):
+            return ResolveWithoutCall("A person declined to answer.", "declined")
         return ResolveWithoutCall(feedback_as_text(data["feedback"]))
     if answer.type == "approval_request.resolved":
         if not data["is_approved"]:
@@ -226,7 +190,7 @@ def _execute_or_ask(
     tool: ExecutableTool, call_input: Mapping[str, Any], origin: CallOrigin
 ) -> Action:
     if origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
-        return _ask_about_doubt(tool, call_input)
+        return doubt_request(tool, call_input)
     return Execute(tool, call_input)
 
 
@@ -242,7 +206,8 @@ def _denial(reason: Any) -> str:
 
 
 def _after_expiry(
-    tool: Tool, on_expiry: Literal["fail", "deny", "use_default", "keep_waiting"]
+    tool: ExecutableTool | AskHuman,
+    on_expiry: Literal["fail", "deny", "use_default", "keep_waiting"],
 ) -> Action:
     if on_expiry == "use_default" and isinstance(tool, AskHuman):
         return ResolveWithoutCall("" if tool.default is None else feedback_as_text(tool.default))

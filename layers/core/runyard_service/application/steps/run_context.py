@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
+from runyard_service.agents.mcp.base import McpEnvironment
+from runyard_service.agents.mcp.pinned_tools import effective_definition
 from runyard_service.agents.models.attachments import for_provider, sent_bytes
 from runyard_service.agents.models.base import Attachment, Model
 from runyard_service.agents.step_messages import MessageHistory
@@ -27,6 +30,7 @@ from runyard_service.observability.spans import Span, Spans
 class WorkerDeps:
     """What a worker needs to execute runs. It reserves `reserve_seconds` to record results.
 
+    `read_secret` returns the text of a secret by its name, for the MCP servers.
     `project_daily_usd` is the daily cap of projects without a cap of their own; 0 means no cap.
     """
 
@@ -40,6 +44,7 @@ class WorkerDeps:
     """The exporter of spans; None disables spans."""
     shows_content: bool = False
     """Whether spans contain prompts, responses, arguments and results."""
+    read_secret: Callable[[str], str] = str
 
 
 class RunContext:
@@ -60,6 +65,8 @@ class RunContext:
             run.trace_id or run.id.replace("-", ""), is_enabled=deps.export_spans is not None
         )
         self._model: Model | None = None
+        self._definition = self.snapshot.definition
+        self._known_lists = 0
         self._attachments: Sequence[Attachment] | None = None
         self._messages: Sequence[Message] | None = None
         self._deadline = deadline
@@ -68,6 +75,23 @@ class RunContext:
     def history(self) -> History:
         """The history of the run, with the events that this worker wrote."""
         return self.journal.history
+
+    @property
+    def definition(self) -> AgentDefinition:
+        """The definition of the agent, with the tools of MCP servers that the run has listed."""
+        lists = self.history.tool_lists
+        if len(lists) != self._known_lists:
+            self._definition = effective_definition(self.snapshot, lists)
+            self._known_lists = len(lists)
+        return self._definition
+
+    @cached_property
+    def mcp(self) -> McpEnvironment:
+        """The configuration for requests to MCP servers."""
+        tools = self.deps.tools
+        return McpEnvironment(
+            tools.variables, tools.private_hosts, tools.circuits, self.deps.read_secret
+        )
 
     @property
     def model(self) -> Model:

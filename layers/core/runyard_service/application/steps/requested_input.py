@@ -1,0 +1,110 @@
+"""The input requests about a tool call: their prompts, and what an answer must fit."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runyard_service.agents.definitions.conditions import can_fill, fill_text
+from runyard_service.agents.definitions.human_tools import AskHuman
+from runyard_service.agents.definitions.models import LONGEST_WAIT_SECONDS, AgentDefinition
+from runyard_service.agents.definitions.tools import ExecutableTool
+from runyard_service.agents.mcp.elicitation import form_of, open_elicitations
+from runyard_service.domain.input_requests import RequestType
+from runyard_service.domain.steps import ToolCallState
+from runyard_service.domain.visible_text import escape_invisible
+
+DOUBT_CHOICES = ("repeat", "skip", "fail")
+# Prompts truncate an argument longer than this; the `params` of the request have all of it.
+_MAX_ARGUMENT_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class RequestInput:
+    """Publish an input request, and wait for its answer."""
+
+    type: RequestType
+    prompt: str
+    params: Mapping[str, Any]
+    editable_params: tuple[str, ...] = ()
+    expires_in: float | None = None
+    on_expiry: str = "keep_waiting"
+    id: str = ""
+    """The id of the input request; empty if it follows from the number of its call's requests."""
+
+
+def human_feedback_request(tool: AskHuman, call: ToolCallState) -> RequestInput:
+    """Return the request that the model makes."""
+    params = {name: value for name, value in call.input.items() if name != "prompt"}
+    if "choices" in params:
+        params["choices"] = [choice.strip() for choice in params["choices"]]
+    params |= tool.fixed_params
+    if tool.on_expiry == "use_default":
+        params["default"] = tool.default
+    return RequestInput(
+        type="human_feedback",
+        prompt=call.input["prompt"],
+        params=params,
+        expires_in=tool.expires_in,
+        on_expiry=tool.on_expiry,
+    )
+
+
+def approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
+    """Return the request to approve the call."""
+    rule = tool.approval
+    assert rule is not None
+    data = {"input": call.input}
+    # A prompt without a value that it names would hide from the person what is missing.
+    is_complete = rule.prompt is not None and can_fill(rule.prompt, data)
+    prompt = fill_text(rule.prompt, data) if rule.prompt and is_complete else None
+    return RequestInput(
+        type="approval_request",
+        prompt=escape_invisible(prompt or _default_prompt(tool, call.input)),
+        params=call.input,
+        editable_params=rule.editable,
+        expires_in=rule.expires_in,
+        on_expiry=rule.on_expiry,
+    )
+
+
+def elicited_requests(definition: AgentDefinition, call: ToolCallState) -> tuple[RequestInput, ...]:
+    """Return what the MCP server of a call asks.
+
+    If no person answers within `limits.wait_seconds`, the server receives a cancel.
+    """
+    has_limit = definition.limits.wait_seconds < LONGEST_WAIT_SECONDS
+    return tuple(
+        RequestInput(
+            type="human_feedback",
+            prompt=escape_invisible(request["message"]),
+            params=form_of(request),
+            expires_in=definition.limits.wait_seconds if has_limit else None,
+            on_expiry="cancel" if has_limit else "keep_waiting",
+            id=id_,
+        )
+        for id_, request in open_elicitations(call).items()
+    )
+
+
+def _default_prompt(tool: ExecutableTool, call_input: Mapping[str, Any]) -> str:
+    """Return the prompt of an approval rule that defines no prompt."""
+    arguments = ", ".join(f"{name}={_truncated_json(value)}" for name, value in call_input.items())
+    return f"Approve calling {tool.name}{f' with {arguments}' if arguments else ''}?"
+
+
+def _truncated_json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MAX_ARGUMENT_CHARACTERS else f"{text[:_MAX_ARGUMENT_CHARACTERS]}…"
+
+
+def doubt_request(tool: ExecutableTool, call_input: Mapping[str, Any]) -> RequestInput:
+    """Return the request that asks what to do with a call that may have been made."""
+    return RequestInput(
+        type="human_feedback",
+        prompt=(
+            f"The call of {tool.name} was interrupted: it may have happened, or not. "
+            "Repeat it, skip it, or fail the run?"
+        ),
+        params={"choices": list(DOUBT_CHOICES), "input": call_input},
+    )

@@ -1,0 +1,83 @@
+"""Provide a fake MCP server, and runs of agents that use its tools."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.domain.events import Event
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Run
+from tests.support.run_driver import RunDriver
+from tests.support.run_factory import create_run
+from tests.support.scripted_agents import scripted_agent, scripted_worker
+from tests.support.servers.fake_mcp_server import FakeMcpServer
+from tests.support.servers.loopback import LoopbackServer
+
+
+class McpRuns(RunDriver):
+    """Runs of agents with the tools of the MCP server `desk`."""
+
+    def __init__(self, stores: Stores, server: FakeMcpServer, loopback: LoopbackServer) -> None:
+        self.server, self.url = server, loopback.url
+        tools = ToolEnvironment({}, (loopback.host_and_port,))
+        super().__init__(stores, worker=scripted_worker(stores, tools))
+
+    def start(
+        self,
+        turns: Sequence[Any],
+        *,
+        limits: Mapping[str, Any] | None = None,
+        servers: Mapping[str, McpServer] | None = None,
+        **entry: Any,
+    ) -> Run:
+        """Create a run whose model sends these turns; `entry` has fields of the agent's tool."""
+        tool = {"kind": "mcp", "server": "desk", "include": ["*"], "prefix": "", **entry}
+        agent = scripted_agent(turns, [tool], **(limits or {}))
+        found = servers or {"desk": self.desk()}
+        return create_run(self.stores, agent.model_copy(update={"mcp_servers": found}))
+
+    def desk(self, **fields: Any) -> McpServer:
+        """Return the server as in `mcp.yaml`."""
+        return McpServer(url=f"{self.url}/mcp", protocol="2026-07-28", **fields)
+
+    def pause(self, run: Run) -> None:
+        """Advance the run until it waits for a person."""
+        assert self.advance(run).outcome == "needs_input"
+        assert self.ask(run)
+
+    def respond(self, run: Run, **content: Any) -> None:
+        """Answer the oldest open input request."""
+        request = self.stores.input_requests.open_of_run(run.id)[0]
+        answer = Answer(type=request.type, request_id=request.id, **content)
+        submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
+
+    def finish(self, run: Run) -> list[Event]:
+        """Advance the run to its end, and return its log without deltas."""
+        assert self.advance(run).outcome == "finished"
+        return self.events(run)
+
+    def results(self, run: Run) -> list[str]:
+        """Return the results of the tool calls, and the codes of failed calls."""
+        return [
+            event.data["result"] if "result" in event.data else event.data["error"]["code"]
+            for event in self.events(run)
+            if event.type in ("agent.tool_call.completed", "agent.tool_call.failed")
+        ]
+
+
+@pytest.fixture
+def mcp(stores: Stores) -> Iterator[McpRuns]:
+    """Yield the runs, on a server of their own."""
+    server = FakeMcpServer()
+    with LoopbackServer(server) as loopback:
+        yield McpRuns(stores, server, loopback)
+
+
+def call(name: str, **arguments: Any) -> dict[str, Any]:
+    """Return a turn of the model with one call."""
+    return {"call": [{"tool": name, "input": arguments}]}
