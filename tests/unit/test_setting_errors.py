@@ -17,7 +17,8 @@ input_schema: { type: object }
 tools: [{ kind: http, name: look, description: Looks., url: http://localhost }]
 """
 ROUTES = """\
-openai: { model: 'openai:m' }
+openai: { model: 'openai:m', base_url: 'https://llm.example/v1' }
+responses: { model: 'openai:m' }
 anthropic: { model: 'anthropic:m' }
 thinking: { model: 'anthropic:m', thinking_budget: 2000 }
 bedrock: { model: 'bedrock:m' }
@@ -53,12 +54,13 @@ def test_a_provider_takes_its_settings(route: str, fields: str) -> None:
 @pytest.mark.parametrize(
     ("route", "field", "error"),
     [
-        ("openai", "cache: 1h", "cache: is not possible with openai routes: this provider caches"),
+        ("openai", "cache: 1h", "cache: is not possible with openai-chat routes: this provider"),
         (
             "openai",
             "guardrail: { id: g, version: DRAFT }",
             "guardrail: is not possible with",
         ),
+        ("responses", "seed: 1", "seed: is not possible with openai-responses routes; remove it"),
         ("anthropic", "seed: 1", "seed: is not possible with anthropic routes; remove it"),
         ("anthropic", "temperature: 1.5", "temperature: must be at most 1 with anthropic routes"),
         ("anthropic", "service_tier: flex", "service_tier: must be auto or default with anthropic"),
@@ -110,7 +112,7 @@ def test_a_faulty_route_is_an_error(fields: str, error: str) -> None:
 @pytest.mark.parametrize("field", ["max_tokens_field: max_tokens", "stream_options: false"])
 def test_a_field_of_chat_completions_is_only_for_their_servers(field: str) -> None:
     (message,) = errors(routes=f"faulty:\n  model: anthropic:m\n  {field}\n")
-    assert message.startswith("routes.yaml, line 7: faulty.")
+    assert message.startswith("routes.yaml, line 8: faulty.")
     assert "is only for openai routes; remove it" in message
 
 

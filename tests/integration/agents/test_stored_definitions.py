@@ -163,6 +163,8 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "script": SCRIPT,
             "fallback": [{"route": ROUTE, "route_id": "r2", "script": SCRIPT}],
             "summary_route": {**ROUTE, "timeout": 9},
+            "mcp_servers": {"crm": {"url": "https://crm.example/mcp"}},
+            "mcp_lock": {"crm": {"look": "0" * 64}},
         },
     ),
 }
