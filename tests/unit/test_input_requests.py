@@ -14,7 +14,8 @@ from runyard_service.agents.definitions.input_forms import (
     validate_request,
 )
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
-from runyard_service.application.steps.next_action import ResolveWithoutCall, next_action
+from runyard_service.application.steps.actions import ResolveWithoutCall
+from runyard_service.application.steps.next_action import next_action
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.input_requests import Answer

@@ -19,6 +19,11 @@ def parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def seconds_until(text: str) -> float:
+    """Return the seconds until this time; negative if it has passed."""
+    return (parse(text) - now()).total_seconds()
+
+
 def timestamp_in(seconds: float) -> str:
     """Return the time `seconds` from now as text."""
     return timestamp(now() + timedelta(seconds=seconds))

@@ -7,16 +7,11 @@ protocol receive the entries in the order of the log.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
-from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.event_payloads import MessageCompleted, OperationRef
 from runyard_service.domain.events import Event
 
-
-class OperationRef(TypedDict):
-    """The `op` of an event: which operation of the code it belongs to."""
-
-    key: str
-    digest: str
-    kind: str
+# The built-in tool of a structured output, as in the agents' definitions.
+_OUTPUT_TOOL = "final_output"
 
 
 class JournalEntry(TypedDict):
@@ -120,7 +115,8 @@ def _ref_of_step(data: Mapping[str, Any]) -> OperationRef:
 
 def _message(message: MessageCompleted) -> dict[str, Any]:
     """Return the response as a message that a later call of the model can contain."""
-    calls = message.get("tool_calls", ())
+    # The structured output is in `output`.
+    calls = [call for call in message.get("tool_calls", ()) if call["name"] != _OUTPUT_TOOL]
     found = {"role": "assistant", "content": message["content"]}
     return {**found, "tool_calls": list(calls)} if calls else found
 

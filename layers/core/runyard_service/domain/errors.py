@@ -96,6 +96,17 @@ class TerminalError(RunyardError):
     provider: ProviderFailure | None = None
 
 
+class FunctionUnavailableError(RetryableError):
+    """Lambda did not run the function to its end. Another invocation can succeed.
+
+    `was_started` is False if the function certainly did not run.
+    """
+
+    def __init__(self, message: str, *, was_started: bool) -> None:
+        super().__init__(message)
+        self.was_started = was_started
+
+
 class ModelRejectedError(TerminalError):
     """The provider of the model rejected the request: credentials, model id, or content."""
 

@@ -31,6 +31,20 @@ class RequestedCall(TypedDict):
     input: Mapping[str, Any]
 
 
+class OperationRef(TypedDict):
+    """The operation of an agent's own code that an event belongs to: its `op`.
+
+    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. On a message, `output` is the
+    structured output, and `error` says why there is none.
+    """
+
+    key: str
+    digest: str
+    kind: str
+    output: NotRequired[Mapping[str, Any]]
+    error: NotRequired["ErrorInfo"]
+
+
 class MessageCompleted(TypedDict):
     """`agent.message.completed`. `truncated_by` names our limit that cut the message off.
 
@@ -53,6 +67,7 @@ class MessageCompleted(TypedDict):
     parts: NotRequired[Sequence[Mapping[str, Any]]]
     fields: NotRequired[Mapping[str, Any]]
     route: NotRequired[str]
+    op: NotRequired[OperationRef]
 
 
 class ResultCut(TypedDict):
@@ -117,6 +132,7 @@ class ToolCallPayload(TypedDict):
     result: NotRequired[str]
     files: NotRequired[Sequence[ReturnedFilePayload]]
     error: NotRequired[ErrorInfo]
+    op: NotRequired[OperationRef]
 
 
 class ToolCallProgress(TypedDict):
@@ -197,3 +213,16 @@ class RecoveredPayload(TypedDict):
     failed_route: NotRequired[str]
     route: NotRequired[str]
     error: NotRequired[ErrorInfo]
+
+
+class StepPayload(TypedDict):
+    """`agent.step.started`, `.completed` (with `result`) and `.failed` (with `error`)."""
+
+    id: str
+    object: str
+    key: str
+    digest: str
+    name: str
+    effect: str
+    result: NotRequired[Any]
+    error: NotRequired[Mapping[str, str]]

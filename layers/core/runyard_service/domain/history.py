@@ -11,6 +11,7 @@ from runyard_service.domain.event_payloads import (
     ContextCompacted,
     LimitParams,
     MessageCompleted,
+    OperationRef,
     ToolsListed,
 )
 from runyard_service.domain.events import DELTA_TYPES, Event
@@ -39,8 +40,10 @@ class History:
     executions since the last progress that ended without ending the run. `compaction` is the newest
     `agent.context.compacted`. `route` names the fallback route that the run uses, empty before the
     first switch; `failed_routes` has the last error of each route before it. `tool_lists` has the
-    lists of MCP servers by server. `durable_events` are the events without the deltas. `size_chars`
-    is the length of their data as text.
+    lists of MCP servers by server. `code` is the version of an
+    agent's own code. `sleeps_until` is the time (RFC 3339) at which a paused run
+    continues by itself, empty if there is none. `durable_events` are the events without the deltas.
+    `size_chars` is the length of their data as text.
     """
 
     def __init__(self) -> None:
@@ -59,9 +62,13 @@ class History:
         self.route = ""
         self.failed_routes: dict[str, str] = {}
         self.tool_lists: dict[str, ToolsListed] = {}
+        self.sleeps_until = ""
+        self.code: Mapping[str, str] = {}
         self.durable_events: list[Event] = []
         self.size_chars = 0
         self._tool_calls: dict[str, ToolCallState] = {}
+        # The operations of an agent's own code that have no result.
+        self._open_operations: dict[str, ToolCallState] = {}
         self._input_requests: dict[str, InputRequestState] = {}
         self._active_time = timedelta()
         self._active_since: datetime | None = None
@@ -104,8 +111,12 @@ class History:
 
     @property
     def unfinished(self) -> list[ToolCallState]:
-        """Return the calls of the newest message without a result, in the order of the message."""
-        return self.current.unfinished if self.current else []
+        """Return the calls of the newest message without a result, in the order of the message.
+
+        Also return the operations of an agent's own code without a result, oldest first.
+        """
+        of_message = self.current.unfinished if self.current else []
+        return [*of_message, *self._open_operations.values()]
 
     @property
     def open_requests(self) -> list[InputRequestState]:
@@ -146,7 +157,7 @@ class History:
     @property
     def is_mid_step(self) -> bool:
         """Return whether a message or a call is unfinished, as after the crash of a worker."""
-        phases = {call.phase for call in self.unfinished}
+        phases = {call.phase for call in self.unfinished if call.kind != "sleep"}
         return self.has_partial_message or not phases.isdisjoint(
             {"started", "input_required", "resumed"}
         )
@@ -175,7 +186,8 @@ class History:
     def _on_message(self, event: Event) -> None:
         data = cast(MessageCompleted, event.data)
         step = StepRecord(message=data)
-        for call in data.get("tool_calls", ()):
+        # The agent's own code decides what it does with the calls in a response that it requested.
+        for call in () if "op" in data else data.get("tool_calls", ()):
             state = ToolCallState(call["id"], call["name"], call["input"], data["iteration"])
             step.calls.append(state)
             self._tool_calls[state.id] = state
@@ -192,11 +204,32 @@ class History:
         self.usage = self.usage.plus(Usage.reported(self.compaction["usage"], steps=0))
 
     def _on_call_started(self, event: Event) -> None:
+        if "op" in event.data:
+            self._open(event, event.data["tool"]["name"], event.data["op"])
         self._tool_calls[event.data["id"]].phase = "started"
+
+    def _open(self, event: Event, name: str, op: OperationRef) -> None:
+        data = event.data
+        call = ToolCallState(
+            data["id"], name, data.get("input", {}), data.get("iteration", 0), "started", op=op
+        )
+        self._tool_calls[call.id] = self._open_operations[call.id] = call
+
+    def _on_step_started(self, event: Event) -> None:
+        key, digest = event.data["key"], event.data["digest"]
+        self._open(event, event.data["name"], {"key": key, "digest": digest, "kind": "step"})
+
+    def _on_step_done(self, event: Event) -> None:
+        self._open_operations.pop(event.data["id"], None)
+        self.lost_executions = 0
+
+    def _on_emitted(self, _: Event) -> None:
+        self.lost_executions = 0
 
     def _on_call_done(self, event: Event) -> None:
         call = self._tool_calls[event.data["id"]]
         call.phase, call.outcome = "done", event
+        self._open_operations.pop(call.id, None)
         self.lost_executions = 0
 
     def _on_call_input_required(self, event: Event) -> None:
@@ -228,14 +261,17 @@ class History:
             self.truncated_by = ""
 
     def _on_started(self, event: Event) -> None:
+        self.code = event.data.get("code", {})
         self.status, self._active_since = "started", parse(event.timestamp)
 
     def _on_paused(self, event: Event) -> None:
         self._active_time = self.active_time(parse(event.timestamp))
         self.status, self._active_since = "paused", None
+        self.sleeps_until = event.data.get("until", "")
 
     def _on_resumed(self, event: Event) -> None:
         self.status, self._active_since = "started", parse(event.timestamp)
+        self.sleeps_until = ""
         for call in self.unfinished:
             if call.phase == "answered":
                 call.phase = "resumed"
@@ -267,6 +303,10 @@ _HANDLERS: Mapping[str, Callable[[History, Event], None]] = {
     "agent.tool_call.completed": History._on_call_done,
     "agent.tool_call.failed": History._on_call_done,
     "agent.tool_call.input_required": History._on_call_input_required,
+    "agent.step.started": History._on_step_started,
+    "agent.step.completed": History._on_step_done,
+    "agent.step.failed": History._on_step_done,
+    "agent.emitted": History._on_emitted,
     "agent.human_feedback.requested": History._on_input_requested,
     "approval_request.created": History._on_input_requested,
     "agent.human_feedback.received": History._on_input_closed,

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
+from runyard_service.domain.event_payloads import LimitParams, MessageCompleted, OperationRef
 from runyard_service.domain.events import Event
 
 CallPhase = Literal[
@@ -40,6 +40,7 @@ class ToolCallState:
     """One tool call of a message, and its phase.
 
     `request_count` counts its input requests; `request` and `answer` are the newest of them.
+    `op` is set if an agent's own code makes the call, or runs an unsafe step of this name.
     `approved_input` are the arguments that a person approved. `rounds` are the events in which a
     server asked for input. `answers` has all answers by the id of their request.
     """
@@ -56,6 +57,12 @@ class ToolCallState:
     rounds: list[Event] = field(default_factory=list)
     answers: dict[str, Event] = field(default_factory=dict)
     outcome: Event | None = None
+    op: OperationRef | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of the operation; `tool` for the call of a model."""
+        return self.op["kind"] if self.op else "tool"
 
 
 @dataclass

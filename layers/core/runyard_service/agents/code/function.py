@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 
 from runyard_service.agents.code.protocol import AgentCodeError, CodeResponse, parse_response
-from runyard_service.domain.errors import RetryableError
+from runyard_service.domain.errors import FunctionUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -36,17 +36,6 @@ _TRANSIENT_CODES = frozenset(
 
 # The function's process ended: it was killed, or its time was over.
 _STOPPED_TYPES = frozenset({"Runtime.ExitError", "Sandbox.Timedout", "Runtime.OutOfMemory"})
-
-
-class FunctionUnavailableError(RetryableError):
-    """Lambda did not run the function to its end. Another invocation can succeed.
-
-    `was_started` is False if the function certainly did not run.
-    """
-
-    def __init__(self, message: str, *, was_started: bool) -> None:
-        super().__init__(message)
-        self.was_started = was_started
 
 
 @dataclass(frozen=True)

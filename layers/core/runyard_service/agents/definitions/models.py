@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from runyard_service.agents.code.definition import CodeFields
 from runyard_service.agents.definitions.base import FrozenModel, JsonSchema
 from runyard_service.agents.definitions.errors import issue_at
 from runyard_service.agents.definitions.human_tools import AskHuman
@@ -39,7 +40,8 @@ class Limits(FrozenModel):
     `usd_per_day` limits the cost of all runs of the agent in one project per day (UTC). When a run
     reaches one of its own limits, `on_limit` decides: it fails, or a person may raise the limit.
     After `truncated_replies` truncated responses in a row, the run fails. `output_attempts` limits
-    invalid outputs, and responses in a row without an answer.
+    invalid outputs, and responses in a row without an answer. `operations` limits those of an agent
+    of kind `code`.
     """
 
     steps: int = Field(50, ge=1, le=HIGHEST_LIMITS["steps"])
@@ -50,6 +52,7 @@ class Limits(FrozenModel):
     on_limit: Literal["fail", "ask"] = "fail"
     output_attempts: int = Field(3, ge=1, le=10)
     truncated_replies: int = Field(3, ge=1, le=10)
+    operations: int = Field(1000, ge=1, le=10_000)
     wait_seconds: int = Field(LONGEST_WAIT_SECONDS, ge=1, le=LONGEST_WAIT_SECONDS)
 
     def time_to_answer(self, expires_in: float | None, on_expiry: str) -> tuple[float | None, str]:
@@ -79,13 +82,12 @@ class ContextPolicy(FrozenModel):
     summary_route: str | None = Field(None, min_length=1)
 
 
-class AgentDefinition(RequestSettings):
+class AgentDefinition(RequestSettings, CodeFields):
     """One version of one agent, as in its YAML file."""
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
     description: str = ""
-    instructions: str = Field(min_length=1, description="`{{ now }}` is the run's creation time.")
     prompt: str | None = Field(
         None, description="The first message, with `{{ input.name }}`; default: the input as JSON."
     )

@@ -5,26 +5,29 @@ from collections.abc import Sequence
 from math import inf
 
 from runyard_service.agents.definitions.models import Limits
+from runyard_service.application.steps.actions import Sleep
 from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.requested_input import RequestInput
+from runyard_service.domain.clock import seconds_until
 from runyard_service.domain.errors import InputExpiredError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.input_requests import InputRequest
 
 
-def wait_seconds_for(limits: Limits, asks: Sequence[RequestInput]) -> float:
-    """Return the seconds to wait for these input requests, or without any, for a limit request."""
+def wait_seconds_for(limits: Limits, waits: Sequence[RequestInput | Sleep]) -> float:
+    """Return the seconds of these waits, or without any, of a limit request."""
+    asks = [wait for wait in waits if isinstance(wait, RequestInput)]
     times = [limits.time_to_answer(ask.expires_in, ask.on_expiry) for ask in asks]
-    times = times or [limits.time_to_answer(None, "keep_waiting")]
-    return min(
-        (
-            # One second more than the input request, which expires relative to its creation.
-            seconds + 1
-            for seconds, on_expiry in times
-            if seconds is not None and on_expiry != "keep_waiting"
-        ),
-        default=inf,
-    )
+    if not waits:
+        times = [limits.time_to_answer(None, "keep_waiting")]
+    sleeps = [seconds_until(wait.until) for wait in waits if isinstance(wait, Sleep)]
+    expiries = [
+        # One second more than the input request, which expires relative to its creation.
+        seconds + 1
+        for seconds, on_expiry in times
+        if seconds is not None and on_expiry != "keep_waiting"
+    ]
+    return min([*sleeps, *expiries], default=inf)
 
 
 async def close_expired(journal: AsyncJournal) -> list[InputRequest]:

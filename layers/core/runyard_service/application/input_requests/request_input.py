@@ -5,15 +5,18 @@ visible before a person can answer it. The transaction also records the waiting 
 current execution.
 """
 
+from math import inf
+
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
 from runyard_service.agents.mcp.pinned_tools import effective_definition
 from runyard_service.application.input_requests.limit_increase import limit_request
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.next_action import input_requests_of, next_action, tool_label
+from runyard_service.application.steps.actions import input_requests_of
+from runyard_service.application.steps.next_action import next_action, tool_label
 from runyard_service.application.steps.requested_input import RequestInput
-from runyard_service.domain.clock import timestamp, timestamp_in
+from runyard_service.domain.clock import parse, seconds_until, timestamp, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
@@ -37,12 +40,16 @@ def request_input(
     journal = Journal.open(stores, execution.run_id)
     if journal.history.has_ended or journal.run.current_execution > execution:
         return False
-    requests = _requests_to_publish(journal, limit) if journal.history.last == last_sequence else []
-    if requests:
-        waits = _publish(journal, execution, requests, task_token)
+    requests: list[InputRequest] = []
+    until = ""
+    if journal.history.last == last_sequence:
+        requests = _requests_to_publish(journal, limit)
+        until = _wake_time(journal)
+    if requests or until:
+        waits = _publish(journal, execution, requests, task_token, until)
     else:
         _record_execution(journal, execution)
-        waits = bool(journal.history.open_requests) and _wait_again(journal, task_token)
+        waits = _is_waiting(journal) and _wait_again(journal, task_token)
     journal.close()
     return waits
 
@@ -58,10 +65,20 @@ def _record_execution(journal: Journal, execution: Execution) -> None:
 
 
 def _publish(
-    journal: Journal, execution: Execution, requests: list[InputRequest], task_token: str
+    journal: Journal,
+    execution: Execution,
+    requests: list[InputRequest],
+    task_token: str,
+    until: str,
 ) -> bool:
     stores, run_id = journal.stores, journal.run.id
     paused = {"id": run_id, "object": "run", "status": "paused"}
+    wait_seconds = seconds_left(requests) if requests else inf
+    if until:
+        wait_seconds = min(wait_seconds, seconds_until(until))
+        paused["until"] = until
+        if not requests:
+            paused["reason"] = "sleeping"
     new_events = [*map(_request_event, requests), NewEvent(type="run.paused", data=paused)]
     changes = [
         stores.runs.status_change(
@@ -69,7 +86,7 @@ def _publish(
             "paused",
             open_requests=len(requests),
             usage=journal.history.usage,
-            wait_seconds=seconds_left(requests),
+            wait_seconds=wait_seconds,
             execution=execution.number,
         ),
         stores.input_requests.pause_change(
@@ -98,7 +115,20 @@ def _wait_again(journal: Journal, task_token: str) -> bool:
     """
     journal.stores.input_requests.replace_token(journal.run.id, task_token)
     journal.catch_up()
-    return bool(journal.history.open_requests) and not journal.history.has_ended
+    return _is_waiting(journal) and not journal.history.has_ended
+
+
+def _is_waiting(journal: Journal) -> bool:
+    """Return whether the run waits for a person, or for a time that has not come."""
+    until = journal.history.sleeps_until
+    return bool(journal.history.open_requests) or (bool(until) and seconds_until(until) > 0)
+
+
+def _wake_time(journal: Journal) -> str:
+    """Return when the first sleep of an agent's own code ends; empty if it does not sleep."""
+    sleeps = [call for call in journal.history.unfinished if call.kind == "sleep"]
+    times = sorted((call.input["until"] for call in sleeps), key=parse)
+    return times[0] if times and seconds_until(times[0]) > 0 else ""
 
 
 def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:

@@ -18,7 +18,7 @@ from runyard_service.adapters.step_functions import (
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.clock import timestamp_in
+from runyard_service.domain.clock import seconds_until, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, NotFoundError, RetryableError
 from runyard_service.domain.input_requests import seconds_left
 from runyard_service.domain.runs import Execution
@@ -123,9 +123,18 @@ def _restart(
         [stores.runs.execution_change(run, replacement.number)],
     )
     wait = NOTHING_TO_WAIT_FOR
-    if journal.history.open_requests:
-        wait = WaitSpec(seconds_left(stores.input_requests.open_of_run(run.id)))
+    if (left := _seconds_left(journal)) > 0 or journal.history.open_requests:
+        wait = WaitSpec(left)
     orchestrator.start(replacement, wait)
+
+
+def _seconds_left(journal: Journal) -> float:
+    """Return the seconds until the first wait of a run ends by itself; 0 if it does not wait."""
+    history = journal.history
+    lefts = [seconds_until(history.sleeps_until)] if history.sleeps_until else []
+    if history.open_requests:
+        lefts.append(seconds_left(journal.stores.input_requests.open_of_run(journal.run.id)))
+    return min(lefts, default=0.0)
 
 
 def _end_overdue_wait(
@@ -139,12 +148,11 @@ def _end_overdue_wait(
     history, stores = journal.history, journal.stores
     if history.status != "paused":
         return
-    left = 0.0
-    if history.open_requests:
-        left = seconds_left(stores.input_requests.open_of_run(journal.run.id))
+    left = _seconds_left(journal)
     is_overdue = left < -TIMER_GRACE_SECONDS
     token = stores.input_requests.token(journal.run.id)
-    if token is not None and (is_overdue or not history.open_requests):
+    is_waiting = bool(history.open_requests or history.sleeps_until)
+    if token is not None and (is_overdue or not is_waiting):
         is_repeated = history.last_type == "run.recovered"
         if not is_repeated:
             reason = "wait_overdue" if is_overdue else "answer_not_resumed"

@@ -14,10 +14,12 @@ _log = logging.getLogger(__name__)
 
 _MODEL_UNAVAILABLE = "ModelUnavailableError"
 _TOOLS_UNAVAILABLE = "ToolsUnavailableError"
+_FUNCTION_UNAVAILABLE = "FunctionUnavailableError"
 # Error names of the state machine: error code and message of the run.
 _KNOWN = {
     _MODEL_UNAVAILABLE: ("model_unavailable", "The model could not be reached."),
     _TOOLS_UNAVAILABLE: ("tools_unavailable", "The tools of an MCP server could not be listed."),
+    _FUNCTION_UNAVAILABLE: ("agent_error", "The agent's function could not be invoked."),
     "States.Timeout": ("timed_out", "The run timed out."),
     "ExecutionTimedOut": ("timed_out", "The run timed out."),
     "ExecutionAborted": ("aborted", "The execution of the run was stopped manually."),
@@ -47,7 +49,7 @@ def close_run(
     provider, error_id = None, ""
     if error_name == _MODEL_UNAVAILABLE and (text := _field(cause, "errorMessage")):
         message, provider = decode_cause(text)
-    if error_name == _TOOLS_UNAVAILABLE:
+    if error_name in (_TOOLS_UNAVAILABLE, _FUNCTION_UNAVAILABLE):
         message = _field(cause, "errorMessage") or message
     if code == "internal_error":
         error_id = _field(cause, "requestId") or request_id

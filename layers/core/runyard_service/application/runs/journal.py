@@ -78,10 +78,16 @@ class Journal:
     def _recovered(self, reason: str) -> RecoveredPayload:
         return {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
 
-    def start(self) -> None:
-        """Append `run.started` and set the run's status to `started` in one transaction."""
+    def start(self, code: Mapping[str, str] | None = None) -> None:
+        """Append `run.started` and set the run's status to `started` in one transaction.
+
+        `code` is the version of an agent's own code.
+        """
+        data = _run_payload(self.run, "started")
+        if code is not None:
+            data["code"] = dict(code)
         self.append(
-            [NewEvent(type="run.started", data=_run_payload(self.run, "started"))],
+            [NewEvent(type="run.started", data=data)],
             [self.stores.runs.status_change(self.run, "started")],
         )
 
@@ -103,15 +109,19 @@ class Journal:
     ) -> None:
         """End the run with its output, in one transaction with the given events and changes.
 
-        `message_events` are the last deltas of a new message and its `agent.message.completed`.
+        `message_events` are the last deltas of a new message and its `agent.message.completed`,
+        or what the last invocation of an agent's own code did.
         """
         ended_at, usage = timestamp(), self.history.usage
         if message_events:
-            usage = usage.plus(usage_of_message(cast(MessageCompleted, message_events[-1].data)))
-        data = {"output": output, "usage": usage_payload(usage, self.run.started_at, ended_at)}
-        new_event = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
-        ended = self._ended("completed", usage, ended_at, output=output)
-        self._end([*message_events, new_event], [ended, *changes], output)
+            for new_event in message_events:
+                if new_event.type == "agent.message.completed":
+                    data = cast(MessageCompleted, new_event.data)
+                    usage = usage.plus(usage_of_message(data))
+        ended = {"output": output, "usage": usage_payload(usage, self.run.started_at, ended_at)}
+        new_event = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | ended)
+        end_change = self._ended("completed", usage, ended_at, output=output)
+        self._end([*message_events, new_event], [end_change, *changes], output)
 
     def fail(
         self,

@@ -6,13 +6,16 @@ so a worker that finds an interrupted step continues it.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runyard_service.agents.code.protocol import AgentCodeError
 from runyard_service.agents.conversation import output_of
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.input_requests.expiry import close_expired, wait_seconds_for
 from runyard_service.application.input_requests.limit_increase import raise_if_denied
+from runyard_service.application.own_code.code_run import Wait, advance_code, resolve_code
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.call_model import call_model
@@ -118,7 +121,9 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
     raise_if_denied(ctx.history)
     while not ctx.history.has_ended:
         ctx.budget.check_counted()
-        output = output_of(ctx.definition, ctx.history)
+        output = None
+        if ctx.definition.kind == "dialogue":
+            output = output_of(ctx.definition, ctx.history)
         if output is not None:
             ctx.timer.finish()
             await ctx.journal.complete(output)
@@ -128,9 +133,9 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
         if not _has_dispatched_calls(ctx) and not ctx.has_time_for(_max_duration(ctx)):
             return AdvanceResult("more")
         _check_limits(ctx)
-        if requests := await _run_step(ctx):
+        if waits := await _run_step(ctx):
             ctx.timer.pause()
-            return _needs_input(ctx, wait_seconds_for(_limits(ctx), requests))
+            return _needs_input(ctx, wait_seconds_for(_limits(ctx), waits))
     return AdvanceResult("finished")
 
 
@@ -139,11 +144,14 @@ def _has_dispatched_calls(ctx: RunContext) -> bool:
     return any(call.id in ctx.dispatched_here for call in ctx.history.unfinished)
 
 
-async def _run_step(ctx: RunContext) -> list[RequestInput]:
+async def _run_step(ctx: RunContext) -> Sequence[Wait]:
     """Call the model, or the tools of its last message. Return the input requests of the calls.
 
-    Instead of the model's call, the conversation may be compacted first.
+    Instead of the model's call, the conversation may be compacted first. An agent's own code
+    decides what is next by itself.
     """
+    if ctx.definition.kind == "code":
+        return await advance_code(ctx)
     is_new = not ctx.history.unfinished
     log_context.bind(step=len(ctx.history.steps) + is_new)
     requests: list[RequestInput] = []
@@ -174,13 +182,21 @@ async def _recover_if_needed(ctx: RunContext) -> None:
 
 
 async def _start(ctx: RunContext) -> None:
+    code, failure = None, None
+    if ctx.definition.kind == "code":
+        try:
+            code = await resolve_code(ctx)
+        except AgentCodeError as error:
+            failure = error  # The run fails after it has started, as with every other error.
     try:
-        await ctx.journal.start()
+        await ctx.journal.start(code)
     except SupersededError:
         # The sweep can write before the first worker. The journal has read its event by now.
         if ctx.history.status != "created":
             raise
-        await ctx.journal.start()
+        await ctx.journal.start(code)
+    if failure is not None:
+        raise failure
 
 
 async def _resume(ctx: RunContext) -> None:
@@ -206,6 +222,9 @@ def _max_duration(ctx: RunContext) -> float:
     Before the first response, the tools of MCP servers are listed.
     """
     unfinished = ctx.history.unfinished
+    if ctx.definition.kind == "code":
+        own = max(ctx.definition.invocation_timeout, ctx.snapshot.route.timeout)
+        return max(own, max_duration(ctx, unfinished))
     if unfinished:
         return max_duration(ctx, unfinished)
     summary_route = ctx.snapshot.summary_route

@@ -49,9 +49,9 @@ class AsyncJournal:
         """Append events, together with changes of records."""
         await self._write(self._journal.append, events, changes)
 
-    async def start(self) -> None:
-        """Record that a worker starts the run."""
-        await self._write(self._journal.start)
+    async def start(self, code: Mapping[str, str] | None = None) -> None:
+        """Record that a worker starts the run, and the version of an agent's own code."""
+        await self._write(self._journal.start, code)
 
     async def resume(self, results: Sequence[NewEvent]) -> None:
         """Record that the run resumes, and the tool results that the answers provide."""

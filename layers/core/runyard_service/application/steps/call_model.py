@@ -9,9 +9,11 @@ from typing import cast
 from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.adapters.dynamodb.spending_ledger import Hold
+from runyard_service.agents.code.model_requests import completed_op, own_request
+from runyard_service.agents.code.protocol import Operation
 from runyard_service.agents.conversation import request_for, text_output
 from runyard_service.agents.message_events import message_event
-from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Response
+from runyard_service.agents.models.base import ModelEvent, ModelRequest, ReasoningDelta, Response
 from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
 from runyard_service.application.steps.call_tools import start_events_for
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
@@ -30,8 +32,8 @@ from runyard_service.domain.events import NewEvent
 _SHORT_CHARACTERS = 16 * 1024
 
 
-async def call_model(ctx: RunContext) -> bool:
-    """Request the next response of the model, and record it.
+async def call_model(ctx: RunContext, operation: Operation | None = None) -> bool:
+    """Request the next response of the model, or of an operation of own code, and record it.
 
     Retry while the provider is busy and there is time. Then ask the agent's next route, for the
     rest of the run. Return False if another worker has to ask it, because this one has no time.
@@ -40,16 +42,16 @@ async def call_model(ctx: RunContext) -> bool:
     Raise LimitExceededError if the response may not fit the limits of the run, or did not complete
     within them.
     """
-    while not await _call_route(ctx):
+    while not await _call_route(ctx, operation):
         if not ctx.has_time_for(ctx.snapshot.route.timeout):
             return False
     return True
 
 
-async def _call_route(ctx: RunContext) -> bool:
+async def _call_route(ctx: RunContext, operation: Operation | None) -> bool:
     """Request the response of the route in use; return False if another route replaces it."""
     model = ctx.model
-    budgeted, hold = await _reserve(ctx)
+    budgeted, hold = await _reserve(ctx, operation)
     attempt = 1
     while True:
         try:
@@ -59,7 +61,7 @@ async def _call_route(ctx: RunContext) -> bool:
                         budgeted.request, attempt=attempt, project_id=ctx.journal.run.project_id
                     )
                 )
-                span.record_response(await _stream_response(ctx, stream, budgeted, hold))
+                span.record_response(await _stream_response(ctx, stream, budgeted, hold, operation))
                 return True
         except LimitExceededError:
             if ctx.history.has_partial_message:
@@ -77,9 +79,22 @@ async def _call_route(ctx: RunContext) -> bool:
             attempt += 1
 
 
-async def _reserve(ctx: RunContext) -> tuple[BudgetedRequest, Hold | None]:
+async def _reserve(
+    ctx: RunContext, operation: Operation | None
+) -> tuple[BudgetedRequest, Hold | None]:
     """Return the next request, as long as the limits allow, and its hold on the daily caps."""
-    request = request_for(
+    request = await _next_request(ctx, operation)
+    caps = await applicable_caps(ctx)
+    has_usd = bool(caps) or ctx.budget.limit("usd") is not None
+    costs = costs_of(ctx) if has_usd else ctx.model
+    budgeted = fit_to_budget(ctx.budget, costs, request, is_capped=bool(caps))
+    return budgeted, await reserve(ctx, caps, budgeted.worst_usd)
+
+
+async def _next_request(ctx: RunContext, operation: Operation | None) -> ModelRequest:
+    if operation is not None:
+        return own_request(operation, ctx.definition, ctx.history.steps, ctx.snapshot.route_id)
+    return request_for(
         ctx.definition,
         ctx.journal.run,
         ctx.history,
@@ -88,11 +103,6 @@ async def _reserve(ctx: RunContext) -> tuple[BudgetedRequest, Hold | None]:
         attachments=await ctx.attachments(),
         route=ctx.snapshot.route_id,
     )
-    caps = await applicable_caps(ctx)
-    has_usd = bool(caps) or ctx.budget.limit("usd") is not None
-    costs = costs_of(ctx) if has_usd else ctx.model
-    budgeted = fit_to_budget(ctx.budget, costs, request, is_capped=bool(caps))
-    return budgeted, await reserve(ctx, caps, budgeted.worst_usd)
 
 
 def _delay_after(ctx: RunContext, attempt: int, error: ModelUnavailableError) -> float | None:
@@ -107,6 +117,7 @@ async def _stream_response(
     stream: AsyncGenerator[ModelEvent, None],
     budgeted: BudgetedRequest,
     hold: Hold | None,
+    operation: Operation | None,
 ) -> Response:
     iteration = len(ctx.history.steps) + 1
     writer, deadline = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
@@ -125,7 +136,12 @@ async def _stream_response(
                         route=ctx.snapshot.route_id,
                         is_fallback=bool(ctx.history.route),
                     )
-                    await _record(ctx, [*await writer.close(), message], changes)
+                    if operation is None:
+                        await _record(ctx, [*await writer.close(), message], changes)
+                    else:
+                        data = cast(MessageCompleted, message.data)
+                        data["op"] = completed_op(operation, data)
+                        await ctx.journal.append([*await writer.close(), message], changes)
                     return event
                 writer.add(_delta_event(event, iteration))
         raise ModelUnavailableError("the model's stream ended without a response")

@@ -13,6 +13,12 @@ from runyard_service.agents.definitions.tools import ExecutableTool, PinnedMcpTo
 from runyard_service.agents.mcp.base import ToolResult
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
 from runyard_service.agents.tools.dispatch import call_tool
+from runyard_service.application.steps.actions import (
+    Execute,
+    FailRun,
+    ResolveWithoutCall,
+    input_requests_of,
+)
 from runyard_service.application.steps.genai_spans import tool_span
 from runyard_service.application.steps.mcp.make_call import (
     RequiredInput,
@@ -20,20 +26,15 @@ from runyard_service.application.steps.mcp.make_call import (
     record_required_input,
 )
 from runyard_service.application.steps.mcp.progress import ProgressWriter
-from runyard_service.application.steps.next_action import (
-    Execute,
-    FailRun,
-    ResolveWithoutCall,
-    input_requests_of,
-    next_action,
-    tool_label,
-)
+from runyard_service.application.steps.next_action import next_action, tool_label
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.event_payloads import (
     ErrorInfo,
     MessageCompleted,
+    OperationRef,
+    StepPayload,
     ToolCallPayload,
 )
 from runyard_service.domain.events import NewEvent
@@ -58,7 +59,7 @@ async def call_tools(ctx: RunContext) -> list[RequestInput]:
         if isinstance(action, FailRun):
             raise action.error
     resolved = [
-        _resolution_event(ctx, call, action)
+        resolution_event(ctx, call, action)
         for call, action in actions
         if isinstance(action, ResolveWithoutCall)
     ]
@@ -86,7 +87,7 @@ def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> lis
         for call in calls
     ]
     return [
-        _resolution_event(ctx, call, action)
+        resolution_event(ctx, call, action)
         for call, action in actions
         if isinstance(action, ResolveWithoutCall)
     ]
@@ -131,10 +132,10 @@ async def _record_start(ctx: RunContext) -> None:
 def _start_events(ctx: RunContext, calls: Sequence[ToolCallState]) -> list[NewEvent]:
     ctx.dispatched_here.update(call.id for call in calls)
     new_events = [
-        NewEvent(type="agent.tool_call.started", data=_call_payload(ctx, call)) for call in calls
+        NewEvent(type="agent.tool_call.started", data=call_payload(ctx, call)) for call in calls
     ]
     too_many = [
-        _resolution_event(
+        resolution_event(
             ctx, call, ResolveWithoutCall("Too many calls in one response.", "too_many_calls")
         )
         for call in calls[MAX_CALLS:]
@@ -208,7 +209,14 @@ async def _attempt(
         await progress.close()
 
 
-def _resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWithoutCall) -> NewEvent:
+def resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWithoutCall) -> NewEvent:
+    """Return the event of a result that is known without a call."""
+    if call.kind == "step" and call.op is not None:
+        error = {"code": action.error_code or "skipped", "message": action.content}
+        return NewEvent(
+            type="agent.step.failed",
+            data={**step_payload(call.op, call.id, call.name, "unsafe"), "error": error},
+        )
     if action.error_code is None:
         return _completed_event(ctx, call, call.input, action.content)
     return _failed_event(ctx, call, call.input, action.error_code, action.content)
@@ -217,7 +225,7 @@ def _resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWitho
 def _completed_event(
     ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any], result: str
 ) -> NewEvent:
-    data: ToolCallPayload = {**_call_payload(ctx, call, call_input), "result": result}
+    data: ToolCallPayload = {**call_payload(ctx, call, call_input), "result": result}
     return NewEvent(type="agent.tool_call.completed", data=data)
 
 
@@ -225,17 +233,33 @@ def _failed_event(
     ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any], code: str, message: str
 ) -> NewEvent:
     error: ErrorInfo = {"code": code, "message": message}
-    data: ToolCallPayload = {**_call_payload(ctx, call, call_input), "error": error}
+    data: ToolCallPayload = {**call_payload(ctx, call, call_input), "error": error}
     return NewEvent(type="agent.tool_call.failed", data=data)
 
 
-def _call_payload(
+def step_payload(op: OperationRef, id_: str, name: str, effect: str) -> StepPayload:
+    """Return the data of an event about a step of an agent's own code."""
+    return {
+        "id": id_,
+        "object": "agent.step",
+        "key": op["key"],
+        "digest": op["digest"],
+        "name": name,
+        "effect": effect,
+    }
+
+
+def call_payload(
     ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any] | None = None
 ) -> ToolCallPayload:
-    return {
+    """Return the data of an event about a call; `call_input` replaces its arguments."""
+    data: ToolCallPayload = {
         "id": call.id,
         "object": "agent.tool_call",
         "input": call.input if call_input is None else call_input,
         "iteration": call.iteration,
-        "tool": tool_label(ctx.definition, call.name),
+        "tool": tool_label(ctx.definition, call.name, call.kind),
     }
+    if call.op is not None:
+        data["op"] = call.op
+    return data

@@ -4,15 +4,12 @@ The decision is pure: it reads only the state of the call and the definition of 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from runyard_service.agents.definitions.conditions import may_hold
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.input_forms import (
-    MAX_FORMATTED_BYTES,
     feedback_as_text,
-    size_of,
     validate_request,
 )
 from runyard_service.agents.definitions.json_schema.validation import validate
@@ -25,14 +22,25 @@ from runyard_service.agents.mcp.elicitation import (
     awaits_newest_round,
 )
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS, describe_invalid
+from runyard_service.application.steps.actions import (
+    SKIPPED,
+    Action,
+    Execute,
+    FailRun,
+    KeepWaiting,
+    RequestInputs,
+    ResolveWithoutCall,
+    check_size,
+    format_errors,
+)
+from runyard_service.application.steps.own_operations import OPERATION_TYPES, operation_action
 from runyard_service.application.steps.requested_input import (
-    RequestInput,
     approval_request,
     doubt_request,
     elicited_requests,
     human_feedback_request,
 )
-from runyard_service.domain.errors import InputExpiredError, TerminalError, ToolInDoubtError
+from runyard_service.domain.errors import InputExpiredError, ToolInDoubtError
 from runyard_service.domain.event_payloads import InterruptedCallParams
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
@@ -46,53 +54,10 @@ _TOOL_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class Execute:
-    """Make the call with these arguments."""
-
-    tool: ExecutableTool
-    input: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class RequestInputs:
-    """Publish the input requests of an MCP server, and wait for all answers."""
-
-    requests: tuple[RequestInput, ...]
-
-
-@dataclass(frozen=True)
-class KeepWaiting:
-    """Wait: the input request has no answer yet, or the run has not resumed."""
-
-
-@dataclass(frozen=True)
-class ResolveWithoutCall:
-    """The result is known without the call; it is a failure if `error_code` is set."""
-
-    content: str
-    error_code: str | None = None
-
-
-@dataclass(frozen=True)
-class FailRun:
-    """Fail the run with this error."""
-
-    error: TerminalError
-
-
-Action = Execute | RequestInput | RequestInputs | KeepWaiting | ResolveWithoutCall | FailRun
-
-
-def input_requests_of(action: Action) -> tuple[RequestInput, ...]:
-    """Return the input requests of an action."""
-    if isinstance(action, RequestInputs):
-        return action.requests
-    return (action,) if isinstance(action, RequestInput) else ()
-
-
-def tool_label(definition: AgentDefinition, name: str) -> Mapping[str, str]:
-    """The tool as events name it: `{name, type}`."""
+def tool_label(definition: AgentDefinition, name: str, kind: str = "tool") -> Mapping[str, str]:
+    """Return the tool, or the operation of this kind, as events name it: `{name, type}`."""
+    if kind in OPERATION_TYPES:
+        return {"name": name, "type": OPERATION_TYPES[kind]}
     tool = definition.tool(name)
     return {"name": name, "type": _TOOL_TYPES[tool.kind] if tool else "unknown"}
 
@@ -105,11 +70,22 @@ def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOr
     """
     if call.phase in ("asked", "answered"):
         return KeepWaiting()
+    if call.kind in OPERATION_TYPES:
+        return operation_action(call, origin)
     tool = definition.tool(call.name)
     if tool is None or INVALID_ARGUMENTS in call.input:
         return _resolve_unusable(definition, call, {})
     if issues := validate(tool.parameters, call.input):
         return _resolve_unusable(definition, call, issues)
+    return _action_of_valid(definition, tool, call, origin)
+
+
+def _action_of_valid(
+    definition: AgentDefinition,
+    tool: ExecutableTool | AskHuman,
+    call: ToolCallState,
+    origin: CallOrigin,
+) -> Action:
     if call.phase == "input_required":
         return RequestInputs(elicited_requests(definition, call))
     if call.phase == "resumed":
@@ -117,11 +93,11 @@ def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOr
     if isinstance(tool, AskHuman):
         if issues := validate_request(call.input):
             return _resolve_unusable(definition, call, issues)
-        return _check_size(human_feedback_request(tool, call))
+        return check_size(human_feedback_request(tool, call))
     if tool.approval and (tool.approval.when is None or may_hold(tool.approval.when, call.input)):
-        return _check_size(approval_request(tool, call))
+        return check_size(approval_request(tool, call))
     if call.phase == "started" and origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
-        return doubt_request(tool, call.input)
+        return doubt_request(tool.name, call.input)
     return Execute(tool, call.input)
 
 
@@ -136,23 +112,11 @@ def _resolve_unusable(
         issues = validate(definition.output_schema or {}, call.input) or {
             OUTPUT_TOOL: "must be called alone, once the results of the other calls are known"
         }
-        return ResolveWithoutCall(_format_errors("The output is invalid", issues), "output_invalid")
+        return ResolveWithoutCall(format_errors("The output is invalid", issues), "output_invalid")
     if not issues:
         return ResolveWithoutCall(f"There is no tool {call.name[:200]!r}.", "unknown_tool")
     return ResolveWithoutCall(
-        _format_errors("The arguments do not match the tool's schema", issues), "invalid_arguments"
-    )
-
-
-def _format_errors(opening: str, issues: Mapping[str, str]) -> str:
-    return f"{opening}: " + "; ".join(f"{name} {issue}" for name, issue in issues.items()) + "."
-
-
-def _check_size(ask: RequestInput) -> RequestInput | ResolveWithoutCall:
-    if size_of(ask.prompt) + size_of(ask.params) <= MAX_FORMATTED_BYTES:
-        return ask
-    return ResolveWithoutCall(
-        "The arguments are too large for a person to review.", "invalid_arguments"
+        format_errors("The arguments do not match the tool's schema", issues), "invalid_arguments"
     )
 
 
@@ -179,9 +143,7 @@ def _after_answer(
         case "repeat":
             return _execute_or_ask(tool, _input_in_doubt(call), origin)
         case "skip":
-            return ResolveWithoutCall(
-                "It is not known whether this call was made; it was not repeated.", "skipped"
-            )
+            return ResolveWithoutCall(SKIPPED, "skipped")
         case _:
             return FailRun(ToolInDoubtError(f"the call of {tool.name} was interrupted"))
 
@@ -190,7 +152,7 @@ def _execute_or_ask(
     tool: ExecutableTool, call_input: Mapping[str, Any], origin: CallOrigin
 ) -> Action:
     if origin is CallOrigin.UNKNOWN and tool.effect == "unsafe":
-        return doubt_request(tool, call_input)
+        return doubt_request(tool.name, call_input)
     return Execute(tool, call_input)
 
 

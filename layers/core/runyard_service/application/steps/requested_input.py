@@ -68,6 +68,31 @@ def approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
     )
 
 
+def own_question(call: ToolCallState) -> RequestInput:
+    """Return the request of `ctx.ask` in an agent's own code."""
+    asked = call.input
+    params = {name: asked[name] for name in ("form", "choices", "default") if name in asked}
+    return RequestInput(
+        type="human_feedback",
+        prompt=escape_invisible(str(asked.get("prompt", ""))),
+        params=params,
+        expires_in=asked.get("expires_in"),
+        on_expiry="use_default" if "default" in asked else "fail",
+    )
+
+
+def own_approval_request(call: ToolCallState) -> RequestInput:
+    """Return the request of `ctx.approve` in an agent's own code."""
+    return RequestInput(
+        type="approval_request",
+        prompt=escape_invisible(str(call.input.get("prompt", ""))),
+        params=call.input.get("params", {}),
+        editable_params=tuple(call.input.get("editable", ())),
+        expires_in=call.input.get("expires_in"),
+        on_expiry="deny",
+    )
+
+
 def elicited_requests(definition: AgentDefinition, call: ToolCallState) -> tuple[RequestInput, ...]:
     """Return what the MCP server of a call asks.
 
@@ -98,12 +123,12 @@ def _truncated_json(value: Any) -> str:
     return text if len(text) <= _MAX_ARGUMENT_CHARACTERS else f"{text[:_MAX_ARGUMENT_CHARACTERS]}…"
 
 
-def doubt_request(tool: ExecutableTool, call_input: Mapping[str, Any]) -> RequestInput:
+def doubt_request(name: str, call_input: Mapping[str, Any]) -> RequestInput:
     """Return the request that asks what to do with a call that may have been made."""
     return RequestInput(
         type="human_feedback",
         prompt=(
-            f"The call of {tool.name} was interrupted: it may have happened, or not. "
+            f"The call of {name} was interrupted: it may have happened, or not. "
             "Repeat it, skip it, or fail the run?"
         ),
         params={"choices": list(DOUBT_CHOICES), "input": call_input},

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
@@ -24,6 +25,9 @@ from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 from runyard_service.domain.threads import Message
 from runyard_service.observability.spans import Span, Spans
+
+if TYPE_CHECKING:
+    from runyard_service.application.own_code.code_run import CodeRun
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class RunContext:
         self.snapshot = snapshot.on_route(journal.history.route or snapshot.route_id)
         # Ids of the calls that this worker brought to their phase: they were not made yet.
         self.dispatched_here: set[str] = set()
+        # The state of the agent's own code in this worker; None for a dialogue.
+        self.code_run: CodeRun | None = None
         self.message_cache = MessageHistory()
         self.timer = StepTimer(self.snapshot.definition.key)
         run = journal.run

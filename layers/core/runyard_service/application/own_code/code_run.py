@@ -1,0 +1,273 @@
+"""Advance an agent in the user's own code: invoke its function, then do what it asks for.
+
+    invoke the function ──▶ record results of steps, events, new operations ──▶ models, tools ─┐
+           ▲                                                                                   │
+           └──────────── while there is a new result, or a step that may run ◀─────────────────┘
+
+The run pauses when nothing else is left than to wait for people or for a time. The function is a
+stranger's: it runs an unsafe step only after the log has `agent.step.started`, and a step whose
+result is lost is decided by a person.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from runyard_service.agents.code.function import (
+    FunctionVersion,
+    invoke,
+    resolve_version,
+)
+from runyard_service.agents.code.protocol import (
+    MAX_VALUE_BYTES,
+    AgentCodeError,
+    CodeResponse,
+    Done,
+    InvalidResponseError,
+    Operation,
+    request_for,
+)
+from runyard_service.agents.definitions.input_forms import size_of
+from runyard_service.agents.definitions.json_schema.validation import validate
+from runyard_service.application.steps.actions import (
+    AllowStep,
+    ResolveWithoutCall,
+    Sleep,
+)
+from runyard_service.application.steps.call_model import call_model
+from runyard_service.application.steps.call_tools import (
+    call_payload,
+    call_tools,
+    resolution_event,
+    step_payload,
+)
+from runyard_service.application.steps.next_action import next_action
+from runyard_service.application.steps.requested_input import RequestInput
+from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.run_context import RunContext
+from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
+from runyard_service.domain.code_journal import CodeJournal
+from runyard_service.domain.errors import (
+    FunctionUnavailableError,
+    LimitExceededError,
+    OutputInvalidError,
+)
+from runyard_service.domain.event_payloads import OperationRef
+from runyard_service.domain.events import NewEvent
+from runyard_service.domain.ids import derived_id
+from runyard_service.domain.runs import Run
+from runyard_service.domain.steps import ToolCallState
+
+Wait = RequestInput | Sleep
+
+
+async def resolve_code(ctx: RunContext) -> dict[str, str]:
+    """Return the `code` of `run.started`: the version that the run uses to its end."""
+    definition = ctx.definition
+    assert definition.function is not None, "an agent of kind code has a function"
+    version = await resolve_version(definition.function, definition.alias)
+    return version.to_json()
+
+
+async def advance_code(ctx: RunContext) -> list[Wait]:
+    """Do the next thing for an agent's own code. Return what it waits for, if nothing else is left.
+
+    Raise TerminalError if the code fails the run, RetryableError if another attempt can succeed.
+    """
+    if ctx.code_run is None:
+        ctx.code_run = CodeRun(ctx)
+    return await ctx.code_run.advance()
+
+
+class CodeRun:
+    """The code of one run in one worker: its journal, and what it has asked for."""
+
+    def __init__(self, ctx: RunContext) -> None:
+        self._ctx = ctx
+        self._journal = CodeJournal()
+        self._models: list[Operation] = []
+        self._held: str | None = None
+        # The number of entries that the newest invocation received; -1 before the first.
+        self._sent = -1
+        self._has_more = False
+
+    async def advance(self) -> list[Wait]:
+        """Do the operations that this worker can do, then invoke the function or return waits."""
+        ctx = self._ctx
+        requests: Sequence[Wait] = await call_tools(ctx)
+        await self._end_sleeps()
+        if self._models:
+            with ctx.timer.time_model():
+                # On False this worker has no time left: the next one asks the code again.
+                await call_model(ctx, self._models[0])
+            self._journal.catch_up(ctx.history.durable_events)
+            self._models = [each for each in self._models if each.key not in self._journal.keys]
+            return []
+        self._journal.catch_up(ctx.history.durable_events)
+        allowed = self._allowed_steps()
+        if self._has_more or allowed or len(self._journal.entries) > self._sent:
+            await self._invoke(allowed)
+            return []
+        waits = [*requests, *self._sleeps()]
+        if not waits:
+            raise AgentCodeError("agent_stuck", "The code waits for operations that have results.")
+        return waits
+
+    def _allowed_steps(self) -> dict[str, ToolCallState]:
+        """Return the unsafe steps that the code may run now, by key."""
+        found = {}
+        for call in self._ctx.history.unfinished:
+            if call.op is not None and call.kind == "step":
+                action = next_action(self._ctx.definition, call, self._ctx.origin_of(call))
+                if isinstance(action, AllowStep):
+                    found[call.op["key"]] = call
+        return found
+
+    def _sleeps(self) -> list[Sleep]:
+        calls = [call for call in self._ctx.history.unfinished if call.kind == "sleep"]
+        return [Sleep(call.input["until"]) for call in calls]
+
+    async def _end_sleeps(self) -> None:
+        """Record the end of the sleeps whose time has come."""
+        due = [
+            call
+            for call in self._ctx.history.unfinished
+            if call.kind == "sleep" and parse(call.input["until"]) <= now()
+        ]
+        if due:
+            result = ResolveWithoutCall("")
+            await self._ctx.journal.append(
+                [resolution_event(self._ctx, call, result) for call in due]
+            )
+
+    async def _invoke(self, allowed: dict[str, ToolCallState]) -> None:
+        ctx = self._ctx
+        self._sent = len(self._journal.entries)
+        response = await self._call_function(allowed)
+        events = self._events_of(response, allowed)
+        self._held, self._has_more = response.held, response.more
+        if response.status == "completed":
+            await ctx.journal.complete(self._output(response.output), events)
+            return
+        if events:
+            await ctx.journal.append(events)
+        if response.error is not None:
+            code, error = response.error.code, response.error
+            kind = f"{error.type}: " if error.type else ""
+            raise AgentCodeError(code, f"{kind}{error.message}")
+        self._models = [each for each in response.ops if each.op == "model"]
+
+    async def _call_function(self, allowed: dict[str, ToolCallState]) -> CodeResponse:
+        """Invoke the function. Repeat an invocation that Lambda broke, if no step is in doubt."""
+        ctx, attempt = self._ctx, 1
+        version = FunctionVersion.from_json(ctx.history.code)
+        seconds = ctx.definition.invocation_timeout
+        while True:
+            request = request_for(
+                _run_info(ctx.journal.run, ctx.definition.key),
+                self._journal.entries,
+                may_run=sorted(allowed),
+                held=self._held,
+                not_after=timestamp_in(seconds),
+            )
+            self._held = None
+            try:
+                return await invoke(version, request, seconds + ctx.deps.reserve_seconds / 2)
+            except FunctionUnavailableError as error:
+                if allowed and error.was_started:
+                    # The steps may have run: a person decides.
+                    for call in allowed.values():
+                        ctx.dispatched_here.discard(call.id)
+                    return CodeResponse(protocol=1, status="waiting", more=True)
+                delay = next_delay(ctx, attempt, seconds, None)
+                if delay is None:
+                    raise
+                attempt += 1
+
+    def _events_of(
+        self, response: CodeResponse, allowed: dict[str, ToolCallState]
+    ) -> list[NewEvent]:
+        """Return the events of a response. Raise InvalidResponseError for a step without leave."""
+        events = [self._done_event(done, allowed) for done in response.done]
+        for emit in response.emits:
+            data = {"key": emit.key, "digest": emit.digest, "name": emit.name, "data": emit.data}
+            events.append(NewEvent(type="agent.emitted", data=data))
+        open_keys = {call.op["key"] for call in self._ctx.history.unfinished if call.op}
+        new = [
+            operation
+            for operation in response.ops
+            if operation.op != "model"
+            and operation.key not in open_keys
+            and operation.key not in self._journal.keys
+        ]
+        self._check_limit(len(events) + len(new))
+        return [*events, *map(self._start_event, new)]
+
+    def _check_limit(self, new: int) -> None:
+        limit = self._ctx.definition.limits.operations
+        if len(self._journal.entries) + new > limit:
+            raise LimitExceededError(f"the run has used its {limit} operations")
+
+    def _done_event(self, done: Done, allowed: dict[str, ToolCallState]) -> NewEvent:
+        if done.effect == "unsafe" and done.key not in allowed:
+            raise InvalidResponseError(
+                f"The function ran the unsafe step {done.key}, which was not in may_run."
+            )
+        if size_of(done.value) > MAX_VALUE_BYTES:
+            raise InvalidResponseError(f"The value of {done.key} is larger than 256 KB.")
+        ref: OperationRef = {"key": done.key, "digest": done.digest, "kind": "step"}
+        data: dict[str, Any] = dict(step_payload(ref, self._id(done.key), done.name, done.effect))
+        if done.error is not None:
+            return NewEvent(type="agent.step.failed", data={**data, "error": done.error.to_json()})
+        return NewEvent(type="agent.step.completed", data={**data, "result": done.value})
+
+    def _start_event(self, operation: Operation) -> NewEvent:
+        ctx, id_ = self._ctx, self._id(operation.key)
+        ctx.dispatched_here.add(id_)
+        ref: OperationRef = {
+            "key": operation.key,
+            "digest": operation.digest,
+            "kind": operation.op,
+        }
+        if operation.op == "step":
+            data = step_payload(ref, id_, operation.name, "unsafe")
+            return NewEvent(type="agent.step.started", data=data)
+        arguments = operation.args
+        if operation.op == "sleep":
+            arguments = {"until": _wake_time(operation)}
+        call = ToolCallState(id_, operation.name, arguments, len(ctx.history.steps), op=ref)
+        return NewEvent(type="agent.tool_call.started", data=call_payload(ctx, call))
+
+    def _id(self, key: str) -> str:
+        return derived_id(self._ctx.journal.run.id, key)
+
+    def _output(self, output: Any) -> dict[str, Any]:
+        """Return the output of the run: an object, or `{"content": text}` for a text."""
+        found = output if isinstance(output, dict) else {"content": _as_text(output)}
+        schema = self._ctx.definition.output_schema
+        issues = validate(schema, output) if schema is not None else {}
+        if issues:
+            text = "; ".join(f"{name} {issue}" for name, issue in issues.items())
+            raise OutputInvalidError(f"the output of the code does not match output_schema: {text}")
+        return found
+
+
+def _as_text(output: Any) -> str:
+    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+
+def _wake_time(operation: Operation) -> str:
+    """Return when a sleep ends (RFC 3339)."""
+    args = operation.args
+    try:
+        if "until" in args:
+            return timestamp(parse(args["until"]))
+        return timestamp_in(float(args["seconds"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InvalidResponseError(f"{operation.key} needs seconds or until.") from None
+
+
+def _run_info(run: Run, agent: str) -> dict[str, Any]:
+    info: dict[str, Any] = {"id": run.id, "agent": agent, "input": run.input}
+    optional = {"user_id": run.user_id, "session_id": run.session_id}
+    return info | {name: value for name, value in optional.items() if value is not None}

@@ -1,0 +1,109 @@
+"""Provide runs of agents in the user's own code, behind Lambda's Invoke API on loopback."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from runyard import agent
+from runyard.durable.handler import Agent
+from runyard_service.adapters.stores import Stores
+from runyard_service.agents.code import function
+from runyard_service.agents.definitions.models import AgentDefinition
+from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.domain.events import Event
+from runyard_service.domain.input_requests import Answer
+from runyard_service.domain.runs import Run
+from tests.support.run_driver import RunDriver
+from tests.support.run_factory import create_run
+from tests.support.scripted_agents import scripted_agent
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
+
+LOOK = {
+    "name": "look",
+    "kind": "python",
+    "function": "tests.integration.own_code.conftest:look",
+    "description": "Look something up.",
+    "effect": "none",
+    "parameters": {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]},
+}
+
+
+def look(q: str) -> str:
+    """Return a result of the tool `look`."""
+    return f"found {q}"
+
+
+class LambdaEndpoint(LoopbackServer):
+    """Lambda with one function, whose code a test can replace.
+
+    `failures` are the error types of the next invocations, after which the code has run.
+    """
+
+    def __init__(self) -> None:
+        self.code: Any = None
+        self.sha256 = "first"
+        self.invocations: list[Mapping[str, Any]] = []
+        self.failures: list[str] = []
+        super().__init__(self._answer)
+
+    def _answer(self, received: Received, exchange: Exchange) -> None:
+        if received.method == "GET":
+            exchange.send_json(200, {"Version": "7", "CodeSha256": self.sha256})
+            return
+        self.invocations.append(received.json)
+        response = json.loads(json.dumps(self.code(received.json)))
+        if self.failures:
+            error = {"errorType": self.failures.pop(0), "errorMessage": "stopped"}
+            exchange.send_json(200, error, {"X-Amz-Function-Error": "Unhandled"})
+            return
+        exchange.send_json(200, response)
+
+
+class CodeRuns(RunDriver):
+    """Runs of an agent of kind `code`."""
+
+    def __init__(self, stores: Stores, endpoint: LambdaEndpoint) -> None:
+        super().__init__(stores)
+        self.endpoint = endpoint
+
+    def start(self, code: Callable[..., Any] | Agent, **fields: Any) -> Run:
+        """Create a run of this code; `fields` are those of the definition."""
+        self.endpoint.code = code if isinstance(code, Agent) else agent(code)
+        snapshot = scripted_agent([{"say": "Hello."}], [LOOK])
+        stored = snapshot.definition.model_dump(mode="json", exclude_unset=True)
+        definition = AgentDefinition.model_validate(
+            {**stored, "kind": "code", "function": "runyard-agent-test", **fields}
+        )
+        return create_run(self.stores, snapshot.model_copy(update={"definition": definition}))
+
+    def pause(self, run: Run) -> None:
+        """Advance the run until it waits."""
+        assert self.advance(run).outcome == "needs_input"
+        assert self.ask(run)
+
+    def respond(self, run: Run, **content: Any) -> None:
+        """Answer the oldest open input request."""
+        request = self.stores.input_requests.open_of_run(run.id)[0]
+        answer = Answer(type=request.type, request_id=request.id, **content)
+        submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
+
+    def finish(self, run: Run) -> Event:
+        """Advance the run to its end, and return its last event."""
+        assert self.advance(run).outcome == "finished"
+        return self.events(run)[-1]
+
+
+@pytest.fixture
+def code_runs(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeRuns]:
+    """Yield the runs, with a Lambda endpoint of their own."""
+    function._client.cache_clear()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with LambdaEndpoint() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", endpoint.url)
+        yield CodeRuns(stores, endpoint)
+        if isinstance(endpoint.code, Agent):
+            endpoint.code.release()
