@@ -16,6 +16,7 @@ from pydantic_ai.models._tool_choice import resolve_tool_choice
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
+from pydantic_core import to_json
 
 
 class NativeModel(Model[Any]):
@@ -104,8 +105,13 @@ class NativeModel(Model[Any]):
         request = self._http.build_request(
             "POST",
             self._base_url + self.path,
-            headers={**self.key_header, **(settings.get("extra_headers") or {})},
-            json={**body, **(extra if isinstance(extra, dict) else {})},
+            headers={
+                "content-type": "application/json",
+                **self.key_header,
+                **(settings.get("extra_headers") or {}),
+            },
+            # Directly as bytes: a request with files has many megabytes.
+            content=to_json({**body, **(extra if isinstance(extra, dict) else {})}),
         )
         response = await self._http.send(request, stream=True)
         try:
