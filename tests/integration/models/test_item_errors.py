@@ -125,6 +125,7 @@ def test_an_http_error_has_its_cause(
 # By exchange file: failures after the status 200.
 IN_STREAM: list[tuple[str, type[RunyardError], str]] = [
     ("p-rejected", NEVER, "content filter"),
+    ("p-whole-rejected", NEVER, "content filter"),
     ("p-content-filter", NEVER, "content filter"),
     ("p-failed-rate-limit", AGAIN, "limits the rate"),
     ("p-failed-invalid-prompt", NEVER, "rejected the request"),

@@ -133,6 +133,15 @@ SENT_BACK: dict[str, list[Any]] = {
         mistral_result("D681PevKs", "1"),
         mistral_result("kQ2mZ8xYw", "2"),
     ],
+    "m-one-index": [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [mistral_call("D681PevKs", "1"), mistral_call("kQ2mZ8xYw", "2")],
+        },
+        mistral_result("D681PevKs", "1"),
+        mistral_result("kQ2mZ8xYw", "2"),
+    ],
     "m-plain-call": [
         {
             "role": "assistant",

@@ -1,10 +1,16 @@
 """Test what the Responses API, Gemini and Mistral get in a request: settings, tools, files."""
 
+import asyncio
 import base64
 from dataclasses import replace
 from typing import Any
 
+import httpx2
+import pydantic_ai.messages
 import pytest
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
 
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.attachments import for_provider
@@ -18,7 +24,10 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.agents.models.providers.call_names import derived_id
 from runyard_service.agents.models.providers.model import ProviderModel
+from runyard_service.agents.models.providers.native.google import GoogleModel
+from runyard_service.agents.models.providers.native.mistral import MistralModel
 from tests.support.provider_runs import MODELS, VERSIONS
+from tests.support.servers.loopback import Received
 from tests.support.servers.model_requests import (
     FINAL_OUTPUT,
     FOLLOW_UP,
@@ -214,3 +223,76 @@ def test_a_provider_at_its_own_address_has_listed_prices() -> None:
     with RawServer("g-done") as server:
         route = own.model_copy(update={"base_url": server.url})
         assert response_of(ProviderModel(route, "key")).cost_usd is None
+
+
+SETTINGS = ModelSettings(
+    max_tokens=50,
+    temperature=0.2,
+    top_p=0.9,
+    stop_sequences=["END"],
+    seed=7,
+    service_tier="priority",
+    parallel_tool_calls=False,
+    tool_choice=["lookup"],
+    extra_headers={"Authorization": "Bearer other", "x-team": "a"},
+    extra_body={"labels": {"team": "a"}},
+)
+
+
+def sent_with_settings(kind: type[GoogleModel | MistralModel], exchange: str) -> Received:
+    """Return a request with all settings that both providers have."""
+    parameters = ModelRequestParameters(
+        function_tools=[
+            ToolDefinition(name=name, parameters_json_schema={"type": "object"})
+            for name in ("lookup", "purge")
+        ]
+    )
+
+    async def send(url: str) -> None:
+        async with httpx2.AsyncClient() as http:
+            model = kind("a-model", "key", url, http)
+            prompt = pydantic_ai.messages.ModelRequest.user_text_prompt("Hello?")
+            response = await model.request([prompt], SETTINGS, parameters)
+        assert response.text == "Done."
+
+    with RawServer(exchange) as server:
+        asyncio.run(send(server.url))
+        return server.received[0]
+
+
+def test_gemini_gets_the_settings_under_its_names() -> None:
+    received = sent_with_settings(GoogleModel, "g-done")
+    body = received.json
+    assert body["generationConfig"] == {
+        "maxOutputTokens": 50,
+        "temperature": 0.2,
+        "topP": 0.9,
+        "stopSequences": ["END"],
+        "seed": 7,
+    }
+    calling = {"mode": "ANY", "allowedFunctionNames": ["lookup"]}
+    assert body["toolConfig"] == {"functionCallingConfig": calling}
+    assert body["serviceTier"] == "priority"
+    assert body["labels"] == {"team": "a"}
+    assert received.headers["x-team"] == "a"
+
+
+def test_mistral_gets_the_settings_under_its_names() -> None:
+    received = sent_with_settings(MistralModel, "m-done")
+    body = received.json
+    (tool,) = body.pop("tools")
+    assert tool["function"]["name"] == "lookup"
+    assert body == {
+        "model": "a-model",
+        "messages": [{"role": "user", "content": "Hello?"}],
+        "stream": True,
+        "tool_choice": "any",
+        "parallel_tool_calls": False,
+        "max_tokens": 50,
+        "temperature": 0.2,
+        "top_p": 0.9,
+        "stop": ["END"],
+        "random_seed": 7,
+        "labels": {"team": "a"},
+    }
+    assert received.headers["authorization"] == "Bearer other"

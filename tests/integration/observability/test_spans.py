@@ -353,3 +353,23 @@ def test_a_deployed_worker_sends_spans_to_the_configured_address(tmp_path: Path)
         "chat support_triage",
         "invoke_agent support_triage",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("openai-responses:x", "openai"),
+        ("openai-chat:x", "openai"),
+        ("google:x", "gcp.gemini"),
+        ("mistral:x", "mistral_ai"),
+    ],
+)
+def test_a_span_has_the_providers_name_in_opentelemetry(
+    driver: TracedRuns, model: str, name: str
+) -> None:
+    """No server listens at the address: the span of the failed call has the name too."""
+    run = driver.start(Route(model=model, base_url="http://127.0.0.1:9"))
+    with pytest.raises(ModelUnavailableError):
+        driver.advance(run)
+    names = {span.attributes["gen_ai.provider.name"] for span in spans_of(driver.server)}
+    assert names == {name}

@@ -24,7 +24,6 @@ from runyard_service.outbound.tls import tls_context
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
-    from openai import AsyncOpenAI
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -120,7 +119,9 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
         api_key=key, base_url=url, max_retries=0, timeout=http.timeout, http_client=http
     )
     if route.api == "openai-responses":
-        return _responses(route, client)
+        from runyard_service.agents.models.providers.responses import responses_model
+
+        return responses_model(route, client)
     profile = OpenAIModelProfile(
         # OpenAI's own word; most other servers know `max_tokens` only.
         openai_chat_supports_max_completion_tokens=_takes_max_completion_tokens(route, url),
@@ -151,34 +152,6 @@ def _takes_max_completion_tokens(route: Route, url: str) -> bool:
     is_azure = host.endswith((".services.ai.azure.com", ".cognitiveservices.azure.com"))
     # Below /openai, Azure serves OpenAI's models; below /models, those of others too.
     return _is_openai(url) or (is_azure and "/openai" in urlsplit(url).path)
-
-
-def _responses(route: Route, client: "AsyncOpenAI") -> Model:
-    from pydantic_ai.models.openai import OpenAIResponsesModelSettings
-    from pydantic_ai.profiles.openai import OpenAIModelProfile
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    from runyard_service.agents.models.providers.responses import ResponsesModel
-
-    profile = OpenAIModelProfile(
-        # OpenAI stores no response. So the log has all that the next request requires.
-        openai_responses_requires_store_false=True,
-        # A phase is sent back only if the model sent it.
-        openai_supports_phase=True,
-        json_schema_transformer=None,
-    )
-    settings = OpenAIResponsesModelSettings()
-    if route.reasoning is not None and route.reasoning != "off":
-        # Also of a model that pydantic-ai does not know.
-        profile["supports_thinking"] = True
-        profile["openai_supports_encrypted_reasoning_content"] = True
-        settings["openai_reasoning_summary"] = "auto"
-    return ResponsesModel(
-        route.model_name,
-        provider=OpenAIProvider(openai_client=client),
-        profile=profile,
-        settings=settings,
-    )
 
 
 def _is_openai(url: str) -> bool:

@@ -99,27 +99,27 @@ def _as_items(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for index, item in enumerate(body.get("output") or ()):
         item_id = item.setdefault("id", f"item_{index}")
         yield {"type": "response.output_item.added", "output_index": index, "item": item}
-        place = {"item_id": item_id, "output_index": index}
+        position = {"item_id": item_id, "output_index": index}
         if item.get("type") == "message":
-            yield from _content_events(item.get("content") or (), place)
+            yield from _content_events(item.get("content") or (), position)
         elif item.get("type") == "reasoning":
             for number, part in enumerate(item.get("summary") or ()):
                 kind = "response.reasoning_summary_part.added"
-                yield {"type": kind, **place, "summary_index": number, "part": part}
+                yield {"type": kind, **position, "summary_index": number, "part": part}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
     yield {"type": f"response.{body.get('status') or 'completed'}", "response": body}
 
 
 def _content_events(
-    contents: Iterable[dict[str, Any]], place: dict[str, Any]
+    contents: Iterable[dict[str, Any]], position: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     for number, part in enumerate(contents):
-        position = {**place, "content_index": number}
+        at_content = {**position, "content_index": number}
         if part.get("type") == "refusal":
-            yield {"type": "response.refusal.done", **position, "refusal": part.get("refusal")}
+            yield {"type": "response.refusal.done", **at_content, "refusal": part.get("refusal")}
         else:
             text = part.get("text") or ""
-            yield {"type": "response.output_text.delta", **position, "delta": text}
+            yield {"type": "response.output_text.delta", **at_content, "delta": text}
 
 
 def _as_chunk(body: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pydantic_ai.models._tool_choice import resolve_tool_choice
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
+from pydantic_core import to_json
 
 
 class NativeModel(Model[Any]):
@@ -101,15 +102,18 @@ class NativeModel(Model[Any]):
         settings = prepared or ModelSettings()
         extra: Any = settings.get("extra_body")
         body = self.body(messages, settings, parameters)
+        headers = httpx2.Headers({"content-type": "application/json", **self.key_header})
+        headers.update(settings.get("extra_headers") or {})
         request = self._http.build_request(
             "POST",
             self._base_url + self.path,
-            headers={**self.key_header, **(settings.get("extra_headers") or {})},
-            json={**body, **(extra if isinstance(extra, dict) else {})},
+            headers=headers,
+            # Directly as bytes: a request with files has many megabytes.
+            content=to_json({**body, **(extra if isinstance(extra, dict) else {})}),
         )
         response = await self._http.send(request, stream=True)
         try:
-            if response.status_code >= 400:
+            if response.status_code != 200:
                 content = await response.aread()
                 raise self.error(response.status_code, _json_or_text(content), response.headers)
             yield self.stream_of(response, parameters)

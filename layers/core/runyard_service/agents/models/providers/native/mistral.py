@@ -163,7 +163,8 @@ class MistralModel(NativeModel):
 class MistralStream(NativeStream):
     """The streamed response of Mistral."""
 
-    _calls: dict[Any, int] = field(default_factory=dict, init=False)
+    # By index: the id of the newest call, and of its part.
+    _calls: dict[int, tuple[str, int]] = field(default_factory=dict, init=False)
 
     def events_of(self, data: dict[str, Any]) -> Iterator[ModelResponseStreamEvent]:
         """Yield the events of one chunk. Raise ModelHTTPError for an error in the stream."""
@@ -208,18 +209,20 @@ class MistralStream(NativeStream):
                 )
 
     def _events_of_call(self, call: dict[str, Any]) -> Iterator[ModelResponseStreamEvent]:
+        """Yield the events of a piece of a call. Another id under an index is another call."""
         function = call.get("function") or {}
-        call_id = call.get("id")
-        call_id = None if call_id in ("null", "") else call_id
-        position = call.get("index") or 0
-        if position not in self._calls or (call_id and function.get("name")):
-            self._calls[position] = self.part_id("call", is_signed=True)
-        arguments = function.get("arguments")
+        call_id = call.get("id") if call.get("id") != "null" else ""
+        index = call.get("index") or 0
+        known_id, part_id = self._calls.get(index, ("", 0))
+        is_new = not part_id or bool(call_id and call_id != known_id)
+        if is_new:
+            part_id = self.part_id("call", is_signed=True)
+            self._calls[index] = (call_id or "", part_id)
         yield from self._parts_manager.handle_tool_call_delta_events(
-            vendor_part_id=self._calls[position],
-            tool_name=function.get("name") or None,
-            args=arguments if isinstance(arguments, dict) else arguments or "",
-            tool_call_id=call_id,
+            vendor_part_id=part_id,
+            tool_name=(function.get("name") or None) if is_new else None,
+            args=function.get("arguments") or "",
+            tool_call_id=call_id or None,
         )
 
 
