@@ -138,7 +138,7 @@ class ModelRequest:
     request: only the scripted model uses them. `last_usage` is the token usage that the provider
     reported for the newest response, if known: it helps to bound the next. `project_id` is the
     run's project: another project must not read what the provider said about this request.
-    `route` names the route of the model.
+    `route` names the route of the model. `is_fallback` is True if another route was used before.
     """
 
     instructions: str
@@ -152,6 +152,7 @@ class ModelRequest:
     last_usage: TokenUsage | None = None
     project_id: str = ""
     route: str = ""
+    is_fallback: bool = False
 
 
 @dataclass(frozen=True)

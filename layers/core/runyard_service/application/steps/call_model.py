@@ -88,6 +88,7 @@ async def _reserve(ctx: RunContext) -> tuple[BudgetedRequest, Hold | None]:
         attachments=await ctx.attachments(),
         route=ctx.snapshot.route_id,
     )
+    request = replace(request, is_fallback=bool(ctx.history.route))
     caps = await applicable_caps(ctx)
     has_usd = bool(caps) or ctx.budget.limit("usd") is not None
     costs = costs_of(ctx) if has_usd else ctx.model

@@ -29,6 +29,7 @@ from runyard_service.agents.models.providers.messages import (
 )
 from runyard_service.agents.models.providers.requests import (
     MESSAGE_FIELDS,
+    may_reason,
     to_messages,
     to_parameters,
 )
@@ -121,7 +122,8 @@ class ProviderModel:
         settings = ModelSettings(request_timeout=self._route.timeout)
         if request.max_output_tokens is not None:
             settings["max_tokens"] = request.max_output_tokens
-        if (mode := self._route.reasoning) is not None:
+        mode = self._route.reasoning
+        if mode is not None and may_reason(request, self._route.provider):
             settings["thinking"] = False if mode == "off" else mode
         return settings
 
