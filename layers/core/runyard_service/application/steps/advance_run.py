@@ -132,14 +132,14 @@ def _has_dispatched_calls(ctx: RunContext) -> bool:
 
 async def _run_step(ctx: RunContext) -> list[RequestInput]:
     """Call the model, or the tools of its last message. Return the input requests of the calls."""
-    is_new = not ctx.history.unfinished
-    log_context.bind(step=len(ctx.history.steps) + is_new)
+    is_new, step_count = not ctx.history.unfinished, len(ctx.history.steps)
+    log_context.bind(step=step_count + is_new)
     requests: list[RequestInput] = []
     if is_new:
         with ctx.timer.time_model():
-            is_recorded = await call_model(ctx)
-        if not is_recorded:
-            return []
+            await call_model(ctx)
+        if len(ctx.history.steps) == step_count:
+            return requests
     else:
         with ctx.timer.time_tools():
             requests = await call_tools(ctx)

@@ -30,11 +30,11 @@ from runyard_service.domain.events import NewEvent
 _SHORT_CHARACTERS = 16 * 1024
 
 
-async def call_model(ctx: RunContext) -> bool:
+async def call_model(ctx: RunContext) -> None:
     """Request the next response of the model, and record it.
 
     Retry while the provider is busy and there is time. Then ask the agent's next route, for the
-    rest of the run. Return False if another worker has to ask it, because this one has no time.
+    rest of the run. If there is no time for that, return without a response: the next worker asks.
 
     Raise ModelUnavailableError if no route answers, ModelRejectedError if a retry cannot help.
     Raise LimitExceededError if the response may not fit the limits of the run, or did not complete
@@ -42,8 +42,7 @@ async def call_model(ctx: RunContext) -> bool:
     """
     while not await _call_route(ctx):
         if not ctx.has_time_for(ctx.snapshot.route.timeout):
-            return False
-    return True
+            return
 
 
 async def _call_route(ctx: RunContext) -> bool:
