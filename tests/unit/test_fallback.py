@@ -1,5 +1,6 @@
 """The routes that a run may still ask, what its log says about them, and what they cost."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -11,8 +12,10 @@ from runyard_service.agents.models.base import ModelRequest, TokenUsage, UserMes
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.registry import resolve
 from runyard_service.application.steps.budget import Budget, DearestRoute, fit_to_budget
+from runyard_service.application.steps.route_failures import retried_since
+from runyard_service.domain.clock import parse
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
-from runyard_service.domain.events import EventType, NewEvent, assign_sequences
+from runyard_service.domain.events import Event, EventType, NewEvent, assign_sequences
 from runyard_service.domain.history import History
 
 FILES = {
@@ -175,3 +178,28 @@ def test_the_tokens_that_another_provider_counted_do_not_bound_a_request(
     recorder = Recorder()
     fit_to_budget(Budget(Limits(tokens=10_000), history), recorder, REQUEST, is_capped=False)
     assert (recorder.known == TokenUsage(500, 5)) is is_known
+
+
+@pytest.mark.parametrize(
+    ("kinds", "since"),
+    [
+        (["started"], 0),
+        (["started", "lost", "lost"], 0),
+        (["started", "switched"], 1),
+        (["started", "switched", "lost"], 1),
+        (["started", "lost", "switched", "answered", "lost"], 3),
+    ],
+)
+def test_each_route_has_the_whole_time_of_the_retries(kinds: list[str], since: int) -> None:
+    """The tries of the route before it, which may take minutes, do not count."""
+    event_of: dict[str, tuple[str, Mapping[str, object]]] = {
+        "started": ("run.started", {}),
+        "lost": ("run.recovered", {"reason": "step_interrupted"}),
+        "switched": switched("first", "second"),
+        "answered": response(route="second"),
+    }
+    history = History()
+    for minute, kind in enumerate(kinds):
+        type_, data = event_of[kind]
+        history.apply(Event("e", type_, minute + 1, f"2026-11-28T12:0{minute}:00.000Z", data))
+    assert retried_since(history) == parse(f"2026-11-28T12:0{since}:00.000Z")

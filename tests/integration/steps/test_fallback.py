@@ -159,6 +159,22 @@ def test_the_fallback_route_gets_the_conversation_without_data_of_the_other_prov
     assert "call_own" not in body
 
 
+@pytest.mark.parametrize("is_mid_run", [True, False])
+def test_claude_reasons_only_where_it_accepts_the_newest_response(
+    runs: FallbackRuns, *, is_mid_run: bool
+) -> None:
+    """It rejects reasoning after a response with tool calls and without its own reasoning."""
+    runs.first.responses.extend([CALL] if is_mid_run else [])
+    runs.first.responses.extend([BUSY, BUSY, BUSY])
+    answers = [replace(SECOND_CALL, thinking=()), ANSWER] if is_mid_run else [SECOND_CALL, ANSWER]
+    runs.second.responses.extend(answers)
+    run = create_run(runs.stores, runs.agent().with_reasoning("low"))
+    runs.advance(run)
+    assert runs.record(run).output == {"content": "Here."}
+    has_reasoning = ["thinking" in received.json for received in runs.second.received]
+    assert has_reasoning == [not is_mid_run, not is_mid_run]
+
+
 def test_both_apis_show_the_route_in_use(runs: FallbackRuns) -> None:
     runs.first.responses.extend([CALL, BUSY, BUSY, BUSY])
     runs.second.responses.append(ANSWER)

@@ -19,14 +19,6 @@ from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
 
 
-def _is_denied(request: InputRequestState) -> bool:
-    return request.answer is not None and not request.answer.data.get("is_approved")
-
-
-def _failed_by_expiry(request: InputRequestState) -> bool:
-    return request.answer is not None and request.answer.data.get("on_expiry") == "fail"
-
-
 def usage_of_message(data: MessageCompleted) -> Usage:
     """Return the usage of a message: one step, and the tokens and USD that its event reports."""
     return Usage.reported(data.get("usage", {}), steps=1)
@@ -141,12 +133,12 @@ class History:
     @property
     def denied_limit_request(self) -> InputRequestState | None:
         """Return the newest limit request if a person denied it, else None."""
-        return next(filter(_is_denied, self.limit_requests[-1:]), None)
+        return next((each for each in self.limit_requests[-1:] if each.is_denied), None)
 
     @property
     def expired_and_failing(self) -> InputRequestState | None:
         """Return an expired input request that fails the run; None if there is none."""
-        return next(filter(_failed_by_expiry, self._input_requests.values()), None)
+        return next((each for each in self._input_requests.values() if each.fails_run), None)
 
     def active_time(self, at: datetime) -> timedelta:
         """Return how long the run was active until `at`, without its waits for a person."""

@@ -92,6 +92,16 @@ class InputRequestState:
         return str(self.event.data["id"])
 
     @property
+    def is_denied(self) -> bool:
+        """Return whether a person has denied the request."""
+        return self.answer is not None and not self.answer.data.get("is_approved")
+
+    @property
+    def fails_run(self) -> bool:
+        """Return whether the request has expired, and the run then fails."""
+        return self.answer is not None and self.answer.data.get("on_expiry") == "fail"
+
+    @property
     def limit(self) -> str:
         """Return the name of the limit to raise; empty for a request about a call."""
         return "" if self.call else self.limit_params["limit"]

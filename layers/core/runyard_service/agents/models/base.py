@@ -152,9 +152,10 @@ class ModelRequest:
     request: only the scripted model uses them. `last_usage` is the token usage that the provider
     reported for the newest response, if known: it helps to bound the next. `project_id` is the
     run's project: another project must not read what the provider said about this request.
-    `route` names the route of the model. `settings` are those of the agent. `purpose` is `summary`
-    for a summary of earlier messages. `left_out` are the run's own messages that a summary
-    replaces: only the scripted model uses them.
+    `route` names the route of the model; `is_fallback` is True if another route was used before.
+    `settings` are those of the agent. `purpose` is `summary` for a summary of earlier messages.
+    `left_out` are the run's own messages that a summary replaces: only the scripted model uses
+    them.
     """
 
     instructions: str
@@ -171,6 +172,7 @@ class ModelRequest:
     purpose: Literal["response", "summary"] = "response"
     left_out: Sequence[ChatMessage] = ()
     settings: RequestSettings = field(default_factory=RequestSettings)
+    is_fallback: bool = False
 
 
 @dataclass(frozen=True)

@@ -152,8 +152,8 @@ async def _run_step(ctx: RunContext) -> Sequence[Wait]:
     """
     if ctx.definition.kind == "code":
         return await advance_code(ctx)
-    is_new = not ctx.history.unfinished
-    log_context.bind(step=len(ctx.history.steps) + is_new)
+    is_new, step_count = not ctx.history.unfinished, len(ctx.history.steps)
+    log_context.bind(step=step_count + is_new)
     requests: list[RequestInput] = []
     if is_new and has_missing_lists(ctx):
         await list_tools(ctx)
@@ -161,9 +161,9 @@ async def _run_step(ctx: RunContext) -> Sequence[Wait]:
         return requests
     if is_new:
         with ctx.timer.time_model():
-            is_recorded = await compact_if_rejected(ctx, call_model(ctx))
-        if not is_recorded:
-            return []
+            await compact_if_rejected(ctx, call_model(ctx))
+        if len(ctx.history.steps) == step_count:
+            return requests
     else:
         with ctx.timer.time_tools():
             requests = await call_tools(ctx)

@@ -32,11 +32,11 @@ from runyard_service.domain.events import NewEvent
 _SHORT_CHARACTERS = 16 * 1024
 
 
-async def call_model(ctx: RunContext, operation: Operation | None = None) -> bool:
+async def call_model(ctx: RunContext, operation: Operation | None = None) -> None:
     """Request the next response of the model, or of an operation of own code, and record it.
 
     Retry while the provider is busy and there is time. Then ask the agent's next route, for the
-    rest of the run. Return False if another worker has to ask it, because this one has no time.
+    rest of the run. If there is no time for that, return without a response: the next worker asks.
 
     Raise ModelUnavailableError if no route answers, ModelRejectedError if a retry cannot help.
     Raise LimitExceededError if the response may not fit the limits of the run, or did not complete
@@ -44,8 +44,7 @@ async def call_model(ctx: RunContext, operation: Operation | None = None) -> boo
     """
     while not await _call_route(ctx, operation):
         if not ctx.has_time_for(ctx.snapshot.route.timeout):
-            return False
-    return True
+            return
 
 
 async def _call_route(ctx: RunContext, operation: Operation | None) -> bool:
@@ -84,6 +83,7 @@ async def _reserve(
 ) -> tuple[BudgetedRequest, Hold | None]:
     """Return the next request, as long as the limits allow, and its hold on the daily caps."""
     request = await _next_request(ctx, operation)
+    request = replace(request, is_fallback=bool(ctx.history.route))
     caps = await applicable_caps(ctx)
     has_usd = bool(caps) or ctx.budget.limit("usd") is not None
     costs = costs_of(ctx) if has_usd else ctx.model

@@ -62,15 +62,14 @@ async def compact_if_due(ctx: RunContext) -> bool:
     return await _compact(ctx, policy, "size", size)
 
 
-async def compact_if_rejected(ctx: RunContext, call: Awaitable[bool]) -> bool:
+async def compact_if_rejected(ctx: RunContext, call: Awaitable[None]) -> None:
     """Await the call of the model. If its request is too long, compact the conversation once.
 
-    Return what the call returns, or False after a compaction: the caller then calls again. Raise
-    ContextTooLongError if nothing can be left out, or if the conversation was compacted for this
-    reason already.
+    The caller then calls again. Raise ContextTooLongError if nothing can be left out, or if the
+    conversation was compacted for this reason already.
     """
     try:
-        return await call
+        await call
     except ContextTooLongError:
         policy = ctx.snapshot.definition.context
         if policy is None or _reason_so_far(ctx) == "rejected":
@@ -79,7 +78,6 @@ async def compact_if_rejected(ctx: RunContext, call: Awaitable[bool]) -> bool:
             await ctx.journal.recover("model_interrupted")
         if not await _compact(ctx, policy, "rejected", await _likely_size(ctx)):
             raise
-        return False
 
 
 def _reason_so_far(ctx: RunContext) -> Reason | None:

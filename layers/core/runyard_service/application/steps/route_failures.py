@@ -1,6 +1,7 @@
 """What follows when a route has used up its tries in a worker: the next route, or an error."""
 
 import time
+from datetime import datetime
 
 from runyard_service.agents.models.base import ModelCosts
 from runyard_service.agents.models.factory import model_for
@@ -9,6 +10,7 @@ from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.clock import now, parse, timestamp_in
 from runyard_service.domain.errors import ModelBackoffError, ModelUnavailableError
 from runyard_service.domain.event_payloads import ErrorInfo
+from runyard_service.domain.history import History
 from runyard_service.outbound.circuit_breaker import describe_failure
 
 # How long the state machines retry a step whose model is unavailable, on average.
@@ -27,7 +29,7 @@ async def replace_route(ctx: RunContext, error: ModelUnavailableError) -> None:
     if ctx.snapshot.fallback:
         await ctx.fall_back(_error_info(message, error))
         return
-    if error.retry_after is not None and error.retry_after > RETRY_SECONDS - _waited(ctx):
+    if error.retry_after is not None and error.retry_after > _retry_seconds_left(ctx.history):
         again_at = timestamp_in(error.retry_after)
         message = f"{message} The provider asks to wait until {again_at}: start a new run then."
         raise ModelBackoffError(_of_all_routes(ctx, message), error.provider) from error
@@ -49,6 +51,10 @@ def costs_of(ctx: RunContext) -> ModelCosts:
     return DearestRoute(ctx.model, others) if others else ctx.model
 
 
+def _retry_seconds_left(history: History) -> float:
+    return RETRY_SECONDS - (now() - retried_since(history)).total_seconds()
+
+
 def _error_info(message: str, error: ModelUnavailableError) -> ErrorInfo:
     info: ErrorInfo = {"code": "model_unavailable", "message": message}
     if error.provider and (provider := error.provider.to_json()):
@@ -65,8 +71,12 @@ def _of_all_routes(ctx: RunContext, message: str) -> str:
     return "No route answered. " + " ".join(f"{name}: {text}" for name, text in errors.items())
 
 
-def _waited(ctx: RunContext) -> float:
-    """Return the seconds since the last event of the log that is no recovery."""
-    events = reversed(ctx.history.durable_events)
-    last = next(event for event in events if event.type != "run.recovered")
-    return (now() - parse(last.timestamp)).total_seconds()
+def retried_since(history: History) -> datetime:
+    """Return when the retries of the route in use started at the earliest.
+
+    This is the time of its first event, or of the last event of the log that is no recovery.
+    """
+    for event in reversed(history.durable_events):
+        if event.type != "run.recovered" or "route" in event.data:
+            return parse(event.timestamp)
+    raise ValueError("the log has no event of progress")

@@ -91,6 +91,21 @@ def _tool_definition(tool: ToolSpec, is_output: bool = False) -> ToolDefinition:
     )
 
 
+def may_reason(request: ModelRequest, provider: str) -> bool:
+    """Return whether the provider accepts reasoning after the newest response.
+
+    Claude then requires signed reasoning in that response (until its version 4.5). After a switch
+    the response can be another provider's, or one that was requested without reasoning.
+    """
+    responses = [each for each in request.messages if isinstance(each, AssistantMessage)]
+    if not request.is_fallback or not responses or provider not in ("anthropic", "bedrock"):
+        return True
+    is_own = responses[-1].route == request.route
+    return is_own and any(
+        isinstance(part, Thinking) and part.signature for part in responses[-1].parts
+    )
+
+
 def to_messages(request: ModelRequest, api: str, provider: str) -> list[ModelMessage]:
     """Return the whole conversation as messages, with the instructions on each request.
 

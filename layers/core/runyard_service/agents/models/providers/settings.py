@@ -16,6 +16,7 @@ from runyard_service.agents.definitions.model_settings.route_extras import (
 from runyard_service.agents.definitions.model_settings.support import takes
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import AssistantMessage, ModelRequest
+from runyard_service.agents.models.providers.requests import may_reason
 from runyard_service.agents.models.token_bounds import DEFAULT_OUTPUT_TOKENS
 from runyard_service.domain.errors import DefinitionError
 
@@ -72,7 +73,7 @@ def _of_route(route: Route, request: ModelRequest) -> _Settings:
     settings: _Settings = {"request_timeout": route.timeout, "framing_announcement": "never"}
     if (longest := longest_response(route, request)) is not None:
         settings["max_tokens"] = longest
-    if route.reasoning is not None:
+    if route.reasoning is not None and may_reason(request, route.provider):
         settings["thinking"] = False if route.reasoning == "off" else route.reasoning
     return settings
 
