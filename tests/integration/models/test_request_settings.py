@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelRequest, Response, TokenUsage
@@ -14,10 +15,12 @@ from runyard_service.domain.errors import (
     GuardrailIntervenedError,
     ModelRejectedError,
 )
+from tests.support.provider_runs import ToolServer, agent_at, run_to_end
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import Received
 from tests.support.servers.model_requests import FINAL_OUTPUT, LOOKUP, REQUEST, response_of
+from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 from tests.support.servers.raw_exchanges import RawResponse, RawServer
 
@@ -232,3 +235,38 @@ def usage_of(**route: Any) -> Response:
 def test_counts_in_a_stream_are_totals_unless_the_route_says_increments() -> None:
     assert usage_of().usage == TokenUsage(1000, 3)
     assert usage_of(stream_usage="increments").usage == TokenUsage(5000, 12)
+
+
+class _ThinkingServer(OpenAIServer):
+    """Reject a request that requires a tool call, as many models that think do."""
+
+    def __init__(self) -> None:
+        super().__init__(choose=self._reply)
+
+    def _reply(self, received: Received) -> ChatResponse | ProviderFailure:
+        if received.json.get("tool_choice") == "required":
+            message = "tool_choice 'required' is not supported in thinking mode"
+            return ProviderFailure(400, "invalid_parameter", message)
+        return ChatResponse(reasoning=["Hm."], text=['{"answer": ', "42}"])
+
+
+def test_a_thinking_model_returns_a_native_output(stores: Stores) -> None:
+    schema = {"type": "object", "properties": {"answer": {"type": "integer"}}}
+    with _ThinkingServer() as server, ToolServer() as tools:
+        forced = agent_at(server.url, "openai", output_schema=schema)
+        assert run_to_end(stores, forced, tools)[-1].data["error"]["code"] == "model_rejected"
+        native = agent_at(server.url, "openai", output_schema=schema, output_mode="native")
+        end = run_to_end(stores, native, tools)[-1]
+    assert end.data["output"] == {"answer": 42}
+
+
+def test_a_run_that_its_guardrail_stops_fails_at_once(stores: Stores) -> None:
+    blocked = ConverseResponse(text=["Blocked."], stop_reason="guardrail_intervened")
+    with BedrockServer(blocked) as server, ToolServer() as tools:
+        agent = agent_at(server.url, "bedrock", guardrail={"id": "g", "version": "1"})
+        events = run_to_end(stores, agent, tools)
+        assert len(server.received) == 1
+    assert events[-1].data["error"] == {
+        "code": "guardrail_intervened",
+        "message": "The agent's guardrail blocked the request or the response.",
+    }
