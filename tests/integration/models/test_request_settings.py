@@ -1,5 +1,6 @@
 """What each provider receives for the settings of an agent and a route, over real HTTP."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelRequest, Response, TokenUsage
+from runyard_service.agents.models.providers.clients import open_model
 from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.domain.errors import (
     DefinitionError,
@@ -206,6 +208,33 @@ def test_anthropic_gets_the_thinking_budget_as_a_part_of_the_response() -> None:
         "thinking"
         not in to_anthropic(replace(WITH_TOOL, max_output_tokens=600), thinking_budget=2000).json
     )
+
+
+def test_a_model_that_thinks_is_not_forced_to_call_its_output_tool() -> None:
+    body = to_anthropic(WITH_OUTPUT, thinking_budget=2000).json
+    assert body["tool_choice"] == {"type": "auto"}
+    bedrock = to_bedrock(WITH_OUTPUT, thinking_budget=2000).json
+    assert bedrock["toolConfig"]["toolChoice"] == {"auto": {}}
+
+
+@pytest.mark.parametrize(
+    ("address", "takes"),
+    [
+        (None, True),
+        ("https://a.openai.azure.com/openai/v1", True),
+        ("https://a.services.ai.azure.com/openai/v1", True),
+        ("https://a.cognitiveservices.azure.com/openai/v1", True),
+        ("https://a.services.ai.azure.com/models", False),
+        ("https://openai.com.example/v1", False),
+    ],
+)
+def test_openai_models_get_max_completion_tokens(address: str | None, takes: bool) -> None:
+    async def profile() -> Any:
+        async with open_model(Route(model="openai:m", base_url=address), "key") as model:
+            return model.profile
+
+    supported = asyncio.run(profile())["openai_chat_supports_max_completion_tokens"]
+    assert supported is takes
 
 
 def test_bedrock_gets_the_thinking_budget_and_other_fields() -> None:

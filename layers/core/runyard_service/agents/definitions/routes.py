@@ -97,7 +97,7 @@ class Route(FrozenModel):
             if text := header_issue(name, value):
                 raise issue_at(("extra_headers", name), text)
         for name in self.extra_body:
-            if text := body_issue(name):
+            if text := body_issue(name, self.provider):
                 raise issue_at(("extra_body", name), text)
         return self
 
