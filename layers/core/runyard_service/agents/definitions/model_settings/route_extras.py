@@ -62,6 +62,21 @@ _PROVIDER_BODY_FIELDS: Mapping[str, Mapping[str, str]] = {
         "thinking": "reasoning or thinking_budget of the route",
     },
     "bedrock": {"thinking": "reasoning or thinking_budget of the route"},
+    "google": {
+        "contents": "",
+        "systemInstruction": "",
+        "toolConfig": "tool_choice of the agent",
+        "generationConfig": "the settings of the agent and of the route",
+        "serviceTier": "service_tier of the agent",
+    },
+    "mistral": {
+        "n": "",
+        "stop": "stop of the agent",
+        "random_seed": "seed of the agent",
+        "parallel_tool_calls": "parallel_tool_calls of the agent",
+        "response_format": "output_mode of the agent",
+        "reasoning_effort": "reasoning of the route",
+    },
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
