@@ -131,7 +131,11 @@ def test_a_native_output_is_asked_for_by_its_schema() -> None:
     request = with_settings(WITH_OUTPUT, output_mode="native")
     openai = to_openai(request).json
     assert openai["response_format"]["type"] == "json_schema"
-    assert openai["response_format"]["json_schema"]["schema"] == FINAL_OUTPUT.parameters
+    assert openai["response_format"]["json_schema"] == {
+        "name": "final_output",
+        "description": FINAL_OUTPUT.description,
+        "schema": FINAL_OUTPUT.parameters,
+    }
     assert openai["tool_choice"] == "auto"
     assert [tool["function"]["name"] for tool in openai["tools"]] == ["lookup"]
     anthropic = to_anthropic(request).json
