@@ -224,7 +224,6 @@ def test_a_model_that_thinks_is_not_forced_to_call_its_output_tool() -> None:
 @pytest.mark.parametrize(
     ("address", "takes"),
     [
-        (None, True),
         ("https://a.openai.azure.com/openai/v1", True),
         ("https://a.services.ai.azure.com/openai/v1", True),
         ("https://a.cognitiveservices.azure.com/openai/v1", True),
@@ -232,7 +231,7 @@ def test_a_model_that_thinks_is_not_forced_to_call_its_output_tool() -> None:
         ("https://openai.com.example/v1", False),
     ],
 )
-def test_openai_models_get_max_completion_tokens(address: str | None, takes: bool) -> None:
+def test_openai_models_get_max_completion_tokens(address: str, takes: bool) -> None:
     async def profile() -> Any:
         async with open_model(Route(model="openai:m", base_url=address), "key") as model:
             return model.profile
