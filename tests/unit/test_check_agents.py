@@ -50,6 +50,19 @@ def test_an_unset_variable_of_a_tool_is_a_warning() -> None:
     )
 
 
+def test_an_unset_variable_of_a_route_is_a_warning() -> None:
+    routes = """\
+        real:
+          model: openai:gpt-5-mini
+          extra_headers: { x-team: "${TEEM}" }
+          extra_body: { metadata: { user: "${TEAM}" } }
+    """
+    checked = check({"AGENT_VARIABLES": '{"TEAM": "a"}'}, {"routes.yaml": routes})
+    assert checked.warnings == (
+        "${TEEM} is not in AGENT_VARIABLES; did you mean 'TEAM'? (routes.yaml real)",
+    )
+
+
 def test_a_secret_without_the_prefix_is_an_error() -> None:
     routes = "real: { model: 'openai:gpt-5-mini', api_key_secret: team/openai }\n"
     with pytest.raises(DefinitionError, match=r"real\.api_key_secret: must begin with 'runyard/'"):

@@ -15,7 +15,7 @@ from runyard_service.agents.models.base import (
     ToolCall,
     UserMessage,
 )
-from runyard_service.domain.events import assign_sequences
+from runyard_service.domain.events import Event, assign_sequences
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role
@@ -104,3 +104,47 @@ def test_a_run_without_messages_gets_a_notification_text() -> None:
     for messages in ([], [message("user", "Hi", 1), message("assistant", "Hello", 2)]):
         request = request_for(agent(), a_run(thread_id="t"), History(), messages=messages)
         assert request.messages == [UserMessage("(There is no new message.)")]
+
+
+NOW = "2026-11-28T12:00:00.000Z"
+
+
+def test_now_is_the_creation_of_the_run_in_each_request() -> None:
+    definition = agent(
+        instructions="Now: {{ now }}, {{now}}. Write {{ name }}.",
+        prompt="{{ now }}: {{ input.case }}",
+        input_schema={"type": "object", "properties": {"case": {}}},
+    )
+    run = a_run(started_at=NOW, input={"case": "{{ now }}"})
+    for history in (after(), after(TEXT)):
+        request = request_for(definition, run, history)
+        assert request.instructions == f"Now: {NOW}, {NOW}. Write {{{{ name }}}}."
+        assert request.messages[0] == UserMessage(f"{NOW}: {{{{ now }}}}")
+
+
+PAY = {"kind": "http", "name": "pay", "description": "Pays.", "url": "http://localhost"}
+
+
+def test_a_required_call_is_required_until_the_run_has_made_a_call() -> None:
+    call = Response(AssistantMessage((ToolCall("c1", "pay", {}),)), TokenUsage(100, 20))
+    called = after(call, is_truncated=False)
+    called.steps[0].calls[0].outcome = Event(
+        id="e", sequence=2, type="agent.tool_call.completed", timestamp=NOW, data={"result": "ok"}
+    )
+    for choice, later in (("required", None), (["pay"], None), ("none", "none"), ("auto", "auto")):
+        definition = agent(tools=[PAY], tool_choice=choice)
+        first = request_for(definition, a_run(), after(TEXT, is_truncated=False))
+        assert first.settings.tool_choice == definition.tool_choice
+        assert request_for(definition, a_run(), called).settings.tool_choice == later
+
+
+def test_a_native_output_is_the_text_of_a_response() -> None:
+    definition = agent(
+        output_mode="native", output_schema={"type": "object", "required": ["answer"]}
+    )
+    answer = Response(AssistantMessage((Text('{"answer": 42}'),)), TokenUsage(100, 20))
+    assert output_of(definition, after(answer, is_truncated=False)) == {"answer": 42}
+    wrong = after(TEXT, is_truncated=False)
+    assert output_of(definition, wrong) is None
+    last = request_for(definition, a_run(), wrong).messages[-1]
+    assert last == UserMessage("Return your answer as one JSON object that matches the schema.")

@@ -69,6 +69,42 @@ def test_cached_input_has_the_price_of_the_route(cached_price: str | None, cost:
     assert price_by_route(route, TokenUsage(1000, 0, 800)) == Decimal(cost)
 
 
+@pytest.mark.parametrize(
+    ("model", "write_price", "short", "long"),
+    [
+        ("anthropic:x", None, "1.25", "2"),
+        ("bedrock:x", None, "1.25", "2"),
+        ("openai:x", None, "1", "1"),
+        ("anthropic:x", "1.5", "1.5", "1.5"),
+        ("openai:x", "0", "0", "0"),
+    ],
+)
+def test_input_that_is_written_to_a_cache_has_its_own_price(
+    model: str, write_price: str | None, short: str, long: str
+) -> None:
+    route = Route.model_validate(
+        {
+            "model": model,
+            "input_usd_per_million": 1,
+            "output_usd_per_million": 2,
+            "cached_input_usd_per_million": "0.1",
+            "cache_write_usd_per_million": write_price,
+        }
+    )
+    million = 10**6
+    plain_and_cached = Decimal("1.1")
+    for_five_minutes = TokenUsage(3 * million, 0, million, million)
+    assert price_by_route(route, for_five_minutes) == plain_and_cached + Decimal(short)
+    for_an_hour = TokenUsage(3 * million, 0, million, million, million)
+    assert price_by_route(route, for_an_hour) == plain_and_cached + Decimal(long)
+
+
+@pytest.mark.parametrize("counts", [(10, 0, 6, 5), (10, 0, 0, 5, 6), (10, 0, 0, -1)])
+def test_parts_of_the_input_cannot_exceed_it(counts: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="impossible token counts"):
+        TokenUsage(*counts)
+
+
 @pytest.mark.parametrize("prices", [{}, {"input_usd_per_million": 1, "output_usd_per_million": 1}])
 def test_cached_input_cannot_cost_more_than_input(prices: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match="cached_input_usd_per_million requires"):
@@ -91,8 +127,8 @@ def test_credits_are_rounded_up(cost: str | None, expected: int | None) -> None:
 def test_the_usage_payload_has_only_known_values() -> None:
     payload = usage_payload(Usage(input_tokens=3, steps=1), "2026-01-01T00:00:00.000Z", None)
     assert payload == {"input_tokens": 3, "output_tokens": 0, "steps": 1}
-    usage = Usage(cached_input_tokens=2, cost_usd=Decimal("0.000000000001"))
+    usage = Usage(cached_input_tokens=2, cache_write_tokens=3, cost_usd=Decimal("0.000000000001"))
     payload = usage_payload(usage, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.500Z")
-    assert payload["cached_input_tokens"] == 2
+    assert (payload["cached_input_tokens"], payload["cache_write_tokens"]) == (2, 3)
     assert json.dumps(payload["cost_usd"]) == "1e-12"
     assert payload["duration_ms"] == 1500

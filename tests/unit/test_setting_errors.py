@@ -67,6 +67,7 @@ def test_a_provider_takes_its_settings(route: str, fields: str) -> None:
         ("bedrock", "seed: 1", "seed: is not possible with bedrock routes; remove it"),
         ("bedrock", "parallel_tool_calls: false", "parallel_tool_calls: is not possible with"),
         ("thinking", "max_output_tokens: 2000", "max_output_tokens: must exceed the route's"),
+        ("thinking", "temperature: 0.5", "temperature: must be 1 or unset: this route has a"),
         ("thinking", "tool_choice: required", "tool_choice: must be auto or none: this route"),
         (
             "openai",
@@ -107,6 +108,13 @@ def test_a_faulty_route_is_an_error(fields: str, error: str) -> None:
     (message,) = errors(routes=f"faulty:\n  model: openai:m\n  {fields}\n")
     assert message.startswith("routes.yaml, line ")
     assert error in message
+
+
+def test_a_server_with_the_openai_api_can_get_its_own_fields() -> None:
+    own = "extra_body: { thinking: { type: disabled }, chat_template_kwargs: { a: true } }"
+    assert errors(routes=f"own:\n  model: openai:m\n  {own}\n") == []
+    (message,) = errors(routes="own:\n  model: anthropic:m\n  extra_body: { thinking: {} }\n")
+    assert "extra_body.thinking: is set by Runyard; use reasoning or thinking_budget" in message
 
 
 @pytest.mark.parametrize("field", ["max_tokens_field: max_tokens", "stream_options: false"])

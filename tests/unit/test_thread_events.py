@@ -22,7 +22,7 @@ RUN = Run(
     model="claude-haiku-4-5",
     trace_id="0" * 32,
 )
-USAGE = {"input_tokens": 3, "output_tokens": 1}
+USAGE = {"input_tokens": 3, "output_tokens": 1, "cache_write_tokens": 2}
 CALL = {
     "id": "call",
     "object": "agent.tool_call",

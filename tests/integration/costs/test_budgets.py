@@ -110,9 +110,14 @@ def test_a_waiting_run_shows_its_usage(service: Service, start: Start) -> None:
         "input_tokens": 300,
         "output_tokens": 100,
         "cached_input_tokens": 100,
+        "cache_write_tokens": 40,
         "cost_usd": 0.5,
         "steps": 2,
     }
+    usages = [event["data"].get("usage", {}) for event in service.events(asked["id"])]
+    assert [usage["cache_write_tokens"] for usage in usages if "cache_write_tokens" in usage] == [
+        40
+    ]
 
 
 def test_a_limit_that_is_not_raised_fails_the_run_with_the_reason(

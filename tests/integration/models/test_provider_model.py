@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import (
     AssistantMessage,
@@ -127,6 +128,41 @@ def test_the_price_is_known_before_the_response() -> None:
     elsewhere = Route(model="openai:gpt-5-mini", base_url="http://127.0.0.1:9/v1")
     assert ProviderModel(elsewhere).cost_of(usage) is None
     assert ProviderModel(Route(model="openai:no-such-model")).cost_of(usage) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "cache", "factor"),
+    [
+        ("anthropic:claude-haiku-4-5", "5m", "1.25"),
+        ("anthropic:claude-haiku-4-5", "1h", "2"),
+        ("anthropic:claude-haiku-4-5", "off", "1"),
+        ("bedrock:eu.anthropic.claude-haiku-4-5-20251001-v1:0", "1h", "2"),
+        ("openai:gpt-5-mini", "5m", "1"),
+        ("openai:gpt-5.6", "5m", "1.25"),
+    ],
+)
+@pytest.mark.parametrize("has_prices", [True, False])
+def test_a_budget_reserves_the_price_of_a_cache_write(
+    model: str, cache: str, factor: str, has_prices: bool
+) -> None:
+    prices = {"input_usd_per_million": "2", "output_usd_per_million": "8"} if has_prices else {}
+    if has_prices and model == "openai:gpt-5.6":
+        prices["cache_write_usd_per_million"] = "2.5"
+    provider = ProviderModel(Route.model_validate({"model": model, **prices}))
+    request = replace(REQUEST, settings=RequestSettings.model_validate({"cache": cache}))
+    most = provider.max_usage(request)
+    output = provider.cost_of(TokenUsage(0, most.output_tokens))
+    plain = provider.cost_of(TokenUsage(most.input_tokens, most.output_tokens))
+    reserved = provider.cost_of(most)
+    assert output is not None
+    assert plain is not None
+    assert reserved is not None
+    assert reserved - output == (plain - output) * Decimal(factor)
+
+
+def test_a_thinking_budget_is_reserved_with_the_response() -> None:
+    route = Route(model="anthropic:claude-haiku-4-5", thinking_budget=10_000)
+    assert ProviderModel(route).max_usage(REQUEST).output_tokens == 10_000 + 4096
 
 
 @pytest.mark.parametrize(

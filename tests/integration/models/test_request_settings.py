@@ -1,23 +1,28 @@
 """What each provider receives for the settings of an agent and a route, over real HTTP."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelRequest, Response, TokenUsage
+from runyard_service.agents.models.providers.clients import open_model
 from runyard_service.agents.models.providers.model import ProviderModel
 from runyard_service.domain.errors import (
     DefinitionError,
     GuardrailIntervenedError,
     ModelRejectedError,
 )
+from tests.support.provider_runs import ToolServer, agent_at, run_to_end
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import Received
 from tests.support.servers.model_requests import FINAL_OUTPUT, LOOKUP, REQUEST, response_of
+from tests.support.servers.model_server import ProviderFailure
 from tests.support.servers.openai_server import ChatResponse, OpenAIServer
 from tests.support.servers.raw_exchanges import RawResponse, RawServer
 
@@ -126,7 +131,11 @@ def test_a_native_output_is_asked_for_by_its_schema() -> None:
     request = with_settings(WITH_OUTPUT, output_mode="native")
     openai = to_openai(request).json
     assert openai["response_format"]["type"] == "json_schema"
-    assert openai["response_format"]["json_schema"]["schema"] == FINAL_OUTPUT.parameters
+    assert openai["response_format"]["json_schema"] == {
+        "name": "final_output",
+        "description": FINAL_OUTPUT.description,
+        "schema": FINAL_OUTPUT.parameters,
+    }
     assert openai["tool_choice"] == "auto"
     assert [tool["function"]["name"] for tool in openai["tools"]] == ["lookup"]
     anthropic = to_anthropic(request).json
@@ -205,6 +214,32 @@ def test_anthropic_gets_the_thinking_budget_as_a_part_of_the_response() -> None:
     )
 
 
+def test_a_model_that_thinks_is_not_forced_to_call_its_output_tool() -> None:
+    body = to_anthropic(WITH_OUTPUT, thinking_budget=2000).json
+    assert body["tool_choice"] == {"type": "auto"}
+    bedrock = to_bedrock(WITH_OUTPUT, thinking_budget=2000).json
+    assert bedrock["toolConfig"]["toolChoice"] == {"auto": {}}
+
+
+@pytest.mark.parametrize(
+    ("address", "takes"),
+    [
+        ("https://a.openai.azure.com/openai/v1", True),
+        ("https://a.services.ai.azure.com/openai/v1", True),
+        ("https://a.cognitiveservices.azure.com/openai/v1", True),
+        ("https://a.services.ai.azure.com/models", False),
+        ("https://openai.com.example/v1", False),
+    ],
+)
+def test_openai_models_get_max_completion_tokens(address: str, takes: bool) -> None:
+    async def profile() -> Any:
+        async with open_model(Route(model="openai:m", base_url=address), "key") as model:
+            return model.profile
+
+    supported = asyncio.run(profile())["openai_chat_supports_max_completion_tokens"]
+    assert supported is takes
+
+
 def test_bedrock_gets_the_thinking_budget_and_other_fields() -> None:
     body = to_bedrock(WITH_TOOL, thinking_budget=2000, extra_body={"top_k": 5}).json
     thinking = {"type": "enabled", "budget_tokens": 2000}
@@ -232,3 +267,38 @@ def usage_of(**route: Any) -> Response:
 def test_counts_in_a_stream_are_totals_unless_the_route_says_increments() -> None:
     assert usage_of().usage == TokenUsage(1000, 3)
     assert usage_of(stream_usage="increments").usage == TokenUsage(5000, 12)
+
+
+class _ThinkingServer(OpenAIServer):
+    """Reject a request that requires a tool call, as many models that think do."""
+
+    def __init__(self) -> None:
+        super().__init__(choose=self._reply)
+
+    def _reply(self, received: Received) -> ChatResponse | ProviderFailure:
+        if received.json.get("tool_choice") == "required":
+            message = "tool_choice 'required' is not supported in thinking mode"
+            return ProviderFailure(400, "invalid_parameter", message)
+        return ChatResponse(reasoning=["Hm."], text=['{"answer": ', "42}"])
+
+
+def test_a_thinking_model_returns_a_native_output(stores: Stores) -> None:
+    schema = {"type": "object", "properties": {"answer": {"type": "integer"}}}
+    with _ThinkingServer() as server, ToolServer() as tools:
+        forced = agent_at(server.url, "openai", output_schema=schema)
+        assert run_to_end(stores, forced, tools)[-1].data["error"]["code"] == "model_rejected"
+        native = agent_at(server.url, "openai", output_schema=schema, output_mode="native")
+        end = run_to_end(stores, native, tools)[-1]
+    assert end.data["output"] == {"answer": 42}
+
+
+def test_a_run_that_its_guardrail_stops_fails_at_once(stores: Stores) -> None:
+    blocked = ConverseResponse(text=["Blocked."], stop_reason="guardrail_intervened")
+    with BedrockServer(blocked) as server, ToolServer() as tools:
+        agent = agent_at(server.url, "bedrock", guardrail={"id": "g", "version": "1"})
+        events = run_to_end(stores, agent, tools)
+        assert len(server.received) == 1
+    assert events[-1].data["error"] == {
+        "code": "guardrail_intervened",
+        "message": "The agent's guardrail blocked the request or the response.",
+    }

@@ -180,6 +180,22 @@ def test_python_functions_time_out(function: str) -> None:
     assert asyncio.run(seconds()) < 1.4
 
 
+def test_a_longer_result_than_the_limit_is_an_error_and_the_call_is_in_doubt() -> None:
+    async def call(name: str) -> str:
+        invocation = ToolInvocation("project-1", "run-1", "call-1", {"name": name, "times": 1}, 14)
+        return await call_tool(python("greet"), invocation, ToolEnvironment({}))
+
+    assert asyncio.run(call("Zoé")) == "Hello, Zoé."
+    with pytest.raises(ToolError) as caught:
+        asyncio.run(call("Zoééé"))
+    assert (caught.value.code, caught.value.message) == (
+        "response_too_large",
+        "More than 14 bytes.",
+    )
+    assert caught.value.is_in_doubt
+    assert not caught.value.is_transient
+
+
 class LambdaServer(LoopbackServer):
     """Implements Invoke of Lambda with a fixed response."""
 

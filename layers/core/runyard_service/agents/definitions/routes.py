@@ -17,9 +17,6 @@ ThinkTags = Literal["auto", "open", "off"]
 _CHAT_FIELDS = ("max_tokens_field", "stream_options", "stream_usage")
 # The providers whose models think for a number of tokens.
 _THINKING_BUDGET = frozenset({"anthropic", "bedrock", "google"})
-# The providers whose request does not take the field.
-_WITHOUT_EXTRA_BODY = frozenset({"google", "mistral"})
-_WITHOUT_EXTRA_HEADERS = frozenset({"mistral"})
 # Anthropic requires at least as many.
 _SHORTEST_THINKING = 1024
 # The APIs that a model is called with, as the part of `model` before the colon names them. `openai`
@@ -94,10 +91,6 @@ class Route(FrozenModel):
             raise issue_at(("thinking_budget",), text)
         if self.thinking_budget is not None and self.reasoning is not None:
             raise issue_at(("thinking_budget",), "cannot be set together with reasoning")
-        if self.extra_body and self.provider in _WITHOUT_EXTRA_BODY:
-            raise issue_at(("extra_body",), f"is not possible with {self.provider} routes")
-        if self.extra_headers and self.provider in _WITHOUT_EXTRA_HEADERS:
-            raise issue_at(("extra_headers",), f"is not possible with {self.provider} routes")
         return self
 
     @model_validator(mode="after")
@@ -106,7 +99,7 @@ class Route(FrozenModel):
             if text := header_issue(name, value):
                 raise issue_at(("extra_headers", name), text)
         for name in self.extra_body:
-            if text := body_issue(name):
+            if text := body_issue(name, self.provider):
                 raise issue_at(("extra_body", name), text)
         return self
 

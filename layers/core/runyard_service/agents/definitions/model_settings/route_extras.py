@@ -20,35 +20,63 @@ _SIGNATURE = "x-amz-"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-# Fields of request bodies, with the field of an agent or route that sets them.
+# Fields of request bodies, with the field of an agent or route that sets them; empty if none does.
 _BODY_FIELDS: Mapping[str, str] = {
-    "max_tokens": "max_output_tokens of the agent",
-    "max_completion_tokens": "max_output_tokens of the agent",
-    "max_output_tokens": "max_output_tokens of the agent",
-    "temperature": "temperature of the agent",
-    "top_p": "top_p of the agent",
-    "stop": "stop of the agent",
-    "stop_sequences": "stop of the agent",
-    "seed": "seed of the agent",
-    "service_tier": "service_tier of the agent",
-    "parallel_tool_calls": "parallel_tool_calls of the agent",
-    "tool_choice": "tool_choice of the agent",
-    "response_format": "output_mode of the agent",
-    "output_config": "output_mode of the agent",
-    "cache_control": "cache of the agent",
-    "stream_options": "stream_options of the route",
-    "reasoning_effort": "reasoning of the route",
-    "thinking": "reasoning or thinking_budget of the route",
     "model": "model of the route",
     "messages": "",
-    "system": "",
-    "input": "",
-    "instructions": "",
     "tools": "",
-    "functions": "",
-    "function_call": "",
     "stream": "",
-    "n": "",
+    "tool_choice": "tool_choice of the agent",
+    "temperature": "temperature of the agent",
+    "top_p": "top_p of the agent",
+    "service_tier": "service_tier of the agent",
+    "max_tokens": "max_output_tokens of the agent",
+}
+# Other servers use some of these names for other things: many take `thinking`, for example.
+_PROVIDER_BODY_FIELDS: Mapping[str, Mapping[str, str]] = {
+    "openai": {
+        "max_completion_tokens": "max_output_tokens of the agent",
+        "n": "",
+        "functions": "",
+        "function_call": "",
+        "stop": "stop of the agent",
+        "seed": "seed of the agent",
+        "parallel_tool_calls": "parallel_tool_calls of the agent",
+        "response_format": "output_mode of the agent",
+        "stream_options": "stream_options of the route",
+        "reasoning_effort": "reasoning of the route",
+    },
+    "openai-responses": {
+        "input": "",
+        "instructions": "",
+        "max_output_tokens": "max_output_tokens of the agent",
+        "parallel_tool_calls": "parallel_tool_calls of the agent",
+        "text": "output_mode of the agent",
+        "reasoning": "reasoning of the route",
+    },
+    "anthropic": {
+        "system": "",
+        "stop_sequences": "stop of the agent",
+        "cache_control": "cache of the agent",
+        "output_config": "output_mode of the agent",
+        "thinking": "reasoning or thinking_budget of the route",
+    },
+    "bedrock": {"thinking": "reasoning or thinking_budget of the route"},
+    "google": {
+        "contents": "",
+        "systemInstruction": "",
+        "toolConfig": "tool_choice of the agent",
+        "generationConfig": "the settings of the agent and of the route",
+        "serviceTier": "service_tier of the agent",
+    },
+    "mistral": {
+        "n": "",
+        "stop": "stop of the agent",
+        "random_seed": "seed of the agent",
+        "parallel_tool_calls": "parallel_tool_calls of the agent",
+        "response_format": "output_mode of the agent",
+        "reasoning_effort": "reasoning of the route",
+    },
 }
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
@@ -67,11 +95,11 @@ def header_issue(name: str, value: str) -> str | None:
     return None
 
 
-def body_issue(name: str) -> str | None:
+def body_issue(name: str, provider: str) -> str | None:
     """Return what is wrong with a field of a route's `extra_body`; None if nothing is."""
-    if name not in _BODY_FIELDS:
+    setting = {**_BODY_FIELDS, **_PROVIDER_BODY_FIELDS.get(provider, {})}.get(name)
+    if setting is None:
         return None
-    setting = _BODY_FIELDS[name]
     return f"is set by Runyard; use {setting}" if setting else "is set by Runyard; remove it"
 
 

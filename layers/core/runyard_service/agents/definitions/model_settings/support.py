@@ -67,7 +67,10 @@ def _thinking_issues(definition: AgentDefinition, route: Route) -> Iterator[tupl
             ["max_output_tokens"],
             f"must exceed the route's thinking_budget ({budget}), which is a part of it",
         )
-    if definition.requires_call and route.provider in ("anthropic", "bedrock"):
+    thinks_as_anthropic = route.provider in ("anthropic", "bedrock")
+    if thinks_as_anthropic and definition.temperature not in (None, 1):
+        yield ["temperature"], "must be 1 or unset: this route has a thinking_budget"
+    if definition.requires_call and thinks_as_anthropic:
         yield ["tool_choice"], "must be auto or none: this route thinks before it calls a tool"
 
 

@@ -128,6 +128,7 @@ def _openai(route: Route, key: str, http: httpx2.AsyncClient) -> Model:
         # The schema is sent unchanged: the default closes every free object, so
         # that nothing but `{}` would fit it, and asks for `strict`, which other servers reject.
         json_schema_transformer=None,
+        openai_supports_strict_tool_definition=False,
         # Files are data URIs already, and go out as they are; none is ever another address.
         openai_chat_supports_file_urls=True,
         # Whether the server takes a schema, its agent says: `output_mode`.

@@ -48,7 +48,7 @@ def request_settings(
         case "bedrock":
             settings |= _bedrock(request, thinking, body)
         case "google":
-            settings |= _google(thinking)
+            settings |= _google(thinking, body)
         case _:
             settings |= {"extra_body": body} if body else {}
     return cast(ModelSettings, settings)
@@ -147,8 +147,11 @@ def _anthropic(request: ModelRequest, thinking: int | None, body: _Settings) -> 
     return settings
 
 
-def _google(thinking: int | None) -> _Settings:
-    return {"google_thinking_config": {"thinking_budget": thinking}} if thinking else {}
+def _google(thinking: int | None, body: _Settings) -> _Settings:
+    settings: _Settings = {"extra_body": body} if body else {}
+    if thinking is not None:
+        settings["google_thinking_config"] = {"thinking_budget": thinking}
+    return settings
 
 
 def _bedrock(request: ModelRequest, thinking: int | None, body: _Settings) -> _Settings:
