@@ -7,7 +7,8 @@
     │   └── ModelUnavailableError
     ├── StoreRejectedError      a bug of Runyard: the run is closed as an internal error
     ├── TerminalError           a retry cannot help: the run is closed with `code`
-    │   ├── ModelRejectedError, ModelBackoffError
+    │   ├── ModelRejectedError ── ContextTooLongError
+    │   ├── ModelBackoffError
     │   ├── LimitExceededError
     │   ├── OutputInvalidError
     │   ├── ResponseTruncatedError
