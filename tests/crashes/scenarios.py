@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from runyard_service.adapters.dynamodb.files import NewFile
-from runyard_service.agents.definitions.models import FallbackRoute, Limits, Snapshot
+from runyard_service.agents.definitions.models import (
+    ContextPolicy,
+    FallbackRoute,
+    Limits,
+    Snapshot,
+)
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.registry import Registry
 from runyard_service.application.maintenance.sweep_runs import MAX_LOST_EXECUTIONS
@@ -164,6 +169,7 @@ class Scenario:
     max_calls: int = 1000
     action_call: str = ""
     fallback: str = ""
+    context_window: int | None = None
     agent = "crashes"
 
     def handle_wait(self, scenario_run: ScenarioRun) -> None:
@@ -177,7 +183,9 @@ class Scenario:
     def make_new_run(self, scenario_run: ScenarioRun) -> tuple[Snapshot, NewRun]:
         """Return the agent snapshot and the run to start."""
         snapshot = _snapshot(self.agent)
-        definition = snapshot.definition.model_copy(update={"limits": self.limits})
+        changes = {"limits": self.limits, "context": ContextPolicy(keep_turns=1)}
+        definition = snapshot.definition.model_copy(update=changes)
+        route = snapshot.route.model_copy(update={"context_window": self.context_window})
         new_run = NewRun(
             org_id="o",
             project_id=_project(scenario_run),
@@ -189,7 +197,7 @@ class Scenario:
             max_active_runs=self.max_active_runs,
             max_org_active_runs=self.max_active_runs,
         )
-        snapshot = snapshot.model_copy(update={"definition": definition})
+        snapshot = snapshot.model_copy(update={"definition": definition, "route": route})
         if self.fallback:
             used = _registry().resolve(self.agent, route_id=self.fallback)
             fallback = FallbackRoute(route=used.route, route_id=used.route_id, script=used.script)
@@ -217,6 +225,13 @@ SCENARIOS = (
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),
     Scenario("over the cap", {"case": "plain"}, Limits(usd_per_day=Decimal("0.01"))),
     Scenario("capped and rejected", {"case": "rejected"}, Limits(usd_per_day=Decimal(100))),
+    _case("compacted", context_window=48_000),
+    Scenario(
+        "compacted under a cap",
+        {"case": "compacted"},
+        Limits(usd_per_day=Decimal(1000)),
+        context_window=48_000,
+    ),
     Scenario("files", {"case": "plain"}, prepare=_files, has_uploads=True),
     Scenario("a large input", {"case": "plain", "text": "x" * 120_000}),
     Scenario("canceled while waiting", {"case": "two input requests"}, respond=ScenarioRun.cancel),

@@ -129,7 +129,8 @@ def _model_hook(current_process: CurrentProcess, stream: Any) -> Any:
         self: ScriptedModel, request: ModelRequest
     ) -> AsyncGenerator[ModelEvent, None]:
         process = current_process()
-        call = process and process.start_call("model.stream", _current_lines())
+        name = "model.stream summary" if request.purpose == "summary" else "model.stream"
+        call = process and process.start_call(name, _current_lines())
         if call:
             call.apply_fault("before", lambda: ModelUnavailableError("connection lost"))
         async for event in stream(self, request):

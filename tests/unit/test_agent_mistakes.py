@@ -104,6 +104,20 @@ def test_files_without_a_mistake_have_no_findings() -> None:
             "line 5: route: routes.yaml has no route 'plaed'; did you mean 'played'?",
         ),
         (
+            *("trips.yaml", "route: played", "route: played\ncontext: { summary_route: plaed }"),
+            "line 6: context.summary_route: routes.yaml has no route 'plaed';"
+            " did you mean 'played'?",
+        ),
+        (
+            *("trips.yaml", "route: played", "route: played\ncontext: { summary_route: played }"),
+            "line 6: context.summary_route: 'played' is a scripted route, and a script has no"
+            " summaries",
+        ),
+        (
+            *("trips.yaml", "route: played", "route: played\ncontext: { keep_turn: 3 }"),
+            "line 6: context.keep_turn: is not a known field; did you mean 'keep_turns'?",
+        ),
+        (
             *("trips.yaml", "    url:", "    methd: GET\n    url:"),
             "line 14: tools.0.methd: is not a known field; did you mean 'method'?",
         ),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runyard.cli.verify_stores import find_run_violations
+from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.domain.events import Event
@@ -16,8 +17,11 @@ from runyard_service.domain.runs import Run
 from tests.support import provider_runs
 from tests.support.long_conversations import Records, agent_at
 from tests.support.run_factory import create_run
-from tests.support.servers.openai_server import ChatResponse, ChatUsage
+from tests.support.servers.model_server import ProviderFailure
+from tests.support.servers.openai_server import ChatResponse, ChatUsage, OpenAIServer
 from tests.support.servers.window_server import SUMMARY, WindowServer
+from tests.support.service import Service, assert_whole
+from tests.support.threads_service import ThreadsService
 
 # The second size takes a minute: `make long-conversations`.
 SIZES = [(80, 12_000), *([(400, 32_000)] if "LONG_CONVERSATIONS" in os.environ else [])]
@@ -177,3 +181,54 @@ def test_a_summary_that_may_exceed_the_budget_is_not_requested(stores: Stores) -
     assert run.error["code"] == "limit_exceeded"
     assert run.usage.steps == [event.type for event in events[:first]].count(RESPONDED)
     assert len(server.received) == len(server.requests), "a summary was requested"
+
+
+def test_both_apis_return_the_compactions(stores: Stores, service: Service) -> None:
+    with WindowServer(20, 9_000) as server, Records() as records:
+        agent = agent_at(server, window=server.window, max_output_tokens=100)
+        run = create_run(stores, agent, project_id=PROJECT_ID, org_id=ORG_ID)
+        events = provider_runs.advance(stores, run, records)
+    found = compactions(events)
+    assert found
+    returned = service.events(run.id)
+    assert_whole(returned)
+    assert [event["data"] for event in returned if event["type"] == COMPACTED] == found
+    assert service.run(run.id)["usage"]["steps"] == 20
+    with ThreadsService(service.base_url, service.access_key) as threads:
+        views = threads.events(run.id)
+    assert [view["data"] for view in views if view["type"] == COMPACTED] == found
+    assert [view["seq"] for view in views] == [event["sequence"] for event in returned]
+
+
+def test_another_route_writes_the_summaries(stores: Stores) -> None:
+    with (
+        WindowServer(20, 9_000) as server,
+        WindowServer(1, 5_000) as cheap,
+        Records() as records,
+    ):
+        agent = agent_at(server, window=server.window, max_output_tokens=100)
+        # The summaries of a route do not use its effort: it can need more tokens than they have.
+        changes = {"base_url": cheap.base_url, "context_window": 5_000, "reasoning": "high"}
+        summary_route = agent.route.model_copy(update=changes)
+        agent = agent.model_copy(update={"summary_route": summary_route})
+        run, events = run_to_end(stores, server, records, agent)
+    assert run.status == "completed"
+    assert len(server.requests) == len(server.received) == 20
+    assert len(cheap.received) == len(compactions(events)) > 0
+    assert cheap.rejected == 0
+    assert not any("reasoning_effort" in received.json for received in cheap.received)
+
+
+def test_a_summary_waits_until_its_provider_answers(stores: Stores) -> None:
+    busy = [ProviderFailure(503), ProviderFailure(503)]
+    with (
+        WindowServer(20, 9_000) as server,
+        OpenAIServer(*busy, ChatResponse(text=["All is well."])) as unsteady,
+        Records() as records,
+    ):
+        agent = agent_at(server, window=server.window, max_output_tokens=100)
+        route = agent.route.model_copy(update={"base_url": unsteady.base_url})
+        agent = agent.model_copy(update={"summary_route": route})
+        run, events = run_to_end(stores, server, records, agent)
+    assert compactions(events)[0]["summary"] == "All is well."
+    assert run.usage.steps >= 18

@@ -23,7 +23,7 @@ def test_requests_after_a_crash_are_equal_to_the_byte(stack: DevStack) -> None:
         intercept_calls(lambda: active[0] if active else None),
     ):
         crashes = _Crashes(stores_of(stack.environment), server, records, active)
-        process, undisturbed = crashes.run()
+        process, undisturbed = crashes.run(None)
         names = [call.name for call in process.calls]
         first = names.index("dynamodb.PutItem agent.context.compacted")
         for call in process.calls[first - 4 : first + 5]:
@@ -45,11 +45,11 @@ class _Crashes:
         self._records = records
         self._active = active
 
-    def run(self, *faults: Fault) -> tuple[Process, list[bytes]]:
+    def run(self, fault: Fault | None) -> tuple[Process, list[bytes]]:
         """Run to the end. Return the first process, and the bodies that the provider received."""
         self._server.received.clear()
         run = create_run(self._stores, self._agent)
-        process = Process(next(iter(faults), None))
+        process = Process(fault)
         self._active[:] = [process]
         with suppress(ProcessKilledError):
             provider_runs.advance(self._stores, run, self._records)

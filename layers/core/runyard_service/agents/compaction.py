@@ -2,9 +2,10 @@
 
 A plan is a pure function of the log and the definition. Its event then determines all later
 requests, until the next compaction: in between, their start does not change, and prompt caches
-stay valid. A plan aims at half of the size that starts a compaction, so it rarely happens.
+stay valid.
 
-The first of these plans that reaches the aim is taken, or else the smallest:
+The first of these plans that leaves room for further steps is taken, or else the smallest. Cuts
+have to leave half of the size that starts a compaction, and summaries a quarter:
 
 1. cut the results of old turns to `tool_result_bytes`;
 2. replace old turns by a summary;
@@ -40,6 +41,9 @@ _SHORTEST_SUMMARY = 256
 _LONGEST_SUMMARY = 4096
 # A plan that saves less than this share is not worth its change of all requests.
 _LEAST_GAIN = 0.1
+# What a plan aims at, as a share of the size that starts a compaction.
+_SHARE_WITH_CUTS = 0.5
+_SHARE_WITH_SUMMARY = 0.75
 # Of a request that the provider rejected: its real size is unknown, and more than was estimated.
 _SHARE_AFTER_REJECTION = 0.4
 
@@ -110,19 +114,21 @@ def plan_compaction(
 
     `size` is the likely number of input tokens of the next request.
     """
-    aims = [int(size * _SHARE_AFTER_REJECTION)] if reason == "rejected" or not window else []
+    limit = size
     if window:
         limit = token_limit(policy, conversation.definition.max_output_tokens, window)
-        aims.append(limit // 2)
     now = likely_tokens(conversation.messages_after(conversation.history.compaction))
     best, best_size = None, int(size * (1 - _LEAST_GAIN))
     for plan in _plans(conversation, policy, reason):
+        has_new_summary = needs_summary(conversation, plan)
         left = likely_tokens(conversation.messages_after(plan))
-        new_summary = summary_tokens(size, window) if needs_summary(conversation, plan) else 0
-        planned = size - now + left + new_summary
+        planned = size - now + left + (summary_tokens(size, window) if has_new_summary else 0)
+        aim = limit * (_SHARE_WITH_SUMMARY if has_new_summary else _SHARE_WITH_CUTS)
+        if reason == "rejected":
+            aim = min(aim, size * _SHARE_AFTER_REJECTION)
         if planned < best_size:
             best, best_size = plan, planned
-        if best is plan and planned <= min(aims):
+        if best is plan and planned <= aim:
             break
     return best
 

@@ -8,7 +8,8 @@
     │   └── ToolsUnavailableError
     ├── StoreRejectedError      a bug of Runyard: the run is closed as an internal error
     ├── TerminalError           a retry cannot help: the run is closed with `code`
-    │   ├── ModelRejectedError ── GuardrailIntervenedError, ModelBackoffError
+    │   ├── ModelRejectedError ── GuardrailIntervenedError, ContextTooLongError
+    │   ├── ModelBackoffError
     │   ├── LimitExceededError
     │   ├── OutputInvalidError
     │   ├── ResponseTruncatedError
