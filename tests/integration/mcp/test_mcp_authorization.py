@@ -7,9 +7,9 @@ import pytest
 
 from runyard_service.agents.tools.base import ToolError
 from tests.support.mcp import McpClient
+from tests.support.servers.any_mcp_server import McpServer
 from tests.support.servers.authorization_server import AuthorizationServer
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
-from tests.support.servers.mcp_server import McpServer
 
 CREDENTIALS = {"client_id": "runyard", "client_secret": "peer-secret"}
 
