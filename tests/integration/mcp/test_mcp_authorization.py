@@ -186,6 +186,14 @@ def test_a_wrong_secret_is_reported_without_the_secret(
     assert not server.received
 
 
+def test_a_secret_that_cannot_be_read_is_named(server: LoopbackServer) -> None:
+    error = failure(McpClient(f"{server.url}/mcp", {"auth": {"secret": "missing"}}))
+
+    assert (error.code, error.is_in_doubt) == ("authorization_failed", False)
+    assert "'missing'" in error.message
+    assert not server.received
+
+
 def test_an_unreachable_token_endpoint_leaves_no_call_in_doubt(server: LoopbackServer) -> None:
     closed = AuthorizationServer(url="http://127.0.0.1:9")
 

@@ -123,7 +123,11 @@ class Authorization:
             raise _failed("The token endpoint must have an https:// address.")
 
     async def _secret(self, name: str) -> str:
-        return (await asyncio.to_thread(self._environment.read_secret, name)).strip()
+        try:
+            return (await asyncio.to_thread(self._environment.read_secret, name)).strip()
+        except Exception as error:
+            message = f"The secret {name!r} cannot be read ({type(error).__name__})."
+            raise _failed(message) from error
 
 
 def _token_in(response: OutgoingResponse, now: float) -> AccessToken:
