@@ -105,9 +105,11 @@ def test_a_server_without_sessions_is_initialized_once() -> None:
 
 
 def test_an_unknown_version_is_an_error() -> None:
-    with LoopbackServer(SessionServer(version="2024-11-05")) as server:
-        with pytest.raises(ToolError, match="2024-11-05") as caught:
-            call(server)
+    with (
+        LoopbackServer(SessionServer(version="2024-11-05")) as server,
+        pytest.raises(ToolError, match="2024-11-05") as caught,
+    ):
+        call(server)
 
     assert caught.value.code == "mcp_error"
 
@@ -145,9 +147,11 @@ def test_a_stream_that_never_answers_is_continued_only_a_few_times(
         exchange.piece(b"id: event-1\ndata:\n\n")
         exchange.end()
 
-    with LoopbackServer(SessionServer(stream=stream)) as server:
-        with pytest.raises(ToolError) as caught:
-            call(server)
+    with (
+        LoopbackServer(SessionServer(stream=stream)) as server,
+        pytest.raises(ToolError) as caught,
+    ):
+        call(server)
 
     assert (caught.value.code, caught.value.is_in_doubt) == ("mcp_error", True)
     assert [received.method for received in server.received[3:]] == ["GET"] * 5
