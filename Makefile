@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-memory build wheels
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -152,6 +152,9 @@ bench-lists: .venv/.installed ## Measure the lists of runs with 100,000 runs
 
 bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 steps, and its recovery
 	@$(PYTHON) -m benchmarks.long_runs $(ARGS)
+
+bench-mcp: .venv/.installed ## Measure the processor time of MCP calls; ten seconds
+	@$(PYTHON) -m benchmarks.mcp_calls $(ARGS)
 
 bench-memory: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the memory of the built functions; two minutes
 	@$(PYTHON) -m tests.artifacts.memory $(ARGS)

@@ -1,15 +1,18 @@
 """Test which tokens the MCP client gets, and which requests contain them."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from runyard_service.agents.mcp.connection import Connection
 from runyard_service.agents.tools.base import ToolError
+from runyard_service.outbound.messages import OutgoingRequest
 from tests.support.mcp import McpClient
+from tests.support.servers.any_mcp_server import McpServer
 from tests.support.servers.authorization_server import AuthorizationServer
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
-from tests.support.servers.mcp_server import McpServer
 
 CREDENTIALS = {"client_id": "runyard", "client_secret": "peer-secret"}
 
@@ -164,6 +167,29 @@ def test_the_secret_goes_only_to_the_named_issuer(
     assert not authorization.granted
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_public_server_cannot_lead_to_a_private_address(
+    authorization: AuthorizationServer, is_named: bool
+) -> None:
+    token_url = f"{authorization.url}/.well-known/oauth-authorization-server"
+    auth = {**CREDENTIALS, "token_url": token_url} if is_named else CREDENTIALS
+    hosts = (authorization.url.removeprefix("http://"),)
+    client = McpClient(
+        "https://mcp.example.com/mcp", {"auth": auth}, private=False, other_hosts=hosts
+    )
+
+    async def fetch() -> int:
+        connection = Connection(client.server, client.environment, timeout=5)
+        request = OutgoingRequest("GET", token_url, {}, None, 0, 10_000)
+        return (await connection.send(request)).status
+
+    if is_named:
+        assert asyncio.run(fetch()) == 200
+    else:
+        with pytest.raises(ToolError, match="public"):
+            asyncio.run(fetch())
+
+
 def test_a_server_without_metadata_says_what_to_set(
     server: LoopbackServer, authorization: AuthorizationServer
 ) -> None:
@@ -183,6 +209,14 @@ def test_a_wrong_secret_is_reported_without_the_secret(
     assert (error.code, error.is_in_doubt) == ("authorization_failed", False)
     assert "invalid_client" in error.message
     assert "s3cret" not in error.message
+    assert not server.received
+
+
+def test_a_secret_that_cannot_be_read_is_named(server: LoopbackServer) -> None:
+    error = failure(McpClient(f"{server.url}/mcp", {"auth": {"secret": "missing"}}))
+
+    assert (error.code, error.is_in_doubt) == ("authorization_failed", False)
+    assert "'missing'" in error.message
     assert not server.received
 
 

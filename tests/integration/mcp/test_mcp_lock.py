@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import run_command
+from tests.support.servers.any_mcp_server import McpServer, listed
 from tests.support.servers.loopback import LoopbackServer
-from tests.support.servers.mcp_server import McpServer, listed
 
 SHOP = [listed("find"), listed("refund", description="Refund an order.")]
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,21 +29,21 @@ Message = Mapping[str, Any]
 Listener = Callable[[Message], Awaitable[None]]
 
 UNAUTHORIZED = 401
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_VARIABLE = r"\$\{([A-Za-z_]\w*)\}"
 # The client sets these itself.
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
-@dataclass(frozen=True)
 class RpcResponse:
     """A response, and the JSON-RPC response in it, if any.
 
     `last_event_id` is that of a stream that ended without a response.
     """
 
-    http: OutgoingResponse
-    message: Message | None
-    last_event_id: str = ""
+    def __init__(self, http: OutgoingResponse, message: Message | None, last_event_id: str) -> None:
+        self.http = http
+        self.message = message
+        self.last_event_id = last_event_id
 
 
 class Connection:
@@ -207,7 +207,7 @@ def _rendered(template: str, variables: Mapping[str, str]) -> str:
             raise ToolError("variable_missing", message)
         return variables[match[1]]
 
-    return _VARIABLE.sub(value, template)
+    return re.sub(_VARIABLE, value, template)
 
 
 def _identity(url: str, headers: Mapping[str, str], server: McpServer) -> str:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,24 +10,25 @@ from runyard_service.agents.tools.base import ToolError
 from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
 
 _MAX_BYTES = 64 * 1024
-_FIELD = re.compile(r'([A-Za-z_]+)=(?:"([^"]*)"|([^\s,]+))')
+_FIELD = r'([A-Za-z_]+)=(?:"([^"]*)"|([^\s,]+))'
 
 Send = Callable[[OutgoingRequest], Awaitable[OutgoingResponse]]
 
 
-@dataclass(frozen=True)
 class TokenEndpoint:
     """Where the tokens for `resource` come from, and how a client can authenticate there."""
 
-    url: str
-    resource: str
-    methods: tuple[str, ...] = ()
+    def __init__(self, url: str, resource: str, methods: tuple[str, ...] = ()) -> None:
+        self.url = url
+        self.resource = resource
+        self.methods = methods
 
 
 def challenge_fields(www_authenticate: str) -> Mapping[str, str]:
     """Return the fields of a header `WWW-Authenticate`, e.g. `resource_metadata` and `scope`."""
     return {
-        name.lower(): quoted or plain for name, quoted, plain in _FIELD.findall(www_authenticate)
+        name.lower(): quoted or plain
+        for name, quoted, plain in re.findall(_FIELD, www_authenticate)
     }
 
 

@@ -8,7 +8,6 @@ import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -32,25 +31,30 @@ _BASIC, _POST = "client_secret_basic", "client_secret_post"
 Send = Callable[[OutgoingRequest], Awaitable[OutgoingResponse]]
 
 
-@dataclass
 class Authorization:
-    """The authorization of one operation: at most one new token after a 401."""
+    """The authorization of one operation: at most one new token after a 401.
 
-    server: McpServer
-    url: str
-    key: str
-    environment: McpEnvironment
-    send: Send
-    _is_renewed: bool = False
+    `url` is the address of the server; `key` names the identity in the cache.
+    """
+
+    def __init__(
+        self, server: McpServer, url: str, key: str, environment: McpEnvironment, send: Send
+    ) -> None:
+        self._server = server
+        self._url = url
+        self._key = key
+        self._environment = environment
+        self._send = send
+        self._is_renewed = False
 
     async def header(self) -> Mapping[str, str]:
         """Return the header for the server; empty if no token is known or necessary."""
-        match self.server.auth:
+        match self._server.auth:
             case BearerSecret(secret=name):
                 return _bearer(await self._secret(name))
             case ClientCredentials() as credentials:
-                token = self.environment.cache.tokens.get(self.key)
-                if token and self.environment.clock() < token.expires_at - MARGIN_SECONDS:
+                token = self._environment.cache.tokens.get(self._key)
+                if token and self._environment.clock() < token.expires_at - MARGIN_SECONDS:
                     return _bearer(token.value)
                 return await self._new_header(credentials, {})
             case None:
@@ -58,11 +62,11 @@ class Authorization:
 
     async def renewed_header(self, headers: Mapping[str, str]) -> Mapping[str, str] | None:
         """Return the header for another attempt after a 401; None if there is no other attempt."""
-        credentials = self.server.auth
+        credentials = self._server.auth
         if self._is_renewed or not isinstance(credentials, ClientCredentials):
             return None
         self._is_renewed = True
-        self.environment.cache.tokens.pop(self.key, None)
+        self._environment.cache.tokens.pop(self._key, None)
         return await self._new_header(credentials, headers) or None
 
     async def _new_header(
@@ -70,10 +74,10 @@ class Authorization:
     ) -> Mapping[str, str]:
         challenge = challenge_fields(headers.get("www-authenticate", ""))
         if credentials.token_url:
-            endpoint: TokenEndpoint | None = TokenEndpoint(credentials.token_url, self.url)
+            endpoint: TokenEndpoint | None = TokenEndpoint(credentials.token_url, self._url)
         else:
             metadata_url = challenge.get("resource_metadata")
-            endpoint = await discover(self.url, metadata_url, credentials.issuer, self.send)
+            endpoint = await discover(self._url, metadata_url, credentials.issuer, self._send)
         if endpoint is None:
             if headers:
                 raise _failed(
@@ -83,7 +87,7 @@ class Authorization:
         scope = " ".join(credentials.scopes) or challenge.get("scope", "")
         secret = await self._secret(credentials.client_secret)
         token = await self._request_token(endpoint, credentials.client_id, secret, scope)
-        self.environment.cache.tokens[self.key] = token
+        self._environment.cache.tokens[self._key] = token
         return _bearer(token.value)
 
     async def _request_token(
@@ -107,19 +111,23 @@ class Authorization:
             "POST", endpoint.url, headers, urlencode(form).encode(), 0, _MAX_BYTES, False
         )
         try:
-            response = await self.send(request)
+            response = await self._send(request)
         except ToolError as error:
             # The call of the tool was not sent, so it is not in doubt.
             raise _failed(f"The token endpoint failed: {error.message}", error.kind) from error
-        return _token_in(response, self.environment.clock())
+        return _token_in(response, self._environment.clock())
 
     def _check_encryption(self, token_url: str) -> None:
         """Raise ToolError if the secret would be sent in clear text."""
-        if urlsplit(token_url).scheme != "https" and urlsplit(self.url).scheme == "https":
+        if urlsplit(token_url).scheme != "https" and urlsplit(self._url).scheme == "https":
             raise _failed("The token endpoint must have an https:// address.")
 
     async def _secret(self, name: str) -> str:
-        return (await asyncio.to_thread(self.environment.read_secret, name)).strip()
+        try:
+            return (await asyncio.to_thread(self._environment.read_secret, name)).strip()
+        except Exception as error:
+            message = f"The secret {name!r} cannot be read ({type(error).__name__})."
+            raise _failed(message) from error
 
 
 def _token_in(response: OutgoingResponse, now: float) -> AccessToken:

@@ -10,6 +10,7 @@ person may answer days later, when no function runs.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from runyard_service.agents.mcp.base import ProtocolVersion, Session
@@ -93,7 +94,8 @@ async def _send(
     async def hear(heard: Message) -> None:
         await listen(heard)
         if "method" in heard and "id" in heard:
-            await connection.post(_answer(heard), _headers(session), _ignore)
+            with suppress(ToolError):  # The server then decides how long it waits.
+                await connection.post(_answer(heard), _headers(session), _ignore)
 
     all_headers = {**(headers or {}), **_headers(session)}
     received = await connection.post(message, all_headers, hear, max_bytes=max_bytes)

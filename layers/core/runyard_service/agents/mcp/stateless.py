@@ -15,8 +15,8 @@ _META = "io.modelcontextprotocol/"
 CLIENT_INFO = {"name": "runyard", "version": "0.1.0"}
 # A person can answer forms and open links. No model and no folders are offered to servers.
 _CAPABILITIES: Mapping[str, Any] = {"elicitation": {"form": {}, "url": {}}}
-_PLAIN = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
-_ENCODED = re.compile(r"=\?base64\?.*\?=")
+_PLAIN = r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?"
+_ENCODED = r"=\?base64\?.*\?="
 # The most that a server may say about itself.
 _DISCOVERY_BYTES = 64 * 1024
 # An overloaded server says nothing about the versions that it supports.
@@ -91,6 +91,6 @@ def result_of(message: Message) -> Message:
 
 def header_text(value: str) -> str:
     """Return a text as the value of a header, in base64 if a header cannot hold it."""
-    if _PLAIN.fullmatch(value) and not _ENCODED.fullmatch(value):
+    if re.fullmatch(_PLAIN, value) and not re.fullmatch(_ENCODED, value):
         return value
     return f"=?base64?{base64.b64encode(value.encode()).decode()}?="

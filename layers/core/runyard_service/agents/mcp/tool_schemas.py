@@ -19,7 +19,7 @@ MAX_DEPTH = 64
 _MAX_NAME_CHARACTERS = 256
 _HEADER_TYPES = frozenset({"boolean", "integer", "string"})
 # A field name of HTTP (RFC 9110).
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # A person or a model reads these texts; a validator does not.
 _ANNOTATIONS = frozenset({"$comment", "description", "title"})
 
@@ -69,7 +69,7 @@ def header_parameters(schema: Mapping[str, Any]) -> dict[_Path, str]:
         if HEADER_KEYWORD not in part:
             continue
         name = part[HEADER_KEYWORD]
-        if not path or not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        if not path or not isinstance(name, str) or not re.fullmatch(_TOKEN, name):
             raise UnusableToolError(
                 f"{HEADER_KEYWORD} is at an invalid position or has no header name"
             )

@@ -36,6 +36,7 @@ from runyard_service.application.steps.budget import fit_to_budget, reported_usa
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.genai_spans import chat_span
 from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.route_failures import replace_route
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import ContextTooLongError, ModelUnavailableError
 from runyard_service.domain.event_payloads import ContextCompacted
@@ -175,7 +176,11 @@ async def _request_summary(
         except ModelUnavailableError as error:
             delay = next_delay(ctx, attempt, route.timeout, error.retry_after)
             if delay is None or not error.was_attempted:
-                raise
+                if ctx.snapshot.summary_route is not None:
+                    raise
+                # As for a response: the agent's next route writes the summary.
+                await replace_route(ctx, error)
+                return await _request_summary(ctx, request)
             await asyncio.sleep(delay)
             attempt += 1
         else:
