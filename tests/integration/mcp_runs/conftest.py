@@ -1,12 +1,15 @@
 """Provide a fake MCP server, and runs of agents that use its tools."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.models.base import ModelEvent, ModelRequest
+from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.domain.events import Event
@@ -44,6 +47,18 @@ class McpRuns(RunDriver):
     def desk(self, **fields: Any) -> McpServer:
         """Return the server as in `mcp.yaml`."""
         return McpServer(url=f"{self.url}/mcp", protocol="2026-07-28", **fields)
+
+    def record_requests(self, seen: list[ModelRequest]) -> None:
+        """Record the requests to the model, which the script answers."""
+
+        class RecordingModel(ScriptedModel):
+            def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+                seen.append(replace(request, messages=list(request.messages)))
+                return super().stream(request)
+
+        self.worker = replace(
+            self.worker, model_for=lambda used: RecordingModel(used.route, used.script or {})
+        )
 
     def pause(self, run: Run) -> None:
         """Advance the run until it waits for a person."""

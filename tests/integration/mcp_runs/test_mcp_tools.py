@@ -2,10 +2,12 @@
 
 import pytest
 
+from runyard_service.adapters import run_deletion
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.models.base import ModelRequest, UserMessage
 from runyard_service.domain.errors import ToolsUnavailableError
 from tests.integration.mcp_runs.conftest import McpRuns, call
-from tests.support.servers.mcp_server import READ_ONLY, tool
+from tests.support.servers.mcp_server import PIXEL, READ_ONLY, tool
 
 DONE = {"say": "Done."}
 
@@ -137,3 +139,37 @@ def test_progress_is_in_the_log_at_most_once_a_second(mcp: McpRuns) -> None:
         {"id": started.data["id"], "progress": 1, "total": 3, "message": "so far"}
     ]
     assert mcp.results(run) == ["counted"]
+
+
+def test_files_of_a_result_are_stored_and_sent_to_the_model(mcp: McpRuns) -> None:
+    seen: list[ModelRequest] = []
+    mcp.record_requests(seen)
+    run = mcp.start([call("draw"), call("search"), DONE])
+    events = mcp.finish(run)
+    completed = next(event for event in events if event.type == "agent.tool_call.completed")
+    [file] = completed.data["files"]
+    assert (file["mime_type"], file["size"]) == ("image/png", len(PIXEL))
+    stored = mcp.stores.files.ready(run.project_id, file["id"])
+    assert mcp.stores.files.read(stored, 1000) == PIXEL
+    first, second, third = (
+        [one for one in request.messages if isinstance(one, UserMessage) and one.attachments]
+        for request in seen
+    )
+    assert first == []
+    assert [one.data for one in second[0].attachments] == [PIXEL]
+    assert third == second
+
+
+def test_files_of_results_are_deleted_with_the_run(
+    mcp: McpRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = mcp.start([call("draw"), DONE])
+    events = mcp.finish(run)
+    completed = next(event for event in events if event.type == "agent.tool_call.completed")
+    file_id = completed.data["files"][0]["id"]
+    monkeypatch.setattr(run_deletion, "FENCED_SECONDS", 0)
+    deleted = mcp.stores.deleted_runs.hide(mcp.record(run))
+    assert deleted is not None
+    assert mcp.stores.files.find(run.project_id, file_id) is not None
+    mcp.stores.deleted_runs.remove(deleted)
+    assert mcp.stores.files.find(run.project_id, file_id) is None

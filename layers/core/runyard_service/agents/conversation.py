@@ -30,7 +30,9 @@ from runyard_service.domain.threads import Message
 _ANSWER_BY_TOOL = UserMessage(f"Return your answer by calling the tool {OUTPUT_TOOL}.")
 # Providers require a user message before a response.
 _NOTHING_NEW = UserMessage("(There is no new message.)")
+_NO_FILES: Mapping[str, Attachment] = {}
 # The fields of messages that have neither an output nor calls.
+
 _INCOMPLETE = ("truncated", "no_answer", "paused")
 
 
@@ -41,15 +43,28 @@ class MessageHistory:
         self._messages: list[ChatMessage] = []
         self._step_count = 0
 
-    def messages_for(self, definition: AgentDefinition, history: History) -> Sequence[ChatMessage]:
+    def messages_for(
+        self,
+        definition: AgentDefinition,
+        history: History,
+        returned_files: Mapping[str, Attachment],
+    ) -> Sequence[ChatMessage]:
         """Return the messages of a history that only grows and has no unfinished call."""
         for step in history.steps[self._step_count :]:
             self._messages.append(message_from(step.message))
             self._messages.extend(map(_outcome, step.calls))
+            if files := _files_of(step, returned_files):
+                # Not every provider accepts files in a tool result; all accept them in a message.
+                self._messages.append(UserMessage("The files of the results:", files))
             if not step.calls and not step.message.get("paused"):
                 self._messages.append(_follow_up(definition, step.message))
         self._step_count = len(history.steps)
         return self._messages
+
+
+def _files_of(step: StepRecord, returned: Mapping[str, Attachment]) -> Sequence[Attachment]:
+    outcomes = [call.outcome for call in step.calls if call.outcome]
+    return [returned[file["id"]] for each in outcomes for file in each.data.get("files", ())]
 
 
 def _follow_up(definition: AgentDefinition, message: MessageCompleted) -> UserMessage:
@@ -69,13 +84,14 @@ def request_for(
     message_history: MessageHistory | None = None,
     messages: Sequence[Message] = (),
     attachments: Sequence[Attachment] = (),
+    returned_files: Mapping[str, Attachment] = _NO_FILES,
     route: str = "",
 ) -> ModelRequest:
     """Return the request for the run's next response.
 
     The run's input and files are the first message; in a thread, `messages` come before its own
-    messages instead. `message_history` caches the messages of earlier steps. `route` names the
-    route of the model.
+    messages instead. `returned_files` are those of tool results, by id. `message_history` caches
+    the messages of earlier steps. `route` names the route of the model.
     """
     own_messages: list[ChatMessage] = []
     earlier = [_thread_message(message) for message in messages]
@@ -83,7 +99,8 @@ def request_for(
         own_messages.append(UserMessage(_first_message(definition, run.input), attachments))
     elif not messages or messages[-1].role != "user":
         own_messages.append(_NOTHING_NEW)
-    own_messages.extend((message_history or MessageHistory()).messages_for(definition, history))
+    cache = message_history or MessageHistory()
+    own_messages.extend(cache.messages_for(definition, history, returned_files))
     return ModelRequest(
         instructions=definition.instructions,
         messages=own_messages,

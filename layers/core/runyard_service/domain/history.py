@@ -7,7 +7,12 @@ from typing import Any, cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
-from runyard_service.domain.event_payloads import LimitParams, MessageCompleted, ToolsListed
+from runyard_service.domain.event_payloads import (
+    LimitParams,
+    MessageCompleted,
+    ReturnedFilePayload,
+    ToolsListed,
+)
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
@@ -104,6 +109,12 @@ class History:
     def unfinished(self) -> list[ToolCallState]:
         """Return the calls of the newest message without a result, in the order of the message."""
         return self.current.unfinished if self.current else []
+
+    @property
+    def returned_files(self) -> list[ReturnedFilePayload]:
+        """Return the files of all tool results, oldest step first."""
+        outcomes = [call.outcome for step in self.steps for call in step.calls if call.outcome]
+        return [file for outcome in outcomes for file in outcome.data.get("files", ())]
 
     @property
     def open_requests(self) -> list[InputRequestState]:

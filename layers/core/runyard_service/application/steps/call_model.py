@@ -18,6 +18,7 @@ from runyard_service.application.steps.call_tools import start_events_for
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
+from runyard_service.application.steps.mcp.returned_files import attach_returned_files
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.clock import now, parse, timestamp_in
@@ -53,6 +54,7 @@ async def call_model(ctx: RunContext) -> None:
         message_history=ctx.message_cache,
         messages=await ctx.messages(),
         attachments=await ctx.attachments(),
+        returned_files=await attach_returned_files(ctx),
         route=ctx.snapshot.route_id,
     )
     caps = await applicable_caps(ctx)

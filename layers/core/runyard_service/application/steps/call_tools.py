@@ -20,6 +20,7 @@ from runyard_service.application.steps.mcp.make_call import (
     record_required_input,
 )
 from runyard_service.application.steps.mcp.progress import ProgressWriter
+from runyard_service.application.steps.mcp.returned_files import store_files
 from runyard_service.application.steps.next_action import (
     Execute,
     FailRun,
@@ -34,6 +35,7 @@ from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.event_payloads import (
     ErrorInfo,
     MessageCompleted,
+    ReturnedFilePayload,
     ToolCallPayload,
 )
 from runyard_service.domain.events import NewEvent
@@ -153,7 +155,8 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
                     await record_required_input(ctx, call, result)
                     return
                 span.record_result(result.content)
-                new_event = _completed_event(ctx, call, action.input, result.content)
+                files = await store_files(ctx, result.files)
+                new_event = _completed_event(ctx, call, action.input, result.content, files)
             except ToolError as error:
                 span.record_error(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
@@ -209,9 +212,15 @@ def _resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWitho
 
 
 def _completed_event(
-    ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any], result: str
+    ctx: RunContext,
+    call: ToolCallState,
+    call_input: Mapping[str, Any],
+    result: str,
+    files: Sequence[ReturnedFilePayload] = (),
 ) -> NewEvent:
     data: ToolCallPayload = {**_call_payload(ctx, call, call_input), "result": result}
+    if files:
+        data["files"] = files
     return NewEvent(type="agent.tool_call.completed", data=data)
 
 

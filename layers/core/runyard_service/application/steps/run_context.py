@@ -63,6 +63,8 @@ class RunContext:
         self.spans = Spans(
             run.trace_id or run.id.replace("-", ""), is_enabled=deps.export_spans is not None
         )
+        # The files of tool results as the model receives them, by id.
+        self.returned_files: dict[str, Attachment] = {}
         self._model: Model | None = None
         self._definition = self.snapshot.definition
         self._known_lists = 0

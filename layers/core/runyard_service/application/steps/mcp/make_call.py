@@ -1,8 +1,8 @@
 """One call of an MCP tool, until it has a result or the server asks what no person has answered.
 
-The server stores no state: it sends a `requestState` with its input requests, and needs it back with
-the answers. A state expires, often within minutes, and a person may answer after weeks. The call
-then starts again, and the recorded answers apply to the same requests: no person answers twice.
+The server stores no state: it sends a `requestState` with its input requests, and needs it back
+with the answers. A state expires, often within minutes, and a person may answer after weeks. Then
+the call starts again, and the recorded answers apply to the same requests: no person answers twice.
 """
 
 import asyncio
