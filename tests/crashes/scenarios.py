@@ -24,6 +24,7 @@ from tests.crashes.scenario_run import ScenarioRun
 from tests.support.scripted_agents import scripted_agent
 
 _Action = Callable[[ScenarioRun], None]
+_BOOK = "http.POST /mcp book"
 _EDITS = {"amount": 1, "text": "edited"}
 
 
@@ -158,10 +159,14 @@ def _desk_snapshot() -> Snapshot:
         "kind": "mcp",
         "server": "desk",
         "include": ["*"],
-        "overrides": {"search": {"effect": "none"}, "charge": {"approval": {"editable": ["text"]}}},
+        "overrides": {
+            "search": {"effect": "none"},
+            "draw": {"effect": "none"},
+            "charge": {"approval": {"editable": ["text"]}},
+        },
     }
     turns = {
-        "tools": ["search", "charge"],
+        "tools": ["search", "draw", "charge"],
         "elicitation": ["book"],
     }
     script = {
@@ -189,7 +194,8 @@ class Scenario:
     """A run of `tests/agents/crashes.yaml`, and the actions of callers and people.
 
     The matrix has points for the first `max_calls` calls of each use case; later calls repeat them.
-    A concurrent action runs in the middle of `action_call`, and only if that call succeeds.
+    A concurrent action runs in the middle of `action_call`, and only if that call succeeds. A
+    server asks for input only then, too.
     """
 
     name: str
@@ -265,11 +271,12 @@ SCENARIOS = (
     Scenario("not resumed", {"case": "approval"}, respond=_answer_without_resume),
     Scenario("aborted", {"case": "two input requests"}, respond=_abort),
     Scenario("MCP tools", {"case": "tools"}, agent="desk"),
-    Scenario("MCP elicitation", {"case": "elicitation"}, agent="desk"),
+    Scenario("MCP elicitation", {"case": "elicitation"}, action_call=_BOOK, agent="desk"),
     Scenario(
         "MCP elicitation after the state",
         {"case": "elicitation"},
         respond=_answer_after_state,
+        action_call=_BOOK,
         agent="desk",
     ),
     Scenario("thread", prepare=_thread("Hello")),

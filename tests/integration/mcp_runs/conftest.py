@@ -36,13 +36,15 @@ class McpRuns(RunDriver):
         *,
         limits: Mapping[str, Any] | None = None,
         servers: Mapping[str, McpServer] | None = None,
+        lock: Mapping[str, Mapping[str, str]] | None = None,
         **entry: Any,
     ) -> Run:
         """Create a run whose model sends these turns; `entry` has fields of the agent's tool."""
         tool = {"kind": "mcp", "server": "desk", "include": ["*"], "prefix": "", **entry}
         agent = scripted_agent(turns, [tool], **(limits or {}))
         found = servers or {"desk": self.desk()}
-        return create_run(self.stores, agent.model_copy(update={"mcp_servers": found}))
+        pinned = {"mcp_servers": found, "mcp_lock": lock or {}}
+        return create_run(self.stores, agent.model_copy(update=pinned))
 
     def desk(self, **fields: Any) -> McpServer:
         """Return the server as in `mcp.yaml`."""

@@ -134,7 +134,13 @@ class History:
     @property
     def limit_requests(self) -> list[InputRequestState]:
         """Return the input requests about limits, oldest first."""
-        return [request for request in self._input_requests.values() if request.call is None]
+        return [request for request in self._input_requests.values() if request.limit]
+
+    @property
+    def tools_request(self) -> InputRequestState | None:
+        """Return the request to use changed tools of MCP servers; None if there is none."""
+        requests = self._input_requests.values()
+        return next((request for request in requests if request.is_about_tools), None)
 
     @property
     def denied_limit_request(self) -> InputRequestState | None:
@@ -225,7 +231,7 @@ class History:
             request.call.answers[request.id] = event
             if event.data.get("is_approved"):
                 request.call.approved_input = event.data["effective_params"]
-        elif event.data.get("is_approved"):
+        elif request.limit and event.data.get("is_approved"):
             params: LimitParams = event.data["effective_params"]
             self.limit_overrides[request.limit] = from_number(params["new_limit"])
             self.truncated_by = ""

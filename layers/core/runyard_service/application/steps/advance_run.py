@@ -11,6 +11,10 @@ from typing import Literal
 
 from runyard_service.agents.conversation import output_of
 from runyard_service.agents.definitions.models import Limits
+from runyard_service.application.input_requests.changed_tools import (
+    CHANGED_TOOLS,
+    needs_approval,
+)
 from runyard_service.application.input_requests.expiry import close_expired, wait_seconds_for
 from runyard_service.application.input_requests.limit_increase import raise_if_denied
 from runyard_service.application.runs.journal import Journal
@@ -43,9 +47,9 @@ class AdvanceResult:
     """How far the worker advanced the run.
 
     `wait_seconds` is the most that a person has to answer. `limit` names the limit that a person
-    may raise, if the run reached one. `last_sequence` is that of the last event when the worker
-    found that it needs a person. `finished` means that the run has ended or another execution
-    owns it.
+    may raise, if the run reached one; it is `tools` if a person may allow changed tools.
+    `last_sequence` is that of the last event when the worker found that it needs a person.
+    `finished` means that the run has ended or another execution owns it.
     """
 
     outcome: Outcome
@@ -124,6 +128,10 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
         if not _has_dispatched_calls(ctx) and not ctx.has_time_for(_max_duration(ctx)):
             return AdvanceResult("more")
         _check_limits(ctx)
+        if has_missing_lists(ctx):
+            await list_tools(ctx)
+        if needs_approval(ctx.snapshot, ctx.history):
+            return _needs_input(ctx, wait_seconds_for(_limits(ctx), []), CHANGED_TOOLS)
         if requests := await _run_step(ctx):
             ctx.timer.pause()
             return _needs_input(ctx, wait_seconds_for(_limits(ctx), requests))
@@ -141,8 +149,6 @@ async def _run_step(ctx: RunContext) -> list[RequestInput]:
     log_context.bind(step=len(ctx.history.steps) + is_new)
     requests: list[RequestInput] = []
     if is_new:
-        if has_missing_lists(ctx):
-            await list_tools(ctx)
         with ctx.timer.time_model():
             await call_model(ctx)
     else:
