@@ -25,6 +25,10 @@ from runyard_service.domain.threads import Message
 from runyard_service.observability.spans import Span, Spans
 
 
+def _no_secret(name: str) -> str:
+    raise LookupError(f"this worker reads no secrets, such as {name!r}: set `read_secret`")
+
+
 @dataclass(frozen=True)
 class WorkerDeps:
     """What a worker needs to execute runs. It reserves `reserve_seconds` to record results.
@@ -43,7 +47,7 @@ class WorkerDeps:
     """The exporter of spans; None disables spans."""
     shows_content: bool = False
     """Whether spans contain prompts, responses, arguments and results."""
-    read_secret: Callable[[str], str] = str
+    read_secret: Callable[[str], str] = _no_secret
 
 
 class RunContext:
