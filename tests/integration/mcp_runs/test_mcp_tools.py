@@ -1,10 +1,13 @@
 """Test runs that list and call the tools of MCP servers."""
 
+import json
+
 import pytest
 
 from runyard_service.adapters import run_deletion
 from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.models.base import ModelRequest, UserMessage
+from runyard_service.application.runs.close_run import close_run
 from runyard_service.domain.errors import ToolsUnavailableError
 from tests.integration.mcp_runs.conftest import McpRuns, call
 from tests.support.servers.mcp_server import PIXEL, READ_ONLY, tool
@@ -98,6 +101,18 @@ def test_an_unavailable_server_fails_the_step_for_the_state_machine(mcp: McpRuns
         mcp.advance(run)
     mcp.finish(run)
     assert mcp.types(run)[-1] == "run.completed"
+
+
+def test_the_run_fails_with_the_reason_after_the_retries_of_the_state_machine(
+    mcp: McpRuns,
+) -> None:
+    run = mcp.start([DONE])
+    cause = json.dumps({"errorMessage": "The tools of the MCP server 'desk' cannot be listed."})
+    close_run(mcp.stores, run.current_execution, "ToolsUnavailableError", cause)
+    assert mcp.events(run)[-1].data["error"] == {
+        "code": "tools_unavailable",
+        "message": "The tools of the MCP server 'desk' cannot be listed.",
+    }
 
 
 def test_a_server_that_rejects_the_caller_fails_the_run(mcp: McpRuns) -> None:
