@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from runyard_service.agents.tools import aws_lambda
 from runyard_service.application.steps import retries
 from tests.fault_injection.faults import Process
 from tests.fault_injection.intercept import intercept_calls
+from tests.support.servers.fake_mcp_server import FakeMcpServer
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.servers.step_functions_server import step_functions_server
@@ -61,12 +63,23 @@ def today() -> str:
 
 
 class ToolServer(FakePaymentServer):
-    """The server of all tools: it records only refunds, and also returns documents."""
+    """The server of all tools: it records only charges, and also returns documents."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mcp = FakeMcpServer()
+
+    @property
+    def charges(self) -> Counter[str]:
+        """Return the number of charges by idempotency key, with those of the MCP server."""
+        return super().charges + self.mcp.effects
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Charge a refund, or return a document."""
+        """Charge a refund, call an MCP tool, or return a document."""
         if request.path == "/refunds":
             super().__call__(request, exchange)
+        elif request.path == "/mcp":
+            self.mcp(request, exchange)
         elif request.path.startswith("/documents/"):
             exchange.send(200, LARGE.encode())
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runyard_service.adapters.dynamodb.files import NewFile
+from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.models import (
     ContextPolicy,
     FallbackRoute,
@@ -25,8 +26,11 @@ from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
 from tests.crashes.scenario_run import ScenarioRun
+from tests.support.scripted_agents import scripted_agent
 
 _Action = Callable[[ScenarioRun], None]
+_BOOK = "http.POST /mcp book"
+_EDITS = {"amount": 1, "text": "edited"}
 
 
 def _answer_all(scenario_run: ScenarioRun) -> None:
@@ -34,10 +38,11 @@ def _answer_all(scenario_run: ScenarioRun) -> None:
         if scenario_run.is_in_doubt(request):
             scenario_run.decide_doubt(request)
         elif request.type == "human_feedback":
-            scenario_run.answer(request, feedback=request.prompt)
+            feedback = {"seat": "aisle"} if "form" in request.params else request.prompt
+            scenario_run.answer(request, feedback=feedback)
         else:
-            edits = {"amount": 1} if "amount" in request.editable_params else None
-            scenario_run.answer(request, is_approved=True, params=edits)
+            edits = {name: _EDITS[name] for name in request.editable_params if name in _EDITS}
+            scenario_run.answer(request, is_approved=True, params=edits or None)
 
 
 def _nothing(_: ScenarioRun) -> None:
@@ -76,6 +81,12 @@ def _lose_last_execution(scenario_run: ScenarioRun) -> None:
 def _no_time(scenario_run: ScenarioRun) -> None:
     """Leave the first worker no time for a step, so that the next execution continues."""
     scenario_run.harness.short_invocations = 1
+
+
+def _answer_after_state(scenario_run: ScenarioRun) -> None:
+    """Answer when the MCP server no longer reads the state that it sent with its request."""
+    scenario_run.harness.payment_server.mcp.forget_states()
+    _answer_all(scenario_run)
 
 
 def _fail_handover(scenario_run: ScenarioRun) -> None:
@@ -147,7 +158,45 @@ def _registry() -> Registry:
 
 @lru_cache
 def _snapshot(agent: str) -> Snapshot:
+    if agent == "desk":
+        return _desk_snapshot()
     return _registry().agent(agent)
+
+
+def _desk_snapshot() -> Snapshot:
+    """Return an agent with the tools of an MCP server, which are unsafe except for one."""
+    tool = {
+        "kind": "mcp",
+        "server": "desk",
+        "include": ["*"],
+        "overrides": {
+            "search": {"effect": "none"},
+            "draw": {"effect": "none"},
+            "charge": {"approval": {"editable": ["text"]}},
+        },
+    }
+    turns = {
+        "tools": ["search", "draw", "charge"],
+        "elicitation": ["book"],
+    }
+    script = {
+        "dialogues": [
+            {
+                "name": case,
+                "when": {"input.case": case},
+                "turns": [*({"call": [{"tool": f"desk_{name}"}]} for name in names), {"say": "OK"}],
+            }
+            for case, names in turns.items()
+        ]
+    }
+    agent = scripted_agent([{"say": "OK"}], [tool])
+    return agent.model_copy(
+        update={
+            "definition": agent.definition.model_copy(update={"key": "desk"}),
+            "script": script,
+            "mcp_servers": {"desk": McpServer(url="${CRM_URL}/mcp", protocol="2026-07-28")},
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +204,8 @@ class Scenario:
     """A run of `tests/agents/crashes.yaml`, and the actions of callers and people.
 
     The matrix has points for the first `max_calls` calls of each use case; later calls repeat them.
-    A concurrent action runs in the middle of `action_call`, and only if that call succeeds.
+    A concurrent action runs in the middle of `action_call`, and only if that call succeeds. A
+    server asks for input only then, too.
     `fallback` names the fallback route of the agent.
     """
 
@@ -170,7 +220,7 @@ class Scenario:
     action_call: str = ""
     fallback: str = ""
     context_window: int | None = None
-    agent = "crashes"
+    agent: str = "crashes"
 
     def handle_wait(self, scenario_run: ScenarioRun) -> None:
         """Respond to the input requests; decide about calls in doubt first."""
@@ -248,6 +298,15 @@ SCENARIOS = (
     Scenario("handover failed", {"case": "two input requests"}, prepare=_fail_handover),
     Scenario("not resumed", {"case": "approval"}, respond=_answer_without_resume),
     Scenario("aborted", {"case": "two input requests"}, respond=_abort),
+    Scenario("MCP tools", {"case": "tools"}, agent="desk"),
+    Scenario("MCP elicitation", {"case": "elicitation"}, action_call=_BOOK, agent="desk"),
+    Scenario(
+        "MCP elicitation after the state",
+        {"case": "elicitation"},
+        respond=_answer_after_state,
+        action_call=_BOOK,
+        agent="desk",
+    ),
     Scenario("thread", prepare=_thread("Hello")),
     Scenario("large in a thread", prepare=_thread("large")),
     Scenario("rejected in a thread", prepare=_thread("rejected")),

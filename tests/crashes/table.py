@@ -28,6 +28,7 @@ _RECOVERIES = {
     "timer": ("the timeout of the execution", "at its end"),
 }
 _TOOLS = ("http.", "lambda.", "python.")
+_UNSAFE = ("/refunds", " charge", " book")
 _READS = ("Get", "Query", "Head", "Describe", "BatchGet")
 
 
@@ -86,8 +87,10 @@ def _is_read(call: str) -> bool:
 
 
 def _short(call: str) -> str:
+    if call.endswith(" tools/list"):
+        return "the list of tools"
     if call.startswith(_TOOLS):
-        return "an unsafe call" if call.endswith("/refunds") else "a call"
+        return "an unsafe call" if call.endswith(_UNSAFE) else "a call"
     if call.startswith("model."):
         return "the response"
     service, _, rest = call.partition(".")

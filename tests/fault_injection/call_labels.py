@@ -29,9 +29,13 @@ def aws_call(model: Any, params: Mapping[str, Any]) -> str:
 _S3_FOLDERS = ("payloads", "checkpoints", "files", "uploads", "agents")
 
 
-def http_call(method: str, path: str) -> str:
-    """Return the name of an outgoing request: the method and the first part of the path."""
-    return f"http.{method} /{path.strip('/').partition('/')[0]}"
+def http_call(method: str, path: str, headers: Mapping[str, str]) -> str:
+    """Return the name of an outgoing request: the method, and the first part of the path.
+
+    A request to an MCP server also has the name of the tool, or else the method of the protocol.
+    """
+    subject = headers.get("mcp-name") or headers.get("mcp-method", "")
+    return f"http.{method} /{path.strip('/').partition('/')[0]} {subject}".strip()
 
 
 def _subject_of(body: Mapping[str, Any]) -> str:

@@ -113,7 +113,9 @@ def _http_hook(current_process: CurrentProcess, send: Any) -> Any:
         process = current_process()
         if process is None:
             return await send(self, request, **options)
-        call = process.start_call(http_call(request.method, request.url.path), _current_lines())
+        call = process.start_call(
+            http_call(request.method, request.url.path, request.headers), _current_lines()
+        )
         call.apply_fault("before", lambda: httpx2.ConnectError("connection lost"))
         response = await send(self, request, **options)
         if call.should_fail("after"):

@@ -277,6 +277,11 @@ tools:
             MCP,
             "line 12: tools.0.overrides.search_old: no pattern of include selects 'search_old'",
         ),
+        (
+            MCP_TOOL + '    overrides: { "search_*": { effect: none } }\n',
+            MCP,
+            "line 11: tools.0.overrides.search_*: must be the name of one tool",
+        ),
         (MCP_TOOL + "    effect: hints\n", MCP, "line 8: tools.0: `hints` needs `trust_hints"),
         (
             MCP_TOOL + "    overrides: { search_new: { approval: hints } }\n",

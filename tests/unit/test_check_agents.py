@@ -70,6 +70,30 @@ def test_a_secret_without_the_prefix_is_an_error() -> None:
     check({"MODEL_SECRET_PREFIX": "team/"}, {"routes.yaml": routes})
 
 
+@pytest.mark.parametrize(
+    ("auth", "field"),
+    [
+        ("{ secret: team/crm }", "auth.secret"),
+        ("{ client_id: a, client_secret: team/crm }", "auth.client_secret"),
+    ],
+)
+def test_secrets_of_mcp_servers_have_the_prefix_too(auth: str, field: str) -> None:
+    servers = f"crm: {{ url: 'https://crm.example/mcp', auth: {auth} }}\n"
+    with pytest.raises(
+        DefinitionError, match=rf"mcp\.yaml: crm\.{field}: must begin with 'runyard/'"
+    ):
+        check(files={"mcp.yaml": servers})
+    check({"MODEL_SECRET_PREFIX": "team/"}, {"mcp.yaml": servers})
+
+
+def test_an_unset_variable_of_an_mcp_server_is_a_warning() -> None:
+    servers = "crm: { url: '${CRM_URL}/mcp', headers: { x-team: '${TEAM}' } }\n"
+    assert check(files={"mcp.yaml": servers}).warnings == (
+        "${CRM_URL} is not in AGENT_VARIABLES (mcp.yaml crm)",
+        "${TEAM} is not in AGENT_VARIABLES (mcp.yaml crm)",
+    )
+
+
 @pytest.mark.parametrize("limit", ["usd", "usd_per_day"])
 @pytest.mark.parametrize(
     ("route", "has_price"),

@@ -52,7 +52,7 @@ def listed(*names: str, description: str = "A tool.", **annotations: Any) -> Too
 
 def pinned(agent: Snapshot, tools: ToolList) -> dict[str, PinnedMcpTool]:
     """Return the tools that a run of the agent uses, by the model's names."""
-    event = tools_listed(agent.definition, "crm", tools)
+    event = tools_listed(agent, "crm", tools)
     check_lists(agent.definition, [event])
     found = effective_definition(agent, {"crm": event}).callable_tools
     return {tool.name: tool for tool in found if isinstance(tool, PinnedMcpTool)}

@@ -1,12 +1,15 @@
 """Provide a fake MCP server, and runs of agents that use its tools."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.models.base import ModelEvent, ModelRequest
+from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.domain.events import Event
@@ -33,17 +36,31 @@ class McpRuns(RunDriver):
         *,
         limits: Mapping[str, Any] | None = None,
         servers: Mapping[str, McpServer] | None = None,
+        lock: Mapping[str, Mapping[str, str]] | None = None,
         **entry: Any,
     ) -> Run:
         """Create a run whose model sends these turns; `entry` has fields of the agent's tool."""
         tool = {"kind": "mcp", "server": "desk", "include": ["*"], "prefix": "", **entry}
         agent = scripted_agent(turns, [tool], **(limits or {}))
         found = servers or {"desk": self.desk()}
-        return create_run(self.stores, agent.model_copy(update={"mcp_servers": found}))
+        pinned = {"mcp_servers": found, "mcp_lock": lock or {}}
+        return create_run(self.stores, agent.model_copy(update=pinned))
 
     def desk(self, **fields: Any) -> McpServer:
         """Return the server as in `mcp.yaml`."""
         return McpServer(url=f"{self.url}/mcp", protocol="2026-07-28", **fields)
+
+    def record_requests(self, seen: list[ModelRequest]) -> None:
+        """Record the requests to the model, which the script answers."""
+
+        class RecordingModel(ScriptedModel):
+            def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+                seen.append(replace(request, messages=list(request.messages)))
+                return super().stream(request)
+
+        self.worker = replace(
+            self.worker, model_for=lambda used: RecordingModel(used.route, used.script or {})
+        )
 
     def pause(self, run: Run) -> None:
         """Advance the run until it waits for a person."""

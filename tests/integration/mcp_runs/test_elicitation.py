@@ -57,7 +57,7 @@ def test_a_new_request_after_the_end_of_the_state_is_asked_alone(mcp: McpRuns) -
     run = mcp.start([call("book"), DONE])
     mcp.pause(run)
     mcp.server.forget_states()
-    mcp.server.questions["meal"] = {"message": "Which meal?"}
+    mcp.server.required["meal"] = {"message": "Which meal?"}
     mcp.respond(run, feedback=AISLE)
     mcp.pause(run)
     [request] = mcp.stores.input_requests.open_of_run(run.id)
@@ -69,7 +69,7 @@ def test_a_new_request_after_the_end_of_the_state_is_asked_alone(mcp: McpRuns) -
 
 
 def test_several_requests_of_a_round_are_answered_one_by_one(mcp: McpRuns) -> None:
-    mcp.server.questions["meal"] = {"message": "Which meal?"}
+    mcp.server.required["meal"] = {"message": "Which meal?"}
     run = mcp.start([call("book"), DONE])
     mcp.pause(run)
     mcp.respond(run, feedback=AISLE)
@@ -80,7 +80,7 @@ def test_several_requests_of_a_round_are_answered_one_by_one(mcp: McpRuns) -> No
 
 def test_a_person_opens_a_url_and_runyard_does_not(mcp: McpRuns) -> None:
     url = f"{mcp.url}/sign"
-    mcp.server.questions = {"sign": {"mode": "url", "message": "Sign.", "url": url}}
+    mcp.server.required = {"sign": {"mode": "url", "message": "Sign.", "url": url}}
     run = mcp.start([call("sign"), DONE])
     mcp.pause(run)
     [request] = mcp.stores.input_requests.open_of_run(run.id)
@@ -101,7 +101,7 @@ def test_an_expired_request_cancels(mcp: McpRuns) -> None:
 
 
 def test_a_request_that_no_person_can_answer_fails_the_call(mcp: McpRuns) -> None:
-    mcp.server.questions = {"seat": {"message": "Seat?", "requestedSchema": {"type": "string"}}}
+    mcp.server.required = {"seat": {"message": "Seat?", "requestedSchema": {"type": "string"}}}
     run = mcp.start([call("book"), DONE])
     mcp.finish(run)
     assert mcp.results(run) == ["mcp_error"]
@@ -117,7 +117,7 @@ def test_a_server_can_ask_ten_times(mcp: McpRuns) -> None:
     assert requested(mcp, run) == 10
 
 
-def test_an_approved_call_keeps_its_arguments_when_the_server_asks(mcp: McpRuns) -> None:
+def test_an_approved_call_has_its_arguments_when_the_server_asks(mcp: McpRuns) -> None:
     run = mcp.start([call("book", text="a"), DONE], approval={"editable": ["text"]})
     mcp.pause(run)
     mcp.respond(run, is_approved=True, params={"text": "b"})

@@ -1,11 +1,16 @@
 """Test runs that list and call the tools of MCP servers."""
 
+import json
+
 import pytest
 
+from runyard_service.adapters import run_deletion
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.models.base import ModelRequest, UserMessage
+from runyard_service.application.runs.close_run import close_run
 from runyard_service.domain.errors import ToolsUnavailableError
 from tests.integration.mcp_runs.conftest import McpRuns, call
-from tests.support.servers.fake_mcp_server import READ_ONLY, tool
+from tests.support.servers.fake_mcp_server import PIXEL, READ_ONLY, tool
 
 DONE = {"say": "Done."}
 
@@ -98,6 +103,18 @@ def test_an_unavailable_server_fails_the_step_for_the_state_machine(mcp: McpRuns
     assert mcp.types(run)[-1] == "run.completed"
 
 
+def test_the_run_fails_with_the_reason_after_the_retries_of_the_state_machine(
+    mcp: McpRuns,
+) -> None:
+    run = mcp.start([DONE])
+    cause = json.dumps({"errorMessage": "The tools of the MCP server 'desk' cannot be listed."})
+    close_run(mcp.stores, run.current_execution, "ToolsUnavailableError", cause)
+    assert mcp.events(run)[-1].data["error"] == {
+        "code": "tools_unavailable",
+        "message": "The tools of the MCP server 'desk' cannot be listed.",
+    }
+
+
 def test_a_server_that_rejects_the_caller_fails_the_run(mcp: McpRuns) -> None:
     run = mcp.start([DONE])
     mcp.server.failures = [403]
@@ -137,3 +154,37 @@ def test_progress_is_in_the_log_at_most_once_a_second(mcp: McpRuns) -> None:
         {"id": started.data["id"], "progress": 1, "total": 3, "message": "so far"}
     ]
     assert mcp.results(run) == ["counted"]
+
+
+def test_files_of_a_result_are_stored_and_sent_to_the_model(mcp: McpRuns) -> None:
+    seen: list[ModelRequest] = []
+    mcp.record_requests(seen)
+    run = mcp.start([call("draw"), call("search"), DONE])
+    events = mcp.finish(run)
+    completed = next(event for event in events if event.type == "agent.tool_call.completed")
+    [file] = completed.data["files"]
+    assert (file["mime_type"], file["size"]) == ("image/png", len(PIXEL))
+    stored = mcp.stores.files.ready(run.project_id, file["id"])
+    assert mcp.stores.files.read(stored, 1000) == PIXEL
+    first, second, third = (
+        [one for one in request.messages if isinstance(one, UserMessage) and one.attachments]
+        for request in seen
+    )
+    assert first == []
+    assert [one.data for one in second[0].attachments] == [PIXEL]
+    assert third == second
+
+
+def test_files_of_results_are_deleted_with_the_run(
+    mcp: McpRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = mcp.start([call("draw"), DONE])
+    events = mcp.finish(run)
+    completed = next(event for event in events if event.type == "agent.tool_call.completed")
+    file_id = completed.data["files"][0]["id"]
+    monkeypatch.setattr(run_deletion, "FENCED_SECONDS", 0)
+    deleted = mcp.stores.deleted_runs.hide(mcp.record(run))
+    assert deleted is not None
+    assert mcp.stores.files.find(run.project_id, file_id) is not None
+    mcp.stores.deleted_runs.remove(deleted)
+    assert mcp.stores.files.find(run.project_id, file_id) is None

@@ -51,7 +51,7 @@ class FakeMcpServer:
         self.effects: Counter[str] = Counter()
         self.lists = 0
         self.calls: list[Mapping[str, Any]] = []
-        self.questions = {"seat": {"message": "Which seat?", "requestedSchema": SEAT_FORM}}
+        self.required = {"seat": {"message": "Which seat?", "requestedSchema": SEAT_FORM}}
         self.epoch = 1
         self.failures: list[int] = []
         self.during_effect: Callable[[], None] | None = None
@@ -115,7 +115,7 @@ class FakeMcpServer:
     def _required(self) -> Mapping[str, Any]:
         requests = {
             key: {"method": "elicitation/create", "params": params}
-            for key, params in self.questions.items()
+            for key, params in self.required.items()
         }
         state = f"state-{self.epoch}"
         return {"resultType": "input_required", "inputRequests": requests, "requestState": state}

@@ -138,7 +138,10 @@ class DeletedRuns:
             {"run_id": item["run_id"], "sequence": item["sequence"]} for item in log
         )
         record = keys.run(deleted.id)
-        parts = self.records.query("#pk = :pk", {":pk": record["pk"]})
+        parts = list(self.records.query("#pk = :pk", {":pk": record["pk"]}))
+        for part in parts:
+            if file_id := keys.returned_file_id(part):
+                self.files.delete_unused(deleted.project_id, file_id)
         self.records.delete_many(
             {"pk": part["pk"], "sk": part["sk"]} for part in parts if part["sk"] != record["sk"]
         )

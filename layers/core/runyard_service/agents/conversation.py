@@ -19,7 +19,7 @@ from runyard_service.agents.models.base import (
     UserMessage,
 )
 from runyard_service.agents.no_answer import check_answers
-from runyard_service.agents.step_messages import MessageHistory
+from runyard_service.agents.step_messages import NO_FILES, MessageHistory
 from runyard_service.agents.truncation import check_truncation
 from runyard_service.domain.errors import OutputInvalidError
 from runyard_service.domain.event_payloads import ContextCompacted, MessageCompleted
@@ -48,19 +48,23 @@ def request_for(
     message_history: MessageHistory | None = None,
     messages: Sequence[Message] = (),
     attachments: Sequence[Attachment] = (),
+    returned_files: Mapping[str, Attachment] = NO_FILES,
     route: str = "",
 ) -> ModelRequest:
     """Return the request for the run's next response.
 
     The run's input and files are the first message; in a thread, `messages` come before its own
-    messages instead. `message_history` caches the messages of earlier steps. `route` names the
-    route of the model.
+    messages instead. `returned_files` are those of tool results, by id. `message_history` caches
+    the messages of earlier steps. `route` names the route of the model.
     """
     compaction, steps = history.compaction, history.steps
     first = first_messages(definition, run, messages, attachments)
     earlier, before_steps = with_summary(list(map(thread_message, messages)), first, compaction)
     cache = message_history or MessageHistory()
-    own_messages = [*before_steps, *cache.messages_for(definition, steps, compaction)]
+    own_messages = [
+        *before_steps,
+        *cache.messages_for(definition, steps, compaction, returned_files),
+    ]
     return ModelRequest(
         instructions=_instructions(definition, run),
         messages=own_messages,

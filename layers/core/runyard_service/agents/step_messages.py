@@ -1,15 +1,16 @@
 """The messages of a run's steps, as requests repeat them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.message_events import message_from
-from runyard_service.agents.models.base import ChatMessage, ToolOutcome, UserMessage
+from runyard_service.agents.models.base import Attachment, ChatMessage, ToolOutcome, UserMessage
 from runyard_service.agents.no_answer import no_answer_message
 from runyard_service.agents.truncation import truncation_message
 from runyard_service.domain.event_payloads import ContextCompacted, MessageCompleted
 from runyard_service.domain.steps import StepRecord, ToolCallState
 
+NO_FILES: Mapping[str, Attachment] = {}
 _ANSWER_BY_TOOL = UserMessage(f"Return your answer by calling the tool {OUTPUT_TOOL}.")
 _ANSWER_BY_SCHEMA = UserMessage("Return your answer as one JSON object that matches the schema.")
 
@@ -32,12 +33,17 @@ class MessageHistory:
         definition: AgentDefinition,
         steps: Sequence[StepRecord],
         compaction: ContextCompacted | None = None,
+        returned_files: Mapping[str, Attachment] = NO_FILES,
     ) -> Sequence[ChatMessage]:
-        """Return the messages of steps that only grow and have no unfinished call."""
+        """Return the messages of steps that only grow and have no unfinished call.
+
+        `returned_files` are the files of tool results, by id.
+        """
         if compaction is not self._compaction:
             self._restart(definition, steps, compaction)
         for number, step in enumerate(steps[self._step_count :], start=self._step_count + 1):
-            self._messages.extend(step_messages(definition, step, result_limit(compaction, number)))
+            limit = result_limit(compaction, number)
+            self._messages.extend(step_messages(definition, step, limit, returned_files))
         self._step_count = len(steps)
         return self._messages
 
@@ -54,14 +60,26 @@ class MessageHistory:
 
 
 def step_messages(
-    definition: AgentDefinition, step: StepRecord, result_bytes: int | None = None
+    definition: AgentDefinition,
+    step: StepRecord,
+    result_bytes: int | None = None,
+    returned_files: Mapping[str, Attachment] = NO_FILES,
 ) -> list[ChatMessage]:
     """Return the messages of one step; each result is cut to `result_bytes`, if set."""
     messages: list[ChatMessage] = [message_from(step.message)]
     messages.extend(_outcome(call, result_bytes) for call in step.calls)
+    if files := _files_of(step, returned_files):
+        # Not every provider accepts files in a tool result; all accept them in a message.
+        messages.append(UserMessage("The files of the results:", files))
     if not step.calls and not step.message.get("paused"):
         messages.append(_follow_up(definition, step.message))
     return messages
+
+
+def _files_of(step: StepRecord, returned: Mapping[str, Attachment]) -> Sequence[Attachment]:
+    outcomes = [call.outcome for call in step.calls if call.outcome]
+    ids = [file["id"] for each in outcomes for file in each.data.get("files", ())]
+    return [returned[id_] for id_ in ids if id_ in returned]
 
 
 def result_limit(compaction: ContextCompacted | None, number: int) -> int | None:

@@ -16,7 +16,7 @@
     │   ├── NoAnswerError
     │   ├── ToolInDoubtError
     │   ├── InputExpiredError
-    │   ├── ToolsRejectedError, ToolsInvalidError
+    │   ├── ToolsRejectedError, ToolsInvalidError, ToolsChangedError
     │   └── DefinitionError
     ├── AppendConflictError     another writer was first: read its events, then decide
     └── RequestError            the caller must act: one table per API turns it into a response
@@ -198,6 +198,12 @@ class ToolsInvalidError(TerminalError):
     """The tools of the MCP servers cannot all be given to the model."""
 
     code = "tools_invalid"
+
+
+class ToolsChangedError(TerminalError):
+    """Tools of an MCP server differ from the lock file, and the run must not use them."""
+
+    code = "tools_changed"
 
 
 class DefinitionError(TerminalError):

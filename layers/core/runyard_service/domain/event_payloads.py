@@ -174,7 +174,8 @@ ListedToolPayload = TypedDict(
 class ToolsListed(TypedDict):
     """`agent.tools.listed`: the tools of an MCP server that the run uses from now on.
 
-    `reason` says why the list of an optional server is empty.
+    `reason` says why the list of an optional server is empty. `changes` has the tools that differ
+    from the lock file, by the server's own names: `added`, `changed` or `removed`.
     """
 
     server: str
@@ -182,6 +183,7 @@ class ToolsListed(TypedDict):
     digest: str
     tools: Sequence[ListedToolPayload]
     reason: NotRequired[str]
+    changes: NotRequired[Mapping[str, str]]
 
 
 class LimitParams(TypedDict):

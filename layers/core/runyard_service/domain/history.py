@@ -12,6 +12,7 @@ from runyard_service.domain.event_payloads import (
     LimitParams,
     MessageCompleted,
     OperationRef,
+    ReturnedFilePayload,
     ToolsListed,
 )
 from runyard_service.domain.events import DELTA_TYPES, Event
@@ -111,6 +112,12 @@ class History:
         return [*of_message, *self._open_operations.values()]
 
     @property
+    def returned_files(self) -> list[ReturnedFilePayload]:
+        """Return the files of all tool results, oldest step first."""
+        outcomes = [call.outcome for step in self.steps for call in step.calls if call.outcome]
+        return [file for outcome in outcomes for file in outcome.data.get("files", ())]
+
+    @property
     def open_requests(self) -> list[InputRequestState]:
         """Return the input requests without an answer, oldest first."""
         return [request for request in self._input_requests.values() if request.answer is None]
@@ -128,7 +135,13 @@ class History:
     @property
     def limit_requests(self) -> list[InputRequestState]:
         """Return the input requests about limits, oldest first."""
-        return [request for request in self._input_requests.values() if request.call is None]
+        return [request for request in self._input_requests.values() if request.limit]
+
+    @property
+    def tools_request(self) -> InputRequestState | None:
+        """Return the request to use changed tools of MCP servers; None if there is none."""
+        requests = self._input_requests.values()
+        return next((request for request in requests if request.is_about_tools), None)
 
     @property
     def denied_limit_request(self) -> InputRequestState | None:
@@ -247,7 +260,7 @@ class History:
             request.call.answers[request.id] = event
             if event.data.get("is_approved"):
                 request.call.approved_input = event.data["effective_params"]
-        elif event.data.get("is_approved"):
+        elif request.limit and event.data.get("is_approved"):
             params: LimitParams = event.data["effective_params"]
             self.limit_overrides[request.limit] = from_number(params["new_limit"])
             self.truncated_by = ""

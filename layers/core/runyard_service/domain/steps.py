@@ -27,6 +27,9 @@ CallPhase = Literal[
     "requested", "started", "input_required", "asked", "answered", "resumed", "done"
 ]
 
+# The type in the `tool` of a request to use changed tools of MCP servers.
+TOOLS_TYPE = "mcp-tools"
+
 
 class CallOrigin(Enum):
     """The worker that set the phase of a call, which shows whether the call may have been made."""
@@ -80,7 +83,7 @@ class StepRecord:
 
 @dataclass
 class InputRequestState:
-    """An input request: about a call, or, without a call, about a limit that the run reached."""
+    """An input request: about a call, or, without a call, about a limit or about changed tools."""
 
     event: Event
     call: ToolCallState | None = None
@@ -102,9 +105,14 @@ class InputRequestState:
         return self.answer is not None and self.answer.data.get("on_expiry") == "fail"
 
     @property
+    def is_about_tools(self) -> bool:
+        """Return whether the request asks to use tools that have changed."""
+        return self.call is None and self.event.data.get("tool", {}).get("type") == TOOLS_TYPE
+
+    @property
     def limit(self) -> str:
-        """Return the name of the limit to raise; empty for a request about a call."""
-        return "" if self.call else self.limit_params["limit"]
+        """Return the name of the limit to raise; empty for other requests."""
+        return "" if self.call or self.is_about_tools else self.limit_params["limit"]
 
     @property
     def limit_params(self) -> LimitParams:

@@ -97,9 +97,17 @@ class Files:
         self._table = table
         self._bucket = bucket
 
-    def save(self, project_id: str, new: NewFile, creation: Creation | None = None) -> File:
+    def save(
+        self,
+        project_id: str,
+        new: NewFile,
+        creation: Creation | None = None,
+        *,
+        run_id: str = "",
+    ) -> File:
         """Store a file, and close its body. A crash in between leaves bytes without a record.
 
+        The deletion of the run `run_id` deletes the file too, unless another run uses it.
         If `creation` created the file before, store nothing, and return the file. Raises
         ConflictError if it is deleted.
         """
@@ -111,6 +119,8 @@ class Files:
         file = _file(project_id, new.name, size, mime_type, "ready", creation)
         if creation and creation.is_retry and creation.created_sequence() is not None:
             return self._created(file)
+        if run_id:  # First: the deletion of the run also finds a file without a record.
+            self._table.put(keys.returned_file(run_id, file.id))
         with translate_errors():
             self._bucket.client.upload_fileobj(
                 new.body,

@@ -85,6 +85,12 @@ def returned_file(run_id: str, file_id: str) -> Key:
     return {"pk": f"RUN#{run_id}", "sk": f"FILE#{file_id}"}
 
 
+def returned_file_id(key: Key) -> str:
+    """Return the id of the file that an item of a run names; empty for other items."""
+    kind, _, file_id = str(key["sk"]).partition("#")
+    return file_id if kind == "FILE" else ""
+
+
 def definition(digest: str) -> Key:
     """Return the key of the snapshot of an agent."""
     return {"pk": f"DEFINITION#{digest}", "sk": "DEFINITION"}

@@ -25,11 +25,11 @@ from runyard_service.agents.definitions.references import (
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.yaml_document import Document, read_document
+from runyard_service.agents.mcp.digests import LOCK_FILE
 
 ROUTES_FILE = "routes.yaml"
 MCP_FILE = "mcp.yaml"
-MCP_LOCK_FILE = "mcp.lock.yaml"
-_SHARED_FILES = (ROUTES_FILE, MCP_FILE, MCP_LOCK_FILE)
+_SHARED_FILES = (ROUTES_FILE, MCP_FILE, LOCK_FILE)
 _SCRIPTS = "scripts/"
 # A server's name is the start of its tools' names.
 _SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,31}")
@@ -173,7 +173,7 @@ def _mcp_servers(
 def _mcp_lock(
     documents: Mapping[str, Document], issues: list[DefinitionIssue]
 ) -> dict[str, Mapping[str, str]]:
-    document = documents.get(MCP_LOCK_FILE)
+    document = documents.get(LOCK_FILE)
     if document is None:
         return {}
     for server, digests in document.fields.items():

@@ -118,6 +118,9 @@ class McpTool(FrozenModel):
     @model_validator(mode="after")
     def _overrides_are_used(self) -> "McpTool":
         for name in self.overrides:
+            if any(character in name for character in "*?["):
+                text = "must be the name of one tool; use another entry for a pattern"
+                raise issue_at(("overrides", name), text)
             if not self.selects(name):
                 text = f"no pattern of include selects {name!r}, or one of exclude does"
                 raise issue_at(("overrides", name), text + suggestion(name, self.include))

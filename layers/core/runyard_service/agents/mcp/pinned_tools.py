@@ -12,6 +12,7 @@ from runyard_service.agents.definitions.human_tools import ApprovalRule
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition, Snapshot
 from runyard_service.agents.definitions.tools import Effect, McpOverride, McpTool, PinnedMcpTool
 from runyard_service.agents.mcp.base import ListedTool, ToolList
+from runyard_service.agents.mcp.digests import tool_changes
 from runyard_service.agents.mcp.names import MAX_TOOL_BYTES, MAX_TOOLS, model_tool_name
 from runyard_service.domain.errors import ToolsInvalidError
 from runyard_service.domain.event_payloads import ListedToolPayload, ToolsListed
@@ -23,8 +24,9 @@ def missing_servers(snapshot: Snapshot, lists: Mapping[str, ToolsListed]) -> lis
     return [name for name in snapshot.mcp_servers if name not in lists]
 
 
-def tools_listed(definition: AgentDefinition, server: str, listed: ToolList) -> ToolsListed:
+def tools_listed(snapshot: Snapshot, server: str, listed: ToolList) -> ToolsListed:
     """Return the event of a server's list, with the tools that the agent uses."""
+    definition = snapshot.definition
     tools = [
         _payload(_name_of(entry, tool.name), tool)
         for entry in definition.mcp_tools
@@ -33,7 +35,47 @@ def tools_listed(definition: AgentDefinition, server: str, listed: ToolList) -> 
         if entry.selects(tool.name)
     ]
     digest = hashlib.sha256(to_json(tools)).hexdigest()
-    return {"server": server, "protocol": listed.protocol, "digest": digest, "tools": tools}
+    event: ToolsListed = {
+        "server": server,
+        "protocol": listed.protocol,
+        "digest": digest,
+        "tools": tools,
+    }
+    if changes := _changes(snapshot, server, listed):
+        event["changes"] = changes
+    return event
+
+
+def _changes(snapshot: Snapshot, server: str, listed: ToolList) -> Mapping[str, str]:
+    """Return the used tools that differ from the lock file, if the server's `on_change` asks."""
+    if snapshot.mcp_servers[server].on_change == "allow":
+        return {}
+    entries = [entry for entry in snapshot.definition.mcp_tools if entry.server == server]
+    changes = tool_changes(snapshot.mcp_lock.get(server, {}), listed.tools)
+    return {
+        name: change
+        for name, change in changes.items()
+        if any(entry.selects(name) for entry in entries)
+    }
+
+
+def changed_tools(
+    snapshot: Snapshot, lists: Mapping[str, ToolsListed], on_change: str
+) -> Mapping[str, Mapping[str, str]]:
+    """Return the changes of each server with this `on_change`; empty if there are none."""
+    return {
+        name: listed["changes"]
+        for name, listed in lists.items()
+        if "changes" in listed and snapshot.mcp_servers[name].on_change == on_change
+    }
+
+
+def describe_changes(changes: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the changes in words, such as `'crm': search (changed), open (added)`."""
+    return "; ".join(
+        f"{server!r}: {', '.join(f'{name} ({change})' for name, change in tools.items())}"
+        for server, tools in changes.items()
+    )
 
 
 def nothing_listed(server: str, reason: str) -> ToolsListed:

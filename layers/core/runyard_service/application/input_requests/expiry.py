@@ -53,6 +53,7 @@ async def close_expired(journal: AsyncJournal) -> list[InputRequest]:
             )
     if expired := history.expired_and_failing:
         if expired.call is None:
-            raise InputExpiredError("input request to raise a limit expired")
+            purpose = "to use changed tools" if expired.is_about_tools else "to raise a limit"
+            raise InputExpiredError(f"input request {purpose} expired")
         raise InputExpiredError(f"input request for {expired.call.name} expired")
     return waiting

@@ -65,7 +65,7 @@ def _prompt(name: str, numbers: Mapping[str, int | float]) -> str:
 
 def is_limit_request(request: InputRequest) -> bool:
     """Return whether an answer to the request raises a limit."""
-    return request.tool_call_id is None
+    return request.tool == TOOL
 
 
 def validate_new_limit(params: Mapping[str, Any]) -> dict[str, str]:

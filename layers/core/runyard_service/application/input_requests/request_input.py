@@ -11,6 +11,10 @@ from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
 from runyard_service.agents.mcp.pinned_tools import effective_definition
+from runyard_service.application.input_requests.changed_tools import (
+    CHANGED_TOOLS,
+    tools_request,
+)
 from runyard_service.application.input_requests.limit_increase import limit_request
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.actions import input_requests_of
@@ -34,8 +38,9 @@ def request_input(
     """Start the wait of `execution`, which `task_token` ends. Return False if no wait is needed.
 
     `last_sequence` is that of the last event when the worker found that it needs a person. `limit`
-    names the limit that the run reached, if any. If the run has newer events (this call is late or
-    a duplicate), publish no new input request. Raise SupersededError if another writer was first.
+    names the limit that the run reached, if any; `tools` stands for changed tools. If the run has
+    newer events (this call is late or a duplicate), publish no new input request. Raise
+    SupersededError if another writer was first.
     """
     journal = Journal.open(stores, execution.run_id)
     if journal.history.has_ended or journal.run.current_execution > execution:
@@ -135,6 +140,8 @@ def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
     stored = journal.stores.definitions.get(journal.run.definition_digest)
     snapshot = Snapshot.from_stored(stored)
     definition = effective_definition(snapshot, journal.history.tool_lists)
+    if limit == CHANGED_TOOLS:
+        return [tools_request(journal, snapshot)]
     if limit:
         return [limit_request(journal, definition.limits, limit)]
     return _requests_for_calls(journal, definition)

@@ -13,6 +13,10 @@ from typing import Literal
 from runyard_service.agents.code.protocol import AgentCodeError
 from runyard_service.agents.conversation import output_of
 from runyard_service.agents.definitions.models import Limits
+from runyard_service.application.input_requests.changed_tools import (
+    CHANGED_TOOLS,
+    needs_approval,
+)
 from runyard_service.application.input_requests.expiry import close_expired, wait_seconds_for
 from runyard_service.application.input_requests.limit_increase import raise_if_denied
 from runyard_service.application.own_code.code_run import Wait, advance_code, resolve_code
@@ -50,9 +54,9 @@ class AdvanceResult:
     """How far the worker advanced the run.
 
     `wait_seconds` is the most that a person has to answer. `limit` names the limit that a person
-    may raise, if the run reached one. `last_sequence` is that of the last event when the worker
-    found that it needs a person. `finished` means that the run has ended or another execution
-    owns it.
+    may raise, if the run reached one; it is `tools` if a person may allow changed tools.
+    `last_sequence` is that of the last event when the worker found that it needs a person.
+    `finished` means that the run has ended or another execution owns it.
     """
 
     outcome: Outcome
@@ -133,6 +137,10 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
         if not _has_dispatched_calls(ctx) and not ctx.has_time_for(_max_duration(ctx)):
             return AdvanceResult("more")
         _check_limits(ctx)
+        if has_missing_lists(ctx):
+            await list_tools(ctx)
+        if needs_approval(ctx.snapshot, ctx.history):
+            return _needs_input(ctx, wait_seconds_for(_limits(ctx), []), CHANGED_TOOLS)
         if waits := await _run_step(ctx):
             ctx.timer.pause()
             return _needs_input(ctx, wait_seconds_for(_limits(ctx), waits))
@@ -155,8 +163,6 @@ async def _run_step(ctx: RunContext) -> Sequence[Wait]:
     is_new, step_count = not ctx.history.unfinished, len(ctx.history.steps)
     log_context.bind(step=step_count + is_new)
     requests: list[RequestInput] = []
-    if is_new and has_missing_lists(ctx):
-        await list_tools(ctx)
     if is_new and await compact_if_due(ctx):
         return requests
     if is_new:

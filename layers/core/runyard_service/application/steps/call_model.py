@@ -19,6 +19,7 @@ from runyard_service.application.steps.call_tools import start_events_for
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
+from runyard_service.application.steps.mcp.returned_files import attach_returned_files
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
@@ -101,6 +102,7 @@ async def _next_request(ctx: RunContext, operation: Operation | None) -> ModelRe
         message_history=ctx.message_cache,
         messages=await ctx.messages(),
         attachments=await ctx.attachments(),
+        returned_files=await attach_returned_files(ctx),
         route=ctx.snapshot.route_id,
     )
 

@@ -26,6 +26,7 @@ from runyard_service.application.steps.mcp.make_call import (
     record_required_input,
 )
 from runyard_service.application.steps.mcp.progress import ProgressWriter
+from runyard_service.application.steps.mcp.returned_files import store_files
 from runyard_service.application.steps.next_action import next_action, tool_label
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.retries import next_delay
@@ -34,6 +35,7 @@ from runyard_service.domain.event_payloads import (
     ErrorInfo,
     MessageCompleted,
     OperationRef,
+    ReturnedFilePayload,
     StepPayload,
     ToolCallPayload,
 )
@@ -160,7 +162,8 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
                     await record_required_input(ctx, call, result)
                     return
                 span.record_result(result.content)
-                new_event = _completed_event(ctx, call, action.input, result.content)
+                files = await store_files(ctx, result.files)
+                new_event = _completed_event(ctx, call, action.input, result.content, files)
             except ToolError as error:
                 span.record_error(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
@@ -223,9 +226,15 @@ def resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWithou
 
 
 def _completed_event(
-    ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any], result: str
+    ctx: RunContext,
+    call: ToolCallState,
+    call_input: Mapping[str, Any],
+    result: str,
+    files: Sequence[ReturnedFilePayload] = (),
 ) -> NewEvent:
     data: ToolCallPayload = {**call_payload(ctx, call, call_input), "result": result}
+    if files:
+        data["files"] = files
     return NewEvent(type="agent.tool_call.completed", data=data)
 
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from runyard_service.application.own_code.code_run import CodeRun
 
 
+def _no_secret(name: str) -> str:
+    raise LookupError(f"this worker reads no secrets, such as {name!r}: set `read_secret`")
+
+
 @dataclass(frozen=True)
 class WorkerDeps:
     """What a worker needs to execute runs. It reserves `reserve_seconds` to record results.
@@ -48,7 +52,7 @@ class WorkerDeps:
     """The exporter of spans; None disables spans."""
     shows_content: bool = False
     """Whether spans contain prompts, responses, arguments and results."""
-    read_secret: Callable[[str], str] = str
+    read_secret: Callable[[str], str] = _no_secret
 
 
 class RunContext:
@@ -70,6 +74,8 @@ class RunContext:
         self.spans = Spans(
             run.trace_id or run.id.replace("-", ""), is_enabled=deps.export_spans is not None
         )
+        # The files of tool results as the model receives them, by id.
+        self.returned_files: dict[str, Attachment] = {}
         self._model: Model | None = None
         self._definition = self.snapshot.definition
         self._known_lists = 0
@@ -113,6 +119,7 @@ class RunContext:
         self.snapshot = self.snapshot.on_route(following.route_id)
         # The files are prepared for another provider.
         self._model = self._attachments = None
+        self.returned_files.clear()
 
     @property
     def budget(self) -> Budget:

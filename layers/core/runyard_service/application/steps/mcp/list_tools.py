@@ -10,7 +10,9 @@ from typing import cast
 
 from runyard_service.agents.mcp.base import ToolList
 from runyard_service.agents.mcp.pinned_tools import (
+    changed_tools,
     check_lists,
+    describe_changes,
     missing_servers,
     nothing_listed,
     tools_listed,
@@ -19,6 +21,7 @@ from runyard_service.agents.tools.base import ToolError
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import (
+    ToolsChangedError,
     ToolsInvalidError,
     ToolsRejectedError,
     ToolsUnavailableError,
@@ -43,19 +46,23 @@ async def list_tools(ctx: RunContext) -> None:
     """
     names = missing_servers(ctx.snapshot, ctx.history.tool_lists)
     answers = await asyncio.gather(*(_list(ctx, name) for name in names))
-    definition = ctx.snapshot.definition
     lists: list[ToolsListed] = []
     for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, ToolList):
-            lists.append(tools_listed(definition, name, answer))
+            lists.append(tools_listed(ctx.snapshot, name, answer))
         elif ctx.snapshot.mcp_servers[name].optional:
             lists.append(nothing_listed(name, answer.message))
         else:
             raise _terminal_or_retryable(answer)
-    check_lists(definition, [*ctx.history.tool_lists.values(), *lists])
+    check_lists(ctx.snapshot.definition, [*ctx.history.tool_lists.values(), *lists])
     await ctx.journal.append(
         [NewEvent(type="agent.tools.listed", data=cast(Mapping[str, object], one)) for one in lists]
     )
+    if changes := changed_tools(ctx.snapshot, ctx.history.tool_lists, "fail"):
+        raise ToolsChangedError(
+            f"the tools of MCP servers differ from mcp.lock.yaml: {describe_changes(changes)};"
+            " check them and run `runyard agents mcp-lock`"
+        )
 
 
 async def _list(ctx: RunContext, name: str) -> ToolList | ToolError:
