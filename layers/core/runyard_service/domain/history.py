@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
-from runyard_service.domain.event_payloads import LimitParams, MessageCompleted
+from runyard_service.domain.event_payloads import ApprovalResolved, LimitParams, MessageCompleted
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
@@ -197,7 +197,8 @@ class History:
         if request.call is not None:
             request.call.phase, request.call.answer = "answered", event
         elif event.data.get("is_approved"):
-            params: LimitParams = event.data["effective_params"]
+            resolved = cast(ApprovalResolved, event.data)
+            params = cast(LimitParams, resolved["effective_params"])
             self.limit_overrides[request.limit] = from_number(params["new_limit"])
             self.truncated_by = ""
 

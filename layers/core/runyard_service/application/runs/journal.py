@@ -12,7 +12,14 @@ from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
-from runyard_service.domain.event_payloads import MessageCompleted, RecoveredPayload
+from runyard_service.domain.event_payloads import (
+    ErrorInfo,
+    MessageCompleted,
+    RecoveredPayload,
+    RunCompleted,
+    RunFailed,
+    RunPayload,
+)
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.history import History, usage_of_message
 from runyard_service.domain.runs import Run, RunStatus, Usage, usage_payload
@@ -97,8 +104,12 @@ class Journal:
         ended_at, usage = timestamp(), self.history.usage
         if message_events:
             usage = usage.plus(usage_of_message(cast(MessageCompleted, message_events[-1].data)))
-        data = {"output": output, "usage": usage_payload(usage, self.run.started_at, ended_at)}
-        new_event = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | data)
+        data: RunCompleted = {
+            **_run_payload(self.run, "completed"),
+            "output": output,
+            "usage": usage_payload(usage, self.run.started_at, ended_at),
+        }
+        new_event = NewEvent(type="run.completed", data=data)
         ended = self._ended("completed", usage, ended_at, output=output)
         self._end([*message_events, new_event], [ended, *changes], output)
 
@@ -114,13 +125,17 @@ class Journal:
         `provider` is what the provider of the model said. `error_id` finds the error in the log.
         """
         ended_at, usage = timestamp(), self.history.usage
-        error: dict[str, Any] = {"code": code, "message": message}
+        error: ErrorInfo = {"code": code, "message": message}
         if provider:
             error["provider"] = provider
         if error_id:
             error["error_id"] = error_id
-        data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
-        new_event = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
+        data: RunFailed = {
+            **_run_payload(self.run, "failed"),
+            "error": error,
+            "usage": usage_payload(usage, self.run.started_at, ended_at),
+        }
+        new_event = NewEvent(type="run.failed", data=data)
         self._end([new_event], [self._ended("failed", usage, ended_at, error=error)])
 
     def cancel(self, requested_by: str, client_info: Mapping[str, Any]) -> None:
@@ -193,5 +208,5 @@ class Journal:
         raise AppendConflictError(self.run.id)
 
 
-def _run_payload(run: Run, status: RunStatus) -> dict[str, Any]:
+def _run_payload(run: Run, status: RunStatus) -> RunPayload:
     return {"id": run.id, "object": "run", "status": status}
