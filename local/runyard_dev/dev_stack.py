@@ -235,7 +235,7 @@ class DevStack:
         """Restore what a restarted process has lost."""
         if part.name == stack_plan.AWS:
             self._provision_aws()
-            # All executions are lost: the sweep starts those of the open runs again.
+            # All executions are lost: the sweep restarts those of the open runs.
             self._sweep_quietly({"everything": True})
             if self._sources:
                 requeue_deliveries.requeue_pending(self.environment)

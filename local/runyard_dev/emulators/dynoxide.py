@@ -1,7 +1,8 @@
-"""Finds the DynamoDB emulator, or fetches it: dynoxide, a Rust binary on SQLite.
+"""Find or download the DynamoDB emulator: dynoxide, a Rust binary on SQLite.
 
-Three ways, in this order: an endpoint that the user names (`DYNAMODB_ENDPOINT`), dynoxide from npm,
-ministack's DynamoDB from PyPI. `python -m runyard_dev.emulators.dynoxide` fetches ahead of time.
+The local stack uses the first of these that is available: an endpoint that the user names
+(`DYNAMODB_ENDPOINT`), dynoxide from npm, or ministack's DynamoDB from PyPI.
+`python -m runyard_dev.emulators.dynoxide` downloads dynoxide in advance.
 """
 
 import base64
@@ -22,7 +23,7 @@ from runyard_dev.errors import ToolUnavailableError
 VERSION = "1.2.1"
 MINISTACK = "ministack==1.5.33"
 
-# What npm publishes for this version. An archive that has another digest is not run.
+# The digests that npm publishes for this version. An archive with another digest is rejected.
 _INTEGRITY = {
     "linux-x64": "sha512-sBHqlxJ9ANkLluFkYRfd5r8Y0ApFew4FhOrlhgRAgD4X"
     "zEoFOukEo1nuBTQ1+jTtofqwn4NWQ2k0Tn5mNTjgUg==",
@@ -32,7 +33,7 @@ _ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": 
 
 @dataclass(frozen=True)
 class DynamoDb:
-    """How the local stack gets its DynamoDB: a process to start, or an endpoint that is there."""
+    """The DynamoDB of the local stack: a process to start, or an endpoint of the user."""
 
     description: str
     endpoint: str | None = None
@@ -42,7 +43,7 @@ class DynamoDb:
 
 
 def locate(port: int, data_dir: Path, report: Callable[[str], None] = print) -> DynamoDb:
-    """Choose the emulator; fetches it at the first use. Raises `ToolUnavailableError`."""
+    """Return the emulator; download it at the first use. Raise ToolUnavailableError."""
     if endpoint := os.environ.get("DYNAMODB_ENDPOINT"):
         return DynamoDb(f"your own, {endpoint}", endpoint=endpoint)
     try:
@@ -56,7 +57,7 @@ def locate(port: int, data_dir: Path, report: Callable[[str], None] = print) -> 
 
 
 def fetch(report: Callable[[str], None] = print) -> Path:
-    """The dynoxide binary, from the cache or from npm."""
+    """Return the path of the dynoxide binary, from the cache or from npm."""
     system = {"Linux": "linux", "Darwin": "darwin"}.get(platform.system(), platform.system())
     target = f"{system}-{_ARCHITECTURES.get(platform.machine().lower(), platform.machine())}"
     binary = cache_dir() / f"dynoxide-{VERSION}-{target}"
@@ -74,14 +75,14 @@ def fetch(report: Callable[[str], None] = print) -> Path:
             with member, unpacked.open("wb") as file:
                 shutil.copyfileobj(member, file)
         unpacked.chmod(0o755)
-        unpacked.replace(binary)  # At once whole: another start may be looking for it now.
+        unpacked.replace(binary)  # Atomic: another start may look for the file at the same time.
     return binary
 
 
 def _check_integrity(archive: Path, target: str) -> None:
     expected = _INTEGRITY.get(target)
     if expected is None:
-        # npm has compared the archive with its own index; there is no digest of ours to add.
+        # npm has compared the archive with the digest in its index.
         return
     digest = hashlib.sha512(archive.read_bytes()).digest()
     if f"sha512-{base64.b64encode(digest).decode()}" != expected:
@@ -89,7 +90,7 @@ def _check_integrity(archive: Path, target: str) -> None:
 
 
 def ministack(port: int, data_dir: Path) -> DynamoDb:
-    """Return ministack's DynamoDB, which the first use installs. Raises `ToolUnavailableError`."""
+    """Return ministack's DynamoDB; install it at the first use. Raise ToolUnavailableError."""
     python = pip_environment(MINISTACK)
     return DynamoDb(
         f"{MINISTACK.replace('==', ' ')}, {data_dir / 'ministack'}",

