@@ -170,7 +170,7 @@ def _environment(execution: Execution) -> Environment | None:
 
 
 def _report_failed_executions(notify_watchers: Callable[[Execution], None]) -> None:
-    """Report each failed execution to `watchers`: moto sends no event to EventBridge."""
+    """Pass each failed execution to `notify_watchers`: moto sends no event to EventBridge."""
     terminated = BaseExecutionWorkerCommunication.terminated
 
     def terminate_and_notify(self: BaseExecutionWorkerCommunication) -> None:
