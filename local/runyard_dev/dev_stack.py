@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import runyard_service
 from runyard_dev import access_key, provisioning, stack_plan
 from runyard_dev.clients import client
 from runyard_dev.data_dir import lock, write_state
@@ -25,7 +26,10 @@ from runyard_dev.errors import InvocationFailedError, LocalStackError
 from runyard_dev.processes.process import ManagedProcess, port_is_taken
 from runyard_dev.processes.process_monitor import ProcessMonitor
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+_CLONE = Path(__file__).resolve().parents[2]
+_IN_WHEEL = Path(runyard_service.__file__).parent / "stack"
+# The folder of template.yaml, with the functions, state machines and sample agents next to it.
+REPOSITORY = _CLONE if (_CLONE / "template.yaml").exists() else _IN_WHEEL
 SWEEP_FUNCTION = "SweepFunction"
 SWEEP_SECONDS = 30.0
 CHECKPOINTS_FILE = "streams.json"

@@ -73,10 +73,11 @@ def plan(site: StackConfig, report: Callable[[str], None]) -> StackPlan:
     return StackPlan(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
-def web_command(port: int) -> tuple[str, ...]:
-    """Return the command of the web server."""
+def web_command(port: int, repository: Path) -> tuple[str, ...]:
+    """Return the command of the web server, which imports `functions` from `repository`."""
     return (
         *(sys.executable, "-m", "uvicorn", "--factory", "runyard_dev.web:create_app"),
+        *("--app-dir", str(repository)),
         *("--host", HOST, "--port", str(port), "--no-access-log"),
         # No proxy sets X-Forwarded-… here, so clients could write any address into it.
         "--no-proxy-headers",
@@ -103,7 +104,7 @@ def _own_parts(
             _url(ports[LAMBDA]),
         ),
         SAMPLES: _module("sample_services", ports[SAMPLES]),
-        WEB: web_command(ports[WEB]),
+        WEB: web_command(ports[WEB], site.repository),
     }
     descriptions = {
         LAMBDA: "functions/*/handler.py",
