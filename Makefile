@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -104,6 +104,13 @@ artifacts: build build/here/.installed .venv/.installed ## Build, print the size
 
 test-stores: .venv/.installed ## Run the store tests on a second DynamoDB emulator, ministack
 	@$(PYTHON) -m tests.second_emulator $(ARGS)
+
+# These folders do not count calls or executions, which faults repeat.
+FAULT_TESTS := tests/integration/input_requests tests/integration/steps tests/integration/threads
+test-faults: .venv/.installed ## Run tests with random DynamoDB faults; FAULTS=seed:rate repeats a run, TESTS=… selects others
+	@export RUNYARD_DYNAMODB_FAULTS=$${FAULTS:-$$(date +%s):0.05}; \
+	  echo "FAULTS=$$RUNYARD_DYNAMODB_FAULTS"; \
+	  $(PYTHON) -m pytest $(or $(TESTS),$(FAULT_TESTS)) $(ARGS)
 
 test-contract: .venv/.installed ## Send about ten thousand generated requests to the service
 	@CONTRACT_EXAMPLES=400 $(PYTHON) -m pytest tests/e2e/test_contract.py

@@ -1,1 +1,1 @@
-"""`make dev`: the local stack. Never deployed code's dependency."""
+"""The local stack of `make dev`. No deployed code imports it."""

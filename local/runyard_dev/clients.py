@@ -21,7 +21,7 @@ ENDPOINTS = tuple(sorted(set(_ENDPOINT_OF.values())))
 
 
 def client(service: str, environment: Mapping[str, str]) -> Any:
-    """A client of its own session: boto3's default session is not safe to share by threads."""
+    """Return a client with a session of its own. Threads cannot share boto3's default session."""
     key = environment.get("AWS_ACCESS_KEY_ID")
     session = boto3.Session(
         aws_access_key_id=key,
@@ -35,11 +35,11 @@ def client(service: str, environment: Mapping[str, str]) -> Any:
         service,
         endpoint_url=environment[_ENDPOINT_OF[service]],
         config=Config(
-            proxies={},  # A proxy that the environment names would not find loopback.
+            proxies={},  # A proxy of the environment cannot reach loopback.
             connect_timeout=5,
             max_pool_connections=64,
             retries={"total_max_attempts": 3},
-            # dynoxide's shards have shorter names than boto3 lets through.
+            # dynoxide's shards have shorter names than boto3 accepts.
             parameter_validation=service != "dynamodbstreams",
         ),
     )

@@ -13,7 +13,7 @@ STATE_FILE = "stack.json"
 
 
 def chosen_data_dir() -> Path:
-    """The folder that `DATA_DIR` names, or else `.runyard`."""
+    """Return the folder that `DATA_DIR` names, or else `.runyard`."""
     return Path(os.environ.get("DATA_DIR") or ".runyard")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import runyard_service
 from runyard_dev import access_key, provisioning, stack_plan
 from runyard_dev.clients import client
 from runyard_dev.data_dir import lock, write_state
@@ -25,7 +26,10 @@ from runyard_dev.errors import InvocationFailedError, LocalStackError
 from runyard_dev.processes.process import ManagedProcess, port_is_taken
 from runyard_dev.processes.process_monitor import ProcessMonitor
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+_CLONE = Path(__file__).resolve().parents[2]
+_IN_WHEEL = Path(runyard_service.__file__).parent / "stack"
+# The folder of template.yaml, with the functions, state machines and sample agents next to it.
+REPOSITORY = _CLONE if (_CLONE / "template.yaml").exists() else _IN_WHEEL
 SWEEP_FUNCTION = "SweepFunction"
 SWEEP_SECONDS = 30.0
 CHECKPOINTS_FILE = "streams.json"
@@ -235,7 +239,7 @@ class DevStack:
         """Restore what a restarted process has lost."""
         if part.name == stack_plan.AWS:
             self._provision_aws()
-            # All executions are lost: the sweep starts those of the open runs again.
+            # All executions are lost: the sweep restarts those of the open runs.
             self._sweep_quietly({"everything": True})
             if self._sources:
                 requeue_deliveries.requeue_pending(self.environment)

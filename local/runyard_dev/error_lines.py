@@ -12,7 +12,7 @@ _POLL_SECONDS = 0.3
 
 
 def watch_errors(logs: Path, report: Callable[[str], None]) -> None:
-    """Report the errors in the logs of handlers and web server until the process ends."""
+    """Report the errors in the logs of handlers and web server, until the process ends."""
     for part in (LAMBDA, WEB):
         arguments = (logs / f"{part}.log", report)
         threading.Thread(target=_watch, args=arguments, name="errors", daemon=True).start()
@@ -32,7 +32,7 @@ def _watch(log: Path, report: Callable[[str], None]) -> None:
 
 
 def error_lines(line: str) -> Iterator[str]:
-    """Yield what the terminal shows for a line of a log; nothing unless it is an error.
+    """Yield the lines that the terminal shows for a line of a log. Yield none without an error.
 
     The first line names the run and the id that finds the error in the log.
     """

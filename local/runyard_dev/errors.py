@@ -1,4 +1,4 @@
-"""Why a local stack cannot start or continue; the terminal shows the message."""
+"""Errors that stop a local stack. The terminal shows their message."""
 
 
 class LocalStackError(Exception):
@@ -10,15 +10,15 @@ class DataDirInUseError(LocalStackError):
 
 
 class PartError(LocalStackError):
-    """A part did not become ready."""
+    """A process of the stack did not become ready."""
 
 
 class TableChangedError(LocalStackError):
-    """A table in the data folder is not the one that the template declares."""
+    """A table in the data folder differs from the table in the template."""
 
 
 class ToolUnavailableError(LocalStackError):
-    """A program that the local stack needs could not be fetched."""
+    """The download of a program that the local stack needs has failed."""
 
 
 class InvocationFailedError(Exception):

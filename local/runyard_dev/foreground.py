@@ -26,7 +26,7 @@ SAMPLE_TICKET = {
 
 
 class StopRequestedError(Exception):
-    """A signal asked for the stack's end."""
+    """A signal requested the end of the stack."""
 
 
 def run_in_foreground(
@@ -67,7 +67,7 @@ def run_in_foreground(
 
 def check_folder(files: AgentDirectory) -> AgentSet:
     """Check the agents, set DEFAULT_AGENT and DEFAULT_PERSONA for the stack, and print warnings."""
-    # Without AGENT_VARIABLES the stack sets the address of the sample service.
+    # If AGENT_VARIABLES is not set, the stack sets the address of the sample service.
     variables = {"AGENT_VARIABLES": '{"CRM_URL": ""}', **os.environ}
     checked = check_agents(files.read(), Settings.from_environment(variables))
     os.environ.update(checked.default_agents)
@@ -77,7 +77,7 @@ def check_folder(files: AgentDirectory) -> AgentSet:
 
 
 def _watch_agents(files: AgentDirectory) -> None:
-    """Say of each change of the agents' files whether it counts."""
+    """Print for each change of the agent files whether the stack uses it."""
     seen = files.fingerprint()
     while True:
         time.sleep(1)
@@ -134,7 +134,7 @@ def _ready_line(stack: DevStack, agents: AgentSet) -> str:
 
 def _stop_on_signals() -> None:
     def stop(_: int, __: FrameType | None) -> NoReturn:
-        # Once is enough: a second Ctrl-C must not cut off the stopping.
+        # Ignore a second Ctrl-C: it must not interrupt the stop.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         raise StopRequestedError
@@ -144,7 +144,7 @@ def _stop_on_signals() -> None:
 
 
 def _end_with_parent() -> None:
-    """Stop when the process that started this one is gone: `make` may be killed with -9."""
+    """Stop when the parent process has ended. `make` can be killed with SIGKILL."""
     parent = os.getppid()
 
     def watch() -> None:

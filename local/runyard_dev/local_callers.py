@@ -1,4 +1,4 @@
-"""Which callers may use the servers of the local stack: programs and pages of this machine."""
+"""Decide which callers can use the servers of the local stack: those on this machine."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The stores of a data folder, for other commands, whether the stack runs or not."""
+"""Open the stores of a data folder, for other commands. The stack does not need to run."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from runyard_service.settings import Settings
 
 @contextmanager
 def open_store(data_dir: Path) -> Iterator[Stores]:
-    """The stores in `data_dir`. A stack that does not run is started for it, and runs nothing."""
+    """Yield the stores in `data_dir`. If its stack is stopped, start it without event sources."""
     try:
         with DevStack.start(data_dir=data_dir, web=False, seed=False, sweep_seconds=None) as own:
             yield stores_of(own.environment)
@@ -24,7 +24,7 @@ def open_store(data_dir: Path) -> Iterator[Stores]:
 
 
 def stores_of(environment: Mapping[str, str]) -> Stores:
-    """The stores that a stack's environment names."""
+    """Return the stores that the environment of a stack names."""
     settings = Settings.from_environment(environment)
     return Stores.create(
         client("dynamodb", environment),

@@ -62,9 +62,9 @@ def create_secrets(template: LocalTemplate, environment: Mapping[str, str], fold
 
 
 def create_queues(template: LocalTemplate, environment: Mapping[str, str]) -> None:
-    """Create the queues; the same one again is none."""
+    """Create the queues that are missing."""
     sqs: SQSClient = client("sqs", environment)
-    # Those first that others name as their dead-letter queue.
+    # Create the dead-letter queues before the queues that name them.
     for queue in sorted(template.queues, key=lambda queue: "RedrivePolicy" in queue.attributes):
         attributes: Any = queue.attributes
         sqs.create_queue(QueueName=queue.name, Attributes=attributes)

@@ -34,7 +34,7 @@ _AS_ON_AWS = frozenset({"AGENTS_OBJECT_KEY", "AGENTS_DIR"})
 def environments(
     template: LocalTemplate, stack: Mapping[str, str], host: str
 ) -> dict[str, dict[str, str]]:
-    """Each function's variables; `host` is what a container calls this machine."""
+    """Return the variables of each function. `host` is this machine's name in a container."""
     found = {}
     for function, described in template.functions.items():
         own = {
@@ -47,7 +47,7 @@ def environments(
 
 
 def with_endpoints(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The template with the emulators' addresses among the variables of every function."""
+    """Return the template with the emulators' addresses in the variables of each function."""
     functions = document["Globals"]["Function"]
     variables = functions["Environment"]["Variables"] | dict.fromkeys(ENDPOINTS, "")
     changed = {**functions, "Environment": {"Variables": variables}}
@@ -57,7 +57,7 @@ def with_endpoints(document: Mapping[str, Any]) -> dict[str, Any]:
 def write_sam_files(host: str) -> str:
     """Write both files, publish the agents, and return a line that names all three.
 
-    `host` is what a container calls this machine. Raises `LocalStackError` if nothing is built or
+    `host` is this machine's name in a container. Raise LocalStackError if nothing is built or
     no stack was started.
     """
     state = chosen_data_dir() / STATE_FILE

@@ -1,4 +1,4 @@
-"""The systems that the sample agents call: a tiny customer register and a till, in memory.
+"""The services that the sample agents call: customers and refunds, in memory.
 
 `GET /customers/{id}`, `POST /refunds` (once per `Idempotency-Key`), `GET /refunds`. `/mcp` is the
 MCP server of `sample_mcp_server.py`.
@@ -18,25 +18,25 @@ _TIERS = ("free", "pro", "enterprise")
 
 
 def customer(customer_id: str) -> dict[str, Any] | None:
-    """What the register knows of a customer: the same for the same id, at any time."""
+    """Return the record of a customer. The same id always has the same record."""
     if not customer_id.startswith("customer-"):
         return None
-    if customer_id == "customer-7421":  # The one that the documentation shows.
+    if customer_id == "customer-7421":  # The customer in the documentation.
         return {"customer_tier": "pro", "open_tickets": 2}
     digest = hashlib.sha256(customer_id.encode()).digest()
     return {"customer_tier": _TIERS[digest[0] % 3], "open_tickets": digest[1] % 5}
 
 
 class Refunds:
-    """Refunds by idempotency key; a key that comes again gets the first answer again."""
+    """Refunds by idempotency key. A repeated key returns the first response."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without refunds."""
         self._lock = threading.Lock()
         self._by_key: dict[str, dict[str, Any]] = {}
 
     def make(self, key: str, order_id: str, amount: Any) -> dict[str, Any]:
-        """Refund once per key and count the calls."""
+        """Create a refund once for each key, and count the calls."""
         with self._lock:
             refund = self._by_key.setdefault(
                 key,
@@ -53,13 +53,13 @@ class Refunds:
             return {"refund_id": refund["refund_id"], "status": refund["status"]}
 
     def all(self) -> list[dict[str, Any]]:
-        """Every refund, oldest first."""
+        """Return all refunds, oldest first."""
         with self._lock:
             return [dict(refund) for refund in self._by_key.values()]
 
 
 class SampleHandler(JsonHandler):
-    """The routes."""
+    """The routes of the sample services."""
 
     refunds = Refunds()
     mcp = SampleMcpServer()

@@ -19,7 +19,7 @@ _CHARACTERS = {
 
 
 def value_of(secret: Secret, folder: Path) -> str:
-    """The secret's text; a generated one is the same at every start."""
+    """Return the text of the secret. A generated text is the same at each start."""
     if secret.generate is None:
         return secret.text or ""
     path = folder / secret.name.replace("/", "%2F")
@@ -43,7 +43,7 @@ def write_secret(path: Path, value: str) -> None:
 
 
 def _generate(rule: Mapping[str, Any]) -> str:
-    """What Secrets Manager would make of a `GenerateSecretString`."""
+    """Return a value for `GenerateSecretString`, as Secrets Manager generates it."""
     excluded = rule.get("ExcludeCharacters", "")
     groups = [characters for key, characters in _CHARACTERS.items() if not rule.get(key)]
     allowed = [each for each in "".join(groups) if each not in excluded]

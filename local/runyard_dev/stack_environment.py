@@ -1,7 +1,7 @@
 """The environment of the local stack's processes.
 
-From weakest to strongest: what the template says, what is different on one machine, what the user
-has set. Only the endpoints are never the user's: they are what makes the stack local.
+Variables of the user take precedence over those of the local stack, and these over the template's.
+The user cannot set the endpoints: they make the stack local.
 """
 
 import json
@@ -13,7 +13,7 @@ from runyard_dev.template.template import LocalTemplate
 
 DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
-# A connection to an emulator through a proxy would not find it.
+# A proxy cannot reach an emulator on loopback.
 _NO_PROXY = "127.0.0.1,localhost"
 
 
@@ -27,10 +27,10 @@ def environment_for(
     samples_port: int,
     agents_dir: Path,
 ) -> dict[str, str]:
-    """The whole environment of a process of the stack, for `boto3` clients and `Settings`."""
+    """Return the environment of a process of the stack, for boto3 clients and `Settings`."""
     samples = f"{HOST}:{samples_port}"
     different_here = {
-        # One machine: an empty query costs nothing and a write is seen in a few milliseconds.
+        # On one machine a query costs nothing, and a reader sees a write within milliseconds.
         "POLL_MIN_MS": "10",
         "POLL_MAX_MS": "100",
         "ENDPOINT": "api",  # A single endpoint serves all requests,
@@ -39,14 +39,14 @@ def environment_for(
         # On AWS the platform handles CORS; here the application does. `web.py` rejects all
         # origins that are not on this machine.
         "CORS_ORIGIN": "*",
-        # There is one user here, who may well be a load test.
+        # The only user may run a load test.
         "KEY_REQUESTS_PER_SECOND": "0",
         "SOURCE_REJECTIONS_PER_SECOND": "0",
         "KEY_MAX_STREAMS": "0",
         "PROJECT_MAX_ACTIVE_RUNS": "0",
-        # No Lambda in front: 128 MiB of files in one request, and 1 MiB for what is around them.
+        # Without Lambda's limit: 128 MiB of files, and 1 MiB for the other parts.
         "MAX_BODY_BYTES": str(129 * 1024 * 1024),
-        "PRELOAD_PROVIDERS": "",  # A stack that starts is waited for.
+        "PRELOAD_PROVIDERS": "",  # The import would delay the start of the stack.
         "AGENT_VARIABLES": json.dumps({"CRM_URL": f"http://{samples}"}),
         "HTTP_ALLOWED_PRIVATE_HOSTS": samples,
         "PYTHONUNBUFFERED": "1",

@@ -1,6 +1,6 @@
-"""Which parts the local stack has, by which commands they run, and on which ports.
+"""Plan the processes of the local stack: their commands and their ports.
 
-They stop in the reverse order: what others depend on ends last.
+The stack stops them in the reverse order of their start, so dependencies end last.
 """
 
 import os
@@ -20,7 +20,7 @@ DYNAMODB, LAMBDA, AWS, SAMPLES, WEB = "dynamodb", "lambda", "aws", "samples", "w
 
 @dataclass(frozen=True)
 class StackPlan:
-    """A stack that is planned and not yet started."""
+    """The plan of a stack, before its start."""
 
     template: LocalTemplate
     environment: dict[str, str]
@@ -36,14 +36,14 @@ class StackConfig:
     data_dir: Path
     agents_dir: Path
     port: int
-    """The web server's; 0 takes a free one."""
+    """The port of the web server; 0 selects a free port."""
     user: Mapping[str, str]
     """The environment of the process that starts the stack."""
     web: bool
 
 
 def plan(site: StackConfig, report: Callable[[str], None]) -> StackPlan:
-    """Choose ports, find the DynamoDB emulator, write down environment and commands."""
+    """Choose the ports and the DynamoDB emulator. Return the environment and the commands."""
     *inner, free = free_ports(5)
     ports = dict(zip((DYNAMODB, LAMBDA, AWS, SAMPLES), inner, strict=True))
     ports[WEB] = site.port or free
@@ -73,10 +73,11 @@ def plan(site: StackConfig, report: Callable[[str], None]) -> StackPlan:
     return StackPlan(template, environment, {part.name: part for part in parts}, ports[WEB])
 
 
-def web_command(port: int) -> tuple[str, ...]:
-    """Return the command of the web server."""
+def web_command(port: int, repository: Path) -> tuple[str, ...]:
+    """Return the command of the web server, which imports `functions` from `repository`."""
     return (
         *(sys.executable, "-m", "uvicorn", "--factory", "runyard_dev.web:create_app"),
+        *("--app-dir", str(repository)),
         *("--host", HOST, "--port", str(port), "--no-access-log"),
         # No proxy sets X-Forwarded-… here, so clients could write any address into it.
         "--no-proxy-headers",
@@ -103,7 +104,7 @@ def _own_parts(
             _url(ports[LAMBDA]),
         ),
         SAMPLES: _module("sample_services", ports[SAMPLES]),
-        WEB: web_command(ports[WEB]),
+        WEB: web_command(ports[WEB], site.repository),
     }
     descriptions = {
         LAMBDA: "functions/*/handler.py",

@@ -1,4 +1,4 @@
-"""The application of the web server: the API, for callers on this machine.
+"""The application of the web server: the API for callers on this machine.
 
 Web pages of other sites run in the developer's browser, which can reach the local stack. This
 module rejects their requests: they have a foreign `Origin`, or after DNS rebinding a foreign

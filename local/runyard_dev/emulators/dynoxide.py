@@ -1,7 +1,8 @@
-"""Finds the DynamoDB emulator, or fetches it: dynoxide, a Rust binary on SQLite.
+"""Find or download the DynamoDB emulator: dynoxide, a Rust binary on SQLite.
 
-Three ways, in this order: an endpoint that the user names (`DYNAMODB_ENDPOINT`), dynoxide from npm,
-ministack's DynamoDB from PyPI. `python -m runyard_dev.emulators.dynoxide` fetches ahead of time.
+The local stack uses the first of these that is available: an endpoint that the user names
+(`DYNAMODB_ENDPOINT`), dynoxide from npm, or ministack's DynamoDB from PyPI.
+`python -m runyard_dev.emulators.dynoxide` downloads dynoxide in advance.
 """
 
 import base64
@@ -45,7 +46,7 @@ _ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": 
 
 @dataclass(frozen=True)
 class DynamoDb:
-    """How the local stack gets its DynamoDB: a process to start, or an endpoint that is there."""
+    """The DynamoDB of the local stack: a process to start, or an endpoint of the user."""
 
     description: str
     endpoint: str | None = None
@@ -55,7 +56,7 @@ class DynamoDb:
 
 
 def locate(port: int, data_dir: Path, report: Callable[[str], None] = print) -> DynamoDb:
-    """Choose the emulator; fetches it at the first use. Raises `ToolUnavailableError`."""
+    """Return the emulator; download it at the first use. Raise ToolUnavailableError."""
     if endpoint := os.environ.get("DYNAMODB_ENDPOINT"):
         return DynamoDb(f"your own, {endpoint}", endpoint=endpoint)
     try:
@@ -90,7 +91,7 @@ def fetch(report: Callable[[str], None] = print) -> Path:
                 shutil.copyfileobj(member, file)
         unpacked.chmod(0o755)
         _digest_file(binary).write_text(_digest(unpacked), encoding="utf-8")
-        unpacked.replace(binary)  # At once whole: another start may be looking for it now.
+        unpacked.replace(binary)  # Atomic: another start may look for the file at the same time.
     return binary
 
 
@@ -120,7 +121,7 @@ def _check_archive(archive: Path, target: str) -> None:
 
 
 def ministack(port: int, data_dir: Path) -> DynamoDb:
-    """Return ministack's DynamoDB, which the first use installs. Raises `ToolUnavailableError`."""
+    """Return ministack's DynamoDB; install it at the first use. Raise ToolUnavailableError."""
     python = pip_environment(MINISTACK)
     return DynamoDb(
         f"ministack, {data_dir / 'ministack'}",

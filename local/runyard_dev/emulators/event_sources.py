@@ -1,4 +1,4 @@
-"""Lambda's event source mappings: read streams and queues, and invoke the functions.
+"""Read streams and queues and invoke the functions, as Lambda's event source mappings do.
 
 Payloads and the handling of responses are Lambda's: items that a function reports as failed are
 delivered again. There are two differences. A batch of a stream that fails is retried until it
@@ -21,7 +21,7 @@ _QUEUE_READERS = 2
 _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_AFTER_ERROR_SECONDS = 1.0
-# Errors that end when a process is back, or that cannot end the stack.
+# Errors that end when a process has restarted, or that must not stop the stack.
 _ERRORS = (
     *(BotoCoreError, ClientError, HTTPException),
     *(InvocationFailedError, LocalStackError, OSError),
@@ -29,7 +29,7 @@ _ERRORS = (
 
 
 class EventSources:
-    """The mappings of one stack, each read by its own threads."""
+    """The mappings of one stack. Each mapping has threads of its own."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class EventSources:
             try:
                 found = turn()
             except _ERRORS as exc:
-                # Most likely a process restarts.
+                # Probably a process restarts.
                 if not is_faulty and not self._stopping.is_set():
                     self._report(f"an event source failed, and is tried again: {exc}")
                 pause, is_faulty = _PAUSE_AFTER_ERROR_SECONDS, True

@@ -1,4 +1,4 @@
-"""Invoke functions when an execution fails: what an EventBridge rule on its status does on AWS.
+"""Invoke functions when an execution fails, as an EventBridge rule on its status does on AWS.
 
 moto sends no such events. The rules are those of the template.
 """
@@ -34,7 +34,7 @@ def _invoke_once(client: LambdaTasks, arguments: dict[str, Any]) -> None:
     try:
         client.invoke(**arguments)
     except ClientError as exc:
-        # EventBridge would retry for a day; here the next sweep finds what was missed.
+        # EventBridge would retry for a day. The next sweep finds the runs instead.
         print(
             f"{arguments['FunctionName']} did not receive the event of an execution: {exc}",
             flush=True,

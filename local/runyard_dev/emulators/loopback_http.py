@@ -1,4 +1,4 @@
-"""The small HTTP/1.1 server on loopback that the Lambda endpoint and the sample services share.
+"""A small HTTP/1.1 server on loopback for the Lambda endpoint and the sample services.
 
 It uses a thread per connection, keep-alive connections, and no delay of small writes.
 """
@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """Accepts hundreds of connections at once, on 127.0.0.1 only."""
+    """A server on 127.0.0.1 that accepts hundreds of connections at once."""
 
     # 200 runs started at once open 200 connections; with the usual queue of 5 most of them would
     # wait a second for TCP's retry.
@@ -26,7 +26,7 @@ class LoopbackServer(ThreadingHTTPServer):
         super().__init__((HOST, port), handler)
 
     def server_bind(self) -> None:
-        """Bind without HTTPServer's reverse look-up of the host name, which may take seconds."""
+        """Bind without the reverse DNS query of HTTPServer, which can take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
@@ -46,7 +46,7 @@ class LocalCallersHandler(BaseHTTPRequestHandler):
 
 
 class JsonHandler(LocalCallersHandler):
-    """One connection; `respond` sends JSON and leaves the connection open."""
+    """The handler of one connection. `respond` sends JSON and leaves the connection open."""
 
     protocol_version = "HTTP/1.1"
     # Headers and body leave in two writes; Nagle would hold back the second one for 40 ms.
@@ -68,4 +68,4 @@ class JsonHandler(LocalCallersHandler):
         self.wfile.write(payload)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Print no line per request: the log is for errors."""
+        """Print nothing: the log has only errors."""

@@ -45,7 +45,7 @@ def install(lambda_endpoint: str, region: str, watchers: Watchers) -> None:
 
 
 def _replace(owner: Any, name: str, replacement: Any) -> None:
-    """Assign through setattr: to a type checker neither a method nor a function is a variable."""
+    """Assign with setattr. A type checker rejects an assignment to a method or a function."""
     setattr(owner, name, replacement)
 
 
@@ -79,9 +79,9 @@ def _parse_paths_once() -> None:
 def _start_once() -> None:
     """Start executions one after the other.
 
-    moto looks for the name and appends the execution in two steps: two simultaneous starts of one
-    name would run it twice. It also appends the execution before it sets a status: a caller that
-    lists or describes executions at that moment gets an AttributeError.
+    moto looks for the name and appends the execution in two steps, so two simultaneous starts with
+    the same name would run it twice. It also appends the execution before it sets a status. A
+    caller that lists or describes executions at that moment gets an AttributeError.
     """
     start_execution = StepFunctionsParserBackend.start_execution
     lock = threading.Lock()
@@ -99,7 +99,7 @@ def _start_once() -> None:
 
 
 def _forget_ended_threads() -> None:
-    # moto never removes a thread from its list; a long session would have some ten thousand.
+    # moto never removes a thread from its list, which would grow to ten thousand threads.
     if len(utils.TMP_THREADS) > 2000:
         utils.TMP_THREADS[:] = [thread for thread in utils.TMP_THREADS if thread.is_alive()]
 
@@ -143,7 +143,7 @@ def _patch_stop(notify_watchers: Callable[[Execution], None]) -> None:
             return
         environment.set_stop(stop_date=stop_date, error=error, cause=cause)
         if not isinstance(environment._program_state, ProgramStopped):
-            return  # It ended by itself at this moment.
+            return  # It has just ended by itself.
         self.exec_status = ExecutionStatus.ABORTED
         self.stop_date, self.error, self.cause = stop_date, error, cause
         for callback in list(environment.callback_pool_manager._pool.values()):
@@ -160,7 +160,7 @@ def _patch_stop(notify_watchers: Callable[[Execution], None]) -> None:
 
 
 def _environment(execution: Execution) -> Environment | None:
-    """Return the environment of a program; wait up to 2 s for one that starts at this moment."""
+    """Return the environment of a program. Wait up to 2 s for a program that starts."""
     for _ in range(200):
         worker = execution.exec_worker
         if worker is not None and worker.env is not None and worker.env._program_state is not None:
@@ -170,7 +170,7 @@ def _environment(execution: Execution) -> Environment | None:
 
 
 def _report_failed_executions(notify_watchers: Callable[[Execution], None]) -> None:
-    """Do what EventBridge does for a rule on the execution's status: moto sends no such event."""
+    """Pass each failed execution to `notify_watchers`: moto sends no event to EventBridge."""
     terminated = BaseExecutionWorkerCommunication.terminated
 
     def terminate_and_notify(self: BaseExecutionWorkerCommunication) -> None:

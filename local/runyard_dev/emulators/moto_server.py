@@ -1,7 +1,7 @@
 """moto's web application on a server with keep-alive connections.
 
-Werkzeug's own handler closes each connection and waits 10 ms first, which costs a new connection
-per boto3 call. This handler reads every body completely and sends a length with every response.
+Werkzeug's own handler waits 10 ms and closes each connection, so each call of boto3 needs a new
+connection. This handler reads every body completely and sends a length with every response.
 """
 
 import io
@@ -23,7 +23,7 @@ _CONNECTION_HEADERS = {"connection", "transfer-encoding", "keep-alive", "server"
 
 
 class KeepAliveHandler(LocalCallersHandler, MotoRequestHandler):
-    """One connection, any number of requests, whole bodies in memory in both directions."""
+    """The handler of one connection: any number of requests, with whole bodies in memory."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # Otherwise a small answer waits 40 ms for the client's ack.
@@ -33,7 +33,7 @@ class KeepAliveHandler(LocalCallersHandler, MotoRequestHandler):
         return True
 
     def run_wsgi(self) -> None:
-        """Answer one request through the application."""
+        """Send the response of the application to one request."""
         if self.headers.get("Expect", "").strip().lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.environ = environ = self.make_environ()
@@ -52,7 +52,7 @@ class KeepAliveHandler(LocalCallersHandler, MotoRequestHandler):
         self._send(status, headers, body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """No line per request."""
+        """Print nothing for a request."""
 
     def _call(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
         answer: list[Any] = []
@@ -91,7 +91,7 @@ def serve(port: int, app: Callable[..., Any] | None = None) -> None:
         HOST, port, application, threaded=True, request_handler=KeepAliveHandler
     )
     server.socket.listen(512)  # Werkzeug's 128 is too few for 200 runs started at once.
-    # `threaded` servers of werkzeug join their threads at the end; ours end with the process.
+    # `threaded` servers of werkzeug join their threads at the end. These end with the process.
     server.daemon_threads = True  # type: ignore[attr-defined]
     threading.current_thread().name = "moto"
     server.serve_forever()

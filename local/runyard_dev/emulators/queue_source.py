@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class QueueSource:
-    """One queue; several threads may take turns at once."""
+    """A queue. Several threads can poll it at the same time."""
 
     def __init__(self, mapping: EventSource, environment: Mapping[str, str]) -> None:
-        """Connect lazily."""
+        """Create the clients, which connect at their first call."""
         self._mapping = mapping
         self._environment = environment
         self._sqs: SQSClient = client("sqs", environment)
 
     def poll_once(self) -> bool:
-        """Receive once and invoke the function with the messages; return whether there were any."""
+        """Receive once and invoke the function with the messages. Return whether there were any."""
         url = self._sqs.get_queue_url(QueueName=self._mapping.name)["QueueUrl"]
         messages: list[Any] = self._sqs.receive_message(
             QueueUrl=url,

@@ -1,6 +1,6 @@
-"""Brings back the messages of deliveries: on AWS a queue loses none, here its emulator's end does.
+"""Send the messages of pending deliveries again, after the emulator of SQS has lost them.
 
-The records of the deliveries say which of them are waiting.
+On AWS a queue loses no message. The emulator loses all of them when its process ends.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def requeue_pending(environment: Mapping[str, str]) -> None:
-    """Wake every delivery that is pending. Reads the whole table."""
+    """Send a message for each pending delivery. Read the whole table to find them."""
     settings = Settings.from_environment(environment)
     if not settings.webhook_queue_url:
         return

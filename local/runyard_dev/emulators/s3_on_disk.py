@@ -25,7 +25,7 @@ _BODY = ".body"
 
 @dataclass(frozen=True)
 class StoredObject:
-    """The record of an object: all except its body."""
+    """The record of an object: everything except its body."""
 
     key: str
     body_file: str
@@ -46,7 +46,7 @@ class ObjectFolder:
     def write(
         self, bucket: str, key: str, body: bytes | None, etag: str | None, metadata: dict[str, str]
     ) -> None:
-        """Store the object durably; with a body of None the stored body stays."""
+        """Store the object durably. If the body is None, the stored body does not change."""
         with self._lock:
             folder = self._root / bucket
             folder.mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ def _write_through(folder: ObjectFolder) -> None:
     def set_and_write(self: FakeKey, *args: Any, **kwargs: Any) -> None:
         # moto sets content type and metadata after the object, and before it responds.
         set_metadata(self, *args, **kwargs)
-        if self.bucket_name:  # The parts of an unfinished upload have none.
+        if self.bucket_name:  # The parts of an unfinished upload have no bucket.
             folder.write(self.bucket_name, self.name, None, self._etag, dict(self.metadata))
 
     def delete_and_remove(
@@ -127,7 +127,7 @@ def _write_through(folder: ObjectFolder) -> None:
         folder.delete(bucket_name, key_name)
         return result
 
-    # setattr: to a type checker a method cannot be assigned.
+    # setattr: a type checker rejects an assignment to a method.
     for owner, name, replacement in (
         (S3Backend, "put_object", write_object),
         (FakeKey, "set_metadata", set_and_write),
@@ -155,7 +155,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # A rename is durable once the folder itself is written.
+    # A rename is durable when the folder is written.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -22,7 +22,7 @@ class StreamCheckpoints:
     """The position of each shard, stored in a file, so that a new start continues from there."""
 
     def __init__(self, file: Path) -> None:
-        """Read the file, if it is there."""
+        """Read the file, if it exists."""
         self._file = file
         self._lock = threading.Lock()
         self._positions: dict[str, str] = {}
@@ -34,21 +34,21 @@ class StreamCheckpoints:
         return self._positions.get(shard)
 
     def set(self, shard: str, sequence_number: str) -> None:
-        """Save that everything up to this record is processed."""
+        """Save that all records up to this one are processed."""
         with self._lock:
             self._positions[shard] = sequence_number
             new = self._file.with_suffix(".new")
             new.write_text(json.dumps(self._positions), encoding="utf-8")
-            os.replace(new, self._file)  # Whole or not at all, whenever the process ends.
+            os.replace(new, self._file)  # Atomic: the process can end at any time.
 
 
 class StreamSource:
-    """All shards of one table's newest stream, read in turns."""
+    """All shards of the newest stream of a table. One thread reads them in turn."""
 
     def __init__(
         self, mapping: EventSource, environment: Mapping[str, str], checkpoints: StreamCheckpoints
     ) -> None:
-        """Connect lazily."""
+        """Create the clients, which connect at their first call."""
         self._mapping = mapping
         self._environment = environment
         self._checkpoints = checkpoints
@@ -92,13 +92,13 @@ class StreamSource:
                     SequenceNumber=position,
                 )["ShardIterator"]
             except self._streams.exceptions.TrimmedDataAccessException:
-                pass  # No process has read for a day: the next records expired too.
+                pass  # The position is older than a day: read from the oldest record.
         return self._streams.get_shard_iterator(
             StreamArn=self._stream_arn, ShardId=shard_id, ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
 
     def _invoke(self, records: list[Any]) -> str | None:
-        """Invoke the function with the records; the first one that must come again, if there is."""
+        """Invoke the function with the records. Return the first record that failed, or None."""
         size = self._mapping.batch_size
         for start in range(0, len(records), size):
             payload = {
@@ -107,7 +107,7 @@ class StreamSource:
             answer = provisioning.invoke(self._environment, self._mapping.function, payload)
             failures = (answer or {}).get("batchItemFailures", [])
             if failures:
-                # Lambda continues from the lowest one.
+                # Lambda continues from the first failed record.
                 failed = {failure["itemIdentifier"] for failure in failures}
                 numbers = [str(record["dynamodb"]["SequenceNumber"]) for record in records]
                 return next(number for number in numbers if number in failed)

@@ -1,7 +1,7 @@
-"""The cache of the programs that the local stack downloads, and the downloads.
+"""Download the programs that the local stack needs into a cache.
 
-Only through the package managers' ordinary clients (`npm pack`, `pip install`), at pinned versions.
-pip checks each file against the hashes of a lock file.
+The downloads use the ordinary clients of npm and PyPI (`npm pack`, `pip install`), with pinned
+versions. pip checks each file against the hashes of a lock file.
 """
 
 import hashlib
@@ -22,7 +22,10 @@ NPM = _LOCKS / "npm.txt"
 
 
 def cache_dir() -> Path:
-    """`RUNYARD_TOOLS_DIR`, else the virtual environment's `share`, else the user's cache folder."""
+    """Return the folder of the cache.
+
+    It is `RUNYARD_TOOLS_DIR`, or else `share` of the virtual environment, or else the user's cache.
+    """
     if given := os.environ.get("RUNYARD_TOOLS_DIR"):
         folder = Path(given).absolute()
     elif sys.prefix != sys.base_prefix:
@@ -34,7 +37,7 @@ def cache_dir() -> Path:
 
 
 def npm_pack(package: str, folder: Path) -> Path:
-    """Download one npm package's archive into `folder`; nothing of it is run."""
+    """Download the archive of an npm package into `folder`. Run no code of the package."""
     command, environment = _npm()
     npm_home = folder / "npm-cache"  # The user's own npm cache may belong to root, or be read-only.
     arguments = ["pack", package, "--silent", "--pack-destination", str(folder)]
@@ -49,7 +52,8 @@ def pip_environment(lock: Path) -> Path:
     """Return the Python of a virtual environment in the cache with the packages of a lock file."""
     folder = _folder_of(lock)
     python = folder / "bin" / "python"
-    done = folder / ".installed"  # Written last: without it an earlier try was cut off.
+    # Written last: without it, an earlier installation was interrupted.
+    done = folder / ".installed"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)

@@ -1,4 +1,4 @@
-"""Speaks Lambda's Invoke API on loopback, for the state machine and for `boto3.client("lambda")`.
+"""Serve Lambda's Invoke API on loopback, for the state machine and for `boto3.client("lambda")`.
 
 `POST /2015-03-31/functions/{name or ARN}/invocations`, synchronous or with the invocation type
 `Event`. `GET /ready` returns 200 when the handlers are imported. `GET /invocations` returns how
@@ -25,7 +25,7 @@ _CONFIGURATION = re.compile(r"^/2015-03-31/functions/([^/]+)/configuration/?(?:\
 
 
 class InvokeHandler(JsonHandler):
-    """The routes of one endpoint; `runtime` and `failures` are set by `make_server`."""
+    """The routes of an endpoint. `make_server` sets `runtime` and `failures`."""
 
     runtime: Runtime
     own_code: OwnCode
@@ -33,7 +33,7 @@ class InvokeHandler(JsonHandler):
     """Functions that could not be imported; None until all of them were tried."""
 
     def do_GET(self) -> None:
-        """Answer 200 once every handler was imported or found broken; or the counts."""
+        """Return 200 when the import of every handler is over, or the counts of invocations."""
         if self.path == "/invocations":
             self.respond(200, self.runtime.counts())
             return
@@ -85,7 +85,7 @@ class InvokeHandler(JsonHandler):
 
 
 def make_server(port: int, runtime: Runtime, *, in_background: bool = True) -> LoopbackServer:
-    """The endpoint on `port`; imports the handlers, in the background or before it returns."""
+    """Return the endpoint on `port`. Import the handlers before that, or in the background."""
 
     class BoundHandler(InvokeHandler):
         pass

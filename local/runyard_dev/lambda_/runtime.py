@@ -1,6 +1,6 @@
-"""Execute the handlers as Lambda does: load them by file, pass a context, report errors as Lambda.
+"""Execute the handlers as Lambda does: load them by file, pass a context, report their errors.
 
-All functions share this process and its environment; in the cloud each has its own.
+All functions share this process and its environment. On AWS each function has its own.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ Handler = Callable[[Any, Any], Any]
 
 
 class HandlerNotFoundError(Exception):
-    """The function's code is not where the template says, or does not define the handler."""
+    """The path of the template contains no code, or the code does not define the handler."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class LambdaContext:
     client_context: None = None
 
     def get_remaining_time_in_millis(self) -> int:
-        """Time left before the function's timeout."""
+        """Return the milliseconds until the timeout of the function."""
         return max(0, int((self.deadline - time.monotonic()) * 1000))
 
 
@@ -59,10 +59,10 @@ class Outcome:
 
 
 class Runtime:
-    """The functions of a template, their code loaded at first use or by `preload`."""
+    """The functions of a template. `preload` or the first invocation loads their code."""
 
     def __init__(self, functions: Iterable[Function], concurrency: int = MAX_CONCURRENCY) -> None:
-        """Know the functions by their local name and by their logical id."""
+        """Index the functions by their local name and by their logical id."""
         self._functions = {
             name: function
             for function in functions
@@ -78,14 +78,14 @@ class Runtime:
         self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="handler")
 
     def find(self, name_or_arn: str) -> Function | None:
-        """The function of a name, an ARN, or either with a qualifier."""
+        """Return the function of a name or an ARN, each with or without a qualifier."""
         name = name_or_arn
         if ":function:" in name:
             name = name.split(":function:", 1)[1]
         return self._functions.get(name.split(":", 1)[0])
 
     def preload(self) -> dict[str, str]:
-        """Import every handler that is invoked here; failures by logical id."""
+        """Import every handler that this stack invokes. Return the errors by logical id."""
         failures = {}
         for logical_id, function in self._by_logical_id().items():
             if function.serves_http:
@@ -97,7 +97,7 @@ class Runtime:
         return failures
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return by logical id how many invocations have started, and how many are active."""
+        """Return how many invocations have started and how many are active, by logical id."""
         with self._counting:
             return {name: dict(counts) for name, counts in self._counts.items()}
 
@@ -115,8 +115,8 @@ class Runtime:
         try:
             return future.result(function.timeout_seconds)
         except TimeoutError:
-            # Lambda would end the process here. A thread cannot be ended: it continues until its
-            # next append, which finds that another invocation has appended to the log.
+            # Lambda would end the process. A thread cannot be stopped: it continues until its next
+            # append, which fails because another invocation has appended to the log.
             message = (
                 f"RequestId: {request_id} Error: Task timed out after "
                 f"{function.timeout_seconds:.2f} seconds"
@@ -124,7 +124,7 @@ class Runtime:
             return _failure(request_id, "Sandbox.Timedout", message, [])
 
     def invoke_later(self, function: Function, payload: bytes) -> str:
-        """Run the handler without waiting; a failure is only logged, and not retried."""
+        """Run the handler without waiting for it. Log a failure, and do not retry."""
         request_id = str(uuid.uuid4())
         self._workers.submit(self._run, function, payload, request_id, threading.Event())
         return request_id
@@ -171,7 +171,7 @@ class Runtime:
 
 
 def _load(function: Function) -> Handler:
-    """Import the handler's file under a name of its own: every folder has a `handler.py`."""
+    """Import the handler's file under a unique name: every folder has a `handler.py`."""
     module_path, _, attribute = function.handler.rpartition(".")
     path = function.code_dir / f"{module_path}.py"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""The Lambda client that moto's state machines call our Lambda endpoint with."""
+"""The client with which moto's state machines call the local Lambda endpoint."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 
 class LambdaTasks:
-    """The Lambda client of all executions: many connections, no retries of its own."""
+    """The Lambda client of all executions. It has many connections and does not retry."""
 
     def __init__(self, endpoint: str, region: str) -> None:
-        """Connect lazily; any credentials do."""
+        """Create the client, which connects at its first call. Any credentials are valid."""
         self._client = boto3.client(
             "lambda",
             endpoint_url=endpoint,
@@ -29,7 +29,7 @@ class LambdaTasks:
         )
 
     def invoke(self, **arguments: Any) -> Any:
-        """Invoke; a lost connection fails as Step Functions names it, so that it is retried."""
+        """Invoke a function. Report a lost connection with the error name of Step Functions."""
         try:
             return self._client.invoke(**arguments)
         except BotoCoreError as exc:

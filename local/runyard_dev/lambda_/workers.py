@@ -1,7 +1,7 @@
-"""The Lambda endpoint as several processes that share its port, like Lambda's environments.
+"""Run the Lambda endpoint as several processes that share its port.
 
-A worker that dies loses only its active invocations, and is replaced at once: a fork has imported
-the handlers already.
+If a worker dies, its active invocations are lost and a new worker starts at once. The new worker
+is a fork, so it has already imported the handlers.
 """
 
 import os
@@ -15,7 +15,7 @@ _WATCH_SECONDS = 0.2
 
 
 def serve_by_workers(server: LoopbackServer, workers: int) -> NoReturn:
-    """Serve until killed. Call it while this process has one thread: only that one is forked."""
+    """Serve until killed. Call it while the process has one thread: a fork copies only one."""
     living: set[int] = set()
     while True:
         while len(living) < workers:
@@ -32,7 +32,7 @@ def _fork(server: LoopbackServer) -> int:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         server.serve_forever()
     finally:
-        os._exit(1)  # Not through the parent's own way out.
+        os._exit(1)  # Without the exit handlers of the parent.
 
 
 def _end_with(parent: int) -> None:

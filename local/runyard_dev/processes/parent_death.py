@@ -1,8 +1,8 @@
-"""Starts a command that cannot outlive the supervisor, even when that one is killed with -9.
+"""Start a command that ends with the supervisor, also if the supervisor is killed.
 
-`python parent_death.py <pid of the supervisor> <command> …`. Run by its file name, it imports none
-of our modules. On Linux it asks the kernel for a signal at the parent's death and becomes the
-command. Elsewhere it stays as the parent of the command and watches the supervisor.
+`python parent_death.py <pid of the supervisor> <command> …`. It runs as a file and imports no other
+module of this package. On Linux it requests a signal at the death of its parent and becomes the
+command. On other systems it stays the parent of the command and monitors the supervisor.
 """
 
 import ctypes
@@ -18,12 +18,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Become the command, or stay with it."""
+    """Become the command, or run it and monitor the supervisor."""
     supervisor, command = int(arguments[0]), arguments[1:]
     if not sys.platform.startswith("linux"):
         sys.exit(_stay_with(supervisor, command))
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:  # It died before the kernel knew that we care.
+    if os.getppid() != supervisor:  # It died before the request for the signal.
         sys.exit(1)
     os.execvp(command[0], command)
 

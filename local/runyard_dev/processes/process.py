@@ -21,17 +21,17 @@ from runyard_dev.processes import parent_death
 READY_SECONDS = 60  # A cold file cache on a busy machine; usually 0.1 to 3 s.
 STOP_SECONDS = 3
 
-# A part that ends this often within this time is broken, not unlucky.
+# A process that ends this often within this time is broken.
 CRASH_LIMIT = 3
 CRASH_WINDOW_SECONDS = 30
 
-# Requests to loopback never go through a proxy that the environment names.
+# Requests to loopback do not use the proxy of the environment.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
 class ManagedProcess:
-    """A supervised process. `port` is the one it is to listen on; 0 says that it is elsewhere."""
+    """A supervised process that listens on `port`; 0 if it does not listen on a port."""
 
     name: str
     description: str
@@ -47,13 +47,14 @@ class ManagedProcess:
     _ends: deque[float] = field(default_factory=lambda: deque(maxlen=CRASH_LIMIT))
 
     def spawn(self, *, append: bool = False) -> None:
-        """Start the process. Call it from a thread that lives as long as the stack does: Linux
-        takes the death of the starting *thread* for the parent's death.
+        """Start the process. Call it from a thread that lives as long as the stack.
+
+        Linux treats the end of the starting *thread* as the death of the parent.
         """
         wrapper = [sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())]
         with self.log.open("ab" if append else "wb") as log:
-            # Its own session: Ctrl-C in the terminal reaches the supervisor only, which then stops
-            # the parts in their order.
+            # A new session: Ctrl-C in the terminal reaches only the supervisor, which stops the
+            # processes in their order.
             self.process = subprocess.Popen(
                 [*wrapper, *self.command],
                 # Its log is UTF-8, whatever the terminal is.
@@ -66,7 +67,7 @@ class ManagedProcess:
         self.should_run = True
 
     def wait_ready(self, stopping: threading.Event) -> None:
-        """Return when it answers. Raises `PartError` with the log's tail when it does not."""
+        """Return when the process is ready. Raise PartError with the end of its log otherwise."""
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers():
             if stopping.is_set():
@@ -78,18 +79,18 @@ class ManagedProcess:
             time.sleep(0.02)
 
     def has_ended(self) -> bool:
-        """Whether the process was started and is gone."""
+        """Return whether the process was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def crashes_again_and_again(self) -> bool:
-        """Record an unexpected end; true for the third within half a minute."""
+        """Record an unexpected end. Return True for the third within half a minute."""
         self._ends.append(time.monotonic())
         return len(self._ends) == CRASH_LIMIT and self._ends[-1] - self._ends[0] < (
             CRASH_WINDOW_SECONDS
         )
 
     def stop(self) -> None:
-        """End it: politely, then not."""
+        """Stop the process with SIGTERM, then with SIGKILL."""
         self._signal(signal.SIGTERM)
         if self.process is not None:
             try:
@@ -98,13 +99,13 @@ class ManagedProcess:
                 self.kill()
 
     def kill(self) -> None:
-        """`kill -9`."""
+        """Kill the process with SIGKILL."""
         self._signal(signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
 
     def log_tail(self, lines: int = 15) -> str:
-        """The last lines of the log, indented."""
+        """Return the last lines of the log, indented."""
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
@@ -125,7 +126,7 @@ class ManagedProcess:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now; held together, so that they are different ones."""
+    """Return this number of free ports, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -137,7 +138,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def port_is_taken(port: int) -> bool:
-    """Whether something listens there already."""
+    """Return whether a process listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

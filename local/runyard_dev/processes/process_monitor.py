@@ -16,7 +16,7 @@ _WATCH_SECONDS = 0.1
 
 
 class ProcessMonitor:
-    """The parts of one stack, in the order of their start."""
+    """The processes of a stack, in the order of their start."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class ProcessMonitor:
         refill: Callable[[ManagedProcess], None],
         report: Callable[[str], None],
     ) -> None:
-        """`refill` is called with a part that was started again and answers."""
+        """Store the processes. `refill` receives each restarted process that is ready again."""
         self.stopping = threading.Event()
         self.failed = threading.Event()
         self.failure = ""
@@ -39,15 +39,15 @@ class ProcessMonitor:
         self._thread.start()
 
     def spawn(self, part: ManagedProcess) -> None:
-        """Start a part; do not wait for it."""
+        """Start a process without waiting for it."""
         self._do(part.spawn)
 
     def watch(self) -> None:
-        """From now on start again what ends by itself."""
+        """Restart each process that ends unexpectedly from now on."""
         self._watching = True
 
     def stop_process(self, part: ManagedProcess, end: Callable[[ManagedProcess], None]) -> None:
-        """End a part and leave it down."""
+        """Stop a process and do not restart it."""
 
         def action() -> None:
             part.should_run = False
@@ -56,11 +56,11 @@ class ProcessMonitor:
         self._do(action)
 
     def start_process(self, part: ManagedProcess) -> None:
-        """Start a part that is down and wait until it answers."""
+        """Start a stopped process and wait until it is ready."""
         self._do(lambda: self._start_again(part))
 
     def stop_all(self) -> None:
-        """End all parts, the newest first, and this thread. Safe to call twice."""
+        """Stop all processes, the newest first, and this thread. Safe to call twice."""
         self.stopping.set()
         self._thread.join()
 
@@ -78,7 +78,7 @@ class ProcessMonitor:
         try:
             self._work_until_stopped()
         finally:
-            # In this thread: when it ends, the kernel kills what it has started.
+            # In this thread: when it ends, the kernel kills the processes that it started.
             for part in reversed(self._parts):
                 part.stop()
 
@@ -113,7 +113,7 @@ class ProcessMonitor:
         try:
             self._start_again(part)
         except PartError:
-            # It ended while it started: the next look finds it so and counts it.
+            # The process ended during its start: the next check finds and counts that.
             return
         except Exception as exc:  # noqa: BLE001 - no error may end this thread
             self._report(f"{part.name:<10}was started again but not filled: {exc}")

@@ -1,7 +1,7 @@
-"""Reads a CloudFormation or SAM template and resolves its functions to local names.
+"""Read a CloudFormation or SAM template and resolve its functions to local names.
 
-Knows the language (`!Ref`, `!Sub`, `!If` …) and how a resource is named and addressed; what the
-resources are is `template.py`'s concern. A reference to something that has no local counterpart
+This module implements the functions (`!Ref`, `!Sub`, `!If` …) and the names and ARNs of resources.
+`template.py` interprets the resources. A reference to something that has no local counterpart
 (a log group, a function's URL) becomes a readable placeholder instead of an error.
 """
 
@@ -15,7 +15,7 @@ import yaml
 ACCOUNT_ID = "123456789012"  # moto's account id for every caller.
 DEFAULT_REGION = "us-east-1"
 
-_ABSENT = object()  # AWS::NoValue: the key that holds it is left out.
+_ABSENT = object()  # AWS::NoValue: its key is removed.
 
 _NAME_PROPERTIES = {
     "AWS::DynamoDB::Table": "TableName",
@@ -63,7 +63,7 @@ _Loader.add_multi_constructor("!", _tagged)
 
 
 def load_document(path: Path) -> dict[str, Any]:
-    """The template as plain data, its functions in their long form."""
+    """Return the template as plain data, with functions in their long form."""
     with path.open(encoding="utf-8") as file:
         document = yaml.load(file, Loader=_Loader)
     if not isinstance(document, dict) or "Resources" not in document:
@@ -88,7 +88,7 @@ def _pseudo_parameters(stack_name: str, region: str) -> dict[str, Any]:
 
 
 class Resolver:
-    """Resolves values of one document with the parameters' defaults and the given overrides."""
+    """Resolve the values of a document with its parameters' defaults and the given overrides."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Resolver:
             "Fn::GetAtt": self._get_att,
             "Fn::Sub": self._sub,
             "Fn::If": self._if,
-            # A parameter is text where it is given, and a number where its default holds.
+            # A given parameter is text, and a default can be a number.
             "Fn::Equals": lambda pair: str(self.resolve(pair[0])) == str(self.resolve(pair[1])),
             "Fn::Not": lambda items: not self.resolve(items[0]),
             "Fn::And": lambda items: all(self.resolve(item) for item in items),
@@ -127,11 +127,11 @@ class Resolver:
         }
 
     def resolve(self, value: Any) -> Any:
-        """The value with every function in it replaced by its result."""
+        """Return the value with the result of each function in it."""
         if isinstance(value, dict):
             if len(value) == 1:
                 (key, argument), *_ = value.items()
-                # A policy statement may also hold nothing but a `Condition`: that one is a mapping.
+                # A policy statement may contain only a `Condition`, which is a mapping.
                 if key in self._functions and not _is_policy_condition(key, argument):
                     return self._functions[key](argument)
             pairs = ((key, self.resolve(item)) for key, item in value.items())
@@ -141,7 +141,7 @@ class Resolver:
         return value
 
     def name_of(self, logical_id: str) -> str:
-        """The local name: the template's own, or the stack's name and the id in kebab case."""
+        """Return the name of the template, or else the stack's name and the id in kebab case."""
         resource = self._resources.get(logical_id, {})
         own = _NAME_PROPERTIES.get(resource.get("Type", ""))
         given = self.resolve(resource.get("Properties", {}).get(own, _ABSENT)) if own else _ABSENT
@@ -151,7 +151,7 @@ class Resolver:
         return f"{self._stack_name}-{kebab}"
 
     def arn_of(self, logical_id: str) -> str:
-        """The local ARN; a placeholder where the type has none here."""
+        """Return the local ARN, or a placeholder if the type has no local ARN."""
         name = self.name_of(logical_id)
         pattern = _ARNS.get(self._type_of(logical_id), "arn:aws:local:{region}:{account}:{name}")
         return pattern.format(region=self.region, account=ACCOUNT_ID, name=name)
@@ -167,7 +167,7 @@ class Resolver:
         return self.name_of(name)
 
     def is_active(self, resource: Mapping[str, Any]) -> bool:
-        """Whether the resource's `Condition` (if any) holds."""
+        """Return whether the `Condition` of the resource is true. Without one, return True."""
         return "Condition" not in resource or bool(self._condition(resource["Condition"]))
 
     def _type_of(self, logical_id: str) -> str:

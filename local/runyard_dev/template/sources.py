@@ -19,32 +19,32 @@ class Queue:
 
 @dataclass(frozen=True)
 class EventSource:
-    """An event source mapping: what a function is given, and in which portions."""
+    """An event source mapping: the source of a function, its filter, and the batch size."""
 
     function: str
     arn: str
     batch_size: int
     patterns: tuple[dict[str, Any], ...]
-    """A record must match one of them; with none, every record does."""
+    """A record must match at least one pattern. Without patterns, every record matches."""
 
     @property
     def service(self) -> str:
-        """`dynamodb`, whose stream is meant, or `sqs`."""
+        """`dynamodb` for the stream of a table, or `sqs`."""
         return self.arn.split(":")[2]
 
     @property
     def name(self) -> str:
-        """The name of the table or of the queue."""
+        """Return the name of the table or of the queue."""
         resource = self.arn.split(":", 5)[5]
         return resource.split("/")[1] if self.service == "dynamodb" else resource
 
     def takes(self, record: dict[str, Any]) -> bool:
-        """Whether the function is to see the record."""
+        """Return whether the filter passes the record."""
         return not self.patterns or any(_matches(pattern, record) for pattern in self.patterns)
 
 
 def _matches(pattern: dict[str, Any], value: Any) -> bool:
-    """EventBridge's patterns, as far as equality goes: a list holds the values that will do."""
+    """Return whether the value matches an EventBridge pattern. A list has the allowed values."""
     if not isinstance(value, dict):
         return False
     return all(
@@ -56,7 +56,7 @@ def _matches(pattern: dict[str, Any], value: Any) -> bool:
 
 
 def queue(resolver: Resolver, logical_id: str, raw: dict[str, Any]) -> Queue:
-    """The queue of the template."""
+    """Return the queue that the template declares."""
     properties = resolver.resolve(raw)
     attributes = {name: str(properties[name]) for name in _QUEUE_ATTRIBUTES if name in properties}
     if policy := properties.get("RedrivePolicy"):
@@ -65,7 +65,7 @@ def queue(resolver: Resolver, logical_id: str, raw: dict[str, Any]) -> Queue:
 
 
 def event_source(resolver: Resolver, raw: dict[str, Any]) -> EventSource:
-    """The mapping of the template."""
+    """Return the mapping that the template declares."""
     properties = resolver.resolve(raw)
     filters = properties.get("FilterCriteria", {}).get("Filters", [])
     return EventSource(

@@ -1,7 +1,7 @@
-"""What `template.yaml` says, in the terms of the local stack.
+"""Read the resources of `template.yaml` for the local stack.
 
-Tables, buckets, secrets, queues, the state machine and the functions are described once, in the
-template that is deployed; the local stack creates what it reads here.
+The deployed template is the only description of tables, buckets, secrets, queues, state machines
+and functions. The local stack creates the same resources.
 """
 
 import json
@@ -37,7 +37,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret's name and how its value is made: `GenerateSecretString`, or a given text."""
+    """A secret: its name, and its text or the `GenerateSecretString` of its value."""
 
     name: str
     generate: dict[str, Any] | None
@@ -46,7 +46,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class StateMachine:
-    """A state machine with its definition's substitutions made."""
+    """A state machine. Its definition has the values of the substitutions."""
 
     logical_id: str
     name: str
@@ -76,7 +76,7 @@ class Function:
 
 @dataclass(frozen=True)
 class LocalTemplate:
-    """Everything that the local stack takes from the template."""
+    """The resources of the template that the local stack creates."""
 
     region: str
     tables: tuple[Table, ...]
@@ -106,9 +106,9 @@ class LocalTemplate:
         )
 
     def environment(self) -> dict[str, str]:
-        """All functions' variables in one; where two differ, the later in the template wins.
+        """Return the variables of all functions. A later function overrides an earlier one.
 
-        One process runs all functions here. `AWS_…` names are left out: they steer Lambda itself.
+        One process runs all functions. `AWS_…` variables are absent: they configure Lambda itself.
         """
         merged: dict[str, str] = {}
         for function in self.functions.values():
@@ -123,7 +123,7 @@ def read_template(
     region: str = DEFAULT_REGION,
     stack_name: str = STACK_NAME,
 ) -> LocalTemplate:
-    """Read the template at `path`; relative code and definition paths start at its folder."""
+    """Return the template at `path`. Relative paths in it start at its folder."""
     document = load_document(path)
     resolver = Resolver(document, stack_name=stack_name, region=region, parameters=parameters)
     defaults = document.get("Globals", {}).get("Function", {})
@@ -167,7 +167,7 @@ def _table(resolver: Resolver, logical_id: str, raw: dict[str, Any]) -> Table:
             {key: index[key] for key in _INDEX_KEYS if key in index} for index in indexes
         ]
     if stream := properties.get("StreamSpecification"):
-        # CloudFormation leaves out StreamEnabled, the API demands it.
+        # CloudFormation has no StreamEnabled, but the API requires it.
         arguments["StreamSpecification"] = {"StreamEnabled": True, **stream}
     expiry = properties.get("TimeToLiveSpecification", {})
     ttl_attribute = expiry.get("AttributeName") if expiry.get("Enabled") else None

@@ -32,7 +32,7 @@ from runyard.cli.extras import require_extra, service_errors
     envvar="AGENTS_DIR",
     type=click.Path(path_type=Path),
     show_envvar=True,
-    help="The folder of the agents. Default: the samples",
+    help="The folder of the agents. Default: agents in the current folder, or else the samples",
 )
 @click.option(
     "--access-key",
@@ -84,13 +84,12 @@ def dev(
     from runyard_dev.dev_stack import REPOSITORY
     from runyard_dev.foreground import run_in_foreground
 
-    if not (REPOSITORY / "template.yaml").exists():
-        raise click.UsageError("the local stack needs a clone of the Runyard repository")
+    own_agents = Path("agents")
     with service_errors():
         run_in_foreground(
             data_dir=data_dir,
             port=port,
-            agents_dir=agents_dir or REPOSITORY / "agents",
+            agents_dir=agents_dir or (own_agents if own_agents.is_dir() else REPOSITORY / "agents"),
             access_key=access_key,
             sweep_seconds=sweep_seconds,
             with_parent=with_parent,

@@ -36,7 +36,7 @@ def test_a_page_of_this_machine_can_use_the_api(stack: DevStack) -> None:
 
 
 def test_forwarded_headers_are_not_trusted() -> None:
-    assert "--no-proxy-headers" in web_command(8080)
+    assert "--no-proxy-headers" in web_command(8080, Path())
 
 
 def test_each_data_folder_has_its_own_key(tmp_path: Path) -> None:

@@ -1,20 +1,32 @@
 """Test both distributions, built and installed, and the core layer."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from pathlib import Path
 
 import click
+import httpx
 import pytest
 
 from runyard.cli.main import runyard
+from runyard_dev.emulators.tool_cache import cache_dir
+from runyard_dev.plugin import PLUGIN_VARIABLE
 from tests.template.repository import ROOT
 
 MAX_BASE_BYTES = 300_000
 MAX_BASE_PACKAGES = 15
+OWN_AGENTS = {
+    "porter.yaml": "key: porter\nversion: '1'\ndescription: Greets.\nroute: scripted\n"
+    "instructions: Greet.\ninput_schema: { type: object }\n",
+    "routes.yaml": "scripted:\n  model: scripted:porter\n",
+    "scripts/porter.yaml": "dialogues:\n  - name: greet\n    turns:\n      - say: Welcome.\n",
+}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +97,8 @@ def test_the_service_has_only_its_package(wheels: dict[str, Path]) -> None:
         names = [name for name in wheel.namelist() if ".dist-info/" not in name]
     assert {name.partition("/")[0] for name in names} == {"runyard_service"}
     assert "runyard_service/py.typed" in names
+    stack = {Path(name).parts[2] for name in names if name.startswith("runyard_service/stack/")}
+    assert stack == {"agents", "functions", "statemachines", "template.yaml"}
 
 
 def test_the_base_install_lists_every_command(environment: Path) -> None:
@@ -142,6 +156,69 @@ def test_the_base_install_verifies_an_export(environment: Path) -> None:
         ).returncode
         == 1
     )
+
+
+@pytest.fixture
+def installed(wheels: dict[str, Path], tmp_path: Path) -> Path:
+    """Return the Python of an environment with both wheels and all third-party packages.
+
+    These are on its path. Python ignores the .pth files there, so the editable installs of this
+    repository are not found.
+    """
+    folder = tmp_path / "environment"
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "-qq", "--no-index", "--no-deps"),
+            *("--prefix", str(folder), "--ignore-installed", *map(str, wheels.values())),
+        ],
+        check=True,
+    )
+    (site / "third-party.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    return folder / "bin/python"
+
+
+def test_the_installed_wheels_run_the_agents_of_the_current_folder(
+    installed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    for name, text in OWN_AGENTS.items():
+        (folder / "agents" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "agents" / name).write_text(text, encoding="utf-8")
+    foreign = {"PYTHONPATH", PLUGIN_VARIABLE}  # Modules of this repository.
+    environment = {
+        **{name: text for name, text in os.environ.items() if name not in foreign},
+        "RUNYARD_TOOLS_DIR": str(cache_dir()),  # The emulator is downloaded already.
+    }
+    with subprocess.Popen(
+        [str(installed), "-I", "-m", "runyard", "dev", "--port", "0"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("ready "):
+                break
+        try:
+            assert lines[-1].startswith("ready "), "".join(lines)
+            _, url, _, key = lines[-1].split()[:4]
+            headers = {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+                personas = client.get("/threads/v1/personas").json()
+                run = client.post("/v1/runs", json={"input": {"content": "Hello"}}).json()
+        finally:
+            process.send_signal(signal.SIGINT)
+            lines += process.stdout
+    assert [persona["persona_id"] for persona in personas] == ["porter@1"], "".join(lines)
+    assert run["data"]["output"] == {"content": "Welcome."}, "".join(lines)
+    assert process.returncode == 0, "".join(lines)
 
 
 def test_the_commands_do_not_import_the_service() -> None:

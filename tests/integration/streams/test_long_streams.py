@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runyard_dev.dev_stack import DevStack
+from runyard_dev.dev_stack import REPOSITORY, DevStack
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes.process import ManagedProcess
 from runyard_dev.stack_plan import web_command
@@ -63,7 +63,8 @@ def web_server(stack: DevStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("web") / "log"
-    part = ManagedProcess("web", "", web_command(port), port, log, stack.environment, "/v1/health")
+    command = web_command(port, REPOSITORY)
+    part = ManagedProcess("web", "", command, port, log, stack.environment, "/v1/health")
     part.spawn()
     try:
         part.wait_ready(threading.Event())

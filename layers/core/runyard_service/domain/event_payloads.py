@@ -228,3 +228,99 @@ class StepPayload(TypedDict):
     effect: str
     result: NotRequired[Any]
     error: NotRequired[Mapping[str, str]]
+
+
+class InputRequested(TypedDict):
+    """What an input request of either type has. Without `tool_call_id` it is about a limit."""
+
+    id: str
+    prompt: str
+    params: Mapping[str, Any]
+    tool_call_id: NotRequired[str]
+    expires_at: NotRequired[str]
+    on_expiry: NotRequired[str]
+
+
+class FeedbackRequested(InputRequested):
+    """`agent.human_feedback.requested`."""
+
+    object: Literal["agent.human_feedback"]
+
+
+class ApprovalRequested(InputRequested):
+    """`approval_request.created`."""
+
+    object: Literal["approval_request"]
+    editable_params: Sequence[str]
+    tool: Mapping[str, str]
+
+
+class FeedbackReceived(TypedDict):
+    """`agent.human_feedback.received`: with `feedback`, or `declined`.
+
+    `answered_by` is the id of an access key.
+    """
+
+    id: str
+    feedback: NotRequired[Any]
+    declined: NotRequired[bool]
+    answered_by: str
+
+
+class ApprovalResolved(TypedDict):
+    """`approval_request.resolved`. `effective_params` are the arguments after the edits."""
+
+    id: str
+    is_approved: bool
+    feedback: NotRequired[str]
+    proposed_params: Mapping[str, Any]
+    effective_params: Mapping[str, Any]
+    answered_by: str
+
+
+class InputExpired(TypedDict):
+    """`input_request.expired`."""
+
+    id: str
+    on_expiry: str
+
+
+class RunPayload(TypedDict):
+    """`run.started`, `run.paused`, `run.resumed` and `run.canceled`.
+
+    `code` is the version of an agent's own code. A run that sleeps has the `reason` `sleeping`, and
+    continues at `until`.
+    """
+
+    id: str
+    object: Literal["run"]
+    status: str
+    code: NotRequired[Mapping[str, str]]
+    reason: NotRequired[str]
+    until: NotRequired[str]
+
+
+class RunUsage(TypedDict):
+    """The usage of a run. `cost_usd` is missing without a price, `duration_ms` before the end."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: NotRequired[int]
+    cache_write_tokens: NotRequired[int]
+    cost_usd: NotRequired[float]
+    steps: int
+    duration_ms: NotRequired[int]
+
+
+class RunCompleted(RunPayload):
+    """`run.completed`."""
+
+    output: Mapping[str, Any]
+    usage: RunUsage
+
+
+class RunFailed(RunPayload):
+    """`run.failed`."""
+
+    error: ErrorInfo
+    usage: RunUsage

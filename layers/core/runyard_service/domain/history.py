@@ -8,6 +8,7 @@ from typing import cast
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
 from runyard_service.domain.event_payloads import (
+    ApprovalResolved,
     ContextCompacted,
     LimitParams,
     MessageCompleted,
@@ -261,7 +262,8 @@ class History:
             if event.data.get("is_approved"):
                 request.call.approved_input = event.data["effective_params"]
         elif request.limit and event.data.get("is_approved"):
-            params: LimitParams = event.data["effective_params"]
+            resolved = cast(ApprovalResolved, event.data)
+            params = cast(LimitParams, resolved["effective_params"])
             self.limit_overrides[request.limit] = from_number(params["new_limit"])
             self.truncated_by = ""
 

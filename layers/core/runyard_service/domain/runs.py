@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number, to_number
+from runyard_service.domain.event_payloads import RunUsage
 
 RunStatus = Literal["created", "started", "paused", "completed", "failed", "canceled"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
@@ -163,15 +164,16 @@ class Run(BaseModel):
         return Execution(self.id, self.execution)
 
 
-def usage_payload(usage: Usage, started_at: str, ended_at: str | None) -> dict[str, Any]:
+def usage_payload(usage: Usage, started_at: str, ended_at: str | None) -> RunUsage:
     """Return the usage of a run as its terminal event and the API responses show it.
 
     Tokens, tokens read from and written to a cache (if any), USD (if a price is known), steps, and
     milliseconds from start to end (if the run has ended).
     """
-    payload: dict[str, Any] = {
+    payload: RunUsage = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
+        "steps": usage.steps,
     }
     if usage.cached_input_tokens:
         payload["cached_input_tokens"] = usage.cached_input_tokens
@@ -179,7 +181,6 @@ def usage_payload(usage: Usage, started_at: str, ended_at: str | None) -> dict[s
         payload["cache_write_tokens"] = usage.cache_write_tokens
     if usage.cost_usd is not None:
         payload["cost_usd"] = to_number(usage.cost_usd)
-    payload["steps"] = usage.steps
     if ended_at is not None:
         duration = parse(ended_at) - parse(started_at)
         payload["duration_ms"] = round(duration.total_seconds() * 1000)

@@ -6,9 +6,10 @@ number of events, unless a process dies between the write and the emit.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Unpack, cast
 
 from runyard_service.domain.clock import parse
+from runyard_service.domain.event_payloads import RunFailed
 from runyard_service.domain.events import Event
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
@@ -116,8 +117,9 @@ def _measure_recovery(at: _Appended) -> None:
 
 
 def _measure_end(at: _Appended) -> None:
-    error = at.event.data.get("error", {})
-    is_failure = at.event.type == "run.failed" and error["code"] not in _DECIDED
+    failed = cast(RunFailed, at.event.data) if at.event.type == "run.failed" else None
+    error = failed["error"] if failed else None
+    is_failure = error is not None and error["code"] not in _DECIDED
     values = {
         metrics.RUNS_ENDED: 1,
         metrics.RUNS_FAILED: int(is_failure),
@@ -128,7 +130,7 @@ def _measure_end(at: _Appended) -> None:
         "Agent": agent_key(at.run),
     }
     keys: LogFields = {"error_code": error["code"]} if error else {}
-    if provider := error.get("provider"):
+    if error and (provider := error.get("provider")):
         keys = {**keys, "provider": provider}
     at.emit("run ended", values, by, **keys)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from runyard_service.domain.event_payloads import RunUsage
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run, usage_payload
 from runyard_service.domain.threads import Message
@@ -50,7 +51,7 @@ def _thread_input(run: Run) -> dict[str, Any]:
     return {"thread_id": run.thread_id, "message_count": run.thread_messages}
 
 
-def _usage(run: Run) -> dict[str, Any] | None:
+def _usage(run: Run) -> RunUsage | None:
     """Return the total usage of an ended run, or the current usage of a waiting run."""
     if run.ended_at is None and not run.awaits_input:
         return None

@@ -5,9 +5,18 @@ types come from a later release, and pass through unchanged.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from runyard_service.agents.definitions.input_forms import feedback_as_text
+from runyard_service.domain.event_payloads import (
+    ApprovalRequested,
+    ApprovalResolved,
+    FeedbackReceived,
+    FeedbackRequested,
+    InputExpired,
+    RunCompleted,
+    RunFailed,
+)
 from runyard_service.domain.events import Event, EventType
 from runyard_service.domain.runs import Run
 
@@ -76,11 +85,12 @@ def _result(data: _Data, _: Run) -> dict[str, Any]:
 
 
 def _input_request(data: _Data, _: Run) -> dict[str, Any]:
+    request = cast(FeedbackRequested | ApprovalRequested, data)
     view = {
-        "request_id": data["id"],
-        "type": data["object"].removeprefix("agent."),
-        "prompt": data["prompt"],
-        "params": data["params"],
+        "request_id": request["id"],
+        "type": request["object"].removeprefix("agent."),
+        "prompt": request["prompt"],
+        "params": request["params"],
     }
     # Optional: editable arguments of an approval, and the expiry.
     further = ("editable_params", "expires_at", "on_expiry")
@@ -88,20 +98,25 @@ def _input_request(data: _Data, _: Run) -> dict[str, Any]:
 
 
 def _feedback(data: _Data, _: Run) -> dict[str, Any]:
-    view: dict[str, Any] = {"request_id": data["id"], "content": _text(data.get("feedback"))}
-    return view | {"declined": True} if data.get("declined") else view
+    received = cast(FeedbackReceived, data)
+    view: dict[str, Any] = {
+        "request_id": received["id"],
+        "content": _text(received.get("feedback")),
+    }
+    return view | {"declined": True} if received.get("declined") else view
 
 
 def _decision(data: _Data, _: Run) -> dict[str, Any]:
+    resolved = cast(ApprovalResolved, data)
     return {
-        "request_id": data["id"],
-        "is_approved": data["is_approved"],
-        "content": _text(data.get("feedback")),
+        "request_id": resolved["id"],
+        "is_approved": resolved["is_approved"],
+        "content": _text(resolved.get("feedback")),
     }
 
 
 def _expired(data: _Data, _: Run) -> dict[str, Any]:
-    return {"request_id": data["id"]}
+    return {"request_id": cast(InputExpired, data)["id"]}
 
 
 def _paused(_: _Data, __: Run) -> dict[str, Any]:
@@ -109,11 +124,13 @@ def _paused(_: _Data, __: Run) -> dict[str, Any]:
 
 
 def _completed(data: _Data, _: Run) -> dict[str, Any]:
-    return {"usage": data["usage"], "cost": data["usage"].get("cost_usd")}
+    usage = cast(RunCompleted, data)["usage"]
+    return {"usage": usage, "cost": usage.get("cost_usd")}
 
 
 def _failed(data: _Data, _: Run) -> dict[str, Any]:
-    return {"error_class": data["error"]["code"], "message": data["error"]["message"]}
+    error = cast(RunFailed, data)["error"]
+    return {"error_class": error["code"], "message": error["message"]}
 
 
 def _text(value: Any) -> str | None:

@@ -10,6 +10,7 @@ from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.clock import seconds_until
 from runyard_service.domain.errors import InputExpiredError
+from runyard_service.domain.event_payloads import InputExpired
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.input_requests import InputRequest
 
@@ -43,7 +44,7 @@ async def close_expired(journal: AsyncJournal) -> list[InputRequest]:
     for request in requests:
         if request not in waiting:
             still_open = len(history.open_requests) - 1
-            data = {"id": request.id, "on_expiry": request.on_expiry}
+            data: InputExpired = {"id": request.id, "on_expiry": request.on_expiry}
             await journal.append(
                 [NewEvent(type="input_request.expired", data=data)],
                 [

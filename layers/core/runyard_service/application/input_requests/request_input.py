@@ -22,6 +22,12 @@ from runyard_service.application.steps.next_action import next_action, tool_labe
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.clock import parse, seconds_until, timestamp, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, SupersededError
+from runyard_service.domain.event_payloads import (
+    ApprovalRequested,
+    FeedbackRequested,
+    InputRequested,
+    RunPayload,
+)
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest, seconds_left
@@ -77,7 +83,7 @@ def _publish(
     until: str,
 ) -> bool:
     stores, run_id = journal.stores, journal.run.id
-    paused = {"id": run_id, "object": "run", "status": "paused"}
+    paused: RunPayload = {"id": run_id, "object": "run", "status": "paused"}
     wait_seconds = seconds_left(requests) if requests else inf
     if until:
         wait_seconds = min(wait_seconds, seconds_until(until))
@@ -188,21 +194,23 @@ def _request_for_call(
 
 
 def _request_event(request: InputRequest) -> NewEvent:
-    data = {
+    common: InputRequested = {
         "id": request.id,
         "prompt": request.prompt,
         "params": request.params,
     }
     if request.tool_call_id is not None:
-        data["tool_call_id"] = request.tool_call_id
+        common["tool_call_id"] = request.tool_call_id
     if request.expires_at is not None:
-        data |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
+        common["expires_at"] = request.expires_at
+        common["on_expiry"] = request.on_expiry
     if request.type == "human_feedback":
-        data["object"] = "agent.human_feedback"
-        return NewEvent(type="agent.human_feedback.requested", data=data)
-    data |= {
+        feedback: FeedbackRequested = {**common, "object": "agent.human_feedback"}
+        return NewEvent(type="agent.human_feedback.requested", data=feedback)
+    approval: ApprovalRequested = {
+        **common,
         "object": "approval_request",
         "editable_params": list(request.editable_params),
         "tool": request.tool,
     }
-    return NewEvent(type="approval_request.created", data=data)
+    return NewEvent(type="approval_request.created", data=approval)

@@ -33,6 +33,7 @@ from runyard_service.domain.errors import (
     RetryableError,
     UnavailableError,
 )
+from runyard_service.domain.event_payloads import ApprovalResolved, FeedbackReceived
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run
@@ -125,25 +126,27 @@ def _answer_event(
 ) -> NewEvent:
     if request.type == "human_feedback":
         _check_feedback(request, answer)
-        data: dict[str, Any] = {"id": request.id}
-        data |= {"declined": True} if answer.declined else {"feedback": answer.feedback}
-        return NewEvent(
-            type="agent.human_feedback.received", data=data | {"answered_by": answered_by}
-        )
+        received: FeedbackReceived = {"id": request.id, "answered_by": answered_by}
+        if answer.declined:
+            received["declined"] = True
+        else:
+            received["feedback"] = answer.feedback
+        return NewEvent(type="agent.human_feedback.received", data=received)
     if answer.is_approved is None:
         raise InvalidRequestError({"is_approved": "is required"})
     if size_of(answer.content()) > MAX_ANSWER_BYTES:
         name = "feedback" if answer.params is None else "params"
         raise InvalidRequestError({name: f"must be at most {MAX_ANSWER_BYTES} bytes as JSON"})
-    data = {"id": request.id, "is_approved": answer.is_approved}
-    if answer.feedback is not None:
-        data["feedback"] = answer.feedback
-    data |= {
+    resolved: ApprovalResolved = {
+        "id": request.id,
+        "is_approved": answer.is_approved,
         "proposed_params": request.params,
         "effective_params": _apply_edits(stores, run, request, answer.params or {}),
         "answered_by": answered_by,
     }
-    return NewEvent(type="approval_request.resolved", data=data)
+    if answer.feedback is not None:
+        resolved["feedback"] = answer.feedback
+    return NewEvent(type="approval_request.resolved", data=resolved)
 
 
 def _check_feedback(request: InputRequest, answer: Answer) -> None:

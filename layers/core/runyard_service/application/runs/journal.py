@@ -12,7 +12,14 @@ from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
-from runyard_service.domain.event_payloads import ErrorInfo, MessageCompleted, RecoveredPayload
+from runyard_service.domain.event_payloads import (
+    ErrorInfo,
+    MessageCompleted,
+    RecoveredPayload,
+    RunCompleted,
+    RunFailed,
+    RunPayload,
+)
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.history import History, usage_of_message
 from runyard_service.domain.runs import Run, RunStatus, Usage, usage_payload
@@ -118,10 +125,14 @@ class Journal:
                 if new_event.type == "agent.message.completed":
                     data = cast(MessageCompleted, new_event.data)
                     usage = usage.plus(usage_of_message(data))
-        ended = {"output": output, "usage": usage_payload(usage, self.run.started_at, ended_at)}
-        new_event = NewEvent(type="run.completed", data=_run_payload(self.run, "completed") | ended)
-        end_change = self._ended("completed", usage, ended_at, output=output)
-        self._end([*message_events, new_event], [end_change, *changes], output)
+        completed: RunCompleted = {
+            **_run_payload(self.run, "completed"),
+            "output": output,
+            "usage": usage_payload(usage, self.run.started_at, ended_at),
+        }
+        new_event = NewEvent(type="run.completed", data=completed)
+        ended = self._ended("completed", usage, ended_at, output=output)
+        self._end([*message_events, new_event], [ended, *changes], output)
 
     def fail(
         self,
@@ -135,13 +146,17 @@ class Journal:
         `provider` is what the provider of the model said. `error_id` finds the error in the log.
         """
         ended_at, usage = timestamp(), self.history.usage
-        error: dict[str, Any] = {"code": code, "message": message}
+        error: ErrorInfo = {"code": code, "message": message}
         if provider:
             error["provider"] = provider
         if error_id:
             error["error_id"] = error_id
-        data = {"error": error, "usage": usage_payload(usage, self.run.started_at, ended_at)}
-        new_event = NewEvent(type="run.failed", data=_run_payload(self.run, "failed") | data)
+        data: RunFailed = {
+            **_run_payload(self.run, "failed"),
+            "error": error,
+            "usage": usage_payload(usage, self.run.started_at, ended_at),
+        }
+        new_event = NewEvent(type="run.failed", data=data)
         self._end([new_event], [self._ended("failed", usage, ended_at, error=error)])
 
     def cancel(self, requested_by: str, client_info: Mapping[str, Any]) -> None:
@@ -214,5 +229,5 @@ class Journal:
         raise AppendConflictError(self.run.id)
 
 
-def _run_payload(run: Run, status: RunStatus) -> dict[str, Any]:
+def _run_payload(run: Run, status: RunStatus) -> RunPayload:
     return {"id": run.id, "object": "run", "status": status}
