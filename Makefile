@@ -119,7 +119,7 @@ soak: .venv/.installed ## Run 500 runs with 8 clients and kill a worker every se
 crash-matrix: .venv/.installed ## Test every crash point; half an hour, or PART=1/2
 	@CRASH_MATRIX=$(or $(PART),1/1) $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
 
-test-deploy: .venv/.installed .venv-sam/.installed .venv-deployment/.installed ## Deploy, test, update and delete a stack on an emulator; ten minutes
+test-deploy: .venv/.installed .venv-sam/.installed .venv-deployment/.installed ## Deploy, test, update and delete a stack on an emulator; half an hour
 	@$(PYTHON) -m tests.deployment
 
 ##@ Benchmark
