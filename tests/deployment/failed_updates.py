@@ -108,10 +108,10 @@ class StackUpdates:
 
     def follow_runbook(self, skipped: str = "") -> None:
         """Continue a failed rollback by the commands of the runbook; skip a resource if named."""
-        read, why, go_on, skip, check = self._blocks()
+        read, why, continued, skip, check = self._blocks()
         assert "UPDATE_ROLLBACK_FAILED" in self._shell.run(read)
         assert self._shell.run(why).count("_FAILED") >= 2, "the update, and its rollback"
-        self._shell.run(skip.replace("LOGICAL_ID", skipped) if skipped else go_on)
+        self._shell.run(skip.replace("LOGICAL_ID", skipped) if skipped else continued)
         assert '"status":"ok"' in self._shell.run(check).replace(" ", "")
 
     def set_parameter(self, name: str, value: str) -> None:

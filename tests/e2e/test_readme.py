@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.shell_sessions import code_blocks, run_session
 
 README = Path("README.md")
 CONVERSATION = Path("docs/tutorial/conversation.md")
+RECIPES = Path("docs/how-to/recipes.md")
 
 
 @pytest.mark.usefixtures("samples")
@@ -45,6 +47,22 @@ def test_the_session_of_the_conversation_tutorial(service: Service, tmp_path: Pa
     # The list also has the runs of other tests, newest first.
     newest = json.loads(last_line[end:])[0]
     assert newest["status"] == "completed"
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="the recipe needs jq")
+@pytest.mark.usefixtures("samples")
+def test_the_recipe_that_deletes_the_data_of_a_person(project: Service, tmp_path: Path) -> None:
+    [setup, *_] = code_blocks(RECIPES, "", "sh")
+    create, delete, *_ = code_blocks(RECIPES, "Data of a person", "sh")
+    other = project.create({"ticket_subject": "Help!"}, user_id="another person")
+    run_session([setup, create], project, tmp_path)
+    waiting = project.create({"ticket_subject": "Help!"}, user_id="customer-7421")
+    project.wait(waiting["id"], "awaiting_input")
+    printed = run_session([setup, delete], project, tmp_path)
+    assert re.findall(r" (\d+)$", printed, re.MULTILINE) == ["204", "204"]
+    assert run_session([setup, delete], project, tmp_path) == ""
+    assert project.http.get(f"/v1/runs/{waiting['id']}").status_code == 404
+    assert project.run(other["id"])["id"] == other["id"]
 
 
 def test_the_agent_of_the_readme_is_valid() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.deployment.emulator_workarounds import WORKAROUNDS
+from tests import second_emulator
+from tests.deployment.emulator_workarounds import SKIPPED_TESTS, WORKAROUNDS
 from tests.template.repository import ROOT, Translated
 
 
@@ -83,3 +84,9 @@ def test_the_steps_are_written_for_the_installed_emulator_version() -> None:
     (version,) = re.findall(r'"ministack==([\d.]+)"', group)
     locked = (ROOT / "requirements" / "deployment.txt").read_text(encoding="utf-8")
     assert f"ministack=={version} " in locked
+
+
+@pytest.mark.parametrize("skipped", [*SKIPPED_TESTS, *second_emulator.SKIPPED])
+def test_a_skipped_test_exists(skipped: str) -> None:
+    file, _, name = skipped.partition("[")[0].partition("::")
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8") or not name

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -165,3 +166,14 @@ def test_every_aws_command_has_an_operation_and_its_options() -> None:
 )
 def test_a_wrong_aws_command_is_found(words: str, error: str | None) -> None:
     assert find_aws_error(words) == error
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_bash_can_parse_every_command(page: Path) -> None:
+    blocks = re.findall(
+        r"^ *```sh\n(.*?)^ *```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    done = subprocess.run(
+        ["bash", "-n"], input="\n".join(blocks), capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
