@@ -2,11 +2,17 @@
 
 from typing import Any
 
+from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import Snapshot
+from runyard_service.domain.events import Event
+from runyard_service.domain.runs import Run
 from tests.support import provider_runs
 from tests.support.provider_runs import ToolServer
+from tests.support.run_factory import create_run
 from tests.support.servers.loopback import Exchange, Received
 from tests.support.servers.window_server import WindowServer
+
+COMPACTED = "agent.context.compacted"
 
 
 class Records(ToolServer):
@@ -28,3 +34,19 @@ def agent_at(server: WindowServer, *, window: int | None = None, **fields: Any) 
     agent = provider_runs.agent_at(server.url, "openai", **fields)
     route = agent.route.model_copy(update={"context_window": window})
     return agent.model_copy(update={"route": route})
+
+
+def run_to_end(
+    stores: Stores, server: WindowServer, records: Records, agent: Snapshot
+) -> tuple[Run, list[Event]]:
+    """Advance a run to its end, in as many executions as it needs."""
+    run = create_run(stores, agent)
+    events = provider_runs.advance(stores, run, records)
+    found = stores.runs.get(run.id)
+    assert found is not None
+    return found, events
+
+
+def compactions(events: list[Event]) -> list[dict[str, Any]]:
+    """Return the data of each compaction."""
+    return [dict(event.data) for event in events if event.type == COMPACTED]

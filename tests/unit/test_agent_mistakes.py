@@ -114,8 +114,8 @@ def test_files_without_a_mistake_have_no_findings() -> None:
             " summaries",
         ),
         (
-            *("trips.yaml", "route: played", "route: played\ncontext: { keep_turn: 3 }"),
-            "line 6: context.keep_turn: is not a known field; did you mean 'keep_turns'?",
+            *("trips.yaml", "route: played", "route: played\ncontext: { compact_att: 0.5 }"),
+            "line 6: context.compact_att: is not a known field; did you mean 'compact_at'?",
         ),
         (
             *("trips.yaml", "    url:", "    methd: GET\n    url:"),
