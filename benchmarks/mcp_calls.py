@@ -65,7 +65,7 @@ async def _measure(host_and_port: str) -> tuple[float, float]:
 @contextmanager
 def _sample_server() -> Iterator[str]:
     (port,) = free_ports(1)
-    command = (sys.executable, "-m", "runyard_dev.sample_services", "--port", str(port))
+    command = (sys.executable, "-m", "runyard_dev.samples.services", "--port", str(port))
     with subprocess.Popen(command) as process:
         try:
             _wait_for(f"127.0.0.1:{port}")

@@ -103,7 +103,7 @@ def _own_parts(
             "--lambda-endpoint",
             _url(ports[LAMBDA]),
         ),
-        SAMPLES: _module("sample_services", ports[SAMPLES]),
+        SAMPLES: _module("samples.services", ports[SAMPLES]),
         WEB: web_command(ports[WEB], site.repository),
     }
     descriptions = {

@@ -46,7 +46,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """A place that can make a replay differ."""
+    """A line that can make a replay differ."""
 
     file: str
     line: int

@@ -191,7 +191,7 @@ def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[ManagedPr
         **{failing_resources.FILE_VARIABLE: str(temporary / FAILURES)},
         **{"STATE_DIR": str(temporary / "state"), "S3_DATA_DIR": str(temporary / "s3")},
     }
-    samples = ("-m", "runyard_dev.sample_services", "--port", str(ports["SAMPLES_PORT"]))
+    samples = ("-m", "runyard_dev.samples.services", "--port", str(ports["SAMPLES_PORT"]))
     return [
         ManagedProcess(
             name="samples",

@@ -76,7 +76,7 @@ def test_long_names_are_cut_and_stay_different() -> None:
     assert names[0] != names[1]
 
 
-def test_a_tool_of_a_list_keeps_the_servers_own_name_and_timeout() -> None:
+def test_a_tool_of_a_list_has_the_servers_own_name_and_timeout() -> None:
     agent = snapshot({"include": ["a.b"], "overrides": {"a.b": {"timeout": 5}}})
     assert pinned(agent, listed("a.b"))["crm_a_b"].listed.name == "a.b"
     assert pinned(agent, listed("a.b"))["crm_a_b"].timeout == 5

@@ -1,5 +1,5 @@
 // An agent in JavaScript without a library: protocol 1 of docs/reference/own-code-protocol.md.
-// Its operations are unsafe steps, questions and responses of a model.
+// Its operations are unsafe steps, input requests and responses of a model.
 import { createHash } from "node:crypto";
 
 const canonical = (value) =>

@@ -89,7 +89,7 @@ class OwnCode:
             kind = "Sandbox.Timedout" if line is None else "Runtime.ExitError"
             failure = {"errorType": kind, "errorMessage": "The process did not answer."}
             return json.dumps(failure).encode(), True
-        self._give_back(agent, process)
+        self._return_process(agent, process)
         response: dict[str, Any] = json.loads(line)
         if "failure" in response:
             return json.dumps(response["failure"]).encode(), True
@@ -113,7 +113,7 @@ class OwnCode:
             process.end()
         return found or _start(agent, self.base)
 
-    def _give_back(self, agent: AgentFile, process: _Process) -> None:
+    def _return_process(self, agent: AgentFile, process: _Process) -> None:
         if process.invocations >= _INVOCATIONS_PER_PROCESS:
             process.end()
             return

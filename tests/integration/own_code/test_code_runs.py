@@ -103,7 +103,7 @@ def test_branches_run_at_the_same_time(code_runs: CodeRuns) -> None:
 
     run = code_runs.start(branches)
     assert code_runs.finish(run).data["output"] == {"content": '["found a", "found b", 3, 4]'}
-    # All operations begin in the first invocation, and the unsafe step runs in the second.
+    # All operations start in the first invocation, and the unsafe step runs in the second.
     assert len(code_runs.endpoint.invocations) == 2
 
 

@@ -73,7 +73,7 @@ def test_an_operation_in_a_step_is_found() -> None:
     assert finding.message == "the step inner() uses ctx: a step has no operations"
 
 
-def test_the_command_prints_places_and_fails(tmp_path: Path) -> None:
+def test_the_command_prints_findings_and_fails(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(_AGENT.format(line="time.time()"))
     result = CliRunner().invoke(runyard, ["lint", str(tmp_path)])
     assert result.exit_code == 1

@@ -68,7 +68,7 @@ def responses_for(
 class RecordedAnswers:
     """The answers of a call that the server asks for again, because it forgot its state.
 
-    Each answer counts once, in its order: a server may ask the same question twice.
+    Each answer counts once, in its order: a server may ask the same twice.
     """
 
     def __init__(self, call: ToolCallState) -> None:
@@ -82,7 +82,7 @@ class RecordedAnswers:
                     self._ids.setdefault(_digest(asked["requests"][key]), []).append(id_)
 
     def take(self, requests: Requests) -> Mapping[str, str]:
-        """Return the ids of the answers to these requests, by key; a new question has none."""
+        """Return the ids of the answers to these requests, by key; a new request has none."""
         found = {}
         for key, request in requests.items():
             if ids := self._ids.get(_digest(request)):
@@ -101,9 +101,9 @@ def requests_issue(requests: Requests) -> str:
     """Return why no person can be asked this; empty if one can."""
     for key, request in requests.items():
         if not isinstance(request.get("message"), str) or not request["message"].strip():
-            return f"The question {key!r} of the server has no message."
+            return f"The request {key!r} of the server has no message."
         if issue := _params_issue(form_of(request)):
-            return f"The question {key!r} of the server cannot be asked: {issue}."
+            return f"The request {key!r} of the server cannot be asked: {issue}."
     return ""
 
 

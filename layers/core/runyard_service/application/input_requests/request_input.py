@@ -44,7 +44,7 @@ def request_input(
     """Start the wait of `execution`, which `task_token` ends. Return False if no wait is needed.
 
     `last_sequence` is that of the last event when the worker found that it needs a person. `limit`
-    names the limit that the run reached, if any; `tools` stands for changed tools. If the run has
+    names the limit that the run reached, if any; `tools` means changed tools. If the run has
     newer events (this call is late or a duplicate), publish no new input request. Raise
     SupersededError if another writer was first.
     """

@@ -29,6 +29,7 @@ from runyard_service.agents.code.protocol import (
 )
 from runyard_service.agents.definitions.input_forms import size_of
 from runyard_service.agents.definitions.json_schema.validation import validate
+from runyard_service.application.own_code.code_journal import CodeJournal
 from runyard_service.application.steps.actions import (
     AllowStep,
     ResolveWithoutCall,
@@ -46,7 +47,6 @@ from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
-from runyard_service.domain.code_journal import CodeJournal
 from runyard_service.domain.errors import (
     FunctionUnavailableError,
     LimitExceededError,

@@ -22,6 +22,7 @@ from runyard_service.agents.mcp.elicitation import (
     awaits_newest_round,
 )
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS, describe_invalid
+from runyard_service.application.own_code.operations import OPERATION_TYPES, operation_action
 from runyard_service.application.steps.actions import (
     SKIPPED,
     Action,
@@ -33,7 +34,6 @@ from runyard_service.application.steps.actions import (
     check_size,
     format_errors,
 )
-from runyard_service.application.steps.own_operations import OPERATION_TYPES, operation_action
 from runyard_service.application.steps.requested_input import (
     approval_request,
     doubt_request,

@@ -1,7 +1,7 @@
 """The services that the sample agents call: customers and refunds, in memory.
 
 `GET /customers/{id}`, `POST /refunds` (once per `Idempotency-Key`), `GET /refunds`. `/mcp` is the
-MCP server of `sample_mcp_server.py`.
+MCP server of `mcp_server.py`.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from runyard_dev.emulators.loopback_http import JsonHandler, LoopbackServer
-from runyard_dev.sample_mcp_server import SampleMcpServer
+from runyard_dev.samples.mcp_server import SampleMcpServer
 
 _TIERS = ("free", "pro", "enterprise")
 
