@@ -273,9 +273,9 @@ class _ThinkingServer(OpenAIServer):
     """Reject a request that requires a tool call, as many models that think do."""
 
     def __init__(self) -> None:
-        super().__init__(choose=self._respond)
+        super().__init__(choose=self._choose)
 
-    def _respond(self, received: Received) -> ChatResponse | ProviderFailure:
+    def _choose(self, received: Received) -> ChatResponse | ProviderFailure:
         if received.json.get("tool_choice") == "required":
             message = "tool_choice 'required' is not supported in thinking mode"
             return ProviderFailure(400, "invalid_parameter", message)
