@@ -215,6 +215,7 @@ def test_an_invocation_is_a_span_with_child_spans_for_model_and_tool_calls(
         "gen_ai.usage.input_tokens": 120,
         "gen_ai.usage.output_tokens": 8,
         "gen_ai.usage.cache_read.input_tokens": 100,
+        "gen_ai.usage.cache_creation.input_tokens": 0,
         "server.address": "127.0.0.1",
     }
     assert second.attributes["gen_ai.response.finish_reasons"] == ["stop"]
