@@ -2,22 +2,20 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
-from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_service.adapters.stores import Stores
-from tests.support.servers.strict_dynamodb import hook, plugin
+from tests.support.merged_agents import merged_agents
+from tests.support.servers.strict_dynamodb import plugin
 from tests.support.service import Service
 
 # Every DynamoDB client checks DynamoDB's rules: in this process, and in the processes of each local
 # stack, which take the environment from here. A deployed stack has the rules of its own DynamoDB.
 if not os.environ.get("STACK"):
-    hook.install()
-os.environ.setdefault(PLUGIN_VARIABLE, plugin.__name__)
+    plugin.enable()
 
 
 @pytest.fixture(scope="session")
@@ -33,17 +31,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
         event_sources=False,
     ) as running:
         yield running
-
-
-def merged_agents(folder: Path) -> Path:
-    """The sample agents and the tests' own in one new folder."""
-    for source in (Path("agents"), Path("tests/agents")):
-        for file in source.rglob("*.yaml"):
-            target = folder / file.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("a", encoding="utf-8") as merged:
-                merged.write(file.read_text(encoding="utf-8") + "\n")
-    return folder
 
 
 @pytest.fixture(scope="session")

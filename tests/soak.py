@@ -27,7 +27,8 @@ from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.open_store import stores_of
-from tests.conftest import merged_agents
+from tests.support.merged_agents import merged_agents
+from tests.support.servers.strict_dynamodb import plugin
 from tests.support.service import Service, assert_whole
 
 RUNS = 500
@@ -223,6 +224,7 @@ def soak(runs: int, folder: Path, report: Callable[[str], None]) -> Soak:
 
 def main() -> int:
     """Print the progress and the result; return 1 if there is a violation."""
+    plugin.enable()
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
     with tempfile.TemporaryDirectory(prefix="runyard-soak-") as folder:
         try:

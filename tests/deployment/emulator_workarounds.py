@@ -119,12 +119,22 @@ def map_opt_to_layers() -> None:
     worker._spawn = spawned
 
 
+# Where layers are unpacked, by their ARNs: each start of a worker would take 100 MB otherwise.
+_unpacked: dict[str, Path] = {}
+_unpacking = threading.Lock()
+
+
 def unpacked_layers(config: Mapping[str, Any]) -> Path:
-    """What /opt would hold for this function, in a new folder."""
-    folder = Path(tempfile.mkdtemp(prefix="opt-"))
-    for layer in config.get("Layers", []):
-        unpack(_module("services.lambda_svc")._resolve_layer_zip(layer), folder)
-    return folder
+    """Return the folder with what /opt would contain for this function."""
+    layers = config.get("Layers", [])
+    key = json.dumps(layers, sort_keys=True, default=str)
+    with _unpacking:
+        if key not in _unpacked:
+            folder = Path(tempfile.mkdtemp(prefix="opt-"))
+            for layer in layers:
+                unpack(_module("services.lambda_svc")._resolve_layer_zip(layer), folder)
+            _unpacked[key] = folder
+        return _unpacked[key]
 
 
 def unpack(content: bytes | None, folder: Path) -> None:

@@ -17,12 +17,12 @@ import boto3
 from runyard_dev.emulators.loopback_http import HOST
 from runyard_dev.processes import parent_death
 from runyard_dev.processes.process import ManagedProcess, free_ports
-from tests.conftest import merged_agents
 from tests.deployment import emulator_workarounds, failing_resources
 from tests.deployment.build import Build
 from tests.deployment.failed_updates import rehearse_failed_updates
 from tests.deployment.restore_drill import RestoreDrill
 from tests.support.deployed_stack import DeployedStack
+from tests.support.merged_agents import merged_agents
 from tests.support.service import Service
 
 STACK = "runyard-dev"

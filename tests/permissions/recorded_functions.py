@@ -21,7 +21,6 @@ from runyard_service.adapters.dynamodb.run_index import position_markers
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.application.runs.start_run import NewRun
-from tests.conftest import merged_agents
 from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness, open_harness
 from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import SCENARIOS, Scenario, _abort, _sweep_and_answer, _thread
@@ -31,6 +30,7 @@ from tests.permissions.publishing_functions import actions_of_lambda, publishing
 from tests.permissions.recorder import Recorder, recording
 from tests.permissions.required_actions import ANY_MACHINE, RequiredAction
 from tests.permissions.retained_runs import sweep_expired_runs
+from tests.support.merged_agents import merged_agents
 from tests.support.servers.bedrock_server import BedrockServer, ConverseResponse
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.openai_server import ChatResponse, OpenAIServer

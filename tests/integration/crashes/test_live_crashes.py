@@ -19,9 +19,9 @@ from runyard_dev.open_store import stores_of
 from runyard_dev.plugin import PLUGIN_VARIABLE
 from runyard_dev.processes import process
 from runyard_service.domain.ids import new_id
-from tests.conftest import merged_agents
 from tests.fault_injection import intercept
 from tests.fault_injection.faults import FILE_VARIABLE, Fault
+from tests.support.merged_agents import merged_agents
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service, assert_whole
 

@@ -17,7 +17,7 @@ from runyard.cli.verify_stores import verify_stores
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.open_store import open_store
 from runyard_dev.processes.process import free_ports
-from tests.conftest import merged_agents
+from tests.support.merged_agents import merged_agents
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.service import Service, assert_whole

@@ -23,8 +23,8 @@ from runyard_service.application.webhooks.publish_events import Publisher, publi
 from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id, parse_id
-from tests.conftest import merged_agents
 from tests.support.command_line import run_command
+from tests.support.merged_agents import merged_agents
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.service import Service
 from tests.support.wait_until import wait_until
