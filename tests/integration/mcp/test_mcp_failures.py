@@ -277,12 +277,12 @@ def test_calls_name_themselves_in_headers() -> None:
 
 
 def test_a_variable_that_is_missing_is_named() -> None:
-    client = McpClient("http://127.0.0.1:1/mcp", {"headers": {"X-Tenant": "${NO_SUCH}"}})
+    client = McpClient("http://127.0.0.1:1/mcp", {"headers": {"X-Tenant": "${TEAM}"}})
 
     error = failure(lambda: client.call("echo"))
 
     assert error.code == "variable_missing"
-    assert "${NO_SUCH}" in error.message
+    assert "${TEAM}" in error.message
 
 
 def test_a_server_that_is_not_ready_is_asked_again_with_its_state() -> None:

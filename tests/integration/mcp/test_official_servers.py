@@ -1,5 +1,6 @@
 """Test the MCP client against servers of the official Python and TypeScript packages."""
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -30,6 +31,7 @@ SERVED: list[tuple[str, ProtocolVersion]] = [
     *((name, era) for name in ("python", "python-json", "typescript-stateless") for era in ERAS),
     ("typescript-sessions", "2025-11-25"),
 ]
+STATE_SECONDS = 0.2
 PNG = bytes.fromhex("89504e470d0a1a0a")
 
 
@@ -49,9 +51,9 @@ def python_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def python_json_url() -> Iterator[str]:
-    """Run the Python server that sends no streams."""
+    """Run the Python server that sends no streams, and whose call states soon expire."""
     skip_without(missing_python())
-    with python_server("--json") as url:
+    with python_server("--json", "--state-seconds", str(STATE_SECONDS)) as url:
         yield url
 
 
@@ -198,22 +200,36 @@ def test_a_person_is_asked_and_the_call_is_made_once(url: str) -> None:
     assert "paid" in paid.content
 
 
-def test_an_expired_state_is_reported_and_the_same_requests_come_again(python_url: str) -> None:
-    client = McpClient(python_url)
+def test_an_expired_state_is_reported_and_the_same_requests_come_again(
+    python_json_url: str,
+) -> None:
+    client = McpClient(python_json_url)
     asked = client.call("pay", {"order": "8"})
     assert isinstance(asked, InputRequired)
     answer = {key: {"action": "decline"} for key in asked.requests}
+    time.sleep(STATE_SECONDS + 0.1)
 
     with pytest.raises(ToolError) as caught:
-        client.call("pay", {"order": "8"}, input_responses=answer, request_state="v1.expired")
+        client.call(
+            "pay", {"order": "8"}, input_responses=answer, request_state=asked.request_state
+        )
     again = client.call("pay", {"order": "8"})
 
     assert caught.value.code == "invalid_request_state"
     assert isinstance(again, InputRequired)
     assert again.requests == asked.requests
+
+
+def test_a_person_can_decline(python_url: str) -> None:
+    client = McpClient(python_url)
+    asked = client.call("pay", {"order": "8"})
+    assert isinstance(asked, InputRequired)
+    answer = {key: {"action": "decline"} for key in asked.requests}
+
     declined = client.call(
-        "pay", {"order": "8"}, input_responses=answer, request_state=again.request_state
+        "pay", {"order": "8"}, input_responses=answer, request_state=asked.request_state
     )
+
     assert isinstance(declined, ToolResult)
     assert "not paid: decline" in declined.content
 
