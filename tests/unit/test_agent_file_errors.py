@@ -50,7 +50,7 @@ def test_valid_files_have_no_errors() -> None:
 
 def test_the_sample_agents_have_no_errors() -> None:
     agents = read_agents(AgentDirectory(Path("agents")).read())
-    assert list(agents.definitions) == ["assistant", "support_triage"]
+    assert list(agents.definitions) == ["assistant", "orders", "support_triage"]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_key_of_the_local_stack_needs_a_known_agent(
     words = ("create", "--project", "p", "--agent", "nope")
     monkeypatch.setenv("AGENTS_DIR", "agents")
     assert run_command("keys", *words) == 2
-    assert "there is no agent nope. Use one of: assistant, support_triage" in _error(capsys)
+    assert "there is no agent nope. Use one of: assistant, orders, support_triage" in _error(capsys)
     # The agents are those of the last start, if there was one.
     write_state(tmp_path, {"AGENTS_DIR": "examples/agent"})
     assert run_command("keys", *words) == 2

@@ -14,6 +14,7 @@ SHOP = [listed("find"), listed("refund", description="Refund an order.")]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a folder with the address of the server as a variable."""
+    (tmp_path / "routes.yaml").write_text("{}\n")
     (tmp_path / "mcp.yaml").write_text("shop:\n  url: ${SHOP_URL}/mcp\n  protocol: 2026-07-28\n")
     return tmp_path
 
@@ -84,7 +85,11 @@ def test_errors_of_the_file_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command("agents", "mcp-lock", str(tmp_path)) == 1
-    assert "mcp.yaml: is missing" in capsys.readouterr().err
+    assert "routes.yaml: is missing" in capsys.readouterr().err
+    (tmp_path / "routes.yaml").write_text("{}\n")
+    assert run_command("agents", "mcp-lock", str(tmp_path)) == 1
+    assert "mcp.yaml: defines no server" in capsys.readouterr().err
+    (tmp_path / "routes.yaml").write_text("{}\n")
     (tmp_path / "mcp.yaml").write_text("shop: { urls: x }\n")
 
     assert run_command("agents", "mcp-lock", str(tmp_path)) == 1

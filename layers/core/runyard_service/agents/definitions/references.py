@@ -72,7 +72,7 @@ def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[
             for path in turn.when:
                 yield from _at((*steps, "when", path), _path_issue(path, users, tools))
             for c, call in enumerate(turn.call):
-                if call.tool not in tools:
+                if call.tool not in tools and not _is_mcp_name(call.tool, users):
                     text = f"no agent of this script has the tool {call.tool!r}"
                     hint = suggestion(call.tool, tools)
                     yield (*steps, "call", c, "tool"), text + hint
@@ -82,6 +82,13 @@ def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[
             for name in ("think", "say", "output"):
                 for path in _paths_in(getattr(turn, name)):
                     yield from _at((*steps, name), _path_issue(path, users, tools))
+
+
+def _is_mcp_name(name: str, users: Sequence[AgentDefinition]) -> bool:
+    """Return whether the tool may be one of an MCP server. A run lists the servers' own names."""
+    entries = [entry for user in users for entry in user.mcp_tools]
+    prefixes = [f"{entry.server}_" if entry.prefix is None else entry.prefix for entry in entries]
+    return name.startswith(tuple(prefixes))
 
 
 def _at(steps: Sequence[Step], text: str | None) -> Iterator[ReferenceIssue]:
@@ -122,7 +129,7 @@ def _path_issue(path: str, users: Sequence[AgentDefinition], tools: set[str]) ->
         return f"{path!r} must begin with input, files or results"
     if root == "results":
         tool = rest.partition(".")[0]
-        if tool not in tools:
+        if tool not in tools and not _is_mcp_name(tool, users):
             return f"no agent of this script has the tool {tool!r}{suggestion(tool, tools)}"
     if root == "input" and rest:
         schemas = [user.input_schema for user in users]

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import yaml
 
-from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
+from runyard_service.agents.definitions.loader import MCP_FILE, read_agents
 from runyard_service.agents.definitions.mcp_servers import McpServer
-from runyard_service.agents.definitions.yaml_document import Document, read_document
 from runyard_service.agents.mcp.base import McpEnvironment, ToolList
 from runyard_service.agents.mcp.client import list_tools
-from runyard_service.agents.mcp.digests import LOCK_FILE, ToolChange, tool_changes, tool_digest
+from runyard_service.agents.mcp.digests import ToolChange, tool_changes, tool_digest
+from runyard_service.domain.errors import DefinitionError
 
-SERVERS_FILE = "mcp.yaml"
 _HEADER = """\
 # Written by `runyard agents mcp-lock`: the digest of each tool of each MCP server.
 # Review what changed before you commit it.
@@ -48,48 +47,23 @@ def lock_mcp_tools(texts: Mapping[str, str], environment: McpEnvironment) -> Mcp
 
     Raise DefinitionError for invalid files, and ToolError if a server's tools cannot be listed.
     """
-    issues: list[DefinitionIssue] = []
-    servers = _servers(texts, issues)
-    locked = _locked(texts, issues)
-    raise_if_any(issues)
-    lists = asyncio.run(_list_all(servers, environment))
+    agents = read_agents(texts)
+    if not agents.mcp_servers:
+        raise DefinitionError(f"{MCP_FILE}: defines no server")
+    lists = asyncio.run(_list_all(agents.mcp_servers, environment))
     digests = {
         name: {tool.name: tool_digest(tool) for tool in listed.tools}
         for name, listed in lists.items()
     }
     return McpLock(
         text=_HEADER + yaml.safe_dump(digests, allow_unicode=True),
-        changes=tuple(_changes(locked, lists)),
+        changes=tuple(_changes(agents.mcp_lock, lists)),
         dropped=tuple(
             f"{name}: the tool {tool!r} is not used: {reason}"
             for name, listed in lists.items()
             for tool, reason in listed.dropped.items()
         ),
     )
-
-
-def _servers(texts: Mapping[str, str], issues: list[DefinitionIssue]) -> dict[str, McpServer]:
-    document = _document(SERVERS_FILE, texts, issues)
-    if document is None:
-        if not issues:
-            issues.append(DefinitionIssue(SERVERS_FILE, 0, "is missing"))
-        return {}
-    found = {name: document.validate(McpServer, issues, name) for name in document.fields}
-    return {str(name): server for name, server in found.items() if server}
-
-
-def _locked(
-    texts: Mapping[str, str], issues: list[DefinitionIssue]
-) -> Mapping[str, Mapping[str, str]]:
-    document = _document(LOCK_FILE, texts, issues)
-    fields = document.fields if document else {}
-    return {name: digests for name, digests in fields.items() if isinstance(digests, Mapping)}
-
-
-def _document(
-    file: str, texts: Mapping[str, str], issues: list[DefinitionIssue]
-) -> Document | None:
-    return read_document(file, texts[file], issues) if file in texts else None
 
 
 async def _list_all(
