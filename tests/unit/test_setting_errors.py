@@ -121,7 +121,7 @@ def test_a_server_with_the_openai_api_can_get_its_own_fields() -> None:
 def test_a_field_of_chat_completions_is_only_for_their_servers(field: str) -> None:
     (message,) = errors(routes=f"faulty:\n  model: anthropic:m\n  {field}\n")
     assert message.startswith("routes.yaml, line 8: faulty.")
-    assert "is only for openai routes; remove it" in message
+    assert "is only for openai-chat routes; remove it" in message
 
 
 def test_a_thinking_budget_excludes_a_reasoning_effort() -> None:
@@ -152,3 +152,26 @@ def test_settings_have_defaults() -> None:
     assert (definition.cache, definition.output_mode) == ("5m", "tool")
     assert definition.tool_result_bytes == 262_144
     assert Route(model="openai:m").stream_options
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ("fallback: [bedrock2, openai]", "fallback.1"),
+        ("context: { summary_route: openai }", "context.summary_route"),
+    ],
+)
+def test_no_other_route_of_an_agent_goes_without_its_guardrail(fields: str, where: str) -> None:
+    guarded = f"guardrail: {{ id: g, version: 1 }}\n{fields}\n"
+    (message,) = errors(guarded, "bedrock", "bedrock2: { model: 'bedrock:n' }\n")
+    assert message == (
+        f"clerk.yaml, line 9: {where}: the agent has a guardrail, and only routes of Amazon"
+        " Bedrock apply it"
+    )
+
+
+def test_a_body_field_of_one_api_of_openai_is_free_in_the_other() -> None:
+    chat = "a: { model: 'openai-chat:m', extra_body: { reasoning: {} } }\n"
+    assert errors(routes=chat) == []
+    (message,) = errors(routes=chat.replace("openai-chat", "openai-responses"))
+    assert "a.extra_body.reasoning: is set by Runyard; use reasoning of the route" in message

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
+from runyard_service.agents.definitions.model_settings.fields import RequestSettings
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.attachments import for_provider
 from runyard_service.agents.models.base import (
@@ -296,3 +298,18 @@ def test_mistral_gets_the_settings_under_its_names() -> None:
         "labels": {"team": "a"},
     }
     assert received.headers["authorization"] == "Bearer other"
+
+
+@pytest.mark.parametrize("provider", ALL)
+def test_each_provider_gets_the_schema_of_a_native_output(provider: str) -> None:
+    settings = RequestSettings(output_mode="native")
+    request = replace(REQUEST, tools=(LOOKUP,), output_tool=FINAL_OUTPUT, settings=settings)
+    body = json.dumps(sent(provider, request))
+    assert json.dumps(FINAL_OUTPUT.parameters) in body
+    assert body.count("lookup") == 1
+
+
+def test_gemini_gets_the_thinking_budget_of_the_route() -> None:
+    config = sent("google", REQUEST, thinking_budget=2000)["generationConfig"]
+    assert config["thinkingConfig"] == {"includeThoughts": True, "thinkingBudget": 2000}
+    assert config["maxOutputTokens"] == 2000 + 4096

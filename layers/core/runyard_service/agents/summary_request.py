@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from runyard_service.agents.compaction import Conversation
 from runyard_service.agents.conversation import first_messages, thread_message
+from runyard_service.agents.definitions.model_settings.fields import Guardrail, RequestSettings
 from runyard_service.agents.models.base import (
     AssistantMessage,
     ChatMessage,
@@ -74,13 +75,19 @@ def _entries(message: ChatMessage) -> Iterator[str]:
             yield f"[{kind} of {message.tool_name}]\n{message.content}"
 
 
-def summary_request(text: str, max_output_tokens: int) -> ModelRequest:
-    """Return the request for the summary of this record."""
+def summary_request(
+    text: str, max_output_tokens: int, guardrail: Guardrail | None = None
+) -> ModelRequest:
+    """Return the request for the summary of this record, with the guardrail of the agent.
+
+    It is sent once, so a cache would only cost more.
+    """
     return ModelRequest(
         instructions=_INSTRUCTIONS,
         messages=[UserMessage(text)],
         max_output_tokens=max_output_tokens,
         purpose="summary",
+        settings=RequestSettings(cache="off", guardrail=guardrail),
     )
 
 

@@ -13,6 +13,7 @@ from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.model_settings.support import (
+    guardrail_problem,
     setting_issues,
     tool_choice_issues,
 )
@@ -207,6 +208,7 @@ def _definitions(
             issues += [document.issue(*found) for found in found_issues]
         if routes_file:
             issues += [document.issue(*found) for found in _route_issues(definition, routes_file)]
+        issues += [document.issue(*found) for found in _guardrail_issues(definition, routes)]
         key, version = definition.key, definition.version
         if (first := files.setdefault((key, version), file)) != file:
             text = f"{key}@{version} is also defined in {first}"
@@ -219,16 +221,31 @@ def _route_issues(
     definition: AgentDefinition, routes: Document
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the path and the text of each route that the agent cannot use."""
-    names: dict[tuple[str | int, ...], str] = {("route",): definition.route}
-    names |= {("fallback", index): name for index, name in enumerate(definition.fallback)}
-    if definition.context and definition.context.summary_route:
-        names["context", "summary_route"] = definition.context.summary_route
-    for path, name in names.items():
+    for path, name in {("route",): definition.route, **_other_routes(definition)}.items():
         if name not in routes.fields:
             hint = suggestion(name, map(str, routes.fields))
             yield path, f"{ROUTES_FILE} has no route {name!r}{hint}"
         elif path[0] == "context" and _is_scripted(routes.fields[name]):
             yield path, f"{name!r} is a scripted route, and a script has no summaries"
+
+
+def _guardrail_issues(
+    definition: AgentDefinition, routes: Mapping[str, Route]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the path and the text of each other route that does not apply the agent's guardrail."""
+    for path, name in _other_routes(definition).items():
+        if name in routes and (problem := guardrail_problem(definition, routes[name])):
+            yield path, problem
+
+
+def _other_routes(definition: AgentDefinition) -> dict[tuple[str | int, ...], str]:
+    """Return the names of the routes that the agent uses besides its own, by their path."""
+    names: dict[tuple[str | int, ...], str] = {
+        ("fallback", index): name for index, name in enumerate(definition.fallback)
+    }
+    if definition.context and definition.context.summary_route:
+        names["context", "summary_route"] = definition.context.summary_route
+    return names
 
 
 def _is_scripted(route: Any) -> bool:

@@ -84,8 +84,8 @@ class Route(FrozenModel):
     @model_validator(mode="after")
     def _fields_suit_the_provider(self) -> "Route":
         for name in _CHAT_FIELDS:
-            if name in self.model_fields_set and self.provider != "openai":
-                raise issue_at((name,), "is only for openai routes; remove it")
+            if name in self.model_fields_set and self.api != "openai-chat":
+                raise issue_at((name,), "is only for openai-chat routes; remove it")
         if self.thinking_budget is not None and self.provider not in _THINKING_BUDGET:
             text = f"is only for {', '.join(sorted(_THINKING_BUDGET))} routes; use reasoning"
             raise issue_at(("thinking_budget",), text)
@@ -99,7 +99,7 @@ class Route(FrozenModel):
             if text := header_issue(name, value):
                 raise issue_at(("extra_headers", name), text)
         for name in self.extra_body:
-            if text := body_issue(name, self.provider):
+            if text := body_issue(name, self.api):
                 raise issue_at(("extra_body", name), text)
         return self
 

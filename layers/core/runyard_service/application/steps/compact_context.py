@@ -147,7 +147,8 @@ async def _summarize(
     for halving in range(_HALVINGS + 1):
         text = shortened(entries, limit >> halving)
         try:
-            response, changes = await _request_summary(ctx, summary_request(text, 2 * length))
+            request = summary_request(text, 2 * length, ctx.snapshot.definition.guardrail)
+            response, changes = await _request_summary(ctx, request)
         except ContextTooLongError:
             if halving == _HALVINGS:
                 raise

@@ -34,7 +34,7 @@ _BODY_FIELDS: Mapping[str, str] = {
 }
 # Other servers use some of these names for other things: many take `thinking`, for example.
 _PROVIDER_BODY_FIELDS: Mapping[str, Mapping[str, str]] = {
-    "openai": {
+    "openai-chat": {
         "max_completion_tokens": "max_output_tokens of the agent",
         "n": "",
         "functions": "",

@@ -21,6 +21,7 @@ def responses_model(route: Route, client: AsyncOpenAI) -> "ResponsesModel":
         openai_responses_requires_store_false=True,
         # A phase is sent back only if the model sent it.
         openai_supports_phase=True,
+        supports_json_schema_output=True,
         json_schema_transformer=None,
     )
     settings = OpenAIResponsesModelSettings()

@@ -125,7 +125,10 @@ class GoogleModel(NativeModel):
         generation = {
             own: values[name] for name, own in _GENERATION.items() if values.get(name) is not None
         }
-        if config := thinking_config(self.profile, parameters):
+        if own := values.get("google_thinking_config"):
+            tokens = own["thinking_budget"]
+            generation["thinkingConfig"] = {"includeThoughts": True, "thinkingBudget": tokens}
+        elif config := thinking_config(self.profile, parameters):
             generation["thinkingConfig"] = config
         if parameters.output_mode == "native" and parameters.output_object is not None:
             generation["responseMimeType"] = "application/json"

@@ -13,6 +13,7 @@ from pydantic_ai import _model_errors
 from pydantic_ai.exceptions import ModelContextWindowExceededError, ModelHTTPError
 from pydantic_ai.messages import FinishReason, ModelMessage, ModelResponseStreamEvent
 from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.profiles.mistral import mistral_model_profile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
@@ -58,7 +59,10 @@ class MistralModel(NativeModel):
         *,
         has_reasoning: bool = False,
     ) -> None:
-        profile = mistral_model_profile(name)
+        profile: ModelProfile = {
+            **(mistral_model_profile(name) or {}),
+            "supports_json_schema_output": True,
+        }
         if has_reasoning:
             profile = {**profile, "supports_thinking": True}
         super().__init__(name, key, base_url or URL, http, profile)
