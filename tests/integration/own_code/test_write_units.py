@@ -1,4 +1,4 @@
-"""The DynamoDB write units of each operation of an agent's own code, as the emulator counts them."""
+"""The DynamoDB write units of the operations of an agent's own code, counted by the emulator."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +38,7 @@ class WriteUnits:
 @contextmanager
 def counted(stores: Stores) -> Iterator[WriteUnits]:
     units, events = WriteUnits(), stores.log._table.client.meta.events
+    hooks: dict[str, Callable[..., None]]
     hooks = {"before-parameter-build.dynamodb": units.ask, "after-call.dynamodb": units.add}
     for name, hook in hooks.items():
         events.register(name, hook)
