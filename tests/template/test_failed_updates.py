@@ -41,6 +41,7 @@ OTHER_VALUES: dict[str, dict[str, str]] = {
     "WebhookAllowedPrivateHosts": {"WebhookAllowedPrivateHosts": "10.0.0.1:80"},
     "ModelSecretPrefix": {"ModelSecretPrefix": "another/"},
     "ToolFunctionPrefix": {"ToolFunctionPrefix": "another-"},
+    "AgentFunctionPrefix": {"AgentFunctionPrefix": "another-"},
     "BedrockModelArns": {"BedrockModelArns": "arn:aws:bedrock:*::foundation-model/one"},
     "CorsOrigin": {"CorsOrigin": "https://example.com"},
     "ProjectMaxActiveRuns": {"ProjectMaxActiveRuns": "7"},

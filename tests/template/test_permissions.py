@@ -158,6 +158,24 @@ def test_only_run_step_may_read_the_keys_of_model_providers(translated: Translat
     assert readers == {"RunStepFunction"}
 
 
+def test_only_run_step_may_invoke_functions_of_users_and_only_with_their_prefixes(
+    translated: Translated,
+) -> None:
+    invoked = {
+        (function, action, statement["Resource"]["Fn::Sub"].rpartition(":")[2])
+        for function in FUNCTIONS
+        for statement in translated.statements(f"{function}Role")
+        if statement["Effect"] == "Allow"
+        for action in statement["Action"]
+        if action.startswith("lambda:")
+    }
+    assert invoked == {
+        ("RunStepFunction", "lambda:InvokeFunction", "${ToolFunctionPrefix}*"),
+        ("RunStepFunction", "lambda:InvokeFunction", "${AgentFunctionPrefix}*"),
+        ("RunStepFunction", "lambda:GetFunctionConfiguration", "${AgentFunctionPrefix}*"),
+    }
+
+
 def test_only_the_endpoints_may_read_the_ticket_secret_and_no_function_may_change_it(
     translated: Translated,
 ) -> None:

@@ -29,6 +29,10 @@ tools:
     description: Looks.
     url: http://localhost
 """
+CODE = """\
+kind: code
+function: runyard-agent-x
+"""
 ASK_HUMAN = """\
 tools:
   - kind: ask_human
@@ -145,6 +149,21 @@ def test_the_sample_agents_have_no_errors() -> None:
             "line 11: tools.0.default.a: must be of type integer",
         ),
         (ASK_HUMAN + "    default: { a: 1 }\n", "line 9: tools.0.default: must be a string"),
+        ("kind: codes\n", "line 7: kind: Input should be 'dialogue' or 'code'"),
+        ("kind: code\n", "line 2: function: is required"),
+        ("function: runyard-agent-x\n", "line 7: function: only an agent of kind code has a fun"),
+        (CODE.replace("agent-x", "agent-x:1"), "line 8: function: must be the name of a Lambda fu"),
+        (CODE.replace("runyard-agent-x", "./x.py"), "line 8: function: must be the name of a La"),
+        (CODE + "alias: a b\n", "line 9: alias: String should match pattern"),
+        (CODE + "invocation_timeout: 601\n", "line 9: invocation_timeout: Input should be less"),
+        (CODE + "limits:\n  operations: 0\n", "line 10: limits.operations: Input should be gre"),
+        (CODE + "prompt: Hello\n", "line 9: prompt: an agent of kind code does not have it: the"),
+        (CODE + "context:\n  keep_turns: 3\n", "line 9: context: an agent of kind code does not"),
+        (CODE + "empty_output: allow\n", "line 9: empty_output: an agent of kind code does not"),
+        (CODE + "tool_choice: required\n", "line 9: tool_choice: an agent of kind code does not"),
+        (CODE + "output_mode: native\n", "line 9: output_mode: an agent of kind code does not ha"),
+        ("alias: live\n", "line 7: alias: only an agent of kind code has it; remove it"),
+        ("invocation_timeout: 9\n", "line 7: invocation_timeout: only an agent of kind code has"),
         ("limits:\n  steps: 1\n  steps: 2\n", "line 9: steps: is duplicated"),
         ("tools: [\n", "line 8: is not YAML"),
         ("description: \x01\n", "line 7: is not YAML: control characters are not allowed"),
@@ -161,6 +180,12 @@ def test_an_error_is_reported_on_its_line(added: str, error: str) -> None:
 @pytest.mark.parametrize("text", ["", "- a\n", "just words\n"])
 def test_a_file_must_be_a_mapping(text: str) -> None:
     assert errors({"clerk.yaml": text}) == ["clerk.yaml, line 1: must be a mapping"]
+
+
+def test_an_agent_of_kind_code_needs_no_instructions() -> None:
+    code = AGENT.replace("instructions: Help.\n", "") + CODE
+    assert errors({"clerk.yaml": code}) == []
+    assert errors({"clerk.yaml": code.replace("runyard-agent-x", "./claims/app.py:handler")}) == []
 
 
 def test_a_missing_field_is_reported_at_its_parent() -> None:

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from runyard_service.application.maintenance.check_agents import CheckedAgents, check_agents
+from runyard_service.application.maintenance.check_agents import (
+    CheckedAgents,
+    check_agents,
+    check_deployable,
+)
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.settings import Settings
 
@@ -137,3 +141,21 @@ def test_a_scripted_route_needs_its_own_price() -> None:
     files = {"a.yaml": FILES["a.yaml"] + "limits: { usd: 1 }\n", **script}
     with pytest.raises(DefinitionError, match=r"limits\.usd requires a price"):
         check(files={"routes.yaml": "real: { model: 'scripted:s' }\n", **files})
+
+
+def code_agent(function: str) -> dict[str, str]:
+    return {"a.yaml": f"{FILES['a.yaml']}kind: code\nfunction: {function}\n"}
+
+
+def test_a_function_without_the_prefix_is_an_error() -> None:
+    with pytest.raises(DefinitionError, match=r"clerk@1: function: must begin with 'runyard-agent"):
+        check(files=code_agent("team-claims"))
+    check({"AGENT_FUNCTION_PREFIX": "team-"}, code_agent("team-claims"))
+    check(files=code_agent("runyard-agent-claims"))
+
+
+def test_a_function_in_a_file_is_for_the_local_stack_only() -> None:
+    checked = check(files=code_agent("./claims/app.py:handler"))
+    with pytest.raises(DefinitionError, match=r"'\./claims/app\.py:handler' is a file, which only"):
+        check_deployable(checked.agents)
+    check_deployable(check(files=code_agent("runyard-agent-claims")).agents)

@@ -46,6 +46,16 @@ LISTED = {
 }
 PROGRESS = {"id": "call", "progress": 1, "total": 2, "message": "half"}
 REQUIRED = {"id": "call", "round": 1, "requests": {"why": {"message": "Why?"}}}
+STEP = {
+    "id": "step",
+    "object": "agent.step",
+    "key": "step:pay#1",
+    "digest": "d",
+    "name": "pay",
+    "effect": "unsafe",
+}
+STEP_ERROR = {"code": "step_error", "message": "no money", "type": "ValueError"}
+EMITTED = {"key": "emit:loaded#1", "digest": "d", "name": "loaded", "data": {"id": 7}}
 CALL_VIEW = {"tool_call_id": "call", "tool_name": "look"}
 COMPACTED = {
     "object": "agent.context",
@@ -105,6 +115,18 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
         "tool.result",
         {**CALL_VIEW, "error": {"code": "http_503", "message": "HTTP 503"}},
     ),
+    "agent.step.started": (STEP, "agent.step.started", STEP),
+    "agent.step.completed": (
+        {**STEP, "result": {"paid": 1}},
+        "agent.step.completed",
+        {**STEP, "result": {"paid": 1}},
+    ),
+    "agent.step.failed": (
+        {**STEP, "error": STEP_ERROR},
+        "agent.step.failed",
+        {**STEP, "error": STEP_ERROR},
+    ),
+    "agent.emitted": (EMITTED, "agent.emitted", EMITTED),
     "agent.human_feedback.requested": (
         {"id": "q", "object": "agent.human_feedback", "prompt": "Which?", "params": {"a": 1}},
         "run.waiting_for_input",
@@ -198,6 +220,7 @@ THREAD_TYPES = {
     *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
     *("run.resumed", "run.recovered", "run.cancel_requested"),
     *("agent.tools.listed", "agent.tool_call.progress", "agent.tool_call.input_required"),
+    *("agent.step.started", "agent.step.completed", "agent.step.failed", "agent.emitted"),
     *("run.completed", "run.failed", "run.cancelled", "agent.context.compacted"),
 }
 
@@ -217,6 +240,32 @@ def test_every_event_appears_once_with_its_own_sequence(event_type: str) -> None
 
 def test_every_type_of_the_threads_api_comes_from_an_event() -> None:
     assert {view_type for _, view_type, _ in CATALOGUE.values()} == THREAD_TYPES
+
+
+@pytest.mark.parametrize(
+    ("waits", "view"),
+    [
+        (
+            {"reason": "sleeping", "until": "2026-06-10T10:00:00.000Z"},
+            {"reason": "sleeping", "until": "2026-06-10T10:00:00.000Z"},
+        ),
+        (
+            {"until": "2026-06-10T10:00:00.000Z"},
+            {"reason": "waiting_for_input", "until": "2026-06-10T10:00:00.000Z"},
+        ),
+    ],
+)
+def test_a_pause_says_until_when_own_code_sleeps(
+    waits: Mapping[str, Any], view: Mapping[str, Any]
+) -> None:
+    data = {"id": RUN.id, "object": "run", "status": "paused", **waits}
+    assert event_view(Event("e", "run.paused", 1, "t", data), RUN)["data"] == view
+
+
+def test_an_operation_of_own_code_has_the_form_of_a_tool_call() -> None:
+    op = {"key": "tool:look#1", "digest": "d", "kind": "tool"}
+    event = Event("e", "agent.tool_call.completed", 1, "t", {**CALL, "op": op, "result": "found"})
+    assert event_view(event, RUN)["data"] == {**CALL_VIEW, "result": "found"}
 
 
 def test_an_event_of_a_later_release_is_sent_unchanged() -> None:

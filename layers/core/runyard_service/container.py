@@ -173,6 +173,7 @@ class Container:
             flush_seconds=configured.delta_flush_ms / 1000,
             reserve_seconds=configured.step_reserve_seconds,
             project_daily_usd=configured.project_daily_usd,
+            agent_function_prefix=configured.agent_function_prefix,
             export_spans=export_spans,
             shows_content=(
                 export_spans is not None

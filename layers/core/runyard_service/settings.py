@@ -74,6 +74,10 @@ class Settings(BaseModel):
     model_secret_prefix: str = Field(
         "runyard/", description="Prefix of the secrets that `api_key_secret` of a route may name."
     )
+    agent_function_prefix: str = Field(
+        "runyard-agent-",
+        description="Prefix of the Lambda functions that agents of kind `code` may name.",
+    )
     preload_providers: ProviderList = Field(
         (), description="Model providers that run_step imports when it starts."
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BUCKET_OUTPUT = "BucketName"
 # Parameters of the stack that the check of agents uses, and the settings that they become.
 CHECKED_PARAMETERS = {
+    "AgentFunctionPrefix": "AGENT_FUNCTION_PREFIX",
     "AgentVariables": "AGENT_VARIABLES",
     "DefaultAgent": "DEFAULT_AGENT",
     "DefaultPersona": "DEFAULT_PERSONA",

@@ -1,7 +1,7 @@
 """Provide runs of agents in the user's own code, invoked by Lambda's API on loopback."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -28,6 +28,8 @@ LOOK = {
     "effect": "none",
     "parameters": {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]},
 }
+
+_TURNS = ({"say": "Hello."},)
 
 
 def look(q: str) -> str:
@@ -68,10 +70,15 @@ class CodeRuns(RunDriver):
         super().__init__(stores)
         self.endpoint = endpoint
 
-    def start(self, code: Callable[..., Any] | Agent, **fields: Any) -> Run:
-        """Create a run of this code; `fields` are those of the definition."""
+    def start(
+        self, code: Callable[..., Any] | Agent, turns: Sequence[Any] = _TURNS, **fields: Any
+    ) -> Run:
+        """Create a run of this code; `fields` are those of the definition.
+
+        `turns` are the responses of its model.
+        """
         self.endpoint.code = code if isinstance(code, Agent) else agent(code)
-        snapshot = scripted_agent([{"say": "Hello."}], [LOOK])
+        snapshot = scripted_agent(turns, [LOOK])
         stored = snapshot.definition.model_dump(mode="json", exclude_unset=True)
         definition = AgentDefinition.model_validate(
             {**stored, "kind": "code", "function": "runyard-agent-test", **fields}

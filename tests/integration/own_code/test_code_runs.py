@@ -1,6 +1,7 @@
 """Runs of agents in the user's own code, over the real log."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -216,3 +217,19 @@ def test_changed_code_fails_before_any_effect(code_runs: CodeRuns) -> None:
     assert error["code"] == "code_changed"
     assert "tool:look#1" in error["message"]
     assert paid == []
+
+
+def test_a_function_without_the_prefix_is_never_called(code_runs: CodeRuns) -> None:
+    async def any_code(ctx: Context, data: Input) -> None:
+        return None
+
+    code_runs.worker = replace(code_runs.worker, agent_function_prefix="runyard-agent-")
+    run = code_runs.start(any_code, function="other-team-function")
+    error = code_runs.finish(run).data["error"]
+    assert error["code"] == "code_missing"
+    assert "AgentFunctionPrefix" in error["message"]
+    assert code_runs.endpoint.received == []
+    assert code_runs.types(run) == ["run.started", "run.failed"]
+    # The local stack finds a function in a file by another way.
+    local = code_runs.start(any_code, function="./claims/app.py:handler")
+    assert code_runs.finish(local).type == "run.completed"

@@ -1,11 +1,30 @@
 """The fields of an agent of kind `code`: which function has the user's own code."""
 
+import re
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from runyard_service.agents.definitions.base import FrozenModel, StepSeconds
+from runyard_service.agents.definitions.errors import issue_at
+
+_FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LOCAL_FILE = re.compile(r"(\./)?[^:]+\.py:[A-Za-z_]\w*")
+_ONLY_OF_CODE = ("alias", "invocation_timeout")
+# The fields that own code has no use for, and what replaces them.
+_NOT_OF_CODE = {
+    "prompt": "the code writes the messages of ctx.call_model",
+    "context": "the code decides which messages ctx.call_model gets",
+    "output_mode": "pass output_schema to ctx.call_model",
+    "empty_output": "the code reads each response, and can ask again",
+    "tool_choice": "the code names the tools of ctx.call_model, and makes their calls",
+}
+
+
+def is_local_file(function: str) -> bool:
+    """Return whether the function is in a file, which only the local stack can run."""
+    return _LOCAL_FILE.fullmatch(function) is not None
 
 
 class CodeFields(FrozenModel):
@@ -38,4 +57,21 @@ class CodeFields(FrozenModel):
             raise PydanticCustomError("missing", "Field required")
         if info.data.get("kind") == "dialogue" and value is not None:
             raise ValueError("only an agent of kind code has a function; add kind: code")
+        if value is not None and not (_FUNCTION_NAME.fullmatch(value) or is_local_file(value)):
+            raise PydanticCustomError(
+                "function",
+                "must be the name of a Lambda function, or ./folder/app.py:handler locally",
+            )
         return value
+
+    @model_validator(mode="after")
+    def _fields_fit_the_kind(self) -> "CodeFields":
+        if self.kind == "dialogue":
+            for name in _ONLY_OF_CODE:
+                if name in self.model_fields_set:
+                    raise issue_at((name,), "only an agent of kind code has it; remove it")
+            return self
+        for name, instead in _NOT_OF_CODE.items():
+            if name in self.model_fields_set:
+                raise issue_at((name,), f"an agent of kind code does not have it: {instead}")
+        return self

@@ -16,6 +16,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
+from runyard_service.agents.code.definition import is_local_file
 from runyard_service.agents.code.protocol import AgentCodeError, CodeResponse, parse_response
 from runyard_service.domain.errors import FunctionUnavailableError
 
@@ -56,11 +57,18 @@ class FunctionVersion:
         return cls(data["function"], data["version"], data["sha256"])
 
 
-async def resolve_version(function: str, alias: str) -> FunctionVersion:
+async def resolve_version(function: str, alias: str, prefix: str) -> FunctionVersion:
     """Return the version that the alias names now.
 
-    Raise AgentCodeError `code_missing` if there is no such function or alias.
+    Raise AgentCodeError `code_missing` if there is no such function or alias, or if the worker may
+    not invoke the function, because its name lacks `prefix`.
     """
+    if not (function.startswith(prefix) or is_local_file(function)):
+        raise AgentCodeError(
+            "code_missing",
+            f"The function {function} does not begin with {prefix!r}, the parameter"
+            " AgentFunctionPrefix: rename the function, or change the parameter.",
+        )
     return await asyncio.to_thread(_resolve, function, alias)
 
 
@@ -109,12 +117,22 @@ def _lambda_error(
         if code in _TRANSIENT_CODES:
             return FunctionUnavailableError(f"Lambda answered {code}.", was_started=False)
         if code == "ResourceNotFoundException":
-            return AgentCodeError(
-                "code_missing", f"There is no function {function} with version {qualifier}."
-            )
+            return AgentCodeError("code_missing", _missing_text(function, qualifier))
         return AgentCodeError("agent_error", f"Lambda did not invoke {function}: {code}.")
     was_started = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
     return FunctionUnavailableError("Lambda could not be reached.", was_started=was_started)
+
+
+def _missing_text(function: str, qualifier: str) -> str:
+    if is_local_file(function):
+        return (
+            f"There is no {function}: the path is relative to the folder that contains agents/."
+            " Only the local stack runs functions from files."
+        )
+    return (
+        f"There is no function {function} with the version or alias {qualifier}: publish a version"
+        " of it, and let the alias name it."
+    )
 
 
 def _function_error(body: bytes) -> AgentCodeError | FunctionUnavailableError:

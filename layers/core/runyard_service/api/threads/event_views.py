@@ -119,8 +119,10 @@ def _expired(data: _Data, _: Run) -> dict[str, Any]:
     return {"request_id": cast(InputExpired, data)["id"]}
 
 
-def _paused(_: _Data, __: Run) -> dict[str, Any]:
-    return {"reason": "waiting_for_input"}
+def _paused(data: _Data, _: Run) -> dict[str, Any]:
+    # An agent's own code can also wait for a time.
+    view = {"reason": data.get("reason", "waiting_for_input")}
+    return view | {"until": data["until"]} if "until" in data else view
 
 
 def _completed(data: _Data, _: Run) -> dict[str, Any]:
@@ -149,6 +151,10 @@ _VIEWS: Mapping[EventType, tuple[str, _View]] = {
     "agent.tool_call.input_required": ("agent.tool_call.input_required", _passthrough),
     "agent.tool_call.completed": ("tool.result", _result),
     "agent.tool_call.failed": ("tool.result", _result),
+    "agent.step.started": ("agent.step.started", _passthrough),
+    "agent.step.completed": ("agent.step.completed", _passthrough),
+    "agent.step.failed": ("agent.step.failed", _passthrough),
+    "agent.emitted": ("agent.emitted", _passthrough),
     "agent.human_feedback.requested": ("run.waiting_for_input", _input_request),
     "agent.human_feedback.received": ("run.input_provided", _feedback),
     "approval_request.created": ("run.waiting_for_input", _input_request),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from runyard_service.agents.code.definition import is_local_file
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.loader import AgentSet, read_agents
 from runyard_service.agents.definitions.mcp_servers import BearerSecret, ClientCredentials
@@ -35,7 +36,8 @@ def check_agents(texts: Mapping[str, str], settings: Settings) -> CheckedAgents:
     """Return the agents that the files define.
 
     Raise DefinitionError with every error, one per line. A setting that names no agent of the
-    files, a secret that no function may read, and a limit in USD without a price are errors.
+    files, a secret that no function may read, a function that no worker may invoke, and a limit in
+    USD without a price are errors.
     """
     agents = read_agents(texts)
     chosen = _default_agents(agents, settings)
@@ -45,6 +47,7 @@ def check_agents(texts: Mapping[str, str], settings: Settings) -> CheckedAgents:
         if not agents.find(name)
     ]
     errors += _secret_errors(agents, settings.model_secret_prefix)
+    errors += _function_errors(agents, settings.agent_function_prefix)
     errors += _price_errors(agents)
     if errors:
         raise DefinitionError("\n".join(errors))
@@ -86,6 +89,28 @@ def _secret_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
                 f"{where}: must begin with {prefix!r}, the parameter ModelSecretPrefix;"
                 f" no function may read {named!r}"
             )
+
+
+def _function_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
+    for agent in _definitions(agents):
+        name = agent.function
+        if name is not None and not (is_local_file(name) or name.startswith(prefix)):
+            yield (
+                f"{agent.key}@{agent.version}: function: must begin with {prefix!r}, the parameter"
+                f" AgentFunctionPrefix; Runyard may not invoke {name!r}"
+            )
+
+
+def check_deployable(agents: AgentSet) -> None:
+    """Raise DefinitionError if an agent's function is in a file: AWS has no such function."""
+    errors = [
+        f"{agent.key}@{agent.version}: function: {agent.function!r} is a file, which only the local"
+        " stack runs; deploy it as a Lambda function with an alias, and name that function"
+        for agent in _definitions(agents)
+        if agent.function is not None and is_local_file(agent.function)
+    ]
+    if errors:
+        raise DefinitionError("\n".join(errors))
 
 
 def _price_errors(agents: AgentSet) -> Iterator[str]:

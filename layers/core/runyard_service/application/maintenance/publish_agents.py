@@ -2,7 +2,11 @@
 
 from runyard_service.adapters.s3.agent_bundle import AgentBundle
 from runyard_service.agents.definitions.source import AgentSource
-from runyard_service.application.maintenance.check_agents import CheckedAgents, check_agents
+from runyard_service.application.maintenance.check_agents import (
+    CheckedAgents,
+    check_agents,
+    check_deployable,
+)
 from runyard_service.settings import Settings
 
 
@@ -10,9 +14,10 @@ def publish_agents(files: AgentSource, bundle: AgentBundle, settings: Settings) 
     """Replace the published agents, and return the new set.
 
     Publish nothing and raise DefinitionError if a file is invalid, or if a setting names an agent
-    that is missing.
+    that is missing, or if an agent's function is in a file.
     """
     texts = files.read()
     checked = check_agents(texts, settings)
+    check_deployable(checked.agents)
     bundle.write(texts)
     return checked

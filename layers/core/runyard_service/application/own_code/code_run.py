@@ -65,7 +65,8 @@ async def resolve_code(ctx: RunContext) -> dict[str, str]:
     """Return the `code` of `run.started`: the version that the run uses to its end."""
     definition = ctx.definition
     assert definition.function is not None, "an agent of kind code has a function"
-    version = await resolve_version(definition.function, definition.alias)
+    prefix = ctx.deps.agent_function_prefix
+    version = await resolve_version(definition.function, definition.alias, prefix)
     return version.to_json()
 
 

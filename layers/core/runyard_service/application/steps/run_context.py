@@ -39,6 +39,7 @@ class WorkerDeps:
     """What a worker needs to execute runs. It reserves `reserve_seconds` to record results.
 
     `read_secret` returns the text of a secret by its name, for the MCP servers.
+    `agent_function_prefix` is the prefix of the functions that it may invoke for agents.
     `project_daily_usd` is the daily cap of projects without a cap of their own; 0 means no cap.
     """
 
@@ -53,6 +54,7 @@ class WorkerDeps:
     shows_content: bool = False
     """Whether spans contain prompts, responses, arguments and results."""
     read_secret: Callable[[str], str] = _no_secret
+    agent_function_prefix: str = ""
 
 
 class RunContext:
