@@ -86,7 +86,7 @@ class _Run:
         self.effects = effects
         self._starts: Counter[str] = Counter()
         self._asked_by: dict[str, str] = {}
-        self._tool_results: dict[str, Any] = {}
+        self._tool_calls: dict[str, asyncio.Task[Any]] = {}
 
     def graph(self, graph: Any, path: str = "", **changes: Any) -> Any:
         """Return a copy of the graph, and of its subgraphs, with recorded nodes."""
@@ -103,6 +103,7 @@ class _Run:
             return node.copy({"bound": inner, "subgraphs": [inner]})
         if isinstance(bound, ToolNode):
             tools = copy.copy(bound)
+            tools.afunc = tools._afunc  # The original's method calls the original.
             tools._awrap_tool_call = functools.partial(self._call_tool, bound._awrap_tool_call)
             return node.copy({"bound": _Recorded(self, path + name, tools, REPLAY)})
         effect = frameworks.effect_of(self.effects, name)
@@ -146,16 +147,25 @@ class _Run:
     async def _call_tool(self, user_wrapper: Any, request: Any, execute: Any) -> Any:
         """Record one tool call. A node that an interrupt repeats does not repeat its other calls."""
         call = request.tool_call
-        if call["id"] not in self._tool_results:
-            call_tool = execute if user_wrapper is None else functools.partial(user_wrapper, execute=execute)
-            self._tool_results[call["id"]] = await self.step(
+        if call["id"] not in self._tool_calls:
+            call_tool = functools.partial(user_wrapper or _without_wrapper, request, execute)
+            step = self.step(
                 "call-" + call["id"].replace("/", "-"),
                 call["name"],
                 frameworks.effect_of(self.effects, call["name"]),
                 _identity(call["args"]),
-                lambda: call_tool(request),
+                call_tool,
             )
-        return self._tool_results[call["id"]]
+            self._tool_calls[call["id"]] = asyncio.create_task(step)
+        try:
+            return await asyncio.shield(self._tool_calls[call["id"]])
+        except GraphInterrupt:
+            del self._tool_calls[call["id"]]
+            raise
+
+
+async def _without_wrapper(request: Any, execute: Any) -> Any:
+    return await execute(request)
 
 
 class _Recorded(Runnable[Any, Any]):
