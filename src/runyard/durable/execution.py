@@ -89,7 +89,9 @@ class Execution:
                 future.set_exception(Abandoned())
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=_ABANDON_SECONDS)
+            done, _ = await asyncio.wait({self._task}, timeout=_ABANDON_SECONDS)
+            # A retrieved error is not reported: this copy has no result.
+            _ = [task.exception() for task in done if not task.cancelled()]
 
     async def _run(self, start: Callable[[], Awaitable[Any]]) -> Any:
         keys.enter_root(keys.Scope())
