@@ -24,7 +24,7 @@ from runyard_service.agents.models.base import (
 )
 from runyard_service.agents.step_messages import MessageHistory, cut_text
 from runyard_service.agents.summary_request import old_entries, shortened
-from runyard_service.domain.event_payloads import ContextCompacted
+from runyard_service.domain.event_payloads.messages import ContextCompacted
 from runyard_service.domain.events import NewEvent, assign_sequences
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run

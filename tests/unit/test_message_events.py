@@ -14,7 +14,7 @@ from runyard_service.agents.models.base import (
     ToolCall,
 )
 from runyard_service.domain.errors import ModelRejectedError
-from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.event_payloads.messages import MessageCompleted
 
 AGENT = AgentDefinition.model_validate(
     {"key": "a", "version": "1", "instructions": "x", "route": "r", "input_schema": {}}

@@ -22,7 +22,7 @@ from runyard_service.agents.no_answer import is_paused, missing_answer
 from runyard_service.agents.tool_arguments import encodable
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.errors import ModelRejectedError
-from runyard_service.domain.event_payloads import MessageCompleted, MessageUsage
+from runyard_service.domain.event_payloads.messages import MessageCompleted, MessageUsage
 from runyard_service.domain.events import NewEvent
 
 # The most that a response may have of parts and fields that only its provider can read, as JSON.

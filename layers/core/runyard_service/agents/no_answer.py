@@ -7,7 +7,7 @@ may respond again; after `limits.output_attempts` of them in a row the run fails
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.models.base import Response, Thinking, UserMessage
 from runyard_service.domain.errors import NoAnswerError
-from runyard_service.domain.event_payloads import MessageCompleted, MissingAnswer
+from runyard_service.domain.event_payloads.messages import MessageCompleted, MissingAnswer
 from runyard_service.domain.history import History
 
 # As the providers name the regular end of a response, in lower case. OpenAI-compatible servers also

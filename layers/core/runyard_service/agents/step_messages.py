@@ -7,7 +7,7 @@ from runyard_service.agents.message_events import message_from
 from runyard_service.agents.models.base import Attachment, ChatMessage, ToolOutcome, UserMessage
 from runyard_service.agents.no_answer import no_answer_message
 from runyard_service.agents.truncation import truncation_message
-from runyard_service.domain.event_payloads import ContextCompacted, MessageCompleted
+from runyard_service.domain.event_payloads.messages import ContextCompacted, MessageCompleted
 from runyard_service.domain.steps import StepRecord, ToolCallState
 
 NO_FILES: Mapping[str, Attachment] = {}

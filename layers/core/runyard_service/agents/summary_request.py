@@ -17,7 +17,7 @@ from runyard_service.agents.models.base import (
     UserMessage,
 )
 from runyard_service.agents.step_messages import cut_text, step_messages
-from runyard_service.domain.event_payloads import ContextCompacted
+from runyard_service.domain.event_payloads.messages import ContextCompacted
 
 _INSTRUCTIONS = """\
 You write the summary of the earlier part of a conversation between a user and an AI agent that

@@ -7,15 +7,10 @@ from typing import cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
-from runyard_service.domain.event_payloads import (
-    ApprovalResolved,
-    ContextCompacted,
-    LimitParams,
-    MessageCompleted,
-    OperationRef,
-    ReturnedFilePayload,
-    ToolsListed,
-)
+from runyard_service.domain.event_payloads.input_requests import ApprovalResolved, LimitParams
+from runyard_service.domain.event_payloads.messages import ContextCompacted, MessageCompleted
+from runyard_service.domain.event_payloads.operations import OperationRef
+from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload, ToolsListed
 from runyard_service.domain.events import DELTA_TYPES, Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState

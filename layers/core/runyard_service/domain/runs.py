@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number, to_number
-from runyard_service.domain.event_payloads import RunUsage
+from runyard_service.domain.event_payloads.runs import RunUsage
 
 RunStatus = Literal["created", "started", "paused", "completed", "failed", "canceled"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})

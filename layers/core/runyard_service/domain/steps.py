@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from runyard_service.domain.event_payloads import LimitParams, MessageCompleted, OperationRef
+from runyard_service.domain.event_payloads.input_requests import LimitParams
+from runyard_service.domain.event_payloads.messages import MessageCompleted
+from runyard_service.domain.event_payloads.operations import OperationRef
 from runyard_service.domain.events import Event
 
 CallPhase = Literal[

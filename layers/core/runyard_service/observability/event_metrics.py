@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Unpack, cast
 
 from runyard_service.domain.clock import parse
-from runyard_service.domain.event_payloads import RunFailed
+from runyard_service.domain.event_payloads.runs import RunFailed
 from runyard_service.domain.events import Event
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run

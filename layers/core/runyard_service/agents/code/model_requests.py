@@ -19,7 +19,8 @@ from runyard_service.agents.models.base import (
     ToolSpec,
     UserMessage,
 )
-from runyard_service.domain.event_payloads import MessageCompleted, OperationRef
+from runyard_service.domain.event_payloads.messages import MessageCompleted
+from runyard_service.domain.event_payloads.operations import OperationRef
 from runyard_service.domain.steps import StepRecord
 
 _MAX_MESSAGES = 10_000

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
-from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.model_settings.support import (
-    guardrail_problem,
     setting_issues,
     tool_choice_issues,
 )
@@ -21,6 +19,7 @@ from runyard_service.agents.definitions.models import AgentDefinition, FallbackR
 from runyard_service.agents.definitions.references import (
     mcp_issues,
     prompt_issues,
+    route_issues,
     script_issues,
 )
 from runyard_service.agents.definitions.routes import Route
@@ -207,49 +206,14 @@ def _definitions(
             found_issues = setting_issues(definition, routes[definition.route])
             issues += [document.issue(*found) for found in found_issues]
         if routes_file:
-            issues += [document.issue(*found) for found in _route_issues(definition, routes_file)]
-        issues += [document.issue(*found) for found in _guardrail_issues(definition, routes)]
+            unusable = route_issues(definition, routes_file.fields, routes)
+            issues += [document.issue(*found) for found in unusable]
         key, version = definition.key, definition.version
         if (first := files.setdefault((key, version), file)) != file:
             text = f"{key}@{version} is also defined in {first}"
             issues.append(document.issue(("version",), text))
         definitions.setdefault(key, {})[version] = definition
     return definitions
-
-
-def _route_issues(
-    definition: AgentDefinition, routes: Document
-) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the path and the text of each route that the agent cannot use."""
-    for path, name in {("route",): definition.route, **_other_routes(definition)}.items():
-        if name not in routes.fields:
-            hint = suggestion(name, map(str, routes.fields))
-            yield path, f"{ROUTES_FILE} has no route {name!r}{hint}"
-        elif path[0] == "context" and _is_scripted(routes.fields[name]):
-            yield path, f"{name!r} is a scripted route, and a script has no summaries"
-
-
-def _guardrail_issues(
-    definition: AgentDefinition, routes: Mapping[str, Route]
-) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the path and the text of each other route that does not apply the agent's guardrail."""
-    for path, name in _other_routes(definition).items():
-        if name in routes and (problem := guardrail_problem(definition, routes[name])):
-            yield path, problem
-
-
-def _other_routes(definition: AgentDefinition) -> dict[tuple[str | int, ...], str]:
-    """Return the names of the routes that the agent uses besides its own, by their path."""
-    names: dict[tuple[str | int, ...], str] = {
-        ("fallback", index): name for index, name in enumerate(definition.fallback)
-    }
-    if definition.context and definition.context.summary_route:
-        names["context", "summary_route"] = definition.context.summary_route
-    return names
-
-
-def _is_scripted(route: Any) -> bool:
-    return isinstance(route, Mapping) and str(route.get("model")).startswith("scripted:")
 
 
 def _script_issues(

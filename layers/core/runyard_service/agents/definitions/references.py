@@ -1,6 +1,7 @@
 """Check the names that one part of the agent files uses and another part defines.
 
-These are placeholders of prompts, servers of MCP tools, and the tools and fields of scripts.
+These are routes, placeholders of prompts, servers of MCP tools, and the tools and fields of
+scripts.
 """
 
 import re
@@ -12,7 +13,9 @@ from runyard_service.agents.definitions.conditions import PLACEHOLDER
 from runyard_service.agents.definitions.errors import Step
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.definitions.model_settings.support import guardrail_problem
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.tools import McpTool
 
@@ -37,6 +40,38 @@ def prompt_issues(definition: AgentDefinition) -> Iterator[ReferenceIssue]:
         if approval and approval.prompt:
             for text in _placeholder_issues(approval.prompt, tool.parameters, "parameters"):
                 yield ("tools", index, "approval", "prompt"), text
+
+
+def route_issues(
+    definition: AgentDefinition, names: Mapping[Any, Any], routes: Mapping[str, Route]
+) -> Iterator[ReferenceIssue]:
+    """Yield the path and the text of each route that the agent cannot use.
+
+    `names` has all the fields of `routes.yaml`, `routes` only the valid ones.
+    """
+    others = _other_routes(definition)
+    for path, name in {("route",): definition.route, **others}.items():
+        if name not in names:
+            yield path, f"routes.yaml has no route {name!r}{suggestion(name, map(str, names))}"
+        elif path[0] == "context" and _is_scripted(names[name]):
+            yield path, f"{name!r} is a scripted route, and a script has no summaries"
+    for path, name in others.items():
+        if name in routes and (problem := guardrail_problem(definition, routes[name])):
+            yield path, problem
+
+
+def _other_routes(definition: AgentDefinition) -> dict[tuple[Step, ...], str]:
+    """Return the names of the routes that the agent uses besides its own, by their path."""
+    names: dict[tuple[Step, ...], str] = {
+        ("fallback", index): name for index, name in enumerate(definition.fallback)
+    }
+    if definition.context and definition.context.summary_route:
+        names["context", "summary_route"] = definition.context.summary_route
+    return names
+
+
+def _is_scripted(route: Any) -> bool:
+    return isinstance(route, Mapping) and str(route.get("model")).startswith("scripted:")
 
 
 def mcp_issues(

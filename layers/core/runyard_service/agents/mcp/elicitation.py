@@ -10,7 +10,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from runyard_service.agents.definitions.input_forms import form_issue
-from runyard_service.domain.event_payloads import ToolCallInputRequired
+from runyard_service.domain.event_payloads.tool_calls import ToolCallInputRequired
 from runyard_service.domain.events import Event, to_json
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.steps import ToolCallState

@@ -15,7 +15,7 @@ from runyard_service.agents.mcp.base import ListedTool, ToolList
 from runyard_service.agents.mcp.digests import tool_changes
 from runyard_service.agents.mcp.names import MAX_TOOL_BYTES, MAX_TOOLS, model_tool_name
 from runyard_service.domain.errors import ToolsInvalidError
-from runyard_service.domain.event_payloads import ListedToolPayload, ToolsListed
+from runyard_service.domain.event_payloads.tool_calls import ListedToolPayload, ToolsListed
 from runyard_service.domain.events import to_json
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from runyard_service.domain.event_payloads import RunUsage
+from runyard_service.domain.event_payloads.runs import RunUsage
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run, usage_payload
 from runyard_service.domain.threads import Message

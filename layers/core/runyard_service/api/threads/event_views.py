@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from runyard_service.agents.definitions.input_forms import feedback_as_text
-from runyard_service.domain.event_payloads import (
+from runyard_service.domain.event_payloads.input_requests import (
     ApprovalRequested,
     ApprovalResolved,
     FeedbackReceived,
     FeedbackRequested,
     InputExpired,
-    RunCompleted,
-    RunFailed,
 )
+from runyard_service.domain.event_payloads.runs import RunCompleted, RunFailed
 from runyard_service.domain.events import Event, EventType
 from runyard_service.domain.runs import Run
 

@@ -10,7 +10,7 @@ from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.clock import seconds_until
 from runyard_service.domain.errors import InputExpiredError
-from runyard_service.domain.event_payloads import InputExpired
+from runyard_service.domain.event_payloads.input_requests import InputExpired
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.input_requests import InputRequest
 

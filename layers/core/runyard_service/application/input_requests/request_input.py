@@ -22,12 +22,12 @@ from runyard_service.application.steps.next_action import next_action, tool_labe
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.domain.clock import parse, seconds_until, timestamp, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, SupersededError
-from runyard_service.domain.event_payloads import (
+from runyard_service.domain.event_payloads.input_requests import (
     ApprovalRequested,
     FeedbackRequested,
     InputRequested,
-    RunPayload,
 )
+from runyard_service.domain.event_payloads.runs import RunPayload
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest, seconds_left

@@ -33,7 +33,7 @@ from runyard_service.domain.errors import (
     RetryableError,
     UnavailableError,
 )
-from runyard_service.domain.event_payloads import ApprovalResolved, FeedbackReceived
+from runyard_service.domain.event_payloads.input_requests import ApprovalResolved, FeedbackReceived
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run

@@ -7,7 +7,8 @@ protocol receive the entries in the order of the log.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
-from runyard_service.domain.event_payloads import MessageCompleted, OperationRef
+from runyard_service.domain.event_payloads.messages import MessageCompleted
+from runyard_service.domain.event_payloads.operations import OperationRef
 from runyard_service.domain.events import Event
 
 # The built-in tool of a structured output, as in the agents' definitions.

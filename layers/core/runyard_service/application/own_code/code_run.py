@@ -52,7 +52,7 @@ from runyard_service.domain.errors import (
     LimitExceededError,
     OutputInvalidError,
 )
-from runyard_service.domain.event_payloads import OperationRef
+from runyard_service.domain.event_payloads.operations import OperationRef
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.runs import Run

@@ -12,9 +12,9 @@ from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError, NotFoundError
-from runyard_service.domain.event_payloads import (
+from runyard_service.domain.event_payloads.messages import MessageCompleted
+from runyard_service.domain.event_payloads.runs import (
     ErrorInfo,
-    MessageCompleted,
     RecoveredPayload,
     RunCompleted,
     RunFailed,

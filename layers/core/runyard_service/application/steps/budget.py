@@ -14,7 +14,7 @@ from runyard_service.agents.models.base import ModelCosts, ModelRequest, TokenUs
 from runyard_service.agents.truncation import BUDGETS, DEFAULT_LENGTH
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
-from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.history import History, usage_of_message
 
 # The worker does not request a response that would have to be shorter than this.

@@ -24,7 +24,7 @@ from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import LimitExceededError, ModelUnavailableError
-from runyard_service.domain.event_payloads import MessageCompleted
+from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.events import NewEvent
 
 # The maximum size of a message whose write also ends the run. A transaction costs twice. But the

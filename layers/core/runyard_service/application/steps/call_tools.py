@@ -31,14 +31,10 @@ from runyard_service.application.steps.next_action import next_action, tool_labe
 from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.event_payloads import (
-    ErrorInfo,
-    MessageCompleted,
-    OperationRef,
-    ReturnedFilePayload,
-    StepPayload,
-    ToolCallPayload,
-)
+from runyard_service.domain.event_payloads.messages import MessageCompleted
+from runyard_service.domain.event_payloads.operations import OperationRef, StepPayload
+from runyard_service.domain.event_payloads.runs import ErrorInfo
+from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload, ToolCallPayload
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 

@@ -39,7 +39,7 @@ from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import replace_route
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import ContextTooLongError, ModelUnavailableError
-from runyard_service.domain.event_payloads import ContextCompacted
+from runyard_service.domain.event_payloads.messages import ContextCompacted
 from runyard_service.domain.events import NewEvent
 
 # A request for a summary that is too long is repeated with half of the text, up to this number of

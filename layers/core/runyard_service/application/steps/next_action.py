@@ -41,7 +41,7 @@ from runyard_service.application.steps.requested_input import (
     human_feedback_request,
 )
 from runyard_service.domain.errors import InputExpiredError, ToolInDoubtError
-from runyard_service.domain.event_payloads import InterruptedCallParams
+from runyard_service.domain.event_payloads.input_requests import InterruptedCallParams
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 # The names of tool types in the Runs API.

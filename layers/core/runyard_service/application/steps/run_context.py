@@ -19,7 +19,7 @@ from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.budget import Budget
 from runyard_service.application.steps.step_timer import StepTimer
-from runyard_service.domain.event_payloads import ErrorInfo
+from runyard_service.domain.event_payloads.runs import ErrorInfo
 from runyard_service.domain.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import CallOrigin, ToolCallState

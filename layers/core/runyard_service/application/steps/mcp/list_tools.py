@@ -26,7 +26,7 @@ from runyard_service.domain.errors import (
     ToolsRejectedError,
     ToolsUnavailableError,
 )
-from runyard_service.domain.event_payloads import ToolsListed
+from runyard_service.domain.event_payloads.tool_calls import ToolsListed
 from runyard_service.domain.events import NewEvent
 
 # As in the client, which is imported later.

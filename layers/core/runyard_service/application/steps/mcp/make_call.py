@@ -22,7 +22,7 @@ from runyard_service.agents.mcp.elicitation import (
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
 from runyard_service.agents.tools.dispatch import Answers, call_mcp_tool
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.event_payloads import ToolCallInputRequired
+from runyard_service.domain.event_payloads.tool_calls import ToolCallInputRequired
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import ToolCallState
 

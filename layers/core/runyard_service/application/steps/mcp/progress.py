@@ -5,7 +5,7 @@ import time
 
 from runyard_service.agents.mcp.base import Progress
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.event_payloads import ToolCallProgress
+from runyard_service.domain.event_payloads.tool_calls import ToolCallProgress
 from runyard_service.domain.events import NewEvent
 
 _SECONDS_BETWEEN = 1.0

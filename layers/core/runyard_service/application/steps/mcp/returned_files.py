@@ -10,7 +10,7 @@ from runyard_service.agents.mcp.base import ReturnedFile
 from runyard_service.agents.models.attachments import for_provider, sent_bytes
 from runyard_service.agents.models.base import Attachment
 from runyard_service.application.steps.run_context import RunContext
-from runyard_service.domain.event_payloads import ReturnedFilePayload
+from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload
 
 
 async def store_files(ctx: RunContext, files: Sequence[ReturnedFile]) -> list[ReturnedFilePayload]:

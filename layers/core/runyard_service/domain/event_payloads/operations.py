@@ -1,0 +1,33 @@
+"""The `data` of the events about the operations of an agent's own code."""
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+from runyard_service.domain.event_payloads.runs import ErrorInfo
+
+
+class OperationRef(TypedDict):
+    """The operation of an agent's own code that an event belongs to: its `op`.
+
+    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. On a message, `output` is the
+    structured output, and `error` says why there is none.
+    """
+
+    key: str
+    digest: str
+    kind: str
+    output: NotRequired[Mapping[str, Any]]
+    error: NotRequired[ErrorInfo]
+
+
+class StepPayload(TypedDict):
+    """`agent.step.started`, `.completed` (with `result`) and `.failed` (with `error`)."""
+
+    id: str
+    object: str
+    key: str
+    digest: str
+    name: str
+    effect: str
+    result: NotRequired[Any]
+    error: NotRequired[Mapping[str, str]]

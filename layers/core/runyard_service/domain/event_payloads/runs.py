@@ -1,0 +1,73 @@
+"""The `data` of the events about the status of a run."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class ErrorInfo(TypedDict):
+    """The error of a run or of a tool call.
+
+    `error_id` finds an internal error in the log. `provider` is what the provider of the model
+    said: `status`, `code`, `message`, `request_id`.
+    """
+
+    code: str
+    message: str
+    error_id: NotRequired[str]
+    provider: NotRequired[Mapping[str, Any]]
+
+
+class RecoveredPayload(TypedDict):
+    """`run.recovered`.
+
+    With the reason `model_fallback`, `route` names the route that the run uses from now on, and
+    `error` is the last error of `failed_route`.
+    """
+
+    id: str
+    reason: str
+    attempt: int
+    failed_route: NotRequired[str]
+    route: NotRequired[str]
+    error: NotRequired[ErrorInfo]
+
+
+class RunPayload(TypedDict):
+    """`run.started`, `run.paused`, `run.resumed` and `run.canceled`.
+
+    `code` is the version of an agent's own code. A run that sleeps has the `reason` `sleeping`, and
+    continues at `until`.
+    """
+
+    id: str
+    object: Literal["run"]
+    status: str
+    code: NotRequired[Mapping[str, str]]
+    reason: NotRequired[str]
+    until: NotRequired[str]
+
+
+class RunUsage(TypedDict):
+    """The usage of a run. `cost_usd` is missing without a price, `duration_ms` before the end."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: NotRequired[int]
+    cache_write_tokens: NotRequired[int]
+    cost_usd: NotRequired[float]
+    steps: int
+    duration_ms: NotRequired[int]
+
+
+class RunCompleted(RunPayload):
+    """`run.completed`."""
+
+    output: Mapping[str, Any]
+    usage: RunUsage
+
+
+class RunFailed(RunPayload):
+    """`run.failed`."""
+
+    error: ErrorInfo
+    usage: RunUsage
