@@ -16,8 +16,9 @@ from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.start_run import start_run
 from runyard_service.application.steps.requested_input import DOUBT_CHOICES
 from runyard_service.container import container
-from runyard_service.domain.errors import RetryableError, UnavailableError
+from runyard_service.domain.errors import RetryableError
 from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.request_errors import UnavailableError
 from tests.crashes.crash_harness import USE_CASES, discard_process
 from tests.crashes.interruptions import (
     Caller,

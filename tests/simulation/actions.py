@@ -4,8 +4,8 @@ from functools import partial
 from typing import Any
 
 from runyard_service.application.input_requests.submit_input import submit_input
-from runyard_service.domain.errors import ConflictError, InvalidRequestError
 from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.request_errors import ConflictError, InvalidRequestError
 from runyard_service.domain.runs import Run
 from tests.simulation.fake_clock import FakeClock
 from tests.simulation.lossy_client import FailurePlan

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from runyard_service.application.input_requests.submit_input import submit_input
-from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.request_errors import ConflictError
 from runyard_service.domain.runs import Run
 from tests.simulation.actions import advance_run, run_to_end
 from tests.simulation.agents import SECONDS_TO_ANSWER

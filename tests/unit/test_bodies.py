@@ -10,7 +10,7 @@ import pytest
 from runyard_service.api.http import validate
 from runyard_service.api.parse_json import MAX_CONTAINERS, parse_json
 from runyard_service.api.runs.schemas import CreateRun
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from runyard_service.agents.models.pricing import price_by_route
 from runyard_service.application.steps.budget import SHORTEST_RESPONSE_TOKENS, Budget, fit_to_budget
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.events import NewEvent, assign_sequences
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 
 REQUEST = ModelRequest("", [UserMessage("Hello?")], max_output_tokens=1000)
 # An input token costs 1 USD, an output token 2 USD.

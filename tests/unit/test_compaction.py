@@ -26,7 +26,7 @@ from runyard_service.agents.step_messages import MessageHistory, cut_text
 from runyard_service.agents.summary_request import old_entries, shortened
 from runyard_service.domain.event_payloads.messages import ContextCompacted
 from runyard_service.domain.events import NewEvent, assign_sequences
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role
 

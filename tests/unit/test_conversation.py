@@ -16,7 +16,7 @@ from runyard_service.agents.models.base import (
     UserMessage,
 )
 from runyard_service.domain.events import Event, assign_sequences
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role
 

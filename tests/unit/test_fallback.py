@@ -16,7 +16,7 @@ from runyard_service.application.steps.route_failures import retried_since
 from runyard_service.domain.clock import parse
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.events import Event, EventType, NewEvent, assign_sequences
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 
 FILES = {
     "routes.yaml": (

@@ -8,7 +8,7 @@ import pytest
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.events import Event, EventType, NewEvent, assign_sequences
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 
 CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
 

@@ -5,7 +5,7 @@ from starlette.datastructures import QueryParams
 
 from runyard_service.api.http import unknown_names
 from runyard_service.api.runs.paging import page_of
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 
 def test_a_page_is_a_range() -> None:

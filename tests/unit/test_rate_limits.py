@@ -4,7 +4,7 @@ import pytest
 
 from runyard_service.api import rate_limits
 from runyard_service.api.rate_limits import OpenStreams, RateLimits
-from runyard_service.domain.errors import TooManyRequestsError
+from runyard_service.domain.request_errors import TooManyRequestsError
 
 
 def admitted(limits: RateLimits, per_second: float, now: float, key_id: str = "key") -> int:

@@ -8,11 +8,8 @@ import pytest
 
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.registry import Registry
-from runyard_service.domain.errors import (
-    DefinitionError,
-    InvalidRequestError,
-    StoreUnavailableError,
-)
+from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 ROUTES = """\
 played: { model: "scripted:tale" }

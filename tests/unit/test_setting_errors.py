@@ -6,7 +6,8 @@ from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.registry import resolve
-from runyard_service.domain.errors import DefinitionError, InvalidRequestError
+from runyard_service.domain.errors import DefinitionError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 AGENT = """\
 key: clerk

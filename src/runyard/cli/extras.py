@@ -36,7 +36,8 @@ def service_errors() -> Iterator[None]:
     """Turn errors of the service, of AWS and of the local stack into messages with exit code 1."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from runyard_service.domain.errors import ConflictError, DefinitionError, RunyardError
+    from runyard_service.domain.errors import DefinitionError, RunyardError
+    from runyard_service.domain.request_errors import ConflictError
     from runyard_service.settings import InvalidSettingsError
 
     expected: list[type[Exception]] = [

@@ -6,7 +6,7 @@ import click
 
 from runyard.verify import find_violations, summarize
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 
 

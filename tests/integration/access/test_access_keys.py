@@ -25,8 +25,8 @@ from runyard_service.adapters.s3.agent_bundle import BUNDLE_KEY
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.domain.clock import timestamp_in
-from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.ids import new_id
+from runyard_service.domain.request_errors import ConflictError
 from tests.support.command_line import run_command
 
 

@@ -11,7 +11,7 @@ from runyard_service.agents.definitions.models import Limits, Snapshot
 from runyard_service.application.steps import call_model
 from runyard_service.domain.errors import ModelUnavailableError, ResponseTruncatedError
 from runyard_service.domain.events import Event
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from tests.support import provider_runs
 from tests.support.provider_runs import ToolServer

@@ -8,7 +8,7 @@ import pytest
 
 from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.dev_stack import DevStack
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 from tests.crashes.api import ApiClient
 from tests.crashes.crash_harness import CrashHarness
 from tests.crashes.interruptions import Interruption

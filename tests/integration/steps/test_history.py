@@ -15,7 +15,7 @@ from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.events import NewEvent
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from tests.support.run_factory import create_run

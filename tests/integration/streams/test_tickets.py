@@ -18,8 +18,9 @@ from runyard_service.adapters.secrets import (
     rotate,
 )
 from runyard_service.api import tickets
-from runyard_service.domain.errors import ConflictError, RunyardError
+from runyard_service.domain.errors import RunyardError
 from runyard_service.domain.ids import new_id
+from runyard_service.domain.request_errors import ConflictError
 from tests.support.app_server import make_services, running_app
 from tests.support.command_line import run_command
 from tests.support.service import Service

@@ -15,8 +15,8 @@ from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.errors import ThreadBusyError
 from runyard_service.domain.ids import new_id
+from runyard_service.domain.request_errors import ThreadBusyError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 from runyard_service.settings import Settings

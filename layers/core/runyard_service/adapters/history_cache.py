@@ -10,7 +10,7 @@ from threading import Lock
 from runyard_service.adapters.dynamodb.event_log import EventLog
 from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.s3.checkpoints import Checkpoints
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 
 # A checkpoint limits what a new process reads: the events without deltas, and at most this many

@@ -38,7 +38,7 @@ from runyard_service.adapters.json_fields import attributes_of
 from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import now, parse, timestamp
-from runyard_service.domain.errors import RunActiveError
+from runyard_service.domain.request_errors import RunActiveError
 from runyard_service.domain.runs import ENDED, Run, RunStatus
 
 # A worker's invocation ends after 15 minutes at the latest.

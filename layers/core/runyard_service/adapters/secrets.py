@@ -24,7 +24,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from runyard_service.adapters.dynamodb.attributes import translate_errors
-from runyard_service.domain.errors import ConflictError, RunyardError
+from runyard_service.domain.errors import RunyardError
+from runyard_service.domain.request_errors import ConflictError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -27,7 +27,7 @@ from runyard_service.agents.models.base import Attachment, ChatMessage
 from runyard_service.agents.models.token_bounds import DEFAULT_OUTPUT_TOKENS, likely_tokens
 from runyard_service.agents.step_messages import result_limit, step_messages
 from runyard_service.domain.event_payloads.messages import ContextCompacted, ResultCut
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import StepRecord
 from runyard_service.domain.threads import Message

@@ -23,7 +23,7 @@ from runyard_service.agents.step_messages import NO_FILES, MessageHistory
 from runyard_service.agents.truncation import check_truncation
 from runyard_service.domain.errors import OutputInvalidError
 from runyard_service.domain.event_payloads.messages import ContextCompacted, MessageCompleted
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import StepRecord
 from runyard_service.domain.threads import Message

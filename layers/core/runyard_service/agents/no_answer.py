@@ -8,7 +8,7 @@ from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefiniti
 from runyard_service.agents.models.base import Response, Thinking, UserMessage
 from runyard_service.domain.errors import NoAnswerError
 from runyard_service.domain.event_payloads.messages import MessageCompleted, MissingAnswer
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 
 # As the providers name the regular end of a response, in lower case. OpenAI-compatible servers also
 # use other providers' words.

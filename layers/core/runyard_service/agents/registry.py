@@ -13,11 +13,8 @@ from runyard_service.agents.definitions.model_settings.support import guardrail_
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.definitions.routes import ReasoningMode, Route
 from runyard_service.agents.definitions.source import AgentSource
-from runyard_service.domain.errors import (
-    DefinitionError,
-    InvalidRequestError,
-    StoreUnavailableError,
-)
+from runyard_service.domain.errors import DefinitionError, StoreUnavailableError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from runyard_service.agents.definitions.loader import AgentSet

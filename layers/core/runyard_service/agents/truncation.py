@@ -11,7 +11,7 @@ from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.models.base import UserMessage
 from runyard_service.agents.models.token_bounds import DEFAULT_OUTPUT_TOKENS
 from runyard_service.domain.errors import ResponseTruncatedError
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 
 # The run's own limits: a limit that truncates a response ends the run, or a person raises it.
 BUDGETS = frozenset({"tokens", "usd"})

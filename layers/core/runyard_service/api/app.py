@@ -30,7 +30,8 @@ from runyard_service.api.openapi import document_with
 from runyard_service.api.rate_limits import OpenStreams, RateLimits
 from runyard_service.api.services import Services
 from runyard_service.api.threads.root_paths import BASE_PATH, RootPathRewriter
-from runyard_service.domain.errors import DefinitionError, RequestError, RetryableError
+from runyard_service.domain.errors import DefinitionError, RetryableError
+from runyard_service.domain.request_errors import RequestError
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from runyard_service.adapters.run_deletion import DeletedRun
 from runyard_service.api import tickets
 from runyard_service.api.rate_limits import RateLimits
 from runyard_service.api.services import Services
-from runyard_service.domain.errors import (
+from runyard_service.domain.request_errors import (
     ForbiddenError,
     InvalidRequestError,
     MissingTokenError,

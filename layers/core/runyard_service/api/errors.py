@@ -11,7 +11,7 @@ from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.runs import errors as runs_api
 from runyard_service.api.threads import errors as threads_api
 from runyard_service.api.threads.root_paths import is_threads_path
-from runyard_service.domain.errors import (
+from runyard_service.domain.request_errors import (
     RequestError,
     TooManyRequestsError,
     UnauthorizedError,

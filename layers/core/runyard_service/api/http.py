@@ -17,12 +17,12 @@ from starlette.responses import Response
 
 from runyard_service.agents.definitions.known_fields import known_fields, known_names
 from runyard_service.api.parse_json import parse_json
-from runyard_service.domain.errors import (
+from runyard_service.domain.ids import parse_id
+from runyard_service.domain.request_errors import (
     InvalidRequestError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
-from runyard_service.domain.ids import parse_id
 
 # The limit of Lambda for one request. JSON is parsed in memory, so this limit always applies.
 MAX_BODY_BYTES = 6 * 1024 * 1024

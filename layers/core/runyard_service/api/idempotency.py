@@ -23,7 +23,7 @@ from runyard_service.adapters.dynamodb.idempotency import (
     compute_fingerprint,
 )
 from runyard_service.api.services import Services
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 REPLAYED_HEADER = "Idempotency-Replayed"
 MAX_LENGTH = 255

@@ -15,7 +15,7 @@ from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
 from runyard_service.api.http import MAX_BODY_BYTES, check_encoding, drain
 from runyard_service.api.parse_json import reject_invalid_text
 from runyard_service.api.part_names import decode_filename
-from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
+from runyard_service.domain.request_errors import InvalidRequestError, PayloadTooLargeError
 
 # No route accepts more text parts. The limit on files is above that of a run, because the response
 # then reports how many files a run accepts.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydantic_core
 
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 MAX_DEPTH = 64
 # An empty array takes 2 bytes in a body, and 64 bytes in memory.

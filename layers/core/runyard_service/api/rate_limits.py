@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from runyard_service.domain.errors import TooManyRequestsError
+from runyard_service.domain.request_errors import TooManyRequestsError
 
 # The capacity of a bucket, in seconds of the rate: a web page sends a dozen requests at once.
 BURST_SECONDS = 2.0

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from runyard_service.api.http import JsonResponse
 from runyard_service.api.services import Services
-from runyard_service.domain.errors import ResponseTooLargeError
+from runyard_service.domain.request_errors import ResponseTooLargeError
 
 LAMBDA_RESPONSE_BYTES = 6_291_556
 # For the status and the headers. A `Link` repeats the query of the request.

@@ -21,7 +21,7 @@ from runyard_service.api.rate_limits import OpenStreams
 from runyard_service.api.services import Services
 from runyard_service.api.sse import SseFormat, TimeLimitedResponse, event_stream
 from runyard_service.application.runs.cancel_run import cancel_run
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 from runyard_service.domain.runs import Run
 
 

@@ -5,7 +5,8 @@
     │   ├── StoreUnavailableError, OrchestratorUnavailableError
     │   ├── SupersededError
     │   ├── ModelUnavailableError
-    │   └── ToolsUnavailableError
+    │   ├── ToolsUnavailableError
+    │   └── FunctionUnavailableError
     ├── StoreRejectedError      a bug of Runyard: the run is closed as an internal error
     ├── TerminalError           a retry cannot help: the run is closed with `code`
     │   ├── ModelRejectedError ── GuardrailIntervenedError, ContextTooLongError
@@ -19,17 +20,11 @@
     │   ├── ToolsRejectedError, ToolsInvalidError, ToolsChangedError
     │   └── DefinitionError
     ├── AppendConflictError     another writer was first: read its events, then decide
-    └── RequestError            the caller must act: one table per API turns it into a response
-        ├── UnauthorizedError ── MissingTokenError
-        ├── NotFoundError ── ThreadNotFoundError, ProjectNotFoundError
-        ├── ConflictError ── RunActiveError, ThreadBusyError, RunNotActiveError, InputAmbiguousError
-        ├── TooManyRequestsError ── RunLimitError
-        └── … and errors without a subclass
+    └── RequestError            the caller must act: see request_errors.py
 
 Of Runyard, this module only imports the words of providers.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 from runyard_service.domain.provider_failures import ProviderFailure
@@ -83,6 +78,17 @@ class ToolsUnavailableError(RetryableError):
     """An MCP server did not list its tools, and a later attempt can succeed."""
 
 
+class FunctionUnavailableError(RetryableError):
+    """Lambda did not run the function to its end. Another invocation can succeed.
+
+    `was_started` is False if the function certainly did not run.
+    """
+
+    def __init__(self, message: str, *, was_started: bool) -> None:
+        super().__init__(message)
+        self.was_started = was_started
+
+
 class StoreRejectedError(RunyardError):
     """DynamoDB or S3 rejected the call as invalid: a bug of Runyard or of the deployment."""
 
@@ -95,17 +101,6 @@ class TerminalError(RunyardError):
 
     code = "internal_error"
     provider: ProviderFailure | None = None
-
-
-class FunctionUnavailableError(RetryableError):
-    """Lambda did not run the function to its end. Another invocation can succeed.
-
-    `was_started` is False if the function certainly did not run.
-    """
-
-    def __init__(self, message: str, *, was_started: bool) -> None:
-        super().__init__(message)
-        self.was_started = was_started
 
 
 class ModelRejectedError(TerminalError):
@@ -214,90 +209,3 @@ class DefinitionError(TerminalError):
 
 class AppendConflictError(RunyardError):
     """Another writer has written the sequence after the last event that this writer has read."""
-
-
-class RequestError(RunyardError):
-    """The API cannot do what the caller requests.
-
-    `details` maps the name of each invalid field to an issue, in words for the caller.
-    """
-
-    def __init__(self, details: Mapping[str, str] | None = None) -> None:
-        super().__init__("; ".join(f"{field}: {issue}" for field, issue in (details or {}).items()))
-        self.details = dict(details or {})
-
-
-class InvalidRequestError(RequestError):
-    """The request is invalid and cannot succeed without a change."""
-
-
-class UnauthorizedError(RequestError):
-    """The access key is missing, unknown, expired or revoked."""
-
-
-class MissingTokenError(UnauthorizedError):
-    """The request has no access key."""
-
-
-class ForbiddenError(RequestError):
-    """The access key lacks the scope that the route needs."""
-
-
-class NotFoundError(RequestError):
-    """There is no such run, or it belongs to another project."""
-
-
-class ThreadNotFoundError(NotFoundError):
-    """There is no such thread, or it belongs to another project."""
-
-
-class ProjectNotFoundError(NotFoundError):
-    """The organization has no such project."""
-
-
-class ConflictError(RequestError):
-    """The request conflicts with the current state."""
-
-
-class RunActiveError(ConflictError):
-    """The run has not ended, and only an ended run can be deleted."""
-
-
-class ThreadBusyError(ConflictError):
-    """The thread has an active run."""
-
-
-class RunNotActiveError(ConflictError):
-    """The run has ended, or has no open input request."""
-
-
-class InputAmbiguousError(ConflictError):
-    """The run has several open input requests, and the answer names none of them."""
-
-
-class PayloadTooLargeError(RequestError):
-    """The request is larger than the limit of this endpoint."""
-
-
-class ResponseTooLargeError(PayloadTooLargeError):
-    """The response is larger than the limit of this endpoint."""
-
-
-class UnsupportedMediaTypeError(RequestError):
-    """The route does not accept the media type of the body."""
-
-
-class TooManyRequestsError(RequestError):
-    """The caller has reached a limit and can retry after `retry_after` seconds."""
-
-    def __init__(self, details: Mapping[str, str] | None = None, *, retry_after: int = 1) -> None:
-        super().__init__(details)
-        self.retry_after = retry_after
-
-
-class RunLimitError(TooManyRequestsError):
-    """The project or the organization has too many active runs."""
-
-
-class UnavailableError(RequestError):
-    """The service cannot process the request now; the caller may retry."""

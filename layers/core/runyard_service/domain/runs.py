@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number, to_number
+from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.event_payloads.runs import RunUsage
 
 RunStatus = Literal["created", "started", "paused", "completed", "failed", "canceled"]
@@ -31,7 +32,7 @@ class Usage(BaseModel):
 
     @classmethod
     def reported(cls, usage: Mapping[str, Any], steps: int) -> "Usage":
-        """Return the `usage` of an event as the usage of a run."""
+        """Return the tokens and USD that the `usage` of an event reports, and these steps."""
         cost = usage.get("cost_usd")
         return cls(
             input_tokens=usage.get("input_tokens", 0),
@@ -41,6 +42,11 @@ class Usage(BaseModel):
             cost_usd=None if cost is None else from_number(cost),
             steps=steps,
         )
+
+    @classmethod
+    def of_message(cls, data: MessageCompleted) -> "Usage":
+        """Return the usage of a message: one step, and the tokens and USD that it reports."""
+        return cls.reported(data.get("usage", {}), steps=1)
 
     def plus(self, step: "Usage") -> "Usage":
         """Return the sum. An unknown cost does not remove a known cost."""

@@ -11,7 +11,7 @@ from typing import Unpack, cast
 from runyard_service.domain.clock import parse
 from runyard_service.domain.event_payloads.runs import RunFailed
 from runyard_service.domain.events import Event
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.observability import metrics
 from runyard_service.observability.metrics import Dimension, LogFields, Metric, record

@@ -23,7 +23,8 @@ from runyard_service.adapters.dynamodb.attributes import (
 )
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
-from runyard_service.domain.errors import ConflictError, RunyardError
+from runyard_service.domain.errors import RunyardError
+from runyard_service.domain.request_errors import ConflictError
 from runyard_service.domain.runs import Author
 
 _log = logging.getLogger(__name__)

@@ -27,8 +27,9 @@ from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.content_types import HEAD_BYTES, detect_type, safe_name
-from runyard_service.domain.errors import InvalidRequestError, RunyardError
+from runyard_service.domain.errors import RunyardError
 from runyard_service.domain.ids import new_id
+from runyard_service.domain.request_errors import InvalidRequestError
 
 MAX_FILE_BYTES = 128 * 1024 * 1024
 UPLOAD_SECONDS = 900

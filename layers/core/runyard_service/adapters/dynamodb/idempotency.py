@@ -43,8 +43,8 @@ from runyard_service.adapters.dynamodb.attributes import (
 )
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
-from runyard_service.domain.errors import ConflictError, UnavailableError
 from runyard_service.domain.ids import new_id
+from runyard_service.domain.request_errors import ConflictError, UnavailableError
 
 RETENTION_SECONDS = 24 * 3600
 HEADER = "Idempotency-Key"

@@ -22,8 +22,8 @@ from runyard_service.adapters.dynamodb.threads import Threads
 from runyard_service.adapters.json_fields import COMPRESS_FROM_BYTES, compress
 from runyard_service.adapters.s3.payloads import MAX_INLINE_BYTES, Payloads
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.errors import ThreadNotFoundError, UnavailableError
 from runyard_service.domain.ids import new_id
+from runyard_service.domain.request_errors import ThreadNotFoundError, UnavailableError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Message, Role, Thread
 

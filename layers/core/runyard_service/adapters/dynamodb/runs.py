@@ -16,7 +16,7 @@ from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import timestamp_in
-from runyard_service.domain.errors import ConflictError
+from runyard_service.domain.request_errors import ConflictError
 from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage
 
 # Seconds until the sweep checks a run without news. A created run should start within seconds. The

@@ -24,7 +24,7 @@ from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.run_deletion import TOMBSTONE_SECONDS, DeletedRun
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.errors import ThreadBusyError, ThreadNotFoundError
+from runyard_service.domain.request_errors import ThreadBusyError, ThreadNotFoundError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 

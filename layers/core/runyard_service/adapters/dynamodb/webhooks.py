@@ -18,7 +18,7 @@ from runyard_service.adapters.dynamodb.idempotency import Creation, deleted_erro
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.sqs import MAX_DELAY_SECONDS
 from runyard_service.domain.clock import timestamp, timestamp_in
-from runyard_service.domain.errors import ConflictError, NotFoundError
+from runyard_service.domain.request_errors import ConflictError, NotFoundError
 from runyard_service.domain.webhooks import MAX_SECRETS, Delivery, Secret, Webhook, new_secret
 
 # Each endpoint costs a message for each event.

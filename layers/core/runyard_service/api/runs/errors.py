@@ -6,7 +6,7 @@ Responses never contain stack traces or messages of libraries: `details` are alw
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from runyard_service.domain.errors import (
+from runyard_service.domain.request_errors import (
     ConflictError,
     ForbiddenError,
     InvalidRequestError,

@@ -18,8 +18,8 @@ from runyard_service.api.auth import run_to_export, ticket_of
 from runyard_service.api.dependencies import RunId, ServicesDep
 from runyard_service.api.runs.views import request_view, run_view
 from runyard_service.api.streaming import redirect_to_stream
-from runyard_service.domain.errors import NotFoundError
 from runyard_service.domain.events import to_json
+from runyard_service.domain.request_errors import NotFoundError
 from runyard_service.domain.runs import Run
 
 router = APIRouter()

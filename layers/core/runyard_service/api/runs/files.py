@@ -36,7 +36,7 @@ from runyard_service.api.parse_json import parse_json
 from runyard_service.api.runs.schemas import MAX_FILES, CreateFile, CreateRun
 from runyard_service.api.services import Services
 from runyard_service.domain.content_types import parse_mime_type, safe_name
-from runyard_service.domain.errors import InvalidRequestError, PayloadTooLargeError
+from runyard_service.domain.request_errors import InvalidRequestError, PayloadTooLargeError
 
 router = APIRouter()
 

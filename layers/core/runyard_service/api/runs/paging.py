@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 DEFAULT_PAGE_SIZE = 25
 MAX_PAGE_SIZE = 500

@@ -39,8 +39,8 @@ from runyard_service.api.streaming import cancel_from_request, redirect_to_strea
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.domain.errors import NotFoundError
 from runyard_service.domain.events import TERMINAL_TYPES, event_type_of
+from runyard_service.domain.request_errors import NotFoundError
 from runyard_service.domain.runs import ENDED, Run
 
 router = APIRouter()

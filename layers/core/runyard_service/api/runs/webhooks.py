@@ -20,8 +20,8 @@ from runyard_service.api.services import Services
 from runyard_service.application.webhooks.redeliver import redeliver, send_ping
 from runyard_service.application.webhooks.webhook_urls import url_issue
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.errors import InvalidRequestError, NotFoundError
 from runyard_service.domain.ids import new_id, parse_id
+from runyard_service.domain.request_errors import InvalidRequestError, NotFoundError
 from runyard_service.domain.webhooks import Delivery, Secret, Webhook
 
 router = APIRouter(prefix="/webhooks")

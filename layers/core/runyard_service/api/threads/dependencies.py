@@ -9,7 +9,7 @@ from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import PROJECT_REQUIRED, authenticate
 from runyard_service.api.dependencies import ServicesDep, path_id
 from runyard_service.api.services import Services
-from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
+from runyard_service.domain.request_errors import InvalidRequestError, ThreadNotFoundError
 from runyard_service.domain.threads import Thread
 
 

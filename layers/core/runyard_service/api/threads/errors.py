@@ -6,8 +6,8 @@ The body is flat: `{code, message, trace_id, details?}`. `details` are always ou
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from runyard_service.domain import errors
-from runyard_service.domain.errors import RequestError
+from runyard_service.domain import request_errors as errors
+from runyard_service.domain.request_errors import RequestError
 
 _ERRORS: Mapping[type[RequestError], tuple[HTTPStatus, str, str]] = {
     errors.InvalidRequestError: (

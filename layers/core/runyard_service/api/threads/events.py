@@ -13,8 +13,8 @@ from runyard_service.api.streaming import StreamRoute, resume_stream, ticket_vie
 from runyard_service.api.threads.dependencies import ReadKey
 from runyard_service.api.threads.event_views import event_view
 from runyard_service.api.threads.root_paths import BASE_PATH
-from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.events import decode_event, to_json
+from runyard_service.domain.request_errors import InvalidRequestError
 from runyard_service.domain.runs import Run
 
 router = APIRouter()

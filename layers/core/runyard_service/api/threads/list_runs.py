@@ -12,8 +12,8 @@ from runyard_service.api.services import Services
 from runyard_service.api.threads.dependencies import ReadKey, ThreadId, projects_of, thread_of
 from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.views import STATUSES, brief_view, listed_view
-from runyard_service.domain.errors import InvalidRequestError
 from runyard_service.domain.ids import parse_id
+from runyard_service.domain.request_errors import InvalidRequestError
 from runyard_service.domain.runs import Run
 
 router = APIRouter()

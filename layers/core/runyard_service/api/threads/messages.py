@@ -18,7 +18,7 @@ from runyard_service.api.threads.dependencies import (
 from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.schemas import CreateMessage
 from runyard_service.api.threads.views import message_view
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 from runyard_service.domain.threads import Thread
 
 router = APIRouter()

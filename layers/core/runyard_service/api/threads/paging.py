@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Request
 
 from runyard_service.api.http import JsonResponse, unknown_names
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200

@@ -15,13 +15,13 @@ from runyard_service.api.parse_json import parse_json
 from runyard_service.api.services import Services
 from runyard_service.api.threads.schemas import SubmitInput
 from runyard_service.application.input_requests.submit_input import submit_input
-from runyard_service.domain.errors import (
+from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.request_errors import (
     ConflictError,
     InputAmbiguousError,
     InvalidRequestError,
     RunNotActiveError,
 )
-from runyard_service.domain.input_requests import Answer, InputRequest
 from runyard_service.domain.runs import Run
 
 _DECISIONS = {"approve": True, "deny": False}

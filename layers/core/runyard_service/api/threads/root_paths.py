@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runyard_service.api.http import MAX_ANSWER_BODY_BYTES
 from runyard_service.api.parse_json import parse_json
-from runyard_service.domain.errors import InvalidRequestError
+from runyard_service.domain.request_errors import InvalidRequestError
 
 BASE_PATH = "/threads"
 

@@ -23,7 +23,7 @@ from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.domain.errors import ForbiddenError
+from runyard_service.domain.request_errors import ForbiddenError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 

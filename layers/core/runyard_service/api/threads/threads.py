@@ -23,8 +23,8 @@ from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.schemas import CreateThread, UpdateThread
 from runyard_service.api.threads.views import thread_view
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.errors import InvalidRequestError, ThreadNotFoundError
 from runyard_service.domain.ids import new_id, parse_id
+from runyard_service.domain.request_errors import InvalidRequestError, ThreadNotFoundError
 from runyard_service.domain.threads import Thread
 
 router = APIRouter()

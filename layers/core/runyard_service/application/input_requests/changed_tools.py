@@ -8,7 +8,7 @@ from runyard_service.agents.mcp.pinned_tools import changed_tools, describe_chan
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.errors import ToolsChangedError
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.steps import TOOLS_TYPE

@@ -25,17 +25,16 @@ from runyard_service.application.input_requests.limit_increase import (
     validate_new_limit,
 )
 from runyard_service.domain.clock import parse
-from runyard_service.domain.errors import (
-    AppendConflictError,
-    ConflictError,
-    InvalidRequestError,
-    NotFoundError,
-    RetryableError,
-    UnavailableError,
-)
+from runyard_service.domain.errors import AppendConflictError, RetryableError
 from runyard_service.domain.event_payloads.input_requests import ApprovalResolved, FeedbackReceived
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.input_requests import Answer, InputRequest
+from runyard_service.domain.request_errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+)
 from runyard_service.domain.runs import Run
 from runyard_service.observability import metrics
 

@@ -17,7 +17,8 @@ from itertools import islice
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.domain.clock import now, timestamp
-from runyard_service.domain.errors import RequestError, RetryableError
+from runyard_service.domain.errors import RetryableError
+from runyard_service.domain.request_errors import RequestError
 from runyard_service.domain.runs import ENDED
 
 # Concurrent deletions. A deletion is about 20 sequential calls.

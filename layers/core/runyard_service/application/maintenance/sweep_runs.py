@@ -19,8 +19,9 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.clock import seconds_until, timestamp_in
-from runyard_service.domain.errors import AppendConflictError, NotFoundError, RetryableError
+from runyard_service.domain.errors import AppendConflictError, RetryableError
 from runyard_service.domain.input_requests import seconds_left
+from runyard_service.domain.request_errors import NotFoundError
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import metrics
 

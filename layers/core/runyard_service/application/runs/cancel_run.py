@@ -11,7 +11,8 @@ from runyard_service.adapters.conflict_retry import CANCEL_RUN_ATTEMPTS, retry_o
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.errors import AppendConflictError, RetryableError, UnavailableError
+from runyard_service.domain.errors import AppendConflictError, RetryableError
+from runyard_service.domain.request_errors import UnavailableError
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ import logging
 from runyard_service.adapters.conflict_retry import CLOSE_RUN_ATTEMPTS, retry_on_conflict
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.errors import AppendConflictError, NotFoundError, SupersededError
+from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.provider_failures import decode_cause
+from runyard_service.domain.request_errors import NotFoundError
 from runyard_service.domain.runs import Execution
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ Its messages in a thread stay: they belong to the thread and are deleted with it
 """
 
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.errors import NotFoundError
+from runyard_service.domain.request_errors import NotFoundError
 
 
 def delete_run(stores: Stores, run_id: str) -> None:

@@ -11,7 +11,7 @@ from runyard_service.adapters.conflict_retry import END_RUN_IN_THREAD_ATTEMPTS, 
 from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.errors import AppendConflictError, NotFoundError
+from runyard_service.domain.errors import AppendConflictError
 from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.event_payloads.runs import (
     ErrorInfo,
@@ -21,7 +21,8 @@ from runyard_service.domain.event_payloads.runs import (
     RunPayload,
 )
 from runyard_service.domain.events import Event, NewEvent
-from runyard_service.domain.history import History, usage_of_message
+from runyard_service.domain.history.history import History
+from runyard_service.domain.request_errors import NotFoundError
 from runyard_service.domain.runs import Run, RunStatus, Usage, usage_payload
 from runyard_service.domain.threads import output_as_text
 from runyard_service.observability.event_metrics import measure_event
@@ -124,7 +125,7 @@ class Journal:
             for new_event in message_events:
                 if new_event.type == "agent.message.completed":
                     data = cast(MessageCompleted, new_event.data)
-                    usage = usage.plus(usage_of_message(data))
+                    usage = usage.plus(Usage.of_message(data))
         completed: RunCompleted = {
             **_run_payload(self.run, "completed"),
             "output": output,

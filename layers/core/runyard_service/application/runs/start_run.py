@@ -19,16 +19,16 @@ from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.errors import (
+from runyard_service.domain.errors import RetryableError
+from runyard_service.domain.ids import derived_id, new_id
+from runyard_service.domain.request_errors import (
     ConflictError,
     InvalidRequestError,
-    RetryableError,
     RunLimitError,
     ThreadBusyError,
     ThreadNotFoundError,
     UnavailableError,
 )
-from runyard_service.domain.ids import derived_id, new_id
 from runyard_service.domain.runs import Author, Execution, Run
 from runyard_service.observability import metrics
 from runyard_service.observability.event_metrics import agent_key

@@ -10,7 +10,7 @@ from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.errors import AppendConflictError, SupersededError
 from runyard_service.domain.event_payloads.runs import ErrorInfo
 from runyard_service.domain.events import NewEvent
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.observability import log_context
 

@@ -15,7 +15,8 @@ from runyard_service.agents.truncation import BUDGETS, DEFAULT_LENGTH
 from runyard_service.domain.clock import now
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
 from runyard_service.domain.event_payloads.messages import MessageCompleted
-from runyard_service.domain.history import History, usage_of_message
+from runyard_service.domain.history.history import History
+from runyard_service.domain.runs import Usage
 
 # The worker does not request a response that would have to be shorter than this.
 SHORTEST_RESPONSE_TOKENS = 256
@@ -111,7 +112,7 @@ class Budget:
 
     def allows_response_after(self, message: MessageCompleted) -> bool:
         """Return whether a response can follow once this new message is in the history."""
-        usage = usage_of_message(message)
+        usage = Usage.of_message(message)
         amounts = {
             "steps": Decimal(usage.steps),
             "tokens": Decimal(usage.input_tokens + usage.output_tokens),

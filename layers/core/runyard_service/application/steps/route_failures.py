@@ -10,7 +10,7 @@ from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.clock import now, parse, timestamp_in
 from runyard_service.domain.errors import ModelBackoffError, ModelUnavailableError
 from runyard_service.domain.event_payloads.runs import ErrorInfo
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.outbound.circuit_breaker import describe_failure
 
 # How long the state machines retry a step whose model is unavailable, on average.

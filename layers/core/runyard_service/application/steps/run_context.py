@@ -20,7 +20,7 @@ from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.budget import Budget
 from runyard_service.application.steps.step_timer import StepTimer
 from runyard_service.domain.event_payloads.runs import ErrorInfo
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 from runyard_service.domain.threads import Message

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from runyard_service.adapters.sqs import DeliveryMessage, DeliveryQueue
 from runyard_service.adapters.stores import Stores
-from runyard_service.domain.errors import ConflictError
 from runyard_service.domain.notifications import ping
+from runyard_service.domain.request_errors import ConflictError
 from runyard_service.domain.webhooks import Delivery, Webhook
 
 
