@@ -27,8 +27,10 @@ from runyard_service import container, event_loops, settings
 from runyard_service.adapters import history_cache
 from runyard_service.adapters.aws_session import session_lock
 from runyard_service.adapters.stores import Stores
+from runyard_service.agents.code import function
 from runyard_service.agents.tools import aws_lambda
 from runyard_service.application.steps import retries
+from tests.crashes.own_agent import OwnAgent
 from tests.fault_injection.faults import Process
 from tests.fault_injection.intercept import intercept_calls
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
@@ -61,11 +63,20 @@ def today() -> str:
 
 
 class ToolServer(FakePaymentServer):
-    """The server of all tools: it records only refunds, and also returns documents."""
+    """The server of all tools: it records only refunds, and also returns documents.
+
+    It also has the function of the agent of kind `code`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own_agent = OwnAgent(self.charge)
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
         """Charge a refund, or return a document."""
-        if request.path == "/refunds":
+        if self.own_agent.accepts(request):
+            self.own_agent(request, exchange)
+        elif request.path == "/refunds":
             super().__call__(request, exchange)
         elif request.path.startswith("/documents/"):
             exchange.send(200, LARGE.encode())
@@ -191,6 +202,7 @@ def _clear_all() -> None:
     discard_process()
     # A cached client would call the payment server of another harness.
     aws_lambda._client.cache_clear()
+    function._client.cache_clear()
     settings.settings.cache_clear()
 
 

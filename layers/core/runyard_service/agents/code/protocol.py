@@ -38,7 +38,7 @@ class AgentCodeError(TerminalError):
 
 class _Model(BaseModel):
     # A later SDK may send more fields.
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, defer_build=True)
 
 
 class Failure(_Model):
