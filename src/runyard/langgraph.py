@@ -209,7 +209,9 @@ class ChatModel(BaseChatModel):
         """Return the model with these tools. A choice of tools is not supported."""
         return self.bind(tools=[convert_to_openai_tool(tool)["function"] for tool in tools])
 
-    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Any:
         ctx = frameworks.current_context()
         return _as_result(ctx.sync.call_model(**_request(messages, kwargs)))
 
@@ -247,8 +249,7 @@ def _service_message(message: BaseMessage) -> dict[str, Any]:
 
 def _as_result(response: ModelResponse) -> ChatResult:
     calls = [
-        {"id": call.id, "name": call.name, "args": dict(call.input)}
-        for call in response.tool_calls
+        {"id": call.id, "name": call.name, "args": dict(call.input)} for call in response.tool_calls
     ]
     message = AIMessage(response.text, tool_calls=calls)
     return ChatResult(generations=[ChatGeneration(message=message)])

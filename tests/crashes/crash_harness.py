@@ -28,8 +28,10 @@ from runyard_service import container, event_loops, settings
 from runyard_service.adapters import history_cache
 from runyard_service.adapters.aws_session import session_lock
 from runyard_service.adapters.stores import Stores
+from runyard_service.agents.code import function
 from runyard_service.agents.tools import aws_lambda
 from runyard_service.application.steps import retries
+from tests.crashes.own_agent import OwnAgent
 from tests.fault_injection.faults import Process
 from tests.fault_injection.intercept import intercept_calls
 from tests.support.servers.fake_mcp_server import FakeMcpServer
@@ -63,11 +65,15 @@ def today() -> str:
 
 
 class ToolServer(FakePaymentServer):
-    """The server of all tools: it records only charges, and also returns documents."""
+    """The server of all tools: it records only charges, and also returns documents.
+
+    It also has the MCP server, and the function of the agent of kind `code`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.mcp = FakeMcpServer()
+        self.own_agent = OwnAgent(self.charge)
 
     @property
     def charges(self) -> Counter[str]:
@@ -75,8 +81,10 @@ class ToolServer(FakePaymentServer):
         return super().charges + self.mcp.effects
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Charge a refund, call an MCP tool, or return a document."""
-        if request.path == "/refunds":
+        """Charge a refund, call an MCP tool, invoke the function, or return a document."""
+        if self.own_agent.accepts(request):
+            self.own_agent(request, exchange)
+        elif request.path == "/refunds":
             super().__call__(request, exchange)
         elif request.path == "/mcp":
             self.mcp(request, exchange)
@@ -204,6 +212,7 @@ def _clear_all() -> None:
     discard_process()
     # A cached client would call the payment server of another harness.
     aws_lambda._client.cache_clear()
+    function._client.cache_clear()
     settings.settings.cache_clear()
 
 

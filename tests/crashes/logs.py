@@ -18,7 +18,12 @@ Fact = tuple[str, str]
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _DURATION = re.compile(r'"duration_ms": \d+')
-_OUTCOMES = ("agent.tool_call.completed", "agent.tool_call.failed")
+_OUTCOMES = (
+    "agent.tool_call.completed",
+    "agent.tool_call.failed",
+    "agent.step.completed",
+    "agent.step.failed",
+)
 
 
 def facts(events: Iterable[Event], *, with_outcomes: bool = True) -> list[Fact]:

@@ -66,10 +66,10 @@ def lines_of(calls: Mapping[str, Sequence[InterceptedCall]]) -> Lines:
     return frozenset(line for each in calls.values() for call in each for line in call.lines)
 
 
-def record(harness: CrashHarness) -> list[Recording]:
+def record(harness: CrashHarness, scenarios: Sequence[Scenario] = SCENARIOS) -> list[Recording]:
     """Run every scenario without a fault."""
     recordings = []
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         scenario_run = ScenarioRun(harness, scenario)
         scenario_run.execute()
         assert find_run_violations(harness.stores, scenario_run.run_id) == []
@@ -197,7 +197,8 @@ def _difference(point: Point, events: Sequence[Event]) -> str:
 def _had_doubts(events: Sequence[Event]) -> bool:
     """Return True if a person skipped a call that may have been made."""
     return any(
-        event.type == "agent.tool_call.failed" and event.data["error"]["code"] == "skipped"
+        event.type in ("agent.tool_call.failed", "agent.step.failed")
+        and event.data["error"]["code"] == "skipped"
         for event in events
     )
 

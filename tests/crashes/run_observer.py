@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
 from runyard_service.domain.clock import timestamp
+from runyard_service.domain.history import History
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
@@ -38,6 +39,11 @@ class RunObserver:
     def open_requests(self) -> list[InputRequest]:
         """Return the open input requests of the run."""
         return self.harness.stores.input_requests.open_of_run(self.run_id)
+
+    def sleeps(self) -> bool:
+        """Return True if the own code of the run sleeps, and the run is paused."""
+        history = History.of(self.harness.stores.log.events(self.run_id))
+        return history.status == "paused" and bool(history.sleeps_until)
 
     def has_ended(self) -> bool:
         """Return True if the record has a final status."""

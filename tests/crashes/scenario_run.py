@@ -143,7 +143,9 @@ class ScenarioRun(RunObserver):
         for _ in range(_ATTEMPTS):
             self._run_executions()
             run = self.run
-            if run is None or run.has_ended or (run.open_requests and self._waits()):
+            if run is None or run.has_ended:
+                return
+            if (run.open_requests or self.sleeps()) and self._waits():
                 return
             self.sweep()
         raise AssertionError(f"the run does not continue: {self.run}, {self.executions}")

@@ -25,6 +25,7 @@ from runyard_service.application.runs.start_run import NewRun
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.threads import Thread
+from tests.crashes.own_agent import FUNCTION, SLEEP_SECONDS
 from tests.crashes.scenario_run import ScenarioRun
 from tests.support.scripted_agents import scripted_agent
 
@@ -52,9 +53,22 @@ def _nothing(_: ScenarioRun) -> None:
 def _expire(scenario_run: ScenarioRun) -> None:
     """Time out the wait: no person answers in time."""
     time.sleep(0.2)
+    _time_out(scenario_run)
+
+
+def _time_out(scenario_run: ScenarioRun) -> None:
     for execution in scenario_run.executions:
         if execution.is_waiting:
             scenario_run.harness.state_machines.time_out(execution)
+
+
+def _answer_or_wake(scenario_run: ScenarioRun) -> None:
+    """Answer the input requests, or wait until the own code wakes up."""
+    if scenario_run.open_requests():
+        _answer_all(scenario_run)
+    else:
+        time.sleep(SLEEP_SECONDS)
+        _time_out(scenario_run)
 
 
 def _lose_execution(scenario_run: ScenarioRun) -> None:
@@ -255,6 +269,18 @@ class Scenario:
         return snapshot, new_run
 
 
+@dataclass(frozen=True)
+class CodeScenario(Scenario):
+    """A run of an agent in the user's own code, with the tools of the other scenarios."""
+
+    def make_new_run(self, scenario_run: ScenarioRun) -> tuple[Snapshot, NewRun]:
+        """Return the agent snapshot and the run to start."""
+        snapshot, new_run = super().make_new_run(scenario_run)
+        code = {"kind": "code", "function": FUNCTION}
+        definition = snapshot.definition.model_copy(update=code)
+        return snapshot.model_copy(update={"definition": definition}), new_run
+
+
 def _case(name: str, **options: Any) -> Scenario:
     return Scenario(name, {"case": name}, **options)
 
@@ -271,6 +297,7 @@ SCENARIOS = (
     _case("unavailable", max_calls=12),
     _case("fallback", fallback="test-fallback"),
     _case("large"),
+    CodeScenario("own code", {"case": "plain"}, respond=_answer_or_wake),
     _case("limit", limits=Limits(steps=1, wall_clock_seconds=3600, on_limit="ask")),
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),
     Scenario("over the cap", {"case": "plain"}, Limits(usd_per_day=Decimal("0.01"))),

@@ -82,7 +82,9 @@ class ApprovalHook(HookProvider):
 
     def approve(self, event: BeforeToolCallEvent) -> None:
         if event.tool_use["name"] == "refund":
-            answer = event.interrupt("approval", reason={"amount": event.tool_use["input"]["amount"]})
+            answer = event.interrupt(
+                "approval", reason={"amount": event.tool_use["input"]["amount"]}
+            )
             if answer != "yes":
                 event.cancel_tool = "the person says no"
 

@@ -1,13 +1,7 @@
 """Kill everything with `kill -9`: acknowledged data is not lost, unsafe calls are not repeated."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +11,13 @@ from runyard.cli.verify_stores import verify_stores
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.open_store import open_store
 from runyard_dev.processes.process import free_ports
+from tests.support.dev_process import make_dev
 from tests.support.merged_agents import merged_agents
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.service import Service, assert_whole
 
 KEY = "ry_survival_key"
-
-
-@contextmanager
-def make_dev(folder: Path, port: int, payment_port: int) -> Iterator[subprocess.Popen[str]]:
-    """Run `make dev` as a separate process."""
-    environment = os.environ | {
-        "PORT": str(port),
-        "DATA_DIR": str(folder / "data"),
-        "AGENTS_DIR": str(folder / "agents"),
-        "AGENT_VARIABLES": f'{{"CRM_URL": "http://127.0.0.1:{payment_port}"}}',
-        "HTTP_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{payment_port}",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runyard", "dev"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process, process.stdout:
-        try:
-            for line in process.stdout:
-                if line.startswith("ready"):
-                    break
-            assert process.poll() is None, "the stack did not start"
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
 
 
 @pytest.mark.timeout(180)
@@ -61,7 +27,11 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
     payment_server = FakePaymentServer()
     with LoopbackServer(payment_server) as server:
         payment_server.seconds = 0.05  # The kill occurs before or after a charge.
-        with make_dev(tmp_path, port, server.port) as process:
+        variables = {
+            "AGENT_VARIABLES": f'{{"CRM_URL": "http://127.0.0.1:{server.port}"}}',
+            "HTTP_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{server.port}",
+        }
+        with make_dev(tmp_path, port, **variables) as process:
             with open_store(tmp_path / "data") as stores:
                 stores.access_keys.save(KEY, project_id=PROJECT_ID, org_id=ORG_ID, agent="tools")
             service = Service(f"http://127.0.0.1:{port}", KEY)
@@ -74,7 +44,7 @@ def test_runs_survive_the_death_of_everything(tmp_path: Path) -> None:
             process.kill()
             process.wait()
             service.close()
-        with make_dev(tmp_path, port, server.port):
+        with make_dev(tmp_path, port, **variables):
             service = Service(f"http://127.0.0.1:{port}", KEY)
             doubts = sum(finish(service, run["id"]) for run in runs)
             logs = [service.events(run["id"]) for run in runs]

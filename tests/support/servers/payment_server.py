@@ -18,6 +18,7 @@ class FakePaymentServer:
 
     def __init__(self) -> None:
         self.requests: dict[str, list[Received]] = {}
+        self._charged: Counter[str] = Counter()
         self.during_charge: Callable[[], None] | None = None
         self.arrived = threading.Event()
         self.release = threading.Event()
@@ -37,7 +38,12 @@ class FakePaymentServer:
         time.sleep(self.seconds)
         exchange.send_json(200, {"status": "charged"})
 
+    def charge(self, key: str) -> None:
+        """Charge without a request."""
+        self._charged[key] += 1
+
     @property
     def charges(self) -> Counter[str]:
         """Return the number of charges by idempotency key."""
-        return Counter({key: len(requests) for key, requests in list(self.requests.items())})
+        requested = {key: len(requests) for key, requests in list(self.requests.items())}
+        return Counter(requested) + self._charged
