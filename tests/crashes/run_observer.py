@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from runyard_service.adapters.dynamodb.spending_ledger import DailyCap
 from runyard_service.domain.clock import timestamp
-from runyard_service.domain.history import History
+from runyard_service.domain.history.history import History
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
