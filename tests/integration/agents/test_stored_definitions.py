@@ -23,7 +23,7 @@ from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.tools import HttpTool, LambdaTool, PythonTool
 from runyard_service.application.steps.budget import Budget
-from runyard_service.application.steps.next_action import next_action
+from runyard_service.application.steps.tool_calls.next_action import next_action
 from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import CallOrigin, ToolCallState
