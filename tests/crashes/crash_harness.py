@@ -34,7 +34,7 @@ from runyard_service.application.steps import retries
 from tests.crashes.own_agent import OwnAgent
 from tests.fault_injection.faults import Process
 from tests.fault_injection.intercept import intercept_calls
-from tests.support.servers.fake_mcp_server import FakeMcpServer
+from tests.support.servers.desk_mcp_server import DeskMcpServer
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.servers.step_functions_server import step_functions_server
@@ -72,7 +72,7 @@ class ToolServer(FakePaymentServer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mcp = FakeMcpServer()
+        self.mcp = DeskMcpServer()
         self.own_agent = OwnAgent(self.charge)
 
     @property

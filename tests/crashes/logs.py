@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from runyard_service.application.steps.requested_input import DOUBT_CHOICES
+from runyard_service.application.steps.tool_calls.requested_input import DOUBT_CHOICES
 from runyard_service.domain.events import Event
 
 Fact = tuple[str, str]

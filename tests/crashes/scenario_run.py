@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.start_run import start_run
-from runyard_service.application.steps.requested_input import DOUBT_CHOICES
+from runyard_service.application.steps.tool_calls.requested_input import DOUBT_CHOICES
 from runyard_service.container import container
 from runyard_service.domain.errors import RetryableError
 from runyard_service.domain.input_requests import Answer, InputRequest

@@ -14,9 +14,9 @@ from runyard_service.agents.definitions.input_forms import (
     validate_request,
 )
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
-from runyard_service.application.steps.actions import ResolveWithoutCall
-from runyard_service.application.steps.next_action import next_action
-from runyard_service.application.steps.requested_input import RequestInput
+from runyard_service.application.steps.tool_calls.actions import ResolveWithoutCall
+from runyard_service.application.steps.tool_calls.next_action import next_action
+from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState

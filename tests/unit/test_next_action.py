@@ -9,14 +9,14 @@ from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.tool_arguments import parse_arguments
-from runyard_service.application.steps.actions import (
+from runyard_service.application.steps.tool_calls.actions import (
     Execute,
     FailRun,
     KeepWaiting,
     ResolveWithoutCall,
 )
-from runyard_service.application.steps.next_action import next_action
-from runyard_service.application.steps.requested_input import RequestInput
+from runyard_service.application.steps.tool_calls.next_action import next_action
+from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
 

@@ -23,7 +23,7 @@ from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
 from runyard_service.agents.definitions.tools import HttpTool, LambdaTool, PythonTool
 from runyard_service.application.steps.budget import Budget
-from runyard_service.application.steps.next_action import next_action
+from runyard_service.application.steps.tool_calls.next_action import next_action
 from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import CallOrigin, ToolCallState
@@ -40,13 +40,15 @@ NEEDED = {"name": "pay", "description": "Pays."}
 HTTP = {"kind": "http", "url": "https://x.example/{amount}", **NEEDED}
 ASK = {"kind": "ask_human"}
 AGENT = {"key": "a", "version": "1", "instructions": "x", "route": "r", "input_schema": OBJECT}
+CODE_AGENT = {**AGENT, "kind": "code", "function": "orders"}
 ROUTE = {"model": "openai:m"}
 TURN = {"say": "Hello."}
 SCRIPT = {"dialogues": [{"name": "a", "turns": [TURN]}]}
 
 # For each model: the required fields, and another value for every field.
-SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
-    Test: (
+SAMPLES: list[tuple[type[BaseModel], dict[str, Any], dict[str, Any]]] = [
+    (
+        Test,
         {},
         {
             "equals": 120,
@@ -58,7 +60,8 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "exists": False,
         },
     ),
-    ApprovalRule: (
+    (
+        ApprovalRule,
         {},
         {
             "prompt": "Pay {{ input.amount }}?",
@@ -68,13 +71,15 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "on_expiry": "deny",
         },
     ),
-    HttpTool: (
+    (
+        HttpTool,
         HTTP,
         {**TOOL, "method": "POST", "headers": {"X-A": "{note}"}, "max_response_bytes": 100},
     ),
-    PythonTool: ({"kind": "python", "function": "a:b", **NEEDED}, TOOL),
-    LambdaTool: ({"kind": "lambda", "function": "f", **NEEDED}, TOOL),
-    AskHuman: (
+    (PythonTool, {"kind": "python", "function": "a:b", **NEEDED}, TOOL),
+    (LambdaTool, {"kind": "lambda", "function": "f", **NEEDED}, TOOL),
+    (
+        AskHuman,
         ASK,
         {
             "name": "ask",
@@ -86,7 +91,8 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "default": "yes",
         },
     ),
-    Limits: (
+    (
+        Limits,
         {},
         {
             "steps": 3,
@@ -97,10 +103,12 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "on_limit": "ask",
             "output_attempts": 1,
             "truncated_replies": 1,
+            "operations": 10,
             "wait_seconds": 60,
         },
     ),
-    ContextPolicy: (
+    (
+        ContextPolicy,
         {},
         {
             "compact_at": 0.5,
@@ -109,7 +117,8 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "summary_route": "r",
         },
     ),
-    AgentDefinition: (
+    (
+        AgentDefinition,
         AGENT,
         {
             "description": "An agent.",
@@ -134,7 +143,9 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "tool_result_bytes": 100,
         },
     ),
-    Route: (
+    (AgentDefinition, CODE_AGENT, {"alias": "beta", "invocation_timeout": 9}),
+    (
+        Route,
         ROUTE,
         {
             "base_url": "https://m.example",
@@ -157,7 +168,8 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "stream_usage": "increments",
         },
     ),
-    Snapshot: (
+    (
+        Snapshot,
         {"definition": AGENT, "route": ROUTE, "route_id": "r"},
         {
             "script": SCRIPT,
@@ -167,14 +179,14 @@ SAMPLES: dict[type[BaseModel], tuple[dict[str, Any], dict[str, Any]]] = {
             "mcp_lock": {"crm": {"look": "0" * 64}},
         },
     ),
-}
+]
 AMOUNTS: list[Any] = [None, 50, 100, 120, 5000, 100.5, "5000", "120", True, False, [5], {"a": 5}]
 
 
-def _variants(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _variants(
+    model: type[BaseModel], needed: dict[str, Any], others: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each field unset, set to another value, and set to its default; then all set."""
-    needed, others = SAMPLES[model]
-    assert needed.keys() | others.keys() == model.model_fields.keys(), "a sample for every field"
     yield "unset", needed
     yield "all", {**needed, **others}
     for name, field in model.model_fields.items():
@@ -211,11 +223,12 @@ def snapshot_with(model: type[BaseModel], fields: dict[str, Any]) -> Snapshot:
 
 def _cases() -> Iterator[Any]:
     """Yield the variants that the validation of agents accepts: only those are stored."""
-    for model in SAMPLES:
-        for name, fields in _variants(model):
+    for model, needed, others in SAMPLES:
+        for name, fields in _variants(model, needed, others):
             with suppress(ValidationError):
                 snapshot = snapshot_with(model, fields)
-                yield pytest.param(snapshot, id=f"{model.__name__}: {name}")
+                kind = f", {needed['kind']}" if "kind" in needed else ""
+                yield pytest.param(snapshot, id=f"{model.__name__}{kind}: {name}")
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +281,12 @@ def _set_fields(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_set_fields(inner) for inner in value]
     return None
+
+
+@pytest.mark.parametrize("model", list({model: None for model, _, _ in SAMPLES}))
+def test_every_field_has_a_sample(model: type[BaseModel]) -> None:
+    samples = [needed | others for each, needed, others in SAMPLES if each is model]
+    assert set().union(*samples) == model.model_fields.keys()
 
 
 @pytest.mark.parametrize("before", list(_cases()))

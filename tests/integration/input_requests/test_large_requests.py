@@ -4,7 +4,7 @@ import secrets
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
-from runyard_service.application.steps.call_tools import MAX_CALLS
+from runyard_service.application.steps.tool_calls.call_tools import MAX_CALLS
 from runyard_service.domain.clock import timestamp
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import new_id

@@ -10,14 +10,14 @@ from runyard_service.agents.mcp.connection import Connection
 from runyard_service.agents.tools.base import ToolError
 from runyard_service.outbound.messages import OutgoingRequest
 from tests.support.mcp import McpClient
-from tests.support.servers.any_mcp_server import McpServer
 from tests.support.servers.authorization_server import AuthorizationServer
+from tests.support.servers.fake_mcp_server import FakeMcpServer
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 CREDENTIALS = {"client_id": "runyard", "client_secret": "peer-secret"}
 
 
-class Protected(McpServer):
+class Protected(FakeMcpServer):
     """An MCP server that accepts only some tokens."""
 
     def __init__(self) -> None:

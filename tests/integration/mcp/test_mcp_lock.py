@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import run_command
-from tests.support.servers.any_mcp_server import McpServer, listed
+from tests.support.servers.fake_mcp_server import FakeMcpServer, listed
 from tests.support.servers.loopback import LoopbackServer
 
 SHOP = [listed("find"), listed("refund", description="Refund an order.")]
@@ -23,7 +23,7 @@ def lock(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tools: list[dict[str, object]], *options: str
 ) -> int:
     """Run the command against a server with these tools, and return the exit code."""
-    with LoopbackServer(McpServer(tools)) as server:
+    with LoopbackServer(FakeMcpServer(tools)) as server:
         monkeypatch.setenv("AGENT_VARIABLES", f'{{"SHOP_URL": "{server.url}"}}')
         monkeypatch.setenv("HTTP_ALLOWED_PRIVATE_HOSTS", server.host_and_port)
         return run_command("agents", "mcp-lock", str(folder), *options)

@@ -11,7 +11,7 @@ from runyard_service.agents.mcp import sessions
 from runyard_service.agents.mcp.base import ToolResult
 from runyard_service.agents.tools.base import ToolError
 from tests.support.mcp import McpClient
-from tests.support.servers.any_mcp_server import event, listed, text
+from tests.support.servers.fake_mcp_server import event, listed, text
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
 Answer = Callable[[Received, Exchange], None]

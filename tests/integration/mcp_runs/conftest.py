@@ -18,14 +18,14 @@ from runyard_service.domain.runs import Run
 from tests.support.run_driver import RunDriver
 from tests.support.run_factory import create_run
 from tests.support.scripted_agents import scripted_agent, scripted_worker
-from tests.support.servers.fake_mcp_server import FakeMcpServer
+from tests.support.servers.desk_mcp_server import DeskMcpServer
 from tests.support.servers.loopback import LoopbackServer
 
 
 class McpRuns(RunDriver):
     """Runs of agents with the tools of the MCP server `desk`."""
 
-    def __init__(self, stores: Stores, server: FakeMcpServer, loopback: LoopbackServer) -> None:
+    def __init__(self, stores: Stores, server: DeskMcpServer, loopback: LoopbackServer) -> None:
         self.server, self.url = server, loopback.url
         tools = ToolEnvironment({}, (loopback.host_and_port,))
         super().__init__(stores, worker=scripted_worker(stores, tools))
@@ -90,7 +90,7 @@ class McpRuns(RunDriver):
 @pytest.fixture
 def mcp(stores: Stores) -> Iterator[McpRuns]:
     """Yield the runs, on a server of their own."""
-    server = FakeMcpServer()
+    server = DeskMcpServer()
     with LoopbackServer(server) as loopback:
         yield McpRuns(stores, server, loopback)
 

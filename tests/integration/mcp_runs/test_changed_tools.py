@@ -8,15 +8,15 @@ from runyard_service.agents.mcp.base import ListedTool
 from runyard_service.agents.mcp.digests import tool_digest
 from runyard_service.domain.runs import Run
 from tests.integration.mcp_runs.conftest import McpRuns, call
-from tests.support.servers.fake_mcp_server import TEXT, tool
+from tests.support.servers.fake_mcp_server import VALID_SCHEMA, listed
 
 DONE = {"say": "Done."}
 
 
 def start(mcp: McpRuns, on_change: Literal["allow", "ask", "fail"]) -> Run:
     """Start a run whose server has changed `search` and added `find` since it was locked."""
-    mcp.server.tools = [tool("charge"), tool("search", description="New."), tool("find")]
-    lock = {name: tool_digest(ListedTool(name, f"Does {name}.", TEXT)) for name in LOCKED}
+    mcp.server.tools = [listed("charge"), listed("search", description="New."), listed("find")]
+    lock = {name: tool_digest(ListedTool(name, "A tool.", VALID_SCHEMA)) for name in LOCKED}
     servers = {"desk": mcp.desk(on_change=on_change)}
     turns = [call("search"), DONE]
     return mcp.start(turns, servers=servers, exclude=["old"], lock={"desk": lock})

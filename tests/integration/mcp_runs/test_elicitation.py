@@ -2,7 +2,7 @@
 
 from runyard_service.domain.runs import Run
 from tests.integration.mcp_runs.conftest import McpRuns, call
-from tests.support.servers.fake_mcp_server import SEAT_FORM
+from tests.support.servers.desk_mcp_server import SEAT_FORM
 from tests.support.wait_until import wait_until
 
 DONE = {"say": "Done."}

@@ -10,7 +10,8 @@ from runyard_service.agents.models.base import ModelRequest, UserMessage
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.domain.errors import ToolsUnavailableError
 from tests.integration.mcp_runs.conftest import McpRuns, call
-from tests.support.servers.fake_mcp_server import PIXEL, READ_ONLY, tool
+from tests.support.servers.desk_mcp_server import PIXEL, READ_ONLY
+from tests.support.servers.fake_mcp_server import listed
 
 DONE = {"say": "Done."}
 
@@ -33,7 +34,7 @@ def test_another_list_does_not_change_a_run_that_has_listed(mcp: McpRuns) -> Non
     run = mcp.start([call("book"), call("search", text="b"), DONE])
     other = mcp.start([call("search", text="c"), DONE])
     mcp.pause(run)
-    mcp.server.tools = [tool("find")]
+    mcp.server.tools = [listed("find")]
     mcp.respond(run, declined=True)
     mcp.finish(run)
     assert mcp.results(run) == ["not done: decline", "found b"]
@@ -42,7 +43,7 @@ def test_another_list_does_not_change_a_run_that_has_listed(mcp: McpRuns) -> Non
 
 
 def test_a_tool_that_the_server_has_dropped_is_an_error_for_the_model(mcp: McpRuns) -> None:
-    mcp.server.tools.append(tool("old"))
+    mcp.server.tools.append(listed("old"))
     run = mcp.start([call("old"), DONE])
     mcp.finish(run)
     assert mcp.results(run) == ["tool_gone"]
@@ -85,7 +86,7 @@ def test_edited_arguments_are_checked_by_the_listed_schema(mcp: McpRuns) -> None
 
 
 def test_a_call_that_only_reads_is_repeated_while_the_server_is_overloaded(mcp: McpRuns) -> None:
-    mcp.server.tools = [tool("search", annotations=READ_ONLY)]
+    mcp.server.tools = [listed("search", annotations=READ_ONLY)]
     desk = mcp.desk(trust_hints=True)
     run = mcp.start([call("search"), DONE], servers={"desk": desk}, effect="hints")
     mcp.server.failures = [503, 503]
@@ -138,7 +139,7 @@ def test_all_servers_are_listed_at_the_same_time(mcp: McpRuns) -> None:
 
 
 def test_two_tools_of_one_name_fail_the_run(mcp: McpRuns) -> None:
-    mcp.server.tools = [tool("a.b"), tool("a_b")]
+    mcp.server.tools = [listed("a.b"), listed("a_b")]
     run = mcp.start([DONE])
     error = mcp.finish(run)[-1].data["error"]
     assert error["code"] == "tools_invalid"

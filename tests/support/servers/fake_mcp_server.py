@@ -1,157 +1,84 @@
-"""A fake MCP server of the protocol 2026-07-28, whose effects and requests tests count.
+"""A loopback server that speaks MCP 2026-07-28 with any content, also invalid content."""
 
-It has no state: the state of a call is in the `requestState` that it sends, and it can forget how
-to read it. Use it as the `answer` of a LoopbackServer.
-"""
-
-import base64
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.support.servers.loopback import Exchange, Received
+from tests.support.servers.loopback import Exchange, LoopbackServer, Received
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-)
-SEAT_FORM = {
-    "type": "object",
-    "properties": {"seat": {"type": "string", "enum": ["aisle", "window"]}},
-    "required": ["seat"],
-}
-TEXT = {"type": "object", "properties": {"text": {"type": "string"}}}
+VALID_SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
+_VERSIONS = ["2026-07-28"]
 
 
-def tool(name: str, **fields: Any) -> dict[str, Any]:
+def listed(name: str, **fields: Any) -> dict[str, Any]:
     """Return a tool as the server lists it."""
-    return {"name": name, "description": f"Does {name}.", "inputSchema": TEXT, **fields}
+    return {"name": name, "description": "A tool.", "inputSchema": VALID_SCHEMA, **fields}
 
 
-READ_ONLY = {"readOnlyHint": True}
-TOOLS = (
-    tool("search", annotations=READ_ONLY),
-    tool("charge"),
-    tool("book"),
-    tool("sign"),
-    tool("again"),
-    tool("draw", annotations=READ_ONLY),
-    tool("count", annotations=READ_ONLY),
-)
+def text(content: str) -> dict[str, Any]:
+    """Return a result that is a text."""
+    return {"resultType": "complete", "content": [{"type": "text", "text": content}]}
 
 
 class FakeMcpServer:
-    """Answer requests; `effects` counts what `charge`, `book` and `sign` did, by the call's key.
+    """Answers of the server: pages of tools, and the result of every call.
 
-    `during_effect` runs once, in the middle of the next effect.
+    `answer` replaces the response to a call, for what no valid server sends.
     """
 
-    def __init__(self) -> None:
-        self.tools = list(TOOLS)
-        self.effects: Counter[str] = Counter()
-        self.lists = 0
-        self.calls: list[Mapping[str, Any]] = []
-        self.required = {"seat": {"message": "Which seat?", "requestedSchema": SEAT_FORM}}
-        self.epoch = 1
-        self.failures: list[int] = []
-        self.during_effect: Callable[[], None] | None = None
+    def __init__(
+        self,
+        *pages: Sequence[Mapping[str, Any]],
+        result: Mapping[str, Any] | None = None,
+        answer: Callable[[Received, Exchange], None] | None = None,
+        **list_fields: Any,
+    ) -> None:
+        """Set what the server says."""
+        self.pages = pages or ([listed("echo")],)
+        self._result = result if result is not None else text("ok")
+        self._answer = answer or self.answer_call
+        self._list_fields = list_fields
 
-    def forget_states(self) -> None:
-        """Reject all states that were sent before, as a server whose states expire."""
-        self.epoch += 1
-
-    def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Answer one request."""
-        if self.failures:
-            exchange.send(self.failures.pop(0))
+    def __call__(self, received: Received, exchange: Exchange) -> None:
+        """Answer a request."""
+        if received.method != "POST":
+            exchange.send(405)
             return
-        message = request.json
-        id_ = message["id"]
-        if message["method"] == "tools/list":
-            self.lists += 1
-            _send(exchange, id_, {"tools": self.tools, "ttlMs": 0})
-            return
-        params = message["params"]
-        self.calls.append(params)
-        if params["name"] == "count":
-            _count(exchange, id_, params["_meta"]["progressToken"])
-            return
-        key = request.headers.get("idempotency-key", "")
-        _send(exchange, id_, *self._called(params, key))
+        match received.json["method"]:
+            case "tools/call":
+                self._answer(received, exchange)
+            case "tools/list":
+                cursor = received.json["params"].get("cursor", 0)
+                send(received, exchange, result=self._page(int(cursor)))
+            case _:
+                versions = {"resultType": "complete", "supportedVersions": _VERSIONS}
+                send(received, exchange, result=versions)
 
-    def _called(
-        self, params: Mapping[str, Any], key: str
-    ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-        """Return the result and the error of a call."""
-        name = params["name"]
-        if name == "search":
-            return _text(f"found {params['arguments'].get('text', '')}"), None
-        if name == "draw":
-            image = {"data": base64.b64encode(PIXEL).decode(), "mimeType": "image/png"}
-            return {"content": [{"type": "image", **image}]}, None
-        if name == "charge":
-            return _text(f"charged {self._effect(key)}"), None
-        if name == "again":
-            return self._required(), None
-        if name in ("book", "sign"):
-            return self._asked(params, key)
-        return None, {"code": -32602, "message": f"Unknown tool: {name}"}
+    def answer_call(self, received: Received, exchange: Exchange) -> None:
+        """Answer a call of a tool."""
+        send(received, exchange, result=self._result)
 
-    def _asked(
-        self, params: Mapping[str, Any], key: str
-    ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-        state, responses = params.get("requestState"), params.get("inputResponses")
-        if responses is None:
-            return self._required(), None
-        if state != f"state-{self.epoch}":
-            data = {"reason": "invalid_request_state"}
-            return None, {"code": -32602, "message": "Invalid state", "data": data}
-        actions = [response["action"] for response in responses.values()]
-        if set(actions) != {"accept"}:
-            return _text(f"not done: {' '.join(actions)}"), None
-        answers = json.dumps([response.get("content") for response in responses.values()])
-        return _text(f"done {self._effect(key)} {answers}"), None
-
-    def _required(self) -> Mapping[str, Any]:
-        requests = {
-            key: {"method": "elicitation/create", "params": params}
-            for key, params in self.required.items()
+    def _page(self, number: int) -> dict[str, Any]:
+        following = {"nextCursor": str(number + 1)} if number + 1 < len(self.pages) else {}
+        return {
+            "resultType": "complete",
+            "tools": list(self.pages[number]),
+            **following,
+            **self._list_fields,
         }
-        state = f"state-{self.epoch}"
-        return {"resultType": "input_required", "inputRequests": requests, "requestState": state}
-
-    def _effect(self, key: str) -> int:
-        if self.during_effect:
-            act, self.during_effect = self.during_effect, None
-            act()
-        self.effects[key] += 1
-        return self.effects[key]
 
 
-def _count(exchange: Exchange, id_: int, token: str) -> None:
-    """Report progress three times, then send the result."""
-    exchange.start("text/event-stream")
-    for number in (1, 2, 3):
-        progress = {"progressToken": token, "progress": number, "total": 3, "message": "so far"}
-        _piece(exchange, {"method": "notifications/progress", "params": progress})
-    _piece(exchange, {"id": id_, "result": _text("counted")})
-    exchange.end()
+def send(received: Received, exchange: Exchange, **outcome: Mapping[str, Any]) -> None:
+    """Answer a request with a `result` or an `error`."""
+    exchange.send_json(200, {"jsonrpc": "2.0", "id": received.json["id"], **outcome})
 
 
-def _piece(exchange: Exchange, message: Mapping[str, Any]) -> None:
-    text = json.dumps({"jsonrpc": "2.0", **message})
-    exchange.piece(f"event: message\ndata: {text}\n\n".encode())
+def calls(server: LoopbackServer) -> list[dict[str, Any]]:
+    """Return the parameters of all calls that the server received."""
+    messages = [received.json for received in server.received if received.body]
+    return [message["params"] for message in messages if message["method"] == "tools/call"]
 
 
-def _send(
-    exchange: Exchange,
-    id_: int,
-    result: Mapping[str, Any] | None,
-    error: Mapping[str, Any] | None = None,
-) -> None:
-    outcome = {"error": error} if error else {"result": result}
-    exchange.send_json(200, {"jsonrpc": "2.0", "id": id_, **outcome})
-
-
-def _text(text: str) -> Mapping[str, Any]:
-    return {"content": [{"type": "text", "text": text}]}
+def event(message: Mapping[str, Any]) -> bytes:
+    """Return a message as an event of a stream."""
+    return f"event: message\ndata: {json.dumps(message)}\n\n".encode()

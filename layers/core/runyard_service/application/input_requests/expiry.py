@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from math import inf
 
 from runyard_service.agents.definitions.models import Limits
-from runyard_service.application.steps.actions import Sleep
 from runyard_service.application.steps.async_journal import AsyncJournal
-from runyard_service.application.steps.requested_input import RequestInput
+from runyard_service.application.steps.tool_calls.actions import Sleep
+from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.clock import seconds_until
 from runyard_service.domain.errors import InputExpiredError
 from runyard_service.domain.event_payloads.input_requests import InputExpired

@@ -30,22 +30,22 @@ from runyard_service.agents.code.protocol import (
 from runyard_service.agents.definitions.input_forms import size_of
 from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.application.own_code.code_journal import CodeJournal
-from runyard_service.application.steps.actions import (
+from runyard_service.application.steps.call_model import call_model
+from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.run_context import RunContext
+from runyard_service.application.steps.tool_calls.actions import (
     AllowStep,
     ResolveWithoutCall,
     Sleep,
 )
-from runyard_service.application.steps.call_model import call_model
-from runyard_service.application.steps.call_tools import (
+from runyard_service.application.steps.tool_calls.call_events import (
     call_payload,
-    call_tools,
     resolution_event,
     step_payload,
 )
-from runyard_service.application.steps.next_action import next_action
-from runyard_service.application.steps.requested_input import RequestInput
-from runyard_service.application.steps.retries import next_delay
-from runyard_service.application.steps.run_context import RunContext
+from runyard_service.application.steps.tool_calls.call_tools import call_tools
+from runyard_service.application.steps.tool_calls.next_action import next_action
+from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
 from runyard_service.domain.errors import (
     FunctionUnavailableError,

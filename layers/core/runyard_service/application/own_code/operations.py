@@ -1,7 +1,7 @@
 """Decide the next action for an operation of own code: an input request, a sleep or a step."""
 
 from runyard_service.agents.definitions.input_forms import feedback_as_text, validate_request
-from runyard_service.application.steps.actions import (
+from runyard_service.application.steps.tool_calls.actions import (
     SKIPPED,
     Action,
     AllowStep,
@@ -11,7 +11,7 @@ from runyard_service.application.steps.actions import (
     check_size,
     format_errors,
 )
-from runyard_service.application.steps.requested_input import (
+from runyard_service.application.steps.tool_calls.requested_input import (
     doubt_request,
     own_approval_request,
     own_input_request,

@@ -23,11 +23,6 @@ from runyard_service.application.own_code.code_run import Wait, advance_code, re
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.async_journal import AsyncJournal
 from runyard_service.application.steps.call_model import call_model
-from runyard_service.application.steps.call_tools import (
-    call_tools,
-    max_duration,
-    results_from_answers,
-)
 from runyard_service.application.steps.compact_context import (
     compact_if_due,
     compact_if_rejected,
@@ -39,8 +34,13 @@ from runyard_service.application.steps.mcp.list_tools import (
     has_missing_lists,
     list_tools,
 )
-from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.run_context import RunContext, WorkerDeps
+from runyard_service.application.steps.tool_calls.call_tools import (
+    call_tools,
+    max_duration,
+    results_from_answers,
+)
+from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.errors import LimitExceededError, SupersededError, TerminalError
 from runyard_service.domain.input_requests import seconds_left
 from runyard_service.domain.runs import Execution

@@ -15,7 +15,6 @@ from runyard_service.agents.conversation import request_for, text_output
 from runyard_service.agents.message_events import message_event
 from runyard_service.agents.models.base import ModelEvent, ModelRequest, ReasoningDelta, Response
 from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
-from runyard_service.application.steps.call_tools import start_events_for
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
@@ -23,6 +22,7 @@ from runyard_service.application.steps.mcp.returned_files import attach_returned
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
+from runyard_service.application.steps.tool_calls.call_tools import start_events_for
 from runyard_service.domain.errors import LimitExceededError, ModelUnavailableError
 from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.events import NewEvent

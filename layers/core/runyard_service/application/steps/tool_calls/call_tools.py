@@ -5,20 +5,13 @@ conversation sorts the results into the order of the calls.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from runyard_service.agents.definitions.tools import ExecutableTool, PinnedMcpTool
 from runyard_service.agents.mcp.base import ToolResult
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
 from runyard_service.agents.tools.dispatch import call_tool
-from runyard_service.application.steps.actions import (
-    Execute,
-    FailRun,
-    ResolveWithoutCall,
-    input_requests_of,
-)
 from runyard_service.application.steps.genai_spans import tool_span
 from runyard_service.application.steps.mcp.make_call import (
     RequiredInput,
@@ -27,14 +20,23 @@ from runyard_service.application.steps.mcp.make_call import (
 )
 from runyard_service.application.steps.mcp.progress import ProgressWriter
 from runyard_service.application.steps.mcp.returned_files import store_files
-from runyard_service.application.steps.next_action import next_action, tool_label
-from runyard_service.application.steps.requested_input import RequestInput
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
+from runyard_service.application.steps.tool_calls.actions import (
+    Execute,
+    FailRun,
+    ResolveWithoutCall,
+    input_requests_of,
+)
+from runyard_service.application.steps.tool_calls.call_events import (
+    call_payload,
+    completed_event,
+    failed_event,
+    resolution_event,
+)
+from runyard_service.application.steps.tool_calls.next_action import next_action
+from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.event_payloads.messages import MessageCompleted
-from runyard_service.domain.event_payloads.operations import OperationRef, StepPayload
-from runyard_service.domain.event_payloads.runs import ErrorInfo
-from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload, ToolCallPayload
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
@@ -159,14 +161,14 @@ async def _call_all(ctx: RunContext, calls: list[tuple[ToolCallState, Execute]])
                     return
                 span.record_result(result.content)
                 files = await store_files(ctx, result.files)
-                new_event = _completed_event(ctx, call, action.input, result.content, files)
+                new_event = completed_event(ctx, call, action.input, result.content, files)
             except ToolError as error:
                 span.record_error(error.code)
                 if action.tool.effect == "unsafe" and error.is_in_doubt:
                     # As after the crash of a worker: a person decides, the model gets no error.
                     ctx.dispatched_here.discard(call.id)
                     return
-                new_event = _failed_event(ctx, call, action.input, error.code, error.message)
+                new_event = failed_event(ctx, call, action.input, error.code, error.message)
         await ctx.journal.append([new_event])
 
     # Wait for all calls, also if a result cannot be recorded: do not cancel a call in flight.
@@ -206,65 +208,3 @@ async def _attempt(
         return await make_mcp_call(ctx, call, tool, invocation, progress)
     finally:
         await progress.close()
-
-
-def resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWithoutCall) -> NewEvent:
-    """Return the event of a result that is known without a call."""
-    if call.kind == "step" and call.op is not None:
-        error = {"code": action.error_code or "skipped", "message": action.content}
-        return NewEvent(
-            type="agent.step.failed",
-            data={**step_payload(call.op, call.id, call.name, "unsafe"), "error": error},
-        )
-    if action.error_code is None:
-        return _completed_event(ctx, call, call.input, action.content)
-    return _failed_event(ctx, call, call.input, action.error_code, action.content)
-
-
-def _completed_event(
-    ctx: RunContext,
-    call: ToolCallState,
-    call_input: Mapping[str, Any],
-    result: str,
-    files: Sequence[ReturnedFilePayload] = (),
-) -> NewEvent:
-    data: ToolCallPayload = {**call_payload(ctx, call, call_input), "result": result}
-    if files:
-        data["files"] = files
-    return NewEvent(type="agent.tool_call.completed", data=data)
-
-
-def _failed_event(
-    ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any], code: str, message: str
-) -> NewEvent:
-    error: ErrorInfo = {"code": code, "message": message}
-    data: ToolCallPayload = {**call_payload(ctx, call, call_input), "error": error}
-    return NewEvent(type="agent.tool_call.failed", data=data)
-
-
-def step_payload(op: OperationRef, id_: str, name: str, effect: str) -> StepPayload:
-    """Return the data of an event about a step of an agent's own code."""
-    return {
-        "id": id_,
-        "object": "agent.step",
-        "key": op["key"],
-        "digest": op["digest"],
-        "name": name,
-        "effect": effect,
-    }
-
-
-def call_payload(
-    ctx: RunContext, call: ToolCallState, call_input: Mapping[str, Any] | None = None
-) -> ToolCallPayload:
-    """Return the data of an event about a call; `call_input` replaces its arguments."""
-    data: ToolCallPayload = {
-        "id": call.id,
-        "object": "agent.tool_call",
-        "input": call.input if call_input is None else call_input,
-        "iteration": call.iteration,
-        "tool": tool_label(ctx.definition, call.name, call.kind),
-    }
-    if call.op is not None:
-        data["op"] = call.op
-    return data

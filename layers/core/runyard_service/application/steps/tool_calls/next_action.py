@@ -23,7 +23,7 @@ from runyard_service.agents.mcp.elicitation import (
 )
 from runyard_service.agents.tool_arguments import INVALID_ARGUMENTS, describe_invalid
 from runyard_service.application.own_code.operations import OPERATION_TYPES, operation_action
-from runyard_service.application.steps.actions import (
+from runyard_service.application.steps.tool_calls.actions import (
     SKIPPED,
     Action,
     Execute,
@@ -34,7 +34,7 @@ from runyard_service.application.steps.actions import (
     check_size,
     format_errors,
 )
-from runyard_service.application.steps.requested_input import (
+from runyard_service.application.steps.tool_calls.requested_input import (
     approval_request,
     doubt_request,
     elicited_requests,
@@ -43,23 +43,6 @@ from runyard_service.application.steps.requested_input import (
 from runyard_service.domain.errors import InputExpiredError, ToolInDoubtError
 from runyard_service.domain.event_payloads.input_requests import InterruptedCallParams
 from runyard_service.domain.steps import CallOrigin, ToolCallState
-
-# The names of tool types in the Runs API.
-_TOOL_TYPES = {
-    "http": "http-api-call",
-    "python": "python-function",
-    "lambda": "lambda-function",
-    "mcp": "mcp-tool",
-    "ask_human": "human-feedback",
-}
-
-
-def tool_label(definition: AgentDefinition, name: str, kind: str = "tool") -> Mapping[str, str]:
-    """Return the tool, or the operation of this kind, as events name it: `{name, type}`."""
-    if kind in OPERATION_TYPES:
-        return {"name": name, "type": OPERATION_TYPES[kind]}
-    tool = definition.tool(name)
-    return {"name": name, "type": _TOOL_TYPES[tool.kind] if tool else "unknown"}
 
 
 def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOrigin) -> Action:

@@ -6,7 +6,7 @@ from typing import Any
 
 from runyard_service.agents.definitions.input_forms import MAX_FORMATTED_BYTES, size_of
 from runyard_service.agents.definitions.tools import ExecutableTool
-from runyard_service.application.steps.requested_input import RequestInput
+from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.errors import TerminalError
 
 SKIPPED = "It is not known whether this call was made; it was not repeated."
