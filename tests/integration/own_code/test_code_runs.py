@@ -104,7 +104,7 @@ def test_branches_run_at_the_same_time(code_runs: CodeRuns) -> None:
 
     run = code_runs.start(branches)
     assert code_runs.finish(run).data["output"] == {"content": '["found a", "found b", 3, 4]'}
-    # All operations begin in the first invocation, and the unsafe step runs in the second.
+    # All operations start in the first invocation, and the unsafe step runs in the second.
     assert len(code_runs.endpoint.invocations) == 2
 
 
@@ -235,7 +235,9 @@ def test_a_function_without_the_prefix_is_never_called(code_runs: CodeRuns) -> N
     assert code_runs.finish(local).type == "run.completed"
 
 
-def test_a_question_delays_the_end_of_a_sleep_and_is_published_once(code_runs: CodeRuns) -> None:
+def test_an_input_request_delays_the_end_of_a_sleep_and_is_published_once(
+    code_runs: CodeRuns,
+) -> None:
     async def both(ctx: Context, data: Input) -> Any:
         answer, _ = await asyncio.gather(ctx.ask("Why?"), ctx.sleep(hours=1))
         return answer

@@ -51,7 +51,7 @@ class OneRunMachine(Orchestrator):
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return a function that moves the clock of the service to so many seconds from now."""
+    """Return a function that moves the clock of the service to a number of seconds from now."""
 
     def move(seconds: float) -> None:
         def then() -> datetime:

@@ -116,15 +116,15 @@ class CodeResponse(_Model):
 
 
 def parse_response(payload: bytes) -> CodeResponse:
-    """Return the response. Raise InvalidResponseError with the place of the first mistake."""
+    """Return the response. Raise InvalidResponseError with the path of the first mistake."""
     try:
         return CodeResponse.model_validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the response"
+        path = ".".join(map(str, first["loc"])) or "the response"
         raise InvalidResponseError(
             f"The agent's function did not return a response of protocol {PROTOCOL}: "
-            f"{place}: {first['msg']}. Is its handler the result of @agent?"
+            f"{path}: {first['msg']}. Is its handler the result of @agent?"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Decide the next action for an operation of an agent's own code: a question, a sleep or a step."""
+"""Decide the next action for an operation of own code: an input request, a sleep or a step."""
 
 from runyard_service.agents.definitions.input_forms import feedback_as_text, validate_request
 from runyard_service.application.steps.actions import (
@@ -14,7 +14,7 @@ from runyard_service.application.steps.actions import (
 from runyard_service.application.steps.requested_input import (
     doubt_request,
     own_approval_request,
-    own_question,
+    own_feedback_request,
 )
 from runyard_service.domain.errors import InputExpiredError, ToolInDoubtError
 from runyard_service.domain.steps import CallOrigin, ToolCallState
@@ -41,10 +41,10 @@ def operation_action(call: ToolCallState, origin: CallOrigin) -> Action:
             return check_size(own_approval_request(call))
         case _:
             if call.phase == "resumed":
-                return _after_own_question(call)
-            ask = own_question(call)
+                return _after_own_feedback_request(call)
+            ask = own_feedback_request(call)
             if issues := validate_request({"prompt": ask.prompt, **ask.params}):
-                text = format_errors("The question is invalid", issues)
+                text = format_errors("The input request is invalid", issues)
                 return ResolveWithoutCall(text, "invalid_arguments")
             return check_size(ask)
 
@@ -70,7 +70,7 @@ def _approval_result(call: ToolCallState) -> str:
     return "approved" if call.answer.data["is_approved"] else "denied"
 
 
-def _after_own_question(call: ToolCallState) -> Action:
+def _after_own_feedback_request(call: ToolCallState) -> Action:
     assert call.answer is not None, "an operation is resumed only after its answer"
     data = call.answer.data
     if call.answer.type == "input_request.expired":
