@@ -1,4 +1,4 @@
-"""Provide runs of agents in the user's own code, invoked by Lambda's API on loopback."""
+"""Provide runs of agents in the user's own code, with Lambda's Invoke API on loopback."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

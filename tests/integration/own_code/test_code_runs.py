@@ -233,3 +233,25 @@ def test_a_function_without_the_prefix_is_never_called(code_runs: CodeRuns) -> N
     # The local stack finds a function in a file by another way.
     local = code_runs.start(any_code, function="./claims/app.py:handler")
     assert code_runs.finish(local).type == "run.completed"
+
+
+def test_an_input_request_delays_the_end_of_a_sleep_and_is_published_once(
+    code_runs: CodeRuns,
+) -> None:
+    async def both(ctx: Context, data: Input) -> Any:
+        answer, _ = await asyncio.gather(ctx.ask("Why?"), ctx.sleep(hours=1))
+        return answer
+
+    run = code_runs.start(both)
+    code_runs.pause(run)
+    paused = code_runs.events(run)[-1]
+    assert (paused.type, "until" in paused.data) == ("run.paused", False)
+    # An execution that the sweep starts too early waits again, and writes nothing.
+    again = code_runs.advance(run)
+    assert code_runs.ask(run, met=again)
+    assert code_runs.types(run).count("run.paused") == 1
+    assert code_runs.record(run).open_requests == 1
+    code_runs.respond(run, feedback="late")
+    code_runs.pause(run)
+    assert code_runs.events(run)[-1].data["reason"] == "sleeping"
+    assert code_runs.record(run).open_requests == 0

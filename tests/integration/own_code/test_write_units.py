@@ -134,7 +134,7 @@ def test_the_pause_of_a_sleep(code_runs: CodeRuns) -> None:
     assert units.used == 10
 
 
-def test_a_model_call_costs_what_it_costs_in_a_dialogue_and_a_tool_call_one_put_more(
+def test_a_model_call_costs_what_it_costs_in_a_dialogue_and_a_tool_call_one_write_more(
     code_runs: CodeRuns,
 ) -> None:
     async def both(ctx: Context, data: Any) -> None:

@@ -67,11 +67,15 @@ class CodeFields(FrozenModel):
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> "CodeFields":
         if self.kind == "dialogue":
-            for name in _ONLY_OF_CODE:
-                if name in self.model_fields_set:
-                    raise issue_at((name,), "only an agent of kind code has it; remove it")
+            for name in filter(self._differs, _ONLY_OF_CODE):
+                raise issue_at((name,), "only an agent of kind code has it; remove it")
             return self
-        for name, instead in _NOT_OF_CODE.items():
-            if name in self.model_fields_set:
-                raise issue_at((name,), f"an agent of kind code does not have it: {instead}")
+        for name in filter(self._differs, _NOT_OF_CODE):
+            text = f"an agent of kind code does not have it: {_NOT_OF_CODE[name]}"
+            raise issue_at((name,), text)
         return self
+
+    def _differs(self, name: str) -> bool:
+        """Return whether a field has another value than its default."""
+        field = type(self).model_fields[name]
+        return bool(getattr(self, name) != field.get_default(call_default_factory=True))

@@ -120,8 +120,8 @@ def _expired(data: _Data, _: Run) -> dict[str, Any]:
 
 def _paused(data: _Data, _: Run) -> dict[str, Any]:
     # An agent's own code can also wait for a time.
-    view = {"reason": data.get("reason", "waiting_for_input")}
-    return view | {"until": data["until"]} if "until" in data else view
+    waits = {name: data[name] for name in ("reason", "until") if name in data}
+    return {"reason": "waiting_for_input", **waits}
 
 
 def _completed(data: _Data, _: Run) -> dict[str, Any]:

@@ -16,12 +16,15 @@ from runyard_service.domain.input_requests import InputRequest
 
 
 def wait_seconds_for(limits: Limits, waits: Sequence[RequestInput | Sleep]) -> float:
-    """Return the seconds of these waits, or without any, of a limit request."""
+    """Return the seconds of these waits, or without any, of a limit request.
+
+    Sleeps count only without input requests: a run resumes after its last answer.
+    """
     asks = [wait for wait in waits if isinstance(wait, RequestInput)]
     times = [limits.time_to_answer(ask.expires_in, ask.on_expiry) for ask in asks]
     if not waits:
         times = [limits.time_to_answer(None, "keep_waiting")]
-    sleeps = [seconds_until(wait.until) for wait in waits if isinstance(wait, Sleep)]
+    sleeps = [seconds_until(wait.until) for wait in waits if isinstance(wait, Sleep) and not asks]
     expiries = [
         # One second more than the input request, which expires relative to its creation.
         seconds + 1

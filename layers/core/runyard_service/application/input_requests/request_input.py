@@ -5,8 +5,6 @@ visible before a person can answer it. The transaction also records the waiting 
 current execution.
 """
 
-from math import inf
-
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
@@ -56,7 +54,8 @@ def request_input(
     until = ""
     if journal.history.last == last_sequence:
         requests = _requests_to_publish(journal, limit)
-        until = _wake_time(journal)
+        if not (requests or journal.history.open_requests):
+            until = _wake_time(journal)
     if requests or until:
         waits = _publish(journal, execution, requests, task_token, until)
     else:
@@ -83,14 +82,14 @@ def _publish(
     task_token: str,
     until: str,
 ) -> bool:
+    """Record the pause for these input requests, or without any, for a sleep until `until`.
+
+    An input request delays the end of a sleep, because a run resumes after its last answer.
+    """
     stores, run_id = journal.stores, journal.run.id
     paused: RunPayload = {"id": run_id, "object": "run", "status": "paused"}
-    wait_seconds = seconds_left(requests) if requests else inf
     if until:
-        wait_seconds = min(wait_seconds, seconds_until(until))
-        paused["until"] = until
-        if not requests:
-            paused["reason"] = "sleeping"
+        paused |= {"reason": "sleeping", "until": until}
     new_events = [*map(_request_event, requests), NewEvent(type="run.paused", data=paused)]
     changes = [
         stores.runs.status_change(
@@ -98,7 +97,7 @@ def _publish(
             "paused",
             open_requests=len(requests),
             usage=journal.history.usage,
-            wait_seconds=wait_seconds,
+            wait_seconds=seconds_until(until) if until else seconds_left(requests),
             execution=execution.number,
         ),
         stores.input_requests.pause_change(

@@ -132,10 +132,9 @@ def _restart(
 def _seconds_left(journal: Journal) -> float:
     """Return the seconds until the first wait of a run ends by itself; 0 if it does not wait."""
     history = journal.history
-    lefts = [seconds_until(history.sleeps_until)] if history.sleeps_until else []
     if history.open_requests:
-        lefts.append(seconds_left(journal.stores.input_requests.open_of_run(journal.run.id)))
-    return min(lefts, default=0.0)
+        return seconds_left(journal.stores.input_requests.open_of_run(journal.run.id))
+    return seconds_until(history.sleeps_until) if history.sleeps_until else 0.0
 
 
 def _end_overdue_wait(

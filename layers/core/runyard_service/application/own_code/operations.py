@@ -14,7 +14,7 @@ from runyard_service.application.steps.tool_calls.actions import (
 from runyard_service.application.steps.tool_calls.requested_input import (
     doubt_request,
     own_approval_request,
-    own_input_request,
+    own_feedback_request,
 )
 from runyard_service.domain.errors import InputExpiredError, ToolInDoubtError
 from runyard_service.domain.steps import CallOrigin, ToolCallState
@@ -41,8 +41,8 @@ def operation_action(call: ToolCallState, origin: CallOrigin) -> Action:
             return check_size(own_approval_request(call))
         case _:
             if call.phase == "resumed":
-                return _after_own_input_request(call)
-            ask = own_input_request(call)
+                return _after_own_feedback_request(call)
+            ask = own_feedback_request(call)
             if issues := validate_request({"prompt": ask.prompt, **ask.params}):
                 text = format_errors("The input request is invalid", issues)
                 return ResolveWithoutCall(text, "invalid_arguments")
@@ -70,7 +70,7 @@ def _approval_result(call: ToolCallState) -> str:
     return "approved" if call.answer.data["is_approved"] else "denied"
 
 
-def _after_own_input_request(call: ToolCallState) -> Action:
+def _after_own_feedback_request(call: ToolCallState) -> Action:
     assert call.answer is not None, "an operation is resumed only after its answer"
     data = call.answer.data
     if call.answer.type == "input_request.expired":

@@ -68,7 +68,7 @@ def approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
     )
 
 
-def own_input_request(call: ToolCallState) -> RequestInput:
+def own_feedback_request(call: ToolCallState) -> RequestInput:
     """Return the request of `ctx.ask` in an agent's own code."""
     asked = call.input
     params = {name: asked[name] for name in ("form", "choices", "default") if name in asked}
