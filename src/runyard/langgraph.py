@@ -145,7 +145,7 @@ class _Run:
             return await frameworks.ask_person(self.ctx, item.value)
 
     async def _call_tool(self, user_wrapper: Any, request: Any, execute: Any) -> Any:
-        """Record one tool call. A node that an interrupt repeats does not repeat its other calls."""
+        """Record a tool call. A node that an interrupt repeats does not repeat its other calls."""
         call = request.tool_call
         if call["id"] not in self._tool_calls:
             call_tool = functools.partial(user_wrapper or _without_wrapper, request, execute)
@@ -174,11 +174,11 @@ class _Recorded(Runnable[Any, Any]):
     def __init__(self, run: _Run, name: str, bound: Any, effect: str) -> None:
         self.run, self.name, self.bound, self.effect = run, name, bound, effect
 
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         """Raise TypeError: the handler uses `ainvoke`."""
         raise TypeError("a graph of runyard.langgraph runs with ainvoke")
 
-    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002
+    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         """Return the result of the node, from the log if it is there."""
         label = self.run.label(self.name)
         if self.effect == REPLAY:
@@ -209,7 +209,9 @@ class ChatModel(BaseChatModel):
         """Return the model with these tools. A choice of tools is not supported."""
         return self.bind(tools=[convert_to_openai_tool(tool)["function"] for tool in tools])
 
-    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Any:
         ctx = frameworks.current_context()
         return _as_result(ctx.sync.call_model(**_request(messages, kwargs)))
 
@@ -247,8 +249,7 @@ def _service_message(message: BaseMessage) -> dict[str, Any]:
 
 def _as_result(response: ModelResponse) -> ChatResult:
     calls = [
-        {"id": call.id, "name": call.name, "args": dict(call.input)}
-        for call in response.tool_calls
+        {"id": call.id, "name": call.name, "args": dict(call.input)} for call in response.tool_calls
     ]
     message = AIMessage(response.text, tool_calls=calls)
     return ChatResult(generations=[ChatGeneration(message=message)])
@@ -278,7 +279,7 @@ def _with_messages(state: Any) -> Any:
 
 
 def _with_ids(value: Any, new_id: Callable[[], str]) -> Any:
-    """Give the messages in `value` ids: LangGraph gives others in each replay."""
+    """Set the ids of the messages in `value`: LangGraph sets others in each replay."""
     match value:
         case BaseMessage():
             value.id = value.id or new_id()

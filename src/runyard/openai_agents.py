@@ -15,6 +15,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from openai.types.responses import (
+    ResponseFunctionToolCall,
+    ResponseOutputMessage,
+    ResponseOutputText,
+)
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+
 from agents import (
     Agent,
     FunctionTool,
@@ -26,14 +34,6 @@ from agents import (
     Runner,
     Usage,
 )
-from openai.types.responses import (
-    ResponseFunctionToolCall,
-    ResponseOutputMessage,
-    ResponseOutputText,
-)
-from pydantic import TypeAdapter
-from pydantic_core import to_jsonable_python
-
 from runyard.durable import frameworks
 from runyard.durable.context import Context
 from runyard.durable.frameworks import Effects, RunyardModel
@@ -111,7 +111,10 @@ class _Run:
             return self.service
 
         async def get_response(
-            system_instructions: Any, input: Any, *args: Any, **kwargs: Any  # noqa: A002
+            system_instructions: Any,
+            input: Any,
+            *args: Any,
+            **kwargs: Any,
         ) -> Any:
             async def request() -> Any:
                 response = await model.get_response(system_instructions, input, *args, **kwargs)
@@ -190,10 +193,10 @@ def _tool_output(value: Any) -> Any:
 class ServiceModel(Model):
     """The model of the agent's route: `ctx.call_model` makes its requests."""
 
-    async def get_response(  # type: ignore[override]
+    async def get_response(
         self,
         system_instructions: str | None,
-        input: Any,  # noqa: A002 - the framework's name
+        input: Any,
         model_settings: Any,
         tools: list[Any],
         output_schema: Any,
@@ -253,7 +256,9 @@ class ServiceModel(Model):
 
 def _function(tool: Any) -> dict[str, Any]:
     if not isinstance(tool, FunctionTool):
-        raise TypeError(f"the model 'runyard' has no hosted tool {tool.name!r}: use a function tool")
+        raise TypeError(
+            f"the model 'runyard' has no hosted tool {tool.name!r}: use a function tool"
+        )
     return {
         "name": tool.name,
         "description": tool.description,

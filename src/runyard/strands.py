@@ -115,9 +115,7 @@ def _recorded_tool(ctx: Context, agent: Any, tool: Any, effect: Any) -> Any:
             return
         interrupts = agent._interrupt_state.interrupts
         items = [Interrupt(**item) for item in value["interrupts"]]
-        yield ToolInterruptEvent(
-            tool_use, [interrupts.setdefault(item.id, item) for item in items]
-        )
+        yield ToolInterruptEvent(tool_use, [interrupts.setdefault(item.id, item) for item in items])
 
     own = copy.copy(tool)
     own.stream = stream

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from agents import Agent, Model, ModelResponse, RunContextWrapper, Usage, function_tool, handoff
 from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputMessage,
@@ -12,6 +11,7 @@ from openai.types.responses import (
 )
 from pydantic import BaseModel
 
+from agents import Agent, Model, ModelResponse, RunContextWrapper, Usage, function_tool, handoff
 from runyard.openai_agents import serve
 from runyard.testing import AgentFailed, replay, run
 from tests.framework_agents.ledger import Ledger, keys, run_and_crash
@@ -26,7 +26,9 @@ class ScriptedModel(Model):
     def __init__(self, *steps: Step) -> None:
         self.steps = steps
 
-    async def get_response(self, system_instructions: Any, input: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002
+    async def get_response(
+        self, system_instructions: Any, input: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         items = [] if isinstance(input, str) else input
         outputs = [item for item in items if item.get("type") == "function_call_output"]
         # Each response of the script has calls, which have outputs, or ends the run.
@@ -42,12 +44,19 @@ class ScriptedModel(Model):
             text = ResponseOutputText(type="output_text", text=step, annotations=[])
             return [
                 ResponseOutputMessage(
-                    id=f"m{number}", type="message", role="assistant", status="completed", content=[text]
+                    id=f"m{number}",
+                    type="message",
+                    role="assistant",
+                    status="completed",
+                    content=[text],
                 )
             ]
         return [
             ResponseFunctionToolCall(
-                type="function_call", call_id=f"t{number}-{index}", name=name, arguments=json.dumps(args)
+                type="function_call",
+                call_id=f"t{number}-{index}",
+                name=name,
+                arguments=json.dumps(args),
             )
             for index, (name, args) in enumerate(step)
         ]

@@ -54,9 +54,7 @@ def refunds(model: Any) -> Agent[None, str]:
     return agent
 
 
-REFUND = scripted(
-    [("find_order", {"order": 7})], [("refund", {"order": 7, "amount": 49})], "Done."
-)
+REFUND = scripted([("find_order", {"order": 7})], [("refund", {"order": 7, "amount": 49})], "Done.")
 
 
 def test_an_approved_tool_runs_once_at_each_crash_point() -> None:
@@ -124,7 +122,12 @@ def test_the_service_requests_the_responses() -> None:
             "content": "",
             "tool_calls": [{"id": "c1", "name": "find_order", "input": {"order": 7}}],
         },
-        {"role": "tool", "tool_call_id": "c1", "content": '{"amount":49,"order":7}', "is_error": False},
+        {
+            "role": "tool",
+            "tool_call_id": "c1",
+            "content": '{"amount":49,"order":7}',
+            "is_error": False,
+        },
     ]
     assert replay(handler, result.journal, {"prompt": "How much?"}) == result.output
 
@@ -170,6 +173,6 @@ def test_changed_arguments_fail_before_an_effect() -> None:
     assert LEDGER.effects == []
 
 
-def test_an_unknown_effect_is_refused() -> None:
+def test_an_unknown_effect_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"effects\['pay'\] is 'safe'"):
         serve(refunds(REFUND), effects={"pay": "safe"})  # type: ignore[dict-item]

@@ -70,7 +70,7 @@ def refund(order: int, amount: int) -> str:
 @tool(context=True)
 def confirm(order: int, tool_context: ToolContext) -> str:
     """Ask a person."""
-    answer = tool_context.interrupt("confirm", reason={"question": f"Refund {order}?"})
+    answer = tool_context.interrupt("confirm", reason={"message": f"Refund {order}?"})
     return f"the person says {answer}"
 
 
@@ -82,7 +82,9 @@ class ApprovalHook(HookProvider):
 
     def approve(self, event: BeforeToolCallEvent) -> None:
         if event.tool_use["name"] == "refund":
-            answer = event.interrupt("approval", reason={"amount": event.tool_use["input"]["amount"]})
+            answer = event.interrupt(
+                "approval", reason={"amount": event.tool_use["input"]["amount"]}
+            )
             if answer != "yes":
                 event.cancel_tool = "the person says no"
 
@@ -114,7 +116,7 @@ def test_a_hook_interrupts_and_the_unsafe_tool_runs_once() -> None:
     assert report.in_doubt == 1
 
 
-def test_a_refused_tool_does_not_run() -> None:
+def test_a_denied_tool_does_not_run() -> None:
     handler = serve(refunds(*REFUND, hooks=[ApprovalHook()]))
     run(handler, {"prompt": "Refund 7"}, answers=["no"])
     assert LEDGER.effects == []
