@@ -211,6 +211,7 @@ endef
 
 .venv-agents/.installed: requirements/agents.txt
 	$(call environment,3.11+,the agent frameworks)
+	@$(@D)/bin/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv-docs/.installed: requirements/docs.txt

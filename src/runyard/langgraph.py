@@ -49,12 +49,14 @@ def serve(
     effects: Mapping[str, Effect | Literal["replay"]] | None = None,
     state: Callable[[Any], Any] = lambda data: data,
     context: Callable[[Any], Any] = lambda _: None,
+    output: Callable[[Any], Any] = lambda state: state,
 ) -> Agent:
     """Return the handler of this graph.
 
     `effects` has the effect of each node, and of each tool of a `ToolNode`, by name. Others are
     `unsafe`, or have the effect of `*`. A node that calls `ChatModel` needs `replay`. `state` and
-    `context` return the first state and the runtime context for the run's input.
+    `context` return the first state and the runtime context for the run's input, and `output` the
+    run's output for the last state.
     """
     effects = effects or {}
     frameworks.check_options(effects, None, REPLAY)
@@ -69,7 +71,7 @@ def serve(
             result = await own.ainvoke(value, config, context=context(data))
             waiting = result.get("__interrupt__") if isinstance(result, Mapping) else None
             if not waiting:
-                return _as_json(result)
+                return _as_json(output(result))
             answers = await asyncio.gather(*(recorded.ask(item) for item in waiting))
             value = Command(
                 resume={item.id: answer for item, answer in zip(waiting, answers, strict=True)}

@@ -18,7 +18,7 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the packages of the repository and without access keys of models."""
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+        "PYTHONPATH": str(ROOT),
         "OTEL_SDK_DISABLED": "true",
     }
     return subprocess.run(
