@@ -10,6 +10,7 @@ WORD_PATHS := layers/core/runyard_service agents docs examples \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
   Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests
 SAM_PYTHON := .venv-sam/bin/python
+AGENTS := .venv-agents/.installed
 MCP_PEERS := .venv-mcp/.installed tests/mcp_peers/typescript/node_modules/.installed
 
 # SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.
@@ -74,6 +75,7 @@ lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest 
 	$(call UV_LOCK) --python-version 3.11 --group sam -o requirements/sam.txt
 	$(call UV_LOCK) --python-version 3.11 --group peers -o requirements/peers.txt
 	$(call UV_LOCK) --python-version 3.11 --group mcp -o requirements/mcp.txt
+	$(call UV_LOCK) --python-version 3.11 --group agents -o requirements/agents.txt
 	$(call UV_LOCK) --python-version 3.11 --group checkov -o requirements/checkov.txt
 	$(call UV_LOCK) --python-version 3.11 --group docs -o requirements/docs.txt
 	$(call UV_LOCK) --python-version 3.13 --constraint requirements/dev.txt --group runtime \
@@ -83,16 +85,16 @@ lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest 
 	$(call UV_LOCK) --python-version 3.11 --group npm -o requirements/npm.txt
 
 clean: ## Remove environments, builds and caches
-	rm -rf .venv .venv-sam .venv-checkov .venv-mcp .venv-peers .venv-deployment .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-checkov .venv-agents .venv-mcp .venv-peers .venv-deployment .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
 	rm -rf tools/docs_site/node_modules examples/javascript/node_modules tests/mcp_peers/typescript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
 
-coverage: .venv/.installed .venv-sam/.installed $(MCP_PEERS) ## Measure which lines the unit and integration tests run
+coverage: .venv/.installed .venv-sam/.installed $(MCP_PEERS) $(AGENTS) ## Measure which lines the unit and integration tests run
 	@$(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term $(ARGS)
 
-test: .venv/.installed .venv-sam/.installed examples/javascript/node_modules/.installed $(MCP_PEERS) ## Run the tests; ARGS="-k cancel" selects some
+test: .venv/.installed .venv-sam/.installed examples/javascript/node_modules/.installed $(MCP_PEERS) $(AGENTS) ## Run the tests; ARGS="-k cancel" selects some
 	@$(PYTHON) -m pytest $(ARGS)
 
 e2e: .venv/.installed ## Run the end-to-end tests; STACK=… or BASE_URL=… ACCESS_KEY=… selects a service
@@ -215,6 +217,11 @@ endef
 
 .venv-mcp/.installed: requirements/mcp.txt
 	$(call environment,3.11+,the official MCP package)
+	@touch $@
+
+.venv-agents/.installed: requirements/agents.txt
+	$(call environment,3.11+,the agent frameworks)
+	@$(@D)/bin/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv-docs/.installed: requirements/docs.txt

@@ -49,12 +49,14 @@ def serve(
     effects: Mapping[str, Effect | Literal["replay"]] | None = None,
     state: Callable[[Any], Any] = lambda data: data,
     context: Callable[[Any], Any] = lambda _: None,
+    output: Callable[[Any], Any] = lambda state: state,
 ) -> Agent:
     """Return the handler of this graph.
 
     `effects` has the effect of each node, and of each tool of a `ToolNode`, by name. Others are
     `unsafe`, or have the effect of `*`. A node that calls `ChatModel` needs `replay`. `state` and
-    `context` return the first state and the runtime context for the run's input.
+    `context` return the first state and the runtime context for the run's input, and `output` the
+    run's output for the last state.
     """
     effects = effects or {}
     frameworks.check_options(effects, None, REPLAY)
@@ -69,7 +71,7 @@ def serve(
             result = await own.ainvoke(value, config, context=context(data))
             waiting = result.get("__interrupt__") if isinstance(result, Mapping) else None
             if not waiting:
-                return _as_json(result)
+                return _as_json(output(result))
             answers = await asyncio.gather(*(recorded.ask(item) for item in waiting))
             value = Command(
                 resume={item.id: answer for item, answer in zip(waiting, answers, strict=True)}
@@ -145,7 +147,7 @@ class _Run:
             return await frameworks.ask_person(self.ctx, item.value)
 
     async def _call_tool(self, user_wrapper: Any, request: Any, execute: Any) -> Any:
-        """Record one tool call. A node that an interrupt repeats does not repeat its other calls."""
+        """Record a tool call. A node that an interrupt repeats does not repeat its other calls."""
         call = request.tool_call
         if call["id"] not in self._tool_calls:
             call_tool = functools.partial(user_wrapper or _without_wrapper, request, execute)
@@ -174,11 +176,11 @@ class _Recorded(Runnable[Any, Any]):
     def __init__(self, run: _Run, name: str, bound: Any, effect: str) -> None:
         self.run, self.name, self.bound, self.effect = run, name, bound, effect
 
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         """Raise TypeError: the handler uses `ainvoke`."""
         raise TypeError("a graph of runyard.langgraph runs with ainvoke")
 
-    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002
+    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         """Return the result of the node, from the log if it is there."""
         label = self.run.label(self.name)
         if self.effect == REPLAY:
@@ -279,7 +281,7 @@ def _with_messages(state: Any) -> Any:
 
 
 def _with_ids(value: Any, new_id: Callable[[], str]) -> Any:
-    """Give the messages in `value` ids: LangGraph gives others in each replay."""
+    """Set the ids of the messages in `value`: LangGraph sets others in each replay."""
     match value:
         case BaseMessage():
             value.id = value.id or new_id()

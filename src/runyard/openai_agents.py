@@ -114,7 +114,7 @@ class _Run:
             system_instructions: Any,
             input: Any,
             *args: Any,
-            **kwargs: Any,  # noqa: A002
+            **kwargs: Any,
         ) -> Any:
             async def request() -> Any:
                 response = await model.get_response(system_instructions, input, *args, **kwargs)
@@ -193,10 +193,10 @@ def _tool_output(value: Any) -> Any:
 class ServiceModel(Model):
     """The model of the agent's route: `ctx.call_model` makes its requests."""
 
-    async def get_response(  # type: ignore[override]
+    async def get_response(
         self,
         system_instructions: str | None,
-        input: Any,  # noqa: A002 - the framework's name
+        input: Any,
         model_settings: Any,
         tools: list[Any],
         output_schema: Any,

@@ -43,7 +43,8 @@ def serve(
     `effects` has the effect of each tool by name; other tools are `unsafe`, or have the effect of
     `*`. `prompt` returns the user's prompt for the run's input, and `output` the run's output for
     the `AgentResult`: by default its structured output or its text. `model="runyard"` requests
-    responses through the service, which streams and budgets them.
+    responses through the service, which streams and budgets them; `ServiceModel()` as the agent's
+    model does the same.
     """
     effects = effects or {}
     frameworks.check_options(effects, model)
@@ -51,7 +52,8 @@ def serve(
 
     async def run(ctx: Context, data: Any) -> Any:
         own = _copy(agent, copy.deepcopy(messages), copy.deepcopy(state))
-        own.model = ServiceModel() if model else _recorded_model(ctx, agent.model)
+        is_ours = model or isinstance(agent.model, ServiceModel)
+        own.model = ServiceModel() if is_ours else _recorded_model(ctx, agent.model)
         own.tool_registry.registry = {
             name: _recorded_tool(ctx, own, tool, frameworks.effect_of(effects, name))
             for name, tool in agent.tool_registry.registry.items()

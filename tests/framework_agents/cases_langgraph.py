@@ -30,7 +30,7 @@ def find_order(state: Refund) -> Refund:
 
 
 async def review(state: Refund) -> Command[Any]:
-    answer = interrupt({"question": f"Refund {state['amount']}?", "choices": ["yes", "no"]})
+    answer = interrupt({"message": f"Refund {state['amount']}?", "choices": ["yes", "no"]})
     note = interrupt("Why?")
     if answer == "no":
         return Command(goto=END, update={"paid": "no: " + note})
@@ -88,7 +88,7 @@ class Jobs(TypedDict, total=False):
     done: Annotated[list[str], operator.add]
 
 
-def test_parallel_branches_keep_their_keys() -> None:
+def test_parallel_branches_have_stable_keys() -> None:
     def work(state: Jobs) -> Jobs:
         LEDGER.add(state["name"])
         return {"done": [state["name"]]}

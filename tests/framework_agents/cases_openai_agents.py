@@ -28,7 +28,7 @@ class ScriptedModel(Model):
 
     async def get_response(
         self, system_instructions: Any, input: Any, *args: Any, **kwargs: Any
-    ) -> Any:  # noqa: A002
+    ) -> Any:
         items = [] if isinstance(input, str) else input
         outputs = [item for item in items if item.get("type") == "function_call_output"]
         # Each response of the script has calls, which have outputs, or ends the run.

@@ -173,6 +173,6 @@ def test_changed_arguments_fail_before_an_effect() -> None:
     assert LEDGER.effects == []
 
 
-def test_an_unknown_effect_is_refused() -> None:
+def test_an_unknown_effect_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"effects\['pay'\] is 'safe'"):
         serve(refunds(REFUND), effects={"pay": "safe"})  # type: ignore[dict-item]

@@ -70,7 +70,7 @@ def refund(order: int, amount: int) -> str:
 @tool(context=True)
 def confirm(order: int, tool_context: ToolContext) -> str:
     """Ask a person."""
-    answer = tool_context.interrupt("confirm", reason={"question": f"Refund {order}?"})
+    answer = tool_context.interrupt("confirm", reason={"message": f"Refund {order}?"})
     return f"the person says {answer}"
 
 
@@ -116,7 +116,7 @@ def test_a_hook_interrupts_and_the_unsafe_tool_runs_once() -> None:
     assert report.in_doubt == 1
 
 
-def test_a_refused_tool_does_not_run() -> None:
+def test_a_denied_tool_does_not_run() -> None:
     handler = serve(refunds(*REFUND, hooks=[ApprovalHook()]))
     run(handler, {"prompt": "Refund 7"}, answers=["no"])
     assert LEDGER.effects == []

@@ -1,4 +1,4 @@
-"""What the adapters of frameworks share: effects, prompts, questions, and models of `routes.yaml`."""
+"""What the adapters of frameworks share: effects, prompts, input requests, the context."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ OTHERS = "*"
 RunyardModel = Literal["runyard"] | None
 
 _context: ContextVar[Context] = ContextVar("runyard_context")
-_QUESTION_FIELDS = ("form", "choices", "expires_in", "default")
+_ASK_OPTIONS = ("form", "choices", "expires_in", "default")
 
 
 def check_options(effects: Mapping[str, str], model: str | None, *more_effects: str) -> None:
@@ -63,7 +63,7 @@ def prompt_of(data: Any) -> str:
     values = list(data.values()) if isinstance(data, Mapping) else [data]
     if len(values) == 1 and isinstance(values[0], str):
         return values[0]
-    return json.dumps(data, ensure_ascii=False)
+    return _as_text(data)
 
 
 def call_scope(ctx: Context, call_id: str) -> AbstractContextManager[None]:
@@ -74,20 +74,16 @@ def call_scope(ctx: Context, call_id: str) -> AbstractContextManager[None]:
 async def ask_person(ctx: Context, value: Any) -> Any:
     """Ask what a framework's interrupt asks, and return the answer.
 
-    A text is the question. An object can have `prompt`, `question` or `message`, and the arguments
-    of `ctx.ask`. Any other value is shown as JSON.
+    A text is the prompt. An object can have arguments of `ctx.ask`; the prompt is its only other
+    text, or its JSON.
     """
     if isinstance(value, str):
         return await ctx.ask(value)
     if not isinstance(value, Mapping):
         return await ctx.ask(_as_text(value))
-    options = {name: value[name] for name in _QUESTION_FIELDS if name in value}
-    prompts = (value.get(name) for name in ("prompt", "question", "message"))
-    prompt = next((prompt for prompt in prompts if isinstance(prompt, str)), None)
+    options = {name: value[name] for name in _ASK_OPTIONS if name in value}
     others = {name: item for name, item in value.items() if name not in options}
-    if prompt is None or len(others) > 1:
-        prompt = _as_text(others)
-    return await ctx.ask(prompt, **options)
+    return await ctx.ask(prompt_of(others), **options)
 
 
 def _as_text(value: Any) -> str:

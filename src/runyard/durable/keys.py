@@ -80,7 +80,7 @@ def named_scope(name: str) -> Iterator[None]:
     """Enter the inner scope of this name. Raise ValueError for a name with a slash or a number."""
     if not name or "/" in name or name.isdigit():
         raise ValueError(f"the name of a scope needs a letter and no slash: {name!r}")
-    # In a new task the parent is the scope of its creator: the number of the task depends on the order.
+    # The parent of a new task is its creator's scope: the number of the task depends on the order.
     parent = _current.get(None)
     scope = (current_scope() if parent is None else parent).named(name)
     scope.owner = _task()

@@ -369,3 +369,18 @@ def test_another_protocol_is_rejected() -> None:
         return None
 
     assert any_agent({"protocol": 2})["error"]["code"] == "protocol_mismatch"  # type: ignore[typeddict-item]
+
+
+def test_the_keys_of_a_named_scope_do_not_depend_on_the_order_of_the_tasks() -> None:
+    def keys(names: list[str]) -> set[str]:
+        @agent
+        async def code(ctx: Context, data: Input) -> None:
+            async def branch(name: str) -> None:
+                with ctx.scope(name):
+                    await ctx.step("work", lambda: name, effect="none")
+
+            await asyncio.gather(*(branch(name) for name in names))
+
+        return {entry["key"] for entry in run(code).journal}
+
+    assert keys(["a", "b"]) == keys(["b", "a"]) == {"a/step:work#1", "b/step:work#1"}
