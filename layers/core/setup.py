@@ -1,4 +1,4 @@
-"""Add what the local stack reads to the wheel: template, state machines, functions and samples.
+"""Add the local stack to the wheel: `runyard_dev`, and the files of the clone that it reads.
 
 `runyard dev` finds them there if it runs without a clone. SAM's build of the layer copies only the
 folder `runyard_service` of the clone, so Lambda gets none of them.
@@ -14,21 +14,23 @@ CLONE = Path(__file__).resolve().parents[2]
 
 
 class BuildWithStack(build_py):
-    """Copy the files of the local stack into `runyard_service/stack` of the wheel."""
+    """Copy the local stack into the wheel, and the files that it reads to `runyard_service/stack`."""
 
     def run(self) -> None:
         """Build the package. An editable install uses the files of the clone."""
         super().run()
         if self.editable_mode:
             return
+        without_caches = shutil.ignore_patterns("__pycache__")
+        package = Path(self.build_lib) / "runyard_dev"
+        shutil.rmtree(package, ignore_errors=True)
+        shutil.copytree(CLONE / "local" / "runyard_dev", package, ignore=without_caches)
         stack = Path(self.build_lib) / "runyard_service" / "stack"
         shutil.rmtree(stack, ignore_errors=True)
         stack.mkdir(parents=True)
         shutil.copy(CLONE / "template.yaml", stack)
         for name in ("agents", "functions", "statemachines"):
-            shutil.copytree(
-                CLONE / name, stack / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(CLONE / name, stack / name, ignore=without_caches)
 
 
 setup(cmdclass={"build_py": BuildWithStack})
