@@ -14,7 +14,7 @@ CLONE = Path(__file__).resolve().parents[2]
 
 
 class BuildWithStack(build_py):
-    """Copy the local stack into the wheel, and the files that it reads to `runyard_service/stack`."""
+    """Copy the local stack into the wheel, and to `runyard_service/stack` the files it reads."""
 
     def run(self) -> None:
         """Build the package. An editable install uses the files of the clone."""

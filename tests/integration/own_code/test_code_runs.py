@@ -255,3 +255,20 @@ def test_an_input_request_delays_the_end_of_a_sleep_and_is_published_once(
     code_runs.pause(run)
     assert code_runs.events(run)[-1].data["reason"] == "sleeping"
     assert code_runs.record(run).open_requests == 0
+
+
+def test_a_journal_of_more_than_4_mb_is_read_from_an_address(code_runs: CodeRuns) -> None:
+    async def large(ctx: Context, data: Input) -> int:
+        texts = [await ctx.step("read", lambda: "x" * 250_000, effect="none") for _ in range(18)]
+        await ctx.ask("Continue?")
+        return sum(map(len, texts))
+
+    run = code_runs.start(large)
+    code_runs.pause(run)
+    # A new process has no paused code.
+    code_runs.endpoint.code.release()
+    code_runs.respond(run, feedback="yes")
+    assert code_runs.finish(run).data["output"] == {"content": "4500000"}
+    last = code_runs.endpoint.invocations[-1]
+    assert "journal" not in last
+    assert f"/runs/{run.id}/payloads/" in last["journal_url"]

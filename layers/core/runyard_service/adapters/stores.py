@@ -48,6 +48,7 @@ class Stores:
     retention_days: RetentionDays
     spending: Spending
     files: Files
+    payloads: Payloads
     idempotency: Idempotency
     webhooks: Webhooks
     webhook_deliveries: WebhookDeliveries
@@ -86,6 +87,7 @@ class Stores:
             retention_days=RetentionDays(records),
             spending=Spending(records, runs),
             files=files,
+            payloads=payloads,
             idempotency=Idempotency(records, payloads),
             webhooks=Webhooks(records),
             webhook_deliveries=WebhookDeliveries(records),

@@ -130,17 +130,17 @@ def parse_response(payload: bytes) -> CodeResponse:
 
 def request_for(
     run: Mapping[str, Any],
-    journal: list[Any],
+    journal: list[Any] | str,
     *,
     may_run: list[str],
     held: str | None,
     not_after: str,
 ) -> dict[str, Any]:
-    """Return the request of one invocation as data."""
+    """Return the request of one invocation as data. `journal` is the entries, or their address."""
     request: dict[str, Any] = {
         "protocol": PROTOCOL,
         "run": run,
-        "journal": journal,
+        "journal_url" if isinstance(journal, str) else "journal": journal,
         "may_run": may_run,
         "not_after": not_after,
     }

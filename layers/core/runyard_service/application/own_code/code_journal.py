@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.event_payloads.operations import OperationRef
-from runyard_service.domain.events import Event
+from runyard_service.domain.events import Event, to_json
 
 # The built-in tool of a structured output, as in the agents' definitions.
 _OUTPUT_TOOL = "final_output"
@@ -25,11 +25,15 @@ class JournalEntry(TypedDict):
 
 
 class CodeJournal:
-    """The entries after the events that were applied. `keys` are those of the entries."""
+    """The entries after the events that were applied.
+
+    `keys` are those of the entries, and `size` is their length as JSON in bytes.
+    """
 
     def __init__(self) -> None:
         self.entries: list[JournalEntry] = []
         self.keys: set[str] = set()
+        self.size = 0
         self._applied = 0
         # By the id of the tool call that asks a person.
         self._answers: dict[str, Any] = {}
@@ -48,6 +52,7 @@ class CodeJournal:
             self.keys.add(op["key"])
             entry = {"key": op["key"], "digest": op["digest"], **outcome}
             self.entries.append(cast(JournalEntry, entry))
+            self.size += len(to_json(entry))
 
     def _on_step_completed(self, data: Mapping[str, Any]) -> None:
         self._add(_ref_of_step(data), value=data.get("result"))

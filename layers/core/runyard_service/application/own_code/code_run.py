@@ -19,17 +19,19 @@ from runyard_service.agents.code.function import (
     resolve_version,
 )
 from runyard_service.agents.code.protocol import (
-    MAX_VALUE_BYTES,
     AgentCodeError,
     CodeResponse,
-    Done,
-    InvalidResponseError,
     Operation,
     request_for,
 )
-from runyard_service.agents.definitions.input_forms import size_of
 from runyard_service.agents.definitions.json_schema.validation import validate
 from runyard_service.application.own_code.code_journal import CodeJournal
+from runyard_service.application.own_code.operation_events import (
+    done_event,
+    emitted_event,
+    start_event,
+)
+from runyard_service.application.own_code.request_parts import journal_for, run_info
 from runyard_service.application.steps.call_model import call_model
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
@@ -38,24 +40,17 @@ from runyard_service.application.steps.tool_calls.actions import (
     ResolveWithoutCall,
     Sleep,
 )
-from runyard_service.application.steps.tool_calls.call_events import (
-    call_payload,
-    resolution_event,
-    step_payload,
-)
+from runyard_service.application.steps.tool_calls.call_events import resolution_event
 from runyard_service.application.steps.tool_calls.call_tools import call_tools
 from runyard_service.application.steps.tool_calls.next_action import next_action
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
-from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
+from runyard_service.domain.clock import now, parse, timestamp_in
 from runyard_service.domain.errors import (
     FunctionUnavailableError,
     LimitExceededError,
     OutputInvalidError,
 )
-from runyard_service.domain.event_payloads.operations import OperationRef
 from runyard_service.domain.events import NewEvent
-from runyard_service.domain.ids import derived_id
-from runyard_service.domain.runs import Run
 from runyard_service.domain.steps import ToolCallState
 
 Wait = RequestInput | Sleep
@@ -165,8 +160,8 @@ class CodeRun:
         seconds = ctx.definition.invocation_timeout
         while True:
             request = request_for(
-                _run_info(ctx.journal.run, ctx.definition.key),
-                self._journal.entries,
+                run_info(ctx),
+                await journal_for(ctx, self._journal, seconds),
                 may_run=sorted(allowed),
                 held=self._held,
                 not_after=timestamp_in(seconds),
@@ -189,10 +184,8 @@ class CodeRun:
         self, response: CodeResponse, allowed: dict[str, ToolCallState]
     ) -> list[NewEvent]:
         """Return the events of a response. Raise InvalidResponseError for a step without leave."""
-        events = [self._done_event(done, allowed) for done in response.done]
-        for emit in response.emits:
-            data = {"key": emit.key, "digest": emit.digest, "name": emit.name, "data": emit.data}
-            events.append(NewEvent(type="agent.emitted", data=data))
+        events = [done_event(self._ctx, done, allowed) for done in response.done]
+        events += map(emitted_event, response.emits)
         open_keys = {call.op["key"] for call in self._ctx.history.unfinished if call.op}
         new = [
             operation
@@ -202,45 +195,12 @@ class CodeRun:
             and operation.key not in self._journal.keys
         ]
         self._check_limit(len(events) + len(new))
-        return [*events, *map(self._start_event, new)]
+        return [*events, *(start_event(self._ctx, operation) for operation in new)]
 
     def _check_limit(self, new: int) -> None:
         limit = self._ctx.definition.limits.operations
         if len(self._journal.entries) + new > limit:
             raise LimitExceededError(f"the run has used its {limit} operations")
-
-    def _done_event(self, done: Done, allowed: dict[str, ToolCallState]) -> NewEvent:
-        if done.effect == "unsafe" and done.key not in allowed:
-            raise InvalidResponseError(
-                f"The function ran the unsafe step {done.key}, which was not in may_run."
-            )
-        if size_of(done.value) > MAX_VALUE_BYTES:
-            raise InvalidResponseError(f"The value of {done.key} is larger than 256 KB.")
-        ref: OperationRef = {"key": done.key, "digest": done.digest, "kind": "step"}
-        data: dict[str, Any] = dict(step_payload(ref, self._id(done.key), done.name, done.effect))
-        if done.error is not None:
-            return NewEvent(type="agent.step.failed", data={**data, "error": done.error.to_json()})
-        return NewEvent(type="agent.step.completed", data={**data, "result": done.value})
-
-    def _start_event(self, operation: Operation) -> NewEvent:
-        ctx, id_ = self._ctx, self._id(operation.key)
-        ctx.dispatched_here.add(id_)
-        ref: OperationRef = {
-            "key": operation.key,
-            "digest": operation.digest,
-            "kind": operation.op,
-        }
-        if operation.op == "step":
-            data = step_payload(ref, id_, operation.name, "unsafe")
-            return NewEvent(type="agent.step.started", data=data)
-        arguments = operation.args
-        if operation.op == "sleep":
-            arguments = {"until": _wake_time(operation)}
-        call = ToolCallState(id_, operation.name, arguments, len(ctx.history.steps), op=ref)
-        return NewEvent(type="agent.tool_call.started", data=call_payload(ctx, call))
-
-    def _id(self, key: str) -> str:
-        return derived_id(self._ctx.journal.run.id, key)
 
     def _output(self, output: Any) -> dict[str, Any]:
         """Return the output of the run: an object, or `{"content": text}` for a text."""
@@ -255,20 +215,3 @@ class CodeRun:
 
 def _as_text(output: Any) -> str:
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-
-
-def _wake_time(operation: Operation) -> str:
-    """Return when a sleep ends (RFC 3339)."""
-    args = operation.args
-    try:
-        if "until" in args:
-            return timestamp(parse(args["until"]))
-        return timestamp_in(float(args["seconds"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise InvalidResponseError(f"{operation.key} needs seconds or until.") from None
-
-
-def _run_info(run: Run, agent: str) -> dict[str, Any]:
-    info: dict[str, Any] = {"id": run.id, "agent": agent, "input": run.input}
-    optional = {"user_id": run.user_id, "session_id": run.session_id}
-    return info | {name: value for name, value in optional.items() if value is not None}
