@@ -1,7 +1,6 @@
 """Refund an order: an agent of the OpenAI Agents SDK."""
 
 from agents import Agent, function_tool
-
 from runyard.openai_agents import serve
 
 

@@ -46,7 +46,7 @@ def test_a_person_approves_the_refund_of_an_example(examples: Examples, name: st
     service = examples[name]
     run = service.wait(service.create({"order": 7})["id"], "awaiting_input")
     request = run["input_requests"][0]
-    answer = {"is_approved": True} if request["type"] == "approval_request" else {"choice": "yes"}
+    answer = {"is_approved": True} if request["type"] == "approval_request" else {"feedback": "yes"}
     assert service.answer(run, **answer).json() == {"message": "ok"}
     done = service.wait(run["id"], "completed")
     assert done["output"] == {"content": "The order is closed."}
