@@ -39,7 +39,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import Model, ModelRequestContext, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.usage import RequestUsage
+from pydantic_ai.usage import RequestUsage, UsageLimits
 from pydantic_core import to_jsonable_python
 
 from runyard.durable import frameworks
@@ -59,12 +59,14 @@ def serve(
     model: RunyardModel = None,
     prompt: Callable[[Any], Any] = frameworks.prompt_of,
     deps: Callable[[Any], Any] = lambda _: None,
+    usage_limits: UsageLimits | None = None,
 ) -> Handler:
     """Return the handler of this agent.
 
     `effects` has the effect of each tool by name; other tools are `unsafe`, or have the effect of
     `*`. `prompt` and `deps` return the user's prompt and the dependencies for the run's input.
     `model="runyard"` requests responses through the service, which streams and budgets them.
+    Without `usage_limits`, only the limits of the run apply.
     """
     effects = effects or {}
     frameworks.check_options(effects, model)
@@ -75,6 +77,7 @@ def serve(
             deps=deps(data),
             model=ServiceModel() if model else None,
             capabilities=[_Recorded(ctx, effects)],
+            usage_limits=usage_limits or UsageLimits(request_limit=None),
         )
         return to_jsonable_python(result.output)
 
