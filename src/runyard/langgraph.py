@@ -12,16 +12,13 @@ import copy
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from uuid import uuid4
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import set_config_context
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.errors import GraphInterrupt
@@ -35,7 +32,7 @@ from runyard.durable import frameworks
 from runyard.durable.context import Context
 from runyard.durable.handler import Agent
 from runyard.durable.protocol import Effect
-from runyard.durable.results import ModelResponse
+from runyard.service_models.langgraph import ChatModel as ChatModel
 
 # A node with this effect is not a step. It runs again in each replay, and its own calls of the
 # `ChatModel` are recorded.
@@ -197,66 +194,6 @@ class _Recorded(Runnable[Any, Any]):
             return await asyncio.get_running_loop().create_task(step, context=inner)
 
 
-class ChatModel(BaseChatModel):
-    """The model of the agent's route: `ctx.call_model` makes its requests, so they stream.
-
-    Use it in nodes with the effect `replay`.
-    """
-
-    @property
-    def _llm_type(self) -> str:
-        return "runyard"
-
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
-        """Return the model with these tools. A choice of tools is not supported."""
-        return self.bind(tools=[convert_to_openai_tool(tool)["function"] for tool in tools])
-
-    def _generate(
-        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> Any:
-        ctx = frameworks.current_context()
-        return _as_result(ctx.sync.call_model(**_request(messages, kwargs)))
-
-    async def _agenerate(
-        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> Any:
-        ctx = frameworks.current_context()
-        return _as_result(await ctx.call_model(**_request(messages, kwargs)))
-
-
-def _request(messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> dict[str, Any]:
-    system = [message.text for message in messages if message.type == "system"]
-    others = [_service_message(message) for message in messages if message.type != "system"]
-    return {
-        "messages": others,
-        "instructions": "\n\n".join(system),
-        "tools": options.get("tools", ()),
-    }
-
-
-def _service_message(message: BaseMessage) -> dict[str, Any]:
-    match message.type:
-        case "human":
-            return {"role": "user", "content": message.text}
-        case "tool":
-            is_error = message.status == "error"
-            call = {"tool_call_id": message.tool_call_id, "is_error": is_error}
-            return {"role": "tool", "content": message.text, **call}
-    calls = [
-        {"id": call["id"], "name": call["name"], "input": call["args"]}
-        for call in getattr(message, "tool_calls", ())
-    ]
-    return {"role": "assistant", "content": message.text, "tool_calls": calls}
-
-
-def _as_result(response: ModelResponse) -> ChatResult:
-    calls = [
-        {"id": call.id, "name": call.name, "args": dict(call.input)} for call in response.tool_calls
-    ]
-    message = AIMessage(response.text, tool_calls=calls)
-    return ChatResult(generations=[ChatGeneration(message=message)])
-
-
 def _dump(value: Any) -> Any:
     """Return the value as JSON: as it is, or as LangGraph's checkpoints have it."""
     try:
@@ -294,31 +231,24 @@ def _with_ids(value: Any, new_id: Callable[[], str]) -> Any:
     return value
 
 
-def _as_json(value: Any) -> Any:
-    """Return a state as JSON, with the content of its messages."""
+def _as_json(value: Any, leaf: Callable[[Any], Any] | None = None) -> Any:
+    """Return a state as JSON, with the content of its messages. `leaf` converts other objects."""
     match value:
         case BaseMessage():
             message = {"type": value.type, "content": value.content}
             calls = getattr(value, "tool_calls", None)
-            return {**message, "tool_calls": _as_json(calls)} if calls else message
+            return {**message, "tool_calls": _as_json(calls, leaf)} if calls else message
         case Mapping():
-            return {str(name): _as_json(item) for name, item in value.items()}
+            return {str(name): _as_json(item, leaf) for name, item in value.items()}
         case list() | tuple():
-            return [_as_json(item) for item in value]
-    return to_jsonable_python(value, fallback=str)
+            return [_as_json(item, leaf) for item in value]
+    return to_jsonable_python(value, fallback=str) if leaf is None else leaf(value)
 
 
 def _identity(value: Any) -> Any:
     """Return what identifies the input of a node: values that are the same in each replay."""
-    match value:
-        case None | str() | bool() | int():
-            return value
-        case float():
-            return repr(value)
-        case BaseMessage():
-            return _as_json(value)
-        case Mapping():
-            return {str(name): _identity(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_identity(item) for item in value]
-    return type(value).__name__
+
+    def leaf(item: Any) -> Any:
+        return item if item is None or isinstance(item, str | int) else type(item).__name__
+
+    return _as_json(value, leaf)

@@ -7,6 +7,7 @@ import pytest
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, RemoveMessage
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
 from langgraph.types import Command, Send, interrupt
@@ -42,7 +43,7 @@ def pay(state: Refund) -> Refund:
     return {"paid": f"{state['amount']}"}
 
 
-def refunds() -> Any:
+def refunds(checkpointer: Any = None) -> Any:
     builder = StateGraph(Refund)
     builder.add_node(find_order)
     builder.add_node(review)
@@ -50,7 +51,7 @@ def refunds() -> Any:
     builder.add_edge(START, "find_order")
     builder.add_edge("find_order", "review")
     builder.add_edge("pay", END)
-    return builder.compile()
+    return builder.compile(checkpointer=checkpointer)
 
 
 EFFECTS: Any = {"find_order": "none", "review": "none"}
@@ -80,6 +81,14 @@ def test_a_denied_refund_pays_nothing() -> None:
     result = run(serve(refunds(), effects=EFFECTS), {"order": 7}, answers=["no", "Late."])
     assert result.output["paid"] == "no: Late."
     assert LEDGER.effects == []
+
+
+def test_a_checkpointer_of_the_graph_is_not_used() -> None:
+    saver = InMemorySaver()
+    handler = serve(refunds(saver), effects=EFFECTS)
+    outputs = [run(handler, {"order": 7}, answers=["no", "Late."]).output for _ in range(2)]
+    assert outputs[0] == outputs[1]
+    assert list(saver.list(None)) == []
 
 
 class Jobs(TypedDict, total=False):

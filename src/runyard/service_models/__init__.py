@@ -1,0 +1,1 @@
+"""The models of frameworks whose requests `ctx.call_model` makes."""
