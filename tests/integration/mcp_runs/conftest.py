@@ -8,6 +8,7 @@ import pytest
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelEvent, ModelRequest
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment
@@ -37,11 +38,12 @@ class McpRuns(RunDriver):
         limits: Mapping[str, Any] | None = None,
         servers: Mapping[str, McpServer] | None = None,
         lock: Mapping[str, Mapping[str, str]] | None = None,
+        route: Route | None = None,
         **entry: Any,
     ) -> Run:
         """Create a run whose model sends these turns; `entry` has fields of the agent's tool."""
         tool = {"kind": "mcp", "server": "desk", "include": ["*"], "prefix": "", **entry}
-        agent = scripted_agent(turns, [tool], **(limits or {}))
+        agent = scripted_agent(turns, [tool], route=route, **(limits or {}))
         found = servers or {"desk": self.desk()}
         pinned = {"mcp_servers": found, "mcp_lock": lock or {}}
         return create_run(self.stores, agent.model_copy(update=pinned))

@@ -6,6 +6,7 @@ import pytest
 
 from runyard_service.adapters import run_deletion
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelRequest, UserMessage
 from runyard_service.application.runs.close_run import close_run
 from runyard_service.domain.errors import ToolsUnavailableError
@@ -157,10 +158,14 @@ def test_progress_is_in_the_log_at_most_once_a_second(mcp: McpRuns) -> None:
     assert mcp.results(run) == ["counted"]
 
 
-def test_files_of_a_result_are_stored_and_sent_to_the_model(mcp: McpRuns) -> None:
+@pytest.mark.parametrize("window", [None, 100_000])
+def test_files_of_a_result_are_stored_and_sent_to_the_model(
+    mcp: McpRuns, window: int | None
+) -> None:
     seen: list[ModelRequest] = []
     mcp.record_requests(seen)
-    run = mcp.start([call("draw"), call("search"), DONE])
+    route = Route(model="scripted:scripted", context_window=window)
+    run = mcp.start([call("draw"), call("search"), DONE], route=route)
     events = mcp.finish(run)
     completed = next(event for event in events if event.type == "agent.tool_call.completed")
     [file] = completed.data["files"]

@@ -11,14 +11,14 @@ from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.adapters.dynamodb.spending_ledger import Hold
 from runyard_service.agents.code.model_requests import completed_op, own_request
 from runyard_service.agents.code.protocol import Operation
-from runyard_service.agents.conversation import request_for, text_output
+from runyard_service.agents.conversation import text_output
 from runyard_service.agents.message_events import message_event
-from runyard_service.agents.models.base import ModelEvent, ModelRequest, ReasoningDelta, Response
+from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Response
 from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
-from runyard_service.application.steps.mcp.returned_files import attach_returned_files
+from runyard_service.application.steps.next_request import next_request
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
@@ -83,28 +83,17 @@ async def _reserve(
     ctx: RunContext, operation: Operation | None
 ) -> tuple[BudgetedRequest, Hold | None]:
     """Return the next request, as long as the limits allow, and its hold on the daily caps."""
-    request = await _next_request(ctx, operation)
+    if operation is None:
+        request = await next_request(ctx)
+    else:
+        route = ctx.snapshot.route_id
+        request = own_request(operation, ctx.definition, ctx.history.steps, route)
     request = replace(request, is_fallback=bool(ctx.history.route))
     caps = await applicable_caps(ctx)
     has_usd = bool(caps) or ctx.budget.limit("usd") is not None
     costs = costs_of(ctx) if has_usd else ctx.model
     budgeted = fit_to_budget(ctx.budget, costs, request, is_capped=bool(caps))
     return budgeted, await reserve(ctx, caps, budgeted.worst_usd)
-
-
-async def _next_request(ctx: RunContext, operation: Operation | None) -> ModelRequest:
-    if operation is not None:
-        return own_request(operation, ctx.definition, ctx.history.steps, ctx.snapshot.route_id)
-    return request_for(
-        ctx.definition,
-        ctx.journal.run,
-        ctx.history,
-        message_history=ctx.message_cache,
-        messages=await ctx.messages(),
-        attachments=await ctx.attachments(),
-        returned_files=await attach_returned_files(ctx),
-        route=ctx.snapshot.route_id,
-    )
 
 
 def _delay_after(ctx: RunContext, attempt: int, error: ModelUnavailableError) -> float | None:

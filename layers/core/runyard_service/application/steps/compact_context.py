@@ -19,7 +19,6 @@ from runyard_service.agents.compaction import (
     summary_tokens,
     token_limit,
 )
-from runyard_service.agents.conversation import request_for
 from runyard_service.agents.definitions.models import ContextPolicy
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.message_events import usage_of_response
@@ -35,6 +34,7 @@ from runyard_service.agents.summary_request import old_entries, shortened, summa
 from runyard_service.application.steps.budget import fit_to_budget, reported_usage
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.genai_spans import chat_span
+from runyard_service.application.steps.next_request import next_request
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import replace_route
 from runyard_service.application.steps.run_context import RunContext
@@ -90,14 +90,7 @@ def _reason_so_far(ctx: RunContext) -> Reason | None:
 
 async def _likely_size(ctx: RunContext) -> int:
     """Return the likely number of input tokens of the next request."""
-    request = request_for(
-        ctx.definition,
-        ctx.journal.run,
-        ctx.history,
-        message_history=ctx.message_cache,
-        messages=await ctx.messages(),
-        attachments=await ctx.attachments(),
-    )
+    request = await next_request(ctx)
     # After a compaction, what the provider counted before it says nothing.
     last_usage = None if _reason_so_far(ctx) else reported_usage(ctx.history)
     return likely_input_tokens(replace(request, last_usage=last_usage))
