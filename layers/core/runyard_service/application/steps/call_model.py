@@ -19,6 +19,11 @@ from runyard_service.application.steps.daily_caps import applicable_caps, reserv
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
 from runyard_service.application.steps.next_request import next_request
+from runyard_service.application.steps.response_stream import (
+    ENDED_EARLY,
+    active_deadline,
+    next_event,
+)
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
@@ -111,10 +116,10 @@ async def _stream_response(
     operation: Operation | None,
 ) -> Response:
     iteration = len(ctx.history.steps) + 1
-    writer, deadline = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
+    writer, deadline = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), active_deadline(ctx)
     try:
         async with aclosing(stream):
-            while (event := await _next(ctx, stream, deadline)) is not None:
+            while (event := await next_event(ctx, stream, deadline)) is not None:
                 if isinstance(event, Response):
                     truncated_by = budgeted.truncated_by if event.is_truncated else ""
                     spending = ctx.deps.stores.spending
@@ -135,7 +140,7 @@ async def _stream_response(
                         await ctx.journal.append([*await writer.close(), message], changes)
                     return event
                 writer.add(_delta_event(event, iteration))
-        raise ModelUnavailableError("the model's stream ended without a response")
+        raise ModelUnavailableError(ENDED_EARLY)
     finally:
         await writer.stop()
 
@@ -163,31 +168,6 @@ def _are_short(new_events: Sequence[NewEvent]) -> bool:
     if len(new_events) >= MAX_BATCH_EVENTS:
         return False  # With the terminal event, the events would need two items.
     return sum(len(str(new_event.data)) for new_event in new_events) <= _SHORT_CHARACTERS
-
-
-def _deadline(ctx: RunContext) -> float | None:
-    """Return when the active time is over, on the clock of the event loop; None without a limit.
-
-    The run stays active during the response, so the deadline is valid for the whole response.
-    """
-    left = ctx.budget.left("wall_clock_seconds")
-    return None if left is None else asyncio.get_running_loop().time() + float(left)
-
-
-async def _next(
-    ctx: RunContext, stream: AsyncGenerator[ModelEvent, None], deadline: float | None
-) -> ModelEvent | None:
-    """Return the next event, None at the end. The deadline cancels only this wait, not a write."""
-    if deadline is None:
-        return await anext(stream, None)
-    limit = asyncio.timeout_at(deadline)
-    try:
-        async with limit:
-            return await anext(stream, None)
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise ctx.budget.limit_error("wall_clock_seconds", "the run has worked for") from error
 
 
 def _delta_event(event: ModelEvent, iteration: int) -> NewEvent:

@@ -35,6 +35,11 @@ from runyard_service.application.steps.budget import fit_to_budget, reported_usa
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.genai_spans import chat_span
 from runyard_service.application.steps.next_request import next_request
+from runyard_service.application.steps.response_stream import (
+    ENDED_EARLY,
+    active_deadline,
+    next_event,
+)
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import replace_route
 from runyard_service.application.steps.run_context import RunContext
@@ -195,15 +200,9 @@ def _summary_model(ctx: RunContext) -> tuple[Model, Route]:
 
 async def _response(ctx: RunContext, model: Model, request: ModelRequest) -> Response:
     """Return the response. Raise LimitExceededError if the active time of the run is over."""
-    seconds = ctx.budget.left("wall_clock_seconds")
-    limit = asyncio.timeout(None if seconds is None else float(seconds))
-    try:
-        async with limit, aclosing(model.stream(request)) as stream:
-            async for event in stream:
-                if isinstance(event, Response):
-                    return event
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise ctx.budget.limit_error("wall_clock_seconds", "the run has worked for") from error
-    raise ModelUnavailableError("the model's stream ended without a response")
+    deadline = active_deadline(ctx)
+    async with aclosing(model.stream(request)) as stream:
+        while (event := await next_event(ctx, stream, deadline)) is not None:
+            if isinstance(event, Response):
+                return event
+    raise ModelUnavailableError(ENDED_EARLY)
