@@ -15,8 +15,9 @@ from runyard_service.application.steps.budget import Budget, DearestRoute, fit_t
 from runyard_service.application.steps.route_failures import retried_since
 from runyard_service.domain.clock import parse
 from runyard_service.domain.errors import DefinitionError, LimitExceededError
-from runyard_service.domain.events import Event, EventType, NewEvent, assign_sequences
+from runyard_service.domain.events import Event, EventType
 from runyard_service.domain.history.history import History
+from tests.support.histories import history_of
 
 FILES = {
     "routes.yaml": (
@@ -49,12 +50,6 @@ def model(usd: int | None) -> ScriptedModel:
     price = None if usd is None else usd * Decimal(10**6)
     route = Route(model="scripted:x", input_usd_per_million=price, output_usd_per_million=price)
     return ScriptedModel(route, SCRIPT)
-
-
-def history_of(*new_events: tuple[EventType, dict[str, object]]) -> History:
-    return History.of(
-        assign_sequences([NewEvent(type=kind, data=data) for kind, data in new_events], after=0)
-    )
 
 
 def switched(failed_route: str, route: str) -> tuple[EventType, dict[str, object]]:

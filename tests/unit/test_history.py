@@ -9,15 +9,9 @@ import pytest
 from runyard_service.domain.clock import parse
 from runyard_service.domain.events import Event, EventType, NewEvent, assign_sequences
 from runyard_service.domain.history.history import History
+from tests.support.histories import history_of
 
 CALL = {"id": "c1", "name": "refund", "input": {"amount": 1}}
-
-
-def history_of(*new_events: tuple[EventType, dict[str, Any]]) -> History:
-    events = assign_sequences(
-        [NewEvent(type=kind, data=data) for kind, data in new_events], after=0
-    )
-    return History.of(events)
 
 
 def response(*calls: dict[str, Any], cost: float | None = None) -> tuple[EventType, dict[str, Any]]:

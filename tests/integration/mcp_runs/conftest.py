@@ -8,7 +8,10 @@ import pytest
 
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.mcp_servers import McpServer
-from runyard_service.agents.models.base import ModelEvent, ModelRequest
+from runyard_service.agents.definitions.models import FallbackRoute, Snapshot
+from runyard_service.agents.definitions.routes import Route
+from runyard_service.agents.models.base import Model, ModelEvent, ModelRequest
+from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
@@ -37,13 +40,15 @@ class McpRuns(RunDriver):
         limits: Mapping[str, Any] | None = None,
         servers: Mapping[str, McpServer] | None = None,
         lock: Mapping[str, Mapping[str, str]] | None = None,
+        route: Route | None = None,
+        fallback: tuple[FallbackRoute, ...] = (),
         **entry: Any,
     ) -> Run:
         """Create a run whose model sends these turns; `entry` has fields of the agent's tool."""
         tool = {"kind": "mcp", "server": "desk", "include": ["*"], "prefix": "", **entry}
-        agent = scripted_agent(turns, [tool], **(limits or {}))
+        agent = scripted_agent(turns, [tool], route=route, **(limits or {}))
         found = servers or {"desk": self.desk()}
-        pinned = {"mcp_servers": found, "mcp_lock": lock or {}}
+        pinned = {"mcp_servers": found, "mcp_lock": lock or {}, "fallback": fallback}
         return create_run(self.stores, agent.model_copy(update=pinned))
 
     def desk(self, **fields: Any) -> McpServer:
@@ -51,16 +56,19 @@ class McpRuns(RunDriver):
         return McpServer(url=f"{self.url}/mcp", protocol="2026-07-28", **fields)
 
     def record_requests(self, seen: list[ModelRequest]) -> None:
-        """Record the requests to the model, which the script answers."""
+        """Record the requests that a script answers."""
 
         class RecordingModel(ScriptedModel):
             def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
                 seen.append(replace(request, messages=list(request.messages)))
                 return super().stream(request)
 
-        self.worker = replace(
-            self.worker, model_for=lambda used: RecordingModel(used.route, used.script or {})
-        )
+        def recording(used: Snapshot | FallbackRoute) -> Model:
+            if used.route.provider == "scripted":
+                return RecordingModel(used.route, used.script or {})
+            return model_for(used.route, used.script, "key")
+
+        self.worker = replace(self.worker, model_for=recording)
 
     def pause(self, run: Run) -> None:
         """Advance the run until it waits for a person."""

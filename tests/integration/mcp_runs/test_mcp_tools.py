@@ -6,12 +6,17 @@ import pytest
 
 from runyard_service.adapters import run_deletion
 from runyard_service.agents.definitions.mcp_servers import McpServer
+from runyard_service.agents.definitions.models import FallbackRoute
+from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import ModelRequest, UserMessage
 from runyard_service.application.runs.close_run import close_run
+from runyard_service.application.steps import retries
 from runyard_service.domain.errors import ToolsUnavailableError
 from tests.integration.mcp_runs.conftest import McpRuns, call
 from tests.support.servers.desk_mcp_server import PIXEL, READ_ONLY
 from tests.support.servers.fake_mcp_server import listed
+from tests.support.servers.model_server import ProviderFailure
+from tests.support.servers.openai_server import ChatResponse, ChatToolCall, OpenAIServer
 
 DONE = {"say": "Done."}
 
@@ -157,10 +162,14 @@ def test_progress_is_in_the_log_at_most_once_a_second(mcp: McpRuns) -> None:
     assert mcp.results(run) == ["counted"]
 
 
-def test_files_of_a_result_are_stored_and_sent_to_the_model(mcp: McpRuns) -> None:
+@pytest.mark.parametrize("window", [None, 100_000])
+def test_files_of_a_result_are_stored_and_sent_to_the_model(
+    mcp: McpRuns, window: int | None
+) -> None:
     seen: list[ModelRequest] = []
     mcp.record_requests(seen)
-    run = mcp.start([call("draw"), call("search"), DONE])
+    route = Route(model="scripted:scripted", context_window=window)
+    run = mcp.start([call("draw"), call("search"), DONE], route=route)
     events = mcp.finish(run)
     completed = next(event for event in events if event.type == "agent.tool_call.completed")
     [file] = completed.data["files"]
@@ -174,6 +183,25 @@ def test_files_of_a_result_are_stored_and_sent_to_the_model(mcp: McpRuns) -> Non
     assert first == []
     assert [one.data for one in second[0].attachments] == [PIXEL]
     assert third == second
+
+
+def test_files_of_a_result_are_prepared_for_the_fallback_route(
+    mcp: McpRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "_FIRST_DELAY_SECONDS", 0.01)
+    seen: list[ModelRequest] = []
+    mcp.record_requests(seen)
+    script = {"dialogues": [{"name": "second", "turns": [call("draw"), DONE]}]}
+    second = FallbackRoute(route=Route(model="scripted:second"), route_id="second", script=script)
+    with OpenAIServer() as first:
+        drawn = ChatResponse(tool_calls=[ChatToolCall("draw", ["{}"])])
+        busy = ProviderFailure(503, "busy", "Too many requests.")
+        first.responses.extend([drawn, busy, busy, busy])
+        route = Route(model="openai:first", base_url=first.base_url)
+        mcp.finish(mcp.start([], route=route, fallback=(second,)))
+    [request] = seen
+    messages = [each for each in request.messages if isinstance(each, UserMessage)]
+    assert [(file.data, file.uri) for file in messages[-1].attachments] == [(PIXEL, "")]
 
 
 def test_files_of_results_are_deleted_with_the_run(

@@ -1,10 +1,11 @@
-"""Credentials for the loopback server of Bedrock."""
+"""Credentials for the loopback server of Bedrock, and the server of the agents' tools."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from runyard_service.agents.models.providers.clients import _bedrock_client
+from tests.support.provider_runs import ToolServer
 
 
 @pytest.fixture
@@ -16,3 +17,10 @@ def bedrock_credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     yield
     _bedrock_client.cache_clear()
+
+
+@pytest.fixture
+def tools() -> Iterator[ToolServer]:
+    """Yield the server of the agent's tools."""
+    with ToolServer() as server:
+        yield server

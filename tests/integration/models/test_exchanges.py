@@ -2,7 +2,6 @@
 
 import http.client
 import re
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -117,13 +116,6 @@ SENT_BACK: dict[str, Any] = {
     ],
     "b-blank-text": [tool_use("tooluse_1"), tool_use("tooluse_2", "l" * 64)],
 }
-
-
-@pytest.fixture
-def tools() -> Iterator[ToolServer]:
-    """Yield the server of the agent's tools."""
-    with ToolServer() as server:
-        yield server
 
 
 def replay(

@@ -4,7 +4,6 @@ These providers get a history of items or parts. So the whole history of the nex
 compared, from the first response to the last result.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -160,13 +159,6 @@ SENT_BACK |= {
     "g-whole-list": SENT_BACK["g-interleaved"],
     "m-whole": SENT_BACK["m-thinking-calls"],
 }
-
-
-@pytest.fixture
-def tools() -> Iterator[ToolServer]:
-    """Yield the server of the agent's tools."""
-    with ToolServer() as server:
-        yield server
 
 
 def replay(

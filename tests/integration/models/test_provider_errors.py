@@ -7,7 +7,12 @@ import pytest
 
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.providers.model import ProviderModel
-from runyard_service.domain.errors import ModelRejectedError, ModelUnavailableError, RunyardError
+from runyard_service.domain.errors import (
+    GuardrailIntervenedError,
+    ModelRejectedError,
+    ModelUnavailableError,
+    RunyardError,
+)
 from tests.support.servers.anthropic_server import AnthropicServer, Message
 from tests.support.servers.bedrock_server import (
     BedrockServer,
@@ -35,7 +40,7 @@ def failure_of(provider: str, url: str) -> RunyardError:
     assert "own words" not in published
     assert KEY not in published
     assert "Hello?" not in published
-    assert caught.value.__suppress_context__
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return caught.value
 
 
@@ -85,7 +90,12 @@ BEDROCK_FAILURES = [
     (ConverseResponse(text=["a"], exception="validationException"), NEVER, "HTTP 400"),
     (ConverseResponse(text=["a"], cut=True), AGAIN, "connection"),
     (ConverseResponse(text=["a"], stop_reason=""), AGAIN, "connection"),
-    (ConverseResponse(text=["a"], stop_reason="guardrail_intervened"), NEVER, "content filter"),
+    (ConverseResponse(text=["a"], stop_reason="content_filtered"), NEVER, "content filter"),
+    (
+        ConverseResponse(text=["a"], stop_reason="guardrail_intervened"),
+        GuardrailIntervenedError,
+        "guardrail",
+    ),
 ]
 
 

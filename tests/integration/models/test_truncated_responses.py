@@ -1,6 +1,6 @@
 """Test truncated responses of every provider in its own protocol: none of their calls is made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -90,13 +90,6 @@ SERVERS: list[Any] = [
     ),
 ]
 AdvanceResult = Callable[[Run], list[Event]]
-
-
-@pytest.fixture
-def tools() -> Iterator[ToolServer]:
-    """Yield the server of the tool."""
-    with ToolServer() as server:
-        yield server
 
 
 @pytest.fixture

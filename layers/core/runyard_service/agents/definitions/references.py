@@ -121,9 +121,8 @@ def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[
 
 def _is_mcp_name(name: str, users: Sequence[AgentDefinition]) -> bool:
     """Return whether the tool may be one of an MCP server. A run lists the servers' own names."""
-    entries = [entry for user in users for entry in user.mcp_tools]
-    prefixes = [f"{entry.server}_" if entry.prefix is None else entry.prefix for entry in entries]
-    return name.startswith(tuple(prefixes))
+    prefixes = tuple(entry.name_prefix for user in users for entry in user.mcp_tools)
+    return name.startswith(prefixes)
 
 
 def _at(steps: Sequence[Step], text: str | None) -> Iterator[ReferenceIssue]:

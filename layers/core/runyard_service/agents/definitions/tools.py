@@ -127,6 +127,11 @@ class McpTool(FrozenModel):
         return self
 
     @property
+    def name_prefix(self) -> str:
+        """Return what the names of the tools start with for the model."""
+        return f"{self.server}_" if self.prefix is None else self.prefix
+
+    @property
     def uses_hints(self) -> bool:
         """Return whether the server's annotations decide about a tool."""
         values = [(self.effect, self.approval)]

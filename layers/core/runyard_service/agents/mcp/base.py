@@ -12,6 +12,8 @@ from typing import Any, Literal
 from runyard_service.outbound.circuit_breaker import CircuitBreakers
 
 ProtocolVersion = Literal["2026-07-28", "2025-11-25"]
+# The most time to list the tools of a server.
+LIST_SECONDS = 10.0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.mcp import sessions, stateless
 from runyard_service.agents.mcp.base import (
+    LIST_SECONDS,
     InputRequired,
     ListedTool,
     McpEnvironment,
@@ -17,6 +18,7 @@ from runyard_service.agents.mcp.base import (
 )
 from runyard_service.agents.mcp.connection import Connection, Message
 from runyard_service.agents.mcp.failures import (
+    EXCERPT_CHARACTERS,
     URL_REQUIRED,
     RpcError,
     as_unavailable,
@@ -27,10 +29,9 @@ from runyard_service.agents.mcp.results import input_required, tool_result, url_
 from runyard_service.agents.mcp.tool_schemas import parameter_headers
 from runyard_service.agents.tools.base import ToolError
 
-LIST_SECONDS = 10.0
 MAX_CACHE_SECONDS = 300.0
 # How often a server may request the same call again without asking a person.
-_MAX_ROUNDS = 10
+_MAX_REPEATS = 10
 _IDEMPOTENCY_META = "runyard/idempotencyKey"
 _ERAS: Mapping[ProtocolVersion, ModuleType] = {
     "2026-07-28": stateless,
@@ -118,7 +119,7 @@ async def _call(
     tool: ListedTool,
     state: str | None,
 ) -> ToolResult | InputRequired:
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(_MAX_REPEATS):
         sent = params if state is None else {**params, "requestState": state}
         result = await _ERAS[protocol].request(
             connection, "tools/call", sent, listener.hear, headers=headers
@@ -132,7 +133,7 @@ async def _call(
             return required
         # The server is not ready, and continues the call when it is made again.
         state = required.request_state
-    message = f"The server asked for the same call {_MAX_ROUNDS} times."
+    message = f"The server asked for the same call {_MAX_REPEATS} times."
     raise ToolError("mcp_error", message, kind="overloaded", is_in_doubt=True)
 
 
@@ -184,6 +185,6 @@ class _CallListener:
                 Progress(
                     value,
                     total if isinstance(total, int | float) else None,
-                    text[:500] if isinstance(text, str) else None,
+                    text[:EXCERPT_CHARACTERS] if isinstance(text, str) else None,
                 )
             )

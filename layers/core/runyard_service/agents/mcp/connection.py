@@ -5,7 +5,6 @@ Both eras of the protocol send their messages through a Connection, which lasts 
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -19,6 +18,7 @@ from runyard_service.agents.mcp.base import McpEnvironment
 from runyard_service.agents.mcp.failures import outbound_failure
 from runyard_service.agents.mcp.oauth import Authorization
 from runyard_service.agents.tools.base import ToolError
+from runyard_service.agents.variables import with_variables
 from runyard_service.outbound.addresses import is_allowlisted
 from runyard_service.outbound.errors import OutboundError
 from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
@@ -29,7 +29,6 @@ Message = Mapping[str, Any]
 Listener = Callable[[Message], Awaitable[None]]
 
 UNAUTHORIZED = 401
-_VARIABLE = r"\$\{([A-Za-z_]\w*)\}"
 # The client sets these itself.
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
@@ -201,13 +200,12 @@ def _parsed(text: str) -> Message | None:
 
 
 def _rendered(template: str, variables: Mapping[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in variables:
-            message = f"${{{match[1]}}} in mcp.yaml is not set. Add it to AGENT_VARIABLES."
-            raise ToolError("variable_missing", message)
-        return variables[match[1]]
-
-    return re.sub(_VARIABLE, value, template)
+    try:
+        text: str = with_variables(template, variables)
+    except KeyError as error:
+        message = f"${{{error.args[0]}}} in mcp.yaml is not set. Add it to AGENT_VARIABLES."
+        raise ToolError("variable_missing", message) from None
+    return text
 
 
 def _identity(url: str, headers: Mapping[str, str], server: McpServer) -> str:

@@ -31,12 +31,6 @@ def tool_digest(tool: ListedTool) -> str:
     return hashlib.sha256(_canonical_json(content).encode()).hexdigest()
 
 
-def tools_digest(tools: Iterable[ListedTool]) -> str:
-    """Return the SHA-256 of a list of tools in hex. The order of the tools does not matter."""
-    digests = {tool.name: tool_digest(tool) for tool in tools}
-    return hashlib.sha256(_canonical_json(digests).encode()).hexdigest()
-
-
 def tool_changes(locked: Mapping[str, str], tools: Iterable[ListedTool]) -> dict[str, ToolChange]:
     """Return the tools that differ from their locked digests, by the server's own name."""
     listed = {tool.name: tool_digest(tool) for tool in tools}

@@ -1,4 +1,4 @@
-"""RequiredInput of MCP servers as input requests: which to ask, and what the server gets back.
+"""Turn what MCP servers ask into input requests, and the answers into what the servers get back.
 
 A server asks in rounds. The id of an input request follows from its call, its round and the
 server's key, so the log alone maps answers to keys.
@@ -98,7 +98,7 @@ def form_of(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def requests_issue(requests: Requests) -> str:
-    """Return why no person can be asked this; empty if one can."""
+    """Return why no person can be asked this; empty if a person can."""
     for key, request in requests.items():
         if not isinstance(request.get("message"), str) or not request["message"].strip():
             return f"The request {key!r} of the server has no message."

@@ -162,7 +162,7 @@ def _approval(
 
 
 def _name_of(entry: McpTool, tool: str) -> str:
-    return model_tool_name(f"{entry.server}_" if entry.prefix is None else entry.prefix, tool)
+    return model_tool_name(entry.name_prefix, tool)
 
 
 def _payload(name: str, tool: ListedTool) -> ListedToolPayload:

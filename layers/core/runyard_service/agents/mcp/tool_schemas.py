@@ -55,7 +55,9 @@ def checked_tool(fields: Mapping[str, Any]) -> ListedTool:
         output_schema=(
             None if output_schema is None else _checked_schema(output_schema, "outputSchema")
         ),
-        annotations=_visible(annotations, _escaped) if isinstance(annotations, Mapping) else {},
+        annotations=(
+            _visible(annotations, escape_invisible) if isinstance(annotations, Mapping) else {}
+        ),
     )
 
 
@@ -125,10 +127,6 @@ def _visible(value: Any, other_text: Callable[[str], str], depth: int = 0) -> An
             return [_visible(item, other_text, depth + 1) for item in value]
         case _:
             return value
-
-
-def _escaped(text: str) -> str:
-    return escape_invisible(text)
 
 
 def _rejected(text: str) -> str:

@@ -6,19 +6,19 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from runyard_service.agents.code.definition import is_local_file
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.loader import AgentSet, read_agents
 from runyard_service.agents.definitions.mcp_servers import BearerSecret, ClientCredentials
-from runyard_service.agents.definitions.model_settings.route_extras import variables_in
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.tools import HttpTool
 from runyard_service.agents.models.base import TokenUsage
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.pricing import price_by_route
-from runyard_service.agents.tools.http import PLACEHOLDER
+from runyard_service.agents.variables import variables_in
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.settings import Settings
 
@@ -146,27 +146,24 @@ def _has_price(route: Route) -> bool:
 def _variable_warnings(agents: AgentSet, settings: Settings) -> Iterator[str]:
     known = settings.agent_variables
     users: dict[str, list[str]] = {}
-    for server_name, server in agents.mcp_servers.items():
-        for name in _variables_in((server.url, *server.headers.values())):
-            users.setdefault(name, []).append(f"mcp.yaml {server_name}")
-    for agent in _definitions(agents):
-        for tool in agent.tools:
-            if not isinstance(tool, HttpTool):
-                continue
-            for name in _variables_in((tool.url, *tool.headers.values())):
-                users.setdefault(name, []).append(f"{agent.key}@{agent.version} {tool.name}")
-    for route_name, route in agents.routes.items():
-        for name in variables_in([route.extra_headers, route.extra_body]):
-            users.setdefault(name, []).append(f"routes.yaml {route_name}")
+    for where, texts in _texts_with_variables(agents):
+        for name in dict.fromkeys(variables_in(texts)):
+            users.setdefault(name, []).append(where)
     for name in sorted(users.keys() - known.keys()):
         where = ", ".join(users[name])
         yield f"${{{name}}} is not in AGENT_VARIABLES{suggestion(name, known)} ({where})"
 
 
-def _variables_in(texts: tuple[str, ...]) -> dict[str, None]:
-    """Return the names of the variables in the texts, each once, in their order."""
-    found = (match["variable"] for text in texts for match in PLACEHOLDER.finditer(text))
-    return dict.fromkeys(name for name in found if name)
+def _texts_with_variables(agents: AgentSet) -> Iterator[tuple[str, Any]]:
+    """Yield who uses texts with variables, and the texts."""
+    for server_name, server in agents.mcp_servers.items():
+        yield f"mcp.yaml {server_name}", [server.url, server.headers]
+    for agent in _definitions(agents):
+        for tool in agent.tools:
+            if isinstance(tool, HttpTool):
+                yield f"{agent.key}@{agent.version} {tool.name}", [tool.url, tool.headers]
+    for route_name, route in agents.routes.items():
+        yield f"routes.yaml {route_name}", [route.extra_headers, route.extra_body]
 
 
 def _definitions(agents: AgentSet) -> Iterator[AgentDefinition]:

@@ -7,12 +7,10 @@ protocol receive the entries in the order of the log.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NotRequired, TypedDict, cast
 
+from runyard_service.agents.definitions.models import OUTPUT_TOOL
 from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.event_payloads.operations import OperationRef
 from runyard_service.domain.events import Event, to_json
-
-# The built-in tool of a structured output, as in the agents' definitions.
-_OUTPUT_TOOL = "final_output"
 
 
 class JournalEntry(TypedDict):
@@ -122,7 +120,7 @@ def _ref_of_step(data: Mapping[str, Any]) -> OperationRef:
 def _message(message: MessageCompleted) -> dict[str, Any]:
     """Return the response as a message that a later call of the model can contain."""
     # The structured output is in `output`.
-    calls = [call for call in message.get("tool_calls", ()) if call["name"] != _OUTPUT_TOOL]
+    calls = [call for call in message.get("tool_calls", ()) if call["name"] != OUTPUT_TOOL]
     found = {"role": "assistant", "content": message["content"]}
     return {**found, "tool_calls": list(calls)} if calls else found
 

@@ -13,6 +13,7 @@ from typing import Literal
 from runyard_service.agents.code.protocol import AgentCodeError
 from runyard_service.agents.conversation import output_of
 from runyard_service.agents.definitions.models import Limits
+from runyard_service.agents.mcp.base import LIST_SECONDS
 from runyard_service.application.input_requests.changed_tools import (
     CHANGED_TOOLS,
     needs_approval,
@@ -30,7 +31,6 @@ from runyard_service.application.steps.compact_context import (
 from runyard_service.application.steps.daily_caps import release
 from runyard_service.application.steps.genai_spans import agent_span
 from runyard_service.application.steps.mcp.list_tools import (
-    LIST_SECONDS,
     has_missing_lists,
     list_tools,
 )

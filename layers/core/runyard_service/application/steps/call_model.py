@@ -11,14 +11,19 @@ from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.adapters.dynamodb.spending_ledger import Hold
 from runyard_service.agents.code.model_requests import completed_op, own_request
 from runyard_service.agents.code.protocol import Operation
-from runyard_service.agents.conversation import request_for, text_output
+from runyard_service.agents.conversation import text_output
 from runyard_service.agents.message_events import message_event
-from runyard_service.agents.models.base import ModelEvent, ModelRequest, ReasoningDelta, Response
+from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Response
 from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.delta_writer import DeltaWriter
 from runyard_service.application.steps.genai_spans import chat_span
-from runyard_service.application.steps.mcp.returned_files import attach_returned_files
+from runyard_service.application.steps.next_request import next_request
+from runyard_service.application.steps.response_stream import (
+    ENDED_EARLY,
+    active_deadline,
+    next_event,
+)
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
@@ -83,28 +88,17 @@ async def _reserve(
     ctx: RunContext, operation: Operation | None
 ) -> tuple[BudgetedRequest, Hold | None]:
     """Return the next request, as long as the limits allow, and its hold on the daily caps."""
-    request = await _next_request(ctx, operation)
+    if operation is None:
+        request = await next_request(ctx)
+    else:
+        route = ctx.snapshot.route_id
+        request = own_request(operation, ctx.definition, ctx.history.steps, route)
     request = replace(request, is_fallback=bool(ctx.history.route))
     caps = await applicable_caps(ctx)
     has_usd = bool(caps) or ctx.budget.limit("usd") is not None
     costs = costs_of(ctx) if has_usd else ctx.model
     budgeted = fit_to_budget(ctx.budget, costs, request, is_capped=bool(caps))
     return budgeted, await reserve(ctx, caps, budgeted.worst_usd)
-
-
-async def _next_request(ctx: RunContext, operation: Operation | None) -> ModelRequest:
-    if operation is not None:
-        return own_request(operation, ctx.definition, ctx.history.steps, ctx.snapshot.route_id)
-    return request_for(
-        ctx.definition,
-        ctx.journal.run,
-        ctx.history,
-        message_history=ctx.message_cache,
-        messages=await ctx.messages(),
-        attachments=await ctx.attachments(),
-        returned_files=await attach_returned_files(ctx),
-        route=ctx.snapshot.route_id,
-    )
 
 
 def _delay_after(ctx: RunContext, attempt: int, error: ModelUnavailableError) -> float | None:
@@ -122,10 +116,10 @@ async def _stream_response(
     operation: Operation | None,
 ) -> Response:
     iteration = len(ctx.history.steps) + 1
-    writer, deadline = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), _deadline(ctx)
+    writer, deadline = DeltaWriter(ctx.journal, ctx.deps.flush_seconds), active_deadline(ctx)
     try:
         async with aclosing(stream):
-            while (event := await _next(ctx, stream, deadline)) is not None:
+            while (event := await next_event(ctx, stream, deadline)) is not None:
                 if isinstance(event, Response):
                     truncated_by = budgeted.truncated_by if event.is_truncated else ""
                     spending = ctx.deps.stores.spending
@@ -146,7 +140,7 @@ async def _stream_response(
                         await ctx.journal.append([*await writer.close(), message], changes)
                     return event
                 writer.add(_delta_event(event, iteration))
-        raise ModelUnavailableError("the model's stream ended without a response")
+        raise ModelUnavailableError(ENDED_EARLY)
     finally:
         await writer.stop()
 
@@ -174,31 +168,6 @@ def _are_short(new_events: Sequence[NewEvent]) -> bool:
     if len(new_events) >= MAX_BATCH_EVENTS:
         return False  # With the terminal event, the events would need two items.
     return sum(len(str(new_event.data)) for new_event in new_events) <= _SHORT_CHARACTERS
-
-
-def _deadline(ctx: RunContext) -> float | None:
-    """Return when the active time is over, on the clock of the event loop; None without a limit.
-
-    The run stays active during the response, so the deadline is valid for the whole response.
-    """
-    left = ctx.budget.left("wall_clock_seconds")
-    return None if left is None else asyncio.get_running_loop().time() + float(left)
-
-
-async def _next(
-    ctx: RunContext, stream: AsyncGenerator[ModelEvent, None], deadline: float | None
-) -> ModelEvent | None:
-    """Return the next event, None at the end. The deadline cancels only this wait, not a write."""
-    if deadline is None:
-        return await anext(stream, None)
-    limit = asyncio.timeout_at(deadline)
-    try:
-        async with limit:
-            return await anext(stream, None)
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise ctx.budget.limit_error("wall_clock_seconds", "the run has worked for") from error
 
 
 def _delta_event(event: ModelEvent, iteration: int) -> NewEvent:

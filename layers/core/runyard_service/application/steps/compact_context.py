@@ -19,7 +19,6 @@ from runyard_service.agents.compaction import (
     summary_tokens,
     token_limit,
 )
-from runyard_service.agents.conversation import request_for
 from runyard_service.agents.definitions.models import ContextPolicy
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.message_events import usage_of_response
@@ -35,6 +34,12 @@ from runyard_service.agents.summary_request import old_entries, shortened, summa
 from runyard_service.application.steps.budget import fit_to_budget, reported_usage
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.genai_spans import chat_span
+from runyard_service.application.steps.next_request import next_request
+from runyard_service.application.steps.response_stream import (
+    ENDED_EARLY,
+    active_deadline,
+    next_event,
+)
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.route_failures import replace_route
 from runyard_service.application.steps.run_context import RunContext
@@ -90,14 +95,7 @@ def _reason_so_far(ctx: RunContext) -> Reason | None:
 
 async def _likely_size(ctx: RunContext) -> int:
     """Return the likely number of input tokens of the next request."""
-    request = request_for(
-        ctx.definition,
-        ctx.journal.run,
-        ctx.history,
-        message_history=ctx.message_cache,
-        messages=await ctx.messages(),
-        attachments=await ctx.attachments(),
-    )
+    request = await next_request(ctx)
     # After a compaction, what the provider counted before it says nothing.
     last_usage = None if _reason_so_far(ctx) else reported_usage(ctx.history)
     return likely_input_tokens(replace(request, last_usage=last_usage))
@@ -202,15 +200,9 @@ def _summary_model(ctx: RunContext) -> tuple[Model, Route]:
 
 async def _response(ctx: RunContext, model: Model, request: ModelRequest) -> Response:
     """Return the response. Raise LimitExceededError if the active time of the run is over."""
-    seconds = ctx.budget.left("wall_clock_seconds")
-    limit = asyncio.timeout(None if seconds is None else float(seconds))
-    try:
-        async with limit, aclosing(model.stream(request)) as stream:
-            async for event in stream:
-                if isinstance(event, Response):
-                    return event
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise ctx.budget.limit_error("wall_clock_seconds", "the run has worked for") from error
-    raise ModelUnavailableError("the model's stream ended without a response")
+    deadline = active_deadline(ctx)
+    async with aclosing(model.stream(request)) as stream:
+        while (event := await next_event(ctx, stream, deadline)) is not None:
+            if isinstance(event, Response):
+                return event
+    raise ModelUnavailableError(ENDED_EARLY)

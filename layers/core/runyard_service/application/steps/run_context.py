@@ -122,6 +122,7 @@ class RunContext:
         # The files are prepared for another provider.
         self._model = self._attachments = None
         self.returned_files.clear()
+        self.message_cache = MessageHistory()
 
     @property
     def budget(self) -> Budget:

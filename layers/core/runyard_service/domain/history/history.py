@@ -1,4 +1,4 @@
-"""The fold over the events of a run's log, which gives the state of the run."""
+"""Fold the events of a run's log into the state of the run."""
 
 from collections.abc import Iterable
 

@@ -5,8 +5,7 @@ agents.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 _CREDENTIALS = frozenset(
     {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"}
@@ -78,7 +77,6 @@ _PROVIDER_BODY_FIELDS: Mapping[str, Mapping[str, str]] = {
         "reasoning_effort": "reasoning of the route",
     },
 }
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
 def header_issue(name: str, value: str) -> str | None:
@@ -101,26 +99,3 @@ def body_issue(name: str, provider: str) -> str | None:
     if setting is None:
         return None
     return f"is set by Runyard; use {setting}" if setting else "is set by Runyard; remove it"
-
-
-def variables_in(value: Any) -> Iterator[str]:
-    """Yield the names in each `${NAME}` of the texts in `value`."""
-    if isinstance(value, str):
-        yield from _VARIABLE.findall(value)
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from variables_in(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from variables_in(each)
-
-
-def with_variables(value: Any, variables: Mapping[str, str]) -> Any:
-    """Return the value with each `${NAME}` replaced. Raise KeyError for an unknown name."""
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda match: variables[match[1]], value)
-    if isinstance(value, Mapping):
-        return {name: with_variables(each, variables) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [with_variables(each, variables) for each in value]
-    return value

@@ -14,7 +14,7 @@ from openai.types.chat import chat_completion_chunk
 from pydantic_ai.messages import ModelResponse, ModelResponseStreamEvent
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
 
-from runyard_service.agents.models.providers.requests import MESSAGE_FIELDS
+from runyard_service.agents.models.providers.returned_responses import MESSAGE_FIELDS
 
 # Other fields are not sent back: some servers reject fields that they do not know.
 _SENT_BACK = frozenset(

@@ -28,7 +28,7 @@ from runyard_service.agents.models.base import (
     Thinking,
     ToolCall,
 )
-from runyard_service.agents.models.providers.requests import ITEM_ID
+from runyard_service.agents.models.providers.returned_responses import ITEM_ID
 from runyard_service.agents.tool_arguments import encodable, parse_arguments
 from runyard_service.domain.ids import new_id
 

@@ -28,11 +28,8 @@ from runyard_service.agents.models.providers.messages import (
     to_assistant_message,
     to_delta,
 )
-from runyard_service.agents.models.providers.requests import (
-    MESSAGE_FIELDS,
-    to_messages,
-    to_parameters,
-)
+from runyard_service.agents.models.providers.requests import to_messages, to_parameters
+from runyard_service.agents.models.providers.returned_responses import MESSAGE_FIELDS
 from runyard_service.agents.models.providers.settings import (
     longest_response,
     request_settings,
@@ -214,8 +211,7 @@ def _with_reasoning_before_a_closing_tag(
 
 # As the providers say it; some servers use another provider's words.
 _LENGTH_REASONS = frozenset(
-    {"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"}
-    | {"model_length"}
+    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
 )
 
 

@@ -10,14 +10,13 @@ from pydantic_ai.settings import ModelSettings
 
 from runyard_service.agents.definitions.model_settings.route_extras import (
     CONTROL_CHARACTERS,
-    variables_in,
-    with_variables,
 )
 from runyard_service.agents.definitions.model_settings.support import takes
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.models.base import AssistantMessage, ModelRequest
 from runyard_service.agents.models.providers.requests import may_reason
 from runyard_service.agents.models.token_bounds import DEFAULT_OUTPUT_TOKENS
+from runyard_service.agents.variables import variables_in, with_variables
 from runyard_service.domain.errors import DefinitionError
 
 _Settings = dict[str, Any]

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import cast
 
-from runyard_service.agents.mcp.base import ToolList
+from runyard_service.agents.mcp.base import LIST_SECONDS, ToolList
 from runyard_service.agents.mcp.pinned_tools import (
     changed_tools,
     check_lists,
@@ -28,9 +28,6 @@ from runyard_service.domain.errors import (
 )
 from runyard_service.domain.event_payloads.tool_calls import ToolsListed
 from runyard_service.domain.events import NewEvent
-
-# As in the client, which is imported later.
-LIST_SECONDS = 10.0
 
 
 def has_missing_lists(ctx: RunContext) -> bool:
@@ -55,9 +52,8 @@ async def list_tools(ctx: RunContext) -> None:
         else:
             raise _terminal_or_retryable(answer)
     check_lists(ctx.snapshot.definition, [*ctx.history.tool_lists.values(), *lists])
-    await ctx.journal.append(
-        [NewEvent(type="agent.tools.listed", data=cast(Mapping[str, object], one)) for one in lists]
-    )
+    payloads = cast(list[Mapping[str, object]], lists)
+    await ctx.journal.append([NewEvent(type="agent.tools.listed", data=data) for data in payloads])
     if changes := changed_tools(ctx.snapshot, ctx.history.tool_lists, "fail"):
         raise ToolsChangedError(
             f"the tools of MCP servers differ from mcp.lock.yaml: {describe_changes(changes)};"

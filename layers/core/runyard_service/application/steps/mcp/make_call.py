@@ -46,8 +46,10 @@ async def make_mcp_call(
     invocation: ToolInvocation,
     on_progress: Callable[[Progress], None],
 ) -> ToolResult | RequiredInput:
-    """Make the call. Raise ToolError as `call_mcp_tool`, or `mcp_error` for a request
-    that no person can answer."""
+    """Make the call, and return its result, or what the server asks and no person has answered.
+
+    Raise ToolError as `call_mcp_tool`, and `mcp_error` for a request that no person can answer.
+    """
     server, answers = ctx.snapshot.mcp_servers[tool.server], await _answers(ctx, call)
     recorded: RecordedAnswers | None = None
     for _ in range(_MAX_EXCHANGES):

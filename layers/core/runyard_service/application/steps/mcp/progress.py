@@ -9,7 +9,6 @@ from runyard_service.domain.event_payloads.tool_calls import ToolCallProgress
 from runyard_service.domain.events import NewEvent
 
 _SECONDS_BETWEEN = 1.0
-MAX_MESSAGE_CHARACTERS = 500
 
 
 class ProgressWriter:
@@ -43,5 +42,5 @@ def _data(call_id: str, progress: Progress) -> ToolCallProgress:
     if progress.total is not None:
         data["total"] = progress.total
     if progress.message is not None:
-        data["message"] = progress.message[:MAX_MESSAGE_CHARACTERS]
+        data["message"] = progress.message
     return data

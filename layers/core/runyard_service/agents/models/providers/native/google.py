@@ -42,11 +42,8 @@ _GENERATION = {
     "max_tokens": "maxOutputTokens",
     "temperature": "temperature",
     "top_p": "topP",
-    "top_k": "topK",
     "stop_sequences": "stopSequences",
     "seed": "seed",
-    "presence_penalty": "presencePenalty",
-    "frequency_penalty": "frequencyPenalty",
 }
 
 

@@ -42,8 +42,6 @@ _SETTINGS = {
     "top_p": "top_p",
     "stop_sequences": "stop",
     "seed": "random_seed",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
 }
 
 
