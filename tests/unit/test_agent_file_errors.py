@@ -208,7 +208,7 @@ def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() ->
         }
     ) == [
         "agent.yaml, line 5: route: routes.yaml has no route 'nowhere'; known: other, played, real",
-        "clerk.yaml, line 3: version: Input should be a valid string",
+        "clerk.yaml, line 3: version: must be a text; put a number, true or false in quotes",
         "routes.yaml, line 5: other.modle: is not a known field; did you mean 'model'?",
         "routes.yaml, line 6: real: is duplicated",
         "routes.yaml, line 6: real.model: is required",
@@ -216,6 +216,20 @@ def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() ->
         " not 0",
         "scripts/unused.yaml, line 2: more: is not a known field; known: dialogues",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("opnai:gpt-5-mini", "such as 'openai:gpt-5-mini'; did you mean 'openai'?"),
+        ("gpt-5-mini", "must be an API and a model, such as 'openai:gpt-5-mini'"),
+        ("'openai:'", "must name a model after 'openai:'"),
+    ],
+)
+def test_a_model_names_an_api(model: str, text: str) -> None:
+    (error,) = errors({"routes.yaml": ROUTES + f"other:\n  model: {model}\n"})
+    assert error.startswith("routes.yaml, line 4: other.model: must ")
+    assert text in error
 
 
 def test_files_are_checked_against_one_another() -> None:
