@@ -68,6 +68,14 @@ def test_the_sample_agents_have_no_errors() -> None:
         (TOOL.replace("kind: http\n    ", ""), "line 8: tools.0.kind: is required"),
         (TOOL + TOOL[7:], "line 13: tools.1.name: 'look' is another tool's name"),
         (
+            TOOL.replace("localhost", "localhost/{b}"),
+            "line 11: tools.0.url: {b} is not a parameter",
+        ),
+        (
+            TOOL + "    headers: { x-team: '${TEAM}', x-id: 'id-{b}' }\n",
+            "line 12: tools.0.headers.x-id: {b} is not a parameter",
+        ),
+        (
             TOOL + "    approval: { prompt: Sure?, editable: [amount] }\n",
             "line 12: tools.0.approval.editable: 'amount' is not a parameter",
         ),
@@ -208,7 +216,7 @@ def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() ->
         }
     ) == [
         "agent.yaml, line 5: route: routes.yaml has no route 'nowhere'; known: other, played, real",
-        "clerk.yaml, line 3: version: must be a text; put a number, true or false in quotes",
+        "clerk.yaml, line 3: version: must be a text; write a number, true or false in quotes",
         "routes.yaml, line 5: other.modle: is not a known field; did you mean 'model'?",
         "routes.yaml, line 6: real: is duplicated",
         "routes.yaml, line 6: real.model: is required",

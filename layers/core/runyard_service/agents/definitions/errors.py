@@ -14,7 +14,7 @@ Step = str | int
 
 _MESSAGES = {
     "missing": "is required",
-    "string_type": "must be a text; put a number, true or false in quotes",
+    "string_type": "must be a text; write a number, true or false in quotes",
     "union_tag_not_found": "is required",
 }
 

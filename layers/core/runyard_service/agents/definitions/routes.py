@@ -20,7 +20,7 @@ _CHAT_FIELDS = ("max_tokens_field", "stream_options", "stream_usage")
 _THINKING_BUDGET = frozenset({"anthropic", "bedrock", "google"})
 # Anthropic requires at least as many.
 _SHORTEST_THINKING = 1024
-# The part of `model` before the colon: the API that the model is called with. `openai` stands for
+# The part of `model` before the colon: the API that the model is called with. `openai` is
 # one of OpenAI's two APIs.
 _APIS = (
     "openai",

@@ -19,12 +19,11 @@ from runyard_service.agents.definitions.mcp_servers import BearerSecret, ClientC
 from runyard_service.agents.definitions.model_settings.route_extras import variables_in
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.definitions.routes import Route
-from runyard_service.agents.definitions.tools import HttpTool
+from runyard_service.agents.definitions.tools import PLACEHOLDER, HttpTool
 from runyard_service.agents.definitions.yaml_document import Document, read_document
 from runyard_service.agents.models.base import TokenUsage
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.pricing import price_by_route
-from runyard_service.agents.tools.http import PLACEHOLDER
 from runyard_service.domain.errors import DefinitionError
 from runyard_service.settings import Settings
 
