@@ -44,8 +44,9 @@ def prompt_issues(definition: AgentDefinition) -> Iterator[ReferenceIssue]:
 
 
 def _http_issues(tool: HttpTool) -> Iterator[ReferenceIssue]:
-    headers = {("headers", name): text for name, text in tool.headers.items()}
-    for path, text in {("url",): tool.url, **headers}.items():
+    texts: dict[tuple[str, ...], str] = {("url",): tool.url}
+    texts |= {("headers", name): text for name, text in tool.headers.items()}
+    for path, text in texts.items():
         for match in HTTP_PLACEHOLDER.finditer(text):
             name, known = match["argument"], tool.parameters.get("properties", {})
             if name and not _can_have_argument(tool.parameters, name):
