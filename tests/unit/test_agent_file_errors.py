@@ -72,6 +72,14 @@ def test_the_sample_agents_have_no_errors() -> None:
         (TOOL.replace("kind: http\n    ", ""), "line 8: tools.0.kind: is required"),
         (TOOL + TOOL[7:], "line 13: tools.1.name: 'look' is another tool's name"),
         (
+            TOOL.replace("localhost", "localhost/{b}"),
+            "line 11: tools.0.url: {b} is not a parameter",
+        ),
+        (
+            TOOL + "    headers: { x-team: '${TEAM}', x-id: 'id-{b}' }\n",
+            "line 12: tools.0.headers.x-id: {b} is not a parameter",
+        ),
+        (
             TOOL + "    approval: { prompt: Sure?, editable: [amount] }\n",
             "line 12: tools.0.approval.editable: 'amount' is not a parameter",
         ),
@@ -233,7 +241,7 @@ def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() ->
         }
     ) == [
         "agent.yaml, line 5: route: routes.yaml has no route 'nowhere'; known: other, played, real",
-        "clerk.yaml, line 3: version: Input should be a valid string",
+        "clerk.yaml, line 3: version: must be a text; write a number, true or false in quotes",
         "routes.yaml, line 5: other.modle: is not a known field; did you mean 'model'?",
         "routes.yaml, line 6: real: is duplicated",
         "routes.yaml, line 6: real.model: is required",
@@ -241,6 +249,20 @@ def test_errors_of_all_files_are_reported_at_once_in_order_of_file_and_line() ->
         " not 0",
         "scripts/unused.yaml, line 2: more: is not a known field; known: dialogues",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("opnai:gpt-5-mini", "such as 'openai:gpt-5-mini'; did you mean 'openai'?"),
+        ("gpt-5-mini", "must be an API and a model, such as 'openai:gpt-5-mini'"),
+        ("'openai:'", "must name a model after 'openai:'"),
+    ],
+)
+def test_a_model_names_an_api(model: str, text: str) -> None:
+    (error,) = errors({"routes.yaml": ROUTES + f"other:\n  model: {model}\n"})
+    assert error.startswith("routes.yaml, line 4: other.model: must ")
+    assert text in error
 
 
 def test_files_are_checked_against_one_another() -> None:

@@ -69,7 +69,10 @@ def test_an_unset_variable_of_a_route_is_a_warning() -> None:
 
 def test_a_secret_without_the_prefix_is_an_error() -> None:
     routes = "real: { model: 'openai:gpt-5-mini', api_key_secret: team/openai }\n"
-    with pytest.raises(DefinitionError, match=r"real\.api_key_secret: must begin with 'runyard/'"):
+    with pytest.raises(
+        DefinitionError,
+        match=r"routes\.yaml, line 1: real\.api_key_secret: must begin with 'runyard/'",
+    ):
         check(files={"routes.yaml": routes})
     check({"MODEL_SECRET_PREFIX": "team/"}, {"routes.yaml": routes})
 
@@ -84,7 +87,7 @@ def test_a_secret_without_the_prefix_is_an_error() -> None:
 def test_secrets_of_mcp_servers_have_the_prefix_too(auth: str, field: str) -> None:
     servers = f"crm: {{ url: 'https://crm.example/mcp', auth: {auth} }}\n"
     with pytest.raises(
-        DefinitionError, match=rf"mcp\.yaml: crm\.{field}: must begin with 'runyard/'"
+        DefinitionError, match=rf"mcp\.yaml, line 1: crm\.{field}: must begin with 'runyard/'"
     ):
         check(files={"mcp.yaml": servers})
     check({"MODEL_SECRET_PREFIX": "team/"}, {"mcp.yaml": servers})
@@ -123,7 +126,7 @@ def test_a_limit_in_usd_requires_a_price(limit: str, route: str, *, has_price: b
     if has_price:
         check(files=files)
     else:
-        with pytest.raises(DefinitionError, match=f"clerk@1: limits.{limit} requires a price"):
+        with pytest.raises(DefinitionError, match=rf"a\.yaml, line \d+: limits\.{limit}: requires"):
             check(files=files)
 
 
@@ -139,7 +142,7 @@ def test_a_fallback_route_needs_a_price_too() -> None:
 def test_a_scripted_route_needs_its_own_price() -> None:
     script = {"scripts/s.yaml": "dialogues: [{ name: d, turns: [{ say: hi }] }]\n"}
     files = {"a.yaml": FILES["a.yaml"] + "limits: { usd: 1 }\n", **script}
-    with pytest.raises(DefinitionError, match=r"limits\.usd requires a price"):
+    with pytest.raises(DefinitionError, match=r"limits\.usd: requires a price"):
         check(files={"routes.yaml": "real: { model: 'scripted:s' }\n", **files})
 
 

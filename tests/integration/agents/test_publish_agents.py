@@ -118,7 +118,7 @@ def test_an_invalid_file_fails_the_deployment_with_file_line_and_field(
         assert invoke(stack, server, "create") is None
         assert server.answer["Status"] == "FAILED"
         assert "faulty.yaml, line 1: route: is required" in server.answer["Reason"].splitlines()
-        assert "faulty.yaml, line 2: version: Input should" in server.answer["Reason"]
+        assert "faulty.yaml, line 2: version: must be a text" in server.answer["Reason"]
     assert bundle.read() == {"sentinel": "untouched"}
 
 

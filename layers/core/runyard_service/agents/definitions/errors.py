@@ -12,7 +12,11 @@ from runyard_service.domain.errors import DefinitionError
 # One step of the path to a field: a name, or a list index.
 Step = str | int
 
-_MESSAGES = {"missing": "is required", "union_tag_not_found": "is required"}
+_MESSAGES = {
+    "missing": "is required",
+    "string_type": "must be a text; write a number, true or false in quotes",
+    "union_tag_not_found": "is required",
+}
 
 
 @dataclass(frozen=True)

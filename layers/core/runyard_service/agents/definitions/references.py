@@ -17,7 +17,8 @@ from runyard_service.agents.definitions.model_settings.support import guardrail_
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script
-from runyard_service.agents.definitions.tools import McpTool
+from runyard_service.agents.definitions.tools import PLACEHOLDER as HTTP_PLACEHOLDER
+from runyard_service.agents.definitions.tools import HttpTool, McpTool
 
 _OPENED = re.compile(r"\{\{")
 # The input of a thread's run has these fields, whatever the schema says.
@@ -28,7 +29,7 @@ ReferenceIssue = tuple[Sequence[Step], str]
 
 
 def prompt_issues(definition: AgentDefinition) -> Iterator[ReferenceIssue]:
-    """Yield the path and the text of each placeholder that its prompt cannot fill."""
+    """Yield the path and the text of each placeholder that its prompts and tools cannot fill."""
     schema = definition.input_schema
     if definition.prompt:
         for text in _placeholder_issues(definition.prompt, schema, "input_schema"):
@@ -36,6 +37,9 @@ def prompt_issues(definition: AgentDefinition) -> Iterator[ReferenceIssue]:
     for index, tool in enumerate(definition.tools):
         if isinstance(tool, McpTool):
             continue  # Its parameters are known when a run lists the tools.
+        if isinstance(tool, HttpTool):
+            for path, text in _http_issues(tool):
+                yield ("tools", index, *path), text
         approval = getattr(tool, "approval", None)
         if approval and approval.prompt:
             for text in _placeholder_issues(approval.prompt, tool.parameters, "parameters"):
@@ -72,6 +76,24 @@ def _other_routes(definition: AgentDefinition) -> dict[tuple[Step, ...], str]:
 
 def _is_scripted(route: Any) -> bool:
     return isinstance(route, Mapping) and str(route.get("model")).startswith("scripted:")
+
+
+def _http_issues(tool: HttpTool) -> Iterator[ReferenceIssue]:
+    texts: dict[tuple[str, ...], str] = {("url",): tool.url}
+    texts |= {("headers", name): text for name, text in tool.headers.items()}
+    for path, text in texts.items():
+        for match in HTTP_PLACEHOLDER.finditer(text):
+            name, known = match["argument"], tool.parameters.get("properties", {})
+            if name and not _can_have_argument(tool.parameters, name):
+                yield path, f"{{{name}}} is not a parameter{suggestion(name, known)}"
+
+
+def _can_have_argument(parameters: Mapping[str, Any], name: str) -> bool:
+    """Return whether the parameters allow the name. Without it, each call would fail."""
+    if "properties" not in parameters or "patternProperties" in parameters:
+        return True
+    is_open = parameters.get("additionalProperties") is True
+    return is_open or schema_at(parameters, name) is not None
 
 
 def mcp_issues(

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from runyard_service.agents.definitions.base import FrozenModel, StepSeconds, off_to_str
 from runyard_service.agents.definitions.errors import issue_at
+from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.definitions.model_settings.route_extras import body_issue, header_issue
 
 ReasoningMode = Literal["off", "minimal", "low", "medium", "high"]
@@ -19,9 +20,18 @@ _CHAT_FIELDS = ("max_tokens_field", "stream_options", "stream_usage")
 _THINKING_BUDGET = frozenset({"anthropic", "bedrock", "google"})
 # Anthropic requires at least as many.
 _SHORTEST_THINKING = 1024
-# The APIs that a model is called with, as the part of `model` before the colon names them. `openai`
-# is also accepted there.
-_APIS = "openai-chat|openai-responses|anthropic|bedrock|google|mistral|scripted"
+# The part of `model` before the colon: the API that the model is called with. `openai` is
+# one of OpenAI's two APIs.
+_APIS = (
+    "openai",
+    "openai-chat",
+    "openai-responses",
+    "anthropic",
+    "bedrock",
+    "google",
+    "mistral",
+    "scripted",
+)
 
 
 class Route(FrozenModel):
@@ -46,7 +56,7 @@ class Route(FrozenModel):
     a count in a stream is the total so far or an increment. `thinking_budget` is in tokens.
     """
 
-    model: str = Field(pattern=rf"^(openai|{_APIS}):.+$")
+    model: str
     base_url: str | None = None
     region: str | None = None
     api_key_variable: str | None = None
@@ -65,6 +75,17 @@ class Route(FrozenModel):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     stream_options: bool = True
     stream_usage: Literal["total", "increments"] = "total"
+
+    @field_validator("model")
+    @classmethod
+    def _model_names_an_api(cls, model: str) -> str:
+        api, _, name = model.partition(":")
+        if api not in _APIS:
+            hint = suggestion(api, _APIS)
+            raise ValueError(f"must be an API and a model, such as 'openai:gpt-5-mini'{hint}")
+        if not name:
+            raise ValueError(f"must name a model after {api + ':'!r}")
+        return model
 
     @model_validator(mode="after")
     def _prices_go_together(self) -> "Route":

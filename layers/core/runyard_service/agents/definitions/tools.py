@@ -1,5 +1,6 @@
 """Models of the tools that an agent file lists."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +20,8 @@ from runyard_service.agents.definitions.human_tools import (
 from runyard_service.agents.definitions.known_fields import suggestion
 from runyard_service.agents.mcp.base import ListedTool, ProtocolVersion
 
+# In the address and the headers of an HTTP tool.
+PLACEHOLDER = re.compile(r"\$\{(?P<variable>[A-Za-z_]\w*)\}|\{(?P<argument>[A-Za-z_][\w-]*)\}")
 Effect = Literal["none", "idempotent", "unsafe"]
 
 

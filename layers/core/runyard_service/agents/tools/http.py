@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from runyard_service.agents.definitions.tools import HttpTool
+from runyard_service.agents.definitions.tools import PLACEHOLDER, HttpTool
 from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 from runyard_service.domain.errors import FailureKind
 from runyard_service.outbound.errors import OutboundError
@@ -14,7 +14,6 @@ from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
 from runyard_service.outbound.retry_after import retry_after_of
 from runyard_service.outbound.safe_client import fetch
 
-PLACEHOLDER = re.compile(r"\$\{(?P<variable>[A-Za-z_]\w*)\}|\{(?P<argument>[A-Za-z_][\w-]*)\}")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # The client sets these itself.
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})

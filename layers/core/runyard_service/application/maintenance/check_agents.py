@@ -9,12 +9,19 @@ from itertools import product
 from typing import Any
 
 from runyard_service.agents.code.definition import is_local_file
+from runyard_service.agents.definitions.errors import DefinitionIssue, raise_if_any
 from runyard_service.agents.definitions.known_fields import suggestion
-from runyard_service.agents.definitions.loader import AgentSet, read_agents
+from runyard_service.agents.definitions.loader import (
+    MCP_FILE,
+    ROUTES_FILE,
+    AgentSet,
+    read_agents,
+)
 from runyard_service.agents.definitions.mcp_servers import BearerSecret, ClientCredentials
 from runyard_service.agents.definitions.models import AgentDefinition
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.tools import HttpTool
+from runyard_service.agents.definitions.yaml_document import Document, read_document
 from runyard_service.agents.models.base import TokenUsage
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.pricing import price_by_route
@@ -41,17 +48,24 @@ def check_agents(texts: Mapping[str, str], settings: Settings) -> CheckedAgents:
     """
     agents = read_agents(texts)
     chosen = _default_agents(agents, settings)
-    errors = [
-        f"{setting} names the unknown agent {name!r}{suggestion(name, agents.definitions)}"
+    documents = _documents(texts)
+    issues = [
+        DefinitionIssue("", 0, f"{setting} names the unknown agent {name!r}{hint}")
         for setting, name in chosen.items()
         if not agents.find(name)
+        for hint in [suggestion(name, agents.definitions)]
     ]
-    errors += _secret_errors(agents, settings.model_secret_prefix)
-    errors += _function_errors(agents, settings.agent_function_prefix)
-    errors += _price_errors(agents)
-    if errors:
-        raise DefinitionError("\n".join(errors))
+    issues += _secret_issues(agents, documents, settings.model_secret_prefix)
+    issues += _function_issues(agents, documents, settings.agent_function_prefix)
+    issues += _price_issues(agents, documents)
+    raise_if_any(issues)
     return CheckedAgents(agents, chosen, (*agents.warnings, *_variable_warnings(agents, settings)))
+
+
+def _documents(texts: Mapping[str, str]) -> dict[str, Document]:
+    """Return the files, which have no errors, by their names."""
+    documents = {file: read_document(file, text, []) for file, text in texts.items()}
+    return {file: document for file, document in documents.items() if document}
 
 
 def _default_agents(agents: AgentSet, settings: Settings) -> dict[str, str]:
@@ -72,33 +86,48 @@ def _default_agents(agents: AgentSet, settings: Settings) -> dict[str, str]:
     return {"DEFAULT_AGENT": agent, "DEFAULT_PERSONA": persona}
 
 
-def _secret_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
-    secrets = {
-        f"routes.yaml: {name}.api_key_secret": route.api_key_secret
+def _secret_issues(
+    agents: AgentSet, documents: Mapping[str, Document], prefix: str
+) -> Iterator[DefinitionIssue]:
+    secrets: dict[tuple[str, ...], str | None] = {
+        (ROUTES_FILE, name, "api_key_secret"): route.api_key_secret
         for name, route in agents.routes.items()
     }
     for name, server in agents.mcp_servers.items():
         match server.auth:
             case BearerSecret(secret=secret):
-                secrets[f"mcp.yaml: {name}.auth.secret"] = secret
+                secrets[MCP_FILE, name, "auth", "secret"] = secret
             case ClientCredentials(client_secret=secret):
-                secrets[f"mcp.yaml: {name}.auth.client_secret"] = secret
-    for where, named in secrets.items():
+                secrets[MCP_FILE, name, "auth", "client_secret"] = secret
+    for (file, *steps), named in secrets.items():
         if named is not None and not named.startswith(prefix):
-            yield (
-                f"{where}: must begin with {prefix!r}, the parameter ModelSecretPrefix;"
-                f" no function may read {named!r}"
+            yield documents[file].issue(
+                steps,
+                f"must begin with {prefix!r}, the parameter ModelSecretPrefix;"
+                f" no function may read {named!r}",
             )
 
 
-def _function_errors(agents: AgentSet, prefix: str) -> Iterator[str]:
+def _documents_by_agent(documents: Mapping[str, Document]) -> dict[tuple[Any, Any], Document]:
+    """Return the documents by the key and the version of their agent."""
+    return {
+        (document.fields.get("key"), document.fields.get("version")): document
+        for document in documents.values()
+    }
+
+
+def _function_issues(
+    agents: AgentSet, documents: Mapping[str, Document], prefix: str
+) -> Iterator[DefinitionIssue]:
+    files = _documents_by_agent(documents)
     for agent in _definitions(agents):
         name = agent.function
         if name is not None and not (is_local_file(name) or name.startswith(prefix)):
-            yield (
-                f"{agent.key}@{agent.version}: function: must begin with {prefix!r}, the parameter"
-                f" AgentFunctionPrefix; Runyard may not invoke {name!r}"
+            text = (
+                f"must begin with {prefix!r}, the parameter AgentFunctionPrefix; Runyard may not"
+                f" invoke {name!r}"
             )
+            yield files[agent.key, agent.version].issue(("function",), text)
 
 
 def check_deployable(agents: AgentSet) -> None:
@@ -113,7 +142,8 @@ def check_deployable(agents: AgentSet) -> None:
         raise DefinitionError("\n".join(errors))
 
 
-def _price_errors(agents: AgentSet) -> Iterator[str]:
+def _price_issues(agents: AgentSet, documents: Mapping[str, Document]) -> Iterator[DefinitionIssue]:
+    files = _documents_by_agent(documents)
     for agent in _definitions(agents):
         limits = [
             name for name in ("usd", "usd_per_day") if getattr(agent.limits, name) is not None
@@ -123,10 +153,10 @@ def _price_errors(agents: AgentSet) -> Iterator[str]:
         for limit, name in product(limits, names):
             route = agents.routes[name]
             if not _has_price(route):
-                yield (
-                    f"{agent.key}@{agent.version}: limits.{limit} requires a price: set"
-                    " input_usd_per_million and output_usd_per_million of the route"
-                    f" {name!r}, because the price table does not have {route.model!r}"
+                yield files[agent.key, agent.version].issue(
+                    ("limits", limit),
+                    "requires a price: set input_usd_per_million and output_usd_per_million of the"
+                    f" route {name!r}, because the price table does not have {route.model!r}",
                 )
 
 
