@@ -151,7 +151,7 @@ def code_agent(function: str) -> dict[str, str]:
 
 
 def test_a_function_without_the_prefix_is_an_error() -> None:
-    with pytest.raises(DefinitionError, match=r"clerk@1: function: must begin with 'runyard-agent"):
+    with pytest.raises(DefinitionError, match=r"line 7: function: must begin with 'runyard-agent"):
         check(files=code_agent("team-claims"))
     check({"AGENT_FUNCTION_PREFIX": "team-"}, code_agent("team-claims"))
     check(files=code_agent("runyard-agent-claims"))

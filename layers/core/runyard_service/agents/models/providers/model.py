@@ -236,7 +236,7 @@ def _check_whole(response: ModelResponse) -> None:
     name = response.model_name or ""
     reason = (response.provider_details or {}).get("finish_reason")
     if reason == "guardrail_intervened":
-        raise GuardrailIntervenedError
+        raise GuardrailIntervenedError from None
     if response.finish_reason == "content_filter":
         raise ContentFilterError("content filter")
     # Bedrock's model wrote an invalid call: that is no answer, and no broken connection.
