@@ -34,9 +34,7 @@ from runyard.durable.handler import Agent
 from runyard.durable.protocol import Effect
 from runyard.service_models.langgraph import ChatModel as ChatModel
 
-# A node with this effect is not a step. It runs again in each replay, and its own calls of the
-# `ChatModel` are recorded.
-REPLAY = "replay"
+REPLAY = "replay"  # A node with this effect is not a step: it runs again in each replay.
 _SERIALIZER = JsonPlusSerializer()
 
 
@@ -147,7 +145,9 @@ class _Run:
         """Record a tool call. A node that an interrupt repeats does not repeat its other calls."""
         call = request.tool_call
         if call["id"] not in self._tool_calls:
-            call_tool = functools.partial(user_wrapper or _without_wrapper, request, execute)
+            call_tool = functools.partial(
+                user_wrapper or (lambda item, call: call(item)), request, execute
+            )
             step = self.step(
                 "call-" + call["id"].replace("/", "-"),
                 call["name"],
@@ -161,10 +161,6 @@ class _Run:
         except GraphInterrupt:
             del self._tool_calls[call["id"]]
             raise
-
-
-async def _without_wrapper(request: Any, execute: Any) -> Any:
-    return await execute(request)
 
 
 class _Recorded(Runnable[Any, Any]):

@@ -10,6 +10,8 @@ from tests.crashes.scenarios import scenario
 
 pytestmark = pytest.mark.timeout(600)
 
+_WRITES = ("dynamodb.PutItem", "dynamodb.TransactWriteItems")
+
 
 @pytest.fixture
 def own_code_points(harness: CrashHarness) -> Iterator[list[Point]]:
@@ -25,11 +27,11 @@ def _is_selected(point: Point) -> bool:
         return False
     if fault.call.startswith("lambda.Invoke"):
         return True
-    is_write = fault.call.startswith(("dynamodb.Put", "dynamodb.Transact"))
+    is_write = fault.call.startswith(_WRITES)
     return is_write and (fault.edge, fault.effect) == ("after", "kill")
 
 
-def test_a_lost_worker_repeats_no_unsafe_step_and_no_question(
+def test_a_lost_worker_repeats_no_unsafe_step_and_asks_once(
     harness: CrashHarness, own_code_points: list[Point]
 ) -> None:
     verdicts = [verdict(harness, point) for point in own_code_points]
