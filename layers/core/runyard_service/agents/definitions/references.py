@@ -94,8 +94,8 @@ def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[
             for path in turn.when:
                 yield from _at((*steps, "when", path), _path_issue(path, users, tools))
             for c, call in enumerate(turn.call):
-                for path, text in _call_issues(call, users, tools):
-                    yield (*steps, "call", c, *path), text
+                for field, text in _call_issues(call, users, tools):
+                    yield (*steps, "call", c, *field), text
             for name in ("think", "say", "output"):
                 for path in _paths_in(getattr(turn, name)):
                     yield from _at((*steps, name), _path_issue(path, users, tools))
