@@ -24,6 +24,7 @@ tools:
     parameters:
       type: object
       properties: { amount: { type: number }, person: { type: object } }
+      additionalProperties: false
     approval:
       when: { amount: { above: 100 } }
       prompt: "Book {{ input.amount }} EUR for {{ input.person }}?"
@@ -65,7 +66,7 @@ def test_files_without_a_mistake_have_no_findings() -> None:
     [
         (
             *("trips.yaml", "{{ input.amount }}", "{{ input.amuont }}"),
-            "line 20: tools.0.approval.prompt: {{ input.amuont }} is not in parameters;"
+            "line 21: tools.0.approval.prompt: {{ input.amuont }} is not in parameters;"
             " did you mean 'amount'?",
         ),
         (
@@ -78,12 +79,17 @@ def test_files_without_a_mistake_have_no_findings() -> None:
         ),
         (
             *("trips.yaml", "{{ input.amount }}", "{{ input.amount }"),
-            "line 20: tools.0.approval.prompt: contains `{{` that starts no placeholder",
+            "line 21: tools.0.approval.prompt: contains `{{` that starts no placeholder",
         ),
         (
             *("scripts/trip.yaml", "tool: book", "tool: boook"),
             "line 6: dialogues.0.turns.0.call.0.tool: no agent of this script has the tool"
             " 'boook'; did you mean 'book'?",
+        ),
+        (
+            *("scripts/trip.yaml", "{ amount: 5 }", "{ amuont: 5 }"),
+            "line 6: dialogues.0.turns.0.call.0.input.amuont: 'amuont' is not a parameter of"
+            " 'book'; did you mean 'amount'?",
         ),
         (
             *("scripts/trip.yaml", "results.book.failed", "results.bok.failed"),
@@ -123,7 +129,7 @@ def test_files_without_a_mistake_have_no_findings() -> None:
         ),
         (
             *("trips.yaml", "above:", "abov:"),
-            "line 19: tools.0.approval.when.amount.abov: is not a known field;"
+            "line 20: tools.0.approval.when.amount.abov: is not a known field;"
             " did you mean 'above'?",
         ),
         (
@@ -161,7 +167,7 @@ def test_files_without_a_mistake_have_no_findings() -> None:
         ),
         (
             *("trips.yaml", "[amount]", "[amont]"),
-            "line 21: tools.0.approval.editable: 'amont' is not a parameter;"
+            "line 22: tools.0.approval.editable: 'amont' is not a parameter;"
             " did you mean 'amount'?",
         ),
         (

@@ -16,7 +16,7 @@ from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.definitions.model_settings.support import guardrail_problem
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.definitions.routes import Route
-from runyard_service.agents.definitions.script import Script
+from runyard_service.agents.definitions.script import Script, ScriptedCall
 from runyard_service.agents.definitions.tools import PLACEHOLDER as HTTP_PLACEHOLDER
 from runyard_service.agents.definitions.tools import HttpTool, McpTool
 
@@ -129,16 +129,38 @@ def script_issues(script: Script, users: Sequence[AgentDefinition]) -> Iterator[
             for path in turn.when:
                 yield from _at((*steps, "when", path), _path_issue(path, users, tools))
             for c, call in enumerate(turn.call):
-                if call.tool not in tools and not _is_mcp_name(call.tool, users):
-                    text = f"no agent of this script has the tool {call.tool!r}"
-                    hint = suggestion(call.tool, tools)
-                    yield (*steps, "call", c, "tool"), text + hint
-                for path in _paths_in(call.input):
-                    found = _path_issue(path, users, tools)
-                    yield from _at((*steps, "call", c, "input"), found)
+                for field, text in _call_issues(call, users, tools):
+                    yield (*steps, "call", c, *field), text
             for name in ("think", "say", "output"):
                 for path in _paths_in(getattr(turn, name)):
                     yield from _at((*steps, name), _path_issue(path, users, tools))
+
+
+def _call_issues(
+    call: ScriptedCall, users: Sequence[AgentDefinition], tools: set[str]
+) -> Iterator[ReferenceIssue]:
+    if call.tool not in tools and not _is_mcp_name(call.tool, users):
+        text = f"no agent of this script has the tool {call.tool!r}"
+        yield ("tool",), text + suggestion(call.tool, tools)
+    for name, text in _argument_issues(call, users):
+        yield ("input", name), text
+    for path in _paths_in(call.input):
+        yield from _at(("input",), _path_issue(path, users, tools))
+
+
+def _argument_issues(
+    call: ScriptedCall, users: Sequence[AgentDefinition]
+) -> Iterator[tuple[str, str]]:
+    """Yield each argument that no agent's tool of this name accepts."""
+    tools = [tool for user in users for tool in user.callable_tools if tool.name == call.tool]
+    schemas = [tool.parameters for tool in tools]
+    if not schemas or any(s.get("additionalProperties") is not False for s in schemas):
+        return
+    known = {name for schema in schemas for name in schema.get("properties", {})}
+    for name in call.input:
+        if name not in known:
+            text = f"{name!r} is not a parameter of {call.tool!r}{suggestion(name, known)}"
+            yield name, text
 
 
 def _is_mcp_name(name: str, users: Sequence[AgentDefinition]) -> bool:
