@@ -247,7 +247,9 @@ class Scenario:
     def make_new_run(self, scenario_run: ScenarioRun) -> tuple[Snapshot, NewRun]:
         """Return the agent snapshot and the run to start."""
         snapshot = _snapshot(self.agent)
-        changes = {"limits": self.limits, "context": ContextPolicy(keep_turns=1)}
+        changes: dict[str, Any] = {"limits": self.limits}
+        if self.context_window:
+            changes["context"] = ContextPolicy(keep_turns=1)
         definition = snapshot.definition.model_copy(update=changes)
         route = snapshot.route.model_copy(update={"context_window": self.context_window})
         new_run = NewRun(
