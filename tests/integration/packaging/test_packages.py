@@ -113,6 +113,7 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
         "dev",
         "events",
         "keys",
+        "lint",
         "projects",
         "tickets",
         "verify",
