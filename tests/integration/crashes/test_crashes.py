@@ -44,8 +44,6 @@ ELSEWHERE = {
     "application/webhooks/deliver_webhook.py": "the same",
     "application/webhooks/redeliver.py": "the same",
     "application/webhooks/trigger_deliveries.py": "sent again after an hour: test_webhooks.py",
-    "application/input_requests/submit_input.py: stores.histories.read": "tools of MCP servers",
-    "application/own_code/request_parts.py": "a journal of 4 MB: own_code/test_code_runs.py",
     "adapters/secrets.py": "the key of stream tickets",
 }
 
