@@ -1,5 +1,6 @@
 """The page about own code works as written, also after `kill -9` of the local stack."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,8 @@ def service_of(project: Path, port: int) -> Service:
 
 def test_the_tests_of_the_page_pass(project: Path) -> None:
     [commands] = code_blocks(PAGE, TEST_SECTION, "sh")
-    commands = commands.replace("../../.venv/bin/python", sys.executable)
-    commands = commands.replace(".venv/bin/runyard", f"{sys.executable} -m runyard")
+    commands = commands.replace("../../.venv/bin/python", shlex.quote(sys.executable))
+    commands = commands.replace(".venv/bin/runyard", f"{shlex.quote(sys.executable)} -m runyard")
     command = ["bash", "-euc", commands]
     done = subprocess.run(
         command, cwd=project.parent, capture_output=True, text=True, timeout=100, check=False

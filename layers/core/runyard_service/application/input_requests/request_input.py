@@ -16,8 +16,7 @@ from runyard_service.application.input_requests.changed_tools import (
 from runyard_service.application.input_requests.limit_increase import limit_request
 from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps.tool_calls.actions import input_requests_of
-from runyard_service.application.steps.tool_calls.call_events import tool_label
-from runyard_service.application.steps.tool_calls.next_action import next_action
+from runyard_service.application.steps.tool_calls.next_action import next_action, tool_label
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.clock import parse, seconds_until, timestamp, timestamp_in
 from runyard_service.domain.errors import AppendConflictError, SupersededError
@@ -183,7 +182,7 @@ def _request_for_call(
         sequence=sequence,
         type=ask.type,
         tool_call_id=call.id,
-        tool=tool_label(definition, call.name),
+        tool=tool_label(definition, call.name, call.kind),
         prompt=ask.prompt,
         params=ask.params,
         editable_params=ask.editable_params,

@@ -3,24 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runyard_service.agents.definitions.models import AgentDefinition
-from runyard_service.application.own_code.operations import OPERATION_TYPES
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.application.steps.tool_calls.actions import ResolveWithoutCall
+from runyard_service.application.steps.tool_calls.next_action import tool_label
 from runyard_service.domain.event_payloads.operations import OperationRef, StepPayload
 from runyard_service.domain.event_payloads.runs import ErrorInfo
 from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload, ToolCallPayload
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import ToolCallState
-
-# The names of tool types in the Runs API.
-_TOOL_TYPES = {
-    "http": "http-api-call",
-    "python": "python-function",
-    "lambda": "lambda-function",
-    "mcp": "mcp-tool",
-    "ask_human": "human-feedback",
-}
 
 
 def resolution_event(ctx: RunContext, call: ToolCallState, action: ResolveWithoutCall) -> NewEvent:
@@ -85,11 +75,3 @@ def call_payload(
     if call.op is not None:
         data["op"] = call.op
     return data
-
-
-def tool_label(definition: AgentDefinition, name: str, kind: str = "tool") -> Mapping[str, str]:
-    """Return the tool, or the operation of this kind, as events name it: `{name, type}`."""
-    if kind in OPERATION_TYPES:
-        return {"name": name, "type": OPERATION_TYPES[kind]}
-    tool = definition.tool(name)
-    return {"name": name, "type": _TOOL_TYPES[tool.kind] if tool else "unknown"}

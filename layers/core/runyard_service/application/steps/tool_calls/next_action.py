@@ -44,6 +44,23 @@ from runyard_service.domain.errors import InputExpiredError, ToolInDoubtError
 from runyard_service.domain.event_payloads.input_requests import InterruptedCallParams
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
+# The names of tool types in the Runs API.
+_TOOL_TYPES = {
+    "http": "http-api-call",
+    "python": "python-function",
+    "lambda": "lambda-function",
+    "mcp": "mcp-tool",
+    "ask_human": "human-feedback",
+}
+
+
+def tool_label(definition: AgentDefinition, name: str, kind: str = "tool") -> Mapping[str, str]:
+    """Return the tool, or the operation of this kind, as events name it: `{name, type}`."""
+    if kind in OPERATION_TYPES:
+        return {"name": name, "type": OPERATION_TYPES[kind]}
+    tool = definition.tool(name)
+    return {"name": name, "type": _TOOL_TYPES[tool.kind] if tool else "unknown"}
+
 
 def next_action(definition: AgentDefinition, call: ToolCallState, origin: CallOrigin) -> Action:
     """Return what to do with an unfinished call.
