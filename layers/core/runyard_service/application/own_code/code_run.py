@@ -9,6 +9,7 @@ stranger's: it runs an unsafe step only after the log has `agent.step.started`, 
 result is lost is decided by a person.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -94,7 +95,7 @@ class CodeRun:
         await self._end_sleeps()
         if self._models:
             with ctx.timer.time_model():
-                # On False this worker has no time left: the next one asks the code again.
+                # If this worker has no time left, the next one asks the code again.
                 await call_model(ctx, self._models[0])
             self._journal.catch_up(ctx.history.durable_events)
             self._models = [each for each in self._models if each.key not in self._journal.keys]
@@ -178,12 +179,13 @@ class CodeRun:
                 delay = next_delay(ctx, attempt, seconds, None)
                 if delay is None:
                     raise
+                await asyncio.sleep(delay)
                 attempt += 1
 
     def _events_of(
         self, response: CodeResponse, allowed: dict[str, ToolCallState]
     ) -> list[NewEvent]:
-        """Return the events of a response. Raise InvalidResponseError for a step without leave."""
+        """Return the events of a response. Raise InvalidResponseError for a step not allowed."""
         events = [done_event(self._ctx, done, allowed) for done in response.done]
         events += map(emitted_event, response.emits)
         open_keys = {call.op["key"] for call in self._ctx.history.unfinished if call.op}
