@@ -51,9 +51,10 @@ def request_input(
         return False
     requests: list[InputRequest] = []
     until = ""
-    if journal.history.last == last_sequence:
+    # A run that is paused already waits for what its last pause has published.
+    if journal.history.last == last_sequence and journal.history.status != "paused":
         requests = _requests_to_publish(journal, limit)
-        if not (requests or journal.history.open_requests):
+        if not requests:
             until = _wake_time(journal)
     if requests or until:
         waits = _publish(journal, execution, requests, task_token, until)
