@@ -71,7 +71,9 @@ def assemble_function(function: str, folder: Path) -> Layout:
 def _is_up_to_date(function: str) -> bool:
     """Whether what is built has the sources and the lock as they are."""
     pairs = [(ROOT / "functions" / "stream", BUILT / function)]
-    pairs.append((ROOT / "layers" / "core", BUILT / "CoreLayer" / "python"))
+    package = "runyard_service"
+    built_layer = BUILT / "CoreLayer" / "python"
+    pairs.append((ROOT / "layers" / "core" / package, built_layer / package))
     for source, built in pairs:
         for file in source.rglob("*"):
             if file.suffix in (".py", ".sh", ".yaml") and "build" not in file.parts:
