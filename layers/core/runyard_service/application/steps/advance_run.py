@@ -200,7 +200,7 @@ async def _start(ctx: RunContext) -> None:
         # The sweep can write before the first worker. The journal has read its event by now.
         if ctx.history.status != "created":
             raise
-        await ctx.journal.start(code)
+        await ctx.journal.start_again(code)
     if failure is not None:
         raise failure
 

@@ -27,6 +27,7 @@ class AsyncJournal:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._write_lock = asyncio.Lock()
+        self._is_superseded = False
 
     @property
     def stores(self) -> Stores:
@@ -52,6 +53,11 @@ class AsyncJournal:
     async def start(self, code: Mapping[str, str] | None = None) -> None:
         """Record that a worker starts the run, and the version of an agent's own code."""
         await self._write(self._journal.start, code)
+
+    async def start_again(self, code: Mapping[str, str] | None = None) -> None:
+        """Record the start after the events of another writer, which does not own the run."""
+        self._is_superseded = False
+        await self.start(code)
 
     async def resume(self, results: Sequence[NewEvent]) -> None:
         """Record that the run resumes, and the tool results that the answers provide."""
@@ -89,8 +95,13 @@ class AsyncJournal:
         self, write: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
     ) -> None:
         async with self._write_lock:
+            if self._is_superseded:
+                # After a conflict the journal has read the events of the other writer. Another
+                # call of this worker must not append its result to them.
+                raise SupersededError(self.run.id)
             try:
                 await asyncio.to_thread(write, *args, **kwargs)
             except AppendConflictError as error:
+                self._is_superseded = True
                 raise SupersededError(self.run.id) from error
         log_context.bind(sequence=self.history.last)
