@@ -18,9 +18,9 @@ def test_no_task_appends_after_the_event_that_ended_the_run(stores: Stores) -> N
     other.cancel("user", {})
     result = NewEvent(type="run.recovered", data={"id": run.id, "reason": "late", "attempt": 1})
 
-    async def append_twice() -> list[None | BaseException]:
+    async def append_twice() -> list[type]:
         tasks = (worker.append([result]), worker.append([result]))
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        return [type(each) for each in await asyncio.gather(*tasks, return_exceptions=True)]
 
-    assert [type(outcome) for outcome in asyncio.run(append_twice())] == [SupersededError] * 2
+    assert asyncio.run(append_twice()) == [SupersededError] * 2
     assert [event.type for event in stores.log.events(run.id)][-1] == "run.canceled"
