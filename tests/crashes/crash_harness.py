@@ -28,8 +28,7 @@ from runyard_service import container, event_loops, settings
 from runyard_service.adapters import history_cache
 from runyard_service.adapters.aws_session import session_lock
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.code import function
-from runyard_service.agents.tools import aws_lambda
+from runyard_service.agents.lambda_client import lambda_client
 from runyard_service.application.steps import retries
 from tests.crashes.own_agent import OwnAgent
 from tests.fault_injection.faults import Process
@@ -211,8 +210,7 @@ def _cached_clients() -> Callable[[], AbstractContextManager[Any]]:
 def _clear_all() -> None:
     discard_process()
     # A cached client would call the payment server of another harness.
-    aws_lambda._client.cache_clear()
-    function._client.cache_clear()
+    lambda_client.cache_clear()
     settings.settings.cache_clear()
 
 

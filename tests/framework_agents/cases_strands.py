@@ -30,7 +30,7 @@ class ScriptedModel(Model):
         return {"model_id": "scripted"}
 
     def structured_output(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
+        raise AssertionError("the adapter asks for a stream")
 
     async def stream(self, messages: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         number = sum(message["role"] == "assistant" for message in messages)

@@ -1,5 +1,7 @@
 """Runs that a test advances itself, in place of the state machine and the functions."""
 
+from typing import Any
+
 from runyard_service.adapters.step_functions import NOTHING_TO_WAIT_FOR, Orchestrator, WaitSpec
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.input_requests.submit_input import submit_input
@@ -51,10 +53,15 @@ class RunDriver:
         """Run an invocation of request_input, with the reached limit if there is one."""
         return ask(self.stores, run.current_execution, token, met)
 
-    def answer(self, run: Run, feedback: str) -> None:
+    def pause(self, run: Run) -> None:
+        """Advance the run until it waits."""
+        assert self.advance(run).outcome == "needs_input"
+        assert self.ask(run)
+
+    def answer(self, run: Run, **content: Any) -> None:
         """Answer the oldest open input request."""
         request = self.stores.input_requests.open_of_run(run.id)[0]
-        answer = Answer(type=request.type, request_id=request.id, feedback=feedback)
+        answer = Answer(type=request.type, request_id=request.id, **content)
         submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
 
     def record(self, run: Run) -> Run:

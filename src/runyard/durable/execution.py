@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -109,14 +110,12 @@ class Execution:
 
     # Operations of the code.
 
-    async def operation(
-        self, op: Any, name: str, args: Mapping[str, Any], *, ident: Any = None
-    ) -> Any:
+    async def operation(self, op: Any, name: str, args: Mapping[str, Any]) -> Any:
         """Return the recorded result of an operation, or wait for it.
 
-        `ident` replaces the arguments in the digest. Raise StepFailed for a recorded error.
+        Raise StepFailed for a recorded error.
         """
-        key, digest = self._next(op, name, args if ident is None else ident)
+        key, digest = self._next(op, name, args)
         if key not in self.journal:
             operation = Operation(key=key, op=op, name=name, digest=digest, args=dict(args))
             await self._wait_for(operation)
@@ -149,7 +148,8 @@ class Execution:
             await self._wait_for(operation)
         if key not in self.journal:
             await self._wait_for_time()
-            await self._run_step(key, digest, name, function, args, kwargs, effect, attempts)
+            done = Done(key=key, name=name, digest=digest, effect=effect)
+            await self._run_step(done, functools.partial(function, *args, **kwargs), attempts)
         return self._result(key, digest, name)
 
     def emit(self, name: str, data: Any) -> None:
@@ -177,18 +177,22 @@ class Execution:
         self._activity += 1
         digest = digest_of(name, identity)
         key = keys.current_scope().next_key(op, name)
+        self._check(key, digest)
+        return key, digest
+
+    def _result(self, key: str, digest: str, name: str) -> Any:
+        self._activity += 1
+        self._check(key, digest)
+        return self.journal.result(key, name)
+
+    def _check(self, key: str, digest: str) -> None:
+        """Fail the run if the log has the key with another digest, whatever the code catches."""
         try:
             self.journal.check(key, digest)
         except AgentFailure as failure:
             self._failure = failure
             self._changed.set()
             raise
-        return key, digest
-
-    def _result(self, key: str, digest: str, name: str) -> Any:
-        self._activity += 1
-        self.journal.check(key, digest)
-        return self.journal.result(key, name)
 
     async def _wait_for(self, operation: Operation) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -207,23 +211,13 @@ class Execution:
             self._changed.set()
             await future
 
-    async def _run_step(
-        self,
-        key: str,
-        digest: str,
-        name: str,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        effect: Effect,
-        attempts: int,
-    ) -> None:
-        done = Done(key=key, name=name, digest=digest, effect=effect)
-        entry = JournalEntry(key=key, digest=digest)
+    async def _run_step(self, done: Done, call: Callable[[], Any], attempts: int) -> None:
+        """Run a step, and add its result or its error to `done` and to the journal."""
+        entry = JournalEntry(key=done["key"], digest=done["digest"])
         self._running_steps += 1
         try:
-            result = await self._call(name, function, args, kwargs, attempts)
-            entry["value"] = done["value"] = to_result(result, f"The step {name!r}")
+            result = await self._call(done["name"], call, attempts)
+            entry["value"] = done["value"] = to_result(result, f"The step {done['name']!r}")
         except Exception as error:  # noqa: BLE001 - recorded, then raised as StepFailed
             failure = Failure(code="step_error", message=str(error), type=type(error).__name__)
             entry["error"] = done["error"] = failure
@@ -235,19 +229,12 @@ class Execution:
         self._done.append(done)
         self._done_bytes += len(str(done.get("value", "")))
 
-    async def _call(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        attempts: int,
-    ) -> Any:
+    async def _call(self, name: str, call: Callable[[], Any], attempts: int) -> Any:
         token = _inside_step.set(name)
         try:
             for attempt in range(1, attempts + 1):
                 try:
-                    return await self._call_once(function, args, kwargs)
+                    return await self._call_once(call)
                 except Exception:
                     if attempt == attempts:
                         raise
@@ -255,16 +242,13 @@ class Execution:
         finally:
             _inside_step.reset(token)
 
-    async def _call_once(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Any:
-        if inspect.iscoroutinefunction(function):
-            return await function(*args, **kwargs)
+    async def _call_once(self, call: Callable[[], Any]) -> Any:
+        if inspect.iscoroutinefunction(call):
+            return await call()
         # In a thread: a step that blocks must not stop the other branches.
         context = contextvars.copy_context()
-        result = await asyncio.get_running_loop().run_in_executor(
-            self._executor, lambda: context.run(function, *args, **kwargs)
-        )
+        loop = asyncio.get_running_loop()
+        result = await loop.run_in_executor(self._executor, context.run, call)
         return await result if inspect.isawaitable(result) else result
 
     # The end of an invocation.

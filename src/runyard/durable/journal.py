@@ -54,8 +54,6 @@ class Journal:
         entry = self._entries[key]
         if "error" in entry:
             raise StepFailed.from_journal(name, entry["error"])
-        if "value_url" in entry:
-            entry["value"] = _get_json(entry.pop("value_url"))
         return entry.get("value")
 
 

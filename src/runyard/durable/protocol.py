@@ -21,15 +21,11 @@ class Failure(TypedDict):
 
 
 class JournalEntry(TypedDict):
-    """The recorded result of one operation; without `value` and `error` it is an emitted event.
-
-    A value over 64 KB is at `value_url`, an address that a GET without credentials reads.
-    """
+    """The recorded result of one operation; without `value` and `error` it is an emitted event."""
 
     key: str
     digest: str
     value: NotRequired[Any]
-    value_url: NotRequired[str]
     error: NotRequired[Failure]
 
 

@@ -14,9 +14,7 @@ from runyard_service.agents.models.base import Model, ModelEvent, ModelRequest
 from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.models.scripted import ScriptedModel
 from runyard_service.agents.tools.base import ToolEnvironment
-from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.domain.events import Event
-from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
 from tests.support.run_driver import RunDriver
 from tests.support.run_factory import create_run
@@ -69,17 +67,6 @@ class McpRuns(RunDriver):
             return model_for(used.route, used.script, "key")
 
         self.worker = replace(self.worker, model_for=recording)
-
-    def pause(self, run: Run) -> None:
-        """Advance the run until it waits for a person."""
-        assert self.advance(run).outcome == "needs_input"
-        assert self.ask(run)
-
-    def respond(self, run: Run, **content: Any) -> None:
-        """Answer the oldest open input request."""
-        request = self.stores.input_requests.open_of_run(run.id)[0]
-        answer = Answer(type=request.type, request_id=request.id, **content)
-        submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
 
     def finish(self, run: Run) -> list[Event]:
         """Advance the run to its end, and return its log without deltas."""

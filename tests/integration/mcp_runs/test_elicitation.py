@@ -19,7 +19,7 @@ def test_a_person_answers_the_form_of_a_server(mcp: McpRuns) -> None:
     mcp.pause(run)
     [request] = mcp.stores.input_requests.open_of_run(run.id)
     assert (request.prompt, request.params) == ("Which seat?", {"form": SEAT_FORM})
-    mcp.respond(run, feedback=AISLE)
+    mcp.answer(run, feedback=AISLE)
     mcp.finish(run)
     assert mcp.results(run) == ['done 1 [{"seat": "aisle"}]']
     types = mcp.types(run)
@@ -46,7 +46,7 @@ def test_an_answer_after_the_end_of_the_state_asks_once_and_acts_once(mcp: McpRu
     run = mcp.start([call("book"), DONE])
     mcp.pause(run)
     mcp.server.forget_states()
-    mcp.respond(run, feedback=AISLE)
+    mcp.answer(run, feedback=AISLE)
     mcp.finish(run)
     assert mcp.results(run) == ['done 1 [{"seat": "aisle"}]']
     assert requested(mcp, run) == 1
@@ -58,11 +58,11 @@ def test_a_new_request_after_the_end_of_the_state_is_asked_alone(mcp: McpRuns) -
     mcp.pause(run)
     mcp.server.forget_states()
     mcp.server.required["meal"] = {"message": "Which meal?"}
-    mcp.respond(run, feedback=AISLE)
+    mcp.answer(run, feedback=AISLE)
     mcp.pause(run)
     [request] = mcp.stores.input_requests.open_of_run(run.id)
     assert request.prompt == "Which meal?"
-    mcp.respond(run, feedback={})
+    mcp.answer(run, feedback={})
     mcp.finish(run)
     assert mcp.results(run) == ['done 1 [{"seat": "aisle"}, {}]']
     assert requested(mcp, run) == 2
@@ -72,8 +72,8 @@ def test_several_requests_of_a_round_are_answered_one_by_one(mcp: McpRuns) -> No
     mcp.server.required["meal"] = {"message": "Which meal?"}
     run = mcp.start([call("book"), DONE])
     mcp.pause(run)
-    mcp.respond(run, feedback=AISLE)
-    mcp.respond(run, declined=True)
+    mcp.answer(run, feedback=AISLE)
+    mcp.answer(run, declined=True)
     mcp.finish(run)
     assert mcp.results(run) == ["not done: accept decline"]
 
@@ -85,7 +85,7 @@ def test_a_person_opens_a_url_and_runyard_does_not(mcp: McpRuns) -> None:
     mcp.pause(run)
     [request] = mcp.stores.input_requests.open_of_run(run.id)
     assert request.params == {"url": url}
-    mcp.respond(run, feedback="signed")
+    mcp.answer(run, feedback="signed")
     mcp.finish(run)
     assert mcp.results(run) == ["done 1 [null]"]
 
@@ -111,7 +111,7 @@ def test_a_server_can_ask_ten_times(mcp: McpRuns) -> None:
     run = mcp.start([call("again"), DONE])
     for _ in range(10):
         mcp.pause(run)
-        mcp.respond(run, feedback=AISLE)
+        mcp.answer(run, feedback=AISLE)
     mcp.finish(run)
     assert mcp.results(run) == ["mcp_error"]
     assert requested(mcp, run) == 10
@@ -120,9 +120,9 @@ def test_a_server_can_ask_ten_times(mcp: McpRuns) -> None:
 def test_an_approved_call_has_its_arguments_when_the_server_asks(mcp: McpRuns) -> None:
     run = mcp.start([call("book", text="a"), DONE], approval={"editable": ["text"]})
     mcp.pause(run)
-    mcp.respond(run, is_approved=True, params={"text": "b"})
+    mcp.answer(run, is_approved=True, params={"text": "b"})
     mcp.pause(run)
-    mcp.respond(run, feedback=AISLE)
+    mcp.answer(run, feedback=AISLE)
     mcp.finish(run)
     assert [made["arguments"] for made in mcp.server.calls] == [{"text": "b"}] * 2
 
@@ -132,7 +132,7 @@ def test_a_worker_that_is_lost_after_the_request_asks_once(mcp: McpRuns) -> None
     assert mcp.advance(run).outcome == "needs_input"
     # The next execution was not started: another worker reads the same log.
     mcp.pause(run)
-    mcp.respond(run, feedback=AISLE)
+    mcp.answer(run, feedback=AISLE)
     mcp.finish(run)
     assert requested(mcp, run) == 1
     assert mcp.results(run) == ['done 1 [{"seat": "aisle"}]']
@@ -141,8 +141,8 @@ def test_a_worker_that_is_lost_after_the_request_asks_once(mcp: McpRuns) -> None
 def test_parallel_calls_that_ask_wait_together(mcp: McpRuns) -> None:
     run = mcp.start([{"call": [{"tool": "book"}, {"tool": "search"}, {"tool": "book"}]}, DONE])
     mcp.pause(run)
-    mcp.respond(run, feedback=AISLE)
-    mcp.respond(run, feedback={"seat": "window"})
+    mcp.answer(run, feedback=AISLE)
+    mcp.answer(run, feedback={"seat": "window"})
     mcp.finish(run)
     assert sorted(mcp.results(run)) == [
         'done 1 [{"seat": "aisle"}]',

@@ -25,7 +25,7 @@ def test_a_run_of_20_steps_lists_its_tools_once(mcp: McpRuns) -> None:
     searches = [call("search", text=str(number)) for number in range(18)]
     run = mcp.start([*searches[:9], call("book"), *searches[9:], DONE])
     mcp.pause(run)
-    mcp.respond(run, declined=True)
+    mcp.answer(run, declined=True)
     mcp.finish(run)
     assert mcp.server.lists == 1
     assert len(mcp.results(run)) == 19
@@ -40,7 +40,7 @@ def test_another_list_does_not_change_a_run_that_has_listed(mcp: McpRuns) -> Non
     other = mcp.start([call("search", text="c"), DONE])
     mcp.pause(run)
     mcp.server.tools = [listed("find")]
-    mcp.respond(run, declined=True)
+    mcp.answer(run, declined=True)
     mcp.finish(run)
     assert mcp.results(run) == ["not done: decline", "found b"]
     mcp.finish(other)
@@ -75,7 +75,7 @@ def test_approvals_of_hints_ask_unless_a_tool_only_reads(mcp: McpRuns) -> None:
     run = mcp.start(turns, servers={"desk": desk}, approval="hints")
     mcp.pause(run)
     assert mcp.results(run) == ["found a"]
-    mcp.respond(run, is_approved=True)
+    mcp.answer(run, is_approved=True)
     mcp.finish(run)
     assert mcp.results(run) == ["found a", "charged 1"]
 
@@ -84,8 +84,8 @@ def test_edited_arguments_are_checked_by_the_listed_schema(mcp: McpRuns) -> None
     run = mcp.start([call("charge", text="a"), DONE], approval={"editable": ["text"]})
     mcp.pause(run)
     with pytest.raises(Exception, match=r"params\.text"):
-        mcp.respond(run, is_approved=True, params={"text": 1})
-    mcp.respond(run, is_approved=True, params={"text": "b"})
+        mcp.answer(run, is_approved=True, params={"text": 1})
+    mcp.answer(run, is_approved=True, params={"text": "b"})
     mcp.finish(run)
     assert mcp.server.calls[-1]["arguments"] == {"text": "b"}
 

@@ -19,7 +19,7 @@ def units_by_types(mcp: McpRuns, run: Run) -> dict[str, int]:
 def test_each_event_of_mcp_tools_takes_one_write_unit(mcp: McpRuns) -> None:
     run = mcp.start([call("count"), call("book"), DONE])
     mcp.pause(run)
-    mcp.respond(run, declined=True)
+    mcp.answer(run, declined=True)
     mcp.finish(run)
     units = units_by_types(mcp, run)
     for kind in (

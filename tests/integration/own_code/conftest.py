@@ -9,11 +9,9 @@ import pytest
 from runyard import agent
 from runyard.durable.handler import Agent
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.code import function
 from runyard_service.agents.definitions.models import AgentDefinition
-from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.agents.lambda_client import lambda_client
 from runyard_service.domain.events import Event
-from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.runs import Run
 from tests.support.run_driver import RunDriver
 from tests.support.run_factory import create_run
@@ -85,17 +83,6 @@ class CodeRuns(RunDriver):
         )
         return create_run(self.stores, snapshot.model_copy(update={"definition": definition}))
 
-    def pause(self, run: Run) -> None:
-        """Advance the run until it waits."""
-        assert self.advance(run).outcome == "needs_input"
-        assert self.ask(run)
-
-    def respond(self, run: Run, **content: Any) -> None:
-        """Answer the oldest open input request."""
-        request = self.stores.input_requests.open_of_run(run.id)[0]
-        answer = Answer(type=request.type, request_id=request.id, **content)
-        submit_input(self.stores, self.orchestrator, run.id, answer, "user-1")
-
     def finish(self, run: Run) -> Event:
         """Advance the run to its end, and return its last event."""
         assert self.advance(run).outcome == "finished"
@@ -105,7 +92,7 @@ class CodeRuns(RunDriver):
 @pytest.fixture
 def code_runs(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeRuns]:
     """Yield the runs, with a Lambda endpoint of their own."""
-    function._client.cache_clear()
+    lambda_client.cache_clear()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")

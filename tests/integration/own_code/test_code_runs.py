@@ -27,9 +27,9 @@ async def refund(ctx: Context, data: Input) -> Input:
 def test_every_operation_is_in_the_log(code_runs: CodeRuns) -> None:
     run = code_runs.start(refund)
     code_runs.pause(run)
-    code_runs.respond(run, is_approved=True, params={"amount": 30})
+    code_runs.answer(run, is_approved=True, params={"amount": 30})
     code_runs.pause(run)
-    code_runs.respond(run, feedback="late")
+    code_runs.answer(run, feedback="late")
     end = code_runs.finish(run)
     assert end.data["output"] == {
         "hits": "found Hello.",
@@ -131,7 +131,7 @@ def test_a_step_that_broke_off_is_decided_by_a_person(code_runs: CodeRuns) -> No
     request = code_runs.events(run)[-2]
     assert request.data["params"]["choices"] == ["repeat", "skip", "fail"]
     code_runs.endpoint.code = original
-    code_runs.respond(run, feedback="skip")
+    code_runs.answer(run, feedback="skip")
     assert code_runs.finish(run).data["output"] == {"content": "skipped"}
     assert paid == [1]
 
@@ -212,7 +212,7 @@ def test_changed_code_fails_before_any_effect(code_runs: CodeRuns) -> None:
     run = code_runs.start(before)
     code_runs.pause(run)
     code_runs.start(after)
-    code_runs.respond(run, feedback="yes")
+    code_runs.answer(run, feedback="yes")
     error = code_runs.finish(run).data["error"]
     assert error["code"] == "code_changed"
     assert "tool:look#1" in error["message"]
@@ -251,7 +251,7 @@ def test_an_input_request_delays_the_end_of_a_sleep_and_is_published_once(
     assert code_runs.ask(run, met=again)
     assert code_runs.types(run).count("run.paused") == 1
     assert code_runs.record(run).open_requests == 1
-    code_runs.respond(run, feedback="late")
+    code_runs.answer(run, feedback="late")
     code_runs.pause(run)
     assert code_runs.events(run)[-1].data["reason"] == "sleeping"
     assert code_runs.record(run).open_requests == 0
@@ -267,7 +267,7 @@ def test_a_journal_of_more_than_4_mb_is_read_from_an_address(code_runs: CodeRuns
     code_runs.pause(run)
     # A new process has no paused code.
     code_runs.endpoint.code.release()
-    code_runs.respond(run, feedback="yes")
+    code_runs.answer(run, feedback="yes")
     assert code_runs.finish(run).data["output"] == {"content": "4500000"}
     last = code_runs.endpoint.invocations[-1]
     assert "journal" not in last

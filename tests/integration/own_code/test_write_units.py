@@ -56,7 +56,7 @@ def cost(runs: CodeRuns, code: Code, **response: Any) -> float:
         while runs.advance(run).outcome == "needs_input":
             assert runs.ask(run)
             if response:
-                runs.respond(run, **response)
+                runs.answer(run, **response)
     return units.used
 
 

@@ -57,10 +57,10 @@ class LongRuns(RunDriver):
         agent = scripted_agent(turns, TOOLS, **{"steps": 10_000, **limits})
         return start_run(self.stores, self.orchestrator, agent, request)
 
-    def answer(self, run: Run, feedback: str) -> None:
+    def answer(self, run: Run, **content: Any) -> None:
         """Answer the only input request of the run when it is open."""
         wait_until(lambda: self.stores.input_requests.open_of_run(run.id))
-        super().answer(run, feedback)
+        super().answer(run, **content)
 
     def ended(self, run: Run, seconds: float = 30) -> Run:
         """Return the record of the run after its end."""
@@ -135,7 +135,7 @@ def test_a_run_continues_in_a_new_execution_after_each_answer(driver: LongRuns) 
     count = 10
     run = driver.start([ASK] * count + [{"say": "{{ results.ask_human.content }}"}])
     for number in range(count):
-        driver.answer(run, str(number))
+        driver.answer(run, feedback=str(number))
     done = driver.ended(run)
     assert (done.status, done.output) == ("completed", {"content": str(count - 1)})
     assert done.execution == count

@@ -128,7 +128,7 @@ def test_an_unsafe_call_in_doubt_is_decided_by_a_person(
         "agent.human_feedback.requested",
         "run.paused",
     ]
-    driver.answer(run, choice)
+    driver.answer(run, feedback=choice)
     driver.advance(run)
     types = driver.types(run)
     assert types[types.index("run.resumed") + 1] == end
@@ -187,9 +187,9 @@ def test_an_answer_is_not_lost_when_the_wait_restarts(driver: ToolRuns) -> None:
     # The execution vanished; its successor waits with another token.
     assert driver.advance(run).outcome == "needs_input"
     driver.ask(run, "second")
-    driver.answer(run, "1")
+    driver.answer(run, feedback="1")
     assert driver.machine.resumed == []
-    driver.answer(run, "2")
+    driver.answer(run, feedback="2")
     assert driver.machine.resumed == ["second"]
     # The successor is too late to wait.
     assert not driver.ask(run, "third")

@@ -15,7 +15,7 @@ from runyard_service.agents.definitions.tools import (
     LocalTool,
     PythonTool,
 )
-from runyard_service.agents.tools import aws_lambda
+from runyard_service.agents.lambda_client import lambda_client
 from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
 from runyard_service.agents.tools.dispatch import call_tool
 from tests.support.servers.loopback import Exchange, LoopbackServer, Received
@@ -206,7 +206,7 @@ class LambdaServer(LoopbackServer):
 
 @pytest.fixture(autouse=True)
 def _lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    aws_lambda._client.cache_clear()
+    lambda_client.cache_clear()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")

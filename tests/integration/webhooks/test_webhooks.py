@@ -291,18 +291,26 @@ def test_a_delivery_fails_after_its_last_attempt_and_can_be_redelivered(
     assert len(endpoint.received(ATTEMPTS + 1)) == ATTEMPTS + 1
 
 
-def test_dead_letters_are_redelivered_by_a_command(
-    project: Project,
-    publishing_stack: DevStack,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def abandoned(
+    project: Project, publishing_stack: DevStack, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Endpoint, dict[str, Any]]:
+    """Return an endpoint and its delivery that every attempt failed; commands find the stack."""
     for name, value in publishing_stack.environment.items():
         monkeypatch.setenv(name, value)
     endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
     project.canceled_run()
     [delivery] = endpoint.finished_deliveries()
     find_dead_letter(publishing_stack, delivery["id"])
+    return endpoint, delivery
+
+
+def test_dead_letters_are_redelivered_by_a_command(
+    project: Project,
+    abandoned: tuple[Endpoint, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    endpoint, delivery = abandoned
 
     assert run_command("webhooks", "dead-letters") == 0
     [row] = [line for line in capsys.readouterr().out.splitlines() if delivery["id"] in line]
@@ -320,16 +328,10 @@ def test_dead_letters_are_redelivered_by_a_command(
 
 def test_the_dead_letter_of_a_disabled_webhook_stays_until_the_operator_deletes_it(
     project: Project,
-    publishing_stack: DevStack,
-    monkeypatch: pytest.MonkeyPatch,
+    abandoned: tuple[Endpoint, dict[str, Any]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in publishing_stack.environment.items():
-        monkeypatch.setenv(name, value)
-    endpoint = project.register(*[500] * ATTEMPTS, events=["run.canceled"])
-    project.canceled_run()
-    [delivery] = endpoint.finished_deliveries()
-    find_dead_letter(publishing_stack, delivery["id"])
+    endpoint, delivery = abandoned
     disabled = project.service.http.patch(endpoint.url, json={"enabled": False})
     assert disabled.status_code == 200
     name = f"{delivery['id']} of {project.id}"

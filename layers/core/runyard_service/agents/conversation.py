@@ -155,7 +155,12 @@ def _first_message(definition: AgentDefinition, run: Run) -> str:
 def _output_tool(definition: AgentDefinition) -> ToolSpec | None:
     if definition.output_schema is None:
         return None
-    return ToolSpec(OUTPUT_TOOL, "Return the final answer.", definition.output_schema)
+    return output_tool(definition.output_schema)
+
+
+def output_tool(schema: Mapping[str, Any]) -> ToolSpec:
+    """Return the built-in tool whose arguments are the structured output."""
+    return ToolSpec(OUTPUT_TOOL, "Return the final answer.", schema)
 
 
 def text_output(

@@ -7,16 +7,22 @@ from typing import Any
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
-def variables_in(value: Any) -> Iterator[str]:
-    """Yield the names in each `${NAME}` of the texts in `value`."""
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield each text in `value`, at any depth; the names of fields are none of them."""
     if isinstance(value, str):
-        yield from _VARIABLE.findall(value)
+        yield value
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from variables_in(each)
+            yield from texts_in(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from variables_in(each)
+            yield from texts_in(each)
+
+
+def variables_in(value: Any) -> Iterator[str]:
+    """Yield the names in each `${NAME}` of the texts in `value`."""
+    for text in texts_in(value):
+        yield from _VARIABLE.findall(text)
 
 
 def with_variables(value: Any, variables: Mapping[str, str]) -> Any:

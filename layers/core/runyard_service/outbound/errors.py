@@ -1,5 +1,6 @@
 """The error of outbound HTTP. Callers translate it: a failed tool call or a failed delivery."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from runyard_service.domain.errors import FailureKind, RunyardError
@@ -14,6 +15,22 @@ OutboundErrorCode = Literal[
     "unreachable",
     "url_invalid",
 ]
+
+# What a status says about the same request later. A 500 is not among them: it may be an error of
+# every such request.
+KINDS_BY_STATUS: Mapping[int, FailureKind] = {
+    400: "invalid",
+    404: "invalid",
+    408: "network",
+    422: "invalid",
+    425: "overloaded",
+    429: "rate_limited",
+    502: "overloaded",
+    503: "overloaded",
+    504: "overloaded",
+}
+# A gateway forwarded the request, and received no response.
+STATUSES_IN_DOUBT = frozenset({502, 504})
 
 
 class OutboundError(RunyardError):

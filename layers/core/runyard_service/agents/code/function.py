@@ -4,37 +4,16 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from runyard_service.agents.code.definition import is_local_file
 from runyard_service.agents.code.protocol import AgentCodeError, CodeResponse, parse_response
+from runyard_service.agents.lambda_client import TRANSIENT_CODES, lambda_client, was_sent
 from runyard_service.domain.errors import FunctionUnavailableError
 
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
-
-CONNECT_SECONDS = 5.0
 _EXCERPT_CHARACTERS = 500
-_TRANSIENT_CODES = frozenset(
-    {
-        "EC2ThrottledException",
-        "ResourceNotReadyException",
-        "ServiceException",
-        "TooManyRequestsException",
-    }
-)
-
-
 # The function's process ended: it was killed, or its time was over.
 _STOPPED_TYPES = frozenset({"Runtime.ExitError", "Sandbox.Timedout", "Runtime.OutOfMemory"})
 
@@ -74,7 +53,7 @@ async def resolve_version(function: str, alias: str, prefix: str) -> FunctionVer
 
 def _resolve(function: str, alias: str) -> FunctionVersion:
     try:
-        found = _client(30).get_function_configuration(FunctionName=function, Qualifier=alias)
+        found = lambda_client(30).get_function_configuration(FunctionName=function, Qualifier=alias)
     except (ClientError, BotoCoreError) as error:
         raise _lambda_error(error, function, alias) from error
     return FunctionVersion(function, found["Version"], found.get("CodeSha256", ""))
@@ -95,7 +74,7 @@ async def invoke(
 
 def _invoke(version: FunctionVersion, payload: bytes, timeout: float) -> CodeResponse:
     try:
-        response = _client(timeout).invoke(
+        response = lambda_client(timeout).invoke(
             FunctionName=version.function,
             Qualifier=version.version,
             InvocationType="RequestResponse",
@@ -114,13 +93,12 @@ def _lambda_error(
 ) -> FunctionUnavailableError | AgentCodeError:
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "unknown")
-        if code in _TRANSIENT_CODES:
+        if code in TRANSIENT_CODES:
             return FunctionUnavailableError(f"Lambda answered {code}.", was_started=False)
         if code == "ResourceNotFoundException":
             return AgentCodeError("code_missing", _missing_text(function, qualifier))
         return AgentCodeError("agent_error", f"Lambda did not invoke {function}: {code}.")
-    was_started = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
-    return FunctionUnavailableError("Lambda could not be reached.", was_started=was_started)
+    return FunctionUnavailableError("Lambda could not be reached.", was_started=was_sent(error))
 
 
 def _missing_text(function: str, qualifier: str) -> str:
@@ -146,15 +124,3 @@ def _function_error(body: bytes) -> AgentCodeError | FunctionUnavailableError:
     if kind in _STOPPED_TYPES or "Task timed out" in message:
         return FunctionUnavailableError(f"Lambda stopped the function: {text}", was_started=True)
     return AgentCodeError("agent_error", f"The function failed: {text}")
-
-
-@lru_cache(maxsize=16)
-def _client(timeout: float) -> "LambdaClient":
-    """Return a client that never repeats an invocation: an unsafe step could run twice."""
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=timeout,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        max_pool_connections=50,
-    )
-    return boto3.session.Session().client("lambda", config=config)

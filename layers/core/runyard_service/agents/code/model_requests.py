@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runyard_service.agents.code.protocol import InvalidResponseError, Operation
-from runyard_service.agents.definitions.json_schema.validation import validate
+from runyard_service.agents.conversation import output_tool
+from runyard_service.agents.definitions.json_schema.validation import format_issues, validate
 from runyard_service.agents.definitions.models import OUTPUT_TOOL, AgentDefinition
 from runyard_service.agents.message_events import message_from
 from runyard_service.agents.models.base import (
@@ -98,9 +99,7 @@ def own_request(
         instructions=arguments.instructions or definition.instructions,
         messages=list(_messages(arguments, steps)),
         tools=[ToolSpec(tool.name, tool.description, tool.parameters) for tool in arguments.tools],
-        output_tool=None
-        if schema is None
-        else ToolSpec(OUTPUT_TOOL, "Return the final answer.", schema),
+        output_tool=None if schema is None else output_tool(schema),
         max_output_tokens=arguments.max_output_tokens or definition.max_output_tokens,
         route=route,
         settings=definition,
@@ -149,7 +148,7 @@ def completed_op(operation: Operation, message: MessageCompleted) -> OperationRe
     ]
     issues = validate(schema, outputs[0]) if outputs else {OUTPUT_TOOL: "was not called"}
     if issues:
-        text = "; ".join(f"{name} {issue}" for name, issue in issues.items())
+        text = format_issues(issues)
         ref["error"] = {
             "code": "output_invalid",
             "message": f"The response does not match output_schema: {text}.",

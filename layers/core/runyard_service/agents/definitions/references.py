@@ -19,6 +19,7 @@ from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.script import Script, ScriptedCall
 from runyard_service.agents.definitions.tools import PLACEHOLDER as HTTP_PLACEHOLDER
 from runyard_service.agents.definitions.tools import HttpTool, McpTool
+from runyard_service.agents.variables import texts_in
 
 _OPENED = re.compile(r"\{\{")
 # The input of a thread's run has these fields, whatever the schema says.
@@ -218,11 +219,5 @@ def _path_issue(path: str, users: Sequence[AgentDefinition], tools: set[str]) ->
 
 
 def _paths_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from PLACEHOLDER.findall(value)
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _paths_in(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _paths_in(each)
+    for text in texts_in(value):
+        yield from PLACEHOLDER.findall(text)

@@ -6,7 +6,11 @@ from typing import Any
 
 from runyard_service.agents.tools.base import ToolError
 from runyard_service.domain.errors import FailureKind
-from runyard_service.outbound.errors import OutboundError
+from runyard_service.outbound.errors import (
+    KINDS_BY_STATUS,
+    STATUSES_IN_DOUBT,
+    OutboundError,
+)
 from runyard_service.outbound.messages import OutgoingResponse
 from runyard_service.outbound.retry_after import retry_after_of
 
@@ -16,20 +20,6 @@ INVALID_PARAMS = -32602
 UNSUPPORTED_VERSION = -32022
 MISSING_CAPABILITY = -32021
 URL_REQUIRED = -32042
-# The same words as for `http` tools.
-_KINDS: Mapping[int, FailureKind] = {
-    400: "invalid",
-    404: "invalid",
-    408: "network",
-    422: "invalid",
-    425: "overloaded",
-    429: "rate_limited",
-    502: "overloaded",
-    503: "overloaded",
-    504: "overloaded",
-}
-# A gateway forwarded the request, and received no response.
-_IN_DOUBT = frozenset({502, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -67,9 +57,9 @@ def http_failure(response: OutgoingResponse) -> ToolError:
     return ToolError(
         f"http_{status}",
         f"HTTP {status}: {excerpt}" if excerpt else f"HTTP {status}",
-        kind=_KINDS.get(status, "rejected"),
+        kind=KINDS_BY_STATUS.get(status, "rejected"),
         retry_after=retry_after_of(response.retry_after),
-        is_in_doubt=status in _IN_DOUBT,
+        is_in_doubt=status in STATUSES_IN_DOUBT,
     )
 
 

@@ -3,35 +3,14 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from runyard_service.agents.definitions.tools import LambdaTool
+from runyard_service.agents.lambda_client import TRANSIENT_CODES, lambda_client, was_sent
 from runyard_service.agents.tools.base import ToolError, ToolInvocation
-from runyard_service.domain.errors import FailureKind
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
 
 EXCERPT_CHARACTERS = 500
-CONNECT_SECONDS = 5.0
-_KINDS: Mapping[str, FailureKind] = {
-    "EC2ThrottledException": "overloaded",
-    "ResourceNotReadyException": "overloaded",
-    "ServiceException": "overloaded",
-    "TooManyRequestsException": "rate_limited",
-}
 
 
 async def call_lambda(tool: LambdaTool, invocation: ToolInvocation) -> str:
@@ -45,7 +24,7 @@ async def call_lambda(tool: LambdaTool, invocation: ToolInvocation) -> str:
 
 def _invoke(tool: LambdaTool, invocation: ToolInvocation) -> str:
     try:
-        response = _client(tool.timeout).invoke(
+        response = lambda_client(tool.timeout).invoke(
             FunctionName=tool.function,
             InvocationType="RequestResponse",
             ClientContext=_client_context(invocation),
@@ -54,30 +33,18 @@ def _invoke(tool: LambdaTool, invocation: ToolInvocation) -> str:
         payload = response["Payload"].read().decode("utf-8", "replace")
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
-        message, kind = f"AWS did not invoke it: {code}.", _KINDS.get(code, "rejected")
+        message, kind = f"AWS did not invoke it: {code}.", TRANSIENT_CODES.get(code, "rejected")
         raise ToolError("lambda_rejected", message, kind=kind) from error
     except ReadTimeoutError as error:
         message = f"No answer within {tool.timeout:g} s."
         raise ToolError("timeout", message, kind="network", is_in_doubt=True) from error
     except BotoCoreError as error:
-        was_sent = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
-        message = "Lambda broke off." if was_sent else "Lambda cannot be reached."
-        raise ToolError("unreachable", message, kind="network", is_in_doubt=was_sent) from error
+        is_in_doubt = was_sent(error)
+        message = "Lambda broke off." if is_in_doubt else "Lambda cannot be reached."
+        raise ToolError("unreachable", message, kind="network", is_in_doubt=is_in_doubt) from error
     if response.get("FunctionError"):
         raise ToolError("lambda_error", _failure(payload))
     return _result(payload)
-
-
-@lru_cache(maxsize=16)
-def _client(timeout: float) -> "LambdaClient":
-    """A client that never repeats an invocation by itself: it could do the work twice."""
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=timeout,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        max_pool_connections=50,
-    )
-    return boto3.session.Session().client("lambda", config=config)
 
 
 def _client_context(invocation: ToolInvocation) -> str:

@@ -8,8 +8,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from runyard_service.agents.definitions.tools import PLACEHOLDER, HttpTool
 from runyard_service.agents.tools.base import ToolEnvironment, ToolError, ToolInvocation
-from runyard_service.domain.errors import FailureKind
-from runyard_service.outbound.errors import OutboundError
+from runyard_service.outbound.errors import (
+    KINDS_BY_STATUS,
+    STATUSES_IN_DOUBT,
+    OutboundError,
+)
 from runyard_service.outbound.messages import OutgoingRequest, OutgoingResponse
 from runyard_service.outbound.retry_after import retry_after_of
 from runyard_service.outbound.safe_client import fetch
@@ -18,20 +21,6 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # The client sets these itself.
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 EXCERPT_CHARACTERS = 500
-# A 500 is not among them: it may be an error of every such call.
-_KINDS: Mapping[int, FailureKind] = {
-    400: "invalid",
-    404: "invalid",
-    408: "network",
-    422: "invalid",
-    425: "overloaded",
-    429: "rate_limited",
-    502: "overloaded",
-    503: "overloaded",
-    504: "overloaded",
-}
-# A gateway sent the call on, and did not hear what became of it.
-_NOT_HEARD_OF = frozenset({502, 504})
 
 
 async def call_http(
@@ -53,8 +42,8 @@ async def call_http(
         raise ToolError(
             f"http_{response.status}",
             _failure(response),
-            kind=_KINDS.get(response.status, "rejected"),
-            is_in_doubt=response.status in _NOT_HEARD_OF,
+            kind=KINDS_BY_STATUS.get(response.status, "rejected"),
+            is_in_doubt=response.status in STATUSES_IN_DOUBT,
             retry_after=retry_after_of(response.retry_after),
         )
     return response.text

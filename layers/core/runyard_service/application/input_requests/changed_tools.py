@@ -21,8 +21,14 @@ CHANGED_TOOLS = "tools"
 def needs_approval(snapshot: Snapshot, history: History) -> bool:
     """Return whether a person must allow changed tools before the run uses them.
 
-    Raise ToolsChangedError if a person did not allow them.
+    The log decides, so also a worker that did not list the tools. Raise ToolsChangedError if a
+    person did not allow them, or if the server's `on_change` is `fail`.
     """
+    if changes := changed_tools(snapshot, history.tool_lists, "fail"):
+        raise ToolsChangedError(
+            f"the tools of MCP servers differ from mcp.lock.yaml: {describe_changes(changes)};"
+            " check them and run `runyard agents mcp-lock`"
+        )
     changes = changed_tools(snapshot, history.tool_lists, "ask")
     if not changes:
         return False

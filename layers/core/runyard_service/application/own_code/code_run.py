@@ -25,7 +25,7 @@ from runyard_service.agents.code.protocol import (
     Operation,
     request_for,
 )
-from runyard_service.agents.definitions.json_schema.validation import validate
+from runyard_service.agents.definitions.json_schema.validation import format_issues, validate
 from runyard_service.application.own_code.code_journal import CodeJournal
 from runyard_service.application.own_code.operation_events import (
     done_event,
@@ -210,7 +210,7 @@ class CodeRun:
         schema = self._ctx.definition.output_schema
         issues = validate(schema, output) if schema is not None else {}
         if issues:
-            text = "; ".join(f"{name} {issue}" for name, issue in issues.items())
+            text = format_issues(issues)
             raise OutputInvalidError(f"the output of the code does not match output_schema: {text}")
         return found
 

@@ -233,3 +233,8 @@ def _described(
             return [(path, _LIMITS[name].format(kind.limit))]
         case name:
             return [(path, f"does not fit the schema ({name})")]
+
+
+def format_issues(issues: Mapping[str, str]) -> str:
+    """Return the issues of `validate` as one text."""
+    return "; ".join(f"{name} {issue}" for name, issue in issues.items())

@@ -10,9 +10,7 @@ from typing import cast
 
 from runyard_service.agents.mcp.base import LIST_SECONDS, ToolList
 from runyard_service.agents.mcp.pinned_tools import (
-    changed_tools,
     check_lists,
-    describe_changes,
     missing_servers,
     nothing_listed,
     tools_listed,
@@ -21,7 +19,6 @@ from runyard_service.agents.tools.base import ToolError
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import (
-    ToolsChangedError,
     ToolsInvalidError,
     ToolsRejectedError,
     ToolsUnavailableError,
@@ -54,11 +51,6 @@ async def list_tools(ctx: RunContext) -> None:
     check_lists(ctx.snapshot.definition, [*ctx.history.tool_lists.values(), *lists])
     payloads = cast(list[Mapping[str, object]], lists)
     await ctx.journal.append([NewEvent(type="agent.tools.listed", data=data) for data in payloads])
-    if changes := changed_tools(ctx.snapshot, ctx.history.tool_lists, "fail"):
-        raise ToolsChangedError(
-            f"the tools of MCP servers differ from mcp.lock.yaml: {describe_changes(changes)};"
-            " check them and run `runyard agents mcp-lock`"
-        )
 
 
 async def _list(ctx: RunContext, name: str) -> ToolList | ToolError:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runyard_service.agents.definitions.input_forms import MAX_FORMATTED_BYTES, size_of
+from runyard_service.agents.definitions.json_schema.validation import format_issues
 from runyard_service.agents.definitions.tools import ExecutableTool
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.errors import TerminalError
@@ -89,4 +90,4 @@ def check_size(ask: RequestInput) -> RequestInput | ResolveWithoutCall:
 
 def format_errors(opening: str, issues: Mapping[str, str]) -> str:
     """Return the issues of named fields as one sentence."""
-    return f"{opening}: " + "; ".join(f"{name} {issue}" for name, issue in issues.items()) + "."
+    return f"{opening}: {format_issues(issues)}."

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 from pydantic_ai.exceptions import ModelHTTPError
@@ -22,17 +22,35 @@ from pydantic_core import to_json
 class NativeModel(Model[Any]):
     """Send one request, and stream its response. Subclasses translate both.
 
-    `base_url` has the version of the API, and no slash at its end.
+    `base_url` has the version of the API; None is the provider's own address, `default_url`.
+    `has_reasoning` means that the route asks for reasoning, also of a model that pydantic-ai does
+    not know.
     """
 
+    default_url: ClassVar[str]
+
     def __init__(
-        self, name: str, key: str, base_url: str, http: httpx2.AsyncClient, profile: ModelProfile
+        self,
+        name: str,
+        key: str,
+        base_url: str | None,
+        http: httpx2.AsyncClient,
+        *,
+        has_reasoning: bool = False,
     ) -> None:
+        profile = self.profile_of(name)
+        if has_reasoning:
+            profile = {**profile, "supports_thinking": True}
         super().__init__(profile=profile)
         self._name = name
         self._key = key
-        self._base_url = base_url.rstrip("/")
+        self._base_url = (base_url or self.default_url).rstrip("/")
         self._http = http
+
+    @staticmethod
+    @abstractmethod
+    def profile_of(name: str) -> ModelProfile:
+        """Return what pydantic-ai knows of the model."""
 
     @property
     def model_name(self) -> str:

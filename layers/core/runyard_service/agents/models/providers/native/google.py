@@ -14,6 +14,7 @@ from pydantic_ai import _model_errors
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import FinishReason, ModelMessage, ModelResponseStreamEvent
 from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.profiles.google import google_model_profile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
@@ -25,8 +26,6 @@ from runyard_service.agents.models.providers.native.base import (
 )
 from runyard_service.agents.models.providers.native.google_contents import SIGNATURE, to_contents
 from runyard_service.agents.models.providers.native.google_thinking import thinking_config
-
-URL = "https://generativelanguage.googleapis.com/v1beta"
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "STOP": "stop",
@@ -50,19 +49,12 @@ _GENERATION = {
 class GoogleModel(NativeModel):
     """A model of the Gemini API, or of another address with the same API."""
 
-    def __init__(
-        self,
-        name: str,
-        key: str,
-        base_url: str | None,
-        http: httpx2.AsyncClient,
-        *,
-        has_reasoning: bool = False,
-    ) -> None:
-        profile = google_model_profile(name) or {}
-        if has_reasoning:
-            profile = {**profile, "supports_thinking": True}
-        super().__init__(name, key, base_url or URL, http, profile)
+    default_url = "https://generativelanguage.googleapis.com/v1beta"
+
+    @staticmethod
+    def profile_of(name: str) -> ModelProfile:
+        """Return what pydantic-ai knows of the model."""
+        return google_model_profile(name) or {}
 
     @property
     def system(self) -> str:

@@ -25,8 +25,6 @@ from runyard_service.agents.models.providers.native.base import (
 )
 from runyard_service.agents.models.providers.native.mistral_messages import to_mistral_messages
 
-URL = "https://api.mistral.ai/v1"
-
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -48,22 +46,12 @@ _SETTINGS = {
 class MistralModel(NativeModel):
     """A model of Mistral, or of another address with the same API."""
 
-    def __init__(
-        self,
-        name: str,
-        key: str,
-        base_url: str | None,
-        http: httpx2.AsyncClient,
-        *,
-        has_reasoning: bool = False,
-    ) -> None:
-        profile: ModelProfile = {
-            **(mistral_model_profile(name) or {}),
-            "supports_json_schema_output": True,
-        }
-        if has_reasoning:
-            profile = {**profile, "supports_thinking": True}
-        super().__init__(name, key, base_url or URL, http, profile)
+    default_url = "https://api.mistral.ai/v1"
+
+    @staticmethod
+    def profile_of(name: str) -> ModelProfile:
+        """Return what pydantic-ai knows of the model, all of which have a JSON mode."""
+        return {**(mistral_model_profile(name) or {}), "supports_json_schema_output": True}
 
     @property
     def system(self) -> str:
