@@ -25,7 +25,7 @@ class Context:
 
     @property
     def run(self) -> RunInfo:
-        """The run: `id`, `agent`, `input`, and if known `user_id`, `session_id`, `messages`."""
+        """The run: `id`, `agent`, `input`, and if known `user_id`, `session_id`."""
         return self._execution.run
 
     @functools.cached_property
@@ -67,7 +67,6 @@ class Context:
         tools: Sequence[Mapping[str, Any]] = (),
         output_schema: Mapping[str, Any] | None = None,
         instructions: str = "",
-        route: str | None = None,
         max_output_tokens: int | None = None,
     ) -> ModelResponse:
         """Request a response of a model. Its deltas go to the stream of the run.
@@ -75,7 +74,6 @@ class Context:
         `messages` are `{role: user, content}`, `{role: assistant, content, tool_calls?}` and
         `{role: tool, tool_call_id, content}`; a string is one message of the user. `tools` are
         `{name, description, parameters}`: the agent's code makes the calls that the model asks for.
-        `route` is a name of `routes.yaml`; None is the agent's own route.
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
@@ -84,7 +82,6 @@ class Context:
             "tools": [dict(tool) for tool in tools],
             "output_schema": output_schema,
             "instructions": instructions,
-            "route": route,
             "max_output_tokens": max_output_tokens,
         }
         return ModelResponse.from_journal(

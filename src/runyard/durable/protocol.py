@@ -30,15 +30,13 @@ class JournalEntry(TypedDict):
 
 
 class RunInfo(TypedDict):
-    """The run, as its start recorded it. `messages` are those of its thread."""
+    """The run, as its start recorded it."""
 
     id: str
     agent: str
     input: dict[str, Any]
     user_id: NotRequired[str]
     session_id: NotRequired[str]
-    files: NotRequired[list[dict[str, Any]]]
-    messages: NotRequired[list[dict[str, Any]]]
 
 
 class Request(TypedDict):
@@ -67,7 +65,6 @@ class Done(TypedDict):
     effect: Effect
     value: NotRequired[Any]
     error: NotRequired[Failure]
-    usage: NotRequired[dict[str, Any]]
 
 
 class Operation(TypedDict):
