@@ -51,7 +51,7 @@ def main() -> int:
     found = sizes()
     print("function           MB zipped   at most")
     for name, size in found.items():
-        print(f"{name:<18}{size:>10.1f}{CEILINGS.get(name, CEILING):>10.0f}")
+        print(f"{name:<18}{size:>10.1f}{CEILINGS.get(name, CEILING):>10g}")
     return int(bool(too_large(found)))
 
 
