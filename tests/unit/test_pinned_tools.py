@@ -64,6 +64,16 @@ def test_patterns_select_tools_and_the_server_prefixes_their_names() -> None:
     assert list(pinned(agent, tools)) == ["crm_search_new", "crm_open"]
 
 
+def test_patterns_that_match_no_tool_are_in_the_event() -> None:
+    agent = snapshot(
+        {"include": ["search_*", "find_*"], "exclude": ["search_old"]},
+        {"include": ["open"], "prefix": "own_"},
+    )
+    event = tools_listed(agent, "crm", listed("search_new", "open"))
+    assert event["unmatched"] == ["find_*", "search_old"]
+    assert "unmatched" not in tools_listed(agent, "crm", listed("search_old", "find_x", "open"))
+
+
 def test_characters_that_models_do_not_accept_are_replaced() -> None:
     agent = snapshot({"include": ["*"], "prefix": ""})
     assert list(pinned(agent, listed("search.all", "a b/c"))) == ["search_all", "a_b_c"]

@@ -106,7 +106,7 @@ def mcp_lock(*, folder: Path, only_checks: bool) -> None:
         from runyard_service.application.maintenance.lock_mcp_tools import lock_mcp_tools
 
         lock = lock_mcp_tools(AgentDirectory(folder).read(), _mcp_environment())
-        for warning in lock.dropped:
+        for warning in lock.warnings:
             click.echo(f"warning: {warning}", err=True)
         for tool in lock.changes:
             summary = " ".join(tool.description.split())

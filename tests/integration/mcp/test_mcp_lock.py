@@ -71,6 +71,19 @@ def test_unusable_tools_are_reported(
     assert "shop: the tool 'bad' is not used: inputSchema" in capsys.readouterr().err
 
 
+def test_patterns_that_match_no_tool_are_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "routes.yaml").write_text("played: { model: openai:gpt-5 }\n")
+    (folder / "clerk.yaml").write_text(
+        "key: clerk\nversion: '1'\ninstructions: Help.\nroute: played\n"
+        "input_schema: { type: object }\n"
+        "tools: [{ kind: mcp, server: shop, include: [find, look_*] }]\n"
+    )
+    lock(folder, monkeypatch, SHOP)
+    assert "no tool matches the pattern 'look_*' of the agent clerk" in capsys.readouterr().err
+
+
 def test_a_server_that_cannot_be_reached_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 """Models of the tools that an agent file lists."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -148,6 +148,13 @@ class McpTool(FrozenModel):
             return any(fnmatchcase(name, pattern) for pattern in patterns)
 
         return matches(self.include) and not matches(self.exclude)
+
+    def unmatched_patterns(self, names: Collection[str]) -> tuple[str, ...]:
+        """Return the patterns of `include` and `exclude` that match none of the server's tools."""
+        patterns = dict.fromkeys((*self.include, *self.exclude))
+        return tuple(
+            pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in names)
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A run lists its servers before the first response of the model. From then on its
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from runyard_service.agents.definitions.human_tools import ApprovalRule
@@ -26,11 +26,10 @@ def missing_servers(snapshot: Snapshot, lists: Mapping[str, ToolsListed]) -> lis
 
 def tools_listed(snapshot: Snapshot, server: str, listed: ToolList) -> ToolsListed:
     """Return the event of a server's list, with the tools that the agent uses."""
-    definition = snapshot.definition
+    entries = [entry for entry in snapshot.definition.mcp_tools if entry.server == server]
     tools = [
         _payload(_name_of(entry, tool.name), tool)
-        for entry in definition.mcp_tools
-        if entry.server == server
+        for entry in entries
         for tool in listed.tools
         if entry.selects(tool.name)
     ]
@@ -43,7 +42,17 @@ def tools_listed(snapshot: Snapshot, server: str, listed: ToolList) -> ToolsList
     }
     if changes := _changes(snapshot, server, listed):
         event["changes"] = changes
+    if unmatched := unmatched_patterns(entries, listed):
+        event["unmatched"] = unmatched
     return event
+
+
+def unmatched_patterns(entries: Iterable[McpTool], listed: ToolList) -> list[str]:
+    """Return the patterns of these entries that match no tool of their server: likely a mistake."""
+    names = [*(tool.name for tool in listed.tools), *listed.dropped]
+    return list(
+        dict.fromkeys(pattern for entry in entries for pattern in entry.unmatched_patterns(names))
+    )
 
 
 def _changes(snapshot: Snapshot, server: str, listed: ToolList) -> Mapping[str, str]:

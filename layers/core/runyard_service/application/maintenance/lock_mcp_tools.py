@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import yaml
 
-from runyard_service.agents.definitions.loader import MCP_FILE, read_agents
+from runyard_service.agents.definitions.loader import MCP_FILE, AgentSet, read_agents
 from runyard_service.agents.definitions.mcp_servers import McpServer
 from runyard_service.agents.mcp.base import McpEnvironment, ToolList
 from runyard_service.agents.mcp.client import list_tools
 from runyard_service.agents.mcp.digests import ToolChange, tool_changes, tool_digest
+from runyard_service.agents.mcp.pinned_tools import unmatched_patterns
 from runyard_service.domain.errors import DefinitionError
 
 _HEADER = """\
@@ -35,11 +36,11 @@ class ChangedTool:
 
 @dataclass(frozen=True)
 class McpLock:
-    """The new text of the lock file, and how it differs. `dropped` says why a tool is missing."""
+    """The new text of the lock file, and how it differs. `warnings` are for its author."""
 
     text: str
     changes: tuple[ChangedTool, ...]
-    dropped: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def lock_mcp_tools(texts: Mapping[str, str], environment: McpEnvironment) -> McpLock:
@@ -58,12 +59,26 @@ def lock_mcp_tools(texts: Mapping[str, str], environment: McpEnvironment) -> Mcp
     return McpLock(
         text=_HEADER + yaml.safe_dump(digests, allow_unicode=True),
         changes=tuple(_changes(agents.mcp_lock, lists)),
-        dropped=tuple(
-            f"{name}: the tool {tool!r} is not used: {reason}"
-            for name, listed in lists.items()
-            for tool, reason in listed.dropped.items()
-        ),
+        warnings=(*_dropped_tools(lists), *_unmatched_patterns(agents, lists)),
     )
+
+
+def _dropped_tools(lists: Mapping[str, ToolList]) -> Iterator[str]:
+    for name, listed in lists.items():
+        for tool, reason in listed.dropped.items():
+            yield f"{name}: the tool {tool!r} is not used: {reason}"
+
+
+def _unmatched_patterns(agents: AgentSet, lists: Mapping[str, ToolList]) -> Iterator[str]:
+    for definition in (
+        each for versions in agents.definitions.values() for each in versions.values()
+    ):
+        for entry in definition.mcp_tools:
+            for pattern in unmatched_patterns([entry], lists[entry.server]):
+                yield (
+                    f"{entry.server}: no tool matches the pattern {pattern!r} of the agent"
+                    f" {definition.key}, version {definition.version}"
+                )
 
 
 async def _list_all(

@@ -73,7 +73,8 @@ class ToolsListed(TypedDict):
     """`agent.tools.listed`: the tools of an MCP server that the run uses from now on.
 
     `reason` says why the list of an optional server is empty. `changes` has the tools that differ
-    from the lock file, by the server's own names: `added`, `changed` or `removed`.
+    from the lock file, by the server's own names: `added`, `changed` or `removed`. `unmatched` has
+    the patterns of the agent's `include` and `exclude` that match no tool of the server.
     """
 
     server: str
@@ -82,3 +83,4 @@ class ToolsListed(TypedDict):
     tools: Sequence[ListedToolPayload]
     reason: NotRequired[str]
     changes: NotRequired[Mapping[str, str]]
+    unmatched: NotRequired[Sequence[str]]
