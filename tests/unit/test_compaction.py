@@ -1,6 +1,6 @@
 """Plans of compactions: what is left out, what stays, and the requests that follow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from runyard_service.agents.conversation import request_for
 from runyard_service.agents.definitions.models import AgentDefinition, ContextPolicy
 from runyard_service.agents.models.base import (
     AssistantMessage,
+    Attachment,
     ModelRequest,
     Text,
     Thinking,
@@ -99,6 +100,27 @@ def plan(
     return plan_compaction(
         conversation, ContextPolicy(**policy), size=size, window=10_000, reason="size"
     )
+
+
+def test_files_of_old_results_count_for_what_is_saved() -> None:
+    results = [step(n, "short") for n in range(1, 11)]
+    results[0][1] = NewEvent(
+        type="agent.tool_call.completed",
+        data={"id": "c1", "result": "short", "files": [{"id": "f"}]},
+    )
+    history = after(*results)
+    files = {"f": Attachment("f", "a.txt", "text/plain", 18_000, b"x" * 18_000)}
+
+    def planned(returned: Mapping[str, Attachment]) -> ContextCompacted | None:
+        conversation = Conversation(DEFINITION, a_run(), history, returned_files=returned)
+        return plan_compaction(
+            conversation, ContextPolicy(), size=7_000, window=10_000, reason="size"
+        )
+
+    found = planned(files)
+    assert found is not None
+    assert found["through"] == 10 - ContextPolicy().keep_turns
+    assert found != planned({})
 
 
 def compacted(history: History, found: ContextCompacted, summary: str) -> History:

@@ -17,8 +17,8 @@ never replaced: the instructions, the input of the run, and the messages that a 
 answers.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from runyard_service.agents.conversation import first_messages, thread_message, with_summary
@@ -50,13 +50,17 @@ _SHARE_AFTER_REJECTION = 0.4
 
 @dataclass(frozen=True)
 class Conversation:
-    """What the requests of a run are built from. `messages` precede the run in its thread."""
+    """What the requests of a run are built from.
+
+    `messages` precede the run in its thread. `returned_files` are those of tool results, by id.
+    """
 
     definition: AgentDefinition
     run: Run
     history: History
     messages: Sequence[Message] = ()
     attachments: Sequence[Attachment] = ()
+    returned_files: Mapping[str, Attachment] = field(default_factory=dict)
 
     @property
     def steps(self) -> Sequence[StepRecord]:
@@ -84,7 +88,7 @@ class Conversation:
                 message
                 for number, step in enumerate(self.steps[start:], start=start + 1)
                 for message in step_messages(
-                    self.definition, step, result_limit(compaction, number)
+                    self.definition, step, result_limit(compaction, number), self.returned_files
                 )
             ),
         ]

@@ -34,6 +34,7 @@ from runyard_service.agents.summary_request import old_entries, shortened, summa
 from runyard_service.application.steps.budget import fit_to_budget, reported_usage
 from runyard_service.application.steps.daily_caps import applicable_caps, reserve
 from runyard_service.application.steps.genai_spans import chat_span
+from runyard_service.application.steps.mcp.returned_files import attach_returned_files
 from runyard_service.application.steps.next_request import next_request
 from runyard_service.application.steps.response_stream import (
     ENDED_EARLY,
@@ -109,6 +110,7 @@ async def _compact(ctx: RunContext, policy: ContextPolicy, reason: Reason, size:
         ctx.history,
         await ctx.messages(),
         await ctx.attachments(),
+        await attach_returned_files(ctx),
     )
     plan = plan_compaction(conversation, policy, size=size, window=window, reason=reason)
     if plan is None:
