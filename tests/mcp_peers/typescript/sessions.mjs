@@ -1,12 +1,20 @@
 // A server of the official TypeScript package 1.x, which only speaks 2025-11-25, with sessions.
-// Usage: node sessions.mjs PORT. `POST /forget` ends all sessions.
+// Usage: node sessions.mjs PORT [ISSUER]. With ISSUER, it accepts only tokens of this
+// authorization server. `POST /forget` ends all sessions.
 import { randomUUID } from "node:crypto";
-import { createServer } from "node:http";
 
+import { requireBearerAuth } from "@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js";
+import {
+  getOAuthProtectedResourceMetadataUrl,
+  mcpAuthMetadataRouter,
+} from "@modelcontextprotocol/sdk/server/auth/router.js";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { UrlElicitationRequiredError } from "@modelcontextprotocol/sdk/types.js";
+import express from "express";
 import { z } from "zod";
+
+import { introspection, metadataOf } from "./authorization.mjs";
 
 const transports = new Map();
 
@@ -82,4 +90,14 @@ async function serve(request, response) {
   await transport.handleRequest(request, response);
 }
 
-createServer(serve).listen(Number(process.argv[2]), "127.0.0.1");
+const [port, issuer] = process.argv.slice(2);
+const app = express();
+if (issuer) {
+  const resourceServerUrl = new URL(`http://127.0.0.1:${port}/mcp`);
+  app.use(mcpAuthMetadataRouter({ oauthMetadata: metadataOf(issuer), resourceServerUrl }));
+  const resourceMetadataUrl = getOAuthProtectedResourceMetadataUrl(resourceServerUrl);
+  const verifier = introspection(issuer);
+  app.use(requireBearerAuth({ verifier, expectedResource: resourceServerUrl, resourceMetadataUrl }));
+}
+app.use(serve);
+app.listen(Number(port), "127.0.0.1");

@@ -1,5 +1,6 @@
 // A server of the official TypeScript packages 2.x, which speaks 2026-07-28.
-// Usage: node stateless.mjs PORT.
+// Usage: node stateless.mjs PORT [ISSUER]. With ISSUER, it accepts only tokens of this
+// authorization server.
 import { createServer } from "node:http";
 
 import { toNodeHandler } from "@modelcontextprotocol/node";
@@ -7,9 +8,14 @@ import {
   McpServer,
   acceptedContent,
   createMcpHandler,
+  getOAuthProtectedResourceMetadataUrl,
   inputRequired,
+  oauthMetadataResponse,
+  requireBearerAuth,
 } from "@modelcontextprotocol/server";
 import { z } from "zod";
+
+import { introspection, metadataOf } from "./authorization.mjs";
 
 let paid = 0;
 
@@ -53,8 +59,26 @@ function newServer() {
   return server;
 }
 
-const handle = toNodeHandler(createMcpHandler(newServer));
-createServer((request, response) => handle(request, response)).listen(
-  Number(process.argv[2]),
-  "127.0.0.1",
-);
+const [port, issuer] = process.argv.slice(2);
+const open = createMcpHandler(newServer);
+
+function onlyWithToken() {
+  const resourceServerUrl = new URL(`http://127.0.0.1:${port}/mcp`);
+  const metadata = { oauthMetadata: metadataOf(issuer), resourceServerUrl };
+  const authorize = requireBearerAuth({
+    verifier: introspection(issuer),
+    expectedResource: resourceServerUrl,
+    resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(resourceServerUrl),
+  });
+  return {
+    async fetch(request) {
+      const described = oauthMetadataResponse(request, metadata);
+      if (described) return described;
+      const authInfo = await authorize(request);
+      return authInfo instanceof Response ? authInfo : open.fetch(request, { authInfo });
+    },
+  };
+}
+
+const handle = toNodeHandler(issuer ? onlyWithToken() : open);
+createServer((request, response) => handle(request, response)).listen(Number(port), "127.0.0.1");

@@ -29,19 +29,22 @@ def missing_typescript() -> str:
 
 
 @contextmanager
-def python_server(*options: str, port: int | None = None) -> Iterator[str]:
+def python_server(*options: str) -> Iterator[str]:
     """Run the Python server and yield the URL of its endpoint."""
-    port = port or free_port()
+    port = free_port()
     command = [str(PYTHON), str(PEERS / "python_server.py"), "--port", str(port), *options]
     with _running(command, port) as url:
         yield url
 
 
 @contextmanager
-def typescript_server(name: str) -> Iterator[str]:
-    """Run the TypeScript server `sessions` or `stateless` and yield the URL of its endpoint."""
+def typescript_server(name: str, issuer: str = "") -> Iterator[str]:
+    """Run the TypeScript server `sessions` or `stateless` and yield the URL of its endpoint.
+
+    With `issuer` it accepts only tokens of this authorization server.
+    """
     port = free_port()
-    command = ["node", str(PEERS / f"typescript/{name}.mjs"), str(port)]
+    command = ["node", str(PEERS / f"typescript/{name}.mjs"), str(port), *filter(None, [issuer])]
     with _running(command, port) as url:
         yield url
 
