@@ -19,9 +19,8 @@ from tests.support.servers.authorization_server import AuthorizationServer
 from tests.support.servers.loopback import LoopbackServer
 from tests.support.servers.mcp_peers import (
     missing_python,
-    missing_typescript,
+    peer,
     python_server,
-    typescript_server,
 )
 
 ERAS: tuple[ProtocolVersion, ...] = ("2026-07-28", "2025-11-25")
@@ -34,24 +33,18 @@ STATE_SECONDS = 0.2
 PNG = bytes.fromhex("89504e470d0a1a0a")
 
 
-def skip_without(missing: str) -> None:
-    """Skip the test if something is missing, and say what to install."""
-    if missing:
-        pytest.skip(missing)
-
-
 @pytest.fixture(scope="module")
 def python_url() -> Iterator[str]:
     """Run the Python server."""
-    skip_without(missing_python())
-    with python_server() as url:
+    with peer("python") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def python_json_url() -> Iterator[str]:
     """Run the Python server that sends no streams, and whose call states soon expire."""
-    skip_without(missing_python())
+    if missing := missing_python():
+        pytest.skip(missing)
     with python_server("--json", "--state-seconds", str(STATE_SECONDS)) as url:
         yield url
 
@@ -59,16 +52,14 @@ def python_json_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def sessions_url() -> Iterator[str]:
     """Run the TypeScript server that only knows sessions."""
-    skip_without(missing_typescript())
-    with typescript_server("sessions") as url:
+    with peer("typescript-sessions") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def stateless_url() -> Iterator[str]:
     """Run the TypeScript server of the newest version."""
-    skip_without(missing_typescript())
-    with typescript_server("stateless") as url:
+    with peer("typescript-stateless") as url:
         yield url
 
 
@@ -303,14 +294,8 @@ def test_client_credentials_get_one_new_token_after_a_401(
 @pytest.fixture
 def protected(name: str) -> Iterator[tuple[str, AuthorizationServer]]:
     """Run the server so that it accepts only tokens of an authorization server."""
-    skip_without(missing_python() if name == "python" else missing_typescript())
     authorization = AuthorizationServer()
     with LoopbackServer(authorization) as server:
         authorization.url = server.url
-        started = (
-            python_server("--issuer", server.url)
-            if name == "python"
-            else typescript_server(name.removeprefix("typescript-"), server.url)
-        )
-        with started as url:
+        with peer(name, server.url) as url:
             yield url, authorization

@@ -26,9 +26,9 @@ from tests.support.servers.loopback import LoopbackServer
 class McpRuns(RunDriver):
     """Runs of agents with the tools of the MCP server `desk`."""
 
-    def __init__(self, stores: Stores, server: DeskMcpServer, loopback: LoopbackServer) -> None:
-        self.server, self.url = server, loopback.url
-        tools = ToolEnvironment({}, (loopback.host_and_port,))
+    def __init__(self, stores: Stores, server: DeskMcpServer, url: str) -> None:
+        self.server, self.url = server, url
+        tools = ToolEnvironment({}, (url.removeprefix("http://"),))
         super().__init__(stores, worker=scripted_worker(stores, tools))
 
     def start(
@@ -87,7 +87,7 @@ def mcp(stores: Stores) -> Iterator[McpRuns]:
     """Yield the runs, on a server of their own."""
     server = DeskMcpServer()
     with LoopbackServer(server) as loopback:
-        yield McpRuns(stores, server, loopback)
+        yield McpRuns(stores, server, loopback.url)
 
 
 def call(name: str, **arguments: Any) -> dict[str, Any]:

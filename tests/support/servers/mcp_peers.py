@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support.wait_until import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,6 +48,23 @@ def typescript_server(name: str, issuer: str = "") -> Iterator[str]:
     port = free_port()
     command = ["node", str(PEERS / f"typescript/{name}.mjs"), str(port), *filter(None, [issuer])]
     with _running(command, port) as url:
+        yield url
+
+
+@contextmanager
+def peer(name: str, issuer: str = "") -> Iterator[str]:
+    """Run the server `python`, `typescript-sessions` or `typescript-stateless`; yield its URL.
+
+    Skip the test if the server is not installed. With `issuer` it accepts only tokens of this
+    authorization server.
+    """
+    if missing := missing_python() if name == "python" else missing_typescript():
+        pytest.skip(missing)
+    if name == "python":
+        started = python_server(*(["--issuer", issuer] if issuer else []))
+    else:
+        started = typescript_server(name.removeprefix("typescript-"), issuer)
+    with started as url:
         yield url
 
 
