@@ -1,4 +1,4 @@
-"""Test which agent a run uses: `agent` of a create, at both endpoints, and the agent of the key."""
+"""Test which agent a run uses, at both endpoints, and how responses name it."""
 
 import json
 from collections.abc import Iterator
@@ -182,3 +182,63 @@ def test_the_agent_is_part_of_the_request_that_an_idempotency_key_names(
     for other in ("greeter@1.10", "greeter", None):
         details = details_of(create(endpoint, headers, agent=other), 409)
         assert details == {"Idempotency-Key": "was used with another request"}
+
+
+# --- the fields of a run ---
+
+
+def test_each_response_with_a_run_names_agent_model_and_author(
+    endpoint: TestClient, keys: Any
+) -> None:
+    headers = keys(user_id="u-1", user_name="Ada", user_email="ada@example.com")
+    author = {"id": "u-1", "name": "Ada", "email": "ada@example.com"}
+    created = create(endpoint, headers, agent="greeter@1.9").json()["data"]
+    synchronous = create(endpoint, headers, agent="greeter@1.9", background=False).json()["data"]
+    path = f"/v1/runs/{created['id']}"
+    listed = endpoint.get("/v1/runs", headers=headers).json()["data"]
+    exported = exported_run(endpoint, path, headers)
+    for run in (created, synchronous, endpoint.get(path, headers=headers).json()["data"], exported):
+        assert (run["agent"], run["model"]) == ("greeter@1.9", "greeter")
+        assert run["created_by"] == author
+        assert "thread_id" not in run
+    assert len(listed) == 2
+    assert all(run["agent"] == "greeter@1.9" and run["created_by"] == author for run in listed)
+
+
+def exported_run(endpoint: TestClient, path: str, headers: dict[str, str]) -> dict[str, Any]:
+    response: Any = endpoint.get(f"{path}/export", headers=headers)
+    if response.status_code == 303:
+        response = httpx.get(response.headers["location"], timeout=30)
+    return json.loads(response.text.splitlines()[0])["data"]  # type: ignore[no-any-return]
+
+
+def test_the_author_without_a_person_is_the_key(endpoint: TestClient, stores: Stores) -> None:
+    key = stores.access_keys.find(endpoint.headers["authorization"].split()[1])
+    assert key is not None
+    assert create(endpoint).json()["data"]["created_by"] == {"id": key.id}
+
+
+def test_a_run_of_a_thread_names_its_thread(endpoint: TestClient, stack: DevStack) -> None:
+    with ThreadsService(stack.base_url, stack.access_key) as threads:
+        thread_id = threads.thread("Hello")
+        run_id = threads.start(thread_id)
+        threads.wait(run_id)
+        row = threads.get("/runs", limit=1)[0]
+        whole = threads.run(run_id)
+    run = endpoint.get(f"/v1/runs/{run_id}").json()["data"]
+    assert (run["thread_id"], run["agent"], run["model"]) == (thread_id, "talker@1", "talker")
+    # The other API has the same values under its own names.
+    for other in (row, whole):
+        values = [other[name] for name in ("run_id", "persona_id", "model", "thread_id")]
+        assert values == [run_id, run["agent"], run["model"], run["thread_id"]]
+    assert run["created_by"]["id"] == row["created_by_user_id"]
+
+
+def test_a_run_on_a_fallback_route_names_the_model_in_use(
+    endpoint: TestClient, stores: Stores
+) -> None:
+    run = stores.runs.get(create(endpoint, agent="greeter").json()["data"]["id"])
+    assert run is not None
+    switched = run.model_copy(update={"id": new_id(), "fallback_model": "other"})
+    stores.runs.create(switched)
+    assert endpoint.get(f"/v1/runs/{switched.id}").json()["data"]["model"] == "other"
