@@ -63,8 +63,8 @@ def people(stack: DevStack, stores: Stores) -> Iterator[People]:
     created.close()
 
 
-def shown(endpoint: TestClient, service: Service, run_id: str) -> list[dict[str, Any]]:
-    """Return the only open input request of the project, as each route of the endpoint shows it."""
+def views_of(endpoint: TestClient, service: Service, run_id: str) -> list[dict[str, Any]]:
+    """Return the only open input request of the project, as each route of the endpoint returns it."""
     headers = {"Authorization": f"Bearer {service.access_key}"}
     run, runs, inbox = (
         endpoint.get(path, headers=headers).json()["data"]
@@ -102,7 +102,7 @@ def test_an_input_request_names_its_agent_tool_user_and_time(
         for event in service.events(run["id"])
         if event["type"] in ("approval_request.created", "agent.human_feedback.requested")
     )
-    requests = shown(endpoint, service, run["id"])
+    requests = views_of(endpoint, service, run["id"])
     assert requests[0] == requests[1] == requests[2] == run["input_requests"][0]
     request = requests[0]
     assert (request["agent"], request["user_id"]) == ("people@1", "customer-7421")
@@ -156,8 +156,8 @@ def test_the_second_answer_gets_who_was_first_and_when(
     for _ in range(2):
         for body in ({}, {"request_id": request_id}):
             answer = {"content": '{"city": "Kiel"}', **body}
-            refused = second.http.post(path, json=answer)
-            assert assert_rejected(refused, 409, "runs.not_active") == details
+            rejected = second.http.post(path, json=answer)
+            assert assert_rejected(rejected, 409, "runs.not_active") == details
         first.wait(run["id"], "completed")
         assert second.answer(run, feedback={"city": "Kiel"}).json()["error"]["details"] == details
 
