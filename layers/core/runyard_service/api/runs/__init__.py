@@ -4,11 +4,13 @@ from fastapi import APIRouter, Response
 
 from runyard_service.api.http import JsonResponse
 from runyard_service.api.runs import (
+    agents,
     events,
     export,
     files,
     input_requests,
     list_runs,
+    me,
     runs,
     webhooks,
 )
@@ -21,6 +23,8 @@ router.include_router(list_runs.router)
 router.include_router(input_requests.router)
 router.include_router(files.router)
 router.include_router(webhooks.router)
+router.include_router(me.router)
+router.include_router(agents.router)
 
 
 @router.get("/health")
