@@ -6,10 +6,11 @@ import pytest
 from jsonschema_rs import validator_for
 
 from runyard_service.api.openapi import document
+from runyard_service.api.threads.event_views import event_view
 from runyard_service.domain.event_payloads.by_type import EVENT_PAYLOADS
-from runyard_service.domain.events import EVENT_TYPES
+from runyard_service.domain.events import EVENT_TYPES, Event
 from tests.support.event_schemas import find_schema_violations
-from tests.unit.test_thread_events import CATALOGUE
+from tests.unit.test_thread_events import CATALOGUE, RUN, THREAD_TYPES
 
 ENVELOPE = {
     "id": "d1a2b3c4-0001-4e5f-8293-a4b5c6d7e8f9",
@@ -23,10 +24,10 @@ def make_event(type_: str, data: Any) -> dict[str, Any]:
     return {**ENVELOPE, "type": type_, "data": data}
 
 
-def accepts(event: Any) -> bool:
-    """Return True if the schema `Event` accepts the event, as a strict client reads it."""
+def accepts(event: Any, union: str = "Event") -> bool:
+    """Return True if the union accepts the event, as a strict client reads it."""
     components = document()["components"]
-    schema = {"$ref": "#/components/schemas/Event", "components": components}
+    schema = {"$ref": f"#/components/schemas/{union}", "components": components}
     return validator_for(schema).is_valid(event)
 
 
@@ -46,6 +47,19 @@ def test_the_catalogue_fits_its_schemas(type_: str) -> None:
     event = make_event(type_, CATALOGUE[type_][0])
     assert find_schema_violations([event]) == []
     assert accepts(event)
+
+
+@pytest.mark.parametrize("type_", EVENT_TYPES)
+def test_the_events_of_the_threads_api_fit_their_schemas(type_: str) -> None:
+    event = event_view(Event(**make_event(type_, CATALOGUE[type_][0])), RUN)
+    assert find_schema_violations([event], "ThreadsEvent") == []
+    assert accepts(event, "ThreadsEvent")
+    assert accepts({**event, "type": "run.teleported"}, "ThreadsEvent")
+
+
+def test_every_type_of_the_threads_api_has_a_schema() -> None:
+    union = document()["components"]["schemas"]["ThreadsEvent"]
+    assert set(union["discriminator"]["mapping"]) == THREAD_TYPES
 
 
 def test_a_schema_rejects_data_of_another_type() -> None:

@@ -1,7 +1,7 @@
 """The schemas of events in the OpenAPI document, made from the types of their data.
 
-Both APIs describe an event as `oneOf` with a schema for each type, and `type` tells them apart.
-`UnknownEvent` has the types of later releases.
+Both APIs describe an event as `oneOf` with a schema for each type; `type` is the discriminator.
+`UnknownEvent` and `ThreadsUnknownEvent` accept the types of later releases.
 """
 
 import re
@@ -11,29 +11,40 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from runyard_service.api.threads.event_payloads import THREADS_EVENT_PAYLOADS
 from runyard_service.domain.event_payloads.by_type import EVENT_PAYLOADS
 
 _Schema = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
 _MODE: JsonSchemaMode = "serialization"
-_ENVELOPE: _Schema = {
+_RUNS_ENVELOPE: _Schema = {
     "id": {"type": "string", "format": "uuid"},
     "type": {"type": "string"},
     "sequence": {"type": "integer", "minimum": 1},
     "timestamp": {"type": "string", "format": "date-time"},
     "data": {"type": "object", "additionalProperties": True},
 }
+_THREADS_ENVELOPE: _Schema = {
+    "seq": {"type": "integer", "minimum": 1},
+    "type": {"type": "string"},
+    "data": {"type": "object", "additionalProperties": True},
+    "created_at": {"type": "string", "format": "date-time"},
+    "run_id": {"type": "string", "format": "uuid"},
+}
 
 
 def event_schemas() -> dict[str, _Schema]:
-    """Return the schema `Event` of the Runs API, and each schema that it refers to, by name."""
-    return _union("Event", "", _ENVELOPE, EVENT_PAYLOADS)
+    """Return the schemas `Event` and `ThreadsEvent`, and those that they refer to, by name."""
+    return {
+        **_union("", _RUNS_ENVELOPE, EVENT_PAYLOADS),
+        **_union("Threads", _THREADS_ENVELOPE, THREADS_EVENT_PAYLOADS),
+    }
 
 
 def _union(
-    name: str, prefix: str, envelope: Mapping[str, Any], payloads: Mapping[Any, Any]
+    prefix: str, envelope: Mapping[str, Any], payloads: Mapping[Any, Any]
 ) -> dict[str, _Schema]:
-    """Return the union `name`, its members and the schemas of their data."""
+    """Return the union of an API's events, its members and the schemas of their data."""
     references, schemas = _payload_schemas(payloads)
     mapping: dict[str, str] = {}
     for type_, reference in references.items():
@@ -51,7 +62,7 @@ def _union(
         "oneOf": [{"$ref": member} for member in members],
         "discriminator": {"propertyName": "type", "mapping": mapping},
     }
-    return {name: union, **schemas}
+    return {f"{prefix}Event": union, **schemas}
 
 
 def _member(envelope: Mapping[str, Any], type_: _Schema, data: _Schema) -> _Schema:

@@ -51,7 +51,7 @@ class CodeVersion(TypedDict):
 
 
 class RunStarted(RunPayload):
-    """`run.started`. `code` is the version of an agent's own code, which the run uses to its end."""
+    """`run.started`. `code` is the version of an agent's own code that the run uses to its end."""
 
     code: NotRequired[CodeVersion]
 
