@@ -23,6 +23,7 @@ RUN = Run(
     trace_id="0" * 32,
 )
 USAGE = {"input_tokens": 3, "output_tokens": 1, "cache_write_tokens": 2}
+RUN_USAGE = {**USAGE, "steps": 1}
 CALL = {
     "id": "call",
     "object": "agent.tool_call",
@@ -93,7 +94,13 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
         {"content": "hi", "role": "assistant"},
     ),
     "agent.message.completed": (
-        {"object": "agent.message", "content": "hi", "iteration": 1, "usage": USAGE},
+        {
+            "object": "agent.message",
+            "content": "hi",
+            "iteration": 1,
+            "usage": USAGE,
+            "model": "claude-haiku-4-5",
+        },
         "message.completed",
         {"content": "hi", "role": "assistant", "usage": USAGE},
     ),
@@ -185,6 +192,27 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
         "run.recovered",
         {"reason": "step_interrupted", "attempt": 1},
     ),
+    "run.retrying": (
+        {
+            "id": RUN.id,
+            "object": "run",
+            "what": "tool",
+            "name": "look",
+            "tool_call_id": "call",
+            "attempt": 2,
+            "code": "http_503",
+            "next_at": "2026-06-10T09:15:23.500Z",
+        },
+        "run.retrying",
+        {
+            "what": "tool",
+            "name": "look",
+            "tool_call_id": "call",
+            "attempt": 2,
+            "code": "http_503",
+            "next_at": "2026-06-10T09:15:23.500Z",
+        },
+    ),
     "run.cancel_requested": (
         {"id": RUN.id, "requested_by": "key_1", "last_seen_seq": 4},
         "run.cancel_requested",
@@ -196,10 +224,10 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "object": "run",
             "status": "completed",
             "output": {"content": "hi"},
-            "usage": {**USAGE, "cost_usd": 0.005},
+            "usage": {**RUN_USAGE, "cost_usd": 0.005},
         },
         "run.completed",
-        {"usage": {**USAGE, "cost_usd": 0.005}, "cost": 0.005},
+        {"usage": {**RUN_USAGE, "cost_usd": 0.005}, "cost": 0.005},
     ),
     "run.failed": (
         {
@@ -207,7 +235,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "object": "run",
             "status": "failed",
             "error": {"code": "model_rejected", "message": "No."},
-            "usage": USAGE,
+            "usage": RUN_USAGE,
         },
         "run.failed",
         {"error_class": "model_rejected", "message": "No."},
@@ -218,7 +246,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
 THREAD_TYPES = {
     *("run.started", "message.delta", "message.completed", "tool.call", "tool.result"),
     *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
-    *("run.resumed", "run.recovered", "run.cancel_requested"),
+    *("run.resumed", "run.recovered", "run.retrying", "run.cancel_requested"),
     *("agent.tools.listed", "agent.tool_call.progress", "agent.tool_call.input_required"),
     *("agent.step.started", "agent.step.completed", "agent.step.failed", "agent.emitted"),
     *("run.completed", "run.failed", "run.cancelled", "agent.context.compacted"),

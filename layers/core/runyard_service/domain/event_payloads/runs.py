@@ -1,7 +1,9 @@
 """The `data` of the events about the status of a run."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 
 class ErrorInfo(TypedDict):
@@ -32,19 +34,60 @@ class RecoveredPayload(TypedDict):
     error: NotRequired[ErrorInfo]
 
 
-class RunPayload(TypedDict):
-    """`run.started`, `run.paused`, `run.resumed` and `run.canceled`.
+class RunRetrying(TypedDict):
+    """`run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
 
-    `code` is the version of an agent's own code. A run that sleeps has the `reason` `sleeping`, and
-    continues at `until`.
+    `name` is the model or the tool, and `code` says how the call failed. `attempt` counts the
+    failed attempts of this call from 1, over all workers. `next_at` is missing if Step Functions
+    repeats the step: it waits for five minutes at most. `tool_call_id` is missing for a model.
     """
 
     id: str
     object: Literal["run"]
+    what: Literal["model", "tool"]
+    name: str
+    attempt: int
+    code: str
+    next_at: NotRequired[str]
+    tool_call_id: NotRequired[str]
+
+
+class RunPayload(TypedDict):
+    """The run and its status. `run.resumed` and `run.canceled` have nothing else."""
+
+    id: str
+    object: Literal["run"]
     status: str
-    code: NotRequired[Mapping[str, str]]
+
+
+class CodeVersion(TypedDict):
+    """The version of an agent's own code. `sha256` is the digest that Lambda reports."""
+
+    function: str
+    version: str
+    sha256: str
+
+
+class RunStarted(RunPayload):
+    """`run.started`. `code` is the version of an agent's own code that the run uses to its end."""
+
+    code: NotRequired[CodeVersion]
+
+
+class RunPaused(RunPayload):
+    """`run.paused`. A run that sleeps has the `reason` `sleeping`, and continues at `until`."""
+
     reason: NotRequired[str]
     until: NotRequired[str]
+
+
+class CancelRequested(TypedDict):
+    """`run.cancel_requested`, with what a client of the Threads API sent with the cancel."""
+
+    id: str
+    requested_by: str
+    last_seen_seq: NotRequired[int]
+    client_cancelled_at: NotRequired[str]
 
 
 class RunUsage(TypedDict):
