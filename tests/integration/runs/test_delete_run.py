@@ -418,7 +418,7 @@ def test_long_lists_stay_correct_after_deletions(
         found = [stores.run_lists.page(run_filter, ("started_at",), n, 7) for n in range(1, 50, 7)]
         return [run_id for page in found for run_id in page.ids], found[0].total
 
-    (one,) = append_only_lists(project, "completed", None, None)[:1]
+    (one,) = append_only_lists(run_filter, "completed")[:1]
     assert pages() == ([run.id for run in runs], 40)
     assert stores.deleted_runs.markers.last(one).position == 40
     monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", 900)

@@ -36,6 +36,7 @@ The indexes hold keys only. An item without the sort key of an index is not in t
 | runs-by-session    | session_key   | started_key      | runs with a session                     |
 | runs-by-status     | status_key    | started_key      | all runs, by the status in the API      |
 | runs-by-end        | status_key    | ended_key        | ended runs                              |
+| runs-by-agent      | agent_key     | started_key      | all runs, by agent without version      |
 | open-requests      | project_id    | request_sort_key | input requests that wait for an answer  |
 | threads-by-project | project_id    | thread_key       | all threads                             |
 """
@@ -53,6 +54,7 @@ RUNS_BY_USER_INDEX = "runs-by-user"
 RUNS_BY_SESSION_INDEX = "runs-by-session"
 RUNS_BY_STATUS_INDEX = "runs-by-status"
 RUNS_BY_END_INDEX = "runs-by-end"
+RUNS_BY_AGENT_INDEX = "runs-by-agent"
 OPEN_REQUESTS_INDEX = "open-requests"
 THREADS_BY_PROJECT_INDEX = "threads-by-project"
 # Several partitions, because a partition key takes at most 1,000 write units a second. Many

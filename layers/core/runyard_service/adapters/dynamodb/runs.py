@@ -17,7 +17,7 @@ from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.request_errors import ConflictError
-from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage
+from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage, agent_name
 
 # Seconds until the sweep checks a run without news. A created run should start within seconds. The
 # worker of a started run ends within 15 minutes. A paused run is checked once a day, and when its
@@ -108,6 +108,7 @@ class Runs:
         if run.session_id is not None:
             item["session_key"] = keys.scoped(run.project_id, run.session_id)
         if run.ended_at is not None:
+            "agent_key": keys.scoped(run.project_id, agent_name(run.agent)),
             item["ended_key"] = keys.time_sort_key(run.ended_at, run.id)
             item["usage"] = _usage_item(run.usage)
         else:
