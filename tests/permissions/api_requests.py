@@ -128,6 +128,7 @@ class Walk:
         ):
             self.call("GET", f"/v1/runs{query}")
         self.call("GET", "/v1/input-requests")
+        self.call("GET", "/v1/usage")
 
     def _changes(self) -> None:
         run_id = self._create({"case": "two input requests"})

@@ -157,6 +157,8 @@ class DeletedRuns:
             ),
             "ttl": int(time.time()) + TOMBSTONE_SECONDS,
         }
+        # The receipt stays as long: a writer with the old record must not count the run again.
+        self.records.put({**keys.usage_receipt(deleted.id), "ttl": tombstone["ttl"]})
         self.records.put(tombstone)
 
 

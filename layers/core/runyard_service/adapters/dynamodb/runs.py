@@ -54,6 +54,12 @@ def _usage_item(usage: Usage) -> dict[str, Any]:
     return usage.model_dump(mode="json", exclude_defaults=True)
 
 
+def stored_usage(item: Mapping[str, Any]) -> Usage:
+    """Return the usage of its stored form."""
+    cost = item.get("cost_usd")
+    return Usage.model_validate({**item, "cost_usd": None if cost is None else Decimal(cost)})
+
+
 def _sweep_at(status: RunStatus, wait_seconds: float | None) -> str:
     wait = float("inf") if wait_seconds is None else max(0, wait_seconds) + TIMER_GRACE_SECONDS
     return timestamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
@@ -102,13 +108,13 @@ class Runs:
             **self._json.encoded(run.id, json_fields),
             "started_key": keys.time_sort_key(run.started_at, run.id),
             "status_key": keys.scoped(run.project_id, api_status(run.status, run.open_requests)),
+            "agent_key": keys.scoped(run.project_id, agent_name(run.agent)),
         }
         if run.user_id is not None:
             item["user_key"] = keys.scoped(run.project_id, run.user_id)
         if run.session_id is not None:
             item["session_key"] = keys.scoped(run.project_id, run.session_id)
         if run.ended_at is not None:
-            "agent_key": keys.scoped(run.project_id, agent_name(run.agent)),
             item["ended_key"] = keys.time_sort_key(run.ended_at, run.id)
             item["usage"] = _usage_item(run.usage)
         else:
@@ -275,6 +281,5 @@ class Runs:
             return None
         fields = keys.without_keys(item) | self._json.decoded(item, JSON_FIELDS)
         if usage := fields.get("usage"):
-            cost = usage.get("cost_usd")
-            fields["usage"] = {**usage, "cost_usd": None if cost is None else Decimal(cost)}
+            fields["usage"] = stored_usage(usage)
         return Run.model_validate(fields)

@@ -10,6 +10,7 @@ from runyard_service.api.runs import (
     input_requests,
     list_runs,
     runs,
+    usage,
     webhooks,
 )
 
@@ -20,6 +21,7 @@ router.include_router(export.router)
 router.include_router(list_runs.router)
 router.include_router(input_requests.router)
 router.include_router(files.router)
+router.include_router(usage.router)
 router.include_router(webhooks.router)
 
 
