@@ -137,3 +137,7 @@ class RunWaits(RunOutcome):
         """Return the run and its questions."""
         prompts = "; ".join(request.prompt for request in self.run.input_requests)
         return f"run {self.run.id} waits for an answer: {prompts}"
+
+
+class WebhookRejected(RunyardError):
+    """A received webhook has no valid signature, or is too old. Answer it with 400."""

@@ -53,7 +53,10 @@ class AsyncRuns:
         deltas: bool = True,
         idempotency_key: str | None = None,
     ) -> AsyncRunStream:
-        """Start a run; return its events. Without `deltas`, leave out the pieces of responses."""
+        """Return the events of a new run, which starts when the iteration starts.
+
+        Without `deltas`, leave out the pieces of responses.
+        """
         new = runs.NewRun(input, agent, user_id, session_id, files, file_ids, idempotency_key)
         return AsyncRunStream(self, Cursor("", has_deltas=deltas), starts=runs.start_id(new))
 
