@@ -1,4 +1,4 @@
-"""What the service returns: runs, questions, threads, files, agents, webhooks, keys, usage.
+"""What the service returns: runs, input requests, threads, files, agents, webhooks, keys, usage.
 
 `openapi.json` describes the fields. A field that the service leaves out is None.
 """
@@ -37,7 +37,7 @@ class Usage(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest(Record):
-    """A question to a person: `human_feedback` or `approval_request`."""
+    """What a run asks a person: `human_feedback` or `approval_request`."""
 
     id: str
     type: str

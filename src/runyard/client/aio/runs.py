@@ -126,12 +126,12 @@ class AsyncRuns:
         await self.transport.run(runs.send_input(run_id, type, data))
 
     async def answer(self, run_id: str, feedback: Any, *, request_id: str | None = None) -> None:
-        """Answer the question `request_id`, or the only open one."""
+        """Answer the input request `request_id`, or the only open one."""
         data = {"feedback": feedback}
         await self.transport.run(runs.answer(run_id, "human_feedback", request_id, data))
 
     async def decline(self, run_id: str, *, request_id: str | None = None) -> None:
-        """Decline to answer a question. The agent continues without the answer."""
+        """Decline to answer an input request. The agent continues without the answer."""
         await self.transport.run(
             runs.answer(run_id, "human_feedback", request_id, {"declined": True})
         )
@@ -151,6 +151,6 @@ class AsyncRuns:
     async def refuse(
         self, run_id: str, reason: str | None = None, *, request_id: str | None = None
     ) -> None:
-        """Refuse the call of `request_id`, or of the only open request."""
+        """Deny the call of `request_id`, or of the only open request."""
         data = runs.approval(False, reason, None)
         await self.transport.run(runs.answer(run_id, "approval_request", request_id, data))

@@ -66,7 +66,7 @@ class Cursor:
         return Request("GET", path, query, headers, read_seconds=read_seconds)
 
     def accept(self, data: bytes) -> Event:
-        """Return the event of a frame's data, and move behind it. Raise GapError."""
+        """Return the event of a frame's data, and move past it. Raise GapError."""
         try:
             raw: Mapping[str, Any] = json.loads(data)
             event = parse_event(raw, self.run_id)
@@ -104,7 +104,7 @@ def follow(cursor: Cursor, deadline: float | None = None) -> Stream[Event]:
 
 
 class Reconnects:
-    """How long a stream waits before it connects again, and when it gives up.
+    """How long a stream waits before it connects again, and when it stops to try.
 
     The pause doubles until an event or a heartbeat arrives.
     """

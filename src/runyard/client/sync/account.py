@@ -11,13 +11,13 @@ from runyard.client.sync.transport import Transport
 
 
 class InputRequests:
-    """The open questions of all runs of the project."""
+    """The open input requests of all runs of the project."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
     def list(self) -> Iterator[InputRequest]:
-        """Yield the open questions, oldest first, each with its `run_id`."""
+        """Yield the open input requests, oldest first, each with its `run_id`."""
         return self.transport.iterate(runs.list_input_requests({}))
 
 
