@@ -87,6 +87,10 @@ def test_a_stream_and_answers_to_its_events(service: Service, client: PythonClie
     later = client(url, key, lambda c: c.runs.follow(run.id, after=seen[-2].sequence))
     assert [event.sequence for event in later] == [seen[-1].sequence]
     assert client(url, key, lambda c: c.runs.follow(run.id, after=seen[-1].sequence)) == []
+    assert client(url, key, lambda c: c.runs.events(run.id)) == seen
+    without = [each for each in seen if "delta" not in each.type]
+    assert client(url, key, lambda c: c.runs.events(run.id, after=1, deltas=False)) == without[1:]
+    assert client(url, key, lambda c: c.runs.follow(run.id, deltas=False)) == without
     lines = client(url, key, lambda c: c.runs.export(run.id))
     assert len(lines) >= len(seen) + 2
     # A second, different answer.
@@ -116,6 +120,13 @@ def test_outcomes(service: Service, threads_of_tests: ThreadsService, client: Py
         client(url, key, lambda c: c.runs.result(failed.id))
     with pytest.raises(KeyRefused):
         client(url, "ry_wrong", lambda c: c.runs.list())
+
+
+@each_client
+def test_me(project: Service, client: PythonClient) -> None:
+    me = client(project.base_url, project.access_key, lambda c: c.me())
+    assert "runs:write" in me.scopes
+    assert len(me.projects) == 1
 
 
 @each_client
