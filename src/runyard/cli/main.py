@@ -9,13 +9,13 @@ import sys
 
 import click
 
-from runyard.cli.agents import agents
+from runyard.cli.admin.agents import agents
+from runyard.cli.admin.events import events
+from runyard.cli.admin.keys import keys
+from runyard.cli.admin.projects import projects
+from runyard.cli.admin.tickets import tickets
 from runyard.cli.dev import dev
-from runyard.cli.events import events
-from runyard.cli.keys import keys
 from runyard.cli.lint import lint
-from runyard.cli.projects import projects
-from runyard.cli.tickets import tickets
 from runyard.cli.verify import verify
 from runyard.cli.webhooks import webhooks
 

@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 import click
 
-from runyard.cli.installation import open_stores
+from runyard.cli.admin.installation import open_stores
 from runyard.verify import Export, summarize
 
 

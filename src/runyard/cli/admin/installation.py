@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runyard.cli.admin.parameters import at_most_one
 from runyard.cli.extras import require_extra, service_errors
-from runyard.cli.parameters import at_most_one
 
 if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runyard.cli.admin.parameters import exactly_one
+from runyard.cli.admin.tables import print_columns
 from runyard.cli.extras import require_extra, service_errors
-from runyard.cli.parameters import exactly_one
-from runyard.cli.tables import print_columns
 
 if TYPE_CHECKING:
     from runyard_service.agents.mcp.base import McpEnvironment
