@@ -10,6 +10,7 @@ from typing import IO
 from runyard_dev.errors import DataDirInUseError, LocalStackError
 
 STATE_FILE = "stack.json"
+URL_FILE = "url"
 
 
 def chosen_data_dir() -> Path:
@@ -56,3 +57,8 @@ def write_state(data_dir: Path, environment: Mapping[str, str]) -> None:
     file = data_dir / STATE_FILE
     file.touch(mode=0o600)  # The user's own AWS credentials may be among them.
     file.write_text(json.dumps(notes), encoding="utf-8")
+
+
+def write_url(data_dir: Path, url: str) -> None:
+    """Write the URL of the API, which clients in the folder above use by default."""
+    (data_dir / URL_FILE).write_text(url + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ from typing import IO, Any
 import runyard_service
 from runyard_dev import access_key, provisioning, stack_plan
 from runyard_dev.clients import client
-from runyard_dev.data_dir import lock, write_state
+from runyard_dev.data_dir import lock, write_state, write_url
 from runyard_dev.emulators import requeue_deliveries
 from runyard_dev.emulators.event_sources import EventSources
 from runyard_dev.emulators.loopback_http import HOST
@@ -190,6 +190,8 @@ class DevStack:
             _all(rest)
         self._keeper.watch()
         write_state(self._data_dir, self.environment)
+        if stack_plan.WEB in parts:
+            write_url(self._data_dir, self.base_url)
         if self._has_sources and (mappings := self._plan.template.event_sources):
             requeue_deliveries.requeue_pending(self.environment)
             checkpoints = StreamCheckpoints(self._data_dir / CHECKPOINTS_FILE)
