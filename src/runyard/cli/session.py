@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -37,8 +38,8 @@ class Answer:
 class Session:
     """The connection of a command and its output."""
 
-    def __init__(self, mode: Mode, chosen: Mapping[str, str | None]) -> None:
-        """Store the output and the options `url`, `project` and `profile`."""
+    def __init__(self, mode: Mode, chosen: Mapping[str, Any]) -> None:
+        """Store the output and the arguments of `load_configuration`."""
         self.mode = mode
         self._chosen = chosen
         self._stack = ExitStack()
@@ -56,21 +57,25 @@ class Session:
         from runyard import Runyard
 
         found = self.configuration
-        client = Runyard(
-            url=found.url, access_key=found.access_key.reveal(), project=found.project
-        )
+        client = Runyard(url=found.url, access_key=found.access_key.reveal(), project=found.project)
         return self._stack.enter_context(client)
 
     def send(self, method: Method, path: str, **options: Any) -> Answer:
         """Send a request with the client's retries and return the response."""
         from runyard.client.core.requests import exchange, make_request
 
-        response = self.client.perform(exchange(make_request(method, path, **options)))
+        response = self.client.runs.transport.run(exchange(make_request(method, path, **options)))
         return Answer(response.body)
 
     def get(self, path: str, **query: Any) -> Answer:
         """Read from the API."""
         return self.send("GET", path, query=query)
+
+    def upload(self, path: Path) -> str:
+        """Upload a file and return its id."""
+        from runyard.client.core.uploads import upload
+
+        return self.client.runs.transport.run(upload(path)).id
 
     def close(self) -> None:
         """Close the client."""
@@ -88,9 +93,7 @@ class Session:
         else:
             draw()
 
-    def show_values(
-        self, value: Any, ids: Iterable[str], draw: Callable[[], None]
-    ) -> None:
+    def show_values(self, value: Any, ids: Iterable[str], draw: Callable[[], None]) -> None:
         """Print what is not from the API: as JSON, or the ids, or what `draw` prints."""
         self.show(Answer(json.dumps(value, ensure_ascii=False).encode()), ids, draw)
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from runyard.cli.output.escape import escape
 
@@ -28,7 +28,7 @@ _SYMBOLS: "dict[Mark, tuple[str, str]]" = {
 }
 
 
-def open_console(file: IO[str], width: int | None = None) -> "Console":
+def open_console(file: TextIO, width: int | None = None) -> "Console":
     """Return a console that writes to the file. It prints texts as they are, without markup.
 
     `NO_COLOR` switches every style off, also bold and dim.
@@ -47,7 +47,7 @@ def open_console(file: IO[str], width: int | None = None) -> "Console":
     )
 
 
-def can_animate(file: IO[str]) -> bool:
+def can_animate(file: TextIO) -> bool:
     """Return whether a spinner may move the cursor of this file's terminal."""
     return (
         file.isatty()
@@ -61,7 +61,7 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def symbol(mark: "Mark", file: IO[str]) -> "Text":
+def symbol(mark: "Mark", file: TextIO) -> "Text":
     """Return the symbol of a row, in ASCII if the file cannot write it."""
     from rich.text import Text
 
@@ -69,7 +69,7 @@ def symbol(mark: "Mark", file: IO[str]) -> "Text":
     return Text(choose(file, pretty, ascii_), style=_STYLES[mark])
 
 
-def choose(file: IO[str], pretty: str, ascii_: str) -> str:
+def choose(file: TextIO, pretty: str, ascii_: str) -> str:
     """Return the first text if the encoding of the file has it, or else the second one."""
     try:
         pretty.encode(file.encoding or "ascii")
@@ -78,7 +78,7 @@ def choose(file: IO[str], pretty: str, ascii_: str) -> str:
     return pretty
 
 
-def cell(text: str, width: int, file: IO[str]) -> str:
+def cell(text: str, width: int, file: TextIO) -> str:
     """Return the escaped text in exactly `width` columns; a longer one ends in an ellipsis."""
     from rich.cells import cell_len, set_cell_size
 

@@ -2,17 +2,16 @@
 
 import sys
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from runyard.cli.output.console import can_animate, cell, choose, open_console, symbol
 from runyard.cli.output.escape import (
     compact_json,
     escape,
-    escape_json,
     escape_lines,
     indented_json,
 )
-from runyard.cli.output.timeline import Row, Timeline, format_duration
+from runyard.cli.output.timeline import Row, Timeline, agent_name, format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,8 +25,8 @@ _INDENT = "  "
 class ProgressWriter(Protocol):
     """Writes the events of a run."""
 
-    def begin(self, run_id: str, agent: str) -> None:
-        """Write the id of the run, before its events."""
+    def begin(self, run: Mapping[str, Any]) -> None:
+        """Write what the run is, before its events."""
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Write an event."""
@@ -39,19 +38,24 @@ class ProgressWriter(Protocol):
 class TerminalProgress:
     """Rows for a person, with the text of the model as it arrives."""
 
-    def __init__(self, file: IO[str] | None = None, width: int | None = None) -> None:
+    _has_header = True
+    _without_row: frozenset[str] = frozenset()
+
+    def __init__(self, file: TextIO | None = None, width: int | None = None) -> None:
         self._file = file or sys.stdout
         self._console: Console = open_console(self._file, width)
         self._timeline = Timeline()
         self._status: Status | None = None
         self._text = ""  # The text of the response, as far as it has arrived.
         self._column_is_zero = True
-        self._output: Mapping[str, Any] | None = None
+        self._last_text = ""  # The text of the previous response.
 
-    def begin(self, run_id: str, agent: str) -> None:
+    def begin(self, run: Mapping[str, Any]) -> None:
         """Write the header."""
-        mark = choose(self._file, "●", "*")
-        self._console.print(f"{mark} {run_id}  {escape(agent)}".rstrip(), soft_wrap=True)
+        if self._has_header:
+            mark = choose(self._file, "●", "*")
+            header = escape(f"{mark} {run['id']}  {agent_name(run)}".rstrip())
+            self._console.print(header, soft_wrap=True)
         self._spin()
 
     def write(self, event: Mapping[str, Any]) -> None:
@@ -62,8 +66,8 @@ class TerminalProgress:
             return
         if event["type"] == "agent.message.completed":
             self._finish_text(event["data"].get("content") or "")
-        if row is not None:
-            self.pause()
+        self.pause()
+        if row is not None and event["type"] not in self._without_row:
             self._write_row(row)
         if event["type"] == "run.completed":
             self._write_output(event["data"].get("output") or {})
@@ -116,7 +120,7 @@ class TerminalProgress:
         """Write the output of the run, unless it is the text that is already on the screen."""
         text = output.get("content")
         if set(output) == {"content"} and isinstance(text, str):
-            if text != getattr(self, "_last_text", ""):
+            if text != self._last_text:
                 self._out(escape_lines(text) + "\n")
         else:
             self._out(indented_json(output) + "\n")
@@ -127,13 +131,20 @@ class TerminalProgress:
         self._column_is_zero = text.endswith("\n")
 
 
+class ChatProgress(TerminalProgress):
+    """Only the text of the model, its calls and its questions."""
+
+    _has_header = False
+    _without_row = frozenset({"agent.message.completed", "run.completed"})
+
+
 class TabProgress:
     """Rows for a program: sequence, time, type, name and detail, separated by tabs."""
 
     def __init__(self) -> None:
         self._timeline = Timeline()
 
-    def begin(self, run_id: str, agent: str) -> None:
+    def begin(self, run: Mapping[str, Any]) -> None:
         """Write nothing: `run.started` has the id of the run."""
 
     def write(self, event: Mapping[str, Any]) -> None:
@@ -141,7 +152,8 @@ class TabProgress:
         row = self._timeline.row(event)
         if event["type"].endswith(".delta"):
             return
-        name, detail = (row.name, row.detail) if row else ("", "")
+        tool = event["data"].get("tool") or {}
+        name, detail = (row.name, row.detail) if row else (tool.get("name", ""), "")
         if event["type"] == "run.completed":
             detail = compact_json(event["data"].get("output"))
         elif event["type"] == "run.started":
@@ -156,7 +168,7 @@ class TabProgress:
 class JsonProgress:
     """The events as the API sends them: one JSON object a line."""
 
-    def begin(self, run_id: str, agent: str) -> None:
+    def begin(self, run: Mapping[str, Any]) -> None:
         """Write nothing."""
 
     def write(self, event: Mapping[str, Any]) -> None:
@@ -170,9 +182,9 @@ class JsonProgress:
 class IdProgress:
     """Only the id of the run."""
 
-    def begin(self, run_id: str, agent: str) -> None:
+    def begin(self, run: Mapping[str, Any]) -> None:
         """Write the id."""
-        print(escape_json(run_id), flush=True)
+        print(escape(run["id"]), flush=True)
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Write nothing."""

@@ -1,7 +1,7 @@
 """Tables and lists of fields for a terminal."""
 
 from collections.abc import Sequence
-from typing import IO
+from typing import TextIO
 
 from runyard.cli.output.console import open_console
 from runyard.cli.output.escape import escape
@@ -11,7 +11,7 @@ _MIN_WIDTH = 8
 
 
 def print_table(
-    file: IO[str], columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
+    file: TextIO, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
 ) -> None:
     """Print a header and the rows. The last column ends in an ellipsis if the terminal is narrow.
 
@@ -43,9 +43,7 @@ def _shrink(widths: list[int], available: int) -> None:
         widths[widest] -= 1
 
 
-def print_fields(
-    file: IO[str], fields: Sequence[tuple[str, str]], width: int | None = None
-) -> None:
+def print_fields(file: TextIO, fields: Sequence[tuple[str, str]], width: int | None = None) -> None:
     """Print each name and its value, wrapped at the width of the terminal."""
     from rich.table import Table
 

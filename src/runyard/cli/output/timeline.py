@@ -76,6 +76,14 @@ class Timeline:
         return None if started is None else _milliseconds(started, at)
 
 
+def agent_name(run: Mapping[str, Any]) -> str:
+    """Return the agent of a run as `name@version`; empty if the service does not say it."""
+    agent = run.get("agent")
+    if isinstance(agent, Mapping):
+        return f"{agent.get('name')}@{agent.get('version')}"
+    return str(agent or "")
+
+
 def parse_time(text: str) -> datetime:
     """Return a time of the API."""
     return datetime.fromisoformat(text)
@@ -155,7 +163,9 @@ def _resolved(data: Data) -> Row:
         str(data.get("feedback") or ""),
     ]
     detail = "  ".join(part for part in parts if part)
-    return Row("done" if is_approved else "failed", "approved" if is_approved else "refused", detail)
+    return Row(
+        "done" if is_approved else "failed", "approved" if is_approved else "refused", detail
+    )
 
 
 def _received(data: Data) -> Row:

@@ -38,9 +38,8 @@ def login(*, name: str, url: str | None, project: str | None, key_command: str |
     credentials.toml, which only you can read.
     """
     with exit_codes():
-        from runyard.client.configuration import load_configuration, read_profiles
-
         from runyard.cli.profiles import storage
+        from runyard.client.configuration import load_configuration, read_profiles
 
         is_first = not read_profiles()
         url = url or _ask_url()
@@ -113,8 +112,7 @@ def list_(*, is_json: bool = False, is_quiet: bool = False) -> None:
         found = read_profiles()
         default = default_profile()
         values = [
-            {"name": each.name, "url": each.url, "project": each.project}
-            for each in found.values()
+            {"name": each.name, "url": each.url, "project": each.project} for each in found.values()
         ]
         session.show_values(
             values,
@@ -179,7 +177,9 @@ def whoami(session: Session) -> None:
     answer = session.get("/v1/me")
     identity = answer.json.get("data", answer.json)
     session.show(
-        answer, [str(identity.get("key_id") or identity.get("id"))], lambda: session.fields(identity)
+        answer,
+        [str(identity.get("key_id") or identity.get("id"))],
+        lambda: session.fields(identity),
     )
 
 

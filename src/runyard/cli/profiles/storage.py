@@ -98,7 +98,10 @@ def _replace_table(file: Path, table: str, fields: Mapping[str, str | None] | No
             lines.append(line)
     if fields is not None:
         values = {name: value for name, value in fields.items() if value}
-        lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+        lines += [
+            f"[{table}]",
+            *(f"{name} = {json.dumps(value)}" for name, value in values.items()),
+        ]
     _write(file, lines)
 
 

@@ -7,20 +7,12 @@ from urllib.parse import quote
 from runyard.cli.session import Session
 
 
-def agent_name(run: Mapping[str, Any]) -> str:
-    """Return the agent of a run as `name@version`; empty if the service does not say it."""
-    agent = run.get("agent")
-    if isinstance(agent, Mapping):
-        return f"{agent.get('name')}@{agent.get('version')}"
-    return str(agent or "")
-
-
 def input_schema(session: Session, agent: str | None) -> Mapping[str, Any]:
     """Return the input schema of the agent that a run would have; empty if it is not known."""
     from runyard.client.errors import NotFound
 
-    name = agent or session.get("/v1/me").json.get("agent")
     try:
+        name = agent or session.get("/v1/me").json.get("agent")
         found = session.get(f"/v1/agents/{quote(name, safe='@')}").json
     except NotFound:
         return {}  # The create says which agents exist.

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, BinaryIO
 
 import click
@@ -9,8 +10,8 @@ import click
 from runyard.cli.confirm import require_consent, yes_option
 from runyard.cli.errors import note
 from runyard.cli.output.escape import escape_json
-from runyard.cli.output.timeline import format_duration, format_usage
-from runyard.cli.runs.agents import agent_name, input_schema
+from runyard.cli.output.timeline import agent_name, format_duration, format_usage
+from runyard.cli.runs.agents import input_schema
 from runyard.cli.runs.compare import compare
 from runyard.cli.runs.run import detach_option, start, timeout_option, wait_option
 from runyard.cli.runs.typed_values import parse_assignments
@@ -101,7 +102,7 @@ def delete(session: Session, *, run_ids: tuple[str, ...], is_agreed: bool) -> No
     for run_id in run_ids:
         answer = session.send("DELETE", f"/v1/runs/{run_id}")
         if session.mode != "json":  # The API returns no body.
-            session.show(answer, [run_id], lambda run_id=run_id: note(f"{run_id} is deleted"))
+            session.show(answer, [run_id], partial(note, f"{run_id} is deleted"))
 
 
 @runs.command()

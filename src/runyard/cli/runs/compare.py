@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runyard.cli.output.escape import compact_json, escape, indented_json
-from runyard.cli.runs.agents import agent_name
+from runyard.cli.output.timeline import agent_name
 from runyard.cli.session import Session
 
 _PAGE_SIZE = 500
@@ -34,7 +34,8 @@ def compare(session: Session, first: str, second: str) -> None:
         print(compact_json([{"run": run, "events": events} for _, run, events in pairs]))
         return
     texts = [list(_lines(run, events)) for _, run, events in pairs]
-    for line in difflib.unified_diff(*texts, fromfile=first, tofile=second, lineterm="", n=2):
+    old, new = texts
+    for line in difflib.unified_diff(old, new, first, second, lineterm="", n=2):
         print(escape(line))
 
 

@@ -1,6 +1,5 @@
 """Follow a run: write its events, ask its questions, and end with its exit code."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +25,13 @@ _QUESTIONS = frozenset({"approval_request.created", "agent.human_feedback.reques
 
 def open_writer(mode: Mode) -> ProgressWriter:
     """Return what writes events in this kind of output."""
-    writers = {"pipe": TabProgress, "json": JsonProgress, "quiet": IdProgress}
-    return writers[mode]() if mode in writers else TerminalProgress(sys.stdout)
+    writers: dict[Mode, type[ProgressWriter]] = {
+        "json": JsonProgress,
+        "pipe": TabProgress,
+        "quiet": IdProgress,
+        "terminal": TerminalProgress,
+    }
+    return writers[mode]()
 
 
 @dataclass
@@ -49,11 +53,15 @@ class Follower:
             with Interrupts(self.timeout) as interrupts:
                 return self._follow(interrupts)
         except KeyboardInterrupt:
-            return self._leave("The run continues.", ExitCode.INTERRUPTED)
+            return self.interrupted()
         except TimeIsUpError:
             return self._leave("The time is up, and the run continues.", ExitCode.TIMEOUT)
         finally:
             self.writer.pause()
+
+    def interrupted(self) -> ExitCode:
+        """Return the exit code after Ctrl-C: the run continues."""
+        return self._leave("The run continues.", ExitCode.INTERRUPTED)
 
     def _follow(self, interrupts: Interrupts) -> ExitCode:
         if self.after and (code := self._ask_if_all_is_read()):

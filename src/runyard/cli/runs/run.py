@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from runyard.cli.errors import note
-from runyard.cli.runs.agents import agent_name, input_schema
+from runyard.cli.runs.agents import input_schema
 from runyard.cli.runs.following import Follower, open_writer
 from runyard.cli.runs.typed_values import parse_assignments
 from runyard.cli.session import Session, api_command
@@ -82,7 +82,7 @@ def run(
         "agent": agent,
         "user_id": user_id,
         "session_id": session_id,
-        "file_ids": [session.client.files.upload(path).id for path in attachments] or None,
+        "file_ids": [session.upload(path) for path in attachments] or None,
     }
     start(session, body, detach=detach, timeout=timeout, waits=waits)
 
@@ -103,7 +103,7 @@ def start(
         session.show(answer, [created["id"]], lambda: print(created["id"]))
         return
     writer = open_writer(session.mode)
-    writer.begin(created["id"], agent_name(created))
+    writer.begin(created)
     follower = Follower(session, created["id"], writer, timeout=timeout, waits=waits)
     raise click.exceptions.Exit(follower.follow())
 
@@ -152,8 +152,6 @@ def follow(
     """
     found = session.get(f"/v1/runs/{run_id}").json["data"]
     writer = open_writer(session.mode)
-    writer.begin(found["id"], agent_name(found))
-    follower = Follower(
-        session, found["id"], writer, after=first - 1, timeout=timeout, waits=waits
-    )
+    writer.begin(found)
+    follower = Follower(session, found["id"], writer, after=first - 1, timeout=timeout, waits=waits)
     raise click.exceptions.Exit(follower.follow())

@@ -93,7 +93,7 @@ def _allowed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[list[A
 
 
 def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema that a reference within the document names; an empty one if there is none."""
+    """Return the schema that a reference names; an empty one if it is not in the document."""
     reference = schema.get("$ref")
     if not isinstance(reference, str):
         return schema
