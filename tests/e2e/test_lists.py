@@ -41,8 +41,8 @@ def test_the_response_has_the_documented_shape(project: Service) -> None:
     }
     (run_view,) = answer["data"]
     assert set(run_view) == {
-        *("id", "app_id", "status", "started_at", "ended_at", "input", "output"),
-        *("user_id", "session_id", "usage"),
+        *("id", "app_id", "agent", "model", "status", "started_at", "ended_at", "input", "output"),
+        *("user_id", "session_id", "created_by", "usage"),
     }
     assert (run_view["status"], run_view["session_id"]) == ("completed", session)
 
@@ -50,8 +50,10 @@ def test_the_response_has_the_documented_shape(project: Service) -> None:
 def test_fields_without_a_value_are_omitted(project: Service) -> None:
     project.create(UNCLEAR)
     (run,) = listed(project)["data"]
-    fields = {"id", "app_id", "status", "started_at", "input", "input_requests", "usage"}
-    assert set(run) == fields
+    assert set(run) == {
+        *("id", "app_id", "agent", "model", "status", "started_at", "input", "created_by"),
+        *("input_requests", "usage"),
+    }
     assert set(run["usage"]) == {"input_tokens", "output_tokens", "steps"}
     assert run["input_requests"][0]["type"] == "human_feedback"
 

@@ -88,6 +88,12 @@ def check_scope(key: AccessKey, scope: Scope) -> None:
         raise ForbiddenError({"scope": f"the access key must have {scope}"})
 
 
+def check_agent(key: AccessKey, agent: str | None, field: str) -> None:
+    """Raise ForbiddenError if the request names an agent in `field` that the key may not use."""
+    if agent and not key.may_use(agent):
+        raise ForbiddenError({field: f"must be {key.agent}, the agent of the access key"})
+
+
 def _record_rejection(request: Request, key: AccessKey | None) -> None:
     """Record the rejection with the key id, if known, and the source address; never the key."""
     reason = "unknown" if key is None else "revoked" if key.revoked_at else "expired"
