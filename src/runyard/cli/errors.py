@@ -84,6 +84,8 @@ def describe(error: "ApiError") -> str:
     """Return what is wrong, by field if the service says it, and the id of the request."""
     lines = [f"{escape(field)}: {escape(str(issue))}" for field, issue in error.details.items()]
     message = error.message or f"HTTP {error.status}"
+    if error.status == 404 and not error.details:
+        lines.append("It does not exist, or it belongs to another project.")
     if error.status in (401, 403):
         lines.append("`runyard whoami` shows where the access key is from.")
     if error.request_id and error.status >= 500:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -13,10 +12,10 @@ from runyard.cli.input_requests.answers import send_reply
 from runyard.cli.input_requests.questions import ask
 from runyard.cli.output.console import can_ask
 from runyard.cli.output.escape import compact_json
-from runyard.cli.output.timeline import format_duration, parse_time
+from runyard.cli.output.timeline import format_age
 from runyard.cli.session import Answer, Session, api_command
 
-COLUMNS = ("RUN", "REQUEST", "AGE", "ASKS")
+COLUMNS = ("RUN", "AGE", "ASKS")
 _WATCH_SECONDS = 2.0
 _PAGE_SIZE = 100
 
@@ -45,20 +44,17 @@ def _show(session: Session, answer: Answer, requests: list[Mapping[str, Any]]) -
         if session.mode == "terminal" and not requests:
             note("No run waits for a person.")
             return
-        session.table(COLUMNS, map(_row, requests))
+        session.table(COLUMNS, [_row(session, request) for request in requests])
 
     session.show(answer, [request["id"] for request in requests], draw)
 
 
-def _row(request: Mapping[str, Any]) -> tuple[str, ...]:
-    return request["run_id"], request["id"], _age(request), request["prompt"]
-
-
-def _age(request: Mapping[str, Any]) -> str:
-    if "created_at" not in request:
-        return ""
-    age = datetime.now(UTC) - parse_time(request["created_at"])
-    return format_duration(max(0, round(age.total_seconds() * 1000)))
+def _row(session: Session, request: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the run, the age and the prompt; in a pipe the run, the id, the time, the prompt."""
+    created_at = request.get("created_at", "")
+    if session.mode == "pipe":
+        return request["run_id"], request["id"], created_at, request["prompt"]
+    return request["run_id"], format_age(created_at) if created_at else "", request["prompt"]
 
 
 def _watch(session: Session) -> None:
@@ -74,7 +70,7 @@ def _watch(session: Session) -> None:
             elif session.mode == "quiet":
                 print(request["id"], flush=True)
             else:
-                session.lines([_row(request)])
+                session.lines([_row(session, request)])
         seen = {request["id"] for request in requests}
         time.sleep(_WATCH_SECONDS)
 

@@ -25,22 +25,22 @@ from runyard.cli.runs.typed_values import parse_value
 _INDENT = "  "
 
 
-def ask(request: Request) -> Reply | None:
-    """Show the request and return the person's decision; None if the person leaves it open."""
-    show_request(request)
+def ask(request: Request, *, has_prompt: bool = True) -> Reply | None:
+    """Show the request and return the person's decision; None if the person leaves it open.
+
+    Without `has_prompt` the prompt is on the screen already.
+    """
+    show_request(request, has_prompt=has_prompt)
     if request["type"] == APPROVAL:
         return _ask_approval(request)
     form = request["params"].get("form")
     return _ask_form(form) if form else _ask_text(request["params"].get("choices") or [])
 
 
-def show_request(request: Request) -> None:
+def show_request(request: Request, *, has_prompt: bool = True) -> None:
     """Print the whole question: its prompt, and each param without an abbreviation."""
-    tool = request.get("tool") or {}
-    mark = choose(sys.stderr, "○", "o")
-    # An indent: a prompt of several lines must not look like the params below it.
-    prompt = request["prompt"].replace("\n", f"\n{_INDENT * 3}")
-    note(f"{mark} {' '.join(filter(None, [tool.get('name'), 'asks:']))} {prompt}")
+    if has_prompt:
+        _show_prompt(request)
     if request["type"] == APPROVAL:
         for name, value in request["params"].items():
             editable = "  (editable)" if name in request["editable_params"] else ""
@@ -49,6 +49,14 @@ def show_request(request: Request) -> None:
         note(f"{_INDENT}open first: {url}")
     if expires_at := request.get("expires_at"):
         note(f"{_INDENT}expires at {expires_at}, then: {request.get('on_expiry')}")
+
+
+def _show_prompt(request: Request) -> None:
+    tool = request.get("tool") or {}
+    mark = choose(sys.stderr, "○", "o")
+    # An indent: a prompt of several lines must not look like the params below it.
+    prompt = request["prompt"].replace("\n", f"\n{_INDENT * 3}")
+    note(f"{mark} {' '.join(filter(None, [tool.get('name'), 'asks:']))} {prompt}")
 
 
 def read_line(prompt: str) -> str | None:
@@ -65,6 +73,9 @@ def read_line(prompt: str) -> str | None:
     except EOFError:
         note("")
         return None
+    except KeyboardInterrupt:
+        note("")
+        raise
     return line.strip() if line else None
 
 

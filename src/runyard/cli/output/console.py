@@ -78,6 +78,18 @@ def choose(file: TextIO, pretty: str, ascii_: str) -> str:
     return pretty
 
 
+def print_hanging(console: "Console", prefix: "Text", text: str) -> None:
+    """Print the prefix and the whole text; its further lines are below its first one."""
+    from rich.text import Text
+
+    indent = prefix.cell_len
+    lines = Text(text).wrap(console, max(1, console.width - indent)) or [Text()]
+    for number, line in enumerate(lines):
+        line.rstrip()
+        start = prefix if number == 0 else Text(" " * indent)
+        console.print(Text.assemble(start, line), soft_wrap=True)
+
+
 def cell(text: str, width: int, file: TextIO) -> str:
     """Return the escaped text in exactly `width` columns; a longer one ends in an ellipsis."""
     from rich.cells import cell_len, set_cell_size

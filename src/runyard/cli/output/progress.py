@@ -4,7 +4,14 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from runyard.cli.output.console import can_animate, cell, choose, open_console, symbol
+from runyard.cli.output.console import (
+    can_animate,
+    cell,
+    choose,
+    open_console,
+    print_hanging,
+    symbol,
+)
 from runyard.cli.output.escape import (
     compact_json,
     escape,
@@ -66,10 +73,11 @@ class TerminalProgress:
             return
         if event["type"] == "agent.message.completed":
             self._finish_text(event["data"].get("content") or "")
-        self.pause()
         if row is not None and event["type"] not in self._without_row:
+            self.pause()
             self._write_row(row)
         if event["type"] == "run.completed":
+            self.pause()
             self._write_output(event["data"].get("output") or {})
         elif event["type"] not in ("run.failed", "run.canceled"):
             self._spin()
@@ -105,16 +113,18 @@ class TerminalProgress:
         self._last_text, self._text = content, ""
 
     def _write_row(self, row: Row) -> None:
+        from rich.text import Text
+
         duration = "" if row.duration_ms is None else format_duration(row.duration_ms)
-        line = symbol(row.mark, self._file)
+        line = Text.assemble(symbol(row.mark, self._file))
         line.append(f" {cell(row.name, _NAME_WIDTH, self._file)} {duration:>{_DURATION_WIDTH}}")
-        line.append(f"  {escape(row.detail)}", style="" if row.mark == "waits" else "dim")
+        if row.mark == "waits":  # A person must be able to read the whole question.
+            print_hanging(self._console, line.append("  "), escape(row.detail))
+            return
+        line.append(f"  {escape(row.detail)}", style="dim")
         line.rstrip()
-        if row.mark == "waits":
-            self._console.print(line)  # A person must be able to read the whole question.
-        else:
-            line.truncate(self._console.width, overflow="ellipsis")
-            self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+        line.truncate(self._console.width, overflow="ellipsis")
+        self._console.print(line, soft_wrap=True)
 
     def _write_output(self, output: Mapping[str, Any]) -> None:
         """Write the output of the run, unless it is the text that is already on the screen."""

@@ -5,7 +5,7 @@ A row is for a person. Its texts are not escaped: the code that prints them does
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from runyard.cli.output.escape import compact_json
@@ -47,7 +47,7 @@ class Timeline:
         row = self._timed(type_, data, at)
         if row is None and type_ not in _WITHOUT_ROW:
             describe = _DESCRIPTIONS.get(type_)
-            row = describe(data) if describe else Row("note", type_)
+            row = describe(data) if describe else Row("note", "event", type_)
         self._turn_started = at
         return row
 
@@ -66,6 +66,7 @@ class Timeline:
             self.activity = _progress(self._names.get(data["id"], "a tool"), data)
         elif type_ in ("run.started", "run.resumed"):
             self.activity = "thinks"
+            self._started = dict.fromkeys(self._started, at)  # The wait is no part of a call.
         return None
 
     def _since_turn(self, at: datetime) -> int | None:
@@ -89,15 +90,24 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def format_age(time: str) -> str:
+    """Return how long ago a time of the API was."""
+    age = datetime.now(UTC) - parse_time(time)
+    return format_duration(max(0, round(age.total_seconds() * 1000)))
+
+
 def format_duration(milliseconds: int) -> str:
-    """Return a duration such as `210 ms`, `2.4 s`, `3 min` or `2 h`, in at most 8 characters."""
+    """Return a duration such as `210 ms`, `2.4 s`, `3 min`, `2 h` or `5 days`."""
     if milliseconds < 1000:
         return f"{milliseconds} ms"
     seconds = milliseconds / 1000
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = round(minutes / 60)
+    return f"{hours} h" if hours < 48 else f"{round(hours / 24)} days"
 
 
 def format_usage(usage: Data) -> str:

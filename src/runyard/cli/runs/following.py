@@ -110,8 +110,9 @@ class Follower:
         """Ask and send the answer. Return False if the person leaves the question open."""
         from runyard.client.errors import ApiError, Conflict
 
+        is_on_screen = self.session.mode == "terminal" and request["id"] in self._seen
         while True:
-            reply = ask(request)
+            reply = ask(request, has_prompt=not is_on_screen)
             if reply is None:
                 return False
             try:

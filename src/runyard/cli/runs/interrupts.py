@@ -26,9 +26,9 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         """Install the handlers of the signals, and start the time."""
-        for number in (signal.SIGINT, signal.SIGALRM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        self._previous[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_signal)
         if self._timeout:
+            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_signal)
             signal.setitimer(signal.ITIMER_REAL, self._timeout)
         return self
 
@@ -39,7 +39,8 @@ class Interrupts:
         traceback: TracebackType | None,
     ) -> None:
         """Stop the time and restore the handlers."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._timeout:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 

@@ -48,15 +48,17 @@ def _row(webhook: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @webhooks.command()
-@click.argument("url")
+@click.argument("endpoint", metavar="URL")
 @click.option(
-    "--event", "events", multiple=True, metavar="TYPE", help="Can be repeated. Default: run.*"
+    "--event", "events", multiple=True, metavar="TYPE", help="Can be repeated. Default: all"
 )
 @click.option("--description", metavar="TEXT")
 @api_command
-def add(session: Session, *, url: str, events: tuple[str, ...], description: str | None) -> None:
+def add(
+    session: Session, *, endpoint: str, events: tuple[str, ...], description: str | None
+) -> None:
     """Register a webhook. Its secret is printed only once."""
-    body = {"url": url, "events": list(events) or None, "description": description}
+    body = {"url": endpoint, "events": list(events) or None, "description": description}
     answer = session.send("POST", "/v1/webhooks", body=body)
     _show_secret(session, answer)
 
