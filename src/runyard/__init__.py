@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         RunWaits,
         RunyardError,
         Timeout,
+        WebhookRejected,
     )
     from runyard.client.sync.client import Runyard
     from runyard.durable.context import Context, SyncContext
@@ -56,6 +57,7 @@ __all__ = [
     "StepFailed",
     "SyncContext",
     "Timeout",
+    "WebhookRejected",
     "agent",
     "events",
 ]
@@ -67,6 +69,7 @@ _NAMES = {
     "client.errors": (
         *("ApiError", "Conflict", "ConnectionLost", "GapError", "KeyRefused", "NotFound"),
         *("RateLimited", "RunCanceled", "RunFailed", "RunWaits", "RunyardError", "Timeout"),
+        "WebhookRejected",
     ),
     "client.sync.client": ("Runyard",),
     "durable.context": ("Context", "SyncContext"),

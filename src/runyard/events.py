@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runyard.client.event_base import ApprovalQuestion, Event, FeedbackQuestion
+from runyard.client.event_base import ApprovalRequestMethods, Event, FeedbackRequestMethods
 from runyard.client.models import ErrorInfo, Usage
 from runyard.client.records import source
 from runyard.client.work_events import (
@@ -79,7 +79,7 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeedbackRequested(Event, FeedbackQuestion):
+class FeedbackRequested(Event, FeedbackRequestMethods):
     """`agent.human_feedback.requested`: the run asks a person for a text, a choice or a form."""
 
     event_type = "agent.human_feedback.requested"
@@ -103,7 +103,7 @@ class FeedbackReceived(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApprovalCreated(Event, ApprovalQuestion):
+class ApprovalCreated(Event, ApprovalRequestMethods):
     """`approval_request.created`: the run asks a person for an approval."""
 
     event_type = "approval_request.created"
@@ -119,7 +119,7 @@ class ApprovalCreated(Event, ApprovalQuestion):
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovalResolved(Event):
-    """`approval_request.resolved`: a person has approved or refused.
+    """`approval_request.resolved`: a person has approved or denied.
 
     The call is made with `effective_params`.
     """

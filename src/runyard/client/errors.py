@@ -131,9 +131,13 @@ class RunCanceled(RunOutcome):
 
 
 class RunWaits(RunOutcome):
-    """The run waits for a person; `run.input_requests` has the questions."""
+    """The run waits for a person; `run.input_requests` says for what."""
 
     def __str__(self) -> str:
-        """Return the run and its questions."""
+        """Return the run and its prompts."""
         prompts = "; ".join(request.prompt for request in self.run.input_requests)
         return f"run {self.run.id} waits for an answer: {prompts}"
+
+
+class WebhookRejected(RunyardError):
+    """A received webhook has no valid signature, or is too old. Answer it with 400."""

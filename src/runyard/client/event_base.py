@@ -1,4 +1,4 @@
-"""The base of all event classes, and answers to questions."""
+"""The base of all event classes, and the methods that answer input requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,8 +47,8 @@ class Event(Record):
         )
 
 
-class Question:
-    """What a question to a person adds to its event: answers.
+class RequestMethods:
+    """What the event of an input request adds: methods that answer it.
 
     With `Runyard` a method returns when the answer is recorded. With `AsyncRunyard` it returns an
     awaitable.
@@ -68,8 +68,8 @@ class Question:
         return self._runs
 
 
-class FeedbackQuestion(Question):
-    """A question for a text, a choice or a form."""
+class FeedbackRequestMethods(RequestMethods):
+    """An input request for a text, a choice or a form."""
 
     def answer(self, feedback: Any) -> Any:
         """Answer with a string, one of `params["choices"]`, or an object for `params["form"]`."""
@@ -81,8 +81,8 @@ class FeedbackQuestion(Question):
         return self._client_runs().decline(self.run_id, request_id=self.request_id)
 
 
-class ApprovalQuestion(Question):
-    """A question for an approval."""
+class ApprovalRequestMethods(RequestMethods):
+    """An input request for an approval."""
 
     def approve(self, feedback: str | None = None, /, **params: Any) -> Any:
         """Approve the call, with these values in place of the proposed ones."""
@@ -91,6 +91,6 @@ class ApprovalQuestion(Question):
         )
 
     def refuse(self, reason: str | None = None) -> Any:
-        """Refuse the call. The model reads the reason."""
+        """Deny the call. The model reads the reason."""
         runs = self._client_runs()
         return runs.refuse(self.run_id, reason, request_id=self.request_id)

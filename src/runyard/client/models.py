@@ -1,4 +1,4 @@
-"""What the service returns: runs, questions, threads, files, agents, webhooks, keys, usage.
+"""What the service returns: runs, input requests, threads, files, agents, webhooks, keys, usage.
 
 `openapi.json` describes the fields. A field that the service leaves out is None.
 """
@@ -37,7 +37,7 @@ class Usage(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class InputRequest(Record):
-    """A question to a person: `human_feedback` or `approval_request`."""
+    """What a run asks a person: `human_feedback` or `approval_request`."""
 
     id: str
     type: str
@@ -159,3 +159,34 @@ class Notification(Record):
     type: str
     timestamp: str
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadRun(Record):
+    """A run in the list of a thread. `status` is one of the Threads API."""
+
+    run_id: str
+    status: str
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Persona(Record):
+    """An agent that can answer in a thread; `persona_id` names it."""
+
+    persona_id: str
+    persona_key: str
+    version: str
+    description: str
+    route_id: str
+    model: str
+    is_default: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route(Record):
+    """A route, which sets the provider and the model."""
+
+    route_id: str
+    provider: str
+    model: str

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that are made from JSON, and keep the fields that they do not know."""
+"""Frozen dataclasses that are made from JSON; `raw` has the fields that they do not know."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields

@@ -1,11 +1,25 @@
-"""`AsyncRunyard`: the client for asyncio and trio."""
+"""`Runyard`: the client that blocks."""
 
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+from runyard.client.account_models import Me
+from runyard.client.aio.account import (
+    AsyncAgents,
+    AsyncFiles,
+    AsyncInputRequests,
+    AsyncKeys,
+    AsyncUsage,
+)
 from runyard.client.aio.runs import AsyncRuns
+from runyard.client.aio.threads import AsyncThreads
 from runyard.client.aio.transport import AsyncTransport
+from runyard.client.aio.webhooks import AsyncWebhooks
 from runyard.client.configuration import load_configuration
+from runyard.client.core import account
+from runyard.client.core.effects import Call
+
+T = TypeVar("T")
 
 
 class AsyncRunyard:
@@ -32,6 +46,21 @@ class AsyncRunyard:
         )
         self._transport = AsyncTransport(self.configuration)
         self.runs = AsyncRuns(self._transport)
+        self.input_requests = AsyncInputRequests(self._transport)
+        self.threads = AsyncThreads(self._transport, self.runs)
+        self.files = AsyncFiles(self._transport)
+        self.agents = AsyncAgents(self._transport)
+        self.webhooks = AsyncWebhooks(self._transport)
+        self.keys = AsyncKeys(self._transport)
+        self.usage = AsyncUsage(self._transport)
+
+    async def me(self) -> Me:
+        """Return the access key of this client, and what it may do."""
+        return await self._transport.run(account.me())
+
+    async def perform(self, call: Call[T]) -> T:
+        """Perform an operation of `runyard.client.core`."""
+        return await self._transport.run(call)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

@@ -53,7 +53,10 @@ class AsyncRuns:
         deltas: bool = True,
         idempotency_key: str | None = None,
     ) -> AsyncRunStream:
-        """Start a run; return its events. Without `deltas`, leave out the pieces of responses."""
+        """Return the events of a new run, which starts when the iteration starts.
+
+        Without `deltas`, leave out the pieces of responses.
+        """
         new = runs.NewRun(input, agent, user_id, session_id, files, file_ids, idempotency_key)
         return AsyncRunStream(self, Cursor("", has_deltas=deltas), starts=runs.start_id(new))
 
@@ -123,12 +126,12 @@ class AsyncRuns:
         await self.transport.run(runs.send_input(run_id, type, data))
 
     async def answer(self, run_id: str, feedback: Any, *, request_id: str | None = None) -> None:
-        """Answer the question `request_id`, or the only open one."""
+        """Answer the input request `request_id`, or the only open one."""
         data = {"feedback": feedback}
         await self.transport.run(runs.answer(run_id, "human_feedback", request_id, data))
 
     async def decline(self, run_id: str, *, request_id: str | None = None) -> None:
-        """Decline to answer a question. The agent continues without the answer."""
+        """Decline to answer an input request. The agent continues without the answer."""
         await self.transport.run(
             runs.answer(run_id, "human_feedback", request_id, {"declined": True})
         )
@@ -148,6 +151,6 @@ class AsyncRuns:
     async def refuse(
         self, run_id: str, reason: str | None = None, *, request_id: str | None = None
     ) -> None:
-        """Refuse the call of `request_id`, or of the only open request."""
+        """Deny the call of `request_id`, or of the only open request."""
         data = runs.approval(False, reason, None)
         await self.transport.run(runs.answer(run_id, "approval_request", request_id, data))

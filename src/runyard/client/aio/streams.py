@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from runyard.client.core.effects import Call
 from runyard.client.core.follow import Cursor, follow
-from runyard.client.event_base import Question
+from runyard.client.event_base import RequestMethods
 from runyard.events import Event
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class AsyncRunStream:
         """Return the next event."""
         await self._start()
         event = await anext(self._events)
-        if isinstance(event, Question):
+        if isinstance(event, RequestMethods):
             event.bind(self._runs)
         return event
 

@@ -27,7 +27,6 @@ from runyard.client.core.requests import (
     segment,
 )
 from runyard.client.core.retries import (
-    FIRST_PAUSE,
     MAX_RETRIES,
     MAX_RETRY_AFTER,
     RETRIED_STATUSES,
@@ -41,6 +40,8 @@ from runyard.events import Event, parse_event
 HEARTBEAT_SECONDS = 15.0
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 """After this silence, a connection counts as cut. The service sends a heartbeat every 15 s."""
+MAX_RECONNECTS = 20
+"""The attempts in a row without a stream, after the first one: about four minutes."""
 
 
 class Cursor:
@@ -65,7 +66,7 @@ class Cursor:
         return Request("GET", path, query, headers, read_seconds=read_seconds)
 
     def accept(self, data: bytes) -> Event:
-        """Return the event of a frame's data, and move behind it. Raise GapError."""
+        """Return the event of a frame's data, and move past it. Raise GapError."""
         try:
             raw: Mapping[str, Any] = json.loads(data)
             event = parse_event(raw, self.run_id)
@@ -81,11 +82,10 @@ class Cursor:
 def follow(cursor: Cursor, deadline: float | None = None) -> Stream[Event]:
     """Yield the events after the cursor until the run ends.
 
-    Before the first connection, failures are retried as those of other requests; after it, without
-    a limit. Raise ApiError, ConnectionLost, GapError, and Timeout at the deadline, a time of the
-    monotonic clock.
+    Raise ApiError, ConnectionLost, GapError, and Timeout at the deadline, a time of the monotonic
+    clock.
     """
-    attempt, has_connected = 0, False
+    reconnects = Reconnects()
     while True:
         read_seconds = min(SILENCE_SECONDS, _seconds_left(deadline))
         answer = yield from _open(cursor.request(read_seconds))
@@ -93,35 +93,54 @@ def follow(cursor: Cursor, deadline: float | None = None) -> Stream[Event]:
             return
         if isinstance(answer, Response) and answer.status == 200:
             _check_type(answer)
-            before, has_connected = cursor.after, True
-            must_shorten = yield from _read(cursor, deadline, read_seconds)
+            must_shorten = yield from _read(cursor, reconnects, deadline, read_seconds)
             yield Close()
             if cursor.has_ended:
                 return
-            attempt = attempt if cursor.after == before else 0
-            seconds = 0.0 if must_shorten else pause(attempt)
+            seconds = 0.0 if must_shorten else reconnects.pause_after_close()
         else:
-            seconds = reconnect_pause(answer, attempt, has_connected=has_connected)
+            seconds = reconnects.pause_after(answer)
         yield from _sleep(seconds, deadline)
-        attempt += 1
 
 
-def reconnect_pause(answer: Response | Failure, attempt: int, *, has_connected: bool) -> float:
-    """Return the seconds before the next try of a stream. Raise the error if there is none.
+class Reconnects:
+    """How long a stream waits before it connects again, and when it stops to try.
 
-    `attempt` counts the tries since the last event, from 0.
+    The pause doubles until an event or a heartbeat arrives.
     """
-    is_last = attempt >= MAX_RETRIES and not has_connected
-    if isinstance(answer, Failure):
-        if is_last:
-            raise ConnectionLost(answer.reason)
-        return pause(attempt)
-    is_temporary = answer.status in RETRIED_STATUSES or (has_connected and answer.status >= 500)
-    if is_last or not is_temporary:
-        check_status(answer)
-        raise ApiError(answer.status, "no_stream", "the answer is no stream; check the URL")
-    asked = retry_after(answer.headers)
-    return pause(attempt) if asked is None else min(asked, MAX_RETRY_AFTER) + FIRST_PAUSE
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        """The attempts since the last event or heartbeat."""
+        self._failures = 0
+        """The attempts without a stream since the last stream."""
+        self._has_connected = False
+
+    def pause_after_close(self) -> float:
+        """Return the seconds before the next attempt, after a stream was cut or has ended."""
+        self._has_connected, self._failures = True, 0
+        return self._next_pause()
+
+    def pause_after(self, answer: Response | Failure) -> float:
+        """Return the seconds before the next attempt. Raise the error of the last one."""
+        self._failures += 1
+        allowed = MAX_RECONNECTS if self._has_connected else MAX_RETRIES
+        asked = None
+        if isinstance(answer, Failure):
+            if self._failures > allowed:
+                raise ConnectionLost(answer.reason)
+        else:
+            asked = retry_after(answer.headers)
+            is_temporary = answer.status in RETRIED_STATUSES
+            is_temporary = is_temporary or (self._has_connected and answer.status >= 500)
+            if not is_temporary or self._failures > allowed or (asked or 0) > MAX_RETRY_AFTER:
+                check_status(answer)
+                raise ApiError(answer.status, "no_stream", "the answer is no stream; check the URL")
+        return max(self._next_pause(), asked or 0)
+
+    def _next_pause(self) -> float:
+        self.attempts += 1
+        return pause(self.attempts - 1)
 
 
 def _open(request: Request) -> Call[Response | Failure]:
@@ -140,7 +159,7 @@ def _check_type(response: Response) -> None:
 
 
 def _read(
-    cursor: Cursor, deadline: float | None, read_seconds: float
+    cursor: Cursor, reconnects: Reconnects, deadline: float | None, read_seconds: float
 ) -> Generator[Effect | Item[Event], Any, bool]:
     """Yield the events of one connection; return whether to reconnect with a shorter silence.
 
@@ -152,7 +171,10 @@ def _read(
         chunk: bytes | Failure | None = yield Read()
         if chunk is None or isinstance(chunk, Failure):
             return False
+        if chunk.startswith(b":"):  # A heartbeat.
+            reconnects.attempts = 0
         for data in parser.feed(chunk):
+            reconnects.attempts = 0
             yield Item(cursor.accept(data))
             if cursor.has_ended:
                 return False

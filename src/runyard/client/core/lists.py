@@ -1,14 +1,23 @@
 """Read all pages of a list."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 from runyard.client.core.effects import Item, Stream
-from runyard.client.core.requests import QueryValue, call_json
+from runyard.client.core.requests import (
+    QueryValue,
+    call_json,
+    exchange,
+    make_request,
+    parse_json,
+)
 from runyard.client.records import Record
 
 R = TypeVar("R", bound=Record)
 PAGE_SIZE = 100
+_NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="next"')
 
 
 def pages(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream[R]:
@@ -32,22 +41,28 @@ def pages(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream
         page += 1
 
 
-def chain(
-    path: str,
-    query: Mapping[str, QueryValue],
-    record: type[R],
-    *,
-    cursor: str,
-    key: str = "id",
-    limit: str = "limit",
-) -> Stream[R]:
-    """Yield the records of all pages of a list that continues after the last record."""
-    query = {limit: PAGE_SIZE, **query}
+def linked(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream[R]:
+    """Yield the records of all pages of the Threads API, whose `Link` header has the next page."""
+    query = {"limit": PAGE_SIZE, **query}
     while True:
-        answer: Any = yield from call_json("GET", path, query=query)
-        rows = answer["data"] if isinstance(answer, dict) else answer
-        for row in rows:
+        response = yield from exchange(make_request("GET", path, query=query))
+        for row in parse_json(response):
             yield Item(record.parse(row))
-        if len(rows) < int(str(query[limit])):
+        match = _NEXT.search(response.headers.get("link", ""))
+        if match is None:
             return
-        query = {**query, cursor: rows[-1][key]}
+        # Only the query: the key must not go to another host.
+        query = dict(parse_qsl(urlsplit(match[1]).query))
+
+
+def before(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream[R]:
+    """Yield the records of all pages of a list whose next page is `before` a record."""
+    query = {"page_size": PAGE_SIZE, **query}
+    while True:
+        answer = yield from call_json("GET", path, query=query)
+        for row in answer["data"]:
+            yield Item(record.parse(row))
+        cursor = answer["pagination"].get("next_before")
+        if not cursor:
+            return
+        query = {**query, "before": cursor}

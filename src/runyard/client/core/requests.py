@@ -53,7 +53,7 @@ def make_request(
     idempotency_key: str | None = None,
     read_seconds: float = READ_SECONDS,
 ) -> Request:
-    """Return a request of the API. Every POST gets an Idempotency-Key, which retries keep."""
+    """Return a request of the API. Every POST gets an Idempotency-Key for its retries."""
     headers = {"Accept": "application/json"}
     if method == "POST":
         headers["Idempotency-Key"] = idempotency_key or str(uuid4())
@@ -132,7 +132,7 @@ def redirected(request: Request, response: Response) -> Request:
     """Return the request to the location of a redirect, without credentials at another origin."""
     target = urljoin(response.url, response.headers["location"])
     same = origin(target) == origin(response.url)
-    kept = {
+    headers = {
         name: text
         for name, text in request.headers.items()
         if name in ("Accept", "Accept-Encoding", "Last-Event-ID")
@@ -145,7 +145,7 @@ def redirected(request: Request, response: Response) -> Request:
     return Request(
         "GET",
         target,
-        headers=kept,
+        headers=headers,
         read_seconds=request.read_seconds,
         has_credentials=request.has_credentials and same,
     )

@@ -1,7 +1,9 @@
 """When a request is sent again."""
 
 import random
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 from runyard.client.core.effects import Failure, Request, Response
 
@@ -23,25 +25,21 @@ def retry_pause(request: Request, answer: Response | Failure, attempt: int) -> f
     """Return the seconds before the next try, or None if there is none."""
     if attempt >= MAX_RETRIES or not request.is_repeatable:
         return None
-    return pause_after(answer, attempt)
-
-
-def pause_after(answer: Response | Failure, attempt: int) -> float | None:
-    """Return the seconds before the next try of a repeatable request; None after a final answer."""
     if isinstance(answer, Failure):
         return pause(attempt)
-    if answer.status not in RETRIED_STATUSES:
+    asked = retry_after(answer.headers) or 0.0
+    if answer.status not in RETRIED_STATUSES or asked > MAX_RETRY_AFTER:
         return None
-    asked = retry_after(answer.headers)
-    if asked is None:
-        return pause(attempt)
-    return asked + random.uniform(0, FIRST_PAUSE) if asked <= MAX_RETRY_AFTER else None
+    return max(pause(attempt), asked)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds in `Retry-After`, or None without a number."""
+    """Return the seconds in `Retry-After`, a number or a date, or None without it."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
     try:
-        seconds = float(headers.get("retry-after", ""))
+        at = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return seconds if 0 <= seconds < float("inf") else None
+    return max(0.0, at.timestamp() - time.time())

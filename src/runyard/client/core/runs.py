@@ -60,7 +60,7 @@ def create(new: NewRun, timeout: float | None) -> Call[Run]:
     """
     deadline = deadline_of(timeout)
     run = yield from _create(new, background=timeout is not None)
-    return run if is_settled(run) else (yield from settle(run.id, deadline))
+    return run if is_stable(run) else (yield from wait_until_stable(run.id, deadline))
 
 
 def _create(new: NewRun, *, background: bool) -> Call[Run]:
@@ -87,10 +87,10 @@ def get(run_id: str) -> Call[Run]:
     return Run.parse(answer["data"])
 
 
-def settle(run_id: str, deadline: float | None) -> Call[Run]:
+def wait_until_stable(run_id: str, deadline: float | None) -> Call[Run]:
     """Return the run when it has ended, or when it waits for a person. Raise Timeout."""
     run = yield from get(run_id)
-    if is_settled(run):
+    if is_stable(run):
         return run
     events = follow(Cursor(run_id), deadline)
     result: Any = None
@@ -105,11 +105,11 @@ def settle(run_id: str, deadline: float | None) -> Call[Run]:
         result = None
         if isinstance(effect.value, RunPaused) and effect.value.reason is None:
             run = yield from get(run_id)
-            if is_settled(run):
+            if is_stable(run):
                 return run
 
 
-def is_settled(run: Run) -> bool:
+def is_stable(run: Run) -> bool:
     """Return whether the run has ended or waits for a person."""
     return run.has_ended or run.status == "awaiting_input"
 
@@ -119,7 +119,7 @@ def result(run_id: str, timeout: float | None) -> Call[Mapping[str, Any]]:
 
     Raise RunFailed, RunCanceled or RunWaits if it will have none, and Timeout.
     """
-    run = yield from settle(run_id, deadline_of(timeout))
+    run = yield from wait_until_stable(run_id, deadline_of(timeout))
     if run.status == "failed":
         raise RunFailed(run)
     if run.status == "canceled":
@@ -145,7 +145,7 @@ def list_runs(query: Mapping[str, QueryValue]) -> Stream[Run]:
 
 
 def list_input_requests(query: Mapping[str, QueryValue]) -> Stream[InputRequest]:
-    """Yield the open questions of all pages, oldest first."""
+    """Yield the open input requests of all pages, oldest first."""
     return pages("/v1/input-requests", query, InputRequest)
 
 

@@ -1,11 +1,19 @@
 """`Runyard`: the client that blocks."""
 
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+from runyard.client.account_models import Me
 from runyard.client.configuration import load_configuration
+from runyard.client.core import account
+from runyard.client.core.effects import Call
+from runyard.client.sync.account import Agents, Files, InputRequests, Keys, Usage
 from runyard.client.sync.runs import Runs
+from runyard.client.sync.threads import Threads
 from runyard.client.sync.transport import Transport
+from runyard.client.sync.webhooks import Webhooks
+
+T = TypeVar("T")
 
 
 class Runyard:
@@ -32,6 +40,21 @@ class Runyard:
         )
         self._transport = Transport(self.configuration)
         self.runs = Runs(self._transport)
+        self.input_requests = InputRequests(self._transport)
+        self.threads = Threads(self._transport, self.runs)
+        self.files = Files(self._transport)
+        self.agents = Agents(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.keys = Keys(self._transport)
+        self.usage = Usage(self._transport)
+
+    def me(self) -> Me:
+        """Return the access key of this client, and what it may do."""
+        return self._transport.run(account.me())
+
+    def perform(self, call: Call[T]) -> T:
+        """Perform an operation of `runyard.client.core`."""
+        return self._transport.run(call)
 
     def __enter__(self) -> Self:
         """Return the client."""

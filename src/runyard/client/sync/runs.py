@@ -123,12 +123,12 @@ class Runs:
         self.transport.run(runs.send_input(run_id, type, data))
 
     def answer(self, run_id: str, feedback: Any, *, request_id: str | None = None) -> None:
-        """Answer the question `request_id`, or the only open one."""
+        """Answer the input request `request_id`, or the only open one."""
         data = {"feedback": feedback}
         self.transport.run(runs.answer(run_id, "human_feedback", request_id, data))
 
     def decline(self, run_id: str, *, request_id: str | None = None) -> None:
-        """Decline to answer a question. The agent continues without the answer."""
+        """Decline to answer an input request. The agent continues without the answer."""
         self.transport.run(runs.answer(run_id, "human_feedback", request_id, {"declined": True}))
 
     def approve(
@@ -146,6 +146,6 @@ class Runs:
     def refuse(
         self, run_id: str, reason: str | None = None, *, request_id: str | None = None
     ) -> None:
-        """Refuse the call of `request_id`, or of the only open request."""
+        """Deny the call of `request_id`, or of the only open request."""
         data = runs.approval(False, reason, None)
         self.transport.run(runs.answer(run_id, "approval_request", request_id, data))

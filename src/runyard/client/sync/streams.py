@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from runyard.client.core.follow import Cursor, follow
-from runyard.client.event_base import Question
+from runyard.client.event_base import RequestMethods
 from runyard.events import Event
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RunStream:
     def __next__(self) -> Event:
         """Return the next event."""
         event = next(self._events)
-        if isinstance(event, Question):
+        if isinstance(event, RequestMethods):
             event.bind(self._runs)
         return event
 
