@@ -10,7 +10,12 @@ import click
 from runyard.cli.confirm import require_consent, yes_option
 from runyard.cli.errors import note
 from runyard.cli.output.escape import escape_json
-from runyard.cli.output.timeline import agent_name, format_duration, format_usage
+from runyard.cli.output.timeline import (
+    agent_name,
+    format_age,
+    format_duration,
+    format_usage,
+)
 from runyard.cli.runs.agents import input_schema
 from runyard.cli.runs.compare import compare
 from runyard.cli.runs.run import detach_option, start, timeout_option, wait_option
@@ -18,7 +23,7 @@ from runyard.cli.runs.typed_values import parse_assignments
 from runyard.cli.session import Session, api_command
 
 STATUSES = ("created", "started", "paused", "awaiting_input", "completed", "failed", "canceled")
-COLUMNS = ("ID", "STATUS", "AGENT", "STARTED", "DURATION", "COST")
+COLUMNS = ("ID", "STATUS", "AGENT", "AGE", "DURATION", "COST")
 
 
 @click.group()
@@ -47,18 +52,23 @@ def list_(session: Session, **filters: Any) -> None:
     answer = session.get("/v1/runs", **{name: value or None for name, value in filters.items()})
     found = answer.json["data"]
     session.show(
-        answer, [run["id"] for run in found], lambda: session.table(COLUMNS, map(_row, found))
+        answer,
+        [run["id"] for run in found],
+        lambda: session.table(COLUMNS, [_row(session, run) for run in found]),
     )
     pages = answer.json["pagination"]
     if session.mode == "terminal" and pages["page"] < pages["page_count"]:
         note(f"page {pages['page']} of {pages['page_count']}; the next one: --page N")
 
 
-def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(session: Session, run: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns; a pipe gets the time of the start in place of the age."""
     usage = run.get("usage") or {}
     duration = format_duration(usage["duration_ms"]) if "duration_ms" in usage else ""
     cost = "" if usage.get("cost_usd") is None else f"${usage['cost_usd']:.4f}"
-    return run["id"], run["status"], agent_name(run), run["started_at"], duration, cost
+    started = run["started_at"]
+    age = started if session.mode == "pipe" else format_age(started)
+    return run["id"], run["status"], agent_name(run), age, duration, cost
 
 
 @runs.command()
