@@ -112,7 +112,7 @@ EVENTS = [
         what="model",
         attempt=2,
         code="http_429",
-        next_at="2026-11-28T15:28Z",
+        next_at="15:28Z",
     ),
     _event(16, 9.6, "run.recovered", id=RUN["id"], reason="model_interrupted", attempt=1),
     _event(17, 9.7, "a.type.of.the.future", x=ATTACK),
@@ -151,10 +151,10 @@ def draw_chat(file: TextIO, width: int) -> None:
 
 def draw_runs(file: TextIO, width: int) -> None:
     """Write a list of runs."""
-    columns = ("ID", "STATUS", "AGENT", "STARTED", "DURATION", "COST")
+    columns = ("ID", "STATUS", "AGENT", "AGE", "DURATION", "COST")
     rows = [
-        (RUN["id"], "completed", "support_triage@1", "2026-11-28T15:27:22Z", "1.3 s", "$0.0021"),
-        (RUN["id"], "awaiting_input", ATTACK, "2026-11-28T15:27:22Z", "", ""),
+        (RUN["id"], "completed", "support_triage@1", "3 min", "1.3 s", "$0.0021"),
+        (RUN["id"], "awaiting_input", ATTACK, "2 days", "", ""),
     ]
     print_table(file, columns, rows, width)
 
