@@ -114,12 +114,16 @@ async def ticket_view(
 ) -> dict[str, str]:
     """Return a ticket for the stream of the run, its expiry, and the URL that includes it."""
     ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
-    base_url = services.settings.stream_url or str(request.base_url)
     return {
         "ticket": ticket,
         "expires_at": tickets.expires_at(ticket),
-        "url": _url(base_url, route.path.format(run_id=run_id), ticket, {}),
+        "url": _url(stream_url_of(request, services), route.path.format(run_id=run_id), ticket, {}),
     }
+
+
+def stream_url_of(request: Request, services: Services) -> str:
+    """Return the base URL of the endpoint that streams: by default that of this request."""
+    return (services.settings.stream_url or str(request.base_url)).rstrip("/")
 
 
 def _url(base_url: str, path: str, ticket: str, query: Mapping[str, object]) -> str:
