@@ -193,6 +193,8 @@ class RunCancelRequested(Event):
 
     event_type = "run.cancel_requested"
     requested_by: str
+    last_seen_seq: int | None = None
+    client_cancelled_at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Stock Server-Sent Events clients: the examples, unmodified, and a browser.
+"""Clients of Server-Sent Events: the examples, unmodified, and a browser.
 
 Each runs as `CLIENT URL KEY`, follows the stream to its end, reconnects after each cut, and writes
 each event as a line `<id> <data>`. A client that sends no headers gets a URL with a ticket.
@@ -42,6 +42,8 @@ class StockClient:
 
 CLIENTS = {
     "curl": StockClient("examples/curl/follow.bash"),
+    "runyard": StockClient("examples/python/follow_runyard.py"),
+    "runyard on asyncio": StockClient("examples/python/follow_runyard_async.py"),
     "httpx-sse": StockClient("examples/python/follow_httpx_sse.py"),
     "requests-sse": StockClient("examples/python/follow_requests_sse.py"),
     "sseclient-py": StockClient("examples/python/follow_sseclient_py.py", threads_api=True),

@@ -8,7 +8,7 @@ The first of these that has a value counts:
    the file's `default_profile`, or its only profile;
 4. a local stack in `./.runyard`, which is also the profile `local`.
 
-A stored key is sent only to the URL that is stored with it.
+A profile counts only if its URL is used: its key is sent to no other URL.
 """
 
 import os
@@ -110,14 +110,15 @@ def _profile_values(
     environment: Mapping[str, str],
     local: Path,
 ) -> dict[str, tuple[str, str]]:
-    """Return the values of the profile, with its key only if `found` has no other URL or key."""
+    """Return the values of the profile; none if `found` has another URL."""
     if profile is None:
+        return {}
+    if "url" in found and _check_url(found["url"][0]) != _check_url(profile.url):
         return {}
     values = {"url": (profile.url, profile.source)}
     if profile.project:
         values["project"] = profile.project, profile.source
-    url = found["url"][0] if "url" in found else profile.url
-    if "access_key" not in found and _check_url(url) == _check_url(profile.url):
+    if "access_key" not in found:
         values |= _stored_key(profile, environment, local)
     return values
 
