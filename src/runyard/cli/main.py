@@ -1,7 +1,6 @@
 """The command `runyard`.
 
-Exit codes: 0 for success, 1 for a failure, 2 for a wrong command line or a missing extra. Results
-go to standard output, messages to standard error.
+`exit_codes.py` has the exit codes. Results go to standard output, messages to standard error.
 """
 
 import io
@@ -9,15 +8,29 @@ import sys
 
 import click
 
+from runyard.cli.admin.events import events
+from runyard.cli.admin.keys import keys
+from runyard.cli.admin.projects import projects
+from runyard.cli.admin.tickets import tickets
 from runyard.cli.agents import agents
+from runyard.cli.completion import completion
+from runyard.cli.console import console
 from runyard.cli.dev import dev
-from runyard.cli.events import events
-from runyard.cli.keys import keys
+from runyard.cli.input_requests.commands import answer, approve, refuse
+from runyard.cli.input_requests.inbox import inbox
 from runyard.cli.lint import lint
-from runyard.cli.projects import projects
-from runyard.cli.tickets import tickets
+from runyard.cli.profiles.commands import login, profiles, whoami
+from runyard.cli.runs.commands import runs
+from runyard.cli.runs.run import follow, run
+from runyard.cli.threads.commands import threads
 from runyard.cli.verify import verify
-from runyard.cli.webhooks import webhooks
+from runyard.cli.webhooks.commands import webhooks
+
+_COMMANDS: tuple[click.Command, ...] = (
+    *(run, follow, inbox, answer, approve, refuse, runs, threads, agents, webhooks),
+    *(login, profiles, whoami, console, completion),
+    *(dev, lint, verify, keys, projects, tickets, events),
+)
 
 
 @click.group(
@@ -26,10 +39,10 @@ from runyard.cli.webhooks import webhooks
 )
 @click.version_option(package_name="runyard")
 def runyard() -> None:
-    """Manage and run Runyard: agent runs on AWS."""
+    """Runyard: agent runs on AWS. Start runs, answer them, and manage an installation."""
 
 
-for _command in (agents, dev, events, keys, lint, projects, tickets, verify, webhooks):
+for _command in _COMMANDS:
     runyard.add_command(_command)
 
 

@@ -1,48 +1,66 @@
 """`runyard verify`: check the logs of runs."""
 
-from typing import BinaryIO
+from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
-from runyard.cli.installation import open_stores
+from runyard.cli.admin.installation import open_stores
+from runyard.cli.session import Session, choose_mode, connection_options
 from runyard.verify import Export, summarize
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"), required=False)
+@click.argument("source", metavar="[FILE | RUN]", required=False)
 @click.option("--stack", metavar="NAME", help="Check every run of this deployed stack.")
-def verify(*, file: BinaryIO | None, stack: str | None) -> None:
-    """Check the log of one run in FILE, or of every run.
+@click.option("--local", is_flag=True, help="Check every run of the local stack in DATA_DIR.")
+@connection_options
+def verify(*, source: str | None, stack: str | None, local: bool, **connection: str | None) -> None:
+    """Check the log of one run, or of every run.
 
-    FILE contains the lines of GET /v1/runs/{run_id}/export; - reads standard input. Without FILE
-    the command checks every run: of --stack, or of the tables that EVENTS_TABLE, RECORDS_TABLE
-    and BUCKET name, or of the local stack in DATA_DIR. It changes nothing. The exit code is 1 if
-    there is a violation.
+    FILE is an export of `runyard runs export`; - reads standard input. RUN is the id of a run of
+    the service. Without both the command checks every run: of --stack, or of the tables that
+    EVENTS_TABLE, RECORDS_TABLE and BUCKET name, or of the local stack in DATA_DIR. It changes
+    nothing. The exit code is 1 if there is a violation.
     """
-    if file is None:
-        violated = _verify_all(stack)
-    elif stack:
-        raise click.UsageError("use FILE or --stack, not both")
+    if source is not None and (stack or local):
+        raise click.UsageError("use FILE or RUN, or --stack or --local, not both")
+    if source is None:
+        violated = _verify_all(stack, local=local)
+    elif source == "-" or Path(source).exists():
+        with click.open_file(source, "rb") as file:
+            violated = _verify_export(file, source)
     else:
-        violated = _verify_file(file)
+        violated = _verify_run(source, connection)
     if violated:
         raise click.exceptions.Exit(1)
 
 
-def _verify_all(stack: str | None) -> int:
-    with open_stores(stack) as stores:
+def _verify_all(stack: str | None, *, local: bool) -> int:
+    with open_stores(stack, local=local) as stores:
         from runyard.cli.verify_stores import verify_stores
 
         return verify_stores(stores)
 
 
-def _verify_file(file: BinaryIO) -> int:
+def _verify_run(run_id: str, connection: dict[str, str | None]) -> int:
+    from runyard.cli.errors import exit_codes
+
+    session = Session(choose_mode(is_json=False, is_quiet=False), connection)
+    with exit_codes():
+        try:
+            return _verify_export(session.client.runs.export(run_id), run_id)
+        finally:
+            session.close()
+
+
+def _verify_export(lines: Iterable[bytes], name: str) -> int:
     try:
-        export = Export(file)
+        export = Export(lines)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     violations = export.find_violations()
-    run_id = export.run.get("id", file.name)
+    run_id = export.run.get("id", name)
     for violation in violations:
         click.echo(f"{run_id}: {violation}")
     status = export.run.get("status", "missing")

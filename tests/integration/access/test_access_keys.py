@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from runyard.cli import parameters
-from runyard.cli.keys import COLUMNS, SCOPES
+from runyard.cli.admin import parameters
+from runyard.cli.admin.keys import COLUMNS, SCOPES
 from runyard_dev.data_dir import write_state
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import access_keys as module

@@ -170,7 +170,7 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
         (("agents", "check"), "admin"),
         (("tickets", "rotate-secret", "--stack", "s"), "admin"),
         (("verify",), "admin"),
-        (("webhooks", "redeliver"), "admin"),
+        (("webhooks", "redrive"), "admin"),
         (("events", "redrive", "--stack", "s"), "admin"),
         (("dev",), "dev"),
         (("dev", "sam-env"), "dev"),

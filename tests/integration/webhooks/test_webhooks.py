@@ -318,11 +318,11 @@ def test_dead_letters_are_redelivered_by_a_command(
         *(project.id, endpoint.view["id"], "run.canceled", delivery["created_at"]),
         "attempts_exhausted",
     ]
-    assert run_command("webhooks", "redeliver") == 0
+    assert run_command("webhooks", "redrive") == 0
     assert f"{delivery['id']} of {project.id}: is sent again\n" in capsys.readouterr().out
     [delivery] = endpoint.finished_deliveries()
     assert delivery["state"] == "delivered"
-    assert run_command("webhooks", "redeliver") == 0
+    assert run_command("webhooks", "redrive") == 0
     assert delivery["id"] not in capsys.readouterr().out
 
 
@@ -337,10 +337,10 @@ def test_the_dead_letter_of_a_disabled_webhook_stays_until_the_operator_deletes_
     name = f"{delivery['id']} of {project.id}"
 
     for _ in range(2):
-        assert run_command("webhooks", "redeliver") == 0
+        assert run_command("webhooks", "redrive") == 0
         expected = f"{name}: stays in the queue: the webhook is disabled\n"
         assert expected in capsys.readouterr().out
-    assert run_command("webhooks", "redeliver", "--delete-disabled") == 0
+    assert run_command("webhooks", "redrive", "--delete-disabled") == 0
     assert f"{name}: is deleted: the webhook is disabled\n" in capsys.readouterr().out
     assert run_command("webhooks", "dead-letters") == 0
     assert delivery["id"] not in capsys.readouterr().out

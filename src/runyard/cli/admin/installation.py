@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runyard.cli.admin.parameters import at_most_one
 from runyard.cli.extras import require_extra, service_errors
-from runyard.cli.parameters import at_most_one
 
 if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
@@ -126,12 +126,14 @@ def _agent_files(stack: str | None, table: str | None) -> "AgentBundle | AgentDi
 
 
 @contextmanager
-def open_stores(stack: str | None) -> Iterator["Stores"]:
+def open_stores(stack: str | None, *, local: bool = False) -> Iterator["Stores"]:
     """Open all stores of the installation.
 
     The installation is `--stack`, or else the one that the variables `EVENTS_TABLE`,
-    `RECORDS_TABLE` and `BUCKET` name. Without these it is the local stack in `DATA_DIR`.
+    `RECORDS_TABLE` and `BUCKET` name. Without these, or with `local`, it is the local stack in
+    `DATA_DIR`.
     """
+    at_most_one(stack=stack, local=local)
     require_extra("admin")
     with service_errors():
         if stack:
@@ -140,7 +142,7 @@ def open_stores(stack: str | None) -> Iterator["Stores"]:
                 "RECORDS_TABLE": stack_output(stack, "RecordsTableName"),
                 "BUCKET": stack_output(stack, "BucketName"),
             }
-        if os.environ.get("EVENTS_TABLE"):
+        if os.environ.get("EVENTS_TABLE") and not local:
             from runyard_service.container import container
 
             yield container().stores

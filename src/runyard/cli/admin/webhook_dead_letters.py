@@ -1,36 +1,31 @@
-"""`runyard webhooks`: deliveries that failed for good."""
+"""`runyard webhooks dead-letters` and `redrive`: deliveries that failed for good."""
 
 from typing import TYPE_CHECKING
 
 import click
 
+from runyard.cli.admin.installation import open_publisher
+from runyard.cli.admin.tables import print_columns
 from runyard.cli.extras import require_extra, service_errors
-from runyard.cli.installation import open_publisher
-from runyard.cli.tables import print_columns
 
 if TYPE_CHECKING:
     from runyard_service.adapters.sqs import DeliveryMessage
     from runyard_service.domain.webhooks import Delivery
 
 
-@click.group()
-def webhooks() -> None:
-    """Show and send webhook deliveries again that failed for good.
-
-    The commands need no access key of a project. AWS credentials are those that boto3 finds.
-    Without --stack, environment variables name the tables, the bucket and both queues, as in the
-    functions.
-    """
-
-
 _STACK = click.option("--stack", metavar="NAME", help="Use the deployed stack of this name.")
 COLUMNS = ("DELIVERY", "PROJECT", "WEBHOOK", "EVENT", "CREATED AT", "FAILURE")
 
 
-@webhooks.command("dead-letters")
+@click.command("dead-letters")
 @_STACK
 def dead_letters(*, stack: str | None) -> None:
-    """List the deliveries in the dead-letter queue."""
+    """List the deliveries of all projects in the dead-letter queue.
+
+    The command needs no access key of a project. AWS credentials are those that boto3 finds.
+    Without --stack, environment variables name the tables, the bucket and both queues, as in the
+    functions.
+    """
     require_extra("admin")
     with service_errors():
         from runyard_service.application.webhooks.redeliver import list_dead_letters
@@ -40,17 +35,18 @@ def dead_letters(*, stack: str | None) -> None:
         print_columns([COLUMNS, *(_row(*each) for each in found)])
 
 
-@webhooks.command()
+@click.command()
 @click.option(
     "--delete-disabled",
     is_flag=True,
     help="Delete the messages of disabled webhooks, without a redelivery.",
 )
 @_STACK
-def redeliver(*, stack: str | None, delete_disabled: bool) -> None:
+def redrive(*, stack: str | None, delete_disabled: bool) -> None:
     """Send each delivery in the dead-letter queue again, and delete its message.
 
-    A message stays in the queue if its webhook is disabled.
+    A message stays in the queue if its webhook is disabled. The installation is that of
+    `runyard webhooks dead-letters`.
     """
     require_extra("admin")
     with service_errors():

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runyard.cli.admin.installation import open_publisher, physical_id
+from runyard.cli.admin.parameters import exactly_one
+from runyard.cli.admin.tables import print_columns
 from runyard.cli.extras import require_extra, service_errors
-from runyard.cli.installation import open_publisher, physical_id
-from runyard.cli.parameters import exactly_one
-from runyard.cli.tables import print_columns
 
 if TYPE_CHECKING:
     from runyard_service.adapters.failed_batches import FailedBatch

@@ -4,8 +4,14 @@ from decimal import Decimal
 
 import click
 
-from runyard.cli.installation import installation_options, open_account_stores
-from runyard.cli.parameters import ACTIVE_RUNS, DOLLARS, NAME, RETENTION_PERIOD, NumberOrDefault
+from runyard.cli.admin.installation import installation_options, open_account_stores
+from runyard.cli.admin.parameters import (
+    ACTIVE_RUNS,
+    DOLLARS,
+    NAME,
+    RETENTION_PERIOD,
+    NumberOrDefault,
+)
 
 
 @click.group()

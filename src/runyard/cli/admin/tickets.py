@@ -2,9 +2,9 @@
 
 import click
 
+from runyard.cli.admin.installation import physical_id
+from runyard.cli.admin.parameters import exactly_one
 from runyard.cli.extras import require_extra, service_errors
-from runyard.cli.installation import physical_id
-from runyard.cli.parameters import exactly_one
 
 
 @click.group()

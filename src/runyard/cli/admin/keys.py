@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runyard.cli.installation import installation_options, open_account_stores, open_agents
-from runyard.cli.parameters import DAYS, NAME, OVERLAP_HOURS, exactly_one
-from runyard.cli.tables import print_columns
+from runyard.cli.admin.installation import installation_options, open_account_stores, open_agents
+from runyard.cli.admin.parameters import DAYS, NAME, OVERLAP_HOURS, exactly_one
+from runyard.cli.admin.tables import print_columns
 
 if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKey, Scope

@@ -1,0 +1,1 @@
+"""Commands for the administrator of an installation: they use its tables, queues and secrets."""

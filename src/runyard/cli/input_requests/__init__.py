@@ -1,0 +1,1 @@
+"""Input requests: list, show and answer what runs ask people."""

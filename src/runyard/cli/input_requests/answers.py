@@ -1,0 +1,69 @@
+"""Answers to input requests: their bodies, and how they are sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runyard.cli.runs.typed_values import parse_assignments
+from runyard.cli.session import Answer, Session
+
+APPROVAL = "approval_request"
+FEEDBACK = "human_feedback"
+
+Request = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a person has decided about a request: the `data` of the answer, without the id."""
+
+    data: Mapping[str, Any]
+
+
+def approval(params: Mapping[str, Any] | None = None) -> Reply:
+    """Approve, with changed params."""
+    return Reply({"is_approved": True, **({"params": dict(params)} if params else {})})
+
+
+def refusal(reason: str | None = None) -> Reply:
+    """Refuse. The model reads the reason."""
+    return Reply({"is_approved": False, **({"feedback": reason} if reason else {})})
+
+
+def feedback(value: Any) -> Reply:
+    """Answer with a text, a choice or an object that fits the form."""
+    return Reply({"feedback": value})
+
+
+DECLINED = Reply({"declined": True})
+
+
+def send_reply(session: Session, run_id: str, request: Request, reply: Reply) -> Answer:
+    """Send the answer. Raise Conflict if the request is closed already."""
+    body = {"type": request["type"], "data": {"request_id": request["id"], **reply.data}}
+    return session.send("POST", f"/v1/runs/{run_id}/input", body=body)
+
+
+def parse_edits(request: Request, words: list[str]) -> dict[str, Any]:
+    """Return the changed params. Raise ValueError for one that may not be changed."""
+    editable = request["editable_params"]
+    edits = parse_assignments(words, params_schema(request))
+    for name in edits:
+        if name not in editable:
+            allowed = ", ".join(editable) or "no param"
+            raise ValueError(f"{name}: cannot be changed. You can change: {allowed}")
+    return edits
+
+
+def params_schema(request: Request) -> Mapping[str, Any]:
+    """Return the schema of the params, or else the types that the proposed values have."""
+    if schema := request.get("params_schema"):
+        return dict(schema)
+    return {"properties": {name: _schema_of(value) for name, value in request["params"].items()}}
+
+
+def _schema_of(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    names = {int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return {"type": names[type(value)]} if type(value) in names else {}

@@ -1,0 +1,1 @@
+"""Output for a terminal, a pipe, a JSON reader or a script that wants ids."""

@@ -1,0 +1,1 @@
+"""Start, follow and manage runs over HTTP."""

@@ -1,0 +1,1 @@
+"""Conversations: the Threads API on the command line."""

@@ -1,0 +1,1 @@
+"""Webhooks: the endpoints of a project that receive notifications."""

@@ -1,0 +1,89 @@
+"""The command `runyard` in a terminal: a pseudo-terminal that a test reads and types into."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+_SECONDS = 60.0
+
+
+class Terminal:
+    """A process in a pseudo-terminal. `screen` is everything that it has written."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", handle: int) -> None:
+        self.process = process
+        self.screen = ""
+        self._handle = handle
+        self._position = 0
+
+    def expect(self, pattern: str) -> str:
+        """Read until the text after the previous match has the pattern; return the match."""
+        until = time.monotonic() + _SECONDS
+        while not (found := re.compile(pattern).search(self.screen, self._position)):
+            assert time.monotonic() < until, f"no {pattern!r} in:\n{self.screen}"
+            assert self._read(0.2) or self.process.poll() is None, (
+                f"ended without {pattern!r}:\n{self.screen}"
+            )
+        self._position = found.end()
+        return found[0]
+
+    def type(self, text: str) -> None:
+        """Type a line."""
+        os.write(self._handle, f"{text}\n".encode())
+
+    def press_ctrl_c(self) -> None:
+        """Press Ctrl-C: the terminal sends SIGINT to the process."""
+        os.write(self._handle, b"\x03")
+
+    def wait(self) -> int:
+        """Read to the end, and return the exit code."""
+        while self._read(0.2) or self.process.poll() is None:
+            pass
+        return self.process.wait(timeout=_SECONDS)
+
+    def _read(self, seconds: float) -> bool:
+        ready, _, _ = select.select([self._handle], [], [], seconds)
+        if not ready:
+            return False
+        try:
+            chunk = os.read(self._handle, 65_536)
+        except OSError:  # The process has closed the terminal.
+            return False
+        self.screen += chunk.decode(errors="replace").replace("\r\n", "\n")
+        return bool(chunk)
+
+
+@contextmanager
+def open_terminal(
+    *words: str, environment: Mapping[str, str], columns: int = 100
+) -> Iterator[Terminal]:
+    """Run `runyard` with these words in a terminal of this width; end it after the block."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runyard", *words],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        env=dict(environment),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(child)
+    try:
+        yield Terminal(process, parent)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        os.close(parent)
