@@ -272,3 +272,33 @@ def test_a_journal_of_more_than_4_mb_is_read_from_an_address(code_runs: CodeRuns
     last = code_runs.endpoint.invocations[-1]
     assert "journal" not in last
     assert f"/runs/{run.id}/payloads/" in last["journal_url"]
+
+
+async def asks_twice(ctx: Context, data: Input) -> int:
+    await ctx.call_tool("look", q="a")
+    await ctx.call_model("Hello.")
+    await ctx.ask("Why?")
+    await ctx.call_tool("look", q="b")
+    return 1
+
+
+def test_the_invocations_of_a_run_are_limited_also_after_a_pause(code_runs: CodeRuns) -> None:
+    run = code_runs.start(asks_twice, limits={"invocations": 4})
+    code_runs.pause(run)
+    assert len(code_runs.endpoint.invocations) == 3
+    code_runs.answer(run, feedback="late")
+    error = code_runs.finish(run).data["error"]
+    assert error["code"] == "limit_exceeded"
+    assert "its 4 invocations" in error["message"]
+    assert "limits.invocations" in error["message"]
+    assert len(code_runs.endpoint.invocations) == 4
+    ops = [event.data["op"] for event in code_runs.events(run) if "op" in event.data]
+    numbers = {op["key"]: op["invocation"] for op in ops}
+    assert numbers == {"tool:look#1": 1, "model:model#1": 2, "ask:ask#1": 3, "tool:look#2": 4}
+
+
+def test_the_operations_of_a_run_are_limited(code_runs: CodeRuns) -> None:
+    run = code_runs.start(asks_twice, limits={"operations": 2})
+    error = code_runs.finish(run).data["error"]
+    assert error["code"] == "limit_exceeded"
+    assert "its 2 operations: raise limits.operations" in error["message"]

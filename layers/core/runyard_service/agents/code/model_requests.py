@@ -133,13 +133,9 @@ def _assistant_message(message: _Assistant) -> AssistantMessage:
     return AssistantMessage((*text, *calls))
 
 
-def completed_op(operation: Operation, message: MessageCompleted) -> OperationRef:
+def completed_op(operation: Operation, invocation: int, message: MessageCompleted) -> OperationRef:
     """Return the `op` of the response, with the structured output or why there is none."""
-    ref: OperationRef = {
-        "key": operation.key,
-        "digest": operation.digest,
-        "kind": operation.op,
-    }
+    ref = operation.ref(invocation)
     schema: Mapping[str, Any] | None = operation.args.get("output_schema")
     if schema is None:
         return ref

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from runyard_service.domain.errors import TerminalError
+from runyard_service.domain.event_payloads.operations import OperationRef
 
 PROTOCOL = 1
 MAX_VALUE_BYTES = 256 * 1024
@@ -75,10 +76,14 @@ class Operation(_Model):
     args: dict[str, Any] = Field(default_factory=dict)
     effect: Effect = "unsafe"
 
-    @property
-    def ref(self) -> dict[str, str]:
-        """Return the `op` of the operation's events."""
-        return {"key": self.key, "digest": self.digest, "kind": self.op}
+    def ref(self, invocation: int) -> OperationRef:
+        """Return the `op` of the operation's events, which this invocation asked for."""
+        return {
+            "key": self.key,
+            "digest": self.digest,
+            "kind": self.op,
+            "invocation": invocation,
+        }
 
 
 class Emit(_Model):

@@ -40,8 +40,8 @@ class Limits(FrozenModel):
     `usd_per_day` limits the cost of all runs of the agent in one project per day (UTC). When a run
     reaches one of its own limits, `on_limit` decides: it fails, or a person may raise the limit.
     After `truncated_replies` truncated responses in a row, the run fails. `output_attempts` limits
-    invalid outputs, and responses in a row without an answer. `operations` limits those of an agent
-    of kind `code`.
+    invalid outputs, and responses in a row without an answer. An agent of kind
+    `code` has at most `operations`, and its function at most `invocations`.
     """
 
     steps: int = Field(50, ge=1, le=HIGHEST_LIMITS["steps"])
@@ -53,6 +53,7 @@ class Limits(FrozenModel):
     output_attempts: int = Field(3, ge=1, le=10)
     truncated_replies: int = Field(3, ge=1, le=10)
     operations: int = Field(1000, ge=1, le=10_000)
+    invocations: int = Field(1000, ge=1, le=10_000)
     wait_seconds: int = Field(LONGEST_WAIT_SECONDS, ge=1, le=LONGEST_WAIT_SECONDS)
 
     def time_to_answer(self, expires_in: float | None, on_expiry: str) -> tuple[float | None, str]:

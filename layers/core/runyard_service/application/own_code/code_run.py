@@ -77,7 +77,10 @@ async def advance_code(ctx: RunContext) -> list[Wait]:
 
 
 class CodeRun:
-    """The code of one run in one worker: its journal, and what it has asked for."""
+    """The code of one run in one worker: its journal, and what it has asked for.
+
+    `invocations` is the number of invocations of its function.
+    """
 
     def __init__(self, ctx: RunContext) -> None:
         self._ctx = ctx
@@ -87,6 +90,7 @@ class CodeRun:
         # The number of entries that the newest invocation received; -1 before the first.
         self._sent = -1
         self._has_more = False
+        self.invocations = ctx.history.invocations
 
     async def advance(self) -> list[Wait]:
         """Do the operations that this worker can do, then invoke the function or return waits."""
@@ -160,6 +164,7 @@ class CodeRun:
         version = FunctionVersion.from_json(ctx.history.code)
         seconds = ctx.definition.invocation_timeout
         while True:
+            self._count_invocation()
             request = request_for(
                 run_info(ctx),
                 await journal_for(ctx, self._journal, seconds),
@@ -187,7 +192,7 @@ class CodeRun:
     ) -> list[NewEvent]:
         """Return the events of a response. Raise InvalidResponseError for a step not allowed."""
         events = [done_event(self._ctx, done, allowed) for done in response.done]
-        events += map(emitted_event, response.emits)
+        events += (emitted_event(self._ctx, emit) for emit in response.emits)
         open_keys = {call.op["key"] for call in self._ctx.history.unfinished if call.op}
         new = [
             operation
@@ -196,13 +201,25 @@ class CodeRun:
             and operation.key not in open_keys
             and operation.key not in self._journal.keys
         ]
-        self._check_limit(len(events) + len(new))
+        self._check_operations(len(events) + len(new))
         return [*events, *(start_event(self._ctx, operation) for operation in new)]
 
-    def _check_limit(self, new: int) -> None:
+    def _count_invocation(self) -> None:
+        limit = self._ctx.definition.limits.invocations
+        if self.invocations >= limit:
+            raise LimitExceededError(
+                f"the run has used its {limit} invocations of its function: raise"
+                " limits.invocations, or let branches of the code ask at the same time"
+            )
+        self.invocations += 1
+
+    def _check_operations(self, new: int) -> None:
         limit = self._ctx.definition.limits.operations
         if len(self._journal.entries) + new > limit:
-            raise LimitExceededError(f"the run has used its {limit} operations")
+            raise LimitExceededError(
+                f"the run has used its {limit} operations: raise limits.operations, or do more in"
+                " one step"
+            )
 
     def _output(self, output: Any) -> dict[str, Any]:
         """Return the output of the run: an object, or `{"content": text}` for a text."""

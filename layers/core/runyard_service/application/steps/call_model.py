@@ -136,7 +136,7 @@ async def _stream_response(
                         await _record(ctx, [*await writer.close(), message], changes)
                     else:
                         data = cast(MessageCompleted, message.data)
-                        data["op"] = completed_op(operation, data)
+                        data["op"] = completed_op(operation, ctx.invocations, data)
                         await ctx.journal.append([*await writer.close(), message], changes)
                     return event
                 writer.add(_delta_event(event, iteration))

@@ -125,6 +125,11 @@ class RunContext:
         self.message_cache = MessageHistory()
 
     @property
+    def invocations(self) -> int:
+        """The number of invocations of an agent's own code, with those of this worker."""
+        return self.code_run.invocations if self.code_run else self.history.invocations
+
+    @property
     def budget(self) -> Budget:
         """What the limits of the run leave."""
         return Budget(self.snapshot.definition.limits, self.history)

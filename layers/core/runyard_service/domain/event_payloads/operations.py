@@ -9,13 +9,15 @@ from runyard_service.domain.event_payloads.runs import ErrorInfo
 class OperationRef(TypedDict):
     """The operation of an agent's own code that an event belongs to: its `op`.
 
-    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. On a message, `output` is the
+    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. `invocation` is the number of the
+    invocation that asked for it, from 1. On a message, `output` is the
     structured output, and `error` says why there is none.
     """
 
     key: str
     digest: str
     kind: str
+    invocation: NotRequired[int]
     output: NotRequired[Mapping[str, Any]]
     error: NotRequired[ErrorInfo]
 
@@ -29,5 +31,6 @@ class StepPayload(TypedDict):
     digest: str
     name: str
     effect: str
+    invocation: NotRequired[int]
     result: NotRequired[Any]
     error: NotRequired[Mapping[str, str]]

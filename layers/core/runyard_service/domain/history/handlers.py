@@ -1,7 +1,7 @@
 """What each type of event changes in the state of a run."""
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
@@ -31,8 +31,13 @@ def _on_delta(state: RunState, _: Event) -> None:
     state.has_partial_message = True
 
 
+def _count_invocation(state: RunState, ref: Mapping[str, Any]) -> None:
+    state.invocations = max(state.invocations, ref.get("invocation", 0))
+
+
 def _on_message(state: RunState, event: Event) -> None:
     data = cast(MessageCompleted, event.data)
+    _count_invocation(state, data.get("op", {}))
     step = StepRecord(message=data)
     # The agent's own code decides what it does with the calls in a response that it requested.
     for call in () if "op" in data else data.get("tool_calls", ()):
@@ -61,6 +66,7 @@ def _on_call_started(state: RunState, event: Event) -> None:
 
 def _open(state: RunState, event: Event, name: str, op: OperationRef) -> None:
     data = event.data
+    _count_invocation(state, op)
     call = ToolCallState(
         data["id"], name, data.get("input", {}), data.get("iteration", 0), "started", op=op
     )
@@ -68,16 +74,19 @@ def _open(state: RunState, event: Event, name: str, op: OperationRef) -> None:
 
 
 def _on_step_started(state: RunState, event: Event) -> None:
+    _count_invocation(state, event.data)
     key, digest = event.data["key"], event.data["digest"]
     _open(state, event, event.data["name"], {"key": key, "digest": digest, "kind": "step"})
 
 
 def _on_step_done(state: RunState, event: Event) -> None:
+    _count_invocation(state, event.data)
     state.open_operations.pop(event.data["id"], None)
     state.lost_executions = 0
 
 
-def _on_emitted(state: RunState, _: Event) -> None:
+def _on_emitted(state: RunState, event: Event) -> None:
+    _count_invocation(state, event.data)
     state.lost_executions = 0
 
 

@@ -19,7 +19,8 @@ class RunState:
     executions since the last progress that ended without ending the run. `compaction` is the newest
     `agent.context.compacted`. `route` names the fallback route that the run uses, empty before the
     first switch; `failed_routes` has the last error of each route before it. `tool_lists` has the
-    lists of MCP servers by server. `code` is the version of an agent's own code. `sleeps_until` is
+    lists of MCP servers by server. `code` is the version of an agent's own code. `invocations` is
+    the number of its newest invocation that has left an event. `sleeps_until` is
     the time (RFC 3339) at which a paused run continues by itself, empty if there is none.
 
     `durable_events` are the events without the deltas, `size_chars` the length of their data as
@@ -46,6 +47,7 @@ class RunState:
         self.tool_lists: dict[str, ToolsListed] = {}
         self.sleeps_until = ""
         self.code: Mapping[str, str] = {}
+        self.invocations = 0
         self.durable_events: list[Event] = []
         self.size_chars = 0
         self.tool_calls: dict[str, ToolCallState] = {}
