@@ -68,12 +68,14 @@ class Context:
         output_schema: Mapping[str, Any] | None = None,
         instructions: str = "",
         max_output_tokens: int | None = None,
+        route: str | None = None,
     ) -> ModelResponse:
         """Request a response of a model. Its deltas go to the stream of the run.
 
         `messages` are `{role: user, content}`, `{role: assistant, content, tool_calls?}` and
         `{role: tool, tool_call_id, content}`; a string is one message of the user. `tools` are
         `{name, description, parameters}`: the agent's code makes the calls that the model asks for.
+        `route` is one of `other_routes` in the agent's file; without it, the agent's own.
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
@@ -83,6 +85,7 @@ class Context:
             "output_schema": output_schema,
             "instructions": instructions,
             "max_output_tokens": max_output_tokens,
+            "route": route,
         }
         return ModelResponse.from_journal(
             await self._execution.operation("model", "model", _set(args))

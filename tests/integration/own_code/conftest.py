@@ -9,7 +9,7 @@ import pytest
 from runyard import agent
 from runyard.durable.handler import Agent
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import AgentDefinition
+from runyard_service.agents.definitions.models import AgentDefinition, FallbackRoute
 from runyard_service.agents.lambda_client import lambda_client
 from runyard_service.domain.events import Event
 from runyard_service.domain.runs import Run
@@ -69,11 +69,15 @@ class CodeRuns(RunDriver):
         self.endpoint = endpoint
 
     def start(
-        self, code: Callable[..., Any] | Agent, turns: Sequence[Any] = _TURNS, **fields: Any
+        self,
+        code: Callable[..., Any] | Agent,
+        turns: Sequence[Any] = _TURNS,
+        routes: Sequence[FallbackRoute] = (),
+        **fields: Any,
     ) -> Run:
         """Create a run of this code; `fields` are those of the definition.
 
-        `turns` are the responses of its model.
+        `turns` are the responses of its model, and `routes` its other routes.
         """
         self.endpoint.code = code if isinstance(code, Agent) else agent(code)
         snapshot = scripted_agent(turns, [LOOK])
@@ -81,7 +85,8 @@ class CodeRuns(RunDriver):
         definition = AgentDefinition.model_validate(
             {**stored, "kind": "code", "function": "runyard-agent-test", **fields}
         )
-        return create_run(self.stores, snapshot.model_copy(update={"definition": definition}))
+        changes = {"definition": definition, "other_routes": tuple(routes)}
+        return create_run(self.stores, snapshot.model_copy(update=changes))
 
     def finish(self, run: Run) -> Event:
         """Advance the run to its end, and return its last event."""

@@ -72,6 +72,7 @@ class ModelArguments(_Model):
     output_schema: dict[str, Any] | None = None
     instructions: str = ""
     max_output_tokens: int | None = Field(None, ge=1)
+    route: str | None = None
 
 
 def parse_arguments(operation: Operation) -> ModelArguments:

@@ -229,7 +229,8 @@ def _max_duration(ctx: RunContext) -> float:
     """
     unfinished = ctx.history.unfinished
     if ctx.definition.kind == "code":
-        own = max(ctx.definition.invocation_timeout, ctx.snapshot.route.timeout)
+        routes = [ctx.snapshot.route, *(other.route for other in ctx.snapshot.other_routes)]
+        own = max(ctx.definition.invocation_timeout, *(route.timeout for route in routes))
         return max(own, max_duration(ctx, unfinished))
     if unfinished:
         return max_duration(ctx, unfinished)

@@ -9,9 +9,9 @@ from runyard_service.domain.event_payloads.runs import ErrorInfo
 class OperationRef(TypedDict):
     """The operation of an agent's own code that an event belongs to: its `op`.
 
-    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. `invocation` is the number of the
-    invocation that asked for it, from 1. On a message, `output` is the
-    structured output, and `error` says why there is none.
+    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. `invocation` is the number of
+    the invocation that asked for it, from 1. On a message, `output` is the structured output, and
+    `error` says why there is none.
     """
 
     key: str
