@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from runyard.durable.handler import Agent
-from runyard.durable.protocol import PROTOCOL, JournalEntry, Operation, Response
+from runyard.durable.protocol import PROTOCOL, JournalEntry, Operation, Response, StepUsage
 
 MAX_INVOCATIONS = 10_000
 Answers = Callable[[Operation], Any] | Iterable[Any]
@@ -34,12 +34,16 @@ class InDoubt(Exception):  # noqa: N818 - the name in users' tests
 
 @dataclass
 class Result:
-    """A run that completed: its output, its journal, and the events that the agent emitted."""
+    """A run that completed: its output, its journal, and the events that the agent emitted.
+
+    `usage` has what steps report of their own calls of models.
+    """
 
     output: Any
     journal: list[JournalEntry]
     emitted: list[tuple[str, Any]] = field(default_factory=list)
     invocations: int = 0
+    usage: list[StepUsage] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class _Journal:
             else:
                 entry["value"] = done.get("value")
             self._append(entry)
+            if "usage" in done:
+                self.result.usage.append(done["usage"])
         for emit in response["emits"]:
             self._append(JournalEntry(key=emit["key"], digest=emit["digest"]))
             self.result.emitted.append((emit["name"], emit["data"]))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from runyard.durable import keys
 from runyard.durable.execution import Execution
-from runyard.durable.protocol import Effect, RunInfo
+from runyard.durable.protocol import Effect, RunInfo, StepUsage
 from runyard.durable.results import Approval, ModelResponse
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ class Context:
         effect: Effect = "unsafe",
         retry: int = 1,
         ident: Any = None,
+        usage: Callable[[Any], StepUsage] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Call `function` once, and record its result, which must be JSON of at most 256 KB.
@@ -49,7 +50,10 @@ class Context:
         A step with effect `unsafe` runs only after its start is recorded. If the worker then loses
         its result, a person decides whether the step is repeated. Steps with effect `none` or
         `idempotent` are repeated, and `retry` is their number of attempts. `ident` identifies the
-        call if its arguments are not JSON. Raise StepFailed if the function raises an exception.
+        call if its arguments are not JSON. If the function calls a model, `usage` returns the
+        tokens for its result, and the run counts them.
+
+        Raise StepFailed if the function raises an exception.
         """
         if retry > 1 and effect == "unsafe":
             raise ValueError(
@@ -57,7 +61,7 @@ class Context:
                 "or effect='none', or remove retry."
             )
         return await self._execution.step(
-            name, function, args, kwargs, effect=effect, attempts=retry, ident=ident
+            name, function, args, kwargs, effect=effect, attempts=retry, ident=ident, usage=usage
         )
 
     async def call_model(

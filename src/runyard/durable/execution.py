@@ -22,6 +22,7 @@ from runyard.durable.protocol import (
     Operation,
     Response,
     RunInfo,
+    StepUsage,
 )
 from runyard.durable.values import digest_of, to_result
 
@@ -131,6 +132,7 @@ class Execution:
         effect: Effect,
         attempts: int,
         ident: Any,
+        usage: Callable[[Any], StepUsage] | None,
     ) -> Any:
         """Return the recorded result of a step, or run it where that is allowed."""
         try:
@@ -149,7 +151,8 @@ class Execution:
         if key not in self.journal:
             await self._wait_for_time()
             done = Done(key=key, name=name, digest=digest, effect=effect)
-            await self._run_step(done, functools.partial(function, *args, **kwargs), attempts)
+            call = functools.partial(function, *args, **kwargs)
+            await self._run_step(done, call, attempts, usage)
         return self._result(key, digest, name)
 
     def emit(self, name: str, data: Any) -> None:
@@ -211,12 +214,20 @@ class Execution:
             self._changed.set()
             await future
 
-    async def _run_step(self, done: Done, call: Callable[[], Any], attempts: int) -> None:
+    async def _run_step(
+        self,
+        done: Done,
+        call: Callable[[], Any],
+        attempts: int,
+        usage: Callable[[Any], StepUsage] | None,
+    ) -> None:
         """Run a step, and add its result or its error to `done` and to the journal."""
         entry = JournalEntry(key=done["key"], digest=done["digest"])
         self._running_steps += 1
         try:
             result = await self._call(done["name"], call, attempts)
+            if usage is not None:
+                done["usage"] = usage(result)
             entry["value"] = done["value"] = to_result(result, f"The step {done['name']!r}")
         except Exception as error:  # noqa: BLE001 - recorded, then raised as StepFailed
             failure = Failure(code="step_error", message=str(error), type=type(error).__name__)

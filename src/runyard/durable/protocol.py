@@ -56,6 +56,16 @@ class Request(TypedDict):
     held: NotRequired[str]
 
 
+class StepUsage(TypedDict, total=False):
+    """What a step reports of its own call of a model. `input_tokens` includes cached tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    cost_usd: float
+
+
 class Done(TypedDict):
     """A step that ended in this invocation: its result or its error."""
 
@@ -65,6 +75,7 @@ class Done(TypedDict):
     effect: Effect
     value: NotRequired[Any]
     error: NotRequired[Failure]
+    usage: NotRequired[StepUsage]
 
 
 class Operation(TypedDict):

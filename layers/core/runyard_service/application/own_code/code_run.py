@@ -98,6 +98,7 @@ class CodeRun:
         requests: Sequence[Wait] = await call_tools(ctx)
         await self._end_sleeps()
         if self._models:
+            ctx.budget.check()
             with ctx.timer.time_model():
                 # If this worker has no time left, the next one asks the code again.
                 await call_model(ctx, self._models[0])
@@ -152,6 +153,7 @@ class CodeRun:
             return
         if events:
             await ctx.journal.append(events)
+            ctx.budget.check_spent()  # A step may have called a model by itself.
         if response.error is not None:
             code, error = response.error.code, response.error
             kind = f"{error.type}: " if error.type else ""

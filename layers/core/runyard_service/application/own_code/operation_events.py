@@ -43,6 +43,8 @@ def done_event(ctx: RunContext, done: Done, allowed: Mapping[str, ToolCallState]
         "invocation": ctx.invocations,
     }
     data: dict[str, Any] = dict(step_payload(ref, _id(ctx, done.key), done.name, done.effect))
+    if done.usage is not None:
+        data["usage"] = done.usage.to_json()
     if done.error is not None:
         return NewEvent(type="agent.step.failed", data={**data, "error": done.error.to_json()})
     return NewEvent(type="agent.step.completed", data={**data, "result": done.value})

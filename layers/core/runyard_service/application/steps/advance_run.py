@@ -215,8 +215,13 @@ async def _resume(ctx: RunContext) -> None:
 def _check_limits(ctx: RunContext) -> None:
     """Check the limits, unless calls of the step were dispatched or approved already.
 
-    So no call is made after which no response could follow.
+    So no call is made after which no response could follow. An agent's own code decides by itself
+    whether a response follows, so only its time is checked here.
     """
+    if ctx.definition.kind == "code":
+        if not _has_dispatched_calls(ctx):
+            ctx.budget.check_time()
+        return
     if all(call.phase == "requested" for call in ctx.history.unfinished):
         ctx.budget.check_time()
         ctx.budget.check()

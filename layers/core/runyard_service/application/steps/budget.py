@@ -81,6 +81,11 @@ class Budget:
         for name in ("steps", "tokens", "usd"):
             self._check(name)
 
+    def check_spent(self) -> None:
+        """Raise LimitExceededError if the tokens or the USD are used up."""
+        self._check("tokens")
+        self._check("usd")
+
     def check_counted(self) -> None:
         """Raise DefinitionError if the newest message does not report what a limit counts.
 

@@ -23,7 +23,10 @@ class OperationRef(TypedDict):
 
 
 class StepPayload(TypedDict):
-    """`agent.step.started`, `.completed` (with `result`) and `.failed` (with `error`)."""
+    """`agent.step.started`, `.completed` (with `result`) and `.failed` (with `error`).
+
+    `usage` is what a model has used that the step called by itself.
+    """
 
     id: str
     object: str
@@ -34,3 +37,4 @@ class StepPayload(TypedDict):
     invocation: NotRequired[int]
     result: NotRequired[Any]
     error: NotRequired[Mapping[str, str]]
+    usage: NotRequired[Mapping[str, int | float]]

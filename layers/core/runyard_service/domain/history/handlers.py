@@ -83,6 +83,7 @@ def _on_step_done(state: RunState, event: Event) -> None:
     _count_invocation(state, event.data)
     state.open_operations.pop(event.data["id"], None)
     state.lost_executions = 0
+    state.usage = state.usage.plus(Usage.of_step(event.data))
 
 
 def _on_emitted(state: RunState, event: Event) -> None:
