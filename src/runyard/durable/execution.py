@@ -101,9 +101,8 @@ class Execution:
 
     def _wake(self) -> None:
         """Continue the operations that this request answers."""
-        for key, (_, future) in list(self._pending.items()):
-            if key in self.journal or key in self._may_run:
-                del self._pending[key]
+        for key, (_, future) in self._pending.items():
+            if (key in self.journal or key in self._may_run) and not future.done():
                 future.set_result(None)
         deferred, self._deferred = self._deferred, []
         for future in deferred:
@@ -201,7 +200,10 @@ class Execution:
         future = asyncio.get_running_loop().create_future()
         self._pending[operation["key"]] = (operation, future)
         self._changed.set()
-        await future
+        try:
+            await future
+        finally:  # Also if the code cancels the task that waits.
+            self._pending.pop(operation["key"], None)
 
     async def _wait_for_time(self) -> None:
         """Wait for the next invocation if this one has no time or no room for another result."""

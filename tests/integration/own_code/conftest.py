@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from runyard.durable.handler import Agent
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, FallbackRoute
 from runyard_service.agents.lambda_client import lambda_client
+from runyard_service.application.own_code import code_run
+from runyard_service.domain import clock, input_requests
 from runyard_service.domain.events import Event
 from runyard_service.domain.runs import Run
 from tests.support.run_driver import RunDriver
@@ -27,6 +30,7 @@ LOOK = {
     "parameters": {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]},
 }
 
+MoveClock = Callable[[float], None]
 _TURNS = ({"say": "Hello."},)
 
 
@@ -106,3 +110,17 @@ def code_runs(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeR
         yield CodeRuns(stores, endpoint)
         if isinstance(endpoint.code, Agent):
             endpoint.code.release()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> MoveClock:
+    """Return a function that moves the clock of the service to a number of seconds from now."""
+
+    def move(seconds: float) -> None:
+        def then() -> datetime:
+            return datetime.now(UTC) + timedelta(seconds=seconds)
+
+        for module in (clock, code_run, input_requests):
+            monkeypatch.setattr(module, "now", then)
+
+    return move

@@ -38,11 +38,12 @@ from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.application.steps.tool_calls.actions import (
     AllowStep,
+    KeepWaiting,
     ResolveWithoutCall,
     Sleep,
 )
 from runyard_service.application.steps.tool_calls.call_events import resolution_event
-from runyard_service.application.steps.tool_calls.call_tools import call_tools
+from runyard_service.application.steps.tool_calls.call_tools import call_tools, resume
 from runyard_service.application.steps.tool_calls.next_action import next_action
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.clock import now, parse, timestamp_in
@@ -54,7 +55,7 @@ from runyard_service.domain.errors import (
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import ToolCallState
 
-Wait = RequestInput | Sleep
+Wait = RequestInput | KeepWaiting | Sleep
 
 
 async def resolve_code(ctx: RunContext) -> dict[str, str]:
@@ -95,6 +96,8 @@ class CodeRun:
     async def advance(self) -> list[Wait]:
         """Do the operations that this worker can do, then invoke the function or return waits."""
         ctx = self._ctx
+        if ctx.history.has_new_answer:
+            await resume(ctx)  # A person has answered while the code ran.
         requests: Sequence[Wait] = await call_tools(ctx)
         await self._end_sleeps()
         if self._models:
@@ -110,7 +113,10 @@ class CodeRun:
         if self._has_more or allowed or len(self._journal.entries) > self._sent:
             await self._invoke(allowed)
             return []
-        waits = [*requests, *self._sleeps()]
+        if ctx.history.has_new_answer:
+            return []
+        still_open = [KeepWaiting() for _ in ctx.history.open_requests]
+        waits = [*requests, *self._sleeps(), *still_open]
         if not waits:
             raise AgentCodeError("agent_stuck", "The code waits for operations that have results.")
         return waits

@@ -106,7 +106,11 @@ class Journal:
         """
         self.append(
             [NewEvent(type="run.resumed", data=_run_payload(self.run, "started")), *results],
-            [self.stores.runs.status_change(self.run, "started")],
+            [
+                self.stores.runs.status_change(
+                    self.run, "started", open_requests=len(self.history.open_requests)
+                )
+            ],
         )
 
     def complete(

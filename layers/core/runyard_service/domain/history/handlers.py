@@ -142,7 +142,10 @@ def _on_paused(state: RunState, event: Event) -> None:
 
 
 def _on_resumed(state: RunState, event: Event) -> None:
-    state.status, state.active_since = "started", parse(event.timestamp)
+    # A run that is active resumes too: own code worked while an input request was open.
+    if state.active_since is None:
+        state.active_since = parse(event.timestamp)
+    state.status = "started"
     state.sleeps_until = ""
     for call in state.unfinished:
         if call.phase == "answered":

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import inf
 
+from runyard_service.domain.clock import seconds_until
 from runyard_service.domain.event_payloads.messages import ContextCompacted
 from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload, ToolsListed
 from runyard_service.domain.events import Event
@@ -94,6 +96,23 @@ class RunState:
     def open_requests(self) -> list[InputRequestState]:
         """Return the input requests without an answer, oldest first."""
         return [request for request in self.input_requests.values() if request.answer is None]
+
+    @property
+    def has_new_answer(self) -> bool:
+        """Return whether a call has an answer that no worker has acted on."""
+        return any(call.phase == "answered" for call in self.unfinished)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether a paused run waits: for an answer, or until `sleeps_until`."""
+        if self.status != "paused" or self.open_requests:
+            return self.status == "paused"
+        return bool(self.sleeps_until) and not self.has_new_answer
+
+    @property
+    def seconds_of_sleep(self) -> float:
+        """Return the seconds until a paused run continues by itself; infinite if it does not."""
+        return seconds_until(self.sleeps_until) if self.sleeps_until else inf
 
     @property
     def last_answer(self) -> Event | None:
