@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from runyard.durable import keys
 from runyard.durable.execution import Execution
-from runyard.durable.protocol import Effect, RunInfo, StepUsage
-from runyard.durable.results import Approval, ModelResponse
+from runyard.durable.protocol import Effect, Message, RunInfo, StepUsage
+from runyard.durable.results import Approval, File, ModelResponse
 
 T = TypeVar("T")
 
@@ -25,8 +25,27 @@ class Context:
 
     @property
     def run(self) -> RunInfo:
-        """The run: `id`, `agent`, `input`, and if known `user_id`, `session_id`."""
+        """The run: `id`, `agent`, `input`, and if known `user_id`, `session_id`, `files`."""
         return self._execution.run
+
+    @property
+    def files(self) -> Sequence[File]:
+        """The files of the run. `read` of a file returns its bytes; call it in a step."""
+        return [
+            File(
+                file["id"],
+                file["name"],
+                file["mime_type"],
+                file["size"],
+                functools.partial(self._execution.open_file, file["id"]),
+            )
+            for file in self.run.get("files", ())
+        ]
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages of the thread, oldest first; empty if the run is in no thread."""
+        return self._execution.messages
 
     @functools.cached_property
     def sync(self) -> "SyncContext":
@@ -205,6 +224,16 @@ class SyncContext:
     def run(self) -> RunInfo:
         """The run, as `Context.run`."""
         return self._context.run
+
+    @property
+    def files(self) -> Sequence[File]:
+        """The files, as `Context.files`."""
+        return self._context.files
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages, as `Context.messages`."""
+        return self._context.messages
 
     def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do `Context.step`."""

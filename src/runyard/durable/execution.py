@@ -8,10 +8,11 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
+from urllib.request import urlopen
 
 from runyard.durable import keys
 from runyard.durable.errors import Abandoned, AgentFailure
-from runyard.durable.journal import Journal
+from runyard.durable.journal import READ_SECONDS, Journal, get_json, read_journal
 from runyard.durable.protocol import (
     PROTOCOL,
     Done,
@@ -19,7 +20,9 @@ from runyard.durable.protocol import (
     Emit,
     Failure,
     JournalEntry,
+    Message,
     Operation,
+    Request,
     Response,
     RunInfo,
     StepUsage,
@@ -48,6 +51,7 @@ class Execution:
         self._task: asyncio.Task[Any] | None = None
         self._failure: AgentFailure | None = None
         self._may_run: set[str] = set()
+        self._is_replay = False
         self._deadline = 0.0
         self._pending: dict[str, tuple[Operation, asyncio.Future[None]]] = {}
         self._deferred: list[asyncio.Future[None]] = []
@@ -59,20 +63,18 @@ class Execution:
         self._emits: list[Emit] = []
 
     async def invoke(
-        self,
-        start: Callable[[], Awaitable[Any]],
-        entries: list[JournalEntry],
-        may_run: set[str],
-        seconds: float,
+        self, start: Callable[[], Awaitable[Any]], request: Request, seconds: float
     ) -> Response:
         """Run or continue the code until it waits, and return what it did and asks for.
 
         No step starts more than `seconds` from now.
         """
+        self.run = request["run"]  # The addresses in an earlier request may have expired.
         self._done, self._done_bytes, self._emits = [], 0, []
         self._deadline = asyncio.get_running_loop().time() + seconds
-        self._may_run = may_run
-        self.journal.update(entries)
+        self._is_replay = request.get("is_replay", False)
+        self._may_run = set(request.get("may_run", ()))
+        self.journal.update(read_journal(request))
         if self._task is None:
             self._task = asyncio.ensure_future(self._run(start))
         else:
@@ -81,6 +83,19 @@ class Execution:
         if self._failure is not None:
             await self.abandon()
         return self._response(self._task)
+
+    @functools.cached_property
+    def messages(self) -> list[Message]:
+        """The messages of the thread; from their address if the request does not have them."""
+        if "messages_url" in self.run:
+            messages: list[Message] = get_json(self.run["messages_url"])
+            return messages
+        return self.run.get("messages", [])
+
+    def open_file(self, file_id: str) -> Any:
+        """Return the response with the bytes of a file, by the address of the newest request."""
+        [url] = [file["url"] for file in self.run["files"] if file["id"] == file_id]
+        return urlopen(url, timeout=READ_SECONDS)
 
     async def abandon(self) -> None:
         """End this copy of the code without a result."""
@@ -208,7 +223,8 @@ class Execution:
     async def _wait_for_time(self) -> None:
         """Wait for the next invocation if this one has no time or no room for another result."""
         while (
-            asyncio.get_running_loop().time() >= self._deadline
+            self._is_replay
+            or asyncio.get_running_loop().time() >= self._deadline
             or self._done_bytes >= _MAX_DONE_BYTES
         ):
             future = asyncio.get_running_loop().create_future()

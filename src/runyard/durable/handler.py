@@ -17,7 +17,6 @@ from runyard.durable import protocol
 from runyard.durable.context import Context
 from runyard.durable.errors import Abandoned, AgentFailure
 from runyard.durable.execution import Execution
-from runyard.durable.journal import read_journal
 from runyard.durable.protocol import Failure, Request, Response
 
 T = TypeVar("T")
@@ -127,15 +126,14 @@ class Agent:
             return cls._loop
 
     async def _invoke(self, event: Request, seconds: float) -> Response:
-        entries = read_journal(event)
         execution = self._held.pop(event.get("held", ""), None)
         if execution is None:
             assert self._loop is not None
             execution = Execution(event["run"], self._loop.executor)
-        response = await execution.invoke(
-            lambda: self._start(execution), entries, set(event.get("may_run", ())), seconds
-        )
-        if response["status"] == "waiting":
+        response = await execution.invoke(lambda: self._start(execution), event, seconds)
+        if event.get("is_replay"):
+            await execution.abandon()
+        elif response["status"] == "waiting":
             response["held"] = token = str(uuid4())
             self._held[token] = execution
             while len(self._held) > _MAX_HELD:

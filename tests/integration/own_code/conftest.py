@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -42,19 +43,24 @@ def look(q: str) -> str:
 class LambdaEndpoint(LoopbackServer):
     """Lambda with one function, whose code a test can replace.
 
-    `failures` are the error types of the next invocations, after which the code has run.
+    An empty `version` means that there is none. `failures` are the error types of the next
+    invocations, after which the code has run.
     """
 
     def __init__(self) -> None:
         self.code: Any = None
         self.sha256 = "first"
+        self.version = "7"
         self.invocations: list[Mapping[str, Any]] = []
         self.failures: list[str] = []
         super().__init__(self._answer)
 
     def _answer(self, received: Received, exchange: Exchange) -> None:
         if received.method == "GET":
-            exchange.send_json(200, {"Version": "7", "CodeSha256": self.sha256})
+            found = {"Version": self.version, "CodeSha256": self.sha256}
+            missing = {"Type": "User", "Message": "Function not found"}
+            error = {"X-Amzn-Errortype": "ResourceNotFoundException"}
+            exchange.send_json(*((200, found) if self.version else (404, missing, error)))
             return
         self.invocations.append(received.json)
         response = json.loads(json.dumps(self.code(received.json)))
@@ -77,11 +83,13 @@ class CodeRuns(RunDriver):
         code: Callable[..., Any] | Agent,
         turns: Sequence[Any] = _TURNS,
         routes: Sequence[FallbackRoute] = (),
+        record: Mapping[str, Any] = MappingProxyType({}),
         **fields: Any,
     ) -> Run:
         """Create a run of this code; `fields` are those of the definition.
 
-        `turns` are the responses of its model, and `routes` its other routes.
+        `turns` are the responses of its model, `routes` its other routes, and `record` has fields
+        of the run.
         """
         self.endpoint.code = code if isinstance(code, Agent) else agent(code)
         snapshot = scripted_agent(turns, [LOOK])
@@ -90,7 +98,7 @@ class CodeRuns(RunDriver):
             {**stored, "kind": "code", "function": "runyard-agent-test", **fields}
         )
         changes = {"definition": definition, "other_routes": tuple(routes)}
-        return create_run(self.stores, snapshot.model_copy(update=changes))
+        return create_run(self.stores, snapshot.model_copy(update=changes), **record)
 
     def finish(self, run: Run) -> Event:
         """Advance the run to its end, and return its last event."""

@@ -39,6 +39,7 @@ EventType = Literal[
     "run.paused",
     "run.resumed",
     "run.recovered",
+    "run.code_changed",
     "run.cancel_requested",
     "run.completed",
     "run.failed",

@@ -3,7 +3,6 @@
 A function is code of a stranger: counts, lengths and sizes are bounded here.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +14,7 @@ from runyard_service.domain.event_payloads.operations import OperationRef
 PROTOCOL = 1
 MAX_VALUE_BYTES = 256 * 1024
 MAX_JOURNAL_BYTES = 4 * 1024 * 1024
+MAX_MESSAGES_BYTES = 1024 * 1024
 MAX_OPERATIONS = 100
 MAX_DONE = 1000
 _MAX_TOKENS = 10**9
@@ -152,24 +152,3 @@ def parse_response(payload: bytes) -> CodeResponse:
             f"The agent's function did not return a response of protocol {PROTOCOL}: "
             f"{path}: {first['msg']}. Is its handler the result of @agent?"
         ) from None
-
-
-def request_for(
-    run: Mapping[str, Any],
-    journal: list[Any] | str,
-    *,
-    may_run: list[str],
-    held: str | None,
-    not_after: str,
-) -> dict[str, Any]:
-    """Return the request of one invocation as data. `journal` is the entries, or their address."""
-    request: dict[str, Any] = {
-        "protocol": PROTOCOL,
-        "run": run,
-        "journal_url" if isinstance(journal, str) else "journal": journal,
-        "may_run": may_run,
-        "not_after": not_after,
-    }
-    if held is not None:
-        request["held"] = held
-    return request

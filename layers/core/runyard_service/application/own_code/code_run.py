@@ -23,16 +23,15 @@ from runyard_service.agents.code.protocol import (
     AgentCodeError,
     CodeResponse,
     Operation,
-    request_for,
 )
 from runyard_service.agents.definitions.json_schema.validation import format_issues, validate
 from runyard_service.application.own_code.code_journal import CodeJournal
+from runyard_service.application.own_code.invocation_requests import InvocationRequests
 from runyard_service.application.own_code.operation_events import (
     done_event,
     emitted_event,
     start_event,
 )
-from runyard_service.application.own_code.request_parts import journal_for, run_info
 from runyard_service.application.steps.call_model import call_model
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
@@ -46,7 +45,7 @@ from runyard_service.application.steps.tool_calls.call_events import resolution_
 from runyard_service.application.steps.tool_calls.call_tools import call_tools, resume
 from runyard_service.application.steps.tool_calls.next_action import next_action
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
-from runyard_service.domain.clock import now, parse, timestamp_in
+from runyard_service.domain.clock import now, parse
 from runyard_service.domain.errors import (
     FunctionUnavailableError,
     LimitExceededError,
@@ -63,7 +62,9 @@ async def resolve_code(ctx: RunContext) -> dict[str, str]:
     definition = ctx.definition
     assert definition.function is not None, "an agent of kind code has a function"
     prefix = ctx.deps.agent_function_prefix
-    version = await resolve_version(definition.function, definition.alias, prefix)
+    version = await asyncio.to_thread(
+        resolve_version, definition.function, definition.alias, prefix
+    )
     return version.to_json()
 
 
@@ -86,6 +87,7 @@ class CodeRun:
     def __init__(self, ctx: RunContext) -> None:
         self._ctx = ctx
         self._journal = CodeJournal()
+        self._requests = InvocationRequests(ctx.deps.stores, ctx.journal.run, ctx.definition.key)
         self._models: list[Operation] = []
         self._held: str | None = None
         # The number of entries that the newest invocation received; -1 before the first.
@@ -173,16 +175,15 @@ class CodeRun:
         seconds = ctx.definition.invocation_timeout
         while True:
             self._count_invocation()
-            request = request_for(
-                run_info(ctx),
-                await journal_for(ctx, self._journal, seconds),
-                may_run=sorted(allowed),
-                held=self._held,
-                not_after=timestamp_in(seconds),
+            request = await asyncio.to_thread(
+                self._requests.make, self._journal, seconds, sorted(allowed)
             )
+            if self._held is not None:
+                request["held"] = self._held
             self._held = None
             try:
-                return await invoke(version, request, seconds + ctx.deps.reserve_seconds / 2)
+                timeout = seconds + ctx.deps.reserve_seconds / 2
+                return await asyncio.to_thread(invoke, version, request, timeout)
             except FunctionUnavailableError as error:
                 if allowed and error.was_started:
                     # The steps may have run: a person decides.

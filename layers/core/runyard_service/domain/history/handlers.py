@@ -135,6 +135,10 @@ def _on_started(state: RunState, event: Event) -> None:
     state.status, state.active_since = "started", parse(event.timestamp)
 
 
+def _on_code_changed(state: RunState, event: Event) -> None:
+    state.code = event.data["code"]
+
+
 def _on_paused(state: RunState, event: Event) -> None:
     state.past_active_time = state.active_time(parse(event.timestamp))
     state.status, state.active_since = "paused", None
@@ -189,6 +193,7 @@ HANDLERS: Mapping[str, Callable[[RunState, Event], None]] = {
     "run.paused": _on_paused,
     "run.resumed": _on_resumed,
     "run.recovered": _on_recovered,
+    "run.code_changed": _on_code_changed,
     "run.completed": _on_ended,
     "run.failed": _on_ended,
     "run.canceled": _on_ended,
