@@ -13,12 +13,15 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, Literal
 from uuid import uuid4
 
+from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import set_config_context
+from langchain_core.tracers.context import register_configure_hook
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.errors import GraphInterrupt
@@ -31,11 +34,14 @@ from pydantic_core import to_jsonable_python
 from runyard.durable import frameworks
 from runyard.durable.context import Context
 from runyard.durable.handler import Agent
-from runyard.durable.protocol import Effect
+from runyard.durable.protocol import Effect, StepUsage
 from runyard.service_models.langgraph import ChatModel as ChatModel
 
 REPLAY = "replay"  # A node with this effect is not a step: it runs again in each replay.
 _SERIALIZER = JsonPlusSerializer()
+# What the models that the current node calls have used: LangChain adds it to their callbacks.
+_models: ContextVar[UsageMetadataCallbackHandler | None] = ContextVar("models", default=None)
+register_configure_hook(_models, inheritable=True)
 
 
 def serve(
@@ -116,14 +122,23 @@ class _Run:
     ) -> Any:
         """Record the result of `function`, or that it interrupts the graph."""
 
+        models = UsageMetadataCallbackHandler()
+
         async def recorded() -> Any:
+            _models.set(models)
             try:
                 return {"value": _dump(_with_ids(await function(), lambda: str(uuid4())))}
             except GraphInterrupt as interrupted:
                 return {"interrupt": _dump([item.value for item in interrupted.args[0]])}
 
         with self.ctx.scope(label):
-            result = await self.ctx.step(name, recorded, effect=effect, ident=ident)
+            result = await self.ctx.step(
+                name,
+                recorded,
+                effect=effect,
+                ident=ident,
+                usage=lambda _: _usage(models.usage_metadata),
+            )
         if "interrupt" not in result:
             return _load(result["value"])
         return self._interrupt(label, _load(result["interrupt"])[0])
@@ -188,6 +203,17 @@ class _Recorded(Runnable[Any, Any]):
         )
         with set_config_context(config) as inner:  # For interrupt(), which reads it.
             return await asyncio.get_running_loop().create_task(step, context=inner)
+
+
+def _usage(reported: Mapping[str, Any]) -> StepUsage:
+    """Return the tokens of all models that a node has called."""
+    details = [tokens.get("input_token_details", {}) for tokens in reported.values()]
+    return StepUsage(
+        input_tokens=sum(tokens["input_tokens"] for tokens in reported.values()),
+        output_tokens=sum(tokens["output_tokens"] for tokens in reported.values()),
+        cached_input_tokens=sum(each.get("cache_read") or 0 for each in details),
+        cache_write_tokens=sum(each.get("cache_creation") or 0 for each in details),
+    )
 
 
 def _dump(value: Any) -> Any:

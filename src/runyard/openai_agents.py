@@ -32,6 +32,7 @@ from runyard.durable import frameworks
 from runyard.durable.context import Context
 from runyard.durable.frameworks import Effects, RunyardModel
 from runyard.durable.handler import Agent as Handler
+from runyard.durable.protocol import StepUsage
 from runyard.service_models.openai_agents import ServiceModel
 
 _RESPONSE: TypeAdapter[Any] = TypeAdapter(ModelResponse)
@@ -111,13 +112,22 @@ class _Run:
             *args: Any,
             **kwargs: Any,
         ) -> Any:
+            received: list[ModelResponse] = []
+
             async def request() -> Any:
                 response = await model.get_response(system_instructions, input, *args, **kwargs)
+                received[:] = [response]
                 return _RESPONSE.dump_python(response, mode="json", warnings=False)
 
             ident = input if isinstance(input, str) else [len(input), _as_json(input[-1])]
             with self.ctx.scope("agent"):
-                value = await self.ctx.step("model", request, effect="none", ident=ident)
+                value = await self.ctx.step(
+                    "model",
+                    request,
+                    effect="none",
+                    ident=ident,
+                    usage=lambda _: _usage(received[0]),
+                )
             return _RESPONSE.validate_python(value)
 
         own = copy.copy(model)
@@ -176,6 +186,15 @@ class _Provider(ModelProvider):
             return self.run.service
         model: Model = self.run.model(self.provider.get_model(model_name))
         return model
+
+
+def _usage(response: ModelResponse) -> StepUsage:
+    tokens = response.usage
+    return StepUsage(
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        cached_input_tokens=tokens.input_tokens_details.cached_tokens or 0,
+    )
 
 
 def _tool_output(value: Any) -> Any:

@@ -8,6 +8,7 @@ deferred tool, ask a person.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ from runyard.durable import frameworks
 from runyard.durable.context import Context
 from runyard.durable.frameworks import Effects, RunyardModel
 from runyard.durable.handler import Agent as Handler
+from runyard.durable.protocol import StepUsage
 from runyard.service_models.pydantic_ai import ServiceModel
 
 _RESPONSE = TypeAdapter(ModelResponse)
@@ -97,12 +99,19 @@ class _Recorded(AbstractCapability[Any]):
                 response: ModelResponse = await handler(request_context)
                 return response
 
+        received: list[ModelResponse] = []
+
         async def request() -> Any:
-            return _RESPONSE.dump_python(await handler(request_context), mode="json")
+            received[:] = [await handler(request_context)]
+            return _RESPONSE.dump_python(received[0], mode="json")
 
         with self.ctx.scope("agent"):
             value = await self.ctx.step(
-                "model", request, effect="none", ident=_new_parts(request_context.messages)
+                "model",
+                request,
+                effect="none",
+                ident=_new_parts(request_context.messages),
+                usage=lambda _: _usage(received[0]),
             )
         return _RESPONSE.validate_python(value)
 
@@ -154,6 +163,20 @@ class _Recorded(AbstractCapability[Any]):
             return await frameworks.ask_person(
                 self.ctx, {"tool": call.tool_name, **call.args_as_dict()}
             )
+
+
+def _usage(response: ModelResponse) -> StepUsage:
+    """Return the tokens of the response, and its cost if pydantic-ai knows the price."""
+    tokens = response.usage
+    usage = StepUsage(
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        cached_input_tokens=tokens.cache_read_tokens,
+        cache_write_tokens=tokens.cache_write_tokens,
+    )
+    with contextlib.suppress(LookupError, AssertionError):
+        usage["cost_usd"] = float(response.cost().total_price)
+    return usage
 
 
 async def _outcome(handler: Any, args: dict[str, Any]) -> dict[str, Any]:

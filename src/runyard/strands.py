@@ -25,6 +25,7 @@ from runyard.durable import frameworks
 from runyard.durable.context import Context
 from runyard.durable.frameworks import Effects, RunyardModel
 from runyard.durable.handler import Agent as Handler
+from runyard.durable.protocol import StepUsage
 from runyard.service_models.strands import ServiceModel as ServiceModel
 
 
@@ -90,13 +91,24 @@ def _recorded_model(ctx: Context, model: Any) -> Any:
 
         newest = {name: messages[-1][name] for name in ("role", "content")}
         with ctx.scope("agent"):
-            events = await ctx.step("model", request, effect="none", ident=_as_json(newest))
+            events = await ctx.step(
+                "model", request, effect="none", ident=_as_json(newest), usage=_usage
+            )
         for event in events:
             yield event
 
     own = copy.copy(model)
     own.stream = stream
     return own
+
+
+def _usage(events: list[Any]) -> StepUsage:
+    """Return the tokens that the events of a response report."""
+    reported = [event["metadata"].get("usage", {}) for event in events if "metadata" in event]
+    return StepUsage(
+        input_tokens=sum(tokens.get("inputTokens", 0) for tokens in reported),
+        output_tokens=sum(tokens.get("outputTokens", 0) for tokens in reported),
+    )
 
 
 def _recorded_tool(ctx: Context, agent: Any, tool: Any, effect: Any) -> Any:

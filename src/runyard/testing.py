@@ -5,13 +5,24 @@ of `ctx.sleep` end at once.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from mimetypes import guess_type
+from types import MappingProxyType
 from typing import Any, Literal
 
 from runyard.durable.handler import Agent
-from runyard.durable.protocol import PROTOCOL, JournalEntry, Operation, Response
+from runyard.durable.protocol import (
+    PROTOCOL,
+    FileInfo,
+    JournalEntry,
+    Message,
+    Operation,
+    Response,
+    StepUsage,
+)
 
 MAX_INVOCATIONS = 10_000
 Answers = Callable[[Operation], Any] | Iterable[Any]
@@ -34,12 +45,16 @@ class InDoubt(Exception):  # noqa: N818 - the name in users' tests
 
 @dataclass
 class Result:
-    """A run that completed: its output, its journal, and the events that the agent emitted."""
+    """A run that completed: its output, its journal, and the events that the agent emitted.
+
+    `usage` has what steps report of their own calls of models.
+    """
 
     output: Any
     journal: list[JournalEntry]
     emitted: list[tuple[str, Any]] = field(default_factory=list)
     invocations: int = 0
+    usage: list[StepUsage] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,10 +75,18 @@ class _Journal:
         model: Answers,
         tools: Mapping[str, Callable[..., Any]],
         answers: Answers,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+        messages: Sequence[Message] = (),
     ) -> None:
         self.result = Result(None, [])
         self._agent = agent
-        self._run = {"id": "00000000-0000-4000-8000-000000000001", "agent": "test", "input": data}
+        self._run = {
+            "id": "00000000-0000-4000-8000-000000000001",
+            "agent": "test",
+            "input": data,
+            "files": [_file(*item) for item in files.items()],
+            "messages": list(messages),
+        }
         self._model, self._answers = _answerer("model", model), _answerer("answers", answers)
         self._tools = tools
         self._started: set[str] = set()
@@ -116,6 +139,8 @@ class _Journal:
             else:
                 entry["value"] = done.get("value")
             self._append(entry)
+            if "usage" in done:
+                self.result.usage.append(done["usage"])
         for emit in response["emits"]:
             self._append(JournalEntry(key=emit["key"], digest=emit["digest"]))
             self.result.emitted.append((emit["name"], emit["data"]))
@@ -164,14 +189,17 @@ def run(
     model: Answers = (),
     tools: Mapping[str, Callable[..., Any]] | None = None,
     answers: Answers = (),
+    files: Mapping[str, bytes] = MappingProxyType({}),
+    messages: Sequence[Message] = (),
 ) -> Result:
     """Run the agent on the input `data` to its end, and return its output and journal.
 
     `model` has the responses of models in order: texts, or `{message, output?}`. `answers` has
     those of a person: any value for `ask`; True, False or `{is_approved, params?, feedback?}` for
-    `approve`. Both can be functions of the operation. Raise AgentFailed if the run fails.
+    `approve`. Both can be functions of the operation. `files` has the bytes of files by their name,
+    and `messages` those of a thread. Raise AgentFailed if the run fails.
     """
-    service = _Journal(agent, dict(data or {}), model, tools or {}, answers)
+    service = _Journal(agent, dict(data or {}), model, tools or {}, answers, files, messages)
     try:
         return service.run()
     finally:
@@ -245,6 +273,12 @@ def _points(invocations: int) -> Iterator[tuple[int, CrashPoint]]:
     for number in range(invocations):
         for point in CRASH_POINTS:
             yield number, point
+
+
+def _file(name: str, content: bytes) -> FileInfo:
+    url = "data:application/octet-stream;base64," + b64encode(content).decode()
+    kind = guess_type(name)[0] or "application/octet-stream"
+    return FileInfo(id=name, name=name, mime_type=kind, size=len(content), url=url)
 
 
 def _answerer(name: str, answers: Answers) -> Callable[[Operation], Any]:

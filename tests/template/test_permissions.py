@@ -158,7 +158,7 @@ def test_only_run_step_may_read_the_keys_of_model_providers(translated: Translat
     assert readers == {"RunStepFunction"}
 
 
-def test_only_run_step_may_invoke_functions_of_users_and_only_with_their_prefixes(
+def test_functions_of_users_are_invoked_only_with_their_prefixes(
     translated: Translated,
 ) -> None:
     invoked = {
@@ -173,6 +173,9 @@ def test_only_run_step_may_invoke_functions_of_users_and_only_with_their_prefixe
         ("RunStepFunction", "lambda:InvokeFunction", "${ToolFunctionPrefix}*"),
         ("RunStepFunction", "lambda:InvokeFunction", "${AgentFunctionPrefix}*"),
         ("RunStepFunction", "lambda:GetFunctionConfiguration", "${AgentFunctionPrefix}*"),
+        # A migration replays the log against another version.
+        ("ApiFunction", "lambda:InvokeFunction", "${AgentFunctionPrefix}*"),
+        ("ApiFunction", "lambda:GetFunctionConfiguration", "${AgentFunctionPrefix}*"),
     }
 
 

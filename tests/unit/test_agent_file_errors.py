@@ -170,6 +170,8 @@ def test_the_sample_agents_have_no_errors() -> None:
         (CODE + "empty_output: allow\n", "line 9: empty_output: an agent of kind code does not"),
         (CODE + "tool_choice: required\n", "line 9: tool_choice: an agent of kind code does not"),
         (CODE + "output_mode: native\n", "line 9: output_mode: an agent of kind code does not ha"),
+        (CODE + "other_routes: [real, reel]\n", "line 9: other_routes.1: routes.yaml has no route"),
+        ("other_routes: [real]\n", "line 7: other_routes: only an agent of kind code has it; rem"),
         ("alias: blue\n", "line 7: alias: only an agent of kind code has it; remove it"),
         ("invocation_timeout: 9\n", "line 7: invocation_timeout: only an agent of kind code has"),
         ("limits:\n  steps: 1\n  steps: 2\n", "line 9: steps: is duplicated"),

@@ -138,6 +138,12 @@ def test_the_model_gets_the_providers_token_count() -> None:
     assert model.last_request == REQUEST
 
 
+def test_the_count_of_another_conversation_is_no_bound_of_this_one() -> None:
+    model = Bounded(TokenUsage(1, 1))
+    fit_to_budget(budget(tokens=1000), model, REQUEST, is_capped=False, is_continued=False)
+    assert model.last_request == REQUEST
+
+
 @pytest.mark.parametrize(("limits", "is_capped"), [({"usd": 1}, False), ({}, True)])
 def test_a_cost_limit_needs_a_known_price(limits: dict[str, Any], is_capped: bool) -> None:
     model = Bounded(TokenUsage(1, 1), Route(model="openai:x"))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from runyard.durable import keys
 from runyard.durable.execution import Execution
-from runyard.durable.protocol import Effect, RunInfo
-from runyard.durable.results import Approval, ModelResponse
+from runyard.durable.protocol import Effect, Message, RunInfo, StepUsage
+from runyard.durable.results import Approval, File, ModelResponse
 
 T = TypeVar("T")
 
@@ -25,8 +25,27 @@ class Context:
 
     @property
     def run(self) -> RunInfo:
-        """The run: `id`, `agent`, `input`, and if known `user_id`, `session_id`."""
+        """The run: `id`, `agent`, `input`, and if known `user_id`, `session_id`, `files`."""
         return self._execution.run
+
+    @property
+    def files(self) -> Sequence[File]:
+        """The files of the run. `read` of a file returns its bytes; call it in a step."""
+        return [
+            File(
+                file["id"],
+                file["name"],
+                file["mime_type"],
+                file["size"],
+                functools.partial(self._execution.open_file, file["id"]),
+            )
+            for file in self.run.get("files", ())
+        ]
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages of the thread, oldest first; empty if the run is in no thread."""
+        return self._execution.messages
 
     @functools.cached_property
     def sync(self) -> "SyncContext":
@@ -42,6 +61,7 @@ class Context:
         effect: Effect = "unsafe",
         retry: int = 1,
         ident: Any = None,
+        usage: Callable[[Any], StepUsage] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Call `function` once, and record its result, which must be JSON of at most 256 KB.
@@ -49,7 +69,10 @@ class Context:
         A step with effect `unsafe` runs only after its start is recorded. If the worker then loses
         its result, a person decides whether the step is repeated. Steps with effect `none` or
         `idempotent` are repeated, and `retry` is their number of attempts. `ident` identifies the
-        call if its arguments are not JSON. Raise StepFailed if the function raises an exception.
+        call if its arguments are not JSON. If the function calls a model, `usage` returns the
+        tokens for its result, and the run counts them.
+
+        Raise StepFailed if the function raises an exception.
         """
         if retry > 1 and effect == "unsafe":
             raise ValueError(
@@ -57,7 +80,7 @@ class Context:
                 "or effect='none', or remove retry."
             )
         return await self._execution.step(
-            name, function, args, kwargs, effect=effect, attempts=retry, ident=ident
+            name, function, args, kwargs, effect=effect, attempts=retry, ident=ident, usage=usage
         )
 
     async def call_model(
@@ -68,12 +91,14 @@ class Context:
         output_schema: Mapping[str, Any] | None = None,
         instructions: str = "",
         max_output_tokens: int | None = None,
+        route: str | None = None,
     ) -> ModelResponse:
         """Request a response of a model. Its deltas go to the stream of the run.
 
         `messages` are `{role: user, content}`, `{role: assistant, content, tool_calls?}` and
         `{role: tool, tool_call_id, content}`; a string is one message of the user. `tools` are
         `{name, description, parameters}`: the agent's code makes the calls that the model asks for.
+        `route` is one of `other_routes` in the agent's file; without it, the agent's own.
         """
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
@@ -83,6 +108,7 @@ class Context:
             "output_schema": output_schema,
             "instructions": instructions,
             "max_output_tokens": max_output_tokens,
+            "route": route,
         }
         return ModelResponse.from_journal(
             await self._execution.operation("model", "model", _set(args))
@@ -198,6 +224,16 @@ class SyncContext:
     def run(self) -> RunInfo:
         """The run, as `Context.run`."""
         return self._context.run
+
+    @property
+    def files(self) -> Sequence[File]:
+        """The files, as `Context.files`."""
+        return self._context.files
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages, as `Context.messages`."""
+        return self._context.messages
 
     def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do `Context.step`."""

@@ -8,10 +8,11 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
+from urllib.request import urlopen
 
 from runyard.durable import keys
 from runyard.durable.errors import Abandoned, AgentFailure
-from runyard.durable.journal import Journal
+from runyard.durable.journal import READ_SECONDS, Journal, get_json, read_journal
 from runyard.durable.protocol import (
     PROTOCOL,
     Done,
@@ -19,9 +20,12 @@ from runyard.durable.protocol import (
     Emit,
     Failure,
     JournalEntry,
+    Message,
     Operation,
+    Request,
     Response,
     RunInfo,
+    StepUsage,
 )
 from runyard.durable.values import digest_of, to_result
 
@@ -47,6 +51,7 @@ class Execution:
         self._task: asyncio.Task[Any] | None = None
         self._failure: AgentFailure | None = None
         self._may_run: set[str] = set()
+        self._is_replay = False
         self._deadline = 0.0
         self._pending: dict[str, tuple[Operation, asyncio.Future[None]]] = {}
         self._deferred: list[asyncio.Future[None]] = []
@@ -58,20 +63,18 @@ class Execution:
         self._emits: list[Emit] = []
 
     async def invoke(
-        self,
-        start: Callable[[], Awaitable[Any]],
-        entries: list[JournalEntry],
-        may_run: set[str],
-        seconds: float,
+        self, start: Callable[[], Awaitable[Any]], request: Request, seconds: float
     ) -> Response:
         """Run or continue the code until it waits, and return what it did and asks for.
 
         No step starts more than `seconds` from now.
         """
+        self.run = request["run"]  # The addresses in an earlier request may have expired.
         self._done, self._done_bytes, self._emits = [], 0, []
         self._deadline = asyncio.get_running_loop().time() + seconds
-        self._may_run = may_run
-        self.journal.update(entries)
+        self._is_replay = request.get("is_replay", False)
+        self._may_run = set(request.get("may_run", ()))
+        self.journal.update(read_journal(request))
         if self._task is None:
             self._task = asyncio.ensure_future(self._run(start))
         else:
@@ -80,6 +83,19 @@ class Execution:
         if self._failure is not None:
             await self.abandon()
         return self._response(self._task)
+
+    @functools.cached_property
+    def messages(self) -> list[Message]:
+        """The messages of the thread; from their address if the request does not have them."""
+        if "messages_url" in self.run:
+            messages: list[Message] = get_json(self.run["messages_url"])
+            return messages
+        return self.run.get("messages", [])
+
+    def open_file(self, file_id: str) -> Any:
+        """Return the response with the bytes of a file, by the address of the newest request."""
+        [url] = [file["url"] for file in self.run["files"] if file["id"] == file_id]
+        return urlopen(url, timeout=READ_SECONDS)
 
     async def abandon(self) -> None:
         """End this copy of the code without a result."""
@@ -100,9 +116,8 @@ class Execution:
 
     def _wake(self) -> None:
         """Continue the operations that this request answers."""
-        for key, (_, future) in list(self._pending.items()):
-            if key in self.journal or key in self._may_run:
-                del self._pending[key]
+        for key, (_, future) in self._pending.items():
+            if (key in self.journal or key in self._may_run) and not future.done():
                 future.set_result(None)
         deferred, self._deferred = self._deferred, []
         for future in deferred:
@@ -131,6 +146,7 @@ class Execution:
         effect: Effect,
         attempts: int,
         ident: Any,
+        usage: Callable[[Any], StepUsage] | None,
     ) -> Any:
         """Return the recorded result of a step, or run it where that is allowed."""
         try:
@@ -149,7 +165,8 @@ class Execution:
         if key not in self.journal:
             await self._wait_for_time()
             done = Done(key=key, name=name, digest=digest, effect=effect)
-            await self._run_step(done, functools.partial(function, *args, **kwargs), attempts)
+            call = functools.partial(function, *args, **kwargs)
+            await self._run_step(done, call, attempts, usage)
         return self._result(key, digest, name)
 
     def emit(self, name: str, data: Any) -> None:
@@ -198,12 +215,16 @@ class Execution:
         future = asyncio.get_running_loop().create_future()
         self._pending[operation["key"]] = (operation, future)
         self._changed.set()
-        await future
+        try:
+            await future
+        finally:  # Also if the code cancels the task that waits.
+            self._pending.pop(operation["key"], None)
 
     async def _wait_for_time(self) -> None:
         """Wait for the next invocation if this one has no time or no room for another result."""
         while (
-            asyncio.get_running_loop().time() >= self._deadline
+            self._is_replay
+            or asyncio.get_running_loop().time() >= self._deadline
             or self._done_bytes >= _MAX_DONE_BYTES
         ):
             future = asyncio.get_running_loop().create_future()
@@ -211,12 +232,20 @@ class Execution:
             self._changed.set()
             await future
 
-    async def _run_step(self, done: Done, call: Callable[[], Any], attempts: int) -> None:
+    async def _run_step(
+        self,
+        done: Done,
+        call: Callable[[], Any],
+        attempts: int,
+        usage: Callable[[Any], StepUsage] | None,
+    ) -> None:
         """Run a step, and add its result or its error to `done` and to the journal."""
         entry = JournalEntry(key=done["key"], digest=done["digest"])
         self._running_steps += 1
         try:
             result = await self._call(done["name"], call, attempts)
+            if usage is not None:
+                done["usage"] = usage(result)
             entry["value"] = done["value"] = to_result(result, f"The step {done['name']!r}")
         except Exception as error:  # noqa: BLE001 - recorded, then raised as StepFailed
             failure = Failure(code="step_error", message=str(error), type=type(error).__name__)

@@ -42,6 +42,8 @@ def handler_of(function: Callable[[Context, Any], Any]) -> Agent:
     async def handler(ctx: Context, data: Any) -> Any:
         ctx.sync  # noqa: B018 - made on the event loop, because a thread cannot make it
         _context.set(ctx)
+        if ctx.messages and not data:  # In a thread.
+            data = {"content": ctx.messages[-1]["content"], "messages": ctx.messages}
         return await function(ctx, data)
 
     return handler
@@ -59,7 +61,12 @@ def current_context() -> Context:
 
 
 def prompt_of(data: Any) -> str:
-    """Return the input of the run as a text: its only text, or all of it as JSON."""
+    """Return the input of the run as a text: its only text, or all of it as JSON.
+
+    In a thread, it is the newest message.
+    """
+    if isinstance(data, Mapping) and data.keys() == {"content", "messages"}:
+        data = data["content"]
     values = list(data.values()) if isinstance(data, Mapping) else [data]
     if len(values) == 1 and isinstance(values[0], str):
         return values[0]

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from runyard.durable import protocol
 from runyard.durable.context import Context
+from runyard.durable.errors import Abandoned, AgentFailure
 from runyard.durable.execution import Execution
-from runyard.durable.journal import read_journal
 from runyard.durable.protocol import Failure, Request, Response
 
 T = TypeVar("T")
@@ -40,6 +40,7 @@ class _Loop:
         self._loop = asyncio.new_event_loop()
         self.executor = ThreadPoolExecutor(_MAX_THREADS, "runyard-step")
         self._loop.set_default_executor(self.executor)
+        self._loop.set_exception_handler(_report)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -62,6 +63,12 @@ class _Loop:
         own = [entry for entry in stack if not _is_library(entry.filename)]
         entry = (own or stack)[-1]
         return f"{entry.filename}:{entry.lineno} in {entry.name}: {entry.line}"
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report an error that no task has retrieved, unless it only ended a branch of the code."""
+    if not isinstance(context.get("exception"), Abandoned | AgentFailure):
+        loop.default_exception_handler(context)
 
 
 def _is_library(filename: str) -> bool:
@@ -119,15 +126,14 @@ class Agent:
             return cls._loop
 
     async def _invoke(self, event: Request, seconds: float) -> Response:
-        entries = read_journal(event)
         execution = self._held.pop(event.get("held", ""), None)
         if execution is None:
             assert self._loop is not None
             execution = Execution(event["run"], self._loop.executor)
-        response = await execution.invoke(
-            lambda: self._start(execution), entries, set(event.get("may_run", ())), seconds
-        )
-        if response["status"] == "waiting":
+        response = await execution.invoke(lambda: self._start(execution), event, seconds)
+        if event.get("is_replay"):
+            await execution.abandon()
+        elif response["status"] == "waiting":
             response["held"] = token = str(uuid4())
             self._held[token] = execution
             while len(self._held) > _MAX_HELD:

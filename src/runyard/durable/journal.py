@@ -8,13 +8,13 @@ from urllib.request import urlopen
 from runyard.durable.errors import AgentFailure, StepFailed
 from runyard.durable.protocol import JournalEntry, Request
 
-_READ_SECONDS = 30
+READ_SECONDS = 30
 
 
 def read_journal(request: Request) -> list[JournalEntry]:
     """Return the journal of a request, from its address if the request has no journal."""
     if "journal_url" in request:
-        entries: list[JournalEntry] = _get_json(request["journal_url"])
+        entries: list[JournalEntry] = get_json(request["journal_url"])
         return entries
     return request.get("journal", [])
 
@@ -57,6 +57,7 @@ class Journal:
         return entry.get("value")
 
 
-def _get_json(url: str) -> Any:
-    with urlopen(url, timeout=_READ_SECONDS) as response:
+def get_json(url: str) -> Any:
+    """Return the JSON at an address of a request."""
+    with urlopen(url, timeout=READ_SECONDS) as response:
         return json.load(response)

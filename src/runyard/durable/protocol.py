@@ -29,14 +29,37 @@ class JournalEntry(TypedDict):
     error: NotRequired[Failure]
 
 
+class FileInfo(TypedDict):
+    """A file of the run. `url` returns its bytes, and is valid for this invocation."""
+
+    id: str
+    name: str
+    mime_type: str
+    size: int
+    url: str
+
+
+class Message(TypedDict):
+    """A message of a thread. `role` is `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
 class RunInfo(TypedDict):
-    """The run, as its start recorded it."""
+    """The run, as its start recorded it. A run in a thread has messages and no input.
+
+    Messages over 1 MB are at `messages_url`.
+    """
 
     id: str
     agent: str
     input: dict[str, Any]
     user_id: NotRequired[str]
     session_id: NotRequired[str]
+    files: NotRequired[list[FileInfo]]
+    messages: NotRequired[list[Message]]
+    messages_url: NotRequired[str]
 
 
 class Request(TypedDict):
@@ -44,7 +67,7 @@ class Request(TypedDict):
 
     `may_run` has the keys of the unsafe steps whose start is recorded. `held` is the token of the
     newest recorded response. No step starts after `not_after` (RFC 3339, UTC). A journal over 4 MB
-    is at `journal_url`.
+    is at `journal_url`. `is_replay` allows no step, whatever its effect.
     """
 
     protocol: int
@@ -54,6 +77,17 @@ class Request(TypedDict):
     journal_url: NotRequired[str]
     may_run: NotRequired[list[str]]
     held: NotRequired[str]
+    is_replay: NotRequired[bool]
+
+
+class StepUsage(TypedDict, total=False):
+    """What a step reports of its own call of a model. `input_tokens` includes cached tokens."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    cost_usd: float
 
 
 class Done(TypedDict):
@@ -65,6 +99,7 @@ class Done(TypedDict):
     effect: Effect
     value: NotRequired[Any]
     error: NotRequired[Failure]
+    usage: NotRequired[StepUsage]
 
 
 class Operation(TypedDict):

@@ -1,6 +1,6 @@
 """What the operations of a context return."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,23 @@ class ModelResponse:
             usage=value.get("usage", {}),
             message=message,
         )
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the run. `size` is in bytes."""
+
+    id: str
+    name: str
+    mime_type: str
+    size: int
+    _open: Callable[[], Any] = field(repr=False, compare=False)
+
+    def read(self) -> bytes:
+        """Return the bytes of the file. Call it in a step."""
+        with self._open() as response:
+            content: bytes = response.read()
+        return content
 
 
 @dataclass(frozen=True)

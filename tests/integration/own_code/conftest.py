@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from runyard import agent
 from runyard.durable.handler import Agent
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import AgentDefinition
+from runyard_service.agents.definitions.models import AgentDefinition, FallbackRoute
 from runyard_service.agents.lambda_client import lambda_client
+from runyard_service.application.own_code import code_run
+from runyard_service.domain import clock, input_requests
 from runyard_service.domain.events import Event
 from runyard_service.domain.runs import Run
 from tests.support.run_driver import RunDriver
@@ -27,6 +31,7 @@ LOOK = {
     "parameters": {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]},
 }
 
+MoveClock = Callable[[float], None]
 _TURNS = ({"say": "Hello."},)
 
 
@@ -38,19 +43,24 @@ def look(q: str) -> str:
 class LambdaEndpoint(LoopbackServer):
     """Lambda with one function, whose code a test can replace.
 
-    `failures` are the error types of the next invocations, after which the code has run.
+    An empty `version` means that there is none. `failures` are the error types of the next
+    invocations, after which the code has run.
     """
 
     def __init__(self) -> None:
         self.code: Any = None
         self.sha256 = "first"
+        self.version = "7"
         self.invocations: list[Mapping[str, Any]] = []
         self.failures: list[str] = []
         super().__init__(self._answer)
 
     def _answer(self, received: Received, exchange: Exchange) -> None:
         if received.method == "GET":
-            exchange.send_json(200, {"Version": "7", "CodeSha256": self.sha256})
+            found = {"Version": self.version, "CodeSha256": self.sha256}
+            missing = {"Type": "User", "Message": "Function not found"}
+            error = {"X-Amzn-Errortype": "ResourceNotFoundException"}
+            exchange.send_json(*((200, found) if self.version else (404, missing, error)))
             return
         self.invocations.append(received.json)
         response = json.loads(json.dumps(self.code(received.json)))
@@ -69,11 +79,17 @@ class CodeRuns(RunDriver):
         self.endpoint = endpoint
 
     def start(
-        self, code: Callable[..., Any] | Agent, turns: Sequence[Any] = _TURNS, **fields: Any
+        self,
+        code: Callable[..., Any] | Agent,
+        turns: Sequence[Any] = _TURNS,
+        routes: Sequence[FallbackRoute] = (),
+        record: Mapping[str, Any] = MappingProxyType({}),
+        **fields: Any,
     ) -> Run:
         """Create a run of this code; `fields` are those of the definition.
 
-        `turns` are the responses of its model.
+        `turns` are the responses of its model, `routes` its other routes, and `record` has fields
+        of the run.
         """
         self.endpoint.code = code if isinstance(code, Agent) else agent(code)
         snapshot = scripted_agent(turns, [LOOK])
@@ -81,7 +97,8 @@ class CodeRuns(RunDriver):
         definition = AgentDefinition.model_validate(
             {**stored, "kind": "code", "function": "runyard-agent-test", **fields}
         )
-        return create_run(self.stores, snapshot.model_copy(update={"definition": definition}))
+        changes = {"definition": definition, "other_routes": tuple(routes)}
+        return create_run(self.stores, snapshot.model_copy(update=changes), **record)
 
     def finish(self, run: Run) -> Event:
         """Advance the run to its end, and return its last event."""
@@ -101,3 +118,17 @@ def code_runs(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeR
         yield CodeRuns(stores, endpoint)
         if isinstance(endpoint.code, Agent):
             endpoint.code.release()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> MoveClock:
+    """Return a function that moves the clock of the service to a number of seconds from now."""
+
+    def move(seconds: float) -> None:
+        def then() -> datetime:
+            return datetime.now(UTC) + timedelta(seconds=seconds)
+
+        for module in (clock, code_run, input_requests):
+            monkeypatch.setattr(module, "now", then)
+
+    return move

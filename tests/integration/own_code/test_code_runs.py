@@ -238,7 +238,7 @@ def test_a_function_without_the_prefix_is_never_called(code_runs: CodeRuns) -> N
     assert code_runs.finish(local).type == "run.completed"
 
 
-def test_an_input_request_delays_the_end_of_a_sleep_and_is_published_once(
+def test_a_sleep_with_an_open_input_request_publishes_it_once(
     code_runs: CodeRuns,
 ) -> None:
     async def both(ctx: Context, data: Input) -> Any:
@@ -248,7 +248,8 @@ def test_an_input_request_delays_the_end_of_a_sleep_and_is_published_once(
     run = code_runs.start(both)
     code_runs.pause(run)
     paused = code_runs.events(run)[-1]
-    assert (paused.type, "until" in paused.data) == ("run.paused", False)
+    assert (paused.type, paused.data.get("reason")) == ("run.paused", None)
+    assert "until" in paused.data
     # An execution that the sweep starts too early waits again, and writes nothing.
     again = code_runs.advance(run)
     assert code_runs.ask(run, met=again)
@@ -275,3 +276,33 @@ def test_a_journal_of_more_than_4_mb_is_read_from_an_address(code_runs: CodeRuns
     last = code_runs.endpoint.invocations[-1]
     assert "journal" not in last
     assert f"/runs/{run.id}/payloads/" in last["journal_url"]
+
+
+async def asks_twice(ctx: Context, data: Input) -> int:
+    await ctx.call_tool("look", q="a")
+    await ctx.call_model("Hello.")
+    await ctx.ask("Why?")
+    await ctx.call_tool("look", q="b")
+    return 1
+
+
+def test_the_invocations_of_a_run_are_limited_also_after_a_pause(code_runs: CodeRuns) -> None:
+    run = code_runs.start(asks_twice, limits={"invocations": 4})
+    code_runs.pause(run)
+    assert len(code_runs.endpoint.invocations) == 3
+    code_runs.answer(run, feedback="late")
+    error = code_runs.finish(run).data["error"]
+    assert error["code"] == "limit_exceeded"
+    assert "its 4 invocations" in error["message"]
+    assert "limits.invocations" in error["message"]
+    assert len(code_runs.endpoint.invocations) == 4
+    ops = [event.data["op"] for event in code_runs.events(run) if "op" in event.data]
+    numbers = {op["key"]: op["invocation"] for op in ops}
+    assert numbers == {"tool:look#1": 1, "model:model#1": 2, "ask:ask#1": 3, "tool:look#2": 4}
+
+
+def test_the_operations_of_a_run_are_limited(code_runs: CodeRuns) -> None:
+    run = code_runs.start(asks_twice, limits={"operations": 2})
+    error = code_runs.finish(run).data["error"]
+    assert error["code"] == "limit_exceeded"
+    assert "its 2 operations: raise limits.operations" in error["message"]

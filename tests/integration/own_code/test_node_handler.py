@@ -70,3 +70,9 @@ def test_changed_arguments_fail_the_run(node: Any) -> None:
     with pytest.raises(AgentFailed) as failed:
         replay(node, journal, {"order": 8})
     assert failed.value.code == "code_changed"
+
+
+def test_the_protocol_needs_at_most_60_lines() -> None:
+    lines = (_FOLDER / "handler.mjs").read_text().splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 100

@@ -1,7 +1,5 @@
 """Sleeping runs: the sweep wakes those that are overdue, and a cancel ends them."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,11 +12,9 @@ from runyard_service.adapters.step_functions import (
     WaitSpec,
 )
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
-from runyard_service.application.own_code import code_run
 from runyard_service.application.runs.cancel_run import cancel_run
-from runyard_service.domain import clock
 from runyard_service.domain.runs import Execution, Run
-from tests.integration.own_code.conftest import CodeRuns
+from tests.integration.own_code.conftest import CodeRuns, MoveClock
 
 
 class OneRunMachine(Orchestrator):
@@ -50,20 +46,6 @@ class OneRunMachine(Orchestrator):
 
 
 @pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return a function that moves the clock of the service to a number of seconds from now."""
-
-    def move(seconds: float) -> None:
-        def then() -> datetime:
-            return datetime.now(UTC) + timedelta(seconds=seconds)
-
-        for module in (clock, code_run):
-            monkeypatch.setattr(module, "now", then)
-
-    return move
-
-
-@pytest.fixture
 def sleeping(code_runs: CodeRuns) -> tuple[Run, OneRunMachine]:
     """Return a run that sleeps for an hour."""
 
@@ -79,7 +61,7 @@ def sleeping(code_runs: CodeRuns) -> tuple[Run, OneRunMachine]:
 
 
 def test_the_sweep_wakes_only_an_overdue_run(
-    code_runs: CodeRuns, sleeping: tuple[Run, OneRunMachine], later: Callable[[float], None]
+    code_runs: CodeRuns, sleeping: tuple[Run, OneRunMachine], later: MoveClock
 ) -> None:
     run, machine = sleeping
     for seconds in (0, 3500, 3620):  # The timer of the state machine may still fire.
@@ -95,7 +77,7 @@ def test_the_sweep_wakes_only_an_overdue_run(
 
 
 def test_a_lost_execution_sleeps_on_for_the_rest_of_its_time(
-    code_runs: CodeRuns, sleeping: tuple[Run, OneRunMachine], later: Callable[[float], None]
+    code_runs: CodeRuns, sleeping: tuple[Run, OneRunMachine], later: MoveClock
 ) -> None:
     _, machine = sleeping
     machine.now = "missing"
@@ -106,7 +88,7 @@ def test_a_lost_execution_sleeps_on_for_the_rest_of_its_time(
 
 
 def test_a_cancel_ends_a_sleeping_run(
-    code_runs: CodeRuns, sleeping: tuple[Run, OneRunMachine], later: Callable[[float], None]
+    code_runs: CodeRuns, sleeping: tuple[Run, OneRunMachine], later: MoveClock
 ) -> None:
     run, machine = sleeping
     cancel_run(code_runs.stores, machine, run.id, "user-1")

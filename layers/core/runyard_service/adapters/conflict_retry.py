@@ -23,6 +23,8 @@ from runyard_service.domain.errors import RunyardError
 CANCEL_RUN_ATTEMPTS = 50
 # People can answer several input requests of one run in the same moment.
 SUBMIT_INPUT_ATTEMPTS = 40
+# People can answer while the code is replayed, which takes a second or more.
+MIGRATE_RUN_ATTEMPTS = 3
 # Clients can add messages to one thread in the same moment.
 ADD_MESSAGE_ATTEMPTS = 40
 # Messages and other runs can reach the thread while the run starts in it.

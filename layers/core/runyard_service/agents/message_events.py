@@ -38,14 +38,14 @@ def message_event(
     *,
     definition: AgentDefinition,
     route: str = "",
-    is_fallback: bool = False,
+    names_route: bool = False,
 ) -> NewEvent:
     """Return the model's message as the event that later requests are rebuilt from.
 
     Of a response that is truncated or no answer, only the text is stored: its calls may be
     incomplete, and its reasoning can lack the provider's signature. `truncated_by` names the limit
-    that shortened it. The event names its `route` if the run uses a fallback route, or if the
-    message has data that only this route gets back.
+    that shortened it. The event names its `route` with `names_route`, or if the message has
+    data that only this route gets back.
 
     Raise ModelRejectedError if the provider's own parts are too large.
     """
@@ -57,7 +57,7 @@ def message_event(
         "usage": usage_of_response(response),
         "model": response.model,
     }
-    if is_fallback:
+    if names_route:
         data["route"] = route
     if response.is_truncated:
         data["truncated"] = True

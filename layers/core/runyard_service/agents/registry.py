@@ -83,7 +83,8 @@ def resolve(
     if definition is None or errors:
         raise InvalidRequestError(errors)
     snapshot = agents.snapshot(definition, route_id)
-    routes = [snapshot.route, *(fallback.route for fallback in snapshot.fallback)]
+    others = (*snapshot.fallback, *snapshot.other_routes)
+    routes = [snapshot.route, *(other.route for other in others)]
     if problem := next(
         filter(None, (guardrail_problem(definition, route) for route in routes)), ""
     ):

@@ -40,6 +40,7 @@ EventType = Literal[
     "run.resumed",
     "run.recovered",
     "run.retrying",
+    "run.code_changed",
     "run.cancel_requested",
     "run.completed",
     "run.failed",

@@ -53,6 +53,11 @@ class Usage(BaseModel):
         """Return the usage of a message: one step, and the tokens and USD that it reports."""
         return cls.reported(data.get("usage", {}), steps=1)
 
+    @classmethod
+    def of_step(cls, data: Mapping[str, Any]) -> "Usage":
+        """Return what a step of an agent's own code reports. It is no step of the model."""
+        return cls.reported(data.get("usage", {}), steps=0)
+
     def plus(self, step: "Usage") -> "Usage":
         """Return the sum. An unknown cost does not remove a known cost."""
         costs = [cost for cost in (self.cost_usd, step.cost_usd) if cost is not None]

@@ -250,6 +250,10 @@ class Files:
             )
             return response["Body"].read()
 
+    def download_url(self, file: File, seconds: float) -> str:
+        """Return an address that returns the bytes to anybody, for this number of seconds."""
+        return self._bucket.download_url(file.key, seconds)
+
     def _copy_upload(self, file: File) -> None:
         """Copy the upload to the file's key, if it has the declared size."""
         source = _upload_key(file)

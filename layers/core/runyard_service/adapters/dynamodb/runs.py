@@ -180,13 +180,13 @@ class Runs:
     def input_closed_change(self, run: Run, open_requests: int) -> TransactWriteItem:
         """Return the change that leaves `open_requests` input requests open.
 
-        The run stays paused until a worker resumes it. If no request is open, the sweep soon checks
-        that a worker has done so.
+        The run keeps its status until a worker resumes it. If no request is open, the sweep soon
+        checks that a worker has done so.
         """
         fields: dict[str, Any] = {"open_requests": open_requests}
         if not open_requests:
             fields["sweep_at"] = timestamp_in(_CHECK_AFTER_SECONDS["created"])
-            fields["status_key"] = keys.scoped(run.project_id, "paused")
+            fields["status_key"] = keys.scoped(run.project_id, run.status)
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def end_change(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from math import ceil
 from typing import TYPE_CHECKING
 
 from runyard_service.adapters.dynamodb.attributes import translate_errors
@@ -27,6 +28,13 @@ class Bucket:
     def client(self) -> "S3Client":
         """The client. Its creation takes a twentieth of a cold start."""
         return self.connect()
+
+    def download_url(self, key: str, seconds: float) -> str:
+        """Return an address that returns the object to anybody, for this number of seconds."""
+        url = self.client.generate_presigned_url(
+            "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=ceil(seconds)
+        )
+        return str(url)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete these objects. A missing object is no error."""

@@ -4,7 +4,6 @@ The key is random, so an upload is harmless if the item that names it loses to a
 """
 
 from collections.abc import Iterable
-from math import ceil
 from typing import Any
 
 import pydantic_core
@@ -43,12 +42,7 @@ class Payloads:
 
     def download_url(self, key: str, seconds: float) -> str:
         """Return an address that returns the payload to anybody, for this number of seconds."""
-        url = self._bucket.client.generate_presigned_url(
-            "get_object",
-            Params={"Bucket": self._bucket.name, "Key": key},
-            ExpiresIn=ceil(seconds),
-        )
-        return str(url)
+        return self._bucket.download_url(key, seconds)
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete the payloads of these keys. A missing payload is no error."""

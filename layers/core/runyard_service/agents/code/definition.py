@@ -11,7 +11,7 @@ from runyard_service.agents.definitions.errors import issue_at
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LOCAL_FILE = re.compile(r"(\./)?[^:]+\.py:[A-Za-z_]\w*")
-_ONLY_OF_CODE = ("alias", "invocation_timeout")
+_ONLY_OF_CODE = ("alias", "invocation_timeout", "other_routes")
 # The fields that own code has no use for, and what replaces them.
 _NOT_OF_CODE = {
     "prompt": "the code writes the messages of ctx.call_model",
@@ -42,6 +42,9 @@ class CodeFields(FrozenModel):
     function: str | None = Field(None, min_length=1, max_length=256, validate_default=True)
     alias: str = Field("live", pattern=r"^[A-Za-z0-9_-]{1,128}$")
     invocation_timeout: StepSeconds = 120
+    other_routes: tuple[str, ...] = Field(
+        (), description="The routes that `ctx.call_model` may name besides `route`."
+    )
 
     @field_validator("instructions")
     @classmethod

@@ -1,6 +1,5 @@
 """The Lambda function of an agent: which version a run uses, and one invocation of it."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from runyard_service.agents.code.protocol import AgentCodeError, CodeResponse, p
 from runyard_service.agents.lambda_client import TRANSIENT_CODES, lambda_client, was_sent
 from runyard_service.domain.errors import FunctionUnavailableError
 from runyard_service.domain.event_payloads.runs import CodeVersion
+from runyard_service.domain.events import to_json
 
 _EXCERPT_CHARACTERS = 500
 # The function's process ended: it was killed, or its time was over.
@@ -37,11 +37,11 @@ class FunctionVersion:
         return cls(data["function"], data["version"], data["sha256"])
 
 
-async def resolve_version(function: str, alias: str, prefix: str) -> FunctionVersion:
-    """Return the version that the alias names now.
+def resolve_version(function: str, qualifier: str, prefix: str) -> FunctionVersion:
+    """Return the version of this number, or the version that this alias names now.
 
-    Raise AgentCodeError `code_missing` if there is no such function or alias, or if the worker may
-    not invoke the function, because its name lacks `prefix`.
+    Raise FunctionUnavailableError if Lambda does not answer. Raise AgentCodeError `code_missing` if
+    there is no such function or alias, or if its name lacks `prefix`, and may not be invoked.
     """
     if not (function.startswith(prefix) or is_local_file(function)):
         raise AgentCodeError(
@@ -49,37 +49,27 @@ async def resolve_version(function: str, alias: str, prefix: str) -> FunctionVer
             f"The function {function} does not begin with {prefix!r}, the parameter"
             " AgentFunctionPrefix: rename the function, or change the parameter.",
         )
-    return await asyncio.to_thread(_resolve, function, alias)
-
-
-def _resolve(function: str, alias: str) -> FunctionVersion:
+    get = lambda_client(30).get_function_configuration
     try:
-        found = lambda_client(30).get_function_configuration(FunctionName=function, Qualifier=alias)
+        found = get(FunctionName=function, Qualifier=qualifier)
     except (ClientError, BotoCoreError) as error:
-        raise _lambda_error(error, function, alias) from error
+        raise _lambda_error(error, function, qualifier) from error
     return FunctionVersion(function, found["Version"], found.get("CodeSha256", ""))
 
 
-async def invoke(
-    version: FunctionVersion, request: Mapping[str, Any], seconds: float
-) -> CodeResponse:
+def invoke(version: FunctionVersion, request: Mapping[str, Any], timeout: float) -> CodeResponse:
     """Invoke the version with a request of the protocol, and return its response.
 
     Raise FunctionUnavailableError if another invocation can succeed. Raise AgentCodeError
     `code_missing` if the version was deleted, `agent_error` if the function fails, and
     InvalidResponseError for a response that is not of the protocol.
     """
-    payload = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
-    return await asyncio.to_thread(_invoke, version, payload, seconds)
-
-
-def _invoke(version: FunctionVersion, payload: bytes, timeout: float) -> CodeResponse:
     try:
         response = lambda_client(timeout).invoke(
             FunctionName=version.function,
             Qualifier=version.version,
             InvocationType="RequestResponse",
-            Payload=payload,
+            Payload=to_json(request),
         )
         body = response["Payload"].read()
     except (ClientError, BotoCoreError) as error:

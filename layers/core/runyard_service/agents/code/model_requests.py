@@ -72,6 +72,7 @@ class ModelArguments(_Model):
     output_schema: dict[str, Any] | None = None
     instructions: str = ""
     max_output_tokens: int | None = Field(None, ge=1)
+    route: str | None = None
 
 
 def parse_arguments(operation: Operation) -> ModelArguments:
@@ -133,13 +134,9 @@ def _assistant_message(message: _Assistant) -> AssistantMessage:
     return AssistantMessage((*text, *calls))
 
 
-def completed_op(operation: Operation, message: MessageCompleted) -> OperationRef:
+def completed_op(operation: Operation, invocation: int, message: MessageCompleted) -> OperationRef:
     """Return the `op` of the response, with the structured output or why there is none."""
-    ref: OperationRef = {
-        "key": operation.key,
-        "digest": operation.digest,
-        "kind": operation.op,
-    }
+    ref = operation.ref(invocation)
     schema: Mapping[str, Any] | None = operation.args.get("output_schema")
     if schema is None:
         return ref

@@ -3,18 +3,22 @@
 A function is code of a stranger: counts, lengths and sizes are bounded here.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from runyard_service.domain.costs import from_number, rounded, to_number
 from runyard_service.domain.errors import TerminalError
+from runyard_service.domain.event_payloads.operations import OperationRef
 
 PROTOCOL = 1
 MAX_VALUE_BYTES = 256 * 1024
 MAX_JOURNAL_BYTES = 4 * 1024 * 1024
+MAX_MESSAGES_BYTES = 1024 * 1024
 MAX_OPERATIONS = 100
 MAX_DONE = 1000
+_MAX_TOKENS = 10**9
+_MAX_USD = 10_000
 
 Key = Annotated[str, Field(min_length=1, max_length=512)]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -54,6 +58,23 @@ class Failure(_Model):
         return {**found, "type": self.type} if self.type else found
 
 
+class StepUsage(_Model):
+    """What a model has used that a step called by itself: tokens, and its cost if it is known."""
+
+    input_tokens: int = Field(0, ge=0, le=_MAX_TOKENS)
+    output_tokens: int = Field(0, ge=0, le=_MAX_TOKENS)
+    cached_input_tokens: int = Field(0, ge=0, le=_MAX_TOKENS)
+    cache_write_tokens: int = Field(0, ge=0, le=_MAX_TOKENS)
+    cost_usd: float | None = Field(None, ge=0, le=_MAX_USD)
+
+    def to_json(self) -> dict[str, int | float]:
+        """Return the usage as data of an event, without what is 0 or unknown."""
+        found: dict[str, int | float] = self.model_dump(exclude_defaults=True)
+        if self.cost_usd is not None:
+            found["cost_usd"] = to_number(rounded(from_number(self.cost_usd)))
+        return found
+
+
 class Done(_Model):
     """A step that ended in the invocation."""
 
@@ -63,6 +84,7 @@ class Done(_Model):
     effect: Effect
     value: Any = None
     error: Failure | None = None
+    usage: StepUsage | None = None
 
 
 class Operation(_Model):
@@ -75,10 +97,14 @@ class Operation(_Model):
     args: dict[str, Any] = Field(default_factory=dict)
     effect: Effect = "unsafe"
 
-    @property
-    def ref(self) -> dict[str, str]:
-        """Return the `op` of the operation's events."""
-        return {"key": self.key, "digest": self.digest, "kind": self.op}
+    def ref(self, invocation: int) -> OperationRef:
+        """Return the `op` of the operation's events, which this invocation asked for."""
+        return {
+            "key": self.key,
+            "digest": self.digest,
+            "kind": self.op,
+            "invocation": invocation,
+        }
 
 
 class Emit(_Model):
@@ -126,24 +152,3 @@ def parse_response(payload: bytes) -> CodeResponse:
             f"The agent's function did not return a response of protocol {PROTOCOL}: "
             f"{path}: {first['msg']}. Is its handler the result of @agent?"
         ) from None
-
-
-def request_for(
-    run: Mapping[str, Any],
-    journal: list[Any] | str,
-    *,
-    may_run: list[str],
-    held: str | None,
-    not_after: str,
-) -> dict[str, Any]:
-    """Return the request of one invocation as data. `journal` is the entries, or their address."""
-    request: dict[str, Any] = {
-        "protocol": PROTOCOL,
-        "run": run,
-        "journal_url" if isinstance(journal, str) else "journal": journal,
-        "may_run": may_run,
-        "not_after": not_after,
-    }
-    if held is not None:
-        request["held"] = held
-    return request

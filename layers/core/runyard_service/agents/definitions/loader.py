@@ -63,14 +63,20 @@ class AgentSet:
 
         Its fallback routes are those of the definition, without this route.
         """
-        first, *rest = (
-            FallbackRoute(route=self.routes[name], route_id=name, script=self._script_of(name))
-            for name in dict.fromkeys([route_id or definition.route, *definition.fallback])
+        first, *rest = map(
+            self._named_route,
+            dict.fromkeys([route_id or definition.route, *definition.fallback]),
         )
         snapshot = Snapshot(definition=definition, **dict(first), fallback=tuple(rest))
+        own_code = {"other_routes": tuple(map(self._named_route, definition.other_routes))}
         return snapshot.model_copy(
-            update=self._summary_route(definition) | self._servers_of(definition)
+            update=self._summary_route(definition)
+            | self._servers_of(definition)
+            | (own_code if definition.other_routes else {})
         )
+
+    def _named_route(self, name: str) -> FallbackRoute:
+        return FallbackRoute(route=self.routes[name], route_id=name, script=self._script_of(name))
 
     def _summary_route(self, definition: AgentDefinition) -> dict[str, Route]:
         """Return the snapshot's `summary_route`, if the agent has one."""

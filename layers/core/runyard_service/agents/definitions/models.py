@@ -40,8 +40,8 @@ class Limits(FrozenModel):
     `usd_per_day` limits the cost of all runs of the agent in one project per day (UTC). When a run
     reaches one of its own limits, `on_limit` decides: it fails, or a person may raise the limit.
     After `truncated_replies` truncated responses in a row, the run fails. `output_attempts` limits
-    invalid outputs, and responses in a row without an answer. `operations` limits those of an agent
-    of kind `code`.
+    invalid outputs, and responses in a row without an answer. An agent of kind
+    `code` has at most `operations`, and its function at most `invocations`.
     """
 
     steps: int = Field(50, ge=1, le=HIGHEST_LIMITS["steps"])
@@ -53,6 +53,7 @@ class Limits(FrozenModel):
     output_attempts: int = Field(3, ge=1, le=10)
     truncated_replies: int = Field(3, ge=1, le=10)
     operations: int = Field(1000, ge=1, le=10_000)
+    invocations: int = Field(1000, ge=1, le=10_000)
     wait_seconds: int = Field(LONGEST_WAIT_SECONDS, ge=1, le=LONGEST_WAIT_SECONDS)
 
     def time_to_answer(self, expires_in: float | None, on_expiry: str) -> tuple[float | None, str]:
@@ -148,8 +149,8 @@ class AgentDefinition(RequestSettings, CodeFields):
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """Return the names of its routes, in the order in which a run asks them."""
-        return (self.route, *self.fallback)
+        """Return the names of its routes: first those that a run asks by itself, in this order."""
+        return (self.route, *self.fallback, *self.other_routes)
 
     @property
     def mcp_tools(self) -> Sequence[McpTool]:
@@ -177,7 +178,7 @@ OUTPUT_TOOL = "final_output"
 
 
 class FallbackRoute(FrozenModel):
-    """A route to ask after another route, with its name and the script of a `scripted:` route."""
+    """A route besides the agent's own, with its name and the script of a `scripted:` route."""
 
     route: Route
     route_id: str
@@ -189,7 +190,8 @@ class Snapshot(FrozenModel):
 
     `route_id` is the route's name in `routes.yaml`; a caller can select another than the
     definition's own. `fallback` has the routes that may still be asked after this route.
-    `summary_route` is the route of `context.summary_route`.
+    `other_routes` are those that an agent's own code may name. `summary_route` is the route of
+    `context.summary_route`.
     `mcp_servers` are the servers of its tools. `mcp_lock` has the digest of each
     locked tool by server and name, for the servers whose `on_change` reads it.
     """
@@ -200,6 +202,7 @@ class Snapshot(FrozenModel):
     script: Mapping[str, Any] | None = None
     summary_route: Route | None = None
     fallback: tuple[FallbackRoute, ...] = ()
+    other_routes: tuple[FallbackRoute, ...] = ()
     mcp_servers: Mapping[str, McpServer] = Field(default_factory=dict)
     mcp_lock: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
 
@@ -215,16 +218,29 @@ class Snapshot(FrozenModel):
         used, *rest = self.fallback[index - 1 :]
         return self.model_copy(update={**dict(used), "fallback": tuple(rest)})
 
+    def on_other_route(self, route_id: str) -> "Snapshot | None":
+        """Return the snapshot on a route that the agent's own code may name; None if it may not.
+
+        The name of the agent's own route means the route in use. Other routes have no fallback.
+        """
+        if route_id in (self.definition.route, self.route_id):
+            return self
+        for other in self.other_routes:
+            if other.route_id == route_id:
+                return self.model_copy(update={**dict(other), "fallback": ()})
+        return None
+
     def with_reasoning(self, reasoning: ReasoningMode) -> "Snapshot":
         """Return the snapshot with this reasoning effort on all its routes."""
         own = {"reasoning": reasoning}
-        fallback = tuple(
-            each.model_copy(update={"route": each.route.model_copy(update=own)})
-            for each in self.fallback
-        )
-        return self.model_copy(
-            update={"route": self.route.model_copy(update=own), "fallback": fallback}
-        )
+        others = {
+            name: tuple(
+                each.model_copy(update={"route": each.route.model_copy(update=own)})
+                for each in routes
+            )
+            for name, routes in (("fallback", self.fallback), ("other_routes", self.other_routes))
+        }
+        return self.model_copy(update={"route": self.route.model_copy(update=own), **others})
 
     def to_stored(self) -> dict[str, Any]:
         """Return the snapshot as data for the store; `from_stored` is the inverse.

@@ -68,7 +68,9 @@ def route_issues(
 def _other_routes(definition: AgentDefinition) -> dict[tuple[Step, ...], str]:
     """Return the names of the routes that the agent uses besides its own, by their path."""
     names: dict[tuple[Step, ...], str] = {
-        ("fallback", index): name for index, name in enumerate(definition.fallback)
+        (field, index): name
+        for field in ("fallback", "other_routes")
+        for index, name in enumerate(getattr(definition, field))
     }
     if definition.context and definition.context.summary_route:
         names["context", "summary_route"] = definition.context.summary_route

@@ -33,12 +33,19 @@ from runyard_service.api.middleware.request_ids import trace_id_of
 from runyard_service.api.response_size import is_too_large
 from runyard_service.api.runs.events import STREAM
 from runyard_service.api.runs.files import content_of, create_body
-from runyard_service.api.runs.schemas import ApprovalInput, CreateRun, FeedbackInput, RunInput
+from runyard_service.api.runs.schemas import (
+    ApprovalInput,
+    CreateRun,
+    FeedbackInput,
+    MigrateRun,
+    RunInput,
+)
 from runyard_service.api.runs.views import run_view
 from runyard_service.api.services import Services
 from runyard_service.api.sse import SseFormat
 from runyard_service.api.streaming import cancel_from_request, redirect_to_stream, stream_response
 from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.own_code.migrate_run import migrate_run
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.events import TERMINAL_TYPES, event_type_of
@@ -186,6 +193,21 @@ async def send_input(
     )
     services.followed_runs.wake(run.id)
     return await store_response(claim, JsonResponse({"message": "ok"}))
+
+
+@router.post("/runs/{run_id}/migrate")
+async def migrate(
+    run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
+) -> Response:
+    """Move a waiting run to another version of its agent's own code."""
+    run = await load_run(services, key, run_id)
+    body = await parse_body(request, MigrateRun)
+    prefix = services.settings.agent_function_prefix
+    version = await run_in_threadpool(
+        migrate_run, services.stores, run.id, body.version, prefix, key.id
+    )
+    services.followed_runs.wake(run.id)
+    return JsonResponse({"data": {"code": version.to_json()}})
 
 
 @router.post("/runs/{run_id}/cancel")

@@ -118,6 +118,12 @@ class RunInput(Body):
     data: Mapping[str, Any]
 
 
+class MigrateRun(Body):
+    """`POST /v1/runs/{run_id}/migrate`. `version` is a published version, or an alias."""
+
+    version: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{1,128}|\$LATEST)$")]
+
+
 def _known_patterns(events: tuple[str, ...]) -> tuple[str, ...]:
     if not events:
         raise ValueError("cannot be empty")

@@ -6,7 +6,7 @@ from math import inf
 
 from runyard_service.agents.definitions.models import Limits
 from runyard_service.application.steps.async_journal import AsyncJournal
-from runyard_service.application.steps.tool_calls.actions import Sleep
+from runyard_service.application.steps.tool_calls.actions import KeepWaiting, Sleep
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.clock import seconds_until
 from runyard_service.domain.errors import InputExpiredError
@@ -15,16 +15,13 @@ from runyard_service.domain.events import NewEvent
 from runyard_service.domain.input_requests import InputRequest
 
 
-def wait_seconds_for(limits: Limits, waits: Sequence[RequestInput | Sleep]) -> float:
-    """Return the seconds of these waits, or without any, of a limit request.
-
-    Sleeps count only without input requests: a run resumes after its last answer.
-    """
+def wait_seconds_for(limits: Limits, waits: Sequence[RequestInput | KeepWaiting | Sleep]) -> float:
+    """Return the seconds of the shortest of these waits, or without any, of a limit request."""
     asks = [wait for wait in waits if isinstance(wait, RequestInput)]
     times = [limits.time_to_answer(ask.expires_in, ask.on_expiry) for ask in asks]
     if not waits:
         times = [limits.time_to_answer(None, "keep_waiting")]
-    sleeps = [seconds_until(wait.until) for wait in waits if isinstance(wait, Sleep) and not asks]
+    sleeps = [seconds_until(wait.until) for wait in waits if isinstance(wait, Sleep)]
     expiries = [
         # One second more than the input request, which expires relative to its creation.
         seconds + 1

@@ -5,6 +5,8 @@ visible before a person can answer it. The transaction also records the waiting 
 current execution.
 """
 
+from math import inf
+
 from runyard_service.adapters.dynamodb.attributes import ConditionFailedError
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.definitions.models import AgentDefinition, Snapshot
@@ -49,20 +51,26 @@ def request_input(
     journal = Journal.open(stores, execution.run_id)
     if journal.history.has_ended or journal.run.current_execution > execution:
         return False
-    requests: list[InputRequest] = []
-    until = ""
     # A run that is paused already waits for what its last pause has published.
     if journal.history.last == last_sequence and journal.history.status != "paused":
-        requests = _requests_to_publish(journal, limit)
-        if not requests:
-            until = _wake_time(journal)
-    if requests or until:
-        waits = _publish(journal, execution, requests, task_token, until)
+        waits = _pause(journal, execution, task_token, limit)
     else:
         _record_execution(journal, execution)
         waits = _is_waiting(journal) and _wait_again(journal, task_token)
     journal.close()
     return waits
+
+
+def _pause(journal: Journal, execution: Execution, task_token: str, limit: str) -> bool:
+    """Pause the run for what it waits for. Return False if it can continue already."""
+    history = journal.history
+    until = "" if limit else _wake_time(journal)
+    requests = _requests_to_publish(journal, limit)
+    is_awake = history.has_new_answer or (bool(until) and seconds_until(until) <= 0)
+    if is_awake or not (requests or until or history.open_requests):
+        _record_execution(journal, execution)
+        return False
+    return _publish(journal, execution, requests, task_token, until)
 
 
 def _record_execution(journal: Journal, execution: Execution) -> None:
@@ -82,26 +90,30 @@ def _publish(
     task_token: str,
     until: str,
 ) -> bool:
-    """Record the pause for these input requests, or without any, for a sleep until `until`.
+    """Record the pause for these input requests and those that are open already.
 
-    An input request delays the end of a sleep, because a run resumes after its last answer.
+    It ends at `until` at the latest, if that is set.
     """
     stores, run_id = journal.stores, journal.run.id
+    earlier = stores.input_requests.open_of_run(run_id) if journal.history.open_requests else []
+    open_requests = [*earlier, *requests]
     paused: RunPaused = {"id": run_id, "object": "run", "status": "paused"}
     if until:
-        paused |= {"reason": "sleeping", "until": until}
+        paused["until"] = until
+        if not open_requests:
+            paused["reason"] = "sleeping"
     new_events = [*map(_request_event, requests), NewEvent(type="run.paused", data=paused)]
     changes = [
         stores.runs.status_change(
             journal.run,
             "paused",
-            open_requests=len(requests),
+            open_requests=len(open_requests),
             usage=journal.history.usage,
-            wait_seconds=seconds_until(until) if until else seconds_left(requests),
+            wait_seconds=min(seconds_until(until) if until else inf, seconds_left(open_requests)),
             execution=execution.number,
         ),
         stores.input_requests.pause_change(
-            run_id, task_token, [request.id for request in requests]
+            run_id, task_token, [request.id for request in open_requests]
         ),
         *stores.input_requests.create_changes(requests),
     ]
@@ -126,20 +138,18 @@ def _wait_again(journal: Journal, task_token: str) -> bool:
     """
     journal.stores.input_requests.replace_token(journal.run.id, task_token)
     journal.catch_up()
-    return _is_waiting(journal) and not journal.history.has_ended
+    return _is_waiting(journal)
 
 
 def _is_waiting(journal: Journal) -> bool:
     """Return whether the run waits for a person, or for a time that has not come."""
-    until = journal.history.sleeps_until
-    return bool(journal.history.open_requests) or (bool(until) and seconds_until(until) > 0)
+    return journal.history.is_waiting and journal.history.seconds_of_sleep > 0
 
 
 def _wake_time(journal: Journal) -> str:
     """Return when the first sleep of an agent's own code ends; empty if it does not sleep."""
     sleeps = [call for call in journal.history.unfinished if call.kind == "sleep"]
-    times = sorted((call.input["until"] for call in sleeps), key=parse)
-    return times[0] if times and seconds_until(times[0]) > 0 else ""
+    return min((call.input["until"] for call in sleeps), key=parse, default="")
 
 
 def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
@@ -155,10 +165,11 @@ def _requests_to_publish(journal: Journal, limit: str) -> list[InputRequest]:
 
 def _requests_for_calls(journal: Journal, definition: AgentDefinition) -> list[InputRequest]:
     asks: list[tuple[ToolCallState, RequestInput]] = []
+    most = MAX_REQUESTS_OF_PAUSE - len(journal.history.open_requests)
     for call in journal.history.unfinished:
         action = next_action(definition, call, CallOrigin.UNKNOWN)
         found = input_requests_of(action)
-        if len(asks) + len(found) > MAX_REQUESTS_OF_PAUSE:
+        if len(asks) + len(found) > most:
             break  # The next pause publishes the others.
         asks += ((call, ask) for ask in found)
     return [

@@ -18,9 +18,9 @@ from runyard_service.adapters.step_functions import (
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.journal import Journal
-from runyard_service.domain.clock import seconds_until, timestamp_in
+from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.errors import AppendConflictError, RetryableError
-from runyard_service.domain.input_requests import seconds_left
+from runyard_service.domain.input_requests import InputRequest, seconds_left
 from runyard_service.domain.request_errors import NotFoundError
 from runyard_service.domain.runs import Execution
 from runyard_service.observability import metrics
@@ -123,18 +123,20 @@ def _restart(
         [journal.recovered_event(reason)],
         [stores.runs.execution_change(run, replacement.number)],
     )
-    wait = NOTHING_TO_WAIT_FOR
-    if (left := _seconds_left(journal)) > 0 or journal.history.open_requests:
-        wait = WaitSpec(left)
+    is_waiting = journal.history.is_waiting
+    wait = WaitSpec(_seconds_left(journal)) if is_waiting else NOTHING_TO_WAIT_FOR
     orchestrator.start(replacement, wait)
 
 
 def _seconds_left(journal: Journal) -> float:
     """Return the seconds until the first wait of a run ends by itself; 0 if it does not wait."""
     history = journal.history
+    if not history.is_waiting:
+        return 0.0
+    requests: list[InputRequest] = []
     if history.open_requests:
-        return seconds_left(journal.stores.input_requests.open_of_run(journal.run.id))
-    return seconds_until(history.sleeps_until) if history.sleeps_until else 0.0
+        requests = journal.stores.input_requests.open_of_run(journal.run.id)
+    return min(seconds_left(requests), history.seconds_of_sleep)
 
 
 def _end_overdue_wait(
@@ -151,8 +153,7 @@ def _end_overdue_wait(
     left = _seconds_left(journal)
     is_overdue = left < -TIMER_GRACE_SECONDS
     token = stores.input_requests.token(journal.run.id)
-    is_waiting = bool(history.open_requests or history.sleeps_until)
-    if token is not None and (is_overdue or not is_waiting):
+    if token is not None and (is_overdue or not history.is_waiting):
         is_repeated = history.last_type == "run.recovered"
         if not is_repeated:
             reason = "wait_overdue" if is_overdue else "answer_not_resumed"

@@ -23,29 +23,29 @@ from runyard_service.agents.code.protocol import (
     AgentCodeError,
     CodeResponse,
     Operation,
-    request_for,
 )
 from runyard_service.agents.definitions.json_schema.validation import format_issues, validate
 from runyard_service.application.own_code.code_journal import CodeJournal
+from runyard_service.application.own_code.invocation_requests import InvocationRequests
 from runyard_service.application.own_code.operation_events import (
     done_event,
     emitted_event,
     start_event,
 )
-from runyard_service.application.own_code.request_parts import journal_for, run_info
 from runyard_service.application.steps.call_model import call_model
 from runyard_service.application.steps.retries import next_delay
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.application.steps.tool_calls.actions import (
     AllowStep,
+    KeepWaiting,
     ResolveWithoutCall,
     Sleep,
 )
 from runyard_service.application.steps.tool_calls.call_events import resolution_event
-from runyard_service.application.steps.tool_calls.call_tools import call_tools
+from runyard_service.application.steps.tool_calls.call_tools import call_tools, resume
 from runyard_service.application.steps.tool_calls.next_action import next_action
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
-from runyard_service.domain.clock import now, parse, timestamp_in
+from runyard_service.domain.clock import now, parse
 from runyard_service.domain.errors import (
     FunctionUnavailableError,
     LimitExceededError,
@@ -55,7 +55,7 @@ from runyard_service.domain.event_payloads.runs import CodeVersion
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import ToolCallState
 
-Wait = RequestInput | Sleep
+Wait = RequestInput | KeepWaiting | Sleep
 
 
 async def resolve_code(ctx: RunContext) -> CodeVersion:
@@ -63,7 +63,9 @@ async def resolve_code(ctx: RunContext) -> CodeVersion:
     definition = ctx.definition
     assert definition.function is not None, "an agent of kind code has a function"
     prefix = ctx.deps.agent_function_prefix
-    version = await resolve_version(definition.function, definition.alias, prefix)
+    version = await asyncio.to_thread(
+        resolve_version, definition.function, definition.alias, prefix
+    )
     return version.to_json()
 
 
@@ -78,23 +80,31 @@ async def advance_code(ctx: RunContext) -> list[Wait]:
 
 
 class CodeRun:
-    """The code of one run in one worker: its journal, and what it has asked for."""
+    """The code of one run in one worker: its journal, and what it has asked for.
+
+    `invocations` is the number of invocations of its function.
+    """
 
     def __init__(self, ctx: RunContext) -> None:
         self._ctx = ctx
         self._journal = CodeJournal()
+        self._requests = InvocationRequests(ctx.deps.stores, ctx.journal.run, ctx.definition.key)
         self._models: list[Operation] = []
         self._held: str | None = None
         # The number of entries that the newest invocation received; -1 before the first.
         self._sent = -1
         self._has_more = False
+        self.invocations = ctx.history.invocations
 
     async def advance(self) -> list[Wait]:
         """Do the operations that this worker can do, then invoke the function or return waits."""
         ctx = self._ctx
+        if ctx.history.has_new_answer:
+            await resume(ctx)  # A person has answered while the code ran.
         requests: Sequence[Wait] = await call_tools(ctx)
         await self._end_sleeps()
         if self._models:
+            ctx.budget.check()
             with ctx.timer.time_model():
                 # If this worker has no time left, the next one asks the code again.
                 await call_model(ctx, self._models[0])
@@ -106,7 +116,10 @@ class CodeRun:
         if self._has_more or allowed or len(self._journal.entries) > self._sent:
             await self._invoke(allowed)
             return []
-        waits = [*requests, *self._sleeps()]
+        if ctx.history.has_new_answer:
+            return []
+        still_open = [KeepWaiting() for _ in ctx.history.open_requests]
+        waits = [*requests, *self._sleeps(), *still_open]
         if not waits:
             raise AgentCodeError("agent_stuck", "The code waits for operations that have results.")
         return waits
@@ -149,6 +162,7 @@ class CodeRun:
             return
         if events:
             await ctx.journal.append(events)
+            ctx.budget.check_spent()  # A step may have called a model by itself.
         if response.error is not None:
             code, error = response.error.code, response.error
             kind = f"{error.type}: " if error.type else ""
@@ -161,16 +175,16 @@ class CodeRun:
         version = FunctionVersion.from_json(ctx.history.code)
         seconds = ctx.definition.invocation_timeout
         while True:
-            request = request_for(
-                run_info(ctx),
-                await journal_for(ctx, self._journal, seconds),
-                may_run=sorted(allowed),
-                held=self._held,
-                not_after=timestamp_in(seconds),
+            self._count_invocation()
+            request = await asyncio.to_thread(
+                self._requests.make, self._journal, seconds, sorted(allowed)
             )
+            if self._held is not None:
+                request["held"] = self._held
             self._held = None
             try:
-                return await invoke(version, request, seconds + ctx.deps.reserve_seconds / 2)
+                timeout = seconds + ctx.deps.reserve_seconds / 2
+                return await asyncio.to_thread(invoke, version, request, timeout)
             except FunctionUnavailableError as error:
                 if allowed and error.was_started:
                     # The steps may have run: a person decides.
@@ -188,7 +202,7 @@ class CodeRun:
     ) -> list[NewEvent]:
         """Return the events of a response. Raise InvalidResponseError for a step not allowed."""
         events = [done_event(self._ctx, done, allowed) for done in response.done]
-        events += map(emitted_event, response.emits)
+        events += (emitted_event(self._ctx, emit) for emit in response.emits)
         open_keys = {call.op["key"] for call in self._ctx.history.unfinished if call.op}
         new = [
             operation
@@ -197,13 +211,25 @@ class CodeRun:
             and operation.key not in open_keys
             and operation.key not in self._journal.keys
         ]
-        self._check_limit(len(events) + len(new))
+        self._check_operations(len(events) + len(new))
         return [*events, *(start_event(self._ctx, operation) for operation in new)]
 
-    def _check_limit(self, new: int) -> None:
+    def _count_invocation(self) -> None:
+        limit = self._ctx.definition.limits.invocations
+        if self.invocations >= limit:
+            raise LimitExceededError(
+                f"the run has used its {limit} invocations of its function: raise"
+                " limits.invocations, or let branches of the code ask at the same time"
+            )
+        self.invocations += 1
+
+    def _check_operations(self, new: int) -> None:
         limit = self._ctx.definition.limits.operations
         if len(self._journal.entries) + new > limit:
-            raise LimitExceededError(f"the run has used its {limit} operations")
+            raise LimitExceededError(
+                f"the run has used its {limit} operations: raise limits.operations, or do more in"
+                " one step"
+            )
 
     def _output(self, output: Any) -> dict[str, Any]:
         """Return the output of the run: an object, or `{"content": text}` for a text."""

@@ -20,12 +20,12 @@ from runyard_service.domain.ids import derived_id
 from runyard_service.domain.steps import ToolCallState
 
 
-def emitted_event(emit: Emit) -> NewEvent:
+def emitted_event(ctx: RunContext, emit: Emit) -> NewEvent:
     """Return an event of the agent's own. Raise InvalidResponseError for too much data."""
     if size_of(emit.data) > MAX_VALUE_BYTES:
         raise InvalidResponseError(f"The data of {emit.key} is larger than 256 KB.")
-    data = {"key": emit.key, "digest": emit.digest, "name": emit.name, "data": emit.data}
-    return NewEvent(type="agent.emitted", data=data)
+    ref = {"key": emit.key, "digest": emit.digest, "invocation": ctx.invocations}
+    return NewEvent(type="agent.emitted", data={**ref, "name": emit.name, "data": emit.data})
 
 
 def done_event(ctx: RunContext, done: Done, allowed: Mapping[str, ToolCallState]) -> NewEvent:
@@ -36,8 +36,15 @@ def done_event(ctx: RunContext, done: Done, allowed: Mapping[str, ToolCallState]
         )
     if size_of(done.value) > MAX_VALUE_BYTES:
         raise InvalidResponseError(f"The value of {done.key} is larger than 256 KB.")
-    ref: OperationRef = {"key": done.key, "digest": done.digest, "kind": "step"}
+    ref: OperationRef = {
+        "key": done.key,
+        "digest": done.digest,
+        "kind": "step",
+        "invocation": ctx.invocations,
+    }
     data: dict[str, Any] = dict(step_payload(ref, _id(ctx, done.key), done.name, done.effect))
+    if done.usage is not None:
+        data["usage"] = done.usage.to_json()
     if done.error is not None:
         return NewEvent(type="agent.step.failed", data={**data, "error": done.error.to_json()})
     return NewEvent(type="agent.step.completed", data={**data, "result": done.value})
@@ -47,11 +54,7 @@ def start_event(ctx: RunContext, operation: Operation) -> NewEvent:
     """Return the start of an operation, which this worker may do from now on."""
     id_ = _id(ctx, operation.key)
     ctx.dispatched_here.add(id_)
-    ref: OperationRef = {
-        "key": operation.key,
-        "digest": operation.digest,
-        "kind": operation.op,
-    }
+    ref = operation.ref(ctx.invocations)
     if operation.op == "step":
         data = step_payload(ref, id_, operation.name, "unsafe")
         return NewEvent(type="agent.step.started", data=data)

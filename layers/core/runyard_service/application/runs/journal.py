@@ -108,7 +108,11 @@ class Journal:
         """
         self.append(
             [NewEvent(type="run.resumed", data=_run_payload(self.run, "started")), *results],
-            [self.stores.runs.status_change(self.run, "started")],
+            [
+                self.stores.runs.status_change(
+                    self.run, "started", open_requests=len(self.history.open_requests)
+                )
+            ],
         )
 
     def complete(
@@ -123,11 +127,11 @@ class Journal:
         or what the last invocation of an agent's own code did.
         """
         ended_at, usage = timestamp(), self.history.usage
-        if message_events:
-            for new_event in message_events:
-                if new_event.type == "agent.message.completed":
-                    data = cast(MessageCompleted, new_event.data)
-                    usage = usage.plus(Usage.of_message(data))
+        for new_event in message_events:
+            if new_event.type == "agent.message.completed":
+                usage = usage.plus(Usage.of_message(cast(MessageCompleted, new_event.data)))
+            elif new_event.type in ("agent.step.completed", "agent.step.failed"):
+                usage = usage.plus(Usage.of_step(new_event.data))
         completed: RunCompleted = {
             **_run_payload(self.run, "completed"),
             "output": output,

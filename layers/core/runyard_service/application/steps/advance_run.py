@@ -18,7 +18,10 @@ from runyard_service.application.input_requests.changed_tools import (
     CHANGED_TOOLS,
     needs_approval,
 )
-from runyard_service.application.input_requests.expiry import close_expired, wait_seconds_for
+from runyard_service.application.input_requests.expiry import (
+    close_expired,
+    wait_seconds_for,
+)
 from runyard_service.application.input_requests.limit_increase import raise_if_denied
 from runyard_service.application.own_code.code_run import Wait, advance_code, resolve_code
 from runyard_service.application.runs.journal import Journal
@@ -38,7 +41,7 @@ from runyard_service.application.steps.run_context import RunContext, WorkerDeps
 from runyard_service.application.steps.tool_calls.call_tools import (
     call_tools,
     max_duration,
-    results_from_answers,
+    resume,
 )
 from runyard_service.application.steps.tool_calls.requested_input import RequestInput
 from runyard_service.domain.errors import LimitExceededError, SupersededError, TerminalError
@@ -119,9 +122,10 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
     await _recover_if_needed(ctx)
     if ctx.history.status == "paused":
         open_requests = await close_expired(ctx.journal)
-        if ctx.history.open_requests:
-            return _needs_input(ctx, seconds_left(open_requests))
-        await _resume(ctx)
+        sleep = ctx.history.seconds_of_sleep
+        if ctx.history.open_requests and sleep > 0:
+            return _needs_input(ctx, min(sleep, seconds_left(open_requests)))
+        await resume(ctx)
     raise_if_denied(ctx.history)
     while not ctx.history.has_ended:
         ctx.budget.check_counted()
@@ -143,8 +147,17 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
             return _needs_input(ctx, wait_seconds_for(_limits(ctx), []), CHANGED_TOOLS)
         if waits := await _run_step(ctx):
             ctx.timer.pause()
-            return _needs_input(ctx, wait_seconds_for(_limits(ctx), waits))
+            return _needs_input(ctx, await _shortest_wait(ctx, waits))
     return AdvanceResult("finished")
+
+
+async def _shortest_wait(ctx: RunContext, waits: Sequence[Wait]) -> float:
+    """Return the seconds of the shortest of the waits and of the requests that are open already."""
+    seconds = wait_seconds_for(_limits(ctx), waits)
+    if ctx.history.open_requests:
+        read = ctx.deps.stores.input_requests.open_of_run
+        seconds = min(seconds, seconds_left(await asyncio.to_thread(read, ctx.journal.run.id)))
+    return seconds
 
 
 def _has_dispatched_calls(ctx: RunContext) -> bool:
@@ -205,18 +218,16 @@ async def _start(ctx: RunContext) -> None:
         raise failure
 
 
-async def _resume(ctx: RunContext) -> None:
-    """Resume after the last answer: the calls that waited for an answer were not made yet."""
-    answered = [call for call in ctx.history.unfinished if call.phase == "answered"]
-    await ctx.journal.resume(results_from_answers(ctx, answered))
-    ctx.dispatched_here |= {call.id for call in answered}
-
-
 def _check_limits(ctx: RunContext) -> None:
     """Check the limits, unless calls of the step were dispatched or approved already.
 
-    So no call is made after which no response could follow.
+    So no call is made after which no response could follow. An agent's own code decides by itself
+    whether a response follows, so only its time is checked here.
     """
+    if ctx.definition.kind == "code":
+        if not _has_dispatched_calls(ctx):
+            ctx.budget.check_time()
+        return
     if all(call.phase == "requested" for call in ctx.history.unfinished):
         ctx.budget.check_time()
         ctx.budget.check()
@@ -229,7 +240,8 @@ def _max_duration(ctx: RunContext) -> float:
     """
     unfinished = ctx.history.unfinished
     if ctx.definition.kind == "code":
-        own = max(ctx.definition.invocation_timeout, ctx.snapshot.route.timeout)
+        routes = [ctx.snapshot.route, *(other.route for other in ctx.snapshot.other_routes)]
+        own = max(ctx.definition.invocation_timeout, *(route.timeout for route in routes))
         return max(own, max_duration(ctx, unfinished))
     if unfinished:
         return max_duration(ctx, unfinished)

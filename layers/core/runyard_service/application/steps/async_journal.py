@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec
+from typing import Any
 
 from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
@@ -14,14 +14,14 @@ from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
 from runyard_service.observability import log_context
 
-_P = ParamSpec("_P")
+_ANSWERS = frozenset({"agent.human_feedback.received", "approval_request.resolved"})
 
 
 class AsyncJournal:
     """Write to a journal without blocking the event loop, one append at a time.
 
     Each write raises SupersededError if another writer was first. That writer has ended the run or
-    now owns it, so this worker must stop.
+    now owns it, so this worker must stop. An answer of a person is no such writer.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -61,7 +61,7 @@ class AsyncJournal:
 
     async def resume(self, results: Sequence[NewEvent]) -> None:
         """Record that the run resumes, and the tool results that the answers provide."""
-        await self._write(self._journal.resume, results)
+        await self._write(self._journal.resume, results, merges=False)
 
     async def recover(self, reason: str) -> None:
         """Record that a worker recovers the run. Watchers discard the partial message."""
@@ -96,16 +96,35 @@ class AsyncJournal:
         self._journal.run = await asyncio.to_thread(histories.checkpoint, self.run, self.history)
 
     async def _write(
-        self, write: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs
+        self, write: Callable[..., object], *args: object, merges: bool = True
     ) -> None:
         async with self._write_lock:
             if self._is_superseded:
                 # After a conflict the journal has read the events of the other writer. Another
                 # call of this worker must not append its result to them.
                 raise SupersededError(self.run.id)
-            try:
-                await asyncio.to_thread(write, *args, **kwargs)
-            except AppendConflictError as error:
-                self._is_superseded = True
-                raise SupersededError(self.run.id) from error
+            while not await self._try(write, args, merges=merges):
+                pass
         log_context.bind(sequence=self.history.last)
+
+    async def _try(
+        self, write: Callable[..., object], args: tuple[object, ...], *, merges: bool
+    ) -> bool:
+        """Return whether the write succeeded; False to write again, after the answers of people.
+
+        Only a run whose own code works while input requests are open is active and gets answers.
+        """
+        is_active, last = self.history.status == "started", self.history.last
+        try:
+            await asyncio.to_thread(write, *args)
+        except AppendConflictError as error:
+            if merges and is_active and self._has_only_answers_since(last):
+                return False
+            self._is_superseded = True
+            raise SupersededError(self.run.id) from error
+        return True
+
+    def _has_only_answers_since(self, last: int) -> bool:
+        count = self.history.last - last
+        new = self.history.durable_events[-count:] if count else []
+        return bool(new) and all(each.sequence > last and each.type in _ANSWERS for each in new)

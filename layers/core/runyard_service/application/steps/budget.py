@@ -81,6 +81,11 @@ class Budget:
         for name in ("steps", "tokens", "usd"):
             self._check(name)
 
+    def check_spent(self) -> None:
+        """Raise LimitExceededError if the tokens or the USD are used up."""
+        self._check("tokens")
+        self._check("usd")
+
     def check_counted(self) -> None:
         """Raise DefinitionError if the newest message does not report what a limit counts.
 
@@ -175,18 +180,27 @@ class DearestRoute:
 
 
 def fit_to_budget(
-    budget: Budget, model: ModelCosts, request: ModelRequest, *, is_capped: bool
+    budget: Budget,
+    model: ModelCosts,
+    request: ModelRequest,
+    *,
+    is_capped: bool,
+    is_continued: bool = True,
 ) -> BudgetedRequest:
     """Return the request with the highest token limit that fits what is left.
 
     Return it unchanged if neither tokens nor USD are limited. `is_capped` means that a daily cap
-    limits USD. Raise LimitExceededError if even a short response may not fit, DefinitionError if
-    USD are limited and no price is known.
+    limits USD. `is_continued` means that the request begins with the conversation of the run's
+    newest response, whose tokens are known.
+
+    Raise LimitExceededError if even a short response may not fit, DefinitionError if USD are
+    limited and no price is known.
     """
     has_usd = budget.limit("usd") is not None
     if budget.limit("tokens") is None and not has_usd and not is_capped:
         return BudgetedRequest(request)
-    most = model.max_usage(replace(request, last_usage=reported_usage(budget.history)))
+    known = reported_usage(budget.history) if is_continued else None
+    most = model.max_usage(replace(request, last_usage=known))
     if (has_usd or is_capped) and model.cost_of(most) is None:
         raise DefinitionError("A limit in USD requires a price; the route has none.")
     longest, truncated_by = _longest(budget, model, most)

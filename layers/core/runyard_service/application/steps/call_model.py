@@ -8,9 +8,14 @@ from typing import cast
 from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.dynamodb.event_log import MAX_BATCH_EVENTS
 from runyard_service.adapters.dynamodb.spending_ledger import Hold
-from runyard_service.agents.code.model_requests import completed_op, own_request
-from runyard_service.agents.code.protocol import Operation
+from runyard_service.agents.code.model_requests import (
+    completed_op,
+    own_request,
+    parse_arguments,
+)
+from runyard_service.agents.code.protocol import InvalidResponseError, Operation
 from runyard_service.agents.conversation import text_output
+from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.message_events import message_event
 from runyard_service.agents.models.base import ModelEvent, ReasoningDelta, Response
 from runyard_service.application.steps.budget import BudgetedRequest, fit_to_budget
@@ -47,9 +52,28 @@ async def call_model(ctx: RunContext, operation: Operation | None = None) -> Non
     Raise LimitExceededError if the response may not fit the limits of the run, or did not complete
     within them.
     """
-    while not await _call_route(ctx, operation):
-        if not ctx.has_time_for(ctx.snapshot.route.timeout):
-            return
+    with ctx.on_route(_snapshot_for(ctx, operation)):
+        while not await _call_route(ctx, operation):
+            if not ctx.has_time_for(ctx.snapshot.route.timeout):
+                return
+
+
+def _snapshot_for(ctx: RunContext, operation: Operation | None) -> Snapshot:
+    """Return the snapshot on the route of the operation, or as it is.
+
+    Raise InvalidResponseError for a route that the agent's own code may not name.
+    """
+    route_id = parse_arguments(operation).route if operation else None
+    if operation is None or route_id is None:
+        return ctx.snapshot
+    found = ctx.snapshot.on_other_route(route_id)
+    if found is None:
+        allowed = ", ".join(dict.fromkeys([ctx.definition.route, *ctx.definition.other_routes]))
+        raise InvalidResponseError(
+            f"{operation.key} names the route {route_id!r}; allowed: {allowed}."
+            " Add it to other_routes in the agent's file."
+        )
+    return found
 
 
 async def _call_route(ctx: RunContext, operation: Operation | None) -> bool:
@@ -93,11 +117,13 @@ async def _reserve(
     else:
         route = ctx.snapshot.route_id
         request = own_request(operation, ctx.definition, ctx.history.steps, route)
-    request = replace(request, is_fallback=bool(ctx.history.route))
+    request = replace(request, is_fallback=ctx.is_on_fallback)
     caps = await applicable_caps(ctx)
     has_usd = bool(caps) or ctx.budget.limit("usd") is not None
     costs = costs_of(ctx) if has_usd else ctx.model
-    budgeted = fit_to_budget(ctx.budget, costs, request, is_capped=bool(caps))
+    budgeted = fit_to_budget(
+        ctx.budget, costs, request, is_capped=bool(caps), is_continued=operation is None
+    )
     return budgeted, await reserve(ctx, caps, budgeted.worst_usd)
 
 
@@ -130,13 +156,13 @@ async def _stream_response(
                         truncated_by,
                         definition=ctx.definition,
                         route=ctx.snapshot.route_id,
-                        is_fallback=bool(ctx.history.route),
+                        names_route=not ctx.is_on_first_route,
                     )
                     if operation is None:
                         await _record(ctx, [*await writer.close(), message], changes)
                     else:
                         data = cast(MessageCompleted, message.data)
-                        data["op"] = completed_op(operation, data)
+                        data["op"] = completed_op(operation, ctx.invocations, data)
                         await ctx.journal.append([*await writer.close(), message], changes)
                     return event
                 writer.add(_delta_event(event, iteration))

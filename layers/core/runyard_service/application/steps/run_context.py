@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -64,6 +65,7 @@ class RunContext:
         self.deps = deps
         self.journal = journal
         snapshot = Snapshot.from_stored(deps.stores.definitions.get(journal.run.definition_digest))
+        self._first_route_id = snapshot.route_id
         # On the route in use, which the log names after a switch.
         self.snapshot = snapshot.on_route(journal.history.route or snapshot.route_id)
         # Ids of the calls that this worker brought to their phase: they were not made yet.
@@ -78,7 +80,7 @@ class RunContext:
         )
         # The files of tool results as the model receives them, by id.
         self.returned_files: dict[str, Attachment] = {}
-        self._model: Model | None = None
+        self._models: dict[str, Model] = {}
         self._definition = self.snapshot.definition
         self._known_lists = 0
         self._attachments: Sequence[Attachment] | None = None
@@ -109,10 +111,31 @@ class RunContext:
 
     @property
     def model(self) -> Model:
-        """The model of the run, created on first use."""
-        if self._model is None:
-            self._model = self.deps.model_for(self.snapshot)
-        return self._model
+        """The model of the route in use, created on first use."""
+        route_id = self.snapshot.route_id
+        if route_id not in self._models:
+            self._models[route_id] = self.deps.model_for(self.snapshot)
+        return self._models[route_id]
+
+    @property
+    def is_on_first_route(self) -> bool:
+        """Whether the route in use is the route with which the run started."""
+        return self.snapshot.route_id == self._first_route_id
+
+    @property
+    def is_on_fallback(self) -> bool:
+        """Whether the route in use is a fallback route of the run."""
+        return self.history.route == self.snapshot.route_id
+
+    @contextmanager
+    def on_route(self, snapshot: Snapshot) -> Iterator[None]:
+        """Use the route of this snapshot within the context."""
+        own, self.snapshot = self.snapshot, snapshot
+        try:
+            yield
+        finally:
+            # Another route has no fallback, so a switch was of the run's own route.
+            self.snapshot = own if self.snapshot is snapshot else self.snapshot
 
     async def fall_back(self, error: ErrorInfo) -> None:
         """Record that the next route replaces the route in use after this error, and use it."""
@@ -120,9 +143,14 @@ class RunContext:
         await self.journal.fall_back(failed, error, following.route_id, following.route.model_name)
         self.snapshot = self.snapshot.on_route(following.route_id)
         # The files are prepared for another provider.
-        self._model = self._attachments = None
+        self._attachments = None
         self.returned_files.clear()
         self.message_cache = MessageHistory()
+
+    @property
+    def invocations(self) -> int:
+        """The number of invocations of an agent's own code, with those of this worker."""
+        return self.code_run.invocations if self.code_run else self.history.invocations
 
     @property
     def budget(self) -> Budget:

@@ -22,19 +22,24 @@ class ToolLabel(TypedDict):
 class OperationRef(TypedDict):
     """The operation of an agent's own code that an event belongs to: its `op`.
 
-    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. On a message, `output` is the
-    structured output, and `error` says why there is none.
+    `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. `invocation` is the number of
+    the invocation that asked for it, from 1. On a message, `output` is the structured output, and
+    `error` says why there is none.
     """
 
     key: str
     digest: str
     kind: str
+    invocation: NotRequired[int]
     output: NotRequired[Mapping[str, Any]]
     error: NotRequired[ErrorInfo]
 
 
 class StepPayload(TypedDict):
-    """`agent.step.started`. The other events of a step have these fields too."""
+    """`agent.step.started`. The other events of a step have these fields too.
+
+    `usage` is in the events of its end: what a model has used that the step called by itself.
+    """
 
     id: str
     object: str
@@ -42,6 +47,8 @@ class StepPayload(TypedDict):
     digest: str
     name: str
     effect: str
+    invocation: NotRequired[int]
+    usage: NotRequired[Mapping[str, int | float]]
 
 
 class StepCompleted(StepPayload):

@@ -1,7 +1,7 @@
 """What each type of event changes in the state of a run."""
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from runyard_service.domain.clock import parse
 from runyard_service.domain.costs import from_number
@@ -31,8 +31,13 @@ def _on_delta(state: RunState, _: Event) -> None:
     state.has_partial_message = True
 
 
+def _count_invocation(state: RunState, ref: Mapping[str, Any]) -> None:
+    state.invocations = max(state.invocations, ref.get("invocation", 0))
+
+
 def _on_message(state: RunState, event: Event) -> None:
     data = cast(MessageCompleted, event.data)
+    _count_invocation(state, data.get("op", {}))
     step = StepRecord(message=data)
     # The agent's own code decides what it does with the calls in a response that it requested.
     for call in () if "op" in data else data.get("tool_calls", ()):
@@ -63,6 +68,7 @@ def _on_call_started(state: RunState, event: Event) -> None:
 
 def _open(state: RunState, event: Event, name: str, op: OperationRef) -> None:
     data = event.data
+    _count_invocation(state, op)
     call = ToolCallState(
         data["id"], name, data.get("input", {}), data.get("iteration", 0), "started", op=op
     )
@@ -70,16 +76,20 @@ def _open(state: RunState, event: Event, name: str, op: OperationRef) -> None:
 
 
 def _on_step_started(state: RunState, event: Event) -> None:
+    _count_invocation(state, event.data)
     key, digest = event.data["key"], event.data["digest"]
     _open(state, event, event.data["name"], {"key": key, "digest": digest, "kind": "step"})
 
 
 def _on_step_done(state: RunState, event: Event) -> None:
+    _count_invocation(state, event.data)
     state.open_operations.pop(event.data["id"], None)
     state.lost_executions = 0
+    state.usage = state.usage.plus(Usage.of_step(event.data))
 
 
-def _on_emitted(state: RunState, _: Event) -> None:
+def _on_emitted(state: RunState, event: Event) -> None:
+    _count_invocation(state, event.data)
     state.lost_executions = 0
 
 
@@ -127,6 +137,10 @@ def _on_started(state: RunState, event: Event) -> None:
     state.status, state.active_since = "started", parse(event.timestamp)
 
 
+def _on_code_changed(state: RunState, event: Event) -> None:
+    state.code = event.data["code"]
+
+
 def _on_paused(state: RunState, event: Event) -> None:
     state.past_active_time = state.active_time(parse(event.timestamp))
     state.status, state.active_since = "paused", None
@@ -134,7 +148,10 @@ def _on_paused(state: RunState, event: Event) -> None:
 
 
 def _on_resumed(state: RunState, event: Event) -> None:
-    state.status, state.active_since = "started", parse(event.timestamp)
+    # A run that is active resumes too: own code worked while an input request was open.
+    if state.active_since is None:
+        state.active_since = parse(event.timestamp)
+    state.status = "started"
     state.sleeps_until = ""
     for call in state.unfinished:
         if call.phase == "answered":
@@ -185,6 +202,7 @@ HANDLERS: Mapping[str, Callable[[RunState, Event], None]] = {
     "run.resumed": _on_resumed,
     "run.recovered": _on_recovered,
     "run.retrying": _on_retrying,
+    "run.code_changed": _on_code_changed,
     "run.completed": _on_ended,
     "run.failed": _on_ended,
     "run.canceled": _on_ended,

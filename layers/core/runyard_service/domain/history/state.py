@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import inf
 
+from runyard_service.domain.clock import seconds_until
 from runyard_service.domain.event_payloads.messages import ContextCompacted
 from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload, ToolsListed
 from runyard_service.domain.events import Event
@@ -24,8 +26,9 @@ class RunState:
     first switch; `failed_routes` has the last error of each route before it. `tool_lists` has the
     lists of MCP servers by server. `failed_attempts` has the number of the newest recorded attempt
     of each failed tool call by its id, and of the model call in progress by `MODEL_CALL`. `code` is
-    the version of an agent's own code. `sleeps_until` is the time (RFC 3339) at which a paused run
-    continues by itself, empty if there is none.
+    the version of an agent's own code. `invocations` is the number of its newest invocation that
+    has left an event. `sleeps_until` is the time (RFC 3339) at which a paused run continues by
+    itself, empty if there is none.
 
     `durable_events` are the events without the deltas, `size_chars` the length of their data as
     text. `tool_calls` and `input_requests` are all of the run, by id. `open_operations` are the
@@ -52,6 +55,7 @@ class RunState:
         self.tool_lists: dict[str, ToolsListed] = {}
         self.sleeps_until = ""
         self.code: Mapping[str, str] = {}
+        self.invocations = 0
         self.durable_events: list[Event] = []
         self.size_chars = 0
         self.tool_calls: dict[str, ToolCallState] = {}
@@ -98,6 +102,23 @@ class RunState:
     def open_requests(self) -> list[InputRequestState]:
         """Return the input requests without an answer, oldest first."""
         return [request for request in self.input_requests.values() if request.answer is None]
+
+    @property
+    def has_new_answer(self) -> bool:
+        """Return whether a call has an answer that no worker has acted on."""
+        return any(call.phase == "answered" for call in self.unfinished)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether a paused run waits: for an answer, or until `sleeps_until`."""
+        if self.status != "paused" or self.open_requests:
+            return self.status == "paused"
+        return bool(self.sleeps_until) and not self.has_new_answer
+
+    @property
+    def seconds_of_sleep(self) -> float:
+        """Return the seconds until a paused run continues by itself; infinite if it does not."""
+        return seconds_until(self.sleeps_until) if self.sleeps_until else inf
 
     @property
     def last_answer(self) -> Event | None:

@@ -58,7 +58,7 @@ def failed_event(
 
 def step_payload(op: OperationRef, id_: str, name: str, effect: str) -> StepPayload:
     """Return the data of an event about a step of an agent's own code."""
-    return {
+    payload: StepPayload = {
         "id": id_,
         "object": "agent.step",
         "key": op["key"],
@@ -66,6 +66,9 @@ def step_payload(op: OperationRef, id_: str, name: str, effect: str) -> StepPayl
         "name": name,
         "effect": effect,
     }
+    if "invocation" in op:
+        payload["invocation"] = op["invocation"]
+    return payload
 
 
 def call_payload(

@@ -79,7 +79,14 @@ def _input_requests(ctx: RunContext) -> list[RequestInput]:
     return [ask for action in actions for ask in input_requests_of(action)]
 
 
-def results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> list[NewEvent]:
+async def resume(ctx: RunContext) -> None:
+    """Resume after answers: the calls that waited for an answer were not made yet."""
+    answered = [call for call in ctx.history.unfinished if call.phase == "answered"]
+    await ctx.journal.resume(_results_from_answers(ctx, answered))
+    ctx.dispatched_here |= {call.id for call in answered}
+
+
+def _results_from_answers(ctx: RunContext, calls: Iterable[ToolCallState]) -> list[NewEvent]:
     """Return the results of the calls that their answers resolve without a call."""
     definition = ctx.definition
     actions = [
