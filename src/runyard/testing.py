@@ -177,7 +177,7 @@ class _Journal:
         if name not in self._tools:
             raise AssertionError(f"the agent calls the tool {name!r}: pass tools={{{name!r}: …}}")
         try:
-            return {"value": self._tools[name](**args)}
+            return {"value": _as_text(self._tools[name](**args))}
         except Exception as error:  # noqa: BLE001 - as the service: the agent receives the error
             return {"error": {"code": "tool_error", "message": str(error)}}
 
@@ -293,6 +293,11 @@ def _answerer(name: str, answers: Answers) -> Callable[[Operation], Any]:
             raise AssertionError(f"the agent asks for {operation['key']}: extend {name}") from None
 
     return answer
+
+
+def _as_text(result: Any) -> str:
+    """Return the result of a tool as the service returns it to the code: text, or JSON as text."""
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
 
 
 def _as_response(response: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Functions of agents in the user's own code, named `./folder/app.py:handler`.
+"""Functions in the user's own code: `./folder/app.py:handler`, or a name in `template.yaml`.
 
 Each runs in processes of its own, with the interpreter of the nearest `.venv`, else this one. As on
 Lambda, a process has one invocation at a time. It ends after two invocations, so that each second
@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runyard_dev.lambda_.template_functions import Handler, find_handler
 from runyard_dev.processes import parent_death
 
 _NAME = re.compile(r"^(?P<file>[^:]+\.py):(?P<handler>[A-Za-z_]\w*)$")
@@ -73,12 +74,16 @@ class OwnCode:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, name: str) -> AgentFile | None:
-        """Return the file of this function name; None if the name is not one of a file."""
-        match = _NAME.match(name)
-        file = (self.base / match["file"]).resolve() if match else None
-        if match is None or file is None or not file.is_file():
+        """Return the file of this function; None if no file and no `template.yaml` has it."""
+        if match := _NAME.match(name):
+            found = Handler((self.base / match["file"]).resolve(), match["handler"])
+        elif named := find_handler(self.base / "template.yaml", name):
+            found = named
+        else:
             return None
-        return AgentFile(file, match["handler"], _digest(file.parent))
+        if not found.file.is_file():
+            return None
+        return AgentFile(found.file, found.handler, _digest(found.file.parent))
 
     def invoke(self, agent: AgentFile, payload: bytes) -> tuple[bytes, bool]:
         """Return the payload of the function's response, and whether the function failed."""

@@ -30,7 +30,7 @@ from runyard.cli.extras import require_extra, service_errors
 @click.option(
     "--agents-dir",
     envvar="AGENTS_DIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
     show_envvar=True,
     help="The folder of the agents. Default: agents in the current folder, or else the samples",
 )
@@ -84,12 +84,19 @@ def dev(
     from runyard_dev.dev_stack import REPOSITORY
     from runyard_dev.foreground import run_in_foreground
 
-    own_agents = Path("agents")
+    if agents_dir is None:
+        agents_dir = Path("agents")
+        if not agents_dir.is_dir():
+            agents_dir = REPOSITORY / "agents"
+            click.echo(
+                f"agents    {Path.cwd()} has no folder agents: the sample agents run. Create a"
+                " project with `runyard new NAME`, or name a folder with --agents-dir"
+            )
     with service_errors():
         run_in_foreground(
             data_dir=data_dir,
             port=port,
-            agents_dir=agents_dir or (own_agents if own_agents.is_dir() else REPOSITORY / "agents"),
+            agents_dir=agents_dir,
             access_key=access_key,
             sweep_seconds=sweep_seconds,
             with_parent=with_parent,

@@ -86,6 +86,47 @@ def test_code_that_cannot_be_imported_says_why(own_code: OwnCode, base: Path) ->
     assert "no_such_module" in error["errorMessage"]
 
 
+_TEMPLATE = """
+Resources:
+  Claims:
+    Type: AWS::Serverless::Function
+    Properties: { FunctionName: runyard-agent-claims, CodeUri: claims, Handler: app.handler }
+  Gone:
+    Type: AWS::Serverless::Function
+    Properties: { FunctionName: runyard-agent-gone, CodeUri: claims, Handler: gone.handler }
+  Computed:
+    Type: AWS::Serverless::Function
+    Properties: { FunctionName: !Sub "${Stage}-claims", CodeUri: claims, Handler: app.handler }
+  Unnamed:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: claims, Handler: app.handler }
+  Topic: { Type: AWS::SNS::Topic }
+"""
+
+
+def test_a_function_of_the_template_of_the_project_runs_by_its_name(
+    own_code: OwnCode, base: Path
+) -> None:
+    assert own_code.find("runyard-agent-claims") is None
+    (base / "template.yaml").write_text(_TEMPLATE)
+    assert invoke(own_code, "runyard-agent-claims")[0]["output"]["answer"] == 1
+    assert own_code.find("runyard-agent-gone") is None, "it has no file"
+    assert own_code.find("Unnamed") is None
+    renamed = _TEMPLATE.replace("runyard-agent-claims", "runyard-agent-other")
+    (base / "template.yaml").write_text(renamed)
+    os.utime(base / "template.yaml", (1, 1))
+    assert own_code.find("runyard-agent-claims") is None
+    assert own_code.find("runyard-agent-other") is not None
+
+
+def test_a_template_that_is_not_yaml_is_reported(
+    own_code: OwnCode, base: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (base / "template.yaml").write_text("Resources: {")
+    assert own_code.find("runyard-agent-claims") is None
+    assert "template.yaml cannot be read" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["runyard-run-step", "claims/app.py", "claims/no.py:handler", ""])
 def test_other_names_are_not_files(own_code: OwnCode, name: str) -> None:
     assert own_code.find(name) is None

@@ -158,6 +158,18 @@ def test_code_cannot_hide_that_it_changed(bank: Bank) -> None:
     assert bank.paid == []
 
 
+@pytest.mark.parametrize(
+    ("returned", "received"),
+    [("as it is", "as it is"), ({"é": [1, None]}, '{"é": [1, null]}'), (3, "3")],
+)
+def test_the_code_receives_the_result_of_a_tool_as_text(returned: Any, received: str) -> None:
+    @agent
+    async def handler(ctx: Context, data: Input) -> Any:
+        return await ctx.call_tool("find")
+
+    assert run(handler, {}, tools={"find": lambda: returned}).output == received
+
+
 def test_branches_have_their_own_keys_in_any_order() -> None:
     async def wait(seconds: float) -> float:
         await asyncio.sleep(seconds)
