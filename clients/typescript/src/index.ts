@@ -1,0 +1,32 @@
+/** The client of Runyard for Node, Deno, Bun and browsers. */
+
+import { InputRequests } from "./resources/admin.js";
+import { Files } from "./resources/files.js";
+import { Runs } from "./resources/runs.js";
+import { Threads } from "./resources/threads.js";
+import { Webhooks } from "./resources/webhooks.js";
+import { Transport, type RunyardOptions } from "./transport.js";
+
+/** A client of one service with one access key. */
+export class Runyard {
+  readonly runs: Runs;
+  readonly inputRequests: InputRequests;
+  readonly threads: Threads;
+  readonly webhooks: Webhooks;
+  readonly files: Files;
+
+  constructor(options: RunyardOptions = {}) {
+    const transport = new Transport(options);
+    this.files = new Files(transport);
+    this.runs = new Runs(transport, this.files);
+    this.inputRequests = new InputRequests(transport);
+    this.threads = new Threads(transport, this.runs);
+    this.webhooks = new Webhooks(transport);
+  }
+}
+
+export * from "./errors.js";
+export type * from "./events.js";
+export type { components, operations, paths } from "./openapi.js";
+export type * from "./types.js";
+export { verifyWebhook, type ReceivedHeaders } from "./verify.js";
