@@ -17,6 +17,7 @@ from tests.crashes.logs import Fact, facts, first_difference
 from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import SCENARIOS, Scenario
 from tests.fault_injection.faults import EDGES, EFFECTS, Edge, Effect, Fault, InterceptedCall
+from tests.support.event_schemas import find_schema_violations
 
 Lines = frozenset[tuple[str, int]]
 
@@ -74,6 +75,7 @@ def record(harness: CrashHarness, scenarios: Sequence[Scenario] = SCENARIOS) -> 
         scenario_run.execute()
         assert find_run_violations(harness.stores, scenario_run.run_id) == []
         events = list(harness.stores.log.events(scenario_run.run_id))
+        assert find_schema_violations(event._asdict() for event in events) == []
         recordings.append(
             Recording(
                 scenario,
@@ -165,6 +167,7 @@ def _find_violations(
 ) -> list[str]:
     stores = harness.stores
     violations = find_run_violations(stores, scenario_run.run_id)
+    violations += find_schema_violations(event._asdict() for event in events)
     if not scenario_run.fault_occurred:
         violations.append("the fault never occurred")
     if scenario_run.open_requests():

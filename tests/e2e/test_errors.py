@@ -42,8 +42,8 @@ def assert_error(
         (
             {"input": TICKET, "colour": 1},
             {
-                "colour": "is not a known field; known: background, file_ids, input, session_id,"
-                " stream, user_id"
+                "colour": "is not a known field; known: agent, background, file_ids, input, "
+                "session_id, stream, user_id"
             },
         ),
         ({"input": {"ticket_body": "x"}}, {"input.ticket_subject": "is required"}),

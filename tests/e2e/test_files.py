@@ -14,7 +14,7 @@ TICKET = {"ticket_subject": "Export is broken"}
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 Parts = list[tuple[str, tuple[str, bytes, str]]]
 # The parts of `POST /v1/runs`.
-PARTS = "background, files, input, session_id, stream, user_id"
+PARTS = "agent, background, files, input, session_id, stream, user_id"
 
 
 def files(count: int) -> Parts:

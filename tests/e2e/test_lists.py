@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from runyard_service.adapters.stores import Stores
+from runyard_service.domain.events import DELTA_TYPES
 from runyard_service.domain.ids import new_id
 from tests.support.service import Service
 
@@ -41,8 +42,8 @@ def test_the_response_has_the_documented_shape(project: Service) -> None:
     }
     (run_view,) = answer["data"]
     assert set(run_view) == {
-        *("id", "app_id", "status", "started_at", "ended_at", "input", "output"),
-        *("user_id", "session_id", "usage"),
+        *("id", "app_id", "agent", "model", "status", "started_at", "ended_at", "input", "output"),
+        *("user_id", "session_id", "created_by", "usage"),
     }
     assert (run_view["status"], run_view["session_id"]) == ("completed", session)
 
@@ -50,8 +51,10 @@ def test_the_response_has_the_documented_shape(project: Service) -> None:
 def test_fields_without_a_value_are_omitted(project: Service) -> None:
     project.create(UNCLEAR)
     (run,) = listed(project)["data"]
-    fields = {"id", "app_id", "status", "started_at", "input", "input_requests", "usage"}
-    assert set(run) == fields
+    assert set(run) == {
+        *("id", "app_id", "agent", "model", "status", "started_at", "input", "created_by"),
+        *("input_requests", "usage"),
+    }
     assert set(run["usage"]) == {"input_tokens", "output_tokens", "steps"}
     assert run["input_requests"][0]["type"] == "human_feedback"
 
@@ -232,3 +235,71 @@ def test_an_invalid_query_of_the_inbox_is_rejected(
 ) -> None:
     response = service.http.get(f"/v1/input-requests?{query}")
     assert (response.status_code, response.json()["error"]["details"]) == (400, details)
+
+
+def events_page(service: Service, run_id: str, **query: Any) -> dict[str, Any]:
+    response = service.http.get(f"/v1/runs/{run_id}/events", params=query)
+    assert response.status_code == 200, response.text
+    return response.json()  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def ended(service: Service) -> str:
+    """Return the id of a run that has ended, with deltas in its log."""
+    return str(service.create(CLEAR)["id"])
+
+
+def sequences(page: dict[str, Any]) -> list[int]:
+    return [event["sequence"] for event in page["data"]]
+
+
+def test_events_after_a_sequence_are_a_list_of_their_own(service: Service, ended: str) -> None:
+    last = len(service.events(ended))
+    page = events_page(service, ended, after_sequence=3, page=2, page_size=2)
+    assert sequences(page) == [6, 7]
+    assert page["pagination"] == {
+        "page": 2,
+        "page_size": 2,
+        "page_count": -(-(last - 3) // 2),
+        "total_count": last - 3,
+        "through_sequence": 7,
+    }
+    newest = events_page(service, ended, after_sequence=3, page_size=2, sort="-sequence")
+    assert sequences(newest) == [last, last - 1]
+    oldest = events_page(service, ended, after_sequence=3, page_size=500, sort="-sequence")
+    assert sequences(oldest) == list(range(last, 3, -1))
+    for after in (last, last + 1, 10**15 - 1):
+        page = events_page(service, ended, after_sequence=after)
+        assert page["data"] == []
+        assert page["pagination"]["total_count"] == 0
+        assert page["pagination"]["through_sequence"] == after
+    for zero in ("", -1, 0):
+        assert sequences(events_page(service, ended, after_sequence=zero, page_size=2)) == [1, 2]
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 7, 500])
+def test_a_client_that_polls_without_deltas_sees_each_other_event_once(
+    service: Service, ended: str, page_size: int
+) -> None:
+    events = service.events(ended)
+    expected = [event for event in events if event["type"] not in DELTA_TYPES]
+    assert 0 < len(expected) < len(events)
+    seen, after = [], 0
+    while after < len(events):
+        page = events_page(
+            service, ended, deltas="false", after_sequence=after, page_size=page_size
+        )
+        assert page["pagination"]["through_sequence"] > after, "a page of deltas also continues"
+        seen += page["data"]
+        after = page["pagination"]["through_sequence"]
+    assert seen == expected
+
+
+def test_invalid_parameters_of_the_events_are_rejected(service: Service, ended: str) -> None:
+    response = service.http.get(f"/v1/runs/{ended}/events?after_sequence=x&deltas=maybe&page=0")
+    assert response.status_code == 400
+    assert response.json()["error"]["details"] == {
+        "after_sequence": "must be an integer of at least 0",
+        "deltas": "must be true or false",
+        "page": "must be an integer from 1 to 1000000000",
+    }

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from runyard_service.domain.events import DELTA_TYPES
 from runyard_service.domain.ids import new_id
 from tests.support.service import Service
 
@@ -133,6 +134,35 @@ def test_the_start_position_can_be_a_parameter_or_a_header(
         assert ids_from(f"?{api.cursor}=3", **{"Last-Event-ID": zero}) == everything
     assert ids_from(f"?{api.cursor}=3") == everything[3:]
     assert ids_from(f"?{api.cursor}=9", **{"Last-Event-ID": "4"}) == everything[4:]
+
+
+@both
+def test_a_stream_without_deltas_resumes_at_every_cursor(
+    service: Service, api: Api, ended: str
+) -> None:
+    events = service.events(ended)
+    rest = [event["sequence"] for event in events if event["type"] not in DELTA_TYPES]
+    assert 0 < len(rest) < len(events)
+    for after in range(len(events)):
+        shown = service.http.get(
+            api.of(ended), params={"deltas": "false"}, headers={"Last-Event-ID": str(after)}
+        )
+        assert ids(shown) == [sequence for sequence in rest if sequence > after]
+    path = f"{api.of(ended)}?deltas=false&{api.cursor}={len(events)}"
+    assert service.http.get(path).status_code == 204
+    assert len(ids(service.http.get(f"{api.of(ended)}?deltas="))) == len(events)
+
+
+@both
+def test_every_invalid_parameter_of_a_stream_is_named(
+    service: Service, api: Api, ended: str
+) -> None:
+    response = service.http.get(f"{api.of(ended)}?deltas=maybe&{api.cursor}=x&speed=2")
+    assert response.status_code == api.error_status
+    body = response.json()
+    details = body["error"]["details"] if api is RUNS else body["details"]
+    assert details.keys() == {"deltas", api.cursor, "speed"}
+    assert details["deltas"] == "must be true or false"
 
 
 @both

@@ -77,8 +77,9 @@ def test_a_run_is_returned_as_documented(threads: ThreadsService) -> None:
     run = threads.wait(created.json()["run_id"], "completed")
     assert set(run) == {
         *("run_id", "org_id", "thread_id", "created_by_user_id", "status", "created_at"),
-        "trace_id",
+        *("trace_id", "model", "persona_id"),
     }
+    assert (run["model"], run["persona_id"]) == ("talker", "talker@1")
     assert run["trace_id"] == created.json()["trace_id"]
 
 

@@ -29,6 +29,7 @@ from runyard_service.domain.runs import Execution, Run
 from runyard_service.domain.threads import Thread
 from tests.simulation.agents import agent
 from tests.simulation.lossy_client import FailurePlan, LossyClient, ProcessLostError
+from tests.support.event_schemas import find_schema_violations
 from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.state_machines import Execution as SimulatedExecution
 from tests.support.state_machines import StateMachines
@@ -194,6 +195,7 @@ class Simulation:
         """Assert every invariant of one run."""
         assert find_run_violations(self.stores, run.id) == []
         events = list(self.stores.log.events(run.id))
+        assert find_schema_violations(event._asdict() for event in events) == []
         self._check_answers(run, events)
         self._check_calls(events)
 

@@ -1,13 +1,14 @@
 """An API server in the test's process, which a test can configure and stop."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.open_store import stores_of
@@ -39,6 +40,22 @@ def make_services(stack: DevStack, **configured: Any) -> Services:
 def app_with(services: Services) -> FastAPI:
     """Return the API's app over these services."""
     return create_app(lambda: services)
+
+
+ENDPOINTS: Sequence[Literal["api", "stream"]] = ("api", "stream")
+
+
+@contextmanager
+def endpoint_client(
+    stack: DevStack, endpoint: Literal["api", "stream"], **configured: Any
+) -> Iterator[TestClient]:
+    """Yield a client of one endpoint. That of the API redirects streams to the stack."""
+    stream_url = stack.base_url if endpoint == "api" else ""
+    settings = {"endpoint": endpoint, "stream_url": stream_url, **configured}
+    headers = {"Authorization": f"Bearer {stack.access_key}"}
+    app = app_with(make_services(stack, **settings))
+    with TestClient(app, headers=headers, follow_redirects=False) as client:
+        yield client
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
+from tests.support.event_schemas import find_schema_violations
+
 TERMINAL = {"run.completed", "run.failed", "run.canceled"}
 
 # No keep-alive expiry: httpcore can close a connection that another thread has just acquired.
@@ -71,6 +73,7 @@ class Service:
             )
             assert response.status_code == 200, response.text
             events += response.json()["data"]
+            assert find_schema_violations(response.json()["data"]) == []
             if page >= response.json()["pagination"]["page_count"]:
                 return events
             page += 1

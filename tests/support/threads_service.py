@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
+from tests.support.event_schemas import find_schema_violations
 from tests.support.service import CONNECTIONS
 
 BASE_PATH = "/threads/v1"
@@ -107,7 +108,9 @@ class ThreadsService:
 
     def events(self, run_id: str, **query: Any) -> list[dict[str, Any]]:
         """Return the events of the run's stream."""
-        return [json.loads(frame.data) for frame in self.frames(run_id, **query)]
+        events = [json.loads(frame.data) for frame in self.frames(run_id, **query)]
+        assert find_schema_violations(events, "ThreadsEvent") == []
+        return events
 
 
 def assert_rejected(response: httpx.Response, status: int, code: str) -> Mapping[str, str]:

@@ -127,11 +127,12 @@ def test_requested_reasoning_overrides_the_reasoning_of_the_route(registry: Regi
 
 def test_every_unknown_name_is_reported(registry: Registry) -> None:
     assert errors(registry, "clerk@3", route_id="x") == {
-        "persona_id": "persona 'clerk@3' does not exist",
+        "persona_id": "persona 'clerk@3' does not exist; known: clerk@1.10, "
+        "clerk@1.10-beta, clerk@1.9; did you mean 'clerk@1.9'?",
         "route_id": "route 'x' does not exist",
     }
     assert errors(registry, "unknown", model="x") == {
-        "persona_id": "persona 'unknown' does not exist",
+        "persona_id": "persona 'unknown' does not exist; known: actor, clerk",
         "model": "no route uses model 'x'",
     }
 

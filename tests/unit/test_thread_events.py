@@ -23,6 +23,7 @@ RUN = Run(
     trace_id="0" * 32,
 )
 USAGE = {"input_tokens": 3, "output_tokens": 1, "cache_write_tokens": 2}
+RUN_USAGE = {**USAGE, "steps": 1}
 CALL = {
     "id": "call",
     "object": "agent.tool_call",
@@ -93,7 +94,13 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
         {"content": "hi", "role": "assistant"},
     ),
     "agent.message.completed": (
-        {"object": "agent.message", "content": "hi", "iteration": 1, "usage": USAGE},
+        {
+            "object": "agent.message",
+            "content": "hi",
+            "iteration": 1,
+            "usage": USAGE,
+            "model": "claude-haiku-4-5",
+        },
         "message.completed",
         {"content": "hi", "role": "assistant", "usage": USAGE},
     ),
@@ -196,10 +203,10 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "object": "run",
             "status": "completed",
             "output": {"content": "hi"},
-            "usage": {**USAGE, "cost_usd": 0.005},
+            "usage": {**RUN_USAGE, "cost_usd": 0.005},
         },
         "run.completed",
-        {"usage": {**USAGE, "cost_usd": 0.005}, "cost": 0.005},
+        {"usage": {**RUN_USAGE, "cost_usd": 0.005}, "cost": 0.005},
     ),
     "run.failed": (
         {
@@ -207,7 +214,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "object": "run",
             "status": "failed",
             "error": {"code": "model_rejected", "message": "No."},
-            "usage": USAGE,
+            "usage": RUN_USAGE,
         },
         "run.failed",
         {"error_class": "model_rejected", "message": "No."},

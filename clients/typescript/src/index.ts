@@ -5,10 +5,12 @@ import { Files } from "./resources/files.js";
 import { Runs } from "./resources/runs.js";
 import { Threads } from "./resources/threads.js";
 import { Webhooks } from "./resources/webhooks.js";
+import type { CallOptions, Me } from "./types.js";
 import { Transport, type RunyardOptions } from "./transport.js";
 
 /** A client of one service with one access key. */
 export class Runyard {
+  #transport: Transport;
   readonly runs: Runs;
   readonly inputRequests: InputRequests;
   readonly threads: Threads;
@@ -16,12 +18,17 @@ export class Runyard {
   readonly files: Files;
 
   constructor(options: RunyardOptions = {}) {
-    const transport = new Transport(options);
+    const transport = (this.#transport = new Transport(options));
     this.files = new Files(transport);
     this.runs = new Runs(transport, this.files);
     this.inputRequests = new InputRequests(transport);
     this.threads = new Threads(transport, this.runs);
     this.webhooks = new Webhooks(transport);
+  }
+
+  /** Return what the access key may do. */
+  async me(options?: CallOptions): Promise<Me> {
+    return (await this.#transport.get<{ data: Me }>("/v1/me", {}, options)).data;
   }
 }
 

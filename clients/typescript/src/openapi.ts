@@ -32,7 +32,8 @@ export interface paths {
         };
         /**
          * List run events
-         * @description The events of the run in sequence order. For an active run, use the stream.
+         * @description The events of the run in sequence order. For an active run, use the stream. A client that
+         *     polls sends the `through_sequence` of the last page as `after_sequence`.
          */
         get: operations["listRunEvents"];
         put?: never;
@@ -158,6 +159,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the access key of the request
+         * @description What the access key may do, without its secret. Every valid key can read it, also a key
+         *     without scopes, and an organization key without `X-Project-Id`.
+         */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/runs": {
         parameters: {
             query?: never;
@@ -174,7 +196,8 @@ export interface paths {
         put?: never;
         /**
          * Create a run
-         * @description Starts a run of the agent of the access key. **Synchronous** (default): the response is the
+         * @description Starts a run of `agent`, by default the agent of the access key, or else the default agent of
+         *     the installation. **Synchronous** (default): the response is the
          *     run when it ends or waits for input. **Background**: `202` with the created run.
          *     **Streaming**: the events of the run, from the first.
          *
@@ -755,14 +778,10 @@ export interface components {
                 params?: Record<string, unknown> | null;
             };
         };
-        Event: {
-            /** Format: uuid */
-            id: string;
-            type: string;
-            sequence: number;
-            /** Format: date-time */
-            timestamp: string;
-            data: Record<string, unknown>;
+        /** @description All counts are of sequences, also of the deltas that `deltas=false` leaves out. */
+        EventPagination: components["schemas"]["Pagination"] & {
+            /** @description The page has the events up to this sequence, except deltas that were left out. */
+            through_sequence: number;
         };
         /**
          * @description One of the Server-Sent Events: the lines `id: <sequence>`, `event: <type>` and
@@ -813,6 +832,29 @@ export interface components {
              */
             on_expiry?: "fail" | "deny" | "use_default" | "cancel" | "keep_waiting";
         };
+        Me: {
+            key_id: string;
+            /** @description The person whom the key represents, if it represents one. */
+            user?: components["schemas"]["Author"];
+            /** @description The organization of the key. */
+            org_id: string;
+            /** @description The projects that the key has access to. With `X-Project-Id`, only this project. */
+            projects: string[];
+            /** @description The scopes of the key. `webhooks:write` includes `webhooks:read`. */
+            scopes: string[];
+            /** @description `name` or `name@version`: the only agent of the key. A key without it can use each agent. */
+            agent?: string;
+            /**
+             * Format: date-time
+             * @description The end of the key, if it has one.
+             */
+            valid_until?: string;
+            /**
+             * @description The base URL of streams. It accepts the same keys. A create or a stream at the API's own URL
+             *     redirects to it.
+             */
+            stream_url: string;
+        };
         /** @enum {unknown} */
         Status: "created" | "started" | "paused" | "awaiting_input" | "completed" | "failed" | "canceled";
         RunAnswer: {
@@ -823,6 +865,10 @@ export interface components {
             id: string;
             /** Format: uuid */
             app_id: string;
+            /** @description `name@version`. */
+            agent: string;
+            /** @description The model that the run uses, or used last. */
+            model?: string;
             status: components["schemas"]["Status"];
             /** Format: date-time */
             started_at: string;
@@ -833,6 +879,12 @@ export interface components {
             user_id?: string;
             /** Format: uuid */
             session_id?: string;
+            /**
+             * Format: uuid
+             * @description The thread that the run answers in.
+             */
+            thread_id?: string;
+            created_by?: components["schemas"]["Author"];
             input_requests?: components["schemas"]["InputRequest"][];
             error?: {
                 code: string;
@@ -853,6 +905,13 @@ export interface components {
             };
             usage?: components["schemas"]["Usage"];
         };
+        /** @description The person whose access key was used, or the key if it belongs to no person. */
+        Author: {
+            /** @description The `user_id` of the key, or the id of the key. */
+            id: string;
+            name?: string;
+            email?: string;
+        };
         /**
          * @description The total usage of an ended run, or the current usage of a run that waits for input (then
          *     without `duration_ms`). `input_tokens` includes tokens that the provider read from its cache
@@ -870,6 +929,11 @@ export interface components {
         };
         CreateRun: {
             input: components["schemas"]["Input"];
+            /**
+             * @description `name`, for the newest version, or `name@version`. `input` must match its `input_schema`.
+             *     A key with an agent allows only this agent, and returns `403` for another.
+             */
+            agent?: string | null;
             user_id?: string | null;
             /** Format: uuid */
             session_id?: string | null;
@@ -881,6 +945,7 @@ export interface components {
         };
         CreateRunForm: {
             input: components["schemas"]["Input"];
+            agent?: string;
             user_id?: string;
             session_id?: string | "";
             /** @enum {unknown} */
@@ -1063,6 +1128,9 @@ export interface components {
             thread_id: string | null;
             created_by_user_id: string | null;
             status: components["schemas"]["ThreadsStatus"];
+            /** @description The model that the run uses, or used last. */
+            model: string | null;
+            persona_id: string | null;
             /** Format: date-time */
             created_at: string;
             trace_id: components["schemas"]["TraceId"];
@@ -1139,6 +1207,1190 @@ export interface components {
         };
         ThreadsUpdateThread: {
             title: string | null;
+        };
+        /** @description An event. `type` says which fields `data` has. Later releases add types. */
+        Event: components["schemas"]["RunStartedEvent"] | components["schemas"]["AgentToolsListedEvent"] | components["schemas"]["AgentReasoningDeltaEvent"] | components["schemas"]["AgentResponseDeltaEvent"] | components["schemas"]["AgentMessageCompletedEvent"] | components["schemas"]["AgentContextCompactedEvent"] | components["schemas"]["AgentToolCallStartedEvent"] | components["schemas"]["AgentToolCallProgressEvent"] | components["schemas"]["AgentToolCallInputRequiredEvent"] | components["schemas"]["AgentToolCallCompletedEvent"] | components["schemas"]["AgentToolCallFailedEvent"] | components["schemas"]["AgentHumanFeedbackRequestedEvent"] | components["schemas"]["AgentHumanFeedbackReceivedEvent"] | components["schemas"]["ApprovalRequestCreatedEvent"] | components["schemas"]["ApprovalRequestResolvedEvent"] | components["schemas"]["InputRequestExpiredEvent"] | components["schemas"]["AgentStepStartedEvent"] | components["schemas"]["AgentStepCompletedEvent"] | components["schemas"]["AgentStepFailedEvent"] | components["schemas"]["AgentEmittedEvent"] | components["schemas"]["RunPausedEvent"] | components["schemas"]["RunResumedEvent"] | components["schemas"]["RunRecoveredEvent"] | components["schemas"]["RunCancelRequestedEvent"] | components["schemas"]["RunCompletedEvent"] | components["schemas"]["RunFailedEvent"] | components["schemas"]["RunCanceledEvent"] | components["schemas"]["UnknownEvent"];
+        /** @description `approval_request.created`. */
+        ApprovalRequested: {
+            id: string;
+            prompt: string;
+            params: {
+                [key: string]: unknown;
+            };
+            tool_call_id?: string;
+            expires_at?: string;
+            on_expiry?: string;
+            /** @constant */
+            object: "approval_request";
+            editable_params: string[];
+            tool: components["schemas"]["ToolLabel"];
+        };
+        /** @description `approval_request.resolved`. `effective_params` are the arguments after the edits. */
+        ApprovalResolved: {
+            id: string;
+            is_approved: boolean;
+            feedback?: string;
+            proposed_params: {
+                [key: string]: unknown;
+            };
+            effective_params: {
+                [key: string]: unknown;
+            };
+            answered_by: string;
+        };
+        /** @description `run.cancel_requested`, with what a client of the Threads API sent with the cancel. */
+        CancelRequested: {
+            id: string;
+            requested_by: string;
+            last_seen_seq?: number;
+            client_cancelled_at?: string;
+        };
+        /** @description The version of an agent's own code. `sha256` is the digest that Lambda reports. */
+        CodeVersion: {
+            function: string;
+            version: string;
+            sha256: string;
+        };
+        /**
+         * @description `agent.context.compacted`: what the requests from `iteration` on contain.
+         *
+         *     `summary` replaces the steps up to `through` and the first `thread_messages` of the thread. It
+         *     is empty without them. `model` and `usage` are those of the call that wrote it, empty without
+         *     a call. `reason` is `size`, or `rejected` if the provider rejected a longer request.
+         */
+        ContextCompacted: {
+            object: string;
+            iteration: number;
+            /** @enum {string} */
+            reason: "size" | "rejected";
+            through: number;
+            thread_messages: number;
+            cut: components["schemas"]["ResultCut"] | null;
+            summary: string;
+            usage: components["schemas"]["MessageUsage"];
+            model: string;
+        };
+        /** @description `agent.emitted`: an event of the agent's own. */
+        Emitted: {
+            key: string;
+            digest: string;
+            name: string;
+            data: unknown;
+        };
+        /**
+         * @description The error of a run or of a tool call.
+         *
+         *     `error_id` finds an internal error in the log. `provider` is what the provider of the model
+         *     said: `status`, `code`, `message`, `request_id`.
+         */
+        ErrorInfo: {
+            code: string;
+            message: string;
+            error_id?: string;
+            provider?: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * @description `agent.human_feedback.received`: with `feedback`, or `declined`.
+         *
+         *     `answered_by` is the id of an access key.
+         */
+        FeedbackReceived: {
+            id: string;
+            feedback?: unknown;
+            declined?: boolean;
+            answered_by: string;
+        };
+        /** @description `agent.human_feedback.requested`. */
+        FeedbackRequested: {
+            id: string;
+            prompt: string;
+            params: {
+                [key: string]: unknown;
+            };
+            tool_call_id?: string;
+            expires_at?: string;
+            on_expiry?: string;
+            /** @constant */
+            object: "agent.human_feedback";
+        };
+        /** @description `input_request.expired`. */
+        InputExpired: {
+            id: string;
+            on_expiry: string;
+        };
+        ListedToolPayload: {
+            name: string;
+            as: string;
+            description: string;
+            parameters: {
+                [key: string]: unknown;
+            };
+            output_schema?: {
+                [key: string]: unknown;
+            };
+            annotations: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * @description `agent.message.completed`. `truncated_by` names the limit of Runyard that cut it off.
+         *
+         *     `parts` and `fields` hold what the provider wants back. `route` names the route that gets them
+         *     back, and any fallback route.
+         *     `no_answer` has the provider's `finish_reason`. `paused` means that the next one continues it.
+         */
+        MessageCompleted: {
+            object: string;
+            content: string;
+            iteration: number;
+            usage: components["schemas"]["MessageUsage"];
+            model: string;
+            truncated?: boolean;
+            truncated_by?: string;
+            /** @enum {string} */
+            no_answer?: "empty" | "reasoning_only" | "no_tool_call" | "incomplete";
+            finish_reason?: string;
+            paused?: boolean;
+            tool_calls?: components["schemas"]["RequestedCall"][];
+            parts?: {
+                [key: string]: unknown;
+            }[];
+            fields?: {
+                [key: string]: unknown;
+            };
+            route?: string;
+            op?: components["schemas"]["OperationRef"];
+        };
+        /**
+         * @description The tokens and the cost in USD that the provider reported for one response.
+         *
+         *     The fields of tokens are missing if the provider did not count them.
+         */
+        MessageUsage: {
+            input_tokens?: number;
+            output_tokens?: number;
+            cached_input_tokens?: number;
+            cache_write_tokens?: number;
+            cost_usd?: number;
+        };
+        /**
+         * @description The operation of an agent's own code that an event belongs to: its `op`.
+         *
+         *     `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. On a message, `output` is the
+         *     structured output, and `error` says why there is none.
+         */
+        OperationRef: {
+            key: string;
+            digest: string;
+            kind: string;
+            output?: {
+                [key: string]: unknown;
+            };
+            error?: components["schemas"]["ErrorInfo"];
+        };
+        /** @description `agent.reasoning.delta`: a piece of the model's reasoning. */
+        ReasoningDelta: {
+            /** @constant */
+            object: "agent.reasoning";
+            delta: string;
+            iteration: number;
+        };
+        /**
+         * @description `run.recovered`.
+         *
+         *     With the reason `model_fallback`, `route` names the route that the run uses from now on, and
+         *     `error` is the last error of `failed_route`.
+         */
+        RecoveredPayload: {
+            id: string;
+            reason: string;
+            attempt: number;
+            failed_route?: string;
+            route?: string;
+            error?: components["schemas"]["ErrorInfo"];
+        };
+        /** @description A tool call in a message of the model. */
+        RequestedCall: {
+            id: string;
+            name: string;
+            input: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description `agent.response.delta`: a piece of the model's text. */
+        ResponseDelta: {
+            /** @constant */
+            object: "agent.response";
+            delta: string;
+            iteration: number;
+        };
+        /** @description The results of the steps up to `through` are cut to `bytes` of UTF-8 in later requests. */
+        ResultCut: {
+            through: number;
+            bytes: number;
+        };
+        /** @description A file that a tool returned, which is stored as a file of the project. */
+        ReturnedFilePayload: {
+            id: string;
+            name: string;
+            mime_type: string;
+            size: number;
+        };
+        /** @description `run.completed`. */
+        RunCompleted: {
+            id: string;
+            /** @constant */
+            object: "run";
+            status: string;
+            output: {
+                [key: string]: unknown;
+            };
+            usage: components["schemas"]["RunUsage"];
+        };
+        /** @description `run.failed`. */
+        RunFailed: {
+            id: string;
+            /** @constant */
+            object: "run";
+            status: string;
+            error: components["schemas"]["ErrorInfo"];
+            usage: components["schemas"]["RunUsage"];
+        };
+        /** @description `run.paused`. A run that sleeps has the `reason` `sleeping`, and continues at `until`. */
+        RunPaused: {
+            id: string;
+            /** @constant */
+            object: "run";
+            status: string;
+            reason?: string;
+            until?: string;
+        };
+        /** @description The run and its status. `run.resumed` and `run.canceled` have nothing else. */
+        RunPayload: {
+            id: string;
+            /** @constant */
+            object: "run";
+            status: string;
+        };
+        /** @description `run.started`. `code` is the version of an agent's own code that the run uses to its end. */
+        RunStarted: {
+            id: string;
+            /** @constant */
+            object: "run";
+            status: string;
+            code?: components["schemas"]["CodeVersion"];
+        };
+        /** @description The usage of a run. `cost_usd` is missing without a price, `duration_ms` before the end. */
+        RunUsage: {
+            input_tokens: number;
+            output_tokens: number;
+            cached_input_tokens?: number;
+            cache_write_tokens?: number;
+            cost_usd?: number;
+            steps: number;
+            duration_ms?: number;
+        };
+        /** @description `agent.step.completed`. `result` is any JSON. */
+        StepCompleted: {
+            id: string;
+            object: string;
+            key: string;
+            digest: string;
+            name: string;
+            effect: string;
+            result: unknown;
+        };
+        /** @description Why a step failed. `type` is the class of the exception. */
+        StepError: {
+            code: string;
+            message: string;
+            type?: string;
+        };
+        /** @description `agent.step.failed`. */
+        StepFailed: {
+            id: string;
+            object: string;
+            key: string;
+            digest: string;
+            name: string;
+            effect: string;
+            error: components["schemas"]["StepError"];
+        };
+        /** @description `agent.step.started`. The other events of a step have these fields too. */
+        StepPayload: {
+            id: string;
+            object: string;
+            key: string;
+            digest: string;
+            name: string;
+            effect: string;
+        };
+        /** @description `agent.tool_call.completed`. `files` are the files that came with the result. */
+        ToolCallCompleted: {
+            id: string;
+            object: string;
+            input: {
+                [key: string]: unknown;
+            };
+            iteration: number;
+            tool: components["schemas"]["ToolLabel"];
+            op?: components["schemas"]["OperationRef"];
+            result: string;
+            files?: components["schemas"]["ReturnedFilePayload"][];
+        };
+        /** @description `agent.tool_call.failed`. */
+        ToolCallFailed: {
+            id: string;
+            object: string;
+            input: {
+                [key: string]: unknown;
+            };
+            iteration: number;
+            tool: components["schemas"]["ToolLabel"];
+            op?: components["schemas"]["OperationRef"];
+            error: components["schemas"]["ErrorInfo"];
+        };
+        /**
+         * @description `agent.tool_call.input_required`: an MCP server asks for input before it makes the call.
+         *
+         *     `requests` has what the server sent, by its own keys. `round` counts from 1. `answered` has the
+         *     ids of earlier input requests whose answers are the answers to some of the keys.
+         */
+        ToolCallInputRequired: {
+            id: string;
+            round: number;
+            requests: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+            answered?: {
+                [key: string]: string;
+            };
+        };
+        /** @description `agent.tool_call.started`. The other events of a tool call have these fields too. */
+        ToolCallPayload: {
+            id: string;
+            object: string;
+            input: {
+                [key: string]: unknown;
+            };
+            iteration: number;
+            tool: components["schemas"]["ToolLabel"];
+            op?: components["schemas"]["OperationRef"];
+        };
+        /** @description `agent.tool_call.progress`, as the MCP server reports it. */
+        ToolCallProgress: {
+            id: string;
+            progress: number;
+            total?: number;
+            message?: string;
+        };
+        /** @description A tool, or an operation of an agent's own code, as events name it. */
+        ToolLabel: {
+            name: string;
+            type: string;
+        };
+        /**
+         * @description `agent.tools.listed`: the tools of an MCP server that the run uses from now on.
+         *
+         *     `reason` says why the list of an optional server is empty. `changes` has the tools that differ
+         *     from the lock file, by the server's own names: `added`, `changed` or `removed`.
+         */
+        ToolsListed: {
+            server: string;
+            protocol: string;
+            digest: string;
+            tools: components["schemas"]["ListedToolPayload"][];
+            reason?: string;
+            changes?: {
+                [key: string]: string;
+            };
+        };
+        RunStartedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.started";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunStarted"];
+        };
+        AgentToolsListedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tools.listed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ToolsListed"];
+        };
+        AgentReasoningDeltaEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.reasoning.delta";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ReasoningDelta"];
+        };
+        AgentResponseDeltaEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.response.delta";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ResponseDelta"];
+        };
+        AgentMessageCompletedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.message.completed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["MessageCompleted"];
+        };
+        AgentContextCompactedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.context.compacted";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ContextCompacted"];
+        };
+        AgentToolCallStartedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tool_call.started";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ToolCallPayload"];
+        };
+        AgentToolCallProgressEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tool_call.progress";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ToolCallProgress"];
+        };
+        AgentToolCallInputRequiredEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tool_call.input_required";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ToolCallInputRequired"];
+        };
+        AgentToolCallCompletedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tool_call.completed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ToolCallCompleted"];
+        };
+        AgentToolCallFailedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tool_call.failed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ToolCallFailed"];
+        };
+        AgentHumanFeedbackRequestedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.human_feedback.requested";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["FeedbackRequested"];
+        };
+        AgentHumanFeedbackReceivedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.human_feedback.received";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["FeedbackReceived"];
+        };
+        ApprovalRequestCreatedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "approval_request.created";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ApprovalRequested"];
+        };
+        ApprovalRequestResolvedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "approval_request.resolved";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["ApprovalResolved"];
+        };
+        InputRequestExpiredEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_request.expired";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["InputExpired"];
+        };
+        AgentStepStartedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.step.started";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["StepPayload"];
+        };
+        AgentStepCompletedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.step.completed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["StepCompleted"];
+        };
+        AgentStepFailedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.step.failed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["StepFailed"];
+        };
+        AgentEmittedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.emitted";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["Emitted"];
+        };
+        RunPausedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.paused";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunPaused"];
+        };
+        RunResumedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.resumed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunPayload"];
+        };
+        RunRecoveredEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.recovered";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RecoveredPayload"];
+        };
+        RunCancelRequestedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.cancel_requested";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["CancelRequested"];
+        };
+        RunCompletedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.completed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunCompleted"];
+        };
+        RunFailedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.failed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunFailed"];
+        };
+        RunCanceledEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.canceled";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunPayload"];
+        };
+        /** @description An event of a type that a later release has added. Clients ignore it. */
+        UnknownEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "UnknownEvent";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description An event. `type` says which fields `data` has. Later releases add types. */
+        ThreadsEvent: components["schemas"]["ThreadsRunStartedEvent"] | components["schemas"]["ThreadsMessageDeltaEvent"] | components["schemas"]["ThreadsMessageCompletedEvent"] | components["schemas"]["ThreadsToolCallEvent"] | components["schemas"]["ThreadsToolResultEvent"] | components["schemas"]["ThreadsRunWaitingForInputEvent"] | components["schemas"]["ThreadsRunInputProvidedEvent"] | components["schemas"]["ThreadsRunInputExpiredEvent"] | components["schemas"]["ThreadsRunPausedEvent"] | components["schemas"]["ThreadsRunResumedEvent"] | components["schemas"]["ThreadsRunRecoveredEvent"] | components["schemas"]["ThreadsRunCancelRequestedEvent"] | components["schemas"]["ThreadsRunCompletedEvent"] | components["schemas"]["ThreadsRunFailedEvent"] | components["schemas"]["ThreadsRunCancelledEvent"] | components["schemas"]["ThreadsAgentToolsListedEvent"] | components["schemas"]["ThreadsAgentContextCompactedEvent"] | components["schemas"]["ThreadsAgentToolCallProgressEvent"] | components["schemas"]["ThreadsAgentToolCallInputRequiredEvent"] | components["schemas"]["ThreadsAgentStepStartedEvent"] | components["schemas"]["ThreadsAgentStepCompletedEvent"] | components["schemas"]["ThreadsAgentStepFailedEvent"] | components["schemas"]["ThreadsAgentEmittedEvent"] | components["schemas"]["ThreadsUnknownEvent"];
+        /** @description `run.cancel_requested`, with what the client sent with the cancel. */
+        ThreadsCancelRequested: {
+            requested_by: string;
+            last_seen_seq?: number;
+            client_cancelled_at?: string;
+        };
+        /** @description `run.input_expired`: no person has answered in time. */
+        ThreadsInputExpired: {
+            request_id: string;
+        };
+        /** @description `run.input_provided`. `is_approved` is the decision about an approval request. */
+        ThreadsInputProvided: {
+            request_id: string;
+            content: string | null;
+            is_approved?: boolean;
+            /** @constant */
+            declined?: true;
+        };
+        /** @description `message.completed`: a whole response of the model. */
+        ThreadsMessageCompleted: {
+            content: string;
+            /** @constant */
+            role: "assistant";
+            usage: components["schemas"]["MessageUsage"];
+        };
+        /** @description `message.delta`: a piece of the model's text, or of its reasoning in `thinking`. */
+        ThreadsMessageDelta: {
+            content: string;
+            /** @constant */
+            role: "assistant";
+            /** @constant */
+            channel?: "thinking";
+        };
+        /** @description No fields: `run.resumed` and `run.cancelled`. */
+        ThreadsNoData: Record<string, unknown>;
+        /** @description `run.completed`. `cost` is in USD, or null without a price. */
+        ThreadsRunCompleted: {
+            usage: components["schemas"]["RunUsage"];
+            cost: number | null;
+        };
+        /** @description `run.failed`. `error_class` is the code of the error. */
+        ThreadsRunFailed: {
+            error_class: string;
+            message: string;
+        };
+        /** @description `run.paused`. A run that sleeps continues at `until`. */
+        ThreadsRunPaused: {
+            reason: string;
+            until?: string;
+        };
+        /**
+         * @description `run.recovered`: the run continues where its log ends.
+         *
+         *     With the reason `model_fallback`, `route` names the route that the run uses from now on, and
+         *     `error` is the last error of `failed_route`.
+         */
+        ThreadsRunRecovered: {
+            reason: string;
+            attempt: number;
+            failed_route?: string;
+            route?: string;
+            error?: components["schemas"]["ErrorInfo"];
+        };
+        /** @description `run.started`. `route_id` is null without a route, `model` if it is not known yet. */
+        ThreadsRunStarted: {
+            route_id: string | null;
+            persona_id: string;
+            model: string | null;
+            trace_id: string;
+        };
+        /** @description `tool.call`, which is recorded before the call is made. */
+        ThreadsToolCall: {
+            tool_call_id: string;
+            tool_name: string;
+            arguments: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description `tool.result`: with `result`, or with `error` if the call has failed. */
+        ThreadsToolResult: {
+            tool_call_id: string;
+            tool_name: string;
+            result?: string;
+            error?: components["schemas"]["ErrorInfo"];
+            files?: components["schemas"]["ReturnedFilePayload"][];
+        };
+        /** @description `run.waiting_for_input`. `editable_params` names the arguments that a person may change. */
+        ThreadsWaitingForInput: {
+            request_id: string;
+            /** @enum {string} */
+            type: "human_feedback" | "approval_request";
+            prompt: string;
+            params: {
+                [key: string]: unknown;
+            };
+            editable_params?: string[];
+            expires_at?: string;
+            on_expiry?: string;
+        };
+        ThreadsRunStartedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.started";
+            data: components["schemas"]["ThreadsRunStarted"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsMessageDeltaEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message.delta";
+            data: components["schemas"]["ThreadsMessageDelta"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsMessageCompletedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message.completed";
+            data: components["schemas"]["ThreadsMessageCompleted"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsToolCallEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool.call";
+            data: components["schemas"]["ThreadsToolCall"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsToolResultEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool.result";
+            data: components["schemas"]["ThreadsToolResult"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunWaitingForInputEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.waiting_for_input";
+            data: components["schemas"]["ThreadsWaitingForInput"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunInputProvidedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.input_provided";
+            data: components["schemas"]["ThreadsInputProvided"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunInputExpiredEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.input_expired";
+            data: components["schemas"]["ThreadsInputExpired"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunPausedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.paused";
+            data: components["schemas"]["ThreadsRunPaused"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunResumedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.resumed";
+            data: components["schemas"]["ThreadsNoData"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunRecoveredEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.recovered";
+            data: components["schemas"]["ThreadsRunRecovered"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunCancelRequestedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.cancel_requested";
+            data: components["schemas"]["ThreadsCancelRequested"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunCompletedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.completed";
+            data: components["schemas"]["ThreadsRunCompleted"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunFailedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.failed";
+            data: components["schemas"]["ThreadsRunFailed"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunCancelledEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.cancelled";
+            data: components["schemas"]["ThreadsNoData"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentToolsListedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tools.listed";
+            data: components["schemas"]["ToolsListed"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentContextCompactedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.context.compacted";
+            data: components["schemas"]["ContextCompacted"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentToolCallProgressEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tool_call.progress";
+            data: components["schemas"]["ToolCallProgress"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentToolCallInputRequiredEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.tool_call.input_required";
+            data: components["schemas"]["ToolCallInputRequired"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentStepStartedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.step.started";
+            data: components["schemas"]["StepPayload"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentStepCompletedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.step.completed";
+            data: components["schemas"]["StepCompleted"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentStepFailedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.step.failed";
+            data: components["schemas"]["StepFailed"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsAgentEmittedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "agent.emitted";
+            data: components["schemas"]["Emitted"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        /** @description An event of a type that a later release has added. Clients ignore it. */
+        ThreadsUnknownEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "ThreadsUnknownEvent";
+            data: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
         };
     };
     responses: {
@@ -1366,6 +2618,12 @@ export interface components {
         Page: number | "";
         /** @description Number of items per page, at most. */
         PageSize: number | "";
+        /**
+         * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
+         *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+         *     gaps. The service reads the same part of the log.
+         */
+        Deltas: boolean;
         /** @description A retry with the same key and body within 24 hours returns the first response. */
         IdempotencyKey: string;
         RunId: string;
@@ -1421,6 +2679,14 @@ export interface operations {
     listRunEvents: {
         parameters: {
             query?: {
+                /** @description Only the events after this one. Blank and -1 are equivalent to 0. */
+                after_sequence?: number | "";
+                /**
+                 * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
+                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     gaps. The service reads the same part of the log.
+                 */
+                deltas?: components["parameters"]["Deltas"];
                 /** @description Page number, from 1. */
                 page?: components["parameters"]["Page"];
                 /** @description Number of items per page, at most. */
@@ -1461,13 +2727,14 @@ export interface operations {
                      *         "page": 1,
                      *         "page_size": 25,
                      *         "page_count": 1,
-                     *         "total_count": 1
+                     *         "total_count": 1,
+                     *         "through_sequence": 1
                      *       }
                      *     }
                      */
                     "application/json": {
                         data: components["schemas"]["Event"][];
-                        pagination: components["schemas"]["Pagination"];
+                        pagination: components["schemas"]["EventPagination"];
                     };
                 };
             };
@@ -1489,6 +2756,12 @@ export interface operations {
                  *     `lastEventId`, which some EventSource libraries add when they reconnect.
                  */
                 after_sequence?: number | "";
+                /**
+                 * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
+                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     gaps. The service reads the same part of the log.
+                 */
+                deltas?: components["parameters"]["Deltas"];
             };
             header?: {
                 /** @description Sent by a reconnecting EventSource. Takes precedence over `after_sequence`. */
@@ -1688,6 +2961,59 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["PayloadTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The access key. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "key_id": "key_0123456789ab",
+                     *         "user": {
+                     *           "id": "ada",
+                     *           "name": "Ada",
+                     *           "email": "ada@example.com"
+                     *         },
+                     *         "org_id": "acme",
+                     *         "projects": [
+                     *           "support"
+                     *         ],
+                     *         "scopes": [
+                     *           "runs:read",
+                     *           "runs:write"
+                     *         ],
+                     *         "agent": "support_triage",
+                     *         "valid_until": "2027-01-01T00:00:00.000Z",
+                     *         "stream_url": "https://stream.example.com"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Me"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2381,6 +3707,12 @@ export interface operations {
                 after_seq?: number | "";
                 /** @description If false, the stream closes after the stored events. */
                 follow?: boolean;
+                /**
+                 * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
+                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     gaps. The service reads the same part of the log.
+                 */
+                deltas?: components["parameters"]["Deltas"];
             };
             header?: {
                 /** @description Sent by a reconnecting EventSource. Takes precedence over `after_seq`. */

@@ -62,16 +62,16 @@ export interface NumberedPage<Item> {
 }
 
 /** Return a list of the Runs API, which has numbered pages. */
-export function numberedPages<Item>(
+export function numberedPages<Item, Page extends NumberedPage<Item> = NumberedPage<Item>>(
   transport: Transport,
   path: string,
   query: object,
   options?: CallOptions,
   isShrinking?: boolean,
-): Pages<Item, NumberedPage<Item>> {
+): Pages<Item, Page> {
   return new Pages(async cursor => {
     const selected = cursor ? { ...query, page: cursor } : query;
-    const page = await transport.get<NumberedPage<Item>>(path, selected, options);
+    const page = await transport.get<Page>(path, selected, options);
     const { page: number, page_count } = page.pagination;
     return { page, items: page.data, next: number < page_count ? `${number + 1}` : undefined };
   }, isShrinking);

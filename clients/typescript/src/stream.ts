@@ -9,7 +9,7 @@ import { backoff, sleep } from "./waiting.js";
 export interface FollowOptions extends CallOptions {
   /** Start after the event with this sequence. */
   after?: number | undefined;
-  /** False leaves out `agent.response.delta` and `agent.reasoning.delta`. */
+  /** False leaves out deltas and progress: `agent.….delta`, `agent.tool_call.progress`. */
   deltas?: boolean | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { ConnectionLost, errorOf, RunyardError, type ApiError } from "./errors.js";
-import type { CallOptions, WriteOptions } from "./types.js";
+import type { CallOptions, Me, WriteOptions } from "./types.js";
 import { backoff, sleep } from "./waiting.js";
 
 /** Options of a client. */
@@ -174,8 +174,8 @@ export class Transport {
    * takes the same keys.
    */
   #findStreamUrl(signal?: AbortSignal): Promise<string> {
-    this.#streamUrl ??= this.get<any>("/v1/me", {}, { signal }).then(
-      me => (me.data ?? me).stream_url.replace(/\/+$/, ""),
+    this.#streamUrl ??= this.get<{ data: Me }>("/v1/me", {}, { signal }).then(({ data }) =>
+      data.stream_url.replace(/\/+$/, ""),
     );
     this.#streamUrl.catch(() => (this.#streamUrl = undefined));
     return this.#streamUrl;

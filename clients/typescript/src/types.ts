@@ -4,6 +4,7 @@ import type { components, operations } from "./openapi.js";
 
 type Schemas = components["schemas"];
 
+export type Me = Schemas["Me"];
 export type Run = Schemas["Run"];
 export type RunStatus = Schemas["Status"];
 export type InputRequest = Schemas["InputRequest"];

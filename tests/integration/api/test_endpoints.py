@@ -122,6 +122,20 @@ def test_a_replay_request_is_redirected_as_a_replay(gateway: TestClient, waiting
 
 
 @each_stream
+def test_a_stream_without_deltas_is_redirected_as_one(
+    gateway: TestClient,
+    waiting: str,
+    path: str,
+    headers: dict[str, str],
+    cursor: str,
+    target: str,
+) -> None:
+    answer = gateway.get(f"{path.format(waiting)}?deltas=false&{cursor}=1", headers=headers)
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert (query["deltas"], query[cursor]) == (["false"], ["1"])
+
+
+@each_stream
 def test_a_ticket_is_forwarded_and_not_renewed(
     gateway: TestClient,
     waiting: str,

@@ -1,10 +1,10 @@
 import { RunCanceled, RunFailed, RunWaits, RunyardError, Timeout } from "../errors.js";
-import type { Event, EventOfType } from "../events.js";
+import type { Event, EventOfType, LoggedEvent } from "../events.js";
 import { lines } from "../lines.js";
 import { numberedPages, type NumberedPage, type Pages } from "../pages.js";
 import { follow, type FollowOptions } from "../stream.js";
 import type { Transport } from "../transport.js";
-import type { Body, CallOptions, InputRequest, Query, Run, WriteOptions } from "../types.js";
+import type { Answer, Body, CallOptions, InputRequest, Query, Run, WriteOptions } from "../types.js";
 import type { FileSource, Files } from "./files.js";
 
 /** The fields of a new run except its input, and the options of the call. */
@@ -18,6 +18,11 @@ export interface CreateOptions
 export interface AnswerOptions extends WriteOptions {
   /** The input request; needed if several of this type are open. */
   request_id?: string | undefined;
+}
+
+/** A page of the log. */
+export interface EventPage extends NumberedPage<LoggedEvent> {
+  pagination: Answer<"listRunEvents">["pagination"];
 }
 
 /** One line of an export. */
@@ -85,7 +90,7 @@ export class Runs {
     runId: string,
     query: Query<"listRunEvents"> = {},
     options?: CallOptions,
-  ): Pages<Event, NumberedPage<Event>> {
+  ): Pages<LoggedEvent, EventPage> {
     return numberedPages(this.#transport, `${path(runId)}/events`, query, options);
   }
 
@@ -115,9 +120,13 @@ export class Runs {
   }
 
   /** Answer with a text, one of the `choices`, or the object of the `form`. */
-  async answer(runId: string, feedback: unknown, options: AnswerOptions = {}): Promise<void> {
-    const request_id = options.request_id ?? (await this.#openRequest(runId, "human_feedback"));
-    await this.input(runId, { type: "human_feedback", data: { request_id, feedback } }, options);
+  async answer(runId: string, feedback: unknown, options?: AnswerOptions): Promise<void> {
+    await this.#respond(runId, "human_feedback", { feedback }, options);
+  }
+
+  /** Do not answer. The agent continues without the answer. */
+  async decline(runId: string, options?: AnswerOptions): Promise<void> {
+    await this.#respond(runId, "human_feedback", { declined: true }, options);
   }
 
   /** Approve a call, with changed values of some `editable_params`. */
@@ -125,7 +134,8 @@ export class Runs {
     runId: string,
     options: AnswerOptions & { params?: Record<string, unknown> | undefined } = {},
   ): Promise<void> {
-    await this.#decide(runId, options, { is_approved: true, params: options.params });
+    const { params } = options;
+    await this.#respond(runId, "approval_request", { is_approved: true, params }, options);
   }
 
   /** Deny a call. The model reads the reason. */
@@ -133,7 +143,8 @@ export class Runs {
     runId: string,
     options: AnswerOptions & { reason?: string | undefined } = {},
   ): Promise<void> {
-    await this.#decide(runId, options, { is_approved: false, feedback: options.reason });
+    const decision = { is_approved: false, feedback: options.reason };
+    await this.#respond(runId, "approval_request", decision, options);
   }
 
   /**
@@ -179,7 +190,7 @@ export class Runs {
     const isSettled = (run: Run) => run.status === "awaiting_input" || run.ended_at;
     let run = await this.get(runId, { signal });
     if (isSettled(run)) return run;
-    for await (const event of follow(this.#transport, runId, { signal })) {
+    for await (const event of follow(this.#transport, runId, { deltas: false, signal })) {
       if (event.type !== "run.paused") continue;
       run = await this.get(runId, { signal });
       if (isSettled(run)) return run;
@@ -187,14 +198,15 @@ export class Runs {
     return this.get(runId, { signal });
   }
 
-  async #decide(runId: string, options: AnswerOptions, decision: object): Promise<void> {
-    const request_id = options.request_id ?? (await this.#openRequest(runId, "approval_request"));
-    const data = { request_id, ...decision } as Body<"sendRunInput">["data"];
-    await this.input(
-      runId,
-      { type: "approval_request", data } as Body<"sendRunInput">,
-      options,
-    );
+  async #respond(
+    runId: string,
+    type: InputRequest["type"],
+    response: object,
+    { request_id, ...options }: AnswerOptions = {},
+  ): Promise<void> {
+    request_id ??= await this.#openRequest(runId, type);
+    const body = { type, data: { request_id, ...response } } as Body<"sendRunInput">;
+    await this.input(runId, body, options);
   }
 
   /** Return the id of the only open input request of this type. */
@@ -222,6 +234,7 @@ export class Runs {
     } else if (event.type === "agent.human_feedback.requested") {
       add({
         answer: (feedback: unknown) => this.answer(runId, feedback, { request_id }),
+        decline: () => this.decline(runId, { request_id }),
       } satisfies Partial<EventOfType<"agent.human_feedback.requested">>);
     }
   }

@@ -5,10 +5,11 @@ answer, the agents that were read before remain.
 """
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runyard_service.agents.definitions.known_fields import known_names
 from runyard_service.agents.definitions.model_settings.support import guardrail_problem
 from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.agents.definitions.routes import ReasoningMode, Route
@@ -39,10 +40,22 @@ def personas(agents: "AgentSet") -> list[Persona]:
     ]
 
 
+def names_near(agents: "AgentSet", name: str) -> Iterable[str]:
+    """Return the names that a caller can use instead of an unknown one.
+
+    These are the versions of its agent, or all agents if the agent is unknown too.
+    """
+    key = name.partition("@")[0]
+    versions = agents.definitions.get(key, {})
+    return [f"{key}@{version}" for version in versions] or agents.definitions
+
+
 def resolve(
     agents: "AgentSet",
     persona: str,
     *,
+    field: str = "persona_id",
+    may_use: Callable[[str], bool] = lambda _: True,
     route_id: str | None = None,
     model: str | None = None,
     reasoning: ReasoningMode | None = None,
@@ -50,10 +63,14 @@ def resolve(
     """Return the persona `key` or `key@version` with its own or the requested route.
 
     Raise InvalidRequestError with an error for each unknown name, or if the route does not apply
-    the guardrail of the agent.
+    the guardrail of the agent. `field` is the name of the field with the persona. Its error lists
+    the known names for which `may_use` returns True.
     """
     definition = agents.find(persona)
-    errors = {} if definition else {"persona_id": f"persona {persona!r} does not exist"}
+    errors = {}
+    if definition is None:
+        known = known_names(persona, filter(may_use, names_near(agents, persona)))
+        errors[field] = f"{field.removesuffix('_id')} {persona!r} does not exist{known}"
     if route_id and route_id not in agents.routes:
         errors["route_id"] = f"route {route_id!r} does not exist"
     elif model:
@@ -110,6 +127,8 @@ class Registry:
         self,
         persona: str,
         *,
+        field: str = "persona_id",
+        may_use: Callable[[str], bool] = lambda _: True,
         route_id: str | None = None,
         model: str | None = None,
         reasoning: ReasoningMode | None = None,
@@ -117,9 +136,18 @@ class Registry:
         """Return the persona `key` or `key@version` with its own or the requested route.
 
         `model` is a route's model with or without its provider; the first such route is taken.
-        Raise InvalidRequestError with an error for each invalid `persona_id`, `route_id`, `model`.
+        Raise InvalidRequestError with an error for each invalid `field`, `route_id`, `model`. The
+        error of an unknown persona lists the known names for which `may_use` returns True.
         """
-        return resolve(self._now(), persona, route_id=route_id, model=model, reasoning=reasoning)
+        return resolve(
+            self._now(),
+            persona,
+            field=field,
+            may_use=may_use,
+            route_id=route_id,
+            model=model,
+            reasoning=reasoning,
+        )
 
     def _now(self) -> "AgentSet":
         try:

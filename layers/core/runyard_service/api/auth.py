@@ -30,13 +30,14 @@ PROJECT_REQUIRED = {PROJECT_HEADER: "is required with an organization key"}
 
 
 async def authenticate(
-    request: Request, services: Services, scope: Scope, *, needs_project: bool = True
+    request: Request, services: Services, scope: Scope | None, *, needs_project: bool = True
 ) -> AccessKey:
     """Return the caller's key, limited to the project of the request.
 
     Raise MissingTokenError or UnauthorizedError for a missing or invalid key, TooManyRequestsError
-    above the rate limit, and ForbiddenError if the key lacks the scope. Raise InvalidRequestError
-    or ProjectNotFoundError if the key has no access to the project in `X-Project-Id`.
+    above the rate limit, and ForbiddenError if the key lacks `scope`, if any. Raise
+    InvalidRequestError or ProjectNotFoundError if the key has no access to the project in
+    `X-Project-Id`.
     """
     access_keys = services.stores.access_keys
     key = await _find_key(request, services)
@@ -48,7 +49,8 @@ async def authenticate(
     limits.acquire(key.id, services.settings.key_requests_per_second)
     if access_keys.should_record_use(key):
         await run_in_threadpool(access_keys.record_use, key)
-    check_scope(key, scope)
+    if scope:
+        check_scope(key, scope)
     return await _select_project(request, services, key, needs_project)
 
 
@@ -88,6 +90,12 @@ def check_scope(key: AccessKey, scope: Scope) -> None:
         raise ForbiddenError({"scope": f"the access key must have {scope}"})
 
 
+def check_agent(key: AccessKey, agent: str | None, field: str) -> None:
+    """Raise ForbiddenError if the request names an agent in `field` that the key may not use."""
+    if agent and not key.may_use(agent):
+        raise ForbiddenError({field: f"must be {key.agent}, the agent of the access key"})
+
+
 def _record_rejection(request: Request, key: AccessKey | None) -> None:
     """Record the rejection with the key id, if known, and the source address; never the key."""
     reason = "unknown" if key is None else "revoked" if key.revoked_at else "expired"
@@ -117,6 +125,13 @@ async def _select_project(
     if not await run_in_threadpool(services.stores.access_keys.is_project_of, named, key.org_id):
         raise ProjectNotFoundError({PROJECT_HEADER: "is not a project of this organization"})
     return key.model_copy(update={"project_id": named})
+
+
+def projects_of(services: Services, key: AccessKey) -> list[str]:
+    """Return the projects that the key has access to. Only an organization key needs a read."""
+    if key.project_id:
+        return [key.project_id]
+    return services.stores.access_keys.projects_of(key.org_id)
 
 
 async def load_run(services: Services, key: AccessKey, run_id: str) -> Run:

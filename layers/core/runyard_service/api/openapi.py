@@ -1,6 +1,7 @@
 """The service's OpenAPI document, served at `/openapi.json`.
 
-`openapi.yaml` has what all resources share. Each resource has a YAML file next to its router.
+`openapi.yaml` has what all resources share. Each resource has a YAML file next to its router. The
+schemas of events come from the types of their data.
 `document_with` adds the input schema of the default agent. `python -m runyard_service.api.openapi`
 prints the document without it, as `openapi.json` in the repository.
 """
@@ -12,6 +13,8 @@ from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from runyard_service.api.docs.event_schemas import event_schemas
 
 _FOLDER = Path(__file__).parent
 
@@ -26,6 +29,7 @@ def document() -> dict[str, Any]:
         _add(whole["paths"], part.get("paths", {}))
         for kind, components in part.get("components", {}).items():
             _add(whole["components"].setdefault(kind, {}), components)
+    _add(whole["components"]["schemas"], event_schemas())
     return whole
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from runyard_service.adapters.dynamodb.event_log import Batch
 from runyard_service.application.streams.follow_events import FollowedRuns
-from runyard_service.domain.events import event_type_of
+from runyard_service.domain.events import DELTA_TYPES, event_type_of
 from runyard_service.observability import metrics
 from runyard_service.settings import Settings
 
@@ -29,11 +29,15 @@ HEADERS = {
 }
 
 
-def runs_api_frames(batch: Batch) -> bytes:
-    """Return the frames of a batch for the Runs API. Lines are stored in their wire format."""
+# The events of a stream: each line of the log with its sequence.
+NumberedLines = Iterable[tuple[int, bytes]]
+
+
+def runs_api_frames(lines: NumberedLines) -> bytes:
+    """Return the frames of the lines for the Runs API. Lines are stored in their wire format."""
     return b"".join(
         b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, event_type_of(line).encode(), line)
-        for sequence, line in enumerate(batch.lines, start=batch.first)
+        for sequence, line in lines
     )
 
 
@@ -41,12 +45,23 @@ def runs_api_frames(batch: Batch) -> bytes:
 class SseFormat:
     """The stream format of an API: its frames, and the comment that it sends as heartbeat.
 
-    If `follow` is False, the stream closes after the stored events.
+    If `follow` is False, the stream closes after the stored events. If `deltas` is False, it leaves
+    out the events of `DELTA_TYPES`.
     """
 
-    frames: Callable[[Batch], bytes] = runs_api_frames
+    frames: Callable[[NumberedLines], bytes] = runs_api_frames
     heartbeat: bytes = b": heartbeat\n"
     follow: bool = True
+    deltas: bool = True
+
+    def encode(self, batch: Batch) -> bytes:
+        """Return the frames of the batch, empty if the stream leaves out all its events."""
+        lines = enumerate(batch.lines, start=batch.first)
+        if self.deltas:
+            return self.frames(lines)
+        return self.frames(
+            (sequence, line) for sequence, line in lines if event_type_of(line) not in DELTA_TYPES
+        )
 
 
 def event_stream(
@@ -100,12 +115,18 @@ async def _body(
     # Single lines without a blank line: some clients dispatch a block without data as an event.
     with _record_metrics(run_id) as stream:
         yield b"retry: 2000\n"
-        until = time.monotonic() + settings.stream_max_seconds
+        sent_at = time.monotonic()
+        until = sent_at + settings.stream_max_seconds
         silence = settings.stream_heartbeat_seconds
         following = runs.follow(run_id, after, until, silence, live=shape.follow)
         async with aclosing(following) as batches:
             async for batch in batches:
-                yield shape.heartbeat if batch is None else shape.frames(batch)
+                frames = b"" if batch is None else shape.encode(batch)
+                if not frames and (batch is None or time.monotonic() - sent_at >= silence):
+                    frames = shape.heartbeat  # Also while the log has only deltas.
+                if frames:
+                    yield frames
+                    sent_at = time.monotonic()
                 if batch is not None and batch.is_end:
                     stream.outcome = "ended"
                     return

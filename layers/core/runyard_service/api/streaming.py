@@ -6,7 +6,7 @@ run, and the redirect to the streaming endpoint are the same.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -31,8 +31,8 @@ class StreamRoute:
 
     path: str
     cursor: str
-    parameters: frozenset[str] = frozenset()
-    """Further query parameters of the route."""
+    flags: frozenset[str] = frozenset({"deltas"})
+    """The parameters that are true or false: fields of `SseFormat`."""
 
 
 # The names of the cursor in both APIs, and the one of EventSource polyfills that cannot set
@@ -47,11 +47,13 @@ async def resume_stream(
 
     Raise InvalidRequestError for a cursor after the end of an ended run.
     """
-    name, after = _cursor(request, route)
+    query = _read_query(request, route)
+    after, flags = query.after, query.flags
+    shape = replace(shape, deltas=flags["deltas"], follow=flags.get("follow", True))
     if run.has_ended or after:
         last, has_ended = await run_in_threadpool(services.stores.log.last, run.id)
         if has_ended and after > last:
-            raise InvalidRequestError({name: f"exceeds the last sequence, {last}"})
+            raise InvalidRequestError({query.cursor: f"exceeds the last sequence, {last}"})
         if has_ended and after == last:
             return Response(status_code=HTTPStatus.NO_CONTENT)
     ticket = ticket_of(request)
@@ -78,8 +80,7 @@ async def stream_response(
     if not settings.stream_url:
         return event_stream(services.followed_runs, settings, run_id, after, shape, headers)
     query: dict[str, object] = {route.cursor: after} if after else {}
-    if not shape.follow:
-        query["follow"] = "false"
+    query |= {name: "false" for name in ("follow", "deltas") if not getattr(shape, name)}
     path = route.path.format(run_id=run_id)
     return await redirect_to_stream(
         services, run_id, path, "stream", ticket, query=query, headers=headers
@@ -113,42 +114,67 @@ async def ticket_view(
 ) -> dict[str, str]:
     """Return a ticket for the stream of the run, its expiry, and the URL that includes it."""
     ticket = await run_in_threadpool(tickets.issue, services.ticket_keys, run_id)
-    base_url = services.settings.stream_url or str(request.base_url)
     return {
         "ticket": ticket,
         "expires_at": tickets.expires_at(ticket),
-        "url": _url(base_url, route.path.format(run_id=run_id), ticket, {}),
+        "url": _url(stream_url_of(request, services), route.path.format(run_id=run_id), ticket, {}),
     }
+
+
+def stream_url_of(request: Request, services: Services) -> str:
+    """Return the base URL of the endpoint that streams: by default that of this request."""
+    return (services.settings.stream_url or str(request.base_url)).rstrip("/")
 
 
 def _url(base_url: str, path: str, ticket: str, query: Mapping[str, object]) -> str:
     return f"{base_url.rstrip('/')}{path}?{urlencode({'ticket': ticket, **query})}"
 
 
-def _cursor(request: Request, route: StreamRoute) -> tuple[str, int]:
-    """Return the cursor of the request and its name. The newest one takes precedence.
+@dataclass(frozen=True)
+class _StreamQuery:
+    """The cursor of a request, its name, and the values of the route's flags."""
 
-    Raise InvalidRequestError for each unknown parameter, or if a cursor is invalid.
+    cursor: str
+    after: int
+    flags: Mapping[str, bool]
+
+
+def _read_query(request: Request, route: StreamRoute) -> _StreamQuery:
+    """Return what the request asks for. The newest of several cursors takes precedence.
+
+    Raise InvalidRequestError with each unknown or invalid parameter.
     """
     query = request.query_params
-    if issues := unknown_names(query, {"ticket", *_CURSORS, *route.parameters}):
-        raise InvalidRequestError(issues)
-    found = route.cursor, 0
+    issues = unknown_names(query, {"ticket", *_CURSORS, *route.flags})
+    cursor, after = route.cursor, 0
     for name in _CURSORS:
         if query.get(name):
-            found = name, _sequence(name, query[name])
-    if "last-event-id" in request.headers:
-        found = "Last-Event-ID", _sequence("Last-Event-ID", request.headers["last-event-id"])
-    return found
+            cursor, after = name, parse_cursor(name, query[name], issues)
+    if (last_id := request.headers.get("last-event-id")) is not None:
+        cursor, after = "Last-Event-ID", parse_cursor("Last-Event-ID", last_id, issues)
+    flags = {name: parse_flag(query, name, issues) for name in sorted(route.flags)}
+    if issues:
+        raise InvalidRequestError(issues)
+    return _StreamQuery(cursor, after, flags)
 
 
-def _sequence(name: str, text: str) -> int:
+def parse_cursor(name: str, text: str, issues: dict[str, str]) -> int:
+    """Return the sequence of a cursor, 0 for blank and -1. Add an issue if it is invalid."""
     text = text.strip()
     if text in ("", "-1"):
         return 0
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
-        raise InvalidRequestError({name: "must be an integer of at least 0"})
+        issues[name] = "must be an integer of at least 0"
+        return 0
     return int(text)
+
+
+def parse_flag(query: Mapping[str, str], name: str, issues: dict[str, str]) -> bool:
+    """Return the value of a flag, true by default. Add an issue if it is invalid."""
+    text = query.get(name, "").strip().lower() or "true"
+    if text not in ("true", "false", "1", "0"):
+        issues[name] = "must be true or false"
+    return text not in ("false", "0")
 
 
 async def cancel_from_request(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from runyard_service.domain.clock import now, parse, timestamp
+from runyard_service.domain.event_payloads.operations import ToolLabel
 
 RequestType = Literal["human_feedback", "approval_request"]
 RequestState = Literal["open", "answered", "expired", "void"]
@@ -30,7 +31,7 @@ class InputRequest(BaseModel):
     sequence: int
     type: RequestType
     tool_call_id: str | None = None
-    tool: Mapping[str, str]
+    tool: ToolLabel
     prompt: str
     params: Mapping[str, Any]
     editable_params: tuple[str, ...] = ()

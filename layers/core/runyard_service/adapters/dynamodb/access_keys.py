@@ -79,6 +79,13 @@ class AccessKey(BaseModel):
         """Return whether the key may access data of this project."""
         return self.org_id == org_id and self.project_id in ("", project_id)
 
+    def may_use(self, agent: str) -> bool:
+        """Return whether runs with this key may use the agent `name` or `name@version`.
+
+        A key's agent without a version allows all its versions.
+        """
+        return self.agent in (None, agent, agent.partition("@")[0])
+
     @property
     def author(self) -> Author:
         """Return the recorded author of actions with this key."""

@@ -12,6 +12,7 @@ from runyard_service.agents.code.definition import is_local_file
 from runyard_service.agents.code.protocol import AgentCodeError, CodeResponse, parse_response
 from runyard_service.agents.lambda_client import TRANSIENT_CODES, lambda_client, was_sent
 from runyard_service.domain.errors import FunctionUnavailableError
+from runyard_service.domain.event_payloads.runs import CodeVersion
 
 _EXCERPT_CHARACTERS = 500
 # The function's process ended: it was killed, or its time was over.
@@ -26,7 +27,7 @@ class FunctionVersion:
     version: str
     sha256: str
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> CodeVersion:
         """Return the `code` of the event `run.started`."""
         return {"function": self.function, "version": self.version, "sha256": self.sha256}
 

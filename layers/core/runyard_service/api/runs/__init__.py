@@ -9,6 +9,7 @@ from runyard_service.api.runs import (
     files,
     input_requests,
     list_runs,
+    me,
     runs,
     webhooks,
 )
@@ -21,6 +22,7 @@ router.include_router(list_runs.router)
 router.include_router(input_requests.router)
 router.include_router(files.router)
 router.include_router(webhooks.router)
+router.include_router(me.router)
 
 
 @router.get("/health")

@@ -12,7 +12,14 @@ from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.services import Services
 from runyard_service.api.sse import SseFormat
-from runyard_service.api.streaming import StreamRoute, resume_stream, ticket_view
+from runyard_service.api.streaming import (
+    StreamRoute,
+    parse_cursor,
+    parse_flag,
+    resume_stream,
+    ticket_view,
+)
+from runyard_service.domain.events import DELTA_TYPES
 
 router = APIRouter()
 
@@ -26,25 +33,37 @@ async def list_events(
     """Return a page of the events, in ascending or descending sequence order."""
     run = await load_run(services, key, run_id)
     query = request.query_params
-    issues = unknown_names(query, {"page", "page_size", "sort"})
+    issues = unknown_names(query, {"page", "page_size", "sort", "after_sequence", "deltas"})
+    after = parse_cursor("after_sequence", query.get("after_sequence", ""), issues)
+    deltas = parse_flag(query, "deltas", issues)
     page = page_of(query, ("sequence",), "sequence", known_issues=issues)
-    return JsonResponse(await run_in_threadpool(_read_events, services, run.id, page))
+    view = await run_in_threadpool(_read_events, services, run.id, page, after, deltas=deltas)
+    return JsonResponse(view)
 
 
-def _read_events(services: Services, run_id: str, page: Page) -> dict[str, Any]:
+def _read_events(
+    services: Services, run_id: str, page: Page, after: int, *, deltas: bool
+) -> dict[str, Any]:
     log = services.stores.log
     last, _ = log.last(run_id)
-    # Sequences are dense, so a page is a range of them.
-    first, until = page.bounds(last)
+    # Sequences are dense, so a page is a range of them, also if it leaves out its deltas.
+    total = max(last - after, 0)
+    first, until = page.bounds(total)
     if page.sort == ("-sequence",):
-        first, until = last + 1 - until, last + 1 - first
-    batches = log.read(run_id, first - 1, until=until) if until >= first else ()
+        first, until = total + 1 - until, total + 1 - first
+    is_empty = until < first
+    first, until = after + first, after + until
+    batches = () if is_empty else log.read(run_id, first - 1, until=until)
     events = RowSizes(services).checked(
-        event._asdict() for batch in batches for event in batch.events()
+        event._asdict()
+        for batch in batches
+        for event in batch.events()
+        if deltas or event.type not in DELTA_TYPES
     )
     if page.sort == ("-sequence",):
         events.reverse()
-    return {"data": events, "pagination": page.pagination(last)}
+    through = max(after, last) if is_empty else until
+    return {"data": events, "pagination": page.pagination(total) | {"through_sequence": through}}
 
 
 @router.get("/runs/{run_id}/stream")

@@ -44,7 +44,7 @@ async def export_run(run_id: RunId, request: Request, services: ServicesDep) -> 
 
 def _chunks(stores: Stores, run: Run) -> Iterator[bytes]:
     """Yield a chunk per batch of the log, and a chunk per other item."""
-    yield _line("run", run_view(run) | _export_fields(run))
+    yield _line("run", run_view(run) | {"trace_id": run.trace_id})
     if run.thread_id is not None:
         for message in stores.messages.read(run.thread_id, 0, run.thread_messages):
             yield _line("message", message.model_dump(exclude_none=True))
@@ -60,13 +60,6 @@ def _chunks(stores: Stores, run: Run) -> Iterator[bytes]:
         if (file := stores.files.find(run.project_id, file_id)) is not None:
             yield _line("file", file.model_dump(include={"id", "name", "size", "mime_type"}))
     yield _line("end", {"events": events})
-
-
-def _export_fields(run: Run) -> dict[str, Any]:
-    more = run.model_dump(
-        mode="json", include={"agent", "model", "thread_id", "trace_id", "created_by"}
-    )
-    return {name: value for name, value in more.items() if value}
 
 
 def _line(kind: str, data: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,9 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.dynamodb.files import NewFile
+from runyard_service.agents.definitions.models import Snapshot
 from runyard_service.api.auth import (
+    check_agent,
     check_scope,
     load_deletable_run,
     load_run,
@@ -96,7 +98,6 @@ def _start(
     trace_id: str,
     claim: RequestClaim,
 ) -> Run:
-    snapshot = services.catalog.agent(key.agent or services.settings.default_agent)
     new_run = NewRun(
         org_id=key.org_id,
         project_id=key.project_id,
@@ -112,7 +113,19 @@ def _start(
         max_active_runs=services.settings.project_max_active_runs,
         max_org_active_runs=services.settings.org_max_active_runs,
     )
+    snapshot = _agent_for(services, key, body.agent)
     return start_run(services.stores, services.orchestrator, snapshot, new_run)
+
+
+def _agent_for(services: Services, key: AccessKey, requested: str | None) -> Snapshot:
+    """Return the requested agent, or else that of the key, or the default agent.
+
+    Raise ForbiddenError if the key has another agent, and InvalidRequestError for an unknown agent.
+    """
+    check_agent(key, requested, "agent")
+    if requested:
+        return services.catalog.resolve(requested, field="agent", may_use=key.may_use)
+    return services.catalog.agent(key.agent or services.settings.default_agent)
 
 
 @router.get("/runs/{run_id}")

@@ -21,6 +21,7 @@ class CreateRun(Body):
     """`POST /v1/runs`."""
 
     input: Mapping[str, Any] = Field(default_factory=dict, validate_default=True)
+    agent: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     user_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     session_id: Id | None = None
     background: bool = False

@@ -18,6 +18,8 @@ def run_view(
     view: dict[str, Any] = {
         "id": run.id,
         "app_id": run.app_id,
+        "agent": run.agent,
+        "model": run.model_in_use or None,
         "status": "awaiting_input" if run.awaits_input else run.status,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
@@ -25,6 +27,8 @@ def run_view(
         "output": run.output,
         "user_id": run.user_id,
         "session_id": run.session_id,
+        "thread_id": run.thread_id,
+        "created_by": run.created_by and run.created_by.model_dump(exclude_none=True),
         "error": run.error,
         "usage": _usage(run),
     }

@@ -40,13 +40,6 @@ def project_of(key: AccessKey) -> str:
     return key.project_id
 
 
-def projects_of(services: Services, key: AccessKey) -> list[str]:
-    """Return the projects that the key has access to."""
-    if key.project_id:
-        return [key.project_id]
-    return services.stores.access_keys.projects_of(key.org_id)
-
-
 async def thread_of(services: Services, key: AccessKey, thread_id: str) -> Thread:
     """Return the thread. Raise ThreadNotFoundError if the key has no access."""
     return await run_in_threadpool(found_thread, services, key, thread_id)

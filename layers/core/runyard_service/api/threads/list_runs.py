@@ -7,9 +7,10 @@ from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.adapters.run_deletion import DeletedRun
+from runyard_service.api.auth import projects_of
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.services import Services
-from runyard_service.api.threads.dependencies import ReadKey, ThreadId, projects_of, thread_of
+from runyard_service.api.threads.dependencies import ReadKey, ThreadId, thread_of
 from runyard_service.api.threads.paging import page_query, page_response
 from runyard_service.api.threads.views import STATUSES, brief_view, listed_view
 from runyard_service.domain.ids import parse_id

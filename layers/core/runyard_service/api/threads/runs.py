@@ -5,7 +5,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
-from runyard_service.api.auth import load_run
+from runyard_service.api.auth import check_agent, load_run
 from runyard_service.api.dependencies import RunId, ServicesDep
 from runyard_service.api.http import MAX_ANSWER_BODY_BYTES, JsonResponse, parse_body
 from runyard_service.api.idempotency import RequestClaim, claim_idempotency, store_response
@@ -23,7 +23,6 @@ from runyard_service.api.threads.parse_answer import answer_by_content
 from runyard_service.api.threads.schemas import CancelRun, CreateThreadRun, SubmitInput
 from runyard_service.api.threads.views import run_view
 from runyard_service.application.runs.start_run import NewRun, start_run
-from runyard_service.domain.request_errors import ForbiddenError
 from runyard_service.domain.runs import Run
 from runyard_service.domain.threads import Thread
 
@@ -65,9 +64,10 @@ def _start(
     claim: RequestClaim,
 ) -> Run:
     settings = services.settings
-    _check_agent(key, body.persona_id)
+    check_agent(key, body.persona_id, "persona_id")
     snapshot = services.catalog.resolve(
         body.persona_id or key.agent or settings.default_persona,
+        may_use=key.may_use,
         route_id=body.route_id or None,
         model=body.model or None,
         reasoning=body.reasoning_mode,
@@ -84,16 +84,6 @@ def _start(
         max_org_active_runs=settings.org_max_active_runs,
     )
     return start_run(services.stores, services.orchestrator, snapshot, new_run)
-
-
-def _check_agent(key: AccessKey, persona_id: str | None) -> None:
-    """Raise ForbiddenError if the key has an agent, and the request names another one.
-
-    An agent without a version allows all versions.
-    """
-    if not persona_id or key.agent in (None, persona_id, persona_id.partition("@")[0]):
-        return
-    raise ForbiddenError({"persona_id": f"must be {key.agent}, the agent of the access key"})
 
 
 @router.get("/runs/{run_id:id}")

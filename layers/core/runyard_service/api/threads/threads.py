@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from runyard_service.adapters.dynamodb.access_keys import AccessKey
+from runyard_service.api.auth import projects_of
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse, parse_body
 from runyard_service.api.idempotency import claim_idempotency
@@ -16,7 +17,6 @@ from runyard_service.api.threads.dependencies import (
     WriteKey,
     found_thread,
     project_of,
-    projects_of,
     thread_of,
 )
 from runyard_service.api.threads.paging import page_query, page_response

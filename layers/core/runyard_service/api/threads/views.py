@@ -64,6 +64,8 @@ def run_view(run: Run) -> dict[str, Any]:
         "thread_id": run.thread_id,
         "created_by_user_id": _user_id(run),
         "status": status_of(run),
+        "model": run.model_in_use or None,
+        "persona_id": run.agent,
         "created_at": run.started_at,
         "trace_id": run.trace_id,
     }

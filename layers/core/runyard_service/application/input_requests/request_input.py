@@ -25,7 +25,7 @@ from runyard_service.domain.event_payloads.input_requests import (
     FeedbackRequested,
     InputRequested,
 )
-from runyard_service.domain.event_payloads.runs import RunPayload
+from runyard_service.domain.event_payloads.runs import RunPaused
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest, seconds_left
@@ -87,7 +87,7 @@ def _publish(
     An input request delays the end of a sleep, because a run resumes after its last answer.
     """
     stores, run_id = journal.stores, journal.run.id
-    paused: RunPayload = {"id": run_id, "object": "run", "status": "paused"}
+    paused: RunPaused = {"id": run_id, "object": "run", "status": "paused"}
     if until:
         paused |= {"reason": "sleeping", "until": until}
     new_events = [*map(_request_event, requests), NewEvent(type="run.paused", data=paused)]

@@ -51,13 +51,14 @@ from runyard_service.domain.errors import (
     LimitExceededError,
     OutputInvalidError,
 )
+from runyard_service.domain.event_payloads.runs import CodeVersion
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import ToolCallState
 
 Wait = RequestInput | Sleep
 
 
-async def resolve_code(ctx: RunContext) -> dict[str, str]:
+async def resolve_code(ctx: RunContext) -> CodeVersion:
     """Return the `code` of `run.started`: the version that the run uses to its end."""
     definition = ctx.definition
     assert definition.function is not None, "an agent of kind code has a function"

@@ -14,11 +14,13 @@ from runyard_service.domain.clock import timestamp
 from runyard_service.domain.errors import AppendConflictError
 from runyard_service.domain.event_payloads.messages import MessageCompleted
 from runyard_service.domain.event_payloads.runs import (
+    CodeVersion,
     ErrorInfo,
     RecoveredPayload,
     RunCompleted,
     RunFailed,
     RunPayload,
+    RunStarted,
 )
 from runyard_service.domain.events import Event, NewEvent
 from runyard_service.domain.history.history import History
@@ -86,14 +88,14 @@ class Journal:
     def _recovered(self, reason: str) -> RecoveredPayload:
         return {"id": self.run.id, "reason": reason, "attempt": self.history.recoveries + 1}
 
-    def start(self, code: Mapping[str, str] | None = None) -> None:
+    def start(self, code: CodeVersion | None = None) -> None:
         """Append `run.started` and set the run's status to `started` in one transaction.
 
         `code` is the version of an agent's own code.
         """
-        data = _run_payload(self.run, "started")
+        data: RunStarted = {"id": self.run.id, "object": "run", "status": "started"}
         if code is not None:
-            data["code"] = dict(code)
+            data["code"] = code
         self.append(
             [NewEvent(type="run.started", data=data)],
             [self.stores.runs.status_change(self.run, "started")],

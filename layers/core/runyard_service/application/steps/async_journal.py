@@ -8,7 +8,7 @@ from runyard_service.adapters.dynamodb.attributes import TransactWriteItem
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.runs.journal import Journal
 from runyard_service.domain.errors import AppendConflictError, SupersededError
-from runyard_service.domain.event_payloads.runs import ErrorInfo
+from runyard_service.domain.event_payloads.runs import CodeVersion, ErrorInfo
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.history.history import History
 from runyard_service.domain.runs import Run
@@ -50,11 +50,11 @@ class AsyncJournal:
         """Append events, together with changes of records."""
         await self._write(self._journal.append, events, changes)
 
-    async def start(self, code: Mapping[str, str] | None = None) -> None:
+    async def start(self, code: CodeVersion | None = None) -> None:
         """Record that a worker starts the run, and the version of an agent's own code."""
         await self._write(self._journal.start, code)
 
-    async def start_again(self, code: Mapping[str, str] | None = None) -> None:
+    async def start_again(self, code: CodeVersion | None = None) -> None:
         """Record the start after the events of another writer, which does not own the run."""
         self._is_superseded = False
         await self.start(code)

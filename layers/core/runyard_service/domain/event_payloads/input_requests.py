@@ -1,7 +1,11 @@
 """The `data` of the events about input requests."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from runyard_service.domain.event_payloads.operations import ToolLabel
 
 
 class LimitParams(TypedDict):
@@ -42,7 +46,7 @@ class ApprovalRequested(InputRequested):
 
     object: Literal["approval_request"]
     editable_params: Sequence[str]
-    tool: Mapping[str, str]
+    tool: ToolLabel
 
 
 class FeedbackReceived(TypedDict):

@@ -1,7 +1,9 @@
 """The `data` of the events about responses of the model, and of compactions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from runyard_service.domain.event_payloads.operations import OperationRef
 
@@ -22,6 +24,22 @@ class MessageUsage(TypedDict):
     cost_usd: NotRequired[float]
 
 
+class ReasoningDelta(TypedDict):
+    """`agent.reasoning.delta`: a piece of the model's reasoning."""
+
+    object: Literal["agent.reasoning"]
+    delta: str
+    iteration: int
+
+
+class ResponseDelta(TypedDict):
+    """`agent.response.delta`: a piece of the model's text."""
+
+    object: Literal["agent.response"]
+    delta: str
+    iteration: int
+
+
 class RequestedCall(TypedDict):
     """A tool call in a message of the model."""
 
@@ -31,10 +49,10 @@ class RequestedCall(TypedDict):
 
 
 class MessageCompleted(TypedDict):
-    """`agent.message.completed`. `truncated_by` names our limit that cut the message off.
+    """`agent.message.completed`. `truncated_by` names the limit of Runyard that cut it off.
 
-    `parts` and `fields` hold what the provider wants back; see `message_events.py`. `route` names
-    the route that gets them back, and any fallback route.
+    `parts` and `fields` hold what the provider wants back. `route` names the route that gets them
+    back, and any fallback route.
     `no_answer` has the provider's `finish_reason`. `paused` means that the next one continues it.
     """
 

@@ -1,9 +1,18 @@
 """The `data` of the events about the operations of an agent's own code."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from runyard_service.domain.event_payloads.runs import ErrorInfo
+
+
+class ToolLabel(TypedDict):
+    """A tool, or an operation of an agent's own code, as events name it."""
+
+    name: str
+    type: str
 
 
 class OperationRef(TypedDict):
@@ -21,7 +30,7 @@ class OperationRef(TypedDict):
 
 
 class StepPayload(TypedDict):
-    """`agent.step.started`, `.completed` (with `result`) and `.failed` (with `error`)."""
+    """`agent.step.started`. The other events of a step have these fields too."""
 
     id: str
     object: str
@@ -29,5 +38,32 @@ class StepPayload(TypedDict):
     digest: str
     name: str
     effect: str
-    result: NotRequired[Any]
-    error: NotRequired[Mapping[str, str]]
+
+
+class StepCompleted(StepPayload):
+    """`agent.step.completed`. `result` is any JSON."""
+
+    result: Any
+
+
+class StepError(TypedDict):
+    """Why a step failed. `type` is the class of the exception."""
+
+    code: str
+    message: str
+    type: NotRequired[str]
+
+
+class StepFailed(StepPayload):
+    """`agent.step.failed`."""
+
+    error: StepError
+
+
+class Emitted(TypedDict):
+    """`agent.emitted`: an event of the agent's own."""
+
+    key: str
+    digest: str
+    name: str
+    data: Any

@@ -1,7 +1,9 @@
 """The `data` of the events about the status of a run."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 
 class ErrorInfo(TypedDict):
@@ -33,18 +35,41 @@ class RecoveredPayload(TypedDict):
 
 
 class RunPayload(TypedDict):
-    """`run.started`, `run.paused`, `run.resumed` and `run.canceled`.
-
-    `code` is the version of an agent's own code. A run that sleeps has the `reason` `sleeping`, and
-    continues at `until`.
-    """
+    """The run and its status. `run.resumed` and `run.canceled` have nothing else."""
 
     id: str
     object: Literal["run"]
     status: str
-    code: NotRequired[Mapping[str, str]]
+
+
+class CodeVersion(TypedDict):
+    """The version of an agent's own code. `sha256` is the digest that Lambda reports."""
+
+    function: str
+    version: str
+    sha256: str
+
+
+class RunStarted(RunPayload):
+    """`run.started`. `code` is the version of an agent's own code that the run uses to its end."""
+
+    code: NotRequired[CodeVersion]
+
+
+class RunPaused(RunPayload):
+    """`run.paused`. A run that sleeps has the `reason` `sleeping`, and continues at `until`."""
+
     reason: NotRequired[str]
     until: NotRequired[str]
+
+
+class CancelRequested(TypedDict):
+    """`run.cancel_requested`, with what a client of the Threads API sent with the cancel."""
+
+    id: str
+    requested_by: str
+    last_seen_seq: NotRequired[int]
+    client_cancelled_at: NotRequired[str]
 
 
 class RunUsage(TypedDict):

@@ -1,9 +1,11 @@
 """The `data` of the events about tool calls, and about the tools of MCP servers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
 
-from runyard_service.domain.event_payloads.operations import OperationRef
+from typing_extensions import TypedDict
+
+from runyard_service.domain.event_payloads.operations import OperationRef, ToolLabel
 from runyard_service.domain.event_payloads.runs import ErrorInfo
 
 
@@ -17,20 +19,27 @@ class ReturnedFilePayload(TypedDict):
 
 
 class ToolCallPayload(TypedDict):
-    """`agent.tool_call.started`, `.completed` (with `result`) and `.failed` (with `error`).
-
-    `files` are the files that came with the result.
-    """
+    """`agent.tool_call.started`. The other events of a tool call have these fields too."""
 
     id: str
     object: str
     input: Mapping[str, Any]
     iteration: int
-    tool: Mapping[str, str]
-    result: NotRequired[str]
-    files: NotRequired[Sequence[ReturnedFilePayload]]
-    error: NotRequired[ErrorInfo]
+    tool: ToolLabel
     op: NotRequired[OperationRef]
+
+
+class ToolCallCompleted(ToolCallPayload):
+    """`agent.tool_call.completed`. `files` are the files that came with the result."""
+
+    result: str
+    files: NotRequired[Sequence[ReturnedFilePayload]]
+
+
+class ToolCallFailed(ToolCallPayload):
+    """`agent.tool_call.failed`."""
+
+    error: ErrorInfo
 
 
 class ToolCallProgress(TypedDict):

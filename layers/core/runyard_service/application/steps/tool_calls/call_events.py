@@ -8,7 +8,12 @@ from runyard_service.application.steps.tool_calls.actions import ResolveWithoutC
 from runyard_service.application.steps.tool_calls.next_action import tool_label
 from runyard_service.domain.event_payloads.operations import OperationRef, StepPayload
 from runyard_service.domain.event_payloads.runs import ErrorInfo
-from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload, ToolCallPayload
+from runyard_service.domain.event_payloads.tool_calls import (
+    ReturnedFilePayload,
+    ToolCallCompleted,
+    ToolCallFailed,
+    ToolCallPayload,
+)
 from runyard_service.domain.events import NewEvent
 from runyard_service.domain.steps import ToolCallState
 
@@ -34,7 +39,9 @@ def completed_event(
     files: Sequence[ReturnedFilePayload] = (),
 ) -> NewEvent:
     """Return the event of a call with a result; `call_input` are the arguments that were used."""
-    data: ToolCallPayload = {**call_payload(ctx, call, call_input), "result": result}
+    payload = call_payload(ctx, call, call_input)
+    # mypy: "files" is missing from the other type. Below, it is set or stays missing.
+    data: ToolCallCompleted = {**payload, "result": result}  # type: ignore[typeddict-item]
     if files:
         data["files"] = files
     return NewEvent(type="agent.tool_call.completed", data=data)
@@ -45,7 +52,7 @@ def failed_event(
 ) -> NewEvent:
     """Return the event of a call with an error, which the model receives."""
     error: ErrorInfo = {"code": code, "message": message}
-    data: ToolCallPayload = {**call_payload(ctx, call, call_input), "error": error}
+    data: ToolCallFailed = {**call_payload(ctx, call, call_input), "error": error}
     return NewEvent(type="agent.tool_call.failed", data=data)
 
 

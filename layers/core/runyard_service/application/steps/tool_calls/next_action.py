@@ -42,6 +42,7 @@ from runyard_service.application.steps.tool_calls.requested_input import (
 )
 from runyard_service.domain.errors import InputExpiredError, ToolInDoubtError
 from runyard_service.domain.event_payloads.input_requests import InterruptedCallParams
+from runyard_service.domain.event_payloads.operations import ToolLabel
 from runyard_service.domain.steps import CallOrigin, ToolCallState
 
 # The names of tool types in the Runs API.
@@ -54,7 +55,7 @@ _TOOL_TYPES = {
 }
 
 
-def tool_label(definition: AgentDefinition, name: str, kind: str = "tool") -> Mapping[str, str]:
+def tool_label(definition: AgentDefinition, name: str, kind: str = "tool") -> ToolLabel:
     """Return the tool, or the operation of this kind, as events name it: `{name, type}`."""
     if kind in OPERATION_TYPES:
         return {"name": name, "type": OPERATION_TYPES[kind]}
