@@ -5,15 +5,15 @@ import type { ComponentChildren } from "preact";
 import { ApiError, type Run } from "runyard";
 
 import { relative, shortId, visible } from "../format.ts";
+import type { Look } from "../log/timeline.ts";
 import { now, type Loaded } from "../polling.ts";
 
-/** What a reader sees of a run's status: a shape, a word and a color. */
-export type Look = "work" | "wait" | "done" | "failed" | "canceled";
-
+// What a reader sees of a run's status: a color, a shape and a word.
 const LOOKS: Record<string, [Look, shape: string, word: string]> = {
   created: ["work", "○", "created"],
   started: ["work", "●", "at work"],
-  paused: ["wait", "◐", "waiting"],
+  paused: ["wait", "◐", "paused"],
+  awaiting_input: ["wait", "◐", "waiting"],
   completed: ["done", "✓", "completed"],
   failed: ["failed", "✕", "failed"],
   canceled: ["canceled", "⊘", "canceled"],
@@ -47,7 +47,12 @@ export function Copy({ text, label }: { text: string; label: string }) {
   }
   return (
     <button type="button" class="quiet small" onClick={copy} aria-label={`Copy ${label}`} title={`Copy ${label}`}>
-      {copied ? "copied" : "⧉"}
+      {copied ? "copied" : (
+        <svg width="12" height="12" viewBox="0 0 12 12" fill="none" stroke="currentColor" aria-hidden="true">
+          <rect x="4.5" y="4.5" width="7" height="7" rx="1" />
+          <path d="M7.5 2.5v-1a1 1 0 0 0-1-1h-5a1 1 0 0 0-1 1v5a1 1 0 0 0 1 1h1" />
+        </svg>
+      )}
     </button>
   );
 }

@@ -93,7 +93,7 @@ export class RunLog {
         this.status = "started";
         return;
       case "run.paused":
-        this.status = "paused";
+        this.status = data.reason === "sleeping" ? "paused" : "awaiting_input";
         this.pauses.push({ from: at });
         return;
       case "run.resumed": {
@@ -171,6 +171,8 @@ export class RunLog {
     const row = this.#row(`question ${data.id}`, "question", tool ?? "question", at, sequence);
     row.look = "wait";
     row.summary = data.prompt;
+    const call = this.rows.findLast(each => each.kind === "call" && each.ended === undefined && each.title === tool);
+    if (call) call.look = "wait";
     row.request = {
       id: data.id,
       isApproval,

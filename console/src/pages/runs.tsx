@@ -9,8 +9,8 @@ import { now, usePolled } from "../polling.ts";
 import { href, route, setQuery } from "../router.ts";
 import { client, lockIfRefused } from "../session.ts";
 
-const STATUSES = ["created", "started", "paused", "completed", "failed", "canceled"] as const;
-const ACTIVE = ["created", "started", "paused"];
+const STATUSES = ["created", "started", "paused", "awaiting_input", "completed", "failed", "canceled"];
+const ACTIVE = STATUSES.slice(0, 4);
 const AT_ONCE = 5;
 
 export function RunsPage() {
