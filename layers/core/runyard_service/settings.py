@@ -111,6 +111,7 @@ class Settings(BaseModel):
     cors_origin: str = Field(
         "", description="Origin of pages that may call, or *; empty: the platform handles CORS."
     )
+    console: bool = Field(True, description="Whether the API serves the web console.")
     key_requests_per_second: float = Field(
         50, ge=0, description="Requests per second of an access key in a process; 0: no limit."
     )

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Scope
 from runyard_service.api import runs as runs_api
 from runyard_service.api import threads as threads_api
 from runyard_service.api.auth import PROJECT_HEADER, has_valid_key
+from runyard_service.api.console.pages import add_console
 from runyard_service.api.docs.pages import add_docs
 from runyard_service.api.errors import error_response, status_response
 from runyard_service.api.idempotency import REPLAYED_HEADER
@@ -71,6 +72,7 @@ def create_app(services_factory: Callable[[], Services]) -> FastAPI:
     app.include_router(runs_api.router, prefix="/v1")
     app.include_router(threads_api.router, prefix=f"{BASE_PATH}/v1")
     add_docs(app)
+    add_console(app)
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RetryableError, _unavailable)
     app.add_exception_handler(DefinitionError, _agent_unavailable)

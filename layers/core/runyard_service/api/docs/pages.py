@@ -1,40 +1,20 @@
-"""Serve the documentation page and its files. A content security policy blocks all other hosts.
+"""Serve the documentation page and its files.
 
 The page has no form for an access key. It shows a curl command for each operation instead.
 """
 
-from functools import lru_cache
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runyard_service.api.static_files import file_response, security_policy
 from runyard_service.api.threads.root_paths import BASE_PATH
 
 _FOLDER = Path(__file__).parent
-_TYPES = {
-    "page.html": "text/html",
-    "page.js": "text/javascript",
-    "page.css": "text/css",
-    "icon.svg": "image/svg+xml",
-}
-_HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self'",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
-    ),
-    "X-Frame-Options": "DENY",
-}
+_NAMES = frozenset({"page.html", "page.js", "page.css", "icon.svg"})
+_POLICY = security_policy()
 
 
 def add_docs(app: FastAPI) -> None:
@@ -44,19 +24,12 @@ def add_docs(app: FastAPI) -> None:
         app.add_route(f"{prefix}/docs/{{name}}", _file, include_in_schema=False)
 
 
-async def _page(_: Request) -> Response:
-    return _response("page.html")
+async def _page(request: Request) -> Response:
+    return file_response(request, _FOLDER / "page.html", _POLICY)
 
 
 async def _file(request: Request) -> Response:
     name = request.path_params["name"]
-    return _response(name) if name in _TYPES else Response(status_code=404)
-
-
-def _response(name: str) -> Response:
-    return Response(_content(name), headers=_HEADERS, media_type=_TYPES[name])
-
-
-@lru_cache
-def _content(name: str) -> bytes:
-    return (_FOLDER / name).read_bytes()
+    if name not in _NAMES:
+        return Response(status_code=404)
+    return file_response(request, _FOLDER / name, _POLICY)
