@@ -35,6 +35,7 @@ __all__ = [
     "BY_TYPE",
     "ApprovalCreated",
     "ApprovalResolved",
+    "CodeChanged",
     "ContextCompacted",
     "Emitted",
     "Event",
@@ -181,10 +182,21 @@ class RunRetrying(Event):
 
     event_type = "run.retrying"
     what: str
+    name: str
     attempt: int
     code: str
-    next_at: str
-    name: str | None = None
+    next_at: str | None = None
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeChanged(Event):
+    """`run.code_changed`: a caller has moved the run to another version of its own code."""
+
+    event_type = "run.code_changed"
+    code: Mapping[str, str]
+    previous: Mapping[str, str]
+    requested_by: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +270,7 @@ _CLASSES: tuple[type[Event], ...] = (
     RunResumed,
     RunRecovered,
     RunRetrying,
+    CodeChanged,
     RunCancelRequested,
     RunCompleted,
     RunFailed,

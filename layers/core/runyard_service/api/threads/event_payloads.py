@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from runyard_service.domain.event_payloads.by_type import EVENT_PAYLOADS
 from runyard_service.domain.event_payloads.messages import MessageUsage
-from runyard_service.domain.event_payloads.runs import ErrorInfo, RunUsage
+from runyard_service.domain.event_payloads.runs import CodeVersion, ErrorInfo, RunUsage
 from runyard_service.domain.event_payloads.tool_calls import ReturnedFilePayload
 
 
@@ -120,6 +120,14 @@ class ThreadsRunRetrying(TypedDict):
     tool_call_id: NotRequired[str]
 
 
+class ThreadsCodeChanged(TypedDict):
+    """`run.code_changed`: a caller has moved the run from the version `previous` to `code`."""
+
+    code: CodeVersion
+    previous: CodeVersion
+    requested_by: str
+
+
 class ThreadsCancelRequested(TypedDict):
     """`run.cancel_requested`, with what the client sent with the cancel."""
 
@@ -166,6 +174,7 @@ THREADS_EVENT_PAYLOADS: Mapping[str, type] = {
     "run.resumed": ThreadsNoData,
     "run.recovered": ThreadsRunRecovered,
     "run.retrying": ThreadsRunRetrying,
+    "run.code_changed": ThreadsCodeChanged,
     "run.cancel_requested": ThreadsCancelRequested,
     "run.completed": ThreadsRunCompleted,
     "run.failed": ThreadsRunFailed,

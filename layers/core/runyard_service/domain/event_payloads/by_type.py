@@ -36,6 +36,7 @@ EVENT_PAYLOADS: Mapping[EventType, type] = {
     "run.resumed": runs.RunPayload,
     "run.recovered": runs.RecoveredPayload,
     "run.retrying": runs.RunRetrying,
+    "run.code_changed": runs.CodeChanged,
     "run.cancel_requested": runs.CancelRequested,
     "run.completed": runs.RunCompleted,
     "run.failed": runs.RunFailed,

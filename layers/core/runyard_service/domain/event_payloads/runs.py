@@ -81,6 +81,16 @@ class RunPaused(RunPayload):
     until: NotRequired[str]
 
 
+class CodeChanged(TypedDict):
+    """`run.code_changed`: a caller has moved the run from the version `previous` to `code`."""
+
+    id: str
+    object: Literal["run"]
+    code: CodeVersion
+    previous: CodeVersion
+    requested_by: str
+
+
 class CancelRequested(TypedDict):
     """`run.cancel_requested`, with what a client of the Threads API sent with the cancel."""
 
