@@ -1,7 +1,17 @@
 """The `data` of the events about input requests."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+
+class RequestedTool(TypedDict):
+    """What the run does after the answer. `effect` is `none`, `idempotent` or `unsafe`."""
+
+    name: str
+    type: str
+    effect: str
 
 
 class LimitParams(TypedDict):
@@ -42,7 +52,7 @@ class ApprovalRequested(InputRequested):
 
     object: Literal["approval_request"]
     editable_params: Sequence[str]
-    tool: Mapping[str, str]
+    tool: RequestedTool
 
 
 class FeedbackReceived(TypedDict):
