@@ -8,6 +8,7 @@ from runyard_service.api.runs import (
     export,
     files,
     input_requests,
+    keys,
     list_runs,
     runs,
     webhooks,
@@ -21,6 +22,7 @@ router.include_router(list_runs.router)
 router.include_router(input_requests.router)
 router.include_router(files.router)
 router.include_router(webhooks.router)
+router.include_router(keys.router)
 
 
 @router.get("/health")

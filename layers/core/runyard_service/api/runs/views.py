@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.domain.event_payloads.runs import RunUsage
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run, usage_payload
@@ -70,6 +71,25 @@ def request_view(request: InputRequest) -> dict[str, Any]:
     if request.expires_at is not None:
         view |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
     return view
+
+
+def key_view(key: AccessKey) -> dict[str, Any]:
+    """Return the access key without its secret. A key without `project_id` is for all projects."""
+    view: dict[str, Any] = {
+        "id": key.id,
+        "org_id": key.org_id,
+        "project_id": key.project_id or None,
+        "scopes": sorted(key.scopes),
+        "agent": key.agent,
+        "user_id": key.user_id,
+        "user_name": key.user_name,
+        "user_email": key.user_email,
+        "created_at": key.created_at,
+        "valid_until": key.valid_until,
+        "last_used_at": key.last_used_at or None,
+        "revoked_at": key.revoked_at,
+    }
+    return {name: value for name, value in view.items() if value is not None}
 
 
 def webhook_view(webhook: Webhook) -> dict[str, Any]:
