@@ -22,7 +22,8 @@ interface Request extends CallOptions {
 
 /** The number of retries after the first attempt. */
 const RETRIES = 2;
-const MAX_RETRY_AFTER = 60;
+/** The longest `Retry-After` to wait for, in seconds. */
+export const MAX_RETRY_AFTER = 60;
 const RETRIED = [429, 502, 503, 504];
 
 declare const process: { env: Record<string, string | undefined> } | undefined;

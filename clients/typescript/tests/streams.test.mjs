@@ -84,6 +84,21 @@ test("without a first connection it ends after three attempts", async t => {
   assert.equal(requests.length, 3);
 });
 
+test("responses that are no streams end after twenty connections", async t => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => mock.timers.reset());
+  const { url, requests } = await serve(t, (_, response) => json(response, 200, {}));
+  const error = failure(sequences(client(url).runs.follow(RUN)));
+  let isOver = false;
+  error.then(() => (isOver = true));
+  while (!isOver) {
+    mock.timers.tick(1000);
+    await new Promise(setImmediate);
+  }
+  assert.ok((await error) instanceof ConnectionLost);
+  assert.equal(requests.length, 20);
+});
+
 test("a gap and a repeat are errors", async t => {
   for (const [second, message] of [[3, /event 3; event 2 comes next/], [1, /event 1; event 2/]]) {
     const { url } = await script(t, frame(1) + frame(second));
@@ -180,7 +195,7 @@ test("a 202 of a create is waited out by following", async t => {
   const paused = frame(2, "run.paused");
   const { url, requests } = await serve(t, (request, response) => {
     if (request.method === "POST") return json(response, 202, { data: { id: RUN } });
-    if (request.url.endsWith("/stream")) return stream(response, frame(1) + paused + frame(3, END));
+    if (request.url.includes("/stream")) return stream(response, frame(1) + paused + frame(3, END));
     const reads = requests.filter(({ url }) => url.endsWith(RUN)).length;
     const ended = { status: "completed", ended_at: "2026-11-28T00:00:00Z" };
     return json(response, 200, { data: { id: RUN, ...(reads < 3 ? { status: "started" } : ended) } });
@@ -214,7 +229,7 @@ test("result returns the output, or throws what has happened", async t => {
 
 test("result ends after its timeout", async t => {
   const { url } = await serve(t, (request, response) => {
-    if (request.url.endsWith("/stream")) return stream(response, frame(1));
+    if (request.url.includes("/stream")) return stream(response, frame(1));
     return json(response, 200, { data: { id: RUN, status: "started" } });
   });
   const error = await failure(client(url).runs.result(RUN, { timeoutMs: 50 }));
