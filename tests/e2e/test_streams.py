@@ -144,10 +144,10 @@ def test_a_stream_without_deltas_resumes_at_every_cursor(
     rest = [event["sequence"] for event in events if event["type"] not in DELTA_TYPES]
     assert 0 < len(rest) < len(events)
     for after in range(len(events)):
-        shown = service.http.get(
+        response = service.http.get(
             api.of(ended), params={"deltas": "false"}, headers={"Last-Event-ID": str(after)}
         )
-        assert ids(shown) == [sequence for sequence in rest if sequence > after]
+        assert ids(response) == [sequence for sequence in rest if sequence > after]
     path = f"{api.of(ended)}?deltas=false&{api.cursor}={len(events)}"
     assert service.http.get(path).status_code == 204
     assert len(ids(service.http.get(f"{api.of(ended)}?deltas="))) == len(events)
