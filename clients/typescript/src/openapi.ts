@@ -21,6 +21,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List agents
+         * @description The agents that the access key may use, by name, each in its newest version. A key with an
+         *     agent gets only this agent. An organization key needs no `X-Project-Id`.
+         */
+        get: operations["listAgents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, for the newest version, or `name@version`. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Get an agent
+         * @description An agent that the access key must not use is `404`.
+         */
+        get: operations["getAgent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/runs/{run_id}/events": {
         parameters: {
             query?: never;
@@ -252,7 +296,8 @@ export interface paths {
          * Send input to a run
          * @description Answers an open human-feedback or approval request of a run. The answer is durable before the
          *     response is `200`. The same answer again returns `200`; a different answer, or an answer after
-         *     the expiry, returns `409`. `details` names an invalid form field by its path, such as
+         *     the expiry, returns `409`. Of an answered request, the `details` of `409` have `answered_by`,
+         *     the person of the access key or else the key, and `answered_at`. `details` names an invalid form field by its path, such as
          *     `feedback.address.city`.
          *     A run that reaches a limit of its agent may also create an approval request. Its `params` are
          *     the `limit`, the amount `used`, and the proposed `new_limit`, which can be edited.
@@ -280,6 +325,32 @@ export interface paths {
          * @description Cancels the run. An ended run is not changed.
          */
         post: operations["cancelRun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the usage by day
+         * @description The runs of the project that have ended, their tokens and their cost. A run counts on the day
+         *     (UTC) of its end, with the `usage` that it has then. It counts once, within seconds of its
+         *     end, and still counts after its deletion.
+         *
+         *     There is a row for each day with runs; with `by`, for each day and each agent, model or user
+         *     with runs. The model is the one that the run used last. The rows are sorted by day, then by
+         *     name.
+         */
+        get: operations["getUsage"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -534,7 +605,8 @@ export interface paths {
         };
         /**
          * List personas
-         * @description The values of `persona_id`. Without a version, it selects the newest version.
+         * @description The values of `persona_id` that the access key may use. Without a version, it selects the
+         *     newest version.
          */
         get: operations["listPersonas"];
         put?: never;
@@ -669,6 +741,8 @@ export interface paths {
          * Submit interactive input
          * @description Answers the open input request of the run, or the one with `request_id`. For an approval,
          *     `content` is `approve`, `deny`, or a JSON object `{"is_approved", "feedback"?, "params"?}`.
+         *     Another answer to an answered request returns `409`, with `answered_by`, the person of the
+         *     access key or else the key, and `answered_at` in `details`.
          */
         post: operations["submitThreadInput"];
         delete?: never;
@@ -778,6 +852,107 @@ export interface components {
                 params?: Record<string, unknown> | null;
             };
         };
+        /**
+         * @description One version of an agent, without its instructions, and without addresses, headers and functions
+         *     of its tools and models.
+         */
+        Agent: {
+            /** @description The `agent` of a create. */
+            name: string;
+            version: string;
+            /** @description The versions that the access key may use, the newest first. */
+            versions: string[];
+            /** @description Whether a create that names no agent uses this version. */
+            is_default: boolean;
+            description: string;
+            /**
+             * @description A dialogue with a model, or code of your own.
+             * @enum {unknown}
+             */
+            kind: "dialogue" | "code";
+            route: string;
+            provider: string;
+            model: string;
+            /** @description The routes to ask, in this order, when `route` is unavailable. */
+            fallback: {
+                route: string;
+                provider: string;
+                model: string;
+            }[];
+            /** @description The JSON Schema of `input`. */
+            input_schema: Record<string, unknown>;
+            /** @description The JSON Schema of `output`, if the agent has one. */
+            output_schema?: Record<string, unknown>;
+            tools: components["schemas"]["AgentTool"][];
+            /** @description The limits of a run. A missing limit does not exist. */
+            limits: {
+                steps: number;
+                tokens?: number;
+                usd?: number;
+                wall_clock_seconds?: number;
+                /** @description The limit of all runs of the agent in a project. */
+                usd_per_day?: number;
+                /** @enum {unknown} */
+                on_limit: "fail" | "ask";
+            };
+        };
+        AgentTool: {
+            /** @enum {unknown} */
+            kind: "http" | "python" | "lambda" | "ask_human" | "mcp";
+            /** @description Missing for `mcp`. */
+            name?: string;
+            description?: string;
+            /** @description The JSON Schema of the arguments. */
+            parameters?: Record<string, unknown>;
+            /**
+             * @description What a call changes: nothing; the same state if it is repeated; or each time something
+             *     new. `hints`: the annotations of the MCP server decide.
+             * @enum {unknown}
+             */
+            effect: "none" | "idempotent" | "unsafe" | "hints";
+            /**
+             * @description When calls wait for a person. Missing: never. `hints`: the annotations of the MCP server
+             *     decide.
+             */
+            approval?: "hints" | {
+                /** @description The condition on the arguments. Without it, every call waits. */
+                when?: Record<string, unknown>;
+                editable: string[];
+                /** @description Seconds. */
+                expires_in?: number;
+                /** @enum {unknown} */
+                on_expiry: "fail" | "deny" | "keep_waiting";
+            };
+            /** @description For `mcp`: the server. A run lists its tools. */
+            server?: string;
+            /** @description For `mcp`: names or patterns. */
+            include?: string[];
+            exclude?: string[];
+            /** @description For `mcp`: the effect and approval of single tools, by their names. */
+            overrides?: {
+                [key: string]: {
+                    /**
+                     * @description What a call changes: nothing; the same state if it is repeated; or each time something
+                     *     new. `hints`: the annotations of the MCP server decide.
+                     * @enum {unknown}
+                     */
+                    effect?: "none" | "idempotent" | "unsafe" | "hints";
+                    /**
+                     * @description When calls wait for a person. Missing: never. `hints`: the annotations of the MCP server
+                     *     decide.
+                     */
+                    approval?: "hints" | {
+                        /** @description The condition on the arguments. Without it, every call waits. */
+                        when?: Record<string, unknown>;
+                        editable: string[];
+                        /** @description Seconds. */
+                        expires_in?: number;
+                        /** @enum {unknown} */
+                        on_expiry: "fail" | "deny" | "keep_waiting";
+                    };
+                };
+            };
+        };
         /** @description All counts are of sequences, also of the deltas that `deltas=false` leaves out. */
         EventPagination: components["schemas"]["Pagination"] & {
             /** @description The page has the events up to this sequence, except deltas that were left out. */
@@ -816,6 +991,26 @@ export interface components {
             id: string;
             /** @enum {unknown} */
             type: "human_feedback" | "approval_request";
+            /**
+             * Format: date-time
+             * @description When the run started to wait.
+             */
+            created_at: string;
+            /** @description `name@version` of the run. */
+            agent: string;
+            /** @description The `user_id` of the run, if it has one. */
+            user_id?: string;
+            /**
+             * @description What the run does after the answer: the call of a tool; `ask_human`, or an `ask` or an
+             *     `approve` of own code; `raise_limit` or `use_changed_tools`.
+             */
+            tool: {
+                name: string;
+                /** @description The type of the tool as in events. */
+                type?: string;
+                /** @enum {unknown} */
+                effect: "none" | "idempotent" | "unsafe";
+            };
             prompt: string;
             /**
              * @description For an approval, the arguments of the call. For human feedback, the allowed answers:
@@ -823,6 +1018,11 @@ export interface components {
              *     the `default` answer if the request expires.
              */
             params: Record<string, unknown>;
+            /**
+             * @description The JSON Schema of the `editable_params`, as an object with these properties. It is missing
+             *     if none is described. If it has references, it is the schema of all `params`.
+             */
+            params_schema?: Record<string, unknown>;
             editable_params: string[];
             /** Format: date-time */
             expires_at?: string;
@@ -953,6 +1153,33 @@ export interface components {
             /** @enum {unknown} */
             stream?: "true" | "false" | "True" | "False" | "";
             files?: string[];
+        };
+        UsageRow: {
+            /** Format: date */
+            day: string;
+            /** @description With `by=agent`, the name of the agent without its version. */
+            agent?: string;
+            /** @description With `by=model`, missing for runs without a model. */
+            model?: string;
+            /** @description With `by=user`, missing for runs without a user. */
+            user_id?: string;
+            /** @description The runs that ended: the sum of the next three. */
+            runs: number;
+            completed: number;
+            failed: number;
+            canceled: number;
+            /** @description Includes the tokens that were read from a cache or written to it. */
+            input_tokens: number;
+            cached_input_tokens: number;
+            cache_write_tokens: number;
+            output_tokens: number;
+            /**
+             * @description The sum of the known costs in USD; null while no cost is known. It lacks the cost of
+             *     `runs_without_cost`.
+             */
+            cost_usd: number | null;
+            /** @description The runs that used a model without a known price. */
+            runs_without_cost: number;
         };
         /** @description An `https` URL with a public address. `http` is only allowed for configured private hosts. */
         WebhookUrl: string;
@@ -1209,7 +1436,7 @@ export interface components {
             title: string | null;
         };
         /** @description An event. `type` says which fields `data` has. Later releases add types. */
-        Event: components["schemas"]["RunStartedEvent"] | components["schemas"]["AgentToolsListedEvent"] | components["schemas"]["AgentReasoningDeltaEvent"] | components["schemas"]["AgentResponseDeltaEvent"] | components["schemas"]["AgentMessageCompletedEvent"] | components["schemas"]["AgentContextCompactedEvent"] | components["schemas"]["AgentToolCallStartedEvent"] | components["schemas"]["AgentToolCallProgressEvent"] | components["schemas"]["AgentToolCallInputRequiredEvent"] | components["schemas"]["AgentToolCallCompletedEvent"] | components["schemas"]["AgentToolCallFailedEvent"] | components["schemas"]["AgentHumanFeedbackRequestedEvent"] | components["schemas"]["AgentHumanFeedbackReceivedEvent"] | components["schemas"]["ApprovalRequestCreatedEvent"] | components["schemas"]["ApprovalRequestResolvedEvent"] | components["schemas"]["InputRequestExpiredEvent"] | components["schemas"]["AgentStepStartedEvent"] | components["schemas"]["AgentStepCompletedEvent"] | components["schemas"]["AgentStepFailedEvent"] | components["schemas"]["AgentEmittedEvent"] | components["schemas"]["RunPausedEvent"] | components["schemas"]["RunResumedEvent"] | components["schemas"]["RunRecoveredEvent"] | components["schemas"]["RunCancelRequestedEvent"] | components["schemas"]["RunCompletedEvent"] | components["schemas"]["RunFailedEvent"] | components["schemas"]["RunCanceledEvent"] | components["schemas"]["UnknownEvent"];
+        Event: components["schemas"]["RunStartedEvent"] | components["schemas"]["AgentToolsListedEvent"] | components["schemas"]["AgentReasoningDeltaEvent"] | components["schemas"]["AgentResponseDeltaEvent"] | components["schemas"]["AgentMessageCompletedEvent"] | components["schemas"]["AgentContextCompactedEvent"] | components["schemas"]["AgentToolCallStartedEvent"] | components["schemas"]["AgentToolCallProgressEvent"] | components["schemas"]["AgentToolCallInputRequiredEvent"] | components["schemas"]["AgentToolCallCompletedEvent"] | components["schemas"]["AgentToolCallFailedEvent"] | components["schemas"]["AgentHumanFeedbackRequestedEvent"] | components["schemas"]["AgentHumanFeedbackReceivedEvent"] | components["schemas"]["ApprovalRequestCreatedEvent"] | components["schemas"]["ApprovalRequestResolvedEvent"] | components["schemas"]["InputRequestExpiredEvent"] | components["schemas"]["AgentStepStartedEvent"] | components["schemas"]["AgentStepCompletedEvent"] | components["schemas"]["AgentStepFailedEvent"] | components["schemas"]["AgentEmittedEvent"] | components["schemas"]["RunPausedEvent"] | components["schemas"]["RunResumedEvent"] | components["schemas"]["RunRecoveredEvent"] | components["schemas"]["RunRetryingEvent"] | components["schemas"]["RunCancelRequestedEvent"] | components["schemas"]["RunCompletedEvent"] | components["schemas"]["RunFailedEvent"] | components["schemas"]["RunCanceledEvent"] | components["schemas"]["UnknownEvent"];
         /** @description `approval_request.created`. */
         ApprovalRequested: {
             id: string;
@@ -1294,7 +1521,7 @@ export interface components {
         /**
          * @description `agent.human_feedback.received`: with `feedback`, or `declined`.
          *
-         *     `answered_by` is the id of an access key.
+         *     `answered_by` is the id of the person of the access key, or else of the key.
          */
         FeedbackReceived: {
             id: string;
@@ -1473,6 +1700,25 @@ export interface components {
             /** @constant */
             object: "run";
             status: string;
+        };
+        /**
+         * @description `run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+         *
+         *     `name` is the model or the tool, and `code` says how the call failed. `attempt` counts the
+         *     failed attempts of this call from 1, over all workers. `next_at` is missing if Step Functions
+         *     repeats the step: it waits for five minutes at most. `tool_call_id` is missing for a model.
+         */
+        RunRetrying: {
+            id: string;
+            /** @constant */
+            object: "run";
+            /** @enum {string} */
+            what: "model" | "tool";
+            name: string;
+            attempt: number;
+            code: string;
+            next_at?: string;
+            tool_call_id?: string;
         };
         /** @description `run.started`. `code` is the version of an agent's own code that the run uses to its end. */
         RunStarted: {
@@ -1908,6 +2154,19 @@ export interface components {
             timestamp: string;
             data: components["schemas"]["RecoveredPayload"];
         };
+        RunRetryingEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.retrying";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunRetrying"];
+        };
         RunCancelRequestedEvent: {
             /** Format: uuid */
             id: string;
@@ -1977,7 +2236,7 @@ export interface components {
             };
         };
         /** @description An event. `type` says which fields `data` has. Later releases add types. */
-        ThreadsEvent: components["schemas"]["ThreadsRunStartedEvent"] | components["schemas"]["ThreadsMessageDeltaEvent"] | components["schemas"]["ThreadsMessageCompletedEvent"] | components["schemas"]["ThreadsToolCallEvent"] | components["schemas"]["ThreadsToolResultEvent"] | components["schemas"]["ThreadsRunWaitingForInputEvent"] | components["schemas"]["ThreadsRunInputProvidedEvent"] | components["schemas"]["ThreadsRunInputExpiredEvent"] | components["schemas"]["ThreadsRunPausedEvent"] | components["schemas"]["ThreadsRunResumedEvent"] | components["schemas"]["ThreadsRunRecoveredEvent"] | components["schemas"]["ThreadsRunCancelRequestedEvent"] | components["schemas"]["ThreadsRunCompletedEvent"] | components["schemas"]["ThreadsRunFailedEvent"] | components["schemas"]["ThreadsRunCancelledEvent"] | components["schemas"]["ThreadsAgentToolsListedEvent"] | components["schemas"]["ThreadsAgentContextCompactedEvent"] | components["schemas"]["ThreadsAgentToolCallProgressEvent"] | components["schemas"]["ThreadsAgentToolCallInputRequiredEvent"] | components["schemas"]["ThreadsAgentStepStartedEvent"] | components["schemas"]["ThreadsAgentStepCompletedEvent"] | components["schemas"]["ThreadsAgentStepFailedEvent"] | components["schemas"]["ThreadsAgentEmittedEvent"] | components["schemas"]["ThreadsUnknownEvent"];
+        ThreadsEvent: components["schemas"]["ThreadsRunStartedEvent"] | components["schemas"]["ThreadsMessageDeltaEvent"] | components["schemas"]["ThreadsMessageCompletedEvent"] | components["schemas"]["ThreadsToolCallEvent"] | components["schemas"]["ThreadsToolResultEvent"] | components["schemas"]["ThreadsRunWaitingForInputEvent"] | components["schemas"]["ThreadsRunInputProvidedEvent"] | components["schemas"]["ThreadsRunInputExpiredEvent"] | components["schemas"]["ThreadsRunPausedEvent"] | components["schemas"]["ThreadsRunResumedEvent"] | components["schemas"]["ThreadsRunRecoveredEvent"] | components["schemas"]["ThreadsRunRetryingEvent"] | components["schemas"]["ThreadsRunCancelRequestedEvent"] | components["schemas"]["ThreadsRunCompletedEvent"] | components["schemas"]["ThreadsRunFailedEvent"] | components["schemas"]["ThreadsRunCancelledEvent"] | components["schemas"]["ThreadsAgentToolsListedEvent"] | components["schemas"]["ThreadsAgentContextCompactedEvent"] | components["schemas"]["ThreadsAgentToolCallProgressEvent"] | components["schemas"]["ThreadsAgentToolCallInputRequiredEvent"] | components["schemas"]["ThreadsAgentStepStartedEvent"] | components["schemas"]["ThreadsAgentStepCompletedEvent"] | components["schemas"]["ThreadsAgentStepFailedEvent"] | components["schemas"]["ThreadsAgentEmittedEvent"] | components["schemas"]["ThreadsUnknownEvent"];
         /** @description `run.cancel_requested`, with what the client sent with the cancel. */
         ThreadsCancelRequested: {
             requested_by: string;
@@ -2040,6 +2299,20 @@ export interface components {
             failed_route?: string;
             route?: string;
             error?: components["schemas"]["ErrorInfo"];
+        };
+        /**
+         * @description `run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+         *
+         *     `next_at` is missing if Step Functions repeats the step, and `tool_call_id` for a model.
+         */
+        ThreadsRunRetrying: {
+            /** @enum {string} */
+            what: "model" | "tool";
+            name: string;
+            attempt: number;
+            code: string;
+            next_at?: string;
+            tool_call_id?: string;
         };
         /** @description `run.started`. `route_id` is null without a route, `model` if it is not known yet. */
         ThreadsRunStarted: {
@@ -2215,6 +2488,19 @@ export interface components {
              */
             type: "run.recovered";
             data: components["schemas"]["ThreadsRunRecovered"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunRetryingEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.retrying";
+            data: components["schemas"]["ThreadsRunRetrying"];
             /** Format: date-time */
             created_at: string;
             /** Format: uuid */
@@ -2620,7 +2906,7 @@ export interface components {
         PageSize: number | "";
         /**
          * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-         *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+         *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
          *     gaps. The service reads the same part of the log.
          */
         Deltas: boolean;
@@ -2676,6 +2962,130 @@ export interface operations {
             };
         };
     };
+    listAgents: {
+        parameters: {
+            query?: {
+                /** @description Page number, from 1. */
+                page?: components["parameters"]["Page"];
+                /** @description Number of items per page, at most. */
+                page_size?: components["parameters"]["PageSize"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of agents. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Agent"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["PayloadTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, for the newest version, or `name@version`. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "name": "support_triage",
+                     *         "version": "1",
+                     *         "versions": [
+                     *           "1"
+                     *         ],
+                     *         "is_default": true,
+                     *         "description": "Triage of support tickets.",
+                     *         "kind": "dialogue",
+                     *         "route": "openai",
+                     *         "provider": "openai",
+                     *         "model": "gpt-5-mini",
+                     *         "fallback": [],
+                     *         "input_schema": {
+                     *           "type": "object",
+                     *           "required": [
+                     *             "ticket_subject"
+                     *           ]
+                     *         },
+                     *         "tools": [
+                     *           {
+                     *             "kind": "http",
+                     *             "name": "refund",
+                     *             "description": "Pays an amount back to the customer.",
+                     *             "parameters": {
+                     *               "type": "object",
+                     *               "required": [
+                     *                 "order_id",
+                     *                 "amount"
+                     *               ]
+                     *             },
+                     *             "effect": "unsafe",
+                     *             "approval": {
+                     *               "when": {
+                     *                 "amount": {
+                     *                   "above": 20
+                     *                 }
+                     *               },
+                     *               "editable": [
+                     *                 "amount"
+                     *               ],
+                     *               "on_expiry": "keep_waiting"
+                     *             }
+                     *           }
+                     *         ],
+                     *         "limits": {
+                     *           "steps": 12,
+                     *           "on_limit": "fail"
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Agent"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listRunEvents: {
         parameters: {
             query?: {
@@ -2683,7 +3093,7 @@ export interface operations {
                 after_sequence?: number | "";
                 /**
                  * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
                  *     gaps. The service reads the same part of the log.
                  */
                 deltas?: components["parameters"]["Deltas"];
@@ -2758,7 +3168,7 @@ export interface operations {
                 after_sequence?: number | "";
                 /**
                  * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
                  *     gaps. The service reads the same part of the log.
                  */
                 deltas?: components["parameters"]["Deltas"];
@@ -3026,6 +3436,17 @@ export interface operations {
                 status?: (components["schemas"]["Status"] | "")[];
                 user_id?: string;
                 session_id?: string | "";
+                /**
+                 * @description The name of an agent. The runs of all its versions match.
+                 * @example support_triage
+                 */
+                agent?: string;
+                /** @description Only runs that started at this time (RFC 3339) or later. */
+                started_after?: string | "";
+                /** @description Only runs that started before this time, which is after `started_after`. */
+                started_before?: string | "";
+                /** @description Only runs that ended at this time or later. The default of `sort` is then `-ended_at`. */
+                ended_after?: string | "";
                 /** @description Page number, from 1. */
                 page?: components["parameters"]["Page"];
                 /** @description Number of items per page, at most. */
@@ -3322,6 +3743,62 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getUsage: {
+        parameters: {
+            query?: {
+                /** @description The first day (UTC), by default 29 days before `to`. At most 91 days before it. */
+                from?: string | "";
+                /** @description The last day (UTC), by default today. */
+                to?: string | "";
+                by?: "day" | "agent" | "model" | "user" | "";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The usage. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "day": "2026-06-10",
+                     *           "agent": "support_triage",
+                     *           "runs": 12,
+                     *           "completed": 10,
+                     *           "failed": 1,
+                     *           "canceled": 1,
+                     *           "input_tokens": 48210,
+                     *           "cached_input_tokens": 30000,
+                     *           "cache_write_tokens": 0,
+                     *           "output_tokens": 9120,
+                     *           "cost_usd": 0.41523,
+                     *           "runs_without_cost": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UsageRow"][];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3709,7 +4186,7 @@ export interface operations {
                 follow?: boolean;
                 /**
                  * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
                  *     gaps. The service reads the same part of the log.
                  */
                 deltas?: components["parameters"]["Deltas"];
@@ -3878,7 +4355,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All versions of all personas. */
+            /** @description All versions of these personas. */
             200: {
                 headers: {
                     "X-Trace-Id": components["headers"]["TraceId"];
