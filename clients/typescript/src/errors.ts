@@ -42,32 +42,16 @@ export class ApiError extends RunyardError implements ErrorFacts {
 }
 
 /** 404: nothing has this id, or the key has no access to it. */
-export class NotFound extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "NotFound");
-  }
-}
+export class NotFound extends ApiError {}
 
 /** 401 or 403: the key is missing, unknown or expired, or it lacks a scope. */
-export class KeyRefused extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "KeyRefused");
-  }
-}
+export class KeyRefused extends ApiError {}
 
 /** 409: the request contradicts the current state, for example a second, different answer. */
-export class Conflict extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "Conflict");
-  }
-}
+export class Conflict extends ApiError {}
 
 /** 429: the service still limits the rate of requests after the retries. */
-export class RateLimited extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "RateLimited");
-  }
-}
+export class RateLimited extends ApiError {}
 
 /** There is no connection to the service, after the retries. `cause` is the last failure. */
 export class ConnectionLost extends RunyardError {
@@ -132,12 +116,13 @@ export class WebhookRejected extends RunyardError {
   }
 }
 
-const CLASSES: Record<number, new (facts: ErrorFacts) => ApiError> = {
-  401: KeyRefused,
-  403: KeyRefused,
-  404: NotFound,
-  409: Conflict,
-  429: RateLimited,
+/** The class of each status, and its name, which minifying changes. */
+const CLASSES: Record<number, [typeof ApiError, string]> = {
+  401: [KeyRefused, "KeyRefused"],
+  403: [KeyRefused, "KeyRefused"],
+  404: [NotFound, "NotFound"],
+  409: [Conflict, "Conflict"],
+  429: [RateLimited, "RateLimited"],
 };
 
 /** Return the error for a response with this body. It accepts the errors of both APIs. */
@@ -157,8 +142,8 @@ export function errorOf(response: Response, body: string): ApiError {
     requestId: response.headers.get("x-request-id") ?? error.trace_id,
     retryAfter: retryAfterOf(response),
   };
-  const ErrorClass = CLASSES[response.status] ?? ApiError;
-  return new ErrorClass(facts);
+  const [ErrorClass, name] = CLASSES[response.status] ?? [ApiError];
+  return new ErrorClass(facts, name);
 }
 
 /** Return the seconds of `Retry-After`, a number or a date, or undefined. */

@@ -8,6 +8,10 @@ export type Me = Schemas["Me"];
 export type Run = Schemas["Run"];
 export type RunStatus = Schemas["Status"];
 export type InputRequest = Schemas["InputRequest"];
+/** An open input request with its run. */
+export type OpenRequest = Answer<"listInputRequests">["data"][number];
+export type Agent = Schemas["Agent"];
+export type UsageRow = Schemas["UsageRow"];
 export type Usage = Schemas["Usage"];
 export type File = Schemas["File"];
 export type Webhook = Schemas["Webhook"];

@@ -86,6 +86,10 @@ test("each status has its error", async t => {
     json(response, status, { error }, { "x-request-id": "req-1" });
   });
   const ry = new Runyard({ url, key: KEY });
+  const names = { 400: "ApiError", 401: "KeyRefused", 404: "NotFound", 409: "Conflict" };
+  for (const [status, name] of Object.entries(names)) {
+    assert.equal((await failure(ry.runs.get(status))).name, name);
+  }
   const classes = { 400: ApiError, 401: KeyRefused, 403: KeyRefused, 404: NotFound, 409: Conflict };
   for (const [status, ErrorClass] of Object.entries(classes)) {
     const error = await failure(ry.runs.get(status));

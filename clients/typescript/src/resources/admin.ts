@@ -1,6 +1,6 @@
 import { numberedPages, type NumberedPage, type Pages } from "../pages.js";
 import type { Transport } from "../transport.js";
-import type { CallOptions, InputRequest, Query } from "../types.js";
+import type { Agent, Answer, CallOptions, OpenRequest, Query, UsageRow } from "../types.js";
 
 /** `runyard.inputRequests` */
 export class InputRequests {
@@ -19,5 +19,39 @@ export class InputRequests {
   }
 }
 
-/** An open input request with its run. */
-export type OpenRequest = InputRequest & { run_id: string };
+/** `runyard.agents` */
+export class Agents {
+  #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Return a page of the agents that the key can use, or iterate over all of them. */
+  list(
+    query: Query<"listAgents"> = {},
+    options?: CallOptions,
+  ): Pages<Agent, NumberedPage<Agent>> {
+    return numberedPages(this.#transport, "/v1/agents", query, options);
+  }
+
+  /** Return an agent by `name` or `name@version`. */
+  async get(name: string, options?: CallOptions): Promise<Agent> {
+    const path = `/v1/agents/${encodeURIComponent(name)}`;
+    return (await this.#transport.get<Answer<"getAgent">>(path, {}, options)).data;
+  }
+}
+
+/** `runyard.usage` */
+export class UsageReports {
+  #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Return tokens, costs and numbers of runs, in rows by day, agent, model or user. */
+  async get(query: Query<"getUsage"> = {}, options?: CallOptions): Promise<UsageRow[]> {
+    return (await this.#transport.get<Answer<"getUsage">>("/v1/usage", query, options)).data;
+  }
+}
