@@ -26,16 +26,19 @@ needs_client = pytest.mark.skipif(bool(why_missing()), reason=why_missing())
 def run(
     *command: str, folder: Path = FOLDER, check: bool = True, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command in the client's folder."""
-    return subprocess.run(
+    """Run a command in the client's folder. With `check`, fail with its output."""
+    done = subprocess.run(
         command,
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=100,
-        check=check,
+        check=False,
     )
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+    return done
 
 
 def install(folder: Path) -> None:

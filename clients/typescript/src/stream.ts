@@ -1,4 +1,5 @@
-import { ApiError, ConnectionLost, errorOf, GapError } from "./errors.js";
+import { errorOf } from "./error_of.js";
+import { ApiError, ConnectionLost, GapError } from "./errors.js";
 import type { Event } from "./events.js";
 import { lines } from "./lines.js";
 import { MAX_RETRY_AFTER, type Transport } from "./transport.js";

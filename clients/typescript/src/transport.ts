@@ -1,4 +1,5 @@
-import { ConnectionLost, errorOf, RunyardError, type ApiError } from "./errors.js";
+import { errorOf } from "./error_of.js";
+import { ConnectionLost, RunyardError, type ApiError } from "./errors.js";
 import type { CallOptions, Me, WriteOptions } from "./types.js";
 import { backoff, sleep } from "./waiting.js";
 
