@@ -10,16 +10,14 @@ const collect = async list => {
 };
 
 const text = new Blob(["hello"], { type: "text/plain" });
-const run = await ry.runs.create(
-  {
-    ticket_subject: "Charged twice for June invoice",
-    ticket_body: "Hi, my card was charged twice this month. Order #4812.",
-  },
-  { files: [{ name: "note.txt", data: text }] },
-);
+const ticket = {
+  ticket_subject: "Charged twice for June invoice",
+  ticket_body: "Hi, my card was charged twice this month. Order #4812.",
+};
+const run = await ry.runs.create(ticket, { files: [{ name: "note.txt", data: text }] });
 await ry.runs.approve(run.id);
 const output = await ry.runs.result(run.id);
-const canceled = await ry.runs.create({ ticket_subject: "Charged twice for order 4812" });
+const canceled = await ry.runs.create(ticket);
 await ry.runs.cancel(canceled.id);
 
 const chat = ry.threads.chat({ title: "June invoice" });

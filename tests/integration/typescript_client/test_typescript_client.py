@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import httpx
@@ -115,12 +117,12 @@ def test_node_sends_no_key_to_the_host_of_a_redirect(
     assert not [request for request in received if "authorization" in request.headers]
 
 
-PAGE = """<!doctype html><pre id="out">nothing</pre><script type="module">
+PAGE = """<!doctype html><script type="module">
   import { Runyard } from "/index.js";
   import { walk } from "/walk.mjs";
-  const out = document.getElementById("out");
+  const report = body => fetch("/result", { method: "POST", body });
   walk(new Runyard({ url: %s, key: %s }), %s).then(
-    result => out.textContent = JSON.stringify(result), error => out.textContent = error.stack);
+    result => report(JSON.stringify(result)), error => report(error.stack));
 </script>"""
 
 
@@ -132,16 +134,20 @@ def test_a_page_opens_streams_with_a_ticket_in_place_of_the_key(
     values = (redirecting.api_url, service.access_key, ended["id"])
     page = PAGE % tuple(map(json.dumps, values))
 
+    results: Queue[bytes] = Queue()
+
     def serve(request: Received, exchange: Exchange) -> None:
+        if request.path == "/result":
+            results.put(request.body)
         modules = {"/index.js": BUILT, "/walk.mjs": HERE / "walk.mjs"}
         if module := modules.get(request.path):
             exchange.send(200, module.read_bytes(), {"content-type": "text/javascript"})
         else:
             exchange.send(200, page.encode(), {"content-type": "text/html"})
 
-    with LoopbackServer(serve) as site:
-        printed = _dumped(site.url, tmp_path)
-    _assert_walked(json.loads(printed), service, ended["id"])
+    with LoopbackServer(serve) as site, _chromium(site.url, tmp_path):
+        result = results.get(timeout=60)
+    _assert_walked(json.loads(result), service, ended["id"])
     received = [request for request in redirecting.stream.received if request.method == "GET"]
     streams = [request for request in received if "/stream?ticket=" in request.path]
     assert len(streams) == 2
@@ -151,17 +157,21 @@ def test_a_page_opens_streams_with_a_ticket_in_place_of_the_key(
     assert export.path == f"/v1/runs/{ended['id']}/export"
 
 
-def _dumped(url: str, folder: Path) -> str:
-    """Return what a page in Chromium has written into its document."""
+@contextmanager
+def _chromium(url: str, folder: Path) -> Iterator[None]:
+    """Show a page in Chromium during the block."""
     command = [
         *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
         *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", f"--user-data-dir={folder}", "--virtual-time-budget=20000"),
-        *("--dump-dom", url),
+        *("--disable-sync", "--remote-debugging-port=0", f"--user-data-dir={folder}", url),
     ]
-    environment = {**os.environ, "HOME": str(folder)}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=90, check=True, env=environment
-    )
-    written: str = done.stdout.partition('<pre id="out">')[2].partition("</pre>")[0]
-    return written
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "HOME": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as browser:
+        try:
+            yield
+        finally:
+            browser.terminate()
