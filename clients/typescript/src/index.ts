@@ -1,6 +1,6 @@
 /** The client of Runyard for Node, Deno, Bun and browsers. */
 
-import { Agents, InputRequests, UsageReports } from "./resources/admin.js";
+import { Agents, InputRequests, Keys, UsageReports } from "./resources/admin.js";
 import { Files } from "./resources/files.js";
 import { Runs } from "./resources/runs.js";
 import { Threads } from "./resources/threads.js";
@@ -17,6 +17,7 @@ export class Runyard {
   readonly webhooks: Webhooks;
   readonly files: Files;
   readonly agents: Agents;
+  readonly keys: Keys;
   readonly usage: UsageReports;
 
   constructor(options: RunyardOptions = {}) {
@@ -27,6 +28,7 @@ export class Runyard {
     this.threads = new Threads(transport, this.runs);
     this.webhooks = new Webhooks(transport);
     this.agents = new Agents(transport);
+    this.keys = new Keys(transport);
     this.usage = new UsageReports(transport);
   }
 

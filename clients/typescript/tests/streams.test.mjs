@@ -33,7 +33,8 @@ test("cuts lose nothing and repeat nothing: the cursor is the last complete even
 });
 
 test("an event in pieces, with CRLF and with characters of several bytes", async t => {
-  const text = frame(1, "agent.response.delta", { delta: "žluťoučký 🐎" }).replaceAll("\n", "\r\n");
+  const event = frame(1, "agent.response.delta", { delta: "žluťoučký 🐎" });
+  const text = event.replaceAll("\n", "\r\n");
   const { url } = await serve(t, async (_, response) => {
     stream(response);
     for (const byte of Buffer.from(text)) {
@@ -198,7 +199,8 @@ test("a 202 of a create is waited out by following", async t => {
     if (request.url.includes("/stream")) return stream(response, frame(1) + paused + frame(3, END));
     const reads = requests.filter(({ url }) => url.endsWith(RUN)).length;
     const ended = { status: "completed", ended_at: "2026-11-28T00:00:00Z" };
-    return json(response, 200, { data: { id: RUN, ...(reads < 3 ? { status: "started" } : ended) } });
+    const state = reads < 3 ? { status: "started" } : ended;
+    return json(response, 200, { data: { id: RUN, ...state } });
   });
   assert.equal((await client(url).runs.create({ text: "hi" })).status, "completed");
   const background = await client(url).runs.create({ text: "hi" }, { wait: false });
@@ -253,9 +255,12 @@ test("an event that asks answers its own input request, and stays plain JSON", a
     assert.deepEqual(Object.keys(structuredClone(event)).length, 5);
   }
   const answers = requests.slice(1).map(request => JSON.parse(request.text));
+  const type = "approval_request";
+  const params = { amount: 45 };
+  const feedback = "too much";
   assert.deepEqual(answers, [
-    { type: "approval_request", data: { request_id: "first", is_approved: true, params: { amount: 45 } } },
-    { type: "approval_request", data: { request_id: "second", is_approved: false, feedback: "too much" } },
+    { type, data: { request_id: "first", is_approved: true, params } },
+    { type, data: { request_id: "second", is_approved: false, feedback } },
     { type: "human_feedback", data: { request_id: "third", feedback: "yes" } },
   ]);
 });

@@ -127,7 +127,7 @@ PAGE = """<!doctype html><script type="module">
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's package chromium")
-def test_a_page_opens_streams_with_a_ticket_in_place_of_the_key(
+def test_a_page_opens_streams_with_a_ticket_and_without_the_key(
     redirecting: Redirecting, service: Service, ended: dict[str, Any], tmp_path: Path
 ) -> None:
     redirecting.stream.received.clear()

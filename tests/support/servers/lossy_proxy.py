@@ -52,5 +52,5 @@ class LossyProxy:
         if is_first:
             exchange.cut()
             return
-        kept = {n: v for n, v in answer.headers.items() if n not in _NOT_FORWARDED}
-        exchange.send(answer.status_code, answer.content, kept)
+        sent = {n: v for n, v in answer.headers.items() if n not in _NOT_FORWARDED}
+        exchange.send(answer.status_code, answer.content, sent)

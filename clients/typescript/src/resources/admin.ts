@@ -1,6 +1,16 @@
 import { numberedPages, type NumberedPage, type Pages } from "../pages.js";
 import type { Transport } from "../transport.js";
-import type { Agent, Answer, CallOptions, OpenRequest, Query, UsageRow } from "../types.js";
+import type {
+  AccessKey,
+  Agent,
+  Answer,
+  CallOptions,
+  CreateKey,
+  OpenRequest,
+  Query,
+  UsageRow,
+  WriteOptions,
+} from "../types.js";
 
 /** `runyard.inputRequests` */
 export class InputRequests {
@@ -39,6 +49,36 @@ export class Agents {
   async get(name: string, options?: CallOptions): Promise<Agent> {
     const path = `/v1/agents/${encodeURIComponent(name)}`;
     return (await this.#transport.get<Answer<"getAgent">>(path, {}, options)).data;
+  }
+}
+
+/** `runyard.keys`, for keys of an organization with the scope `keys:write` */
+export class Keys {
+  #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Return a page of keys, oldest first and without secrets, or iterate over all of them. */
+  list(
+    query: Query<"listAgents"> = {},
+    options?: CallOptions,
+  ): Pages<AccessKey, NumberedPage<AccessKey>> {
+    return numberedPages(this.#transport, "/v1/keys", query, options);
+  }
+
+  /** Create a key. If the response has no `secret`, a first one was lost: create another key. */
+  async create(
+    fields: CreateKey = {},
+    options?: WriteOptions,
+  ): Promise<AccessKey & { secret?: string }> {
+    return (await this.#transport.post<{ data: AccessKey }>("/v1/keys", fields, options)).data;
+  }
+
+  /** Revoke a key. Every process notices it within 60 seconds. */
+  async revoke(keyId: string, options?: CallOptions): Promise<void> {
+    await this.#transport.request("DELETE", `/v1/keys/${encodeURIComponent(keyId)}`, options);
   }
 }
 

@@ -4,7 +4,15 @@ import { lines } from "../lines.js";
 import { numberedPages, type NumberedPage, type Pages } from "../pages.js";
 import { follow, type FollowOptions } from "../stream.js";
 import type { Transport } from "../transport.js";
-import type { Answer, Body, CallOptions, InputRequest, Query, Run, WriteOptions } from "../types.js";
+import type {
+  Answer,
+  Body,
+  CallOptions,
+  InputRequest,
+  Query,
+  Run,
+  WriteOptions,
+} from "../types.js";
 import type { FileSource, Files } from "./files.js";
 
 /** The fields of a new run except its input, and the options of the call. */
