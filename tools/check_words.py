@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TOOLS = Path(__file__).parent
-SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".sh", ".js", ".mjs", ".ts", ".html", ".txt"}
+SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".sh", ".html", ".txt"}
+SUFFIXES |= {".js", ".mjs", ".ts"}
 NAMES = {"Makefile", "run", "run.sh"}
 # Standard texts of others, generated files, and these lists.
 SKIPPED = re.compile(

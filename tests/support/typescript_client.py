@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,16 @@ needs_client = pytest.mark.skipif(bool(why_missing()), reason=why_missing())
 
 
 def run(
-    *command: str, folder: Path = FOLDER, check: bool = True, **environment: str
+    *command: str,
+    folder: Path = FOLDER,
+    check: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command in the client's folder. With `check`, fail with its output."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=100,

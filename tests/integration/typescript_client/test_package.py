@@ -108,4 +108,4 @@ def test_the_example_of_the_package(service: Service, project: Path) -> None:
 def _run_example(example: str, service: Service, project: Path) -> str:
     (project / "example.mjs").write_text(example)
     environment = {"RUNYARD_URL": service.base_url, "RUNYARD_ACCESS_KEY": service.access_key}
-    return run("node", "example.mjs", folder=project, **environment).stdout
+    return run("node", "example.mjs", folder=project, environment=environment).stdout
