@@ -3,14 +3,15 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels client
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
-  Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests
+  Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests clients
 SAM_PYTHON := .venv-sam/bin/python
 AGENTS := .venv-agents/.installed
+TYPESCRIPT_CLIENT := clients/typescript/dist/.built
 MCP_PEERS := .venv-mcp/.installed tests/mcp_peers/typescript/node_modules/.installed
 
 # SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.
@@ -53,8 +54,10 @@ checkov: .venv-checkov/.installed ## Run checkov; fail on unused skips in tools/
 check-agents: .venv/.installed ## Check the agent files; print each error with file, line and field
 	@$(PYTHON) -m runyard agents check
 
-openapi: .venv/.installed ## Write the API contract to openapi.json
+openapi: .venv/.installed ## Write the API contract to openapi.json, and the types of the TypeScript client
 	@$(PYTHON) -m runyard_service.api.openapi > openapi.json
+	@$(MAKE) --no-print-directory clients/typescript/node_modules/.installed
+	@cd clients/typescript && if [ -d node_modules ]; then npm run --silent generate; fi
 
 docs-crash-table: .venv/.installed ## Write the table of crash points into the documentation
 	@CRASH_TABLE=1 $(PYTHON) -m pytest tests/integration/crashes/test_crashes.py $(ARGS)
@@ -86,15 +89,15 @@ lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest 
 
 clean: ## Remove environments, builds and caches
 	rm -rf .venv .venv-sam .venv-checkov .venv-agents .venv-mcp .venv-peers .venv-deployment .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tools/docs_site/node_modules examples/javascript/node_modules tests/mcp_peers/typescript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
+	rm -rf tools/docs_site/node_modules clients/typescript/node_modules clients/typescript/dist examples/javascript/node_modules tests/mcp_peers/typescript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
 
-coverage: .venv/.installed .venv-sam/.installed $(MCP_PEERS) $(AGENTS) ## Measure which lines the unit and integration tests run
+coverage: .venv/.installed .venv-sam/.installed $(TYPESCRIPT_CLIENT) $(MCP_PEERS) $(AGENTS) ## Measure which lines the unit and integration tests run
 	@$(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term $(ARGS)
 
-test: .venv/.installed .venv-sam/.installed examples/javascript/node_modules/.installed $(MCP_PEERS) $(AGENTS) ## Run the tests; ARGS="-k cancel" selects some
+test: .venv/.installed .venv-sam/.installed examples/javascript/node_modules/.installed $(TYPESCRIPT_CLIENT) $(MCP_PEERS) $(AGENTS) ## Run the tests; ARGS="-k cancel" selects some
 	@$(PYTHON) -m pytest $(ARGS)
 
 e2e: .venv/.installed ## Run the end-to-end tests; STACK=… or BASE_URL=… ACCESS_KEY=… selects a service
@@ -120,7 +123,7 @@ test-contract: .venv/.installed ## Send about ten thousand generated requests to
 simulate: .venv/.installed ## Simulate interleavings of runs; RUNS_EXAMPLES=400 sets the number
 	@RUNS_EXAMPLES=$${RUNS_EXAMPLES:-400} $(PYTHON) -m pytest tests/simulation $(ARGS)
 
-fuzz-streams: .venv/.installed examples/javascript/node_modules/.installed ## Cut the streams of stock clients at random bytes; CUTS_SEED=… repeats a test
+fuzz-streams: .venv/.installed examples/javascript/node_modules/.installed $(TYPESCRIPT_CLIENT) ## Cut the streams of stock clients at random bytes; CUTS_SEED=… repeats a test
 	@export CUTS_SEED=$${CUTS_SEED:-$$(date +%s)}; echo "CUTS_SEED=$$CUTS_SEED"; \
 	  $(PYTHON) -m pytest tests/e2e/test_stock_clients.py $(ARGS)
 
@@ -188,6 +191,9 @@ wheels: .venv/.installed ## Build the wheels of runyard and runyard-service into
 	@$(PYTHON) -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir dist . layers/core
 	@ls dist
 
+client: $(TYPESCRIPT_CLIENT) ## Build the TypeScript client and its npm package into dist/
+	@mkdir -p dist && cd clients/typescript && npm pack --silent --pack-destination ../../dist
+
 # --- Environments: made once, and again only when their requirements have changed -----------------
 
 # $(1): which Python, as tools/find-python takes it; $(2): what goes in. The lock files are complete,
@@ -243,6 +249,17 @@ examples/javascript/node_modules/.installed: examples/javascript/package-lock.js
 	@if ! command -v npm >/dev/null; then exit 0; fi; cd examples/javascript && \
 	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
 	  echo "npm could not install examples/javascript: the tests of its clients will be skipped" >&2
+
+# The TypeScript client. Its tests are skipped where it is not built.
+clients/typescript/node_modules/.installed: clients/typescript/package-lock.json
+	@if ! command -v npm >/dev/null; then exit 0; fi; cd clients/typescript && \
+	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
+	  echo "npm could not install clients/typescript: the tests of the client will be skipped" >&2
+
+$(TYPESCRIPT_CLIENT): clients/typescript/node_modules/.installed \
+  $(wildcard clients/typescript/src/*.ts clients/typescript/src/*/*.ts clients/typescript/*.json)
+	@if [ -d clients/typescript/node_modules ]; then \
+	  cd clients/typescript && npm run --silent build && touch dist/.built; fi
 
 # MCP servers that come by npm. Their tests are skipped where they are not there.
 tests/mcp_peers/typescript/node_modules/.installed: tests/mcp_peers/typescript/package-lock.json

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TOOLS = Path(__file__).parent
-SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".sh", ".js", ".mjs", ".html", ".txt"}
+SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".sh", ".html", ".txt"}
+SUFFIXES |= {".js", ".mjs", ".ts"}
 NAMES = {"Makefile", "run", "run.sh"}
 # Standard texts of others, generated files, and these lists.
 SKIPPED = re.compile(
     r"^(LICENSE|CODE_OF_CONDUCT\.md|NOTICE|openapi\.json|requirements/|.*requirements\.txt"
-    r"|.*package-lock\.json|tools/(word-list|allowed-words)\.txt)"
+    r"|.*package-lock\.json|.*/openapi\.ts|tools/(word-list|allowed-words)\.txt)"
 )
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 

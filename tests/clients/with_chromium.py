@@ -1,24 +1,45 @@
-"""A browser's own `EventSource` (Chromium): a page opens the stream and reports each event."""
+"""A page in Chromium follows a stream and reports each event: with_chromium.py [--client] URL KEY.
+
+It uses the browser's own `EventSource`, or with `--client` the TypeScript client.
+"""
 
 import os
 import subprocess
 import sys
 import tempfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 
+MODULE = Path(__file__).resolve().parents[2] / "clients/typescript/dist/index.js"
+
 # The page reports each event after the previous report, so the order is unchanged.
-PAGE = """<!doctype html><script>
-  const source = new EventSource(%r);
+REPORT = """<!doctype html><script type="module">
   let reports = Promise.resolve();
   const report = (path, body) =>
     reports = reports.then(() => fetch(path, {method: "POST", body}));
+"""
+EVENT_SOURCE = """
+  const source = new EventSource(%(url)r);
   source.onmessage = event => report("/seen", `${event.lastEventId} ${event.data}\\n`);
   source.onerror = () => source.readyState === EventSource.CLOSED && report("/end");
 </script>"""
+CLIENT = """
+  import { Runyard } from "/module.js";
+  const [, url, run] = /^(.*)\\/v1\\/runs\\/([^/]+)\\/stream$/.exec(%(url)r);
+  try {
+    for await (const event of new Runyard({ url, key: %(key)r }).runs.follow(run)) {
+      report("/seen", `${event.sequence} ${JSON.stringify(event)}\\n`);
+    }
+    report("/end");
+  } catch (error) {
+    report("/failed", `${error.stack}`);
+  }
+</script>"""
 
-url = sys.argv[1]
-ended = Event()
+*options, url, key = sys.argv[1:]
+PAGE = REPORT + (CLIENT if options else EVENT_SOURCE) % {"url": url, "key": key}
+ended, failed = Event(), Event()
 
 
 class Site(BaseHTTPRequestHandler):
@@ -27,20 +48,26 @@ class Site(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Send the page."""
-        self._answer(200 if self.path == "/" else 404, (PAGE % url).encode())
+        """Send the page, or the module of the client."""
+        if self.path == "/module.js":
+            self._answer(200, MODULE.read_bytes(), "text/javascript")
+        else:
+            self._answer(200 if self.path == "/" else 404, PAGE.encode())
 
     def do_POST(self) -> None:
-        """Write a report of the page to standard output."""
-        sys.stdout.write(self.rfile.read(int(self.headers["content-length"])).decode())
-        sys.stdout.flush()
+        """Write a report of the page to standard output, or to standard error if it failed."""
+        output = sys.stderr if self.path == "/failed" else sys.stdout
+        output.write(self.rfile.read(int(self.headers["content-length"])).decode())
+        output.flush()
         self._answer(204)
-        if self.path == "/end":
+        if self.path == "/failed":
+            failed.set()
+        if self.path != "/seen":
             ended.set()
 
-    def _answer(self, status: int, body: bytes = b"") -> None:
+    def _answer(self, status: int, body: bytes = b"", content_type: str = "text/html") -> None:
         self.send_response(status)
-        self.send_header("content-type", "text/html; charset=utf-8")
+        self.send_header("content-type", f"{content_type}; charset=utf-8")
         if status != 204:
             self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -67,3 +94,4 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
     ended.wait()
     browser.terminate()
     browser.wait()
+sys.exit(failed.is_set())

@@ -42,32 +42,16 @@ export class ApiError extends RunyardError implements ErrorFacts {
 }
 
 /** 404: nothing has this id, or the key has no access to it. */
-export class NotFound extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "NotFound");
-  }
-}
+export class NotFound extends ApiError {}
 
 /** 401 or 403: the key is missing, unknown or expired, or it lacks a scope. */
-export class KeyRefused extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "KeyRefused");
-  }
-}
+export class KeyRefused extends ApiError {}
 
 /** 409: the request contradicts the current state, for example a second, different answer. */
-export class Conflict extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "Conflict");
-  }
-}
+export class Conflict extends ApiError {}
 
 /** 429: the service still limits the rate of requests after the retries. */
-export class RateLimited extends ApiError {
-  constructor(facts: ErrorFacts) {
-    super(facts, "RateLimited");
-  }
-}
+export class RateLimited extends ApiError {}
 
 /** There is no connection to the service, after the retries. `cause` is the last failure. */
 export class ConnectionLost extends RunyardError {
@@ -130,42 +114,4 @@ export class WebhookRejected extends RunyardError {
   constructor(message: string) {
     super("WebhookRejected", message);
   }
-}
-
-const CLASSES: Record<number, new (facts: ErrorFacts) => ApiError> = {
-  401: KeyRefused,
-  403: KeyRefused,
-  404: NotFound,
-  409: Conflict,
-  429: RateLimited,
-};
-
-/** Return the error for a response with this body. It accepts the errors of both APIs. */
-export function errorOf(response: Response, body: string): ApiError {
-  let content: any = {};
-  try {
-    content = JSON.parse(body) ?? {};
-  } catch {
-    // A proxy has responded with something else than JSON.
-  }
-  const error = content.error ?? content;
-  const facts: ErrorFacts = {
-    status: response.status,
-    code: error.code ?? "unknown",
-    message: error.message ?? response.statusText,
-    details: error.details ?? {},
-    requestId: response.headers.get("x-request-id") ?? error.trace_id,
-    retryAfter: retryAfterOf(response),
-  };
-  const ErrorClass = CLASSES[response.status] ?? ApiError;
-  return new ErrorClass(facts);
-}
-
-/** Return the seconds of `Retry-After`, a number or a date, or undefined. */
-function retryAfterOf(response: Response): number | undefined {
-  const value = response.headers.get("retry-after");
-  if (!value) return undefined;
-  const seconds = +value;
-  const left = Number.isNaN(seconds) ? (Date.parse(value) - Date.now()) / 1000 : seconds;
-  return Number.isNaN(left) ? undefined : Math.max(left, 0);
 }

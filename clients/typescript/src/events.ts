@@ -1,4 +1,4 @@
-/** The types of events, told apart by `type`. */
+/** The types of events, selected by `type`. */
 
 import type { components } from "./openapi.js";
 

@@ -1,6 +1,6 @@
 /** The client of Runyard for Node, Deno, Bun and browsers. */
 
-import { InputRequests } from "./resources/admin.js";
+import { Agents, InputRequests, Keys, UsageReports } from "./resources/admin.js";
 import { Files } from "./resources/files.js";
 import { Runs } from "./resources/runs.js";
 import { Threads } from "./resources/threads.js";
@@ -16,6 +16,9 @@ export class Runyard {
   readonly threads: Threads;
   readonly webhooks: Webhooks;
   readonly files: Files;
+  readonly agents: Agents;
+  readonly keys: Keys;
+  readonly usage: UsageReports;
 
   constructor(options: RunyardOptions = {}) {
     const transport = (this.#transport = new Transport(options));
@@ -24,6 +27,9 @@ export class Runyard {
     this.inputRequests = new InputRequests(transport);
     this.threads = new Threads(transport, this.runs);
     this.webhooks = new Webhooks(transport);
+    this.agents = new Agents(transport);
+    this.keys = new Keys(transport);
+    this.usage = new UsageReports(transport);
   }
 
   /** Return what the access key may do. */

@@ -21,6 +21,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List agents
+         * @description The agents that the access key may use, by name, each in its newest version. A key with an
+         *     agent gets only this agent. An organization key needs no `X-Project-Id`.
+         */
+        get: operations["listAgents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/agents/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, for the newest version, or `name@version`. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Get an agent
+         * @description An agent that the access key must not use is `404`.
+         */
+        get: operations["getAgent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/runs/{run_id}/events": {
         parameters: {
             query?: never;
@@ -159,6 +203,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List access keys
+         * @description The keys of the organization, oldest first, also expired and revoked ones, without their
+         *     secrets. With `X-Project-Id`, only the keys of this project. All routes of keys need the key of
+         *     an organization with the scope `keys:write`; the key of a project gets `403`.
+         */
+        get: operations["listKeys"];
+        put?: never;
+        /**
+         * Create an access key
+         * @description A key cannot create a key with more rights than its own: `403` names each field. Only the first
+         *     response contains the `secret`: the service stores a hash of it. A retry with the same
+         *     `Idempotency-Key` returns the key without it. If the response was lost, revoke that key and
+         *     create another one with another `Idempotency-Key`.
+         */
+        post: operations["createKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of the key, not its secret. */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an access key
+         * @description The key stops to work within 60 seconds, and stays in the list. A revoked key is not changed. A
+         *     key can revoke itself, and every other key of its organization. To get back in, create a key
+         *     with `runyard keys create`.
+         */
+        delete: operations["revokeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me": {
         parameters: {
             query?: never;
@@ -252,12 +350,38 @@ export interface paths {
          * Send input to a run
          * @description Answers an open human-feedback or approval request of a run. The answer is durable before the
          *     response is `200`. The same answer again returns `200`; a different answer, or an answer after
-         *     the expiry, returns `409`. `details` names an invalid form field by its path, such as
+         *     the expiry, returns `409`. Of an answered request, the `details` of `409` have `answered_by`,
+         *     the person of the access key or else the key, and `answered_at`. `details` names an invalid form field by its path, such as
          *     `feedback.address.city`.
          *     A run that reaches a limit of its agent may also create an approval request. Its `params` are
          *     the `limit`, the amount `used`, and the proposed `new_limit`, which can be edited.
          */
         post: operations["sendRunInput"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/{run_id}/migrate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move a run to another version of its code
+         * @description For a run of an agent of kind `code` that waits for a person or sleeps. The other version of
+         *     the function replays the recorded operations, and nothing that it asks for is done. If it
+         *     asks for the same operations, the run uses it from now on. Else the response is `409`, which
+         *     names the first operation that differs. The same request again changes nothing.
+         */
+        post: operations["migrateRun"];
         delete?: never;
         options?: never;
         head?: never;
@@ -280,6 +404,32 @@ export interface paths {
          * @description Cancels the run. An ended run is not changed.
          */
         post: operations["cancelRun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the usage by day
+         * @description The runs of the project that have ended, their tokens and their cost. A run counts on the day
+         *     (UTC) of its end, with the `usage` that it has then. It counts once, within seconds of its
+         *     end, and still counts after its deletion.
+         *
+         *     There is a row for each day with runs; with `by`, for each day and each agent, model or user
+         *     with runs. The model is the one that the run used last. The rows are sorted by day, then by
+         *     name.
+         */
+        get: operations["getUsage"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -534,7 +684,8 @@ export interface paths {
         };
         /**
          * List personas
-         * @description The values of `persona_id`. Without a version, it selects the newest version.
+         * @description The values of `persona_id` that the access key may use. Without a version, it selects the
+         *     newest version.
          */
         get: operations["listPersonas"];
         put?: never;
@@ -669,6 +820,8 @@ export interface paths {
          * Submit interactive input
          * @description Answers the open input request of the run, or the one with `request_id`. For an approval,
          *     `content` is `approve`, `deny`, or a JSON object `{"is_approved", "feedback"?, "params"?}`.
+         *     Another answer to an answered request returns `409`, with `answered_by`, the person of the
+         *     access key or else the key, and `answered_at` in `details`.
          */
         post: operations["submitThreadInput"];
         delete?: never;
@@ -778,6 +931,107 @@ export interface components {
                 params?: Record<string, unknown> | null;
             };
         };
+        /**
+         * @description One version of an agent, without its instructions, and without addresses, headers and functions
+         *     of its tools and models.
+         */
+        Agent: {
+            /** @description The `agent` of a create. */
+            name: string;
+            version: string;
+            /** @description The versions that the access key may use, the newest first. */
+            versions: string[];
+            /** @description Whether a create that names no agent uses this version. */
+            is_default: boolean;
+            description: string;
+            /**
+             * @description A dialogue with a model, or code of your own.
+             * @enum {unknown}
+             */
+            kind: "dialogue" | "code";
+            route: string;
+            provider: string;
+            model: string;
+            /** @description The routes to ask, in this order, when `route` is unavailable. */
+            fallback: {
+                route: string;
+                provider: string;
+                model: string;
+            }[];
+            /** @description The JSON Schema of `input`. */
+            input_schema: Record<string, unknown>;
+            /** @description The JSON Schema of `output`, if the agent has one. */
+            output_schema?: Record<string, unknown>;
+            tools: components["schemas"]["AgentTool"][];
+            /** @description The limits of a run. A missing limit does not exist. */
+            limits: {
+                steps: number;
+                tokens?: number;
+                usd?: number;
+                wall_clock_seconds?: number;
+                /** @description The limit of all runs of the agent in a project. */
+                usd_per_day?: number;
+                /** @enum {unknown} */
+                on_limit: "fail" | "ask";
+            };
+        };
+        AgentTool: {
+            /** @enum {unknown} */
+            kind: "http" | "python" | "lambda" | "ask_human" | "mcp";
+            /** @description Missing for `mcp`. */
+            name?: string;
+            description?: string;
+            /** @description The JSON Schema of the arguments. */
+            parameters?: Record<string, unknown>;
+            /**
+             * @description What a call changes: nothing; the same state if it is repeated; or each time something
+             *     new. `hints`: the annotations of the MCP server decide.
+             * @enum {unknown}
+             */
+            effect: "none" | "idempotent" | "unsafe" | "hints";
+            /**
+             * @description When calls wait for a person. Missing: never. `hints`: the annotations of the MCP server
+             *     decide.
+             */
+            approval?: "hints" | {
+                /** @description The condition on the arguments. Without it, every call waits. */
+                when?: Record<string, unknown>;
+                editable: string[];
+                /** @description Seconds. */
+                expires_in?: number;
+                /** @enum {unknown} */
+                on_expiry: "fail" | "deny" | "keep_waiting";
+            };
+            /** @description For `mcp`: the server. A run lists its tools. */
+            server?: string;
+            /** @description For `mcp`: names or patterns. */
+            include?: string[];
+            exclude?: string[];
+            /** @description For `mcp`: the effect and approval of single tools, by their names. */
+            overrides?: {
+                [key: string]: {
+                    /**
+                     * @description What a call changes: nothing; the same state if it is repeated; or each time something
+                     *     new. `hints`: the annotations of the MCP server decide.
+                     * @enum {unknown}
+                     */
+                    effect?: "none" | "idempotent" | "unsafe" | "hints";
+                    /**
+                     * @description When calls wait for a person. Missing: never. `hints`: the annotations of the MCP server
+                     *     decide.
+                     */
+                    approval?: "hints" | {
+                        /** @description The condition on the arguments. Without it, every call waits. */
+                        when?: Record<string, unknown>;
+                        editable: string[];
+                        /** @description Seconds. */
+                        expires_in?: number;
+                        /** @enum {unknown} */
+                        on_expiry: "fail" | "deny" | "keep_waiting";
+                    };
+                };
+            };
+        };
         /** @description All counts are of sequences, also of the deltas that `deltas=false` leaves out. */
         EventPagination: components["schemas"]["Pagination"] & {
             /** @description The page has the events up to this sequence, except deltas that were left out. */
@@ -816,6 +1070,26 @@ export interface components {
             id: string;
             /** @enum {unknown} */
             type: "human_feedback" | "approval_request";
+            /**
+             * Format: date-time
+             * @description When the run started to wait.
+             */
+            created_at: string;
+            /** @description `name@version` of the run. */
+            agent: string;
+            /** @description The `user_id` of the run, if it has one. */
+            user_id?: string;
+            /**
+             * @description What the run does after the answer: the call of a tool; `ask_human`, or an `ask` or an
+             *     `approve` of own code; `raise_limit` or `use_changed_tools`.
+             */
+            tool: {
+                name: string;
+                /** @description The type of the tool as in events. */
+                type?: string;
+                /** @enum {unknown} */
+                effect: "none" | "idempotent" | "unsafe";
+            };
             prompt: string;
             /**
              * @description For an approval, the arguments of the call. For human feedback, the allowed answers:
@@ -823,6 +1097,11 @@ export interface components {
              *     the `default` answer if the request expires.
              */
             params: Record<string, unknown>;
+            /**
+             * @description The JSON Schema of the `editable_params`, as an object with these properties. It is missing
+             *     if none is described. If it has references, it is the schema of all `params`.
+             */
+            params_schema?: Record<string, unknown>;
             editable_params: string[];
             /** Format: date-time */
             expires_at?: string;
@@ -831,6 +1110,55 @@ export interface components {
              * @enum {unknown}
              */
             on_expiry?: "fail" | "deny" | "use_default" | "cancel" | "keep_waiting";
+        };
+        /** @enum {unknown} */
+        Scope: "runs:read" | "runs:write" | "files:write" | "webhooks:read" | "webhooks:write" | "keys:write";
+        AccessKey: {
+            id: string;
+            org_id: string;
+            /** @description Missing for a key of the organization. */
+            project_id?: string;
+            scopes: components["schemas"]["Scope"][];
+            /** @description The only agent of the runs of the key. */
+            agent?: string;
+            /** @description The person that the key represents. */
+            user_id?: string;
+            user_name?: string;
+            user_email?: string;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Missing if the key does not expire.
+             */
+            valid_until?: string;
+            /**
+             * Format: date-time
+             * @description Exact to one hour. Missing before the first use.
+             */
+            last_used_at?: string;
+            /** Format: date-time */
+            revoked_at?: string;
+        };
+        AccessKeyWithSecret: {
+            data: components["schemas"]["AccessKey"] & {
+                /** @description The access key for `Authorization: Bearer`. Shown only once. */
+                secret?: string;
+            };
+        };
+        CreateKey: {
+            /** @description A project of the organization. Without it, the key is for all projects. */
+            project_id?: string | null;
+            /** @description Default are the scopes of the creating key, without `keys:write`. */
+            scopes?: components["schemas"]["Scope"][] | null;
+            /** @description The only agent of the runs of the key. Default is that of the creating key. */
+            agent?: string | null;
+            /** @description The person that the key represents, in runs and answers. */
+            user_id?: string | null;
+            user_name?: string | null;
+            user_email?: string | null;
+            /** @description How long the key is valid. Default is the end of the creating key. */
+            days?: number | null;
         };
         Me: {
             key_id: string;
@@ -854,6 +1182,20 @@ export interface components {
              *     redirects to it.
              */
             stream_url: string;
+        };
+        MigrateRun: {
+            /** @description A published version of the function, or an alias. `$LATEST` only on the local stack. */
+            version: string;
+        };
+        RunCodeAnswer: {
+            data: {
+                code: {
+                    function: string;
+                    version: string;
+                    /** @description The digest that Lambda reports for the code. */
+                    sha256: string;
+                };
+            };
         };
         /** @enum {unknown} */
         Status: "created" | "started" | "paused" | "awaiting_input" | "completed" | "failed" | "canceled";
@@ -954,9 +1296,36 @@ export interface components {
             stream?: "true" | "false" | "True" | "False" | "";
             files?: string[];
         };
+        UsageRow: {
+            /** Format: date */
+            day: string;
+            /** @description With `by=agent`, the name of the agent without its version. */
+            agent?: string;
+            /** @description With `by=model`, missing for runs without a model. */
+            model?: string;
+            /** @description With `by=user`, missing for runs without a user. */
+            user_id?: string;
+            /** @description The runs that ended: the sum of the next three. */
+            runs: number;
+            completed: number;
+            failed: number;
+            canceled: number;
+            /** @description Includes the tokens that were read from a cache or written to it. */
+            input_tokens: number;
+            cached_input_tokens: number;
+            cache_write_tokens: number;
+            output_tokens: number;
+            /**
+             * @description The sum of the known costs in USD; null while no cost is known. It lacks the cost of
+             *     `runs_without_cost`.
+             */
+            cost_usd: number | null;
+            /** @description The runs that used a model without a known price. */
+            runs_without_cost: number;
+        };
         /** @description An `https` URL with a public address. `http` is only allowed for configured private hosts. */
         WebhookUrl: string;
-        WebhookEvents: ("*" | "run.*" | "run.started" | "run.paused" | "run.resumed" | "run.recovered" | "run.cancel_requested" | "run.completed" | "run.failed" | "run.canceled" | "agent.*" | "agent.human_feedback.*" | "agent.human_feedback.requested" | "agent.human_feedback.received" | "approval_request.*" | "approval_request.created" | "approval_request.resolved" | "input_request.*" | "input_request.expired")[];
+        WebhookEvents: ("*" | "run.*" | "run.started" | "run.paused" | "run.resumed" | "run.recovered" | "run.code_changed" | "run.cancel_requested" | "run.completed" | "run.failed" | "run.canceled" | "agent.*" | "agent.human_feedback.*" | "agent.human_feedback.requested" | "agent.human_feedback.received" | "approval_request.*" | "approval_request.created" | "approval_request.resolved" | "input_request.*" | "input_request.expired")[];
         CreateWebhook: {
             url: components["schemas"]["WebhookUrl"];
             events?: components["schemas"]["WebhookEvents"] | null;
@@ -979,7 +1348,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             url: string;
-            events: ("*" | "run.*" | "run.started" | "run.paused" | "run.resumed" | "run.recovered" | "run.cancel_requested" | "run.completed" | "run.failed" | "run.canceled" | "agent.*" | "agent.human_feedback.*" | "agent.human_feedback.requested" | "agent.human_feedback.received" | "approval_request.*" | "approval_request.created" | "approval_request.resolved" | "input_request.*" | "input_request.expired")[];
+            events: ("*" | "run.*" | "run.started" | "run.paused" | "run.resumed" | "run.recovered" | "run.code_changed" | "run.cancel_requested" | "run.completed" | "run.failed" | "run.canceled" | "agent.*" | "agent.human_feedback.*" | "agent.human_feedback.requested" | "agent.human_feedback.received" | "approval_request.*" | "approval_request.created" | "approval_request.resolved" | "input_request.*" | "input_request.expired")[];
             description: string;
             enabled: boolean;
             /**
@@ -1209,7 +1578,7 @@ export interface components {
             title: string | null;
         };
         /** @description An event. `type` says which fields `data` has. Later releases add types. */
-        Event: components["schemas"]["RunStartedEvent"] | components["schemas"]["AgentToolsListedEvent"] | components["schemas"]["AgentReasoningDeltaEvent"] | components["schemas"]["AgentResponseDeltaEvent"] | components["schemas"]["AgentMessageCompletedEvent"] | components["schemas"]["AgentContextCompactedEvent"] | components["schemas"]["AgentToolCallStartedEvent"] | components["schemas"]["AgentToolCallProgressEvent"] | components["schemas"]["AgentToolCallInputRequiredEvent"] | components["schemas"]["AgentToolCallCompletedEvent"] | components["schemas"]["AgentToolCallFailedEvent"] | components["schemas"]["AgentHumanFeedbackRequestedEvent"] | components["schemas"]["AgentHumanFeedbackReceivedEvent"] | components["schemas"]["ApprovalRequestCreatedEvent"] | components["schemas"]["ApprovalRequestResolvedEvent"] | components["schemas"]["InputRequestExpiredEvent"] | components["schemas"]["AgentStepStartedEvent"] | components["schemas"]["AgentStepCompletedEvent"] | components["schemas"]["AgentStepFailedEvent"] | components["schemas"]["AgentEmittedEvent"] | components["schemas"]["RunPausedEvent"] | components["schemas"]["RunResumedEvent"] | components["schemas"]["RunRecoveredEvent"] | components["schemas"]["RunCancelRequestedEvent"] | components["schemas"]["RunCompletedEvent"] | components["schemas"]["RunFailedEvent"] | components["schemas"]["RunCanceledEvent"] | components["schemas"]["UnknownEvent"];
+        Event: components["schemas"]["RunStartedEvent"] | components["schemas"]["AgentToolsListedEvent"] | components["schemas"]["AgentReasoningDeltaEvent"] | components["schemas"]["AgentResponseDeltaEvent"] | components["schemas"]["AgentMessageCompletedEvent"] | components["schemas"]["AgentContextCompactedEvent"] | components["schemas"]["AgentToolCallStartedEvent"] | components["schemas"]["AgentToolCallProgressEvent"] | components["schemas"]["AgentToolCallInputRequiredEvent"] | components["schemas"]["AgentToolCallCompletedEvent"] | components["schemas"]["AgentToolCallFailedEvent"] | components["schemas"]["AgentHumanFeedbackRequestedEvent"] | components["schemas"]["AgentHumanFeedbackReceivedEvent"] | components["schemas"]["ApprovalRequestCreatedEvent"] | components["schemas"]["ApprovalRequestResolvedEvent"] | components["schemas"]["InputRequestExpiredEvent"] | components["schemas"]["AgentStepStartedEvent"] | components["schemas"]["AgentStepCompletedEvent"] | components["schemas"]["AgentStepFailedEvent"] | components["schemas"]["AgentEmittedEvent"] | components["schemas"]["RunPausedEvent"] | components["schemas"]["RunResumedEvent"] | components["schemas"]["RunRecoveredEvent"] | components["schemas"]["RunRetryingEvent"] | components["schemas"]["RunCodeChangedEvent"] | components["schemas"]["RunCancelRequestedEvent"] | components["schemas"]["RunCompletedEvent"] | components["schemas"]["RunFailedEvent"] | components["schemas"]["RunCanceledEvent"] | components["schemas"]["UnknownEvent"];
         /** @description `approval_request.created`. */
         ApprovalRequested: {
             id: string;
@@ -1223,7 +1592,7 @@ export interface components {
             /** @constant */
             object: "approval_request";
             editable_params: string[];
-            tool: components["schemas"]["ToolLabel"];
+            tool: components["schemas"]["RequestedTool"];
         };
         /** @description `approval_request.resolved`. `effective_params` are the arguments after the edits. */
         ApprovalResolved: {
@@ -1244,6 +1613,15 @@ export interface components {
             requested_by: string;
             last_seen_seq?: number;
             client_cancelled_at?: string;
+        };
+        /** @description `run.code_changed`: a caller has moved the run from the version `previous` to `code`. */
+        CodeChanged: {
+            id: string;
+            /** @constant */
+            object: "run";
+            code: components["schemas"]["CodeVersion"];
+            previous: components["schemas"]["CodeVersion"];
+            requested_by: string;
         };
         /** @description The version of an agent's own code. `sha256` is the digest that Lambda reports. */
         CodeVersion: {
@@ -1294,7 +1672,7 @@ export interface components {
         /**
          * @description `agent.human_feedback.received`: with `feedback`, or `declined`.
          *
-         *     `answered_by` is the id of an access key.
+         *     `answered_by` is the id of the person of the access key, or else of the key.
          */
         FeedbackReceived: {
             id: string;
@@ -1378,13 +1756,15 @@ export interface components {
         /**
          * @description The operation of an agent's own code that an event belongs to: its `op`.
          *
-         *     `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. On a message, `output` is the
-         *     structured output, and `error` says why there is none.
+         *     `kind` is `model`, `tool`, `ask`, `approve`, `sleep` or `step`. `invocation` is the number of
+         *     the invocation that asked for it, from 1. On a message, `output` is the structured output, and
+         *     `error` says why there is none.
          */
         OperationRef: {
             key: string;
             digest: string;
             kind: string;
+            invocation?: number;
             output?: {
                 [key: string]: unknown;
             };
@@ -1418,6 +1798,12 @@ export interface components {
             input: {
                 [key: string]: unknown;
             };
+        };
+        /** @description What the run does after the answer. `effect` is `none`, `idempotent` or `unsafe`. */
+        RequestedTool: {
+            name: string;
+            type: string;
+            effect: string;
         };
         /** @description `agent.response.delta`: a piece of the model's text. */
         ResponseDelta: {
@@ -1474,6 +1860,25 @@ export interface components {
             object: "run";
             status: string;
         };
+        /**
+         * @description `run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+         *
+         *     `name` is the model or the tool, and `code` says how the call failed. `attempt` counts the
+         *     failed attempts of this call from 1, over all workers. `next_at` is missing if Step Functions
+         *     repeats the step: it waits for five minutes at most. `tool_call_id` is missing for a model.
+         */
+        RunRetrying: {
+            id: string;
+            /** @constant */
+            object: "run";
+            /** @enum {string} */
+            what: "model" | "tool";
+            name: string;
+            attempt: number;
+            code: string;
+            next_at?: string;
+            tool_call_id?: string;
+        };
         /** @description `run.started`. `code` is the version of an agent's own code that the run uses to its end. */
         RunStarted: {
             id: string;
@@ -1500,6 +1905,10 @@ export interface components {
             digest: string;
             name: string;
             effect: string;
+            invocation?: number;
+            usage?: {
+                [key: string]: number;
+            };
             result: unknown;
         };
         /** @description Why a step failed. `type` is the class of the exception. */
@@ -1516,9 +1925,17 @@ export interface components {
             digest: string;
             name: string;
             effect: string;
+            invocation?: number;
+            usage?: {
+                [key: string]: number;
+            };
             error: components["schemas"]["StepError"];
         };
-        /** @description `agent.step.started`. The other events of a step have these fields too. */
+        /**
+         * @description `agent.step.started`. The other events of a step have these fields too.
+         *
+         *     `usage` is in the events of its end: what a model has used that the step called by itself.
+         */
         StepPayload: {
             id: string;
             object: string;
@@ -1526,6 +1943,10 @@ export interface components {
             digest: string;
             name: string;
             effect: string;
+            invocation?: number;
+            usage?: {
+                [key: string]: number;
+            };
         };
         /** @description `agent.tool_call.completed`. `files` are the files that came with the result. */
         ToolCallCompleted: {
@@ -1597,7 +2018,8 @@ export interface components {
          * @description `agent.tools.listed`: the tools of an MCP server that the run uses from now on.
          *
          *     `reason` says why the list of an optional server is empty. `changes` has the tools that differ
-         *     from the lock file, by the server's own names: `added`, `changed` or `removed`.
+         *     from the lock file, by the server's own names: `added`, `changed` or `removed`. `unmatched` has
+         *     the patterns of the agent's `include` and `exclude` that match no tool of the server.
          */
         ToolsListed: {
             server: string;
@@ -1608,6 +2030,7 @@ export interface components {
             changes?: {
                 [key: string]: string;
             };
+            unmatched?: string[];
         };
         RunStartedEvent: {
             /** Format: uuid */
@@ -1908,6 +2331,32 @@ export interface components {
             timestamp: string;
             data: components["schemas"]["RecoveredPayload"];
         };
+        RunRetryingEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.retrying";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["RunRetrying"];
+        };
+        RunCodeChangedEvent: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.code_changed";
+            sequence: number;
+            /** Format: date-time */
+            timestamp: string;
+            data: components["schemas"]["CodeChanged"];
+        };
         RunCancelRequestedEvent: {
             /** Format: uuid */
             id: string;
@@ -1977,12 +2426,18 @@ export interface components {
             };
         };
         /** @description An event. `type` says which fields `data` has. Later releases add types. */
-        ThreadsEvent: components["schemas"]["ThreadsRunStartedEvent"] | components["schemas"]["ThreadsMessageDeltaEvent"] | components["schemas"]["ThreadsMessageCompletedEvent"] | components["schemas"]["ThreadsToolCallEvent"] | components["schemas"]["ThreadsToolResultEvent"] | components["schemas"]["ThreadsRunWaitingForInputEvent"] | components["schemas"]["ThreadsRunInputProvidedEvent"] | components["schemas"]["ThreadsRunInputExpiredEvent"] | components["schemas"]["ThreadsRunPausedEvent"] | components["schemas"]["ThreadsRunResumedEvent"] | components["schemas"]["ThreadsRunRecoveredEvent"] | components["schemas"]["ThreadsRunCancelRequestedEvent"] | components["schemas"]["ThreadsRunCompletedEvent"] | components["schemas"]["ThreadsRunFailedEvent"] | components["schemas"]["ThreadsRunCancelledEvent"] | components["schemas"]["ThreadsAgentToolsListedEvent"] | components["schemas"]["ThreadsAgentContextCompactedEvent"] | components["schemas"]["ThreadsAgentToolCallProgressEvent"] | components["schemas"]["ThreadsAgentToolCallInputRequiredEvent"] | components["schemas"]["ThreadsAgentStepStartedEvent"] | components["schemas"]["ThreadsAgentStepCompletedEvent"] | components["schemas"]["ThreadsAgentStepFailedEvent"] | components["schemas"]["ThreadsAgentEmittedEvent"] | components["schemas"]["ThreadsUnknownEvent"];
+        ThreadsEvent: components["schemas"]["ThreadsRunStartedEvent"] | components["schemas"]["ThreadsMessageDeltaEvent"] | components["schemas"]["ThreadsMessageCompletedEvent"] | components["schemas"]["ThreadsToolCallEvent"] | components["schemas"]["ThreadsToolResultEvent"] | components["schemas"]["ThreadsRunWaitingForInputEvent"] | components["schemas"]["ThreadsRunInputProvidedEvent"] | components["schemas"]["ThreadsRunInputExpiredEvent"] | components["schemas"]["ThreadsRunPausedEvent"] | components["schemas"]["ThreadsRunResumedEvent"] | components["schemas"]["ThreadsRunRecoveredEvent"] | components["schemas"]["ThreadsRunRetryingEvent"] | components["schemas"]["ThreadsRunCodeChangedEvent"] | components["schemas"]["ThreadsRunCancelRequestedEvent"] | components["schemas"]["ThreadsRunCompletedEvent"] | components["schemas"]["ThreadsRunFailedEvent"] | components["schemas"]["ThreadsRunCancelledEvent"] | components["schemas"]["ThreadsAgentToolsListedEvent"] | components["schemas"]["ThreadsAgentContextCompactedEvent"] | components["schemas"]["ThreadsAgentToolCallProgressEvent"] | components["schemas"]["ThreadsAgentToolCallInputRequiredEvent"] | components["schemas"]["ThreadsAgentStepStartedEvent"] | components["schemas"]["ThreadsAgentStepCompletedEvent"] | components["schemas"]["ThreadsAgentStepFailedEvent"] | components["schemas"]["ThreadsAgentEmittedEvent"] | components["schemas"]["ThreadsUnknownEvent"];
         /** @description `run.cancel_requested`, with what the client sent with the cancel. */
         ThreadsCancelRequested: {
             requested_by: string;
             last_seen_seq?: number;
             client_cancelled_at?: string;
+        };
+        /** @description `run.code_changed`: a caller has moved the run from the version `previous` to `code`. */
+        ThreadsCodeChanged: {
+            code: components["schemas"]["CodeVersion"];
+            previous: components["schemas"]["CodeVersion"];
+            requested_by: string;
         };
         /** @description `run.input_expired`: no person has answered in time. */
         ThreadsInputExpired: {
@@ -2040,6 +2495,20 @@ export interface components {
             failed_route?: string;
             route?: string;
             error?: components["schemas"]["ErrorInfo"];
+        };
+        /**
+         * @description `run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+         *
+         *     `next_at` is missing if Step Functions repeats the step, and `tool_call_id` for a model.
+         */
+        ThreadsRunRetrying: {
+            /** @enum {string} */
+            what: "model" | "tool";
+            name: string;
+            attempt: number;
+            code: string;
+            next_at?: string;
+            tool_call_id?: string;
         };
         /** @description `run.started`. `route_id` is null without a route, `model` if it is not known yet. */
         ThreadsRunStarted: {
@@ -2215,6 +2684,32 @@ export interface components {
              */
             type: "run.recovered";
             data: components["schemas"]["ThreadsRunRecovered"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunRetryingEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.retrying";
+            data: components["schemas"]["ThreadsRunRetrying"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        ThreadsRunCodeChangedEvent: {
+            seq: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "run.code_changed";
+            data: components["schemas"]["ThreadsCodeChanged"];
             /** Format: date-time */
             created_at: string;
             /** Format: uuid */
@@ -2620,7 +3115,7 @@ export interface components {
         PageSize: number | "";
         /**
          * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-         *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+         *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
          *     gaps. The service reads the same part of the log.
          */
         Deltas: boolean;
@@ -2676,6 +3171,130 @@ export interface operations {
             };
         };
     };
+    listAgents: {
+        parameters: {
+            query?: {
+                /** @description Page number, from 1. */
+                page?: components["parameters"]["Page"];
+                /** @description Number of items per page, at most. */
+                page_size?: components["parameters"]["PageSize"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of agents. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Agent"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["PayloadTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `name`, for the newest version, or `name@version`. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "name": "support_triage",
+                     *         "version": "1",
+                     *         "versions": [
+                     *           "1"
+                     *         ],
+                     *         "is_default": true,
+                     *         "description": "Triage of support tickets.",
+                     *         "kind": "dialogue",
+                     *         "route": "openai",
+                     *         "provider": "openai",
+                     *         "model": "gpt-5-mini",
+                     *         "fallback": [],
+                     *         "input_schema": {
+                     *           "type": "object",
+                     *           "required": [
+                     *             "ticket_subject"
+                     *           ]
+                     *         },
+                     *         "tools": [
+                     *           {
+                     *             "kind": "http",
+                     *             "name": "refund",
+                     *             "description": "Pays an amount back to the customer.",
+                     *             "parameters": {
+                     *               "type": "object",
+                     *               "required": [
+                     *                 "order_id",
+                     *                 "amount"
+                     *               ]
+                     *             },
+                     *             "effect": "unsafe",
+                     *             "approval": {
+                     *               "when": {
+                     *                 "amount": {
+                     *                   "above": 20
+                     *                 }
+                     *               },
+                     *               "editable": [
+                     *                 "amount"
+                     *               ],
+                     *               "on_expiry": "keep_waiting"
+                     *             }
+                     *           }
+                     *         ],
+                     *         "limits": {
+                     *           "steps": 12,
+                     *           "on_limit": "fail"
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Agent"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listRunEvents: {
         parameters: {
             query?: {
@@ -2683,7 +3302,7 @@ export interface operations {
                 after_sequence?: number | "";
                 /**
                  * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
                  *     gaps. The service reads the same part of the log.
                  */
                 deltas?: components["parameters"]["Deltas"];
@@ -2758,7 +3377,7 @@ export interface operations {
                 after_sequence?: number | "";
                 /**
                  * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
                  *     gaps. The service reads the same part of the log.
                  */
                 deltas?: components["parameters"]["Deltas"];
@@ -2966,6 +3585,125 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listKeys: {
+        parameters: {
+            query?: {
+                /** @description Page number, from 1. */
+                page?: components["parameters"]["Page"];
+                /** @description Number of items per page, at most. */
+                page_size?: components["parameters"]["PageSize"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of keys. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["AccessKey"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A retry with the same key and body within 24 hours returns the first response. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "project_id": "support",
+                 *       "scopes": [
+                 *         "runs:read",
+                 *         "runs:write"
+                 *       ],
+                 *       "user_id": "anna",
+                 *       "days": 30
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateKey"];
+            };
+        };
+        responses: {
+            /** @description The key, with its secret. A retry has no secret. */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessKeyWithSecret"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revokeKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of the key, not its secret. */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The revoked key. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["AccessKey"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getMe: {
         parameters: {
             query?: never;
@@ -3026,6 +3764,17 @@ export interface operations {
                 status?: (components["schemas"]["Status"] | "")[];
                 user_id?: string;
                 session_id?: string | "";
+                /**
+                 * @description The name of an agent. The runs of all its versions match.
+                 * @example support_triage
+                 */
+                agent?: string;
+                /** @description Only runs that started at this time (RFC 3339) or later. */
+                started_after?: string | "";
+                /** @description Only runs that started before this time, which is after `started_after`. */
+                started_before?: string | "";
+                /** @description Only runs that ended at this time or later. The default of `sort` is then `-ended_at`. */
+                ended_after?: string | "";
                 /** @description Page number, from 1. */
                 page?: components["parameters"]["Page"];
                 /** @description Number of items per page, at most. */
@@ -3287,6 +4036,59 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    migrateRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: components["parameters"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "version": "8"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MigrateRun"];
+            };
+        };
+        responses: {
+            /** @description The run uses this version. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "code": {
+                     *           "function": "runyard-agent-claims",
+                     *           "version": "8",
+                     *           "sha256": "wqJ…"
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RunCodeAnswer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     cancelRun: {
         parameters: {
             query?: never;
@@ -3322,6 +4124,62 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getUsage: {
+        parameters: {
+            query?: {
+                /** @description The first day (UTC), by default 29 days before `to`. At most 91 days before it. */
+                from?: string | "";
+                /** @description The last day (UTC), by default today. */
+                to?: string | "";
+                by?: "day" | "agent" | "model" | "user" | "";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The usage. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "day": "2026-06-10",
+                     *           "agent": "support_triage",
+                     *           "runs": 12,
+                     *           "completed": 10,
+                     *           "failed": 1,
+                     *           "canceled": 1,
+                     *           "input_tokens": 48210,
+                     *           "cached_input_tokens": 30000,
+                     *           "cache_write_tokens": 0,
+                     *           "output_tokens": 9120,
+                     *           "cost_usd": 0.41523,
+                     *           "runs_without_cost": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UsageRow"][];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3709,7 +4567,7 @@ export interface operations {
                 follow?: boolean;
                 /**
                  * @description If false, without the events `agent.reasoning.delta`, `agent.response.delta` and
-                 *     `agent.tool_call.progress`. The other events keep their sequences, so sequences then have
+                 *     `agent.tool_call.progress`. The other events have the same sequences as before, so sequences then have
                  *     gaps. The service reads the same part of the log.
                  */
                 deltas?: components["parameters"]["Deltas"];
@@ -3878,7 +4736,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All versions of all personas. */
+            /** @description All versions of these personas. */
             200: {
                 headers: {
                     "X-Trace-Id": components["headers"]["TraceId"];

@@ -1,7 +1,8 @@
-import { ApiError, ConnectionLost, errorOf, GapError } from "./errors.js";
+import { errorOf } from "./error_of.js";
+import { ApiError, ConnectionLost, GapError } from "./errors.js";
 import type { Event } from "./events.js";
 import { lines } from "./lines.js";
-import type { Transport } from "./transport.js";
+import { MAX_RETRY_AFTER, type Transport } from "./transport.js";
 import type { CallOptions } from "./types.js";
 import { backoff, sleep } from "./waiting.js";
 
@@ -16,8 +17,8 @@ export interface FollowOptions extends CallOptions {
 const TERMINAL = /^run\.(completed|failed|canceled)$/;
 /** A heartbeat comes after 15 s at most. So this silence means that the connection is dead. */
 const MAX_SILENCE = 45_000;
-/** The number of failed attempts in a row: before the first connection, and after it. */
-const MAX_FAILURES = [3, 20] as const;
+/** Attempts in a row without an event or a heartbeat: before the first response, and after it. */
+const MAX_ATTEMPTS = [3, 20] as const;
 
 /**
  * Yield each event of the run once, until its terminal event.
@@ -54,7 +55,7 @@ export async function* follow(
 /** The connections of one stream, one after the other. */
 class Connections {
   #current = new AbortController();
-  #connected = 0;
+  #connected: 0 | 1 = 0;
   /** The attempts since the last sign of life. */
   #attempts = 0;
   #ticketed = false;
@@ -68,11 +69,16 @@ class Connections {
 
   /** Return the response of the next connection: 200 or 204. */
   async next(after: number): Promise<Response> {
-    for (let failures = 0; ; ) {
-      if (this.#attempts) await sleep(backoff(this.#attempts - 1), this.signal);
+    let error: unknown;
+    let retryAfter = 0;
+    for (;;) {
+      if (this.#attempts >= MAX_ATTEMPTS[this.#connected]) {
+        throw error ?? new ConnectionLost(this.transport.url, "Connections end without events.");
+      }
+      if (this.#attempts) {
+        await sleep(Math.max(backoff(this.#attempts - 1), retryAfter * 1000), this.signal);
+      }
       this.#attempts++;
-      let error: unknown;
-      let retryAfter = 0;
       try {
         this.#current = new AbortController();
         const response = await this.#alive(this.#connect(after));
@@ -86,11 +92,10 @@ class Connections {
       }
       this.signal?.throwIfAborted();
       if (error instanceof ApiError) {
-        if (error.status < 500 && error.status !== 429) throw error;
         retryAfter = error.retryAfter ?? 0;
+        const isRetried = error.status >= 500 || error.status === 429;
+        if (!isRetried || retryAfter > MAX_RETRY_AFTER) throw error;
       }
-      if (++failures === MAX_FAILURES[this.#connected] || retryAfter > 60) throw error;
-      if (retryAfter) await sleep(retryAfter * 1000, this.signal);
     }
   }
 

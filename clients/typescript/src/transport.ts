@@ -1,4 +1,5 @@
-import { ConnectionLost, errorOf, RunyardError, type ApiError } from "./errors.js";
+import { errorOf } from "./error_of.js";
+import { ConnectionLost, RunyardError, type ApiError } from "./errors.js";
 import type { CallOptions, Me, WriteOptions } from "./types.js";
 import { backoff, sleep } from "./waiting.js";
 
@@ -22,7 +23,8 @@ interface Request extends CallOptions {
 
 /** The number of retries after the first attempt. */
 const RETRIES = 2;
-const MAX_RETRY_AFTER = 60;
+/** The longest `Retry-After` to wait for, in seconds. */
+export const MAX_RETRY_AFTER = 60;
 const RETRIED = [429, 502, 503, 504];
 
 declare const process: { env: Record<string, string | undefined> } | undefined;

@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 
-import { ApiError, Conflict, ConnectionLost, KeyRefused, NotFound, RateLimited, Runyard } from "runyard";
+import {
+  ApiError,
+  Conflict,
+  ConnectionLost,
+  KeyRefused,
+  NotFound,
+  RateLimited,
+  Runyard,
+} from "runyard";
 
 import { failure, json, KEY, RUN, serve } from "./server.mjs";
 
@@ -86,6 +94,10 @@ test("each status has its error", async t => {
     json(response, status, { error }, { "x-request-id": "req-1" });
   });
   const ry = new Runyard({ url, key: KEY });
+  const names = { 400: "ApiError", 401: "KeyRefused", 404: "NotFound", 409: "Conflict" };
+  for (const [status, name] of Object.entries(names)) {
+    assert.equal((await failure(ry.runs.get(status))).name, name);
+  }
   const classes = { 400: ApiError, 401: KeyRefused, 403: KeyRefused, 404: NotFound, 409: Conflict };
   for (const [status, ErrorClass] of Object.entries(classes)) {
     const error = await failure(ry.runs.get(status));
@@ -118,13 +130,13 @@ test("no output contains the key", async t => {
   const lost = await failure(ry.runs.create({ text: "hi" }));
   assert.ok(lost instanceof ConnectionLost);
   const bad = assert.throws(() => new Runyard({ url, key: `${KEY}\nx` })) ?? "";
-  const shown = [ry, ry.runs, ry.threads.chat(), lost, bad].flatMap(value => [
+  const printed = [ry, ry.runs, ry.threads.chat(), lost, bad].flatMap(value => [
     inspect(value, { depth: null, showHidden: true }),
     `${value}`,
     JSON.stringify(value),
     value.stack,
   ]);
-  assert.ok(!shown.join().includes(KEY));
+  assert.ok(!printed.join().includes(KEY));
 });
 
 test("an invalid key is rejected without being repeated", () => {
@@ -178,7 +190,8 @@ test("a list reads all pages, and yields an item once that has moved to the next
   const { url, requests } = await serve(t, (request, response) => {
     const page = Number(new URL(request.url, url).searchParams.get("page") ?? 1);
     const data = pages[page].map(id => ({ id }));
-    json(response, 200, { data, pagination: { page, page_size: 2, page_count: 2, total_count: 3 } });
+    const pagination = { page, page_size: 2, page_count: 2, total_count: 3 };
+    json(response, 200, { data, pagination });
   });
   const ry = new Runyard({ url, key: KEY });
   const ids = [];

@@ -28,7 +28,8 @@ export function json(response, status, body, headers = {}) {
 
 /** Return the frame of an event. */
 export function frame(sequence, type = "agent.response.delta", data = {}) {
-  const event = { id: `id-${sequence}`, type, sequence, timestamp: "2026-11-28T00:00:00.000Z", data };
+  const timestamp = "2026-11-28T00:00:00.000Z";
+  const event = { id: `id-${sequence}`, type, sequence, timestamp, data };
   return `id: ${sequence}\nevent: ${type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 

@@ -33,7 +33,8 @@ test("cuts lose nothing and repeat nothing: the cursor is the last complete even
 });
 
 test("an event in pieces, with CRLF and with characters of several bytes", async t => {
-  const text = frame(1, "agent.response.delta", { delta: "žluťoučký 🐎" }).replaceAll("\n", "\r\n");
+  const event = frame(1, "agent.response.delta", { delta: "žluťoučký 🐎" });
+  const text = event.replaceAll("\n", "\r\n");
   const { url } = await serve(t, async (_, response) => {
     stream(response);
     for (const byte of Buffer.from(text)) {
@@ -82,6 +83,21 @@ test("without a first connection it ends after three attempts", async t => {
   const { url, requests } = await serve(t, request => request.socket.destroy());
   assert.ok((await failure(sequences(client(url).runs.follow(RUN)))) instanceof ConnectionLost);
   assert.equal(requests.length, 3);
+});
+
+test("responses that are no streams end after twenty connections", async t => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => mock.timers.reset());
+  const { url, requests } = await serve(t, (_, response) => json(response, 200, {}));
+  const error = failure(sequences(client(url).runs.follow(RUN)));
+  let isOver = false;
+  error.then(() => (isOver = true));
+  while (!isOver) {
+    mock.timers.tick(1000);
+    await new Promise(setImmediate);
+  }
+  assert.ok((await error) instanceof ConnectionLost);
+  assert.equal(requests.length, 20);
 });
 
 test("a gap and a repeat are errors", async t => {
@@ -180,10 +196,11 @@ test("a 202 of a create is waited out by following", async t => {
   const paused = frame(2, "run.paused");
   const { url, requests } = await serve(t, (request, response) => {
     if (request.method === "POST") return json(response, 202, { data: { id: RUN } });
-    if (request.url.endsWith("/stream")) return stream(response, frame(1) + paused + frame(3, END));
+    if (request.url.includes("/stream")) return stream(response, frame(1) + paused + frame(3, END));
     const reads = requests.filter(({ url }) => url.endsWith(RUN)).length;
     const ended = { status: "completed", ended_at: "2026-11-28T00:00:00Z" };
-    return json(response, 200, { data: { id: RUN, ...(reads < 3 ? { status: "started" } : ended) } });
+    const state = reads < 3 ? { status: "started" } : ended;
+    return json(response, 200, { data: { id: RUN, ...state } });
   });
   assert.equal((await client(url).runs.create({ text: "hi" })).status, "completed");
   const background = await client(url).runs.create({ text: "hi" }, { wait: false });
@@ -214,7 +231,7 @@ test("result returns the output, or throws what has happened", async t => {
 
 test("result ends after its timeout", async t => {
   const { url } = await serve(t, (request, response) => {
-    if (request.url.endsWith("/stream")) return stream(response, frame(1));
+    if (request.url.includes("/stream")) return stream(response, frame(1));
     return json(response, 200, { data: { id: RUN, status: "started" } });
   });
   const error = await failure(client(url).runs.result(RUN, { timeoutMs: 50 }));
@@ -238,9 +255,12 @@ test("an event that asks answers its own input request, and stays plain JSON", a
     assert.deepEqual(Object.keys(structuredClone(event)).length, 5);
   }
   const answers = requests.slice(1).map(request => JSON.parse(request.text));
+  const type = "approval_request";
+  const params = { amount: 45 };
+  const feedback = "too much";
   assert.deepEqual(answers, [
-    { type: "approval_request", data: { request_id: "first", is_approved: true, params: { amount: 45 } } },
-    { type: "approval_request", data: { request_id: "second", is_approved: false, feedback: "too much" } },
+    { type, data: { request_id: "first", is_approved: true, params } },
+    { type, data: { request_id: "second", is_approved: false, feedback } },
     { type: "human_feedback", data: { request_id: "third", feedback: "yes" } },
   ]);
 });

@@ -36,7 +36,7 @@ switch (event.type) {
     break;
   case "agent.human_feedback.requested":
     void event.answer("yes");
-    // @ts-expect-error: a question is not approved.
+    // @ts-expect-error: human feedback is not approved.
     void event.approve();
     break;
   case "run.failed":

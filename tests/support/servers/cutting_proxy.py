@@ -31,16 +31,16 @@ class CuttingProxy:
         self._in_bytes = in_bytes
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
-        """Forward a GET and its response."""
+        """Forward a GET and its response, and the preflight of a page."""
+        if request.method == "OPTIONS":
+            answer = httpx.options(self._base_url + request.path, headers=request.headers)
+            exchange.send(answer.status_code, headers=_cors_headers(answer))
+            return
         self.cursors.append(request.headers.get("last-event-id", ""))
         headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
         url = self._base_url + request.path
         with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
-            headers_back = {
-                name: value
-                for name, value in answer.headers.items()
-                if name.startswith("access-control-") or name == "cache-control"
-            }
+            headers_back = _cors_headers(answer)
             if answer.status_code != 200:
                 exchange.send(answer.status_code, answer.read(), headers_back)
                 return
@@ -67,3 +67,12 @@ class CuttingProxy:
     def _size(self, piece: bytes) -> int:
         """Return the share of a cut: the number of bytes, or 1 at the end of an event."""
         return len(piece) if self._in_bytes else piece == b"\n"
+
+
+def _cors_headers(answer: httpx.Response) -> dict[str, str]:
+    """Return the headers that a page needs."""
+    return {
+        name: value
+        for name, value in answer.headers.items()
+        if name.startswith("access-control-") or name == "cache-control"
+    }

@@ -1,6 +1,16 @@
 import { numberedPages, type NumberedPage, type Pages } from "../pages.js";
 import type { Transport } from "../transport.js";
-import type { CallOptions, InputRequest, Query } from "../types.js";
+import type {
+  AccessKey,
+  Agent,
+  Answer,
+  CallOptions,
+  CreateKey,
+  OpenRequest,
+  Query,
+  UsageRow,
+  WriteOptions,
+} from "../types.js";
 
 /** `runyard.inputRequests` */
 export class InputRequests {
@@ -19,5 +29,69 @@ export class InputRequests {
   }
 }
 
-/** An open input request with its run. */
-export type OpenRequest = InputRequest & { run_id: string };
+/** `runyard.agents` */
+export class Agents {
+  #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Return a page of the agents that the key can use, or iterate over all of them. */
+  list(
+    query: Query<"listAgents"> = {},
+    options?: CallOptions,
+  ): Pages<Agent, NumberedPage<Agent>> {
+    return numberedPages(this.#transport, "/v1/agents", query, options);
+  }
+
+  /** Return an agent by `name` or `name@version`. */
+  async get(name: string, options?: CallOptions): Promise<Agent> {
+    const path = `/v1/agents/${encodeURIComponent(name)}`;
+    return (await this.#transport.get<Answer<"getAgent">>(path, {}, options)).data;
+  }
+}
+
+/** `runyard.keys`, for keys of an organization with the scope `keys:write` */
+export class Keys {
+  #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Return a page of keys, oldest first and without secrets, or iterate over all of them. */
+  list(
+    query: Query<"listAgents"> = {},
+    options?: CallOptions,
+  ): Pages<AccessKey, NumberedPage<AccessKey>> {
+    return numberedPages(this.#transport, "/v1/keys", query, options);
+  }
+
+  /** Create a key. If the response has no `secret`, a first one was lost: create another key. */
+  async create(
+    fields: CreateKey = {},
+    options?: WriteOptions,
+  ): Promise<AccessKey & { secret?: string }> {
+    return (await this.#transport.post<{ data: AccessKey }>("/v1/keys", fields, options)).data;
+  }
+
+  /** Revoke a key. Every process notices it within 60 seconds. */
+  async revoke(keyId: string, options?: CallOptions): Promise<void> {
+    await this.#transport.request("DELETE", `/v1/keys/${encodeURIComponent(keyId)}`, options);
+  }
+}
+
+/** `runyard.usage` */
+export class UsageReports {
+  #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Return tokens, costs and numbers of runs, in rows by day, agent, model or user. */
+  async get(query: Query<"getUsage"> = {}, options?: CallOptions): Promise<UsageRow[]> {
+    return (await this.#transport.get<Answer<"getUsage">>("/v1/usage", query, options)).data;
+  }
+}

@@ -4,7 +4,15 @@ import { lines } from "../lines.js";
 import { numberedPages, type NumberedPage, type Pages } from "../pages.js";
 import { follow, type FollowOptions } from "../stream.js";
 import type { Transport } from "../transport.js";
-import type { Answer, Body, CallOptions, InputRequest, Query, Run, WriteOptions } from "../types.js";
+import type {
+  Answer,
+  Body,
+  CallOptions,
+  InputRequest,
+  Query,
+  Run,
+  WriteOptions,
+} from "../types.js";
 import type { FileSource, Files } from "./files.js";
 
 /** The fields of a new run except its input, and the options of the call. */
@@ -61,7 +69,7 @@ export class Runs {
     const response = await this.#transport.create("/v1/runs", body, { signal, idempotencyKey });
     const run: Run = (await response.json()).data;
     // The API endpoint waits 25 s.
-    return wait && response.status === 202 ? this.#settled(run.id, signal) : run;
+    return wait && response.status === 202 ? this.#whenStable(run.id, signal) : run;
   }
 
   /** Start a run and yield its events, as `follow` does. */
@@ -161,7 +169,7 @@ export class Runs {
     const timer = timeoutMs === undefined ? undefined : setTimeout(stop, timeoutMs);
     try {
       const { signal: own } = limit;
-      const run = await this.#settled(runId, signal ? AbortSignal.any([signal, own]) : own);
+      const run = await this.#whenStable(runId, signal ? AbortSignal.any([signal, own]) : own);
       if (run.status === "failed") throw new RunFailed(run);
       if (run.status === "canceled") throw new RunCanceled(run);
       if (run.status !== "completed") throw new RunWaits(run);
@@ -186,14 +194,14 @@ export class Runs {
   }
 
   /** Follow the run until it has ended or waits for a person; return it. */
-  async #settled(runId: string, signal?: AbortSignal): Promise<Run> {
-    const isSettled = (run: Run) => run.status === "awaiting_input" || run.ended_at;
+  async #whenStable(runId: string, signal?: AbortSignal): Promise<Run> {
+    const isStable = (run: Run) => run.status === "awaiting_input" || run.ended_at;
     let run = await this.get(runId, { signal });
-    if (isSettled(run)) return run;
+    if (isStable(run)) return run;
     for await (const event of follow(this.#transport, runId, { deltas: false, signal })) {
       if (event.type !== "run.paused") continue;
       run = await this.get(runId, { signal });
-      if (isSettled(run)) return run;
+      if (isStable(run)) return run;
     }
     return this.get(runId, { signal });
   }

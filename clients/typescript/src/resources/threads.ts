@@ -31,7 +31,10 @@ export class Threads {
   }
 
   /** Create a thread. */
-  create({ title, ...options }: WriteOptions & { title?: string | undefined } = {}): Promise<Thread> {
+  create({
+    title,
+    ...options
+  }: WriteOptions & { title?: string | undefined } = {}): Promise<Thread> {
     return this.#transport.post(BASE, { title }, options);
   }
 
