@@ -58,6 +58,8 @@ RECORDS: list[tuple[str, type[Record]]] = [
     ("Run", models.Run),
     ("Author", models.Author),
     ("Me", account_models.Me),
+    ("Agent", account_models.Agent),
+    ("UsageRow", account_models.UsageRow),
     ("Usage", models.Usage),
     ("InputRequest", models.InputRequest),
     ("Thread", models.Thread),

@@ -13,6 +13,7 @@ class ToolLabel(TypedDict):
 
     name: str
     type: str
+    effect: NotRequired[str]
 
 
 class OperationRef(TypedDict):
