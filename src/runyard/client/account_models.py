@@ -44,9 +44,20 @@ class Agent(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Key(Record):
-    """An access key. Only a first create or rotation has its text, `secret`."""
+    """An access key. Only the first response to a create has its text, `secret`."""
 
     id: str
+    org_id: str
+    project_id: str | None = None
+    scopes: tuple[str, ...] = field(metadata=source(parse=tuple))
+    agent: str | None = None
+    user_id: str | None = None
+    user_name: str | None = None
+    user_email: str | None = None
+    created_at: str
+    valid_until: str | None = None
+    last_used_at: str | None = None
+    revoked_at: str | None = None
     secret: str | None = field(default=None, repr=False)
 
 

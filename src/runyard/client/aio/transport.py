@@ -1,4 +1,4 @@
-"""Perform the effects of operations with httpx2, on asyncio or trio."""
+"""Perform the effects of operations with httpx2, on asyncio."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
