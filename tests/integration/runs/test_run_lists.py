@@ -390,7 +390,7 @@ def input_request(run: Run) -> InputRequest:
         sequence=3,
         type="human_feedback",
         tool_call_id="call",
-        tool={"name": "ask-human", "type": "ask_human"},
+        tool={"name": "ask-human", "type": "ask_human", "effect": "none"},
         prompt="Which?",
         params={},
         created_at=timestamp(),

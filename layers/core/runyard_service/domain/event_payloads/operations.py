@@ -13,7 +13,6 @@ class ToolLabel(TypedDict):
 
     name: str
     type: str
-    effect: NotRequired[str]
 
 
 class OperationRef(TypedDict):
