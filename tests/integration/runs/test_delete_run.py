@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -20,7 +20,11 @@ from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.access_keys import Scope
 from runyard_service.adapters.dynamodb.files import NewFile
 from runyard_service.adapters.dynamodb.run_index import position_markers
-from runyard_service.adapters.dynamodb.run_index.run_list_plan import RunFilter, append_only_lists
+from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
+    FIRST,
+    RunFilter,
+    append_only_lists,
+)
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunIdPage
 from runyard_service.adapters.stores import Stores
 from runyard_service.application.maintenance.sweep_runs import sweep_runs
@@ -410,33 +414,39 @@ def test_the_store_check_counts_deleted_runs(
 # --- position markers ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("condition", ["none", "agent", "started_after", "ended_after"])
 def test_long_lists_stay_correct_after_deletions(
-    stores: Stores, at_once: None, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, at_once: None, condition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 5)
     monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", -5)  # All these lists are stable.
     project = f"p-{new_id()}"
     runs = [record(stores, project) for _ in range(40)]
-    run_filter = RunFilter(project)
+    values: dict[str, Any] = {"none": {}, "agent": {"agent": "none"}}
+    limit = runs[7].started_at
+    run_filter = RunFilter(project, **values.get(condition, {condition: limit}))
+    sort = "ended_at" if condition == "ended_after" else "started_at"
+    ids = [run.id for run in runs if condition in values or run.started_at >= limit]
 
     def pages() -> tuple[list[str], int]:
-        found = [stores.run_lists.page(run_filter, ("started_at",), n, 7) for n in range(1, 50, 7)]
+        found = [stores.run_lists.page(run_filter, (sort,), n, 7) for n in range(1, 50, 7)]
         return [run_id for page in found for run_id in page.ids], found[0].total
 
-    (one,) = append_only_lists(run_filter, "completed")[:1]
-    assert pages() == ([run.id for run in runs], 40)
+    lists = append_only_lists(replace(run_filter, started_after=FIRST), "completed")
+    one = lists[{"agent": -1, "ended_after": 1}.get(condition, 0)]
+    assert pages() == (ids, len(ids))
     assert stores.deleted_runs.markers.last(one).position == 40
     monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", 900)
     before = stores.deleted_runs.markers.last(one)
     for run in (runs[3], runs[20]):
         delete_run(stores, run.id)
-    left = [run.id for run in runs if run not in (runs[3], runs[20])]
-    assert pages() == (left, 38)
+    left = [run_id for run_id in ids if run_id not in (runs[3].id, runs[20].id)]
+    assert pages() == (left, len(left))
     assert stores.deleted_runs.markers.last(one).position == 0
     # A reader that started before must set no marker now, and none is set for some time.
     assert not stores.deleted_runs.markers.follow(one, before, {45: "whatever"})
     monkeypatch.setattr(position_markers, "STABLE_AFTER_SECONDS", -5)
-    assert pages() == (left, 38)
+    assert pages() == (left, len(left))
     assert stores.deleted_runs.markers.last(one).position == 35
 
 
