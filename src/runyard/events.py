@@ -178,7 +178,10 @@ class RunRecovered(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRetrying(Event):
-    """`run.retrying`: the service tries a model or a tool again at `next_at`."""
+    """`run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+
+    `what` is `model` or `tool`. `attempt` counts the failed attempts of this call from 1.
+    """
 
     event_type = "run.retrying"
     what: str

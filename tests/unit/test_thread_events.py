@@ -151,7 +151,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "prompt": "Pay?",
             "params": {"amount": 1},
             "editable_params": ["amount"],
-            "tool": {"name": "pay", "type": "http-api-call"},
+            "tool": {"name": "pay", "type": "http-api-call", "effect": "unsafe"},
             "expires_at": "2026-06-10T10:00:00.000Z",
         },
         "run.waiting_for_input",
