@@ -45,6 +45,18 @@ class Terminal:
         """Press Ctrl-C: the terminal sends SIGINT to the process."""
         os.write(self._handle, b"\x03")
 
+    def leave(self) -> int:
+        """Press Ctrl-C until the process ends; return the exit code.
+
+        A SIGINT between readline's prompt and its wait for a key has no effect before the next key.
+        """
+        while self.process.poll() is None:
+            self.press_ctrl_c()
+            until = time.monotonic() + 3
+            while self.process.poll() is None and time.monotonic() < until:
+                self._read(0.2)
+        return self.wait()
+
     def wait(self) -> int:
         """Read to the end, and return the exit code."""
         while self._read(0.2) or self.process.poll() is None:

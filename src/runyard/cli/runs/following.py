@@ -99,20 +99,20 @@ class Follower:
         if not requests:
             return None
         if can_ask():
-            is_left = [self._ask_one(request) for request in requests].count(False)
-            if not is_left:
+            is_on_screen = self.session.mode == "terminal" and only_seen and len(requests) == 1
+            answered = [self._ask_one(each, has_prompt=not is_on_screen) for each in requests]
+            if all(answered):
                 return None
         elif self.waits:
             return None
         return self._leave(f"The run waits for a person: {_ways_out(self.run_id, requests)}")
 
-    def _ask_one(self, request: Request) -> bool:
+    def _ask_one(self, request: Request, *, has_prompt: bool) -> bool:
         """Ask and send the answer. Return False if the person leaves the question open."""
         from runyard.client.errors import ApiError, Conflict
 
-        is_on_screen = self.session.mode == "terminal" and request["id"] in self._seen
         while True:
-            reply = ask(request, has_prompt=not is_on_screen)
+            reply = ask(request, has_prompt=has_prompt)
             if reply is None:
                 return False
             try:
