@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runyard.client.models import Author
 from runyard.client.records import Record, source
 
 
@@ -11,14 +12,14 @@ from runyard.client.records import Record, source
 class Me(Record):
     """The access key of the client, and what it may do."""
 
-    key_id: str | None = None
-    user: Any = None
-    org_id: str | None = None
-    project_id: str | None = None
-    scopes: tuple[str, ...] = field(default=(), metadata=source(parse=tuple))
+    key_id: str
+    org_id: str
+    projects: tuple[str, ...] = field(metadata=source(parse=tuple))
+    scopes: tuple[str, ...] = field(metadata=source(parse=tuple))
+    stream_url: str
+    user: Author | None = field(default=None, metadata=source(parse=Author.parse))
     agent: str | None = None
     valid_until: str | None = None
-    stream_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,15 @@ class Usage(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Author(Record):
+    """The person whose access key was used, or the key if it belongs to no person."""
+
+    id: str
+    name: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class InputRequest(Record):
     """What a run asks a person: `human_feedback` or `approval_request`."""
 
@@ -75,7 +84,7 @@ class Run(Record):
     agent: str | None = None
     model: str | None = None
     thread_id: str | None = None
-    created_by: Any = None
+    created_by: Author | None = field(default=None, metadata=source(parse=Author.parse))
 
     @property
     def has_ended(self) -> bool:

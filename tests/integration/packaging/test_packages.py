@@ -8,18 +8,20 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
-import click
 import httpx
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from runyard.cli.main import runyard
 from runyard_dev.emulators.tool_cache import cache_dir
 from runyard_dev.plugin import PLUGIN_VARIABLE
 from tests.template.repository import ROOT
 
-MAX_BASE_BYTES = 300_000
+MAX_WHEEL_BYTES = 300_000
 MAX_BASE_PACKAGES = 15
 OWN_AGENTS = {
     "porter.yaml": "key: porter\nversion: '1'\ndescription: Greets.\nroute: scripted\n"
@@ -46,7 +48,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create a virtual environment with the base install, which depends only on click."""
+    """Create a virtual environment with the base install and what it depends on."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
@@ -57,8 +59,26 @@ def environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         ],
         check=True,
     )
-    (site / "click").symlink_to(Path(click.__file__).parent)
+    for package in dependencies("runyard").values():
+        names = {file.parts[0] for file in package.files or () if file.parts[0] != ".."}
+        for name in names - {"__pycache__"}:
+            (site / name).symlink_to(Path(str(package.locate_file(name))))
     return folder
+
+
+def dependencies(name: str) -> dict[str, Distribution]:
+    """Return all packages that the package needs without an extra, by name."""
+    found: dict[str, Distribution] = {}
+    left = [name]
+    while left:
+        for line in distribution(left.pop()).requires or ():
+            needed = Requirement(line)
+            is_needed = needed.marker is None or needed.marker.evaluate({"extra": ""})
+            found_name = canonicalize_name(needed.name)
+            if is_needed and found_name not in found:
+                found[found_name] = distribution(found_name)
+                left.append(found_name)
+    return found
 
 
 def run(environment: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -85,11 +105,32 @@ def test_the_base_install_is_small(wheels: dict[str, Path]) -> None:
         (metadata,) = [name for name in wheel.namelist() if name.endswith("METADATA")]
         lines = wheel.read(metadata).decode().splitlines()
     assert {file.filename.partition("/")[0] for file in code} == {"runyard"}
-    assert sum(file.file_size for file in code) <= MAX_BASE_BYTES
+    assert wheels["runyard"].stat().st_size <= MAX_WHEEL_BYTES
+    assert "runyard/py.typed" in wheel.namelist()
     base = [line for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line]
-    assert len(base) < MAX_BASE_PACKAGES
-    # Only click, without dependencies on Linux and macOS: a new dependency changes this count.
-    assert [line.split()[1].partition("<")[0] for line in base] == ["click"]
+    assert {Requirement(line.partition(": ")[2]).name for line in base} == {
+        *("click", "httpx2", "rich")
+    }
+    assert len(dependencies("runyard")) < MAX_BASE_PACKAGES
+
+
+def test_the_base_install_has_both_clients(environment: Path) -> None:
+    code = (
+        "from runyard import AsyncRunyard, Runyard, events\n"
+        "for client in (Runyard, AsyncRunyard):\n"
+        "    print(client(url='http://127.0.0.1:1', access_key='ry_x'))\n"
+    )
+    command = [str(environment / "bin/python"), "-I", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "Runyard(url='http://127.0.0.1:1', project=None)",
+        "AsyncRunyard(url='http://127.0.0.1:1', project=None)",
+    ]
+
+
+def test_own_code_needs_no_other_package(wheels: dict[str, Path]) -> None:
+    code = f"import sys; sys.path.insert(0, {str(wheels['runyard'])!r}); from runyard import agent"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
 
 def test_the_service_has_the_local_stack(wheels: dict[str, Path]) -> None:

@@ -56,6 +56,8 @@ def test_both_clients_have_the_same_methods(blocking: type, asynchronous: type) 
 # A schema of the document, and the record that has its fields.
 RECORDS: list[tuple[str, type[Record]]] = [
     ("Run", models.Run),
+    ("Author", models.Author),
+    ("Me", account_models.Me),
     ("Usage", models.Usage),
     ("InputRequest", models.InputRequest),
     ("Thread", models.Thread),

@@ -82,10 +82,10 @@ def test_retry_after() -> None:
 
 def test_errors_of_both_apis_and_of_proxies() -> None:
     runs = b'{"error": {"code": "forbidden", "message": "Forbidden", "details": {"scope": "x"}}}'
-    with pytest.raises(KeyRefused) as refused:
+    with pytest.raises(KeyRefused) as denied:
         run(make_request("GET", "/v1/runs"), answer(403, runs, x_request_id="request-1"))
-    assert refused.value.details == {"scope": "x"}
-    assert str(refused.value) == "403 forbidden: scope: x (request request-1)"
+    assert denied.value.details == {"scope": "x"}
+    assert str(denied.value) == "403 forbidden: scope: x (request request-1)"
 
     threads = b'{"code": "runs.thread_busy", "message": "busy", "trace_id": "ab"}'
     with pytest.raises(Conflict) as conflict:

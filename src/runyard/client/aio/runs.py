@@ -10,6 +10,7 @@ from runyard.client.core.bodies import FileSource
 from runyard.client.core.follow import Cursor
 from runyard.client.core.outputs import OutputModel, to_model
 from runyard.client.models import Run
+from runyard.events import Event
 
 M = TypeVar("M", bound=OutputModel)
 
@@ -63,6 +64,10 @@ class AsyncRuns:
     def follow(self, run_id: str, *, after: int = 0, deltas: bool = True) -> AsyncRunStream:
         """Return the events of the run after a sequence, until the run ends."""
         return AsyncRunStream(self, Cursor(run_id, after, has_deltas=deltas))
+
+    def events(self, run_id: str, *, after: int = 0, deltas: bool = True) -> AsyncIterator[Event]:
+        """Yield the events that the log has now. `follow` also waits for later ones."""
+        return self.transport.iterate(runs.list_events(run_id, after, has_deltas=deltas))
 
     async def get(self, run_id: str) -> Run:
         """Return the run."""

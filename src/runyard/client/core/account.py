@@ -17,7 +17,7 @@ def me() -> Call[Me]:
 
 def list_agents() -> Stream[Agent]:
     """Yield the agents that the key may use."""
-    return pages("/v1/agents", {}, Agent)
+    return pages("/v1/agents", {}, Agent.parse)
 
 
 def get_agent(name: str) -> Call[Agent]:
@@ -34,7 +34,7 @@ def usage(query: Mapping[str, QueryValue]) -> Call[list[UsageRow]]:
 
 def list_keys() -> Stream[Key]:
     """Yield the access keys of the organization."""
-    return pages("/v1/keys", {}, Key)
+    return pages("/v1/keys", {}, Key.parse)
 
 
 def create_key(body: Mapping[str, Any]) -> Call[Key]:

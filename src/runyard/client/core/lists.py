@@ -1,8 +1,8 @@
 """Read all pages of a list."""
 
 import re
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from runyard.client.core.effects import Item, Stream
@@ -13,17 +13,16 @@ from runyard.client.core.requests import (
     make_request,
     parse_json,
 )
-from runyard.client.records import Record
 
-R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 PAGE_SIZE = 100
 _NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="next"')
 
 
-def pages(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream[R]:
-    """Yield the records of all pages of the Runs API, each once.
+def pages(path: str, query: Mapping[str, QueryValue], parse: Callable[[Any], T]) -> Stream[T]:
+    """Yield the rows of all pages of the Runs API, each once.
 
-    A new record moves the others: one of the last page can come again on the next.
+    A new row moves the others: a row of the last page can come again on the next.
     """
     page, seen = 1, set[str]()
     while True:
@@ -33,21 +32,21 @@ def pages(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream
         rows = answer["data"]
         for row in rows:
             if row.get("id") not in seen:
-                yield Item(record.parse(row))
+                yield Item(parse(row))
         seen = {str(row.get("id")) for row in rows}
         pagination = answer.get("pagination")
-        if not rows or not pagination or page >= pagination["page_count"]:
+        if not pagination or page >= pagination["page_count"]:
             return
         page += 1
 
 
-def linked(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream[R]:
-    """Yield the records of all pages of the Threads API, whose `Link` header has the next page."""
+def linked(path: str, query: Mapping[str, QueryValue], parse: Callable[[Any], T]) -> Stream[T]:
+    """Yield the rows of all pages of the Threads API, whose `Link` header has the next page."""
     query = {"limit": PAGE_SIZE, **query}
     while True:
         response = yield from exchange(make_request("GET", path, query=query))
         for row in parse_json(response):
-            yield Item(record.parse(row))
+            yield Item(parse(row))
         match = _NEXT.search(response.headers.get("link", ""))
         if match is None:
             return
@@ -55,13 +54,13 @@ def linked(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Strea
         query = dict(parse_qsl(urlsplit(match[1]).query))
 
 
-def before(path: str, query: Mapping[str, QueryValue], record: type[R]) -> Stream[R]:
-    """Yield the records of all pages of a list whose next page is `before` a record."""
+def before(path: str, query: Mapping[str, QueryValue], parse: Callable[[Any], T]) -> Stream[T]:
+    """Yield the rows of all pages of a list whose next page is `before` a row."""
     query = {"page_size": PAGE_SIZE, **query}
     while True:
         answer = yield from call_json("GET", path, query=query)
         for row in answer["data"]:
-            yield Item(record.parse(row))
+            yield Item(parse(row))
         cursor = answer["pagination"].get("next_before")
         if not cursor:
             return

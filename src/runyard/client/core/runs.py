@@ -21,7 +21,7 @@ from runyard.client.core.requests import (
 from runyard.client.core.uploads import upload
 from runyard.client.errors import ConnectionLost, RunCanceled, RunFailed, RunWaits
 from runyard.client.models import InputRequest, Run
-from runyard.events import RunPaused
+from runyard.events import Event, RunPaused, parse_event
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def wait_until_stable(run_id: str, deadline: float | None) -> Call[Run]:
     run = yield from get(run_id)
     if is_stable(run):
         return run
-    events = follow(Cursor(run_id), deadline)
+    events = follow(Cursor(run_id, has_deltas=False), deadline)
     result: Any = None
     while True:
         try:
@@ -141,12 +141,20 @@ def list_query(**filters: QueryValue) -> dict[str, QueryValue]:
 
 def list_runs(query: Mapping[str, QueryValue]) -> Stream[Run]:
     """Yield the runs of all pages."""
-    return pages("/v1/runs", query, Run)
+    return pages("/v1/runs", query, Run.parse)
+
+
+def list_events(run_id: str, after: int, *, has_deltas: bool) -> Stream[Event]:
+    """Yield the events that the log has now, after a sequence."""
+    query: dict[str, QueryValue] = {"after_sequence": after} if after else {}
+    if not has_deltas:
+        query["deltas"] = False
+    return pages(path_of(run_id, "/events"), query, lambda raw: parse_event(raw, run_id))
 
 
 def list_input_requests(query: Mapping[str, QueryValue]) -> Stream[InputRequest]:
     """Yield the open input requests of all pages, oldest first."""
-    return pages("/v1/input-requests", query, InputRequest)
+    return pages("/v1/input-requests", query, InputRequest.parse)
 
 
 def send_input(run_id: str, type_: str, data: Mapping[str, Any]) -> Call[None]:

@@ -38,7 +38,7 @@ def create(title: str | None, idempotency_key: str | None = None) -> Call[Thread
 
 def list_threads(query: Mapping[str, QueryValue]) -> Stream[Thread]:
     """Yield all threads, newest first."""
-    return linked(f"{_BASE}/threads", query, Thread)
+    return linked(f"{_BASE}/threads", query, Thread.parse)
 
 
 def get(thread_id: str) -> Call[Thread]:
@@ -59,7 +59,7 @@ def delete(thread_id: str) -> Call[None]:
 
 def list_messages(thread_id: str, query: Mapping[str, QueryValue]) -> Stream[Message]:
     """Yield all messages, oldest first."""
-    return linked(_path(thread_id, "/messages"), query, Message)
+    return linked(_path(thread_id, "/messages"), query, Message.parse)
 
 
 def post(thread_id: str, content: str, idempotency_key: str | None = None) -> Call[Message]:
@@ -86,7 +86,7 @@ def run(thread_id: str, options: RunOptions, idempotency_key: str | None = None)
 
 def list_runs(thread_id: str, query: Mapping[str, QueryValue]) -> Stream[ThreadRun]:
     """Yield the runs of the thread, newest first."""
-    return linked(_path(thread_id, "/runs"), query, ThreadRun)
+    return linked(_path(thread_id, "/runs"), query, ThreadRun.parse)
 
 
 def personas() -> Call[list[Persona]]:

@@ -31,7 +31,7 @@ def create(body: Mapping[str, Any]) -> Call[Webhook]:
 
 def list_webhooks() -> Stream[Webhook]:
     """Yield all endpoints, oldest first."""
-    return pages(_BASE, {}, Webhook)
+    return pages(_BASE, {}, Webhook.parse)
 
 
 def get(webhook_id: str) -> Call[Webhook]:
@@ -66,7 +66,7 @@ def test(webhook_id: str) -> Call[Delivery]:
 def list_deliveries(webhook_id: str, query: Mapping[str, QueryValue]) -> Stream[Delivery]:
     """Yield the deliveries of the last 30 days, newest first."""
     path = _path(webhook_id, "/deliveries")
-    return before(path, query, Delivery)
+    return before(path, query, Delivery.parse)
 
 
 def get_delivery(webhook_id: str, delivery_id: str) -> Call[Delivery]:

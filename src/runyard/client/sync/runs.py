@@ -10,6 +10,7 @@ from runyard.client.core.outputs import OutputModel, to_model
 from runyard.client.models import Run
 from runyard.client.sync.streams import RunStream
 from runyard.client.sync.transport import Transport
+from runyard.events import Event
 
 M = TypeVar("M", bound=OutputModel)
 
@@ -60,6 +61,10 @@ class Runs:
     def follow(self, run_id: str, *, after: int = 0, deltas: bool = True) -> RunStream:
         """Return the events of the run after a sequence, until the run ends."""
         return RunStream(self, Cursor(run_id, after, has_deltas=deltas))
+
+    def events(self, run_id: str, *, after: int = 0, deltas: bool = True) -> Iterator[Event]:
+        """Yield the events that the log has now. `follow` also waits for later ones."""
+        return self.transport.iterate(runs.list_events(run_id, after, has_deltas=deltas))
 
     def get(self, run_id: str) -> Run:
         """Return the run."""
